@@ -1,0 +1,106 @@
+"""House rules that hold for every file: documented, no pickle, no machine paths, nothing global changed by import."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import assay
+
+ROOT = Path(__file__).parents[2]
+SOURCE = sorted((ROOT / "src/assay").rglob("*.py"))
+TEXT = sorted(
+    path
+    for pattern in ("src/**/*.py", "src/**/*.html", "tests/**/*.py", "benchmarks/**/*.py", "docs/**/*.md", "*.md", "*.toml", "*.txt", "Makefile", ".ci/run")
+    for path in ROOT.glob(pattern)
+    if path.is_file() and path != Path(__file__)
+)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """The functions and classes that others may use: at the top of a module, or methods of such a class."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from (part for part in node.body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"))
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=name)
+def test_public_names_are_documented(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    if not tree.body:
+        return
+    missing = [f"line {node.lineno}: {node.name}" for node in public(tree) if not ast.get_docstring(node)]
+    assert ast.get_docstring(tree), f"{name(path)} does not say what it is"
+    # An experiment's train, measure and value functions have the meaning that `Experiment` documents once for all.
+    if "experiments" not in path.parts and path.name != "template.py":
+        assert not missing, f"{name(path)}: no docstring on {missing}"
+
+
+@pytest.mark.parametrize("path", [*sorted((ROOT / "src/assay/experiments").glob("*.py")), ROOT / "src/assay/cli/template.py"], ids=name)
+def test_spec_fields_say_what_they_mean(path: Path) -> None:
+    for spec in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)):
+        if not any(isinstance(base, ast.Name) and base.id.endswith("Spec") for base in spec.bases):
+            continue
+        for field, after in zip(spec.body, [*spec.body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign):
+                documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+                assert documented, f"{name(path)}:{field.lineno}: {ast.unparse(field.target)} needs one line under it: meaning, unit"
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=name)
+def test_no_pickle_and_nothing_global(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not imported & {"pickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & {"torch.load", "torch.save", "torch.manual_seed", "torch.set_default_dtype", "np.random.seed", "random.seed"}
+    if path.parent.name != "lab":  # a worker process owns its thread count; nobody else's import may change it
+        assert "torch.set_num_threads" not in calls
+    assert not any(keyword.arg == "allow_pickle" for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords)
+
+
+@pytest.mark.parametrize("path", TEXT, ids=name)
+def test_no_machine_paths(path: Path) -> None:
+    found = re.findall(r"(?<![\w.~$}<])/(?:work|home|opt|root|mnt|Users|tmp|var)/[\w./-]*|[A-Z]:\\\\", path.read_text())
+    assert not found, f"{name(path)} names places of one machine: {found}"
+
+
+def test_files_are_named_after_what_they_hold() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "handler", "processor"}
+    assert not [name(path) for path in SOURCE if path.stem in vague]
+
+
+def test_experiments_are_found_by_being_there() -> None:
+    """No file of Assay lists the catalogue: an experiment's name appears in its own file alone (and in the command line's invitation)."""
+    stems = [path.stem for path in (ROOT / "src/assay/experiments").glob("*.py") if path.stem != "__init__"]
+    lab = "".join(path.read_text() for path in SOURCE if path.parent.name in {"lab", "core"})
+    assert not [stem for stem in stems if re.search(rf"[\"']{stem.replace('_', '[-_]')}[\"']", lab)]
+
+
+@pytest.mark.parametrize("package", ["assay", *(f"assay.{path.parent.name}" for path in SOURCE if path.name == "__init__.py" and path.parent.name != "assay")])
+def test_exported_names_exist(package: str) -> None:
+    module = importlib.import_module(package)
+    for exported in getattr(module, "__all__", ()):
+        assert getattr(module, exported, None) is not None, f"{package}.{exported}"
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="Claim"):
+        assay.Clam  # noqa: B018
+
+
+def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
+    from assay.core import errors
+
+    real = {thing.__name__ for thing in vars(errors).values() if isinstance(thing, type) and issubclass(thing, errors.AssayError)}
+    assert real == set(re.findall(r"\w+Error\b", errors.__doc__ or "")), "core/errors.py draws another tree than it defines"
