@@ -1,0 +1,28 @@
+"""Specs, runs, randomness, the training loop, measures, claims and statistics, figures, the Experiment value.
+
+Names are loaded when first used, so that importing this package costs nothing.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "errors": ("AssayError", "ClaimError", "DataError", "ExperimentError", "ModelError", "RunError", "SpecError", "StoreError"),
+    "spec": ("PerRun", "Spec", "added", "changed", "grid", "key", "removed", "renamed"),
+    "runs": ("Runs",),
+    "experiment": ("Arm", "Arms", "Bench", "Cost", "Experiment", "Joint", "Slot"),
+    "fit": ("Group", "State", "Trained", "fit"),
+    "descent": ("Adam", "adam_state", "descent"),
+    "schedules": ("constant", "probes", "warm_up", "warm_up_decay"),
+    "measures": ("by", "measures", "stack"),
+    "claims": ("Claim", "Exact", "Finding", "Gate", "Published", "converged"),
+    "judging": ("judge",),
+    "figures": ("Figure", "curve", "summary"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_WHERE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name in _WHERE:
+        return getattr(import_module(f"assay.core.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'assay.core' has no attribute {name!r}")

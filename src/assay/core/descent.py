@@ -1,0 +1,99 @@
+"""descent: a loss becomes a Group that torch's fused Adam steps, each run at its own learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.fit import Batch, Group, State
+from assay.core.runs import Runs
+from assay.core.schedules import Schedule, constant
+
+
+def adam_state(params: Mapping[str, Tensor]) -> State:
+    """Zero moments for these parameters, under the names `adam.m.*` and `adam.v.*`."""
+    return {f"adam.{moment}.{name}": torch.zeros_like(p) for name, p in params.items() for moment in "mv"}
+
+
+class Adam:
+    """torch's fused Adam over views of stacked [run, …] parameters: one parameter group per stretch of equal learning rate.
+
+    It keeps nothing of its own: moments are views of the state's `adam.*` tensors and the step count is the loop's, so
+    a restored state is all a resume needs. Sort sweeps by rate: 40 toys take 1.4 ms a step in one stretch, 2.6 in 40.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        names: Sequence[str],
+        lr: Float[np.ndarray, "run"],
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ):
+        edges = [0, *[i for i in range(1, len(lr)) if lr[i] != lr[i - 1]], len(lr)]
+        self.names, self.stretches = tuple(names), list(zip(edges, edges[1:], strict=False))
+        self.rates = [float(lr[a]) for a, _ in self.stretches]
+        groups = []
+        self.views: list[tuple[str, int, int, Tensor]] = []
+        for (a, b), rate in zip(self.stretches, self.rates, strict=True):
+            views = [state[name].detach()[a:b] for name in names]
+            self.views += [(name, a, b, v) for name, v in zip(names, views, strict=True)]
+            groups.append({"params": views, "lr": rate})
+        self.optimiser = torch.optim.Adam(groups, betas=betas, eps=eps, fused=True)
+        self.counts = []
+        for name, a, b, view in self.views:
+            count = torch.zeros((), dtype=torch.float32, device=view.device)
+            self.counts.append(count)
+            self.optimiser.state[view] = {
+                "step": count, "exp_avg": state[f"adam.m.{name}"][a:b], "exp_avg_sq": state[f"adam.v.{name}"][a:b]
+            }  # fmt: skip
+
+    def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
+        """Change the parameters in place: step number `step` (from 0) with every rate times `factor`."""
+        for (name, a, b, view), count in zip(self.views, self.counts, strict=True):
+            view.grad = grads[name][a:b]
+            count.fill_(step)  # Adam adds one before it corrects its moments
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimiser.step()
+
+
+def descent(
+    runs: Runs,
+    params: State,
+    loss: Callable[[State, Batch], Float[Tensor, "run"]],
+    *,
+    lr: Float[np.ndarray, "run"],
+    schedule: Schedule = constant,
+    clip: float = math.inf,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Group:
+    """A Group that lowers `loss(params, batch)` [run] by Adam at rates `lr` [run] times `schedule(step)`.
+
+    The losses are summed over runs, never averaged, so each run's gradient is its own. `clip` bounds the norm of each
+    run's whole gradient.
+    """
+    names = tuple(params)
+    state: State = {**params, **adam_state(params)}
+    adam: list[Adam] = []
+
+    def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, "run"]:
+        if not adam:  # built here, after any move to a device or restore
+            adam.append(Adam(state, names, lr, betas))
+        leaves = {name: state[name].detach().requires_grad_() for name in names}
+        losses = loss(leaves, batch)
+        grads = dict(zip(names, torch.autograd.grad(losses.sum(), [leaves[n] for n in names]), strict=True))
+        if clip < math.inf:
+            norm = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
+            scale = (clip / norm.clamp_min(1e-12)).clamp_max(1.0)
+            grads = {n: g * scale.view(-1, *[1] * (g.ndim - 1)) for n, g in grads.items()}
+        with torch.no_grad():
+            adam[0].step(grads, step, schedule(step))
+        return losses.detach()
+
+    return Group(runs, state, step_fn)

@@ -1,0 +1,57 @@
+"""Everything that goes wrong because of what a user gave us, each as one line of advice.
+
+    AssayError                 exit code 2 unless said otherwise
+    ├── SpecError              a field that does not exist, has the wrong type or an impossible value
+    ├── ExperimentError        no such experiment, arm or preset; a file that is no experiment
+    ├── ClaimError             a statement that cannot be judged: unknown term, lost units, control that compares itself
+    ├── DataError              a table, text folder or activation file that cannot be used
+    ├── ModelError             a model that is missing, broken, or lacks the site asked for
+    ├── StoreError             a store that is newer, damaged, read-only or full
+    └── RunError               training crashed or diverged beyond the limit; exit code 3
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class AssayError(Exception):
+    """Base of all errors that a user can cause or mend; `exit_code` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class SpecError(AssayError):
+    """A spec field is unknown, of the wrong type, or has an impossible value."""
+
+
+class ExperimentError(AssayError):
+    """An experiment, arm or preset does not exist, or its file is not an experiment."""
+
+
+class ClaimError(AssayError):
+    """A statement cannot be judged on the measures it was given."""
+
+
+class DataError(AssayError):
+    """A table, text folder or activation file cannot be used."""
+
+
+class ModelError(AssayError):
+    """A model is missing or broken, or lacks the site asked for."""
+
+
+class StoreError(AssayError):
+    """The store cannot be read or written as it is."""
+
+
+class RunError(AssayError):
+    """Training crashed, or more runs diverged than a verdict allows."""
+
+    exit_code = 3
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of an error sentence: the closest known name, or the list of all when none is close."""
+    known = sorted(names)
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"

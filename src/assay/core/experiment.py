@@ -1,0 +1,196 @@
+"""Experiment: what is trained, measured and judged, as one value; and what it is handed while it runs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from assay.core.errors import ExperimentError
+from assay.core.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+
+    from assay.core.claims import Claim, Exact, Finding
+    from assay.core.figures import Figure
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+
+S = TypeVar("S", bound=Spec)
+Arms = Mapping[str, "xr.Dataset"]
+
+
+class Slot(Protocol):
+    """Where one call of `fit` keeps its checkpoint."""
+
+    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """The last saved (step, tensors), or None."""
+
+    def due(self) -> bool:
+        """True when enough time has passed since the last save."""
+
+    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Replace the checkpoint by this one, atomically."""
+
+
+class Bench(Protocol):
+    """What an experiment needs from the lab while it trains and measures."""
+
+    device: torch.device
+    root: Path
+
+    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
+        """The folder of an artefact, built once by `build(folder)`; shared by everyone who asks for the same spec."""
+
+    def artefacts(self, specs: Sequence[Spec], build: Callable[[Spec, Path], None]) -> list[Path]:
+        """The folders of several artefacts; processes that ask for the same ones share the building."""
+
+    def slot(self) -> Slot:
+        """The checkpoint of the next call of `fit`, in order of the calls."""
+
+    def report(self, done: int, total: int, **numbers: float) -> None:
+        """Tell whoever watches how far this group is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """Trains several arms in one call, so that they share a pass over the data.
+
+    `train([Runs, …], bench)` gets the missing runs of each arm that names this very value, in the order of the arms,
+    and returns one Trained for each.
+    """
+
+    train: Callable[[Sequence[Runs], Bench], Sequence[Trained]]
+
+
+@dataclass(frozen=True, eq=False)
+class Arm(Generic[S]):
+    """One variant of the experiment: the method ("main"), an honest competitor, or a negative control."""
+
+    train: Callable[..., Trained] | Joint | None = None
+    """(runs, bench) → Trained; with `after`: (runs, bench, before: Trained), rows in the same order."""
+    specs: Callable[[tuple[S, ...]], tuple[S, ...]] | None = None
+    """The preset's specs → this arm's; None: the same."""
+    after: str | None = None
+    """Builds on another arm's stored parameters, spec by spec: that arm's specs, then `specs`."""
+    derive: Callable[[Arms], xr.Dataset] | None = None
+    """No training: measures made from the trained arms' measures; not stored."""
+    keep: bool = False
+    """Store the parameters although no other arm builds on them."""
+    note: str = ""
+    """One line for the reader: what this arm is and why it is honest."""
+
+    def __post_init__(self) -> None:
+        if (self.train is None) == (self.derive is None):
+            raise ExperimentError("an arm either trains or is derived: give exactly one of train= and derive=")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a set of runs needs: CPU-seconds of one thread, and bytes on disk beside the measures."""
+
+    cpu_seconds: float
+    bytes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment(Generic[S]):
+    """A claim's whole set-up; `arms["main"]` is the method."""
+
+    arms: Mapping[str, Arm[S]]
+    measure: Callable[[Runs[S], Trained, Bench], xr.Dataset]
+    claims: tuple[Claim | Exact | Finding, ...]
+    smoke: tuple[S, ...]
+    default: tuple[S, ...]
+    full: tuple[S, ...]
+    figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
+    cards: Callable[[Arms], list[Any]] | None = None
+    """Feature cards for the report, made from stored measures only."""
+    cost: Callable[[Runs[S]], Cost] | None = None
+    inputs: Callable[[S], Mapping[str, str]] | None = None
+    """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit needs them equal."""
+    scope: str = ""
+    """For which one model, site and corpus the verdicts speak."""
+    page: str = ""
+    """What a reader of the report must know, in Markdown."""
+    seeds_per_group: int = 4
+    """How many seeds are trained in one group; part of the experiment, so no machine changes the numbers."""
+    name: str = ""
+    origin: str = ""
+    version: int = 1
+    """Training meaning; part of every run's key."""
+    measured: int = 1
+    """Measuring meaning; stored beside the measures."""
+
+    def __post_init__(self) -> None:
+        if "main" not in self.arms:
+            raise ExperimentError(f'the method must be the arm called "main", got arms {", ".join(self.arms)}')
+        for name, arm in self.arms.items():
+            if arm.after is not None and arm.after not in self.arms:
+                raise ExperimentError(f"arm {name} builds on {arm.after!r}, which is no arm; arms: {', '.join(self.arms)}")
+        if self.seeds_per_group < 1:
+            raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
+
+    def preset(self, name: str) -> tuple[S, ...]:
+        """The specs of a preset. Raises: ExperimentError for an unknown one."""
+        presets = {"smoke": self.smoke, "default": self.default, "full": self.full}
+        if name not in presets:
+            raise ExperimentError(f"no preset {name!r}; presets: smoke, default, full")
+        return presets[name]
+
+    def specs_of(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
+        """An arm's specs for a preset's specs: through the arm it builds on, then its own map."""
+        a = self.arms[arm]
+        base = self.specs_of(a.after, specs) if a.after is not None else specs
+        return tuple(a.specs(base)) if a.specs is not None else base
+
+
+HEADER_KEYS = ("Paper", "Claim", "Baselines", "Cost")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first lines of an experiment file, read as text: its title and what stands under Paper, Claim, Baselines, Cost."""
+
+    title: str
+    paper: str
+    claim: str
+    baselines: str
+    cost: str
+    seed: str = ""
+
+
+def read_header(path: Path) -> Header:
+    """The header block of an experiment file, without importing it.
+
+    Raises: ExperimentError when the file cannot be parsed, or when keys are missing or unknown.
+    """
+    try:
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+    except OSError as e:
+        raise ExperimentError(f"cannot read {path}: {e.strerror}") from e
+    except (SyntaxError, UnicodeDecodeError, ValueError) as e:
+        line = getattr(e, "lineno", None)
+        raise ExperimentError(f"{path}{f' line {line}' if line else ''} is not a Python file: {getattr(e, 'msg', e)}") from e
+    if not doc:
+        raise ExperimentError(f"{path} has no header; an experiment starts with a docstring: title, then {', '.join(HEADER_KEYS)}")
+    title, _, rest = doc.partition("\n")
+    found: dict[str, str] = {}
+    current = ""
+    for line in rest.splitlines():
+        name, colon, text = line.partition(":")
+        if colon and name in (*HEADER_KEYS, "Seed"):
+            current = name
+            found[name] = text.strip()
+        elif colon and name.isalpha() and name[:1].isupper() and line == line.lstrip():
+            raise ExperimentError(f"{path}: unknown header key {name}; keys: {', '.join(HEADER_KEYS)} and, optionally, Seed")
+        elif current and line.strip():
+            found[current] += " " + line.strip()
+    missing = [k for k in HEADER_KEYS if not found.get(k)]
+    if missing:
+        raise ExperimentError(f"{path}: the header lacks {', '.join(missing)}; it needs a title line and {', '.join(HEADER_KEYS)}")
+    return Header(title.strip().rstrip("."), found["Paper"], found["Claim"], found["Baselines"], found["Cost"], found.get("Seed", ""))

@@ -1,0 +1,149 @@
+"""fit: the one training loop. It checkpoints, masks diverged runs, probes and reports; methods live in their `step_fn`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from assay.core.experiment import Bench
+from assay.core.runs import Runs
+
+State = dict[str, Tensor]
+Batch = Any
+Losses = Float[Tensor, "run"]
+
+
+@dataclass(eq=False)
+class Group:
+    """Runs of one shape and one method, and how one step changes them.
+
+    `state` holds [run, …] tensors; a name with a dot (adam.m.W) is bookkeeping that training needs and readers do not.
+    `step_fn(state, batch, step)` updates the state in place and returns each run's loss, or the loss and more series
+    by name. `header` is what a reader needs to use the tensors.
+    """
+
+    runs: Runs
+    state: State
+    step_fn: Callable[[State, Batch, int], Losses | tuple[Losses, Mapping[str, Losses]]]
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training gives: tensors [run, …], how to read them, and the loss along the way."""
+
+    tensors: dict[str, Shaped[Tensor, "run ..."]]
+    header: Mapping[str, Any]
+    history: dict[str, Float[np.ndarray, "run step"]]
+    """Means over the steps since the probe before, at most the last 1/20 of all steps, at each of `steps`."""
+    steps: Int[np.ndarray, "step"]
+    diverged: Bool[np.ndarray, "run"]
+    """Runs whose loss was once not finite; their numbers mean nothing."""
+
+
+def fit(
+    groups: Sequence[Group], batches: Callable[[int], Batch], *, steps: int, probe_at: Sequence[int] = (), bench: Bench
+) -> list[Trained]:
+    """One Trained for each group, after `steps` steps on `batches(step)`, which every group sees.
+
+    A batch is a function of the step, so a run that was killed goes on exactly; it may be shared by all runs ([b, d])
+    or be each run's own ([run, b, d]). `steps=0` returns the start with an empty history. The history has the probe
+    steps, the half and the end.
+    """
+    for g in groups:
+        for name, tensor in g.state.items():
+            g.state[name] = tensor.detach().to(bench.device)
+    at = np.array(sorted({s for s in (*probe_at, steps // 2, steps) if 0 < s <= steps}), dtype=np.int64)
+    books = [_Book(len(g.runs), at, steps, bench.device) for g in groups]
+    slot = bench.slot()
+    start = 0
+    if (saved := slot.restore()) is not None:
+        start, tensors = saved
+        for i, (g, book) in enumerate(zip(groups, books, strict=True)):
+            for name, tensor in g.state.items():
+                with torch.no_grad():
+                    tensor.copy_(tensors[f"{i}.state.{name}"])  # in place: views into the state stay valid
+            book.load({k.removeprefix(f"{i}.book."): v for k, v in tensors.items() if k.startswith(f"{i}.book.")})
+
+    def save(step: int) -> None:
+        parts = {f"{i}.state.{k}": v for i, g in enumerate(groups) for k, v in g.state.items()}
+        parts |= {f"{i}.book.{k}": v for i, b in enumerate(books) for k, v in b.dump().items()}
+        slot.save(step, parts)
+
+    every = max(1, steps // 200)
+    for step in range(start, steps):
+        batch = _to(batches(step), bench.device)
+        for g, book in zip(groups, books, strict=True):
+            out = g.step_fn(g.state, batch, step)
+            loss, more = out if isinstance(out, tuple) else (out, {})
+            book.note(step + 1, {"loss": loss, **more})
+        if (step + 1) % every == 0:
+            bench.report(step + 1, steps, loss=float(books[0].last))
+        if slot.due():
+            save(step + 1)
+    if start < steps:
+        save(steps)  # so that a kill while measuring does not train again
+    return [_finish(g, book) for g, book in zip(groups, books, strict=True)]
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return batch.to(device) if isinstance(batch, Tensor) else batch
+
+
+class _Book:
+    """Sums of the series since the last probe, the finished means, and the mask of diverged runs."""
+
+    def __init__(self, runs: int, at: np.ndarray, steps: int, device: torch.device):
+        self.at, self.window, self.device = at, max(1, steps // 20), device
+        self.diverged = torch.zeros(runs, dtype=torch.bool, device=device)
+        self.sums: dict[str, Tensor] = {}
+        self.means: dict[str, Tensor] = {}
+        self.next = 0
+        self.last = torch.zeros((), device=device)
+
+    def note(self, step: int, series: Mapping[str, Tensor]) -> None:
+        self.diverged |= ~series["loss"].detach().isfinite()
+        self.last = series["loss"].detach()[0]
+        if self.next >= len(self.at):
+            return
+        probe = int(self.at[self.next])
+        first = max(int(self.at[self.next - 1]) if self.next else 0, probe - self.window) + 1
+        if step < first:
+            return
+        for name, values in series.items():
+            values = values.detach().double()
+            self.sums[name] = self.sums[name] + values if name in self.sums else values.clone()
+        if step == probe:
+            for name, total in self.sums.items():
+                if name not in self.means:
+                    self.means[name] = torch.full((len(total), len(self.at)), torch.nan, dtype=torch.float64, device=self.device)
+                self.means[name][:, self.next] = total / (probe - first + 1)
+            self.sums = {}
+            self.next += 1
+
+    def dump(self) -> dict[str, Tensor]:
+        out = {"diverged": self.diverged, "next": torch.tensor(self.next)}
+        out |= {f"sums.{k}": v for k, v in self.sums.items()}
+        return out | {f"means.{k}": v for k, v in self.means.items()}
+
+    def load(self, saved: Mapping[str, Tensor]) -> None:
+        self.diverged = saved["diverged"].to(self.device)
+        self.next = int(saved["next"])
+        self.sums = {k.removeprefix("sums."): v.to(self.device) for k, v in saved.items() if k.startswith("sums.")}
+        self.means = {k.removeprefix("means."): v.to(self.device) for k, v in saved.items() if k.startswith("means.")}
+
+
+def _finish(group: Group, book: _Book) -> Trained:
+    return Trained(
+        tensors={k: v.detach() for k, v in group.state.items() if "." not in k},
+        header=dict(group.header),
+        history={k: v.cpu().numpy() for k, v in book.means.items()},
+        steps=book.at,
+        diverged=book.diverged.cpu().numpy(),
+    )

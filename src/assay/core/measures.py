@@ -1,0 +1,115 @@
+"""Measures: numbers of runs with names, units and labelled axes: an xarray Dataset whose first dim is always `run`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from assay.core.errors import ClaimError
+from assay.core.runs import Runs
+from assay.core.spec import Spec, canonical_json, per_run_fields, static_fields
+
+_RESERVED = frozenset(dir(xr.Dataset)) | {"run"}
+_META = "measures"
+
+
+def measures(runs: Runs, *, coords: Mapping[str, Sequence] | None = None, **named: tuple[str, Any, str]) -> xr.Dataset:
+    """A Dataset with one variable for each `name=("run feature", array, "unit")`.
+
+    Every per-run field of the spec is a coordinate of `run`, every static field an attribute. Dims whose levels mean
+    something (documents, steps) need `coords`, or runs measured on other documents would be stacked silently.
+
+    Raises: ClaimError when a name belongs to xarray, the first dim is not `run`, or shapes do not fit.
+    """
+    return _assemble(runs.specs, coords or {}, named)
+
+
+def _assemble(specs: Sequence[Spec], coords: Mapping[str, Sequence], named: Mapping[str, tuple[str, Any, str]]) -> xr.Dataset:
+    cls = type(specs[0])
+    variables = {}
+    for name, (dims, array, unit) in named.items():
+        if name in _RESERVED:
+            raise ClaimError(f"a measure cannot be called {name!r}: xarray uses that name; choose another")
+        axes = tuple(dims.split())
+        values = _numpy(array)
+        if not axes or axes[0] != "run":
+            raise ClaimError(f"the first dim of measure {name!r} must be run, got {dims!r}")
+        if values.ndim != len(axes) or values.shape[0] != len(specs):
+            raise ClaimError(f"measure {name!r} says dims {dims!r} of {len(specs)} runs, got shape {list(values.shape)}")
+        variables[name] = (axes, values, {"units": unit})
+    run_coords = {f: ("run", np.array([getattr(s, f) for s in specs])) for f in per_run_fields(cls)}
+    try:
+        data = xr.Dataset(variables, coords={**run_coords, **{k: list(v) for k, v in coords.items()}})
+    except ValueError as e:
+        raise ClaimError(f"these measures do not fit together: {str(e).splitlines()[0]}") from e
+    data.attrs = {f: getattr(specs[0], f) for f in static_fields(cls)}
+    return data
+
+
+def _numpy(array: Any) -> np.ndarray:
+    if hasattr(array, "detach"):
+        array = array.detach().cpu().numpy()
+    return np.asarray(array)
+
+
+def one_run(data: xr.Dataset, index: int) -> xr.Dataset:
+    """The measures of one run; the dim `run` is gone."""
+    return data.isel(run=index)
+
+
+def to_tensors(run: xr.Dataset) -> tuple[dict[str, np.ndarray], str]:
+    """The variables of one run as arrays, and a text (canonical JSON) with their dims, units and coordinates."""
+    arrays = {str(k): np.array(v.values, order="C") for k, v in run.data_vars.items()}
+    variables = {str(k): {"dims": list(v.dims), "unit": v.attrs.get("units", "1")} for k, v in run.data_vars.items()}
+    coords = {str(k): c.values.tolist() for k, c in run.coords.items() if c.ndim == 1}
+    return arrays, canonical_json({"variables": variables, "coords": coords})
+
+
+def from_tensors(arrays: Mapping[str, np.ndarray], text: str) -> xr.Dataset:
+    """The measures of one run back from `to_tensors`; run coordinates and attributes come with `stack`."""
+    meta = json.loads(text)
+    variables = {k: (tuple(m["dims"]), arrays[k], {"units": m["unit"]}) for k, m in meta["variables"].items()}
+    return xr.Dataset(variables, coords=meta["coords"])
+
+
+def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The measures of several runs along `run`, with coordinates and attributes from their specs.
+
+    Raises: ClaimError when the runs were measured with other variables or on other levels (documents, steps).
+    """
+    first = per_run[0]
+    for spec, other in zip(specs, per_run, strict=True):
+        if set(other.data_vars) != set(first.data_vars):
+            raise ClaimError(f"run {spec.to_json()} has other measures: {sorted(set(map(str, other.data_vars)) ^ set(map(str, first.data_vars)))}")
+        for name, c in first.coords.items():
+            if c.ndim == 1 and not np.array_equal(c.values, other.coords[name].values):
+                raise ClaimError(f"runs were measured on other levels of {name!r}; measure them on the same ones")
+    coords = {str(k): c.values.tolist() for k, c in first.coords.items() if c.ndim == 1}
+    named = {
+        str(k): (" ".join(("run", *map(str, v.dims))), np.stack([o[k].values for o in per_run]), v.attrs.get("units", "1"))
+        for k, v in first.data_vars.items()
+    }
+    return _assemble(specs, coords, named)
+
+
+def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
+    """The same measures with dim `run` replaced by (seed, *names); other run coordinates are dropped.
+
+    A combination that no run has is NaN. Raises: ClaimError when two runs share all levels, or a name is no run coordinate.
+    """
+    order = ("seed", *[n for n in names if n != "seed"])
+    for n in order:
+        if n not in arm.coords or arm.coords[n].dims != ("run",):
+            raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {', '.join(str(k) for k, c in arm.coords.items() if c.dims == ('run',))}")
+    others = [k for k, c in arm.coords.items() if c.dims == ("run",) and k not in order]
+    levels = list(zip(*[arm.coords[n].values.tolist() for n in order], strict=True))
+    if len(set(levels)) < len(levels):
+        raise ClaimError(f"several runs share the same {', '.join(order)}; name the field that tells them apart")
+    flat = arm.drop_vars(others)
+    if len(order) == 1:
+        return flat.swap_dims(run="seed")
+    return flat.set_index(run=list(order)).unstack("run").transpose(*order, ...)

@@ -1,0 +1,303 @@
+"""Spec: what one run is, as a frozen value with a canonical text and a key that never moves."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from assay.core.errors import SpecError, nearest
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Spec")
+
+_PER_RUN = "may differ between the runs of one ensemble"
+PerRun = Annotated[T, _PER_RUN]
+"""Marks a field that may differ between runs trained as one ensemble; every other field is static."""
+
+_TAG = "_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """One run: every field a plain value (bool, int, float, str, None, tuples of these, nested frozen dataclasses).
+
+    Values are made canonical when a spec is built, so equal specs have equal keys: an int in a float field becomes a
+    float, NumPy scalars become Python's, lists become tuples, −0.0 becomes 0.0. A subclass may define `check()` for
+    rules between fields; it raises SpecError.
+
+    Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal.
+    """
+
+    seed: PerRun[int] = 0
+    """Seed of everything random in this run; judged seeds start at 1000."""
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for f in fields(self):
+            object.__setattr__(self, f.name, _canonical(getattr(self, f.name), hints[f.name], f"{type(self).__name__}.{f.name}"))
+        self.check()
+
+    def check(self) -> None:
+        """Raise SpecError where fields do not go together; the base accepts everything."""
+
+    def replace(self, **changes: object) -> Self:
+        """The same spec with these fields replaced. Raises: SpecError for an unknown field, naming the nearest."""
+        _known(type(self), changes)
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def to_json(self) -> str:
+        """Canonical text: sorted keys, no spaces, shortest floats, the class name as tag."""
+        return canonical_json(_plain(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The spec whose `to_json` is `text`; nested ones are found by the field's annotation and the tag.
+
+        Raises: SpecError when the text is of another class or has a field this class no longer knows.
+        """
+        return _build(cls, json.loads(text))
+
+
+def per_run_fields(cls: type[Spec]) -> tuple[str, ...]:
+    """Names of the fields that may differ between runs of one ensemble, in order of declaration."""
+    return tuple(f.name for f in fields(cls) if _is_per_run(_hints(cls)[f.name]))
+
+
+def static_fields(cls: type[Spec]) -> tuple[str, ...]:
+    """Names of the fields that all runs of one ensemble share."""
+    return tuple(f.name for f in fields(cls) if not _is_per_run(_hints(cls)[f.name]))
+
+
+def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
+    """The product of the axes over `base`, the last axis fastest."""
+    _known(type(base), axes)
+    return tuple(base.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
+
+
+def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+    """A map from specs to the same specs with these fields replaced; what an Arm's `specs` usually is."""
+    return lambda specs: tuple(s.replace(**changes) for s in specs)
+
+
+def with_values(base: S, texts: Mapping[str, str]) -> S:
+    """`base` with fields set from command-line texts, each read as the field's type.
+
+    Raises: SpecError for an unknown field or a text that is not of the field's type.
+    """
+    _known(type(base), texts)
+    hints = _hints(type(base))
+    return base.replace(**{name: _read(text, hints[name], f"{type(base).__name__}.{name}") for name, text in texts.items()})
+
+
+def key(experiment: str, version: int, arm: str, spec: Spec) -> str:
+    """64 hex digits that name one run: SHA-256 of the canonical JSON of experiment, version, arm and every spec field.
+
+    A field made by `added` is left out where it has the value at which old and new code agree, and a field made by
+    `renamed` keeps its first name, so neither moves an old key.
+    """
+    text = canonical_json([experiment, version, arm, _plain(spec, for_key=True)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def added(default: T, *, before: T) -> T:
+    """A field that came later: `before` is its value at which the code does what it did without it."""
+    return dataclasses.field(default=default, metadata={"before": before})
+
+
+def renamed(old: str, default: T) -> T:
+    """A field that was called `old`; keys keep the old name."""
+    return dataclasses.field(default=default, metadata={"born": old})
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A field that is gone: its old name and the value that today's code corresponds to."""
+
+    name: str
+    was: object
+
+
+def removed(name: str, *, was: object) -> Any:
+    """Declares, as a ClassVar, a field that no longer exists; keys keep it at `was`."""
+    return Removed(name, was)
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _gone(cls: type) -> Iterator[Removed]:
+    return (v for c in cls.__mro__ for v in vars(c).values() if isinstance(v, Removed))
+
+
+def _plain(value: object, *, for_key: bool = False) -> object:
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return [_plain(v, for_key=for_key) for v in value] if isinstance(value, tuple) else value
+    out: dict[str, object] = {_TAG: type(value).__name__}
+    for f in fields(value):
+        v = getattr(value, f.name)
+        if for_key and "before" in f.metadata and v == f.metadata["before"]:
+            continue
+        out[f.metadata.get("born", f.name) if for_key else f.name] = _plain(v, for_key=for_key)
+    if for_key:
+        out.update({g.name: _plain(g.was) for g in _gone(type(value))})
+    return out
+
+
+def _build(cls: type, data: Mapping[str, Any]) -> Any:
+    if data.get(_TAG) != cls.__name__:
+        raise SpecError(f"expected a stored {cls.__name__}, got one of {data.get(_TAG)!r}")
+    hints = _hints(cls)
+    names = {f.metadata.get("born", f.name): f.name for f in fields(cls)} | {f.name: f.name for f in fields(cls)}
+    gone = {g.name: g.was for g in _gone(cls)}
+    values = {}
+    for name, v in data.items():
+        if name == _TAG or (name in gone and gone[name] == v):
+            continue
+        if name in gone:
+            raise SpecError(f"{cls.__name__}.{name} was removed at {gone[name]!r}; this stored spec has {v!r} and cannot be run any more")
+        if name not in names:
+            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, names)}")
+        values[names[name]] = _nested(v, hints[names[name]])
+    for f in fields(cls):
+        if f.name not in values and "before" in f.metadata:
+            values[f.name] = f.metadata["before"]
+    return cls(**values)
+
+
+def _nested(value: Any, hint: Any) -> Any:
+    if isinstance(value, dict):
+        for option in _options(hint):
+            if isinstance(option, type) and dataclasses.is_dataclass(option) and option.__name__ == value.get(_TAG):
+                return _build(option, value)
+        raise SpecError(f"no class of {hint} is called {value.get(_TAG)!r}")
+    if isinstance(value, list):
+        inner = next((typing.get_args(o)[0] for o in _options(hint) if typing.get_origin(o) is tuple and typing.get_args(o)), Any)
+        return tuple(_nested(v, inner) for v in value)
+    return value
+
+
+_hint_cache: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    if cls not in _hint_cache:
+        _hint_cache[cls] = typing.get_type_hints(cls, include_extras=True)
+    return _hint_cache[cls]
+
+
+def _is_per_run(hint: Any) -> bool:
+    return typing.get_origin(hint) is Annotated and _PER_RUN in typing.get_args(hint)[1:]
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of an annotation: unions taken apart, Annotated removed."""
+    if typing.get_origin(hint) is Annotated:
+        return _options(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(o for a in typing.get_args(hint) for o in _options(a))
+    return (hint,)
+
+
+def _wanted(hint: Any) -> str:
+    names = []
+    for o in _options(hint):
+        if typing.get_origin(o) is Literal:
+            names.append("one of " + ", ".join(map(repr, typing.get_args(o))))
+        else:
+            names.append("None" if o is type(None) else getattr(o, "__name__", str(o)))
+    return " or ".join(names)
+
+
+def _canonical(value: Any, hint: Any, where: str) -> Any:
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()  # NumPy scalars
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpecError(f"{where} must be finite, got {value}")
+    for option in _options(hint):
+        origin = typing.get_origin(option)
+        if option is Any:
+            return value
+        if origin is Literal:
+            if value in typing.get_args(option) and type(value) in {type(a) for a in typing.get_args(option)}:
+                return value
+        elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value) + 0.0  # + 0.0 turns −0.0 into 0.0
+        elif origin is tuple or option is tuple:
+            if isinstance(value, tuple):
+                inner = typing.get_args(option)
+                kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner) or [Any] * len(value)
+                if len(kinds) == len(value):
+                    return tuple(_canonical(v, k, where) for v, k in zip(value, kinds, strict=True))
+        elif isinstance(option, type) and isinstance(value, option) and not (isinstance(value, bool) and option is not bool):
+            return value
+    raise SpecError(f"{where} must be {_wanted(hint)}, got {value!r}")
+
+
+def _read(text: str, hint: Any, where: str) -> Any:
+    for option in _options(hint):
+        try:
+            if option is bool and text.lower() in ("true", "false", "1", "0", "yes", "no"):
+                return text.lower() in ("true", "1", "yes")
+            if option is int:
+                return int(text)
+            if option is float:
+                return float(text)
+            if option is type(None) and text.lower() == "none":
+                return None
+            if typing.get_origin(option) is tuple:
+                return tuple(_read(t, typing.get_args(option)[0], where) for t in text.strip("()").split(",") if t)
+            if typing.get_origin(option) is Literal:
+                return next(a for a in typing.get_args(option) if str(a) == text)
+        except (ValueError, StopIteration):
+            continue
+        if option is str:
+            return text
+    raise SpecError(f"{where} must be {_wanted(hint)}, got {text!r}")
+
+
+def _known(cls: type, names: Mapping[str, object]) -> None:
+    known = {f.name for f in fields(cls)}
+    for name in names:
+        if name not in known:
+            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, known)}")
+
+
+def field_docs(cls: type[Spec]) -> dict[str, str]:
+    """One line per field: the string literal that follows it in the class body; empty where there is none."""
+    import ast
+    import inspect
+    import textwrap
+
+    docs = {f.name: "" for f in fields(cls)}
+    for c in reversed(cls.__mro__):
+        if not (isinstance(c, type) and issubclass(c, Spec)):
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(c)))
+        except (OSError, TypeError):
+            continue
+        body = typing.cast(ast.ClassDef, tree.body[0]).body
+        for node, after in zip(body, body[1:], strict=False):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
+                docs[node.target.id] = str(getattr(after.value, "value", "")).strip()
+    return docs
+
+
+def default_of(cls: type[Spec], name: str) -> object:
+    """The default of a field; raises SpecError for a field without one."""
+    f = next(f for f in fields(cls) if f.name == name)
+    if f.default is MISSING:
+        raise SpecError(f"{cls.__name__}.{name} has no default")
+    return f.default
