@@ -1,0 +1,236 @@
+"""FeatureCard: everything one card shows, as data; and the measures that cards are made of.
+
+`measurements` runs beside the model and returns arrays; they are stored with the arm. `cards` rebuilds the cards from those
+measures alone, so a report needs no model. Which features have examples is settled by lot before anyone has looked at them:
+`draw` orders all features that fire often enough by seed, the first twenty are the drawn cards, the next are for browsing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from assay.core import rng
+from assay.features import effects, examples, statistics
+
+LEAST = 20
+"""A feature with fewer firings is not drawn: its top twenty would be all there is."""
+TOP, EACH, LOGITS = 20, 3, 10
+"""Top examples, examples per quarter of the activation distribution, and promoted or suppressed tokens on a card."""
+
+Firings = tuple[Int[np.ndarray, "firing"], Int[np.ndarray, "firing"], Float[np.ndarray, "firing"]]
+"""One chunk of sparse activations: row, feature and value of every firing."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One firing in its context: token strings and the feature's activation on each; `at` is the place of the firing token."""
+
+    tokens: tuple[str, ...]
+    activations: tuple[float, ...]
+    at: int
+    document: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Examples from one quarter of the feature's activation distribution, with the activations they span."""
+
+    title: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class FeatureCard:
+    """One feature as a card shows it; `drawn` says that it was chosen by lot for the first twenty."""
+
+    address: str
+    index: int
+    drawn: bool
+    firings: int
+    density: float
+    maximum: float
+    purity: float
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    top: tuple[Example, ...]
+    groups: tuple[Group, ...]
+    promoted: tuple[tuple[str, float], ...]
+    suppressed: tuple[tuple[str, float], ...]
+
+
+def draw(firings: Int[np.ndarray, "feature"], seed: int) -> Int[np.ndarray, "drawn"]:
+    """The features with at least 20 firings, in an order that only `seed` decides."""
+    order = rng.permutation(np.array([seed]), "feature cards", 0, len(firings))[0]
+    return order[firings[order] >= LEAST]
+
+
+def measurements(
+    firings: Sequence[Firings],
+    text: examples.Text,
+    *,
+    strings: Callable[[int], str],
+    documents: Sequence[str],
+    decoder: Float[np.ndarray, "feature d"],
+    unembedding: Float[np.ndarray, "d vocabulary"],
+    norm: Float[np.ndarray, "d"] | None,
+    seed: int,
+    count: int = 320,
+) -> tuple[dict[str, tuple[str, np.ndarray, str]], dict[str, list]]:
+    """The arrays of one dictionary's cards as `measures` takes them (one run), and the coordinates naming tokens and documents.
+
+    `firings` covers all rows of `text` and is read twice; `strings` turns a token id into text; `documents` names each sequence.
+    Statistics are for every feature, examples for the first `count` that `draw` gives.
+    """
+    features = len(decoder)
+    sums, top, sample = statistics.start(features), examples.nothing(features), examples.nothing(features)
+    for row, feature, value in _larger(firings):
+        statistics.update(sums, feature, value, 0)
+        top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
+        sample = examples.keep(sample, feature, row, value, examples.lot(feature, row, seed), 64)
+    sums.rows[0] = len(text.sequence)
+    ends = text.tokens[text.sequence, text.position]
+    all_top = examples.table(top, np.arange(features), TOP)
+    shown = draw(sums.firings, seed)[:count]
+
+    rows = np.full((len(shown), TOP + 4 * EACH), -1, np.int64)
+    rows[:, :TOP] = all_top[shown]
+    lower = examples.table(sample, shown, 64)
+    for i, f in enumerate(shown):
+        a, b = np.searchsorted(sample.feature, [f, f + 1])
+        for q, picked in enumerate(examples.quarters(sample.value[a:b], EACH)):
+            rows[i, TOP + EACH * q :][: len(picked)] = lower[i][picked]
+    places = examples.windows(text, rows)
+    logit_ids, logits = effects.extremes(effects.direct_logits(decoder[shown], unembedding, norm), LOGITS)
+
+    ids = np.where(places < 0, -1, text.tokens.reshape(-1)[places])
+    words = np.unique(np.concatenate([ids[ids >= 0], logit_ids.reshape(-1)]))
+    names, source = np.unique(np.asarray(documents), return_inverse=True)
+    named = {
+        "card_rows": ("run", sums.rows, "rows"),
+        "card_firings": ("run feature", sums.firings.astype(np.int32)[None], "rows"),
+        "card_maximum": ("run feature", sums.maximum.astype(np.float32)[None], "activation"),
+        "card_purity": ("run feature", statistics.purity(np.where(all_top < 0, -1, ends[all_top])).astype(np.float32)[None], "1"),
+        "card_histogram": ("run card bin", sums.histogram[shown].astype(np.int32)[None], "rows"),
+        "card_token": (
+            "run card example offset",
+            np.where(ids < 0, -1, np.searchsorted(words, ids)).astype(np.int32)[None],
+            "token",
+        ),
+        "card_activation": ("run card example offset", _activations(firings, features, shown, places, text)[None], "activation"),
+        "card_source": (
+            "run card example",
+            np.where(rows < 0, -1, source[text.sequence[rows]]).astype(np.int32)[None],
+            "document",
+        ),
+        "card_position": ("run card example", np.where(rows < 0, -1, text.position[rows]).astype(np.int32)[None], "tokens"),
+        "card_word": ("run card sign rank", np.searchsorted(words, logit_ids).astype(np.int32)[None], "token"),
+        "card_logit": ("run card sign rank", logits.astype(np.float32)[None], "logits per unit activation"),
+    }
+    return named, {
+        "card": [int(f) for f in shown],
+        "token": [strings(int(w)) for w in words],
+        "source": names.tolist(),
+    }
+
+
+def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firings]:
+    """The same firings in chunks of at least `least`: every `keep` sorts what it holds again, so few large chunks cost a quarter."""
+    held: list[Firings] = []
+    for chunk in firings:
+        held.append(chunk)
+        if sum(len(row) for row, _, _ in held) >= least:
+            yield tuple(np.concatenate(part) for part in zip(*held, strict=True))  # type: ignore[misc]
+            held = []
+    if held:
+        yield tuple(np.concatenate(part) for part in zip(*held, strict=True))  # type: ignore[misc]
+
+
+def _activations(
+    firings: Sequence[Firings],
+    features: int,
+    shown: Int[np.ndarray, "card"],
+    places: Int[np.ndarray, "card example offset"],
+    text: examples.Text,
+) -> Float[np.ndarray, "card example offset"]:
+    """Each shown feature's activation at the places of its windows, 0 where it does not fire or the row was left out."""
+    slot = np.full(features, -1)
+    slot[shown] = np.arange(len(shown))
+    flat = text.sequence.astype(np.int64) * text.tokens.shape[1] + text.position
+    wanted = [(slot[f], flat[r], v) for r, f, v in firings]
+    keys = np.concatenate(
+        [card[card >= 0] * text.tokens.size + at[card >= 0] for card, at, _ in wanted] or [np.zeros(0, np.int64)]
+    )
+    values = np.concatenate([value[card >= 0] for card, _, value in wanted] or [np.zeros(0)])
+    order = np.argsort(keys, kind="stable")
+    keys, values = np.append(keys[order], -1), np.append(values[order], 0.0)
+    asked = np.arange(len(shown))[:, None, None] * text.tokens.size + places
+    found = np.searchsorted(keys[:-1], asked)
+    return np.where((places >= 0) & (keys[found] == asked), values[found], 0.0).astype(np.float16)
+
+
+def cards(arm: xr.Dataset, seed: int, count: int = 20, *, source: str = "") -> list[FeatureCard]:
+    """Cards from stored measures: `count` drawn by `seed` among features with at least 20 firings, then the rest for browsing.
+
+    `source` is the address without the index: model/site. With the seed that the measures were taken with, the drawn are the
+    first of all features by lot; with another, a lot among those stored.
+    """
+    if "card_token" not in arm:
+        return []
+    one = arm.isel(run=0)
+    at = {int(f): i for i, f in enumerate(one["card"].values)}
+    order = [int(f) for f in draw(one["card_firings"].values, seed) if int(f) in at]
+    reader = {name: one[name].values for name in one.variables if str(name).startswith("card_") or name in ("token", "source")}
+    return [_card(reader, f, at[f], i < count, source) for i, f in enumerate(order)]
+
+
+def _card(m: dict, feature: int, i: int, drawn: bool, source: str) -> FeatureCard:
+    """The card of one stored feature."""
+    listed = [_example(m, i, e) for e in range(m["card_token"].shape[1])]
+    groups = []
+    for q, name in enumerate(("highest quarter", "second quarter", "third quarter", "lowest quarter")):
+        members = tuple(e for e in listed[TOP + EACH * q : TOP + EACH * (q + 1)] if e is not None)
+        if members:
+            groups.append(Group(name, members))
+    promoted, suppressed = (
+        tuple((str(m["token"][w]), float(x)) for w, x in zip(m["card_word"][i, s], m["card_logit"][i, s], strict=True))
+        for s in (0, 1)
+    )
+    counts = m["card_histogram"][i]
+    used = np.flatnonzero(counts)
+    a, b = (used[0], used[-1] + 1) if len(used) else (0, 1)
+    firings, rows = int(m["card_firings"][feature]), int(m["card_rows"])
+    return FeatureCard(
+        address=f"{source}/{feature}" if source else str(feature),
+        index=feature,
+        drawn=drawn,
+        firings=firings,
+        density=firings / rows,
+        maximum=float(m["card_maximum"][feature]),
+        purity=float(m["card_purity"][feature]),
+        edges=tuple(float(e) for e in statistics.EDGES[a : b + 1]),
+        counts=tuple(int(c) for c in counts[a:b]),
+        top=tuple(e for e in listed[:TOP] if e is not None),
+        groups=tuple(groups),
+        promoted=promoted,
+        suppressed=suppressed,
+    )
+
+
+def _example(m: dict, i: int, e: int) -> Example | None:
+    """One stored example, without the places beyond the ends of its sequence."""
+    if m["card_position"][i, e] < 0:
+        return None
+    inside = np.flatnonzero(m["card_token"][i, e] >= 0)
+    return Example(
+        tokens=tuple(str(m["token"][t]) for t in m["card_token"][i, e][inside]),
+        activations=tuple(float(a) for a in m["card_activation"][i, e][inside]),
+        at=int(np.searchsorted(inside, examples.BEFORE)),
+        document=str(m["source"][m["card_source"][i, e]]),
+        position=int(m["card_position"][i, e]),
+    )

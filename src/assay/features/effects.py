@@ -1,0 +1,35 @@
+"""What a feature does to the next token's logits along the direct path: its decoder row read by the unembedding.
+
+Nothing here re-runs later blocks: far from the output these are weak hints, and every view of them says "direct path only".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def direct_logits(
+    decoder: Float[np.ndarray, "feature d"], unembedding: Float[np.ndarray, "d vocabulary"], norm: Float[np.ndarray, "d"] | None
+) -> Float[np.ndarray, "feature vocabulary"]:
+    """Logits that one unit of each feature adds if nothing but the final norm's weight stands between; not centred.
+
+    Formula: (d_k ∘ w) W_U, w the weight of the final norm (its division by the residual's size is left out)
+    Source: callummcdougall/sae_vis, the logit tables
+    Differs: sae_vis leaves out the norm's weight
+    """
+    rows = decoder if norm is None else decoder * norm
+    return rows.astype(np.float32) @ unembedding.astype(np.float32)
+
+
+def extremes(
+    logits: Float[np.ndarray, "feature vocabulary"], count: int
+) -> tuple[Int[np.ndarray, "feature sign rank"], Float[np.ndarray, "feature sign rank"]]:
+    """Token ids and logits of the `count` most promoted (sign 0) and most suppressed (sign 1) tokens; ties by token id."""
+    ids = np.empty((len(logits), 2, count), np.int64)
+    for f, row in enumerate(logits):
+        for s, signed in enumerate((row, -row)):
+            bar = np.partition(signed, -count)[-count]  # only what reaches it is sorted: the vocabulary is long
+            reach = np.flatnonzero(signed >= bar)
+            ids[f, s] = reach[np.argsort(-signed[reach], kind="stable")][:count]
+    return ids, np.take_along_axis(logits[:, None], ids, 2)
