@@ -13,7 +13,9 @@ HEAVY = {"torch", "numpy", "scipy", "xarray", "pandas", "transformers", "jinja2"
 
 def modules_after(code: str) -> set[str]:
     """The names of top-level modules that a fresh interpreter holds after running `code`."""
-    script = f"import sys, json\n{code}\nprint(json.dumps(sorted({{m.partition('.')[0] for m in sys.modules}})), file=sys.__stdout__)"
+    script = (
+        f"import sys, json\n{code}\nprint(json.dumps(sorted({{m.partition('.')[0] for m in sys.modules}})), file=sys.__stdout__)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))

@@ -14,7 +14,18 @@ ROOT = Path(__file__).parents[2]
 SOURCE = sorted((ROOT / "src/assay").rglob("*.py"))
 TEXT = sorted(
     path
-    for pattern in ("src/**/*.py", "src/**/*.html", "tests/**/*.py", "benchmarks/**/*.py", "docs/**/*.md", "*.md", "*.toml", "*.txt", "Makefile", ".ci/run")
+    for pattern in (
+        "src/**/*.py",
+        "src/**/*.html",
+        "tests/**/*.py",
+        "benchmarks/**/*.py",
+        "docs/**/*.md",
+        "*.md",
+        "*.toml",
+        "*.txt",
+        "Makefile",
+        ".ci/run",
+    )
     for path in ROOT.glob(pattern)
     if path.is_file() and path != Path(__file__)
 )
@@ -45,15 +56,21 @@ def test_public_names_are_documented(path: Path) -> None:
         assert not missing, f"{name(path)}: no docstring on {missing}"
 
 
-@pytest.mark.parametrize("path", [*sorted((ROOT / "src/assay/experiments").glob("*.py")), ROOT / "src/assay/cli/template.py"], ids=name)
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "src/assay/experiments").glob("*.py")), ROOT / "src/assay/cli/template.py"], ids=name
+)
 def test_spec_fields_say_what_they_mean(path: Path) -> None:
     for spec in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)):
         if not any(isinstance(base, ast.Name) and base.id.endswith("Spec") for base in spec.bases):
             continue
         for field, after in zip(spec.body, [*spec.body[1:], None], strict=True):
             if isinstance(field, ast.AnnAssign):
-                documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
-                assert documented, f"{name(path)}:{field.lineno}: {ast.unparse(field.target)} needs one line under it: meaning, unit"
+                documented = (
+                    isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+                )
+                assert documented, (
+                    f"{name(path)}:{field.lineno}: {ast.unparse(field.target)} needs one line under it: meaning, unit"
+                )
 
 
 @pytest.mark.parametrize("path", SOURCE, ids=name)
@@ -63,10 +80,19 @@ def test_no_pickle_and_nothing_global(path: Path) -> None:
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not imported & {"pickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert not calls & {"torch.load", "torch.save", "torch.manual_seed", "torch.set_default_dtype", "np.random.seed", "random.seed"}
+    assert not calls & {
+        "torch.load",
+        "torch.save",
+        "torch.manual_seed",
+        "torch.set_default_dtype",
+        "np.random.seed",
+        "random.seed",
+    }
     if path.parent.name != "lab":  # a worker process owns its thread count; nobody else's import may change it
         assert "torch.set_num_threads" not in calls
-    assert not any(keyword.arg == "allow_pickle" for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords)
+    assert not any(
+        keyword.arg == "allow_pickle" for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords
+    )
 
 
 @pytest.mark.parametrize("path", TEXT, ids=name)
@@ -87,7 +113,10 @@ def test_experiments_are_found_by_being_there() -> None:
     assert not [stem for stem in stems if re.search(rf"[\"']{stem.replace('_', '[-_]')}[\"']", lab)]
 
 
-@pytest.mark.parametrize("package", ["assay", *(f"assay.{path.parent.name}" for path in SOURCE if path.name == "__init__.py" and path.parent.name != "assay")])
+@pytest.mark.parametrize(
+    "package",
+    ["assay", *(f"assay.{path.parent.name}" for path in SOURCE if path.name == "__init__.py" and path.parent.name != "assay")],
+)
 def test_exported_names_exist(package: str) -> None:
     module = importlib.import_module(package)
     for exported in getattr(module, "__all__", ()):

@@ -1,0 +1,27 @@
+"""`assay new`: a commented one-file experiment, copied from template.py under the user's own name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from assay.core.errors import ExperimentError
+
+
+def write_experiment(name: str, folder: Path) -> Path:
+    """The path of a new experiment file called after `name` in snake case.
+
+    Raises: ExperimentError when the name is no Python name, or the file is already there.
+    """
+    stem = re.sub(r"[\s-]+", "_", name.strip().removesuffix(".py")).lower()
+    if not stem.isidentifier():
+        raise ExperimentError(
+            f"an experiment is called by letters, digits and underscores and starts with a letter, got {name!r}; try my_claim"
+        )
+    path = folder / f"{stem}.py"
+    if path.exists():
+        raise ExperimentError(f"{path} is already there and stays as it is; choose another name or move it away")
+    text = Path(__file__).with_name("template.py").read_text()
+    title = "".join(part.capitalize() for part in stem.split("_"))
+    path.write_text(text.replace("THIS_FILE", path.name).replace("MyClaim", title))
+    return path

@@ -1,0 +1,118 @@
+"""A linear autoencoder finds the principal subspace of its data.
+
+Paper: Neural Networks and Principal Component Analysis, "Learning from Examples Without Local Minima", 1989
+Claim: after training, the kept subspace lies within 10 degrees of the planted one
+Baselines: flat — the same training on data in which no direction is wider than another, so there is nothing to find
+Cost: 0.1 min on 2 cores; full 0.01 GPU-hours
+"""
+# An experiment is one file: the header above (read as text), what a run is, train, measure, and the claims.
+# It runs as it is: `assay run THIS_FILE`. Change it from the top down; `assay plan THIS_FILE` says what would run.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from assay import (
+    Arm,
+    Bench,
+    Claim,
+    Experiment,
+    Figure,
+    Measures,
+    PerRun,
+    Runs,
+    Spec,
+    Trained,
+    changed,
+    converged,
+    descent,
+    fit,
+    grid,
+    measures,
+    normal,
+)
+
+EXAMPLES = 256  # per training step
+
+
+@dataclass(frozen=True, kw_only=True)
+class MyClaim(Spec):
+    # Every field is part of a run's name: change one, and these are other runs. PerRun fields may differ within one ensemble.
+    lr: PerRun[float] = 3e-3
+    """Learning rate of Adam."""
+    inputs: int = 20
+    """Numbers in one example."""
+    width: int = 4
+    """Numbers that the autoencoder may keep; also the dimension of the planted subspace."""
+    spread: float = 3.0
+    """Standard deviation of the data along the planted subspace; along every other direction it is 1."""
+    steps: int = 1_000
+    """Training steps."""
+
+
+def planted(runs: Runs[MyClaim]) -> torch.Tensor:
+    """The true subspace of each run, as orthonormal columns [run, inputs, width]; every seed has its own."""
+    s = runs.shared
+    return torch.from_numpy(np.linalg.qr(normal(runs.seeds, "planted", 0, (s.inputs, s.width)))[0])
+
+
+def train(runs: Runs[MyClaim], bench: Bench) -> Trained:
+    # All runs are trained at once: parameters and batches carry a leading run axis, and the loss is one number per run.
+    s, basis = runs.shared, planted(runs)
+
+    def batch(step: int) -> torch.Tensor:  # a function of the step alone, so an interrupted run goes on exactly
+        x = torch.from_numpy(normal(runs.seeds, "examples", step, (EXAMPLES, s.inputs)))
+        return x + (s.spread - 1) * x @ basis @ basis.mT
+
+    def loss(p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return (x @ p["W"] @ p["W"].mT - x).square().mean((1, 2))
+
+    start = {"W": torch.from_numpy(normal(runs.seeds, "start", 0, (s.inputs, s.width)) * np.float32(0.1))}
+    return fit([descent(runs, start, loss, lr=runs.each("lr"))], batch, steps=s.steps, bench=bench)[0]
+
+
+def measure(runs: Runs[MyClaim], trained: Trained, bench: Bench) -> Measures:
+    # Numbers per run, each with its dimensions and unit. What is not measured here cannot be claimed below.
+    kept = torch.linalg.qr(trained.tensors["W"].cpu())[0]
+    cosines = torch.linalg.svdvals(kept.mT @ planted(runs)).clamp(max=1)  # of the principal angles, largest cosine first
+    return measures(
+        runs,
+        coords={"step": trained.steps},
+        angle=("run", torch.rad2deg(cosines[:, -1].acos()).numpy(), "degrees"),
+        loss=("run step", trained.history["loss"], "1"),
+    )
+
+
+def figures(arms: Mapping[str, Measures]) -> list[Figure]:
+    # Data and a mark; the report draws it.
+    angles = {"arm": [arm for arm in arms for _ in arms[arm].run], "angle": [float(a) for m in arms.values() for a in m.angle]}
+    title = "The widest subspace is found, and nothing is found where there is none"
+    return [Figure(title, angles, "points", x="arm", y="angle", y_title="largest angle, degrees", rules=((10, "threshold"),))]
+
+
+experiment = Experiment(
+    # `main` is the method. The other arm is its control: the same code on data without the effect, where the claim must fail.
+    arms={"main": Arm(train), "flat": Arm(train, specs=changed(spread=1.0))},
+    measure=measure,
+    claims=(
+        Claim(
+            text="After training, the largest angle between the kept and the planted subspace is at most 10 degrees",
+            value=lambda arm, arms: arm.angle,  # one number per seed; the seeds are what is resampled
+            high=10,
+            unit="degrees",
+            must_fail=("flat",),
+            gates=(converged("loss"),),  # undertraining refutes nothing: without convergence the verdict is undecided
+            threshold_from="theory: 0 degrees at the global minimum, 85 for a random subspace; 10 leaves room for noise",
+            source="Neural Networks and Principal Component Analysis, 1989",
+        ),
+    ),
+    figures=figures,
+    # Judged seeds start at 1000: choose settings on lower ones, and judge on seeds that no choice has seen.
+    smoke=grid(MyClaim(steps=20), seed=range(2)),
+    default=grid(MyClaim(), seed=range(1000, 1008)),
+    full=grid(MyClaim(inputs=200, width=20, steps=10_000), seed=range(1000, 1016)),
+)
