@@ -7,7 +7,9 @@ before it is used: `import assay` costs milliseconds, torch comes with the first
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # ruff: noqa: F401 (for editors and type checkers; at run time __getattr__ answers)
+# These imports are for editors and type checkers; at run time __getattr__ answers.
+# ruff: noqa: F401
+if TYPE_CHECKING:
     from xarray import Dataset as Measures
 
     from assay.core import stats as stats
