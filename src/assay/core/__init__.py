@@ -3,7 +3,9 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 
 _HOME = {
     "errors": ("AssayError", "ClaimError", "DataError", "ExperimentError", "ModelError", "RunError", "SpecError", "StoreError"),
@@ -26,3 +28,14 @@ def __getattr__(name: str) -> object:
     if name in _WHERE:
         return getattr(import_module(f"assay.core.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'assay.core' has no attribute {name!r}")
+
+
+class _Core(ModuleType):
+    """Keeps `assay.core.fit` the function: importing the file fit.py would otherwise bind the name to the module."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Core

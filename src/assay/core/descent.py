@@ -42,6 +42,7 @@ class Adam:
         self.views: list[tuple[str, int, int, Tensor]] = []
         for (a, b), rate in zip(self.stretches, self.rates, strict=True):
             views = [state[name].detach()[a:b] for name in names]
+            assert all(v.is_contiguous() for v in views), names
             self.views += [(name, a, b, v) for name, v in zip(names, views, strict=True)]
             groups.append({"params": views, "lr": rate})
         self.optimiser = torch.optim.Adam(groups, betas=betas, eps=eps, fused=True)
@@ -56,7 +57,7 @@ class Adam:
     def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place: step number `step` (from 0) with every rate times `factor`."""
         for (name, a, b, view), count in zip(self.views, self.counts, strict=True):
-            view.grad = grads[name][a:b]
+            view.grad = grads[name][a:b].contiguous()  # the fused kernel reads memory in order, whatever the strides say
             count.fill_(step)  # Adam adds one before it corrects its moments
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor

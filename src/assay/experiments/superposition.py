@@ -1,0 +1,146 @@
+"""Superposition: a narrow ReLU model stores more sparse features than it has dimensions.
+
+Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
+Claim: at density 0.01 at least 1.5 features per dimension are represented
+Baselines: linear, the same model without ReLU, which stays below (width + 1)/0.9 features; linear-again, an independent draw of it
+Cost: 1 minute on 2 cores; full 0.1 GPU-hours
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay.core import Arm, Claim, Exact, Experiment, PerRun, Spec, by, changed, converged, curve, descent, fit, grid, measures
+from assay.core.errors import SpecError
+from assay.data import planted
+from assay.subjects import toy
+
+PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
+LINEAR_LIMIT = "theory: a linear model represents fewer than (width + 1)/0.9 features, 1.33 per dimension at width 5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Superposition(Spec):
+    density: PerRun[float] = 0.01
+    """Probability that a feature is active in one input; 1 is dense."""
+    lr: PerRun[float] = 3e-3
+    """Adam's learning rate."""
+    features: int = 20
+    """Number of input features, all equally important."""
+    width: int = 5
+    """Dimensions of the bottleneck."""
+    relu: bool = True
+    """Whether the output passes a ReLU."""
+    steps: int = 8_000
+    """Training steps."""
+    batch: int = 256
+    """Inputs a step, drawn fresh."""
+    replicate: int = 0
+    """Another independent draw of the same set-up: shifts every seed."""
+
+    def check(self) -> None:
+        for name in ("features", "width", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"Superposition.{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.density <= 1:
+            raise SpecError(f"Superposition.density is a probability above 0 and at most 1, got {self.density}")
+        if self.lr <= 0:
+            raise SpecError(f"Superposition.lr must be positive, got {self.lr}")
+
+
+def train(runs, bench):
+    s = runs.shared
+    params = toy.bottleneck(drawn(runs), s.features, s.width)  # W [run, f, d], b [run, f]
+
+    def loss(p, x):
+        return (toy.reconstruct(p, x, s.relu) - x).square().mean((1, 2))  # [run]
+
+    batches = planted.sparse_features(drawn(runs), s.features, s.batch)
+    return fit([descent(runs, params, loss, lr=runs.each("lr"))], batches, steps=s.steps, bench=bench)[0]
+
+
+def drawn(runs):
+    """The same runs with seeds of their own replicate, so that replicates share no random number."""
+    return type(runs)([s.replace(seed=s.seed + 1_000_000 * s.replicate) for s in runs.specs])
+
+
+def measure(runs, trained, bench):
+    s = runs.shared
+    alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
+    error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
+    x = planted.sparse_features(drawn(runs), s.features, 20_000, stream="test")(0).to(bench.device)
+    held_out = (toy.reconstruct(trained.tensors, x, s.relu) - x).square().mean((1, 2))
+    return measures(
+        runs,
+        coords={"step": trained.steps.tolist()},
+        loss=("run step", trained.history["loss"], "squared input"),
+        held_out=("run", held_out, "squared input"),
+        error=("run feature", error, "squared input"),
+        represented=("run feature", error < 0.1, "bool"),
+        norm=("run feature", trained.tensors["W"].norm(dim=-1), "1"),
+    )
+
+
+def per_dimension(arm, arms):
+    """[run]: features whose lone input comes back with squared error below 0.1, for each dimension of the bottleneck."""
+    return arm.represented.sum("feature") / arm.attrs["width"]
+
+
+def gain(arm, arms):
+    """[seed]: how many more features per dimension at the sparsest than at the densest inputs."""
+    count = by(arm, "density").represented.sum("feature") / arm.attrs["width"]
+    return count.isel(density=0, drop=True) - count.isel(density=-1, drop=True)
+
+
+def loss_against_linear(arm, arms):
+    """[run]: held-out loss as a share of the linear model's at the same seed and density."""
+    return arm.held_out / arms["linear"].held_out
+
+
+def linear_optimum(arms):
+    """[density]: held-out loss of the linear model over its optimum (1 − width/features) · (p/3 − p²/4)."""
+    linear = by(arms["linear"], "density")
+    best = (1 - linear.attrs["width"] / linear.attrs["features"]) * np.array([planted.variance(p) for p in linear.density.values])
+    return (linear.held_out.mean("seed") / best).values
+
+
+experiment = Experiment(
+    arms={
+        "main": Arm(train, note="the ReLU model"),
+        "linear": Arm(train, specs=changed(relu=False), note="the same model without ReLU: it can only keep directions"),
+        "linear-again": Arm(train, specs=changed(relu=False, replicate=1), note="independent linear models: no effect to find"),
+    },
+    measure=measure,
+    claims=(
+        Claim(
+            text="At density 0.01 at least 1.5 features per dimension are represented",
+            value=per_dimension, where={"density": 0.01}, low=1.5, unit="features per dimension",
+            must_fail=("linear",), gates=(converged("loss"),), threshold_from=LINEAR_LIMIT, source=PAPER,
+        ),
+        Claim(
+            text="From the densest to the sparsest inputs, features per dimension rise by at least 1.5",
+            value=gain, low=1.5, unit="features per dimension",
+            must_fail=("linear",), gates=(converged("loss"),), threshold_from=LINEAR_LIMIT, source=PAPER,
+        ),
+        Claim(
+            text="At density 0.01 the ReLU model's held-out loss is at most half the linear model's",
+            value=loss_against_linear, where={"density": 0.01}, high=0.5, scale="log", unit="share of the linear loss",
+            must_fail=("linear-again",), gates=(converged("loss"),),
+            threshold_from="pilot: seeds 0–7, share 0.15 to 0.17", source=PAPER,
+        ),
+        Exact(
+            text="The linear model's held-out loss over its optimum (1 − d/n)(p/3 − p²/4), at each density",
+            value=linear_optimum, expected=1.0, tolerance=0.05,
+            source="principal components of independent inputs; variance of a uniform number present with probability p",
+        ),
+    ),
+    figures=lambda arms: [
+        curve("Sparser inputs are packed more densely", arms, x="density", y=per_dimension, x_log=True,
+              x_title="probability that a feature is active", y_title="features per dimension",
+              rules=((1.0, "one feature a dimension"),)),
+    ],
+    scope="20 equally important independent features in 5 dimensions",
+    smoke=grid(Superposition(steps=20), density=(1.0, 0.01), seed=range(2)),
+    default=grid(Superposition(), density=(1.0, 0.3, 0.1, 0.03, 0.01), seed=range(1000, 1008)),
+    full=grid(Superposition(features=400, width=30, steps=50_000), density=(1.0, 0.1, 0.01), seed=range(1000, 1016)),
+)  # fmt: skip

@@ -1,0 +1,33 @@
+"""Toy models with a run axis: the bottleneck autoencoder of toy models of superposition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.runs import Runs
+
+
+def bottleneck(runs: Runs, features: int, width: int) -> dict[str, Tensor]:
+    """Starting parameters of x → ReLU(Wᵀ(W x) + b) for every run: W [run f d] Xavier-normal, b [run f] zero.
+
+    Source: Toy Models of Superposition, "Experiment setup".
+    """
+    scale = (2.0 / (features + width)) ** 0.5
+    W = torch.from_numpy(rng.normal(runs.seeds, "toy.W", 0, (features, width)) * np.float32(scale))
+    return {"W": W, "b": torch.zeros(len(runs), features)}
+
+
+def reconstruct(
+    params: Mapping[str, Tensor], x: Float[Tensor, "b f"] | Float[Tensor, "run b f"], relu: bool = True
+) -> Float[Tensor, "run b f"]:
+    """The model's output x' = Wᵀ(W x) + b, through a ReLU unless `relu` is False; x shared by all runs or each run's own."""
+    W = params["W"]
+    hidden = torch.einsum("bf,rfd->rbd", x, W) if x.ndim == 2 else torch.bmm(x, W)
+    out = torch.baddbmm(params["b"].unsqueeze(1), hidden, W.transpose(1, 2))
+    return out.relu() if relu else out
