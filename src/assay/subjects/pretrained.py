@@ -1,0 +1,340 @@
+"""Language models through transformers, read and edited by module hooks; their weights are never rewritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from assay.core.errors import ModelError
+from assay.subjects import fetch
+from assay.subjects.folder import ModelFolder, find
+from assay.subjects.site import Site
+from assay.subjects.subject import Edit, Start, Trace
+
+DType = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Where an architecture keeps the modules that sites hang on."""
+
+    blocks: str
+    final_norm: str
+    mid: str
+    attn_out: str
+    mlp_in: str
+    mlp_out: str
+
+
+_LLAMA = _Names("layers", "norm", "post_attention_layernorm", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
+_GPT2 = _Names("h", "ln_f", "ln_2", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+
+
+class _Stop(Exception):
+    """Raised by the hook that captured the last site, to leave the forward pass."""
+
+
+def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
+    """The model of "smollm2" or of a local folder, ready to run.
+
+    Raises: ModelError when the model is absent, incomplete, damaged or of an architecture that Assay cannot hook.
+    """
+    if dtype not in ("float32", "bfloat16"):
+        raise ModelError(f"dtype must be float32 or bfloat16, got {dtype!r}")
+    folder = find(name)
+    mend = "run `assay fetch smollm2` again" if name == fetch.NAME else "copy the folder again"
+    _check_weights(folder, mend)
+    import transformers
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            folder.path, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:  # whatever transformers meets in a folder that someone made
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"transformers cannot load {folder.path}: {first[:160]}; {mend}") from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+    if found["missing_keys"]:  # transformers would fill them with random numbers
+        raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {mend}")
+    model = model.eval().requires_grad_(False).to(device)
+    return Pretrained(folder, model, dtype, getattr(model.base_model, _names(folder).blocks))
+
+
+def _names(folder: ModelFolder) -> _Names:
+    return _GPT2 if folder.architecture == "gpt2" else _LLAMA
+
+
+def _check_weights(folder: ModelFolder, mend: str) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    for path in folder.weights:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} is no whole safetensors file ({str(error)[:80]}); {mend}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A language model with sites. Tokens go in as they are: no BOS is added, nothing is padded."""
+
+    folder: ModelFolder
+    model: Any
+    dtype: DType
+    blocks: nn.ModuleList
+    """All blocks; while a run starts late, the model itself holds only the later ones."""
+
+    @property
+    def name(self) -> str:
+        """What it was loaded by: "smollm2" or a path."""
+        return self.folder.name
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def layers(self) -> int:
+        """Number of blocks."""
+        return self.folder.layers
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site, in the order of a forward pass."""
+        return self.folder.sites
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 that identifies the weights."""
+        return self.folder.fingerprint
+
+    @property
+    def provenance(self) -> str:
+        """What to call the model in a report: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
+        return self.folder.provenance
+
+    def width(self, site: Site) -> int:
+        """Numbers per token at a site. Raises: ModelError for a site it lacks."""
+        return self.folder.width(site)
+
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text; no BOS."""
+        return self.folder.tokenizer.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids."""
+        return self.folder.tokenizer.decode(ids)
+
+    def token_text(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token by itself."""
+        return self.folder.tokenizer.token_text(ids)
+
+    def run(
+        self,
+        tokens: Int[Tensor, "b s"],
+        *,
+        capture: Sequence[Site] = (),
+        edits: Mapping[Site, Edit] = {},
+        logits: bool = True,
+        start: Start | None = None,
+    ) -> Trace:
+        """Activations at the captured sites and, with logits=True, the way to logits and loss.
+
+        A site in both `edits` and `capture` is captured as edited. With logits=False the pass ends at the last captured
+        site. `start=(layer, residual)` begins before that block from that residual, and gives what a full pass with the
+        residual put there gives; sites before it cannot be captured or edited then.
+
+        Raises: ModelError for a site the model lacks or the run never meets, tokens it cannot read, edits of another shape.
+        """
+        first = 0 if start is None else start[0]
+        tokens = self._check(tokens, (*capture, *edits), first)
+        if not logits and not capture:
+            return Trace(tokens, {})
+        acts: dict[Site, Tensor] = {}
+        final: Tensor | None = None
+        waiting = set(capture)
+
+        def visit(site: Site, x: Tensor) -> Tensor:
+            if site in edits:
+                x = _edited(site, x, edits[site])
+            if site in waiting:
+                acts[site] = x
+                waiting.discard(site)
+                if not (waiting or logits):
+                    raise _Stop
+            return x
+
+        with torch.no_grad(), ExitStack() as stack:
+            if start is not None:
+                stack.enter_context(self._starting_at(first, start[1], tokens))
+            for site in {*capture, *edits}:
+                stack.enter_context(self._hook(site, visit))
+            try:
+                final = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            except _Stop:
+                return Trace(tokens, acts)
+        return Trace(tokens, acts, final, self.model.get_output_embeddings())
+
+    def losses(
+        self, tokens: Int[Tensor, "b s"], *, edits: Mapping[Site, Edit] = {}, start: Start | None = None
+    ) -> Float[Tensor, "b s-1"]:
+        """Loss at predicting each next token, in nats, without keeping logits."""
+        return self.run(tokens, edits=edits, start=start).loss()
+
+    def unembed(self) -> Float[Tensor, "d v"]:
+        """The matrix from the residual stream to logits, float32, with the final norm's weight folded in.
+
+        The direct path only: the norm's division by the length of the whole stream is left out, and for a LayerNorm (GPT-2)
+        its constant bias; its removal of the mean is folded in.
+        """
+        norm = getattr(self.model.base_model, _names(self.folder).final_norm)
+        matrix = self.model.get_output_embeddings().weight.detach().float().T * norm.weight.detach().float()[:, None]
+        return matrix - matrix.mean(0) if isinstance(norm, nn.LayerNorm) else matrix
+
+    def _check(self, tokens: Tensor, sites: Sequence[Site], first: int) -> Tensor:
+        tokens = torch.as_tensor(tokens, device=self.device).long()
+        config = self.model.config
+        if tokens.ndim != 2 or not tokens.numel():
+            raise ModelError(f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}")
+        if tokens.shape[1] > config.max_position_embeddings:
+            raise ModelError(f"{self.name} reads at most {config.max_position_embeddings} positions, got {tokens.shape[1]}")
+        if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
+            raise ModelError(f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to {int(tokens.max())}")
+        for site in sites:
+            self.folder.check(site)
+            if site.layer is not None and site.layer < first:
+                raise ModelError(f"{site} lies before the start at block {first}, so this run never meets it")
+        return tokens
+
+    def _place(self, site: Site) -> tuple[nn.Module, bool]:
+        """The module a site hangs on, and whether it is what the module reads (else what it returns)."""
+        names, inner = _names(self.folder), self.model.base_model
+        if site.layer is None:
+            return getattr(inner, names.final_norm), False
+        block = self.blocks[site.layer]
+        match site.kind:
+            case "resid_pre" | "resid_post":
+                return block, site.kind == "resid_pre"
+            case "resid_mid":
+                return block.get_submodule(names.mid), True
+            case "z" | "attn_out":
+                return block.get_submodule(names.attn_out), site.kind == "z"
+            case "mlp_pre":
+                return block.get_submodule(names.mlp_in), False
+            case "mlp_post" | "mlp_out":
+                return block.get_submodule(names.mlp_out), site.kind == "mlp_post"
+        raise AssertionError(site)
+
+    @contextmanager
+    def _hook(self, site: Site, visit: Callable[[Site, Tensor], Tensor]) -> Iterator[None]:
+        module, reads = self._place(site)
+        shape = self.folder.shape(site)
+
+        def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            x = args[0]
+            new = visit(site, x.unflatten(-1, shape)).reshape(x.shape)
+            if site.kind == "resid_mid":  # the stream and the norm both read this tensor: changed in place, both see the edit
+                new = x.copy_(new)
+            return (new, *args[1:])
+
+        def after(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+            return visit(site, out)
+
+        handle = module.register_forward_pre_hook(before) if reads else module.register_forward_hook(after)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @contextmanager
+    def _starting_at(self, first: int, resid: Tensor, tokens: Tensor) -> Iterator[None]:
+        """Runs only the blocks from `first` on, the first of them from the given residual."""
+        d = self.folder.shape(Site("final_norm"))
+        if not 0 <= first < self.layers:
+            raise ModelError(f"a run can start before blocks 0 to {self.layers - 1}, got {first}")
+        if tuple(resid.shape) != (*tokens.shape, *d):
+            raise ModelError(f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}")
+        inner, name = self.model.base_model, _names(self.folder).blocks
+        given = resid.to(self.device, getattr(torch, self.dtype))
+        handle = self.blocks[first].register_forward_pre_hook(lambda module, args: (given, *args[1:]))
+        setattr(inner, name, nn.ModuleList(self.blocks[first:]))
+        try:
+            yield
+        finally:
+            setattr(inner, name, self.blocks)
+            handle.remove()
+
+
+def _edited(site: Site, x: Tensor, edit: Edit) -> Tensor:
+    new = edit(x.clone())  # an edit may work in place, and x may be what another site captured
+    if new.shape != x.shape:
+        raise ModelError(f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}")
+    return new.to(x)
+
+
+def fast_dtype(cache: Path | None = None) -> DType:
+    """ "bfloat16" where this CPU multiplies matrices at least 1.3 times as fast in it as in float32, else "float32".
+
+    Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are kept in the model
+    cache (fast-dtype.json), so that all processes agree. Some CPUs are several times slower in bfloat16.
+    """
+    where = (cache or fetch.cache_folder()) / "fast-dtype.json"
+    machine = f"{_cpu()}, torch {torch.__version__}"
+    try:
+        known = json.loads(where.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if machine not in known:
+        seconds = {dtype: _matmul_seconds(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
+        choice = "bfloat16" if 1.3 * seconds["bfloat16"] < seconds["float32"] else "float32"
+        known[machine] = {"dtype": choice, "milliseconds": {k: round(1e3 * v, 3) for k, v in seconds.items()}}
+        _keep(where, known)
+    return known[machine]["dtype"]
+
+
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    x, w = torch.ones(1024, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        nn.functional.linear(x, w)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _keep(where: Path, known: dict[str, Any]) -> None:
+    try:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        partial = where.with_name(f"{where.name}.partial-{os.getpid()}")
+        partial.write_text(json.dumps(known, indent=1))
+        partial.replace(where)
+    except OSError:
+        pass  # a cache that cannot be written costs a measurement per process, nothing else

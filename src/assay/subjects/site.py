@@ -1,0 +1,70 @@
+"""Site: a named place in a language model where activations are read or edited."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from assay.core.errors import ModelError, nearest
+
+_KINDS = {
+    "resid_pre": ("hook_resid_pre", "b s d"),
+    "resid_mid": ("hook_resid_mid", "b s d"),
+    "resid_post": ("hook_resid_post", "b s d"),
+    "z": ("attn.hook_z", "b s h e"),
+    "attn_out": ("hook_attn_out", "b s d"),
+    "mlp_pre": ("mlp.hook_pre", "b s m"),
+    "mlp_post": ("mlp.hook_post", "b s m"),
+    "mlp_out": ("hook_mlp_out", "b s d"),
+    "final_norm": ("ln_final.hook_normalized", "b s d"),
+}
+_BY_HOOK = {hook: kind for kind, (hook, _) in _KINDS.items()}
+KINDS = tuple(_KINDS)
+"""The kinds in the order in which a forward pass meets them; all but the last belong to a block."""
+
+
+def _known() -> str:
+    return ", ".join(hook if kind == "final_norm" else f"blocks.<layer>.{hook}" for kind, (hook, _) in _KINDS.items())
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A place in a model: its kind and, within the blocks, its layer. `str()` and `Site.parse` are inverse.
+
+    The names are those of TransformerLens. A residual site is the stream itself: `resid_pre` before the block's attention,
+    `resid_mid` between attention and MLP, `resid_post` after the MLP. `z` is what the attention's output projection reads,
+    per head; `attn_out` and `mlp_out` are what the two halves add to the stream; `mlp_pre` is the MLP's (gate)
+    projection before its non-linearity, `mlp_post` what its output projection reads; `final_norm` what the unembedding reads.
+
+    Raises: ModelError for an unknown kind, or a layer that is missing or too much.
+    """
+
+    kind: str
+    layer: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ModelError(f"no site kind {self.kind!r}; {nearest(self.kind, _KINDS)}")
+        if (self.layer is None) != (self.kind == "final_norm"):
+            raise ModelError(
+                f"site {self.kind} {'has no layer' if self.layer is not None else 'needs a layer'}, got layer={self.layer}"
+            )
+
+    def __str__(self) -> str:
+        hook = _KINDS[self.kind][0]
+        return hook if self.layer is None else f"blocks.{self.layer}.{hook}"
+
+    @classmethod
+    def parse(cls, text: str) -> Site:
+        """The site that a name like "blocks.9.hook_resid_pre" stands for. Raises: ModelError, listing the sites."""
+        if text == str(cls("final_norm")):
+            return cls("final_norm")
+        found = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)
+        if found and found[2] in _BY_HOOK and found[2] != "ln_final.hook_normalized":
+            return cls(_BY_HOOK[found[2]], int(found[1]))
+        raise ModelError(f"no site {text!r}; sites: {_known()}")
+
+    @property
+    def dims(self) -> str:
+        """Its axes, space separated: b batch, s sequence, d stream, h head, e width of a head, m width of the MLP."""
+        return _KINDS[self.kind][1]

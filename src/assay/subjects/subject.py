@@ -1,0 +1,86 @@
+"""Subject: what can be run, captured from and edited; Trace: what a run gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from assay.core.errors import ModelError
+from assay.subjects.site import Site
+
+Edit = Callable[[Float[Tensor, "b s ..."]], Float[Tensor, "b s ..."]]
+"""What replaces the activations of a site, given them."""
+
+Start = tuple[int, Float[Tensor, "b s d"]]
+"""(layer, residual stream before that block): where a run begins when everything earlier is known already."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One run of a subject: the activations captured and, if it went to the end, what is needed for logits and losses."""
+
+    tokens: Int[Tensor, "b s"]
+    acts: dict[Site, Float[Tensor, "b s ..."]]
+    final: Float[Tensor, "b s d"] | None = None
+    """What the unembedding reads; None when the run stopped earlier."""
+    head: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "b s v"] | None:
+        """All logits, or None when the run stopped earlier; made when first asked for, as they are large."""
+        if self.final is None or self.head is None:
+            return None
+        with torch.no_grad():
+            return self.head(self.final)
+
+    def loss(self) -> Float[Tensor, "b s-1"]:
+        """Loss at predicting each next token, in nats; never holds the logits of more than one sequence.
+
+        Formula: −log softmax(logits[b, i])[tokens[b, i + 1]]
+        """
+        if self.final is None or self.head is None:
+            raise ModelError("this run stopped before the logits, so it has no loss; run with logits=True")
+        with torch.no_grad():
+            rows = [
+                cross_entropy(self.head(x[:-1]).float(), t[1:], reduction="none")
+                for x, t in zip(self.final, self.tokens, strict=True)
+            ]
+            return torch.stack(rows)
+
+
+class Subject(Protocol):
+    """A model with named sites."""
+
+    @property
+    def name(self) -> str:
+        """What it was loaded by."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site it has, in the order of a forward pass."""
+
+    def width(self, site: Site) -> int:
+        """Numbers per token at a site."""
+
+    def run(
+        self,
+        tokens: Int[Tensor, "b s"],
+        *,
+        capture: Sequence[Site] = (),
+        edits: Mapping[Site, Edit] = {},
+        logits: bool = True,
+        start: Start | None = None,
+    ) -> Trace:
+        """Activations at the captured sites (edits applied) and, with logits=True, the way to logits and loss."""
+
+    def losses(
+        self, tokens: Int[Tensor, "b s"], *, edits: Mapping[Site, Edit] = {}, start: Start | None = None
+    ) -> Float[Tensor, "b s-1"]:
+        """Loss at predicting each next token, in nats, without keeping logits."""
