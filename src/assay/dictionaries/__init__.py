@@ -1,0 +1,22 @@
+"""Sparse dictionaries: the Dictionary value, nonlinearities, losses, training, metrics and repairs.
+
+Names are loaded when first used, so that importing this package costs nothing.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "dictionary": ("Dictionary", "Sparse"),
+    "nonlinearity": ("Gated", "Identity", "Nonlinearity", "ReLU", "Rescaled", "TopK"),
+    "train": ("Method", "fit_dictionaries"),
+    "pca": ("pca",),
+    "repair": ("refit_decoder", "rescale_and_shift", "shrunk"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_WHERE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name in _WHERE:
+        return getattr(import_module(f"assay.dictionaries.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'assay.dictionaries' has no attribute {name!r}")
