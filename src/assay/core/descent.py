@@ -31,7 +31,7 @@ class Adam:
         self,
         state: State,
         names: Sequence[str],
-        lr: Float[np.ndarray, "run"],
+        lr: Float[np.ndarray, run],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ):
@@ -67,9 +67,9 @@ class Adam:
 def descent(
     runs: Runs,
     params: State,
-    loss: Callable[[State, Batch], Float[Tensor, "run"]],
+    loss: Callable[[State, Batch], Float[Tensor, run]],
     *,
-    lr: Float[np.ndarray, "run"],
+    lr: Float[np.ndarray, run],
     schedule: Schedule = constant,
     clip: float = math.inf,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -83,7 +83,7 @@ def descent(
     state: State = {**params, **adam_state(params)}
     adam: list[Adam] = []
 
-    def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, "run"]:
+    def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, run]:
         if not adam:  # built here, after any move to a device or restore
             adam.append(Adam(state, names, lr, betas))
         leaves = {name: state[name].detach().requires_grad_() for name in names}

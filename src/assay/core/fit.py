@@ -42,8 +42,8 @@ class Trained:
     header: Mapping[str, Any]
     history: dict[str, Float[np.ndarray, "run step"]]
     """Means over the steps since the probe before, at most the last 1/20 of all steps, at each of `steps`."""
-    steps: Int[np.ndarray, "step"]
-    diverged: Bool[np.ndarray, "run"]
+    steps: Int[np.ndarray, step]
+    diverged: Bool[np.ndarray, run]
     """Runs whose loss was once not finite; their numbers mean nothing."""
 
 

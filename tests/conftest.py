@@ -1,0 +1,77 @@
+"""Shared by all tests: one thread for torch, and the plain bench that trains without a lab."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: more threads than free cores are slower than one
+
+from pathlib import Path
+
+import pytest
+
+
+class PlainSlot:
+    """A checkpoint in memory; `every` says how often it is due."""
+
+    def __init__(self, every: int = 0, saved=None):
+        self.every, self.asked, self.saved, self.saves = every, 0, saved, 0
+
+    def restore(self):
+        return self.saved
+
+    def due(self):
+        self.asked += 1
+        return self.every > 0 and self.asked % self.every == 0
+
+    def save(self, step, tensors):
+        self.saved = (step, {k: v.clone() for k, v in tensors.items()})
+        self.saves += 1
+
+
+class PlainBench:
+    """A bench without a store: artefacts in a folder, checkpoints in memory."""
+
+    def __init__(self, root: Path, slots=()):
+        import torch
+
+        torch.set_num_threads(1)
+        self.device, self.root, self.slots, self.reports = torch.device("cpu"), Path(root), list(slots), []
+
+    def artefact(self, spec, build):
+        return self.artefacts([spec], lambda s, folder: build(folder))[0]
+
+    def artefacts(self, specs, build):
+        import hashlib
+
+        folders = []
+        for spec in specs:
+            folder = self.root / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+            if not folder.exists():
+                partial = folder.with_suffix(".partial")
+                partial.mkdir(parents=True, exist_ok=True)
+                build(spec, partial)
+                partial.rename(folder)
+            folders.append(folder)
+        return folders
+
+    def slot(self):
+        return self.slots.pop(0) if self.slots else PlainSlot()
+
+    def report(self, done, total, **numbers):
+        self.reports.append((done, total, numbers))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return PlainBench(tmp_path)
+
+
+@pytest.fixture
+def plain_slot():
+    return PlainSlot
+
+
+@pytest.fixture
+def plain_bench():
+    return PlainBench

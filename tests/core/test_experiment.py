@@ -1,0 +1,78 @@
+"""Experiments as values: what is refused when they are built, how arms get their specs, how headers are read."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.core.errors import ExperimentError
+from assay.core.experiment import Arm, Experiment, read_header
+from assay.core.figures import Figure, summary
+from assay.core.spec import Spec, changed, grid
+
+SPECS = grid(Spec(), seed=(1, 2))
+
+
+def experiment(**arms):
+    return Experiment(arms=arms, measure=None, claims=(), smoke=SPECS, default=SPECS, full=SPECS)
+
+
+def train(runs, bench):
+    raise AssertionError
+
+
+def test_specs_go_through_the_arm_it_builds_on():
+    e = experiment(main=Arm(train), base=Arm(train, specs=lambda s: s[:1]), child=Arm(train, after="base", specs=changed(seed=9)))
+    assert e.specs_of("child", SPECS) == (Spec(seed=9),)
+    assert e.specs_of("main", SPECS) == SPECS
+
+
+def test_what_cannot_be_run_is_refused():
+    with pytest.raises(ExperimentError, match='called "main"'):
+        experiment(other=Arm(train))
+    with pytest.raises(ExperimentError, match="is no arm"):
+        experiment(main=Arm(train, after="nobody"))
+    with pytest.raises(ExperimentError, match="exactly one"):
+        Arm()
+    with pytest.raises(ExperimentError, match="no preset 'quick'"):
+        experiment(main=Arm(train)).preset("quick")
+
+
+GOOD = '"""A title.\n\nPaper: P, section, 2020\nClaim: c < 1\nBaselines: b\n  more of it\nCost: 1 minute\n"""\n'
+
+
+def test_the_header_is_read_without_importing(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text(GOOD + "raise RuntimeError")
+    header = read_header(path)
+    assert (header.title, header.paper, header.baselines) == ("A title", "P, section, 2020", "b more of it")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("x = 1", "no header"),
+        (GOOD.replace("Claim:", "Claims:"), "unknown header key Claims"),
+        (GOOD.replace("Cost: 1 minute\n", ""), "lacks Cost"),
+        ("def (", "line 1 is not a Python file"),
+    ],
+)
+def test_a_bad_header_says_what_is_wrong(tmp_path, text, words):
+    path = tmp_path / "x.py"
+    path.write_text(text)
+    with pytest.raises(ExperimentError, match=words):
+        read_header(path)
+
+
+def test_figures_refuse_columns_that_are_not_there():
+    from assay.core.errors import ClaimError
+
+    with pytest.raises(ClaimError, match="one length"):
+        Figure("t", {"x": [1, 2], "y": [1]}, "line", x="x", y="y")
+    with pytest.raises(ClaimError, match="lacks"):
+        Figure("t", {"x": [1]}, "line", x="x", y="z")
+
+
+def test_summary_is_students_interval():
+    """n = 3, mean 2, s = 1, t(2, .975) = 4.302653: half-width 4.302653/√3."""
+    mean, low, high = summary([1.0, 2.0, 3.0])
+    assert (mean, low, high) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-5)

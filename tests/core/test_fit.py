@@ -1,0 +1,175 @@
+"""The training loop: equal to plain Adam, resumable bitwise, and blind between runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core import rng
+from assay.core.descent import descent
+from assay.core.fit import Group, fit
+from assay.core.runs import Runs
+from assay.core.schedules import probes, warm_up_decay
+from assay.core.spec import PerRun, Spec, grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(Spec):
+    lr: PerRun[float] = 1e-2
+    width: int = 3
+
+
+RUNS = Runs(grid(Toy(), lr=(1e-2, 3e-3), seed=range(3)))
+
+
+def start(runs):
+    return {"W": torch.from_numpy(rng.normal(runs.seeds, "W", 0, (4, 3))), "b": torch.zeros(len(runs), 3)}
+
+
+def loss(p, x):  # the transpose makes W's gradient arrive with other strides than W has
+    return (torch.bmm(x, p["W"]) + p["b"][:, None] - x[..., :3]).square().mean((1, 2))
+
+
+def batches(runs):
+    return lambda step: torch.from_numpy(rng.normal(runs.seeds, "x", step, (8, 4)))
+
+
+def group(runs, **more):
+    return descent(runs, start(runs), loss, lr=runs.each("lr"), **more)
+
+
+def test_it_is_torchs_adam_for_each_run(bench):
+    schedule = warm_up_decay(40, 5, 0.5)
+    trained = fit([group(RUNS, schedule=schedule)], batches(RUNS), steps=40, bench=bench)[0]
+    for i, spec in enumerate(RUNS):
+        one = Runs([spec])
+        W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
+        adam = torch.optim.Adam([W, b], lr=spec.lr)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(adam, schedule)
+        for step in range(40):
+            x = batches(one)(step)[0]
+            adam.zero_grad()
+            (x @ W + b - x[:, :3]).square().mean().backward()
+            adam.step()
+            scheduler.step()
+        torch.testing.assert_close(trained.tensors["W"][i], W.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(trained.tensors["b"][i], b.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_gradient_with_other_strides_is_read_in_the_right_order(bench):
+    def through_transpose(p, x):
+        return (torch.bmm(p["W"].transpose(1, 2), x.transpose(1, 2)).transpose(1, 2) + p["b"][:, None] - x[..., :3]).square().mean((1, 2))
+
+    a = fit([group(RUNS)], batches(RUNS), steps=30, bench=bench)[0]
+    b = fit([descent(RUNS, start(RUNS), through_transpose, lr=RUNS.each("lr"))], batches(RUNS), steps=30, bench=bench)[0]
+    torch.testing.assert_close(a.tensors["W"], b.tensors["W"], rtol=1e-4, atol=1e-5)
+
+
+def test_runs_together_equal_each_alone(bench):
+    together = fit([group(RUNS)], batches(RUNS), steps=50, bench=bench)[0]
+    for i, spec in enumerate(RUNS):
+        one = Runs([spec])
+        alone = fit([group(one)], batches(one), steps=50, bench=bench)[0]
+        torch.testing.assert_close(together.tensors["W"][i], alone.tensors["W"][0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_that_becomes_nan_is_marked_and_its_neighbours_are_bitwise_untouched(bench):
+    def poisoned(p, x):
+        return loss(p, x)
+
+    def poisoned_batches(step):
+        x = batches(RUNS)(step).clone()
+        if step >= 7:
+            x[2] = float("nan")
+        return x
+
+    clean = fit([group(RUNS)], batches(RUNS), steps=30, bench=bench)[0]
+    dirty = fit([descent(RUNS, start(RUNS), poisoned, lr=RUNS.each("lr"))], poisoned_batches, steps=30, bench=bench)[0]
+    assert dirty.diverged.tolist() == [False, False, True, False, False, False] and not clean.diverged.any()
+    rest = [0, 1, 3, 4, 5]
+    assert torch.equal(dirty.tensors["W"][rest], clean.tensors["W"][rest])
+    assert np.array_equal(dirty.history["loss"][rest], clean.history["loss"][rest])
+
+
+@pytest.mark.parametrize("stop", [1, 13, 29])
+def test_a_stopped_training_goes_on_bitwise(tmp_path, plain_bench, plain_slot, stop):
+    at = (3, 10, 20)
+    whole = fit([group(RUNS)], batches(RUNS), steps=30, probe_at=at, bench=plain_bench(tmp_path))[0]
+
+    class Killed(Exception):
+        pass
+
+    def until(step):
+        if step == stop:
+            raise Killed
+        return batches(RUNS)(step)
+
+    slot = plain_slot(every=1)
+    with pytest.raises(Killed):
+        fit([group(RUNS)], until, steps=30, probe_at=at, bench=plain_bench(tmp_path, [slot]))
+    resumed = fit([group(RUNS)], batches(RUNS), steps=30, probe_at=at, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))[0]
+    assert torch.equal(resumed.tensors["W"], whole.tensors["W"])
+    assert np.array_equal(resumed.history["loss"], whole.history["loss"])
+
+
+def test_a_kill_while_measuring_does_not_train_again(tmp_path, plain_bench, plain_slot):
+    slot = plain_slot()
+    whole = fit([group(RUNS)], batches(RUNS), steps=10, bench=plain_bench(tmp_path, [slot]))[0]
+
+    def refuse(step):
+        raise AssertionError("trained again")
+
+    again = fit([group(RUNS)], refuse, steps=10, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))[0]
+    assert torch.equal(again.tensors["W"], whole.tensors["W"]) and np.array_equal(again.history["loss"], whole.history["loss"])
+
+
+def test_history_is_the_mean_back_to_the_probe_before_over_at_most_a_twentieth(bench):
+    losses = np.arange(1.0, 101.0)
+
+    def step_fn(state, batch, step):
+        return torch.tensor([losses[step], 2 * losses[step]]), {"twice": torch.tensor([2 * losses[step], 0.0])}
+
+    runs = Runs(grid(Toy(), seed=(0, 1)))
+    trained = fit([Group(runs, {"w": torch.zeros(2)}, step_fn)], lambda s: None, steps=100, probe_at=(2, 10, 12), bench=bench)[0]
+    assert trained.steps.tolist() == [2, 10, 12, 50, 100]
+    want = [losses[0:2].mean(), losses[5:10].mean(), losses[10:12].mean(), losses[45:50].mean(), losses[95:100].mean()]
+    np.testing.assert_allclose(trained.history["loss"], [want, [2 * w for w in want]])
+    np.testing.assert_allclose(trained.history["twice"][0], [2 * w for w in want])
+
+
+def test_zero_steps_give_the_start_and_no_history(bench):
+    trained = fit([group(RUNS)], batches(RUNS), steps=0, bench=bench)[0]
+    assert torch.equal(trained.tensors["W"], start(RUNS)["W"]) and trained.history == {} and len(trained.steps) == 0
+
+
+def test_bookkeeping_stays_out_of_what_is_handed_on(bench):
+    assert set(fit([group(RUNS)], batches(RUNS), steps=2, bench=bench)[0].tensors) == {"W", "b"}
+
+
+def test_groups_of_several_shapes_share_one_pass(bench):
+    asked = []
+
+    def shared(step):
+        asked.append(step)
+        return batches(RUNS)(step)
+
+    a, b = fit([group(RUNS), group(RUNS)], shared, steps=5, bench=bench)
+    assert asked == list(range(5)) and torch.equal(a.tensors["W"], b.tensors["W"])
+
+
+def test_clipping_bounds_each_runs_own_gradient(bench):
+    seen = fit([group(RUNS, clip=1e-9, betas=(0.0, 0.0))], batches(RUNS), steps=1, bench=bench)[0]
+    assert torch.isfinite(seen.tensors["W"]).all()
+    moved = (seen.tensors["W"] - start(RUNS)["W"]).abs().max()
+    assert moved <= 1e-2 * 1.001  # β = 0: a step is lr · g/(|g| + eps), smaller the smaller g is
+
+
+def test_schedules():
+    factor = warm_up_decay(100, 10, 0.2, floor=0.05)
+    assert factor(0) == pytest.approx(0.1) and factor(9) == factor(50) == factor(79) == 1
+    assert factor(90) == pytest.approx(0.05 + 0.95 * 0.5) and factor(99) == pytest.approx(0.05 + 0.95 * 0.05)
+    assert probes(100, 4) == (25, 50, 75, 100)
+    assert probes(1000, 4, log=True) == (1, 10, 100, 1000)

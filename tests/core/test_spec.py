@@ -1,0 +1,147 @@
+"""Specs: canonical values, a JSON round trip, and keys that never move."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.core.errors import SpecError
+from assay.core.spec import (
+    PerRun,
+    Spec,
+    added,
+    changed,
+    field_docs,
+    grid,
+    key,
+    per_run_fields,
+    removed,
+    renamed,
+    static_fields,
+    with_values,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner(Spec):
+    depth: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(Spec):
+    lr: PerRun[float] = 0.1
+    """Learning rate."""
+    width: int = 5
+    kind: Literal["a", "b"] = "a"
+    sites: tuple[str, ...] = ()
+    inner: Inner | None = None
+    on: bool = True
+
+
+def test_equal_values_of_other_types_are_the_same_spec():
+    assert Toy(lr=1) == Toy(lr=np.float64(1.0)) == Toy(lr=1.0)
+    assert Toy(width=np.int32(5)) == Toy()
+    assert Toy(sites=["x"]) == Toy(sites=("x",))
+    assert Toy(lr=-0.0).to_json() == Toy(lr=0.0).to_json()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"lr": float("nan")}, "finite"),
+        ({"lr": float("inf")}, "finite"),
+        ({"width": 5.5}, "must be int"),
+        ({"width": True}, "must be int"),
+        ({"kind": "c"}, "one of 'a', 'b'"),
+        ({"lr": "fast"}, "must be float"),
+        ({"sites": "x"}, "tuple"),
+    ],
+)
+def test_impossible_values_are_refused(change, words):
+    with pytest.raises(SpecError, match=words):
+        Toy(**change)
+
+
+def test_an_unknown_field_offers_the_nearest():
+    with pytest.raises(SpecError, match="did you mean width"):
+        Toy().replace(widht=3)
+    with pytest.raises(SpecError, match="did you mean width"):
+        grid(Toy(), widht=(3,))
+
+
+@given(lr=st.floats(allow_nan=False, allow_infinity=False), width=st.integers(-(2**53), 2**53), sites=st.lists(st.text()), depth=st.integers(0, 9))
+def test_json_round_trip(lr, width, sites, depth):
+    spec = Toy(lr=lr, width=width, sites=tuple(sites), inner=Inner(depth=depth))
+    assert Toy.from_json(spec.to_json()) == spec
+    assert Toy.from_json(spec.to_json()).to_json() == spec.to_json()
+
+
+def test_the_key_is_the_hash_of_the_canonical_text_of_all_four():
+    text = '["exp",2,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":7,"sites":[],"width":5}]'
+    assert json.loads(text)[3]["seed"] == 7
+    assert key("exp", 2, "main", Toy(seed=7)) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_every_field_moves_the_key():
+    base = key("e", 1, "main", Toy())
+    for change in ({"lr": 0.2}, {"width": 6}, {"kind": "b"}, {"sites": ("s",)}, {"inner": Inner()}, {"on": False}, {"seed": 1}):
+        assert key("e", 1, "main", Toy(**change)) != base
+    assert len({base, key("f", 1, "main", Toy()), key("e", 2, "main", Toy()), key("e", 1, "x", Toy())}) == 4
+
+
+def test_added_renamed_and_removed_fields_keep_old_keys():
+    @dataclass(frozen=True, kw_only=True)
+    class Old(Spec):
+        lr: float = 0.1
+        gone: float = 1.0
+
+    @dataclass(frozen=True, kw_only=True)
+    class New(Spec):
+        rate: float = renamed("lr", 0.1)
+        tau: float = added(0.5, before=0.0)
+        gone: ClassVar[Any] = removed("gone", was=1.0)
+
+    New.__name__ = "Old"
+    assert key("e", 1, "m", New(tau=0.0)) == key("e", 1, "m", Old())
+    assert key("e", 1, "m", New(tau=0.1)) != key("e", 1, "m", Old())
+    assert New.from_json(Old(lr=0.3).to_json()) == New(rate=0.3, tau=0.0)
+    with pytest.raises(SpecError, match="removed"):
+        New.from_json(Old(gone=2.0).to_json())
+
+
+def test_grid_is_the_product_in_the_order_given():
+    assert [(s.lr, s.seed) for s in grid(Toy(), lr=(1, 2), seed=(5, 6))] == [(1, 5), (1, 6), (2, 5), (2, 6)]
+    assert {s.width for s in changed(width=9)(grid(Toy(), seed=range(3)))} == {9}
+
+
+def test_fields_by_kind_and_their_docs():
+    assert per_run_fields(Toy) == ("seed", "lr")
+    assert static_fields(Toy) == ("width", "kind", "sites", "inner", "on")
+    assert field_docs(Toy)["lr"] == "Learning rate."
+
+
+@pytest.mark.parametrize("text, value", [("3", 3), ("-1", -1)])
+def test_command_line_texts_become_values(text, value):
+    assert with_values(Toy(), {"width": text}).width == value
+
+
+def test_command_line_texts_of_the_wrong_type_are_refused():
+    assert with_values(Toy(), {"sites": "a,b", "on": "false", "kind": "b", "lr": "1e-3"}) == Toy(sites=("a", "b"), on=False, kind="b", lr=1e-3)
+    with pytest.raises(SpecError, match="Toy.width must be int"):
+        with_values(Toy(), {"width": "wide"})
+    with pytest.raises(SpecError, match="one of"):
+        with_values(Toy(), {"kind": "c"})
+
+
+def test_golden_keys_never_move():
+    """Keys printed when this format was fixed (store format 1); another value here orphans every stored run."""
+    assert key("golden", 1, "main", Toy()) == hashlib.sha256(
+        b'["golden",1,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":0,"sites":[],"width":5}]'
+    ).hexdigest()
