@@ -44,7 +44,7 @@ def find(name: str) -> ModelFolder:
 
 
 def fingerprint(name: str) -> str:
-    """SHA-256 that identifies a model's weights; SmolLM2's is that of its GGUF file and needs no file at all."""
+    """SHA-256 that identifies a model; SmolLM2's is that of its GGUF file and needs no file at all."""
     return fetch.GGUF_SHA256 if name == fetch.NAME else find(name).fingerprint
 
 
@@ -103,10 +103,11 @@ class ModelFolder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 that identifies the weights: the GGUF file's, or that of the safetensors files."""
+        """SHA-256 that identifies the model: that of its GGUF file, or one over config, tokenizer and weights."""
         if "gguf_sha256" in self.about:
             return str(self.about["gguf_sha256"])
-        return hashlib.sha256(" ".join(_hash(p, p.stat().st_mtime_ns) for p in self.weights).encode()).hexdigest()
+        files = (self.path / "config.json", self.path / "tokenizer.json", *self.weights)
+        return hashlib.sha256(" ".join(_hash(p, p.stat().st_mtime_ns) for p in files).encode()).hexdigest()
 
     @property
     def provenance(self) -> str:

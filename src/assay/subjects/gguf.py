@@ -87,9 +87,8 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
     missing = _expected(config) - weights.keys()
     extra = weights.keys() - _expected(config)
     if missing or extra:
-        raise ModelError(
-            f"{path} is not Llama-shaped: {'lacks' if missing else 'has unknown'} tensors {', '.join(sorted(missing or extra)[:3])}"
-        )
+        what = f"lacks {', '.join(sorted(missing)[:3])}" if missing else f"has unknown tensors {', '.join(sorted(extra)[:3])}"
+        raise ModelError(f"{path} is not Llama-shaped: it {what}")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps(config, indent=1))

@@ -1,0 +1,162 @@
+"""Corpus: text files with a split that is the same on every machine, cut into windows of tokens that never cross files."""
+
+from __future__ import annotations
+
+import hashlib
+import sysconfig
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from assay.core import rng
+from assay.core.errors import DataError
+
+Part = Literal["train", "validation", "test"]
+STDLIB = "stdlib"
+
+# what is not code to read: other people's packages, tests, and tables (of characters, entities, key words)
+_LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
+_LEFT_OUT |= {"ensurepip", "pydoc_data", "encodings"}
+_TABLES = {"html/entities.py", "stringprep.py"}
+_TEXT = {".txt", ".md", ".rst", ".py"}
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text file: its path below the corpus folder, its size in bytes, and the hash of its content."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    @property
+    def part(self) -> Part:
+        """Its part of the split, from the hash of its relative path modulo 10: 0 test, 1 validation, the rest train."""
+        bucket = int(hashlib.sha256(self.path.encode()).hexdigest(), 16) % 10
+        return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows of tokens, each with the document it is from and where in it, in tokens."""
+
+    tokens: Int[np.ndarray, "window s"]
+    document: Int[np.ndarray, "window"]
+    offset: Int[np.ndarray, "window"]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Text files of one folder, without files of the same content, in the order of their paths."""
+
+    name: str
+    folder: Path = field(repr=False)
+    documents: tuple[Document, ...] = field(repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted (path, sha256 of content) of all documents, 64 hex digits."""
+        lines = sorted(f"{d.path}\0{d.sha256}\n" for d in self.documents)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def text(self, document: int) -> str:
+        """A document's text, read when asked. Raises: DataError when the file is gone or was changed meanwhile."""
+        wanted = self.documents[document]
+        content = _read(self.folder / wanted.path)
+        if hashlib.sha256(content).hexdigest() != wanted.sha256:
+            raise DataError(f"{self.folder / wanted.path} changed while it was in use; start again")
+        return content.decode()
+
+    def part(self, part: Part) -> tuple[int, ...]:
+        """The numbers of the documents in one part of the split."""
+        return tuple(i for i, d in enumerate(self.documents) if d.part == part)
+
+    def windows(
+        self, encode: Callable[[str], Sequence[int]], part: Part, *, context: int, count: int, per_file: int = 0, seed: int = 0
+    ) -> Windows:
+        """`count` windows of `context` tokens from one part, in an order drawn by the seed.
+
+        A document is cut into windows that follow each other, its tail is left out, and at most `per_file` of them, drawn by
+        the seed, are taken (0: all), so that a few large files do not make most of the text.
+
+        Raises: DataError when the part has fewer windows than asked for.
+        """
+        tokens, document, offset = [], [], []
+        for i in self.part(part):
+            ids = np.asarray(encode(self.text(i)), np.int32)
+            n = len(ids) // context
+            chosen = np.sort(rng.permutation(np.array([seed]), "corpus.windows", i, n)[0][: per_file or n])
+            tokens.append(ids[: n * context].reshape(n, context)[chosen])
+            document.append(np.full(len(chosen), i, np.int32))
+            offset.append((chosen * context).astype(np.int32))
+        there = sum(map(len, document))
+        if there < count:
+            cap = f" with at most {per_file} per file" if per_file else ""
+            raise DataError(
+                f"the {part} part of {self.name} has {there} windows of {context} tokens{cap}; {count} were asked for"
+            )
+        order = rng.permutation(np.array([seed]), "corpus.order", 0, there)[0][:count]
+        return Windows(np.concatenate(tokens)[order], np.concatenate(document)[order], np.concatenate(offset)[order])
+
+
+@lru_cache(maxsize=8)
+def load(name: str = STDLIB) -> Corpus:
+    """The corpus called "stdlib" (Python's standard library, read where it lies), or a folder of text files.
+
+    In a folder every file that is not hidden and is UTF-8 text counts, at any depth; other files are passed over, but a
+    .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the process: files are hashed once.
+
+    Raises: DataError when the folder does not exist, holds no text, or holds a text file that cannot be read.
+    """
+    folder = Path(sysconfig.get_paths()["stdlib"]) if name == STDLIB else Path(name).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"no corpus {name!r}; give {STDLIB} or a folder of text files")
+    paths = _stdlib(folder) if name == STDLIB else _visible(folder)
+    documents: dict[str, Document] = {}
+    for path in paths:
+        content = _read(path)
+        if content.strip() and _is_text(path, content):
+            digest = hashlib.sha256(content).hexdigest()
+            documents.setdefault(digest, Document(path.relative_to(folder).as_posix(), digest, len(content)))
+    if not documents:
+        raise DataError(f"{folder} holds no text: expected UTF-8 files such as .txt, .md or .py that are not empty")
+    return Corpus(name, folder, tuple(sorted(documents.values(), key=lambda d: d.path)))
+
+
+def _stdlib(folder: Path) -> list[Path]:
+    """Its Python files, without what is not code to read. Sorted, so that of equal files the first path stays."""
+    found = []
+    for path in folder.rglob("*.py"):
+        relative = path.relative_to(folder)
+        out = any(part in _LEFT_OUT or part.startswith("config-") for part in relative.parts)
+        if not out and relative.as_posix() not in _TABLES and path.is_file():
+            found.append(path)
+    return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
+
+
+def _visible(folder: Path) -> list[Path]:
+    files = (p for p in folder.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(folder).parts))
+    return sorted(files, key=lambda p: p.relative_to(folder).as_posix())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; make it readable or take it out of the folder") from error
+
+
+def _is_text(path: Path, content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError as error:
+        if path.suffix in _TEXT:
+            raise DataError(
+                f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 or take it out of the folder"
+            ) from error
+        return False

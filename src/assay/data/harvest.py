@@ -1,0 +1,361 @@
+"""Harvest: a language model's activations at one site on a corpus, in shards on disk, served as shuffled normalised batches."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core import rng
+from assay.core.errors import DataError, StoreError
+from assay.core.experiment import Bench
+from assay.core.spec import PerRun, Spec
+from assay.data import corpus as corpora
+from assay.data.corpus import Part, Windows
+from assay.subjects import folder as models
+from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OUTLIER = 6.0
+"""Vectors longer than this many medians are left out, as is position 0 of every window."""
+_BATCH_TOKENS = 2048
+_F16_MAX = 65504.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarvestSpec(Spec):
+    """Which activations: of which model, at which site, on which text."""
+
+    seed: PerRun[int] = 0
+    """Seed of the choice and order of windows."""
+    subject: str = "smollm2"
+    """The language model: "smollm2" or a local folder."""
+    site: str = "blocks.9.hook_resid_pre"
+    """Where its activations are taken."""
+    corpus: str = corpora.STDLIB
+    """The text: "stdlib", or a folder of text files."""
+    part: Part = "train"
+    """The part of the corpus; files are split by the hash of their path."""
+    windows: int = 1800
+    """Windows of text."""
+    context: int = 128
+    """Tokens in a window."""
+    per_file: int = 0
+    """At most this many windows from one file; 0: no limit."""
+    shard: int = 100
+    """Windows in one shard: what one process harvests at a time, and the most that a kill can lose."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the model computes in; "auto" measures once which is faster on this machine. Stored as float16 in any case."""
+
+    def check(self) -> None:
+        """Raise DataError for impossible sizes and ModelError for a site that no model has."""
+        Site.parse(self.site)
+        for name, least in (("windows", 1), ("context", 2), ("per_file", 0), ("shard", 1)):
+            if getattr(self, name) < least:
+                raise DataError(f"HarvestSpec.{name} must be at least {least}, got {getattr(self, name)}")
+
+    def bytes(self) -> int:
+        """Bytes on disk that the whole harvest takes. Raises: ModelError when the model is absent."""
+        return self.windows * self.bytes_per_window()
+
+    def bytes_per_window(self) -> int:
+        """Bytes on disk of one window: float16 activations and a float32 norm per token."""
+        return self.context * (2 * models.find(self.subject).width(Site.parse(self.site)) + 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarvestWindowsSpec(Spec):
+    """The windows of a harvest, named by content: the same text and tokenizer give the same windows wherever they lie."""
+
+    model: str
+    corpus: str
+    part: str
+    windows: int
+    context: int
+    per_file: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarvestShardSpec(Spec):
+    """One shard of a harvest: `count` of its windows from `first` on, as this model computes them in this dtype."""
+
+    of: HarvestWindowsSpec
+    site: str
+    dtype: str
+    first: int
+    count: int
+
+
+def inputs(spec: HarvestSpec) -> dict[str, str]:
+    """What a harvest reads from outside: the model's and the corpus's fingerprints. Loads no model; hashes text once."""
+    return {"model": models.fingerprint(spec.subject), "corpus": corpora.load(spec.corpus).fingerprint}
+
+
+def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Harvest:
+    """The activations that the spec asks for, from the store or made now; processes that ask for the same share the work.
+
+    Centre, scale and outlier limit come from the training part: a harvest of it has its own, any other part must be given
+    one of the training part as `like`.
+
+    Raises: DataError, ModelError, StoreError, each with one line, for text, model or disk that will not do.
+    """
+    if spec.part != "train" and like is None:
+        raise DataError(
+            f"a harvest of the {spec.part} part is normalised as the training part is: harvest that first, give it as like="
+        )
+    folder = models.find(spec.subject)
+    site = Site.parse(spec.site)
+    folder.check(site)
+    text = corpora.load(spec.corpus)
+    of = HarvestWindowsSpec(
+        seed=spec.seed, model=folder.fingerprint, corpus=text.fingerprint, part=spec.part, windows=spec.windows,
+        context=spec.context, per_file=spec.per_file,
+    )  # fmt: skip
+    windows = _windows(bench.artefact(of, lambda path: _cut(spec, path)))
+    dtype = _dtype(spec, bench)
+    shards = [
+        HarvestShardSpec(seed=spec.seed, of=of, site=str(site), dtype=dtype, first=i, count=min(spec.shard, spec.windows - i))
+        for i in range(0, spec.windows, spec.shard)
+    ]
+
+    @lru_cache(maxsize=1)
+    def subject() -> Any:  # loaded by the first shard that is missing, if any is
+        from assay.subjects.pretrained import load
+
+        return load(spec.subject, bench.device, dtype)  # type: ignore[arg-type]
+
+    def build(shard: Any, path: Path) -> None:
+        _room(spec, spec.windows - shard.first, bench.root)
+        _run(subject(), site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, bench)
+
+    paths = bench.artefacts(shards, build)
+    return Harvest(spec, windows, tuple(d.path for d in text.documents), tuple(paths), dtype, folder.provenance, like)
+
+
+def _cut(spec: HarvestSpec, path: Path) -> None:
+    encode = models.find(spec.subject).tokenizer.encode
+    made = corpora.load(spec.corpus).windows(
+        encode, spec.part, context=spec.context, count=spec.windows, per_file=spec.per_file, seed=spec.seed
+    )
+    for name in ("tokens", "document", "offset"):
+        np.save(path / f"{name}.npy", getattr(made, name))
+
+
+def _windows(path: Path) -> Windows:
+    return Windows(*(np.load(path / f"{name}.npy") for name in ("tokens", "document", "offset")))
+
+
+def _dtype(spec: HarvestSpec, bench: Bench) -> str:
+    if spec.dtype != "auto":
+        return spec.dtype
+    from assay.subjects.pretrained import fast_dtype
+
+    return "bfloat16" if bench.device.type == "cuda" else fast_dtype()
+
+
+def _room(spec: HarvestSpec, windows: int, root: Path) -> None:
+    needed, free = windows * spec.bytes_per_window() / 1e6, shutil.disk_usage(root).free / 1e6
+    if free < 1.1 * needed + 50:
+        raise StoreError(
+            f"the harvest needs another {needed:.0f} MB in {root}, {free:.0f} MB are free; make room, or ask for fewer windows"
+        )
+
+
+def _run(subject: Any, site: Site, tokens: np.ndarray, path: Path, spec: HarvestSpec, first: int, bench: Bench) -> None:
+    """Writes one shard: activations, their norms, and the sums that centre and scale are made of."""
+    import torch
+
+    d = subject.width(site)
+    # held in memory and written at once (a few MB): writing through a memory map would be killed by a full disk
+    acts = np.empty((len(tokens), spec.context, d), np.float16)
+    step = max(1, _BATCH_TOKENS // spec.context)
+    for i in range(0, len(tokens), step):
+        batch = torch.from_numpy(tokens[i : i + step].astype(np.int64))
+        x = subject.run(batch, capture=[site], logits=False).acts[site].flatten(2).float().cpu().numpy()
+        if not np.abs(x).max() <= _F16_MAX:
+            raise DataError(
+                f"activations at {site} reach {np.abs(x).max():.3g}; float16, in which they are stored, ends at {_F16_MAX:.0f}"
+            )
+        acts[i : i + step] = x
+        bench.report(first + min(i + step, len(tokens)), spec.windows, harvest_mb=spec.bytes() / 1e6)
+    norms = np.empty(acts.shape[:2], np.float32)
+    total, squares = np.zeros(d), 0.0
+    for i, window in enumerate(acts):
+        x64 = window.astype(np.float64)
+        norms[i] = np.linalg.norm(x64, axis=-1)
+        total += x64[1:].sum(0)
+        squares += float((x64[1:] ** 2).sum())
+    np.save(path / "acts.npy", acts)
+    np.save(path / "norms.npy", norms)
+    np.save(path / "sums.npy", np.append(total, squares))
+
+
+@dataclass(frozen=True, eq=False)
+class Harvest:
+    """Activations with where they come from. A row is one token: row = window · context + position in the window.
+
+    Position 0 and vectors longer than 6 medians are not deleted, but `kept` leaves them out, and so do batches.
+    Normalised means (x − mean) · scale, with E‖normalised‖² = d over the kept rows of the training part.
+    """
+
+    spec: HarvestSpec
+    windows: Windows = field(repr=False)
+    files: tuple[str, ...] = field(repr=False)
+    """Paths of the corpus's documents, by document number."""
+    shards: tuple[Path, ...] = field(repr=False)
+    dtype: str
+    provenance: str
+    like: Harvest | None = field(default=None, repr=False)
+
+    @property
+    def tokens(self) -> Int[np.ndarray, "window s"]:
+        """The token ids of every window."""
+        return self.windows.tokens
+
+    @cached_property
+    def _acts(self) -> list[np.ndarray]:
+        return [np.load(path / "acts.npy", mmap_mode="r") for path in self.shards]
+
+    @cached_property
+    def norms(self) -> Float[np.ndarray, "window s"]:
+        """Length of every vector as it was harvested."""
+        return np.concatenate([np.load(path / "norms.npy") for path in self.shards])
+
+    @property
+    def d(self) -> int:
+        """Numbers per token."""
+        return int(self._acts[0].shape[2])
+
+    def __len__(self) -> int:
+        return int(self.tokens.size)
+
+    @cached_property
+    def median(self) -> float:
+        """Median length of the training part's vectors, position 0 left out."""
+        return self.like.median if self.like is not None else float(np.median(self.norms[:, 1:]))
+
+    @cached_property
+    def keep(self) -> Bool[np.ndarray, "window s"]:
+        """False at position 0 and where a vector is longer than 6 medians: massive activations that drown all others."""
+        keep = self.norms <= OUTLIER * self.median
+        keep[:, 0] = False
+        return keep
+
+    @cached_property
+    def kept(self) -> Int[np.ndarray, "kept"]:
+        """The rows that are kept, ascending."""
+        return np.flatnonzero(self.keep)
+
+    @cached_property
+    def document(self) -> Int[np.ndarray, "row"]:
+        """The document number of every row; `files` has its path."""
+        return np.repeat(self.windows.document, self.spec.context)
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, float]:
+        """Mean over the kept rows and scale, from the shards' sums less the outliers'."""
+        sums = np.sum([np.load(path / "sums.npy") for path in self.shards], axis=0)
+        out = ~self.keep
+        out[:, 0] = False
+        for row in np.flatnonzero(out):
+            x = self._gather(np.array([row]))[0].astype(np.float64)
+            sums -= np.append(x, (x * x).sum())
+        mean, square = sums[:-1] / len(self.kept), sums[-1] / len(self.kept)
+        variance = float(square - (mean * mean).sum())
+        if not variance > 0:
+            raise DataError(
+                f"the activations at {self.spec.site} are all the same vector, so there is nothing to learn from them"
+            )
+        return mean.astype(np.float32), float(np.sqrt(self.d / variance))
+
+    @property
+    def mean(self) -> Float[np.ndarray, "d"]:
+        """Mean of the kept rows of the training part, as harvested."""
+        return self.like.mean if self.like is not None else self._moments[0]
+
+    @property
+    def scale(self) -> float:
+        """The factor that makes E‖x − mean‖² = d over the kept rows of the training part."""
+        return self.like.scale if self.like is not None else self._moments[1]
+
+    def _gather(self, rows: np.ndarray) -> Float[np.ndarray, "b d"]:
+        """Rows as harvested, float32; reads only these rows from the memory-mapped shards."""
+        per = self.spec.shard * self.spec.context
+        which, inside = np.divmod(rows, per)
+        out = np.empty((len(rows), self.d), np.float32)
+        for shard in np.unique(which):
+            mine = np.flatnonzero(which == shard)
+            out[mine] = self._acts[shard].reshape(-1, self.d)[inside[mine]]
+        return out
+
+    def rows(self, rows: Int[np.ndarray, "b"]) -> Float[Tensor, "b d"]:
+        """The normalised vectors of these rows, float32."""
+        import torch
+
+        return torch.from_numpy((self._gather(np.asarray(rows)) - self.mean) * np.float32(self.scale))
+
+    def raw(self, windows: Int[np.ndarray, "w"]) -> Float[Tensor, "w s d"]:
+        """The vectors of whole windows as harvested, float32: what a spliced run starts from."""
+        import torch
+
+        per = self.spec.context
+        rows = (np.asarray(windows)[:, None] * per + np.arange(per)).ravel()
+        return torch.from_numpy(self._gather(rows).reshape(-1, per, self.d))
+
+    def normalise(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """(x − mean) · scale."""
+        return (x - self._mean_on(x)) * self.scale
+
+    def restore(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """x / scale + mean: the inverse of `normalise`."""
+        return x / self.scale + self._mean_on(x)
+
+    def _mean_on(self, x: Tensor) -> Tensor:
+        return x.new_tensor(self.mean)
+
+    def batches(
+        self, seeds: Int[np.ndarray, "run"], batch: int
+    ) -> Callable[[int], Float[Tensor, "b d"] | Float[Tensor, "run b d"]]:
+        """Normalised training batches as a function of the step: every kept row once per epoch, in an order drawn by the seed.
+
+        With one distinct seed a batch is [b, d], shared by all runs; with several it is [run, b, d]. A run gets the same
+        batches alone and in any group. Rows are shuffled across documents; an epoch's incomplete last batch is left out.
+
+        Raises: DataError when a batch is larger than an epoch.
+        """
+        per_epoch = len(self.kept) // batch
+        if not per_epoch:
+            raise DataError(f"a batch of {batch} is larger than the {len(self.kept)} vectors of this harvest")
+        distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
+
+        @lru_cache(maxsize=2 * len(distinct))
+        def order(seed: int, epoch: int) -> np.ndarray:
+            return self.kept[rng.permutation(np.array([seed]), "harvest.batches", epoch, len(self.kept))[0]]
+
+        def batches(step: int) -> Tensor:
+            epoch, i = divmod(step, per_epoch)
+            rows = np.concatenate([order(int(s), epoch)[i * batch : (i + 1) * batch] for s in distinct])
+            x = self.rows(rows)
+            return x if len(distinct) == 1 else x.view(len(distinct), batch, self.d)[back]
+
+        return batches
+
+    def where(self, row: int) -> tuple[str, int]:
+        """The file (its path below the corpus folder) and the position in it, in tokens, that a row is from."""
+        window, position = divmod(int(row), self.spec.context)
+        return self.files[self.windows.document[window]], int(self.windows.offset[window]) + position
+
+    def header(self) -> Mapping[str, Any]:
+        """What a dictionary trained on this must carry to be used: site, normalisation, and how it was computed."""
+        return {
+            "site": self.spec.site, "subject": self.provenance, "dtype": self.dtype, "scale": self.scale,
+            "mean": [float(m) for m in self.mean], "outlier_norm": OUTLIER * self.median,
+        }  # fmt: skip
