@@ -9,11 +9,11 @@ _HOME = {
     "dictionary": ("Dictionary", "Sparse"),
     "nonlinearity": ("Gated", "Identity", "Nonlinearity", "ReLU", "Rescaled", "TopK"),
     "train": ("Method", "fit_dictionaries"),
-    "pca": ("pca",),
+    "linear": ("pca",),
     "repair": ("refit_decoder", "rescale_and_shift", "shrunk"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> object:

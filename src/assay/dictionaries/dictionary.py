@@ -33,9 +33,9 @@ class Sparse:
 class Dictionary:
     """Dictionaries of one shape and nonlinearity, run axis first.
 
-    It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and divides by `scale` (the numbers
-    training used, stored with the dictionary), `decode` undoes both. `normalised` is the same dictionary for activations that are
-    normalised already. Features are the same either way, in units of the normalised activations.
+    It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and divides by `scale` (the
+    numbers training used, stored with the dictionary), `decode` undoes both. `normalised` is the same dictionary for
+    activations that are normalised already. Features are the same either way, in units of the normalised activations.
     """
 
     W_enc: Float[Tensor, "run d_in f"]
@@ -91,9 +91,16 @@ class Dictionary:
         """The same dictionaries with their tensors on a device."""
         return self._map(lambda value: value.to(device))
 
+    def normalise(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b d_in"]:
+        """Raw activations, centred and scaled as in training."""
+        x = x if x.ndim == 3 else x[None]
+        if self.mean is not None:
+            x = x - self.mean[:, None]
+        return x if self.scale is None else x / self.scale[:, None, None]
+
     def encode(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b f"]:
         """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
-        return self.nonlinearity((self._centre(x) - self.b_dec[:, None]) @ self.W_enc, self.b_enc, self.own)
+        return self.nonlinearity((self.normalise(x) - self.b_dec[:, None]) @ self.W_enc, self.b_enc, self.own)
 
     def decode(self, features: Float[Tensor, "run b f"]) -> Float[Tensor, "run b d_out"]:
         """Activations that features stand for."""
@@ -151,7 +158,8 @@ class Dictionary:
 
         from safetensors.torch import save_file
 
-        save_file({name: value.contiguous() for name, value in self.tensors().items()}, path, {"assay": json.dumps(self.header())})
+        tensors = {name: value.contiguous() for name, value in self.tensors().items()}
+        save_file(tensors, path, {"assay": json.dumps(self.header())})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -176,11 +184,6 @@ class Dictionary:
         first = dictionaries[0]
         tensors = [d.tensors() for d in dictionaries]
         return cls.from_tensors({name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}, first.header())
-
-    def _centre(self, x: Tensor) -> Tensor:
-        if self.mean is not None:
-            x = x - self.mean[:, None]
-        return x if self.scale is None else x / self.scale[:, None, None]
 
     def _map(self, change: Any) -> Self:
         tensors = {name: change(value) for name, value in self.tensors().items()}

@@ -1,7 +1,8 @@
 """What dictionaries are trained to make small: bare functions of parameters and inputs, one number per run.
 
-Every loss has the form `loss(params, x, nonlinearity, penalty) -> [run]`. `params` holds W_enc [run, d, f], b_enc, W_dec [run, f, d], b_dec
-and the nonlinearity's own; x is normalised (E‖x‖² = d), [b, d] shared by the runs or [run, b, d]; `penalty` is λ [run].
+Every loss has the form `loss(params, x, nonlinearity, penalty) -> [run]`. `params` holds W_enc [run, d, f], b_enc,
+W_dec [run, f, d], b_dec and the nonlinearity's own; x is normalised (E‖x‖² = d), [b, d] shared by the runs or [run, b, d];
+`penalty` is λ [run].
 Squared errors are divided by d and the sum of features by √d, so that λ means the same at every width of the input.
 All are plain differentiable torch: `kernels/cpu.py` has the hand-written gradients of the same formulas, tests compare the two.
 """
@@ -18,7 +19,9 @@ from torch import Tensor
 from assay.dictionaries.nonlinearity import Nonlinearity
 
 Params = Mapping[str, Tensor]
-Loss = Callable[[Params, Tensor, Nonlinearity, Tensor], Float[Tensor, "run"]]
+Rows = Float[Tensor, "b d"] | Float[Tensor, "run b d"]
+ByRun = Float[Tensor, "run"]
+Loss = Callable[[Params, Rows, Nonlinearity, ByRun], ByRun]
 
 
 def squared_error(x: Float[Tensor, "*run b d"], x_hat: Float[Tensor, "*run b d"]) -> Float[Tensor, "*run"]:
@@ -53,7 +56,7 @@ def decode(params: Params, features: Float[Tensor, "run b f"]) -> Float[Tensor, 
     return features @ params["W_dec"] + params["b_dec"][:, None]
 
 
-def mse(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity, penalty: Float[Tensor, "run"]) -> Float[Tensor, "run"]:
+def mse(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
     """Squared error alone, for nonlinearities that bound L0 themselves, such as TopK; `penalty` is not used.
 
     Formula: mean of ‖x − x̂‖² / d
@@ -63,7 +66,7 @@ def mse(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity
     return squared_error(x, decode(params, nonlinearity(project(params, x), params["b_enc"], params)))
 
 
-def l1(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity, penalty: Float[Tensor, "run"]) -> Float[Tensor, "run"]:
+def l1(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
     """Squared error and λ times the sum of features.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ f / √d
@@ -75,10 +78,11 @@ def l1(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity,
     return squared_error(x, decode(params, features)) + torch.as_tensor(penalty) * feature_sum(features, x.shape[-1])
 
 
-def gated(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity, penalty: Float[Tensor, "run"]) -> Float[Tensor, "run"]:
+def gated(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
     """The Gated loss: squared error, λ times the gate's ReLU, and the gate's own reconstruction through a frozen decoder copy.
 
-    Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d + ‖x − x̂_aux‖² / d,  π_gate = z + b_enc,  x̂_aux = ReLU(π_gate) sg(W_dec) + sg(b_dec)
+    Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d + ‖x − x̂_aux‖² / d,
+    with π_gate = z + b_enc and x̂_aux = ReLU(π_gate) sg(W_dec) + sg(b_dec), sg a copy that gets no gradient
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2
     Differs: both terms are divided (by d and √d), a constant factor at one site
     """
@@ -88,9 +92,7 @@ def gated(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlineari
     return gated_no_aux(params, x, nonlinearity, penalty) + squared_error(x, decode(frozen, gate))
 
 
-def gated_no_aux(
-    params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity, penalty: Float[Tensor, "run"]
-) -> Float[Tensor, "run"]:
+def gated_no_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
     """The Gated loss without its auxiliary term: nothing but the penalty then moves the gate, and it drifts shut.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d

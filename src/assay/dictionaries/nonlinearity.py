@@ -6,7 +6,7 @@ Its own parameters are [run, f] tensors in `own`; which ones, and where training
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
@@ -58,7 +58,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Gated:
-    """f = 1[z + b_enc > 0] · max(exp(r_mag)·z + b_mag, 0): whether a feature is on, apart from how much. b_enc is the gate's bias.
+    """f = 1[z + b_enc > 0] · max(exp(r_mag)·z + b_mag, 0): on or off apart from how much. b_enc is the gate's bias.
 
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2, with tied weights.
     """
@@ -101,7 +101,7 @@ class TopK:
 
 @dataclass(frozen=True)
 class Rescaled:
-    """f = 1[g > 0] · max(scale·g + shift, 0), g the features of another nonlinearity; so nothing that was off comes on.
+    """f = 1[g > 0] · max(factor·g + shift, 0), g the features of another nonlinearity; so nothing that was off comes on.
 
     The form of rescale & shift (`assay.dictionaries.repair`), and of codes made wrong on purpose for a control.
     """
@@ -110,25 +110,26 @@ class Rescaled:
     """The nonlinearity whose features are rescaled; its own parameters carry the prefix `of_`."""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
-        """scale 1 and shift 0 beside the parameters of the nonlinearity below."""
+        """factor 1 and shift 0 beside the parameters of the nonlinearity below."""
         inner = {f"of_{name}": value for name, value in self.of.init(runs, f).items()}
-        return {"scale": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
+        return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 
     def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         inner = self.of(z, b_enc, {name.removeprefix("of_"): value for name, value in own.items() if name.startswith("of_")})
-        return (inner * own["scale"][:, None] + own["shift"][:, None]).relu() * (inner > 0)
+        return (inner * own["factor"][:, None] + own["shift"][:, None]).relu() * (inner > 0)
 
 
 def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
     """The nonlinearity as plain JSON: its class name and fields."""
     values = {field.name: getattr(nonlinearity, field.name) for field in fields(nonlinearity)}  # type: ignore[arg-type]
-    return {"name": type(nonlinearity).__name__} | {k: to_json(v) if isinstance(v, Nonlinearity) else v for k, v in values.items()}
+    plain = {name: to_json(value) if isinstance(value, Nonlinearity) else value for name, value in values.items()}
+    return {"name": type(nonlinearity).__name__, **plain}
 
 
 def from_json(values: Mapping[str, Any]) -> Nonlinearity:
     """The nonlinearity that `to_json` wrote."""
-    known = {kind.__name__: kind for kind in (ReLU, Identity, Gated, TopK, Rescaled)}
+    known: dict[str, Callable[..., Nonlinearity]] = {kind.__name__: kind for kind in (ReLU, Identity, Gated, TopK, Rescaled)}
     name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
     if name not in known:
         raise DataError(f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known)}")

@@ -24,7 +24,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, to_json
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How one group of dictionaries is trained; every field that changes results belongs into the spec of the experiment that sets it."""
+    """How one group of dictionaries is trained; the experiment that sets a field has it, or what it follows from, in its spec."""
 
     nonlinearity: Nonlinearity
     loss: Loss
@@ -63,11 +63,12 @@ def fit_dictionaries(
 ) -> list[Trained]:
     """One Trained for each (runs, method), after `steps` steps on normalised batches that all groups share.
 
-    `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all runs; [run, b, d] only with groups of
-    equally many runs); `mean` and `scale` say how that was done and are stored with the dictionaries, which read raw activations.
-    Histories hold loss, mse and l0. Read the result with `Dictionary.of`.
+    `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all runs; [run, b, d] only with
+    groups of equally many runs); `mean` and `scale` say how that was done and are stored with the dictionaries, which read
+    raw activations. Histories hold loss, mse and l0. Read the result with `Dictionary.of`.
     """
-    trained = fit([group(runs, method, d=d, steps=steps) for runs, method in groups], batches, steps=steps, probe_at=probe_at, bench=bench)
+    made = [group(runs, method, d=d, steps=steps) for runs, method in groups]
+    trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench)
     return [_readable(t, mean, scale, sites) for t in trained]
 
 
@@ -99,7 +100,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int) -> Group:
 
 
 def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int) -> dict[str, Tensor]:
-    """Parameters before training, both matrices [run, f, d], row per latent: random unit decoder rows by seed, the encoder along them."""
+    """Parameters before training, both matrices [run, f, d]: random unit decoder rows by seed, the encoder along them."""
     seeds = np.asarray(seeds)
     W_dec = unit_rows(torch.from_numpy(normal(seeds, "dictionary", 0, (method.width, d))))
     own = method.nonlinearity.init(len(seeds), method.width)

@@ -16,9 +16,9 @@ from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Gated, Nonlinearity, ReLU, TopK
 
 CACHED = 2**18
-"""Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one piece are slower than 18 pieces."""
+"""Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one piece are slower than in 18."""
 
-_where_positive = torch.ops.aten.threshold_backward  # (gradient, output, 0): the gradient where the output is positive, in one pass
+_where_positive = torch.ops.aten.threshold_backward  # (gradient, output, 0): the gradient where output > 0, in one pass
 
 
 def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:

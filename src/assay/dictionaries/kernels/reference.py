@@ -1,7 +1,8 @@
-"""Any loss and its gradients by plain autograd: what the hand-written gradients are tested against, and what a new loss uses at once.
+"""Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a new loss uses at once.
 
-Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype) -> (series, gradients)`. In training both big matrices
-are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes. `series` holds "loss" [run] and more.
+Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype) -> (series, gradients)`. In training both big
+matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes. `series`
+holds "loss" [run], and what else is worth a curve.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Kernel = Callable[[Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype], Ste
 
 
 def autograd(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
-    """The loss [run] and its gradients, by torch's autograd; products stay in the precision of the parameters, whatever `dtype`."""
+    """The loss [run] and its gradients, by torch's autograd; products stay in the parameters' precision, whatever `dtype`."""
     with torch.enable_grad():
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         losses = loss(standard(leaves), x, nonlinearity, penalty)

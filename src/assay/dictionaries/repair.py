@@ -1,0 +1,96 @@
+"""What can be mended after training, in closed form: rescale & shift of the features, and a decoder refitted by least squares.
+
+Both keep the choice of which features are on, so they tell apart what an L1 penalty does to magnitudes and to selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import Rescaled
+
+RIDGE = 1e-6
+"""Pull of least squares towards the present values, in units of the mean diagonal; it decides only where data do not."""
+
+
+def rescale_and_shift(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096) -> Dictionary:
+    """The dictionary with each feature's magnitude rescaled and shifted to reconstruct x best; decoder and selection stay.
+
+    Formula: f' = 1[f > 0] · max(r f + s, 0), with r, s minimising Σ‖x − b_dec − Σ_i W_dec,i (r_i f_i + s_i) 1[f_i > 0]‖²;
+    L0 may only fall
+    Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.3
+    Differs: least squares on the support in place of gradient descent; no sign constraint on r
+    """
+    return _joined(dictionary, lambda one: _rescaled(one, x, chunk))
+
+
+def refit_decoder(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096) -> Dictionary:
+    """The dictionary with W_dec refitted to reconstruct x from its features; rows lose their unit length, features stay the same.
+
+    Formula: W_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on nowhere in x stays as it was
+    """
+    return _joined(dictionary, lambda one: _refitted(one, x, chunk))
+
+
+def rescaled(dictionary: Dictionary, factor: Float[Tensor, "run f"], shift: Float[Tensor, "run f"]) -> Dictionary:
+    """The dictionary with features max(factor·f + shift, 0) where f > 0; e.g. codes made too short on purpose."""
+    own = {"factor": factor, "shift": shift, **{f"of_{name}": value for name, value in dictionary.own.items()}}
+    return replace(dictionary, nonlinearity=Rescaled(dictionary.nonlinearity), own=own)
+
+
+def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
+    """The dictionary with all features times `factor`: shrinkage of a known size and nothing else wrong."""
+    ones = torch.ones_like(dictionary.b_enc)
+    return rescaled(dictionary, factor * ones, 0 * ones)
+
+
+@torch.no_grad()
+def _rescaled(one: Dictionary, x: Tensor, chunk: int) -> Dictionary:
+    """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of the decoder rows."""
+    plain, f = one.normalised, one.width
+    W = one.W_dec[0]
+    gram = torch.zeros(2 * f, 2 * f, dtype=torch.float64, device=W.device)
+    moment = torch.zeros(2 * f, dtype=torch.float64, device=W.device)
+    for rows in _normalised(one, x, chunk):
+        features = plain.encode(rows)[0]
+        codes = torch.cat((features, features.sign()), 1)
+        gram += codes.T @ codes
+        target = (rows - one.b_dec[0]) @ W.T
+        moment += (codes * target.repeat(1, 2)).sum(0)
+    gram *= (W @ W.T).double().repeat(2, 2)
+    present = torch.cat((torch.ones(f), torch.zeros(f))).to(gram)
+    r, s = _solve(gram, moment[:, None], present[:, None])[:, 0].float().split(f)
+    return rescaled(one, r[None], s[None])
+
+
+@torch.no_grad()
+def _refitted(one: Dictionary, x: Tensor, chunk: int) -> Dictionary:
+    plain, f = one.normalised, one.width
+    d = one.W_dec.shape[-1]
+    gram = torch.zeros(f, f, dtype=torch.float64, device=one.W_dec.device)
+    moment = torch.zeros(f, d, dtype=torch.float64, device=one.W_dec.device)
+    for rows in _normalised(one, x, chunk):
+        codes = plain.encode(rows)[0]
+        gram += codes.T @ codes
+        moment += codes.T @ (rows - one.b_dec[0])
+    return replace(one, W_dec=_solve(gram, moment, one.W_dec[0].double()).float()[None])
+
+
+def _solve(gram: Float[Tensor, "n n"], moment: Float[Tensor, "n m"], present: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+    """The least-squares solution, drawn by a small ridge to `present`, which alone speaks where the Gram matrix is 0."""
+    ridge = RIDGE * gram.diagonal().mean().clamp_min(1e-30)  # above 0 also where nothing was ever on
+    return present + torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), moment - gram @ present)
+
+
+def _normalised(one: Dictionary, x: Tensor, chunk: int) -> Iterator[Tensor]:
+    return (one.normalise(part.float())[0] for part in x.split(chunk))
+
+
+def _joined(dictionary: Dictionary, change: Callable[[Dictionary], Dictionary]) -> Dictionary:
+    return Dictionary.join([change(one) for one in dictionary])
