@@ -114,8 +114,7 @@ def test_experiments_are_found_by_being_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "package",
-    ["assay", *(f"assay.{path.parent.name}" for path in SOURCE if path.name == "__init__.py" and path.parent.name != "assay")],
+    "package", [".".join(path.parent.relative_to(ROOT / "src").parts) for path in SOURCE if path.name == "__init__.py"]
 )
 def test_exported_names_exist(package: str) -> None:
     module = importlib.import_module(package)
