@@ -33,8 +33,8 @@ class Sparse:
 class Dictionary:
     """Dictionaries of one shape and nonlinearity, run axis first.
 
-    It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and divides by `scale` (the
-    numbers training used, stored with the dictionary), `decode` undoes both. `normalised` is the same dictionary for
+    It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and multiplies by `scale`
+    (the numbers training used, stored with the dictionary), `decode` undoes both. `normalised` is the same dictionary for
     activations that are normalised already. Features are the same either way, in units of the normalised activations.
     """
 
@@ -48,7 +48,7 @@ class Dictionary:
     mean: Float[Tensor, "run d_in"] | None = None
     """Subtracted from raw activations; None: 0."""
     scale: Float[Tensor, "run"] | None = None
-    """What centred activations are divided by; None: 1."""
+    """Factor on centred activations; None: 1."""
     sites: tuple[str, ...] = ()
     """Where in the subject the activations come from and go to."""
 
@@ -96,7 +96,7 @@ class Dictionary:
         x = x if x.ndim == 3 else x[None]
         if self.mean is not None:
             x = x - self.mean[:, None]
-        return x if self.scale is None else x / self.scale[:, None, None]
+        return x if self.scale is None else x * self.scale[:, None, None]
 
     def encode(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b f"]:
         """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
@@ -106,7 +106,7 @@ class Dictionary:
         """Activations that features stand for."""
         x = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
         if self.scale is not None:
-            x = x * self.scale[:, None, None]
+            x = x / self.scale[:, None, None]
         return x if self.mean is None else x + self.mean[:, None]
 
     def reconstruct(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b d_out"]:
