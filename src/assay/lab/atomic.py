@@ -1,0 +1,81 @@
+"""Files and folders that appear whole or not at all, however the process ends.
+
+Everything is written under a temporary name, flushed to the disk, and then takes its name by one rename. What a kill
+leaves behind has a temporary name and is never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from assay.core.errors import StoreError
+
+
+@contextlib.contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Nothing; turns a full or read-only disk into one line of advice.
+
+    Raises: StoreError for a full disk, an exhausted quota, and a folder that cannot be written.
+    """
+    try:
+        yield
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"the disk of {root} is full; what was stored so far is whole: free some space and run the same command again"
+            ) from e
+        if e.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StoreError(f"the store {root} cannot be written ({e.strerror}); name another folder with --root") from e
+        raise
+
+
+def write(path: Path, data: bytes | Callable[[Path], None]) -> None:
+    """Nothing; `path` then holds `data`, or what the callable wrote into the path it was given, whole or as it was before."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        if callable(data):
+            data(temporary)
+        else:
+            temporary.write_bytes(data)
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes], scratch: Path) -> None:
+    """Nothing; a folder `path` with these files then exists, whole; one that was there is moved into `scratch` first."""
+    temporary = scratch / f"{path.name}-{uuid.uuid4().hex[:12]}"
+    temporary.mkdir(parents=True)
+    try:
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+            sync(temporary / name)
+        sync(temporary)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():  # a damaged folder, or one with other inputs: a rename cannot replace a folder that is not empty
+            path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
+        temporary.rename(path)
+    except BaseException:
+        for left in temporary.glob("*"):
+            left.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.rmdir()
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Nothing; what `path`, a file or a folder, holds is then on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,139 @@
+"""Catalogue: finds an experiment by name or by path. Being there is all that an experiment needs to be found.
+
+Names come from three places: files of `assay.experiments` (gated_sae.py ↔ gated-sae), entry points in the group
+`assay.experiments`, and paths of Python files. Headers are read as text; only `find` imports, and only what was asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.experiment import Experiment, Header, read_header
+
+BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
+_GROUP = "assay.experiments"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment that can be found by name: where it lives, and its file."""
+
+    name: str
+    origin: str
+    """A module's dotted name, or the path of a file."""
+    path: Path
+
+    def header(self) -> Header:
+        """Its header block, read without importing it. Raises: ExperimentError."""
+        return read_header(self.path)
+
+
+def entries() -> list[Entry]:
+    """Every experiment with a name, built-in ones first, in alphabetical order; nothing is imported."""
+    files = sorted(p for p in BUILT_IN.glob("*.py") if not p.name.startswith("_"))
+    found = {_name(p): Entry(_name(p), f"assay.experiments.{p.stem}", p) for p in files}
+    for point in sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name):
+        spec = importlib.util.find_spec(point.module)
+        if spec is not None and spec.origin:
+            found.setdefault(point.name, Entry(point.name, point.module, Path(spec.origin)))
+    return list(found.values())
+
+
+def entry(name_or_path: str) -> Entry:
+    """Where the experiment of this name, or in this file, lives. Raises: ExperimentError, naming the nearest."""
+    known = {e.name: e for e in entries()}
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix != ".py" and "/" not in name_or_path:
+        raise ExperimentError(f"no experiment is called {name_or_path!r}; {nearest(name_or_path, known)}")
+    if not path.is_file():
+        raise ExperimentError(f"no experiment file {name_or_path}; name a Python file that exists, or one of {', '.join(known)}")
+    if path.resolve() in {e.path.resolve(): e for e in known.values()}:
+        return next(e for e in known.values() if e.path.resolve() == path.resolve())
+    if _name(path) in known:
+        # The same name would find the stored runs of the other experiment.
+        raise ExperimentError(f"{name_or_path} would be called {_name(path)!r}, which is another experiment; rename the file")
+    return Entry(_name(path), str(path.resolve()), path.resolve())
+
+
+def find(name_or_path: str) -> Experiment:
+    """The experiment of this name, or in this file, with its `name` and `origin` set. Raises: ExperimentError."""
+    found = entry(name_or_path)
+    return load(found.name, found.origin)
+
+
+def load(name: str, origin: str) -> Experiment:
+    """The experiment that a module or a file defines as `experiment`. Raises: ExperimentError with file and line."""
+    try:
+        module = _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
+    except Exception as e:
+        if isinstance(e, AssayError) and not isinstance(e, ExperimentError):
+            raise ExperimentError(f"{_where(e, origin)}: {e}") from e
+        if isinstance(e, ExperimentError) and origin in str(e):
+            raise
+        raise ExperimentError(f"{_where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}") from e
+    value = getattr(module, "experiment", None)
+    if not isinstance(value, Experiment):
+        got = "it has no such name" if value is None else f"got {type(value).__name__}"
+        raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
+    return dataclasses.replace(value, name=name, origin=origin)
+
+
+def code(origin: str) -> str:
+    """16 hex digits of the file's text; stored with each run, not part of its key. Empty without a file."""
+    try:
+        path = Path(origin) if origin.endswith(".py") else BUILT_IN / (origin.rsplit(".", 1)[-1] + ".py")
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
+
+
+_loaded: dict[str, tuple[tuple[int, int], ModuleType]] = {}
+
+
+def _from_file(path: Path) -> ModuleType:
+    state = path.stat()
+    version = (state.st_mtime_ns, state.st_size)
+    if path.as_posix() in _loaded and _loaded[path.as_posix()][0] == version:
+        return _loaded[path.as_posix()][1]
+    # A name of its own, so that no file shadows a module; registered, since dataclasses and annotations look there.
+    name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: its neighbours can be imported, but shadow nothing
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    _loaded[path.as_posix()] = (version, module)
+    return module
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+
+
+def _where(error: BaseException, origin: str) -> str:
+    """File and line of an error: the last place inside the experiment's own file, if there is one."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename} line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    stem = Path(origin).name if origin.endswith(".py") else origin.rsplit(".", 1)[-1] + ".py"
+    own = [f for f in frames if Path(f.filename).name == stem]
+    return f"{own[-1].filename} line {own[-1].lineno}" if own else origin

@@ -1,0 +1,118 @@
+"""What the lab tells whoever watches: small values, in the order in which things happen.
+
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.core.spec import canonical_json
+
+if TYPE_CHECKING:
+    from assay.lab.plan import Plan
+    from assay.lab.result import Result
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is cached and what will run; nothing has been done yet."""
+
+    plan: Plan
+    groups: int
+    """How many groups the missing runs make."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A group was handed to a worker."""
+
+    group: str
+    arms: tuple[str, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a group is, in units of its own (steps, documents), and its latest numbers."""
+
+    group: str
+    arms: tuple[str, ...]
+    done: int
+    total: int
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    eta: float | None = None
+    """Seconds until everything planned is done, as far as that can be told."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A group's runs are stored."""
+
+    group: str
+    arms: tuple[str, ...]
+    done: int
+    """Runs stored so far, cached ones included."""
+    total: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line that an experiment or a library printed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A group crashed; the others go on."""
+
+    group: str
+    arms: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Verdicts on the seeds that every arm has by now; their intervals tighten as groups finish."""
+
+    result: Result
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Everything planned is stored and judged."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its runs are stored; another process is at it; or what it died of."""
+
+    group: str
+    status: Literal["done", "busy", "failed"]
+    stored: int = 0
+    error: str = ""
+    """Name of the exception class."""
+    text: str = ""
+
+
+Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished
+
+
+def to_line(message: Progress | Outcome) -> str:
+    """One line of JSON, for the pipe between a worker and its parent."""
+    return canonical_json({"kind": type(message).__name__, **asdict(message)})
+
+
+def from_line(line: str) -> Progress | Outcome:
+    """The message of `to_line`."""
+    data: dict[str, Any] = json.loads(line)
+    if data.pop("kind") == "Outcome":
+        return Outcome(**data)
+    return Progress(**{**data, "arms": tuple(data["arms"])})

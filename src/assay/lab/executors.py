@@ -1,0 +1,172 @@
+"""Executors: run tasks, in this process or in one-thread workers, and hand back how each ended.
+
+An executor has one method, `map(tasks, report)`. It draws a task whenever it has room, so the order may depend on what is
+finished by then; drawing None means that nothing is ready yet. Workers are programs spoken to in JSON lines: no pickle,
+nothing inherited, and they end when the pipe from their parent closes.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from assay.lab.events import Outcome, Progress, Said, from_line
+from assay.lab.provenance import cores
+from assay.lab.worker import Task, run_group
+
+Report = Callable[[Any], None]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_AGAIN = 0.2  # seconds until asking again for a task when none was ready
+
+
+class Executor(Protocol):
+    """Anything that can run tasks."""
+
+    @property
+    def width(self) -> int:
+        """How many tasks run at the same time."""
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Iterator[Outcome]:
+        """The outcome of each task as it ends, in any order; `report` gets progress in between."""
+
+
+class Inline:
+    """Runs tasks one after the other in this process; for tests, notebooks, and experiments that live in no file."""
+
+    width = 1
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Iterator[Outcome]:
+        """The outcome of each task, in order."""
+        for task in tasks:
+            if task is None:
+                time.sleep(_AGAIN)
+            else:
+                yield run_group(task, report)
+
+
+class Workers:
+    """Runs tasks in spawned processes of one thread each, as many as there are free cores.
+
+    More threads than free cores make torch slower than one; and one thread keeps resumed runs bitwise equal. `n` is the
+    number of workers, `threads` that of each: one worker of several threads serves a single large dictionary.
+    """
+
+    def __init__(self, n: int | None = None, threads: int = 1):
+        self.width = n if n is not None else max(1, cores() // threads)
+        self.threads = threads
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Iterator[Outcome]:
+        """The outcome of each task as it ends; a worker that dies gives a failed outcome, and the others go on."""
+        source, open_ = iter(tasks), True
+        inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
+        workers: list[_Worker] = []
+        try:
+            while True:
+                while open_ and sum(w.task is not None for w in workers) < self.width:
+                    task = next(source, _END)
+                    if task is _END:
+                        open_ = False
+                    if not isinstance(task, Task):
+                        break
+                    free = next((w for w in workers if w.task is None), None)
+                    if free is None:
+                        free = _Worker(self.threads, inbox, report)
+                        workers.append(free)
+                    free.start(task)
+                if not open_ and all(w.task is None for w in workers):
+                    return
+                try:
+                    worker, line = inbox.get(timeout=_AGAIN)
+                except queue.Empty:
+                    continue
+                if line is None:
+                    workers.remove(worker)
+                    if (task := worker.task) is not None:
+                        yield Outcome(task.group, "failed", error="RunError", text=worker.epitaph())
+                    continue
+                message = from_line(line)
+                if isinstance(message, Progress):
+                    report(message)
+                else:
+                    worker.task = None
+                    yield message
+        finally:
+            for w in workers:
+                w.stop()
+
+
+_END = object()
+
+
+class _Worker:
+    """One spawned process, the thread that reads its answers, and the thread that reads what it prints."""
+
+    def __init__(self, threads: int, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report):
+        self.task: Task | None = None
+        path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+        env = {**os.environ, "PYTHONPATH": path} | dict.fromkeys(_THREADS, str(threads))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from assay.lab.worker import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            encoding="utf-8",
+            errors="replace",
+        )
+        self._printed: collections.deque[str] = collections.deque(maxlen=20)
+        self._threads = [
+            threading.Thread(target=self._listen, args=(inbox,), daemon=True),
+            threading.Thread(target=self._overhear, args=(report,), daemon=True),
+        ]
+        for t in self._threads:
+            t.start()
+
+    def start(self, task: Task) -> None:
+        """Nothing; the worker is at this task."""
+        self.task = task
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(task.to_json() + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died; its reader says so
+
+    def stop(self) -> None:
+        """Nothing; the process is gone. What it had not stored is continued from its checkpoint by the next command."""
+        self._process.kill()
+        self._process.wait()
+        for t in self._threads:
+            t.join(timeout=1)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            try:
+                assert pipe is not None
+                pipe.close()
+            except OSError:
+                pass
+
+    def epitaph(self) -> str:
+        """How the process ended, in a line or two."""
+        code = self._process.wait()
+        cause = f"signal {-code}" + (" (often: out of memory)" if code == -9 else "") if code < 0 else f"exit code {code}"
+        return "\n  ".join([f"a worker ended with {cause}", *list(self._printed)[-3:]])
+
+    def _listen(self, inbox: queue.Queue[tuple[_Worker, str | None]]) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            inbox.put((self, line))
+        inbox.put((self, None))
+
+    def _overhear(self, report: Report) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._printed.append(line.rstrip())
+            report(Said(line.rstrip()))

@@ -1,0 +1,180 @@
+"""Groups: the runs that are trained together, as a folder that outlives a kill.
+
+    <root>/groups/<16hex>/keys.json                which runs: arms in order, and for each run its key, spec and parent's key
+                          fit-00.safetensors …     the checkpoint of each call of `fit`
+                          clock.json               the sessions it was worked on: start, end, CPU-seconds
+                          failed.json              the last crash, if any
+
+A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a short lock, and taken up
+again by whoever misses one of its runs, so that neither a kill nor the number of workers changes who is trained with whom.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.experiment import Experiment, Joint
+from assay.core.spec import Spec, canonical_json
+from assay.lab.atomic import explained, write
+
+if TYPE_CHECKING:
+    from assay.lab.store import Job, Store
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a group: its key, its spec as stored, and the key of the run it builds on."""
+
+    key: str
+    spec: Mapping[str, Any]
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """An unfinished group."""
+
+    folder: Path
+    experiment: str
+    version: int
+    inputs: Mapping[str, Mapping[str, str]]
+    """What each run reads from outside, by key."""
+    arms: Mapping[str, tuple[Member, ...]]
+
+    @property
+    def name(self) -> str:
+        """16 hex digits that name the group."""
+        return self.folder.name
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All runs, arm after arm."""
+        return tuple(m for arm in self.arms.values() for m in arm)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of all runs."""
+        return frozenset(m.key for m in self.members)
+
+    @property
+    def parents(self) -> frozenset[str]:
+        """The keys of the runs that have to be stored before this group can start."""
+        return frozenset(m.parent for m in self.members if m.parent is not None)
+
+    @property
+    def step(self) -> int:
+        """The step of the last checkpoint; 0 without one."""
+        saved = sorted(self.folder.glob("fit-*.safetensors"))
+        return checkpoint_step(saved[-1]) if saved else 0
+
+    @property
+    def error(self) -> str:
+        """What the last attempt died of; empty when it did not."""
+        try:
+            return str(json.loads((self.folder / "failed.json").read_text())["error"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+
+def read(folder: Path) -> RunGroup | None:
+    """The group in this folder; None when it is finished or was never whole."""
+    try:
+        data = json.loads((folder / "keys.json").read_text())
+        arms = {arm: tuple(Member(*m) for m in members) for arm, members in data["arms"]}
+        return RunGroup(folder, data["experiment"], data["version"], data["inputs"], arms)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def unfinished(store: Store, experiment: str | None = None) -> Iterator[RunGroup]:
+    """The unfinished groups, by name."""
+    for folder in sorted((store.root / "groups").glob("*")):
+        group = read(folder)
+        if group is not None and experiment in (None, group.experiment):
+            yield group
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run that is missing: what it is, what it builds on, what it reads from outside."""
+
+    job: Job
+    parent: str | None
+    inputs: Mapping[str, str]
+
+
+def form(store: Store, experiment: Experiment, wanted: Sequence[Wanted], begun: Sequence[RunGroup]) -> list[RunGroup]:
+    """The groups that cover the wanted runs: those already begun first, new ones for the rest.
+
+    The caller holds the lock `groups`, and listed `begun` before it looked up what is missing: a group that another
+    process finishes in between is then known as stored, and not formed a second time.
+    """
+    inputs = {w.job.key: dict(w.inputs) for w in wanted}
+    left = {w.job.key: w for w in wanted}
+    taken = []
+    for group in begun:
+        covers = group.keys & left.keys()
+        # A group begun with another model or corpus would give numbers of that one: it is left alone.
+        same = all(group.inputs.get(k) == inputs[k] for k in covers) and set(group.arms) <= set(experiment.arms)
+        if covers and same and all(p in inputs or _has_params(store, experiment, p) for p in group.parents):
+            taken.append(group)
+            left = {k: w for k, w in left.items() if k not in covers}
+    return taken + [_new(store, experiment, arms) for arms in _blocks(experiment, list(left.values()))]
+
+
+def ensembles(experiment: Experiment) -> list[tuple[str, ...]]:
+    """The arms that are trained together: those of one Joint, else each by itself; derived arms left out."""
+    found: dict[int, list[str]] = {}
+    for name, arm in experiment.arms.items():
+        if arm.train is not None:
+            found.setdefault(id(arm.train) if isinstance(arm.train, Joint) else id(arm), []).append(name)
+    return [tuple(names) for names in found.values()]
+
+
+def _blocks(experiment: Experiment, wanted: Sequence[Wanted]) -> Iterator[dict[str, list[Wanted]]]:
+    for names in ensembles(experiment):
+        mine = [w for w in wanted if w.job.arm in names]
+        seeds = list(dict.fromkeys(w.job.spec.seed for w in mine))
+        for i in range(0, len(seeds), experiment.seeds_per_group):
+            block = set(seeds[i : i + experiment.seeds_per_group])
+            arms = {a: [w for w in mine if w.job.arm == a and w.job.spec.seed in block] for a in names}
+            yield {a: ws for a, ws in arms.items() if ws}
+
+
+def _has_params(store: Store, experiment: Experiment, key: str) -> bool:
+    stored = store.get(key, experiment.name)
+    return stored is not None and stored.has_params
+
+
+def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wanted]]) -> RunGroup:
+    members = [[a, [[w.job.key, json.loads(w.job.spec.to_json()), w.parent] for w in ws]] for a, ws in arms.items()]
+    inputs = {w.job.key: dict(w.inputs) for ws in arms.values() for w in ws}
+    text = canonical_json({"experiment": experiment.name, "version": experiment.version, "inputs": inputs, "arms": members})
+    folder = store.root / "groups" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    with explained(store.root):
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "keys.json", text.encode())
+    group = read(folder)
+    assert group is not None
+    return group
+
+
+def specs(experiment: Experiment, group: RunGroup, arm: str) -> tuple[Spec, ...]:
+    """The specs of an arm in this group, in order."""
+    cls = type(experiment.specs_of(arm, experiment.smoke)[0])
+    return tuple(cls.from_json(canonical_json(m.spec)) for m in group.arms[arm])
+
+
+def checkpoint_step(path: Path) -> int:
+    """The step at which a checkpoint was saved; 0 when it cannot be read."""
+    try:
+        with path.open("rb") as f:
+            length = int.from_bytes(f.read(8), "little")
+            return int(json.loads(json.loads(f.read(length))["__metadata__"]["assay"])["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0

@@ -1,0 +1,247 @@
+"""Plan: for each run whether it is stored or why it is missing, and what the missing ones need. Doing nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from assay.core.errors import ExperimentError, StoreError
+from assay.core.experiment import Experiment
+from assay.core.runs import Runs
+from assay.lab import catalogue, records
+from assay.lab.groups import RunGroup, Wanted, unfinished
+from assay.lab.preset import Preset
+from assay.lab.store import Damaged, Job, Store, Stored, size
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: what it is, whether it is stored, and if not, why."""
+
+    job: Job
+    state: Literal["cached", "missing"]
+    why: str
+    """Empty when cached."""
+    parent: str | None
+    inputs: Mapping[str, str]
+    stored: Stored | None = None
+    """The stored run: the cached one, or an outdated one."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """The run as one that a group may cover."""
+        return Wanted(self.job, self.parent, self.inputs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command would do. Times are None where nothing is known."""
+
+    experiment: str
+    preset: Preset
+    rows: tuple[Row, ...]
+    cpu_seconds: float | None
+    """CPU-seconds of one thread for the missing runs."""
+    seconds: float | None
+    """The same, shared among the workers."""
+    cost_from: str
+    """Where the times come from: the experiment, the record, runs of this store, or nowhere."""
+    disk: int
+    """Bytes the missing runs need, as far as that is known."""
+    free: int
+    """Bytes free on the disk of the store."""
+    per_run: Mapping[str, float] = field(default_factory=dict)
+    """CPU-seconds per run of each arm, where known."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[Row, ...]:
+        """The runs that would be trained or measured."""
+        return tuple(r for r in self.rows if r.state == "missing")
+
+    @property
+    def cached(self) -> tuple[Row, ...]:
+        """The runs that are stored and usable."""
+        return tuple(r for r in self.rows if r.state == "cached")
+
+    def by_arm(self) -> dict[str, tuple[Row, ...]]:
+        """The rows of each trained arm, in the order of its specs."""
+        arms: dict[str, list[Row]] = {}
+        for r in self.rows:
+            arms.setdefault(r.job.arm, []).append(r)
+        return {a: tuple(rows) for a, rows in arms.items()}
+
+    def require_disk(self) -> None:
+        """Nothing. Raises: StoreError when the missing runs need more disk than is free."""
+        if self.missing and self.disk > self.free:
+            need, have = _bytes(self.disk), _bytes(self.free)
+            raise StoreError(
+                f"{self.experiment} needs about {need} of disk, {have} are free; free some or name another disk with --root"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: totals, and one entry per run."""
+        runs = [{"arm": r.job.arm, "seed": r.job.spec.seed, "key": r.job.key, "state": r.state, "why": r.why} for r in self.rows]
+        return {
+            "experiment": self.experiment,
+            "preset": self.preset.title,
+            "cached": len(self.cached),
+            "missing": len(self.missing),
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "cost_from": self.cost_from,
+            "disk_bytes": self.disk,
+            "free_bytes": self.free,
+            "notes": list(self.notes),
+            "runs": runs,
+        }
+
+
+def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1) -> Plan:
+    """What running this preset would do. Reads the store, writes nothing. Raises: SpecError, ExperimentError, StoreError."""
+    shelf = _Shelf(store, experiment)
+    rows = _rows(shelf, experiment, preset)
+    per_run, cost_from = _cost_per_run(shelf, experiment, preset)
+    missing = [r for r in rows if r.state == "missing"]
+    cpu: float | None = 0.0
+    disk = 0
+    for arm in {r.job.arm for r in missing}:
+        mine = [r for r in missing if r.job.arm == arm]
+        cpu = cpu + per_run[arm] * len(mine) if cpu is not None and arm in per_run else None
+        disk += int(_bytes_per_run(shelf, experiment, arm) * len(mine))
+    if experiment.cost is not None:  # the largest of any arm: what they write beside measures, such as a harvest, they share
+        specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
+        disk += max((experiment.cost(Runs(s)).bytes for s in specs if s), default=0)
+    seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
+    return Plan(experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, shelf.notes(rows))
+
+
+class _Shelf:
+    """One reading of everything stored for an experiment."""
+
+    def __init__(self, store: Store, experiment: Experiment):
+        self.experiment = experiment
+        self.runs = {s.key: s for s in store.list(experiment.name)}
+        self.damaged: tuple[Damaged, ...] = tuple(store.damaged(experiment.name))
+        self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
+        self.other_versions = {(s.arm, s.spec_json): s.version for s in self.runs.values() if s.version != experiment.version}
+
+    def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
+        stored = self.runs.get(job.key)
+        why = self._absent(job) if stored is None else self._outdated(stored, inputs)
+        return Row(job, "missing" if why else "cached", why, parent, inputs, stored)
+
+    def _absent(self, job: Job) -> str:
+        for d in self.damaged:
+            if job.key.startswith(d.folder.name.split("-")[0]):
+                return f"damaged: {d.reason} ({d.folder.name})"
+        for g in self.groups:
+            if job.key in g.keys:
+                if g.error:
+                    return f"crashed: {g.error.splitlines()[0]}"
+                return f"unfinished group at step {g.step}" if g.step else "group begun, no checkpoint yet"
+        old = self.other_versions.get((job.arm, job.spec.to_json()))
+        return f"version {old} → {self.experiment.version}" if old is not None else "never run"
+
+    def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
+        if dict(stored.inputs) != dict(inputs):
+            names = sorted(n for n in stored.inputs.keys() | inputs.keys() if stored.inputs.get(n) != inputs.get(n))
+            return "other inputs: " + ", ".join(f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names)
+        if stored.measured != self.experiment.measured:
+            how = (
+                "measured again from stored parameters" if stored.has_params else "trained again, since no parameters are stored"
+            )
+            return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
+        return ""
+
+    def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """What a reader should know: stored runs that another text of the experiment's file produced."""
+        now = catalogue.code(self.experiment.origin) if self.experiment.origin else ""
+        other = sum(r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != now for r in rows)
+        if not now or not other:
+            return ()
+        made = f"{other} cached runs were made by another text of {self.experiment.name}'s file"
+        return (f"{made}; if training changed, raise its version",)
+
+
+def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tuple[Row, ...]:
+    jobs: dict[str, list[Job]] = {}
+    rows: dict[str, list[Row]] = {}
+    for name, arm in experiment.arms.items():
+        if arm.train is not None:
+            specs = experiment.specs_of(name, preset.specs)
+            jobs[name] = [Job(experiment.name, experiment.version, name, s) for s in specs]
+    for name, mine in jobs.items():
+        after = experiment.arms[name].after
+        if after is not None and len(jobs[after]) != len(mine):
+            theirs = f"{after}, on which it builds, {len(jobs[after])}"
+            raise ExperimentError(f"arm {name} has {len(mine)} specs and {theirs}; row i builds on row i")
+        parents = [j.key for j in jobs[after]] if after is not None else [None] * len(mine)
+        inputs = [dict(experiment.inputs(j.spec)) if experiment.inputs is not None else {} for j in mine]
+        seen = {j.key: shelf.row(j, p, i) for j, p, i in zip(mine, parents, inputs, strict=True)}
+        rows[name] = list(seen.values())  # equal specs are one run
+    # A missing run needs its parent's parameters: where they are not stored, the parent is missing too.
+    for _ in rows:  # once per arm: chains of arms that build on each other
+        needed = {r.parent for mine in rows.values() for r in mine if r.state == "missing" and r.parent is not None}
+        rows = {name: [_without_params(r) if r.job.key in needed else r for r in mine] for name, mine in rows.items()}
+    return tuple(r for mine in rows.values() for r in mine)
+
+
+def _without_params(row: Row) -> Row:
+    if row.state == "missing" or (row.stored is not None and row.stored.has_params):
+        return row
+    return replace(row, state="missing", why="its parameters are not stored, and another arm builds on them")
+
+
+def _cost_per_run(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tuple[dict[str, float], str]:
+    arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
+    if experiment.cost is not None:
+        return {n: experiment.cost(Runs(specs)).cpu_seconds / len(specs) for n, specs in arms.items()}, "the experiment"
+    recorded = records.cost_per_run(experiment)
+    if preset.title == "default" and recorded:
+        return {n: c for n, c in recorded.items() if n in arms}, "the record"
+    steps: dict[str, float] = {n: float(getattr(specs[0], "steps", 0)) for n, specs in arms.items()}
+    known: dict[str, float] = {}
+    for n in arms:
+        mine = [s for s in shelf.runs.values() if s.arm == n and s.provenance.get("cpu_seconds")]
+        if mine:
+            last = max(mine, key=lambda s: (_steps(s) == steps[n], str(s.provenance.get("finished", ""))))
+            scale = steps[n] / _steps(last) if steps[n] and _steps(last) else 1.0
+            known[n] = float(last.provenance["cpu_seconds"]) * scale
+        elif n in recorded and steps[n] and (base := float(getattr(experiment.specs_of(n, experiment.default)[0], "steps", 0))):
+            known[n] = recorded[n] * steps[n] / base
+    return known, "runs of this store, scaled by steps" if known else "unknown"
+
+
+def _steps(stored: Stored) -> float:
+    return float(json.loads(stored.spec_json).get("steps") or 0)
+
+
+def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str) -> float:
+    mine = [s for s in shelf.runs.values() if s.arm == arm]
+    return size(mine[-1].folder) if mine else records.bytes_per_run(experiment).get(arm, 0.0)
+
+
+def _short(value: str | None) -> str:
+    return "nothing" if value is None else value[:12]
+
+
+def _bytes(n: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def costs(plan: Plan) -> tuple[float, float, float]:
+    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs, CPU-seconds of one seed."""
+    sessions = sorted({tuple(s) for r in plan.cached if r.stored is not None for s in r.stored.provenance.get("sessions", [])})
+    seconds, end = 0.0, float("-inf")
+    for start, stop in sessions:
+        seconds += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    cpu = sum(float(r.stored.provenance.get("cpu_seconds", 0.0)) for r in plan.cached if r.stored is not None)
+    return seconds, cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))

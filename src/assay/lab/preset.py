@@ -1,0 +1,73 @@
+"""Preset: which specs are asked for, and what `--set` changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from assay.core.errors import AssayError, SpecError, nearest
+from assay.core.experiment import Experiment
+from assay.core.spec import Spec, canonical_json, per_run_fields, with_values
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of specs; `title` names its result: the preset, and 8 hex digits of what was changed."""
+
+    name: str
+    specs: tuple[Spec, ...]
+    sets: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """`default`, or `default-1a2b3c4d` when fields were changed."""
+        if not self.sets:
+            return self.name
+        return f"{self.name}-{hashlib.sha256(canonical_json(sorted(self.sets)).encode()).hexdigest()[:8]}"
+
+    @property
+    def options(self) -> str:
+        """What to type after `assay run NAME` to get this preset: options, with a space before each."""
+        return ("" if self.name == "default" else f" --preset {self.name}") + "".join(f" --set {s}" for s in self.sets)
+
+
+def override(experiment: Experiment, preset: str = "default", sets: Sequence[str] = ()) -> Preset:
+    """The preset with fields set by texts `field=value`; equal specs are asked for once.
+
+    A per-run field also takes several values, `penalty=0.1,0.3`, or a range of integers, `seed=1000:1016`: each spec
+    is then repeated with each of them.
+
+    Raises: ExperimentError for an unknown preset; SpecError for an unknown field, a wrong type or an impossible value.
+    """
+    specs: tuple[Any, ...] = experiment.preset(preset)
+    if not specs:
+        raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
+    cls = type(specs[0])
+    for text in sets:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise SpecError(f"--set needs field=value, got {text!r}; fields: {', '.join(f.name for f in fields(cls))}")
+        if name not in {f.name for f in fields(cls)}:
+            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, (f.name for f in fields(cls)))}")
+        values = _values(value) if name in per_run_fields(cls) else [value]
+        specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
+    chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))))
+    for arm in experiment.arms:
+        try:
+            experiment.specs_of(arm, chosen.specs)
+        except AssayError:
+            raise
+        except Exception as e:
+            raise SpecError(f"arm {arm} makes no specs of {' '.join(sets) or preset}: {type(e).__name__}: {e}") from e
+    return chosen
+
+
+def _values(text: str) -> list[str]:
+    first, colon, last = text.partition(":")
+    if colon and first.strip().isdigit() and last.strip().isdigit():
+        if int(last) <= int(first):
+            raise SpecError(f"a range needs first:end with end above first, got {text}")
+        return [str(i) for i in range(int(first), int(last))]
+    return [t for t in text.split(",") if t.strip()] or [text]

@@ -1,0 +1,239 @@
+"""Result: measures → statements → verdicts → figures; a pure function of what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
+from assay.core.errors import ClaimError
+from assay.core.experiment import Experiment
+from assay.core.findings import Estimated, Verified, estimate, verify
+from assay.core.judging import adjust, judge
+from assay.core.spec import canonical_json
+from assay.lab import provenance
+from assay.lab.atomic import explained, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from assay.core.figures import Figure
+    from assay.lab.plan import Plan
+    from assay.lab.store import Store
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an experiment's stored runs say. Nothing in it was computed from anything but measures and statements."""
+
+    experiment: str
+    preset: str
+    """The preset's title; its result is stored under this name."""
+    arm: str
+    """The arm that stands as the method: main, or another one for `assay show --arm`."""
+    arms: Mapping[str, xr.Dataset]
+    judged: tuple[Judged, ...]
+    exact: tuple[Verified, ...]
+    findings: tuple[Estimated, ...]
+    figures: tuple[Figure, ...]
+    cards: tuple[Any, ...]
+    claims_key: str
+    seconds: float
+    """Seconds during which at least one group of these runs was worked on."""
+    cpu_seconds: float
+    """CPU-seconds of all runs together."""
+    provenance: Mapping[str, Any]
+    specs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Each trained arm's specs as JSON."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Statements that cannot be asked of this arm, and why."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
+        return {
+            "schema": SCHEMA,
+            "experiment": self.experiment,
+            "preset": self.preset,
+            "arm": self.arm,
+            "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
+            "claims_key": self.claims_key,
+            "verdicts": [j.to_json() for j in self.judged],
+            "exact": [v.to_json() for v in self.exact],
+            "findings": [f.to_json() for f in self.findings],
+            "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
+            "provenance": dict(self.provenance),
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per claim and arm (method, planted, control) with outcome, estimate, interval, units and reason."""
+        import pandas as pd
+
+        rows = []
+        for j in self.judged:
+            roles = {"method": [j.verdict], "planted": j.planted.values(), "control": j.controls.values()}
+            for role, v in ((role, v) for role, verdicts in roles.items() for v in verdicts):
+                row: dict[str, Any] = {
+                    "claim": j.claim.text,
+                    "arm": v.arm,
+                    "role": role,
+                    "outcome": v.outcome,
+                    "reason": v.reason,
+                }
+                row |= {"estimate": v.estimate, "low": v.low, "high": v.high, "unit": j.claim.unit, "adjusted": v.adjusted}
+                rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
+        return pd.DataFrame(rows)
+
+    def runs_to_pandas(self, arm: str = "main") -> pd.DataFrame:
+        """One row per run of an arm: its per-run fields, and the mean of each measure over everything but the run."""
+        data = self.arms[arm]
+        means = data.map(lambda v: v.mean([d for d in v.dims if d != "run"]) if v.dtype.kind in "biuf" else v)
+        return means.reset_coords().to_dataframe()
+
+    def path(self, store: Store) -> Path:
+        """Where the result lies in a store."""
+        return store.root / "results" / self.experiment / f"{self.preset}.json"
+
+    def write(self, store: Store) -> Path:
+        """The file that now holds this result; a look is noted where n, outcome or the claims key differ from the last one."""
+        store.prepare()
+        path, looks = self.path(store), self.new_looks(store)
+        with explained(store.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figures = [dataclasses.asdict(f) for f in self.figures]
+            write(path, json.dumps({**self.to_json(), "figures": figures}, indent=1, ensure_ascii=False, default=_plain).encode())
+            if looks:
+                lines = "".join(canonical_json(look) + "\n" for look in looks).encode()
+                handle = os.open(path.with_name("looks.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                try:
+                    os.write(handle, lines)  # one write: lines of two processes never mix
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+        return path
+
+    def new_looks(self, store: Store) -> list[dict[str, Any]]:
+        """The judgings worth noting: those whose n, outcome or claims key differ from the last look at the same claim."""
+        last = {(look["preset"], look["text"]): look for look in looks(store, self.experiment)}
+        fresh = []
+        for j in self.judged:
+            seen = {"n": dict(j.verdict.n), "outcome": j.verdict.outcome, "claims_key": self.claims_key}
+            before = last.get((self.preset, j.claim.text), {})
+            if any(before.get(k) != v for k, v in seen.items()):
+                fresh.append({"time": provenance.now(), "preset": self.preset, "text": j.claim.text, **seen})
+        return fresh
+
+
+def looks(store: Store, experiment: str) -> list[dict[str, Any]]:
+    """Every recorded judging of an experiment's claims, oldest first; a line torn by a kill is left out."""
+    found = []
+    try:
+        lines = (store.root / "results" / experiment / "looks.jsonl").read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """All arms in the experiment's order: the trained ones, and the derived ones made from these."""
+    trained = {n: arms[n] for n in experiment.arms if n in arms}
+    made = {n: a.derive(trained) for n, a in experiment.arms.items() if a.derive is not None}
+    return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
+
+
+def judge_all(experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], arm: str = "main") -> Result:
+    """The result of stored measures; with another `arm`, the claims about main are asked of that one.
+
+    Raises: ClaimError when a statement cannot be computed; for another arm than main such claims are listed in `skipped`.
+    """
+    from assay.lab.plan import costs
+
+    title = plan.preset.title
+    everything = with_derived(experiment, arms)
+    scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {title}") if t)
+    seconds, cpu, per_seed = costs(plan)
+    judged, exact, findings, skipped = _statements(experiment.claims, everything, arm, scope)
+    priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
+    keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
+    return Result(
+        experiment=experiment.name,
+        preset=title,
+        arm=arm,
+        arms=everything,
+        judged=priced,
+        exact=exact,
+        findings=findings,
+        figures=tuple(experiment.figures(everything)),
+        cards=tuple(experiment.cards(everything)) if experiment.cards is not None else (),
+        claims_key=claims_key(experiment.claims),
+        seconds=seconds,
+        cpu_seconds=cpu,
+        provenance=_provenance(plan, keys),
+        specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
+        skipped=skipped,
+    )
+
+
+def _statements(
+    statements: Sequence[Claim | Exact | Finding], arms: Mapping[str, xr.Dataset], arm: str, scope: str
+) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
+    judged, skipped = [], []
+    for s in (s for s in statements if isinstance(s, Claim)):
+        if arm == "main":
+            judged.append(judge(s, arms, scope=scope))
+        elif s.of == "main":
+            try:
+                judged.append(judge(s.about(arm), arms, scope=scope))
+            except ClaimError as e:
+                skipped.append((s.text, str(e)))
+    exact = tuple(verify(s, arms) for s in statements if isinstance(s, Exact))
+    findings = tuple(estimate(s, arms, scope=scope) for s in statements if isinstance(s, Finding))
+    return adjust(judged) if judged else [], exact, findings, tuple(skipped)
+
+
+def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
+    """The same verdict, its price completed with the minutes of one core and the command, where more seeds would decide it."""
+    price = judged.verdict.price
+    if price is None or price.more is None or price.factor != "seed":
+        return judged
+    seeds = sorted({r.job.spec.seed for r in plan.rows})
+    sets = (*(s for s in plan.preset.sets if not s.startswith("seed=")), f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}")
+    command = f"assay run {experiment.name}{dataclasses.replace(plan.preset, sets=sets).options}"
+    minutes = per_seed * price.more / 60
+    text = f"{price.text}, about {minutes:.{0 if minutes >= 10 else 1}f} CPU-minutes: {command}"
+    return dataclasses.replace(judged, verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)))
+
+
+def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    found = [r.stored.provenance for r in plan.rows if r.stored is not None]
+    last = max(found, key=lambda p: str(p.get("finished", "")), default={})
+    inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
+    diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)
+    return {
+        "runs": len(plan.cached),
+        "diverged": diverged,
+        "inputs": inputs,
+        "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
+        "finished": last.get("finished", ""),
+        "device": last.get("device", ""),
+        "peak_rss": max((int(p.get("peak_rss", 0)) for p in found), default=0),
+        "software": last.get("software", {}),
+        "machine": last.get("machine", {}),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)

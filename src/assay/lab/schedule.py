@@ -1,0 +1,80 @@
+"""Schedule: which group is handed out next. Longest first, parents before those that build on them, busy ones again later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from assay.core.experiment import Experiment
+from assay.lab.events import Outcome
+from assay.lab.groups import RunGroup
+from assay.lab.store import Store
+from assay.lab.worker import Task
+
+_BUSY = 0.5  # seconds until a group that another process holds is tried again
+
+
+class Schedule:
+    """The groups of one command on their way to being stored; `tasks` hands them out, `settle` takes the outcomes."""
+
+    def __init__(
+        self, store: Store, experiment: Experiment, groups: Sequence[RunGroup], per_run: Mapping[str, float], device: str
+    ):
+        self.groups = {g.name: g for g in groups}
+        self._store, self._experiment, self._device = store, experiment, device
+        self._cost = {g.name: sum(per_run.get(arm, 1.0) * len(members) for arm, members in g.arms.items()) for g in groups}
+        self._waiting = sorted(self.groups, key=self._reach, reverse=True)
+        self._running: set[str] = set()
+        self._again: dict[str, float] = {}
+        self.failed: list[Outcome] = []
+        self.done: list[str] = []
+
+    def tasks(self, starting: Callable[[RunGroup], None]) -> Iterator[Task | None]:
+        """The next task, or None while all that is left waits for another; ends when nothing is left."""
+        while self._waiting or self._running:
+            name = next((n for n in self._waiting if self._ready(n)), None)
+            if name is None:
+                yield None
+                continue
+            self._waiting.remove(name)
+            self._running.add(name)
+            starting(self.groups[name])
+            root, e = str(self._store.root.absolute()), self._experiment
+            yield Task(root, name, e.name, e.origin, self._device, e)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Nothing; the schedule knows how this task ended. What builds on a failed group is given up."""
+        name = outcome.group
+        self._running.discard(name)
+        if outcome.status == "busy":
+            self._again[name] = time.monotonic() + _BUSY
+            self._waiting.append(name)  # last: waited for only when nothing else is left
+        elif outcome.status == "done":
+            self.done.append(name)
+        else:
+            self.failed.append(outcome)
+            lost = set(self.groups[name].keys)
+            while given_up := [n for n in self._waiting if self.groups[n].parents & lost]:
+                for n in given_up:
+                    self._waiting.remove(n)
+                    lost |= self.groups[n].keys
+
+    def left(self) -> float:
+        """The cost of everything that is not stored or given up, in the units of `per_run`."""
+        return sum(self._cost[n] for n in (*self._waiting, *self._running))
+
+    def cost(self, name: str) -> float:
+        """The cost of one group, in the units of `per_run`."""
+        return self._cost[name]
+
+    def _reach(self, name: str) -> float:
+        """The cost of a group and of the dearest chain that has to wait for it."""
+        mine = self.groups[name]
+        after = [n for n, g in self.groups.items() if g.parents & mine.keys]
+        return self._cost[name] + max((self._reach(n) for n in after), default=0.0)
+
+    def _ready(self, name: str) -> bool:
+        if time.monotonic() < self._again.get(name, 0.0):
+            return False
+        elsewhere = (self.groups[n].keys for n in (*self._waiting, *self._running) if n != name)
+        return not any(self.groups[name].parents & keys for keys in elsewhere)

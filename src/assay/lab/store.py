@@ -1,0 +1,366 @@
+"""Store: runs as content-addressed folders that anyone can read, for any number of processes.
+
+    <root>/store.json                                 {"format": 1}
+    <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
+                                                      [params.safetensors], and status.json: status, sizes and hashes of these
+    <root>/groups/<16hex>/                            an unfinished group (groups.py)
+    <root>/artefacts/<kind>/<16hex>[.partial]/        harvests, indexes; may be deleted at any time
+    <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl (append-only)
+    <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
+    <root>/tmp/                                       folders being written
+
+There is no lock on the store: folders appear by one rename, and each group and artefact has a lock of its own, which the
+kernel releases at a kill. Reading never writes, so a read-only store can be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
+
+from assay.core.errors import StoreError
+from assay.core.spec import Spec, canonical_json, key
+from assay.lab.atomic import explained, sync, write, write_folder
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.fit import Trained
+
+FORMAT = 1
+Paths = list[Path]
+Status = Literal["absent", "running", "done", "failed", "diverged"]
+PARAMS = "params.safetensors"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one folder answers: a spec of one arm of one version of an experiment."""
+
+    experiment: str
+    version: int
+    arm: str
+    spec: Spec
+
+    @property
+    def key(self) -> str:
+        """64 hex digits that name this run."""
+        return key(self.experiment, self.version, self.arm, self.spec)
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A folder that cannot be trusted, and why; it counts as missing and is never reused."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One finished run as it lies on the disk."""
+
+    folder: Path
+    key: str
+    experiment: str
+    version: int
+    arm: str
+    spec_json: str
+    status: Literal["done", "diverged"]
+    measured: int
+    inputs: Mapping[str, str]
+    provenance: Mapping[str, Any]
+    files: Mapping[str, tuple[int, str]]
+
+    @property
+    def has_params(self) -> bool:
+        """True when the trained tensors are stored beside the measures."""
+        return PARAMS in self.files
+
+    def measures(self) -> xr.Dataset:
+        """The measures of this run, without the dim `run`."""
+        from assay.core.measures import from_tensors
+        from assay.lab.tensors import unpack
+
+        return from_tensors(*unpack((self.folder / "measures.safetensors").read_bytes()))
+
+    def trained(self) -> Trained:
+        """The trained tensors of this run, one row. Raises: StoreError when they are absent or damaged."""
+        from assay.lab.tensors import load_trained
+
+        if not self.has_params:
+            raise StoreError(f"{self.folder} holds no parameters; delete it and run again")
+        return load_trained(_verified(self.folder, PARAMS, self.files))
+
+
+class Store:
+    """A folder of runs. Nothing is written before the first thing is stored.
+
+    Raises: StoreError when `root` is newer than this version, is no store, or is not a folder.
+    """
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        if not self.root.exists():
+            return
+        if not self.root.is_dir():
+            raise StoreError(f"a store is a folder, got the file {self.root}; name another one with --root")
+        header = self.root / "store.json"
+        if not header.exists():
+            strange = sorted(p.name for p in self.root.iterdir() if not p.name.startswith((".store.json", "tmp")))
+            if strange:
+                raise StoreError(f"{self.root} has no store.json but holds {strange[0]}; name an empty or new folder with --root")
+            return
+        try:
+            number = json.loads(header.read_text())["format"]
+            assert isinstance(number, int)
+        except (ValueError, KeyError, TypeError, AssertionError, UnicodeDecodeError):
+            raise StoreError(f'{header} is damaged; it should hold {{"format": {FORMAT}}}') from None
+        if number > FORMAT:
+            advice = "upgrade Assay or name another --root"
+            raise StoreError(f"the store {self.root} has format {number}, this version reads up to {FORMAT}; {advice}")
+
+    def prepare(self) -> Store:
+        """This store, with its header written; the first thing that writing commands call. Raises: StoreError."""
+        with explained(self.root):
+            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+            if not (self.root / "store.json").exists():
+                write(self.root / "store.json", canonical_json({"format": FORMAT}).encode())
+        return self
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def find(self, key: str, experiment: str | None = None) -> Stored | Damaged | None:
+        """The run with this 64-hex key: stored whole, damaged, or None."""
+        damaged = None
+        for folder in self._folders(experiment):
+            if key.startswith(folder.name.split("-")[0]):
+                found = _open(folder)
+                if isinstance(found, Stored) and found.key == key:
+                    return found
+                if isinstance(found, Damaged):
+                    damaged = found
+        return damaged
+
+    def get(self, key: str, experiment: str | None = None) -> Stored | None:
+        """The run with this key if it is stored whole, else None."""
+        found = self.find(key, experiment)
+        return found if isinstance(found, Stored) else None
+
+    def status(self, key: str, experiment: str | None = None) -> Status:
+        """Whether the run with this key is absent, running (in an unfinished group), done, failed or diverged."""
+        from assay.lab.groups import unfinished
+
+        found = self.get(key, experiment)
+        if found is not None:
+            return found.status
+        for group in unfinished(self):
+            if key in group.keys:
+                return "failed" if group.error else "running"
+        return "absent"
+
+    def list(self, experiment: str | None = None) -> Iterator[Stored]:
+        """Every whole run, by experiment and folder name."""
+        return (s for s in map(_open, self._folders(experiment)) if isinstance(s, Stored))
+
+    def damaged(self, experiment: str | None = None) -> Iterator[Damaged]:
+        """Every folder that is not whole, and why."""
+        return (s for s in map(_open, self._folders(experiment)) if isinstance(s, Damaged))
+
+    def put(
+        self,
+        job: Job,
+        measures: xr.Dataset,
+        trained: Trained | None = None,
+        inputs: Mapping[str, str] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        *,
+        measured: int = 1,
+        status: Literal["done", "diverged"] = "done",
+    ) -> Stored:
+        """The run as stored, by one rename; `measures` and `trained` hold this run alone.
+
+        Raises: StoreError when the disk is full or read-only; nothing half written is left.
+        """
+        from assay.core.measures import to_tensors
+        from assay.lab.tensors import dump_trained, pack
+
+        head = {"key": job.key, "experiment": job.experiment, "version": job.version, "arm": job.arm}
+        files = {
+            "spec.json": canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode(),
+            "inputs.json": canonical_json(dict(inputs or {})).encode(),
+            "provenance.json": canonical_json(dict(provenance or {})).encode(),
+            "measures.safetensors": pack(*to_tensors(measures)),
+        }
+        if trained is not None:
+            files[PARAMS] = dump_trained(trained)
+        listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
+        files["status.json"] = canonical_json({"status": status, "measured": measured, "files": listed}).encode()
+        self.prepare()
+        folder = self._free_folder(job)
+        with explained(self.root):
+            write_folder(folder, files, self.root / "tmp")
+        stored = _open(folder)
+        assert isinstance(stored, Stored), stored
+        return stored
+
+    def _folders(self, experiment: str | None) -> Iterator[Path]:
+        base = self.root / "runs"
+        names = [experiment] if experiment is not None else sorted(_names(base))
+        return (base / name / folder for name in names for folder in sorted(_names(base / name)))
+
+    def _free_folder(self, job: Job) -> Path:
+        """Where the run belongs: its own damaged or outdated folder, else a prefix that no other key has taken."""
+        base, slug = self.root / "runs" / job.experiment, re.sub(r"[^a-z0-9-]+", "-", job.arm.lower())
+        taken = {name.split("-")[0]: base / name for name in _names(base)}
+        for digits in range(8, 65, 8):
+            there = taken.get(job.key[:digits])
+            if there is None:
+                return base / f"{job.key[:digits]}-{slug}-s{job.spec.seed}"
+            found = _open(there)
+            if isinstance(found, Damaged) or found.key == job.key:
+                return there
+        raise AssertionError(job.key)
+
+    # -- artefacts and locks ------------------------------------------------------------------------------------------
+
+    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
+        """The finished folder of this artefact; `build` fills a `.partial` folder, which survives a kill and is continued."""
+        return self.artefacts([spec], lambda _, partial: build(partial))[0]
+
+    def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> Paths:
+        """The finished folders of these artefacts, in order; processes that ask for the same ones share the building.
+
+        The first pass builds whatever no other process is building, the second waits for the rest.
+        """
+        self.prepare()
+        paths = [self._artefact_path(s) for s in specs]
+        for wait in (False, True):
+            for spec, path in zip(specs, paths, strict=True):
+                lock = self.lock(f"artefact-{path.parent.name}-{path.name}")
+                try:
+                    if not path.exists():
+                        with lock.acquire(blocking=wait), explained(self.root):
+                            if not path.exists():  # built by another process while this one waited
+                                _build(spec, path, build)
+                except Timeout:
+                    continue
+        return paths
+
+    def _artefact_path(self, spec: Spec) -> Path:
+        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()
+        return self.root / "artefacts" / kind / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+
+    def lock(self, name: str) -> FileLock:
+        """A lock of this name, shared by every process that uses the store; released by the kernel at a kill."""
+        with explained(self.root):
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+        return FileLock(self.root / "locks" / f"{name}.lock")
+
+    # -- space --------------------------------------------------------------------------------------------------------
+
+    def free(self) -> int:
+        """Bytes that are free on the disk of the store."""
+        there = next(p for p in (self.root.absolute(), *self.root.absolute().parents) if p.exists())
+        return shutil.disk_usage(there).free
+
+    def size(self, *parts: str) -> int:
+        """Bytes that the store, or the folder or file `parts` in it, takes."""
+        return size(self.root.joinpath(*parts))
+
+    def clean(self, older: float = 3600.0) -> int:
+        """Bytes freed by removing what kills left in `tmp`, older than so many seconds: a running command may own newer ones."""
+        freed = 0
+        for left in sorted((self.root / "tmp").glob("*")):
+            if time.time() - left.stat().st_mtime >= older:
+                freed += size(left)
+                discard(left)
+        return freed
+
+    def remove(self, path: Path) -> None:
+        """Nothing; this file or folder of the store is gone, at once: a kill half way leaves nothing that looks whole."""
+        with explained(self.root):
+            self.prepare()
+            aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
+            path.rename(aside)
+            discard(aside)
+
+
+def discard(path: Path) -> None:
+    """Nothing; the file or folder, which nobody reads any more, is deleted."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 when it does not exist."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    build(spec, partial)
+    write(partial / "spec.json", spec.to_json().encode())
+    for file in partial.rglob("*"):
+        sync(file)
+    partial.rename(path)
+    sync(path.parent)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [p.name for p in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> bytes:
+    data = (folder / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != files[name][1]:
+        raise StoreError(f"{folder / name} is damaged (its hash differs from the stored one); delete {folder} and run again")
+    return data
+
+
+def _open(folder: Path) -> Stored | Damaged:
+    """The run in this folder, everything but the parameters read and hashed; parameters are hashed when they are loaded."""
+    try:
+        status = json.loads((folder / "status.json").read_text())
+        files = {name: (int(n), str(digest)) for name, (n, digest) in status["files"].items()}
+        for name, (n, digest) in files.items():
+            if (folder / name).stat().st_size != n:
+                return Damaged(folder, f"{name} has {(folder / name).stat().st_size} bytes instead of {n}")
+            if name != PARAMS and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                return Damaged(folder, f"{name} differs from its stored hash")
+        head = json.loads((folder / "spec.json").read_text())
+        return Stored(
+            folder=folder,
+            key=head["key"],
+            experiment=head["experiment"],
+            version=head["version"],
+            arm=head["arm"],
+            spec_json=canonical_json(head["spec"]),
+            status=status["status"],
+            measured=status["measured"],
+            inputs=json.loads((folder / "inputs.json").read_text()),
+            provenance=json.loads((folder / "provenance.json").read_text()),
+            files=files,
+        )
+    except OSError as e:
+        return Damaged(folder, f"{Path(e.filename or folder).name} cannot be read ({e.strerror})")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        return Damaged(folder, f"status.json or spec.json is not what a store writes ({type(e).__name__})")

@@ -1,0 +1,295 @@
+"""Runs one group of runs: a Bench for the experiment, training, measuring, one stored folder per run.
+
+`serve` makes a process a worker: it takes tasks as JSON lines on standard input and answers on standard output until its
+input closes, which the kernel does when the parent dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import Timeout
+
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment, Joint
+from assay.core.spec import Spec, canonical_json
+from assay.lab import groups, provenance
+from assay.lab.atomic import explained, write
+from assay.lab.catalogue import code, load
+from assay.lab.events import Outcome, Progress
+from assay.lab.store import Job, Store, Stored
+
+if TYPE_CHECKING:
+    import torch
+
+    from assay.core.fit import Trained
+
+Report = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A group to run: names and paths, so that it travels as JSON; `experiment` itself only stays in this process."""
+
+    root: str
+    group: str
+    name: str
+    origin: str
+    device: str = "cpu"
+    experiment: Experiment | None = field(default=None, compare=False)
+
+    def to_json(self) -> str:
+        """One line without the experiment; the worker finds that again by name and origin."""
+        return canonical_json({k: getattr(self, k) for k in ("root", "group", "name", "origin", "device")})
+
+
+def run_group(task: Task, report: Report) -> Outcome:
+    """How the group ended; everything a user can cause, and every crash of the experiment, comes back as a failed Outcome."""
+    try:
+        store = Store(task.root)
+        experiment = task.experiment
+        if experiment is None:
+            experiment = load(task.name, task.origin)
+        with store.lock(f"group-{task.group}").acquire(blocking=False):
+            group = groups.read(store.root / "groups" / task.group)
+            if group is None:  # another process finished it
+                return Outcome(task.group, "done")
+            (group.folder / "failed.json").unlink(missing_ok=True)
+            try:
+                stored = _work(store, experiment, group, task.device, report)
+            except Exception as e:
+                _note_failure(group.folder, e)
+                raise
+            store.remove(group.folder)
+            return Outcome(task.group, "done", stored=stored)
+    except Timeout:
+        return Outcome(task.group, "busy")
+    except AssayError as e:
+        return Outcome(task.group, "failed", error=type(e).__name__, text=str(e))
+    except Exception as e:
+        return Outcome(task.group, "failed", error="RunError", text=_short(e))
+
+
+def keeps(experiment: Experiment, arm: str) -> bool:
+    """True when the parameters of this arm are stored: it says so, or another arm builds on it."""
+    return experiment.arms[arm].keep or any(a.after == arm for a in experiment.arms.values())
+
+
+def _work(store: Store, experiment: Experiment, group: groups.RunGroup, device: str, report: Report) -> int:
+    from assay.core.measures import one_run
+    from assay.core.runs import Runs
+    from assay.lab.tensors import rows
+
+    def missing(arm: str, m: groups.Member) -> bool:
+        stored = store.get(m.key, experiment.name)
+        if stored is None or dict(stored.inputs) != dict(group.inputs[m.key]) or stored.measured != experiment.measured:
+            return True
+        return keeps(experiment, arm) and not stored.has_params
+
+    todo = {(arm, m.key) for arm, members in group.arms.items() for m in members if missing(arm, m)}
+    if not todo:
+        return 0
+    bench = Workbench(store, group, device, report)
+    runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
+    trained = _train(store, experiment, group, runs, bench)
+    ready = []
+    for arm, members in group.arms.items():
+        data = experiment.measure(runs[arm], trained[arm], bench)
+        diverged = np.asarray(trained[arm].diverged, dtype=bool)
+        if "diverged" in data:  # measuring may find more
+            diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
+        data = data.assign(diverged=("run", diverged, {"units": "bool"}))
+        for i, (m, spec) in enumerate(zip(members, runs[arm].specs, strict=True)):
+            if (arm, m.key) in todo:
+                job = Job(experiment.name, experiment.version, arm, spec)
+                params = rows(trained[arm], [i]) if keeps(experiment, arm) else None
+                ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
+    about = {**bench.about(), "code": code(experiment.origin) if experiment.origin else ""}
+    for job, data, params, inputs, bad in ready:
+        store.put(job, data, params, inputs, about, measured=experiment.measured, status="diverged" if bad else "done")
+    return len(ready)
+
+
+def _train(
+    store: Store, experiment: Experiment, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench
+) -> dict[str, Trained]:
+    from assay.lab.tensors import joined
+
+    names = list(group.arms)
+    stored = {arm: [store.get(m.key, experiment.name) for m in members] for arm, members in group.arms.items()}
+    if all(s and s.has_params and dict(s.inputs) == dict(group.inputs[s.key]) for parts in stored.values() for s in parts):
+        # Only the meaning of measuring changed.
+        return {arm: joined([s.trained() for s in parts if s]) for arm, parts in stored.items()}
+    train = experiment.arms[names[0]].train
+    if isinstance(train, Joint):
+        return dict(zip(names, train.train([runs[a] for a in names], bench), strict=True))
+    assert train is not None and len(names) == 1, names
+    arm = names[0]
+    if experiment.arms[arm].after is None:
+        return {arm: train(runs[arm], bench)}
+    before = joined([s.trained() for s in _parents(store, experiment, group.arms[arm])])
+    return {arm: train(runs[arm], bench, before)}
+
+
+def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Member]) -> list[Stored]:
+    found = [store.get(m.parent or "", experiment.name) for m in members]
+    assert all(found), "a group starts only when its parents are stored"
+    return [s for s in found if s is not None]
+
+
+class Workbench:
+    """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to report to."""
+
+    def __init__(self, store: Store, group: groups.RunGroup, device: str, report: Report):
+        import torch
+
+        self.device = torch.device(device)
+        self.root = store.root
+        self._store, self._group, self._report = store, group, report
+        self._slots = 0
+        self._reported = 0.0
+        self._clock = _Clock(group.folder / "clock.json")
+
+    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
+        """The folder of this artefact, built once and shared by everyone who asks for the same."""
+        return self._store.artefact(spec, build)
+
+    def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
+        """The folders of these artefacts; processes that ask for the same ones share the building."""
+        return self._store.artefacts(specs, build)
+
+    def slot(self) -> FileSlot:
+        """The checkpoint of the next call of `fit`, in order of the calls."""
+        self._slots += 1
+        return FileSlot(self._group.folder / f"fit-{self._slots - 1:02d}.safetensors", self.root, self._clock.note)
+
+    def report(self, done: int, total: int, **numbers: float) -> None:
+        """Nothing; passes on how far this group is, at most four times a second."""
+        if time.monotonic() - self._reported >= 0.25 or done >= total:
+            self._reported = time.monotonic()
+            finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
+            self._report(Progress(self._group.name, tuple(self._group.arms), int(done), int(total), finite))
+
+    def about(self) -> dict[str, Any]:
+        """The provenance of each run of this group; CPU-seconds are the group's, divided by its runs."""
+        sessions = self._clock.note()
+        seconds, cpu = sum(e - s for s, e, _ in sessions), sum(c for *_, c in sessions)
+        return {
+            "group": self._group.name,
+            "runs": len(self._group.members),
+            "cpu_seconds": round(cpu / len(self._group.members), 4),
+            "seconds": round(seconds, 3),
+            "sessions": [[round(s, 3), round(e, 3)] for s, e, _ in sessions],
+            "peak_rss": provenance.peak_rss(),
+            "device": str(self.device),
+            "finished": provenance.now(),
+            "software": provenance.software(),
+            "machine": provenance.machine(),
+        }
+
+
+class FileSlot:
+    """The checkpoint of one call of `fit`, as one file that is replaced by rename."""
+
+    def __init__(self, path: Path, root: Path, note: Callable[[], Any]):
+        self._path, self._root, self._note = path, root, note
+        self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
+        self._last = time.monotonic()
+
+    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """The last saved (step, tensors), or None."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return groups.checkpoint_step(self._path), load_file(self._path)
+        except (FileNotFoundError, SafetensorError):
+            return None
+
+    def due(self) -> bool:
+        """True when the last save is long enough ago; saving never takes more than a twentieth of the time."""
+        return time.monotonic() - self._last >= self._every
+
+    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Nothing; the checkpoint is then this one, whole."""
+        import torch
+        from safetensors.torch import save_file
+
+        started = time.monotonic()
+        whole = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+        with explained(self._root):
+            write(self._path, lambda path: save_file(whole, path, metadata={"assay": canonical_json({"step": step})}))
+        self._note()
+        self._last = time.monotonic()
+        self._every = max(self._every, 20 * (self._last - started))
+
+
+class _Clock:
+    """The sessions a group was worked on, on disk so that a kill does not lose the time it cost."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._started, self._cpu = time.time(), time.process_time()
+        try:
+            self._before = json.loads(path.read_text())
+        except (OSError, ValueError):
+            self._before = []
+
+    def note(self) -> list[list[float]]:
+        """All sessions as [start, end, CPU-seconds], this one included up to now."""
+        sessions = [*self._before, [self._started, time.time(), time.process_time() - self._cpu]]
+        with explained(self._path.parent):
+            write(self._path, json.dumps(sessions).encode())
+        return sessions
+
+
+def _note_failure(folder: Path, error: Exception) -> None:
+    text = str(error) if isinstance(error, AssayError) else _short(error)
+    with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
+        write(folder / "failed.json", canonical_json({"error": text}).encode())
+
+
+def _short(error: BaseException) -> str:
+    """The last places of a traceback and the error, over few lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(__file__).parent
+    theirs = [f for f in frames if Path(f.filename).parent != ours] or list(frames)
+    places = [f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]]
+    return "\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)])
+
+
+def serve() -> None:
+    """Nothing; answers tasks until standard input closes. Prints of an experiment go to standard error."""
+    import queue
+    import signal
+    import sys
+    import threading
+
+    from assay.lab.events import to_line
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent stops us
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    tasks: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            tasks.put(line)
+        os._exit(0)  # the parent is gone or done with us
+
+    threading.Thread(target=listen, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    while True:
+        task = Task(**json.loads(tasks.get()))
+        print(to_line(run_group(task, lambda event: print(to_line(event), file=answers))), file=answers)
