@@ -79,7 +79,7 @@ class Corpus:
     def windows(
         self, encode: Callable[[str], Sequence[int]], part: Part, *, context: int, count: int, per_file: int = 0, seed: int = 0
     ) -> Windows:
-        """`count` windows of `context` tokens from one part, in an order drawn by the seed.
+        """`count` windows (0: all) of `context` tokens from one part, in an order drawn by the seed.
 
         A document is cut into windows that follow each other, its tail is left out, and at most `per_file` of them, drawn by
         the seed, are taken (0: all), so that a few large files do not make most of the text.
@@ -95,12 +95,12 @@ class Corpus:
             document.append(np.full(len(chosen), i, np.int32))
             offset.append((chosen * context).astype(np.int32))
         there = sum(map(len, document))
-        if there < count:
+        if there < max(count, 1):
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(
                 f"the {part} part of {self.name} has {there} windows of {context} tokens{cap}; {count} were asked for"
             )
-        order = rng.permutation(np.array([seed]), "corpus.order", 0, there)[0][:count]
+        order = rng.permutation(np.array([seed]), "corpus.order", 0, there)[0][: count or there]
         return Windows(np.concatenate(tokens)[order], np.concatenate(document)[order], np.concatenate(offset)[order])
 
 

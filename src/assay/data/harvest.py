@@ -45,7 +45,7 @@ class HarvestSpec(Spec):
     part: Part = "train"
     """The part of the corpus; files are split by the hash of their path."""
     windows: int = 1800
-    """Windows of text."""
+    """Windows of text; 0: all there are."""
     context: int = 128
     """Tokens in a window."""
     per_file: int = 0
@@ -58,12 +58,15 @@ class HarvestSpec(Spec):
     def check(self) -> None:
         """Raise DataError for impossible sizes and ModelError for a site that no model has."""
         Site.parse(self.site)
-        for name, least in (("windows", 1), ("context", 2), ("per_file", 0), ("shard", 1)):
+        for name, least in (("windows", 0), ("context", 2), ("per_file", 0), ("shard", 1)):
             if getattr(self, name) < least:
                 raise DataError(f"HarvestSpec.{name} must be at least {least}, got {getattr(self, name)}")
 
     def bytes(self) -> int:
-        """Bytes on disk that the whole harvest takes. Raises: ModelError when the model is absent."""
+        """Bytes on disk that the whole harvest takes; with windows=0 not known before the text is cut, and 0 here.
+
+        Raises: ModelError when the model is absent.
+        """
         return self.windows * self.bytes_per_window()
 
     def bytes_per_window(self) -> int:
@@ -120,10 +123,10 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
         context=spec.context, per_file=spec.per_file,
     )  # fmt: skip
     windows = _windows(bench.artefact(of, lambda path: _cut(spec, path)))
-    dtype = _dtype(spec, bench)
+    dtype, count = _dtype(spec, bench), len(windows.tokens)
     shards = [
-        HarvestShardSpec(seed=spec.seed, of=of, site=str(site), dtype=dtype, first=i, count=min(spec.shard, spec.windows - i))
-        for i in range(0, spec.windows, spec.shard)
+        HarvestShardSpec(seed=spec.seed, of=of, site=str(site), dtype=dtype, first=i, count=min(spec.shard, count - i))
+        for i in range(0, count, spec.shard)
     ]
 
     @lru_cache(maxsize=1)
@@ -133,8 +136,8 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
         return load(spec.subject, bench.device, dtype)  # type: ignore[arg-type]
 
     def build(shard: Any, path: Path) -> None:
-        _room(spec, spec.windows - shard.first, bench.root)
-        _run(subject(), site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, bench)
+        _room(spec, count - shard.first, bench.root)
+        _run(subject(), site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, count, bench)
 
     paths = bench.artefacts(shards, build)
     return Harvest(spec, windows, tuple(d.path for d in text.documents), tuple(paths), dtype, folder.provenance, like)
@@ -169,7 +172,7 @@ def _room(spec: HarvestSpec, windows: int, root: Path) -> None:
         )
 
 
-def _run(subject: Any, site: Site, tokens: np.ndarray, path: Path, spec: HarvestSpec, first: int, bench: Bench) -> None:
+def _run(subject: Any, site: Site, tokens: np.ndarray, path: Path, spec: HarvestSpec, first: int, count: int, bench: Bench) -> None:
     """Writes one shard: activations, their norms, and the sums that centre and scale are made of."""
     import torch
 
@@ -185,7 +188,7 @@ def _run(subject: Any, site: Site, tokens: np.ndarray, path: Path, spec: Harvest
                 f"activations at {site} reach {np.abs(x).max():.3g}; float16, in which they are stored, ends at {_F16_MAX:.0f}"
             )
         acts[i : i + step] = x
-        bench.report(first + min(i + step, len(tokens)), spec.windows, harvest_mb=spec.bytes() / 1e6)
+        bench.report(first + min(i + step, len(tokens)), count, harvest_mb=count * spec.bytes_per_window() / 1e6)
     norms = np.empty(acts.shape[:2], np.float32)
     total, squares = np.zeros(d), 0.0
     for i, window in enumerate(acts):
