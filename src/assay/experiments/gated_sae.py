@@ -1,0 +1,634 @@
+"""Gated SAEs on real activations: is shrinkage gone, and what is the gate worth?
+
+Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders, sections 3 to 5
+Claim: at equal L0 the Gated dictionary's FVU lies at least 0.010 below that of a ReLU dictionary of equal width
+Baselines: relu, equal width; wide, ReLU 1.5 times wider (equal cost); topk; rescaled and refit, repairs of relu; pca; relu-again, no effect
+Cost: 5 minutes on 2 cores (about 540 CPU-seconds); full 40 GPU-hours
+Seed: 000_6d303157c57aa130.txt: "you want the L1 penalty to affect as little as possible"
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from assay.core import (
+    Arm, Claim, Experiment, Figure, Finding, Joint, PerRun, Published, Spec, by, grid, measures, probes, summary,
+)  # fmt: skip
+from assay.core.errors import SpecError
+from assay.core.rng import generator
+from assay.core.stats import lead_at_own, ratio, share_closed, sides
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import inputs as harvest_inputs
+
+PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
+PILOT = "pilot: seeds 0–5 (0–11 for independent ReLU runs), same model, site and corpus"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedSAE(Spec):
+    penalty: PerRun[float] = 0.2
+    """λ on the sum of features (Gated: of the gate); means different things to different methods, so never compared at equal λ."""
+    method: Literal["gated", "gated-no-aux", "relu", "topk", "pca"] = "gated"
+    """The architecture and its loss."""
+    width: int = 512
+    """Features in the dictionary; principal components for pca."""
+    k: int = 12
+    """Features that TopK keeps; other methods ignore it."""
+    subject: str = "smollm2"
+    """The language model: "smollm2" or a local folder."""
+    layer: int = 9
+    """The site is the residual stream before this block."""
+    corpus: str = "stdlib"
+    """The text: "stdlib" or a folder of text files."""
+    windows: int = 1800
+    """Training windows of 128 tokens."""
+    per_file: int = 4
+    """Test windows from one file, at most, so that no large file is most of the test."""
+    passages: int = 24
+    """Test documents (one window each) on which cross-entropy is measured."""
+    ce_at: tuple[float, ...] = ()
+    """Penalties at which cross-entropy is measured: it costs as much as training."""
+    batch: int = 256
+    """Activations a step."""
+    steps: int = 1000
+    """Training steps."""
+    lr: float = 4e-3
+    """Adam's learning rate at its top."""
+    products: Literal["bfloat16", "float32"] = "bfloat16"
+    """Precision of matrix products in training; parameters are float32."""
+    repair: Literal["", "rescale", "refit", "damp"] = ""
+    """What is done to a trained dictionary: rescale & shift, that and a refitted decoder, or codes made 15 % too short."""
+    of: str = ""
+    """The arm that was repaired."""
+    showcase_width: int = 4608
+    """Width of the one dictionary whose features are shown."""
+    showcase_steps: int = 400
+    """Steps of 2,048 activations for it."""
+    replicate: int = 0
+    """Another independent draw of start and data order at the same seed."""
+    cards: int = 0
+    """How many features are written up as cards."""
+
+    def check(self) -> None:
+        least = {"width": 1, "k": 1, "layer": 0, "windows": 1, "per_file": 0, "passages": 1, "batch": 1, "steps": 2}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SpecError(f"GatedSAE.{name} must be at least {low}, got {getattr(self, name)}")
+        if self.lr <= 0 or self.penalty < 0:
+            raise SpecError(f"GatedSAE needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
+
+    def text(self, part, windows=0, per_file=0):
+        """The harvest of one part of the corpus at this site."""
+        site = f"blocks.{self.layer}.hook_resid_pre"
+        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
+
+
+# --- what is trained ---------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def harvests(subject, layer, corpus, windows, per_file, bench_root, bench):
+    s = GatedSAE(subject=subject, layer=layer, corpus=corpus)
+    train = harvest(s.text("train", windows), bench)
+    return train, harvest(s.text("test", per_file=per_file), bench, like=train)
+
+
+def activations(s, bench):
+    """(training harvest, test harvest), made once and read by every arm."""
+    return harvests(s.subject, s.layer, s.corpus, s.windows, s.per_file, bench.root, bench)
+
+
+def method(runs):
+    """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for TopK alone."""
+    from assay.dictionaries import losses
+    from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+    from assay.dictionaries.train import Method
+
+    s = runs.shared
+    kind = {"gated": (Gated(), losses.gated), "gated-no-aux": (Gated(), losses.gated_no_aux), "relu": (ReLU(), losses.l1),
+            "topk": (TopK(s.k), losses.mse)}[s.method]  # fmt: skip
+    more = {"betas": (0.9, 0.999), "encoder_scale": 1.0} if s.method == "topk" else {}
+    return Method(*kind, s.width, np.full(len(runs), s.lr), runs.each("penalty"), products=s.products, **more)
+
+
+def train_together(groups, bench):
+    """Dictionaries of several shapes in one pass over the same batches."""
+    from assay.dictionaries.train import fit_dictionaries
+
+    s = groups[0].shared
+    data, _ = activations(s, bench)
+    drawn = [type(r)([x.replace(seed=x.seed + 1_000_000 * x.replicate) for x in r.specs]) for r in groups]
+    return fit_dictionaries(
+        [(r, method(r)) for r in drawn], data.batches(drawn[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
+        mean=data.mean, scale=1 / data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20),
+    )  # fmt: skip
+
+
+def train(runs, bench):
+    return train_together([runs], bench)[0]
+
+
+def rows(runs, bench, count):
+    """[b, d]: normalised training activations, a subset drawn by the first run's seed."""
+    data, _ = activations(runs.shared, bench)
+    chosen = generator(int(runs.seeds[0]), "gated-sae.rows").permutation(data.kept)[:count]
+    return data, data.rows(np.sort(chosen))
+
+
+def principal(runs, bench):
+    """Principal components of a sixth of the activations each, so that seeds are independent data."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.linear import pca
+
+    found = []
+    for one in runs.split(1):
+        data, x = rows(one, bench, 40_000)
+        found.append(replace(pca(x, runs.shared.width)[0], sites=(data.spec.site,)))
+    return Dictionary.join(found).to_trained()
+
+
+def repair(runs, bench, before):
+    """Another arm's dictionaries with their features rescaled & shifted, their decoder refitted after that, or their codes × 0.85."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.repair import refit_decoder, rescale_and_shift, shrunk
+
+    kind, given = runs.shared.repair, Dictionary.of(before)
+    if kind == "damp":
+        return shrunk(given, 0.85).to_trained()
+    _, x = rows(runs, bench, 30_000)
+    mended = rescale_and_shift(given.normalised, x)
+    if kind == "refit":
+        mended = refit_decoder(mended, x)
+    return replace(mended, mean=given.mean, scale=given.scale).to_trained()
+
+
+# --- what is measured --------------------------------------------------------------------------------------------------
+
+
+def measure(runs, trained, bench):
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.metrics import document_sums
+
+    s = runs.shared
+    data, test = activations(s, bench)
+    dictionary = Dictionary.of(trained)
+    files, document = np.unique(test.document[test.kept], return_inverse=True)
+    sums = document_sums(dictionary.normalised, test.rows(test.kept), document, len(files))
+    coords = {"document": [test.files[f] for f in files]}
+    named = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
+    named["density"] = ("run feature", sums["firings"] / len(test.kept), "1")
+    if trained.history:
+        coords["step"] = trained.steps.tolist()
+        named |= {name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")}
+    if s.ce_at:
+        coords["passage"], losses = cross_entropy(runs, dictionary, test, bench)
+        named |= {f"ce_{name}": ("run passage", values, "nats") for name, values in losses.items()}
+    if s.cards:
+        more, levels = card_measures(s, dictionary, data, bench)
+        named |= more
+        coords |= levels
+    return measures(runs, coords=coords, **named)
+
+
+SUMS = {"tokens": "tokens", "active": "features", "error": "squared activation", "variance": "squared activation",
+        "dot": "squared activation", "norm": "squared activation", "dot_raw": "squared activation", "norm_raw": "squared activation"}  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def loaded(name, device, dtype):
+    from assay.subjects.pretrained import load
+
+    return load(name, device, dtype)
+
+
+def cross_entropy(runs, dictionary, test, bench):
+    """(files, {clean, mean, zero, spliced: [run, passage] nats}): one window from each of the first test documents."""
+    import torch
+
+    from assay.dictionaries.splice import Passage, reconstruction_losses, reference_losses
+    from assay.subjects.site import Site
+
+    s = runs.shared
+    _, first = np.unique(test.windows.document, return_index=True)
+    chosen = first[: s.passages]
+    site, subject = Site.parse(test.spec.site), loaded(s.subject, str(bench.device), test.dtype)
+    passage = Passage(
+        torch.from_numpy(test.tokens[chosen].astype(np.int64)), test.raw(chosen), torch.from_numpy(test.keep[chosen])
+    )
+
+    def build(folder):
+        for name, values in reference_losses(subject, site, passage, torch.from_numpy(test.mean)).items():
+            np.save(folder / f"{name}.npy", values.numpy())
+
+    folder = bench.artefact(Reference(of=test.spec, passages=s.passages, **inputs(s)), build)
+    losses = {name: np.tile(np.load(folder / f"{name}.npy"), (len(runs), 1)) for name in ("clean", "mean", "zero")}
+    losses["spliced"] = np.full_like(losses["clean"], np.nan)
+    for run, penalty in enumerate(runs.each("penalty")):
+        if penalty in s.ce_at:
+            losses["spliced"][run] = reconstruction_losses(subject, site, passage, dictionary[run]).numpy()
+    return [test.files[d] for d in test.windows.document[chosen]], losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference(Spec):
+    """Cross-entropy of the test passages as they are, and with the site ablated: the same for every dictionary."""
+
+    of: HarvestSpec
+    passages: int
+    model: str
+    corpus: str
+
+
+def card_measures(s, dictionary, data, bench):
+    """Feature cards of the showcase dictionary, from the first 800 training windows."""
+    from assay.features import card
+    from assay.features.examples import Text
+
+    subject = loaded(s.subject, str(bench.device), data.dtype)
+    windows = min(800, len(data.tokens))
+    shown = data.kept[data.kept < windows * data.spec.context]
+
+    def firings():
+        for a in range(0, len(shown), 4096):
+            on = dictionary.normalised.active(data.rows(shown[a : a + 4096]))
+            yield on.row.numpy() + a, on.feature.numpy(), on.value.numpy()
+
+    text = Text(data.tokens[:windows], *np.divmod(shown, data.spec.context))
+    return card.measurements(
+        list(firings()), text, strings=lambda token: subject.token_text([token])[0],
+        documents=[data.files[d] for d in data.windows.document[:windows]], decoder=dictionary.W_dec[0].numpy(),
+        unembedding=subject.unembed().numpy(), norm=None, seed=0, count=s.cards,
+    )  # fmt: skip
+
+
+def inputs(spec):
+    return harvest_inputs(spec.text("train", spec.windows))
+
+
+# --- quantities: sums per run and document, so that every ratio is a ratio of sums ---------------------------------------
+
+
+def sums(arm, *names, at=None):
+    """{name: [seed, penalty, document]}; `at` keeps the penalty at that place of the sweep ("middle" or an index)."""
+    data = by(arm, "penalty")[list(names)]
+    if at is not None:
+        data = data.isel(penalty=[data.sizes["penalty"] // 2 if at == "middle" else at])
+    return dict(data.data_vars)
+
+
+def worst(of):
+    """A statistic: the largest value along the sweep."""
+    return lambda m: of(m).reshape(len(of(m)), -1).max(1)
+
+
+FVU, GAMMA, V1 = ratio("error", "variance"), ratio("norm", "dot"), ratio("dot", "variance")
+L0 = ratio("active", "tokens")
+FRONTIER = ("error", "variance", "active", "tokens")
+
+
+def norm_ratio(m):
+    return (m["norm"] / m["variance"]) ** 0.5
+
+
+def bias_terms(arm, arms):
+    return sums(arm, "norm", "dot", "dot_raw", "norm_raw", "variance")
+
+
+def spread(m):
+    """γ at the smallest penalty less γ at the largest."""
+    gamma = GAMMA(m)
+    return gamma[:, 0] - gamma[:, -1]
+
+
+def against(other):
+    """Terms: this arm at the middle of its sweep, and another arm's whole sweep."""
+    return lambda arm, arms: sides(a=sums(arm, *FRONTIER, at="middle"), b=sums(arms[other], *FRONTIER))
+
+
+def under(other):
+    """Terms: this arm's whole sweep, and another arm at the middle of its own."""
+    return lambda arm, arms: sides(b=sums(arm, *FRONTIER), a=sums(arms[other], *FRONTIER, at="middle"))
+
+
+def lead_at_others_own(m):
+    """How far this arm's sweep lies below the other arm's point, at that point's L0."""
+    return -lead_at_own(L0, FVU)(m)
+
+
+def l0_at_own_fvu(m):
+    """L0 that the other arm needs at this arm's FVU, over this arm's L0."""
+    own = {k.removeprefix("a."): v for k, v in m.items() if k.startswith("a.")}
+    other = {k.removeprefix("b."): v for k, v in m.items() if k.startswith("b.")}
+    y, x, at = np.log(FVU(other)), np.log(L0(other)), np.log(FVU(own))[:, 0]
+    out = np.full(len(at), np.nan)
+    for i in range(y.shape[1] - 1):  # FVU falls as L0 grows
+        y0, y1 = y[:, i], y[:, i + 1]
+        inside = (np.minimum(y0, y1) <= at) & (at <= np.maximum(y0, y1))
+        out = np.where(inside, x[:, i] + (at - y0) / (y1 - y0) * (x[:, i + 1] - x[:, i]), out)
+    return np.exp(out - np.log(L0(own))[:, 0])
+
+
+def gap_terms(arm, arms):
+    """Terms: Gated in the middle of its sweep, the arm that was repaired, and its repair."""
+    return sides(best=sums(arms["main"], *FRONTIER, at="middle"), base=sums(arms[arm.attrs["of"]], *FRONTIER),
+                 repaired=sums(arm, *FRONTIER))  # fmt: skip
+
+
+def same_penalty(arm, arms):
+    """Terms: this arm's L0 and the full loss's at the penalty where this arm was trained."""
+    mine, full = by(arm, "penalty"), by(arms["main"], "penalty")
+    full = full.sel(penalty=mine.penalty.values)
+    return sides(a={k: mine[k] for k in ("active", "tokens")}, b={k: full[k] for k in ("active", "tokens")})
+
+
+def log_l0_ratio(m):
+    return np.log(m["a.active"] / m["a.tokens"] * m["b.tokens"] / m["b.active"])[:, 0]
+
+
+def lost(arm):
+    """[seed, passage]: nats that splicing adds, at the penalty where cross-entropy was measured."""
+    data = by(arm, "penalty").sel(penalty=arm.attrs["ce_at"][0], drop=True)
+    return data.ce_spliced - data.ce_clean
+
+
+def ablated(arm, by_what):
+    data = by(arm, "penalty").sel(penalty=arm.attrs["ce_at"][0], drop=True)
+    return data[f"ce_{by_what}"] - data.ce_clean
+
+
+def lost_terms(arm, arms):
+    return {"mine": lost(arm), "relu": lost(arms["relu"])}
+
+
+# --- arms, claims, figures -----------------------------------------------------------------------------------------------
+
+
+def like(*penalties, halved=False, **fields):
+    """The preset's seeds with these penalties and fields; `halved` trains half as long, with the whole schedule."""
+
+    def specs(main):
+        base = main[0].replace(ce_at=(), **fields) if "ce_at" not in fields else main[0].replace(**fields)
+        if halved:
+            base = base.replace(steps=base.steps // 2)
+        return grid(base, penalty=penalties, seed=sorted({s.seed for s in main}))
+
+    return specs
+
+
+def showcase(main):
+    s = main[0]
+    return (
+        s.replace(method="topk", width=s.showcase_width, k=min(32, s.showcase_width), steps=s.showcase_steps, batch=8 * s.batch,
+                  lr=1e-3, penalty=0.0, ce_at=(0.0,), cards=320),
+    )  # fmt: skip
+
+
+def at_penalties(*penalties):
+    return lambda specs: tuple(s for s in specs if s.penalty in penalties)
+
+
+def repaired(kind, of, *penalties):
+    keep = at_penalties(*penalties)
+    return lambda specs: tuple(s.replace(repair=kind, of=of, ce_at=()) for s in keep(specs))
+
+
+TOGETHER = Joint(train_together)
+ARMS = {
+    "main": Arm(TOGETHER, keep=True, note="Gated, width 512"),
+    "relu": Arm(TOGETHER, specs=like(0.05, 0.1, 0.2, method="relu", ce_at=(0.1,)), note="ReLU + L1, equal width"),
+    "wide": Arm(TOGETHER, specs=like(0.1, method="relu", width=768), note="ReLU + L1, 1.5 times wider: equal cost"),
+    "topk": Arm(TOGETHER, specs=like(0.0, method="topk"), note="TopK, K = 12"),
+    "no-aux": Arm(TOGETHER, specs=like(0.2, method="gated-no-aux"), note="Gated without the auxiliary loss"),
+    "relu-again": Arm(train, specs=like(0.1, method="relu", replicate=1, ce_at=(0.1,)), note="independent ReLU runs: no effect"),
+    "half": Arm(train, specs=like(0.2, halved=True), note="Gated trained half as long, with its own decay"),
+    "relu-half": Arm(train, specs=like(0.05, 0.1, 0.2, halved=True, method="relu"), note="ReLU trained half as long"),
+    "rescaled": Arm(repair, after="relu", specs=repaired("rescale", "relu", 0.05, 0.1, 0.2), note="ReLU, then rescale & shift"),
+    "refit": Arm(repair, after="relu", specs=repaired("refit", "relu", 0.1, 0.2), note="ReLU, rescale & shift, decoder refit"),
+    "wide-rescaled": Arm(repair, after="wide", specs=repaired("rescale", "wide", 0.1), note="1.5 × ReLU, then rescale & shift"),
+    "damped": Arm(repair, after="main", specs=repaired("damp", "main", 0.1, 0.2), note="Gated with codes × 0.85: shrinkage alone"),
+    "damped-rescaled": Arm(repair, after="damped", specs=repaired("rescale", "damped", 0.1, 0.2), note="the same, mended"),
+    "pca": Arm(principal, specs=like(0.0, method="pca", width=384), note="384 principal components: unbiased, dense"),
+    "pca-32": Arm(principal, specs=like(0.0, method="pca", width=32), note="32 principal components"),
+    "showcase": Arm(train, specs=showcase, note="TopK, width 4608, K = 32: the features that are shown"),
+}  # fmt: skip
+
+CROSSED = ("seed", "document")
+CLAIMS = (
+    Claim(
+        text="Gated is unbiased: at every penalty its relative reconstruction bias γ lies within 0.02 of 1",
+        value=bias_terms, statistic=worst(lambda m: abs(GAMMA(m) - 1)), units=CROSSED, high=0.02, unit="largest |γ − 1|",
+        must_fail=("relu",), half={"main": "half"}, threshold_from="theory: R-independent band around 1; pilot value .003, ReLU .12",
+        published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"), source=f"{PAPER}, section 4",
+    ),
+    Claim(
+        text="ReLU + L1 shrinks: even at its smallest penalty γ is at most 0.97",
+        of="relu", value=bias_terms, statistic=worst(GAMMA), units=CROSSED, high=0.97, unit="largest γ",
+        must_fail=("main",), half={"relu": "relu-half"}, threshold_from=f"{PILOT}: .943 [.940, .946]", source=f"{PAPER}, section 4",
+    ),
+    Claim(
+        text="Shrinkage grows with the penalty: γ of ReLU falls by at least 0.02 from the smallest to the largest",
+        of="relu", value=bias_terms, statistic=spread, units=CROSSED, low=0.02, unit="difference of γ",
+        must_fail=("main",), half={"relu": "relu-half"}, threshold_from=f"{PILOT}: .062 [.057, .069]", source=f"{PAPER}, section 4",
+    ),
+    Claim(
+        text="The earlier form of γ calls the unbiased Gated dictionary shrunken: it is at most 0.95 at every penalty",
+        value=bias_terms, statistic=worst(V1), units=CROSSED, high=0.95, unit="largest earlier form",
+        must_fail=("pca",), threshold_from=f"{PILOT}: .849; PCA 384 .969", source="the seed comment: swapped sides of the scaled error",
+    ),
+    Claim(
+        text="Reconstructions are shorter than activations although unbiased: the norm ratio is at most 0.97 at every penalty",
+        value=bias_terms, statistic=worst(norm_ratio), units=CROSSED, high=0.97, unit="largest norm ratio",
+        must_fail=("pca",), threshold_from=f"{PILOT}: .921; PCA 384 .984", source="the seed comment: vectors at an angle",
+    ),
+    Claim(
+        text="At its own L0 Gated's FVU lies at least 0.010 below that of ReLU of equal width",
+        value=against("relu"), statistic=lead_at_own(L0, FVU), units=CROSSED, low=0.010, unit="FVU",
+        must_fail=("relu-again",), half={"main": "half", "relu": "relu-half"}, threshold_from=f"{PILOT}: .024 [.022, .027]",
+        source=f"{PAPER}, section 4.1",
+    ),
+    Claim(
+        text="To reach Gated's FVU, ReLU of equal width needs at least 1.4 times its L0",
+        value=against("relu"), statistic=l0_at_own_fvu, units=CROSSED, low=1.4, unit="ratio of L0",
+        must_fail=("relu-again",), half={"main": "half", "relu": "relu-half"}, threshold_from=f"{PILOT}: 1.68 [1.58, 1.74]",
+        published=Published(2.0, f"{PAPER}, abstract: half as many firing features at comparable fidelity, against 1.5 × ReLU"),
+        source=f"{PAPER}, section 4.1",
+    ),
+    Claim(
+        text="At the L0 of the 1.5 times wider ReLU (equal cost), Gated's FVU lies at least 0.005 below it",
+        value=under("wide"), statistic=lead_at_others_own, units=CROSSED, low=0.005, unit="FVU",
+        must_fail=("relu",), threshold_from=f"{PILOT}: .002 [−.001, .004]", source=f"{PAPER}, section 4.1",
+    ),
+    Claim(
+        text="Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty",
+        of="rescaled", value=bias_terms, statistic=worst(lambda m: abs(GAMMA(m) - 1)), units=CROSSED, high=0.02,
+        unit="largest |γ − 1|", must_fail=("relu",), threshold_from=f"{PILOT}: .996 to .998", source=f"{PAPER}, section 5, Figure 9",
+    ),
+    Claim(
+        text="Rescale & shift leaves a gap to Gated at equal width: it closes less than 0.90 of it",
+        of="rescaled", value=gap_terms, statistic=share_closed(L0, FVU), units=CROSSED, high=0.90, unit="share of the gap",
+        must_fail=("damped-rescaled",), threshold_from=f"{PILOT}: .72 [.69, .75], .63 [.59, .68]", source=f"{PAPER}, section 5, Figure 9",
+    ),
+    Claim(
+        text="Refitting the decoder as well closes at least 0.90 of that gap",
+        of="refit", value=gap_terms, statistic=share_closed(L0, FVU), units=CROSSED, low=0.90, unit="share of the gap",
+        must_fail=("rescaled",), threshold_from=f"{PILOT}: 1.16 [1.11, 1.21]", source="Assay's own baseline, beside Figure 9",
+    ),
+    Claim(
+        text="At equal cost, Gated's FVU lies at least 0.005 below the 1.5 times wider ReLU with rescale & shift",
+        value=under("wide-rescaled"), statistic=lead_at_others_own, units=CROSSED, low=0.005, unit="FVU",
+        must_fail=("relu",), threshold_from=f"{PILOT}: −.011 [−.013, −.009]", source=f"{PAPER}, section 5, Figure 9",
+    ),
+    Claim(
+        text="Without the auxiliary loss the gate drifts shut: L0 falls to at most 1/e of the full loss's at the same penalty",
+        of="no-aux", value=same_penalty, statistic=log_l0_ratio, units=CROSSED, high=-1.0, unit="log ratio of L0",
+        must_fail=("half",), threshold_from=f"{PILOT}: −1.93 [−1.97, −1.89]", source=f"{PAPER}, section 3.2.2",
+    ),
+    Claim(
+        text="Spliced in, Gated loses at least e^0.1 times less cross-entropy than ReLU, although it uses fewer features",
+        value=lost_terms, statistic=lambda m: np.log(m["relu"] / m["mine"]), units=("seed", "passage"), low=0.10,
+        unit="log ratio of nats", must_fail=("relu-again",), threshold_from=f"{PILOT}: .33 [.25, .41]", source=f"{PAPER}, section 4.1",
+    ),
+    Claim(
+        text="This TopK dictionary of width 4,608 leaves at most 0.13 of the variance unexplained",
+        of="showcase", value=lambda arm, arms: {k: v.mean(("seed", "penalty")) for k, v in sums(arm, "error", "variance").items()},
+        statistic=FVU, units=("document",), high=0.13, unit="FVU", must_fail=("topk",), threshold_from=f"{PILOT}: .115 [.110, .120]",
+        source="Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders, section 2.3",
+    ),
+    Claim(
+        text="This TopK dictionary of width 4,608 loses at most 3 % of what mean ablation loses in cross-entropy",
+        of="showcase", value=lambda arm, arms: {"lost": lost(arm).mean("seed"), "mean": ablated(arm, "mean").mean("seed")},
+        statistic=ratio("lost", "mean"), units=("passage",), high=0.03, unit="share of the ablation's loss", must_fail=("relu",),
+        threshold_from=f"{PILOT}: .015 [.009, .021]", source="Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders, section 2.3",
+    ),
+    Finding(
+        text="Mean ablation alone, with no dictionary at all, 'recovers' this share of what zero ablation loses",
+        value=lambda arms: {"mean": (ablated(arms["main"], "zero") - ablated(arms["main"], "mean")).mean("seed"),
+                            "zero": ablated(arms["main"], "zero").mean("seed")},
+        statistic=ratio("mean", "zero"), units=("passage",), unit="share",
+    ),
+    Finding(
+        text="Cross-entropy recovered by Gated against mean ablation (L0 about 11)",
+        value=lambda arms: {"lost": lost(arms["main"]), "all": ablated(arms["main"], "mean")},
+        statistic=lambda m: 1 - m["lost"] / m["all"], units=("seed", "passage"), unit="share",
+    ),
+    Finding(
+        text="The same, against zero ablation",
+        value=lambda arms: {"lost": lost(arms["main"]), "all": ablated(arms["main"], "zero")},
+        statistic=lambda m: 1 - m["lost"] / m["all"], units=("seed", "passage"), unit="share",
+    ),
+    Finding(
+        text="Width alone: how far the 1.5 times wider ReLU's FVU lies below that of ReLU of equal width, at its own L0",
+        value=lambda arms: against("relu")(arms["wide"], arms), statistic=lead_at_own(L0, FVU), units=CROSSED, unit="FVU",
+    ),
+    Finding(
+        text="TopK against Gated at TopK's own L0 of 12 (positive: TopK ahead)",
+        value=lambda arms: against("main")(arms["topk"], arms), statistic=lead_at_own(L0, FVU), units=CROSSED, unit="FVU",
+    ),
+    Finding(
+        text="Gated against ReLU of equal width at its smallest penalty, L0 about 32",
+        value=lambda arms: sides(a=sums(arms["main"], *FRONTIER, at=0), b=sums(arms["relu"], *FRONTIER)),
+        statistic=lead_at_own(L0, FVU), units=CROSSED, unit="FVU",
+    ),
+    Finding(
+        text="FVU of 32 principal components",
+        value=lambda arms: {k: v.isel(penalty=0) for k, v in sums(arms["pca-32"], "error", "variance").items()},
+        statistic=FVU, units=CROSSED, unit="FVU",
+    ),
+)  # fmt: skip
+
+
+def points(arm, of):
+    """For each penalty: (mean, low, high) over seeds of a ratio of sums over documents."""
+    total = by(arm, "penalty").sum("document")
+    values = of({k: total[k].values for k in SUMS})
+    return [summary(values[:, i]) for i in range(values.shape[1])]
+
+
+def over_l0(arms, series):
+    """Columns for a figure over L0: one line per (label, arm, quantity)."""
+    columns = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
+    for label, name, of in series:
+        if name in arms:
+            for (x, *_), (mean, low, high) in zip(points(arms[name], L0), points(arms[name], of), strict=True):
+                for column, value in zip(columns, (label, x, mean, low, high), strict=True):
+                    columns[column].append(value)
+    return columns
+
+
+def history(arms, *names):
+    columns = {"arm": [], "step": [], "loss": [], "low": [], "high": []}
+    for name in names:
+        if name in arms and "loss" in arms[name]:
+            middle = by(arms[name], "penalty").loss
+            middle = middle.isel(penalty=middle.sizes["penalty"] // 2)
+            for step in middle.step.values.tolist():
+                for column, value in zip(columns, (name, step, *summary(middle.sel(step=step).values)), strict=True):
+                    columns[column].append(value)
+    return columns
+
+
+def figures(arms):
+    lines = [("Gated 512", "main", FVU), ("ReLU 512", "relu", FVU), ("ReLU 768 (1.5 ×)", "wide", FVU), ("TopK 512", "topk", FVU),
+             ("ReLU 512 + rescale & shift", "rescaled", FVU), ("+ decoder refit", "refit", FVU),
+             ("ReLU 768 + rescale & shift", "wide-rescaled", FVU), ("Gated without L_aux", "no-aux", FVU)]  # fmt: skip
+    bias = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", V1), ("ReLU: γ", "relu", GAMMA), ("ReLU: earlier form", "relu", V1)]
+    drawn = [
+        Figure("The gate leads at equal width; a wider or repaired ReLU catches up", over_l0(arms, lines), "line", x="L0", y="mean",
+               color="arm", band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="FVU",
+               note="Mean and 95 % t interval over seeds; claims resample seeds and documents."),
+        Figure("Same dictionary, two metrics: γ says unbiased, the earlier form says shrunken", over_l0(arms, bias), "line", x="L0",
+               y="mean", color="arm", band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="γ",
+               rules=((1.0, "unbiased"),)),
+        Figure("Training loss at the middle penalty", history(arms, "main", "relu", "wide", "topk", "no-aux"), "line", x="step",
+               y="loss", color="arm", band=("low", "high"), x_title="step", y_title="loss", y_log=True,
+               note="Losses of different methods are different sums; compare shapes, not heights."),
+    ]  # fmt: skip
+    if "ce_spliced" in arms.get("main", {}):
+        drawn.append(Figure("Same dictionary, two baselines: recovery against zero flatters", recovery(arms), "bars", x="against", y="mean",
+                            facet="arm", band=("low", "high"), x_title="", y_title="cross-entropy recovered"))  # fmt: skip
+    if "showcase" in arms:
+        density = arms["showcase"].density.values[0]
+        drawn.append(Figure("How often the showcase features fire", {"density": np.log10(density[density > 0]).tolist(),
+                            "count": [1] * int((density > 0).sum())}, "histogram", x="density", y="count",
+                            x_title="log10 of the share of tokens", y_title="features",
+                            note=f"{int((density == 0).sum())} of {len(density)} fire on no test token and are left out."))  # fmt: skip
+    return drawn
+
+
+def recovery(arms):
+    columns = {"arm": [], "against": [], "mean": [], "low": [], "high": []}
+
+    def add(arm, against, values):
+        for column, value in zip(columns, (arm, against, *summary(values)), strict=True):
+            columns[column].append(value)
+
+    for label, name in (("Gated 512", "main"), ("ReLU 512", "relu"), ("TopK 4608", "showcase")):
+        for what in ("mean", "zero"):
+            if name in arms and "ce_spliced" in arms[name]:
+                share = 1 - lost(arms[name]).sum("passage") / ablated(arms[name], what).sum("passage")
+                add(label, f"{what} ablation", share.values)
+    zero, mean = (ablated(arms["main"], what).isel(seed=0).sum("passage") for what in ("zero", "mean"))
+    add("no dictionary: the mean", "mean ablation", np.array([0.0]))
+    add("no dictionary: the mean", "zero ablation", np.array([float(1 - mean / zero)]))
+    return columns
+
+
+def feature_cards(arms):
+    from assay.features import card
+
+    return card.cards(arms["showcase"], seed=0, source="smollm2-135m-instruct-q4_1/9-resid_pre-topk4608") if "showcase" in arms else []
+
+
+DEFAULT = GatedSAE(ce_at=(0.2,))
+SMALL = GatedSAE(ce_at=(0.2,), width=32, windows=24, per_file=1, passages=2, steps=20, showcase_width=64, showcase_steps=4, batch=64)
+
+experiment = Experiment(
+    arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, cards=feature_cards, inputs=inputs, seeds_per_group=1,
+    scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, text of Python's standard library",
+    smoke=grid(SMALL, penalty=(0.1, 0.2, 0.4), seed=range(1000, 1002)),
+    default=grid(DEFAULT, penalty=(0.1, 0.2, 0.4), seed=range(1000, 1006)),
+    full=grid(DEFAULT.replace(width=16_384, batch=4096, steps=50_000, lr=3e-4, windows=12_000, products="bfloat16"),
+              penalty=(0.1, 0.2, 0.4), seed=range(1000, 1008)),
+)  # fmt: skip
