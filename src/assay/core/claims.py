@@ -1,0 +1,300 @@
+"""Claim, Exact, Finding: the three kinds of statement; Gate and Published, which they name; Verdict, which a claim gets.
+
+All are plain values. Nothing here measures or judges (`judging.py` does), and nothing that trains can see a threshold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from assay.core.errors import ClaimError, nearest
+from assay.core.scales import Scale, rescale
+from assay.core.stats import Statistic, mean
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    Terms = xr.DataArray | Mapping[str, xr.DataArray]
+
+Plain = bool | int | float | str
+Outcome = Literal["holds", "fails", "undecided"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number from the literature to print beside ours."""
+
+    number: float
+    source: str
+    same: bool = False
+    """True when model, site, data and definition are the same; otherwise it is shown for orientation only."""
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The number, its source, and how far it can be compared."""
+        setup = "same set-up" if self.same else "other set-up: not comparable, for orientation"
+        return {"number": self.number, "source": self.source, "same": self.same, "set_up": setup, "note": self.note}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition without which a claim is not judged at all, such as that training had converged."""
+
+    name: str
+    met: Callable[[xr.Dataset], Any]
+    """The measures of the claim's runs → whether the condition is met."""
+
+
+def converged(measure: str, within: float = 0.05) -> Gate:
+    """A gate: since half way, the mean over the claim's runs of a history [run, step] moved by at most `within` of its end."""
+
+    def met(arm: xr.Dataset) -> bool:
+        if measure not in arm.data_vars or "step" not in arm[measure].dims or "step" not in arm.coords:
+            wanted = f"gate converged({measure!r}) needs a measure [run, step] with coordinate step"
+            raise ClaimError(f"{wanted}; {nearest(measure, map(str, arm))}")
+        history = arm[measure].mean([d for d in arm[measure].dims if d != "step"])
+        end = float(history.isel(step=-1))
+        half = float(history.sel(step=float(arm["step"][-1]) / 2, method="nearest"))
+        return abs(half - end) <= within * abs(end)
+
+    return Gate("converged", met)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Claim:
+    """A sentence, and the range in which a statistic of independent units must lie for it to hold."""
+
+    text: str
+    """The whole sentence, with the threshold in it."""
+    value: Callable[[xr.Dataset, Mapping[str, xr.Dataset]], Terms]
+    """(arm under judgement, the other arms) → a DataArray, or terms {name: DataArray} for the statistic."""
+    units: tuple[str, ...] = ("seed",)
+    """One or two crossed factors: a per-run field or a dim of the value, e.g. ("seed", "document")."""
+    statistic: Statistic = mean
+    """The terms' weighted means {name: [draw, ...]} → [draw]."""
+    unit: str = "1"
+    where: Mapping[str, Plain] = field(default_factory=dict)
+    """Only these runs, in every arm, before value and gates: {"density": 0.01}."""
+    low: float = -math.inf
+    high: float = math.inf
+    """The claim holds when the interval lies within [low, high]."""
+    fail_low: float | None = None
+    fail_high: float | None = None
+    """It fails when the interval lies outside [fail_low, fail_high]; by default the same range."""
+    scale: Scale = "plain"
+    """On what scale units are averaged: for skewed measures, or those near a bound."""
+    of: str = "main"
+    """The arm it is about."""
+    must_fail: tuple[str, ...]
+    """Arms in which it has to fail, or it says nothing; at least one."""
+    must_hold: tuple[str, ...] = ()
+    """Arms with a planted effect of stated size, in which the same code must find it."""
+    gates: tuple[Gate, ...] = ()
+    half: Mapping[str, str] = field(default_factory=dict)
+    """{"main": "main-half", …}: arms trained half as long, with their own decay; the outcome must survive the change."""
+    threshold_from: str
+    """"paper: …", "theory: …" or "pilot: seeds 0–5, …"."""
+    published: Published | None = None
+    source: str
+    """Paper title, section."""
+
+    def __post_init__(self) -> None:
+        _check_units(self.text, self.units)
+        if not self.must_fail:
+            raise ClaimError(f"claim {self.text!r} names no control: must_fail needs at least one arm in which it has to fail")
+        if self.of in self.must_fail or self.of in self.must_hold:
+            raise ClaimError(f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own control")
+        fail_low, fail_high = self.fail_range
+        if not fail_low <= self.low <= self.high <= fail_high:
+            got = ", ".join(f"{e:g}" for e in (fail_low, self.low, self.high, fail_high))
+            raise ClaimError(f"claim {self.text!r} needs fail_low ≤ low ≤ high ≤ fail_high, got {got}")
+        if math.isinf(self.low) and math.isinf(self.high):
+            raise ClaimError(f"claim {self.text!r} has no threshold: give low, high, or both")
+        if self.scale != "plain":
+            if self.statistic is not mean:
+                raise ClaimError(
+                    f"claim {self.text!r}: scale={self.scale!r} maps the units of a mean; map within the statistic instead"
+                )
+            for edge in (self.low, self.high, fail_low, fail_high):
+                if math.isfinite(edge) and math.isnan(rescale(self.scale, edge)):
+                    raise ClaimError(f"claim {self.text!r}: the threshold {edge:g} is outside the domain of scale={self.scale!r}")
+
+    @property
+    def fail_range(self) -> tuple[float, float]:
+        """(fail_low, fail_high), the range outside of which the claim fails."""
+        return (self.low if self.fail_low is None else self.fail_low, self.high if self.fail_high is None else self.fail_high)
+
+    @property
+    def threshold(self) -> str:
+        """The range as text, such as ">= 1.5 features per dimension" or "in [0.98, 1.02]"."""
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        if math.isinf(self.high):
+            text = f">= {self.low:.6g}{unit}"
+        elif math.isinf(self.low):
+            text = f"<= {self.high:.6g}{unit}"
+        else:
+            text = f"in [{self.low:.6g}, {self.high:.6g}]{unit}"
+        lower, upper = self.fail_range
+        edges = [f"{e:.6g}" for e, own in ((lower, self.low), (upper, self.high)) if e != own]
+        return f"{text}, fails only beyond {' or '.join(edges)}" if edges else text
+
+    def about(self, arm: str) -> Claim:
+        """The same claim with another arm in the method's place; its controls are the others, or the method if none is left."""
+        if arm == self.of:
+            return self
+        others = tuple(c for c in self.must_fail if c != arm) or (self.of,)
+        return replace(self, of=arm, must_fail=others, must_hold=tuple(p for p in self.must_hold if p != arm))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exact:
+    """A theorem or a piece of arithmetic: a number that has to come out, within a stated tolerance."""
+
+    text: str
+    value: Callable[[Mapping[str, xr.Dataset]], Any]
+    """The arms → a number or an array."""
+    expected: Any
+    tolerance: float
+    """Largest absolute deviation."""
+    source: str
+    unit: str = "1"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Finding:
+    """A number with its interval and without a verdict: for what was explored and not claimed beforehand."""
+
+    text: str
+    value: Callable[[Mapping[str, xr.Dataset]], Terms]
+    """The arms → a DataArray, or terms for the statistic."""
+    units: tuple[str, ...] = ("seed",)
+    statistic: Statistic = mean
+    unit: str = "1"
+    where: Mapping[str, Plain] = field(default_factory=dict)
+    published: Published | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _check_units(self.text, self.units)
+
+
+@dataclass(frozen=True)
+class Price:
+    """About what it would take to decide an undecided claim."""
+
+    text: str
+    factor: str | None = None
+    """The factor that needs more units; None when more units do not help."""
+    more: int | None = None
+    """About how many more of them."""
+
+    def to_json(self) -> dict[str, Any]:
+        """text, factor, more."""
+        return {"text": self.text, "factor": self.factor, "more": self.more}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the numbers of one arm say about a claim; estimate and limits in the claim's unit, whatever the scale of judging."""
+
+    arm: str
+    outcome: Outcome
+    reason: str
+    """Why it is undecided; empty when it is decided."""
+    price: Price | None
+    estimate: float
+    low: float
+    high: float
+    t_low: float
+    t_high: float
+    p: float
+    """Two-sided p-value against the threshold that decided, by Student's t."""
+    n: Mapping[str, int]
+    """Units per factor."""
+    dropped: int
+    """Units left out because a run of theirs diverged."""
+    scope: str
+    method: str
+    gates: Mapping[str, bool]
+    points: tuple[float, ...]
+    """The statistic of every level of the first factor by itself: the spread behind the interval."""
+    adjusted: str = ""
+    """The outcome after Holm's adjustment over all claims of the experiment."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A claim with its verdict, the verdicts of its controls, and those of its planted effects."""
+
+    claim: Claim
+    verdict: Verdict
+    controls: Mapping[str, Verdict]
+    planted: Mapping[str, Verdict]
+    notes: tuple[str, ...] = ()
+    """What was done to the numbers before judging, such as rows averaged."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and infinity become None."""
+        named = {"controls": self.controls, "planted": self.planted}
+        nested = {kind: {arm: self._entry(v) for arm, v in verdicts.items()} for kind, verdicts in named.items()}
+        return {**self._entry(self.verdict), **nested, "notes": list(self.notes)}
+
+    def _entry(self, v: Verdict) -> dict[str, Any]:
+        c = self.claim
+        numbers = {k: _number(getattr(v, k)) for k in ("estimate", "low", "high", "t_low", "t_high", "p")}
+        return {
+            "text": c.text,
+            "arm": v.arm,
+            "outcome": v.outcome,
+            "reason": v.reason,
+            "price": v.price.to_json() if v.price else None,
+            **numbers,
+            "n": dict(v.n),
+            "dropped": v.dropped,
+            "units": list(c.units),
+            "unit": c.unit,
+            "scope": v.scope,
+            "method": v.method,
+            "source": c.source,
+            "published": c.published.to_json() if c.published else None,
+            "threshold": c.threshold,
+            "range": [_number(c.low), _number(c.high)],
+            "fail_range": [_number(e) for e in c.fail_range],
+            "threshold_from": c.threshold_from,
+            "adjusted": v.adjusted,
+            "gates": dict(v.gates),
+            "points": [_number(x) for x in v.points],
+        }
+
+
+def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
+    """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes when a goalpost moves."""
+    return sha256(json.dumps([_said(s) for s in statements], sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _said(s: Claim | Exact | Finding) -> dict[str, Any]:
+    said: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
+    if isinstance(s, Exact):
+        return said | {"expected": np.asarray(s.expected, dtype=float).tolist(), "tolerance": float(s.tolerance)}
+    said |= {"units": list(s.units), "where": dict(s.where)}
+    if isinstance(s, Claim):
+        edges = [repr(float(e)) for e in (s.low, s.high, *s.fail_range)]
+        said |= {"range": edges, "scale": s.scale, "of": s.of, "must_fail": list(s.must_fail), "must_hold": list(s.must_hold),
+                 "gates": [g.name for g in s.gates], "half": dict(s.half), "threshold_from": s.threshold_from}  # fmt: skip
+    return said
+
+
+def _check_units(text: str, units: tuple[str, ...]) -> None:
+    if not 1 <= len(units) <= 2 or len(set(units)) < len(units) or isinstance(units, str):
+        raise ClaimError(f'statement {text!r} needs one or two different units, such as ("seed", "document"), got {units!r}')
+
+
+def _number(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None

@@ -1,0 +1,218 @@
+"""The small language of `assay judge --claim '…'`: a comparison of arithmetic over arm.column → a Claim.
+
+    gated.fvu - relu.fvu < -0.02            one term, then its mean over units
+    0.98 < gamma < 1.02                     a bare column belongs to the arm under judgement
+    mean(gated.err)/mean(gated.var) < 0.2   mean(…) marks a term; the arithmetic around it is the statistic: a ratio of sums
+    "no-aux".loss < relu["dead share"]      names that are no Python names are quoted
+
+Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. The text is parsed and walked, never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.core.errors import ClaimError, nearest
+from assay.core.stats import Statistic, mean
+
+FUNCTIONS: Mapping[str, Callable] = {"log": np.log, "log2": np.log2, "exp": np.exp, "sqrt": np.sqrt, "abs": np.abs}
+_OPERATORS: Mapping[type, Callable] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+}
+LONGEST = 500
+"""Characters a claim may have; also bounds how deep it can nest."""
+
+Names = Callable[[str | None, str], Any]
+"""(arm, or None for the one under judgement; column) → its numbers."""
+Walk = Callable[[Names], Any]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A comparison, taken apart: what is computed, the range it must lie in, and the names it uses."""
+
+    text: str
+    low: float
+    high: float
+    terms: Mapping[str, Walk]
+    """What is computed per unit, by the name the statistic knows it by."""
+    statistic: Statistic
+    columns: tuple[tuple[str | None, str], ...]
+    """(arm or None, column) in the order of the text."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms named, in order, each once."""
+        return tuple(dict.fromkeys(arm for arm, _ in self.columns if arm is not None))
+
+
+def parse(text: str) -> Parsed:
+    """The claim that a text like "gated.fvu - relu.fvu < -0.02" makes.
+
+    A strict sign is kept: with < the threshold itself does not hold.
+    Raises: ClaimError when it is no comparison with a number, or uses anything beyond the language.
+    """
+    try:
+        return _Reader(text).parsed()
+    except RecursionError as e:
+        raise ClaimError(f"cannot read the claim '{text[:60]}…': it nests too deep") from e
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = " ".join(text.split())
+        self.columns: list[tuple[str | None, str]] = []
+        self.terms: dict[str, Walk] = {}
+
+    def parsed(self) -> Parsed:
+        """The whole claim."""
+        low, high, body = self._range(self._tree())
+        marked = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "mean" for n in ast.walk(body))
+        if marked:
+            walk = self._walk(body, in_statistic=True)
+
+            def statistic(m: Mapping[str, np.ndarray]) -> np.ndarray:
+                return walk(lambda _, term: m[term])
+        else:
+            self.terms["value"] = self._walk(body, in_statistic=False)
+            statistic = mean
+        if not self.columns:
+            raise self._no("it names no column, such as gated.fvu")
+        return Parsed(self.text, low, high, self.terms, statistic, tuple(dict.fromkeys(self.columns)))
+
+    def _tree(self) -> ast.expr:
+        if not self.text:
+            raise ClaimError("the claim is empty; write a comparison such as 'gated.fvu - relu.fvu < -0.02'")
+        if len(self.text) > LONGEST:
+            raise ClaimError(f"the claim has {len(self.text):,} characters; at most {LONGEST:,} are read")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(self.text, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
+            quoted = 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]'
+            raise self._no(f"it is no arithmetic; {quoted}") from e
+
+    def _range(self, tree: ast.expr) -> tuple[float, float, ast.expr]:
+        example = "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < main.gamma < 1.02'"
+        if not isinstance(tree, ast.Compare):
+            raise self._no(f"it compares nothing; {example}")
+        parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
+        if not set(ops) <= {ast.Lt, ast.LtE, ast.Gt, ast.GtE}:
+            raise self._no(f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}")
+        if set(ops) <= {ast.Gt, ast.GtE}:  # read from the other end, so that numbers ascend
+            parts, ops = parts[::-1], [ast.Lt if op is ast.Gt else ast.LtE for op in ops[::-1]]
+        if not set(ops) <= {ast.Lt, ast.LtE}:
+            raise self._no("both signs must point the same way, as in 0.98 < main.gamma < 1.02")
+        numbers = [_number(p) for p in parts]
+        low, high = -math.inf, math.inf
+        if len(parts) == 2 and numbers[0] is None and numbers[1] is not None:
+            body, high = parts[0], self._edge(numbers[1], ops[0], -math.inf)
+        elif len(parts) == 2 and numbers[0] is not None and numbers[1] is None:
+            body, low = parts[1], self._edge(numbers[0], ops[0], math.inf)
+        elif len(parts) == 3 and numbers[0] is not None and numbers[1] is None and numbers[2] is not None:
+            body, low, high = parts[1], self._edge(numbers[0], ops[0], math.inf), self._edge(numbers[2], ops[1], -math.inf)
+            if not low <= high:
+                raise self._no(f"nothing lies between {numbers[0]:g} and {numbers[2]:g}; put the smaller number first")
+        else:
+            raise self._no(f"one side must be a number; {example}")
+        return low, high, body
+
+    def _edge(self, number: float, op: type[ast.cmpop], inward: float) -> float:
+        if not math.isfinite(number):
+            raise self._no("the threshold must be a finite number")
+        return number if op is ast.LtE else math.nextafter(number, inward)
+
+    def _walk(self, node: ast.expr, in_statistic: bool) -> Walk:
+        """A function that computes this node from names; in the statistic only mean(…) may name columns."""
+        number = _number(node)
+        if number is not None:
+            if not math.isfinite(number):
+                raise self._no("a number is too large")
+            return lambda names: number
+        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            op = _OPERATORS[type(node.op)]
+            left, right = self._walk(node.left, in_statistic), self._walk(node.right, in_statistic)
+            return lambda names: op(left(names), right(names))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            inner = self._walk(node.operand, in_statistic)
+            return (lambda names: -inner(names)) if isinstance(node.op, ast.USub) else inner
+        if isinstance(node, ast.Call):
+            return self._call(node, in_statistic)
+        name = _column(node)
+        if name is None:
+            raise self._no(f"{_shown(node)} is not allowed; there are numbers, arm.column, + - * /, mean, {', '.join(FUNCTIONS)}")
+        if in_statistic:
+            raise self._no(f"{_shown(node)} stands outside mean(…); where mean is used, every column stands inside one")
+        self.columns.append(name)
+        return lambda names: names(*name)
+
+    def _call(self, node: ast.Call, in_statistic: bool) -> Walk:
+        known = (*FUNCTIONS, "mean")
+        if not isinstance(node.func, ast.Name) or node.func.id not in known:
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            raise self._no(f"{_shown(node.func)}(…) is not allowed; {nearest(called, known)}")
+        if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
+            raise self._no(f"{node.func.id}(…) takes one expression")
+        if node.func.id != "mean":
+            function, inner = FUNCTIONS[node.func.id], self._walk(node.args[0], in_statistic)
+            return lambda names: function(inner(names))
+        if not in_statistic:
+            raise self._no("mean(…) cannot stand inside another mean(…)")
+        before = len(self.columns)
+        walk, term = self._walk(node.args[0], in_statistic=False), _shown(node.args[0])
+        if len(self.columns) == before:
+            raise self._no(f"mean({term}) names no column")
+        self.terms[term] = walk
+        return lambda names: names(None, term)
+
+    def _no(self, why: str) -> ClaimError:
+        shown = self.text if len(self.text) <= 80 else self.text[:77] + "…"
+        return ClaimError(f"cannot read the claim '{shown}': {why}")
+
+
+def _number(node: ast.expr) -> float | None:
+    """The value of a plain number with signs, else None; too large an integer counts as infinite."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        inner = _number(node.operand)
+        return None if inner is None else -inner if isinstance(node.op, ast.USub) else inner
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        try:
+            return float(node.value)
+        except OverflowError:
+            return math.inf
+    return None
+
+
+def _column(node: ast.expr) -> tuple[str | None, str] | None:
+    """(arm, column) of `column`, arm.column, "arm".column, arm["column"] and "arm"["column"]; else None."""
+    if isinstance(node, ast.Name):
+        return None, node.id
+    if isinstance(node, ast.Attribute):
+        arm = _arm(node.value)
+        return None if arm is None else (arm, node.attr)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        arm = _arm(node.value)
+        return None if arm is None else (arm, node.slice.value)
+    return None
+
+
+def _arm(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _shown(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,126 @@
+"""Exact and Finding: statements without a verdict; what comes out of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.core.claims import Exact, Finding
+from assay.core.errors import ClaimError
+from assay.core.intervals import interval
+from assay.core.judging import Arms, describe_method, describe_scope
+from assay.core.reading import Others, Table, run_unit, tabulate
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """An Exact statement with what came out: outcome exact or violated, largest absolute deviation."""
+
+    exact: Exact
+    outcome: str
+    value: Any
+    deviation: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a deviation that is not a number becomes None."""
+        return {
+            "text": self.exact.text,
+            "outcome": self.outcome,
+            "value": self.value,
+            "expected": np.asarray(self.exact.expected, dtype=float).tolist(),
+            "tolerance": self.exact.tolerance,
+            "deviation": _number(self.deviation),
+            "unit": self.exact.unit,
+            "source": self.exact.source,
+        }
+
+
+def verify(exact: Exact, arms: Arms) -> Verified:
+    """Whether an Exact statement comes out: every number within the tolerance. NaN violates.
+
+    Raises: ClaimError when the value has another shape than what is expected.
+    """
+    value = np.asarray(exact.value(Others(arms)), dtype=np.float64)
+    try:
+        off = np.abs(value - np.asarray(exact.expected, dtype=np.float64))
+    except ValueError as e:
+        raise ClaimError(f"{exact.text!r} expects shape {list(np.shape(exact.expected))}, got {list(value.shape)}") from e
+    deviation = float(off.max()) if off.size else math.nan
+    numbers = [_number(x) for x in value.ravel().tolist()]
+    outcome = "exact" if deviation <= exact.tolerance else "violated"
+    return Verified(exact, outcome, numbers[0] if value.ndim == 0 else numbers, deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """A Finding with its estimate and intervals in the finding's unit; no verdict."""
+
+    finding: Finding
+    estimate: float
+    low: float
+    high: float
+    t_low: float
+    t_high: float
+    n: Mapping[str, int]
+    dropped: int
+    """Units left out because a run of theirs diverged."""
+    scope: str
+    method: str
+    points: tuple[float, ...]
+    """The statistic of every level of the first factor by itself."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the same names as a verdict's."""
+        f = self.finding
+        return {
+            "text": f.text,
+            **{k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")},
+            "n": dict(self.n),
+            "dropped": self.dropped,
+            "units": list(f.units),
+            "unit": f.unit,
+            "scope": self.scope,
+            "method": self.method,
+            "source": f.source,
+            "published": f.published.to_json() if f.published else None,
+            "points": [_number(x) for x in self.points],
+        }
+
+
+def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "") -> Estimated:
+    """A Finding's number with its intervals; the seeds of diverged runs are left out and counted.
+
+    Raises: ClaimError when the value cannot be computed on these arms.
+    """
+
+    def table(others: Others) -> Table:
+        return tabulate(lambda: finding.value(others), finding.units, finding.text, others)
+
+    others = Others(arms, where=finding.where)
+    data = table(others)
+    bad = others.diverged(run_unit(finding.units, others))
+    if bad:
+        others = Others(arms, where=finding.where, without=bad)
+        data = table(others)
+    i = interval(data.terms, finding.statistic, factors=len(finding.units), level=level)
+    return Estimated(
+        finding=finding,
+        estimate=i.estimate,
+        low=i.low,
+        high=i.high,
+        t_low=i.t_low,
+        t_high=i.t_high,
+        n=dict(zip(finding.units, i.n, strict=True)),
+        dropped=len(bad),
+        scope=describe_scope(finding.units, i, others, scope),
+        method=describe_method(finding.units, i, level, agree=False),
+        points=tuple(i.points.tolist()),
+    )
+
+
+def _number(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None

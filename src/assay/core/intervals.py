@@ -1,0 +1,219 @@
+"""Intervals for a statistic of crossed units: a bootstrap that re-weights units, and Student's t by leaving units out.
+
+Units are one or two crossed factors, such as the seeds of trained networks and the held-out documents that all of them
+were measured on. A term is an array [a, b, ...] over the levels of both factors (b has one level when there is one factor).
+With a weight for every level, u for factor a and v for factor b, a term's mean is sum(u v x) / sum(u v); the estimate, every
+bootstrap draw and every leave-one-out are the same statistic of such means, at other weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from scipy.special import ndtr, stdtrit
+
+from assay.core.errors import ClaimError
+
+Means = Mapping[str, np.ndarray]
+"""Weighted means {name: [draw, ...]}: what a statistic is given; the dims after `draw` are the term's own that are no units."""
+Statistic = Callable[[Means], np.ndarray]
+"""From means to one number per draw, [draw]."""
+
+DRAWS = 10_000
+_BLOCK = 4_000_000
+"""Most numbers that one chunk of draws may hold (32 MB), so that memory does not grow with the units."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with both of its intervals, in the unit of the statistic; NaN where there are too few units for one."""
+
+    estimate: float
+    low: float
+    """Lower limit of the bootstrap interval."""
+    high: float
+    t_low: float
+    """Lower limit of the Student-t interval."""
+    t_high: float
+    n: tuple[int, ...]
+    """Units per factor that have at least one number."""
+    variance: float
+    """Squared standard error V by the jackknife."""
+    parts: tuple[float, ...]
+    """V_a and V_b: the squared standard error from leaving out levels of one factor."""
+    df: int
+    """Degrees of freedom of the t interval: units of the smaller factor less one."""
+    undefined: float
+    """Share of draws, or 1.0 when the estimate or a leave-one-out itself, in which the statistic is not a number."""
+    points: Float[np.ndarray, " unit"]
+    """The statistic of every level of the first factor by itself."""
+
+
+def interval(
+    terms: Mapping[str, Shaped[np.ndarray, ...]],
+    statistic: Statistic,
+    *,
+    factors: int = 1,
+    level: float = 0.95,
+    draws: int = DRAWS,
+) -> Interval:
+    """The statistic of the terms' means with a bootstrap and a Student-t interval, in the statistic's unit.
+
+    The first `factors` axes of every term are units. A cell that is NaN in one term counts in none.
+
+    Formula: bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor; t interval
+    estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) - mean)^2, for two factors V = max(V_a + V_b - V_ab, V_a, V_b).
+    Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not give one number per draw.
+    Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile); Owen, The pigeonhole
+    bootstrap, 2007 (crossed factors).
+    """
+    if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
+        return _nothing(math.nan, (0,) * factors, np.empty(0))
+    cells = _Cells(terms, factors)
+    n = cells.n[:factors]
+    theta = cells.apply(statistic, cells.total[None])[0]
+    points = cells.apply(statistic, cells.by_level(0))
+    smaller = min(n)
+    if smaller < 2:
+        return _nothing(float(theta), n, points)
+
+    left_out = [cells.apply(statistic, cells.total - cells.by_level(axis)) for axis in range(factors)]
+    parts = tuple(_jackknife(x) for x in left_out)
+    variance = parts[0]
+    if factors == 2:
+        each_cell = cells.apply(statistic, cells.total - cells.columns[cells.present])
+        left_out.append(each_cell)
+        variance = max(parts[0] + parts[1] - _jackknife(each_cell), *parts)
+    t = float(stdtrit(smaller - 1, (1 + level) / 2))
+    half = t * float(np.sqrt(variance))
+
+    values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
+    finite = np.isfinite(values)
+    whole = np.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
+    low = high = float("nan")
+    if finite.any():
+        tail = ndtr(-t * np.sqrt(smaller / (smaller - 1)))
+        low, high = (float(q) for q in np.quantile(values[finite], [tail, 1 - tail]))
+    return Interval(
+        estimate=float(theta),
+        low=low,
+        high=high,
+        t_low=float(theta) - half,
+        t_high=float(theta) + half,
+        n=n,
+        variance=variance,
+        parts=parts,
+        df=smaller - 1,
+        undefined=1 - float(finite.mean()) if whole else 1.0,
+        points=points,
+    )
+
+
+def _nothing(estimate: float, n: tuple[int, ...], points: np.ndarray) -> Interval:
+    """An estimate from too few units for any interval."""
+    nan = math.nan
+    undefined = 0.0 if math.isfinite(estimate) else 1.0
+    return Interval(estimate, nan, nan, nan, nan, n, nan, (nan,) * len(n), 0, undefined, points)
+
+
+def counts(position: int, n: int, draws: int, bits: np.random.Philox | None = None) -> Int[np.ndarray, "draw unit"]:
+    """How often each of n units is picked in each draw (rows sum to n); a fixed stream for a factor's position and n.
+
+    `bits` continues a stream, so that any split of the draws into chunks gives the same numbers.
+    """
+    bits = bits or _stream(position, n)
+    raw = bits.random_raw(draws * n) >> np.uint64(32)
+    picked = ((raw * np.uint64(n)) >> np.uint64(32)).astype(np.int64).reshape(draws, n)
+    offset = np.arange(draws)[:, None] * n
+    return np.bincount((picked + offset).ravel(), minlength=draws * n).reshape(draws, n)
+
+
+def _stream(position: int, n: int) -> np.random.Philox:
+    return np.random.Philox(key=(position << 64) + n)
+
+
+def _jackknife(left_out: np.ndarray) -> float:
+    n = len(left_out)
+    return float((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2))
+
+
+class _Cells:
+    """Terms as one array [a, b, column]; the last column counts cells, the others are deviations from a reference.
+
+    Deviations make equal numbers average to exactly that number (0.9 in all seeds gives 0.9 in every draw, without
+    rounding noise around a threshold) and keep precision for terms far from zero.
+    """
+
+    def __init__(self, terms: Mapping[str, np.ndarray], factors: int) -> None:
+        if not terms:
+            raise ClaimError("a value must have at least one term, got none")
+        arrays = {name: np.asarray(x, dtype=np.float64) for name, x in terms.items()}
+        shapes = {name: x.shape[:factors] for name, x in arrays.items()}
+        if len(set(shapes.values())) > 1 or any(x.ndim < factors for x in arrays.values()):
+            raise ClaimError(f"all terms need the same {factors} unit axes first, got shapes {_listed(arrays)}")
+        units = next(iter(shapes.values())) + (1,) * (2 - factors)
+        flat = {name: x.reshape(*units, int(np.prod(x.shape[factors:]))) for name, x in arrays.items()}
+        for name, x in flat.items():
+            if np.isinf(x).any():
+                raise ClaimError(f"term {name!r} is infinite in {int(np.isinf(x).sum())} places; a mean of it means nothing")
+        present = np.logical_and.reduce([~np.isnan(x).any(-1) for x in flat.values()])
+        if not present.any():
+            raise ClaimError(f"no unit has a number in all terms ({', '.join(terms)}): nothing is left to judge")
+        present, flat = _without_empty(present, flat)
+        self.shapes = {name: x.shape[factors:] for name, x in arrays.items()}
+        self.present = present
+        self.n = present.shape
+        columns = np.concatenate([np.where(present[..., None], x, 0.0) for x in flat.values()], -1)
+        self.reference = columns[present][0]
+        columns = (columns - self.reference) * present[..., None]
+        self.columns = np.concatenate([columns, present[..., None]], -1)
+        self.total = self.columns.sum((0, 1))
+
+    def by_level(self, axis: int) -> Float[np.ndarray, "level column"]:
+        """Sums over the other factor: what one level of this factor adds to the total."""
+        return self.columns.sum(1 - axis)
+
+    def resampled(self, draws: int):
+        """Weighted sums [draw, column] of every bootstrap draw, in chunks; levels of both factors are drawn on their own."""
+        a, b, width = self.columns.shape
+        inner = self.columns if b >= a else self.columns.swapaxes(0, 1)  # the longer factor is summed first, as one product
+        matrix = inner.swapaxes(0, 1).reshape(max(a, b), min(a, b) * width)
+        streams = [_stream(0, a), _stream(1, b)]
+        chunk = max(1, min(draws, _BLOCK // (a + b + matrix.shape[1])))
+        for start in range(0, draws, chunk):
+            k = min(chunk, draws - start)
+            weights = [counts(i, n, k, streams[i]).astype(np.float64) for i, n in enumerate((a, b))]
+            short, long = weights if b >= a else weights[::-1]
+            yield np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(k, min(a, b), width))
+
+    def apply(self, statistic: Statistic, sums: Float[np.ndarray, "draw column"]) -> Float[np.ndarray, " draw"]:
+        """The statistic of the means that belong to these weighted sums."""
+        weight = sums[:, -1:]
+        with np.errstate(all="ignore"):
+            means = self.reference + sums[:, :-1] / np.where(weight > 0, weight, np.nan)
+            named, at = {}, 0
+            for name, shape in self.shapes.items():
+                size = int(np.prod(shape))
+                named[name] = means[:, at : at + size].reshape(len(sums), *shape)
+                at += size
+            values = np.asarray(statistic(named), dtype=np.float64)
+        if values.shape != (len(sums),):
+            dims = ", ".join(f"{n} [draw{''.join(f', {s}' for s in shape)}]" for n, shape in self.shapes.items())
+            got = f"got {list(values.shape)} from the means {dims}"
+            raise ClaimError(
+                f"the statistic must give one number per draw, [{len(sums)}], {got}; average or choose along other dims"
+            )
+        return values
+
+
+def _without_empty(present: Bool[np.ndarray, "a b"], flat: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    rows, cols = present.any(1), present.any(0)
+    return present[rows][:, cols], {name: x[rows][:, cols] for name, x in flat.items()}
+
+
+def _listed(arrays: Mapping[str, np.ndarray]) -> str:
+    return ", ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())

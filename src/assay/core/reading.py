@@ -1,0 +1,205 @@
+"""From a statement's value to plain arrays [unit, unit, ...]: which arms it read, which runs count, which levels pair up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from assay.core.errors import ClaimError, nearest
+
+Levels = frozenset
+
+
+@dataclass(frozen=True)
+class Table:
+    """Terms as arrays whose first axes are the units, with the levels of each unit."""
+
+    terms: dict[str, np.ndarray]
+    levels: dict[str, np.ndarray]
+
+
+class Others(Mapping[str, xr.Dataset]):
+    """The arms a statement may read: without the one under judgement, only the runs it asks for; remembers which were read."""
+
+    def __init__(
+        self,
+        arms: Mapping[str, xr.Dataset],
+        under: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        swap: Mapping[str, str] | None = None,
+        without: Levels = Levels(),  # noqa: B008
+    ) -> None:
+        self.arms, self.under, self.where, self.swap, self.without = arms, under, where or {}, swap or {}, without
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        if name == self.under:
+            raise ClaimError(f"arm {name!r} is under judgement and would be compared with itself; a control must be another arm")
+        return self.take(name)
+
+    def take(self, name: str) -> xr.Dataset:
+        """The measures of an arm, the one under judgement included."""
+        name = self.swap.get(name, name)
+        if name not in self.arms:
+            raise ClaimError(f"no arm {name!r}; {nearest(name, map(str, self.arms))}")
+        self.read.add(name)
+        data = _where(self.arms[name], name, self.where)
+        return _without(data, self.without)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.arms if name != self.under)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def diverged(self, unit: str) -> Levels:
+        """The (unit, level) pairs of all runs that diverged in the arms read so far."""
+        bad = set()
+        for name in self.read:
+            data = _where(self.arms[name], name, self.where)
+            if "diverged" in data and "run" in data.dims:
+                bad |= {(unit, level) for level in _levels(data, unit)[data["diverged"].values.astype(bool)].tolist()}
+        return Levels(bad)
+
+
+def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
+    for field, wanted in where.items():
+        if field in data.coords and data[field].dims == ("run",):
+            of = data[field].values
+            chosen = np.isclose(of, wanted, rtol=1e-12, atol=0) if isinstance(wanted, float) else of == wanted
+            if not chosen.any():
+                raise ClaimError(f"arm {name!r} has no run with {field}={wanted!r}; it has {_some(np.unique(of))}")
+            data = data.isel(run=chosen)
+        elif field in data.attrs:
+            if data.attrs[field] != wanted:
+                raise ClaimError(f"arm {name!r} has no run with {field}={wanted!r}; it has {data.attrs[field]!r}")
+        else:
+            known = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [str(k) for k in data.attrs]
+            raise ClaimError(f"where names {field!r}, which is no field of arm {name!r}'s runs; {nearest(field, known)}")
+    return data
+
+
+def _levels(data: xr.Dataset, unit: str) -> np.ndarray:
+    return data[unit].values if unit in data.coords else np.arange(data.sizes["run"])
+
+
+def _without(data: xr.Dataset, bad: Levels) -> xr.Dataset:
+    if not bad or "run" not in data.dims:
+        return data
+    unit = next(iter(bad))[0]
+    return data.isel(run=~np.isin(_levels(data, unit), [level for _, level in bad]))
+
+
+def tabulate(call: Callable[[], Any], units: tuple[str, ...], text: str, others: Others) -> Table:
+    """The value of a statement, computed by `call`, as arrays over its units.
+
+    Raises: ClaimError when the value names an unknown measure, loses a unit, or pairs arms with other levels.
+    """
+    try:
+        with xr.set_options(arithmetic_join="exact"):
+            value = call()
+    except xr.AlignmentError as e:
+        raise ClaimError(f"{_quoted(text)}: arms cannot be paired: {_mismatch(others, units) or str(e).splitlines()[0]}") from e
+    except (AttributeError, KeyError) as e:
+        missing = _missing_measure(e)
+        if missing is None:
+            raise
+        known = sorted({str(v) for name in others.read for v in others.arms[name].data_vars})
+        arms = ", ".join(sorted(others.read))
+        raise ClaimError(f"{_quoted(text)}: no measure {missing!r} in {arms}; {nearest(missing, known)}") from e
+    terms = dict(value) if isinstance(value, Mapping) and not isinstance(value, xr.Dataset) else {"value": value}
+    for name, x in terms.items():
+        if not isinstance(x, xr.DataArray):
+            raise ClaimError(f"{_quoted(text)}: a value is a DataArray or a dict of them, got {type(x).__name__} for {name!r}")
+    tables = {name: _unit_axes(x, units, f"{_quoted(text)}: term {name!r}") for name, x in terms.items()}
+    first, (_, levels) = next(iter(tables.items()))
+    for name, (_, other) in tables.items():
+        for unit in units:
+            if not np.array_equal(levels[unit], other[unit]):
+                raise ClaimError(f"{_quoted(text)}: terms {first!r} and {name!r} have other levels of {unit!r}: "
+                                 f"{_difference(levels[unit], other[unit])}")  # fmt: skip
+    return Table({name: x for name, (x, _) in tables.items()}, levels)
+
+
+def _missing_measure(e: AttributeError | KeyError) -> str | None:
+    """The name that a Dataset was asked for in vain; None when the error is about something else."""
+    found = re.match(r"\"?No variable named '([^']*)'|'Dataset' object has no attribute '([^']*)'", str(e).strip())
+    return next((g for g in found.groups() if g is not None), None) if found else None
+
+
+def _unit_axes(x: xr.DataArray, units: tuple[str, ...], what: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The numbers with the units as first axes, levels in ascending order; runs that share their per-run units are averaged."""
+    per_run = [u for u in units if u not in x.dims and u in x.coords and x[u].dims == ("run",)]
+    lost = [u for u in units if u not in x.dims and u not in per_run]
+    if lost:
+        known = [str(d) for d in x.dims if d != "run"] + [str(k) for k, c in x.coords.items() if c.dims == ("run",)]
+        why = "it was averaged away, or arms with other levels were combined"
+        raise ClaimError(f"{what} has no unit {lost[0]!r} ({why}); {nearest(lost[0], known)}")
+    x = x.astype(np.float64)
+    levels = {}
+    for unit in units:
+        if unit in x.dims:
+            at = x[unit].values if unit in x.coords else np.arange(x.sizes[unit])
+            if len(np.unique(at)) < len(at):
+                raise ClaimError(f"{what} has dim {unit!r} with repeated levels")
+            order = np.argsort(at, kind="stable")
+            x, levels[unit] = x.isel({unit: order}), at[order]
+    if "run" not in x.dims:
+        return x.transpose(*units, ...).values, levels
+    rest = [d for d in x.dims if d not in (*units, "run")]
+    dims = [u for u in units if u not in per_run]
+    values = x.transpose("run", *dims, *rest).values
+    codes = []
+    for unit in per_run:
+        levels[unit], code = np.unique(x[unit].values, return_inverse=True)
+        codes.append(code)
+    shape = tuple(len(levels[u]) for u in per_run)
+    flat = np.ravel_multi_index(codes, shape) if codes else np.zeros(len(values), dtype=int)
+    size = int(np.prod(shape))
+    sums = np.zeros((size, *values.shape[1:]))
+    np.add.at(sums, flat, values)
+    times = np.bincount(flat, minlength=size).reshape(size, *[1] * (values.ndim - 1))
+    with np.errstate(all="ignore"):
+        means = (sums / np.where(times > 0, times, np.nan)).reshape(*shape, *values.shape[1:])
+    axes = [*per_run, *dims]
+    return np.moveaxis(means, [axes.index(u) for u in units], range(len(units))), levels
+
+
+def run_unit(units: tuple[str, ...], others: Others) -> str:
+    """The unit that diverged runs leave with: the first that is a field of the runs, else seed, else the run itself."""
+    coords = {str(k) for name in others.read for k, c in others.arms[name].coords.items() if c.dims == ("run",)}
+    return next((u for u in units if u in coords), "seed" if "seed" in coords else "run")
+
+
+def plural(unit: str, n: int) -> str:
+    """The name of n units: 1 seed, 6 seeds."""
+    return unit if n == 1 else f"{unit}s"
+
+
+def _mismatch(others: Others, units: tuple[str, ...]) -> str:
+    read = sorted(others.read)
+    for unit in units:
+        at = {n: np.unique(others.arms[n][unit].values) for n in read if unit in others.arms[n].coords}
+        for name, levels in at.items():
+            if not np.array_equal(levels, at.get(read[0], levels)):
+                return f"{read[0]!r} and {name!r} have other levels of {unit!r}: {_difference(at[read[0]], levels)}"
+    return ""
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> str:
+    left, right = sorted(set(a.tolist()) - set(b.tolist())), sorted(set(b.tolist()) - set(a.tolist()))
+    return f"only the first has {_some(left)}, only the second has {_some(right)}"
+
+
+def _some(levels: Any) -> str:
+    shown = [str(x) for x in list(levels)[:4]]
+    return (", ".join(shown) + (f" … ({len(levels)} in all)" if len(levels) > 4 else "")) if shown else "none"
+
+
+def _quoted(text: str) -> str:
+    return f"claim {text!r}" if len(text) <= 80 else f"claim '{text[:77]}…'"

@@ -1,0 +1,201 @@
+"""Statistics of weighted means: what a claim's `statistic` may be, and what several claims together need.
+
+A statistic is a function of means {name: [draw, ...]} that gives one number per draw, so that any function of means has an
+interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are told apart by sides:
+`sides(a=..., b=...)` names the terms "a.err", "b.err", which `difference(ratio("err", "var"))` or `at_matched(...)` then read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float
+
+from assay.core.errors import ClaimError, nearest
+from assay.core.intervals import DRAWS, Interval, Means, Statistic, counts, interval
+
+__all__ = [
+    "DRAWS",
+    "Interval",
+    "Means",
+    "Statistic",
+    "at_matched",
+    "best_of",
+    "budget_ratio",
+    "counts",
+    "difference",
+    "holm",
+    "interval",
+    "lead_at_own",
+    "mean",
+    "ratio",
+    "share_closed",
+    "sides",
+]
+
+Quantity = str | Statistic
+"""The name of a term, or a statistic that keeps the sweep: [draw, point]."""
+
+_SAME = 1e-9
+"""Budgets whose logarithms differ by less are the same (two measures of one set of codes)."""
+
+
+def mean(m: Means) -> np.ndarray:
+    """The mean of the only term, [draw], in the term's unit."""
+    if len(m) != 1:
+        raise ClaimError(f"mean needs exactly one term, got {', '.join(m)}; say what to make of them: ratio('err', 'var')")
+    return next(iter(m.values()))
+
+
+def ratio(a: str, b: str) -> Statistic:
+    """A statistic: the mean of term `a` over the mean of term `b`, a ratio of sums over units and never a mean of ratios."""
+    return lambda m: _term(m, a) / _term(m, b)
+
+
+def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """The terms of several arms in one dict, named "side.term": what the statistics below that compare sides expect."""
+    return {f"{side}.{name}": x for side, named in terms.items() for name, x in named.items()}
+
+
+def difference(of: Quantity, a: str = "a", b: str = "b") -> Statistic:
+    """A statistic: quantity `of` on side a minus the same on side b, such as a difference of two FVUs."""
+    return lambda m: _on(m, a, of) - _on(m, b, of)
+
+
+def at_matched(
+    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float] | None = None, log_y: bool = True
+) -> Statistic:
+    """A statistic: y of side a minus y of side b at equal budget x, averaged over the overlap of both sweeps or over x = `at`.
+
+    Formula: y is piecewise linear in log x along the sweep (log y in log x unless log_y=False); the overlap is averaged in log x.
+    Never extrapolates: a draw without overlap, or with a point of `at` outside one sweep, is NaN.
+    """
+
+    def statistic(m: Means) -> np.ndarray:
+        (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
+        if at is None:
+            low = np.maximum(xa.min(1), xb.min(1))[:, None]
+            high = np.minimum(xa.max(1), xb.max(1))[:, None]
+            steps = np.linspace(0, 1, 65)
+            points = np.where(high >= low - _SAME, low + (high - low) * steps, np.nan)
+            weights = np.full(65, 1 / 64) - (steps % 1 == 0) / 128  # trapezoids: the two ends count half
+        else:
+            points = np.broadcast_to(np.log(np.asarray(at, dtype=float)), (len(xa), len(at)))
+            weights = np.full(len(at), 1 / len(at))
+        return (_along(xa, ya, points, log_y) - _along(xb, yb, points, log_y)) @ weights
+
+    return statistic
+
+
+def lead_at_own(x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, log_y: bool = True) -> Statistic:
+    """A statistic: by how much y of side a lies below side b's sweep, at a's own budget x; the mean over a's points.
+
+    Only b is interpolated, so a needs no sweep. A draw in which a point of a lies outside b's sweep is NaN.
+    """
+
+    def statistic(m: Means) -> np.ndarray:
+        xa, ya = _sweep(m, a, x, y)
+        xb, yb = _sweep(m, b, x, y)
+        return (_along(xb, yb, xa, log_y) - ya).mean(1)
+
+    return statistic
+
+
+def budget_ratio(x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float], log_y: bool = True) -> Statistic:
+    """A statistic: how many times a's budget x side b needs to reach y = `at`, the geometric mean over the values of `at`.
+
+    Above 1 means that a needs less. A draw in which one sweep does not reach a value of `at` is NaN.
+    """
+
+    def statistic(m: Means) -> np.ndarray:
+        to = np.log if log_y else np.asarray
+        (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
+        points = np.broadcast_to(to(np.asarray(at, dtype=float)), (len(xa), len(at)))
+        return np.exp((_along(to(yb), xb, points, False) - _along(to(ya), xa, points, False)).mean(1))
+
+    return statistic
+
+
+def share_closed(
+    x: Quantity, y: Quantity, best: str = "best", base: str = "base", repaired: str = "repaired", *, log_y: bool = True
+) -> Statistic:
+    """A statistic: the share of the gap in y between `base` and `best` that `repaired` closes, at best's own budget x.
+
+    Formula: (y_base - y_repaired) / (y_base - y_best), means over best's points. 0: nothing closed, 1: all, above 1: overtaken.
+    Meaningless where the gap itself is near 0: judge the difference there.
+    """
+
+    def statistic(m: Means) -> np.ndarray:
+        own_x, own_y = _sweep(m, best, x, y)
+        base_y, repaired_y = (_along(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired))
+        return (base_y - repaired_y).mean(1) / (base_y - own_y).mean(1)
+
+    return statistic
+
+
+def best_of(x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", dim: str = "seed") -> xr.DataArray:
+    """The best of every disjoint group of k units, dim `group` in place of `dim`; for a claim's value, with units=("group",).
+
+    Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum itself covers far too little,
+    which is why the group is the unit.
+    """
+    if dim not in x.dims or k < 1 or x.sizes[dim] < k:
+        raise ClaimError(f"best_of needs at least k={k} levels of dim {dim!r}, got {dict(x.sizes)}")
+    groups = x.sizes[dim] // k
+    axis = x.get_axis_num(dim)
+    values = np.moveaxis(x.values, axis, 0)[: groups * k]
+    values = values.reshape(groups, k, *values.shape[1:])
+    best = values.max(1) if better == "high" else values.min(1)
+    rest = {d: x.coords[d] for d in x.dims if d != dim and d in x.coords}
+    return xr.DataArray(best, dims=("group", *(d for d in x.dims if d != dim)), coords={"group": np.arange(groups), **rest})
+
+
+def holm(p: Float[np.ndarray, " claim"], level: float = 0.95) -> Bool[np.ndarray, " claim"]:
+    """Which of several p-values are small enough together, so that no false one is expected with probability `level`.
+
+    Formula: in ascending order p_(i) <= (1 - level) / (m - i + 1), up to the first that is not; NaN counts in m and never passes.
+    Source: Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    order = np.argsort(np.where(np.isnan(p), np.inf, p), kind="stable")
+    limits = (1 - level) / np.arange(len(p), 0, -1)
+    passed = np.zeros(len(p), dtype=bool)
+    passed[order] = np.logical_and.accumulate(np.asarray(p)[order] <= limits)
+    return passed
+
+
+def _term(m: Means, name: str) -> np.ndarray:
+    if name not in m:
+        raise ClaimError(f"the statistic asks for the term {name!r}; {nearest(name, m)}")
+    return m[name]
+
+
+def _on(m: Means, side: str, of: Quantity) -> np.ndarray:
+    own = {name.removeprefix(f"{side}."): x for name, x in m.items() if name.startswith(f"{side}.")}
+    if not own:
+        raise ClaimError(f"no term of side {side!r} among {', '.join(m)}; name them with sides({side}={{...}})")
+    return _term(own, of) if isinstance(of, str) else of(own)
+
+
+def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, np.ndarray]:
+    log_x, ys = np.log(_on(m, side, x)), _on(m, side, y)
+    if log_x.ndim == 1:
+        log_x, ys = log_x[:, None], ys[:, None]
+    if log_x.ndim != 2 or log_x.shape != ys.shape:
+        got = f"{list(log_x.shape)} and {list(ys.shape)}"
+        raise ClaimError(f"side {side!r} must be one sweep, x and y of shape [draw, point], got {got}")
+    return log_x, ys
+
+
+def _along(x: np.ndarray, y: np.ndarray, at: np.ndarray, log_y: bool) -> np.ndarray:
+    """y at `at` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw, node]; at [draw, point]."""
+    order = np.argsort(x, axis=1)
+    x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y) if log_y else y, order, 1)
+    out = np.where(np.abs(at - x[:, :1]) <= _SAME, y[:, :1], np.nan)
+    for i in range(x.shape[1] - 1):
+        x0, x1, y0, y1 = x[:, i : i + 1], x[:, i + 1 : i + 2], y[:, i : i + 1], y[:, i + 1 : i + 2]
+        part = np.clip((at - x0) / np.where(x1 > x0, x1 - x0, 1.0), 0, 1)
+        out = np.where((at >= x0 - _SAME) & (at <= x1 + _SAME), y0 + part * (y1 - y0), out)
+    return np.exp(out) if log_y else out

@@ -1,0 +1,182 @@
+"""judge: the verdict machinery on anyone's numbers: a table of rows, a claim as text → Judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from assay.core import judging
+from assay.core.claims import Claim, Judged
+from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.expression import Parsed, parse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def judge(
+    frame: pd.DataFrame | Mapping[str, Sequence] | Path | str,
+    *,
+    claim: str,
+    unit: str | Sequence[str],
+    control: str | Sequence[str],
+    must_hold: str | Sequence[str] = (),
+    level: float = 0.95,
+    scope: str = "",
+) -> Judged:
+    """The verdict on a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its controls'.
+
+    The table has a column `arm`, a column for each unit, and numbers. The first arm named is the one under judgement; each
+    control takes its place and has to fail. Rows that share arm and units are averaged, which a note tells.
+    Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on it.
+    """
+    units, controls, planted = _names(unit), _names(control), _names(must_hold)
+    parsed = parse(claim)
+    rows, source = _rows(frame)
+    _check_units(rows, units, parsed)
+    known = [str(a) for a in rows["arm"].unique()]
+    of = _under_judgement(parsed, known, controls)
+    for arm in (of, *parsed.arms, *controls, *planted):
+        if arm not in known:
+            raise ClaimError(f"no arm {arm!r} in column arm of {source}; {nearest(arm, known)}")
+    if not controls:
+        others = ", ".join(a for a in known if a != of and a not in parsed.arms) or "none is left: add one"
+        raise ClaimError(f"a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: {others}")
+    _check_controls(of, parsed, (*controls, *planted))
+    columns = list(dict.fromkeys(column for _, column in parsed.columns))
+    for column in columns:
+        _check_numeric(rows, column, units, source)
+    used = dict.fromkeys((of, *parsed.arms, *controls, *planted))
+    arms, notes = {}, []
+    for arm in used:
+        own = rows[rows["arm"].astype(str) == arm]
+        cells = own.groupby(list(units), sort=True)[columns]
+        averaged = cells.mean().where(cells.count().eq(cells.size(), axis=0))  # one missing row makes its cell missing
+        if len(averaged) < len(own):
+            notes.append(f"{arm}: {len(own):,} rows averaged into {len(averaged):,} cells of {' × '.join(units)}")
+        if averaged.isna().any(axis=None):
+            notes.append(f"{arm}: {int(averaged.isna().any(axis=1).sum()):,} cells with a missing number left out")
+        arms[arm] = xr.Dataset.from_dataframe(averaged)
+    judged = judging.judge(_claim(parsed, of, units, controls, planted, source), arms, level, scope)
+    return Judged(judged.claim, judged.verdict, judged.controls, judged.planted, tuple(notes))
+
+
+Names = tuple[str, ...]
+
+
+def _claim(parsed: Parsed, of: str, units: Names, controls: Names, planted: Names, source: str) -> Claim:
+    def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        def numbers(name: str | None, column: str) -> xr.DataArray:
+            return (arm if name is None or name == of else arms[name])[column]
+
+        return {term: walk(numbers) for term, walk in parsed.terms.items()}
+
+    return Claim(
+        text=parsed.text,
+        value=value,
+        units=units,
+        statistic=parsed.statistic,
+        low=parsed.low,
+        high=parsed.high,
+        of=of,
+        must_fail=controls,
+        must_hold=planted,
+        threshold_from="given with the claim",
+        source=source,
+    )
+
+
+def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
+    import pandas as pd
+
+    source = "the table"
+    if isinstance(frame, (str, Path)):
+        path, source = Path(frame), str(frame)
+        try:
+            frame = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", float_precision="round_trip")
+        except pd.errors.EmptyDataError as e:
+            raise DataError(f"{source} is empty; expected a header line with arm, the units and the numbers") from e
+        except (UnicodeDecodeError, pd.errors.ParserError) as e:
+            raise DataError(f"{source} is not a comma-separated table: {str(e).splitlines()[0].strip()}") from e
+        except OSError as e:
+            raise DataError(f"cannot read {source}: {e.strerror or e}; expected a CSV file") from e
+    try:
+        rows = pd.DataFrame(frame)
+    except (ValueError, TypeError) as e:
+        why = str(e).splitlines()[0]
+        raise DataError(f"expected a DataFrame, or columns of one length, got {type(frame).__name__}: {why}") from e
+    rows = rows.rename(columns=lambda c: str(c).strip())
+    if rows.columns.duplicated().any():
+        raise DataError(f"{source} has several columns called {rows.columns[rows.columns.duplicated()][0]!r}")
+    if "arm" not in rows.columns:
+        raise DataError(f"{source} has no column 'arm', which says what each row is a run of; {nearest('arm', rows.columns)}")
+    if rows.empty:
+        raise DataError(f"{source} has no rows")
+    if rows["arm"].isna().any():
+        raise DataError(f"{source} has no arm in {_places(rows['arm'].isna())}")
+    rows["arm"] = rows["arm"].astype(str).str.strip()
+    return rows, source
+
+
+def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> None:
+    if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
+        got = ", ".join(units) or "none"
+        raise ClaimError(f"name one or two columns whose levels are independent units, such as --unit seed; got {got}")
+    for unit in units:
+        if unit == "arm" or unit in (c for _, c in parsed.columns):
+            raise ClaimError(f"column {unit!r} cannot be a unit: it is {'the arm' if unit == 'arm' else 'judged by the claim'}")
+        if unit not in rows.columns:
+            raise ClaimError(f"no column {unit!r} to be a unit; {nearest(unit, [c for c in rows.columns if c != 'arm'])}")
+        if rows[unit].isna().any():
+            raise DataError(f"unit column {unit!r} is empty in {_places(rows[unit].isna())}")
+        if rows[unit].dtype == object:
+            rows[unit] = rows[unit].astype(str)  # 3 and "d3" in one column cannot be put in order otherwise
+
+
+def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]) -> str:
+    """The first arm named; without one, main, or the only arm that is no control."""
+    left = [a for a in known if a not in controls]
+    if parsed.arms:
+        return parsed.arms[0]
+    if "main" in known:
+        return "main"
+    if len(left) == 1:
+        return left[0]
+    raise ClaimError(f"which arm is the claim about? Write arm.column, with one of {', '.join(left or known)}")
+
+
+def _check_controls(of: str, parsed: Parsed, others: tuple[str, ...]) -> None:
+    for arm in others:
+        if arm == of or arm in parsed.arms:
+            why = f"putting it in the place of {of!r} would compare it with itself"
+            advice = "a control is another arm, such as the same training on shuffled data or with other seeds"
+            raise ClaimError(f"arm {arm!r} stands in the claim itself, so {why}; {advice}")
+
+
+def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], source: str) -> None:
+    import pandas as pd
+
+    if column not in rows.columns:
+        others = [c for c in rows.columns if c not in ("arm", *units)]
+        raise ClaimError(f"no column {column!r} in {source}; {nearest(column, others)}")
+    numbers = pd.to_numeric(rows[column], errors="coerce")
+    wrong = numbers.isna() & rows[column].notna()
+    if wrong.any():
+        raise DataError(f"column {column!r} must hold numbers, got {str(rows[column][wrong].iloc[0])!r} in {_places(wrong)}")
+    if np.isinf(numbers).any():
+        raise DataError(f"column {column!r} is infinite in {_places(np.isinf(numbers))}; a mean of it means nothing")
+    rows[column] = numbers.astype(float)
+
+
+def _places(where: Any) -> str:
+    at = (np.flatnonzero(np.asarray(where)) + 1).tolist()
+    first = ", ".join(map(str, at[:3]))
+    return f"row {first}" if len(at) == 1 else f"rows {first}{' …' if len(at) > 3 else ''} ({len(at)} in all)"
+
+
+def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
