@@ -15,6 +15,8 @@ PALETTE: dict[str, tuple[str, str]] = {
     "fails": ("#b42318", "#ff7b72"),
     "undecided": ("#6e7781", "#9198a1"),
     "allowed": ("#e3eefb", "#15263d"),
+    "promoted": ("#d0453c", "#e5635a"),
+    "suppressed": ("#3d7fe0", "#539bf5"),
     "grey1": ("#4b535c", "#c4ccd4"),
     "grey2": ("#7a838d", "#8f98a2"),
     "grey3": ("#99a1aa", "#747d87"),

@@ -1,0 +1,108 @@
+"""A result for other programs: CSV, LaTeX, BibTeX, and its figures as PNG, SVG and PDF."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.core.figures import Figure
+from assay.report import draw, tables
+
+NUMBERS = ("estimate", "low", "high", "t_low", "t_high", "p")
+TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "γ": r"$\gamma$", "λ": r"$\lambda$", "π": r"$\pi$", "σ": r"$\sigma$", "δ": r"$\delta$", "×": r"$\times$", "≥": r"$\geq$",
+    "≤": r"$\leq$", "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$",
+}  # fmt: skip
+TEX_SIGNS = {"holds": r"$\bullet$", "fails": r"$\times$", "undecided": r"$\circ$", "exact": r"$\equiv$", "violated": r"$\not\equiv$", "finding": "--"}
+
+
+def export(data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = (), header: Any = None) -> list[Path]:
+    """The files written into `folder`: verdicts.csv, verdicts.tex, references.bib, and each figure as CSV, SVG, PNG and PDF."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {
+        "verdicts.csv": verdicts_csv(data).encode(),
+        "verdicts.tex": latex(data).encode(),
+        "references.bib": bibtex(data, header).encode(),
+    }
+    for name, figure in zip(names(figures), figures, strict=True):
+        files |= {f"{name}.csv": figure_csv(figure).encode(), f"{name}.svg": draw.svg(figure).encode()}
+        files |= {f"{name}.png": draw.png(figure), f"{name}.pdf": draw.pdf(figure)}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in files]
+
+
+def names(figures: Sequence[Figure]) -> list[str]:
+    """A file name for each figure, from its place and title."""
+    return [f"figure-{i:02d}-{re.sub('[^a-z0-9]+', '-', f.title.lower()).strip('-')[:50].strip('-')}" for i, f in enumerate(figures, 1)]
+
+
+def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([head, *rows])
+    return out.getvalue()
+
+
+def figure_csv(figure: Figure) -> str:
+    """The figure's columns as CSV, numbers in full."""
+    return _csv(list(figure.columns), list(zip(*figure.columns.values(), strict=True)))
+
+
+def verdicts_csv(data: Mapping[str, Any]) -> str:
+    """One line for each statement and each control: kind, arm, outcome, numbers in full, n, text."""
+    lines = []
+    for kind, key in (("claim", "verdicts"), ("exact", "exact"), ("finding", "findings")):
+        for entry in data.get(key, ()):
+            lines.append((kind, entry))
+            lines += [("control", c) for c in (entry.get("controls") or {}).values()]
+            lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
+    head = ["kind", "arm", "outcome", "reason", *NUMBERS, "unit", "n", "threshold", "text", "source"]
+    return _csv(
+        head,
+        [
+            [kind, e.get("arm", ""), e.get("outcome", ""), e.get("reason", ""), *(e.get(k) for k in NUMBERS), e.get("unit", ""),
+             tables.units(e), e.get("threshold", ""), e.get("text", ""), e.get("source", "")]
+            for kind, e in lines
+        ],
+    )  # fmt: skip
+
+
+def tex(words: str) -> str:
+    """Words as LaTeX sets them: special characters escaped, Greek and signs as mathematics."""
+    return "".join(TEX.get(c, c) for c in words)
+
+
+def latex(data: Mapping[str, Any]) -> str:
+    """The verdict table as a LaTeX tabular (needs booktabs)."""
+    lines = [r"\begin{tabular}{@{}lp{0.4\linewidth}llp{0.22\linewidth}@{}}", r"\toprule", r" & claim & estimate [95\,\%] & $n$ & control \\", r"\midrule"]
+    for r in tables.rows(data):
+        controls = r" \newline ".join(f"{TEX_SIGNS.get(c.outcome, '--')} {tex(c.arm)} {tex(c.estimate)}" for c in r.controls)
+        value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
+        lines.append(f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & {controls} \\\\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
+    """References: this result, and the paper whose claim it judges."""
+    provenance = data.get("provenance") or {}
+    commit, name = (provenance.get("software") or {}).get("commit", ""), str(data.get("experiment", "result"))
+    title = getattr(header, "title", "") or name
+    when = re.search(r"\b20\d\d\b", str(provenance.get("finished", "")))
+    own = {"title": f"{title} (verdicts measured with Assay)", "year": when.group() if when else "",
+           "note": f"experiment {name}, preset {data.get('preset', '')}" + (f", commit {commit}" if commit else "")}  # fmt: skip
+    entries = [_entry(f"assay-{name}", own)]
+    paper = getattr(header, "paper", "")
+    if paper:
+        year = re.findall(r"\b(?:19|20)\d\d\b", paper)
+        entries.append(_entry(f"{name}-paper", {"title": paper, "year": year[-1] if year else ""}))
+    return "\n".join(entries)
+
+
+def _entry(key: str, fields: Mapping[str, str]) -> str:
+    body = ",\n".join(f"  {name} = {{{tex(value)}}}" for name, value in fields.items() if value)
+    return f"@misc{{{re.sub('[^A-Za-z0-9-]+', '-', key)},\n{body}\n}}\n"

@@ -1,0 +1,157 @@
+"""The interval plot of one claim as inline SVG: the allowed range shaded, thresholds as lines, method and controls on one axis.
+
+Positions along the axis are percentages and there is no view box, so text keeps its size and the plot fits any width.
+Colours are classes, which the page's style sheet sets for light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from assay.report.tables import decimals, estimate, number
+
+ROW, TOP, AXIS = 44, 22, 30
+FAR = 8
+"""A control or published number further from the method and its thresholds than this many of their spans gets an arrow instead."""
+
+MARKS = {
+    "holds": '<circle r="5" class="filled"/>',
+    "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',
+    "undecided": '<circle r="4.5" class="open"/>',
+    "finding": '<circle r="4" class="filled"/>',
+}
+
+
+def interval_plot(entry: Mapping[str, Any]) -> Markup:
+    """The plot of one verdict's JSON; also of a finding, which has no range."""
+    lines = [(entry.get("arm") or "value", "method", entry)]
+    lines += [(f"{arm}, must fail", "control", c) for arm, c in (entry.get("controls") or {}).items()]
+    lines += [(f"{arm}, must hold", "planted", c) for arm, c in (entry.get("planted") or {}).items()]
+    published = entry.get("published")
+    span = _domain(entry, [line[2] for line in lines[1:]], published)
+    if span is None:
+        return Markup("")
+
+    def at(value: float) -> float:
+        return 3 + 94 * (value - span[0]) / (span[1] - span[0])
+
+    rows = len(lines) + bool(published)
+    bottom = TOP + ROW * rows
+    low, high = entry.get("range") or (None, None)
+    body = [_range(low, high, at, bottom)] if (low, high) != (None, None) else []
+    body += [_line(i, name, kind, e, at, span) for i, (name, kind, e) in enumerate(lines)]
+    if published:
+        body.append(_published(len(lines), published, at, span))
+    body.append(_axis(span, at, bottom))
+    value, interval = estimate(entry)
+    label = f"{entry['text']}: {value} {interval}" + (f", threshold {entry['threshold']}" if entry.get("threshold") else "")
+    return Markup('<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
+        bottom + AXIS, label, Markup("").join(body)
+    )
+
+
+def _finite(*values: float | None) -> list[float]:
+    return [v for v in values if v is not None and math.isfinite(v)]
+
+
+def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
+    core = _finite(entry.get("estimate"), entry.get("low"), entry.get("high"), *(entry.get("range") or ()))
+    more = [v for o in others for v in _finite(o.get("estimate"), o.get("low"), o.get("high"))]
+    more += _finite(published["number"]) if published else []
+    if not core:
+        core = more
+    if not core:
+        return None
+    low, high = min(core), max(core)
+    span = (high - low) or abs(high) / 2 or 1.0
+    near = [v for v in more if low - FAR * span <= v <= high + FAR * span] + [low, high]
+    low, high = min(near), max(near)
+    margin = 0.06 * ((high - low) or span)
+    return low - margin, high + margin
+
+
+def _range(low: float | None, high: float | None, at: Any, bottom: int) -> Markup:
+    """The allowed range, its thresholds and their values."""
+    left, right = at(low) if low is not None else 0.0, at(high) if high is not None else 100.0
+    out = Markup('<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="{}"/>').format(left, right - left, TOP, bottom - TOP)
+    for value, sign in ((low, "≥"), (high, "≤")):
+        if value is not None:
+            x = at(value)
+            out += Markup('<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, TOP - 4, bottom)
+            anchor = _anchor(x, 8) if low is None or high is None else "end" if value == low else "start"
+            out += Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{} {:g}</text>').format(x, anchor, sign, value)
+    return out
+
+
+def _anchor(x: float, margin: float) -> str:
+    return "start" if x < margin else "end" if x > 100 - margin else "middle"
+
+
+def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
+    """One arm: its name and numbers, and beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
+    text_y, y = TOP + ROW * i + 16, TOP + ROW * i + 31
+    value, interval = estimate(entry)
+    out = Markup('<text class="name" x="3%" y="{0}">{1}</text><text class="numbers" x="97%" y="{0}" text-anchor="end">{2} {3}</text>').format(
+        text_y, name, value, interval
+    )
+    middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
+    if middle is None:
+        return out
+    for p in _finite(*(entry.get("points") or ())):
+        if span[0] <= p <= span[1]:
+            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2.2"/>').format(at(p), y)
+    if low is not None and high is not None and high >= span[0] and low <= span[1]:
+        ends = at(max(low, span[0])), at(min(high, span[1]))
+        out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(*ends, y, y)
+    if span[0] <= middle <= span[1]:
+        mark = Markup(MARKS.get(entry.get("outcome", ""), MARKS["finding"]))
+        out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(
+            entry.get("outcome", "finding"), at(middle), y, mark
+        )
+    else:
+        out += _arrow(middle < span[0], y)
+    return Markup('<g class="{}">{}</g>').format(kind, out)
+
+
+def _arrow(left: bool, y: int) -> Markup:
+    path = "M8-4L2 0L8 4" if left else "M-8-4L-2 0L-8 4"
+    return Markup('<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>').format(0 if left else 100, y, path)
+
+
+def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
+    """The published number as a labelled tick; another set-up is said, not hidden."""
+    value, text_y, y = published["number"], TOP + ROW * i + 16, TOP + ROW * i + 31
+    words = "published" if published.get("same") else "published, other set-up: for orientation"
+    out = Markup('<text class="name" x="3%" y="{0}">{1}</text><text class="numbers" x="97%" y="{0}" text-anchor="end">{2}</text>').format(
+        text_y, words, number(value)
+    )
+    if span[0] <= value <= span[1]:
+        out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(at(value), y - 6, y + 6)
+    else:
+        out += _arrow(value < span[0], y)
+    return Markup('<g class="published">{}</g>').format(out)
+
+
+def _axis(span: tuple[float, float], at: Any, bottom: int) -> Markup:
+    out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
+    for value in ticks(*span):
+        x = at(value)
+        out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, bottom, bottom + 4)
+        out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
+            x, bottom + 18, _anchor(x, 5), escape(f"{value:.6g}")
+        )
+    return out
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """At most `most` round numbers between two ends."""
+    raw = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
+    places = max(0, (decimals(0, 2 * step) or 0) + 2)
+    return [round(k * step, places) + 0.0 for k in range(math.ceil(low / step), math.floor(high / step) + 1)]

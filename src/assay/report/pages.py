@@ -1,0 +1,132 @@
+"""Pages: one self-contained HTML file for an experiment, and an index over several. No network, works from file://.
+
+Everything is given as plain data (the result's JSON, figures, cards), so a page needs neither store nor model.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from assay.core.figures import Figure
+from assay.report import contexts, draw, export, palette, tables
+from assay.report.interval_plot import interval_plot
+
+if TYPE_CHECKING:
+    from assay.features.card import FeatureCard
+
+WORDS = {"holds": "holds", "fails": "fails", "undecided": "undecided", "exact": "exact", "violated": "violated", "finding": "no verdict"}
+
+
+@functools.cache
+def _environment() -> Environment:
+    env = Environment(loader=PackageLoader("assay.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    env.globals |= {"signs": tables.SIGNS, "outcome_words": WORDS, "interval_plot": interval_plot, "style": _style()}
+    env.filters |= {
+        "minus": lambda text: str(text).replace("-", "−"),
+        "prose": prose,
+        "words": contexts.words,
+        "token": contexts.token,
+        "context": contexts.context,
+        "histogram": contexts.histogram,
+        "data_uri": _data_uri,
+        "plainly": _plainly,
+    }
+    return env
+
+
+def _style() -> Markup:
+    return Markup(palette.css() + files("assay.report").joinpath("style.css").read_text(encoding="utf-8"))
+
+
+def _data_uri(content: str, kind: str) -> str:
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(content.encode()).decode()}"
+
+
+def _plainly(value: Any) -> str:
+    """A leaf of the provenance as a reader wants it: numbers short, lists joined."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plainly, value))
+    return "none" if value is None or value == "" else str(value)
+
+
+@functools.cache
+def _markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image"])
+
+
+def prose(text: str) -> Markup:
+    """Markdown as HTML; HTML inside it is shown, not obeyed, and images are not loaded."""
+    return Markup(_markdown().render(text))
+
+
+def page(
+    data: Mapping[str, Any],
+    *,
+    figures: Sequence[Figure] = (),
+    cards: Sequence[FeatureCard] = (),
+    header: Any = None,
+    text: str = "",
+    notes: Mapping[str, str] | None = None,
+    looks: Sequence[Mapping[str, Any]] = (),
+    specs: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The whole page of one experiment's result, as HTML.
+
+    `data` is the result's JSON, `header` the experiment's header block, `text` its prose in Markdown, `notes` a line on each arm,
+    `looks` the recorded judgings, `specs` each arm's specs as JSON.
+    """
+    claims = list(data.get("verdicts", ()))
+    scopes = list(dict.fromkeys(v["scope"] for v in claims if v.get("scope")))
+    shown = [
+        {"figure": f, "svg": Markup(draw.svg(f, titled=False)), "name": name, "csv": export.figure_csv(f)}
+        for name, f in zip(export.names(figures), figures, strict=True)
+    ]
+    return _environment().get_template("page.html").render(
+        data=data, header=header, text=text, notes=notes or {}, looks=looks, specs=_specs(specs or {}), rows=tables.rows(data),
+        claims=claims, findings=data.get("findings", ()), tally=tally(data), scopes=scopes, figures=shown,
+        drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn], bibtex=export.bibtex(data, header),
+        whole=json.dumps(data, indent=1, ensure_ascii=False, default=str), table_csv=export.verdicts_csv(data),
+    )  # fmt: skip
+
+
+def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """Each arm's fields: one value where its runs agree, the distinct values where they differ."""
+    merged: dict[str, dict[str, Any]] = {}
+    for arm, texts in specs.items():
+        runs = [json.loads(t) for t in texts]
+        values = {k: list(dict.fromkeys(json.dumps(r.get(k)) for r in runs)) for k in (runs[0] if runs else {})}
+        merged[arm] = {k: ", ".join(v) for k, v in values.items()} | {"runs": len(runs)}
+    return merged
+
+
+def tally(data: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """How many statements have each outcome, in the order of the signs; outcomes that do not occur are left out."""
+    outcomes = [r.outcome for r in tables.rows(data)]
+    return [(o, outcomes.count(o)) for o in tables.SIGNS if o in outcomes]
+
+
+def index(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The page over several results; each entry has `data`, `href` and optionally `header`."""
+    listed = [{**e, "rows": tables.rows(e["data"]), "tally": tally(e["data"]), "header": e.get("header")} for e in entries]
+    return _environment().get_template("index.html").render(entries=listed)
+
+
+def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
+    """The paths of the pages written into `folder`, by file name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in pages.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return [folder / name for name in pages]

@@ -1,0 +1,240 @@
+"""Verdict and catalogue tables, for terminal, plain text and Markdown; the rows that pages and LaTeX set as well.
+
+Everything here takes the result's JSON (`verdicts`, `exact`, `findings`), so a stored result needs nothing else to be shown.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SIGNS = {"holds": "●", "fails": "✕", "undecided": "○", "exact": "≡", "violated": "≢", "finding": "–"}
+"""Outcome → its sign; never colour alone."""
+STYLES = {"holds": "green", "fails": "red", "undecided": "bright_black", "violated": "red"}
+WIDTH = 100
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Control:
+    """One line of the control column: a control (which must fail) or a planted effect (which must hold)."""
+
+    arm: str
+    outcome: str
+    estimate: str
+    interval: str
+    planted: bool
+
+    @property
+    def sign(self) -> str:
+        """The outcome's sign."""
+        return SIGNS.get(self.outcome, "–")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One statement as every table shows it, already in words."""
+
+    outcome: str
+    text: str
+    why: str
+    estimate: str
+    interval: str
+    unit: str
+    n: str
+    published: str
+    setup: str
+    controls: tuple[Control, ...]
+
+    @property
+    def sign(self) -> str:
+        """The outcome's sign."""
+        return SIGNS.get(self.outcome, "–")
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """A number at so many decimals, or at four significant digits; "not estimated" when there is none."""
+    if value is None or not math.isfinite(value):
+        return "not estimated"
+    if decimals is None or decimals > 6:
+        return f"{value:.4g}"
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def decimals(low: float | None, high: float | None) -> int | None:
+    """Decimals that an interval supports: its half-width keeps one significant digit, two when the first is 1; None without one."""
+    if low is None or high is None or not math.isfinite(high - low) or high <= low:
+        return None
+    half = (high - low) / 2
+    places = math.ceil(-math.log10(half))
+    return max(0, places + (half * 10**places < 2))
+
+
+def estimate(entry: JSON) -> tuple[str, str]:
+    """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
+    low, high = entry.get("low"), entry.get("high")
+    places = decimals(low, high)
+    if low is None and high is None:
+        return number(entry.get("estimate"), places), "no interval"
+    return number(entry.get("estimate"), places), f"[{number(low, places)}, {number(high, places)}]"
+
+
+def units(entry: JSON) -> str:
+    """How many independent units of each factor: "6 seeds × 49 documents"."""
+    n = entry.get("n") or {}
+    if not isinstance(n, Mapping):
+        return str(n)
+    return " × ".join(f"{count} {name if count == 1 or name.endswith('s') else name + 's'}" for name, count in n.items())
+
+
+def rows(data: JSON) -> list[Row]:
+    """All statements of a result in reading order: claims, then exact ones, then findings."""
+    claims = [_row(v, v["outcome"]) for v in data.get("verdicts", ())]
+    exact = [_row(e, e.get("outcome", "exact")) for e in data.get("exact", ())]
+    return claims + exact + [_row(f, "finding") for f in data.get("findings", ())]
+
+
+def _row(entry: JSON, outcome: str) -> Row:
+    value, interval = estimate(entry)
+    if "expected" in entry:
+        value, interval = _exact(entry)
+    published = entry.get("published")
+    setup = "" if not published else "same set-up" if published.get("same") else "other set-up"
+    controls = [
+        Control(arm, c["outcome"], *estimate(c), planted)
+        for kind, planted in (("controls", False), ("planted", True))
+        for arm, c in (entry.get(kind) or {}).items()
+    ]
+    unit = entry.get("unit") or ""
+    return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
+               number(published["number"]) if published else "", setup, tuple(controls))  # fmt: skip
+
+
+def _exact(entry: JSON) -> tuple[str, str]:
+    """What came out and what was due; of an array the first three numbers and how many there are."""
+    value, due = (_flat(entry.get(k)) for k in ("value", "expected"))
+    parts = [", ".join(f"{v:.6g}" for v in numbers[:3]) + (" …" if len(numbers) > 3 else "") for numbers in (value, due)]
+    count = f" ({len(value)} numbers)" if len(value) > 3 else ""
+    return (parts[0] + count) or "not estimated", f"expected {parts[1]} ± {entry.get('tolerance', 0):.2g}"
+
+
+def _flat(value: Any) -> list[float]:
+    if value is None:
+        return []
+    return [x for v in value for x in _flat(v)] if isinstance(value, Sequence) else [float(value)]
+
+
+def why(entry: JSON) -> str:
+    """Why a claim is undecided and what deciding it would take; also when only Holm's adjustment makes it so."""
+    parts = []
+    if entry.get("reason"):
+        parts.append(f"undecided: {entry['reason']}")
+    price = entry.get("price")
+    if price:
+        parts.append(price["text"] if isinstance(price, Mapping) else str(price))
+    if entry.get("adjusted") and entry["adjusted"] != entry.get("outcome"):
+        parts.append(f"{entry['adjusted']} after Holm's adjustment")
+    if entry.get("dropped"):
+        parts.append(f"{entry['dropped']} diverged and dropped")
+    return "; ".join(parts)
+
+
+def terminal(data: JSON, width: int = WIDTH) -> Table:
+    """The verdict table as rich draws it in `width` columns; below 96, n and the published number move under their neighbours."""
+    from rich.table import Table
+    from rich.text import Text
+
+    listed, wide = rows(data), width >= 96
+    table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bright_black")
+    table.add_column("", no_wrap=True)
+    table.add_column("claim", ratio=1, overflow="fold")
+    table.add_column("estimate [95 %]", min_width=max((len(r.interval) for r in listed), default=1), max_width=20, overflow="fold")
+    if wide:
+        table.add_column("n", max_width=14, overflow="fold")
+        table.add_column("published", max_width=12, overflow="fold")
+    table.add_column("control", max_width=24 if wide else 20, overflow="fold")
+    for r in listed:
+        style = STYLES.get(r.outcome, "")
+        claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))
+        if r.why:
+            claim.append(f"\n{r.why}", "bright_black")
+        value = Text.assemble((r.estimate, "bold"), f"\n{r.interval}", (f"\n{r.unit}" if r.unit else "", "bright_black"))
+        if not wide:
+            claim.append(f"\npublished {r.published}, {r.setup}" if r.published else "", "bright_black")
+            value.append(f"\n{r.n}" if r.n else "", "bright_black")
+        middle = [Text(r.n, "bright_black"), published] if wide else []
+        lines = [Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}") for c in r.controls]
+        table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
+    return table
+
+
+def text(data: JSON, width: int = WIDTH) -> str:
+    """The verdict table as plain text of at most `width` columns."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    out = StringIO()
+    Console(file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False).print(terminal(data, width))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def show(data: JSON, file: TextIO | None = None) -> None:
+    """Prints the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is set."""
+    from rich.console import Console
+
+    file = file or sys.stdout
+    console = Console(file=file)
+    if not console.is_terminal or os.environ.get("NO_COLOR"):
+        file.write(text(data))
+    else:
+        width = min(WIDTH, console.width)
+        console.print(terminal(data, width), width=width)
+
+
+def _cell(words: str) -> str:
+    return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def markdown(data: JSON) -> str:
+    """The verdict table in Markdown."""
+    lines = ["| | claim | estimate [95 % interval] | n | published | control |", "|---|---|---|---|---|---|"]
+    for r in rows(data):
+        claim = _cell(r.text) + (f"<br>*{_cell(r.why)}*" if r.why else "")
+        published = f"{r.published} ({r.setup})" if r.published else ""
+        controls = "<br>".join(f"{c.sign} {_cell(c.arm)} {c.estimate} {c.interval}" for c in r.controls)
+        outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}"
+        value = " ".join(filter(None, (r.estimate, r.interval, _cell(r.unit))))
+        lines.append(f"| {outcome} | {claim} | {value} | {_cell(r.n)} | {published} | {controls} |")
+    return "\n".join(lines) + "\n"
+
+
+def catalogue(entries: Sequence[JSON]) -> str:
+    """The catalogue in Markdown: name, claim (or title), cost, and the outcomes of the recorded verdicts where known."""
+    lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
+    for e in entries:
+        recorded = " ".join(f"{SIGNS[o]} {count}" for o, count in (e.get("outcomes") or {}).items() if count)
+        lines.append(f"| `{e['name']}` | {_cell(e.get('claim') or e['title'])} | {_cell(e.get('cost', ''))} | {recorded or '–'} |")
+    return "\n".join(lines) + "\n"
+
+
+def catalogue_terminal(entries: Sequence[JSON]) -> Table:
+    """The catalogue as rich draws it: name, title, cost, local state."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
+    for name in ("name", "title", "cost", "here"):
+        table.add_column(name, overflow="fold", ratio=1 if name == "title" else None, no_wrap=name == "name")
+    for e in entries:
+        state = e.get("state", e.get("local", ""))
+        table.add_row(Text(e["name"], "bold"), Text(e["title"]), Text(e.get("cost", ""), "bright_black"), Text(str(state)))
+    return table
