@@ -1,0 +1,161 @@
+"""`assay doctor`: what is installed or missing and how to mend it; threads, devices, model, disk, and the store's health."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, Literal
+
+from assay.core.errors import AssayError
+
+NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
+FRACTIONS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: whether it is well, what was found, and how to mend it."""
+
+    about: str
+    state: Literal["well", "missing", "broken"]
+    found: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        sign = {"well": "●", "missing": "○", "broken": "✕"}[self.state]
+        return f"{sign} {self.about}: {self.found}" + (f"; {self.mend}" if self.mend else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """The check as plain values."""
+        return {"about": self.about, "state": self.state, "found": self.found, "mend": self.mend}
+
+
+def look(root: Path) -> list[Check]:
+    """Every check, in the order in which one thing needs another."""
+    return [python(), *packages(), *hardware(), model(), disk(root), *store(root)]
+
+
+def python() -> Check:
+    """The interpreter and the system it runs on."""
+    return Check("Python", "well", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def packages() -> Iterator[Check]:
+    """Each package that Assay stands on, with its version; what only an extra needs is left out."""
+    for line in metadata.requires("interp-assay") or ():
+        wanted = re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)", line)
+        if wanted is None:
+            continue
+        name, least = wanted.groups()
+        install = f"python -m pip install '{name}>={least}'"
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield Check(name, "broken", "not installed", install)
+            continue
+        if numbers(version) < numbers(least):
+            yield Check(name, "broken", f"{version} is older than {least}", install)
+        else:
+            yield Check(name, "well", version)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, so that 2.13 comes after 2.6."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
+
+
+def hardware() -> Iterator[Check]:
+    """Free cores and what torch finds to compute on."""
+    from assay.lab.provenance import cores
+
+    asked = os.environ.get("OMP_NUM_THREADS")
+    yield Check("threads", "well", f"{cores()} cores; one worker each" + (f", OMP_NUM_THREADS={asked}" if asked else ""))
+    if util.find_spec("torch") is None:
+        return
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Check("devices", "broken", f"torch does not load: {str(error).splitlines()[0]}", "install torch again")
+        return
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    yield Check("devices", "well", ", ".join(["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))]))
+
+
+def model() -> Check:
+    """Whether SmolLM2 is in the model cache."""
+    from assay.subjects import fetch
+
+    folder = fetch.present()
+    if folder is None:
+        return Check("model", "missing", "SmolLM2-135M is not here", f"assay fetch smollm2 ({fetch.DOWNLOAD_MB} MB)")
+    return Check("model", "well", f"{fetch.MODEL} in {folder}")
+
+
+def disk(root: Path) -> Check:
+    """Room on the disk of the store."""
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < NEEDED:
+        return Check(
+            "disk", "missing", f"{size(free)} free", f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root"
+        )
+    return Check("disk", "well", f"{size(free)} free")
+
+
+def store(root: Path) -> Iterator[Check]:
+    """What the store holds: whole runs, damaged folders, what kills left behind."""
+    from assay.lab.groups import unfinished
+    from assay.lab.store import Store
+
+    try:
+        found = Store(root)
+    except AssayError as error:
+        yield Check("store", "broken", str(error))
+        return
+    if not root.exists():
+        yield Check("store", "well", f"{root} does not exist yet; the first `assay run` makes it")
+        return
+    whole = sum(1 for _ in found.list())
+    yield Check("store", "well", f"{root}: {whole} runs, {size(found.size())}")
+    for bad in found.damaged():
+        mend = "it is never used; `assay run` trains it again, `assay doctor --clean` deletes it"
+        yield Check("damaged run", "broken", f"{bad.folder}: {bad.reason}", mend)
+    for group in unfinished(found):
+        state = f"stopped at step {group.step}" + (f" ({group.error.splitlines()[0]})" if group.error else "")
+        yield Check(
+            "unfinished", "missing", f"{group.experiment}, {', '.join(group.arms)}: {state}", "`assay run` goes on from there"
+        )
+    if left := sorted((root / "tmp").glob("*")):
+        yield Check(
+            "leftovers",
+            "missing",
+            f"{len(left)} half-written files or folders in {root / 'tmp'}",
+            "assay doctor --clean deletes old ones",
+        )
+
+
+def clean(root: Path) -> list[str]:
+    """A line for each thing removed: damaged runs, and what kills left in the store's `tmp`."""
+    from assay.lab.store import Store, remove
+
+    found = Store(root)
+    lines = []
+    for bad in list(found.damaged()):
+        remove(bad.folder)
+        lines.append(f"removed {bad.folder} ({bad.reason})")
+    freed = found.clean()
+    return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]
+
+
+def size(count: int) -> str:
+    """A number of bytes with its unit: `512 KiB`, `1.3 GiB`."""
+    for unit, of in FRACTIONS.items():
+        if count >= of:
+            return f"{count / of:.1f} {unit}"
+    return f"{count} bytes"

@@ -1,0 +1,240 @@
+"""The `assay` command: one function per verb; each finds, asks the lab, and prints. Nothing is decided here.
+
+Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `doctor`); 2 wrong usage, one line on standard error;
+3 a run crashed; 130 interrupted, and the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.help import DefaultFormatter, PanelSpec
+from rich.box import Box
+
+from assay.cli import printing
+from assay.cli.options import Arm, Bare, Choice, Machine, Name, Output, Place
+from assay.core.errors import AssayError
+
+HERE = Place()
+PLAIN = Output()
+DEFAULT = Choice()
+CPU = Machine()
+
+app = App(
+    name="assay",
+    help="Put an interpretability claim in; get a measured verdict out.",
+    help_epilogue="Start with `assay run superposition` (a minute). `assay VERB --help` lists a verb's options.",
+    help_formatter=DefaultFormatter.with_newline_metadata(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))),
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command(name="list", sort_key=1)
+def list_(*, place: Place = HERE) -> None:
+    """The catalogue: claim, cost, recorded verdicts, and what is stored here."""
+    printing.catalogue(place.root, place.json)
+
+
+@app.command(sort_key=2)
+def plan(
+    name: Name,
+    /,
+    *,
+    budget: Annotated[bool, Bare] = False,
+    choice: Choice = DEFAULT,
+    machine: Machine = CPU,
+    place: Place = HERE,
+) -> None:
+    """What would run and why, what is cached, how long it takes and how much disk it needs.
+
+    Parameters
+    ----------
+    budget
+        The table of arms: runs, CPU-seconds of each, units of each claim and control.
+    """
+    experiment, preset = choice.of(name)
+    printing.plan(machine.lab(place.root).plan(experiment, preset), experiment, budget, place.json)
+
+
+@app.command(sort_key=3)
+def run(name: Name, /, *, choice: Choice = DEFAULT, machine: Machine = CPU, place: Place = HERE) -> None:
+    """Train and measure what is missing, then judge; what was interrupted goes on where it was."""
+    from assay.cli.progress import Display
+
+    experiment, preset = choice.of(name)
+    lab = machine.lab(place.root)
+    with Display(experiment.name) as display:
+        result = lab.run(experiment, preset, display)
+    printing.result(result, name, experiment, preset, place.json)
+
+
+@app.command(sort_key=4)
+def show(name: Name, /, *, arm: Arm = "main", choice: Choice = DEFAULT, place: Place = HERE) -> None:
+    """Verdicts, controls and intervals of what is stored; trains nothing."""
+    experiment, preset = choice.of(name)
+    printing.result(place.lab().judge(experiment, preset, arm), name, experiment, preset, place.json)
+
+
+@app.command(sort_key=5)
+def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Place = HERE) -> int:
+    """Compare what is stored with the committed record; exit 1 on a difference.
+
+    Parameters
+    ----------
+    record
+        Write the record instead: commit, keys, small measures, verdicts, seconds.
+    """
+    from assay.lab import records
+
+    experiment, preset = choice.of(name)
+    lab = place.lab()
+    result = lab.judge(experiment, preset)
+    if record:
+        return printing.written(records.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
+    return printing.differences(lab.check(result, printing.recorded(experiment)), experiment.name, place.json)
+
+
+@app.command(sort_key=6)
+def judge(
+    table: Annotated[Path, Parameter(help="The CSV file.")],
+    /,
+    *,
+    claim: str,
+    unit: Annotated[tuple[str, ...], Bare],
+    control: Annotated[tuple[str, ...], Bare],
+    must_hold: Annotated[tuple[str, ...], Bare] = (),
+    scope: str = "",
+    output: Output = PLAIN,
+) -> None:
+    """The same verdicts on your own numbers: a CSV with a column `arm`, a column per unit, and the numbers.
+
+    Parameters
+    ----------
+    claim
+        For example 'gated.fvu - relu.fvu < -0.02'.
+    unit
+        Column whose levels are independent units, such as seed; name a second one for crossed factors.
+    control
+        Arm for which the claim must fail.
+    must_hold
+        Arm with a planted effect, for which the claim must hold.
+    scope
+        What the numbers speak about, as a phrase.
+    """
+    from assay.core.table import judge as judged
+
+    printing.judged(judged(table, claim=claim, unit=unit, control=control, must_hold=must_hold, scope=scope), output.json)
+
+
+@app.command(sort_key=7)
+def report(
+    name: Annotated[str | None, Parameter(help="An experiment; without one, every experiment with a stored result.")] = None,
+    /,
+    *,
+    out: Path = Path("report"),
+    export: Path | None = None,
+    choice: Choice = DEFAULT,
+    place: Place = HERE,
+) -> None:
+    """Write static pages of what is stored, and print where they are.
+
+    Parameters
+    ----------
+    out
+        Folder of the pages.
+    export
+        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
+    """
+    from assay.cli import paging
+
+    names = paging.stored(place.root) if name is None else [name]
+    printing.pages(paging.write(place.lab(), names, choice, out, export), place.json)
+
+
+@app.command(sort_key=8)
+def fetch(
+    model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2", /, *, output: Output = PLAIN
+) -> None:
+    """Download a model by its hash and convert it, once."""
+    from assay.subjects.fetch import fetch_smollm2
+
+    folder = fetch_smollm2(progress=lambda line: print(line, file=sys.stderr))
+    printing.emit({"model": model, "folder": str(folder)}) if output.json else print(folder)
+
+
+@app.command(sort_key=9)
+def new(
+    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
+) -> None:
+    """Write a commented one-file experiment that runs as it is."""
+    from assay.cli.new import write_experiment
+
+    path = write_experiment(name, Path())
+    printing.emit({"path": str(path)}) if output.json else print(f"{path} is written. Next: assay run {path}")
+
+
+@app.command(sort_key=10)
+def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
+    """Delete the stored runs and results of an experiment, after saying which.
+
+    Parameters
+    ----------
+    yes
+        Do not ask.
+    """
+    from assay.lab import catalogue
+
+    lab, experiment = place.lab(), catalogue.entry(name).name
+    if not printing.agreed(lab.removable(experiment), experiment, yes, place.json):
+        return 0
+    return printing.freed(lab.remove(experiment), place.json)
+
+
+@app.command(sort_key=11)
+def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
+    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
+
+    Parameters
+    ----------
+    clean
+        Delete damaged runs, and what kills left behind.
+    """
+    from assay.cli import doctor
+
+    done = doctor.clean(place.root) if clean else []
+    return printing.health(doctor.look(place.root), done, place.json)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The exit code after running these words (those of the command line when None)."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        code = app(words, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+        sys.stdout.flush()
+        return code or 0
+    except UnusedCliTokensError as error:
+        return refuse(f"{(error.unused_tokens or ['?'])[0]!r} is one word too many; see assay {words[0]} --help")
+    except CycloptsError as error:
+        return refuse(str(error))
+    except AssayError as error:
+        return refuse(str(error), error.exit_code)
+    except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return refuse(f"cannot use {error.filename or 'a file'}: {error.strerror}; name another place, or make room there")
+    except KeyboardInterrupt:
+        return refuse(f"interrupted; what is finished is stored, and this goes on where it was: assay {shlex.join(words)}", 130)
+
+
+def refuse(text: str, code: int = 2) -> int:
+    """The exit code; the text is one line on standard error, a crash of an experiment keeps its lines."""
+    print(text if code == 3 else " ".join(text.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,101 @@
+"""The options that verbs share, and what they stand for: a store, an experiment with its preset, an executor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from assay.core.errors import AssayError
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.lab.executors import Executor
+    from assay.lab.lab import Lab
+    from assay.lab.preset import Preset
+
+Bare = Parameter(negative="", show_default=False)  # no --no-… and --empty-… twins, no [default: False]
+Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")]
+Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a verb prints."""
+
+    json: Annotated[bool, Bare] = False
+    """Print one JSON object on standard output; progress goes to standard error."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Place(Output):
+    """Where results are kept, and how they are printed."""
+
+    root: Annotated[Path, Parameter(env_var="ASSAY_ROOT")] = Path("assay-store")
+    """Folder of the store: runs, results, artefacts."""
+
+    def lab(self) -> Lab:
+        """A lab on the store, for reading."""
+        from assay.lab.executors import Inline
+        from assay.lab.lab import Lab
+
+        return Lab(self.root, Inline())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which runs are meant."""
+
+    preset: Literal["smoke", "default", "full"] = "default"
+    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as published."""
+    set: Annotated[tuple[str, ...], Bare] = ()
+    """field=value: another spec, so another key, stored beside the default's result. Repeatable; a field that may differ
+    between runs also takes several values (penalty=0.1,0.3) or a range (seed=1000:1016)."""
+
+    def of(self, name: str) -> tuple[Experiment, Preset]:
+        """The experiment of this name or file, and its preset with the fields that were set."""
+        from assay.lab import catalogue
+        from assay.lab.preset import override
+
+        experiment = catalogue.find(name)
+        return experiment, override(experiment, self.preset, self.set)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """On what it runs; none of these changes a number's meaning."""
+
+    executor: Literal["workers", "inline"] = "workers"
+    """workers: one-thread processes, as many as free cores; inline: this process, one group after the other."""
+    threads: int = 1
+    """Threads of each worker; more than one only helps a single large dictionary."""
+    device: str = "cpu"
+    """Where tensors live: cpu, cuda, cuda:1."""
+
+    def lab(self, root: Path) -> Lab:
+        """A lab that trains on this machine."""
+        from assay.lab.executors import Inline, Workers
+        from assay.lab.lab import Lab
+
+        if self.threads < 1:
+            raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
+        executor: Executor = Inline() if self.executor == "inline" else Workers(threads=self.threads)
+        return Lab(root, executor, device_here(self.device))
+
+
+def device_here(name: str) -> str:
+    """The device's name, when torch has it on this machine. Raises: AssayError."""
+    if name == "cpu":
+        return name
+    import torch
+
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if name not in [*gpus, *(["cuda"] if gpus else [])]:
+        raise AssayError(f"--device {name} is not here; this machine has {', '.join(['cpu', *gpus])}")
+    return name

@@ -1,0 +1,290 @@
+"""What verbs print: tables of at most 100 columns, what to type next, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.cli.progress import duration
+from assay.core.errors import AssayError, ExperimentError
+from assay.report import tables
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from assay.cli.doctor import Check
+    from assay.core.claims import Judged
+    from assay.core.experiment import Experiment
+    from assay.core.spec import Spec
+    from assay.lab.plan import Plan
+    from assay.lab.preset import Preset
+    from assay.lab.records import Difference
+    from assay.lab.result import Result
+
+
+def emit(data: Any) -> None:
+    """Print one JSON value, and nothing else, on standard output."""
+    print(json.dumps(data, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None, allow_nan=False))
+
+
+def draw(table: Table) -> None:
+    """Print a table: as wide as the terminal, at most 100 columns, plain where there is no terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
+    with console.capture() as drawn:
+        console.print(table, width=width)
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+def grid(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table without lines, numbers set right."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
+def catalogue(root: Path, as_json: bool) -> None:
+    """Print every experiment: title, claim, cost, recorded verdicts, and what is stored here."""
+    from assay.lab import catalogue, records
+
+    entries = []
+    for entry in catalogue.entries():
+        header, record = entry.header(), records.read(entry.name, entry.origin)
+        entries.append(
+            {
+                "name": entry.name,
+                "title": header.title,
+                "paper": header.paper,
+                "claim": header.claim,
+                "baselines": header.baselines,
+                "cost": header.cost,
+                "presets": ["smoke", "default", "full"],
+                "recorded": outcomes(record),
+                "local": local(root, entry.name),
+            }
+        )
+    if as_json:
+        return emit({"experiments": entries})
+    table = grid("name", "claim", "cost", "recorded", "here")
+    for e in entries:
+        table.add_row(e["name"], e["claim"], e["cost"], signs(e["recorded"]) or "–", said(e["local"]))
+    draw(table)
+    print("\nassay plan NAME says what a run would do; assay run NAME does it.")
+    return None
+
+
+def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
+    """How many claims of a record or stored result hold, fail and are undecided; empty without one."""
+    got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
+    return {outcome: got.count(outcome) for outcome in ("holds", "fails", "undecided") if outcome in got}
+
+
+def signs(counts: Mapping[str, int]) -> str:
+    """Outcomes as signs with their number: `● 6 ✕ 2`."""
+    return " ".join(f"{tables.SIGNS[outcome]} {count}" for outcome, count in counts.items())
+
+
+def local(root: Path, name: str) -> dict[str, Any]:
+    """What a store holds of an experiment: the number of runs, and the outcomes of each stored result."""
+    runs = [folder for folder in (root / "runs" / name).glob("*") if folder.is_dir()]
+    results = {}
+    for path in sorted((root / "results" / name).glob("*.json")):
+        try:
+            results[path.stem] = outcomes(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            results[path.stem] = {}  # `assay run` writes it again
+    return {"runs": len(runs), "results": results}
+
+
+def said(state: Mapping[str, Any]) -> str:
+    """The local state in a few words."""
+    if not state["runs"]:
+        return "–"
+    return signs(state["results"].get("default", {})) or f"{state['runs']} runs"
+
+
+def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> None:
+    """Print what would run, arm by arm, and why; with `budget` also the units of each claim and control."""
+    if as_json:
+        return emit({**plan.to_json(), **({"budget": units(plan, experiment)} if budget else {})})
+    table = grid("arm", "runs", "stored", "missing", "CPU-s a run", "why", right=("runs", "stored", "missing", "CPU-s a run"))
+    for arm, rows in plan.by_arm().items():
+        missing = [row for row in rows if row.state == "missing"]
+        cost = plan.per_run.get(arm)
+        reasons = "; ".join(dict.fromkeys(row.why for row in missing))
+        each = "" if cost is None else f"{cost:.2f}"
+        table.add_row(arm, str(len(rows)), str(len(rows) - len(missing)), str(len(missing)), each, reasons)
+    draw(table)
+    if budget:
+        print()
+        claims = grid("claim", "judged arm", "its control", "units")
+        for line in units(plan, experiment):
+            for role, arms in line["arms"].items():
+                for arm, count in arms.items():
+                    claims.add_row(
+                        line["text"] if role == "of" else "", arm if role == "of" else "", "" if role == "of" else arm, count
+                    )
+        draw(claims)
+    for note in plan.notes:
+        print(f"note: {note}")
+    print()
+    if not plan.missing:
+        print(f"Everything is stored. Verdicts: assay show {experiment.name}{plan.preset.options}")
+        return None
+    time = (
+        "an unknown time"
+        if plan.seconds is None
+        else f"about {duration(plan.seconds)} ({plan.cpu_seconds:.0f} CPU-seconds, from {plan.cost_from})"
+    )
+    print(f"{len(plan.missing)} runs to train, {time}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free.")
+    print(f"Next: assay run {experiment.name}{plan.preset.options}")
+    return None
+
+
+def units(plan: Plan, experiment: Experiment) -> list[dict[str, Any]]:
+    """For each claim, how many units of each factor the judged arm and every control bring."""
+    from assay.core.claims import Claim
+
+    def count(claim: Claim, arm: str) -> str:
+        rows = plan.by_arm().get(arm)
+        if rows is None:
+            return "derived from other arms"
+        specs: list[Spec] = [row.job.spec for row in rows]
+        kept = [spec for spec in specs if all(getattr(spec, name, value) == value for name, value in claim.where.items())]
+        factors = []
+        for unit in claim.units:
+            levels = {getattr(spec, unit, None) for spec in kept}
+            factors.append(f"{unit} (counted when measured)" if levels <= {None} else f"{len(levels)} {unit}s")
+        return " × ".join(factors)
+
+    lines = []
+    for claim in experiment.claims:
+        if isinstance(claim, Claim):
+            arms = {"of": [claim.of], "must_fail": claim.must_fail, "must_hold": claim.must_hold}
+            lines.append(
+                {"text": claim.text, "arms": {role: {arm: count(claim, arm) for arm in names} for role, names in arms.items()}}
+            )
+    return lines
+
+
+def megabytes(count: float) -> str:
+    """A number of bytes in MB or GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def result(result: Result, name: str, experiment: Experiment, preset: Preset, as_json: bool) -> None:
+    """Print the verdicts of a result, what they cost, and what to type next."""
+    data = result.to_json()
+    if as_json:
+        return emit(data)
+    arm = "" if result.arm == "main" else f", arm {result.arm} judged as if it were the method"
+    print(f"{result.experiment} ({result.preset}){arm}\n")
+    tables.show(data)
+    for text, reason in result.skipped:
+        print(f"not asked of {result.arm}: {text} ({reason})")
+    print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
+    for line in invitations(name, result, experiment, preset):
+        print(line)
+    return None
+
+
+def invitations(name: str, result: Result, experiment: Experiment, preset: Preset) -> list[str]:
+    """What to type next: an arm to judge as if it were the method, an ablation before a control, and the pages."""
+    claims = [judged.claim for judged in result.judged]
+    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for claim in claims for arm in claim.must_fail]
+    holds = any(judged.verdict.outcome == "holds" for judged in result.judged)
+    lines = [f"Try to fool it: assay show {name} --arm {rivals[0]}{preset.options}"] if rivals and holds else []
+    return [*lines, f"Read the pages: assay report {name}{preset.options}"]
+
+
+def judged(judged: Judged, as_json: bool) -> None:
+    """Print one verdict on a user's own numbers."""
+    entry = judged.to_json()
+    if as_json:
+        return emit(entry)
+    tables.show({"verdicts": [entry]})
+    for line in (*judged.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
+        print(line)
+    return None
+
+
+def differences(found: Sequence[Difference], name: str, as_json: bool) -> int:
+    """Print where a result departs from its record; the exit code, 1 when it does."""
+    if as_json:
+        emit({"experiment": name, "differences": [vars(d) for d in found]})
+    elif found:
+        table = grid("what", "recorded", "now")
+        for d in found:
+            table.add_row(d.what, d.recorded, d.now)
+        draw(table)
+    else:
+        print(f"{name}: as recorded")
+    return 1 if found else 0
+
+
+def recorded(experiment: Experiment) -> Mapping[str, Any]:
+    """The committed record of an experiment. Raises: ExperimentError when there is none."""
+    from assay.lab import records
+
+    record = records.read(experiment.name, experiment.origin)
+    if record is None:
+        raise ExperimentError(
+            f"{experiment.name} has no record; write {records.path(experiment.name, experiment.origin)} with --record"
+        )
+    return record
+
+
+def pages(paths: Mapping[str, Any], as_json: bool) -> None:
+    """Print where the pages are."""
+    if as_json:
+        return emit(paths)
+    for path in (*paths["pages"], paths["index"], *paths["exported"]):
+        print(path)
+    return None
+
+
+def written(path: Path, as_json: bool) -> int:
+    """Print the path of a file that was written; exit code 0."""
+    emit({"path": str(path)}) if as_json else print(path)
+    return 0
+
+
+def agreed(found: Sequence[tuple[Path, int]], name: str, yes: bool, as_json: bool) -> bool:
+    """Whether to delete these files and folders: says what they are, and asks where someone can answer.
+
+    Raises: AssayError where nobody can, and `--yes` was not given.
+    """
+    if not found:
+        emit({"removed": [], "bytes": 0}) if as_json else print(f"nothing is stored of {name}")
+        return False
+    for path, count in found:
+        print(f"{path}  {megabytes(count)}", file=sys.stderr)
+    if yes:
+        return True
+    if as_json or not sys.stdin.isatty():
+        raise AssayError(f"these {len(found)} would be deleted; say so with: assay remove {name} --yes")
+    return input(f"Delete these {len(found)}? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def freed(count: int, as_json: bool) -> int:
+    """Print how many bytes are free again; exit code 0."""
+    emit({"bytes": count}) if as_json else print(f"{megabytes(count)} freed")
+    return 0
+
+
+def health(checks: Sequence[Check], done: Sequence[str], as_json: bool) -> int:
+    """Print every check; the exit code, 1 when something is broken."""
+    broken = any(check.state == "broken" for check in checks)
+    if as_json:
+        emit({"healthy": not broken, "done": list(done), "checks": [check.to_json() for check in checks]})
+    else:
+        print("\n".join([*done, *map(str, checks)]))
+    return 1 if broken else 0

@@ -1,0 +1,132 @@
+"""What `assay run` shows while it runs: one line a stage, the time left, and the leading claim's interval so far.
+
+On a terminal the lines are redrawn in place; otherwise each event is one plain line. All of it goes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from assay.lab.events import Event, Failed, Partial, Planned, Progress, Said, Saved, Started
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+QUIET = 10.0  # seconds between two plain lines of progress
+BAR = 24  # characters
+
+
+def duration(seconds: float) -> str:
+    """A time as read aloud: `8 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Display:
+    """Shows the events of one run; a context manager that the lab calls with each event."""
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.name = name
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.started = self.spoken = time.monotonic()
+        self.stages: dict[str, Started | Progress] = {}
+        self.stored, self.total = 0, 0
+        self.eta: float | None = None
+        self.claim = ""
+        # transient: what remains on the screen is the verdict table, not a frozen bar
+        self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take one event of the lab."""
+        line = self.note(event)
+        if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said)):
+            self.console.print(line, markup=False, soft_wrap=True)
+            self.spoken = time.monotonic()
+
+    def note(self, event: Event) -> str:
+        """The plain line for an event, empty where none is due; the live lines follow."""
+        match event:
+            case Planned():
+                self.total = len(event.plan.rows)
+                self.stored = self.total - len(event.plan.missing)
+                missing = self.total - self.stored
+                return f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in {event.groups} groups"
+            case Started():
+                self.stages[event.group] = event
+                return f"{', '.join(event.arms)}: {event.runs} runs started"
+            case Progress():
+                self.stages[event.group] = event
+                self.eta = event.eta if event.eta is not None else self.eta
+                return self.stage(event) + self.left() if time.monotonic() - self.spoken >= QUIET else ""
+            case Saved():
+                self.stages.pop(event.group, None)
+                self.stored, self.total = event.done, event.total
+                return f"{', '.join(event.arms)}: stored, {self.stored} of {self.total} runs{self.left()}"
+            case Failed():
+                self.stages.pop(event.group, None)
+                return f"{', '.join(event.arms)}: crashed, {event.text}"
+            case Said():
+                return event.text
+            case Partial():
+                self.claim = leading(event)
+                return self.claim
+        return ""
+
+    def stage(self, event: Started | Progress) -> str:
+        """One stage's line: arms, steps done and its numbers."""
+        arms = ", ".join(event.arms)
+        if isinstance(event, Started):
+            return f"{arms}: starting"
+        numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
+        return f"{arms}: {event.done:,} of {event.total:,}{numbers}"
+
+    def left(self) -> str:
+        """The time left, as the end of a line; empty while it cannot be told."""
+        return "" if self.eta is None or self.stored == self.total else f", about {duration(self.eta)} left"
+
+    def draw(self) -> RenderableType:
+        """The lines shown on a terminal now."""
+        from rich.console import Group
+        from rich.text import Text
+
+        spent = duration(time.monotonic() - self.started)
+        lines = [Text(f"{self.name}  {self.stored} of {self.total} runs stored, {spent} so far{self.left()}")]
+        for event in self.stages.values():
+            share = event.done / event.total if isinstance(event, Progress) and event.total else 0.0
+            full = round(share * BAR)
+            bar = Text("  ").append("━" * full, "#0b63ce").append("━" * (BAR - full), "dim")
+            lines.append(bar.append(f"  {self.stage(event)}", ""))
+        if self.claim:
+            lines.append(Text("  " + self.claim))
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
+
+
+def leading(event: Partial) -> str:
+    """The leading claim as it stands: sign, text, interval, and the seeds it rests on so far; empty without a claim."""
+    from assay.report.tables import SIGNS, estimate
+
+    if not event.result.judged:
+        return ""
+    entry = event.result.judged[0].to_json()
+    value, interval = estimate(entry)
+    return f"{SIGNS[entry['outcome']]} {entry['text']}: {value} {interval} after {event.seeds} seeds"

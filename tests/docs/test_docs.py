@@ -1,0 +1,74 @@
+"""What the pages say is true of the program.
+
+The rule for code blocks in README.md and docs/*.md: a block marked `bash` or `python` is run, in the order of its page, in one
+empty folder per page; any other block (`console` for what takes minutes or a network, `text`) is only read. Every verb and
+option of `assay`, and every target of `make`, must exist wherever code is shown.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind in {"bash", "python"}]
+
+
+def shown(page: Path) -> list[str]:
+    """The lines of all code blocks, and all inline code."""
+    text = page.read_text()
+    inside = [line for _, code in BLOCK.findall(text) for line in code.replace("\\\n", " ").splitlines()]
+    return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
+    ours = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {key: value for key, value in os.environ.items() if key != "ASSAY_ROOT"} | {"PATH": ours}
+    for kind, code in blocks(page):
+        command = ["bash", "-euo", "pipefail", "-c", code] if kind == "bash" else [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
+        assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_typed_exists(page: Path) -> None:
+    from assay.cli.main import app
+
+    verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for line in shown(page):
+        for verb, rest in re.findall(r"(?:^|[\s;&|$(])assay ([a-z]+)\b([^;|&#]*)", line):
+            assert verb in verbs, f"{page.name}: no verb {verb!r} in {line!r}"
+            known = set(re.findall(r"--[a-z-]+", usage(verb)))
+            unknown = set(re.findall(r"(?<!\S)--[a-z-]+", rest)) - known
+            assert not unknown, f"{page.name}: {sorted(unknown)} are no options of {verb} in {line!r}"
+        for target in re.findall(r"(?:^|[\s;&|])make ([a-z]+)\b", line):
+            assert target in targets or line != line.strip(), f"{page.name}: no target {target!r} in {line!r}"
+
+
+def usage(verb: str) -> str:
+    from cli_page import page_of
+
+    return page_of(verb)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", BLOCK.sub("", page.read_text()))
+    dead = [link for link in links if not (page.parent / link).exists()]
+    assert not dead, f"{page.name} links to {dead}"
+
+
+def test_the_command_line_page_is_current() -> None:
+    from cli_page import CLI, page
+
+    assert CLI.read_text() == page(), "docs/cli.md is older than the program; write it again with: python tests/docs/cli_page.py"
