@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
@@ -23,6 +21,7 @@ from assay.lab.atomic import explained, write
 from assay.lab.provenance import commit
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
     from assay.lab.plan import Plan
@@ -194,6 +193,8 @@ def _variable(v: xr.DataArray) -> dict[str, Any]:
 
 
 def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
+    import numpy as np
+
     from assay.core.measures import measures
     from assay.core.runs import Runs
 
@@ -206,14 +207,16 @@ def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
 
 
 def _numbers(values: np.ndarray) -> Any:
+    import numpy as np  # here, so that `assay list`, which only reads records, does not wait for it
+
     if values.dtype.kind in "biu":
         return values.tolist()
-    return _rounded(np.asarray(values, dtype=np.float32).tolist())
+    return _rounded(np.asarray(values, dtype=np.float32).tolist(), np.float32)
 
 
-def _rounded(x: Any) -> Any:
+def _rounded(x: Any, kind: Any) -> Any:
     if isinstance(x, list):
-        return [_rounded(v) for v in x]
+        return [_rounded(v, kind) for v in x]
     if math.isinf(x):
         return "inf" if x > 0 else "-inf"  # NumPy reads these words
-    return None if math.isnan(x) else float(str(np.float32(x)))
+    return None if math.isnan(x) else float(str(kind(x)))
