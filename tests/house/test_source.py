@@ -97,7 +97,7 @@ def test_no_pickle_and_nothing_global(path: Path) -> None:
 
 @pytest.mark.parametrize("path", TEXT, ids=name)
 def test_no_machine_paths(path: Path) -> None:
-    found = re.findall(r"(?<![\w.~$}<])/(?:work|home|opt|root|mnt|Users|tmp|var)/[\w./-]*|[A-Z]:\\\\", path.read_text())
+    found = re.findall(r"(?<![\w.~$}>])/(?:work|home|opt|root|mnt|Users|tmp|var)/[\w./-]*|[A-Z]:\\\\", path.read_text())
     assert not found, f"{name(path)} names places of one machine: {found}"
 
 
