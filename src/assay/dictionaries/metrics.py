@@ -131,7 +131,7 @@ def ce_recovered(clean: Array, spliced: Array, ablated: Array) -> Array:
     Give both: `ablated` with the mean in place of the activation, and with zero; zero ablation hurts more and so flatters.
 
     Formula: (CE_ablated − CE_spliced) / (CE_ablated − CE_clean)
-    Range: −∞ to 1 (a little above 1 is possible); NaN where ablation does not raise the loss
+    Range: −∞ to ∞; 0 is as bad as the ablation, 1 loses nothing; NaN where ablation does not raise the loss
     Better: higher
     """
     clean, spliced, ablated = _float64(clean), _float64(spliced), _float64(ablated)

@@ -45,6 +45,8 @@ class Method:
     """Share of the steps, at the start, over which λ rises linearly from 0."""
     encoder_scale: float = 0.3
     """The encoder starts as this times the decoder, transposed."""
+    decoder_bias: bool = True
+    """Whether b_dec is trained; otherwise it stays 0."""
     products: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; parameters, moments and everything else are float32."""
 
@@ -92,6 +94,8 @@ def group(runs: Runs, method: Method, *, d: int, steps: int) -> Group:
         params = {name: state[name] for name in names}
         series, grads = in_chunks(kernel, method.loss, params, x, method.nonlinearity, penalty, dtype)
         remove_parallel(grads["W_dec"], state["W_dec"])
+        if not method.decoder_bias:
+            grads["b_dec"].zero_()
         adam[0].step(grads, step, rate(step))
         unit_rows(state["W_dec"])
         return series["loss"], {name: value for name, value in series.items() if name != "loss"}

@@ -1,0 +1,101 @@
+"""Dictionary: raw in, raw out; files and headers round trip; views and triples."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import Gated, ReLU, Rescaled, TopK
+from assay.dictionaries.repair import shrunk
+
+
+def make(nonlinearity=None, runs=2, d=5, f=7):
+    nonlinearity = nonlinearity or Gated()
+    g = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
+    own = {name: value + 0.1 * torch.randn(runs, f, generator=g) for name, value in nonlinearity.init(runs, f).items()}
+    mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 2.0])[:runs]
+    return Dictionary(
+        W.mT, 0.1 * torch.randn(runs, f, generator=g), W, 0.1 * torch.randn(runs, d, generator=g), nonlinearity, own, mean, scale,
+        ("blocks.3.hook_resid_pre",),
+    )  # fmt: skip
+
+
+X = torch.randn(11, 5, generator=torch.Generator().manual_seed(1))
+
+
+def test_raw_and_normalised_are_the_same_dictionary():
+    d = make()
+    normal = (X - d.mean[:, None]) * d.scale[:, None, None]
+    torch.testing.assert_close(d.normalise(X), normal)
+    torch.testing.assert_close(d.encode(X), d.normalised.encode(normal))
+    z = (normal - d.b_dec[:, None]) @ d.W_enc
+    torch.testing.assert_close(d.encode(X), d.nonlinearity(z, d.b_enc, d.own))
+    raw = d.normalised.reconstruct(normal) / d.scale[:, None, None] + d.mean[:, None]
+    torch.testing.assert_close(d.reconstruct(X), raw)
+
+
+def test_rows_may_be_each_runs_own():
+    own = torch.stack([X, 2 * X])
+    torch.testing.assert_close(make().encode(own)[1], make().encode(2 * X)[1])
+
+
+def test_views_of_runs():
+    d = make()
+    assert len(d) == 2 and d.width == 7 and len(d[1]) == 1 and len(d[-1]) == 1 and len(list(d)) == 2
+    torch.testing.assert_close(d[1].reconstruct(X)[0], d.reconstruct(X)[1])
+    torch.testing.assert_close(d[-1].encode(X), d[1].encode(X))
+    assert d[0].W_enc.data_ptr() == d.W_enc.data_ptr()
+    joined = Dictionary.join(list(d))
+    assert all(torch.equal(value, joined.tensors()[name]) for name, value in d.tensors().items())
+    with pytest.raises(IndexError):
+        d[2]
+
+
+@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(2)], ids=str)
+def test_active_features_are_the_ones_that_are_not_zero(nonlinearity):
+    d = make(nonlinearity)
+    active, features = d.active(X), d.encode(X)
+    wanted = [(r, b, f) for r in range(2) for b in range(11) for f in range(7) if features[r, b, f] > 0]
+    assert list(zip(active.run.tolist(), active.row.tolist(), active.feature.tolist(), strict=True)) == wanted
+    assert active.value.tolist() == [features[i].item() for i in wanted]
+
+
+@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(2), Rescaled(Gated())], ids=str)
+def test_files_and_headers_round_trip(nonlinearity, tmp_path):
+    d = make(nonlinearity)
+    d.save(tmp_path / "d.safetensors")
+    loaded = Dictionary.load(tmp_path / "d.safetensors")
+    again = Dictionary.from_tensors(d.tensors(), json.loads(json.dumps(d.header())))
+    for other in (loaded, again, Dictionary.of(d.to_trained())):
+        assert other.nonlinearity == nonlinearity and other.sites == d.sites
+        assert torch.equal(other.reconstruct(X), d.reconstruct(X))
+
+
+def test_the_same_on_a_subset_of_fields():
+    bare = Dictionary(make().W_enc, make().b_enc, make().W_dec, make().b_dec, ReLU())
+    assert bare.mean is None and torch.equal(bare.encode(X), bare.normalised.encode(X))
+    assert torch.equal(Dictionary.from_tensors(bare.tensors(), bare.header()).encode(X), bare.encode(X))
+
+
+def test_shrunk_features_are_shorter_by_the_factor():
+    torch.testing.assert_close(shrunk(make(), 0.85).encode(X), 0.85 * make().encode(X))
+
+
+def test_what_a_user_can_get_wrong(tmp_path):
+    d = make()
+    with pytest.raises(DataError, match=r"b_enc must be \[2, 7\] beside W_enc \[2, 5, 7\] \[run, d_in, f\], got \[2, 6\]"):
+        Dictionary(d.W_enc, d.b_enc[:, :6], d.W_dec, d.b_dec, ReLU())
+    with pytest.raises(DataError, match="missing: b_dec"):
+        Dictionary.from_tensors({k: v for k, v in d.tensors().items() if k != "b_dec"}, d.header())
+    with pytest.raises(DataError, match="missing: nonlinearity"):
+        Dictionary.from_tensors(d.tensors(), {})
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        Dictionary.load(tmp_path / "broken.safetensors")
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        Dictionary.load(tmp_path / "absent.safetensors")

@@ -1,0 +1,115 @@
+"""Hand-written gradients against autograd of the loss: every architecture, ragged sizes, dead and broken runs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from assay.dictionaries import losses
+from assay.dictionaries.kernels import cpu, reference, sparse
+from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+
+CASES = {
+    "relu": (cpu.relu, losses.l1, ReLU()),
+    "gated": (cpu.gated, losses.gated, Gated()),
+    "gated_no_aux": (cpu.gated, losses.gated_no_aux, Gated()),
+    "topk": (cpu.topk, losses.mse, TopK(3)),
+    "topk_sparse": (sparse.topk_sparse, losses.mse, TopK(3)),
+}
+every = pytest.mark.parametrize(("kernel", "loss", "nonlinearity"), CASES.values(), ids=CASES)
+
+
+def make(nonlinearity, runs=3, rows=17, d=11, f=23, per_run=False, seed=0):
+    """Parameters as training stores them (both matrices row per latent), rows and penalties."""
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=g)
+
+    W_dec = torch.nn.functional.normalize(draw(runs, f, d), dim=-1)
+    params = {
+        "W_enc": 0.3 * W_dec + 0.1 * draw(runs, f, d),
+        "b_enc": 0.1 * draw(runs, f),
+        "W_dec": W_dec,
+        "b_dec": 0.1 * draw(runs, d),
+    }
+    own = {name: value + 0.1 * draw(runs, f) for name, value in nonlinearity.init(runs, f).items()}
+    return {**params, **own}, draw(runs, rows, d) if per_run else draw(rows, d), torch.linspace(0.1, 0.4, runs)
+
+
+def close(found, wanted, relative):
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert found[name].shape == value.shape and found[name].dtype == torch.float32, name
+        assert (found[name] - value).norm() <= relative * value.norm() + 1e-12, name
+
+
+@every
+@pytest.mark.parametrize(
+    "sizes", [{}, {"rows": 1}, {"per_run": True}, {"d": 1, "f": 3}, {"runs": 1, "rows": 64, "f": 7}], ids=str
+)
+def test_equal_to_autograd(kernel, loss, nonlinearity, sizes):
+    params, x, penalty = make(nonlinearity, **sizes)
+    wanted, gradients = reference.autograd(loss, params, x, nonlinearity, penalty, torch.float32)
+    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    close(found, gradients, 5e-7)
+    torch.testing.assert_close(series["loss"], wanted["loss"], rtol=1e-6, atol=0)
+
+
+@every
+def test_curves_say_what_they_claim(kernel, loss, nonlinearity):
+    params, x, penalty = make(nonlinearity)
+    series, _ = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    standard = reference.standard(params)
+    features = nonlinearity(losses.project(standard, x), params["b_enc"], params)
+    torch.testing.assert_close(series["l0"], (features > 0).sum((1, 2)) / len(x))
+    torch.testing.assert_close(series["mse"], losses.squared_error(x, losses.decode(standard, features)))
+
+
+@every
+def test_a_dictionary_with_nothing_on(kernel, loss, nonlinearity):
+    params, x, penalty = make(nonlinearity)
+    params["b_enc"] -= 100
+    _, gradients = reference.autograd(loss, params, x, nonlinearity, penalty, torch.float32)
+    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    assert (series["l0"] == 0).all() and (found["W_enc"] == 0).all() and (found["W_dec"] == 0).all()
+    close(found, gradients, 1e-6)
+
+
+@every
+def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kernel, loss, nonlinearity):
+    params, x, penalty = make(nonlinearity)
+    _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    params["W_enc"][1, 0, 0] = torch.nan
+    series_nan, found_nan = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    assert series_nan["loss"][1].isnan()
+    for name in found:
+        assert torch.equal(found[name][[0, 2]], found_nan[name][[0, 2]]), name
+
+
+@every
+@pytest.mark.parametrize("per_run", [False, True])
+def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monkeypatch):
+    params, x, penalty = make(nonlinearity, runs=5, per_run=per_run)
+    series, whole = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    monkeypatch.setattr(cpu, "CACHED", 2 * 17 * 23)  # two runs at a time: chunks of 2, 2 and 1
+    pieces_series, pieces = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.float32)
+    close(pieces, whole, 1e-6)
+    close(pieces_series, series, 1e-6)
+
+
+@every
+def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
+    params, x, penalty = make(nonlinearity, rows=256, d=64, f=48)
+    _, exact = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
+    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.bfloat16)
+    close(found, exact, 0.1)  # gates and top-k places that sit on an edge may flip
+    assert all(value.dtype == torch.float32 for value in series.values())
+
+
+def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
+    for kernel, loss, nonlinearity in CASES.values():
+        width = 4608 if kernel is sparse.topk_sparse else 32
+        assert cpu.kernel_for(loss, nonlinearity, width) is kernel
+    assert cpu.kernel_for(losses.l1, Gated(), 32) is reference.autograd
+    assert cpu.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32) is reference.autograd

@@ -1,0 +1,202 @@
+"""Measures against loops in float64, hand-worked vectors, and their stated ranges."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import assay.metrics
+from assay.core.errors import DataError
+from assay.dictionaries import metrics
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import Gated
+
+KINDS = [np.asarray, torch.as_tensor]
+
+
+def rows(seed=0, b=9, d=4):
+    g = np.random.default_rng(seed)
+    x = g.normal(size=(b, d)) + 2.0
+    return x, 0.7 * x + 0.3 * g.normal(size=(b, d))
+
+
+def loop(x, x_hat, mean):
+    """E‖x̂‖², E[x̂·x] and E‖x‖² about `mean`, the squared error, and the variance, as sums written out."""
+    norm = dot = square = error = variance = 0.0
+    centre = [sum(row[j] for row in x) / len(x) for j in range(len(x[0]))]
+    for row, guess in zip(x.tolist(), x_hat.tolist(), strict=True):
+        for j, (a, b) in enumerate(zip(row, guess, strict=True)):
+            norm, dot, square = norm + (b - mean[j]) ** 2, dot + (b - mean[j]) * (a - mean[j]), square + (a - mean[j]) ** 2
+            error, variance = error + (a - b) ** 2, variance + (a - centre[j]) ** 2
+    return norm, dot, square, error, variance
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mean", [0.0, np.array([2.0, 1.9, 2.1, 2.0])], ids=["raw", "centred"])
+def test_ratios_of_sums(kind, mean):
+    x, x_hat = rows()
+    norm, dot, square, error, variance = loop(x, x_hat, np.broadcast_to(mean, 4))
+    about = mean if isinstance(mean, float) else kind(mean)
+    assert float(metrics.shrinkage(kind(x), kind(x_hat), about)) == pytest.approx(norm / dot, rel=1e-12)
+    assert float(metrics.shrinkage_v1(kind(x), kind(x_hat), about)) == pytest.approx(dot / square, rel=1e-12)
+    assert float(metrics.norm_ratio(kind(x), kind(x_hat), about)) == pytest.approx(math.sqrt(norm / square), rel=1e-12)
+    assert float(metrics.fvu(kind(x), kind(x_hat))) == pytest.approx(error / variance, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_run_has_its_number(kind):
+    x, x_hat = rows()
+    both = np.stack([x_hat, 0.5 * x_hat])
+    for measure in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio, metrics.fvu):
+        found = measure(kind(x), kind(both))
+        assert isinstance(found, np.ndarray if kind is np.asarray else torch.Tensor)
+        assert found.tolist() == pytest.approx([float(measure(x, guess)) for guess in both], rel=1e-14)
+
+
+def test_half_the_length_is_shrinkage_of_one_half():
+    x = np.ones(7)
+    assert metrics.shrinkage(x, x / 2) == 0.5 and metrics.shrinkage_v1(x, x / 2) == 0.5
+
+
+@pytest.mark.parametrize("angle", [0.1, 0.7, 1.3])
+def test_a_projection_is_short_and_not_shrunken(angle):
+    x, x_hat = np.array([[1.0, 0.0]]), np.array([[math.cos(angle) ** 2, math.cos(angle) * math.sin(angle)]])
+    assert metrics.shrinkage(x, x_hat) == pytest.approx(1)
+    assert metrics.shrinkage_v1(x, x_hat) == pytest.approx(math.cos(angle) ** 2)
+    assert metrics.norm_ratio(x, x_hat) == pytest.approx(math.cos(angle))
+
+
+def test_any_orthogonal_projector_is_unbiased_and_its_v1_is_what_it_explains():
+    g = np.random.default_rng(1)
+    x = g.normal(size=(50, 6)) * [3, 2, 1, 1, 1, 1]
+    basis = np.linalg.qr(g.normal(size=(6, 2)))[0]
+    x_hat = x @ basis @ basis.T
+    assert metrics.shrinkage(x, x_hat) == pytest.approx(1)
+    assert metrics.shrinkage_v1(x, x_hat) == pytest.approx((x_hat**2).sum() / (x**2).sum())
+
+
+def test_a_large_mean_hides_shrinkage_from_the_raw_form():
+    x, x_hat = np.array([99.0, 101.0]), np.array([99.5, 100.5])
+    assert metrics.shrinkage(x, x_hat) == pytest.approx(10000.25 / 10000.5, rel=1e-14)
+    assert metrics.shrinkage(x, x_hat, 100.0) == pytest.approx(0.5)
+
+
+def test_least_squares_leaves_no_shrinkage():
+    """Where no rescaling of x̂ lowers the error, γ is 1: why TopK and Gated are unbiased."""
+    x, x_hat = rows(3)
+    best = (x * x_hat).sum() / (x_hat**2).sum()
+    assert metrics.shrinkage(x, best * x_hat) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_undefined_is_nan(kind):
+    x = kind(np.array([[1.0, 2.0], [1.0, 2.0]]))
+    assert math.isnan(metrics.fvu(x, x))  # x does not vary
+    assert math.isnan(metrics.shrinkage(x, -x)) and math.isnan(metrics.shrinkage(x, 0 * x))
+    assert math.isnan(metrics.norm_ratio(0 * x, x)) and math.isnan(metrics.shrinkage_v1(0 * x, x))
+    assert math.isnan(metrics.ce_recovered(2.0, 3.0, 2.0)) and math.isnan(metrics.ce_recovered(2.0, 3.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counts_of_features(kind):
+    features = np.array([[[0.0, 1.0, 0.0], [2.0, 0.5, 0.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]])
+    assert metrics.l0(kind(features)).tolist() == [1.5, 0.5]
+    assert metrics.density(kind(features)).tolist() == [[0.5, 1.0, 0.0], [0.0, 0.0, 0.5]]
+    assert metrics.dead(kind(features)).tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_purity_is_the_share_of_the_commonest_token_at_the_top():
+    features = np.array([[5.0, 0.0, 1.0], [4.0, 0.0, 0.0], [3.0, 0.0, 0.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    found = metrics.purity(features, np.array([7, 7, 8, 9, 9]), top=3)
+    assert found[0] == pytest.approx(2 / 3) and math.isnan(found[1]) and found[2] == 1
+
+
+def test_ce_recovered():
+    assert metrics.ce_recovered(2.0, 2.5, 7.0) == pytest.approx(0.9)
+    assert metrics.ce_recovered(np.array([2.0, 2.0]), np.array([7.0, 2.0]), np.array([7.0, 7.0])).tolist() == [0, 1]
+
+
+@given(st.integers(0, 10**6), st.floats(-3, 3), st.floats(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_ranges(seed, bias, noise):
+    g = np.random.default_rng(seed)
+    x = g.normal(size=(6, 3))
+    x_hat = bias * x + noise * g.normal(size=(6, 3))
+    assert metrics.fvu(x, x_hat) >= 0
+    for value in (metrics.shrinkage(x, x_hat), metrics.norm_ratio(x, x_hat)):
+        assert math.isnan(value) or value >= 0
+    assert metrics.ce_recovered(1.0, 1.0 + abs(bias), 4.0) <= 1
+    features = np.maximum(x_hat, 0)
+    assert 0 <= metrics.l0(features) <= 3 and 0 <= metrics.dead(features) <= 1
+    purity = metrics.purity(features, g.integers(0, 3, 6), top=4)
+    assert all(math.isnan(p) or 1 / 4 <= p <= 1 for p in purity)
+    x_hat[0, 0] = math.nan
+    assert math.isnan(metrics.fvu(x, x_hat)) and math.isnan(metrics.shrinkage(x, x_hat))
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(DataError, match=r"same rows and dimensions, got \[9, 4\] and \[9, 3\]"):
+        metrics.fvu(rows()[0], rows()[0][:, :3])
+
+
+def dictionary(runs=2, d=6, f=8):
+    g = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
+    own = {"r_mag": 0.2 * torch.randn(runs, f, generator=g), "b_mag": 0.1 * torch.randn(runs, f, generator=g)}
+    mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 0.7])
+    return Dictionary(
+        W.mT, 0.2 * torch.randn(runs, f, generator=g), W, 0.1 * torch.randn(runs, d, generator=g), Gated(), own, mean, scale
+    )
+
+
+def test_document_sums_are_the_loops_and_finish_is_the_functions():
+    g = torch.Generator().manual_seed(1)
+    x, document, both = 2 * torch.randn(40, 6, generator=g) + 1, np.arange(40) % 3, dictionary()
+    mean = x.mean(0)
+    sums = metrics.document_sums(both, x, document, 4, chunk=7)
+    x_hat, features = both.reconstruct(x), both.encode(x)
+    for r in range(2):
+        for doc in range(4):
+            mine = document == doc
+            part, guess = x[mine].double().numpy(), x_hat[r][mine].double().numpy()
+            middle = mean.double().numpy()
+            wanted = {
+                "tokens": mine.sum(), "active": (features[r][mine] > 0).sum().item(), "error": ((part - guess) ** 2).sum(),
+                "variance": ((part - middle) ** 2).sum(), "dot": ((guess - middle) * (part - middle)).sum(),
+                "norm": ((guess - middle) ** 2).sum(), "dot_raw": (guess * part).sum(), "norm_raw": (guess**2).sum(),
+                "square_raw": (part**2).sum(),
+            }  # fmt: skip
+            assert {name: sums[name][r, doc] for name in wanted} == pytest.approx(wanted, rel=1e-5)
+    assert sums["firings"].tolist() == (features > 0).sum(1).tolist()
+    done = metrics.finish(sums)
+    assert done["fvu"].tolist() == pytest.approx(metrics.fvu(x, x_hat).tolist(), rel=1e-5)
+    assert done["gamma"].tolist() == pytest.approx(metrics.shrinkage(x, x_hat, mean).tolist(), rel=1e-5)
+    assert done["gamma_raw"].tolist() == pytest.approx(metrics.shrinkage(x, x_hat).tolist(), rel=1e-5)
+    assert done["gamma_v1"].tolist() == pytest.approx(metrics.shrinkage_v1(x, x_hat, mean).tolist(), rel=1e-5)
+    assert done["norm_ratio"].tolist() == pytest.approx(metrics.norm_ratio(x, x_hat, mean).tolist(), rel=1e-5)
+    assert done["l0"].tolist() == metrics.l0(features).tolist() and done["dead"].tolist() == metrics.dead(features).tolist()
+
+
+def test_sums_of_parts_add_up():
+    x, document = torch.randn(30, 6, generator=torch.Generator().manual_seed(2)), np.arange(30) // 10
+    mean = torch.zeros(6)
+    whole = metrics.document_sums(dictionary(), x, document, 3, mean)
+    parts = [metrics.document_sums(dictionary(), x[i], document[i], 3, mean) for i in (slice(0, 13), slice(13, 30))]
+    for name in whole:
+        np.testing.assert_allclose(parts[0][name] + parts[1][name], whole[name], rtol=1e-6)
+
+
+def test_documents_must_fit_the_rows():
+    with pytest.raises(DataError, match=r"each of the 5 rows, one of 0 … 2, got \[5\] numbers from 0 to 4"):
+        metrics.document_sums(dictionary(), torch.zeros(5, 6), np.arange(5), 3)
+
+
+def test_the_short_name_is_the_same_function():
+    from assay.metrics import shrinkage
+
+    assert shrinkage is metrics.shrinkage and assay.metrics.fvu is metrics.fvu

@@ -1,0 +1,99 @@
+"""Nonlinearities against loops written from their definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries.nonlinearity import Gated, Identity, ReLU, Rescaled, TopK, from_json, to_json
+
+torch.manual_seed(0)
+Z, B = torch.randn(2, 7, 5, dtype=torch.float64), 0.3 * torch.randn(2, 5, dtype=torch.float64)
+R, M = 0.5 * torch.randn(2, 5, dtype=torch.float64), 0.2 * torch.randn(2, 5, dtype=torch.float64)
+
+
+def each(value):
+    """The features, one number at a time: value(run, row, feature)."""
+    return torch.tensor([[[value(r, b, f) for f in range(5)] for b in range(7)] for r in range(2)], dtype=torch.float64)
+
+
+def gated(r, b, f):
+    z = Z[r, b, f].item()
+    return max(math.exp(R[r, f]) * z + M[r, f].item(), 0.0) if z + B[r, f].item() > 0 else 0.0
+
+
+def test_relu_and_identity():
+    assert torch.equal(ReLU()(Z, B, {}), each(lambda r, b, f: max((Z[r, b, f] + B[r, f]).item(), 0.0)))
+    assert torch.equal(Identity()(Z, B, {}), each(lambda r, b, f: (Z[r, b, f] + B[r, f]).item()))
+
+
+def test_gated_opens_by_one_path_and_measures_by_the_other():
+    torch.testing.assert_close(Gated()(Z, B, {"r_mag": R, "b_mag": M}), each(gated))
+
+
+def test_a_tied_gate_is_a_jump_at_its_threshold():
+    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: magnitude 2z + .5 above z = 1, strictly; as a jump the threshold is 2.5."""
+    z = torch.tensor([0.9, 1.0, 1.2], dtype=torch.float64).view(1, 3, 1)
+    own = {"r_mag": torch.full((1, 1), math.log(2), dtype=torch.float64), "b_mag": torch.full((1, 1), 0.5, dtype=torch.float64)}
+    features = Gated()(z, torch.full((1, 1), -1.0, dtype=torch.float64), own)
+    torch.testing.assert_close(features.flatten(), torch.tensor([0.0, 0.0, 2.9], dtype=torch.float64))
+    threshold = own["b_mag"] - own["r_mag"].exp() * -1.0
+    assert threshold.item() == pytest.approx(2.5)
+    pre = own["r_mag"].exp() * z + own["b_mag"]
+    torch.testing.assert_close(features, pre * (pre > threshold.clamp_min(0)))
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_topk_keeps_the_k_largest_and_none_below_zero(k):
+    pre = Z + B[:, None]
+
+    def one(r, b, f):
+        larger = sum(pre[r, b, g] > pre[r, b, f] for g in range(5))
+        return max(pre[r, b, f].item(), 0.0) if larger < k else 0.0
+
+    assert torch.equal(TopK(k)(Z, B, {}), each(one))
+
+
+def test_rescaled_never_turns_a_feature_on():
+    own = {"factor": 1.5 + R, "shift": M - 0.1, "of_r_mag": R, "of_b_mag": M}
+
+    def one(r, b, f):
+        below = gated(r, b, f)
+        return max((1.5 + R[r, f].item()) * below + M[r, f].item() - 0.1, 0.0) if below > 0 else 0.0
+
+    features = Rescaled(Gated())(Z, B, own)
+    torch.testing.assert_close(features, each(one))
+    assert (features > 0).sum() < (Gated()(Z, B, {"r_mag": R, "b_mag": M}) > 0).sum()  # here some shifts turn one off
+
+
+def test_rescaling_twice_keeps_both_steps():
+    own = {
+        "factor": torch.full((2, 5), 2.0),
+        "shift": torch.zeros(2, 5),
+        "of_factor": torch.full((2, 5), 3.0),
+        "of_shift": torch.zeros(2, 5),
+    }
+    torch.testing.assert_close(Rescaled(Rescaled(ReLU()))(Z, B, own), 6 * ReLU()(Z, B, {}))
+
+
+@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(3), Rescaled(TopK(2)), Rescaled(Rescaled(Gated()))], ids=str)
+def test_json_round_trip_and_start(nonlinearity):
+    assert from_json(to_json(nonlinearity)) == nonlinearity
+    own = nonlinearity.init(2, 5)
+    assert all(value.shape == (2, 5) for value in own.values())
+    z = Z.float()
+    plain = TopK(3) if nonlinearity == TopK(3) else TopK(2) if nonlinearity == Rescaled(TopK(2)) else ReLU()
+    zero = torch.zeros(2, 5)  # at the start every one of them is the plain nonlinearity below it
+    torch.testing.assert_close(nonlinearity(z, zero, own), plain(z, zero, {}))
+
+
+def test_what_a_user_can_get_wrong():
+    with pytest.raises(DataError, match="k must be at least 1, got k=0"):
+        TopK(0)
+    with pytest.raises(DataError, match="k must be at most the dictionary's width 5, got k=6"):
+        TopK(6).init(1, 5)
+    with pytest.raises(DataError, match=r"unknown nonlinearity 'Topk'.*did you mean TopK"):
+        from_json({"name": "Topk", "k": 3})

@@ -1,0 +1,138 @@
+"""Repairs against NumPy's least squares, the algebra of one feature, and a world where shrinkage is the only fault."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core import rng
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.linear import pca
+from assay.dictionaries.metrics import fvu, l0, norm_ratio, shrinkage, shrinkage_v1
+from assay.dictionaries.nonlinearity import Gated, ReLU, Rescaled, TopK
+from assay.dictionaries.repair import refit_decoder, rescale_and_shift, shrunk
+
+
+def make(nonlinearity, d=6, f=9, runs=2):
+    g = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
+    own = {name: value + 0.1 * torch.randn(runs, f, generator=g) for name, value in nonlinearity.init(runs, f).items()}
+    b_enc = 0.2 * torch.randn(runs, f, generator=g) - 0.3
+    mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 2.0])
+    return Dictionary(0.8 * W.mT, b_enc, W, 0.1 * torch.randn(runs, d, generator=g), nonlinearity, own, mean, scale)
+
+
+X = 1.5 * torch.randn(500, 6, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(3)], ids=str)
+def test_rescale_and_shift_is_least_squares_on_the_support(nonlinearity):
+    d = make(nonlinearity)
+    mended = rescale_and_shift(d, X, chunk=77)
+    assert mended.nonlinearity == Rescaled(nonlinearity) and torch.equal(mended.W_dec, d.W_dec)
+    for r in range(2):
+        f, x, W = (v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r], d.W_dec[r]))
+        on = (f > 0).astype(float)
+        columns = np.concatenate([(f[:, i, None] * W[i]).ravel()[:, None] for i in range(9)], 1)
+        columns = np.concatenate([columns, *[(on[:, i, None] * W[i]).ravel()[:, None] for i in range(9)]], 1)
+        best = np.linalg.lstsq(columns, (x - d.b_dec[r].numpy()).ravel(), rcond=None)[0]
+        np.testing.assert_allclose(mended.own["factor"][r], best[:9], atol=2e-3)
+        np.testing.assert_allclose(mended.own["shift"][r], best[9:], atol=2e-3)
+
+
+@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(3)], ids=str)
+def test_refit_is_least_squares_and_leaves_the_features(nonlinearity):
+    d = make(nonlinearity)
+    refitted = refit_decoder(d, X, chunk=77)
+    assert torch.equal(refitted.encode(X), d.encode(X))
+    for r in range(2):
+        f, x = d.encode(X)[r].double().numpy(), d.normalise(X)[r].double().numpy()
+        best = np.linalg.lstsq(f, x - d.b_dec[r].numpy(), rcond=None)[0]
+        np.testing.assert_allclose(refitted.W_dec[r], best, atol=2e-3)
+
+
+def test_repairs_help_and_never_turn_features_on():
+    d = make(ReLU())
+    mended = rescale_and_shift(d, X)
+    both = refit_decoder(mended, X)
+    x_hats = [one.reconstruct(X) for one in (d, mended, both)]
+    for worse, better in itertools.pairwise(x_hats):
+        assert (fvu(X, better) < fvu(X, worse)).all()
+    assert (l0(mended.encode(X)) <= l0(d.encode(X))).all()
+    assert not ((mended.encode(X) > 0) & (d.encode(X) <= 0)).any()
+
+
+def test_a_feature_that_never_fires_is_left_as_it_was():
+    d = make(ReLU())
+    d.b_enc[:, 4] = -100
+    mended, refitted = rescale_and_shift(d, X), refit_decoder(d, X)
+    torch.testing.assert_close(mended.own["factor"][:, 4], torch.ones(2))
+    torch.testing.assert_close(mended.own["shift"][:, 4], torch.zeros(2))
+    torch.testing.assert_close(refitted.W_dec[:, 4], d.W_dec[:, 4])
+
+
+def test_shrinkage_of_a_known_size_is_found_and_undone():
+    """Planted: codes that reconstruct exactly, times .85."""
+    eye = torch.eye(6)[None]
+    exact = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 12), torch.cat([eye, -eye], 1), torch.zeros(1, 6), ReLU())
+    assert shrinkage(X, exact.reconstruct(X)).item() == pytest.approx(1)
+    short = shrunk(exact, 0.85)
+    assert shrinkage(X, short.reconstruct(X)).item() == pytest.approx(0.85, rel=1e-6)
+    mended = rescale_and_shift(short, X)
+    assert shrinkage(X, mended.reconstruct(X)).item() == pytest.approx(1, abs=1e-5)
+    assert fvu(X, mended.reconstruct(X)).item() < 1e-8
+
+
+def test_one_always_on_feature_is_mended_by_a_shift_alone():
+    """f = a − λ/2 at λ = .2: γ = .908475, FVU = .12; the mend is r = 1, shift .1 and leaves nothing."""
+    x = torch.linspace(0.5, 1.5, 4001)[:, None]
+    one = torch.ones(1, 1, 1)
+    d = Dictionary(one, torch.full((1, 1), -0.1), one, torch.zeros(1, 1), ReLU())
+    assert shrinkage(x, d.reconstruct(x)).item() == pytest.approx(0.908475, abs=1e-3)
+    assert fvu(x, d.reconstruct(x)).item() == pytest.approx(0.12, abs=1e-3)
+    mended = rescale_and_shift(d, x)
+    assert mended.own["factor"].item() == pytest.approx(1, abs=1e-4)
+    assert mended.own["shift"].item() == pytest.approx(0.1, abs=1e-4)
+    assert fvu(x, mended.reconstruct(x)).item() == pytest.approx(0, abs=1e-8)
+
+
+def test_without_a_free_bias_shrinkage_is_a_factor():
+    """The same feature with b_enc = 0: f = w·a with w = 1 − λ·6/13, and γ = w."""
+    x = torch.linspace(0.5, 1.5, 4001)[:, None]
+    w = 1 - 0.2 * 6 / 13
+    one = torch.ones(1, 1, 1)
+    d = Dictionary(w * one, torch.zeros(1, 1), one, torch.zeros(1, 1), ReLU())
+    assert shrinkage(x, d.reconstruct(x)).item() == pytest.approx(w)
+    grid = torch.linspace(0.5, 1.0, 50001, dtype=torch.float64)  # that w is the optimum: minimise E(a − wa)² + λ E wa
+    a = x.double().flatten()
+    assert grid[((1 - grid) ** 2 * (a**2).mean() + 0.2 * grid * a.mean()).argmin()].item() == pytest.approx(w, abs=1e-3)
+
+
+def test_pca_explains_its_eigenvalues():
+    g = np.random.default_rng(0)
+    x = g.normal(size=(400, 7)) * [4, 3, 2, 1, 1, 0.5, 0.1] + 5
+    values = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1]
+    rows = torch.from_numpy(x).float()
+    for rank, d in zip((2, 4, 7), pca(rows, 2, 4, 7, chunk=64), strict=True):
+        x_hat = d.reconstruct(rows)[0]
+        kept = values[:rank].sum() / values.sum()
+        assert fvu(x, x_hat) == pytest.approx(1 - kept, abs=1e-5)
+        assert shrinkage(x, x_hat, x.mean(0)) == pytest.approx(1, abs=1e-4)
+        assert shrinkage_v1(x, x_hat, x.mean(0)) == pytest.approx(kept, abs=1e-4)
+        assert norm_ratio(x, x_hat, x.mean(0)) == pytest.approx(np.sqrt(kept), abs=1e-4)
+
+
+def test_with_orthonormal_features_shrinkage_is_the_only_fault_and_is_mended():
+    """Planted: 16 orthonormal features and the L1 optimum for them, f = max(a − λ/2, 0): what is left after the mend is selection alone."""
+    g = rng.generator(0, "orthonormal")
+    basis = torch.from_numpy(np.linalg.qr(g.normal(size=(16, 16)))[0]).float()
+    amounts = torch.from_numpy((g.random((20000, 16)) < 0.1) * g.exponential(1, (20000, 16))).float()
+    x, half = amounts @ basis, 0.15
+    d = Dictionary(basis.T[None], torch.full((1, 16), -half), basis[None], torch.zeros(1, 16), ReLU())
+    before, after = (fvu(x, one.reconstruct(x)).item() for one in (d, rescale_and_shift(d, x)))
+    missed = (amounts * (amounts <= half)).square().sum() / (x - x.mean(0)).square().sum()
+    assert before > 10 * missed.item()
+    assert after == pytest.approx(missed.item(), rel=1e-3)

@@ -1,0 +1,230 @@
+"""Training: equal to a plain PyTorch loop, the same alone and in a group, resumable, and blind between runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core import rng
+from assay.core.fit import fit
+from assay.core.runs import Runs
+from assay.core.spec import PerRun, Spec, grid
+from assay.dictionaries import losses
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.kernels import cpu, sparse
+from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+from assay.dictionaries.train import Method, fit_dictionaries, group
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Spec):
+    penalty: PerRun[float] = 0.1
+    lr: PerRun[float] = 4e-3
+
+
+D = 12
+RUNS = Runs(grid(Sweep(), penalty=(0.05, 0.2), seed=(1, 2)))
+METHODS = {
+    "relu": (ReLU(), losses.l1, 24, {}),
+    "gated": (Gated(), losses.gated, 24, {}),
+    "gated_no_aux": (Gated(), losses.gated_no_aux, 24, {}),
+    "topk": (TopK(4), losses.mse, 24, {"betas": (0.9, 0.999), "encoder_scale": 1.0}),
+    "topk_sparse": (TopK(1), losses.mse, 40, {"betas": (0.9, 0.999), "encoder_scale": 1.0}),
+}
+every = pytest.mark.parametrize("name", METHODS)
+WORLD = torch.from_numpy(rng.normal(np.array([7]), "world", 0, (30, D))[0])
+
+
+def method(name, runs=RUNS, **more):
+    nonlinearity, loss, width, fields = METHODS[name]
+    fields = {"warm_up": 10, **fields, **more}
+    return Method(nonlinearity, loss, width, runs.each("lr"), runs.each("penalty"), **fields)
+
+
+def batches(step):
+    """Sparse mixtures of 30 directions in 12 dimensions, shared by all runs."""
+    codes = rng.uniform(np.array([0]), "codes", step, (64, 30))[0]
+    return torch.from_numpy(np.maximum(codes - 0.9, 0) * 20) @ WORLD
+
+
+def train(name, bench, runs=RUNS, steps=50, **more):
+    return fit_dictionaries([(runs, method(name, runs, **more))], batches, d=D, steps=steps, bench=bench)[0]
+
+
+class PlainSAE(torch.nn.Module):
+    """One dictionary as PyTorch users write it; columns of the decoder are kept at unit length by hand."""
+
+    def __init__(self, name, spec):
+        super().__init__()
+        self.nonlinearity, self.loss, width, fields = METHODS[name]
+        W = torch.from_numpy(rng.normal(np.array([spec.seed]), "dictionary", 0, (width, D)))
+        W = W / W.norm(dim=-1, keepdim=True)
+        start = {
+            "W_enc": fields.get("encoder_scale", 0.3) * W.mT,
+            "W_dec": W,
+            "b_enc": torch.zeros(1, width),
+            "b_dec": torch.zeros(1, D),
+        }
+        start |= self.nonlinearity.init(1, width)
+        self.params = torch.nn.ParameterDict({k: torch.nn.Parameter(v.clone()) for k, v in start.items()})
+        self.betas, self.penalty, self.lr = fields.get("betas", (0.0, 0.999)), spec.penalty, spec.lr
+
+    def fit(self, steps):
+        adam = torch.optim.Adam(self.parameters(), lr=self.lr, betas=self.betas)
+        for step in range(steps):
+            rate = min(1, (step + 1) / 10) * (1 if step < 0.8 * steps else (steps - step) / (0.2 * steps))
+            adam.param_groups[0]["lr"] = self.lr * rate
+            adam.zero_grad()
+            penalty = torch.tensor([self.penalty * min(1, (step + 1) / round(0.15 * steps))])
+            self.loss(dict(self.params), batches(step), self.nonlinearity, penalty).sum().backward()
+            W = self.params["W_dec"]
+            with torch.no_grad():
+                W.grad -= (W.grad * W).sum(-1, keepdim=True) * W
+                adam.step()
+                W /= W.norm(dim=-1, keepdim=True)
+        return {name: value.detach() for name, value in self.params.items()}
+
+
+@every
+def test_it_is_the_plain_loop_of_each_run(name, bench):
+    steps = 20  # few: rounding grows with Adam's division by small second moments
+    trained = train(name, bench, steps=steps)
+    assert not trained.diverged.any()
+    for r, spec in enumerate(RUNS):
+        wanted = PlainSAE(name, spec).fit(steps)
+        for key, value in wanted.items():
+            torch.testing.assert_close(
+                trained.tensors[key][r : r + 1], value, rtol=2e-3, atol=2e-4, msg=lambda m, k=key: f"{k}: {m}"
+            )
+
+
+@every
+def test_alone_is_as_in_a_group(name, bench, monkeypatch):
+    """Fifty steps, 1e-5; the parameters start bitwise equal."""
+    monkeypatch.setattr(cpu, "CACHED", 10**9)  # all runs of the group in one product
+    together = train(name, bench)
+    for r, spec in enumerate(RUNS):
+        start, alone = (train(name, bench, Runs([spec]), steps=steps) for steps in (0, 50))
+        assert torch.equal(start.tensors["W_enc"][0], train(name, bench, steps=0).tensors["W_enc"][r])
+        for key, value in alone.tensors.items():
+            assert (together.tensors[key][r] - value[0]).abs().max() <= 1e-5, key
+
+
+@every
+def test_a_broken_run_leaves_its_neighbours_bitwise_alone(name, bench):
+    whole = fit([group(RUNS, method(name), d=D, steps=20)], batches, steps=20, bench=bench)[0]
+    broken = group(RUNS, method(name), d=D, steps=20)
+    broken.state["b_enc"][1] = torch.nan
+    found = fit([broken], batches, steps=20, bench=bench)[0]
+    assert found.diverged.tolist() == [False, True, False, False]
+    for key, value in whole.tensors.items():
+        assert torch.equal(found.tensors[key][[0, 2, 3]], value[[0, 2, 3]]), key
+
+
+@every
+def test_resume_is_bitwise(name, plain_bench, plain_slot, tmp_path):
+    whole = train(name, plain_bench(tmp_path))
+    slot = plain_slot(every=17)
+
+    class Killed(Exception):
+        pass
+
+    def until(step):
+        if step == 40:
+            raise Killed
+        return batches(step)
+
+    with pytest.raises(Killed):
+        fit_dictionaries([(RUNS, method(name))], until, d=D, steps=50, bench=plain_bench(tmp_path, [slot]))
+    assert slot.saved[0] == 34
+    resumed = train(name, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
+    for key, value in whole.tensors.items():
+        assert torch.equal(resumed.tensors[key], value), key
+    assert all(np.array_equal(resumed.history[key], value) for key, value in whole.history.items())
+
+
+def test_several_methods_share_a_pass(bench):
+    seen = []
+
+    def counted(step):
+        seen.append(step)
+        return batches(step)
+
+    names = ("gated", "relu", "topk")
+    joint = fit_dictionaries([(RUNS, method(n)) for n in names], counted, d=D, steps=30, bench=bench)
+    assert seen == list(range(30))
+    for name, trained in zip(names, joint, strict=True):
+        alone = train(name, bench, steps=30)
+        assert all(torch.equal(trained.tensors[key], value) for key, value in alone.tensors.items()), name
+
+
+def test_each_run_may_have_its_own_batches(bench):
+    def own(step):
+        return torch.stack([batches(step), batches(1000 + step), batches(step), batches(2000 + step)])
+
+    shared, separate = train("gated", bench), fit_dictionaries([(RUNS, method("gated"))], own, d=D, steps=50, bench=bench)[0]
+    for r, same in enumerate((True, False, True, False)):
+        assert torch.allclose(shared.tensors["W_dec"][r], separate.tensors["W_dec"][r], atol=1e-5) == same
+
+
+@every
+def test_training_learns_and_keeps_decoder_rows_at_unit_length(name, bench):
+    trained = train(name, bench, steps=200)
+    d = Dictionary.of(trained)
+    torch.testing.assert_close(d.W_dec.norm(dim=-1), torch.ones(4, d.width))
+    assert d.W_enc.shape == (4, D, d.width) and set(trained.history) >= {"loss", "mse", "l0"}
+    assert trained.steps.tolist() == [100, 200]
+    x = batches(10_000)
+    at_start = Dictionary.of(train(name, bench, steps=0)).reconstruct(x)
+    if name != "gated_no_aux":  # whose gates may have closed
+        assert ((d.reconstruct(x) - x).square().sum((1, 2)) < 0.8 * (at_start - x).square().sum((1, 2))).all()
+
+
+def test_normalisation_travels_with_the_dictionary(bench):
+    mean = torch.linspace(-1, 1, D)
+    trained = fit_dictionaries(
+        [(RUNS, method("relu"))], batches, d=D, steps=5, bench=bench, mean=mean, scale=0.25, sites=("blocks.9.hook_resid_pre",)
+    )[0]
+    d, x = Dictionary.of(trained), batches(3)
+    assert d.sites == ("blocks.9.hook_resid_pre",)
+    torch.testing.assert_close(d.encode(x / 0.25 + mean), d.normalised.encode(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_without_a_kernel_trains_by_autograd(bench):
+    def half(params, x, nonlinearity, penalty):
+        return losses.l1(params, x, nonlinearity, penalty)
+
+    by_hand = train("relu", bench)
+    plain = fit_dictionaries([(RUNS, replace(method("relu"), loss=half))], batches, d=D, steps=50, bench=bench)[0]
+    for key, value in by_hand.tensors.items():
+        torch.testing.assert_close(plain.tensors[key], value, rtol=1e-2, atol=1e-3)
+
+
+def test_the_sparse_step_is_the_one_used_where_it_pays():
+    assert sparse.pays(1, 40) and sparse.pays(32, 4608) and sparse.pays(12, 512) and not sparse.pays(32, 512)
+
+
+def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
+    """x = a, a ~ U(.5, 1.5), no decoder bias, λ = .2: f = a − λ/2, so γ = .893333/.983333 and FVU = (λ/2)²/Var a = .12."""
+    from assay.dictionaries.metrics import fvu, shrinkage
+    from assay.dictionaries.repair import rescale_and_shift
+
+    runs = Runs([Sweep(seed=s, penalty=0.2, lr=3e-3) for s in range(4)])
+
+    def amounts(step):
+        return torch.from_numpy(0.5 + rng.uniform(np.array([0]), "amounts", step, (256, 1))[0])
+
+    one = Method(ReLU(), losses.l1, 1, runs.each("lr"), runs.each("penalty"), decoder_bias=False)
+    trained = fit_dictionaries([(runs, one)], amounts, d=1, steps=1500, bench=bench)[0]
+    alive = trained.tensors["W_dec"][:, 0, 0] > 0  # a decoder row of one number is ±1, and −1 stays off
+    assert alive.any()
+    x = torch.linspace(0.5, 1.5, 2001)[:, None]
+    d = Dictionary.join([part for part, on in zip(Dictionary.of(trained), alive, strict=True) if on])
+    assert shrinkage(x, d.reconstruct(x)).tolist() == pytest.approx([0.908475] * len(d), abs=0.01)
+    assert fvu(x, d.reconstruct(x)).tolist() == pytest.approx([0.12] * len(d), abs=0.01)
+    mended = rescale_and_shift(d, x)
+    assert shrinkage(x, mended.reconstruct(x)).tolist() == pytest.approx([1.0] * len(d), abs=1e-4)
+    assert fvu(x, mended.reconstruct(x)).tolist() == pytest.approx([0.0] * len(d), abs=1e-6)
