@@ -55,8 +55,7 @@ class Lab:
             first.require_disk()
             self._work(experiment, first, tell)
         result = self.judge(experiment, preset)
-        if first.missing or not self._known(result):
-            result.write(self.store)
+        result.write(self.store)
         tell(Finished(result))
         return result
 
@@ -110,9 +109,6 @@ class Lab:
 
     def _executor(self, experiment: Experiment) -> Executor:
         return self.executor if experiment.origin else Inline()  # functions do not travel: a worker needs a file to find them
-
-    def _known(self, result: Result) -> bool:
-        return result.path(self.store).exists() and not result.new_looks(self.store)
 
     def _work(self, experiment: Experiment, first: Plan, tell: OnEvent) -> None:
         self.store.prepare()
@@ -206,7 +202,7 @@ class _Watch:
     def _look(self) -> None:
         """Judge in a thread what every arm has by now, at most a twentieth of the time, so that training is not held up."""
         alive = self._judging is not None and self._judging.is_alive()
-        if alive or time.monotonic() < self._next_look or self._tell is _quiet:
+        if alive or self._tell is _quiet or not self._schedule.left() or time.monotonic() < self._next_look:
             return
         self._judging = threading.Thread(target=self._judge, daemon=True)
         self._judging.start()

@@ -205,7 +205,8 @@ def _cost_per_run(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tupl
     steps: dict[str, float] = {n: float(getattr(specs[0], "steps", 0)) for n, specs in arms.items()}
     known: dict[str, float] = {}
     for n in arms:
-        mine = [s for s in shelf.runs.values() if s.arm == n and s.provenance.get("cpu_seconds")]
+        # A run of very few steps shows what starting costs, not what a step costs.
+        mine = [s for s in shelf.runs.values() if s.arm == n and s.provenance.get("cpu_seconds") and 20 * _steps(s) >= steps[n]]
         if mine:
             last = max(mine, key=lambda s: (_steps(s) == steps[n], str(s.provenance.get("finished", ""))))
             scale = steps[n] / _steps(last) if steps[n] and _steps(last) else 1.0

@@ -103,13 +103,19 @@ class Result:
         return store.root / "results" / self.experiment / f"{self.preset}.json"
 
     def write(self, store: Store) -> Path:
-        """The file that now holds this result; a look is noted where n, outcome or the claims key differ from the last one."""
-        store.prepare()
+        """The file that now holds this result; a look is noted where n, outcome or the claims key differ from the last one.
+
+        Nothing is written when the file says the same already. Raises: StoreError.
+        """
         path, looks = self.path(store), self.new_looks(store)
+        figures = [dataclasses.asdict(f) for f in self.figures]
+        text = json.dumps({**self.to_json(), "figures": figures}, indent=1, ensure_ascii=False, default=_plain).encode()
+        if not looks and path.exists() and path.read_bytes() == text:
+            return path
+        store.prepare()
         with explained(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            figures = [dataclasses.asdict(f) for f in self.figures]
-            write(path, json.dumps({**self.to_json(), "figures": figures}, indent=1, ensure_ascii=False, default=_plain).encode())
+            write(path, text)
             if looks:
                 lines = "".join(canonical_json(look) + "\n" for look in looks).encode()
                 handle = os.open(path.with_name("looks.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

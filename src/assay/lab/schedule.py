@@ -1,4 +1,8 @@
-"""Schedule: which group is handed out next. Longest first, parents before those that build on them, busy ones again later."""
+"""Schedule: which group is handed out next.
+
+First seeds first, so that early verdicts speak of whole seeds; among these the longest first; parents before those that
+build on them; groups that another process holds again later, and waited for only at the end.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ class Schedule:
         self.groups = {g.name: g for g in groups}
         self._store, self._experiment, self._device = store, experiment, device
         self._cost = {g.name: sum(per_run.get(arm, 1.0) * len(members) for arm, members in g.arms.items()) for g in groups}
-        self._waiting = sorted(self.groups, key=self._reach, reverse=True)
+        self._waiting = sorted(self.groups, key=lambda n: (_first_seed(self.groups[n]), -self._reach(n)))
         self._running: set[str] = set()
         self._again: dict[str, float] = {}
         self.failed: list[Outcome] = []
@@ -38,7 +42,8 @@ class Schedule:
                 continue
             self._waiting.remove(name)
             self._running.add(name)
-            starting(self.groups[name])
+            if name not in self._again:
+                starting(self.groups[name])
             root, e = str(self._store.root.absolute()), self._experiment
             yield Task(root, name, e.name, e.origin, self._device, e)
 
@@ -78,3 +83,7 @@ class Schedule:
             return False
         elsewhere = (self.groups[n].keys for n in (*self._waiting, *self._running) if n != name)
         return not any(self.groups[name].parents & keys for keys in elsewhere)
+
+
+def _first_seed(group: RunGroup) -> int:
+    return min(int(m.spec["seed"]) for m in group.members)

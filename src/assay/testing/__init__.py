@@ -1,0 +1,1 @@
+"""Contracts for anyone's store, executor, subject or kernel: checks to run on your own implementation."""

@@ -1,0 +1,84 @@
+"""What every store must do, as checks that anyone can run on theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.core.fit import Trained
+from assay.core.measures import measures, one_run
+from assay.core.runs import Runs
+from assay.core.spec import PerRun, Spec
+from assay.lab.store import Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Spec):
+    """A spec for the checks."""
+
+    rate: PerRun[float] = 0.1
+    """Differs between runs."""
+    width: int = 3
+    """Shared by all runs."""
+
+
+def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
+    """A job with measures of several kinds and trained tensors, one run."""
+    import torch
+
+    spec = Sample(seed=seed, **fields)
+    runs = Runs([spec])
+    data = measures(
+        runs,
+        coords={"step": [1, 2]},
+        loss=("run step", np.array([[0.5 + seed, np.nan]]), "nats"),
+        alive=("run feature", np.array([[True, False, True]]), "bool"),
+        tally=("run", np.array([seed]), "1"),
+    )
+    history = {"loss": np.array([[0.5, 0.25]])}
+    trained = Trained({"W": torch.full((1, 2, 3), float(seed))}, {"kind": "sample"}, history, np.array([1, 2]), np.array([False]))
+    return Job("sample", 1, "main", spec), one_run(data, 0), trained
+
+
+def check_store(make: Callable[[], Any]) -> None:
+    """Nothing; raises AssertionError with what failed. `make` opens the same, at first empty, store anew at every call."""
+    from xarray import testing
+
+    job, data, trained = sample(3)
+    assert make().get(job.key) is None, "an empty store has no runs"
+    assert make().status(job.key) == "absent"
+    assert list(make().list()) == []
+
+    make().put(job, data, trained, {"model": "abc"}, {"machine": "x"}, measured=2)
+    found = make().get(job.key)
+    assert found is not None and found.key == job.key, "what was put is found under its key"
+    assert found.status == "done" == make().status(job.key)
+    assert Sample.from_json(found.spec_json) == job.spec, "the spec comes back equal"
+    assert (found.inputs, found.measured, found.arm) == ({"model": "abc"}, 2, "main")
+    testing.assert_identical(found.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False))
+    back = found.trained()
+    assert (back.tensors["W"] == trained.tensors["W"]).all() and back.header == trained.header, "parameters come back equal"
+
+    other, other_data, _ = sample(4)
+    make().put(other, other_data, status="diverged")
+    assert make().status(other.key) == "diverged", "a diverged run is stored and says so"
+    assert not make().get(other.key).has_params
+    assert {s.key for s in make().list("sample")} == {job.key, other.key}
+    assert list(make().list("another")) == []
+
+    make().put(job, data, trained, {"model": "new"}, {})
+    assert make().get(job.key).inputs == {"model": "new"}, "the last put of a key is what is found"
+    assert len(list(make().list("sample"))) == 2, "a key has one folder"
+
+    built = []
+
+    def build(folder: Any) -> None:
+        built.append(folder)
+        (folder / "part").write_text("whole")
+
+    first, second = make().artefact(job.spec, build), make().artefact(job.spec, build)
+    assert first == second and len(built) == 1, "an artefact is built once"
+    assert (first / "part").read_text() == "whole" and not built[0].exists(), "it takes its name when it is whole"

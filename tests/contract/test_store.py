@@ -1,0 +1,8 @@
+"""The store contract, run on our store."""
+
+from assay.lab.store import Store
+from assay.testing.store_contract import check_store
+
+
+def test_store(tmp_path):
+    check_store(lambda: Store(tmp_path / "store"))
