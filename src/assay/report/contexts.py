@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from assay.features.card import Example, FeatureCard
 
-_MARKS = {"\n": "⏎\n", "\t": "⇥\t", "\r": "␍", " ": "·"}
+_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -18,13 +18,13 @@ def _mark(match: re.Match[str]) -> str:
 
 
 def words(text: str) -> Markup:
-    """Running text: line ends, tabs, control characters and runs of spaces get marks, single spaces stay."""
+    """Running text on one line: line ends, tabs, control characters and runs of spaces become marks, single spaces stay."""
     return Markup(_SPACE.sub(_mark, str(escape(text))))
 
 
 def token(text: str) -> Markup:
     """A token by itself: every white space is marked and nothing breaks the line."""
-    marked = re.sub(r"\s|[\x00-\x1f\x7f]", lambda m: f'<i class="ws">{_MARKS.get(m.group(), "␣")[0]}</i>', str(escape(text)))
+    marked = re.sub(r"\s|[\x00-\x1f\x7f]", lambda m: f'<i class="ws">{_MARKS.get(m.group(), "␣")}</i>', str(escape(text)))
     return Markup(marked or '<i class="ws">empty</i>')
 
 
@@ -40,7 +40,7 @@ def context(example: Example, maximum: float) -> Markup:
         fires = ' class="fires"' if i == example.at else ""
         parts.append(f'{words(plain)}<b{fires} style="--a:{share:.2f}" title="{activation:.3g}">{words(text)}</b>')
         plain = ""
-    return Markup("".join(parts) + words(plain))
+    return Markup("".join([*parts, words(plain)]))
 
 
 def histogram(card: FeatureCard) -> Markup:
@@ -51,5 +51,7 @@ def histogram(card: FeatureCard) -> Markup:
         Markup('<rect x="{:.2f}%" width="{:.2f}%" y="{:.1f}" height="{:.1f}"/>').format(i * width, 0.9 * width, 60 - h, h)
         for i, h in enumerate(60 * c / highest for c in card.counts)
     )
-    label = f"firings by activation from {card.edges[0]:.2g} to {card.edges[-1]:.2g}, logarithmic: {', '.join(map(str, card.counts))}"
+    label = (
+        f"firings by activation from {card.edges[0]:.2g} to {card.edges[-1]:.2g}, logarithmic: {', '.join(map(str, card.counts))}"
+    )
     return Markup('<svg class="histogram" width="100%" height="60" role="img" aria-label="{}">{}</svg>').format(label, bars)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -196,7 +197,12 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int) -> list[dic
                  "scale": {"range": [LIGHT["paper"], "#ff8c00"], "interpolate": "rgb"}}  # fmt: skip
         y = _axis(figure, "y", discrete=True) | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None}
         mark = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
-        return [{"mark": mark, "encoding": {"x": _axis(figure, "x", discrete=True), "y": y, "color": shade}}]
+        place = {"x": _axis(figure, "x", discrete=True), "y": y}
+        missing = {"transform": [{"filter": f"!isValid(datum[{json.dumps(figure.color or figure.y)}])"}], "encoding": place}
+        return [
+            {"mark": mark, "encoding": place | {"color": shade}},
+            missing | {"mark": {"type": "text", "text": "none", "color": LIGHT["quiet"], "fontSize": 11}},
+        ]
     if figure.mark == "histogram":
         x, y = _axis(figure, "x"), _axis(figure, "y")
         x["scale"] = x["scale"] if figure.x_log else {"zero": False}
@@ -289,7 +295,7 @@ def _end_labels(figure: Figure, series: list) -> dict[str, Any]:
     method = "main" if "main" in series else None if _numeric(series) else series[0]
     colour = {"condition": {"test": {"field": "_series", "equal": method}, "value": LIGHT["method"]}, "value": LIGHT["ink"]}
     place = {"x": _axis(figure, "x") | {"field": "_x"}, "y": _axis(figure, "y") | {"field": "_y"}}
-    mark = {"type": "text", "align": "left", "dx": 7, "fontSize": 12}
+    mark = {"type": "text", "align": "left", "dx": 7, "fontSize": 13}
     return {"data": {"values": values}, "mark": mark, "encoding": place | {"text": {"field": "_name"}, "color": colour}}
 
 
@@ -297,15 +303,15 @@ _CONFIG = {
     "background": None,
     "aria": False,
     "font": FONT,
-    "padding": 4,
+    "padding": {"left": 4, "top": 4, "bottom": 4, "right": 12},
     "view": {"stroke": None},
     "title": {"fontSize": 14, "fontWeight": 600, "color": LIGHT["ink"], "offset": 10},
     "axis": {
-        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": LIGHT["quiet"], "titleColor": LIGHT["ink"],
+        "labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": "normal", "labelColor": LIGHT["quiet"], "titleColor": LIGHT["ink"],
         "domainColor": LIGHT["grey2"], "tickColor": LIGHT["grey2"], "tickSize": 4, "grid": False, "titlePadding": 8, "labelLimit": 240,
     },
     "axisYQuantitative": {"grid": True, "gridColor": LIGHT["hairline"], "gridOpacity": 0.6, "tickCount": 5, "domain": False, "ticks": False},
     "axisXQuantitative": {"tickCount": 5, "labelFlush": False},
-    "header": {"labelFontSize": 12, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
-    "legend": {"labelFontSize": 12, "labelColor": LIGHT["ink"], "titleColor": LIGHT["ink"], "titleFontWeight": "normal"},
+    "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
+    "legend": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "titleColor": LIGHT["ink"], "titleFontWeight": "normal"},
 }  # fmt: skip

@@ -18,7 +18,14 @@ TEX = {
     "^": r"\textasciicircum{}", "γ": r"$\gamma$", "λ": r"$\lambda$", "π": r"$\pi$", "σ": r"$\sigma$", "δ": r"$\delta$", "×": r"$\times$", "≥": r"$\geq$",
     "≤": r"$\leq$", "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$",
 }  # fmt: skip
-TEX_SIGNS = {"holds": r"$\bullet$", "fails": r"$\times$", "undecided": r"$\circ$", "exact": r"$\equiv$", "violated": r"$\not\equiv$", "finding": "--"}
+TEX_SIGNS = {
+    "holds": r"$\bullet$",
+    "fails": r"$\times$",
+    "undecided": r"$\circ$",
+    "exact": r"$\equiv$",
+    "violated": r"$\not\equiv$",
+    "finding": "--",
+}
 
 
 def export(data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = (), header: Any = None) -> list[Path]:
@@ -39,7 +46,10 @@ def export(data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = ()
 
 def names(figures: Sequence[Figure]) -> list[str]:
     """A file name for each figure, from its place and title."""
-    return [f"figure-{i:02d}-{re.sub('[^a-z0-9]+', '-', f.title.lower()).strip('-')[:50].strip('-')}" for i, f in enumerate(figures, 1)]
+    return [
+        f"figure-{i:02d}-{re.sub('[^a-z0-9]+', '-', f.title.lower()).strip('-')[:50].strip('-')}"
+        for i, f in enumerate(figures, 1)
+    ]
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -79,7 +89,12 @@ def tex(words: str) -> str:
 
 def latex(data: Mapping[str, Any]) -> str:
     """The verdict table as a LaTeX tabular (needs booktabs)."""
-    lines = [r"\begin{tabular}{@{}lp{0.4\linewidth}llp{0.22\linewidth}@{}}", r"\toprule", r" & claim & estimate [95\,\%] & $n$ & control \\", r"\midrule"]
+    lines = [
+        r"\begin{tabular}{@{}lp{0.4\linewidth}llp{0.22\linewidth}@{}}",
+        r"\toprule",
+        r" & claim & estimate [95\,\%] & $n$ & control \\",
+        r"\midrule",
+    ]
     for r in tables.rows(data):
         controls = r" \newline ".join(f"{TEX_SIGNS.get(c.outcome, '--')} {tex(c.arm)} {tex(c.estimate)}" for c in r.controls)
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))

@@ -10,14 +10,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from assay.report.tables import decimals, estimate, number
+from assay.report.tables import decimals, estimate, minus, number
 
-ROW, TOP, AXIS = 44, 22, 30
+ROW, TOP, AXIS = 48, 20, 30
+NAME, BAR = 14, 30
+"""Heights of a row's text and of its bar, from the row's top, in pixels."""
 FAR = 8
 """A control or published number further from the method and its thresholds than this many of their spans gets an arrow instead."""
 
+ROLES = {"control": ", must fail", "planted": ", must hold"}
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
     "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',
@@ -29,8 +32,8 @@ MARKS = {
 def interval_plot(entry: Mapping[str, Any]) -> Markup:
     """The plot of one verdict's JSON; also of a finding, which has no range."""
     lines = [(entry.get("arm") or "value", "method", entry)]
-    lines += [(f"{arm}, must fail", "control", c) for arm, c in (entry.get("controls") or {}).items()]
-    lines += [(f"{arm}, must hold", "planted", c) for arm, c in (entry.get("planted") or {}).items()]
+    lines += [(arm, "control", c) for arm, c in (entry.get("controls") or {}).items()]
+    lines += [(arm, "planted", c) for arm, c in (entry.get("planted") or {}).items()]
     published = entry.get("published")
     span = _domain(entry, [line[2] for line in lines[1:]], published)
     if span is None:
@@ -42,7 +45,7 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
     rows = len(lines) + bool(published)
     bottom = TOP + ROW * rows
     low, high = entry.get("range") or (None, None)
-    body = [_range(low, high, at, bottom)] if (low, high) != (None, None) else []
+    body = [_range(low, high, at, rows)] if (low, high) != (None, None) else []
     body += [_line(i, name, kind, e, at, span) for i, (name, kind, e) in enumerate(lines)]
     if published:
         body.append(_published(len(lines), published, at, span))
@@ -65,7 +68,7 @@ def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any]
     more += _finite(published["number"]) if published else []
     if not core:
         core = more
-    if not core:
+    if not core or not _finite(entry.get("estimate"), *(o.get("estimate") for o in others)):
         return None
     low, high = min(core), max(core)
     span = (high - low) or abs(high) / 2 or 1.0
@@ -75,16 +78,24 @@ def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any]
     return low - margin, high + margin
 
 
-def _range(low: float | None, high: float | None, at: Any, bottom: int) -> Markup:
-    """The allowed range, its thresholds and their values."""
+def _range(low: float | None, high: float | None, at: Any, rows: int) -> Markup:
+    """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses a number."""
     left, right = at(low) if low is not None else 0.0, at(high) if high is not None else 100.0
-    out = Markup('<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="{}"/>').format(left, right - left, TOP, bottom - TOP)
+    out = Markup("")
+    for i in range(rows):
+        top = TOP + ROW * i + BAR - 10
+        out += Markup('<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>').format(left, right - left, top)
+        for x in (left if low is not None else None, right if high is not None else None):
+            if x is not None:
+                out += Markup('<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, top, top + 20)
     for value, sign in ((low, "≥"), (high, "≤")):
         if value is not None:
             x = at(value)
-            out += Markup('<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, TOP - 4, bottom)
-            anchor = _anchor(x, 8) if low is None or high is None else "end" if value == low else "start"
-            out += Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{} {:g}</text>').format(x, anchor, sign, value)
+            outward = "end" if value == low else "start"  # two labels lean away from each other, one stands over its line
+            anchor = _anchor(x, 10) if low is None or high is None or not 10 < x < 90 else outward
+            out += Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{} {}</text>').format(
+                x, anchor, sign, minus(f"{value:g}")
+            )
     return out
 
 
@@ -94,17 +105,15 @@ def _anchor(x: float, margin: float) -> str:
 
 def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
     """One arm: its name and numbers, and beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
-    text_y, y = TOP + ROW * i + 16, TOP + ROW * i + 31
+    text_y, y = TOP + ROW * i + NAME, TOP + ROW * i + BAR
     value, interval = estimate(entry)
-    out = Markup('<text class="name" x="3%" y="{0}">{1}</text><text class="numbers" x="97%" y="{0}" text-anchor="end">{2} {3}</text>').format(
-        text_y, name, value, interval
-    )
+    out = _labels(name, ROLES.get(kind, ""), f"{value} {interval}", text_y)
     middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
     if middle is None:
         return out
     for p in _finite(*(entry.get("points") or ())):
         if span[0] <= p <= span[1]:
-            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2.2"/>').format(at(p), y)
+            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(at(p), y + 7)
     if low is not None and high is not None and high >= span[0] and low <= span[1]:
         ends = at(max(low, span[0])), at(min(high, span[1]))
         out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(*ends, y, y)
@@ -118,6 +127,14 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     return Markup('<g class="{}">{}</g>').format(kind, out)
 
 
+def _labels(name: str, role: str, numbers: str, y: int) -> Markup:
+    """A row's text: the arm and its part on the left, its numbers on the right."""
+    return Markup(
+        '<text class="name" x="3%" y="{0}">{1}<tspan class="role">{2}</tspan></text>'
+        '<text class="numbers" x="97%" y="{0}" text-anchor="end">{3}</text>'
+    ).format(y, name, role, minus(numbers))
+
+
 def _arrow(left: bool, y: int) -> Markup:
     path = "M8-4L2 0L8 4" if left else "M-8-4L-2 0L-8 4"
     return Markup('<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>').format(0 if left else 100, y, path)
@@ -125,11 +142,9 @@ def _arrow(left: bool, y: int) -> Markup:
 
 def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
     """The published number as a labelled tick; another set-up is said, not hidden."""
-    value, text_y, y = published["number"], TOP + ROW * i + 16, TOP + ROW * i + 31
-    words = "published" if published.get("same") else "published, other set-up: for orientation"
-    out = Markup('<text class="name" x="3%" y="{0}">{1}</text><text class="numbers" x="97%" y="{0}" text-anchor="end">{2}</text>').format(
-        text_y, words, number(value)
-    )
+    value, text_y, y = published["number"], TOP + ROW * i + NAME, TOP + ROW * i + BAR
+    role = "" if published.get("same") else ", other set-up: for orientation"
+    out = _labels("published", role, number(value), text_y)
     if span[0] <= value <= span[1]:
         out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(at(value), y - 6, y + 6)
     else:
@@ -143,7 +158,7 @@ def _axis(span: tuple[float, float], at: Any, bottom: int) -> Markup:
         x = at(value)
         out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, bottom, bottom + 4)
         out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
-            x, bottom + 18, _anchor(x, 5), escape(f"{value:.6g}")
+            x, bottom + 18, _anchor(x, 5), minus(f"{value:.6g}")
         )
     return out
 

@@ -23,15 +23,22 @@ from assay.report.interval_plot import interval_plot
 if TYPE_CHECKING:
     from assay.features.card import FeatureCard
 
-WORDS = {"holds": "holds", "fails": "fails", "undecided": "undecided", "exact": "exact", "violated": "violated", "finding": "no verdict"}
+WORDS = {o: o for o in tables.SIGNS} | {"finding": "no verdict"}
+PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
 
 
 @functools.cache
 def _environment() -> Environment:
     env = Environment(loader=PackageLoader("assay.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    env.globals |= {"signs": tables.SIGNS, "outcome_words": WORDS, "interval_plot": interval_plot, "style": _style()}
+    env.globals |= {
+        "signs": tables.SIGNS,
+        "outcome_words": WORDS,
+        "plural_words": PLURAL,
+        "interval_plot": interval_plot,
+        "style": _style(),
+    }
     env.filters |= {
-        "minus": lambda text: str(text).replace("-", "−"),
+        "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
         "words": contexts.words,
         "token": contexts.token,
@@ -82,11 +89,12 @@ def page(
     notes: Mapping[str, str] | None = None,
     looks: Sequence[Mapping[str, Any]] = (),
     specs: Mapping[str, Sequence[str]] | None = None,
+    home: str = "index.html",
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
     `data` is the result's JSON, `header` the experiment's header block, `text` its prose in Markdown, `notes` a line on each arm,
-    `looks` the recorded judgings, `specs` each arm's specs as JSON.
+    `looks` the recorded judgings, `specs` each arm's specs as JSON, `home` the address of the index, if there is one.
     """
     claims = list(data.get("verdicts", ()))
     scopes = list(dict.fromkeys(v["scope"] for v in claims if v.get("scope")))
@@ -95,7 +103,7 @@ def page(
         for name, f in zip(export.names(figures), figures, strict=True)
     ]
     return _environment().get_template("page.html").render(
-        data=data, header=header, text=text, notes=notes or {}, looks=looks, specs=_specs(specs or {}), rows=tables.rows(data),
+        data=data, header=header, text=text, notes=notes or {}, looks=looks, home=home, specs=_specs(specs or {}), rows=tables.rows(data),
         claims=claims, findings=data.get("findings", ()), tally=tally(data), scopes=scopes, figures=shown,
         drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn], bibtex=export.bibtex(data, header),
         whole=json.dumps(data, indent=1, ensure_ascii=False, default=str), table_csv=export.verdicts_csv(data),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ def number(value: float | None, decimals: int | None = None) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def minus(words: str) -> str:
+    """The same with true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be typed."""
+    return re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words).replace(">=", "≥").replace("<=", "≤")
+
+
 def decimals(low: float | None, high: float | None) -> int | None:
     """Decimals that an interval supports: its half-width keeps one significant digit, two when the first is 1; None without one."""
     if low is None or high is None or not math.isfinite(high - low) or high <= low:
@@ -82,6 +88,8 @@ def estimate(entry: JSON) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
     low, high = entry.get("low"), entry.get("high")
     places = decimals(low, high)
+    if entry.get("estimate") is None:
+        return "not estimated", ""
     if low is None and high is None:
         return number(entry.get("estimate"), places), "no interval"
     return number(entry.get("estimate"), places), f"[{number(low, places)}, {number(high, places)}]"
@@ -156,7 +164,9 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bright_black")
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=1, overflow="fold")
-    table.add_column("estimate [95 %]", min_width=max((len(r.interval) for r in listed), default=1), max_width=20, overflow="fold")
+    table.add_column(
+        "estimate [95 %]", min_width=max((len(r.interval) for r in listed), default=1), max_width=20, overflow="fold"
+    )
     if wide:
         table.add_column("n", max_width=14, overflow="fold")
         table.add_column("published", max_width=12, overflow="fold")
@@ -222,7 +232,9 @@ def catalogue(entries: Sequence[JSON]) -> str:
     lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
     for e in entries:
         recorded = " ".join(f"{SIGNS[o]} {count}" for o, count in (e.get("outcomes") or {}).items() if count)
-        lines.append(f"| `{e['name']}` | {_cell(e.get('claim') or e['title'])} | {_cell(e.get('cost', ''))} | {recorded or '–'} |")
+        lines.append(
+            f"| `{e['name']}` | {_cell(e.get('claim') or e['title'])} | {_cell(e.get('cost', ''))} | {recorded or '–'} |"
+        )
     return "\n".join(lines) + "\n"
 
 
