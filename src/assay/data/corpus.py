@@ -98,7 +98,7 @@ class Corpus:
         if there < max(count, 1):
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(
-                f"the {part} part of {self.name} has {there} windows of {context} tokens{cap}; {count} were asked for"
+                f"the {part} part of {self.name} has {there} windows of {context} tokens{cap}; asked for: {count or 'all'}"
             )
         order = rng.permutation(np.array([seed]), "corpus.order", 0, there)[0][: count or there]
         return Windows(np.concatenate(tokens)[order], np.concatenate(document)[order], np.concatenate(offset)[order])

@@ -73,7 +73,7 @@ def fetch_smollm2(cache: Path | None = None, progress: Callable[[str], None] = l
     from filelock import FileLock
 
     cache = cache or cache_folder()
-    if folder := _local(cache):
+    if (folder := _local(cache)) and _whole(folder):
         return _ready(folder, progress)
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,11 @@ def fetch_smollm2(cache: Path | None = None, progress: Callable[[str], None] = l
     if free < _NEEDED_MB:
         raise ModelError(f"fetching {NAME} needs {_NEEDED_MB} MB in {cache}, {free} MB are free; make room or set ASSAY_CACHE")
     with FileLock(cache / "fetch.lock"):
-        if folder := present(cache):  # another process fetched it while this one waited
-            return _ready(folder, progress)
+        if folder := present(cache):
+            if _whole(folder):  # another process fetched it while this one waited
+                return _ready(folder, progress)
+            progress(f"{folder} is damaged and will be made again")
+            shutil.rmtree(folder)
         for left in cache.glob("fetch.partial-*"):  # of a killed fetch: whoever holds the lock owns them all
             shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
@@ -97,6 +100,16 @@ def fetch_smollm2(cache: Path | None = None, progress: Callable[[str], None] = l
             return _ready(_convert(gguf, cache), progress)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _whole(folder: Path) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / "model.safetensors", framework="numpy"):
+            return all((folder / name).is_file() for name in ("config.json", "tokenizer.json", "assay.json"))
+    except (SafetensorError, OSError):
+        return False
 
 
 def _ready(folder: Path, progress: Callable[[str], None]) -> Path:

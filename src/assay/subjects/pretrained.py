@@ -62,7 +62,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+        opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder.path, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except Exception as error:  # whatever transformers meets in a folder that someone made
@@ -72,6 +72,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+    model, found = opened
     if found["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {mend}")
     model = model.eval().requires_grad_(False).to(device)

