@@ -47,7 +47,7 @@ def test_rescale_and_shift_is_least_squares_on_the_support(nonlinearity):
 def test_refit_is_least_squares_and_leaves_the_features(nonlinearity):
     d = make(nonlinearity)
     refitted = refit_decoder(d, X, chunk=77)
-    assert torch.equal(refitted.encode(X), d.encode(X))
+    torch.testing.assert_close(refitted.encode(X), d.encode(X))
     for r in range(2):
         f, x = d.encode(X)[r].double().numpy(), d.normalise(X)[r].double().numpy()
         best = np.linalg.lstsq(f, x - d.b_dec[r].numpy(), rcond=None)[0]
@@ -126,7 +126,7 @@ def test_pca_explains_its_eigenvalues():
 
 
 def test_with_orthonormal_features_shrinkage_is_the_only_fault_and_is_mended():
-    """Planted: 16 orthonormal features and the L1 optimum for them, f = max(a − λ/2, 0): what is left after the mend is selection alone."""
+    """Planted: 16 orthonormal features, coded at the L1 optimum f = max(a − λ/2, 0); after the mend only selection is amiss."""
     g = rng.generator(0, "orthonormal")
     basis = torch.from_numpy(np.linalg.qr(g.normal(size=(16, 16)))[0]).float()
     amounts = torch.from_numpy((g.random((20000, 16)) < 0.1) * g.exponential(1, (20000, 16))).float()
