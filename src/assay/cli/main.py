@@ -192,7 +192,7 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
     from assay.lab import catalogue
 
     lab, experiment = place.lab(), catalogue.entry(name).name
-    if not printing.agreed(lab.removable(experiment), experiment, yes, place.json):
+    if not printing.agreed(lab.removable(experiment), name, yes, place.json):
         return 0
     return printing.freed(lab.remove(experiment), place.json)
 

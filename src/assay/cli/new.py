@@ -23,5 +23,7 @@ def write_experiment(name: str, folder: Path) -> Path:
         raise ExperimentError(f"{path} is already there and stays as it is; choose another name or move it away")
     text = Path(__file__).with_name("template.py").read_text()
     title = "".join(part.capitalize() for part in stem.split("_"))
+    if re.search(rf"\b{title}\b", text):  # `assay new claim` must not define a second Claim
+        title += "Spec"
     path.write_text(text.replace("THIS_FILE", path.name).replace("MyClaim", title))
     return path

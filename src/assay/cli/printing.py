@@ -125,13 +125,10 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
     draw(table)
     if budget:
         print()
-        claims = grid("claim", "judged arm", "its control", "units")
+        claims = grid("claim", "units of the judged arm", "of its controls")
         for line in units(plan, experiment):
-            for role, arms in line["arms"].items():
-                for arm, count in arms.items():
-                    claims.add_row(
-                        line["text"] if role == "of" else "", arm if role == "of" else "", "" if role == "of" else arm, count
-                    )
+            own, others = ("\n".join(f"{arm}: {count}" for arm, count in line[part].items()) for part in ("judged", "controls"))
+            claims.add_row(line["text"], own, others)
         draw(claims)
     for note in plan.notes:
         print(f"note: {note}")
@@ -168,10 +165,8 @@ def units(plan: Plan, experiment: Experiment) -> list[dict[str, Any]]:
     lines = []
     for claim in experiment.claims:
         if isinstance(claim, Claim):
-            arms = {"of": [claim.of], "must_fail": claim.must_fail, "must_hold": claim.must_hold}
-            lines.append(
-                {"text": claim.text, "arms": {role: {arm: count(claim, arm) for arm in names} for role, names in arms.items()}}
-            )
+            controls = {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)}
+            lines.append({"text": claim.text, "judged": {claim.of: count(claim, claim.of)}, "controls": controls})
     return lines
 
 
@@ -263,7 +258,7 @@ def agreed(found: Sequence[tuple[Path, int]], name: str, yes: bool, as_json: boo
     Raises: AssayError where nobody can, and `--yes` was not given.
     """
     if not found:
-        emit({"removed": [], "bytes": 0}) if as_json else print(f"nothing is stored of {name}")
+        emit({"bytes": 0}) if as_json else print(f"nothing is stored of {name}")
         return False
     for path, count in found:
         print(f"{path}  {megabytes(count)}", file=sys.stderr)

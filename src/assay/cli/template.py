@@ -50,7 +50,7 @@ class MyClaim(Spec):
     """Numbers that the autoencoder may keep; also the dimension of the planted subspace."""
     spread: float = 3.0
     """Standard deviation of the data along the planted subspace; along every other direction it is 1."""
-    steps: int = 1_000
+    steps: int = 500
     """Training steps."""
 
 

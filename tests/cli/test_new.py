@@ -1,0 +1,57 @@
+"""`assay new` writes an experiment that runs as it is, claims something true, and has a control that fails and could pass."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.cli.new import write_experiment
+from assay.core.errors import ExperimentError
+from assay.core.experiment import read_header
+
+
+def assay(folder: Path, *words: str) -> dict[str, Any]:
+    """The JSON that a verb prints in this folder."""
+    command = [sys.executable, "-m", "assay", *words, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path) -> None:
+    assert assay(tmp_path, "new", "my-claim") == {"path": "my_claim.py"}
+    result = assay(tmp_path, "run", "my_claim.py", "--executor", "inline")
+    (verdict,) = result["verdicts"]
+    assert (verdict["outcome"], verdict["controls"]["flat"]["outcome"]) == ("holds", "fails")
+    # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the trained one near 0.
+    assert verdict["estimate"] < 5 and verdict["controls"]["flat"]["estimate"] > 60
+
+
+def test_its_control_can_pass(tmp_path: Path) -> None:
+    path = write_experiment("claim", tmp_path)
+    path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
+    (verdict,) = assay(tmp_path, "run", "claim.py", "--executor", "inline")["verdicts"]
+    assert (verdict["outcome"], verdict["reason"]) == ("undecided", "control flat passes (vacuous)")
+
+
+def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
+    path = write_experiment("Which way Up", tmp_path)
+    assert path.name == "which_way_up.py" and "class WhichWayUp(Spec)" in path.read_text()
+    assert read_header(path).title.startswith("A linear autoencoder")
+
+
+@pytest.mark.parametrize("name", ["2nd", "", "a.b", "../up"])
+def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ExperimentError, match="try my_claim"):
+        write_experiment(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("precious")
+    with pytest.raises(ExperimentError, match="already there"):
+        write_experiment("mine", tmp_path)
+    assert (tmp_path / "mine.py").read_text() == "precious"
