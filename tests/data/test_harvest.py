@@ -255,3 +255,12 @@ def test_a_spliced_run_can_start_from_the_harvest(world, made):
 def test_an_impossible_harvest_is_one_clear_line(world, bench, changes, error, message):
     with pytest.raises(error, match=message):
         harvest(spec(world, **({"windows": 5} | changes)), bench)
+
+
+@pytest.mark.parametrize("name", ["acts", "norms", "sums"])
+def test_a_damaged_shard_is_named(world, bench, name):
+    made = harvest(spec(world), bench)
+    file = made.shards[2] / f"{name}.npy"
+    file.write_bytes(file.read_bytes()[:-100] if name == "acts" else b"")
+    with pytest.raises(StoreError, match=rf"{made.shards[2].name}/{name}\.npy is missing or damaged; delete the folder"):
+        harvest(spec(world), bench).rows(made.kept[:1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -131,12 +132,12 @@ def load(name: str = STDLIB) -> Corpus:
 def _stdlib(folder: Path) -> list[Path]:
     """Its Python files, without what is not code to read. Sorted, so that of equal files the first path stays."""
     found = []
-    for path in folder.rglob("*.py"):
-        relative = path.relative_to(folder)
-        out = any(part in _LEFT_OUT or part.startswith("config-") for part in relative.parts)
-        if not out and relative.as_posix() not in _TABLES and path.is_file():
-            found.append(path)
-    return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
+    for place, folders, names in os.walk(folder):
+        # taken out of the walk, not of its result: site-packages may hold a hundred times as many files as the library
+        folders[:] = [f for f in folders if f not in _LEFT_OUT and not f.startswith("config-")]
+        found += [Path(place, name) for name in names if name.endswith(".py")]
+    kept = [p for p in found if p.relative_to(folder).as_posix() not in _TABLES and p.is_file()]
+    return sorted(kept, key=lambda p: p.relative_to(folder).as_posix())
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -153,7 +153,16 @@ def _cut(spec: HarvestSpec, path: Path) -> None:
 
 
 def _windows(path: Path) -> Windows:
-    return Windows(*(np.load(path / f"{name}.npy") for name in ("tokens", "document", "offset")))
+    return Windows(*(_open(path, name) for name in ("tokens", "document", "offset")))
+
+
+def _open(path: Path, name: str, mmap: bool = False) -> np.ndarray:
+    try:
+        return np.load(path / f"{name}.npy", mmap_mode="r" if mmap else None)
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(
+            f"{path / name}.npy is missing or damaged; delete the folder {path} and run the same command again"
+        ) from error
 
 
 def _dtype(spec: HarvestSpec, bench: Bench) -> str:
@@ -227,12 +236,12 @@ class Harvest:
 
     @cached_property
     def _acts(self) -> list[np.ndarray]:
-        return [np.load(path / "acts.npy", mmap_mode="r") for path in self.shards]
+        return [_open(path, "acts", mmap=True) for path in self.shards]
 
     @cached_property
     def norms(self) -> Float[np.ndarray, "window s"]:
         """Length of every vector as it was harvested."""
-        return np.concatenate([np.load(path / "norms.npy") for path in self.shards])
+        return np.concatenate([_open(path, "norms") for path in self.shards])
 
     @property
     def d(self) -> int:
@@ -267,7 +276,7 @@ class Harvest:
     @cached_property
     def _moments(self) -> tuple[np.ndarray, float]:
         """Mean over the kept rows and scale, from the shards' sums less the outliers'."""
-        sums = np.sum([np.load(path / "sums.npy") for path in self.shards], axis=0)
+        sums = np.sum([_open(path, "sums") for path in self.shards], axis=0)
         out = ~self.keep
         out[:, 0] = False
         for row in np.flatnonzero(out):

@@ -48,11 +48,13 @@ class Trace:
         if self.final is None or self.head is None:
             raise ModelError("this run stopped before the logits, so it has no loss; run with logits=True")
         with torch.no_grad():
-            rows = [
-                cross_entropy(self.head(x[:-1]).float(), t[1:], reduction="none")
-                for x, t in zip(self.final, self.tokens, strict=True)
-            ]
-            return torch.stack(rows)
+            return torch.stack([_nats(self.head(x[:-1]), t[1:]) for x, t in zip(self.final, self.tokens, strict=True)])
+
+
+def _nats(logits: Float[Tensor, "s v"], targets: Int[Tensor, "s"]) -> Float[Tensor, "s"]:
+    # 32 rows at a time: their float32 copy stays in the cache, 7 times as fast as a whole sequence's 25 MB (Zen, bfloat16)
+    rows = zip(logits.split(32), targets.split(32), strict=True)
+    return torch.cat([cross_entropy(x.float(), t, reduction="none") for x, t in rows])
 
 
 class Subject(Protocol):
