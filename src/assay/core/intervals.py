@@ -138,7 +138,8 @@ def _stream(position: int, n: int) -> np.random.Philox:
 
 def _jackknife(left_out: np.ndarray) -> float:
     n = len(left_out)
-    return float((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2))
+    off = left_out - left_out[0]  # so that equal values have no variance at all, not one of rounding
+    return float((n - 1) / n * np.sum((off - off.mean()) ** 2))
 
 
 class _Cells:

@@ -51,6 +51,9 @@ class Others(Mapping[str, xr.Dataset]):
         data = _where(self.arms[name], name, self.where)
         return _without(data, self.without)
 
+    def __contains__(self, name: object) -> bool:
+        return name != self.under and name in self.arms
+
     def __iter__(self) -> Iterator[str]:
         return (name for name in self.arms if name != self.under)
 
@@ -80,7 +83,7 @@ def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
                 raise ClaimError(f"arm {name!r} has no run with {field}={wanted!r}; it has {data.attrs[field]!r}")
         else:
             known = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [str(k) for k in data.attrs]
-            raise ClaimError(f"where names {field!r}, which is no field of arm {name!r}'s runs; {nearest(field, known)}")
+            raise ClaimError(f"where names {field!r}, which is no field of the runs of arm {name!r}; {nearest(field, known)}")
     return data
 
 

@@ -104,6 +104,8 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
             raise DataError(f"{source} is not a comma-separated table: {str(e).splitlines()[0].strip()}") from e
         except OSError as e:
             raise DataError(f"cannot read {source}: {e.strerror or e}; expected a CSV file") from e
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for row names
+            raise DataError(f"{source} is not a comma-separated table: its rows have more values than its header has names")
     try:
         rows = pd.DataFrame(frame)
     except (ValueError, TypeError) as e:

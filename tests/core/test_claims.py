@@ -1,0 +1,553 @@
+"""Claims judged on measures made by hand: every outcome, every reason, and what removing the effect does to them."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.core.claims import Claim, Exact, Finding, Gate, Judged, Published, claims_key, converged
+from assay.core.errors import ClaimError
+from assay.core.findings import estimate, verify
+from assay.core.judging import adjust, judge
+from assay.core.measures import by
+from assay.core.stats import best_of, difference, lead_at_own, ratio, sides
+
+SEEDS = np.arange(1000, 1008)
+NOISE = np.array([-3, 2, -1, 0, 1, -2, 3, 0]) / 100  # spread of eight seeds, mean 0
+
+
+def arm(level, seeds=SEEDS, spread=1.0, **more):
+    x = level + spread * np.resize(NOISE, len(seeds))
+    return xr.Dataset({"x": ("run", x), **more}, coords={"seed": ("run", np.asarray(seeds))}, attrs={"width": 5})
+
+
+def claim(**changes):
+    base = {
+        "text": "x is at least 1",
+        "value": lambda arm, arms: arm.x,
+        "low": 1.0,
+        "must_fail": ("control",),
+        "threshold_from": "theory: 1",
+        "source": "s",
+    }
+    return Claim(**{**base, **changes})
+
+
+def judged(main=1.5, control=0.5, level=0.95, changes=None, **arms) -> Judged:
+    return judge(
+        claim(**(changes or {})), {"main": _arm(main), "control": _arm(control), **{k: _arm(v) for k, v in arms.items()}}, level
+    )
+
+
+def _arm(x):
+    return x if isinstance(x, xr.Dataset) else arm(x)
+
+
+# outcomes
+
+
+def test_a_claim_holds_when_the_interval_is_inside_and_its_control_fails():
+    j = judged()
+    v = j.verdict
+    assert (v.outcome, v.reason, v.price) == ("holds", "", None)
+    assert j.controls["control"].outcome == "fails"
+    assert v.estimate == pytest.approx(1.5) and 1.47 < v.low < 1.5 < v.high < 1.53
+    # s = 0.02 for these eight deviations, t(7) = 2.364624
+    assert v.t_low == pytest.approx(1.5 - 2.364624 * 0.02 / math.sqrt(8), abs=1e-6)
+    assert v.n == {"seed": 8} and v.scope == "over 8 seeds"
+
+
+def test_removing_the_effect_flips_the_verdict():
+    assert judged(main=0.5).verdict.outcome == "fails"
+
+
+def test_a_claim_that_fails_stands_whatever_its_controls_do():
+    assert judged(main=0.5, control=1.5).verdict.outcome == "fails"
+
+
+def test_a_range_holds_inside_and_fails_outside():
+    band = {"low": 0.9, "high": 1.1}
+    assert judged(main=1.0, changes=band).verdict.outcome == "holds"
+    assert judged(main=1.3, changes=band).verdict.outcome == "fails"
+    assert judged(main=1.1, changes=band).verdict.reason == "interval straddles"
+
+
+def test_between_two_thresholds_nothing_is_decided_and_more_units_do_not_help():
+    v = judged(main=0.8, changes={"low": 1.0, "fail_low": 0.6}).verdict
+    assert v.reason == "interval straddles" and v.price.more is None and "between the two thresholds" in v.price.text
+    assert judged(main=0.5, changes={"low": 1.0, "fail_low": 0.6}).verdict.outcome == "fails"
+
+
+def test_a_value_equal_in_all_seeds_is_a_result():
+    v = judged(main=arm(4.0, spread=0)).verdict
+    assert v.outcome == "holds" and (v.low, v.high, v.p) == (4.0, 4.0, 0.0)
+    assert judged(main=arm(1.0, spread=0)).verdict.outcome == "holds"  # the range includes its ends
+
+
+# reasons of undecided, and their order
+
+
+def test_reason_too_few_units():
+    v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
+    assert v.reason == "too few units: 5 of 6 seed" and (v.price.factor, v.price.more) == ("seed", 1)
+
+
+def test_reason_interval_straddles_and_its_price_comes_true():
+    v = judged(main=1.005).verdict
+    assert v.reason == "interval straddles" and v.price.factor == "seed"
+    # V = .02^2 / 8, t(7) = 2.3646: (.02 * 2.3646 / .005)^2 = 89.5 seeds in all, 82 more
+    assert v.price.more == 82
+    many = np.arange(8 + v.price.more)
+    x = 1.005 + np.resize(NOISE, len(many) // 8 * 8 + 8)[: len(many)]
+    more = xr.Dataset({"x": ("run", x - x.mean() + 1.005)}, coords={"seed": ("run", many)})
+    assert judged(main=more).verdict.outcome == "holds"
+
+
+def test_reason_control_passes():
+    v = judged(control=1.5).verdict
+    assert (v.outcome, v.reason) == ("undecided", "control control passes (vacuous)")
+
+
+def test_reason_control_undecided_with_the_controls_price():
+    v = judged(control=1.0).verdict
+    assert v.reason == "control control undecided" and v.price.text.startswith("control: ")
+
+
+def test_a_passing_control_goes_before_an_undecided_one():
+    v = judged(control=1.0, other=1.5, changes={"must_fail": ("control", "other")}).verdict
+    assert v.reason == "control other passes (vacuous)"
+
+
+def test_reason_gate():
+    shut = {"gates": (Gate("open", lambda arm: True), Gate("enough mass", lambda arm: bool((arm.x > 9).all())))}
+    v = judged(changes=shut).verdict
+    assert v.reason == "gate enough mass" and v.gates == {"open": True, "enough mass": False}
+    assert judged(main=0.5, changes=shut).verdict.outcome == "undecided"  # undertraining refutes nothing
+
+
+def test_gates_are_not_asked_of_controls():
+    j = judged(changes={"gates": (Gate("high", lambda arm: bool((arm.x > 1).all())),)})
+    assert j.verdict.outcome == "holds" and j.controls["control"].gates == {}
+
+
+def test_reason_planted_not_found_also_when_the_claim_fails():
+    changes = {"must_hold": ("planted",)}
+    assert judged(planted=1.5, changes=changes).verdict.outcome == "holds"
+    for main in (1.5, 0.5, 1.0):
+        assert judged(main=main, planted=0.9, changes=changes).verdict.reason == "planted planted not found"
+
+
+def test_too_few_units_go_before_everything():
+    changes = {"gates": (Gate("never", lambda arm: False),), "must_hold": ("planted",)}
+    few = {k: arm(level, SEEDS[:4]) for k, level in (("main", 1.0), ("control", 1.5), ("planted", 0.5))}
+    assert judge(claim(**changes), few).verdict.reason.startswith("too few units")
+
+
+def test_gate_goes_before_planted_and_straddling():
+    changes = {"gates": (Gate("never", lambda arm: False),), "must_hold": ("planted",)}
+    assert judged(main=1.0, planted=0.5, changes=changes).verdict.reason == "gate never"
+
+
+def test_converged_compares_half_and_end_of_the_history():
+    def with_history(half):
+        history = np.array([9.0, half, 1.0]) * np.ones((8, 1))
+        return arm(1.5).assign(loss=(("run", "step"), history)).assign_coords(step=[10, 500, 1000])
+
+    changes = {"gates": (converged("loss"),)}
+    assert judged(main=with_history(1.04), changes=changes).verdict.outcome == "holds"
+    assert judged(main=with_history(1.06), changes=changes).verdict.reason == "gate converged"
+    with pytest.raises(ClaimError, match="needs a measure \\[run, step\\]"):
+        judged(changes=changes)
+
+
+def test_the_outcome_must_survive_the_change_since_half_length():
+    changes = {"half": {"main": "main-half"}}
+    v = judged(main=1.5, changes=changes, **{"main-half": 1.4}).verdict
+    assert v.outcome == "holds" and v.gates == {"converged": True}
+    v = judged(main=1.5, changes=changes, **{"main-half": 1.0}).verdict
+    assert v.reason == "gate converged" and v.gates == {"converged": False}
+    assert judged(main=0.5, changes=changes, **{"main-half": 0.45}).verdict.outcome == "fails"
+
+
+def test_below_twenty_units_student_t_must_agree():
+    # one far seed: the percentile interval stays above the threshold, the t interval does not
+    x = np.array([0.0, 0, 0, 0, 0, 0, 0, 6]) + 0.6
+    main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
+    v = judged(main=main, changes={"low": -0.3}, control=-3).verdict
+    assert v.low > -0.3 > v.t_low
+    assert v.reason == "interval straddles" and v.price.more >= 1
+
+
+def test_draws_without_overlap_are_an_unmet_gate():
+    def sweep(l0, fvu):
+        shape = (8, 3)
+        return xr.Dataset(
+            {
+                "l0": (("seed", "penalty"), np.broadcast_to(l0, shape).copy()),
+                "fvu": (("seed", "penalty"), np.broadcast_to(fvu, shape).copy()),
+            },
+            coords={"seed": SEEDS},
+        )
+
+    def value(arm, arms):
+        return sides(a={"l0": arm.l0, "fvu": arm.fvu}, b={"l0": arms["relu"].l0, "fvu": arms["relu"].fvu})
+
+    c = claim(value=value, statistic=lead_at_own("l0", "fvu"), low=0.01)
+    relu, control = sweep([4, 12, 40], [0.26, 0.2, 0.16]), sweep([5, 12, 30], [0.25, 0.2, 0.17])
+    v = judge(c, {"main": sweep([5, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}).verdict
+    assert v.outcome == "holds"
+    v = judge(c, {"main": sweep([3, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}).verdict
+    assert v.reason == "gate overlap" and "undefined" in v.price.text and math.isnan(v.estimate)
+
+
+# which numbers count
+
+
+def test_units_are_crossed_and_their_order_in_the_measures_does_not_matter():
+    rng = np.random.default_rng(0)
+    err = rng.normal(size=(8, 1)) / 50 + rng.normal(size=(1, 30)) / 10 + 1.5
+    main = arm(0).assign(err=(("run", "document"), err)).assign_coords(document=[f"d{i:02}" for i in range(30)])
+    control = main.assign(err=main.err - 1)
+    changes = {"value": lambda arm, arms: arm.err, "units": ("seed", "document")}
+    one = judged(main=main, control=control, changes=changes).verdict
+    turned = main.isel(run=rng.permutation(8), document=rng.permutation(30))
+    two = judged(main=turned, control=control, changes=changes).verdict
+    assert one.outcome == "holds" and one.n == {"seed": 8, "document": 30} and one.scope == "over 8 seeds × 30 documents"
+    assert (one.low, one.high, one.t_low) == pytest.approx((two.low, two.high, two.t_low), rel=1e-12)
+
+
+def test_documents_alone_need_twenty_and_say_of_what_they_speak():
+    err = 1.5 + np.random.default_rng(0).normal(size=(2, 25)) / 10
+    main = xr.Dataset({"err": (("run", "document"), err)}, coords={"seed": ("run", [1000, 1001])})
+    changes = {"value": lambda arm, arms: arm.err.mean("run"), "units": ("document",)}
+    v = judged(main=main, control=main - 1, changes=changes).verdict
+    assert v.outcome == "holds" and v.scope == "over 25 documents; these trained runs only"
+    few = main.isel(document=slice(19))
+    assert judged(main=few, control=few - 1, changes=changes).verdict.reason == "too few units: 19 of 20 document"
+
+
+def test_runs_that_share_a_seed_are_averaged():
+    both = xr.concat([arm(1.0), arm(2.0)], "run")
+    v = judged(main=both).verdict
+    assert v.n == {"seed": 8} and v.estimate == pytest.approx(1.5) and v.points == pytest.approx(tuple(1.5 + NOISE))
+
+
+def test_two_fields_of_the_runs_can_be_crossed():
+    x = xr.Dataset(
+        {"x": ("run", np.arange(48.0))},
+        coords={"seed": ("run", np.repeat(np.arange(6), 8)), "task": ("run", np.tile(np.arange(8), 6))},
+    )
+    v = judge(claim(units=("seed", "task")), {"main": x, "control": x - 99}).verdict
+    assert v.n == {"seed": 6, "task": 8} and v.estimate == 23.5
+
+
+def test_where_chooses_runs_in_every_arm_before_value_and_gates():
+    def sweep(level):
+        low = arm(level).assign_coords(density=("run", np.full(8, 0.01)))
+        return xr.concat([low, arm(99).assign_coords(density=("run", np.full(8, 0.1)))], "run")
+
+    changes = {"where": {"density": 0.01, "width": 5}, "gates": (Gate("few", lambda arm: arm.sizes["run"] == 8),)}
+    v = judged(main=sweep(1.5), control=sweep(0.5), changes=changes).verdict
+    assert v.outcome == "holds" and v.estimate == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ({"density": 0.5}, "where names 'density', which is no field of the runs of arm 'main'; known: seed, width"),
+        ({"sed": 1}, "did you mean seed?"),
+        ({"seed": 5}, "no run with seed=5; it has 1000, 1001, 1002, 1003 … (8 in all)"),
+        ({"width": 7}, "no run with width=7; it has 5"),
+    ],
+)
+def test_where_that_finds_nothing_says_what_there_is(where, says):
+    with pytest.raises(ClaimError) as e:
+        judged(changes={"where": where})
+    assert says in str(e.value)
+
+
+def test_ratios_are_ratios_of_sums():
+    err, var = np.arange(1.0, 9), np.arange(8.0, 0, -1)
+    main = xr.Dataset({"err": ("run", err), "norm": ("run", var)}, coords={"seed": ("run", SEEDS)})
+    c = claim(value=lambda arm, arms: {"e": arm.err, "v": arm.norm}, statistic=ratio("e", "v"), low=0.1)
+    assert judge(c, {"main": main, "control": main * 0 + [[0.01]][0][0]}).verdict.estimate == pytest.approx(1.0)
+    assert (err / var).mean() > 1.5  # the mean of ratios is another number
+
+
+def test_a_difference_of_two_arms_pairs_seeds():
+    c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
+    v = judge(c, {"main": arm(1.0), "other": arm(2.0), "control": arm(2.0)}).verdict
+    assert v.outcome == "holds" and v.high - v.low < 1e-12  # the same noise in both arms cancels
+
+
+@pytest.mark.parametrize("value", [lambda arm, arms: by(arms["other"]).x - by(arm).x, lambda arm, arms: arms["other"].x - arm.x])
+def test_arms_with_other_seeds_cannot_be_subtracted(value):
+    with pytest.raises(ClaimError) as e:
+        judge(claim(value=value), {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
+    assert "1000" in str(e.value) or "no unit 'seed'" in str(e.value)
+
+
+def test_terms_with_other_levels_are_refused():
+    c = claim(value=lambda arm, arms: {"a": arm.x, "b": arms["other"].x}, statistic=difference("x"))
+    with pytest.raises(ClaimError, match="other levels of 'seed': only the first has 1000, only the second has 1008"):
+        judge(c, {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
+
+
+def test_best_of_groups_are_units():
+    many = arm(1.5, np.arange(1000, 1048))
+    c = claim(value=lambda arm, arms: best_of(by(arm).x, 8), units=("group",))
+    v = judge(c, {"main": many, "control": arm(0.5, np.arange(1000, 1048))}).verdict
+    assert v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53)
+
+
+# scales
+
+
+def test_a_log_scale_estimates_the_geometric_mean_and_says_so():
+    x = np.exp(np.arange(8.0) - 3.5)
+    main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
+    v = judged(main=main, control=main / 1e4, changes={"scale": "log", "low": 0.05}).verdict
+    assert v.outcome == "holds" and v.estimate == pytest.approx(1.0) and "geometric mean" in v.method
+    # t interval of the logs, mean 0, s = sqrt(6), put back
+    assert v.t_high == pytest.approx(math.exp(2.364624 * math.sqrt(6 / 8)), rel=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "back"), [("log1m", lambda y: 1 - np.exp(-y)), ("logit", lambda y: 1 / (1 + np.exp(-y)))])
+def test_scales_near_a_bound_keep_limits_inside(scale, back):
+    y = np.array([1, 2, 3, 4, 5, 6, 7, 8.0])
+    main = xr.Dataset({"x": ("run", back(y))}, coords={"seed": ("run", SEEDS)})
+    v = judged(main=main, control=main - 0.8 * main.x.min(), changes={"scale": scale, "low": 0.9}).verdict
+    assert v.estimate == pytest.approx(back(4.5)) and v.t_high < 1
+    with pytest.raises(
+        ClaimError, match=r"is 1, on or beyond the bound of scale='.*'; give shares of k in n as \(k \+ 1/2\)/\(n \+ 1\)"
+    ):
+        judged(main=arm(1.0, spread=0), changes={"scale": scale, "low": 0.9})
+
+
+# diverged runs
+
+
+def diverged(level, which, value=np.nan, seeds=SEEDS):
+    a = arm(level, seeds)
+    bad = np.isin(seeds, which)
+    return a.assign(x=("run", np.where(bad, value, a.x)), diverged=("run", bad))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_a_diverged_run_leaves_with_its_seed_when_the_verdict_survives_the_worst_case(value):
+    v = judged(main=diverged(1.5, [1003], value)).verdict
+    assert v.outcome == "holds" and v.dropped == 1 and v.n == {"seed": 7}
+    assert v.estimate == pytest.approx(np.delete(1.5 + NOISE, 3).mean())
+
+
+def test_a_seed_that_diverged_in_another_arm_that_the_value_reads_leaves_too():
+    c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
+    other = {"main": arm(1.0), "other": diverged(2.0, [1001, 1006]), "control": arm(2.0), "unread": diverged(0.0, SEEDS)}
+    v = judge(c, other).verdict
+    assert v.outcome == "holds" and v.dropped == 2 and v.n == {"seed": 6}
+
+
+def test_a_verdict_that_the_worst_case_would_change_is_undecided():
+    # nine seeds at 1.2 and eight times 2: mean 1.911 and t interval [1.706, 2.116]; with three more at 1.2: [1.483, 1.984]
+    seeds = np.arange(1000, 1012)
+    x = np.append([1.2], np.full(11, 2.0))
+    bad = np.arange(12) >= 9
+    main = xr.Dataset({"x": ("run", x), "diverged": ("run", bad)}, coords={"seed": ("run", seeds)})
+    changes = {"low": 1.6}
+    v = judged(main=main, control=arm(0.1, seeds), changes=changes).verdict
+    assert (v.outcome, v.reason, v.dropped) == ("undecided", "diverged", 3)
+    assert (v.t_low, v.t_high) == pytest.approx((1.7061, 2.1161), abs=1e-4)
+    assert judged(main=main.isel(run=~bad), control=arm(0.1, seeds), changes=changes).verdict.outcome == "holds"
+    worst = main.assign(x=("run", np.where(bad, 1.2, x))).drop_vars("diverged")
+    assert judged(main=worst, control=arm(0.1, seeds), changes=changes).verdict.outcome == "undecided"
+
+
+def test_more_than_a_quarter_diverged_is_undecided():
+    v = judged(main=diverged(1.5, [1000])).verdict
+    assert v.outcome == "holds"
+    seeds = np.arange(1000, 1010)
+    v = judged(main=diverged(1.5, seeds[:3], seeds=seeds), control=arm(0.5, seeds)).verdict
+    assert v.reason == "diverged" and v.dropped == 3 and v.n == {"seed": 7}
+
+
+def test_all_runs_diverged_gives_a_verdict_and_no_crash():
+    v = judged(main=diverged(1.5, SEEDS)).verdict
+    assert v.outcome == "undecided" and v.dropped == 8 and v.n == {"seed": 0} and math.isnan(v.estimate)
+    json.dumps(judged(main=diverged(1.5, SEEDS)).to_json(), allow_nan=False)
+
+
+# what is refused
+
+
+def test_a_control_that_would_compare_an_arm_with_itself_is_refused():
+    c = claim(value=lambda arm, arms: arms["control"].x - arm.x)
+    with pytest.raises(ClaimError, match="'control' is under judgement and would be compared with itself"):
+        judge(c, {"main": arm(1.0), "control": arm(2.0)})
+
+
+def test_others_do_not_list_the_arm_under_judgement():
+    seen = []
+    judged(changes={"value": lambda arm, arms: seen.append((list(arms), len(arms), "main" in arms)) or arm.x})
+    assert seen[0] == (["control"], 1, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"must_fail": ()}, "names no control"),
+        ({"must_fail": ("main",)}, "cannot also be its own control"),
+        ({"low": -math.inf}, "has no threshold"),
+        ({"low": 2.0, "high": 1.0}, "needs fail_low ≤ low ≤ high ≤ fail_high, got 2, 2, 1, 1"),
+        ({"low": 1.0, "fail_low": 2.0}, "got 2, 1, inf, inf"),
+        ({"low": math.nan}, "needs fail_low"),
+        ({"units": ()}, "one or two different units"),
+        ({"units": ("seed", "seed")}, "one or two different units"),
+        ({"units": ("a", "b", "c")}, "one or two different units"),
+        ({"scale": "log", "statistic": ratio("a", "b")}, "maps the units of a mean"),
+        ({"scale": "log", "low": -1.0}, "the threshold -1 is outside the domain of scale='log'"),
+    ],
+)
+def test_claims_that_cannot_be_judged_are_refused_when_made(changes, says):
+    with pytest.raises(ClaimError) as e:
+        claim(**changes)
+    assert says in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"of": "mian"}, "no arm 'mian'; did you mean main?"),
+        ({"must_fail": ("contrl",)}, "no arm 'contrl'; did you mean control?"),
+        ({"value": lambda arm, arms: arms["rlu"].x}, "no arm 'rlu'"),
+        ({"value": lambda arm, arms: arm.xx}, "no measure 'xx' in main; did you mean x?"),
+        ({"value": lambda arm, arms: arm["xx"]}, "no measure 'xx' in main; did you mean x?"),
+        ({"value": lambda arm, arms: arm.x.mean()}, "no unit 'seed'"),
+        ({"value": lambda arm, arms: 3.0}, "a value is a DataArray or a dict of them, got float"),
+        ({"value": lambda arm, arms: arm}, "got Dataset"),
+        ({"units": ("sed",)}, "no unit 'sed'"),
+    ],
+)
+def test_claims_that_do_not_fit_the_measures_say_what_would(changes, says):
+    with pytest.raises(ClaimError) as e:
+        judged(changes=changes)
+    assert says in str(e.value) and "\n" not in str(e.value)
+
+
+def test_errors_of_the_value_itself_are_not_hidden():
+    with pytest.raises(AttributeError, match="nonsense"):
+        judged(changes={"value": lambda arm, arms: np.nonsense})
+
+
+# what comes out
+
+
+def test_the_verdict_as_json_has_every_key_and_its_controls_the_same():
+    j = judged(changes={"published": Published(2.0, "paper, table 1")})
+    out = json.loads(json.dumps(j.to_json(), allow_nan=False))
+    keys = "text outcome reason price estimate low high t_low t_high p n dropped units scope method source published threshold"
+    assert set(keys.split()) | {"threshold_from", "adjusted", "gates", "controls"} <= set(out)
+    assert set(out) - {"controls", "planted", "notes"} == set(out["controls"]["control"])
+    assert out["published"]["set_up"] == "other set-up: not comparable, for orientation"
+    assert out["threshold"] == ">= 1" and out["range"] == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"low": 1.5, "unit": "features"}, ">= 1.5 features"),
+        ({"low": -math.inf, "high": 0.95}, "<= 0.95"),
+        ({"low": 0.98, "high": 1.02}, "in [0.98, 1.02]"),
+        ({"low": 1.5, "fail_low": 1.2}, ">= 1.5, fails only beyond 1.2"),
+    ],
+)
+def test_thresholds_read_as_text(changes, text):
+    assert claim(**changes).threshold == text
+
+
+def test_judging_twice_gives_the_same_numbers():
+    assert judged().to_json() == judged().to_json()
+
+
+def test_an_arm_can_be_judged_as_if_it_were_the_method():
+    c = claim(must_fail=("control", "other"))
+    assert c.about("control").of == "control" and c.about("control").must_fail == ("other",)
+    assert claim().about("control").must_fail == ("main",)
+    arms = {"main": arm(1.5), "control": arm(0.5)}
+    assert judge(claim().about("control"), arms).verdict.outcome == "fails"
+
+
+def test_the_claims_key_sees_a_moved_goalpost_and_nothing_else():
+    c = claim()
+    assert claims_key([c]) == claims_key([claim(value=lambda arm, arms: arm.x)])
+    moved = [
+        replace(c, low=1.1),
+        replace(c, text="other"),
+        replace(c, must_fail=("x",)),
+        replace(c, where={"a": 1}),
+        replace(c, units=("run",)),
+    ]
+    assert len({claims_key([m]) for m in [c, *moved]}) == 6
+    exact = Exact(text="t", value=lambda arms: 1, expected=1, tolerance=0.1, source="s")
+    assert claims_key([exact]) != claims_key([replace(exact, tolerance=0.2)])
+
+
+def test_holm_keeps_the_strong_and_drops_the_weak():
+    strong, weak = judged(main=1.5), judged(main=1.0175)
+    assert weak.verdict.outcome == "holds" and 0.02 < weak.verdict.p < 0.05
+    assert [j.verdict.adjusted for j in adjust([strong, weak])] == [
+        "holds",
+        "holds",
+    ]  # .05 and .025: the weak one may use all of .05
+    assert [j.verdict.adjusted for j in adjust([weak, weak])] == ["undecided", "undecided"]
+    assert adjust([judged(main=0.5)])[0].verdict.adjusted == "fails"
+
+
+def test_p_is_that_of_the_t_test_against_the_deciding_threshold():
+    from scipy import stats
+
+    x = 1.02 + NOISE
+    assert judged(main=1.02).verdict.p == pytest.approx(stats.ttest_1samp(x, 1.0).pvalue, rel=1e-9)
+    both = judged(main=1.02, changes={"low": 1.0, "high": 5.0}).verdict
+    assert both.p == pytest.approx(stats.ttest_1samp(x, 1.0).pvalue, rel=1e-9)
+
+
+@given(st.floats(0.2, 3.0), st.floats(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_an_outcome_never_contradicts_its_interval(level, spread):
+    v = judged(main=arm(level, spread=spread)).verdict
+    if v.outcome == "holds":
+        assert v.low >= 1 and v.t_low >= 1
+    elif v.outcome == "fails":
+        assert v.high < 1 and v.t_high < 1
+    else:
+        assert min(v.low, v.t_low) < 1 <= max(v.high, v.t_high)
+    assert (v.price is None) == (v.outcome != "undecided")
+
+
+# statements without a verdict
+
+
+def test_exact_statements_come_out_or_are_violated():
+    theorem = Exact(text="x is 4", value=lambda arms: arms["main"].x, expected=4, tolerance=1e-9, source="arithmetic")
+    assert verify(theorem, {"main": arm(4.0, spread=0)}).outcome == "exact"
+    off = verify(theorem, {"main": arm(4.0)})
+    assert off.outcome == "violated" and off.deviation == pytest.approx(0.03)
+    assert verify(theorem, {"main": arm(math.nan)}).outcome == "violated"
+    json.dumps(verify(theorem, {"main": arm(math.nan)}).to_json(), allow_nan=False)
+    with pytest.raises(ClaimError, match="expects shape \\[3\\], got \\[8\\]"):
+        verify(replace(theorem, expected=[1, 2, 3]), {"main": arm(4.0)})
+
+
+def test_findings_have_intervals_and_no_verdict():
+    f = Finding(text="gap", value=lambda arms: arms["main"].x - arms["other"].x, unit="nats")
+    e = estimate(f, {"main": arm(2.0), "other": diverged(1.0, [1002])}, scope="toy")
+    assert e.estimate == pytest.approx(1.0) and e.n == {"seed": 7} and e.dropped == 1 and e.scope == "over 7 seeds; toy"
+    out = json.loads(json.dumps(e.to_json(), allow_nan=False))
+    assert "outcome" not in out and out["unit"] == "nats"
+    one = estimate(f, {"main": arm(2.0, [1]), "other": arm(1.0, [1])})
+    assert one.estimate == pytest.approx(1.0) and one.to_json()["low"] is None

@@ -1,0 +1,187 @@
+"""The language of `assay judge`: what a text computes, and what it refuses."""
+
+import contextlib
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.core.errors import ClaimError
+from assay.core.expression import parse
+from assay.core.intervals import interval
+
+NUMBERS = {
+    ("gated", "fvu"): np.array([0.2, 0.3]),
+    ("relu", "fvu"): np.array([0.3, 0.5]),
+    ("relu", "dead share"): np.array([1.0, 4.0]),
+    ("no-aux", "fvu"): np.array([8.0, 2.0]),
+    (None, "gamma"): np.array([0.5, 0.25]),
+}
+
+
+def computed(text):
+    p = parse(text)
+    assert list(p.terms) == ["value"]
+    return p.terms["value"](lambda arm, column: NUMBERS[arm, column])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gated.fvu - relu.fvu < 0", [-0.1, -0.2]),
+        ("gated.fvu*2 + 1 < 0", [1.4, 1.6]),
+        ("-(gated.fvu + relu.fvu)/2 < 0", [-0.25, -0.4]),
+        ("+gamma > 1", [0.5, 0.25]),
+        ("log2(gamma) < 0", [-1, -2]),
+        ("log(exp(gamma)) < 0", [0.5, 0.25]),
+        ('sqrt(relu["dead share"]) < 0', [1, 2]),
+        ('abs(-"no-aux".fvu) < 0', [8, 2]),
+        ("'no-aux'['fvu'] < 0", [8, 2]),
+        ("1 - gamma * 1e-1 < 0", [0.95, 0.975]),
+        ("gated.fvu\n  - relu.fvu < 0", [-0.1, -0.2]),
+    ],
+)
+def test_arithmetic_is_that_of_python(text, expected):
+    np.testing.assert_allclose(computed(text), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("gamma <= 1", -math.inf, 1),
+        ("gamma >= 1", 1, math.inf),
+        ("1 <= gamma", 1, math.inf),
+        ("-1.5 >= gamma", -math.inf, -1.5),
+        ("0.98 <= gamma <= 1.02", 0.98, 1.02),
+        ("1.02 >= gamma >= 0.98", 0.98, 1.02),
+        ("gamma < 1", -math.inf, math.nextafter(1, 0)),
+        ("gamma > 1", math.nextafter(1, 2), math.inf),
+        ("0.98 < gamma <= 1.02", math.nextafter(0.98, 1), 1.02),
+        ("1.02 > gamma >= 0.98", 0.98, math.nextafter(1.02, 1)),
+        ("gamma < 0", -math.inf, math.nextafter(0, -1)),
+    ],
+)
+def test_signs_give_the_range_and_strict_ones_leave_the_threshold_out(text, low, high):
+    p = parse(text)
+    assert (p.low, p.high) == (low, high)
+
+
+def test_mean_marks_terms_and_the_rest_is_the_statistic():
+    p = parse("mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02")
+    assert list(p.terms) == ["gated.err", "gated.norm", "relu.err", "relu.norm"] and p.arms == ("gated", "relu")
+    terms = {
+        "gated.err": np.array([1.0, 9]),
+        "gated.norm": np.array([10.0, 10]),
+        "relu.err": np.array([1.0, 3]),
+        "relu.norm": np.array([2.0, 6]),
+    }
+    # a ratio of sums: 10/20 - 4/8
+    assert interval(terms, p.statistic, draws=10).estimate == pytest.approx(0.0)
+
+
+def test_mean_of_an_expression_is_taken_inside():
+    p = parse("log(mean(exp(gamma))) - 1 < 0")
+    assert p.terms["exp(gamma)"](lambda arm, column: NUMBERS[arm, column]) == pytest.approx(np.exp([0.5, 0.25]))
+    x = np.array([1.0, 3.0])
+    assert interval({"exp(gamma)": x}, p.statistic, draws=10).estimate == pytest.approx(math.log(2) - 1)
+
+
+def test_names_come_in_the_order_of_the_text_each_once():
+    p = parse("relu.fvu - gated.fvu + relu.fvu * fvu < 1")
+    assert p.columns == (("relu", "fvu"), ("gated", "fvu"), (None, "fvu")) and p.arms == ("relu", "gated")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the claim is empty"),
+        ("   ", "the claim is empty"),
+        ("gated.fvu", "it compares nothing; write a comparison with a number"),
+        ("gated.fvu and relu.fvu < 1", "it compares nothing"),
+        ("not gated.fvu < 1", "it compares nothing"),
+        ("gated.fvu == 1", "only <, <=, > and >= compare"),
+        ("gated.fvu in 1", "only <, <=, > and >= compare"),
+        ("gated.fvu < relu.fvu", "one side must be a number"),
+        ("1 < 2", "one side must be a number"),
+        ("0 < gated.fvu < 1 < 2", "one side must be a number"),
+        ("0 < gated.fvu > 1", "both signs must point the same way"),
+        ("1 < gated.fvu < 0", "nothing lies between 1 and 0"),
+        ("gated.fvu < 1e999", "must be a finite number"),
+        ("gated.fvu * 1e999 < 1", "a number is too large"),
+        ("gated.fvu * " + "9" * 400 + " < 1", "a number is too large"),
+        ("2 * 3 < 1", "names no column"),
+        ("2 * log(3) < 1", "names no column"),
+        ("mean(3) < 1", "mean(3) names no column"),
+        ("gated.fvu < < 1", "it is no arithmetic"),
+        ("gated.fvu < 1; import os", "it is no arithmetic"),
+        ("gated.lambda < 1", 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]'),
+        ("gated.fvu ** 2 < 1", "gated.fvu ** 2 is not allowed"),
+        ("9**9**9**9 < gated.fvu", "one side must be a number"),
+        ("gated.fvu % 2 < 1", "gated.fvu % 2 is not allowed"),
+        ("gated.fvu // 2 < 1", "is not allowed"),
+        ("gated.fvu @ relu.fvu < 1", "is not allowed"),
+        ("gated.fvu << 2 < 1", "is not allowed"),
+        ("~gated.fvu < 1", "~gated.fvu is not allowed"),
+        ("True < gated.fvu", "one side must be a number"),
+        ("gated.fvu * 'a' < 1", "'a' is not allowed"),
+        ("gated.fvu * None < 1", "None is not allowed"),
+        ("gated.fvu * 1j < 1", "1j is not allowed"),
+        ("max(gated.fvu) < 1", "max(…) is not allowed"),
+        ("lgo(gated.fvu) < 1", "lgo(…) is not allowed; did you mean log?"),
+        ("log(gated.fvu, 2) < 1", "log(…) takes one expression"),
+        ("log(x=gated.fvu) < 1", "log(…) takes one expression"),
+        ("log(*gated.fvu) < 1", "log(…) takes one expression"),
+        ("mean(mean(gated.fvu)) < 1", "cannot stand inside another mean"),
+        ("gated.fvu - mean(relu.fvu) < 1", "gated.fvu stands outside mean(…)"),
+        ("gated.fvu.real < 1", "gated.fvu.real is not allowed"),
+        ("gated.__class__.__bases__ < 1", "is not allowed"),
+        ("__import__('os').system('true') < 1", "is not allowed"),
+        ("().__class__ < 1", "is not allowed"),
+        ("(lambda: 1)() < 1", "is not allowed"),
+        ("[x for x in gated.fvu] < 1", "is not allowed"),
+        ("(y := gated.fvu) < 1", "is not allowed"),
+        ("gated.fvu if 1 else 2 < 1", "it compares nothing"),
+        ("gated[0] < 1", "gated[0] is not allowed"),
+        ("gated['a']['b'] < 1", "is not allowed"),
+        ("f'{gated}' < 1", "is not allowed"),
+        ("gated.fvu\x00 < 1", "it is no arithmetic"),
+        ("a + " * 200 + "a < 1", "at most 500 are read"),
+        ("(" * 240 + "a" + ")" * 240 + " < 1", "cannot read the claim"),
+        ("-" * 480 + "a < 1", None),
+    ],
+)
+def test_everything_else_is_refused_in_one_line(text, says):
+    if says is None:  # deep but lawful: it may parse, it must not crash
+        with contextlib.suppress(ClaimError):
+            parse(text)
+        return
+    with pytest.raises(ClaimError) as e:
+        parse(text)
+    assert says in str(e.value) and "\n" not in str(e.value)
+
+
+@given(st.text(alphabet="ab.<>=+-*/()[]'\" 019_,:lambdaexpog\\\n", max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_read_or_refused_never_crashes(text):
+    try:
+        p = parse(text)
+    except ClaimError as e:
+        assert "\n" not in str(e)
+    else:
+        assert p.low <= p.high and p.columns
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["a", "b", "2.5"]),
+        lambda x: st.tuples(x, st.sampled_from("+-*"), x).map(lambda t: f"({' '.join(t)})"),
+        max_leaves=12,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_random_arithmetic_equals_pythons(text):
+    names = {"a": 1.25, "b": -3.0}
+    walk = parse(f"{text} + a - a < 0").terms["value"]
+    assert walk(lambda arm, column: names[column]) == pytest.approx(eval(text, {}, names) + names["a"] - names["a"])

@@ -1,0 +1,311 @@
+"""Intervals and statistics against naive loops, hand-worked numbers and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from assay.core import intervals
+from assay.core.errors import ClaimError
+from assay.core.intervals import counts, interval
+from assay.core.stats import (
+    at_matched,
+    best_of,
+    budget_ratio,
+    difference,
+    holm,
+    lead_at_own,
+    mean,
+    ratio,
+    share_closed,
+    sides,
+)
+
+
+def crossed(a=6, b=9, seed=0):
+    rng = np.random.default_rng(seed)
+    err = rng.normal(size=(a, 1)) + rng.normal(size=(a, b)) + 5
+    return {"err": err, "var": rng.exponential(size=(1, b)) * np.ones((a, 1)) + 1}
+
+
+def test_counts_pick_n_units_in_every_draw_and_each_unit_once_on_average():
+    c = counts(0, 7, 4000)
+    assert (c.sum(1) == 7).all() and c.min() == 0
+    np.testing.assert_allclose(c.mean(0), 1, atol=0.06)
+    # the number of times one unit is picked is binomial(n, 1/n), whose variance is 1 - 1/n
+    np.testing.assert_allclose(c.var(0), 1 - 1 / 7, rtol=0.1)
+
+
+def test_factors_have_streams_of_their_own():
+    assert not np.array_equal(counts(0, 8, 50), counts(1, 8, 50))
+
+
+def test_bootstrap_limits_equal_a_loop_that_resamples_rows_and_columns():
+    terms, draws = crossed(6, 9), 200
+    c, d = counts(0, 6, draws), counts(1, 9, draws)
+    values = []
+    for k in range(draws):
+        err = var = 0.0
+        for s in np.repeat(np.arange(6), c[k]):
+            for j in np.repeat(np.arange(9), d[k]):
+                err += terms["err"][s, j]
+                var += terms["var"][s, j]
+        values.append(err / var)
+    tail = reference.norm.cdf(-reference.t.ppf(0.975, 5) * math.sqrt(6 / 5))
+    got = interval(terms, ratio("err", "var"), factors=2, draws=draws)
+    np.testing.assert_allclose([got.low, got.high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
+    assert got.estimate == pytest.approx(terms["err"].sum() / terms["var"].sum(), rel=1e-12)
+    assert got.n == (6, 9) and got.df == 5
+
+
+def test_draws_do_not_depend_on_how_they_are_chunked(monkeypatch):
+    whole = interval(crossed(), ratio("err", "var"), factors=2, draws=1000)
+    monkeypatch.setattr(intervals, "_BLOCK", 2000)
+    parts = interval(crossed(), ratio("err", "var"), factors=2, draws=1000)
+    np.testing.assert_allclose([whole.low, whole.high], [parts.low, parts.high], rtol=1e-12)
+
+
+def test_factors_may_come_in_either_order_of_length():
+    terms = crossed(12, 7)
+    c, d = counts(0, 12, 300), counts(1, 7, 300)
+    values = np.einsum("ka,ab,kb->k", c, terms["err"], d) / np.einsum("ka,ab,kb->k", c, terms["var"], d)
+    tail = reference.norm.cdf(-reference.t.ppf(0.975, 6) * math.sqrt(7 / 6))
+    got = interval(terms, ratio("err", "var"), factors=2, draws=300)
+    np.testing.assert_allclose([got.low, got.high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
+
+
+def test_student_t_of_one_to_six_is_the_textbook_interval():
+    got = interval({"x": np.arange(1.0, 7)}, mean)
+    # mean 3.5, s = 1.870829, s / sqrt(6) = 0.763763, t(5) = 2.570582
+    assert got.estimate == 3.5
+    assert (got.t_low, got.t_high) == pytest.approx((1.536686, 5.463314), abs=1e-6)
+    assert got.variance == pytest.approx(3.5 / 6, rel=1e-12)
+
+
+def test_expanded_percentile_of_one_factor_is_wider_than_the_plain_one():
+    x = np.random.default_rng(1).normal(size=8)
+    got = interval({"x": x}, mean)
+    draws = counts(0, 8, 10_000) @ x / 8
+    tail = reference.norm.cdf(-reference.t.ppf(0.975, 7) * math.sqrt(8 / 7))
+    np.testing.assert_allclose([got.low, got.high], np.quantile(draws, [tail, 1 - tail]), rtol=1e-9)
+    plain = np.quantile(draws, [0.025, 0.975])
+    assert got.low < plain[0] and got.high > plain[1]
+
+
+def test_variance_of_a_crossed_mean_is_the_closed_form():
+    x = crossed(6, 9)["err"]
+    s_a, s_b, s_cell = x.mean(1).var(ddof=1), x.mean(0).var(ddof=1), x.var(ddof=1)
+    got = interval({"x": x}, mean, factors=2)
+    assert got.parts == pytest.approx((s_a / 6, s_b / 9), rel=1e-10)
+    assert got.variance == pytest.approx(max(s_a / 6 + s_b / 9 - s_cell / 54, s_a / 6, s_b / 9), rel=1e-10)
+
+
+def test_variance_of_a_crossed_ratio_equals_loops_that_leave_out_rows_columns_and_cells():
+    terms = crossed(6, 7, seed=3)
+
+    def theta(keep):
+        return terms["err"][keep].sum() / terms["var"][keep].sum()
+
+    def jackknife(masks):
+        t = np.array([theta(m) for m in masks])
+        return (len(t) - 1) / len(t) * ((t - t.mean()) ** 2).sum()
+
+    rows, cols, cells = [], [], []
+    for s in range(6):
+        rows.append(np.ones((6, 7), bool))
+        rows[-1][s] = False
+    for j in range(7):
+        cols.append(np.ones((6, 7), bool))
+        cols[-1][:, j] = False
+    for s in range(6):
+        for j in range(7):
+            cells.append(np.ones((6, 7), bool))
+            cells[-1][s, j] = False
+    v_a, v_b, v_ab = jackknife(rows), jackknife(cols), jackknife(cells)
+    got = interval(terms, ratio("err", "var"), factors=2)
+    assert got.parts == pytest.approx((v_a, v_b), rel=1e-9)
+    assert got.variance == pytest.approx(max(v_a + v_b - v_ab, v_a, v_b), rel=1e-9)
+    half = reference.t.ppf(0.975, 5) * math.sqrt(got.variance)
+    assert (got.t_low, got.t_high) == pytest.approx((got.estimate - half, got.estimate + half), rel=1e-12)
+
+
+def test_a_cell_that_is_missing_in_one_term_counts_in_none():
+    terms = crossed(6, 9)
+    terms["err"][2, 4] = np.nan
+    keep = ~np.isnan(terms["err"])
+    got = interval(terms, ratio("err", "var"), factors=2)
+    assert got.estimate == pytest.approx(terms["err"][keep].sum() / terms["var"][keep].sum(), rel=1e-12)
+
+
+def test_a_level_without_any_number_is_no_unit():
+    x = crossed(7, 9)["err"]
+    x[3] = np.nan
+    assert interval({"x": x}, mean, factors=2).n == (6, 9)
+    without = interval({"x": np.delete(x, 3, 0)}, mean, factors=2)
+    assert interval({"x": x}, mean, factors=2).low == without.low
+
+
+def test_other_dims_of_a_term_reach_the_statistic():
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    got = interval({"x": x}, lambda m: m["x"][:, 2] - m["x"][:, 0])
+    same = interval({"x": x[:, 2] - x[:, 0]}, mean)
+    assert (got.low, got.t_low) == pytest.approx((same.low, same.t_low), rel=1e-10)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.9, 4.0, 1e9 + 0.1])
+def test_equal_units_give_exactly_their_value_and_no_width(value):
+    got = interval({"x": np.full((7, 11), value)}, mean, factors=2)
+    assert [got.estimate, got.low, got.high, got.t_low, got.t_high] == [value] * 5
+
+
+def test_points_are_the_statistic_of_each_level_alone():
+    terms = crossed()
+    got = interval(terms, ratio("err", "var"), factors=2)
+    np.testing.assert_allclose(got.points, terms["err"].sum(1) / terms["var"].sum(1), rtol=1e-12)
+
+
+def test_one_unit_has_an_estimate_and_no_interval():
+    got = interval({"x": np.array([2.0])}, mean)
+    assert got.estimate == 2 and math.isnan(got.low) and math.isnan(got.t_low) and got.n == (1,)
+
+
+def test_undefined_draws_are_counted():
+    # log of a mean of mostly negative numbers: many draws have none
+    got = interval({"x": np.array([-1.0, -1, -1, 2, 2, 2])}, lambda m: np.log(m["x"]))
+    assert 0.01 < got.undefined < 1 or got.undefined == 1
+
+
+@given(st.floats(-100, 100), st.floats(0.01, 100), st.integers(0, 50))
+@settings(max_examples=25, deadline=None)
+def test_intervals_move_and_stretch_with_the_numbers(shift, factor, seed):
+    x = np.random.default_rng(seed).normal(size=(6, 8))
+    one = interval({"x": x}, mean, factors=2, draws=500)
+    two = interval({"x": factor * x + shift}, mean, factors=2, draws=500)
+    for limit in ("estimate", "low", "high", "t_low", "t_high"):
+        assert getattr(two, limit) == pytest.approx(factor * getattr(one, limit) + shift, rel=1e-6, abs=1e-6 * factor)
+    assert one.low <= one.high and one.t_low <= one.estimate <= one.t_high
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_the_t_interval_does_not_know_the_order_of_units(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.exponential(size=(6, 8))
+    turned = x[rng.permutation(6)][:, rng.permutation(8)]
+    one, two = (interval({"x": y}, mean, factors=2, draws=10) for y in (x, turned))
+    assert (one.t_low, one.t_high) == pytest.approx((two.t_low, two.t_high), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("terms", "statistic", "says"),
+    [
+        ({}, mean, "at least one term"),
+        ({"a": np.ones(6), "b": np.ones(5)}, ratio("a", "b"), "same 1 unit axes first, got shapes a [6], b [5]"),
+        ({"a": np.array([1.0, np.inf])}, mean, "'a' is infinite in 1 places"),
+        ({"a": np.full(6, np.nan)}, mean, "nothing is left to judge"),
+        ({"a": np.ones((6, 3))}, mean, "one number per draw"),
+        ({"a": np.ones(6), "b": np.ones(6)}, mean, "exactly one term, got a, b"),
+        ({"err": np.ones(6), "var": np.ones(6)}, ratio("err", "vars"), "'vars'; did you mean var?"),
+        ({"a.x": np.ones(6)}, difference("x"), "no term of side 'b' among a.x"),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused_in_one_line(terms, statistic, says):
+    with pytest.raises(ClaimError) as e:
+        interval(terms, statistic)
+    assert says in str(e.value) and "\n" not in str(e.value)
+
+
+# sweeps whose y is a power of x: straight lines in log x, log y, so interpolation is exact
+
+
+def power(level, slope, x):
+    x = np.asarray(x, float)[None]
+    return {"l0": x, "fvu": level * x**-slope}
+
+
+def at_sides(**named):
+    return {f"{side}.{k}": v for side, terms in named.items() for k, v in terms.items()}
+
+
+def test_matched_difference_of_power_laws_is_its_mean_over_the_overlap_in_log_x():
+    m = at_sides(a=power(0.30, 0.2, [4, 10, 30]), b=power(0.35, 0.2, [6, 12, 40]))
+    # mean of x^-p over [6, 30] in log x: (6^-p - 30^-p) / (p log(30/6))
+    exact = (0.30 - 0.35) * (6**-0.2 - 30**-0.2) / (0.2 * math.log(5))
+    assert at_matched("l0", "fvu")(m)[0] == pytest.approx(exact, rel=1e-5)
+
+
+def test_matched_at_given_budgets():
+    m = at_sides(a=power(0.30, 0.2, [30, 4, 10]), b=power(0.35, 0.1, [6, 12, 40]))
+    exact = np.mean([0.30 * x**-0.2 - 0.35 * x**-0.1 for x in (7, 20)])
+    assert at_matched("l0", "fvu", at=(7, 20))(m)[0] == pytest.approx(exact, rel=1e-12)
+    assert np.isnan(at_matched("l0", "fvu", at=(5,))(m)[0])  # below b's sweep
+
+
+def test_matched_in_plain_y_is_linear_in_log_x():
+    m = at_sides(
+        a={"l0": np.array([[1.0, math.e]]), "g": np.array([[0.0, 1.0]])},
+        b={"l0": np.array([[1.0, math.e]]), "g": np.zeros((1, 2))},
+    )
+    assert at_matched("l0", "g", log_y=False)(m)[0] == pytest.approx(0.5, rel=1e-12)
+    assert at_matched("l0", "g", at=(math.exp(0.25),), log_y=False)(m)[0] == pytest.approx(0.25, rel=1e-12)
+
+
+def test_sweeps_without_overlap_are_undefined_never_extrapolated():
+    m = at_sides(a=power(0.3, 0.2, [1, 2]), b=power(0.3, 0.2, [3, 4]))
+    for statistic in (at_matched("l0", "fvu"), lead_at_own("l0", "fvu"), budget_ratio("l0", "fvu", at=(0.29,))):
+        assert np.isnan(statistic(m)[0])
+
+
+def test_lead_at_own_budget_interpolates_the_other_side_only():
+    m = at_sides(a={"l0": np.array([11.0]), "fvu": np.array([0.15])}, b=power(0.35, 0.2, [6, 12, 40]))
+    assert lead_at_own("l0", "fvu")(m)[0] == pytest.approx(0.35 * 11**-0.2 - 0.15, rel=1e-12)
+
+
+def test_lead_at_an_equal_single_point_needs_no_sweep():
+    m = at_sides(a={"l0": np.array([11.0]), "fvu": np.array([0.15])}, b={"l0": np.array([11.0]), "fvu": np.array([0.18])})
+    assert lead_at_own("l0", "fvu")(m)[0] == pytest.approx(0.03, rel=1e-12)
+
+
+def test_budget_ratio_of_power_laws_is_closed_form():
+    m = at_sides(a=power(0.30, 0.2, [2, 10, 60]), b=power(0.33, 0.2, [2, 12, 90]))
+    assert budget_ratio("l0", "fvu", at=(0.17, 0.19))(m)[0] == pytest.approx((0.33 / 0.30) ** (1 / 0.2), rel=1e-10)
+
+
+def test_share_closed_by_hand():
+    best = {"l0": np.array([10.0]), "fvu": np.array([0.20])}
+    m = at_sides(best=best, base=power(0.24, 0, [5, 20]), repaired=power(0.21, 0, [5, 20]))
+    assert share_closed("l0", "fvu")(m)[0] == pytest.approx(0.75, rel=1e-12)
+
+
+def test_sides_and_difference_of_ratios():
+    a, b = xr.DataArray([1.0, 3.0], dims="seed"), xr.DataArray([2.0, 2.0], dims="seed")
+    terms = sides(a={"err": a, "var": b}, b={"err": b, "var": a})
+    assert list(terms) == ["a.err", "a.var", "b.err", "b.var"]
+    got = interval({k: v.values for k, v in terms.items()}, difference(ratio("err", "var")))
+    assert (
+        got.estimate == pytest.approx(4 / 4 - 4 / 4)
+        and interval({"a.x": a.values, "b.x": b.values}, difference("x")).estimate == 0
+    )
+
+
+def test_best_of_takes_disjoint_groups_in_order():
+    x = xr.DataArray(
+        [[3, 1], [5, 2], [4, 9], [1, 8], [7, 7]], dims=("seed", "task"), coords={"seed": range(5), "task": ["p", "q"]}
+    )
+    high = best_of(x, 2)
+    assert high.dims == ("group", "task") and high.values.tolist() == [[5, 2], [4, 9]]
+    assert best_of(x, 2, better="low").values.tolist() == [[3, 1], [1, 8]]
+    with pytest.raises(ClaimError, match="at least k=9 levels of dim 'seed'"):
+        best_of(x, 9)
+
+
+def test_holm_by_hand():
+    # limits in ascending order .0125, .0167, .025, .05: .005 and .01 pass, .03 does not, so .04 may not either
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == [True, False, False, True]
+    assert holm(np.array([0.04, np.nan])).tolist() == [False, False]
+    assert holm(np.array([0.02, np.nan])).tolist() == [True, False]
+    assert holm(np.array([])).tolist() == []

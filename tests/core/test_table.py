@@ -1,0 +1,227 @@
+"""assay.judge on tables: the numbers are those of the claim machinery, and a bad table gets one line of advice."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import assay
+from assay.core.claims import Claim
+from assay.core.errors import AssayError, ClaimError, DataError
+from assay.core.judging import judge as judge_claim
+from assay.core.stats import difference, ratio, sides
+
+LEVELS = {"gated": 0.20, "relu": 0.25, "shuffled": 0.40, "no-aux": 0.26}
+
+
+def frame(seeds=6, documents=8):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"arm": arm, "seed": s, "document": f"d{d}", "fvu": x + 0.01 * rng.normal(), "err": x * (d + 1), "norm": d + 1.0}
+        for arm, x in LEVELS.items()
+        for s in range(seeds)
+        for d in range(documents)
+    ]
+    return pd.DataFrame(rows)
+
+
+ASK = {"claim": "gated.fvu - relu.fvu < -0.02", "unit": ["seed", "document"], "control": ["shuffled"]}
+
+
+def test_a_table_is_judged_as_the_same_claim_on_arrays():
+    f = frame()
+    j = assay.judge(f, **ASK)
+    cube = {a: g.set_index(["seed", "document"])["fvu"].unstack().values for a, g in f.groupby("arm")}
+    coords = {"seed": range(6), "document": [f"d{i}" for i in range(8)]}
+    arms = {a: xr.Dataset({"fvu": (("seed", "document"), x)}, coords=coords) for a, x in cube.items()}
+    same = Claim(text="t", value=lambda arm, arms: arm.fvu - arms["relu"].fvu, units=("seed", "document"),
+                 high=np.nextafter(-0.02, -1), of="gated", must_fail=("shuffled",), threshold_from="t", source="s")  # fmt: skip
+    v, w = j.verdict, judge_claim(same, arms).verdict
+    assert v.outcome == "holds" and j.controls["shuffled"].outcome == "fails"
+    assert (v.estimate, v.low, v.high, v.t_low, v.p) == pytest.approx((w.estimate, w.low, w.high, w.t_low, w.p), rel=1e-12)
+
+
+def test_rows_may_come_in_any_order():
+    f = frame()
+    one, two = assay.judge(f, **ASK), assay.judge(f.sample(frac=1, random_state=1), **ASK)
+    assert one.to_json() == two.to_json()
+
+
+def test_ratio_of_sums():
+    f = frame()
+    claim = "mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02"
+    v = assay.judge(f, **{**ASK, "claim": claim}).verdict
+    assert v.outcome == "holds" and v.estimate == pytest.approx(-0.05, rel=1e-9)
+    a, b = (xr.DataArray(np.ones((6, 8)) * LEVELS[n] * np.arange(1, 9), dims=("seed", "document")) for n in ("gated", "relu"))
+    norm = a / LEVELS["gated"]
+    same = Claim(text="t", value=lambda arm, arms: sides(a={"e": a, "n": norm}, b={"e": b, "n": norm}),
+                 units=("seed", "document"), statistic=difference(ratio("e", "n")), high=-0.02,
+                 must_fail=("c",), threshold_from="t", source="s")  # fmt: skip
+    w = judge_claim(same, {"main": xr.Dataset(), "c": xr.Dataset()}).verdict
+    assert (v.estimate, v.low, v.high) == pytest.approx((w.estimate, w.low, w.high), rel=1e-9)
+
+
+def test_csv_path_mapping_and_frame_agree(tmp_path):
+    f = frame()
+    f.to_csv(tmp_path / "r.csv", index=False)
+    f.to_csv(tmp_path / "r.tsv", index=False, sep="\t")
+    numbers = [
+        assay.judge(x, **ASK).verdict.estimate for x in (f, tmp_path / "r.csv", str(tmp_path / "r.tsv"), f.to_dict("list"))
+    ]
+    assert len(set(numbers)) == 1
+    assert assay.judge(tmp_path / "r.csv", **ASK).claim.source == str(tmp_path / "r.csv")
+
+
+def test_one_unit_as_a_plain_name_and_averaged_rows_are_told():
+    j = assay.judge(frame(), claim=ASK["claim"], unit="seed", control="shuffled")
+    assert j.verdict.n == {"seed": 6} and "gated: 48 rows averaged into 6 cells of seed" in j.notes
+    assert json.dumps(j.to_json(), allow_nan=False)
+
+
+def test_missing_numbers_leave_their_cells_out_and_are_told():
+    f = frame()
+    f.loc[(f["arm"] == "relu") & (f["seed"] == 2) & (f["document"] == "d3"), "fvu"] = np.nan
+    j = assay.judge(f, **ASK)
+    assert j.verdict.outcome == "holds" and "relu: 1 cells with a missing number left out" in j.notes
+
+
+def test_a_bare_column_belongs_to_the_arm_under_judgement():
+    f = frame()
+    f["arm"] = f["arm"].replace({"gated": "main"})
+    j = assay.judge(f, **{**ASK, "claim": "fvu < 0.3"})
+    assert j.verdict.arm == "main" and j.controls["shuffled"].outcome == "fails"
+    two = f[f["arm"].isin(["relu", "shuffled"])]
+    assert assay.judge(two, **{**ASK, "claim": "fvu < 0.3"}).verdict.arm == "relu"
+
+
+def test_removing_the_effect_flips_the_verdict_and_a_good_control_makes_it_vacuous():
+    f = frame()
+    f.loc[f["arm"] == "gated", "fvu"] += 0.05
+    assert assay.judge(f, **ASK).verdict.outcome == "fails"
+    f = frame()
+    f.loc[f["arm"] == "shuffled", "fvu"] -= 0.20
+    assert assay.judge(f, **ASK).verdict.reason == "control shuffled passes (vacuous)"
+
+
+def test_strictly_less_than_itself_does_not_hold():
+    assert assay.judge(frame(), **{**ASK, "claim": "gated.fvu - gated.fvu < 0"}).verdict.outcome == "fails"
+
+
+def test_a_planted_effect_can_be_asked_for():
+    assert assay.judge(frame(), **ASK, must_hold="no-aux").verdict.reason == "planted no-aux not found"
+
+
+def test_units_of_mixed_kinds_are_ordered_as_text():
+    f = frame()
+    f["document"] = f["document"].astype(object)
+    f.loc[f["document"] == "d0", "document"] = 7
+    assert assay.judge(f, **ASK).verdict.n == {"seed": 6, "document": 8}
+
+
+def without(column):
+    return frame().drop(columns=column)
+
+
+def changed(column, row, value):
+    f = frame()
+    f[column] = f[column].astype(object)
+    f.loc[row, column] = value
+    return f
+
+
+def other_levels():
+    f = frame()
+    f.loc[(f["arm"] == "relu") & (f["seed"] == 5), "seed"] = 9
+    return f
+
+
+@pytest.mark.parametrize(
+    ("table", "ask", "error", "says"),
+    [
+        (frame, {"claim": "gate.fvu < 1"}, ClaimError, "no arm 'gate' in column arm of the table; did you mean gated?"),
+        (frame, {"claim": "gated.fv < 1"}, ClaimError, "no column 'fv' in the table; did you mean fvu?"),
+        (frame, {"control": "shufled"}, ClaimError, "no arm 'shufled' in column arm of the table; did you mean shuffled?"),
+        (
+            frame,
+            {"control": ()},
+            ClaimError,
+            "a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: shuffled, no-aux",
+        ),
+        (frame, {"control": "gated"}, ClaimError, "arm 'gated' stands in the claim itself"),
+        (frame, {"control": "relu"}, ClaimError, "would compare it with itself; a control is another arm"),
+        (
+            frame,
+            {"unit": ()},
+            ClaimError,
+            "name one or two columns whose levels are independent units, such as --unit seed; got none",
+        ),
+        (frame, {"unit": ("seed", "document", "norm")}, ClaimError, "got seed, document, norm"),
+        (frame, {"unit": "sed"}, ClaimError, "no column 'sed' to be a unit; did you mean seed?"),
+        (frame, {"unit": "arm"}, ClaimError, "column 'arm' cannot be a unit: it is the arm"),
+        (frame, {"unit": "fvu"}, ClaimError, "column 'fvu' cannot be a unit: it is judged by the claim"),
+        (
+            frame,
+            {"claim": "fvu < 1"},
+            ClaimError,
+            "which arm is the claim about? Write arm.column, with one of gated, relu, no-aux",
+        ),
+        (
+            frame,
+            {"claim": "gated.document < 1", "unit": "seed"},
+            DataError,
+            "column 'document' must hold numbers, got 'd0' in rows 1, 2, 3 …",
+        ),
+        (
+            other_levels,
+            {},
+            ClaimError,
+            "'gated' and 'relu' have other levels of 'seed': only the first has 5, only the second has 9",
+        ),
+        (lambda: without("arm"), {}, DataError, "the table has no column 'arm', which says what each row is a run of"),
+        (lambda: without("arm").rename(columns={"norm": "Arm"}), {}, DataError, "did you mean Arm?"),
+        (lambda: changed("fvu", 6, "n/a?"), {}, DataError, "column 'fvu' must hold numbers, got 'n/a?' in row 7"),
+        (lambda: changed("fvu", 6, np.inf), {}, DataError, "column 'fvu' is infinite in row 7"),
+        (lambda: changed("seed", 6, None), {}, DataError, "unit column 'seed' is empty in row 7"),
+        (lambda: changed("arm", 6, None), {}, DataError, "no arm in row 7"),
+        (lambda: frame().iloc[:0], {}, DataError, "the table has no rows"),
+        (lambda: {"arm": [1, 2], "seed": [1]}, {}, DataError, "expected a DataFrame, or columns of one length, got dict"),
+        (lambda: 3, {}, DataError, "expected a DataFrame, or columns of one length, got int"),
+        (lambda: "nowhere.csv", {}, DataError, "cannot read nowhere.csv: No such file or directory; expected a CSV file"),
+        (lambda: ".", {}, DataError, "cannot read .: Is a directory; expected a CSV file"),
+    ],
+)
+def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, says):
+    with pytest.raises(error) as e:
+        assay.judge(table(), **{**ASK, **ask})
+    assert says in str(e.value) and "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty; expected a header line"),
+        (b"arm,seed\n", "has no rows"),
+        (b"\xff\xfe\x00\x01,\x80\n1,2\n", "is not a comma-separated table"),
+        (b'arm,seed,fvu\n"a,1,2\nb,1,3\n', "is not a comma-separated table"),
+        (b"arm,seed,fvu\na,1,2,3,4\nb,1\n", "rows have more values than its header has names"),
+        (b"\x00\x00\x00", None),
+        (b"arm;seed;fvu\na;1;2\n", "has no column 'arm'"),
+    ],
+)
+def test_files_that_are_no_tables_get_one_line_of_advice(tmp_path, content, says):
+    path = tmp_path / "r.csv"
+    path.write_bytes(content)
+    with pytest.raises(AssayError) as e:
+        assay.judge(path, claim="a.fvu < 1", unit="seed", control="b")
+    assert (says or "") in str(e.value) and "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("rows", range(1, 4))
+def test_few_rows_are_too_few_units_and_no_crash(rows):
+    text = "arm,seed,x\n" + "".join(f"{a},{s},{s + 1}\n" for a in "ab" for s in range(rows))
+    j = assay.judge(pd.read_csv(io.StringIO(text)), claim="a.x < 9", unit="seed", control="b")
+    assert j.verdict.reason == f"too few units: {rows} of 6 seed"
+    json.dumps(j.to_json(), allow_nan=False)
