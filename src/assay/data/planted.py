@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,20 +15,26 @@ from assay.core.runs import Runs
 
 
 def sparse_features(runs: Runs, features: int, batch: int, stream: str = "train") -> Callable[[int], Float[Tensor, "run b f"]]:
-    """A source of batches: x_i = u_i · 1[v_i < p], u and v uniform on [0, 1), independent; p is the run's `density`.
+    """A source of batches: x_i is uniform on [0, 1) with probability p, the run's `density`, and 0 otherwise; all independent.
 
-    Every run has its own batch, drawn once per distinct seed; runs that share a seed share u and v and differ in p
-    alone. Streams of different names are independent: train on "train", measure on "test".
+    Every run has its own batch, drawn once per distinct seed: from one uniform v, x = v/p where v < p, so runs that share a
+    seed and differ in p share v. Streams of different names are independent: train on "train", measure on "test".
     Source: Toy Models of Superposition, "Experiment setup" (p = 1 − S).
     """
-    seeds = runs.seeds
-    distinct, back = np.unique(seeds, return_inverse=True)
+    distinct, back = np.unique(runs.seeds, return_inverse=True)
     density = torch.from_numpy(runs.each("density").astype(np.float32)).view(-1, 1, 1)
-    spread = torch.from_numpy(back)
+    inverse = 1 / density
+    spread = None if np.array_equal(back, np.arange(len(distinct))) else torch.from_numpy(back)
+    block = max(1, 4096 // batch)  # steps drawn at once: opening a stream costs as much as a thousand numbers
+
+    @lru_cache(maxsize=2)
+    def drawn(number: int) -> Float[Tensor, "seed step b f"]:
+        return torch.from_numpy(rng.uniform(distinct, f"planted.{stream}", number, (block, batch, features)))
 
     def draw(step: int) -> Float[Tensor, "run b f"]:
-        u, v = rng.uniform(distinct, f"planted.{stream}", step, (2, batch, features)).swapaxes(0, 1)
-        return torch.from_numpy(u)[spread] * (torch.from_numpy(v)[spread] < density)
+        v = drawn(step // block)[:, step % block]
+        v = v if spread is None else v[spread]
+        return torch.where(v < density, v * inverse, 0.0)
 
     return draw
 

@@ -122,7 +122,7 @@ def train_together(groups, bench):
     drawn = [type(r)([x.replace(seed=x.seed + 1_000_000 * x.replicate) for x in r.specs]) for r in groups]
     return fit_dictionaries(
         [(r, method(r)) for r in drawn], data.batches(drawn[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
-        mean=data.mean, scale=1 / data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20),
+        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20),
     )  # fmt: skip
 
 

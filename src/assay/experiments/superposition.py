@@ -53,7 +53,7 @@ def train(runs, bench):
     params = toy.bottleneck(drawn(runs), s.features, s.width)  # W [run, f, d], b [run, f]
 
     def loss(p, x):
-        return (toy.reconstruct(p, x, s.relu) - x).square().mean((1, 2))  # [run]
+        return toy.mean_square(toy.reconstruct(p, x, s.relu), x)  # [run]
 
     batches = planted.sparse_features(drawn(runs), s.features, s.batch)
     return fit([descent(runs, params, loss, lr=runs.each("lr"))], batches, steps=s.steps, bench=bench)[0]
@@ -69,7 +69,7 @@ def measure(runs, trained, bench):
     alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
     error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
     x = planted.sparse_features(drawn(runs), s.features, 20_000, stream="test")(0).to(bench.device)
-    held_out = (toy.reconstruct(trained.tensors, x, s.relu) - x).square().mean((1, 2))
+    held_out = toy.mean_square(toy.reconstruct(trained.tensors, x, s.relu), x)
     return measures(
         runs,
         coords={"step": trained.steps.tolist()},

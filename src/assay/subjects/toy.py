@@ -28,6 +28,17 @@ def reconstruct(
 ) -> Float[Tensor, "run b f"]:
     """The model's output x' = Wᵀ(W x) + b, through a ReLU unless `relu` is False; x shared by all runs or each run's own."""
     W = params["W"]
-    hidden = torch.einsum("bf,rfd->rbd", x, W) if x.ndim == 2 else torch.bmm(x, W)
-    out = torch.baddbmm(params["b"].unsqueeze(1), hidden, W.transpose(1, 2))
+    bias = params["b"].unsqueeze(1)
+    runs, f, d = W.shape
+    if f <= 4 * d:  # through WᵀW: a few more multiplications, half the operations to differentiate
+        out = torch.baddbmm(bias, x if x.ndim == 3 else x.expand(runs, *x.shape), torch.bmm(W, W.transpose(1, 2)))
+    else:
+        hidden = torch.einsum("bf,rfd->rbd", x, W) if x.ndim == 2 else torch.bmm(x, W)
+        out = torch.baddbmm(bias, hidden, W.transpose(1, 2))
     return out.relu() if relu else out
+
+
+def mean_square(a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"]) -> Float[Tensor, "run"]:
+    """Mean squared difference of each run, over its batch and features."""
+    off = (a - b).flatten(1)
+    return torch.linalg.vecdot(off, off) / off.shape[1]
