@@ -1,12 +1,14 @@
-"""Tokens as pages show them: white space by quiet marks, activation as shading, the firing token outlined. All text is escaped."""
+"""Tokens as pages show them: white space by quiet marks, activation as shading, the firing token outlined; all text escaped."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from assay.features.card import Example, FeatureCard
+if TYPE_CHECKING:
+    from assay.features.card import Example, FeatureCard
 
 _MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

@@ -14,9 +14,10 @@ from assay.report import draw, tables
 
 NUMBERS = ("estimate", "low", "high", "t_low", "t_high", "p")
 TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}", "γ": r"$\gamma$", "λ": r"$\lambda$", "π": r"$\pi$", "σ": r"$\sigma$", "δ": r"$\delta$", "×": r"$\times$", "≥": r"$\geq$",
-    "≤": r"$\leq$", "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$",
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_{}"},
+    "γ": r"$\gamma$", "λ": r"$\lambda$", "π": r"$\pi$", "σ": r"$\sigma$", "δ": r"$\delta$", "×": r"$\times$", "≥": r"$\geq$",
+    "≤": r"$\leq$", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$",
+    "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}",
 }  # fmt: skip
 TEX_SIGNS = {
     "holds": r"$\bullet$",

@@ -18,7 +18,7 @@ ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30
 """Heights of a row's text and of its bar, from the row's top, in pixels."""
 FAR = 8
-"""A control or published number further from the method and its thresholds than this many of their spans gets an arrow instead."""
+"""A control or published number further from the method and its thresholds than so many of their spans gets an arrow."""
 
 ROLES = {"control": ", must fail", "planted": ", must hold"}
 MARKS = {
@@ -104,7 +104,7 @@ def _anchor(x: float, margin: float) -> str:
 
 
 def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
-    """One arm: its name and numbers, and beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
+    """One arm: its name and numbers; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
     text_y, y = TOP + ROW * i + NAME, TOP + ROW * i + BAR
     value, interval = estimate(entry)
     out = _labels(name, ROLES.get(kind, ""), f"{value} {interval}", text_y)

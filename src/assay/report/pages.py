@@ -103,10 +103,11 @@ def page(
         for name, f in zip(export.names(figures), figures, strict=True)
     ]
     return _environment().get_template("page.html").render(
-        data=data, header=header, text=text, notes=notes or {}, looks=looks, home=home, specs=_specs(specs or {}), rows=tables.rows(data),
-        claims=claims, findings=data.get("findings", ()), tally=tally(data), scopes=scopes, figures=shown,
-        drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn], bibtex=export.bibtex(data, header),
-        whole=json.dumps(data, indent=1, ensure_ascii=False, default=str), table_csv=export.verdicts_csv(data),
+        data=data, header=header, text=text, looks=looks, home=home, specs=_specs(specs or {}),
+        notes={arm: note for arm, note in (notes or {}).items() if note}, scopes=scopes, tally=tally(data),
+        rows=tables.rows(data), claims=claims, findings=data.get("findings", ()), table_csv=export.verdicts_csv(data),
+        figures=shown, drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn],
+        bibtex=export.bibtex(data, header), whole=json.dumps(data, indent=1, ensure_ascii=False, default=str),
     )  # fmt: skip
 
 

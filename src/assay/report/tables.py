@@ -76,7 +76,7 @@ def minus(words: str) -> str:
 
 
 def decimals(low: float | None, high: float | None) -> int | None:
-    """Decimals that an interval supports: its half-width keeps one significant digit, two when the first is 1; None without one."""
+    """Decimals that an interval supports: one significant digit of its half-width, two when the first is 1; None without one."""
     if low is None or high is None or not math.isfinite(high - low) or high <= low:
         return None
     half = (high - low) / 2
@@ -88,7 +88,7 @@ def estimate(entry: JSON) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
     low, high = entry.get("low"), entry.get("high")
     places = decimals(low, high)
-    if entry.get("estimate") is None:
+    if number(entry.get("estimate")) == "not estimated":
         return "not estimated", ""
     if low is None and high is None:
         return number(entry.get("estimate"), places), "no interval"
@@ -228,25 +228,9 @@ def markdown(data: JSON) -> str:
 
 
 def catalogue(entries: Sequence[JSON]) -> str:
-    """The catalogue in Markdown: name, claim (or title), cost, and the outcomes of the recorded verdicts where known."""
+    """The catalogue in Markdown: name, claim, cost, and how many recorded verdicts have each outcome."""
     lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
     for e in entries:
-        recorded = " ".join(f"{SIGNS[o]} {count}" for o, count in (e.get("outcomes") or {}).items() if count)
-        lines.append(
-            f"| `{e['name']}` | {_cell(e.get('claim') or e['title'])} | {_cell(e.get('cost', ''))} | {recorded or '–'} |"
-        )
+        recorded = " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in (e.get("recorded") or {}).items())
+        lines.append(f"| `{e['name']}` | {_cell(e['claim'])} | {_cell(e['cost'])} | {recorded or '–'} |")
     return "\n".join(lines) + "\n"
-
-
-def catalogue_terminal(entries: Sequence[JSON]) -> Table:
-    """The catalogue as rich draws it: name, title, cost, local state."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
-    for name in ("name", "title", "cost", "here"):
-        table.add_column(name, overflow="fold", ratio=1 if name == "title" else None, no_wrap=name == "name")
-    for e in entries:
-        state = e.get("state", e.get("local", ""))
-        table.add_row(Text(e["name"], "bold"), Text(e["title"]), Text(e.get("cost", ""), "bright_black"), Text(str(state)))
-    return table

@@ -1,0 +1,291 @@
+"""Figures as Vega-Lite specifications.
+
+The method (the series called "main", or else the first) takes the accent; others are greys told apart by dash and mark; series
+named by numbers are an ordered ramp. Lines are labelled at their ends, everything else by a legend above.
+A histogram of more than 60 distinct values of `x` is binned here, each row counting `y`, or once when `y` is `x`; with fewer,
+`x` holds the bins' centres and `y` their counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from assay.core.figures import Figure
+from assay.report.palette import LIGHT
+
+WIDTH, HEIGHT = 400, 250
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [1, 3])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
+BINS, MOST_BARS = 40, 60
+
+
+def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
+    """The Vega-Lite specification of a figure, its data included."""
+    drawn = _binned(figure) if figure.mark == "histogram" else figure
+    rows = _rows(drawn)
+    series = _distinct(drawn.columns[drawn.color]) if drawn.color and drawn.mark != "heatmap" else []
+    labelled = drawn.mark == "line" and not drawn.facet and 1 < len(series) <= 8
+    panels = _distinct(drawn.columns[drawn.facet]) if drawn.facet else []
+    abreast = len(panels) if len(panels) <= 4 else 3
+    width = WIDTH if len(panels) < 2 else round(2 * WIDTH / abreast) - 40
+    layer = [*_marks(drawn, series, labelled, width), *_rules(drawn, "x" if _lying(drawn, width) else "y")]
+    if labelled:
+        layer.append(_end_labels(drawn, series))
+    body: dict[str, Any] = {"layer": layer, "width": width, "height": HEIGHT if len(panels) < 2 else round(0.75 * width + 40)}
+    if drawn.facet:
+        facet = {"field": drawn.facet, "type": "nominal", "title": None, "sort": panels}
+        body = {"facet": facet, "columns": abreast, "spec": body}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "data": {"values": rows},
+        **body,
+        **({"title": {"text": _wrapped(figure.title), "anchor": "start"}} if titled else {}),
+        "config": _CONFIG,
+    }
+
+
+def _distinct(values: Sequence) -> list:
+    return list(dict.fromkeys(values))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it; what is not finite is missing."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numeric(values: Sequence) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in map(_plain, values) if v is not None)
+
+
+def _rows(figure: Figure) -> list[dict[str, Any]]:
+    names = list(figure.columns)
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*figure.columns.values(), strict=True)]
+
+
+def _wrapped(text: str, most: int = 60) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < most else [*lines, word]
+    return lines
+
+
+def _field(name: str) -> str:
+    """A column's name as Vega-Lite reads it: dots and brackets mean nesting unless escaped."""
+    return re.sub(r"([.\[\]\\])", r"\\\1", name)
+
+
+def _binned(figure: Figure) -> Figure:
+    """A histogram's bars: `_left`, `_right` and the count, by equal bins of x (of log x when the axis is logarithmic)."""
+    to, back = (math.log10, lambda v: 10**v) if figure.x_log else (float, float)
+    weights = [1] * len(figure.columns[figure.x]) if figure.x == figure.y else figure.columns[figure.y]
+    pairs = [(_plain(x), _plain(n)) for x, n in zip(figure.columns[figure.x], weights, strict=True)]
+    points = [(to(x), n) for x, n in pairs if x is not None and n is not None and (x > 0 or not figure.x_log)]
+    centres = sorted({x for x, _ in points})
+    if len(centres) > MOST_BARS or figure.x == figure.y:
+        low, high = (centres[0], centres[-1]) if centres else (0.0, 1.0)
+        step = (high - low) / BINS or 1.0
+        counts = [0.0] * BINS
+        for x, n in points:
+            counts[min(int((x - low) / step), BINS - 1)] += n
+        bars = [(low + i * step, low + (i + 1) * step, n) for i, n in enumerate(counts)]
+    else:
+        step = min((after - before for before, after in pairwise(centres)), default=1.0)
+        bars = [(x - step / 2, x + step / 2, n) for x, n in points]
+    columns = {"_left": [back(a) for a, _, _ in bars], "_right": [back(b) for _, b, _ in bars], "count": [n for *_, n in bars]}
+    return replace(figure, columns=columns, x="_left", y="count", color=None, facet=None, band=None,
+                   x_title=figure.x_title or figure.x, y_title=figure.y_title or "count")  # fmt: skip
+
+
+def _axis(figure: Figure, axis: str, *, discrete: bool = False) -> dict[str, Any]:
+    """Encoding of one position: type, scale, title."""
+    name, log = (figure.x, figure.x_log) if axis == "x" else (figure.y, figure.y_log)
+    title = (figure.x_title if axis == "x" else figure.y_title) or (name if _numeric(figure.columns[name]) else "")
+    encoding: dict[str, Any] = {"field": _field(name), "title": _wrapped(title, 60 if axis == "x" else 42)}
+    if discrete or not _numeric(figure.columns[name]):
+        return encoding | {"type": "ordinal", "sort": None, "axis": {"labelAngle": 0, "grid": False}}
+    encoding["type"] = "quantitative"
+    seen = [v for v in _seen(figure, axis) if v > 0]
+    if not log or not seen:
+        return encoding | {"scale": {"zero": figure.mark in ("bars", "histogram")}}
+    low, high = min(seen), max(seen)
+    margin = 1 if figure.mark == "histogram" and axis == "x" else (high / low) ** 0.04 or 1.1
+    return encoding | {
+        "scale": {"type": "log", "domain": [low / margin, high * margin], "nice": False},
+        "axis": {"format": "~g", "values": _log_ticks(low / margin, high * margin)},
+    }
+
+
+def _seen(figure: Figure, axis: str) -> list[float]:
+    """All numbers that one axis has to show: the column, its band, the reference lines."""
+    names = ["_left", "_right"] if figure.mark == "histogram" and axis == "x" else [figure.x]
+    names = names if axis == "x" else [figure.y, *(figure.band or ())]
+    found = [float(v) for name in names for v in map(_plain, figure.columns[name]) if v is not None]
+    return found + ([float(y) for y, _ in figure.rules] if axis == "y" else [])
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Ticks for a logarithmic axis: 1, 2, 5 of each decade while they are few, else decades, else every n-th decade."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+    whole = [10.0**k for k in decades if low <= 10.0**k <= high]
+    return fine if len(fine) <= 6 else whole[:: 1 + len(whole) // 8]
+
+
+def _style(figure: Figure, series: list, legend: bool) -> dict[str, Any]:
+    """Encodings that tell the series apart: colour, and dash or shape as well."""
+    if not figure.color or not series:
+        return {"color": {"value": LIGHT["method"]}}
+    if _numeric(series) and len(series) > 2:
+        order = sorted(series)
+        step = 5 / max(1, len(order) - 1)
+        colours = [LIGHT[f"ramp{1 + round(i * step)}"] for i in range(len(order))]
+    else:
+        method = "main" if "main" in series else series[0]
+        order = [method, *[s for s in series if s != method]]
+        colours = [LIGHT["method"], *[LIGHT[f"grey{1 + i % 3}"] for i in range(len(order) - 1)]]
+    key = {"title": None, "orient": "top", "columns": 3, "symbolOpacity": 1, "labelLimit": 220} if legend else None
+    base = {"field": _field(figure.color), "type": "nominal", "sort": None, "legend": key}
+    count = range(len(order))
+    style = {"color": base | {"scale": {"domain": order, "range": colours}}}
+    if figure.mark == "line" and colours[0] == LIGHT["method"]:
+        style["strokeDash"] = base | {"scale": {"domain": order, "range": [DASHES[i % len(DASHES)] for i in count]}}
+    if figure.mark in ("line", "points"):
+        style["shape"] = base | {"scale": {"domain": order, "range": [SHAPES[i % len(SHAPES)] for i in count]}}
+    return style
+
+
+def _marks(figure: Figure, series: list, labelled: bool, width: int) -> list[dict[str, Any]]:
+    """The layers that show the data."""
+    style = _style(figure, series, legend=not labelled)
+    colour = style["color"]
+    if figure.mark == "heatmap":
+        shade = {"field": _field(figure.color or figure.y), "type": "quantitative", "title": figure.color,
+                 "scale": {"range": [LIGHT["paper"], "#ff8c00"], "interpolate": "rgb"}}  # fmt: skip
+        y = _axis(figure, "y", discrete=True) | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None}
+        mark = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
+        place = {"x": _axis(figure, "x", discrete=True), "y": y}
+        missing = {"transform": [{"filter": f"!isValid(datum[{json.dumps(figure.color or figure.y)}])"}], "encoding": place}
+        return [
+            {"mark": mark, "encoding": place | {"color": shade}},
+            missing | {"mark": {"type": "text", "text": "none", "color": LIGHT["quiet"], "fontSize": 11}},
+        ]
+    if figure.mark == "histogram":
+        x, y = _axis(figure, "x"), _axis(figure, "y")
+        x["scale"] = x["scale"] if figure.x_log else {"zero": False}
+        place = {"x": x, "x2": {"field": "_right"}, "y": y, "y2": {"datum": 1 if figure.y_log else 0}}
+        return [
+            {
+                "mark": {"type": "bar", "binSpacing": 0, "stroke": LIGHT["paper"], "strokeWidth": 0.5},
+                "encoding": place | {"color": colour},
+            }
+        ]
+    if figure.mark == "bars":
+        return _bars(figure, series, colour, _lying(figure, width))
+    place = {"x": _axis(figure, "x"), "y": _axis(figure, "y")}
+    line_style = {k: v for k, v in style.items() if k != "shape"}
+    dot_style = {k: v for k, v in style.items() if k != "strokeDash"}
+    layers: list[dict[str, Any]] = []
+    if figure.band:
+        ends = {"y": place["y"] | {"field": _field(figure.band[0])}, "y2": {"field": _field(figure.band[1])}}
+        thin = {"type": "rule", "strokeWidth": 1} if figure.mark == "points" else {"type": "area", "opacity": 0.14}
+        layers.append({"mark": thin, "encoding": place | ends | {"color": colour}})
+    if figure.mark == "line":
+        layers.append({"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": place | line_style})
+    if figure.mark == "points" or len(figure.columns[figure.x]) <= 12 * max(1, len(series)):
+        layers.append({"mark": {"type": "point", "filled": True, "size": 34, "opacity": 1}, "encoding": place | dot_style})
+    return layers
+
+
+def _lying(figure: Figure, width: int) -> bool:
+    """Whether the bars lie on their side because their names are too long to stand next to each other."""
+    names = [str(v) for v in _distinct(figure.columns[figure.x])]
+    return figure.mark == "bars" and len(names) * max(map(len, names), default=1) * 7 > width
+
+
+def _bars(figure: Figure, series: list, colour: dict, lying: bool) -> list[dict[str, Any]]:
+    """Bars from zero; intervals as thin bars over them."""
+    along, across = ("y", "x") if lying else ("x", "y")
+    place = {along: _axis(figure, "x", discrete=True), across: _axis(figure, "y")}
+    if series and figure.color != figure.x:
+        place[f"{along}Offset"] = {"field": _field(figure.color or ""), "sort": None}
+    layers: list[dict[str, Any]] = [{"mark": {"type": "bar"}, "encoding": place | {"color": colour}}]
+    if figure.band:
+        ends = {across: place[across] | {"field": _field(figure.band[0])}, f"{across}2": {"field": _field(figure.band[1])}}
+        layers.append({"mark": {"type": "rule", "color": LIGHT["ink"]}, "encoding": place | ends})
+    return layers
+
+
+def _rules(figure: Figure, axis: str) -> list[dict[str, Any]]:
+    """Reference lines across the value axis, with their labels at the start of the line."""
+    layers: list[dict[str, Any]] = []
+    for value, label in figure.rules:
+        at = {axis: {"datum": value}}
+        once: dict[str, Any] = {"values": [{}]}  # drawn once, not once per row
+        rule = {"type": "rule", "strokeDash": [4, 3], "color": LIGHT["ink"], "strokeWidth": 1}
+        text = {"type": "text", "text": label, "align": "left", "baseline": "bottom", "dx": 3, "dy": -2, "fontSize": 11}
+        layers.append({"data": once, "mark": rule, "encoding": at})
+        layers.append(
+            {"data": once, "mark": text | {"color": LIGHT["ink"]}, "encoding": at | {"x" if axis == "y" else "y": {"value": 0}}}
+        )
+    return layers
+
+
+def _end_labels(figure: Figure, series: list) -> dict[str, Any]:
+    """The name of each series at the end of its line, pushed apart where they would overlap."""
+    to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
+    seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log]
+    span = (max(seen) - min(seen) if seen else 0) or 1.0
+    ends = []
+    for name in series:
+        points = [
+            (x, y)
+            for x, y, s in zip(*(figure.columns[c] for c in (figure.x, figure.y, figure.color or "")), strict=True)
+            if s == name and _plain(y) is not None and (y > 0 or not figure.y_log)
+        ]
+        if points:
+            x, y = max(points, key=lambda p: p[0]) if _numeric([p[0] for p in points]) else points[-1]
+            ends.append([to(y), _plain(x), name])
+    ends.sort(key=lambda e: e[0])
+    gap = 1.2 * span * 14 / HEIGHT  # the axis is a little longer than the data
+    for below, above in pairwise(ends):
+        above[0] = max(above[0], below[0] + gap)
+    over = max(0.0, ends[-1][0] - max(seen)) if ends else 0.0
+    values = [{"_x": x, "_y": back(y - over / 2), "_name": str(name), "_series": name} for y, x, name in ends]
+    method = "main" if "main" in series else None if _numeric(series) else series[0]
+    colour = {"condition": {"test": {"field": "_series", "equal": method}, "value": LIGHT["method"]}, "value": LIGHT["ink"]}
+    place = {"x": _axis(figure, "x") | {"field": "_x"}, "y": _axis(figure, "y") | {"field": "_y"}}
+    mark = {"type": "text", "align": "left", "dx": 7, "fontSize": 13}
+    return {"data": {"values": values}, "mark": mark, "encoding": place | {"text": {"field": "_name"}, "color": colour}}
+
+
+_INK = {
+    "labelColor": LIGHT["ink"],
+    "titleColor": LIGHT["ink"],
+    "titleFontWeight": "normal",
+    "labelFontSize": 13,
+    "titleFontSize": 13,
+}
+_CONFIG = {
+    "background": None,
+    "aria": False,
+    "font": FONT,
+    "padding": {"left": 4, "top": 4, "bottom": 4, "right": 12},
+    "view": {"stroke": None},
+    "title": {"fontSize": 14, "fontWeight": 600, "color": LIGHT["ink"], "offset": 10},
+    "axis": _INK
+    | {"labelColor": LIGHT["quiet"], "domainColor": LIGHT["grey2"], "tickColor": LIGHT["grey2"], "tickSize": 4}
+    | {"grid": False, "titlePadding": 8, "labelLimit": 240},
+    "axisYQuantitative": {"grid": True, "gridColor": LIGHT["hairline"], "gridOpacity": 0.6, "tickCount": 5}
+    | {"domain": False, "ticks": False},
+    "axisXQuantitative": {"tickCount": 5, "labelFlush": False},
+    "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
+    "legend": _INK,
+}

@@ -1,0 +1,141 @@
+"""Figures: what the drawings must contain, checked against the data and NumPy; interval plots: where things lie on the axis."""
+
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import sample
+
+from assay.core.figures import Figure
+from assay.report import draw, interval_plot, palette
+from assay.report.vega import vega
+
+
+@pytest.mark.parametrize("figure", sample.figures(), ids=lambda f: f.mark)
+def test_every_mark_is_drawn_in_every_format(figure):
+    root = ET.fromstring(draw.svg(figure))
+    assert root.get("aria-label") == figure.title and float(root.get("width")) < 700
+    assert draw.png(figure)[:4] == b"\x89PNG" and draw.pdf(figure)[:4] == b"%PDF"
+
+
+def test_two_drawings_in_one_page_share_no_ids():
+    a, b = (set(re.findall(r'id="([^"]+)"', draw.svg(f))) for f in (sample.figures()[5], sample.figures()[1]))
+    assert a and not a & b
+
+
+def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():
+    known = {c.lower() for c in palette.LIGHT.values()} | {"none", "transparent", "#000", "black", "white"}
+    for figure in [f for f in sample.figures() if f.mark != "heatmap"]:
+        found = {c.lower() for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False))}
+        assert found <= known, found - known
+
+
+def test_a_histogram_counts_as_numpy_does():
+    values = np.random.default_rng(0).lognormal(size=500)
+    spec = vega(Figure("h", {"v": values.tolist()}, "histogram", x="v", y="v", x_log=True))
+    rows = spec["data"]["values"]
+    assert [r["count"] for r in rows] == np.histogram(np.log10(values), 40)[0].tolist()
+    assert rows[0]["_left"] == pytest.approx(values.min()) and rows[-1]["_right"] == pytest.approx(values.max())
+
+
+def test_a_histogram_of_few_centres_keeps_its_bins_and_weights_are_summed():
+    rows = vega(Figure("h", {"x": [1, 2, 3], "n": [5, 6, 7]}, "histogram", x="x", y="n"))["data"]["values"]
+    assert [(r["_left"], r["_right"], r["count"]) for r in rows] == [(0.5, 1.5, 5), (1.5, 2.5, 6), (2.5, 3.5, 7)]
+    many = vega(Figure("h", {"x": list(range(100)), "n": [2] * 100}, "histogram", x="x", y="n"))["data"]["values"]
+    assert len(many) == 40 and sum(r["count"] for r in many) == 200
+
+
+def test_what_is_not_finite_is_missing_and_numpy_scalars_are_plain():
+    spec = vega(Figure("p", {"x": [np.float32(1), np.float64("nan")], "y": [float("inf"), np.int64(3)]}, "points", x="x", y="y"))
+    assert spec["data"]["values"] == [{"x": 1.0, "y": None}, {"x": None, "y": 3}]
+
+
+def test_main_takes_the_accent_whatever_its_place():
+    columns = {"arm": ["relu", "main", "topk"] * 2, "x": [0, 0, 0, 1, 1, 1], "y": [1, 2, 3, 1, 2, 3]}
+    layer = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][0]
+    scale = layer["encoding"]["color"]["scale"]
+    assert dict(zip(scale["domain"], scale["range"], strict=True))["main"] == palette.LIGHT["method"]
+    assert len(set(map(tuple, layer["encoding"]["strokeDash"]["scale"]["range"]))) == 3  # told apart without colour
+
+
+def test_end_labels_do_not_overlap():
+    columns = {"arm": list("abcde") * 2, "x": [0] * 5 + [1] * 5, "y": [0.0] * 5 + [1.0, 1.001, 1.002, 0.0, 0.001]}
+    ends = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][-1]["data"]["values"]
+    heights = sorted(e["_y"] for e in ends)
+    assert min(np.diff(heights)) >= 1.2 * 1.002 * 14 / 250 - 1e-9
+
+
+@pytest.mark.parametrize("text", ["empty", "one"])
+def test_figures_with_little_data_are_drawn(text):
+    n = 0 if text == "empty" else 1
+    for mark in ("line", "points", "bars", "heatmap", "histogram"):
+        figure = Figure(
+            "little",
+            {"x": [1.0] * n, "y": [2.0] * n, "c": [3.0] * n},
+            mark,
+            x="x",
+            y="y",
+            color="c" if mark == "heatmap" else None,
+        )
+        ET.fromstring(draw.svg(figure))
+
+
+def test_columns_with_dots_and_brackets_are_columns():
+    rows = ET.fromstring(draw.svg(Figure("d", {"a.b[0]": ["p", "q"], "y.z": [1.0, 4.0]}, "bars", x="a.b[0]", y="y.z"))).iter()
+    assert {"p", "q"} <= {e.text for e in rows if e.text}
+
+
+@pytest.mark.parametrize("name", palette.TEXT)
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_text_colours_have_enough_contrast(name, mode):
+    assert palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode]) >= 4.5
+
+
+def test_contrast_of_known_pairs():
+    assert palette.contrast("#000000", "#ffffff") == pytest.approx(21) and palette.contrast(
+        "#777777", "#ffffff"
+    ) == pytest.approx(4.48, abs=0.01)
+
+
+def _plot(entry):
+    return ET.fromstring(str(interval_plot.interval_plot(entry)))
+
+
+def test_an_interval_plot_puts_every_number_at_its_place():
+    claim = sample.verdicts()[0]  # range [.98, 1.02]; the estimate .9972, relu .943; untrained at .433 lies off the axis
+    root = _plot(claim)
+    method = next(g for g in root.iter("g") if g.get("class") == "method")
+    bar = next(e for e in method.iter("line"))
+    rect = next(root.iter("rect"))
+    left, right = (float(bar.get(k)[:-1]) for k in ("x1", "x2"))
+    start, width = (float(rect.get(k)[:-1]) for k in ("x", "width"))
+
+    def place(value):
+        return start + width * (value - 0.98) / 0.04
+
+    assert (left, right) == pytest.approx((place(0.9943), place(0.9998)), abs=0.02)
+    relu, untrained = [g for g in root.iter("g") if g.get("class") == "control"]
+    assert float(next(e for e in relu.iter("line")).get("x1")[:-1]) == pytest.approx(place(0.940), abs=0.02)
+    assert [e.get("class") for e in untrained.iter("path")] == ["arrow"] and not list(untrained.iter("line"))
+    tick = next(e for g in root.iter("g") if g.get("class") == "published" for e in g.iter("line"))
+    assert float(tick.get("x1")[:-1]) == pytest.approx(place(0.99), abs=0.02)
+    assert "".join(root.itertext()).count("other set-up") == 1
+    assert all(0 <= float(e.get("x1")[:-1]) <= 100 for e in root.iter("line") if e.get("x1").endswith("%"))
+
+
+@pytest.mark.parametrize("claim", sample.verdicts(), ids=lambda c: c["text"][:20])
+def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
+    drawn = interval_plot.interval_plot(claim)
+    assert bool(drawn) == (claim["estimate"] is not None)
+    if drawn:
+        assert all(math.isfinite(float(x)) for x in re.findall(r'x[12]?="([-\d.]+)%"', drawn))
+
+
+def test_ticks_are_round_few_and_inside():
+    for low, high in ((0.93, 1.03), (-138, 221), (0, 1e-6), (3.9, 4.1)):
+        found = interval_plot.ticks(low, high)
+        assert 2 <= len(found) <= 6 and min(found) >= low - 1e-12 and max(found) <= high + 1e-12
+        steps = np.diff(found)
+        assert np.allclose(steps, steps[0])

@@ -1,0 +1,234 @@
+"""Pages: complete, escaped, valid, and sufficient to themselves."""
+
+import base64
+import csv
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+import sample
+
+from assay.core.experiment import Header
+from assay.report import contexts, pages, tables
+
+VOID = {"meta", "input", "br", "hr", "img", "link"}
+SVG_LEAVES = {"rect", "line", "circle", "path", "stop"}
+HEADER = Header(
+    "Gated dictionaries do not shrink", "Gated SAEs, section 4, 2024", "γ lies in [0.98, 1.02]", "relu: equal width", "5 min"
+)
+
+
+class Checker(HTMLParser):
+    """Every tag closed in order, ids unique; collects attributes, scripts and visible text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.attributes, self.scripts, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.attributes += [(tag, *a) for a in attrs]
+        self.ids += [v for k, v in attrs if k == "id"]
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, *a) for a in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        (self.scripts if self.open and self.open[-1] == "script" else self.text).append(data)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return pages.page(
+        sample.result(),
+        figures=sample.figures(),
+        cards=sample.cards(20, 12),
+        header=HEADER,
+        text="Published: *other*, `x` and <b>this</b> ![img](http://example.org/a.png) [x](javascript:alert(1))\n\n- a\n- b",
+        notes={"main": "the method", "relu": ""},
+        looks=[{"time": "2026-11-20T09:00:00", "preset": "default", "text": "a claim", "n": {"seed": 6}, "outcome": "holds"}],
+        specs={"main": ['{"seed":1000,"width":512}', '{"seed":1001,"width":512}']},
+    )
+
+
+@pytest.fixture(scope="module")
+def parsed(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    return checker
+
+
+def test_tags_balance_and_ids_are_unique(parsed):
+    assert parsed.open == [] and len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_inner_links_have_targets(parsed):
+    targets = {v[1:] for _, k, v in parsed.attributes if k == "href" and v.startswith("#")}
+    assert targets and targets <= set(parsed.ids)
+
+
+def test_nothing_is_loaded_from_elsewhere(page, parsed):
+    for tag, name, value in parsed.attributes:
+        if name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
+            assert value.startswith(("#", "data:")) or tag == "a", (tag, name, value)  # a link is followed by people, not loaded
+    style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
+    assert (
+        "@import" not in style
+        and not re.search(r"url\((?!#)", style)
+        and not re.search(r"<(img|link|iframe|object|embed)\b", page)
+    )
+    assert not [v for _, k, v in parsed.attributes if k == "href" and v.lower().startswith("javascript:")]
+
+
+def test_hostile_text_stays_text(page, parsed):
+    assert "<script>alert" not in page and page.count("<script>") == 1 and len(parsed.scripts) == 1
+    assert "".join(parsed.text).count(sample.HOSTILE) > 20  # in claims, titles, tokens, logits, JSON
+    assert "<b>this</b>" not in page and "&lt;b&gt;this" in page
+    assert not [a for a in parsed.attributes if a[1].startswith("on")]
+
+
+def test_every_number_of_every_verdict_is_on_the_page(parsed):
+    text = re.sub(r"\s+", " ", "".join(parsed.text))
+    data = sample.result()
+    for entry in [
+        *data["verdicts"],
+        *data["findings"],
+        *(c for v in data["verdicts"] for c in [*v["controls"].values(), *v["planted"].values()]),
+    ]:
+        assert tables.minus(" ".join(tables.estimate(entry)).strip()) in text
+        for key in ("estimate", "low", "high", "p", "t_low", "t_high"):
+            assert json.dumps(entry[key]) in text
+    for entry in data["verdicts"]:
+        for word in (
+            entry["text"],
+            entry["threshold_from"],
+            tables.minus(entry["threshold"]),
+            entry["scope"],
+            entry["method"],
+            tables.units(entry),
+            entry["reason"],
+        ):
+            assert word in text
+    for word in (
+        "283",
+        "541",
+        "other set-up: not comparable, for orientation",
+        "must fail",
+        "must hold",
+        "not met",
+        "direct path only",
+        "12" * 32,
+    ):
+        assert word in text
+
+
+def test_order_of_the_page(page):
+    marks = [
+        "<h1>",
+        'class="verdicts"',
+        'class="prose"',
+        'id="intervals"',
+        'id="figures"',
+        'id="findings"',
+        'id="features"',
+        'id="more"',
+        'id="scope"',
+        'id="cite"',
+    ]
+    places = [page.index(m) for m in marks]
+    assert places == sorted(places)
+
+
+def test_data_links_hold_the_data(parsed):
+    links = [v for _, k, v in parsed.attributes if k == "href" and v.startswith("data:")]
+    texts = [base64.b64decode(v.split("base64,")[1]).decode() for v in links]
+    figure = next(t for t in texts if t.startswith("arm,L0,mean"))
+    rows = list(csv.DictReader(io.StringIO(figure)))
+    assert [float(r["mean"]) for r in rows] == sample.figures()[1].columns["mean"]
+    assert json.loads(texts[-1]) == json.loads(json.dumps(sample.result()))
+    assert len(texts) == len(sample.figures()) + 2
+
+
+def test_drawn_cards_come_first_and_all_are_there(page):
+    addresses = [c.address for c in sample.cards(20, 12)]
+    assert all(a in page for a in addresses[:20])
+    assert page.index(addresses[19]) < page.index('id="browse"') and page.count('<details class="card"') == 12
+    assert page.count('class="logits promoted"') == 32 and "drawn by seed" in page
+
+
+def test_a_page_needs_nothing_but_its_verdicts():
+    html = pages.page(
+        {
+            "experiment": "mine",
+            "preset": "default",
+            "seconds": 1.0,
+            "cpu_seconds": 1.0,
+            "provenance": {},
+            "verdicts": sample.verdicts()[:1],
+        },
+        home="",
+    )
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == [] and "<script>" not in html and "0.997" in html and "index.html" not in html
+
+
+def test_the_index_links_every_page():
+    html = pages.index(
+        [{"data": sample.result(), "href": "a.html", "header": HEADER}, {"data": sample.result(), "href": "b.html"}]
+    )
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == [] and [v for _, k, v in checker.attributes if k == "href"] == ["a.html", "b.html"]
+    assert "3 hold" in "".join(checker.text) and HEADER.title in html and "No result yet" in pages.index([])
+
+
+def test_tokens_show_their_white_space():
+    assert contexts.token(" a\n") == '<i class="ws">·</i>a<i class="ws">⏎</i>' and "empty" in contexts.token("")
+    assert contexts.words("a b") == "a b" and "····" in contexts.words("    x") and "\x00" not in contexts.words("\x00")
+    card = sample.card(17, True)
+    shown = contexts.context(card.top[0], card.maximum)
+    assert shown.count('class="fires"') == 1 and "--a:1.00" in shown and "<script" not in shown
+
+
+def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to look at the page in a browser")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium to look at the page in a browser")
+    path = tmp_path / "page.html"
+    path.write_text(page, encoding="utf-8")
+    quiet = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=quiet)
+        for width, scheme in ((1280, "light"), (380, "dark")):
+            view = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+            asked, errors = [], []
+            view.on("request", lambda r, asked=asked: asked.append(r.url))
+            view.on("pageerror", lambda e, errors=errors: errors.append(e))
+            view.goto(path.as_uri())
+            assert [u for u in asked if not u.startswith(("file:", "data:"))] == [] and errors == []
+            assert view.evaluate("document.documentElement.scrollWidth") <= width
+            view.fill("#find", "no such text anywhere")
+            assert view.inner_text("#count") == "0 shown"
+            view.fill("#find", "")
+            view.select_option("#order", "purity")
+            order = [float(x) for x in view.eval_on_selector_all("#browse > *", "cards => cards.map(c => c.dataset.purity)")]
+            assert order == sorted(order, reverse=True)
+        browser.close()

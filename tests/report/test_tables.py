@@ -1,0 +1,115 @@
+"""Tables in every form: the digits that an interval supports, the width of a terminal, what each language must escape."""
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import sample
+
+from assay.report import export, tables
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "said"),
+    [
+        (0.9972, 0.9943, 0.9998, "0.997 [0.994, 1.000]"),
+        (0.0021, -0.0009, 0.0042, "0.002 [-0.001, 0.004]"),
+        (1.68, 1.58, 1.74, "1.68 [1.58, 1.74]"),
+        (0.012, 0.0107, 0.0133, "0.0120 [0.0107, 0.0133]"),  # a half-width that starts with 1 keeps two digits
+        (-41.0, -138.2, 221.5, "-41 [-138, 222]"),
+        (4.0, 4.0, 4.0, "4 [4, 4]"),
+        (-0.0001, -0.04, 0.04, "0.00 [-0.04, 0.04]"),  # no minus before a zero
+        (12345.678, 12000.0, 12700.0, "12346 [12000, 12700]"),
+        (3e-9, 2e-9, 4e-9, "3e-09 [2e-09, 4e-09]"),
+        (0.5, None, None, "0.5 no interval"),
+        (None, None, None, "not estimated "),
+        (float("nan"), 0.1, 0.3, "not estimated "),
+    ],
+)
+def test_numbers_keep_the_digits_their_interval_supports(estimate, low, high, said):
+    assert " ".join(tables.estimate({"estimate": estimate, "low": low, "high": high})) == said
+
+
+def test_minus_is_set_only_before_numbers():
+    assert tables.minus("-0.5 [-1, 2e-09] relu-again 2026-11-20 >= 3") == "−0.5 [−1, 2e−09] relu-again 2026-11-20 ≥ 3"
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_the_table_fits_its_width_says_everything_and_never_cuts_a_number(width):
+    text = tables.text(sample.result(), width)
+    assert max(map(len, text.splitlines())) <= width
+    flat = re.sub(r"\s+", " ", text)
+    for row in tables.rows(sample.result()):
+        assert row.estimate in flat and row.interval in flat and f"{row.sign} " in flat
+        for control in row.controls:
+            assert control.estimate in text
+    assert "about 40 more" in flat and "Holm" in flat and text.count("other set-up") == 1 and "\x1b" not in text
+
+
+def test_words_are_never_broken_where_they_fit():
+    words = set(re.findall(r"[A-Za-z]+", tables.text({"verdicts": sample.verdicts()[:5]})))
+    said = " ".join(v["text"] + " " + tables.why(v) for v in sample.verdicts()[:5])
+    assert set(re.findall(r"[A-Za-z]+", said)) <= words
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_pipe_gets_plain_text(no_color):
+    env = {**os.environ, "NO_COLOR": no_color, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": ""}
+    code = "import sample; from assay.report import tables; tables.show(sample.result())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert run.stdout == tables.text(sample.result()) and "\x1b" not in run.stdout
+
+
+def test_a_narrow_terminal_table_has_fewer_columns():
+    assert len(tables.terminal(sample.result(), 100).columns) == 6 and len(tables.terminal(sample.result(), 80).columns) == 4
+
+
+def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
+    data = {"verdicts": [sample.entry("a | b", "holds", 1.0, 0.9, 1.1)]}
+    lines = tables.markdown(data).splitlines()
+    assert len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
+    assert len(tables.markdown(sample.result()).splitlines()) == 2 + 7 + 2 + 1
+
+
+def test_the_catalogue_names_cost_and_outcomes():
+    entry = {"name": "toy", "claim": "it holds", "cost": "1 min", "recorded": {"holds": 2, "undecided": 1}}
+    assert tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | ● 2 ○ 1 |"
+
+
+def test_an_exact_statement_shows_what_was_due():
+    row = tables.rows(
+        {"exact": [{"text": "t", "outcome": "exact", "value": [[1, 2], [3, 4]], "expected": 2.5, "tolerance": 0.1}]}
+    )[0]
+    assert (row.sign, row.estimate, row.interval) == ("≡", "1, 2, 3 … (4 numbers)", "expected 2.5 ± 0.1")
+
+
+def test_csv_keeps_numbers_in_full_and_lists_every_control():
+    rows = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
+    assert [r["kind"] for r in rows].count("control") == sum(len(v["controls"]) for v in sample.verdicts())
+    assert [float(rows[0][k]) for k in ("estimate", "low", "high")] == [0.9972, 0.9943, 0.9998]
+    assert any(sample.HOSTILE in r["text"] for r in rows)
+
+
+def test_latex_escapes_and_balances():
+    text = export.latex(sample.result())
+    assert export.tex("50 % of a_b & γ") == r"50 \% of a\_b \& $\gamma$"
+    body = re.sub(r"\\[{}]", "", text)
+    assert body.count("{") == body.count("}") and text.count(r"\\") == 1 + 10 and r"$\bullet$" in text
+    assert not re.search(r"[γλ×≥≤−–±●✕○]", text)
+
+
+def test_bibtex_names_result_paper_and_years():
+    from assay.core.experiment import Header
+
+    text = export.bibtex(sample.result(), Header("Title", "Gated SAEs, section 4, 2024", "c", "b", "1 min"))
+    assert text.count("@misc{") == 2 and "year = {2024}" in text and "year = {2026}" in text and "0123abcd4567" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_export_writes_every_form(tmp_path):
+    paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
+    assert {p.suffix for p in paths} == {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"} and all(p.stat().st_size for p in paths)
