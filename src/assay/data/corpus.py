@@ -83,19 +83,24 @@ class Corpus:
         """`count` windows (0: all) of `context` tokens from one part, in an order drawn by the seed.
 
         A document is cut into windows that follow each other, its tail is left out, and at most `per_file` of them, drawn by
-        the seed, are taken (0: all), so that a few large files do not make most of the text.
+        the seed, are taken (0: all), so that a few large files do not make most of the text. Documents are read in an order
+        drawn by the seed until they offer eight times the windows asked for: a small request reads few of them.
 
         Raises: DataError when the part has fewer windows than asked for.
         """
         tokens, document, offset = [], [], []
-        for i in self.part(part):
+        there = 0
+        numbers = np.array(self.part(part), np.int64)
+        for i in numbers[rng.permutation(np.array([seed]), "corpus.documents", 0, len(numbers))[0]].tolist():
+            if count and there >= 8 * count:
+                break
             ids = np.asarray(encode(self.text(i)), np.int32)
             n = len(ids) // context
             chosen = np.sort(rng.permutation(np.array([seed]), "corpus.windows", i, n)[0][: per_file or n])
             tokens.append(ids[: n * context].reshape(n, context)[chosen])
             document.append(np.full(len(chosen), i, np.int32))
             offset.append((chosen * context).astype(np.int32))
-        there = sum(map(len, document))
+            there += len(chosen)
         if there < max(count, 1):
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(

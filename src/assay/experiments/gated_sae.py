@@ -150,7 +150,7 @@ def principal(runs, bench):
 
 
 def repair(runs, bench, before):
-    """Another arm's dictionaries with their features rescaled & shifted, their decoder refitted after that, or their codes × 0.85."""
+    """Another arm's dictionaries with features rescaled & shifted, the decoder refitted, or codes × 0.85."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.repair import refit_decoder, rescale_and_shift, shrunk
 
@@ -158,9 +158,7 @@ def repair(runs, bench, before):
     if kind == "damp":
         return shrunk(given, 0.85).to_trained()
     _, x = rows(runs, bench, 30_000)
-    mended = rescale_and_shift(given.normalised, x)
-    if kind == "refit":
-        mended = refit_decoder(mended, x)
+    mended = (refit_decoder if kind == "refit" else rescale_and_shift)(given.normalised, x)
     return replace(mended, mean=given.mean, scale=given.scale).to_trained()
 
 
@@ -405,7 +403,7 @@ ARMS = {
     "half": Arm(train, specs=like(0.2, halved=True), note="Gated trained half as long, with its own decay"),
     "relu-half": Arm(train, specs=like(0.05, 0.1, 0.2, halved=True, method="relu"), note="ReLU trained half as long"),
     "rescaled": Arm(repair, after="relu", specs=repaired("rescale", "relu", 0.05, 0.1, 0.2), note="ReLU, then rescale & shift"),
-    "refit": Arm(repair, after="relu", specs=repaired("refit", "relu", 0.1, 0.2), note="ReLU, rescale & shift, decoder refit"),
+    "refit": Arm(repair, after="rescaled", specs=repaired("refit", "relu", 0.1, 0.2), note="ReLU, rescale & shift, decoder refit"),
     "wide-rescaled": Arm(repair, after="wide", specs=repaired("rescale", "wide", 0.1), note="1.5 × ReLU, then rescale & shift"),
     "damped": Arm(repair, after="main", specs=repaired("damp", "main", 0.1, 0.2), note="Gated with codes × 0.85: shrinkage alone"),
     "damped-rescaled": Arm(repair, after="damped", specs=repaired("rescale", "damped", 0.1, 0.2), note="the same, mended"),
