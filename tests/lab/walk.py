@@ -19,6 +19,7 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.core.spec import PerRun, Spec, changed, grid
+from assay.lab import atomic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ def mark(phase):
     if "WALK_MARKS" in os.environ:
         with Path(os.environ["WALK_MARKS"]).open("a") as f:
             f.write(phase + "\n")
-        time.sleep(float(os.environ.get("WALK_PAUSE", "0")))
+        time.sleep(float(os.environ.get("WALK_PAUSE", "0")) * (15 if phase == "artefact" else 1))
 
 
 def harvest(folder):
@@ -109,13 +110,11 @@ experiment = Experiment(
     full=grid(Walk(steps=40), seed=range(1000, 1012)),
     seeds_per_group=2,
 )  # fmt: skip
-if "WALK_SLOW_STORE" in os.environ:
-    from assay.lab import atomic
 
-    quick = atomic.sync
 
-    def slow(path):
-        mark("store")
-        quick(path)
+def slow(path):
+    mark("store")
+    quick(path)
 
-    atomic.sync = slow
+
+quick, atomic.sync = atomic.sync, slow  # a kill can then hit the store between any two files

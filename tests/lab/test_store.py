@@ -1,0 +1,174 @@
+"""The store beyond its contract: damage, newer formats, clashes of short names, full disks, and reading without writing."""
+
+import errno
+import json
+import os
+import threading
+
+import pytest
+
+from assay.core.errors import StoreError
+from assay.lab.store import Damaged, Store
+from assay.testing.store_contract import sample
+
+
+def stored(tmp_path, seed=1):
+    store = Store(tmp_path / "s")
+    job, data, trained = sample(seed)
+    return store, job, store.put(job, data, trained)
+
+
+def tree(folder):
+    return {p.relative_to(folder): (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"") for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "says"),
+    [
+        ("measures.safetensors", lambda b: b[:-1], "measures.safetensors has"),
+        ("measures.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "measures.safetensors differs"),
+        ("params.safetensors", lambda b: b[:-1], "params.safetensors has"),
+        ("spec.json", lambda b: b.replace(b"main", b"mein"), "spec.json differs"),
+        ("status.json", lambda b: b[: len(b) // 2], "status.json"),
+        ("status.json", lambda b: b"[]", "status.json"),
+        ("inputs.json", None, "inputs.json cannot be read"),
+    ],
+)
+def test_damage_is_named_and_never_reused(tmp_path, file, change, says):
+    store, job, found = stored(tmp_path)
+    path = found.folder / file
+    path.write_bytes(change(path.read_bytes())) if change else path.unlink()
+    bad = store.find(job.key)
+    assert isinstance(bad, Damaged)
+    assert says in bad.reason
+    assert store.get(job.key) is None
+    assert [d.folder for d in store.damaged()] == [found.folder]
+    _, data, trained = sample(1)
+    again = store.put(job, data, trained)
+    assert again.folder == found.folder
+    assert list(store.damaged()) == []
+
+
+def test_damaged_parameters_are_found_when_they_are_loaded(tmp_path):
+    store, job, found = stored(tmp_path)
+    path = found.folder / "params.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(StoreError, match=r"params\.safetensors is damaged"):
+        store.get(job.key).trained()
+
+
+def test_a_clash_of_short_names_lengthens_the_later_one(tmp_path):
+    store, job, found = stored(tmp_path)
+    base = store.root / "runs" / "sample"
+    other, data, trained = sample(2)
+    os.rename(found.folder, base / f"{other.key[:8]}-main-s1")  # as if the first key began with the same 8 digits
+    spec = base / f"{other.key[:8]}-main-s1" / "spec.json"
+    assert json.loads(spec.read_text())["key"] == job.key
+    second = store.put(other, data, trained)
+    assert second.folder.name.startswith(other.key[:16] + "-")
+    assert store.get(other.key).folder == second.folder
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [('{"format": 99}', "has format 99, this version reads up to 1; upgrade"), ("not json", "is damaged"), ("{}", "is damaged")],
+)
+def test_other_stores_are_refused_in_one_line(tmp_path, text, says):
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(StoreError, match=says) as e:
+        Store(tmp_path)
+    assert "\n" not in str(e.value)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(StoreError, match=r"no store\.json but holds thesis\.tex"):
+        Store(tmp_path)
+    with pytest.raises(StoreError, match="a store is a folder"):
+        Store(tmp_path / "thesis.tex")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_reading_writes_nothing(tmp_path):
+    store, job, _ = stored(tmp_path)
+    before = tree(store.root)
+    again = Store(store.root)
+    assert again.get(job.key) is not None
+    assert [*again.list(), *again.damaged()]
+    assert again.status("0" * 64) == "absent"
+    assert tree(store.root) == before
+
+
+def test_a_full_disk_gives_one_line_and_leaves_nothing_half_written(tmp_path, monkeypatch):
+    store, job, _ = stored(tmp_path)
+    before = tree(store.root / "runs")
+    other, data, trained = sample(2)
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="the disk of .* is full") as e:
+        store.put(other, data, trained)
+    monkeypatch.undo()
+    assert "\n" not in str(e.value)
+    assert {k: v[1] for k, v in tree(store.root / "runs").items()} == {k: v[1] for k, v in before.items()}
+    assert list((store.root / "tmp").iterdir()) == []
+    assert store.status(other.key) == "absent"
+
+
+def test_a_read_only_store_says_so(tmp_path, monkeypatch):
+    store, _, _ = stored(tmp_path)
+    other, data, trained = sample(2)
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.put(other, data, trained)
+
+
+def test_artefacts_are_shared_and_continued(tmp_path):
+    store = Store(tmp_path / "s")
+    specs = [sample(i)[0].spec for i in range(6)]
+    built, gate = [], threading.Barrier(2)
+
+    def build(spec, folder):
+        if len(built) < 2:
+            gate.wait(timeout=10)  # both builders are inside at once, so neither waits for the other
+        built.append(spec.seed)
+        (folder / "x").write_text(str(spec.seed))
+
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(Store(store.root).artefacts(specs, build))) for _ in range(2)]
+    [t.start() for t in threads]
+    [t.join(30) for t in threads]
+    assert sorted(built) == list(range(6))
+    assert results[0] == results[1]
+    assert [(p / "x").read_text() for p in results[0]] == [str(i) for i in range(6)]
+
+
+def test_a_broken_build_leaves_its_partial_folder_for_the_next(tmp_path):
+    store, spec = Store(tmp_path / "s"), sample(1)[0].spec
+
+    def half(folder):
+        (folder / "first").write_text("1")
+        raise RuntimeError("killed here")
+
+    with pytest.raises(RuntimeError):
+        store.artefact(spec, half)
+    seen = []
+    path = store.artefact(spec, lambda folder: seen.extend(p.name for p in folder.iterdir()))
+    assert seen == ["first"]
+    assert (path / "first").exists()
+    assert not path.with_name(path.name + ".partial").exists()
+
+
+def test_cleaning_removes_only_what_is_old(tmp_path):
+    store, _, _ = stored(tmp_path)
+    (store.root / "tmp" / "left").mkdir()
+    (store.root / "tmp" / "left" / "x").write_text("abc")
+    assert store.clean() == 0
+    assert store.clean(older=0) == 3
+    assert list((store.root / "tmp").iterdir()) == []
