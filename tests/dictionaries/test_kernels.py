@@ -93,7 +93,7 @@ def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monk
     params, x, penalty = make(nonlinearity, runs=5, per_run=per_run)
     series, whole = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
     monkeypatch.setattr(cpu, "CACHED", 2 * 17 * 23)  # two runs at a time: chunks of 2, 2 and 1
-    pieces_series, pieces = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.float32)
+    pieces_series, pieces = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.float32, {})
     close(pieces, whole, 1e-6)
     close(pieces_series, series, 1e-6)
 
@@ -102,7 +102,7 @@ def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monk
 def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity, rows=256, d=64, f=48)
     _, exact = kernel(loss, params, x, nonlinearity, penalty, torch.float32)
-    series, found = kernel(loss, params, x, nonlinearity, penalty, torch.bfloat16)
+    series, found = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {})
     close(found, exact, 0.1)  # gates and top-k places that sit on an edge may flip
     assert all(value.dtype == torch.float32 for value in series.values())
 

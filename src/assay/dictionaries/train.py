@@ -84,6 +84,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int) -> Group:
     rate = warm_up_decay(steps, method.warm_up, method.decay)
     penalty_rate = warm_up(round(method.penalty_warm_up * steps))
     adam: list[Adam] = []
+    room: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def step_fn(state: State, batch: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -92,7 +93,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int) -> Group:
         x = batch.float()
         penalty = torch.as_tensor(method.penalty * penalty_rate(step), dtype=torch.float32, device=x.device)
         params = {name: state[name] for name in names}
-        series, grads = in_chunks(kernel, method.loss, params, x, method.nonlinearity, penalty, dtype)
+        series, grads = in_chunks(kernel, method.loss, params, x, method.nonlinearity, penalty, dtype, room)
         remove_parallel(grads["W_dec"], state["W_dec"])
         if not method.decoder_bias:
             grads["b_dec"].zero_()

@@ -15,7 +15,7 @@ from assay.dictionaries.kernels.sparse import pays, topk_sparse
 from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Gated, Nonlinearity, ReLU, TopK
 
-CACHED = 2**18
+CACHED = 3 * 2**17
 """Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one piece are slower than in 18."""
 
 _where_positive = torch.ops.aten.threshold_backward  # (gradient, output, 0): the gradient where output > 0, in one pass
@@ -33,19 +33,34 @@ def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
 
 
 def in_chunks(
-    kernel: Kernel, loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype
+    kernel: Kernel,
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    room: dict[str, Tensor],
 ) -> Step:
-    """What `kernel` gives, computed for a few runs at a time where that keeps a CPU's caches warm."""
+    """What `kernel` gives, computed for a few runs at a time where that keeps a CPU's caches warm; gradients in float32.
+
+    `room` holds the gradients of all runs from one call to the next: fresh memory of that size costs as much as a product.
+    """
     runs, f, _ = params["W_enc"].shape
     size = runs if x.device.type != "cpu" else max(1, CACHED // (x.shape[-2] * f))
     if size >= runs:
-        return kernel(loss, params, x, nonlinearity, penalty, dtype)
-    steps = []
+        series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype)
+        return series, {name: value.float() for name, value in grads.items()}
+    found: list[dict[str, Tensor]] = []
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
-        steps.append(kernel(loss, part, x if x.ndim == 2 else x[a : a + size], nonlinearity, penalty[a : a + size], dtype))
-    series, grads = ({name: torch.cat([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1))
-    return series, grads
+        series, grads = kernel(loss, part, x if x.ndim == 2 else x[a : a + size], nonlinearity, penalty[a : a + size], dtype)
+        found.append(series)
+        for name, value in grads.items():
+            if name not in room:
+                room[name] = torch.empty_like(params[name])
+            room[name][a : a + size] = value
+    return {name: torch.cat([series[name] for series in found]) for name in found[0]}, room
 
 
 @torch.no_grad()
@@ -131,12 +146,12 @@ def _share(penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run 1 1"]
 
 
 def _gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
-    """Gradients of both matrices and biases from those of the reconstruction (`grad`) and of the projections (`pull`)."""
+    """Gradients of parameters from those of the reconstruction (`grad`) and of the projections (`pull`); matrices as multiplied."""
     b_enc = pull.sum(1)
     return {
-        "W_enc": (pull.to(features.dtype).mT @ centred).float(),
+        "W_enc": pull.to(features.dtype).mT @ centred,
         "b_enc": b_enc,
-        "W_dec": (features.mT @ grad).float(),
+        "W_dec": features.mT @ grad,
         # the decoder adds b_dec, the encoder takes it away from x
         "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }

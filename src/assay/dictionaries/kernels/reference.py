@@ -1,8 +1,8 @@
 """Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a new loss uses at once.
 
 Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype) -> (series, gradients)`. In training both big
-matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes. `series`
-holds "loss" [run], and what else is worth a curve.
+matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes, those of
+matrices perhaps still in the precision of the products. `series` holds "loss" [run], and what else is worth a curve.
 """
 
 from __future__ import annotations
