@@ -146,7 +146,7 @@ def _share(penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run 1 1"]
 
 
 def _gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
-    """Gradients of parameters from those of the reconstruction (`grad`) and of the projections (`pull`); matrices as multiplied."""
+    """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
     b_enc = pull.sum(1)
     return {
         "W_enc": pull.to(features.dtype).mT @ centred,
