@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,14 +25,23 @@ def explained(root: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as e:
+        number = _os_error(e)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # EFBIG: a limit on file sizes, `ulimit -f`
             raise StoreError(
                 f"the disk of {root} is full; what was stored so far is whole: free some space and run the same command again"
             ) from e
-        if e.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StoreError(f"the store {root} cannot be written ({e.strerror}); name another folder with --root") from e
+        if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StoreError(f"the store {root} cannot be written ({os.strerror(number)}); name another folder with --root") from e
         raise
+
+
+def _os_error(error: Exception) -> int:
+    """The operating system's error number, 0 without one; safetensors hands it on only as text."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    told = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(told[1]) if told else 0
 
 
 def write(path: Path, data: bytes | Callable[[Path], None]) -> None:
