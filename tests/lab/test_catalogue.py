@@ -1,0 +1,98 @@
+"""Catalogue and presets: what is found, what is refused in one line, and what --set makes of a preset."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.core.errors import ExperimentError, SpecError
+from assay.lab import catalogue
+from assay.lab.preset import override
+
+WALK = Path(__file__).with_name("walk.py")
+
+
+def test_a_built_in_by_name_and_by_path():
+    by_name = catalogue.find("superposition")
+    assert (by_name.name, by_name.origin) == ("superposition", "assay.experiments.superposition")
+    entry = next(e for e in catalogue.entries() if e.name == "superposition")
+    assert catalogue.entry(str(entry.path)) == entry
+    assert entry.header().title
+
+
+def test_a_file_gets_its_name_and_origin():
+    e = catalogue.find(str(WALK))
+    assert (e.name, e.origin) == ("walk", str(WALK))
+    assert catalogue.load(e.name, e.origin).arms is catalogue.find(str(WALK)).arms, "one file is loaded once"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def f(:\n", "mine.py line 1: SyntaxError"),
+        ("import os\nos.nothing\n", "mine.py line 2: AttributeError: module 'os' has no attribute 'nothing'"),
+        ("x = 1\n", r"mine.py must define `experiment = Experiment\(…\)`; it has no such name"),
+        ("experiment = 3\n", "mine.py must define .*; got int"),
+        ("\n\nimport no_such_module\n", "mine.py line 3: ModuleNotFoundError"),
+        ("from assay.core.errors import SpecError\nraise SpecError('width must be 8')\n", "mine.py line 2: width must be 8"),
+    ],
+)
+def test_files_that_are_no_experiment(tmp_path, text, says):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(ExperimentError, match=says) as e:
+        catalogue.find(str(path))
+    assert "\n" not in str(e.value)
+
+
+def test_names_that_do_not_exist(tmp_path):
+    with pytest.raises(ExperimentError, match="no experiment is called 'superpositoin'; did you mean superposition"):
+        catalogue.find("superpositoin")
+    with pytest.raises(ExperimentError, match="no experiment file"):
+        catalogue.find(str(tmp_path / "absent.py"))
+    clash = tmp_path / "superposition.py"
+    clash.write_text(WALK.read_text())
+    with pytest.raises(ExperimentError, match="another experiment; rename the file"):
+        catalogue.find(str(clash))
+
+
+def test_an_edited_file_is_read_again(tmp_path):
+    path = tmp_path / "edited.py"
+    path.write_text(WALK.read_text())
+    assert catalogue.find(str(path)).seeds_per_group == 2
+    path.write_text(WALK.read_text().replace("seeds_per_group=2", "seeds_per_group=33"))
+    assert catalogue.find(str(path)).seeds_per_group == 33
+
+
+def test_set_replaces_static_and_per_run_fields():
+    walk = catalogue.find(str(WALK))
+    chosen = override(walk, "default", ["steps=7"])
+    assert {s.steps for s in chosen.specs} == {7}
+    assert len(chosen.specs) == 6
+    swept = override(walk, "default", ["drift=0.5,1.5", "seed=2:4"])
+    assert [(s.drift, s.seed) for s in swept.specs] == [(0.5, 2), (0.5, 3), (1.5, 2), (1.5, 3)]
+    assert override(walk, "default").title == "default"
+    titles = {override(walk, "default", sets).title for sets in (["steps=7"], ["steps=8"], [])}
+    assert len(titles) == 3
+    assert override(walk, "smoke", ["seed=3", "steps=5"]).title == override(walk, "smoke", ["steps=5", "seed=3"]).title
+    assert override(walk, "smoke", ["steps = 5"]).options == " --preset smoke --set steps=5"
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (["stps=3"], "Walk has no field stps; did you mean steps"),
+        (["steps"], "--set needs field=value, got 'steps'"),
+        (["steps=many"], "Walk.steps must be int, got 'many'"),
+        (["drift=inf"], "finite"),
+        (["seed=5:5"], "a range needs first:end"),
+    ],
+)
+def test_impossible_settings(sets, says):
+    with pytest.raises(SpecError, match=says) as e:
+        override(catalogue.find(str(WALK)), "default", sets)
+    assert "\n" not in str(e.value)
+
+
+def test_unknown_preset():
+    with pytest.raises(ExperimentError, match="no preset 'tiny'; presets: smoke, default, full"):
+        override(catalogue.find(str(WALK)), "tiny")

@@ -1,0 +1,156 @@
+"""Lab: from specs to verdicts; crashes, divergence, other arms as the method, looks, results as plain values."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assay.core.errors import ExperimentError, RunError, StoreError
+from assay.lab import catalogue
+from assay.lab.executors import Inline, Workers
+from assay.lab.lab import Lab
+from assay.lab.preset import override
+from assay.lab.result import looks
+
+WALK = str(Path(__file__).with_name("walk.py"))
+
+
+@pytest.fixture(scope="module")
+def walk():
+    return catalogue.find(WALK)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, walk):
+    lab = Lab(tmp_path_factory.mktemp("done") / "s", Inline())
+    return lab, lab.run(walk)
+
+
+def test_verdicts_controls_and_planted_effects(done):
+    _, result = done
+    (judged,) = result.judged
+    assert judged.verdict.outcome == "holds"
+    assert {a: v.outcome for a, v in judged.controls.items()} == {"still": "fails", "mirror": "fails"}
+    assert judged.planted["far"].outcome == "holds"
+    assert [v.outcome for v in result.exact] == ["exact"]
+    assert result.findings[0].estimate == pytest.approx(float(result.arms["main"].end.mean()))
+    assert list(result.arms) == ["main", "still", "far", "mirror"]
+    assert result.arms["main"].end.values.tolist() == (-result.arms["mirror"].end).values.tolist()
+
+
+def test_json_has_what_is_promised(done):
+    _, result = done
+    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert {"experiment", "preset", "seconds", "cpu_seconds", "provenance", "verdicts", "exact", "findings"} <= data.keys()
+    keys = {"text", "outcome", "reason", "estimate", "low", "high", "n", "units", "scope", "source", "published", "controls"}
+    assert keys <= data["verdicts"][0].keys()
+    assert keys - {"controls"} <= data["verdicts"][0]["controls"]["still"].keys()
+    assert data["provenance"]["runs"] == 18
+    said = json.dumps(data["provenance"])
+    assert "/" not in said.replace("+cpu", ""), "no paths"
+
+
+def test_table_has_a_row_per_arm_and_claim(done):
+    frame = done[1].to_pandas()
+    assert frame.arm.tolist() == ["main", "far", "still", "mirror"]
+    assert frame.role.tolist() == ["method", "planted", "control", "control"]
+    assert frame.n_seed.tolist() == [6] * 4
+    runs = done[1].runs_to_pandas("still")
+    assert runs.drift.tolist() == [0.0] * 6
+    assert runs.end.tolist() == done[1].arms["still"].end.values.tolist()
+
+
+def test_another_arm_as_the_method(done, walk):
+    lab, _ = done
+    shown = lab.show(walk, arm="still")
+    assert shown.arm == "still"
+    assert shown.judged[0].verdict.outcome == "fails"
+    assert shown.judged[0].verdict.estimate == pytest.approx(float(shown.arms["still"].end.mean()))
+    with pytest.raises(ExperimentError, match="no arm 'stil'; did you mean still"):
+        lab.show(walk, arm="stil")
+
+
+def test_showing_what_was_not_run_says_what_to_type(tmp_path, walk):
+    with pytest.raises(StoreError, match=r"18 of 18 runs of walk \(default\) are not stored .* assay run walk"):
+        Lab(tmp_path / "s").show(walk)
+    assert not (tmp_path / "s").exists()
+
+
+def test_looks_are_noted_once(done, walk):
+    lab, result = done
+    path = result.path(lab.store)
+    before = path.stat().st_mtime_ns
+    assert [(k["outcome"], k["n"]) for k in looks(lab.store, "walk")] == [("holds", {"seed": 6})]
+    lab.run(walk)
+    lab.show(walk)
+    assert len(looks(lab.store, "walk")) == 1
+    assert path.stat().st_mtime_ns == before, "a cached run writes nothing"
+    assert json.loads(path.read_text())["verdicts"][0]["outcome"] == "holds"
+
+
+def test_changed_fields_make_another_result(done, walk):
+    lab, _ = done
+    chosen = override(walk, "default", ["steps=4"])
+    result = lab.run(walk, chosen)
+    assert result.preset == chosen.title != "default"
+    assert {p.name for p in (lab.store.root / "results" / "walk").glob("*.json")} == {"default.json", f"{chosen.title}.json"}
+
+
+def test_more_seeds_reuse_the_runs_there_are(done, walk):
+    lab, _ = done
+    plan = lab.plan(walk, override(walk, "default", ["seed=1000:1010"]))
+    assert {r.job.spec.seed for r in plan.missing} == set(range(1006, 1010))
+    assert len(plan.cached) == 18
+
+
+def test_an_undecided_verdict_names_the_command(tmp_path, walk):
+    verdict = Lab(tmp_path / "s", Inline()).run(walk, "smoke").judged[0].verdict
+    assert verdict.reason.startswith("too few units")
+    assert "assay run walk --preset smoke --set seed=0:6" in verdict.price.text
+    assert "CPU-minutes" in verdict.price.text
+
+
+def test_diverged_runs_are_stored_marked_and_left_out(tmp_path, walk):
+    lab = Lab(tmp_path / "s", Inline())
+    result = lab.run(walk, override(walk, "default", ["trouble=nan", "seed=1000:1008"]))
+    assert {s.status for s in lab.store.list() if json.loads(s.spec_json)["seed"] == 1001} == {"diverged"}
+    assert result.provenance["diverged"] == 3  # main, still and far of seed 1001
+    assert result.arms["main"].diverged.values.tolist() == [s == 1001 for s in range(1000, 1008)]
+    assert result.judged[0].verdict.dropped == 1
+
+
+def test_a_crash_is_told_shortly_and_leaves_the_rest(tmp_path, walk):
+    lab = Lab(tmp_path / "s", Inline())
+    events = []
+    with pytest.raises(RunError, match="ZeroDivisionError: the walk fell") as e:
+        lab.run(walk, override(walk, "default", ["trouble=crash"]), events.append)
+    assert "walk.py line" in str(e.value)
+    assert str(e.value).count("\n") <= 4
+    assert e.value.exit_code == 3
+    failed = [x for x in events if type(x).__name__ == "Failed"]
+    assert len(failed) == 3
+    assert {r.why for r in lab.plan(walk, override(walk, "default", ["trouble=crash"])).rows if r.job.arm == "main"} == {
+        "crashed: ZeroDivisionError: the walk fell"
+    }
+    lab.run(walk)  # nothing of it is in the way
+
+
+def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
+    lab = Lab(tmp_path / "s", Workers(1))
+    with pytest.raises(RunError, match="a worker ended with exit code 7"):
+        lab.run(walk, override(walk, "smoke", ["trouble=exit"]))
+    assert lab.run(walk, "smoke").provenance["runs"] == 6
+
+
+def test_partial_verdicts_speak_of_whole_seeds(tmp_path, walk):
+    from assay.lab.lab import common_seeds
+    from assay.lab.result import judge_all
+
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(walk, override(walk, "default", ["seed=1000:1002"]))
+    chosen = override(walk, "default")
+    now = lab.plan(walk, chosen)
+    arms, seeds = common_seeds(now)
+    assert seeds == 2
+    assert {tuple(a.seed.values) for a in arms.values()} == {(1000, 1001)}
+    assert judge_all(walk, now, arms).judged[0].verdict.n == {"seed": 2}

@@ -1,0 +1,198 @@
+"""Plan: why each run is missing, what it will cost, and that planning writes nothing."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from assay.core.claims import Claim
+from assay.core.errors import ExperimentError, StoreError
+from assay.core.experiment import Arm, Cost, Experiment
+from assay.core.fit import Group, fit
+from assay.core.measures import measures
+from assay.core.spec import PerRun, Spec, changed, grid
+from assay.lab import groups
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dot(Spec):
+    rate: PerRun[float] = 0.5
+    steps: int = 2
+
+
+def train(runs, bench):
+    import torch
+
+    def step(state, batch, at):
+        state["x"] += 1
+        return state["x"].square()
+
+    return fit([Group(runs, {"x": torch.zeros(len(runs))}, step)], lambda at: None, steps=runs.shared.steps, bench=bench)[0]
+
+
+def measure(runs, trained, bench):
+    return measures(runs, x=("run", trained.tensors["x"], "1"))
+
+
+def measure_double(runs, trained, bench):
+    return measures(runs, x=("run", trained.tensors["x"] * 2, "1"))
+
+
+def more(runs, bench, before):
+    return dataclasses.replace(before, tensors={"x": before.tensors["x"] * 100})
+
+
+claim = Claim(text="x is 2", value=lambda arm, arms: arm.x, low=1.5, must_fail=("none",), threshold_from="theory", source="none")
+small = grid(Dot(), seed=range(1000, 1006))
+experiment = Experiment(
+    arms={"main": Arm(train, keep=True), "none": Arm(train, specs=changed(steps=0))},
+    measure=measure, claims=(claim,), smoke=small[:1], default=small, full=small, name="dot",
+)  # fmt: skip
+
+
+def reasons(lab, e, preset="default"):
+    return {r.why for r in lab.plan(e, preset).rows}
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path / "s", Inline())
+
+
+def test_never_run_then_cached(lab):
+    assert reasons(lab, experiment) == {"never run"}
+    assert not lab.store.root.exists(), "planning writes nothing"
+    lab.run(experiment)
+    plan = lab.plan(experiment)
+    assert (len(plan.cached), plan.missing, plan.cpu_seconds) == (12, (), 0.0)
+    assert reasons(lab, experiment) == {""}
+    assert plan.to_json()["runs"][0]["key"] == plan.rows[0].job.key
+
+
+def test_other_inputs_say_which(lab):
+    first = dataclasses.replace(experiment, inputs=lambda s: {"model": "aaa", "corpus": "c"})
+    lab.run(first)
+    second = dataclasses.replace(experiment, inputs=lambda s: {"model": "bbb", "corpus": "c"})
+    assert reasons(lab, second) == {"other inputs: model aaa, now bbb"}
+    lab.run(second)
+    assert reasons(lab, second) == {""}
+    assert reasons(lab, first) == {"other inputs: model bbb, now aaa"}
+
+
+def test_a_new_version_keeps_the_old_runs(lab):
+    lab.run(experiment)
+    newer = dataclasses.replace(experiment, version=2)
+    assert reasons(lab, newer) == {"version 1 → 2"}
+    lab.run(newer)
+    assert reasons(lab, experiment) == {""}
+
+
+def test_other_measuring_needs_no_training_where_parameters_are_stored(lab):
+    lab.run(experiment)
+
+    def never(runs, bench):
+        raise AssertionError("trained again")
+
+    arms = {"main": Arm(never, keep=True), "none": experiment.arms["none"]}
+    other = dataclasses.replace(experiment, measured=2, measure=measure_double, arms=arms)
+    assert reasons(lab, other) == {
+        "measuring changed 1 → 2; measured again from stored parameters",
+        "measuring changed 1 → 2; trained again, since no parameters are stored",
+    }
+    assert lab.run(other).arms["main"].x.values.tolist() == [4.0] * 6
+
+
+def test_a_damaged_run_is_named_and_trained_again(lab):
+    lab.run(experiment)
+    folder = next(iter(lab.store.list("dot"))).folder
+    (folder / "measures.safetensors").write_bytes(b"")
+    bad = [r for r in lab.plan(experiment).rows if r.why]
+    assert [r.why.split(":")[0] for r in bad] == ["damaged"]
+    assert folder.name in bad[0].why
+    assert lab.run(experiment).arms["main"].sizes["run"] == 6
+
+
+def test_a_new_seed_trains_one_run(lab):
+    lab.run(experiment)
+    wider = dataclasses.replace(experiment, default=(*small, Dot(seed=1006)))
+    assert [r.job.spec.seed for r in lab.plan(wider).missing] == [1006, 1006]
+
+
+def test_a_new_arm_that_builds_on_another_asks_for_its_parameters(lab):
+    lean = dataclasses.replace(experiment, arms={**experiment.arms, "main": Arm(train)})
+    lab.run(lean)
+    arms = {"main": Arm(train), "none": experiment.arms["none"], "more": Arm(more, after="main")}
+    grown = dataclasses.replace(lean, arms=arms)
+    assert reasons(lab, grown) == {"", "never run", "its parameters are not stored, and another arm builds on them"}
+    assert lab.run(grown).arms["more"].x.values.tolist() == [200.0] * 6
+
+
+def test_an_unfinished_group_is_named_with_its_step_and_taken_up(lab, monkeypatch):
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
+
+    def dies(runs, trained, bench):
+        raise RuntimeError("killed while measuring")
+
+    with pytest.raises(Exception, match="killed while measuring"):
+        lab.run(dataclasses.replace(experiment, measure=dies))
+    assert reasons(lab, experiment) == {"crashed: RuntimeError: killed while measuring"}
+    for group in groups.unfinished(lab.store):
+        (group.folder / "failed.json").unlink()
+    assert "unfinished group at step 2" in reasons(lab, experiment)
+    begun = {g.name for g in groups.unfinished(lab.store)}
+    assert len(begun) == 4  # 2 arms × (4 + 2 seeds)
+
+    def never(runs, bench):
+        return train(runs, bench)
+
+    seen = []
+    lab.run(experiment, on_event=lambda e: seen.append(getattr(e, "group", None)))
+    assert {g for g in seen if g} == begun
+    assert not list(groups.unfinished(lab.store))
+
+
+def test_groups_are_blocks_of_whole_seeds(lab):
+    seen = []
+    lab.run(experiment, on_event=lambda e: seen.append((e.arms, e.runs)) if type(e).__name__ == "Started" else None)
+    assert sorted(seen) == [(("main",), 2), (("main",), 4), (("none",), 2), (("none",), 4)]
+
+
+def test_cost_from_the_experiment_and_disk_from_it(lab, monkeypatch):
+    dear = dataclasses.replace(experiment, cost=lambda runs: Cost(10.0 * len(runs), bytes=10**18))
+    plan = Lab(lab.store.root, Inline()).plan(dear)
+    assert (plan.cpu_seconds, plan.seconds, plan.cost_from) == (120.0, 120.0, "the experiment")
+    with pytest.raises(StoreError, match="needs about 1000000.0 TB of disk") as e:
+        lab.run(dear)
+    assert "\n" not in str(e.value)
+    assert not lab.store.root.exists()
+
+
+def test_cost_from_stored_runs_is_scaled_by_steps(lab):
+    lab.run(experiment)
+    one = sum(float(s.provenance["cpu_seconds"]) for s in lab.store.list("dot") if s.arm == "main") / 6
+    longer = dataclasses.replace(experiment, default=grid(Dot(steps=20), seed=range(1000, 1006)))
+    plan = lab.plan(longer)
+    assert plan.cost_from == "runs of this store, scaled by steps"
+    if one:  # a clock too coarse for two steps gives nothing to scale
+        assert 0.1 < plan.per_run["main"] / (10 * one) < 10
+    far_longer = dataclasses.replace(experiment, default=grid(Dot(steps=2000), seed=range(1000, 1006)))
+    assert lab.plan(far_longer).seconds is None, "runs of two steps do not tell what two thousand cost"
+
+
+def test_arms_that_do_not_fit_row_by_row_are_refused(lab):
+    arms = {**experiment.arms, "more": Arm(more, after="main", specs=lambda s: s[:2])}
+    with pytest.raises(ExperimentError, match="arm more has 2 specs and main, on which it builds, 6"):
+        lab.plan(dataclasses.replace(experiment, arms=arms))
+
+
+def test_removing_and_running_again(lab):
+    lab.run(experiment)
+    what = lab.removable("dot")
+    assert [p.name for p, _ in what] == ["default.json", "dot"]
+    assert lab.remove("dot") == sum(n for _, n in what) > 0
+    assert reasons(lab, experiment) == {"never run"}
+    assert (lab.store.root / "results" / "dot" / "looks.jsonl").exists()
+    shutil.rmtree(lab.store.root)
+    assert lab.removable("dot") == []

@@ -1,0 +1,76 @@
+"""Records: written, read, judged again without training, compared."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue, records
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(Path(__file__).with_name("walk.py"), home / "stroll.py")
+    e = catalogue.find(str(home / "stroll.py"))
+    lab = Lab(home / "s", Inline())
+    result = lab.run(e)
+    path = records.write_record(e, result, lab.plan(e))
+    assert path == home / "records" / "stroll.json"
+    return e, lab, result, records.read("stroll", e.origin)
+
+
+def test_a_record_gives_the_same_verdicts_without_training(recorded):
+    e, _, result, record = recorded
+    again = records.rejudge(e, record)
+    assert [j.verdict.outcome for j in again] == [j.verdict.outcome for j in result.judged]
+    for a, b in zip(again, result.judged, strict=True):
+        assert a.verdict.estimate == pytest.approx(b.verdict.estimate, rel=1e-6)
+        assert {k: v.outcome for k, v in a.controls.items()} == {k: v.outcome for k, v in b.controls.items()}
+
+
+def test_measures_come_back_in_single_precision(recorded):
+    e, _, result, record = recorded
+    for arm, data in records.arms(e, record).items():
+        np.testing.assert_array_equal(data.end.values.astype(np.float32), result.arms[arm].end.values.astype(np.float32))
+        assert data.diverged.dtype == bool
+        assert data.attrs == result.arms[arm].attrs
+        assert data.seed.values.tolist() == result.arms[arm].seed.values.tolist()
+
+
+def test_a_record_names_keys_costs_and_no_path(recorded):
+    e, lab, _, record = recorded
+    assert record["arms"]["far"]["keys"] == [r.job.key for r in lab.plan(e).by_arm()["far"]]
+    assert record["cost"].keys() == record["bytes"].keys() == {"main", "still", "far"}
+    assert min(record["bytes"].values()) > 0
+    assert str(lab.store.root.parent) not in json.dumps(record)
+    plan = Lab(lab.store.root.parent / "empty").plan(e)
+    assert plan.cost_from == "the record"
+    assert plan.disk == sum(6 * b for b in record["bytes"].values())
+
+
+def test_check_finds_what_differs(recorded):
+    _, lab, result, record = recorded
+    assert lab.check(result, record) == []
+    moved = json.loads(json.dumps(record))
+    moved["verdicts"][0] |= {"outcome": "fails", "estimate": 0.1, "low": 0.0, "high": 0.2}
+    moved["claims_key"] = "0" * 64
+    found = lab.check(result, moved)
+    assert [d.what.split(":")[0] for d in found] == ["claims key", "The walk ends above 0.5"]
+    assert found[1].recorded == "fails 0.1 [0, 0.2]"
+    far = json.loads(json.dumps(record))
+    far["verdicts"][0] |= {"estimate": 9.0, "low": 8.9, "high": 9.1}
+    assert len(lab.check(result, far)) == 1
+
+
+def test_a_file_that_is_no_record(tmp_path):
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "x.json").write_text("[")
+    with pytest.raises(ExperimentError, match=r"is not a record .* assay check x --record"):
+        records.read("x", str(tmp_path / "x.py"))
+    assert records.read("y", str(tmp_path / "y.py")) is None
