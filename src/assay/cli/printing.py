@@ -260,13 +260,14 @@ def agreed(found: Sequence[tuple[Path, int]], name: str, yes: bool, as_json: boo
     if not found:
         emit({"bytes": 0}) if as_json else print(f"nothing is stored of {name}")
         return False
+    size = megabytes(sum(count for _, count in found))
+    if not yes and (as_json or not sys.stdin.isatty()):
+        raise AssayError(
+            f"{', '.join(str(path) for path, _ in found)} ({size}) would be deleted; say so with: assay remove {name} --yes"
+        )
     for path, count in found:
         print(f"{path}  {megabytes(count)}", file=sys.stderr)
-    if yes:
-        return True
-    if as_json or not sys.stdin.isatty():
-        raise AssayError(f"these {len(found)} would be deleted; say so with: assay remove {name} --yes")
-    return input(f"Delete these {len(found)}? [y/N] ").strip().lower() in {"y", "yes"}
+    return yes or input(f"Delete these, {size}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def freed(count: int, as_json: bool) -> int:

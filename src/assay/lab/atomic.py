@@ -32,7 +32,8 @@ def explained(root: Path) -> Iterator[None]:
                 f"the disk of {root} is full; what was stored so far is whole: free some space and run the same command again"
             ) from e
         if number in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StoreError(f"the store {root} cannot be written ({os.strerror(number)}); name another folder with --root") from e
+            why = os.strerror(number)
+            raise StoreError(f"the store {root} cannot be written ({why}); name another folder with --root") from e
         raise
 
 

@@ -1,0 +1,270 @@
+"""Whatever a user gets wrong ends with exit code 2, one line on standard error that says what would be right, and nothing changed.
+
+Each case is a real process in its own copy of a small world: an experiment file, a store with finished runs, a table of
+numbers. All cases run side by side before the first assertion.
+"""
+
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from assay.subjects import fetch
+
+STORE = "assay-store"
+TABLE = "\n".join(
+    ["arm,seed,fvu", *(f"{arm},{seed},{0.2 + 0.01 * seed}" for arm in ("gated", "relu", "shuffled") for seed in range(8))]
+)
+CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed", "--control", "shuffled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is typed, what the line must say, and what is broken before."""
+
+    words: tuple[str, ...]
+    says: str
+    given: Callable[[Path], None] = lambda world: None
+    env: tuple[tuple[str, str], ...] = ()
+    model: bool = False
+
+
+def case(*words: str, says: str, **more: object) -> Case:
+    return Case(words, says, **more)  # type: ignore[arg-type]
+
+
+def write(name: str, text: str | bytes) -> Callable[[Path], None]:
+    """Puts a file into the world."""
+
+    def given(world: Path) -> None:
+        path = world / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return given
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Changes a file of the world."""
+
+    def given(world: Path) -> None:
+        text = (world / name).read_text()
+        assert old in text, f"{name} has no {old!r}"
+        (world / name).write_text(text.replace(old, new))
+
+    return given
+
+
+def damaged(world: Path) -> None:
+    """Cuts the end off a stored run's measures."""
+    path = next((world / STORE / "runs").rglob("measures.safetensors"))
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def broken_model(world: Path) -> None:
+    """A model folder whose weights are no safetensors file."""
+    (world / "model").mkdir()
+    config = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    shape = {"vocab_size": 9, "max_position_embeddings": 256, "architectures": ["LlamaForCausalLM"]}
+    (world / "model/config.json").write_text(json.dumps(config | shape))
+    (world / "model/tokenizer.json").write_text("{}")
+    (world / "model/model.safetensors").write_bytes(b"not weights")
+
+
+def unreadable_text(world: Path) -> None:
+    """A corpus folder in which one text cannot be read, even by root: its name is a link to itself."""
+    (world / "texts").mkdir()
+    (world / "texts/a.txt").symlink_to("a.txt")
+
+
+def greedy(world: Path) -> None:
+    """An experiment that needs more disk than there is."""
+    edit("own.py", "    measure=measure,", "    measure=measure,\n    cost=lambda runs: Cost(1, 10**18),")(world)
+    edit("own.py", "import numpy as np", "import numpy as np\nfrom assay.core import Cost")(world)
+
+
+GGUF = (("ASSAY_SMOLLM2_GGUF", "model.gguf"), ("ASSAY_CACHE", "cache"))
+
+CASES = {
+    "unknown verb": case("rnu", "own.py", says='"run"'),
+    "unknown option": case("run", "own.py", "--prest", "smoke", says="--preset"),
+    "one word too many": case("run", "own.py", "now", says="'now' is one word too many"),
+    "no experiment given": case("run", says="NAME"),
+    "unknown experiment": case("run", "superpostion", says="did you mean superposition"),
+    "unknown field": case("run", "own.py", "--set", "stesp=3", says="no field stesp; did you mean steps"),
+    "no value": case("run", "own.py", "--set", "steps", says="field=value"),
+    "wrong type": case("run", "own.py", "--set", "steps=many", says=r"steps must be int, got 'many'"),
+    "impossible value": case("run", "superposition", "--set", "density=2", says="density is a probability"),
+    "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
+    "missing preset": case("run", "own.py", "--preset", "huge", says='"smoke", "default", "full"'),
+    "unknown arm": case("show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"),
+    "no threads": case("run", "own.py", "--threads", "0", says="from 1 up, got 0"),
+    "no such device": case("run", "own.py", "--device", "cuda:99", says="this machine has cpu"),
+    "nothing stored": case("show", "own.py", says="are not stored .* run: assay run"),
+    "damaged run": case("show", "own.py", "--preset", "smoke", says="damaged: measures.safetensors has", given=damaged),
+    "no record": case("check", "own.py", "--preset", "smoke", says="has no record"),
+    "broken record": case("check", "own.py", "--preset", "smoke", says="is not a record", given=write("records/own.json", "{")),
+    "no such file": case("run", "nowhere.py", says="no experiment file nowhere.py"),
+    "a folder": case("run", "folder.py", says="no experiment file folder.py", given=write("folder.py/x", "")),
+    "syntax error": case("run", "own.py", says="own.py line", given=edit("own.py", "def train(", "def train((")),
+    "crash on import": case(
+        "run", "own.py", says="own.py line .*ZeroDivisionError", given=edit("own.py", "EXAMPLES = 256", "EXAMPLES = 1 // 0")
+    ),
+    "no experiment in it": case("run", "plain.py", says="must define `experiment", given=write("plain.py", "x = 1\n")),
+    "binary file": case("run", "blob.py", says="blob.py", given=write("blob.py", b"\x00\xff\xfe")),
+    "name taken": case("new", "own", says="own.py is already there"),
+    "not a name": case("new", "1st", says="try my_claim"),
+    "remove unsaid": case("remove", "own.py", says="--yes"),
+    "newer store": case(
+        "run", "own.py", says="format 99, this version reads up to", given=write(f"{STORE}/store.json", '{"format": 99}')
+    ),
+    "broken store": case("show", "own.py", says="store.json is damaged", given=write(f"{STORE}/store.json", "{")),
+    "root is a file": case("run", "own.py", "--root", "own.py", says="a store is a folder"),
+    "root is no store": case(
+        "run", "own.py", "--root", "other", says="has no store.json but holds thesis.tex", given=write("other/thesis.tex", "")
+    ),
+    "root cannot be written": case("run", "own.py", "--preset", "smoke", "--root", "/proc/assay", says="/proc/assay"),
+    "disk too small": case(
+        "run",
+        "own.py",
+        says="of disk, .* are free",
+        given=greedy,
+    ),
+    "no table": case("judge", "nowhere.csv", *CLAIM, says="cannot read nowhere.csv"),
+    "empty table": case("judge", "empty.csv", *CLAIM, says="empty.csv is empty", given=write("empty.csv", "")),
+    "binary table": case(
+        "judge", "blob.csv", *CLAIM, says="blob.csv is not a comma-separated table", given=write("blob.csv", b"\xff\xfe\x00\x01")
+    ),
+    "no arm column": case("judge", "numbers.csv", *CLAIM, says="no column 'arm'", given=edit("numbers.csv", "arm,", "method,")),
+    "words for numbers": case(
+        "judge",
+        "numbers.csv",
+        *CLAIM,
+        says="must hold numbers, got 'good'",
+        given=edit("numbers.csv", "gated,3,0.23", "gated,3,good"),
+    ),
+    "nonsense claim": case("judge", "numbers.csv", "--claim", "gated is better", *CLAIM[2:], says="claim"),
+    "claim that runs code": case(
+        "judge", "numbers.csv", "--claim", "__import__('os').system('ls') < 1", *CLAIM[2:], says="claim|may|only"
+    ),
+    "unknown arm in a claim": case("judge", "numbers.csv", "--claim", "gatd.fvu < 1", *CLAIM[2:], says="did you mean gated"),
+    "unknown unit": case("judge", "numbers.csv", *CLAIM[:2], "--unit", "sed", "--control", "shuffled", says="did you mean seed"),
+    "no control": case("judge", "numbers.csv", *CLAIM[:4], says="--control"),
+    "broken GGUF": case(
+        "fetch", "smollm2", says="sha256|whole GGUF", given=write("model.gguf", b"GGUF\x03\x00\x00\x00"), env=GGUF
+    ),
+    "wrong hash": case("fetch", "smollm2", says="sha256 should be", given=write("model.gguf", b"another file"), env=GGUF),
+    "GGUF that is not there": case("fetch", "smollm2", says="ASSAY_SMOLLM2_GGUF names", env=GGUF),
+    "unknown model": case("fetch", "smollm3", says='"smollm2"'),
+    "unknown subject": case("run", "gated-sae", "--set", "subject=gpt9", says="no model 'gpt9'"),
+    "broken safetensors": case("run", "gated-sae", "--set", "subject=model", says="safetensors|tokenizer", given=broken_model),
+    "unknown corpus": case("run", "gated-sae", "--set", "corpus=stdlibb", says="no corpus 'stdlibb'", model=True),
+    "empty corpus": case(
+        "run", "gated-sae", "--set", "corpus=texts", says="holds no text", given=write("texts/.keep", ""), model=True
+    ),
+    "unreadable text": case("run", "gated-sae", "--set", "corpus=texts", says="texts", given=unreadable_text, model=True),
+    "layer out of range": case("run", "gated-sae", "--set", "layer=99", says="has 30 blocks, 0 to 29", model=True),
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a case ended, and what it changed."""
+
+    code: int
+    out: str
+    err: str
+    changed: list[str]
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file and folder with the hash of what it holds; compiled Python apart, which imports may write."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" not in path.parts:
+            content = b"" if path.is_dir() else str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+            found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def assay(
+    world: Path, words: tuple[str, ...], env: dict[str, str], file_limit: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        if file_limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
+    command = [sys.executable, "-m", "assay", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=world, env=env, preexec_fn=limit, check=False)
+
+
+def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
+    kept["ASSAY_CACHE"] = str(fetch.cache_folder())
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"} | {key: str(world / value) for key, value in more}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world before anything is broken; never written to."""
+    origin = tmp_path_factory.mktemp("world")
+    (origin / "numbers.csv").write_text(TABLE)
+    for words in (("new", "own"), ("run", "own.py", "--preset", "smoke", "--executor", "inline")):
+        done = assay(origin, words, environment(origin))
+        assert done.returncode == 0, done.stderr
+    return origin
+
+
+@pytest.fixture(scope="module")
+def ended(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """How every case ended."""
+
+    def run(name: str) -> Ended:
+        asked = CASES[name]
+        own = tmp_path_factory.mktemp("case") / "here"
+        shutil.copytree(world, own)
+        asked.given(own)
+        before = tree(own)
+        done = assay(own, asked.words, environment(own, asked.env))
+        after = tree(own)
+        changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+        return Ended(done.returncode, done.stdout, done.stderr, changed)
+
+    asked = [name for name, case in CASES.items() if not case.model or fetch.present()]
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        return dict(zip(asked, pool.map(run, asked), strict=True))
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()])
+def test_it_says_what_would_be_right_and_changes_nothing(name: str, ended: dict[str, Ended]) -> None:
+    if name not in ended:
+        pytest.skip("needs SmolLM2-135M: assay fetch smollm2")
+    end = ended[name]
+    assert end.code == 2, f"exit code {end.code}\n{end.err}"
+    assert len(end.err.splitlines()) == 1 and "Traceback" not in end.err, end.err
+    assert re.search(CASES[name].says, end.err), end.err
+    assert end.out == ""
+    assert not end.changed
+
+
+def test_a_full_disk_loses_nothing(world: Path, tmp_path: Path) -> None:
+    own = tmp_path / "here"
+    shutil.copytree(world, own)
+    before = tree(own / STORE / "runs")
+    words = ("run", "own.py", "--preset", "smoke", "--set", "steps=21", "--executor", "inline")
+    done = assay(own, words, environment(own), file_limit=2000)  # room for small files, not for checkpoints
+    assert (done.returncode, len(done.stderr.splitlines()[-1:])) == (2, 1) and "Traceback" not in done.stderr, done.stderr
+    assert "is full; what was stored so far is whole" in done.stderr.splitlines()[-1]
+    assert before.items() <= tree(own / STORE / "runs").items()
+    again = assay(own, words, environment(own))
+    assert again.returncode == 0, again.stderr
