@@ -275,6 +275,11 @@ def test_budget_ratio_of_power_laws_is_closed_form():
     assert budget_ratio("l0", "fvu", at=(0.17, 0.19))(m)[0] == pytest.approx((0.33 / 0.30) ** (1 / 0.2), rel=1e-10)
 
 
+def test_budget_ratio_at_own_points_needs_no_sweep_of_that_side():
+    m = at_sides(a={"l0": np.array([8.0]), "fvu": np.array([0.2])}, b=power(0.33, 0.2, [2, 12, 90]))
+    assert budget_ratio("l0", "fvu")(m)[0] == pytest.approx((0.33 / 0.2) ** (1 / 0.2) / 8, rel=1e-10)
+
+
 def test_share_closed_by_hand():
     best = {"l0": np.array([10.0]), "fvu": np.array([0.20])}
     m = at_sides(best=best, base=power(0.24, 0, [5, 20]), repaired=power(0.21, 0, [5, 20]))

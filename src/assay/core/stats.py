@@ -104,17 +104,24 @@ def lead_at_own(x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, log_y: 
     return statistic
 
 
-def budget_ratio(x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float], log_y: bool = True) -> Statistic:
-    """A statistic: how many times a's budget x side b needs to reach y = `at`, the geometric mean over the values of `at`.
+def budget_ratio(
+    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float] | None = None, log_y: bool = True
+) -> Statistic:
+    """A statistic: how many times a's budget x side b needs to reach the same y: y = `at`, or the y of a's own points.
 
-    Above 1 means that a needs less. A draw in which one sweep does not reach a value of `at` is NaN.
+    The geometric mean over these values; above 1 means that a needs less. Without `at` only b is interpolated, so a needs no
+    sweep. A draw in which a sweep does not reach a value is NaN.
     """
 
     def statistic(m: Means) -> np.ndarray:
         to = np.log if log_y else np.asarray
         (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
-        points = np.broadcast_to(to(np.asarray(at, dtype=float)), (len(xa), len(at)))
-        return np.exp((_along(to(yb), xb, points, False) - _along(to(ya), xa, points, False)).mean(1))
+        if at is None:
+            points, own = to(ya), xa
+        else:
+            points = np.broadcast_to(to(np.asarray(at, dtype=float)), (len(xa), len(at)))
+            own = _along(to(ya), xa, points, False)
+        return np.exp((_along(to(yb), xb, points, False) - own).mean(1))
 
     return statistic
 
