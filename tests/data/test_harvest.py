@@ -1,5 +1,7 @@
 """Harvest: equal to running the model directly, traceable, resumable, and the same batches alone and in a group."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -199,13 +201,11 @@ def test_batches_cover_each_kept_row_once_in_an_epoch_in_another_order_each_time
 
 
 def test_no_row_comes_twice_in_an_epoch(made):
-    marked = made.windows.tokens.size
     batches, n = made.batches(np.array([1]), 7), len(made.kept) // 7
-    seen = torch.cat([batches(i) for i in range(n)])
-    all_rows = made.rows(made.kept)
-    expected = len(torch.unique(all_rows, dim=0))
-    assert marked == 800
-    assert len(torch.unique(seen, dim=0)) >= expected - (len(all_rows) - len(seen))
+    seen = Counter(tuple(x) for i in range(n) for x in batches(i).tolist())
+    there = Counter(tuple(x) for x in made.rows(made.kept).tolist())  # equal contexts give equal vectors: count them
+    assert seen <= there
+    assert there.total() - seen.total() == len(made.kept) % 7
 
 
 def test_a_run_gets_the_same_batches_alone_and_in_any_group(made):
