@@ -169,6 +169,13 @@ def _agrees(e, row, column, text):
     )
 
 
+def test_chunks_are_joined_until_they_are_large_and_nothing_is_lost():
+    parts = [(np.arange(n), np.full(n, n), np.full(n, 0.5)) for n in (3, 4, 5, 1)]
+    joined = list(card._larger(parts, least=6))
+    assert [len(row) for row, _, _ in joined] == [7, 6]
+    assert np.array_equal(np.concatenate([f for _, f, _ in joined]), np.concatenate([f for _, f, _ in parts]))
+
+
 def test_the_draw_depends_on_the_seed_alone_and_an_arm_without_cards_has_none(arm):
     firings = np.full(500, 50)
     assert np.array_equal(card.draw(firings, 7), card.draw(firings * 2, 7)) and not np.array_equal(

@@ -131,6 +131,12 @@ def test_every_number_of_every_verdict_is_on_the_page(parsed):
         assert word in text
 
 
+def test_every_estimate_says_how_it_was_computed(parsed):
+    said = [v for _, k, v in parsed.attributes if k == "data-how"]
+    assert len(said) == len(tables.rows(sample.result()))
+    assert all("bootstrap" in s and "Scope" in s and "pilot: seeds" in s for s in said[:7]) and all("1212" in s for s in said)
+
+
 def test_order_of_the_page(page):
     marks = [
         "<h1>",

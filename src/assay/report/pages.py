@@ -40,6 +40,7 @@ def _environment() -> Environment:
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
+        "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ
         "words": contexts.words,
         "token": contexts.token,
         "context": contexts.context,

@@ -169,6 +169,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     )
     if wide:
         table.add_column("n", max_width=14, overflow="fold")
+    if wide and any(r.published for r in listed):
         table.add_column("published", max_width=12, overflow="fold")
     table.add_column("control", max_width=24 if wide else 20, overflow="fold")
     for r in listed:
@@ -180,7 +181,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
         if not wide:
             claim.append(f"\npublished {r.published}, {r.setup}" if r.published else "", "bright_black")
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
-        middle = [Text(r.n, "bright_black"), published] if wide else []
+        middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}") for c in r.controls]
         table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
     return table
