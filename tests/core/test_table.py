@@ -85,7 +85,31 @@ def test_missing_numbers_leave_their_cells_out_and_are_told():
     f = frame()
     f.loc[(f["arm"] == "relu") & (f["seed"] == 2) & (f["document"] == "d3"), "fvu"] = np.nan
     j = assay.judge(f, **ASK)
-    assert j.verdict.outcome == "holds" and "relu: 1 cells with a missing number left out" in j.notes
+    assert j.verdict.outcome == "holds" and "relu: 1 cell with a missing number left out" in j.notes
+
+
+def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):
+    f = frame()
+    f["arm"] = f["arm"].replace({"shuffled": "null"})
+    f["fvu"] = f["fvu"].astype(str)
+    f.loc[3, "fvu"] = "NaN"
+    f.to_csv(tmp_path / "r.csv", index=False)
+    j = assay.judge(tmp_path / "r.csv", **{**ASK, "control": "null"})
+    assert j.controls["null"].outcome == "fails" and j.notes == ("gated: 1 cell with a missing number left out",)
+
+
+def test_the_users_frame_is_left_as_it_was():
+    f = frame()
+    f["fvu"] = f["fvu"].astype(str)
+    before = f.copy(deep=True)
+    assay.judge(f, **ASK)
+    pd.testing.assert_frame_equal(f, before)
+
+
+def test_truth_values_are_numbers():
+    f = frame()
+    f["right"] = f["arm"] != "shuffled"
+    assert assay.judge(f, **{**ASK, "claim": "gated.right > 0.9"}).verdict.outcome == "holds"
 
 
 def test_a_bare_column_belongs_to_the_arm_under_judgement():
@@ -182,7 +206,7 @@ def other_levels():
         ),
         (lambda: without("arm"), {}, DataError, "the table has no column 'arm', which says what each row is a run of"),
         (lambda: without("arm").rename(columns={"norm": "Arm"}), {}, DataError, "did you mean Arm?"),
-        (lambda: changed("fvu", 6, "n/a?"), {}, DataError, "column 'fvu' must hold numbers, got 'n/a?' in row 7"),
+        (lambda: changed("fvu", 6, "n/a?!"), {}, DataError, "column 'fvu' must hold numbers, got 'n/a?!' in row 7"),
         (lambda: changed("fvu", 6, np.inf), {}, DataError, "column 'fvu' is infinite in row 7"),
         (lambda: changed("seed", 6, None), {}, DataError, "unit column 'seed' is empty in row 7"),
         (lambda: changed("arm", 6, None), {}, DataError, "no arm in row 7"),

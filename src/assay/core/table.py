@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,14 @@ from assay.core import judging
 from assay.core.claims import Claim, Judged
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
+from assay.core.reading import plural
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Names = tuple[str, ...]
+MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"})
+"""Words for a missing number."""
 
 
 def judge(
@@ -51,21 +57,23 @@ def judge(
     for column in columns:
         _check_numeric(rows, column, units, source)
     used = dict.fromkeys((of, *parsed.arms, *controls, *planted))
-    arms, notes = {}, []
-    for arm in used:
-        own = rows[rows["arm"].astype(str) == arm]
-        cells = own.groupby(list(units), sort=True)[columns]
-        averaged = cells.mean().where(cells.count().eq(cells.size(), axis=0))  # one missing row makes its cell missing
-        if len(averaged) < len(own):
-            notes.append(f"{arm}: {len(own):,} rows averaged into {len(averaged):,} cells of {' × '.join(units)}")
-        if averaged.isna().any(axis=None):
-            notes.append(f"{arm}: {int(averaged.isna().any(axis=1).sum()):,} cells with a missing number left out")
-        arms[arm] = xr.Dataset.from_dataframe(averaged)
-    judged = judging.judge(_claim(parsed, of, units, controls, planted, source), arms, level, scope)
-    return Judged(judged.claim, judged.verdict, judged.controls, judged.planted, tuple(notes))
+    read = {arm: _cells(rows[rows["arm"] == arm], arm, units, columns) for arm in used}
+    arms = {arm: data for arm, (data, _) in read.items()}
+    notes = tuple(note for _, notes in read.values() for note in notes)
+    return replace(judging.judge(_claim(parsed, of, units, controls, planted, source), arms, level, scope), notes=notes)
 
 
-Names = tuple[str, ...]
+def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tuple[xr.Dataset, list[str]]:
+    """One arm's numbers with the units as dims, and what was done to its rows."""
+    grouped = own.groupby(list(units), sort=True)[columns]
+    cells = grouped.mean().where(grouped.count().eq(grouped.size(), axis=0))  # one missing row makes its cell missing
+    notes = []
+    if len(cells) < len(own):
+        notes.append(f"{arm}: {len(own):,} rows averaged into {len(cells):,} {plural('cell', len(cells))} of {' × '.join(units)}")
+    missing = int(cells.isna().any(axis=1).sum())
+    if missing:
+        notes.append(f"{arm}: {missing:,} {plural('cell', missing)} with a missing number left out")
+    return xr.Dataset.from_dataframe(cells), notes
 
 
 def _claim(parsed: Parsed, of: str, units: Names, controls: Names, planted: Names, source: str) -> Claim:
@@ -97,7 +105,9 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
     if isinstance(frame, (str, Path)):
         path, source = Path(frame), str(frame)
         try:
-            frame = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", float_precision="round_trip")
+            separator = "\t" if path.suffix == ".tsv" else ","
+            # an arm may well be called "null", which pandas would read as nothing
+            frame = pd.read_csv(path, sep=separator, float_precision="round_trip", keep_default_na=False, na_values=[""])
         except pd.errors.EmptyDataError as e:
             raise DataError(f"{source} is empty; expected a header line with arm, the units and the numbers") from e
         except (UnicodeDecodeError, pd.errors.ParserError) as e:
@@ -166,7 +176,7 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
         others = [c for c in rows.columns if c not in ("arm", *units)]
         raise ClaimError(f"no column {column!r} in {source}; {nearest(column, others)}")
     numbers = pd.to_numeric(rows[column], errors="coerce")
-    wrong = numbers.isna() & rows[column].notna()
+    wrong = numbers.isna() & rows[column].notna() & ~rows[column].astype(str).str.strip().isin(MISSING)
     if wrong.any():
         raise DataError(f"column {column!r} must hold numbers, got {str(rows[column][wrong].iloc[0])!r} in {_places(wrong)}")
     if np.isinf(numbers).any():
