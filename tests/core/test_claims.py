@@ -94,7 +94,7 @@ def test_a_value_equal_in_all_seeds_is_a_result():
 
 def test_reason_too_few_units():
     v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
-    assert v.reason == "too few units: 5 of 6 seed" and (v.price.factor, v.price.more) == ("seed", 1)
+    assert v.reason == "too few units: 5 of 6 seeds" and (v.price.factor, v.price.more) == ("seed", 1)
 
 
 def test_reason_interval_straddles_and_its_price_comes_true():
@@ -228,7 +228,7 @@ def test_documents_alone_need_twenty_and_say_of_what_they_speak():
     v = judged(main=main, control=main - 1, changes=changes).verdict
     assert v.outcome == "holds" and v.scope == "over 25 documents; these trained runs only"
     few = main.isel(document=slice(19))
-    assert judged(main=few, control=few - 1, changes=changes).verdict.reason == "too few units: 19 of 20 document"
+    assert judged(main=few, control=few - 1, changes=changes).verdict.reason == "too few units: 19 of 20 documents"
 
 
 def test_runs_that_share_a_seed_are_averaged():

@@ -247,5 +247,5 @@ def test_files_that_are_no_tables_get_one_line_of_advice(tmp_path, content, says
 def test_few_rows_are_too_few_units_and_no_crash(rows):
     text = "arm,seed,x\n" + "".join(f"{a},{s},{s + 1}\n" for a in "ab" for s in range(rows))
     j = assay.judge(pd.read_csv(io.StringIO(text)), claim="a.x < 9", unit="seed", control="b")
-    assert j.verdict.reason == f"too few units: {rows} of 6 seed"
+    assert j.verdict.reason == f"too few units: {rows} of 6 seeds"
     json.dumps(j.to_json(), allow_nan=False)

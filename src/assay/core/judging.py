@@ -71,20 +71,7 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
         gates["converged"] = gates.get("converged", True) and _half_agrees(claim, arms, bad, i, outcome, level)
 
     n = dict(zip(claim.units, i.n, strict=True))
-    fewest = _fewest(claim.units, others.take(name))
-    short = [u for u in claim.units if n[u] < fewest]
-    unmet = [g for g, met in gates.items() if not met]
-    reason, price = "", None
-    if short:
-        unit_short = min(short, key=lambda u: n[u])
-        more = fewest - n[unit_short]
-        reason, price = f"too few units: {n[unit_short]} of {fewest} {unit_short}", _more(unit_short, more)
-    elif not survived:
-        reason, price = "diverged", Price("more units do not help: mend the training of the runs that diverged")
-    elif unmet:
-        reason, price = f"gate {unmet[0]}", _gate_price(unmet[0], i)
-    elif outcome == "undecided":
-        reason, price = "interval straddles", _price(claim, i, level)
+    reason, price = _reason(claim, i, n, _fewest(claim.units, others.take(name)), survived, gates, outcome, level)
     estimate, low, high, t_low, t_high = (unscale(claim.scale, x) for x in (i.estimate, i.low, i.high, i.t_low, i.t_high))
     return Verdict(
         arm=name,
@@ -104,6 +91,28 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
     )
+
+
+def _reason(
+    claim: Claim,
+    i: Interval,
+    n: Mapping[str, int],
+    fewest: int,
+    survived: bool,
+    gates: Mapping[str, bool],
+    outcome: Outcome,
+    level: float,
+) -> tuple[str, Price | None]:
+    """Why one arm by itself is undecided, the first reason that applies, and its price; empty and None when it is decided."""
+    short, unmet = [u for u in claim.units if n[u] < fewest], [g for g, met in gates.items() if not met]
+    if short:
+        unit = min(short, key=lambda u: n[u])
+        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", _more(unit, fewest - n[unit])
+    if not survived:
+        return "diverged", Price("more units do not help: mend the training of the runs that diverged")
+    if unmet:
+        return f"gate {unmet[0]}", _gate_price(unmet[0], i)
+    return ("interval straddles", _price(claim, i, level)) if outcome == "undecided" else ("", None)
 
 
 def _with_others(own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict]) -> Verdict:

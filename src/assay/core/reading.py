@@ -74,7 +74,8 @@ def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
     for field, wanted in where.items():
         if field in data.coords and data[field].dims == ("run",):
             of = data[field].values
-            chosen = np.isclose(of, wanted, rtol=1e-12, atol=0) if isinstance(wanted, float) else of == wanted
+            near = isinstance(wanted, float) and of.dtype.kind in "fiu"
+            chosen = np.isclose(of, wanted, rtol=1e-12, atol=0) if near else of == wanted
             if not chosen.any():
                 raise ClaimError(f"arm {name!r} has no run with {field}={wanted!r}; it has {_some(np.unique(of))}")
             data = data.isel(run=chosen)
