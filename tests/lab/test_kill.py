@@ -74,7 +74,8 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
 
 
 def run_program(root):
-    code = f"from assay.lab.lab import Lab; from assay.lab import catalogue; from assay.lab.executors import Workers\nLab({str(root)!r}, Workers(2)).run(catalogue.find({WALK!r}))"
+    code = "from assay.lab import catalogue; from assay.lab.executors import Workers; from assay.lab.lab import Lab\n"
+    code += f"Lab({str(root)!r}, Workers(1)).run(catalogue.find({WALK!r}))"
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
@@ -108,8 +109,7 @@ def test_workers_killed_with_their_parent_or_by_it(tmp_path, whole, monkeypatch)
     assert said.count("Traceback") == 1, "workers say nothing at Ctrl-C"
     assert not any(w.is_running() and w.status() != psutil.STATUS_ZOMBIE for w in workers)
 
-    process = run_program(root)
-    assert process.wait(timeout=120) == 0
+    Lab(root, Inline()).run(catalogue.find(WALK))
     assert measures_of(root) == whole
 
 

@@ -61,7 +61,7 @@ def test_a_clash_of_short_names_lengthens_the_later_one(tmp_path):
     store, job, found = stored(tmp_path)
     base = store.root / "runs" / "sample"
     other, data, trained = sample(2)
-    os.rename(found.folder, base / f"{other.key[:8]}-main-s1")  # as if the first key began with the same 8 digits
+    found.folder.rename(base / f"{other.key[:8]}-main-s1")  # as if the first key began with the same 8 digits
     spec = base / f"{other.key[:8]}-main-s1" / "spec.json"
     assert json.loads(spec.read_text())["key"] == job.key
     second = store.put(other, data, trained)
@@ -100,7 +100,7 @@ def test_reading_writes_nothing(tmp_path):
 
 
 def test_a_full_disk_gives_one_line_and_leaves_nothing_half_written(tmp_path, monkeypatch):
-    store, job, _ = stored(tmp_path)
+    store, _, _ = stored(tmp_path)
     before = tree(store.root / "runs")
     other, data, trained = sample(2)
 
@@ -108,7 +108,7 @@ def test_a_full_disk_gives_one_line_and_leaves_nothing_half_written(tmp_path, mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="the disk of .* is full") as e:
+    with pytest.raises(StoreError, match=r"the disk of .* is full") as e:
         store.put(other, data, trained)
     monkeypatch.undo()
     assert "\n" not in str(e.value)

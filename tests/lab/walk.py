@@ -99,10 +99,13 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text="The walk ends above 0.5", value=lambda arm, arms: arm.end, low=0.5, must_fail=("still", "mirror"), must_hold=("far",),
-            threshold_from="theory", source="arithmetic",
+            text="The walk ends above 0.5", value=lambda arm, arms: arm.end, low=0.5,
+            must_fail=("still", "mirror"), must_hold=("far",), threshold_from="theory", source="arithmetic",
         ),
-        Exact(text="Far is main and ten", value=lambda arms: arms["far"].end - arms["main"].end, expected=10.0, tolerance=1e-9, source="x"),
+        Exact(
+            text="Far is main and ten", value=lambda arms: arms["far"].end - arms["main"].end,
+            expected=10.0, tolerance=1e-9, source="arithmetic",
+        ),
         Finding(text="Where it ends", value=lambda arms: arms["main"].end),
     ),
     smoke=grid(Walk(steps=4), seed=range(2)),

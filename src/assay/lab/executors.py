@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,8 +34,8 @@ class Executor(Protocol):
     def width(self) -> int:
         """How many tasks run at the same time."""
 
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Iterator[Outcome]:
-        """The outcome of each task as it ends, in any order; `report` gets progress in between."""
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
+        """The outcome of each task as it ends, in any order; `report` gets progress in between. Closing it stops what runs."""
 
 
 class Inline:
@@ -43,7 +43,7 @@ class Inline:
 
     width = 1
 
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Iterator[Outcome]:
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task, in order."""
         for task in tasks:
             if task is None:
@@ -63,7 +63,7 @@ class Workers:
         self.width = n if n is not None else max(1, cores() // threads)
         self.threads = threads
 
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Iterator[Outcome]:
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as it ends; a worker that dies gives a failed outcome, and the others go on."""
         source, open_ = iter(tasks), True
         inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()

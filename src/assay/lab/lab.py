@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
 from assay.lab.events import Event, Failed, Finished, Partial, Planned, Progress, Saved, Started
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.plan import Plan, Row, plan
+from assay.lab.plan import Plan, Row, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
@@ -68,13 +69,20 @@ class Lab:
 
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        now = self.plan(experiment, preset)
+        now = plan(self.store, experiment, _preset(experiment, preset), inputs_of=as_stored)
         if now.missing:
             why = now.missing[0].why
             raise StoreError(
                 f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) are not stored ({why}); "
                 f"run: assay run {experiment.name}{now.preset.options}"
             )
+        for name, rows in now.by_arm().items():
+            read = {tuple(sorted(r.inputs.items())) for r in rows}
+            if len(read) > 1:
+                told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
+                raise StoreError(
+                    f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.name}"
+                )
         return judge_all(experiment, now, load(now), arm)
 
     show = judge
@@ -114,14 +122,16 @@ class Lab:
         self.store.prepare()
         with self.store.lock("groups"):
             begun = list(grouping.unfinished(self.store, experiment.name))
-            now = self.plan(experiment, first.preset)
+            inputs = {r.job.key: r.inputs for r in first.rows}
+            now = plan(self.store, experiment, first.preset, inputs_of=lambda job, _: inputs[job.key])
             formed = grouping.form(self.store, experiment, [r.wanted for r in now.missing], begun)
         schedule = Schedule(self.store, experiment, formed, now.per_run, self.device)
         tell(Planned(first, len(formed)))
         watch = _Watch(self.store, experiment, now, schedule, tell)
-        for outcome in self._executor(experiment).map(schedule.tasks(watch.starting), watch.heard):
-            schedule.settle(outcome)
-            watch.settled(outcome)
+        with contextlib.closing(self._executor(experiment).map(schedule.tasks(watch.starting), watch.heard)) as outcomes:
+            for outcome in outcomes:
+                schedule.settle(outcome)
+                watch.settled(outcome)
         watch.close()
         if schedule.failed:
             raise _error(schedule, experiment)
@@ -212,14 +222,14 @@ class _Watch:
 
         started = time.monotonic()
         try:
-            now = plan(self._store, self._experiment, self._now.preset)
+            now = plan(self._store, self._experiment, self._now.preset, inputs_of=as_stored)
             arms, seeds = common_seeds(now)
             if seeds and now.missing:
-                result = judge_all(self._experiment, now, arms)
+                result = judge_all(self._experiment, now, arms, figures=False)
                 if not self._closed:
                     self._tell(Partial(result, seeds))
-        except AssayError:
-            pass  # too little is there; the last judging, on everything, says so if it stays
+        except Exception:
+            pass  # too little is there; the last judging, on everything, says what stays wrong
         self._next_look = time.monotonic() + max(2.0, 20 * (time.monotonic() - started))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -99,10 +99,18 @@ class Plan:
         }
 
 
-def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1) -> Plan:
-    """What running this preset would do. Reads the store, writes nothing. Raises: SpecError, ExperimentError, StoreError."""
+InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
+
+
+def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1, inputs_of: InputsOf | None = None) -> Plan:
+    """What running this preset would do. Reads the store, writes nothing. Raises: SpecError, ExperimentError, StoreError.
+
+    `inputs_of` says what a run should have read from outside; by default the experiment is asked, which may need its model.
+    """
     shelf = _Shelf(store, experiment)
-    rows = _rows(shelf, experiment, preset)
+    rows = _rows(
+        shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
+    )
     per_run, cost_from = _cost_per_run(shelf, experiment, preset)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
@@ -166,7 +174,12 @@ class _Shelf:
         return (f"{made}; if training changed, raise its version",)
 
 
-def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tuple[Row, ...]:
+def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
+    """What the stored run read, whatever that was: for showing results where the model or corpus is not at hand."""
+    return stored.inputs if stored is not None else {}
+
+
+def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf) -> tuple[Row, ...]:
     jobs: dict[str, list[Job]] = {}
     rows: dict[str, list[Row]] = {}
     for name, arm in experiment.arms.items():
@@ -179,7 +192,7 @@ def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tuple[Row, .
             theirs = f"{after}, on which it builds, {len(jobs[after])}"
             raise ExperimentError(f"arm {name} has {len(mine)} specs and {theirs}; row i builds on row i")
         parents = [j.key for j in jobs[after]] if after is not None else [None] * len(mine)
-        inputs = [dict(experiment.inputs(j.spec)) if experiment.inputs is not None else {} for j in mine]
+        inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in mine]
         seen = {j.key: shelf.row(j, p, i) for j, p, i in zip(mine, parents, inputs, strict=True)}
         rows[name] = list(seen.values())  # equal specs are one run
     # A missing run needs its parent's parameters: where they are not stored, the parent is missing too.

@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.core.errors import AssayError, SpecError, nearest
 from assay.core.experiment import Experiment
+from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, with_values
 
 
@@ -54,9 +55,9 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         values = _values(value) if name in per_run_fields(cls) else [value]
         specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
     chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))))
-    for arm in experiment.arms:
+    for arm in (name for name, a in experiment.arms.items() if a.train is not None):
         try:
-            experiment.specs_of(arm, chosen.specs)
+            Runs(experiment.specs_of(arm, chosen.specs))
         except AssayError:
             raise
         except Exception as e:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,8 +109,8 @@ class Result:
         Nothing is written when the file says the same already. Raises: StoreError.
         """
         path, looks = self.path(store), self.new_looks(store)
-        figures = [dataclasses.asdict(f) for f in self.figures]
-        text = json.dumps({**self.to_json(), "figures": figures}, indent=1, ensure_ascii=False, default=_plain).encode()
+        figures = [_plain(dataclasses.asdict(f)) for f in self.figures]
+        text = json.dumps({**self.to_json(), "figures": figures}, indent=1, ensure_ascii=False, allow_nan=False).encode()
         if not looks and path.exists() and path.read_bytes() == text:
             return path
         store.prepare()
@@ -160,7 +161,9 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
     return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
 
 
-def judge_all(experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], arm: str = "main") -> Result:
+def judge_all(
+    experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], arm: str = "main", *, figures: bool = True
+) -> Result:
     """The result of stored measures; with another `arm`, the claims about main are asked of that one.
 
     Raises: ClaimError when a statement cannot be computed; for another arm than main such claims are listed in `skipped`.
@@ -182,8 +185,8 @@ def judge_all(experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset]
         judged=priced,
         exact=exact,
         findings=findings,
-        figures=tuple(experiment.figures(everything)),
-        cards=tuple(experiment.cards(everything)) if experiment.cards is not None else (),
+        figures=tuple(experiment.figures(everything)) if figures else (),
+        cards=tuple(experiment.cards(everything)) if experiment.cards is not None and figures else (),
         claims_key=claims_key(experiment.claims),
         seconds=seconds,
         cpu_seconds=cpu,
@@ -242,4 +245,11 @@ def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    """The value as JSON knows it: arrays as lists, NaN and infinity as None."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
