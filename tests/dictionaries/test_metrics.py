@@ -191,6 +191,16 @@ def test_sums_of_parts_add_up():
         np.testing.assert_allclose(parts[0][name] + parts[1][name], whole[name], rtol=1e-6)
 
 
+def test_raw_sums_of_normalised_rows_are_taken_about_raw_zero():
+    """γ raw has no unit: the same from raw rows, and from normalised ones with the origin where raw activations are 0."""
+    one = dictionary()[0]
+    x, document = 2 * torch.randn(30, 6, generator=torch.Generator().manual_seed(3)) + 1, np.zeros(30, int)
+    raw = metrics.document_sums(one, x, document, 1)
+    normal = metrics.document_sums(one.normalised, one.normalise(x)[0], document, 1, origin=-one.mean[0] * one.scale[0])
+    for name in ("gamma_raw", "gamma", "fvu", "l0"):
+        np.testing.assert_allclose(metrics.finish(normal)[name], metrics.finish(raw)[name], rtol=1e-5)
+
+
 def test_documents_must_fit_the_rows():
     with pytest.raises(DataError, match=r"each of the 5 rows, one of 0 … 2, got \[5\] numbers from 0 to 4"):
         metrics.document_sums(dictionary(), torch.zeros(5, 6), np.arange(5), 3)

@@ -144,6 +144,7 @@ def document_sums(
     document: Int[Array, "b"],
     documents: int,
     mean: Float[Tensor, "d"] | None = None,
+    origin: Float[Tensor, "d"] | None = None,
     chunk: int = 1024,
 ) -> dict[str, Float[np.ndarray, "run document"]]:
     """Sums over the rows of each document, per run, and `firings` [run, feature]; one pass, memory bounded by `chunk` rows.
@@ -151,7 +152,7 @@ def document_sums(
     With μ the `mean` (default: of these rows) the sums are `tokens` of 1, `active` of #{f > 0}, `error` of ‖x − x̂‖², `variance`
     of ‖x − μ‖², `dot` of (x̂ − μ)·(x − μ), `norm` of ‖x̂ − μ‖², `dot_raw` of x̂·x, `norm_raw` of ‖x̂‖², `square_raw` of ‖x‖².
     So FVU is error over variance, γ centred norm over dot, γ raw norm_raw over dot_raw, the earlier form dot over variance,
-    L0 active over tokens.
+    L0 active over tokens. The raw sums are taken about `origin`: for normalised x give where raw activations are 0, −mean·scale.
 
     Raises: DataError where rows and documents do not fit together.
     """
@@ -162,23 +163,24 @@ def document_sums(
             + (f" from {int(document.min())} to {int(document.max())}" if len(document) else "")
         )
     middle = x.double().mean(0).float() if mean is None else torch.as_tensor(mean, device=x.device, dtype=torch.float32)
+    zero = torch.zeros_like(middle) if origin is None else torch.as_tensor(origin, device=x.device, dtype=torch.float32)
     names = ("tokens", "active", "error", "variance", "dot", "norm", "dot_raw", "norm_raw", "square_raw")
     sums = torch.zeros(len(names), len(dictionary), documents, dtype=torch.float64, device=x.device)
     firings = torch.zeros(len(dictionary), dictionary.width, dtype=torch.float64, device=x.device)
     with torch.no_grad():
         for a in range(0, len(x), chunk):
             rows = x[a : a + chunk].float()
-            centred = rows - middle
-            shared = torch.ones_like(rows[:, 0]), _dot(centred, centred), _dot(rows, rows)
+            centred, raw = rows - middle, rows - zero
+            shared = torch.ones_like(rows[:, 0]), _dot(centred, centred), _dot(raw, raw)
             for r, one in enumerate(dictionary):  # one run at a time: its features fit a cache
                 features = one.encode(rows)
                 x_hat = one.decode(features)[0]
                 on = features[0].sign().clamp_min_(0)  # five times faster than comparing
                 firings[r] += on.sum(0)
-                error, guess = rows - x_hat, x_hat - middle
+                error, guess, raw_guess = rows - x_hat, x_hat - middle, x_hat - zero
                 parts = (
                     shared[0], on.sum(1), _dot(error, error), shared[1], _dot(guess, centred), _dot(guess, guess),
-                    _dot(x_hat, rows), _dot(x_hat, x_hat), shared[2],
+                    _dot(raw_guess, raw), _dot(raw_guess, raw_guess), shared[2],
                 )  # fmt: skip
                 sums[:, r].index_add_(1, document[a : a + chunk], torch.stack(parts).double())
     return {name: s.cpu().numpy() for name, s in zip(names, sums, strict=True)} | {"firings": firings.cpu().numpy()}

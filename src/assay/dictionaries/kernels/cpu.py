@@ -47,7 +47,7 @@ def in_chunks(
     `room` holds the gradients of all runs from one call to the next: fresh memory of that size costs as much as a product.
     """
     runs, f, _ = params["W_enc"].shape
-    size = runs if x.device.type != "cpu" else max(1, CACHED // (x.shape[-2] * f))
+    size = runs if x.device.type != "cpu" else 1 if kernel is topk_sparse else max(1, CACHED // (x.shape[-2] * f))
     if size >= runs:
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype)
         return series, {name: value.float() for name, value in grads.items()}
