@@ -52,6 +52,13 @@ def test_what_is_not_finite_is_missing_and_numpy_scalars_are_plain():
     assert spec["data"]["values"] == [{"x": 1.0, "y": None}, {"x": None, "y": 3}]
 
 
+@pytest.mark.parametrize("mark", ["line", "points", "bars", "heatmap", "histogram"])
+def test_columns_may_be_numpy_arrays(mark):
+    columns = {"arm": np.array(["a", "b"]), "x": np.array([1, 2]), "y": np.array([0.5, 1.5], np.float32)}
+    color = {"heatmap": "y", "histogram": None}.get(mark, "arm")
+    ET.fromstring(draw.svg(Figure("n", columns, mark, x="x", y="y", color=color, facet="arm" if mark == "bars" else None)))
+
+
 def test_main_takes_the_accent_whatever_its_place():
     columns = {"arm": ["relu", "main", "topk"] * 2, "x": [0, 0, 0, 1, 1, 1], "y": [1, 2, 3, 1, 2, 3]}
     layer = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][0]
@@ -60,11 +67,18 @@ def test_main_takes_the_accent_whatever_its_place():
     assert len(set(map(tuple, layer["encoding"]["strokeDash"]["scale"]["range"]))) == 3  # told apart without colour
 
 
-def test_end_labels_do_not_overlap():
-    columns = {"arm": list("abcde") * 2, "x": [0] * 5 + [1] * 5, "y": [0.0] * 5 + [1.0, 1.001, 1.002, 0.0, 0.001]}
-    ends = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][-1]["data"]["values"]
-    heights = sorted(e["_y"] for e in ends)
-    assert min(np.diff(heights)) >= 1.2 * 1.002 * 14 / 250 - 1e-9
+def test_end_labels_do_not_overlap_and_short_lines_are_named_at_their_start():
+    columns = {
+        "arm": list("abcdef") * 2,
+        "x": [0] * 6 + [1] * 5 + [0.1],
+        "y": [0.0] * 5 + [0.7] + [1.0, 1.001, 1.002, 0.0, 0.001, 0.6],
+    }
+    leader, text, early = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][-3:]
+    beside = text["data"]["values"]
+    assert leader["data"] == text["data"] and {v["_name"] for v in beside} == set("abcde")
+    assert min(np.diff(sorted(v["_to"] for v in beside))) >= 1.2 * 1.002 * 15 / 250 - 1e-9
+    assert {v["_name"]: v["_y"] for v in beside} == {"a": 1.0, "b": 1.001, "c": 1.002, "d": 0.0, "e": 0.001}
+    assert early["data"]["values"] == [{"_x": 0, "_y": 0.7, "_name": "f"}]
 
 
 @pytest.mark.parametrize("text", ["empty", "one"])

@@ -34,11 +34,14 @@ def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
     labelled = drawn.mark == "line" and not drawn.facet and 1 < len(series) <= 8
     panels = _distinct(drawn.columns[drawn.facet]) if drawn.facet else []
     abreast = len(panels) if len(panels) <= 4 else 3
-    width = WIDTH if len(panels) < 2 else round(2 * WIDTH / abreast) - 40
-    layer = [*_marks(drawn, series, labelled, width), *_rules(drawn, "x" if _lying(drawn, width) else "y")]
+    longest = max((len(str(name)) for name in series), default=0) if labelled else 0
+    width = max(280, WIDTH - 7 * max(0, longest - 10)) if len(panels) < 2 else round(2 * WIDTH / abreast) - 40
+    lying = _lying(drawn, width)
+    height = 34 * len(_distinct(drawn.columns[drawn.x])) if lying else HEIGHT if len(panels) < 2 else round(0.75 * width + 40)
+    layer = [*_marks(drawn, series, labelled, width), *_rules(drawn, "x" if lying else "y")]
     if labelled:
-        layer.append(_end_labels(drawn, series))
-    body: dict[str, Any] = {"layer": layer, "width": width, "height": HEIGHT if len(panels) < 2 else round(0.75 * width + 40)}
+        layer += _end_labels(drawn, series, width)
+    body: dict[str, Any] = {"layer": layer, "width": width, "height": height}
     if drawn.facet:
         facet = {"field": drawn.facet, "type": "nominal", "title": None, "sort": panels}
         body = {"facet": facet, "columns": abreast, "spec": body}
@@ -46,13 +49,13 @@ def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": rows},
         **body,
-        **({"title": {"text": _wrapped(figure.title), "anchor": "start"}} if titled else {}),
+        **({"title": {"text": _wrapped(figure.title, 100 if panels else 60), "anchor": "start"}} if titled else {}),
         "config": _CONFIG,
     }
 
 
 def _distinct(values: Sequence) -> list:
-    return list(dict.fromkeys(values))
+    return list(dict.fromkeys(map(_plain, values)))
 
 
 def _plain(value: Any) -> Any:
@@ -238,32 +241,51 @@ def _rules(figure: Figure, axis: str) -> list[dict[str, Any]]:
     return layers
 
 
-def _end_labels(figure: Figure, series: list) -> dict[str, Any]:
-    """The name of each series at the end of its line, pushed apart where they would overlap."""
-    to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
-    seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log]
-    span = (max(seen) - min(seen) if seen else 0) or 1.0
-    ends = []
+def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
+    """(name, first point, last point) of every series that has points, lowest end first."""
+    found = []
     for name in series:
-        points = [
-            (x, y)
-            for x, y, s in zip(*(figure.columns[c] for c in (figure.x, figure.y, figure.color or "")), strict=True)
-            if s == name and _plain(y) is not None and (y > 0 or not figure.y_log)
-        ]
+        columns = (figure.columns[c] for c in (figure.x, figure.y, figure.color or ""))
+        points = [(_plain(x), _plain(y)) for x, y, s in zip(*columns, strict=True) if s == name]
+        points = [(x, y) for x, y in points if x is not None and y is not None and (y > 0 or not figure.y_log)]
+        if _numeric([x for x, _ in points]):
+            points.sort()
         if points:
-            x, y = max(points, key=lambda p: p[0]) if _numeric([p[0] for p in points]) else points[-1]
-            ends.append([to(y), _plain(x), name])
-    ends.sort(key=lambda e: e[0])
-    gap = 1.2 * span * 14 / HEIGHT  # the axis is a little longer than the data
-    for below, above in pairwise(ends):
-        above[0] = max(above[0], below[0] + gap)
-    over = max(0.0, ends[-1][0] - max(seen)) if ends else 0.0
-    values = [{"_x": x, "_y": back(y - over / 2), "_name": str(name), "_series": name} for y, x, name in ends]
+            found.append((name, points[0], points[-1]))
+    return sorted(found, key=lambda e: e[2][1])
+
+
+def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]]:
+    """The names of the series beside the panel, pushed apart and led to their lines' ends; of short lines, over their starts."""
+    to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
+    along = math.log10 if figure.x_log else float
+    ends = _ends(figure, series)
+    seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log] or [0.0]
+    xs = [along(x) for _, *points in ends for x, _ in points] if figure.x_log or _numeric(figure.columns[figure.x]) else []
+    short = min(xs) + 0.6 * (max(xs) - min(xs)) if xs else -math.inf
+    early = [{"_x": first[0], "_y": first[1], "_name": str(n)} for n, first, last in ends if xs and along(last[0]) < short]
+    late = [(name, *last) for name, _, last in ends if not xs or along(last[0]) >= short]
+
+    gap = 1.2 * ((max(seen) - min(seen)) or 1.0) * 15 / HEIGHT  # the axis is a little longer than the data
+    heights = [to(y) for *_, y in late]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + gap)
+    over = max(0.0, heights[-1] - max(seen)) if heights else 0.0
+    beside = [
+        {"_x": x, "_y": y, "_to": back(h - over), "_name": str(name)} for (name, x, y), h in zip(late, heights, strict=True)
+    ]
     method = "main" if "main" in series else None if _numeric(series) else series[0]
-    colour = {"condition": {"test": {"field": "_series", "equal": method}, "value": LIGHT["method"]}, "value": LIGHT["ink"]}
-    place = {"x": _axis(figure, "x") | {"field": "_x"}, "y": _axis(figure, "y") | {"field": "_y"}}
-    mark = {"type": "text", "align": "left", "dx": 7, "fontSize": 13}
-    return {"data": {"values": values}, "mark": mark, "encoding": place | {"text": {"field": "_name"}, "color": colour}}
+    colour = {"condition": {"test": {"field": "_name", "equal": str(method)}, "value": LIGHT["method"]}, "value": LIGHT["ink"]}
+    x, y = (_axis(figure, "x") | {"field": "_x"}), (_axis(figure, "y") | {"field": "_y"})
+    words = {"text": {"field": "_name"}, "color": colour}
+    text = {"type": "text", "align": "left", "fontSize": 13}
+    leader = {"type": "rule", "color": LIGHT["grey3"], "strokeWidth": 0.7}
+    lead = {"x": x, "y": y, "x2": {"value": width + 15}, "y2": {"field": "_to"}}
+    return [
+        {"data": {"values": beside}, "mark": leader, "encoding": lead},
+        {"data": {"values": beside}, "mark": text, "encoding": words | {"x": {"value": width + 18}, "y": y | {"field": "_to"}}},
+        {"data": {"values": early}, "mark": text | {"dy": -10}, "encoding": words | {"x": x, "y": y}},
+    ]
 
 
 _INK = {
