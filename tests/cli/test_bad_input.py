@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong ends with exit code 2, one line on standard error that says what would be right, and nothing changed.
+"""Whatever a user gets wrong ends with exit code 2, one line on standard error saying what would be right, and nothing changed.
 
 Each case is a real process in its own copy of a small world: an experiment file, a store with finished runs, a table of
 numbers. All cases run side by side before the first assertion.

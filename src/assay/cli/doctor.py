@@ -142,12 +142,12 @@ def store(root: Path) -> Iterator[Check]:
 
 def clean(root: Path) -> list[str]:
     """A line for each thing removed: damaged runs, and what kills left in the store's `tmp`."""
-    from assay.lab.store import Store, remove
+    from assay.lab.store import Store
 
     found = Store(root)
     lines = []
     for bad in list(found.damaged()):
-        remove(bad.folder)
+        found.remove(bad.folder)
         lines.append(f"removed {bad.folder} ({bad.reason})")
     freed = found.clean()
     return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]

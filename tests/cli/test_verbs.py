@@ -1,0 +1,193 @@
+"""Each verb does what its help says, on an experiment small enough to run here; `--json` prints one object and nothing else."""
+
+import ast
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.cli import main as cli
+from assay.cli.main import app, main
+from assay.cli.new import write_experiment
+
+VERDICT = {
+    "text", "outcome", "reason", "estimate", "low", "high", "n", "units", "scope", "source", "published",
+}  # fmt: skip
+SMOKE = ("own.py", "--preset", "smoke")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an experiment whose smoke preset is stored."""
+    folder = tmp_path_factory.mktemp("verbs")
+    write_experiment("own", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["run", *SMOKE, "--executor", "inline"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    """What a verb prints on standard output."""
+    capsys.readouterr()
+    ended = main(words)
+    out, err = capsys.readouterr()
+    assert ended == code, err
+    return out
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    """The one object that a verb prints with --json."""
+    found = json.loads(said(capsys, *words, "--json", code=code))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_every_verb_is_there_and_short() -> None:
+    verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
+    assert verbs == {"list", "plan", "run", "show", "check", "judge", "report", "fetch", "new", "remove", "doctor"}
+    for node in ast.parse(inspect.getsource(cli)).body:
+        if isinstance(node, ast.FunctionDef) and node.decorator_list:
+            body = node.body[1:]  # the docstring is the help
+            assert body[-1].end_lineno - body[0].lineno < 15, f"{node.name} decides too much"
+
+
+def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {entry["name"]: entry for entry in told(capsys, "list")["experiments"]}
+    assert {"superposition", "gated-sae"} <= set(found)
+    for entry in found.values():
+        assert {"name", "title", "paper", "claim", "cost", "presets", "recorded", "local"} <= set(entry)
+    assert all(len(line) <= 100 for line in said(capsys, "list").splitlines())
+
+
+def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    stored, missing = told(capsys, "plan", *SMOKE), told(capsys, "plan", "own.py")
+    assert (stored["cached"], stored["missing"]) == (4, 0)
+    assert (missing["cached"], missing["missing"]) == (0, 16)
+    assert {run["why"] for run in missing["runs"]} == {"never run"}
+    assert "Next: assay run own" in said(capsys, "plan", "own.py")
+
+
+def test_the_budget_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = told(capsys, "plan", "own.py", "--budget")["budget"]
+    assert (line["judged"], line["controls"]) == ({"main": "8 seeds"}, {"flat": "8 seeds"})
+    assert "flat: 8 seeds" in said(capsys, "plan", "own.py", "--budget")
+
+
+def test_run_prints_one_object_and_its_progress_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", *SMOKE, "--set", "steps=10", "--executor", "inline", "--json"]) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert {"experiment", "preset", "seconds", "cpu_seconds", "provenance", "verdicts", "exact", "findings"} <= set(result)
+    (verdict,) = result["verdicts"]
+    assert not VERDICT - set(verdict) and not VERDICT - set(verdict["controls"]["flat"])
+    assert result["preset"].startswith("smoke-"), "a changed field must not overwrite the preset's own result"
+    assert "own: 4 runs, 0 stored" in err and "4 of 4 runs" in err
+
+
+def test_a_second_run_trains_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", *SMOKE, "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_table_fits_and_says_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "show", *SMOKE).splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    assert lines[-1] == "Read the pages: assay report own.py --preset smoke"
+
+
+def test_any_arm_can_be_judged_as_if_it_were_the_method(capsys: pytest.CaptureFixture[str]) -> None:
+    result = told(capsys, "show", *SMOKE, "--arm", "flat")
+    (verdict,) = result["verdicts"]
+    assert (result["arm"], verdict["arm"], list(verdict["controls"])) == ("flat", "flat", ["main"])
+
+
+def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    written = Path(told(capsys, "check", *SMOKE, "--record")["path"])
+    assert written == world / "records/own.json"
+    assert told(capsys, "check", *SMOKE)["differences"] == []
+    record = json.loads(written.read_text())
+    record["verdicts"][0]["outcome"] = "holds"
+    written.write_text(json.dumps(record))
+    (difference,) = told(capsys, "check", *SMOKE, code=1)["differences"]
+    assert difference["recorded"].startswith("holds") and difference["now"].startswith("undecided")
+    written.unlink()
+
+
+def test_judge_gives_a_verdict_on_anyones_numbers(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    levels = {"new": 0.1, "old": 0.2, "other": 0.2}
+    rows = [f"{arm},{seed},{level + 0.001 * (seed % 3)}" for arm, level in levels.items() for seed in range(8)]
+    (world / "numbers.csv").write_text("\n".join(["arm,seed,loss", *rows]))
+    words = ("judge", "numbers.csv", "--claim", "new.loss - old.loss < -0.05", "--unit", "seed", "--control", "other")
+    verdict = told(capsys, *words)
+    assert (verdict["outcome"], verdict["controls"]["other"]["outcome"]) == ("holds", "fails")
+    assert verdict["estimate"] == pytest.approx(-0.1) and verdict["n"] == {"seed": 8}
+    assert "● new.loss - old.loss < -0.05" in said(capsys, *words)
+
+
+def test_report_writes_pages_and_exports(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    found = told(capsys, "report", *SMOKE, "--out", "pages", "--export", "files")
+    page = Path(found["pages"][0]).read_text()
+    assert "largest angle between the kept and the planted subspace" in page
+    assert "own-smoke.html" in (world / "pages/index.html").read_text()
+    assert {Path(path).suffix for path in found["exported"]} >= {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"}
+
+
+def test_remove_says_what_and_deletes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", *SMOKE, "--root", "spare", "--executor", "inline"]) == 0
+    capsys.readouterr()
+    assert main(["remove", "own.py", "--root", "spare", "--yes"]) == 0
+    assert "spare/runs/own" in capsys.readouterr().err
+    assert told(capsys, "plan", *SMOKE, "--root", "spare")["cached"] == 0
+    assert said(capsys, "remove", "own.py", "--root", "spare", "--yes") == "nothing is stored of own.py\n"
+
+
+def test_doctor_finds_a_damaged_run_and_cleans_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", *SMOKE, "--root", "sick", "--executor", "inline"]) == 0
+    assert told(capsys, "doctor", "--root", "sick")["healthy"]
+    next(Path("sick/runs").rglob("measures.safetensors")).write_bytes(b"")
+    states = {check["about"]: check["state"] for check in told(capsys, "doctor", "--root", "sick", code=1)["checks"]}
+    assert states["damaged run"] == "broken" and states["torch"] == "well"
+    assert len(told(capsys, "doctor", "--root", "sick", "--clean")["done"]) == 2
+    assert told(capsys, "plan", *SMOKE, "--root", "sick")["missing"] == 1
+
+
+def test_reading_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("list",), ("plan", "own.py"), ("doctor",)):
+        main([*words, "--root", "nowhere"])
+    assert not Path("nowhere").exists()
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    script = f"{sys.executable} -m assay list --json | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")
+
+
+def test_an_interrupted_run_goes_on_where_it_was() -> None:
+    words = [sys.executable, "-m", "assay", "run", "own.py", "--root", "late", "--set", "steps=40000"]
+    env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.2"}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(Path("late").glob("groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to every process of the terminal
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1].endswith("goes on where it was: assay run own.py --root late --set steps=40000")
+    assert "Traceback" not in err
+    steps = [run["why"] for run in json.loads(subprocess.check_output([*words[:3], "plan", *words[4:], "--json"]))["runs"]]
+    assert any(why.startswith("unfinished group at step") for why in steps)
