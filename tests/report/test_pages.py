@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -204,6 +205,13 @@ def test_tokens_show_their_white_space():
     card = sample.card(17, True)
     shown = contexts.context(card.top[0], card.maximum)
     assert shown.count('class="fires"') == 1 and "--a:1.00" in shown and "<script" not in shown
+
+
+def test_a_cards_histogram_keeps_every_firing():
+    card = dataclasses.replace(sample.card(17, True), counts=tuple(range(84)), edges=tuple(1.0 + k for k in range(85)))
+    drawn = str(contexts.histogram(card))
+    said = [int(n) for n in re.search(r"logarithmic: ([\d, ]+)", drawn).group(1).split(",")]
+    assert len(said) == drawn.count("<rect") == 21 and sum(said) == sum(range(84)) and said[0] == 0 + 1 + 2 + 3
 
 
 def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from assay.features.card import Example, FeatureCard
 
+BARS = 24
 _MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}
 _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -39,21 +40,20 @@ def context(example: Example, maximum: float) -> Markup:
             plain += text
             continue
         share = min(1.0, max(0.0, activation / maximum)) if maximum > 0 else 0.0
-        fires = ' class="fires"' if i == example.at else ""
+        fires = f' class="fires{" long" if len(text) > 20 else ""}"' if i == example.at else ""
         parts.append(f'{words(plain)}<b{fires} style="--a:{share:.2f}" title="{activation:.3g}">{words(text)}</b>')
         plain = ""
     return Markup("".join([*parts, words(plain)]))
 
 
 def histogram(card: FeatureCard) -> Markup:
-    """The histogram of log activation as a small SVG that fills its column; bin counts are in its label."""
-    highest = max(card.counts, default=1) or 1
-    width = 100 / max(1, len(card.counts))
+    """The histogram of log activation as a small SVG that fills its column, in at most 24 bars; the counts are in its label."""
+    step = -(-len(card.counts) // BARS)
+    counts = [sum(card.counts[i : i + step]) for i in range(0, len(card.counts), step or 1)]
+    highest, width = max(counts, default=1) or 1, 100 * step / max(1, len(card.counts))
     bars = Markup("").join(
         Markup('<rect x="{:.2f}%" width="{:.2f}%" y="{:.1f}" height="{:.1f}"/>').format(i * width, 0.9 * width, 60 - h, h)
-        for i, h in enumerate(60 * c / highest for c in card.counts)
+        for i, h in enumerate(60 * c / highest for c in counts)
     )
-    label = (
-        f"firings by activation from {card.edges[0]:.2g} to {card.edges[-1]:.2g}, logarithmic: {', '.join(map(str, card.counts))}"
-    )
+    label = f"firings by activation from {card.edges[0]:.2g} to {card.edges[-1]:.2g}, logarithmic: {', '.join(map(str, counts))}"
     return Markup('<svg class="histogram" width="100%" height="60" role="img" aria-label="{}">{}</svg>').format(label, bars)

@@ -1,0 +1,143 @@
+"""Tables in README.md and docs/ that are made, not written: from headers, from an experiment's claims, from its record.
+
+A page marks their places with `<!-- made: verdicts gated-sae -->` and `<!-- end -->`; a test holds the pages to what is made.
+Write them again, after a record or a claim changed, with: python -m assay.report.docs README.md docs/*.md
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.core.claims import Claim, Exact, Finding
+from assay.core.experiment import Experiment
+from assay.lab import catalogue, records
+from assay.report import tables
+
+BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def experiments() -> str:
+    """The catalogue: each experiment's name, claim and cost as its header says, and the outcomes in its record."""
+    entries = []
+    for entry in catalogue.entries():
+        header = entry.header()
+        counted = outcomes(records.read(entry.name, entry.origin))
+        entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
+    return tables.catalogue(entries)
+
+
+def outcomes(record: Mapping[str, Any] | None) -> dict[str, int]:
+    """How many claims of a record hold, fail and are undecided; empty without one."""
+    got = [v["outcome"] for v in (record or {}).get("verdicts", ())]
+    return {outcome: got.count(outcome) for outcome in ("holds", "fails", "undecided") if outcome in got}
+
+
+def arms(name: str) -> str:
+    """Each arm of an experiment: what it is, and how many runs of which penalties or settings the default preset has."""
+    experiment = catalogue.find(name)
+    lines = ["| arm | what it is | runs |", "|---|---|---|"]
+    for arm, a in experiment.arms.items():
+        runs = "derived" if a.train is None else str(len(experiment.specs_of(arm, experiment.default)))
+        after = f", built on `{a.after}`" if a.after else ""
+        lines.append(f"| `{arm}` | {tables._cell(a.note)}{after} | {runs} |")
+    return "\n".join(lines) + "\n"
+
+
+def claims(name: str) -> str:
+    """Each claim of an experiment: the arm it is about, its threshold and where that comes from, units, and controls."""
+    lines = ["| | claim | arm | holds if | threshold from | units | must fail |", "|---|---|---|---|---|---|---|"]
+    for i, c in enumerate(_of(catalogue.find(name), Claim), 1):
+        controls = ", ".join(f"`{arm}`" for arm in c.must_fail)
+        cells = (str(i), c.text, f"`{c.of}`", c.threshold, _short(c.threshold_from), " × ".join(c.units), controls)
+        lines.append("| " + " | ".join(tables.minus(tables._cell(cell)) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def verdicts(name: str) -> str:
+    """Every statement in an experiment's record, with its controls; or that there is none yet."""
+    record = _record(name)
+    return _absent(name) if record is None else tables.markdown(record)
+
+
+def decided(name: str) -> str:
+    """The claims in an experiment's record, one short line each; or that there is no record yet."""
+    record = _record(name)
+    if record is None:
+        return _absent(name)
+    lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
+    for r in tables.rows({"verdicts": record["verdicts"]}):
+        controls = ", ".join(f"{c.sign} `{c.arm}` {c.estimate}" for c in r.controls)
+        why = f" *({tables._cell(r.why)})*" if r.why else ""
+        lines.append(f"| {r.sign} {r.outcome} | {tables._cell(r.text)}{why} | {r.estimate} {r.interval} | {controls} |")
+    return "\n".join(lines) + "\n"
+
+
+def budget(name: str) -> str:
+    """Runs × CPU-seconds of each arm, and units of each claim and control, as recorded; or that there is no record yet."""
+    record = _record(name)
+    if record is None:
+        return _absent(name)
+    lines = ["| arm | runs | CPU-s a run | CPU-s |", "|---|---|---|---|"]
+    for arm, each in record["cost"].items():
+        runs = len(record["arms"][arm]["keys"])
+        lines.append(f"| `{arm}` | {runs} | {each:.2f} | {each * runs:.0f} |")
+    runs = sum(len(a["keys"]) for a in record["arms"].values())
+    lines.append(f"| **all** | {runs} | | **{record['cpu_seconds']:.0f}** |")
+    about = record["provenance"].get("machine", {})
+    where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
+    lines += ["", f"Wall time {record['seconds']:.0f} s{where}.", "", "| claim | its units | units of its controls |", "|---|---|---|"]
+    for v in record["verdicts"]:
+        controls = "; ".join(f"`{arm}` {tables.units(c)}" for arm, c in v["controls"].items())
+        lines.append(f"| {tables._cell(v['text'])} | {tables.units(v)} | {controls} |")
+    return "\n".join(lines) + "\n"
+
+
+KINDS: Mapping[str, Callable[..., str]] = {
+    "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
+}  # fmt: skip
+FROM_RECORD = ("verdicts", "decided", "budget")
+
+
+def made(kind: str, name: str | None) -> str:
+    """The table that a mark asks for, in Markdown."""
+    return KINDS[kind](*([name] if name else []))
+
+
+def filled(page: str) -> str:
+    """The page with every marked table made anew."""
+    return BLOCK.sub(lambda m: m[1] + made(m["kind"], m["name"]) + m[4], page)
+
+
+def _short(origin: str) -> str:
+    """Where a threshold comes from, without the description of the pilot that the page gives once."""
+    kind, *middle, figure = origin.split(": ")
+    return f"{kind}: {figure}" if middle else origin
+
+
+def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]) -> list[Any]:
+    return [s for s in experiment.claims if isinstance(s, kind)]
+
+
+def _record(name: str) -> Mapping[str, Any] | None:
+    return records.read(name, catalogue.entry(name).origin)
+
+
+def _absent(name: str) -> str:
+    return f"*Not recorded yet: `assay run {name}`, then `assay check {name} --record`.*\n"
+
+
+def main(paths: Sequence[str]) -> None:
+    """Nothing; the marked tables in these pages are as made now."""
+    for path in map(Path, paths):
+        page = path.read_text(encoding="utf-8")
+        if (new := filled(page)) != page:
+            path.write_text(new, encoding="utf-8")
+            print(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
