@@ -23,6 +23,7 @@ def train(runs, bench):
 def test_specs_go_through_the_arm_it_builds_on():
     e = experiment(main=Arm(train), base=Arm(train, specs=lambda s: s[:1]), child=Arm(train, after="base", specs=changed(seed=9)))
     assert e.specs_of("child", SPECS) == (Spec(seed=9),)
+    assert e.pairs("child", SPECS) == ((Spec(seed=9), SPECS[0]),)
     assert e.specs_of("main", SPECS) == SPECS
 
 

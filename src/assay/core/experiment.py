@@ -76,7 +76,7 @@ class Arm(Generic[S]):
     specs: Callable[[tuple[S, ...]], tuple[S, ...]] | None = None
     """The preset's specs → this arm's; None: the same."""
     after: str | None = None
-    """Builds on another arm's stored parameters, spec by spec: that arm's specs, then `specs`."""
+    """Builds on another arm's stored parameters: `specs` then maps each run of that arm by itself."""
     derive: Callable[[Arms], xr.Dataset] | None = None
     """No training: measures made from the trained arms' measures; not stored."""
     keep: bool = False
@@ -144,9 +144,18 @@ class Experiment(Generic[S]):
 
     def specs_of(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         """An arm's specs for a preset's specs: through the arm it builds on, then its own map."""
+        return tuple(spec for spec, _ in self.pairs(arm, specs))
+
+    def pairs(self, arm: str, specs: tuple[S, ...]) -> tuple[tuple[S, S | None], ...]:
+        """An arm's specs, each with the spec of the run it builds on, if any.
+
+        The map of an arm with `after` is asked for each parent's spec by itself, so it may leave runs out.
+        """
         a = self.arms[arm]
-        base = self.specs_of(a.after, specs) if a.after is not None else specs
-        return tuple(a.specs(base)) if a.specs is not None else base
+        if a.after is None:
+            return tuple((s, None) for s in (a.specs(specs) if a.specs is not None else specs))
+        parents = self.specs_of(a.after, specs)
+        return tuple((child, p) for p in parents for child in (a.specs((p,)) if a.specs is not None else (p,)))
 
 
 HEADER_KEYS = ("Paper", "Claim", "Baselines", "Cost")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from assay.core.errors import ExperimentError, StoreError
+from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
+from assay.core.spec import Spec
 from assay.lab import catalogue, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.preset import Preset
@@ -180,18 +181,17 @@ def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
 
 
 def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf) -> tuple[Row, ...]:
-    jobs: dict[str, list[Job]] = {}
     rows: dict[str, list[Row]] = {}
+
+    def job(arm: str, spec: Spec) -> Job:
+        return Job(experiment.name, experiment.version, arm, spec)
+
     for name, arm in experiment.arms.items():
-        if arm.train is not None:
-            specs = experiment.specs_of(name, preset.specs)
-            jobs[name] = [Job(experiment.name, experiment.version, name, s) for s in specs]
-    for name, mine in jobs.items():
-        after = experiment.arms[name].after
-        if after is not None and len(jobs[after]) != len(mine):
-            theirs = f"{after}, on which it builds, {len(jobs[after])}"
-            raise ExperimentError(f"arm {name} has {len(mine)} specs and {theirs}; row i builds on row i")
-        parents = [j.key for j in jobs[after]] if after is not None else [None] * len(mine)
+        if arm.train is None:
+            continue
+        pairs = experiment.pairs(name, preset.specs)
+        mine = [job(name, spec) for spec, _ in pairs]
+        parents = [job(arm.after, before).key if arm.after and before else None for _, before in pairs]
         inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in mine]
         seen = {j.key: shelf.row(j, p, i) for j, p, i in zip(mine, parents, inputs, strict=True)}
         rows[name] = list(seen.values())  # equal specs are one run
