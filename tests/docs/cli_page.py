@@ -1,20 +1,37 @@
 """docs/cli.md, made of the command line's own help. Write it again with: python tests/docs/cli_page.py"""
 
+import re
 from pathlib import Path
 
 from assay.cli.main import app
 
 CLI = Path(__file__).parents[2] / "docs/cli.md"
+HEAD = """# The command line
+
+Written by `python tests/docs/cli_page.py` from the program's own help; a test keeps it current.
+
+| exit code | means |
+|---|---|
+| 0 | it measured, whatever the verdict |
+| 1 | a difference from the record (`assay check`), or something broken (`assay doctor`) |
+| 2 | wrong usage: one line on standard error says what would be right, and nothing was changed |
+| 3 | a run crashed, or too many diverged; what the others stored stays |
+| 130 | interrupted; the same command goes on where it was |
+
+With `--json` a verb prints one JSON object on standard output and everything else on standard error.
+"""
 
 
 def page() -> str:
     """The whole page."""
-    return app.generate_docs(output_format="markdown", generate_toc=False).rstrip() + "\n"
+    text = app.generate_docs(output_format="markdown", usage_name="assay")
+    verbs = text[text.index("**Commands**") :].replace("\n        ", " ")  # a wrapped line of help is still one line
+    return HEAD + "\n" + re.sub(r"\n{3,}", "\n\n", verbs).rstrip() + "\n"
 
 
 def page_of(verb: str) -> str:
     """The help of one verb."""
-    return app[verb].generate_docs(output_format="markdown", generate_toc=False)
+    return app[verb].generate_docs(output_format="markdown", usage_name="assay")
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def shown(page: Path) -> list[str]:
-    """The lines of all code blocks, and all inline code."""
+    """The lines of all code blocks that are no Python, and all inline code."""
     text = page.read_text()
-    inside = [line for _, code in BLOCK.findall(text) for line in code.replace("\\\n", " ").splitlines()]
+    inside = [line for kind, code in BLOCK.findall(text) if kind != "python" for line in code.replace("\\\n", " ").splitlines()]
     return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
 
 

@@ -112,7 +112,7 @@ class Display:
         for event in self.stages.values():
             share = event.done / event.total if isinstance(event, Progress) and event.total else 0.0
             full = round(share * BAR)
-            bar = Text("  ").append("━" * full, "#0b63ce").append("━" * (BAR - full), "dim")
+            bar = Text("  ").append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
             lines.append(bar.append(f"  {self.stage(event)}", ""))
         if self.claim:
             lines.append(Text("  " + self.claim))

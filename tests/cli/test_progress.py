@@ -1,0 +1,75 @@
+"""What a watcher sees: one line a stage, the time left, the leading claim; in place on a terminal, plain lines elsewhere."""
+
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from assay.cli.progress import Display, duration
+from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
+
+VERDICT = {"outcome": "undecided", "text": "it shrinks", "estimate": 0.9312, "low": 0.9101, "high": 0.9523}
+
+
+def plan(rows: int, missing: int) -> Any:
+    return SimpleNamespace(rows=[None] * rows, missing=[None] * missing)
+
+
+def partial() -> Partial:
+    judged = SimpleNamespace(to_json=lambda: VERDICT)
+    return Partial(SimpleNamespace(judged=[judged]), seeds=4)  # type: ignore[arg-type]
+
+
+EVENTS = [
+    Planned(plan(rows=8, missing=6), groups=2),
+    Started("a", ("main", "relu"), 4),
+    Progress("a", ("main", "relu"), 250, 1000, {"loss": 0.51234}, eta=75.0),
+    partial(),
+    Saved("a", ("main", "relu"), 6, 8),
+    Failed("b", ("flat",), "ValueError: too flat"),
+]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")]
+)
+def test_times_are_read_aloud(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    out = StringIO()
+    with Display("toy", Console(file=out, width=200)) as display:
+        for event in EVENTS:
+            display(event)
+    assert out.getvalue().splitlines() == [
+        "toy: 8 runs, 2 stored, 6 to train in 2 groups",
+        "main, relu: 4 runs started",
+        "○ it shrinks: 0.93 [0.91, 0.95] after 4 seeds",
+        "main, relu: stored, 6 of 8 runs, about 1 min 15 s left",
+        "flat: crashed, ValueError: too flat",
+    ]
+
+
+def test_a_terminal_shows_where_each_stage_is() -> None:
+    out = StringIO()
+    display = Display("toy", Console(file=out, width=100, force_terminal=True, color_system=None))
+    with display:
+        for event in EVENTS[:4]:
+            display(event)
+        drawn = StringIO()
+        Console(file=drawn, width=100, color_system=None).print(display.draw())
+    head, stage, claim = (line.rstrip() for line in drawn.getvalue().splitlines())
+    assert head == "toy  2 of 8 runs stored, 0 s so far, about 1 min 15 s left"
+    assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000, loss 0.5123"
+    assert claim == "  ○ it shrinks: 0.93 [0.91, 0.95] after 4 seeds"
+
+
+def test_long_claims_do_not_break_the_lines() -> None:
+    out = StringIO()
+    display = Display("toy", Console(file=out, width=60))
+    display(Progress("a", ("main", "a-very-long-name", "another-very-long-name"), 1, 2, {"loss": 1.0}))
+    Console(file=out, width=60).print(display.draw())
+    assert max(map(len, out.getvalue().splitlines())) <= 60
