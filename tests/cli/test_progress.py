@@ -47,7 +47,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert out.getvalue().splitlines() == [
         "toy: 8 runs, 2 stored, 6 to train in 2 groups",
         "main, relu: 4 runs started",
-        "○ it shrinks: 0.93 [0.91, 0.95] after 4 seeds",
+        "○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks",
         "main, relu: stored, 6 of 8 runs, about 1 min 15 s left",
         "flat: crashed, ValueError: too flat",
     ]
@@ -64,7 +64,7 @@ def test_a_terminal_shows_where_each_stage_is() -> None:
     head, stage, claim = (line.rstrip() for line in drawn.getvalue().splitlines())
     assert head == "toy  2 of 8 runs stored, 0 s so far, about 1 min 15 s left"
     assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000, loss 0.5123"
-    assert claim == "  ○ it shrinks: 0.93 [0.91, 0.95] after 4 seeds"
+    assert claim == "  ○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks"
 
 
 def test_long_claims_do_not_break_the_lines() -> None:

@@ -75,7 +75,7 @@ def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
     from assay.lab import catalogue
 
     headers = {entry.name: entry for entry in catalogue.entries()}
-    found = []
+    found: list[Mapping[str, Any]] = []
     for path in sorted((lab.store.root / "results").glob("*/*.json")):
         href = f"{slug(path.parent.name, path.stem)}.html"
         if (out / href).exists():

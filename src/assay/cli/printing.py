@@ -55,7 +55,7 @@ def catalogue(root: Path, as_json: bool) -> None:
     """Print every experiment: title, claim, cost, recorded verdicts, and what is stored here."""
     from assay.lab import catalogue, records
 
-    entries = []
+    entries: list[dict[str, Any]] = []
     for entry in catalogue.entries():
         header, record = entry.header(), records.read(entry.name, entry.origin)
         entries.append(

@@ -122,11 +122,12 @@ class Display:
 
 
 def leading(event: Partial) -> str:
-    """The leading claim as it stands: sign, text, interval, and the seeds it rests on so far; empty without a claim."""
+    """The leading claim as it stands: sign, interval, the seeds it rests on so far, text; empty without a claim."""
     from assay.report.tables import SIGNS, estimate
 
     if not event.result.judged:
         return ""
     entry = event.result.judged[0].to_json()
     value, interval = estimate(entry)
-    return f"{SIGNS[entry['outcome']]} {entry['text']}: {value} {interval} after {event.seeds} seeds"
+    # numbers first: a narrow terminal cuts the end of the line
+    return f"{SIGNS[entry['outcome']]} {value} {interval} after {event.seeds} seeds: {entry['text']}"

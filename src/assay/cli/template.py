@@ -81,7 +81,7 @@ def measure(runs: Runs[MyClaim], trained: Trained, bench: Bench) -> Measures:
     cosines = torch.linalg.svdvals(kept.mT @ planted(runs)).clamp(max=1)  # of the principal angles, largest cosine first
     return measures(
         runs,
-        coords={"step": trained.steps},
+        coords={"step": trained.steps.tolist()},
         angle=("run", torch.rad2deg(cosines[:, -1].acos()).numpy(), "degrees"),
         loss=("run step", trained.history["loss"], "1"),
     )
@@ -89,7 +89,10 @@ def measure(runs: Runs[MyClaim], trained: Trained, bench: Bench) -> Measures:
 
 def figures(arms: Mapping[str, Measures]) -> list[Figure]:
     # Data and a mark; the report draws it.
-    angles = {"arm": [arm for arm in arms for _ in arms[arm].run], "angle": [float(a) for m in arms.values() for a in m.angle]}
+    angles: dict[str, list] = {
+        "arm": [arm for arm in arms for _ in arms[arm].run],
+        "angle": [float(a) for m in arms.values() for a in m.angle],
+    }
     title = "The widest subspace is found, and nothing is found where there is none"
     return [Figure(title, angles, "points", x="arm", y="angle", y_title="largest angle, degrees", rules=((10, "threshold"),))]
 
