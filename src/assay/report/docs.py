@@ -89,7 +89,13 @@ def budget(name: str) -> str:
     lines.append(f"| **all** | {runs} | | **{record['cpu_seconds']:.0f}** |")
     about = record["provenance"].get("machine", {})
     where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
-    lines += ["", f"Wall time {record['seconds']:.0f} s{where}.", "", "| claim | its units | units of its controls |", "|---|---|---|"]
+    lines += [
+        "",
+        f"Wall time {record['seconds']:.0f} s{where}.",
+        "",
+        "| claim | its units | units of its controls |",
+        "|---|---|---|",
+    ]
     for v in record["verdicts"]:
         controls = "; ".join(f"`{arm}` {tables.units(c)}" for arm, c in v["controls"].items())
         lines.append(f"| {tables._cell(v['text'])} | {tables.units(v)} | {controls} |")
