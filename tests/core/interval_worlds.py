@@ -162,7 +162,7 @@ The code that is tested here is the code that judges.
 both must agree before anything is decided, so a decided verdict is wrong only where both miss on the same side: *together* is
 the share of worlds in which at least one of them contains the truth. *Falsely below* (*above*) is the share in which both lie
 wholly below (above) the truth: with the threshold exactly at the truth, that is how often "less than" ("more than") would be
-announced although it is not so; nominal is 2.5 %.
+announced although it is not so; nominal is 2.5 %. The last three rows, with 2,000 draws, are the mistake that crossing avoids.
 """
     yield "## One factor"
     yield ""

@@ -1,5 +1,7 @@
 """The intervals contain the truth about as often as they say; docs/coverage.md shows the same rows with more repeats."""
 
+from pathlib import Path
+
 import pytest
 from interval_worlds import Case, cells_as_units, matched, one_factor, simulate, two_factors
 
@@ -18,6 +20,12 @@ def test_the_intervals_contain_the_truth(case):
     c = simulate(case, 400)
     assert c.together >= at_least(case)
     assert c.false_below <= 0.16 and c.false_above <= 0.06
+
+
+def test_the_page_has_a_row_for_every_world():
+    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    missing = [f"{c.name}, {c.units}" for c in (*CASES, *cells_as_units()) if f"| {c.name} | {c.units} |" not in page]
+    assert not missing
 
 
 def test_six_normal_units_and_six_seeds_crossed_with_documents():
