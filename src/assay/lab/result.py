@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
-from assay.core.errors import ClaimError
+from assay.core.errors import AssayError, ClaimError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import adjust, judge
@@ -157,7 +158,11 @@ def looks(store: Store, experiment: str) -> list[dict[str, Any]]:
 def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     """All arms in the experiment's order: the trained ones, and the derived ones made from these."""
     trained = {n: arms[n] for n in experiment.arms if n in arms}
-    made = {n: a.derive(trained) for n, a in experiment.arms.items() if a.derive is not None}
+    made = {}
+    for name, a in experiment.arms.items():
+        if a.derive is not None:
+            with _computing(f"arm {name}"):
+                made[name] = a.derive(trained)
     return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
 
 
@@ -176,6 +181,9 @@ def judge_all(
     seconds, cpu, per_seed = costs(plan)
     judged, exact, findings, skipped = _statements(experiment.claims, everything, arm, scope)
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
+    with _computing("figures"):
+        drawn = tuple(experiment.figures(everything)) if figures else ()
+        cards = tuple(experiment.cards(everything)) if experiment.cards is not None and figures else ()
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
@@ -185,8 +193,8 @@ def judge_all(
         judged=priced,
         exact=exact,
         findings=findings,
-        figures=tuple(experiment.figures(everything)) if figures else (),
-        cards=tuple(experiment.cards(everything)) if experiment.cards is not None and figures else (),
+        figures=drawn,
+        cards=cards,
         claims_key=claims_key(experiment.claims),
         seconds=seconds,
         cpu_seconds=cpu,
@@ -199,18 +207,37 @@ def judge_all(
 def _statements(
     statements: Sequence[Claim | Exact | Finding], arms: Mapping[str, xr.Dataset], arm: str, scope: str
 ) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
-    judged, skipped = [], []
-    for s in (s for s in statements if isinstance(s, Claim)):
-        if arm == "main":
-            judged.append(judge(s, arms, scope=scope))
-        elif s.of == "main":
-            try:
-                judged.append(judge(s.about(arm), arms, scope=scope))
-            except ClaimError as e:
-                skipped.append((s.text, str(e)))
-    exact = tuple(verify(s, arms) for s in statements if isinstance(s, Exact))
-    findings = tuple(estimate(s, arms, scope=scope) for s in statements if isinstance(s, Finding))
-    return adjust(judged) if judged else [], exact, findings, tuple(skipped)
+    judged, exact, findings, skipped = [], [], [], []
+    for s in statements:
+        try:
+            with _computing(repr(s.text)):
+                if isinstance(s, Exact):
+                    exact.append(verify(s, arms))
+                elif isinstance(s, Finding):
+                    findings.append(estimate(s, arms, scope=scope))
+                elif arm == "main":
+                    judged.append(judge(s, arms, scope=scope))
+                elif s.of == "main":
+                    judged.append(judge(s.about(arm), arms, scope=scope))
+        except ClaimError as e:
+            if arm == "main":
+                raise
+            skipped.append((s.text, str(e)))
+    return adjust(judged) if judged else [], tuple(exact), tuple(findings), tuple(skipped)
+
+
+@contextlib.contextmanager
+def _computing(what: str) -> Iterator[None]:
+    """Turns what an experiment's own code raises into one line; a measure that is missing says how to get it."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as e:
+        told = (str(e) or "no message").splitlines()[0]
+        if isinstance(e, AttributeError | KeyError):
+            told += "; if `measure` was changed, raise `measured`, and stored runs are measured again"
+        raise ClaimError(f"{what} cannot be computed: {type(e).__name__}: {told}") from e
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
