@@ -1,0 +1,63 @@
+"""gated-sae on the real model, killed twenty times at random moments: the measures are the bytes of an uninterrupted run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assay.subjects.fetch import ABSENT, present
+
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(3600), pytest.mark.skipif(present() is None, reason=ABSENT)]
+
+RUN = [sys.executable, "-m", "assay", "run", "gated-sae", "--preset", "smoke", "--set", "steps=400", "--set", "windows=200"]
+KILLS = 20
+
+
+def start(root: Path) -> subprocess.Popen:
+    environment = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.3", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*RUN, "--root", str(root)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def measures_of(root: Path) -> dict[str, bytes]:
+    return {p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))}
+
+
+def phase(root: Path) -> str:
+    """What the store shows was going on when the kill came."""
+    if any((root / "tmp").glob("*")):
+        return "store write"
+    if any(root.glob("artefacts/*/*.partial")):
+        return "harvest"
+    if any(root.glob("groups/*/*.safetensors")):
+        return "training or measuring"
+    return "start"
+
+
+def test_twenty_kills_change_no_byte(tmp_path):
+    began = time.monotonic()
+    assert start(tmp_path / "whole").wait() == 0
+    length = time.monotonic() - began
+    whole = measures_of(tmp_path / "whole")
+    assert whole
+    draw, root, phases = random.Random(0), tmp_path / "killed", []
+    for _ in range(KILLS):
+        process = start(root)
+        try:
+            process.wait(timeout=2.0 + draw.random() * length / 2)
+            break  # it finished
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        phases.append(phase(root))
+        assert {k for k, v in measures_of(root).items() if whole[k] != v} == set()
+    print(f"uninterrupted {length:.0f} s; {len(phases)} kills: {phases}")
+    assert start(root).wait() == 0
+    assert measures_of(root) == whole
+    assert len(phases) >= 5
