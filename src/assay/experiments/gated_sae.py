@@ -21,6 +21,8 @@ from assay.core.rng import generator
 from assay.core.stats import lead_at_own, ratio, share_closed, sides
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.subjects.folder import find
+from assay.subjects.site import Site
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 PILOT = "pilot: seeds 0–5 (0–11 for independent ReLU runs), same model, site and corpus"
@@ -59,7 +61,7 @@ class GatedSAE(Spec):
     products: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of matrix products in training; parameters are float32."""
     repair: Literal["", "rescale", "refit", "damp"] = ""
-    """What is done to a trained dictionary: rescale & shift, that and a refitted decoder, or codes made 15 % too short."""
+    """What is done to a trained dictionary: rescale & shift, decoder refit, or codes made 15 % too short."""
     of: str = ""
     """The arm that was repaired."""
     showcase_width: int = 4608
@@ -206,7 +208,6 @@ def cross_entropy(runs, dictionary, test, bench):
     import torch
 
     from assay.dictionaries.splice import Passage, reconstruction_losses, reference_losses
-    from assay.subjects.site import Site
 
     s = runs.shared
     _, first = np.unique(test.windows.document, return_index=True)
@@ -262,6 +263,8 @@ def card_measures(s, dictionary, data, bench):
 
 
 def inputs(spec):
+    """Model and corpus of a run, after a look at whether the model has the site at all."""
+    find(spec.subject).check(Site.parse(spec.text("train").site))
     return harvest_inputs(spec.text("train", spec.windows))
 
 
@@ -363,13 +366,14 @@ def lost_terms(arm, arms):
 # --- arms, claims, figures -----------------------------------------------------------------------------------------------
 
 
-def like(*penalties, halved=False, **fields):
-    """The preset's seeds with these penalties and fields; `halved` trains half as long, with the whole schedule."""
+def like(*penalties, halved=False, wider=1.0, **fields):
+    """The preset's seeds with these penalties and fields; `halved` trains half as long, with a whole schedule of its own."""
 
     def specs(main):
         base = main[0].replace(ce_at=(), **fields) if "ce_at" not in fields else main[0].replace(**fields)
         if halved:
             base = base.replace(steps=base.steps // 2)
+        base = base.replace(width=round(wider * base.width))
         return grid(base, penalty=penalties, seed=sorted({s.seed for s in main}))
 
     return specs
@@ -396,7 +400,7 @@ TOGETHER = Joint(train_together)
 ARMS = {
     "main": Arm(TOGETHER, keep=True, note="Gated, width 512"),
     "relu": Arm(TOGETHER, specs=like(0.05, 0.1, 0.2, method="relu", ce_at=(0.1,)), note="ReLU + L1, equal width"),
-    "wide": Arm(TOGETHER, specs=like(0.1, method="relu", width=768), note="ReLU + L1, 1.5 times wider: equal cost"),
+    "wide": Arm(TOGETHER, specs=like(0.1, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
     "topk": Arm(TOGETHER, specs=like(0.0, method="topk"), note="TopK, K = 12"),
     "no-aux": Arm(TOGETHER, specs=like(0.2, method="gated-no-aux"), note="Gated without the auxiliary loss"),
     "relu-again": Arm(train, specs=like(0.1, method="relu", replicate=1, ce_at=(0.1,)), note="independent ReLU runs: no effect"),
@@ -417,7 +421,7 @@ CLAIMS = (
     Claim(
         text="Gated is unbiased: at every penalty its relative reconstruction bias γ lies within 0.02 of 1",
         value=bias_terms, statistic=worst(lambda m: abs(GAMMA(m) - 1)), units=CROSSED, high=0.02, unit="largest |γ − 1|",
-        must_fail=("relu",), half={"main": "half"}, threshold_from="theory: R-independent band around 1; pilot value .003, ReLU .12",
+        must_fail=("relu",), half={"main": "half"}, threshold_from="theory: 1, with a margin of a sixth of what ReLU shows; pilot: Gated .003, ReLU .12",
         published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"), source=f"{PAPER}, section 4",
     ),
     Claim(
@@ -622,8 +626,26 @@ def feature_cards(arms):
 DEFAULT = GatedSAE(ce_at=(0.2,))
 SMALL = GatedSAE(ce_at=(0.2,), width=32, windows=24, per_file=1, passages=2, steps=20, showcase_width=64, showcase_steps=4, batch=64)
 
+PAGE = """
+**The debate.** An L1 penalty decides which features are on and also pulls every magnitude towards zero. Gated SAEs take the second
+effect away: the penalty touches a gate, magnitudes come from a path of their own. How much of the reported gain is that repair, how
+much is better selection, and how much would a ReLU dictionary get by being wider or by being mended afterwards?
+
+**How it is judged.** γ is the factor by which reconstructions would have to be divided to fit best: 1 is unbiased, below 1 shrunken. It
+is taken about the training mean. Frontiers are compared at equal L0, never at equal penalty. Every interval resamples seeds and held-out
+documents together. An outcome must also survive moving its value by the change between a training of half the length, with a schedule of
+its own, and the whole one.
+
+**Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned; one layer; source code as text; 512
+features for 576 dimensions, so width is scarce, as it is not at published sizes; 1,000 steps. The published comparison gives ReLU 1.5
+times the width (equal cost); the claim at equal width is ours and is the weaker one. The learning rate decides this debate: at 1e-3 all
+methods are under-trained at 1,000 steps, ReLU most, and the gate's lead at equal width reads .046 at L0 8 where it reads .025 at 4e-3 and
+.016 at 8e-3 (pilot, one seed). Rates, penalties and thresholds were fixed on pilot seeds 0–11; that pilot had seen part of the held-out
+files, so the judged seeds are new and the documents only partly are.
+"""
+
 experiment = Experiment(
-    arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, cards=feature_cards, inputs=inputs, seeds_per_group=1,
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, cards=feature_cards, inputs=inputs, seeds_per_group=1,
     scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, text of Python's standard library",
     smoke=grid(SMALL, penalty=(0.1, 0.2, 0.4), seed=range(1000, 1002)),
     default=grid(DEFAULT, penalty=(0.1, 0.2, 0.4), seed=range(1000, 1006)),
