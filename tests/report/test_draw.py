@@ -10,7 +10,7 @@ import sample
 
 from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
-from assay.report.vega import vega
+from assay.report.vega import _log_ticks, vega
 
 
 @pytest.mark.parametrize("figure", sample.figures(), ids=lambda f: f.mark)
@@ -145,6 +145,19 @@ def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
     assert bool(drawn) == (claim["estimate"] is not None)
     if drawn:
         assert all(math.isfinite(float(x)) for x in re.findall(r'x[12]?="([-\d.]+)%"', drawn))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1, 30, [1, 2, 5, 10, 20]),
+        (1e-3, 1, [1e-3, 1e-2, 1e-1, 1]),
+        (1.1, 1.9, [1.2, 1.4, 1.6, 1.8]),
+        (1e-9, 1, [1e-9, 1e-7, 1e-5, 1e-3, 1e-1]),
+    ],
+)
+def test_logarithmic_ticks(low, high, expected):
+    assert _log_ticks(low, high) == pytest.approx(expected)
 
 
 def test_ticks_are_round_few_and_inside():

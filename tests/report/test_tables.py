@@ -47,7 +47,7 @@ def test_the_table_fits_its_width_says_everything_and_never_cuts_a_number(width)
         assert row.estimate in flat and row.interval in flat and f"{row.sign} " in flat
         for control in row.controls:
             assert control.estimate in text
-    assert "about 40 more" in flat and "Holm" in flat and text.count("other set-up") == 1 and "\x1b" not in text
+    assert {"about", "40", "more", "Holm's", "set-up"} <= set(flat.split()) and "\x1b" not in text
 
 
 def test_words_are_never_broken_where_they_fit():

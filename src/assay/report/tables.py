@@ -165,13 +165,13 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=1, overflow="fold")
     table.add_column(
-        "estimate [95 %]", min_width=max((len(r.interval) for r in listed), default=1), max_width=20, overflow="fold"
+        "estimate [95 %]", min_width=max((len(r.interval) for r in listed), default=1), max_width=18, overflow="fold"
     )
     if wide:
-        table.add_column("n", max_width=14, overflow="fold")
+        table.add_column("n", max_width=12, overflow="fold")
     if wide and any(r.published for r in listed):
         table.add_column("published", max_width=12, overflow="fold")
-    table.add_column("control", max_width=24 if wide else 20, overflow="fold")
+    table.add_column("control", max_width=20, overflow="fold")
     for r in listed:
         style = STYLES.get(r.outcome, "")
         claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from assay.core.figures import Figure
+from assay.report.interval_plot import ticks
 from assay.report.palette import LIGHT
 
 WIDTH, HEIGHT = 400, 250
@@ -50,7 +51,7 @@ def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
         "data": {"values": rows},
         **body,
         **({"title": {"text": _wrapped(figure.title, 100 if panels else 60), "anchor": "start"}} if titled else {}),
-        "config": _CONFIG,
+        "config": _CONFIG | {"axisXQuantitative": {"tickCount": 5 if width > 250 else 3, "labelFlush": False}},
     }
 
 
@@ -135,11 +136,12 @@ def _seen(figure: Figure, axis: str) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Ticks for a logarithmic axis: 1, 2, 5 of each decade while they are few, else decades, else every n-th decade."""
+    """Ticks for a logarithmic axis: 1, 2, 5 of each decade while few, else decades, else every n-th; even steps if short."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
     whole = [10.0**k for k in decades if low <= 10.0**k <= high]
-    return fine if len(fine) <= 6 else whole[:: 1 + len(whole) // 8]
+    few = fine if len(fine) <= 6 else whole[:: 1 + len(whole) // 8]
+    return few if len(few) > 1 else ticks(low, high)
 
 
 def _style(figure: Figure, series: list, legend: bool) -> dict[str, Any]:
@@ -307,7 +309,6 @@ _CONFIG = {
     | {"grid": False, "titlePadding": 8, "labelLimit": 240},
     "axisYQuantitative": {"grid": True, "gridColor": LIGHT["hairline"], "gridOpacity": 0.6, "tickCount": 5}
     | {"domain": False, "ticks": False},
-    "axisXQuantitative": {"tickCount": 5, "labelFlush": False},
     "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
     "legend": _INK,
 }
