@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,6 +50,7 @@ def test_views_of_runs():
     assert len(d) == 2 and d.width == 7 and len(d[1]) == 1 and len(d[-1]) == 1 and len(list(d)) == 2
     torch.testing.assert_close(d[1].reconstruct(X)[0], d.reconstruct(X)[1])
     torch.testing.assert_close(d[-1].encode(X), d[1].encode(X))
+    torch.testing.assert_close(d[np.int64(1)].encode(X), d[1].encode(X))
     assert d[0].W_enc.data_ptr() == d.W_enc.data_ptr()
     joined = Dictionary.join(list(d))
     assert all(torch.equal(value, joined.tensors()[name]) for name, value in d.tensors().items())
@@ -90,6 +92,8 @@ def test_what_a_user_can_get_wrong(tmp_path):
     d = make()
     with pytest.raises(DataError, match=r"b_enc must be \[2, 7\] beside W_enc \[2, 5, 7\] \[run, d_in, f\], got \[2, 6\]"):
         Dictionary(d.W_enc, d.b_enc[:, :6], d.W_dec, d.b_dec, ReLU())
+    with pytest.raises(DataError, match=r"activations must be \[b, 5\] or \[run, b, …\] for this dictionary, got \[11, 4\]"):
+        d.encode(X[:, :4])
     with pytest.raises(DataError, match="missing: b_dec"):
         Dictionary.from_tensors({k: v for k, v in d.tensors().items() if k != "b_dec"}, d.header())
     with pytest.raises(DataError, match="missing: nonlinearity"):

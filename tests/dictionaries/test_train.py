@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from assay.core import rng
+from assay.core.errors import SpecError
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
@@ -201,6 +202,11 @@ def test_a_loss_without_a_kernel_trains_by_autograd(bench):
     plain = fit_dictionaries([(RUNS, replace(method("relu"), loss=half))], batches, d=D, steps=50, bench=bench)[0]
     for key, value in by_hand.tensors.items():
         torch.testing.assert_close(plain.tensors[key], value, rtol=1e-2, atol=1e-3)
+
+
+def test_a_method_has_a_rate_and_a_penalty_for_each_run(bench):
+    with pytest.raises(SpecError, match="one lr and one penalty for each run, got 2 and 4 for 4 runs"):
+        fit_dictionaries([(RUNS, replace(method("relu"), lr=np.ones(2)))], batches, d=D, steps=5, bench=bench)
 
 
 def test_the_sparse_step_is_the_one_used_where_it_pays():

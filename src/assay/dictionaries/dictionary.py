@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,7 +72,8 @@ class Dictionary:
 
     def __getitem__(self, runs: int | slice) -> Self:
         """The dictionaries of one run or a slice of runs, as views; the run axis stays, of length 1 for one run."""
-        if isinstance(runs, int):
+        if not isinstance(runs, slice):
+            runs = index(runs)  # NumPy's integers too
             if not -len(self) <= runs < len(self):
                 raise IndexError(f"run {runs} of {len(self)}")
             runs = slice(runs, runs + 1 or None)
@@ -92,7 +94,14 @@ class Dictionary:
         return self._map(lambda value: value.to(device))
 
     def normalise(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b d_in"]:
-        """Raw activations, centred and scaled as in training."""
+        """Raw activations, centred and scaled as in training.
+
+        Raises: DataError for activations of another width.
+        """
+        if x.shape[-1] != self.W_enc.shape[1] or x.ndim not in (2, 3):
+            raise DataError(
+                f"activations must be [b, {self.W_enc.shape[1]}] or [run, b, …] for this dictionary, got {list(x.shape)}"
+            )
         x = x if x.ndim == 3 else x[None]
         if self.mean is not None:
             x = x - self.mean[:, None]

@@ -4,7 +4,8 @@ Every loss has the form `loss(params, x, nonlinearity, penalty) -> [run]`. `para
 W_dec [run, f, d], b_dec and the nonlinearity's own; x is normalised (E‖x‖² = d), [b, d] shared by the runs or [run, b, d];
 `penalty` is λ [run].
 Squared errors are divided by d and the sum of features by √d, so that λ means the same at every width of the input.
-All are plain differentiable torch: `kernels/cpu.py` has the hand-written gradients of the same formulas, tests compare the two.
+All are plain differentiable torch, and take NumPy arrays too: `kernels/cpu.py` has the hand-written gradients of the same
+formulas, and tests compare the two.
 """
 
 from __future__ import annotations

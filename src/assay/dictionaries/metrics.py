@@ -38,7 +38,7 @@ def l0(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
     Range: 0 to the width
     Better: lower, at equal FVU
     """
-    return _rows(features > 0).sum(-1).mean(-1)
+    return _float64(_rows(features) > 0).sum(-1).mean(-1)
 
 
 def fvu(x: Rows, x_hat: Rows) -> Float[Array, "*run"]:
@@ -95,7 +95,7 @@ def density(features: Float[Array, "*run b f"]) -> Float[Array, "*run f"]:
     Range: 0 to 1
     Better: neither
     """
-    return _rows(features > 0).mean(-2)
+    return _float64(_rows(features) > 0).mean(-2)
 
 
 def dead(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from assay.core.descent import Adam, adam_state
+from assay.core.errors import SpecError
 from assay.core.experiment import Bench
 from assay.core.fit import Group, State, Trained, fit
 from assay.core.rng import normal
@@ -75,7 +76,15 @@ def fit_dictionaries(
 
 
 def group(runs: Runs, method: Method, *, d: int, steps: int) -> Group:
-    """The Group of one method: its start by seed, and its step."""
+    """The Group of one method: its start by seed, and its step.
+
+    Raises: SpecError where the method's rates and penalties are not one per run.
+    """
+    if not len(runs) == len(method.lr) == len(method.penalty):
+        raise SpecError(
+            f"a method needs one lr and one penalty for each run, got {len(method.lr)} and {len(method.penalty)} "
+            f"for {len(runs)} runs"
+        )
     state = start(runs.seeds, method, d)
     names = tuple(state)
     state |= adam_state(state)
