@@ -241,8 +241,8 @@ def test_matched_difference_of_power_laws_is_its_mean_over_the_overlap_in_log_x(
 def test_matched_at_given_budgets():
     m = at_sides(a=power(0.30, 0.2, [30, 4, 10]), b=power(0.35, 0.1, [6, 12, 40]))
     exact = np.mean([0.30 * x**-0.2 - 0.35 * x**-0.1 for x in (7, 20)])
-    assert at_matched("l0", "fvu", at=(7, 20))(m)[0] == pytest.approx(exact, rel=1e-12)
-    assert np.isnan(at_matched("l0", "fvu", at=(5,))(m)[0])  # below b's sweep
+    assert at_matched("l0", "fvu", at=(7.0, 20.0))(m)[0] == pytest.approx(exact, rel=1e-12)
+    assert np.isnan(at_matched("l0", "fvu", at=(5.0,))(m)[0])  # below b's sweep
 
 
 def test_matched_in_plain_y_is_linear_in_log_x():

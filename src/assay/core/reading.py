@@ -23,8 +23,11 @@ class Table:
     levels: dict[str, np.ndarray]
 
 
-class Others(Mapping[str, xr.Dataset]):
-    """The arms a statement may read: without the one under judgement, only the runs it asks for; remembers which were read."""
+class Others(Mapping):
+    """The arms a statement may read: without the one under judgement, only the runs it asks for; remembers which were read.
+
+    Not Mapping[str, Dataset]: a type checker at run time would look into it, and looking is recorded as reading.
+    """
 
     def __init__(
         self,
