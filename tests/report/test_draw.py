@@ -78,7 +78,14 @@ def test_end_labels_do_not_overlap_and_short_lines_are_named_at_their_start():
     assert leader["data"] == text["data"] and {v["_name"] for v in beside} == set("abcde")
     assert min(np.diff(sorted(v["_to"] for v in beside))) >= 1.2 * 1.002 * 15 / 250 - 1e-9
     assert {v["_name"]: v["_y"] for v in beside} == {"a": 1.0, "b": 1.001, "c": 1.002, "d": 0.0, "e": 0.001}
-    assert early["data"]["values"] == [{"_x": 0, "_y": 0.7, "_name": "f"}]
+    assert early["data"]["values"] == [{"_x": 0, "_y": 0.7, "_to": 0.7, "_name": "f"}]
+
+
+def test_what_a_logarithmic_axis_cannot_show_is_left_out():
+    columns = {"arm": ["a", "b"] * 3, "x": [0, 0, 1, 1, 10, 10], "y": [1, -1, 0, 2, 3, 4]}
+    spec = vega(Figure("l", columns, "line", x="x", y="y", color="arm", x_log=True, y_log=True))
+    assert {(v["_name"], v["_x"], v["_y"]) for v in spec["layer"][-2]["data"]["values"]} == {("a", 10, 3), ("b", 10, 4)}
+    ET.fromstring(draw.svg(Figure("l", columns, "line", x="x", y="y", color="arm", x_log=True, y_log=True)))
 
 
 @pytest.mark.parametrize("text", ["empty", "one"])

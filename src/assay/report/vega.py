@@ -249,7 +249,8 @@ def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
     for name in series:
         columns = (figure.columns[c] for c in (figure.x, figure.y, figure.color or ""))
         points = [(_plain(x), _plain(y)) for x, y, s in zip(*columns, strict=True) if s == name]
-        points = [(x, y) for x, y in points if x is not None and y is not None and (y > 0 or not figure.y_log)]
+        points = [(x, y) for x, y in points if x is not None and y is not None]
+        points = [(x, y) for x, y in points if (x > 0 or not figure.x_log) and (y > 0 or not figure.y_log)]
         if _numeric([x for x, _ in points]):
             points.sort()
         if points:
@@ -265,28 +266,32 @@ def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]
     seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log] or [0.0]
     xs = [along(x) for _, *points in ends for x, _ in points] if figure.x_log or _numeric(figure.columns[figure.x]) else []
     short = min(xs) + 0.6 * (max(xs) - min(xs)) if xs else -math.inf
-    early = [{"_x": first[0], "_y": first[1], "_name": str(n)} for n, first, last in ends if xs and along(last[0]) < short]
-    late = [(name, *last) for name, _, last in ends if not xs or along(last[0]) >= short]
-
     gap = 1.2 * ((max(seen) - min(seen)) or 1.0) * 15 / HEIGHT  # the axis is a little longer than the data
-    heights = [to(y) for *_, y in late]
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
-    over = max(0.0, heights[-1] - max(seen)) if heights else 0.0
-    beside = [
-        {"_x": x, "_y": y, "_to": back(h - over), "_name": str(name)} for (name, x, y), h in zip(late, heights, strict=True)
-    ]
+    values: dict[bool, list[dict]] = {True: [], False: []}
+    for name, first, last in ends:
+        is_short = bool(xs) and along(last[0]) < short
+        x, y = first if is_short else last
+        values[is_short].append({"_x": x, "_y": y, "_to": to(y), "_name": str(name)})
+    for labels in values.values():
+        labels.sort(key=lambda label: label["_to"])
+        for below, above in pairwise(labels):
+            above["_to"] = max(above["_to"], below["_to"] + gap)
+        over = max([0.0, *(label["_to"] - max(seen) for label in labels)])
+        for label in labels:
+            label["_to"] = back(label["_to"] - over)
     method = "main" if "main" in series else None if _numeric(series) else series[0]
     colour = {"condition": {"test": {"field": "_name", "equal": str(method)}, "value": LIGHT["method"]}, "value": LIGHT["ink"]}
-    x, y = (_axis(figure, "x") | {"field": "_x"}), (_axis(figure, "y") | {"field": "_y"})
-    words = {"text": {"field": "_name"}, "color": colour}
+    place = {"x": _axis(figure, "x") | {"field": "_x"}, "y": _axis(figure, "y") | {"field": "_y"}}
+    to_label = place["y"] | {"field": "_to"}
+    words = {"text": {"field": "_name"}, "color": colour, "y": to_label}
     text = {"type": "text", "align": "left", "fontSize": 13}
     leader = {"type": "rule", "color": LIGHT["grey3"], "strokeWidth": 0.7}
-    lead = {"x": x, "y": y, "x2": {"value": width + 15}, "y2": {"field": "_to"}}
+    lead = place | {"x2": {"value": width + 15}, "y2": {"field": "_to"}}
+    late, early = {"values": values[False]}, {"values": values[True]}
     return [
-        {"data": {"values": beside}, "mark": leader, "encoding": lead},
-        {"data": {"values": beside}, "mark": text, "encoding": words | {"x": {"value": width + 18}, "y": y | {"field": "_to"}}},
-        {"data": {"values": early}, "mark": text | {"dy": -10}, "encoding": words | {"x": x, "y": y}},
+        {"data": late, "mark": leader, "encoding": lead},
+        {"data": late, "mark": text, "encoding": words | {"x": {"value": width + 18}}},
+        {"data": early, "mark": text | {"dy": -10}, "encoding": words | {"x": place["x"]}},
     ]
 
 
