@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.errors import ExperimentError, RunError, StoreError
+from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
 from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
@@ -135,6 +135,21 @@ def test_a_crash_is_told_shortly_and_leaves_the_rest(tmp_path, walk):
     lab.run(walk)  # nothing of it is in the way
 
 
+def test_a_mistake_is_told_once_and_leaves_no_trace(tmp_path, walk):
+    lab, events = Lab(tmp_path / "s", Inline()), []
+    wrong = override(walk, "default", ["trouble=wrong"])
+    with pytest.raises(ModelError, match=r"^no layer 99; layers: 0 to 29$"):
+        lab.run(walk, wrong, events.append)
+    assert [type(e).__name__ for e in events].count("Failed") == 1, "other groups are not tried"
+    assert not (tmp_path / "s").exists()
+    lab.run(walk, "smoke")
+    runs = sorted((tmp_path / "s" / "runs").rglob("*"))
+    with pytest.raises(ModelError):
+        lab.run(walk, wrong)
+    assert not list((tmp_path / "s" / "groups").iterdir())
+    assert sorted((tmp_path / "s" / "runs").rglob("*")) == runs
+
+
 def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
     lab = Lab(tmp_path / "s", Workers(1))
     with pytest.raises(RunError, match="a worker ended with exit code 7"):
@@ -143,8 +158,8 @@ def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
 
 
 def test_partial_verdicts_speak_of_whole_seeds(tmp_path, walk):
-    from assay.lab.lab import common_seeds
     from assay.lab.result import judge_all
+    from assay.lab.watch import common_seeds
 
     lab = Lab(tmp_path / "s", Inline())
     lab.run(walk, override(walk, "default", ["seed=1000:1002"]))

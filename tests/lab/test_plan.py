@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from assay.core.claims import Claim
-from assay.core.errors import ExperimentError, ModelError, StoreError
+from assay.core.errors import ModelError, StoreError
 from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from assay.core.claims import Claim, Exact, Finding
+from assay.core.errors import ModelError
 from assay.core.experiment import Arm, Experiment, Joint
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
@@ -29,7 +30,7 @@ class Walk(Spec):
     steps: int = 20
     """Number of steps."""
     trouble: str = ""
-    """What goes wrong: crash, exit, nan."""
+    """What goes wrong: wrong, crash, exit, nan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ def walk(runs, bench):
 
     def step(state, batch, at):
         mark("train")
+        if runs.shared.trouble == "wrong":
+            raise ModelError("no layer 99; layers: 0 to 29")
         if runs.shared.trouble == "crash":
             raise ZeroDivisionError("the walk fell")
         if runs.shared.trouble == "exit":

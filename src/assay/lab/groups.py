@@ -166,8 +166,14 @@ def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wante
 
 def specs(experiment: Experiment, group: RunGroup, arm: str) -> tuple[Spec, ...]:
     """The specs of an arm in this group, in order."""
-    cls = type(experiment.specs_of(arm, experiment.smoke)[0])
+    cls = spec_class(experiment, arm)
     return tuple(cls.from_json(canonical_json(m.spec)) for m in group.arms[arm])
+
+
+def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
+    """The class of an arm's specs, from the first preset in which it has any."""
+    presets = (experiment.smoke, experiment.default, experiment.full)
+    return next(type(s) for preset in presets for s in experiment.specs_of(arm, preset))
 
 
 def checkpoint_step(path: Path) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,15 @@ from assay.core import errors
 from assay.core.errors import AssayError, ExperimentError, RunError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
-from assay.lab.events import Event, Failed, Finished, Partial, Planned, Progress, Saved, Started
+from assay.lab.events import Finished, Planned
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.plan import Plan, Row, as_stored, plan
+from assay.lab.plan import Plan, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
+from assay.lab.watch import Watch, load
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.lab.result import Result
 
 OnEvent = Callable[[Any], None]
@@ -50,7 +49,7 @@ class Lab:
         Raises: RunError when training crashed (what could be stored is stored); StoreError before anything is written
         when the disk is too small; KeyboardInterrupt at once, resumable.
         """
-        tell = on_event or _quiet
+        tell = _one_at_a_time(on_event or (lambda event: None))
         first = self.plan(experiment, preset)
         if first.missing:
             first.require_disk()
@@ -119,6 +118,7 @@ class Lab:
         return self.executor if experiment.origin else Inline()  # functions do not travel: a worker needs a file to find them
 
     def _work(self, experiment: Experiment, first: Plan, tell: OnEvent) -> None:
+        fresh = not self.store.root.exists()
         self.store.prepare()
         with self.store.lock("groups"):
             begun = list(grouping.unfinished(self.store, experiment.name))
@@ -127,34 +127,43 @@ class Lab:
             formed = grouping.form(self.store, experiment, [r.wanted for r in now.missing], begun)
         schedule = Schedule(self.store, experiment, formed, now.per_run, self.device)
         tell(Planned(first, len(formed)))
-        watch = _Watch(self.store, experiment, now, schedule, tell)
+        watch = Watch(self.store, experiment, now, schedule, tell)
         with contextlib.closing(self._executor(experiment).map(schedule.tasks(watch.starting), watch.heard)) as outcomes:
             for outcome in outcomes:
                 schedule.settle(outcome)
                 watch.settled(outcome)
+                if outcome.status == "failed" and outcome.error not in ("RunError", "StoreError"):
+                    break  # the user's to mend, and every other group would end like this one
         watch.close()
         if schedule.failed:
+            self._forget([g for g in formed if g.name not in {b.name for b in begun}], schedule, fresh)
             raise _error(schedule, experiment)
 
-
-def load(now: Plan) -> dict[str, xr.Dataset]:
-    """The stored measures of each trained arm, for the runs of the plan that are stored; arms without any are left out."""
-    from assay.core.measures import stack
-
-    arms = {}
-    for arm, rows in now.by_arm().items():
-        there = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None]
-        if there:
-            arms[arm] = stack([s for s, _ in there], [stored.measures() for _, stored in there])
-    return arms
+    def _forget(self, formed: Sequence[grouping.RunGroup], schedule: Schedule, fresh: bool) -> None:
+        """Removes groups without a checkpoint after a mistake of the user, and a store that was made for it: it leaves no trace."""
+        if schedule.failed[-1].error in ("RunError", "StoreError"):
+            return
+        for group in formed:
+            if group.folder.exists() and not group.step:
+                self.store.remove(group.folder)
+        root = self.store.root
+        if fresh and not schedule.done and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts")):
+            shutil.rmtree(root, ignore_errors=True)
 
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
     return preset if isinstance(preset, Preset) else override(experiment, preset)
 
 
-def _quiet(event: Event) -> None:
-    """Nobody watches."""
+def _one_at_a_time(on_event: OnEvent) -> OnEvent:
+    """The same listener, never called by two threads at once: events come from the readers of workers and from judging."""
+    lock = threading.RLock()
+
+    def tell(event: Any) -> None:
+        with lock:
+            on_event(event)
+
+    return tell
 
 
 def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
@@ -165,83 +174,3 @@ def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
         return kind(first.text)
     count = f"{len(schedule.failed)} of {len(schedule.groups)} groups" if len(schedule.failed) > 1 else "one group"
     return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")
-
-
-class _Watch:
-    """Turns outcomes into events: counts what is stored, tells how long it will take, and judges now and then what is there."""
-
-    def __init__(self, store: Store, experiment: Experiment, now: Plan, schedule: Schedule, tell: OnEvent):
-        self._store, self._experiment, self._now, self._schedule, self._tell = store, experiment, now, schedule, tell
-        self._started = time.monotonic()
-        self._first_cost = schedule.left()
-        self._done_share: dict[str, float] = {}
-        self._judging: threading.Thread | None = None
-        self._next_look = 0.0
-        self._closed = False
-
-    def starting(self, group: grouping.RunGroup) -> None:
-        self._tell(Started(group.name, tuple(group.arms), len(group.members)))
-
-    def heard(self, event: Any) -> None:
-        if isinstance(event, Progress):
-            self._done_share[event.group] = event.done / event.total if event.total else 0.0
-            event = Progress(event.group, event.arms, event.done, event.total, event.numbers, self._eta())
-        self._tell(event)
-
-    def settled(self, outcome: Any) -> None:
-        group = self._schedule.groups[outcome.group]
-        self._done_share.pop(outcome.group, None)
-        if outcome.status == "failed":
-            self._tell(Failed(group.name, tuple(group.arms), outcome.text))
-        elif outcome.status == "done":
-            runs = len(self._now.cached) + sum(len(self._schedule.groups[n].members) for n in self._schedule.done)
-            self._tell(Saved(group.name, tuple(group.arms), min(runs, len(self._now.rows)), len(self._now.rows)))
-            self._look()
-
-    def close(self) -> None:
-        self._closed = True
-        if self._judging is not None:
-            self._judging.join()
-
-    def _eta(self) -> float | None:
-        left = self._schedule.left() - sum(self._schedule.cost(n) * share for n, share in self._done_share.items())
-        done = self._first_cost - left
-        elapsed = time.monotonic() - self._started
-        return elapsed * left / done if done > 0.02 * self._first_cost and elapsed > 1 else None
-
-    def _look(self) -> None:
-        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that training is not held up."""
-        alive = self._judging is not None and self._judging.is_alive()
-        if alive or self._tell is _quiet or not self._schedule.left() or time.monotonic() < self._next_look:
-            return
-        self._judging = threading.Thread(target=self._judge, daemon=True)
-        self._judging.start()
-
-    def _judge(self) -> None:
-        from assay.lab.result import judge_all
-
-        started = time.monotonic()
-        try:
-            now = plan(self._store, self._experiment, self._now.preset, inputs_of=as_stored)
-            arms, seeds = common_seeds(now)
-            if seeds and now.missing:
-                result = judge_all(self._experiment, now, arms, figures=False)
-                if not self._closed:
-                    self._tell(Partial(result, seeds))
-        except Exception:
-            pass  # too little is there; the last judging, on everything, says what stays wrong
-        self._next_look = time.monotonic() + max(2.0, 20 * (time.monotonic() - started))
-
-
-def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
-    """The measures of the seeds that every arm has completely, and how many these are."""
-    import numpy as np
-
-    def whole(rows: Sequence[Row]) -> set[int]:
-        return {r.job.spec.seed for r in rows} - {r.job.spec.seed for r in rows if r.state == "missing"}
-
-    by_arm = now.by_arm()
-    seeds = set.intersection(*(whole(rows) for rows in by_arm.values()))
-    if not seeds:
-        return {}, 0
-    return {arm: data.isel(run=np.isin(data.seed.values, sorted(seeds))) for arm, data in load(now).items()}, len(seeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -210,23 +211,30 @@ def _without_params(row: Row) -> Row:
 
 def _cost_per_run(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tuple[dict[str, float], str]:
     arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
+    arms = {n: specs for n, specs in arms.items() if specs}
     if experiment.cost is not None:
         return {n: experiment.cost(Runs(specs)).cpu_seconds / len(specs) for n, specs in arms.items()}, "the experiment"
     recorded = records.cost_per_run(experiment)
-    if preset.title == "default" and recorded:
-        return {n: c for n, c in recorded.items() if n in arms}, "the record"
-    steps: dict[str, float] = {n: float(getattr(specs[0], "steps", 0)) for n, specs in arms.items()}
-    known: dict[str, float] = {}
-    for n in arms:
-        # A run of very few steps shows what starting costs, not what a step costs.
-        mine = [s for s in shelf.runs.values() if s.arm == n and s.provenance.get("cpu_seconds") and 20 * _steps(s) >= steps[n]]
-        if mine:
-            last = max(mine, key=lambda s: (_steps(s) == steps[n], str(s.provenance.get("finished", ""))))
-            scale = steps[n] / _steps(last) if steps[n] and _steps(last) else 1.0
-            known[n] = float(last.provenance["cpu_seconds"]) * scale
-        elif n in recorded and steps[n] and (base := float(getattr(experiment.specs_of(n, experiment.default)[0], "steps", 0))):
-            known[n] = recorded[n] * steps[n] / base
+    if preset.title == "default" and arms.keys() <= recorded.keys():
+        return recorded, "the record"
+    known = {n: cost for n, specs in arms.items() if (cost := _scaled(shelf, n, float(getattr(specs[0], "steps", 0))))}
     return known, "runs of this store, scaled by steps" if known else "unknown"
+
+
+def _scaled(shelf: _Shelf, arm: str, steps: float) -> float:
+    """CPU-seconds of one run of so many steps, from stored runs of this arm; 0 where they tell nothing.
+
+    The median of the runs nearest in steps: the first group also pays for what all share. A run of very few steps shows what
+    starting costs, not what a step costs.
+    """
+    spent: dict[float, list[float]] = {_steps(s): [] for s in shelf.runs.values() if s.arm == arm and 20 * _steps(s) >= steps}
+    for s in shelf.runs.values():
+        if s.arm == arm and _steps(s) in spent:
+            spent[_steps(s)].append(float(s.provenance.get("cpu_seconds", 0.0)))
+    if not spent:
+        return 0.0
+    nearest = min(spent, key=lambda n: abs(n - steps))
+    return statistics.median(spent[nearest]) * (steps / nearest if steps and nearest else 1.0)
 
 
 def _steps(stored: Stored) -> float:

@@ -57,7 +57,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))))
     for arm in (name for name, a in experiment.arms.items() if a.train is not None):
         try:
-            Runs(experiment.specs_of(arm, chosen.specs))
+            if mine := experiment.specs_of(arm, chosen.specs):
+                Runs(mine)  # all runs of an arm share their static fields
         except AssayError:
             raise
         except Exception as e:

@@ -105,9 +105,11 @@ def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
 
 def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Dataset]:
     """The measures in a record, per trained arm. Raises: SpecError when its specs no longer fit the experiment."""
+    from assay.lab.groups import spec_class
+
     found = {}
     for arm, data in record["arms"].items():
-        cls = type(experiment.specs_of(arm, experiment.smoke)[0])
+        cls = spec_class(experiment, arm)
         specs = [cls.from_json(canonical_json({**data["shared"], **own})) for own in data["specs"]]
         found[arm] = _load(specs, data["measures"])
     return found

@@ -1,0 +1,109 @@
+"""Watch: what whoever follows a run is told: what is stored, how long it will take, and early verdicts now and then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from assay.core.experiment import Experiment
+from assay.lab.events import Failed, Outcome, Partial, Progress, Saved, Started
+from assay.lab.groups import RunGroup
+from assay.lab.plan import Plan, as_stored, plan
+from assay.lab.schedule import Schedule
+from assay.lab.store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Watch:
+    """Turns outcomes into events: counts what is stored, tells how long it will take, and judges now and then what is there."""
+
+    def __init__(self, store: Store, experiment: Experiment, now: Plan, schedule: Schedule, tell: Callable[[Any], None]):
+        self._store, self._experiment, self._now, self._schedule, self._tell = store, experiment, now, schedule, tell
+        self._started = time.monotonic()
+        self._first_cost = schedule.left()
+        self._done_share: dict[str, float] = {}
+        self._judging: threading.Thread | None = None
+        self._next_look = 0.0
+        self._closed = False
+
+    def starting(self, group: RunGroup) -> None:
+        """Nothing; a group was handed out."""
+        self._tell(Started(group.name, tuple(group.arms), len(group.members)))
+
+    def heard(self, event: Any) -> None:
+        """Nothing; a worker reported something."""
+        if isinstance(event, Progress):
+            self._done_share[event.group] = event.done / event.total if event.total else 0.0
+            event = Progress(event.group, event.arms, event.done, event.total, event.numbers, self._eta())
+        self._tell(event)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Nothing; a task ended."""
+        group = self._schedule.groups[outcome.group]
+        self._done_share.pop(outcome.group, None)
+        if outcome.status == "failed":
+            self._tell(Failed(group.name, tuple(group.arms), outcome.text))
+        elif outcome.status == "done":
+            runs = len(self._now.cached) + sum(len(self._schedule.groups[n].members) for n in self._schedule.done)
+            self._tell(Saved(group.name, tuple(group.arms), min(runs, len(self._now.rows)), len(self._now.rows)))
+            self._look()
+
+    def close(self) -> None:
+        """Nothing; no early verdict is told after this."""
+        self._closed = True
+        if self._judging is not None:
+            self._judging.join()
+
+    def _eta(self) -> float | None:
+        left = self._schedule.left() - sum(self._schedule.cost(n) * share for n, share in self._done_share.items())
+        done = self._first_cost - left
+        elapsed = time.monotonic() - self._started
+        return elapsed * left / done if done > 0.02 * self._first_cost and elapsed > 1 else None
+
+    def _look(self) -> None:
+        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that training is not held up."""
+        alive = self._judging is not None and self._judging.is_alive()
+        if alive or not self._schedule.left() or time.monotonic() < self._next_look:
+            return
+        self._judging = threading.Thread(target=self._judge, daemon=True)
+        self._judging.start()
+
+    def _judge(self) -> None:
+        from assay.lab.result import judge_all
+
+        started = time.monotonic()
+        try:
+            now = plan(self._store, self._experiment, self._now.preset, inputs_of=as_stored)
+            arms, seeds = common_seeds(now)
+            if seeds and now.missing:
+                result = judge_all(self._experiment, now, arms, figures=False)
+                if not self._closed:
+                    self._tell(Partial(result, seeds))
+        except Exception:
+            pass  # too little is there; the last judging, on everything, says what stays wrong
+        self._next_look = time.monotonic() + max(2.0, 20 * (time.monotonic() - started))
+
+
+def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
+    """The measures of the seeds of which no arm lacks a run, and how many these are."""
+    import numpy as np
+
+    seeds = {r.job.spec.seed for r in now.rows} - {r.job.spec.seed for r in now.missing}
+    kept = {arm: data.isel(run=np.isin(data.seed.values, sorted(seeds))) for arm, data in load(now).items()}
+    return {arm: data for arm, data in kept.items() if data.sizes["run"]}, len(seeds)
+
+
+def load(now: Plan) -> dict[str, xr.Dataset]:
+    """The stored measures of each trained arm, for the runs of the plan that are stored; arms without any are left out."""
+    from assay.core.measures import stack
+
+    arms = {}
+    for arm, rows in now.by_arm().items():
+        there = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None]
+        if there:
+            arms[arm] = stack([s for s, _ in there], [stored.measures() for _, stored in there])
+    return arms
