@@ -54,6 +54,8 @@ def harvest(folder):
 
 
 def walk(runs, bench):
+    if runs.shared.trouble == "wrong":
+        raise ModelError("no layer 99; layers: 0 to 29")
     place = bench.artefact(Noise(), harvest)
     shift = sum(float((place / f"{i}").read_text()) for i in range(4)) / 1000
     drift = torch.as_tensor(runs.each("drift"))
@@ -61,8 +63,6 @@ def walk(runs, bench):
 
     def step(state, batch, at):
         mark("train")
-        if runs.shared.trouble == "wrong":
-            raise ModelError("no layer 99; layers: 0 to 29")
         if runs.shared.trouble == "crash":
             raise ZeroDivisionError("the walk fell")
         if runs.shared.trouble == "exit":
