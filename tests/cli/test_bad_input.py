@@ -167,7 +167,9 @@ CASES = {
     "GGUF that is not there": case("fetch", "smollm2", says="ASSAY_SMOLLM2_GGUF names", env=GGUF),
     "unknown model": case("fetch", "smollm3", says='"smollm2"'),
     "unknown subject": case("run", "gated-sae", "--set", "subject=gpt9", says="no model 'gpt9'"),
-    "broken safetensors": case("run", "gated-sae", "--set", "subject=model", says="safetensors|tokenizer", given=broken_model),
+    "broken safetensors": case(
+        "run", "gated-sae", "--set", "subject=model", "--set", "layer=1", says="is no whole safetensors file", given=broken_model
+    ),
     "unknown corpus": case("run", "gated-sae", "--set", "corpus=stdlibb", says="no corpus 'stdlibb'", model=True),
     "empty corpus": case(
         "run", "gated-sae", "--set", "corpus=texts", says="holds no text", given=write("texts/.keep", ""), model=True

@@ -120,7 +120,7 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
         missing = [row for row in rows if row.state == "missing"]
         cost = plan.per_run.get(arm)
         reasons = "; ".join(dict.fromkeys(row.why for row in missing))
-        each = "" if cost is None else f"{cost:.2f}"
+        each = "unknown" if cost is None else f"{cost:.2f}"
         table.add_row(arm, str(len(rows)), str(len(rows) - len(missing)), str(len(missing)), each, reasons)
     draw(table)
     if budget:

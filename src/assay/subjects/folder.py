@@ -96,6 +96,22 @@ class ModelFolder:
         if site.layer is not None and not 0 <= site.layer < self.layers:
             raise ModelError(f"{site} does not exist: {self.name} has {self.layers} blocks, 0 to {self.layers - 1}")
 
+    @property
+    def mend(self) -> str:
+        """What to do about a damaged folder."""
+        return "run `assay fetch smollm2` again" if self.name == fetch.NAME else "copy the folder again"
+
+    def check_weights(self) -> None:
+        """Raises: ModelError when a weights file is no whole safetensors file; reads headers only."""
+        from safetensors import SafetensorError, safe_open
+
+        for path in self.weights:
+            try:
+                with safe_open(path, framework="numpy"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise ModelError(f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}") from error
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged."""
@@ -106,6 +122,7 @@ class ModelFolder:
         """SHA-256 that identifies the model: that of its GGUF file, or one over config, tokenizer and weights."""
         if "gguf_sha256" in self.about:
             return str(self.about["gguf_sha256"])
+        self.check_weights()  # before anything is planned with a broken model
         files = (self.path / "config.json", self.path / "tokenizer.json", *self.weights)
         return hashlib.sha256(" ".join(_hash(p, p.stat().st_mtime_ns) for p in files).encode()).hexdigest()
 

@@ -53,8 +53,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     if dtype not in ("float32", "bfloat16"):
         raise ModelError(f"dtype must be float32 or bfloat16, got {dtype!r}")
     folder = find(name)
-    mend = "run `assay fetch smollm2` again" if name == fetch.NAME else "copy the folder again"
-    _check_weights(folder, mend)
+    folder.check_weights()
     import transformers
     from transformers.utils import logging
 
@@ -67,31 +66,20 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         )
     except Exception as error:  # whatever transformers meets in a folder that someone made
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"transformers cannot load {folder.path}: {first[:160]}; {mend}") from error
+        raise ModelError(f"transformers cannot load {folder.path}: {first[:160]}; {folder.mend}") from error
     finally:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
     model, found = opened
     if found["missing_keys"]:  # transformers would fill them with random numbers
-        raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {mend}")
+        raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}")
     model = model.eval().requires_grad_(False).to(device)
     return Pretrained(folder, model, dtype, getattr(model.base_model, _names(folder).blocks))
 
 
 def _names(folder: ModelFolder) -> _Names:
     return _GPT2 if folder.architecture == "gpt2" else _LLAMA
-
-
-def _check_weights(folder: ModelFolder, mend: str) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    for path in folder.weights:
-        try:
-            with safe_open(path, framework="numpy"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is no whole safetensors file ({str(error)[:80]}); {mend}") from error
 
 
 @dataclass(frozen=True, eq=False)
