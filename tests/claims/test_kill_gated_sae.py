@@ -22,7 +22,8 @@ KILLS = 20
 
 def start(root: Path) -> subprocess.Popen:
     environment = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.3", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*RUN, "--root", str(root)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([*RUN, "--root", str(root)], env=environment, start_new_session=True, **quiet)
 
 
 def measures_of(root: Path) -> dict[str, bytes]:

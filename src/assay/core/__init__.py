@@ -6,6 +6,12 @@ Names are loaded when first used, so that importing this package costs nothing.
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # where a file and the function in it share a name, say which one is meant
+    from assay.core.descent import descent as descent
+    from assay.core.fit import fit as fit
+    from assay.core.measures import measures as measures
 
 _HOME = {
     "errors": ("AssayError", "ClaimError", "DataError", "ExperimentError", "ModelError", "RunError", "SpecError", "StoreError"),
@@ -21,10 +27,10 @@ _HOME = {
     "figures": ("Figure", "curve", "summary"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(f"assay.core.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'assay.core' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,7 +37,7 @@ class Adam:
         eps: float = 1e-8,
     ):
         edges = [0, *[i for i in range(1, len(lr)) if lr[i] != lr[i - 1]], len(lr)]
-        self.names, self.stretches = tuple(names), list(zip(edges, edges[1:], strict=False))
+        self.names, self.stretches = tuple(names), list(itertools.pairwise(edges))
         self.rates = [float(lr[a]) for a, _ in self.stretches]
         groups = []
         self.views: list[tuple[str, int, int, Tensor]] = []

@@ -104,7 +104,8 @@ def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
     order = ("seed", *[n for n in names if n != "seed"])
     for n in order:
         if n not in arm.coords or arm.coords[n].dims != ("run",):
-            raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {', '.join(str(k) for k, c in arm.coords.items() if c.dims == ('run',))}")
+            known = ", ".join(str(k) for k, c in arm.coords.items() if c.dims == ("run",))
+            raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {known}")
     others = [k for k, c in arm.coords.items() if c.dims == ("run",) and k not in order]
     levels = list(zip(*[arm.coords[n].values.tolist() for n in order], strict=True))
     if len(set(levels)) < len(levels):

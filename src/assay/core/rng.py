@@ -21,30 +21,30 @@ def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array(_key(int(seed), stream), np.uint64), counter=[0, 0, 0, index]))
 
 
-def _spread(seeds: Int[np.ndarray, "run"], draw: Callable[[int], np.ndarray]) -> Shaped[np.ndarray, "run ..."]:
+def _spread(seeds: Int[np.ndarray, run], draw: Callable[[int], np.ndarray]) -> Shaped[np.ndarray, "run ..."]:
     """Draws once per distinct seed and gives each run its seed's array."""
     distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
     drawn = np.stack([draw(int(s)) for s in distinct])
     return drawn if len(distinct) == len(back) and (back == np.arange(len(back))).all() else drawn[back]
 
 
-def normal(seeds: Int[np.ndarray, "run"], stream: str, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "run ..."]:
+def normal(seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "run ..."]:
     """Standard normal float32 numbers, [run, *shape]."""
     return _spread(seeds, lambda s: generator(s, stream, index).standard_normal(shape, np.float32))
 
 
-def uniform(seeds: Int[np.ndarray, "run"], stream: str, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "run ..."]:
+def uniform(seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "run ..."]:
     """Uniform float32 numbers in [0, 1), [run, *shape]."""
     return _spread(seeds, lambda s: generator(s, stream, index).random(shape, np.float32))
 
 
 def integers(
-    seeds: Int[np.ndarray, "run"], stream: str, index: int, shape: tuple[int, ...], high: int
+    seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...], high: int
 ) -> Int[np.ndarray, "run ..."]:
     """Uniform int64 numbers in [0, high), [run, *shape]."""
     return _spread(seeds, lambda s: generator(s, stream, index).integers(high, size=shape))
 
 
-def permutation(seeds: Int[np.ndarray, "run"], stream: str, index: int, n: int) -> Int[np.ndarray, "run n"]:
+def permutation(seeds: Int[np.ndarray, run], stream: str, index: int, n: int) -> Int[np.ndarray, "run n"]:
     """A uniform permutation of 0 … n−1 for each run."""
     return _spread(seeds, lambda s: generator(s, stream, index).permutation(n))

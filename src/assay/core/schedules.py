@@ -35,4 +35,4 @@ def warm_up_decay(total: int, warm: int, decay: float, floor: float = 0.0) -> Sc
 def probes(total: int, count: int = 20, log: bool = False) -> tuple[int, ...]:
     """`count` steps between 1 and `total`, evenly or logarithmically spread; duplicates removed."""
     at = np.geomspace(1, total, count) if log else np.linspace(total / count, total, count)
-    return tuple(sorted({int(round(a)) for a in at if a >= 1}))
+    return tuple(sorted({round(a) for a in at if a >= 1}))

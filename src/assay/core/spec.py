@@ -289,7 +289,7 @@ def field_docs(cls: type[Spec]) -> dict[str, str]:
         except (OSError, TypeError):
             continue
         body = typing.cast(ast.ClassDef, tree.body[0]).body
-        for node, after in zip(body, body[1:], strict=False):
+        for node, after in itertools.pairwise(body):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
                 docs[node.target.id] = str(getattr(after.value, "value", "")).strip()
     return docs

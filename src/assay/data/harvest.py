@@ -22,7 +22,10 @@ from assay.subjects import folder as models
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from assay.subjects.pretrained import Pretrained
 
 OUTLIER = 6.0
 """Vectors longer than this many medians are left out, as is position 0 of every window."""
@@ -129,15 +132,10 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
         for i in range(0, count, spec.shard)
     ]
 
-    @lru_cache(maxsize=1)
-    def subject() -> Any:  # loaded by the first shard that is missing, if any is
-        from assay.subjects.pretrained import load
-
-        return load(spec.subject, bench.device, dtype)  # type: ignore[arg-type]
-
     def build(shard: Any, path: Path) -> None:
         _room(spec, count - shard.first, bench.root)
-        _run(subject(), site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, count, bench)
+        model = _model(spec.subject, str(bench.device), dtype)  # loaded by the first shard that is missing, if any is
+        _run(model, site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, count, bench)
 
     paths = bench.artefacts(shards, build)
     return Harvest(spec, windows, tuple(d.path for d in text.documents), tuple(paths), dtype, folder.provenance, like)
@@ -210,6 +208,13 @@ def _run(
     np.save(path / "acts.npy", acts)
     np.save(path / "norms.npy", norms)
     np.save(path / "sums.npy", np.append(total, squares))
+
+
+@lru_cache(maxsize=1)
+def _model(name: str, device: str, dtype: str) -> Any:
+    from assay.subjects.pretrained import load
+
+    return load(name, device, dtype)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,6 +366,10 @@ class Harvest:
             return x if len(distinct) == 1 else x.view(len(distinct), batch, self.d)[back]
 
         return batches
+
+    def model(self, device: torch.device) -> Pretrained:
+        """The language model whose activations these are, in the dtype it was harvested in; loaded once per process."""
+        return _model(self.spec.subject, str(device), self.dtype)
 
     def where(self, row: int) -> tuple[str, int]:
         """The file (its path below the corpus folder) and the position in it, in tokens, that a row is from."""

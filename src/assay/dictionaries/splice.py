@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from assay.core.experiment import Bench
+from assay.core.spec import Spec
+from assay.data.harvest import Harvest, HarvestSpec
+from assay.data.harvest import inputs as harvest_inputs
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -58,3 +64,41 @@ def reconstruction_losses(
     return torch.stack(
         [spliced_loss(subject, site, passage, one.reconstruct(flat)[0].reshape(passage.acts.shape)) for one in dictionary]
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceSpec(Spec):
+    """Losses of test passages as they are and with the site ablated: the same for every dictionary, so measured once."""
+
+    of: HarvestSpec
+    passages: int
+    model: str
+    corpus: str
+
+
+def cross_entropy(
+    dictionary: Dictionary, test: Harvest, passages: int, bench: Bench, only: Bool[np.ndarray, "run"]
+) -> tuple[list[str], dict[str, Float[np.ndarray, "run passage"]]]:
+    """The files, and mean losses in nats: clean, mean, zero (ablated) and spliced, NaN for runs that `only` leaves out.
+
+    A passage is one window from each of the first `passages` documents of the test harvest.
+    """
+    _, first = np.unique(test.windows.document, return_index=True)
+    chosen = first[:passages]
+    site, model = Site.parse(test.spec.site), test.model(bench.device)
+    passage = Passage(*(t.to(bench.device) for t in (
+        torch.from_numpy(test.tokens[chosen].astype(np.int64)), test.raw(chosen), torch.from_numpy(test.keep[chosen])
+    )))  # fmt: skip
+
+    def build(folder: Path) -> None:
+        for name, values in reference_losses(model, site, passage, torch.from_numpy(test.mean).to(bench.device)).items():
+            np.save(folder / f"{name}.npy", values.cpu().numpy())
+
+    read = harvest_inputs(test.spec)
+    spec = ReferenceSpec(of=test.spec, passages=passages, model=read["model"], corpus=read["corpus"])
+    folder = bench.artefact(spec, build)
+    losses = {name: np.tile(np.load(folder / f"{name}.npy"), (len(dictionary), 1)) for name in ("clean", "mean", "zero")}
+    losses["spliced"] = np.full_like(losses["clean"], np.nan)
+    for run in np.flatnonzero(only):
+        losses["spliced"][run] = reconstruction_losses(model, site, passage, dictionary[int(run)])[0].cpu().numpy()
+    return [test.files[d] for d in test.windows.document[chosen]], losses

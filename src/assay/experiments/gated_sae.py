@@ -13,14 +13,15 @@ from typing import Literal
 
 import numpy as np
 
-from assay.core import (
-    Arm, Claim, Experiment, Figure, Finding, Joint, PerRun, Published, Spec, by, grid, measures, probes, summary,
-)  # fmt: skip
+from assay.core import Arm, Claim, Experiment, Figure, Finding, Joint, PerRun, Published, Spec, grid, probes, summary
 from assay.core.errors import SpecError
+from assay.core.measures import by, measures
 from assay.core.rng import generator
-from assay.core.stats import lead_at_own, ratio, share_closed, sides
+from assay.core.stats import budget_ratio, lead_at_own, ratio, share_closed, sides
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.dictionaries import frontier
+from assay.dictionaries.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, sums, worst
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
@@ -109,10 +110,12 @@ def method(runs):
     from assay.dictionaries.train import Method
 
     s = runs.shared
-    kind = {"gated": (Gated(), losses.gated), "gated-no-aux": (Gated(), losses.gated_no_aux), "relu": (ReLU(), losses.l1),
-            "topk": (TopK(s.k), losses.mse)}[s.method]  # fmt: skip
-    more = {"betas": (0.9, 0.999), "encoder_scale": 1.0} if s.method == "topk" else {}
-    return Method(*kind, s.width, np.full(len(runs), s.lr), runs.each("penalty"), products=s.products, **more)
+    given = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
+    if s.method == "topk":
+        return Method(TopK(s.k), losses.mse, betas=(0.9, 0.999), encoder_scale=1.0, **given)
+    if s.method == "relu":
+        return Method(ReLU(), losses.l1, **given)
+    return Method(Gated(), losses.gated if s.method == "gated" else losses.gated_no_aux, **given)
 
 
 def train_together(groups, bench):
@@ -169,97 +172,25 @@ def repair(runs, bench, before):
 
 def measure(runs, trained, bench):
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.metrics import document_sums
+    from assay.dictionaries.splice import cross_entropy
+    from assay.features.showcase import card_measures
 
     s = runs.shared
     data, test = activations(s, bench)
     dictionary = Dictionary.of(trained)
-    files, document = np.unique(test.document[test.kept], return_inverse=True)
-    sums = document_sums(dictionary.normalised, test.rows(test.kept), document, len(files))
-    coords = {"document": [test.files[f] for f in files]}
-    named = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
-    named["density"] = ("run feature", sums["firings"] / len(test.kept), "1")
+    named, coords = frontier.document_measures(dictionary, test)
     if trained.history:
         coords["step"] = trained.steps.tolist()
         named |= {name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")}
     if s.ce_at:
-        coords["passage"], losses = cross_entropy(runs, dictionary, test, bench)
+        files, losses = cross_entropy(dictionary, test, s.passages, bench, only=np.isin(runs.each("penalty"), s.ce_at))
+        coords["passage"] = files
         named |= {f"ce_{name}": ("run passage", values, "nats") for name, values in losses.items()}
     if s.cards:
-        more, levels = card_measures(s, dictionary, data, bench)
+        more, levels = card_measures(dictionary, data, bench, windows=800, count=s.cards)
         named |= more
         coords |= levels
     return measures(runs, coords=coords, **named)
-
-
-SUMS = {"tokens": "tokens", "active": "features", "error": "squared activation", "variance": "squared activation",
-        "dot": "squared activation", "norm": "squared activation", "dot_raw": "squared activation", "norm_raw": "squared activation"}  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def loaded(name, device, dtype):
-    from assay.subjects.pretrained import load
-
-    return load(name, device, dtype)
-
-
-def cross_entropy(runs, dictionary, test, bench):
-    """(files, {clean, mean, zero, spliced: [run, passage] nats}): one window from each of the first test documents."""
-    import torch
-
-    from assay.dictionaries.splice import Passage, reconstruction_losses, reference_losses
-
-    s = runs.shared
-    _, first = np.unique(test.windows.document, return_index=True)
-    chosen = first[: s.passages]
-    site, subject = Site.parse(test.spec.site), loaded(s.subject, str(bench.device), test.dtype)
-    passage = Passage(
-        torch.from_numpy(test.tokens[chosen].astype(np.int64)), test.raw(chosen), torch.from_numpy(test.keep[chosen])
-    )
-
-    def build(folder):
-        for name, values in reference_losses(subject, site, passage, torch.from_numpy(test.mean)).items():
-            np.save(folder / f"{name}.npy", values.numpy())
-
-    folder = bench.artefact(Reference(of=test.spec, passages=s.passages, **inputs(s)), build)
-    losses = {name: np.tile(np.load(folder / f"{name}.npy"), (len(runs), 1)) for name in ("clean", "mean", "zero")}
-    losses["spliced"] = np.full_like(losses["clean"], np.nan)
-    for run, penalty in enumerate(runs.each("penalty")):
-        if penalty in s.ce_at:
-            losses["spliced"][run] = reconstruction_losses(subject, site, passage, dictionary[run]).numpy()
-    return [test.files[d] for d in test.windows.document[chosen]], losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reference(Spec):
-    """Cross-entropy of the test passages as they are, and with the site ablated: the same for every dictionary."""
-
-    of: HarvestSpec
-    passages: int
-    model: str
-    corpus: str
-
-
-def card_measures(s, dictionary, data, bench):
-    """Feature cards of the showcase dictionary, from the first 800 training windows."""
-    from assay.features import card
-    from assay.features.examples import Text
-
-    subject = loaded(s.subject, str(bench.device), data.dtype)
-    windows = min(800, len(data.tokens))
-    shown = data.kept[data.kept < windows * data.spec.context]
-
-    def firings():
-        for a in range(0, len(shown), 4096):
-            on = dictionary.normalised.active(data.rows(shown[a : a + 4096]))
-            yield on.row.numpy() + a, on.feature.numpy(), on.value.numpy()
-
-    text = Text(data.tokens[:windows], *np.divmod(shown, data.spec.context))
-    return card.measurements(
-        list(firings()), text, strings=lambda token: subject.token_text([token])[0],
-        documents=[data.files[d] for d in data.windows.document[:windows]], decoder=dictionary.W_dec[0].numpy(),
-        unembedding=subject.unembed().numpy(), norm=None, seed=0, count=s.cards,
-    )  # fmt: skip
 
 
 def inputs(spec):
@@ -268,33 +199,17 @@ def inputs(spec):
     return harvest_inputs(spec.text("train", spec.windows))
 
 
-# --- quantities: sums per run and document, so that every ratio is a ratio of sums ---------------------------------------
-
-
-def sums(arm, *names, at=None):
-    """{name: [seed, penalty, document]}; `at` keeps the penalty at that place of the sweep ("middle" or an index)."""
-    data = by(arm, "penalty")[list(names)]
-    if at is not None:
-        data = data.isel(penalty=[data.sizes["penalty"] // 2 if at == "middle" else at])
-    return dict(data.data_vars)
-
-
-def worst(of):
-    """A statistic: the largest value along the sweep."""
-    return lambda m: of(m).reshape(len(of(m)), -1).max(1)
-
-
-FVU, GAMMA, V1 = ratio("error", "variance"), ratio("norm", "dot"), ratio("dot", "variance")
-L0 = ratio("active", "tokens")
-FRONTIER = ("error", "variance", "active", "tokens")
-
-
-def norm_ratio(m):
-    return (m["norm"] / m["variance"]) ** 0.5
+# --- what is compared ---------------------------------------------------------------------------------------------------
 
 
 def bias_terms(arm, arms):
-    return sums(arm, "norm", "dot", "dot_raw", "norm_raw", "variance")
+    """Terms of γ, its earlier form and the norm ratio along the arm's sweep."""
+    return sums(arm, "norm", "dot", "variance")
+
+
+def bias(m):
+    """|γ − 1| along the sweep."""
+    return abs(GAMMA(m) - 1)
 
 
 def spread(m):
@@ -318,19 +233,6 @@ def lead_at_others_own(m):
     return -lead_at_own(L0, FVU)(m)
 
 
-def l0_at_own_fvu(m):
-    """L0 that the other arm needs at this arm's FVU, over this arm's L0."""
-    own = {k.removeprefix("a."): v for k, v in m.items() if k.startswith("a.")}
-    other = {k.removeprefix("b."): v for k, v in m.items() if k.startswith("b.")}
-    y, x, at = np.log(FVU(other)), np.log(L0(other)), np.log(FVU(own))[:, 0]
-    out = np.full(len(at), np.nan)
-    for i in range(y.shape[1] - 1):  # FVU falls as L0 grows
-        y0, y1 = y[:, i], y[:, i + 1]
-        inside = (np.minimum(y0, y1) <= at) & (at <= np.maximum(y0, y1))
-        out = np.where(inside, x[:, i] + (at - y0) / (y1 - y0) * (x[:, i + 1] - x[:, i]), out)
-    return np.exp(out - np.log(L0(own))[:, 0])
-
-
 def gap_terms(arm, arms):
     """Terms: Gated in the middle of its sweep, the arm that was repaired, and its repair."""
     return sides(best=sums(arms["main"], *FRONTIER, at="middle"), base=sums(arms[arm.attrs["of"]], *FRONTIER),
@@ -345,6 +247,7 @@ def same_penalty(arm, arms):
 
 
 def log_l0_ratio(m):
+    """log of this arm's L0 over the full loss's."""
     return np.log(m["a.active"] / m["a.tokens"] * m["b.tokens"] / m["b.active"])[:, 0]
 
 
@@ -355,6 +258,7 @@ def lost(arm):
 
 
 def ablated(arm, by_what):
+    """[seed, passage]: nats that ablating the site adds, "mean" or "zero"."""
     data = by(arm, "penalty").sel(penalty=arm.attrs["ce_at"][0], drop=True)
     return data[f"ce_{by_what}"] - data.ce_clean
 
@@ -420,8 +324,8 @@ CROSSED = ("seed", "document")
 CLAIMS = (
     Claim(
         text="Gated is unbiased: at every penalty its relative reconstruction bias γ lies within 0.02 of 1",
-        value=bias_terms, statistic=worst(lambda m: abs(GAMMA(m) - 1)), units=CROSSED, high=0.02, unit="largest |γ − 1|",
-        must_fail=("relu",), half={"main": "half"}, threshold_from="theory: 1, with a margin of a sixth of what ReLU shows; pilot: Gated .003, ReLU .12",
+        value=bias_terms, statistic=worst(bias), units=CROSSED, high=0.02, unit="largest |γ − 1|",
+        must_fail=("relu",), half={"main": "half"}, threshold_from="theory: 1, with a margin of a sixth of ReLU's bias (pilot: .12, Gated .003)",
         published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"), source=f"{PAPER}, section 4",
     ),
     Claim(
@@ -436,7 +340,7 @@ CLAIMS = (
     ),
     Claim(
         text="The earlier form of γ calls the unbiased Gated dictionary shrunken: it is at most 0.95 at every penalty",
-        value=bias_terms, statistic=worst(V1), units=CROSSED, high=0.95, unit="largest earlier form",
+        value=bias_terms, statistic=worst(EARLIER), units=CROSSED, high=0.95, unit="largest earlier form",
         must_fail=("pca",), threshold_from=f"{PILOT}: .849; PCA 384 .969", source="the seed comment: swapped sides of the scaled error",
     ),
     Claim(
@@ -452,7 +356,7 @@ CLAIMS = (
     ),
     Claim(
         text="To reach Gated's FVU, ReLU of equal width needs at least 1.4 times its L0",
-        value=against("relu"), statistic=l0_at_own_fvu, units=CROSSED, low=1.4, unit="ratio of L0",
+        value=against("relu"), statistic=budget_ratio(L0, FVU), units=CROSSED, low=1.4, unit="ratio of L0",
         must_fail=("relu-again",), half={"main": "half", "relu": "relu-half"}, threshold_from=f"{PILOT}: 1.68 [1.58, 1.74]",
         published=Published(2.0, f"{PAPER}, abstract: half as many firing features at comparable fidelity, against 1.5 × ReLU"),
         source=f"{PAPER}, section 4.1",
@@ -464,7 +368,7 @@ CLAIMS = (
     ),
     Claim(
         text="Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty",
-        of="rescaled", value=bias_terms, statistic=worst(lambda m: abs(GAMMA(m) - 1)), units=CROSSED, high=0.02,
+        of="rescaled", value=bias_terms, statistic=worst(bias), units=CROSSED, high=0.02,
         unit="largest |γ − 1|", must_fail=("relu",), threshold_from=f"{PILOT}: .996 to .998", source=f"{PAPER}, section 5, Figure 9",
     ),
     Claim(
@@ -541,49 +445,20 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def points(arm, of):
-    """For each penalty: (mean, low, high) over seeds of a ratio of sums over documents."""
-    total = by(arm, "penalty").sum("document")
-    values = of({k: total[k].values for k in SUMS})
-    return [summary(values[:, i]) for i in range(values.shape[1])]
-
-
-def over_l0(arms, series):
-    """Columns for a figure over L0: one line per (label, arm, quantity)."""
-    columns = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
-    for label, name, of in series:
-        if name in arms:
-            for (x, *_), (mean, low, high) in zip(points(arms[name], L0), points(arms[name], of), strict=True):
-                for column, value in zip(columns, (label, x, mean, low, high), strict=True):
-                    columns[column].append(value)
-    return columns
-
-
-def history(arms, *names):
-    columns = {"arm": [], "step": [], "loss": [], "low": [], "high": []}
-    for name in names:
-        if name in arms and "loss" in arms[name]:
-            middle = by(arms[name], "penalty").loss
-            middle = middle.isel(penalty=middle.sizes["penalty"] // 2)
-            for step in middle.step.values.tolist():
-                for column, value in zip(columns, (name, step, *summary(middle.sel(step=step).values)), strict=True):
-                    columns[column].append(value)
-    return columns
-
-
 def figures(arms):
     lines = [("Gated 512", "main", FVU), ("ReLU 512", "relu", FVU), ("ReLU 768 (1.5 ×)", "wide", FVU), ("TopK 512", "topk", FVU),
              ("ReLU 512 + rescale & shift", "rescaled", FVU), ("+ decoder refit", "refit", FVU),
              ("ReLU 768 + rescale & shift", "wide-rescaled", FVU), ("Gated without L_aux", "no-aux", FVU)]  # fmt: skip
-    bias = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", V1), ("ReLU: γ", "relu", GAMMA), ("ReLU: earlier form", "relu", V1)]
+    bias = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", EARLIER), ("ReLU: γ", "relu", GAMMA),
+            ("ReLU: earlier form", "relu", EARLIER)]  # fmt: skip
     drawn = [
-        Figure("The gate leads at equal width; a wider or repaired ReLU catches up", over_l0(arms, lines), "line", x="L0", y="mean",
+        Figure("The gate leads at equal width; a wider or repaired ReLU catches up", frontier.over_l0(arms, lines), "line", x="L0", y="mean",
                color="arm", band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="FVU",
                note="Mean and 95 % t interval over seeds; claims resample seeds and documents."),
-        Figure("Same dictionary, two metrics: γ says unbiased, the earlier form says shrunken", over_l0(arms, bias), "line", x="L0",
+        Figure("Same dictionary, two metrics: γ says unbiased, the earlier form says shrunken", frontier.over_l0(arms, bias), "line", x="L0",
                y="mean", color="arm", band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="γ",
                rules=((1.0, "unbiased"),)),
-        Figure("Training loss at the middle penalty", history(arms, "main", "relu", "wide", "topk", "no-aux"), "line", x="step",
+        Figure("Training loss at the middle penalty", frontier.history(arms, ("main", "relu", "wide", "topk", "no-aux")), "line", x="step",
                y="loss", color="arm", band=("low", "high"), x_title="step", y_title="loss", y_log=True,
                note="Losses of different methods are different sums; compare shapes, not heights."),
     ]  # fmt: skip
@@ -600,20 +475,16 @@ def figures(arms):
 
 
 def recovery(arms):
-    columns = {"arm": [], "against": [], "mean": [], "low": [], "high": []}
-
-    def add(arm, against, values):
-        for column, value in zip(columns, (arm, against, *summary(values)), strict=True):
-            columns[column].append(value)
-
+    """Columns: cross-entropy recovered by each dictionary, and by the mean alone, against both ablations."""
+    columns: dict[str, list] = {"arm": [], "against": [], "mean": [], "low": [], "high": []}
     for label, name in (("Gated 512", "main"), ("ReLU 512", "relu"), ("TopK 4608", "showcase")):
         for what in ("mean", "zero"):
             if name in arms and "ce_spliced" in arms[name]:
                 share = 1 - lost(arms[name]).sum("passage") / ablated(arms[name], what).sum("passage")
-                add(label, f"{what} ablation", share.values)
+                frontier.add(columns, label, f"{what} ablation", *summary(share.values))
     zero, mean = (ablated(arms["main"], what).isel(seed=0).sum("passage") for what in ("zero", "mean"))
-    add("no dictionary: the mean", "mean ablation", np.array([0.0]))
-    add("no dictionary: the mean", "zero ablation", np.array([float(1 - mean / zero)]))
+    for what, share in (("mean", 0.0), ("zero", float(1 - mean / zero))):
+        frontier.add(columns, "no dictionary: the mean", f"{what} ablation", *summary([share]))
     return columns
 
 

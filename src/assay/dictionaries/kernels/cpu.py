@@ -1,6 +1,7 @@
 """Gradients written by hand, about a quarter cheaper than autograd's: no gradient for x, and Gated's two decodes are one product.
 
-TopK of a wide dictionary has a sparse step of its own (`sparse.py`). Products run in `dtype`, everything between them in float32.
+TopK of a wide dictionary has a sparse step of its own (`sparse.py`). Products and
+what lies between them run in `dtype` (bfloat16 sums are kept in float32 inside one sum); errors, losses and gradients are float32.
 """
 
 from __future__ import annotations
@@ -66,70 +67,63 @@ def in_chunks(
 @torch.no_grad()
 def relu(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
     """`losses.l1` with ReLU, and its gradients."""
-    centred, z, decoder = _project(params, x, dtype)
-    features = z.add_(params["b_enc"][:, None]).relu_()
-    low = features.to(dtype)
-    error = _error(params, x, low @ decoder)
+    centred, encoder, decoder = _operands(params, x, dtype)
+    features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
+    error = _error(params, x, features @ decoder)
     grad = _output_gradient(error, dtype)
-    pull = (grad @ decoder.mT).float() + _share(penalty, x)
-    series = _series(error, features, features, penalty)
-    return series, _gradients(params, centred, low, error, grad, _where_positive(pull, features, 0))
+    pull = _where_positive((grad @ decoder.mT).add_(_share(penalty, x)), features, 0)
+    return _series(error, features, features, penalty), _gradients(params, centred, features, error, grad, pull)
 
 
 @torch.no_grad()
 def topk(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
     """`losses.mse` with TopK by dense products, and its gradients: for narrow dictionaries, or k a good share of the width."""
     assert isinstance(nonlinearity, TopK)
-    centred, z, decoder = _project(params, x, dtype)
-    values, index = z.add_(params["b_enc"][:, None]).topk(nonlinearity.k, dim=-1, sorted=False)
-    features = torch.zeros_like(z).scatter_(-1, index, values.relu_())
-    low = features.to(dtype)
-    error = _error(params, x, low @ decoder)
+    centred, encoder, decoder = _operands(params, x, dtype)
+    pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
+    values, index = pre.topk(nonlinearity.k, dim=-1, sorted=False)
+    features = pre.zero_().scatter_(-1, index, values.relu_())
+    error = _error(params, x, features @ decoder)
     grad = _output_gradient(error, dtype)
-    pull = (grad @ decoder.mT).float()
-    return _series(error, features), _gradients(params, centred, low, error, grad, _where_positive(pull, features, 0))
+    pull = _where_positive(grad @ decoder.mT, features, 0)
+    return _series(error, features), _gradients(params, centred, features, error, grad, pull)
 
 
 @torch.no_grad()
 def gated(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
     """`losses.gated` or `losses.gated_no_aux`, and its gradients."""
-    centred, z, decoder = _project(params, x, dtype)
-    b = x.shape[-2]
-    stretch = params["r_mag"].exp()[:, None]
-    gate = (z + params["b_enc"][:, None]).relu_()
-    magnitude = torch.addcmul(params["b_mag"][:, None], z, stretch).relu_()
-    features = _where_positive(magnitude, gate, 0)
+    centred, encoder, decoder = _operands(params, x, dtype)
+    b, (runs, d, f) = x.shape[-2], encoder.shape
+    aux = loss is losses.gated
+    z = centred @ encoder
+    stretch = params["r_mag"].exp()[:, None].to(dtype)
+    # codes of both reconstructions, for one product: rows 0 … b are the features, rows b … 2b the gate itself
+    codes = torch.empty((runs, 2 * b if aux else b, f), dtype=dtype, device=z.device)
+    features, gate = codes[:, :b], codes[:, b:] if aux else torch.empty_like(z)
+    torch.add(z, params["b_enc"][:, None].to(dtype), out=gate).relu_()
+    magnitude = torch.addcmul(params["b_mag"][:, None].to(dtype), z, stretch).relu_()
+    features.copy_(_where_positive(magnitude, gate, 0))
+    decoded = codes @ decoder
+    errors = [_error(params, x, part) for part in decoded.split(b, 1)]
+    grad = torch.cat([_output_gradient(error, dtype) for error in errors], 1)
+    pulls = grad @ decoder.mT
+    pull = _where_positive(pulls[:, :b], features, 0)
     share = _share(penalty, x)
-    if loss is losses.gated:  # rows b … 2b are the gate's own reconstruction, through the same decoder
-        both = torch.empty((len(z), 2 * b, z.shape[-1]), dtype=dtype, device=z.device)
-        both[:, :b], both[:, b:] = features, gate
-        decoded = both @ decoder
-        error, error_aux = _error(params, x, decoded[:, :b]), _error(params, x, decoded[:, b:])
-        grads_out = torch.empty_like(decoded)
-        grads_out[:, :b], grads_out[:, b:] = _output_gradient(error, dtype), _output_gradient(error_aux, dtype)
-        pulls = grads_out @ decoder.mT
-        low, grad, pull = both[:, :b], grads_out[:, :b], pulls[:, :b].float()
-        pull_gate = _where_positive(pulls[:, b:].float().add_(share), gate, 0)
-        aux = _mean_square(error_aux)
-    else:
-        low = features.to(dtype)
-        error = _error(params, x, low @ decoder)
-        grad = _output_gradient(error, dtype)
-        pull = (grad @ decoder.mT).float()
-        pull_gate = gate.sign().mul_(share)
-        aux = torch.zeros_like(penalty)
-    pull = _where_positive(pull, features, 0)
+    pull_gate = _where_positive(pulls[:, b:].add_(share), gate, 0) if aux else gate.sign().mul_(share)
     # one projection, two ways to it: the magnitude's through exp(r_mag), the gate's directly
-    grads = _gradients(params, centred, low, error, grad, torch.addcmul(pull_gate, pull, stretch))
-    grads |= {"b_enc": pull_gate.sum(1), "b_mag": pull.sum(1), "r_mag": stretch[:, 0] * pull.mul_(z).sum(1)}
-    series = _series(error, features, gate, penalty)
-    return series | {"loss": series["loss"] + aux}, grads
+    both = torch.addcmul(pull_gate, pull, stretch)
+    grads = _gradients(params, centred, features, errors[0], grad[:, :b], both)
+    grads |= {"b_enc": pull_gate.sum(1).float(), "b_mag": pull.sum(1).float()}
+    grads["r_mag"] = stretch[:, 0] * pull.mul_(z).sum(1).float()
+    series = _series(errors[0], features, gate, penalty)
+    if aux:
+        series["loss"] = series["loss"] + _mean_square(errors[1])
+    return series, grads
 
 
-def _project(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """x − b_dec in `dtype`, its projections [run, b, f] in float32, and W_dec in `dtype`."""
-    centred = (x - params["b_dec"][:, None]).to(dtype)
-    return centred, (centred @ params["W_enc"].to(dtype).mT).float(), params["W_dec"].to(dtype)
+def _operands(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision of products."""
+    return (x - params["b_dec"][:, None]).to(dtype), params["W_enc"].to(dtype).mT, params["W_dec"].to(dtype)
 
 
 def _error(params: Params, x: Tensor, decoded: Tensor) -> Float[Tensor, "run b d"]:
@@ -141,15 +135,15 @@ def _output_gradient(error: Float[Tensor, "run b d"], dtype: torch.dtype) -> Flo
 
 
 def _share(penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run 1 1"]:
-    """The penalty's gradient at each feature that is on."""
+    """The penalty's gradient at each feature that is on; float32 even among bfloat16, whose rounding would shift λ."""
     return (penalty / (x.shape[-2] * x.shape[-1] ** 0.5))[:, None, None]
 
 
 def _gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
     """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
-    b_enc = pull.sum(1)
+    b_enc = pull.sum(1).float()
     return {
-        "W_enc": pull.to(features.dtype).mT @ centred,
+        "W_enc": pull.mT @ centred,
         "b_enc": b_enc,
         "W_dec": features.mT @ grad,
         # the decoder adds b_dec, the encoder takes it away from x
@@ -167,7 +161,7 @@ def _series(
     """The training curves: loss, mse and L0."""
     b, d = error.shape[1:]
     mse = _mean_square(error)
-    series = {"loss": mse, "mse": mse, "l0": features.sign().sum((1, 2)) / b}  # sign: five times faster than counting
+    series = {"loss": mse, "mse": mse, "l0": features.sign().sum(-1).float().mean(-1)}  # sign: five times faster than counting
     if penalty is not None and penalised is not None:
-        series["loss"] = mse + penalty * penalised.sum((1, 2)) / (b * d**0.5)
+        series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
     return series

@@ -1,0 +1,97 @@
+"""Frontiers: what experiments measure of dictionaries per run and document, and the ratios of those sums that claims are about.
+
+A claim's terms are sums over documents, so that every FVU, γ or L0 is a ratio of resampled sums and never a mean of ratios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from assay.core.experiment import Arms
+from assay.core.figures import summary
+from assay.core.measures import by
+from assay.core.stats import Means, Statistic, ratio
+from assay.data.harvest import Harvest
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.metrics import document_sums
+
+SUMS = {
+    "tokens": "tokens", "active": "features", "error": "squared activation", "variance": "squared activation",
+    "dot": "squared activation", "norm": "squared activation", "dot_raw": "squared activation", "norm_raw": "squared activation",
+}  # fmt: skip
+"""What is summed over the tokens of a document (see `metrics.document_sums`), with units."""
+
+FRONTIER = ("error", "variance", "active", "tokens")
+"""The terms of FVU and L0."""
+
+FVU: Statistic = ratio("error", "variance")
+L0: Statistic = ratio("active", "tokens")
+GAMMA: Statistic = ratio("norm", "dot")
+EARLIER: Statistic = ratio("dot", "variance")
+"""The earlier, wrong form of γ (see `metrics.shrinkage_v1`)."""
+
+
+def norm_ratio(m: Means) -> np.ndarray:
+    """Length of reconstructions over that of activations, both centred."""
+    return (m["norm"] / m["variance"]) ** 0.5
+
+
+def worst(of: Statistic) -> Statistic:
+    """A statistic: the largest value of another along the sweep."""
+    return lambda m: of(m).reshape(len(of(m)), -1).max(1)
+
+
+def document_measures(dictionary: Dictionary, test: Harvest) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
+    """Variables and coordinates for `measures`: the sums of every run and test document, and each feature's density."""
+    files, document = np.unique(test.document[test.kept], return_inverse=True)
+    x = test.rows(test.kept).to(dictionary.W_enc.device)
+    sums = document_sums(dictionary.normalised, x, document, len(files))
+    named: dict[str, tuple[str, Any, str]] = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
+    named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
+    return named, {"document": [test.files[f] for f in files]}
+
+
+def sums(arm: xr.Dataset, *names: str, sweep: str = "penalty", at: int | Literal["middle"] | None = None) -> dict[str, xr.DataArray]:
+    """Terms {name: [seed, sweep, document]}; `at` keeps one place of the sweep, by index or the middle one."""
+    data = by(arm, sweep)[list(names)]
+    if at is not None:
+        data = data.isel({sweep: [data.sizes[sweep] // 2 if at == "middle" else at]})
+    return {str(name): x for name, x in data.data_vars.items()}
+
+
+def over_l0(arms: Arms, series: Sequence[tuple[str, str, Statistic]], sweep: str = "penalty") -> dict[str, list]:
+    """Columns of a figure over L0: for each (label, arm, quantity) the mean and 95 % t interval over seeds along the sweep."""
+    columns: dict[str, list] = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
+    for label, name, quantity in series:
+        if name in arms:
+            for (x, *_), values in zip(_points(arms[name], L0, sweep), _points(arms[name], quantity, sweep), strict=True):
+                add(columns, label, x, *values)
+    return columns
+
+
+def _points(arm: xr.Dataset, of: Callable[[Means], np.ndarray], sweep: str) -> list[tuple[float, float, float]]:
+    total = by(arm, sweep).sum("document")
+    values = of({name: total[name].transpose("seed", sweep).values for name in SUMS})
+    return [summary(values[:, i]) for i in range(values.shape[1])]
+
+
+def history(arms: Arms, names: Sequence[str], series: str = "loss", sweep: str = "penalty") -> dict[str, list]:
+    """Columns of a figure of training: a series over steps at the middle of each arm's sweep, mean and 95 % t interval over seeds."""
+    columns: dict[str, list] = {"arm": [], "step": [], series: [], "low": [], "high": []}
+    for name in names:
+        if name in arms and series in arms[name]:
+            values = by(arms[name], sweep)[series]
+            values = values.isel({sweep: values.sizes[sweep] // 2})
+            for step in values.step.values.tolist():
+                add(columns, name, step, *summary(values.sel(step=step).values))
+    return columns
+
+
+def add(columns: dict[str, list], *row: object) -> None:
+    """Append one row to the columns of a figure, in their order."""
+    for column, value in zip(columns.values(), row, strict=True):
+        column.append(value)
