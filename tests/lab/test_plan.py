@@ -196,7 +196,10 @@ def test_cost_from_stored_runs_is_scaled_by_steps(lab):
 
 
 def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
-    arms = {**experiment.arms, "more": Arm(more, after="main", specs=lambda s: s if s[0].seed == experiment.default[1].seed else ())}
+    arms = {
+        **experiment.arms,
+        "more": Arm(more, after="main", specs=lambda s: s if s[0].seed == experiment.default[1].seed else ()),
+    }
     now = lab.plan(dataclasses.replace(experiment, arms=arms))
     built = now.by_arm()["more"]
     assert {r.job.spec.seed for r in built} == {experiment.default[1].seed}

@@ -27,7 +27,9 @@ def recorded(tmp_path_factory):
 
 def test_a_record_gives_the_same_verdicts_without_training(recorded):
     e, _, result, record = recorded
-    again = records.rejudge(e, record)
+    again, exact, findings = records.rejudge(e, record)
+    assert [v.outcome for v in exact] == [v.outcome for v in result.exact]
+    assert [f.estimate for f in findings] == pytest.approx([f.estimate for f in result.findings], rel=1e-6)
     assert [j.verdict.outcome for j in again] == [j.verdict.outcome for j in result.judged]
     for a, b in zip(again, result.judged, strict=True):
         assert a.verdict.estimate == pytest.approx(b.verdict.estimate, rel=1e-6)

@@ -107,7 +107,7 @@ experiment = Experiment(
         ),
         Exact(
             text="Far is main and ten", value=lambda arms: arms["far"].end - arms["main"].end,
-            expected=10.0, tolerance=1e-9, source="arithmetic",
+            expected=10.0, tolerance=1e-5, source="arithmetic",
         ),
         Finding(text="Where it ends", value=lambda arms: arms["main"].end),
     ),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
+    from assay.core.claims import Judged
+    from assay.core.findings import Estimated, Verified
     from assay.lab.plan import Plan
     from assay.lab.result import Result
 
@@ -115,14 +117,13 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
     return found
 
 
-def rejudge(experiment: Experiment, record: Mapping[str, Any]) -> list[Any]:
-    """The verdicts (Judged) on the measures in a record, by today's claims; trains nothing."""
-    from assay.core.claims import Claim
-    from assay.core.judging import adjust, judge
-    from assay.lab.result import with_derived
+def rejudge(
+    experiment: Experiment, record: Mapping[str, Any]
+) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...]]:
+    """Claims, theorems and findings on the measures in a record, by today's statements; trains nothing."""
+    from assay.lab.result import judge_statements, with_derived
 
-    data = with_derived(experiment, arms(experiment, record))
-    return adjust([judge(c, data, scope=experiment.scope) for c in experiment.claims if isinstance(c, Claim)])
+    return judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=experiment.scope)[:3]
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,12 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
         what = "claims key: a text, range or control was changed"
         differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
     now = result.to_json()
-    for kind in ("verdicts", "exact"):
+    for kind in ("verdicts", "exact", "findings"):
         old = {v["text"]: v for v in record[kind]}
         new = {v["text"]: v for v in now[kind]}
         for text in dict.fromkeys((*old, *new)):
             a, b = old.get(text), new.get(text)
-            if a is None or b is None or a["outcome"] != b["outcome"] or (kind == "verdicts" and _apart(a, b)):
+            if a is None or b is None or a.get("outcome") != b.get("outcome") or (kind != "exact" and _apart(a, b)):
                 differences.append(Difference(text, _told(a), _told(b)))
     return differences
 
@@ -169,7 +170,7 @@ def _told(v: Mapping[str, Any] | None) -> str:
         return "absent"
     known = v.get("low") is not None and v.get("high") is not None
     numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
-    return f"{v['outcome']}{numbers}" + (f" ({v['reason']})" if v.get("reason") else "")
+    return f"{v.get('outcome', 'finding')}{numbers}" + (f" ({v['reason']})" if v.get("reason") else "")
 
 
 def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def judge_all(
     everything = with_derived(experiment, arms)
     scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {title}") if t)
     seconds, cpu, per_seed = costs(plan)
-    judged, exact, findings, skipped = _statements(experiment.claims, everything, arm, scope)
+    judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope)
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
     with _computing("figures"):
         drawn = tuple(experiment.figures(everything)) if figures else ()
@@ -204,9 +204,13 @@ def judge_all(
     )
 
 
-def _statements(
-    statements: Sequence[Claim | Exact | Finding], arms: Mapping[str, xr.Dataset], arm: str, scope: str
+def judge_statements(
+    statements: Sequence[Claim | Exact | Finding], arms: Mapping[str, xr.Dataset], arm: str = "main", scope: str = ""
 ) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
+    """Claims with their verdicts, Holm-adjusted; theorems; findings; and what cannot be asked of `arm`, with the reason.
+
+    Raises: ClaimError when a statement cannot be computed and `arm` is main.
+    """
     judged, exact, findings, skipped = [], [], [], []
     for s in statements:
         try:

@@ -324,7 +324,7 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [p.name for p in folder.iterdir()]
+        return [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
