@@ -134,7 +134,8 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
 
     def build(shard: Any, path: Path) -> None:
         _room(spec, count - shard.first, bench.root)
-        model = _model(spec.subject, str(bench.device), dtype)  # loaded by the first shard that is missing, if any is
+        # loaded by the first shard that is missing, if any is
+        model = _model(spec.subject, str(bench.device), dtype, folder.fingerprint)
         _run(model, site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, count, bench)
 
     paths = bench.artefacts(shards, build)
@@ -211,7 +212,7 @@ def _run(
 
 
 @lru_cache(maxsize=1)
-def _model(name: str, device: str, dtype: str) -> Any:
+def _model(name: str, device: str, dtype: str, fingerprint: str) -> Any:  # the fingerprint: a folder may change in place
     from assay.subjects.pretrained import load
 
     return load(name, device, dtype)  # type: ignore[arg-type]
@@ -369,7 +370,7 @@ class Harvest:
 
     def model(self, device: torch.device) -> Pretrained:
         """The language model whose activations these are, in the dtype it was harvested in; loaded once per process."""
-        return _model(self.spec.subject, str(device), self.dtype)
+        return _model(self.spec.subject, str(device), self.dtype, models.fingerprint(self.spec.subject))
 
     def where(self, row: int) -> tuple[str, int]:
         """The file (its path below the corpus folder) and the position in it, in tokens, that a row is from."""
