@@ -71,7 +71,7 @@ def relu(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, pena
     features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
     error = _error(params, x, features @ decoder)
     grad = _output_gradient(error, dtype)
-    pull = _where_positive((grad @ decoder.mT).add_(_share(penalty, x)), features, 0)
+    pull = _where_positive(_plus_share(grad @ decoder.mT, penalty, x), features, 0)
     return _series(error, features, features, penalty), _gradients(params, centred, features, error, grad, pull)
 
 
@@ -93,7 +93,7 @@ def topk(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, pena
 def gated(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
     """`losses.gated` or `losses.gated_no_aux`, and its gradients."""
     centred, encoder, decoder = _operands(params, x, dtype)
-    b, (runs, d, f) = x.shape[-2], encoder.shape
+    b, runs, f = x.shape[-2], len(encoder), encoder.shape[-1]
     aux = loss is losses.gated
     z = centred @ encoder
     stretch = params["r_mag"].exp()[:, None].to(dtype)
@@ -108,8 +108,7 @@ def gated(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, pen
     grad = torch.cat([_output_gradient(error, dtype) for error in errors], 1)
     pulls = grad @ decoder.mT
     pull = _where_positive(pulls[:, :b], features, 0)
-    share = _share(penalty, x)
-    pull_gate = _where_positive(pulls[:, b:].add_(share), gate, 0) if aux else gate.sign().mul_(share)
+    pull_gate = _where_positive(_plus_share(pulls[:, b:] if aux else torch.zeros_like(gate), penalty, x), gate, 0)
     # one projection, two ways to it: the magnitude's through exp(r_mag), the gate's directly
     both = torch.addcmul(pull_gate, pull, stretch)
     grads = _gradients(params, centred, features, errors[0], grad[:, :b], both)
@@ -134,18 +133,33 @@ def _output_gradient(error: Float[Tensor, "run b d"], dtype: torch.dtype) -> Flo
     return (error * (2 / (error.shape[1] * error.shape[2]))).to(dtype)
 
 
-def _share(penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run 1 1"]:
-    """The penalty's gradient at each feature that is on; float32 even among bfloat16, whose rounding would shift λ."""
-    return (penalty / (x.shape[-2] * x.shape[-1] ** 0.5))[:, None, None]
+def _plus_share(pull: Tensor, penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run b f"]:
+    """`pull` with the penalty's gradient at a feature that is on added everywhere, in place."""
+    share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
+    if pull.dtype == share.dtype or pull.device.type != "cpu":
+        return pull.add_(share[:, None, None])
+    for part, number in zip(pull, share.tolist(), strict=True):  # a number, since a float32 tensor would take a slow mixed path
+        part.add_(number)
+    return pull
+
+
+def _transposed_product(a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"]) -> Float[Tensor, "run n m"]:
+    """aᵀ b of each run. On a CPU one by one: a batched bfloat16 product copies a transposed operand first, a plain one does not."""
+    if a.device.type != "cpu":
+        return a.mT @ b
+    out = a.new_empty(len(a), a.shape[2], b.shape[2])
+    for r in range(len(a)):
+        torch.mm(a[r].T, b[r], out=out[r])
+    return out
 
 
 def _gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
     """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
     b_enc = pull.sum(1).float()
     return {
-        "W_enc": pull.mT @ centred,
+        "W_enc": _transposed_product(pull, centred),
         "b_enc": b_enc,
-        "W_dec": features.mT @ grad,
+        "W_dec": _transposed_product(features, grad),
         # the decoder adds b_dec, the encoder takes it away from x
         "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }
