@@ -54,7 +54,8 @@ class Lab:
         if first.missing:
             first.require_disk()
             self._work(experiment, first, tell)
-        result = self.judge(experiment, preset)
+            first = plan(self.store, experiment, first.preset, inputs_of=as_stored)
+        result = _judged(experiment, first, "main")
         result.write(self.store)
         tell(Finished(result))
         return result
@@ -64,25 +65,9 @@ class Lab:
 
         Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
         """
-        from assay.lab.result import judge_all
-
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        now = plan(self.store, experiment, _preset(experiment, preset), inputs_of=as_stored)
-        if now.missing:
-            why = now.missing[0].why
-            raise StoreError(
-                f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) are not stored ({why}); "
-                f"run: assay run {experiment.name}{now.preset.options}"
-            )
-        for name, rows in now.by_arm().items():
-            read = {tuple(sorted(r.inputs.items())) for r in rows}
-            if len(read) > 1:
-                told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
-                raise StoreError(
-                    f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.name}"
-                )
-        return judge_all(experiment, now, load(now), arm)
+        return _judged(experiment, plan(self.store, experiment, _preset(experiment, preset), inputs_of=as_stored), arm)
 
     show = judge
 
@@ -153,6 +138,23 @@ class Lab:
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
     return preset if isinstance(preset, Preset) else override(experiment, preset)
+
+
+def _judged(experiment: Experiment, now: Plan, arm: str) -> Result:
+    from assay.lab.result import judge_all
+
+    if now.missing:
+        why = now.missing[0].why
+        raise StoreError(
+            f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) are not stored ({why}); "
+            f"run: assay run {experiment.name}{now.preset.options}"
+        )
+    for name, rows in now.by_arm().items():
+        read = {tuple(sorted(r.inputs.items())) for r in rows}
+        if len(read) > 1:
+            told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
+            raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.name}")
+    return judge_all(experiment, now, load(now), arm)
 
 
 def _one_at_a_time(on_event: OnEvent) -> OnEvent:

@@ -45,7 +45,7 @@ class Schedule:
             if name not in self._again:
                 starting(self.groups[name])
             root, e = str(self._store.root.absolute()), self._experiment
-            yield Task(root, name, e.name, e.origin, self._device, e)
+            yield Task(root, name, e.name, e.origin, self._device, experiment=e)
 
     def settle(self, outcome: Outcome) -> None:
         """Nothing; the schedule knows how this task ended. What builds on a failed group is given up."""

@@ -23,6 +23,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,7 +53,7 @@ class Job:
     arm: str
     spec: Spec
 
-    @property
+    @cached_property
     def key(self) -> str:
         """64 hex digits that name this run."""
         return key(self.experiment, self.version, self.arm, self.spec)

@@ -45,15 +45,21 @@ class Task:
     name: str
     origin: str
     device: str = "cpu"
+    since: float = field(default_factory=time.time)
+    """When it was handed out, in seconds of the epoch: its time includes a worker's start."""
     experiment: Experiment | None = field(default=None, compare=False)
 
     def to_json(self) -> str:
         """One line without the experiment; the worker finds that again by name and origin."""
-        return canonical_json({k: getattr(self, k) for k in ("root", "group", "name", "origin", "device")})
+        return canonical_json({k: getattr(self, k) for k in ("root", "group", "name", "origin", "device", "since")})
 
 
-def run_group(task: Task, report: Report) -> Outcome:
-    """How the group ended; everything a user can cause, and every crash of the experiment, comes back as a failed Outcome."""
+def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Outcome:
+    """How the group ended; everything a user can cause, and every crash of the experiment, comes back as a failed Outcome.
+
+    `cpu_before` is the process's CPU time from which this group pays; by default the present one.
+    """
+    clock = (task.since, time.process_time() if cpu_before is None else cpu_before)
     try:
         store = Store(task.root)
         experiment = task.experiment
@@ -65,7 +71,7 @@ def run_group(task: Task, report: Report) -> Outcome:
                 return Outcome(task.group, "done")
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
-                stored = _work(store, experiment, group, task.device, report)
+                stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock))
             except Exception as e:
                 _note_failure(group.folder, e)
                 raise
@@ -84,7 +90,7 @@ def keeps(experiment: Experiment, arm: str) -> bool:
     return experiment.arms[arm].keep or any(a.after == arm for a in experiment.arms.values())
 
 
-def _work(store: Store, experiment: Experiment, group: groups.RunGroup, device: str, report: Report) -> int:
+def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: Workbench) -> int:
     from assay.core.measures import one_run
     from assay.core.runs import Runs
     from assay.lab.tensors import rows
@@ -98,7 +104,6 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, device: 
     todo = {(arm, m.key) for arm, members in group.arms.items() for m in members if missing(arm, m)}
     if not todo:
         return 0
-    bench = Workbench(store, group, device, report)
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
     trained = _train(store, experiment, group, runs, bench)
     ready = []
@@ -149,7 +154,7 @@ def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Memb
 class Workbench:
     """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to report to."""
 
-    def __init__(self, store: Store, group: groups.RunGroup, device: str, report: Report):
+    def __init__(self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float]):
         import torch
 
         self.device = torch.device(device)
@@ -157,7 +162,7 @@ class Workbench:
         self._store, self._group, self._report = store, group, report
         self._slots = 0
         self._reported = 0.0
-        self._clock = _Clock(group.folder / "clock.json")
+        self._clock = _Clock(group.folder / "clock.json", *clock)
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
         """The folder of this artefact, built once and shared by everyone who asks for the same."""
@@ -236,9 +241,8 @@ class FileSlot:
 class _Clock:
     """The sessions a group was worked on, on disk so that a kill does not lose the time it cost."""
 
-    def __init__(self, path: Path):
-        self._path = path
-        self._started, self._cpu = time.time(), time.process_time()
+    def __init__(self, path: Path, started: float, cpu: float):
+        self._path, self._started, self._cpu = path, started, cpu
         try:
             self._before = json.loads(path.read_text())
         except (OSError, ValueError):
@@ -290,6 +294,9 @@ def serve() -> None:
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    paid = 0.0  # the first group pays for the imports
     while True:
         task = Task(**json.loads(tasks.get()))
-        print(to_line(run_group(task, lambda event: print(to_line(event), file=answers))), file=answers)
+        outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
+        paid = time.process_time()
+        print(to_line(outcome), file=answers)
