@@ -1,0 +1,40 @@
+"""The tables in README.md and docs/ that are made from headers, claims and records are as they would be made now."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.lab import catalogue, records
+from assay.report import docs
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MARKS = [(page, m["kind"], m["name"]) for page in PAGES for m in docs.BLOCK.finditer(page.read_text())]
+AGAIN = "write it again with: python -m assay.report.docs README.md docs/*.md"
+
+
+@pytest.mark.parametrize(("page", "kind", "name"), MARKS, ids=[f"{page.stem}-{kind}-{name}" for page, kind, name in MARKS])
+def test_a_table_is_as_made_now(page: Path, kind: str, name: str | None) -> None:
+    if kind in docs.FROM_RECORD and not records.path(name).exists():
+        pytest.skip(f"records/{name}.json does not exist yet; make it with: assay check {name} --record")
+    [found] = [m[0] for m in docs.BLOCK.finditer(page.read_text()) if (m["kind"], m["name"]) == (kind, name)]
+    assert found == docs.filled(found), f"{page.name}: the table {kind} {name or ''} is older than its source; {AGAIN}"
+
+
+def test_the_readme_lists_every_experiment_as_its_header_says() -> None:
+    readme = (ROOT / "README.md").read_text()
+    lines = [line for line in readme.splitlines() if line.startswith("| `")]
+    for entry in catalogue.entries():
+        header = entry.header()
+        assert any(f"`{entry.name}`" in line and header.claim in line and header.cost in line for line in lines), entry.name
+
+
+def test_every_experiment_has_a_page_with_its_claims_and_verdicts() -> None:
+    for entry in catalogue.entries():
+        assert {kind for page, kind, name in MARKS if (page.stem, name) == (entry.name, entry.name)} >= {
+            "arms", "claims", "verdicts", "budget",
+        }  # fmt: skip
+
+
+def test_a_page_without_marks_stays_as_it_is() -> None:
+    assert docs.filled("# Title\n\n| a |\n|---|\n") == "# Title\n\n| a |\n|---|\n"
