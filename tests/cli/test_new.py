@@ -37,6 +37,12 @@ def test_its_control_can_pass(tmp_path: Path) -> None:
     assert (verdict["outcome"], verdict["reason"]) == ("undecided", "control flat passes (vacuous)")
 
 
+def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path) -> None:
+    write_experiment("mine", tmp_path)
+    (verdict,) = assay(tmp_path, "run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20")["verdicts"]
+    assert (verdict["outcome"], verdict["dropped"]) == ("undecided", 8)
+
+
 def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
     path = write_experiment("Which way Up", tmp_path)
     assert path.name == "which_way_up.py" and "class WhichWayUp(Spec)" in path.read_text()

@@ -78,7 +78,7 @@ def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixt
     assert (stored["cached"], stored["missing"]) == (4, 0)
     assert (missing["cached"], missing["missing"]) == (0, 16)
     assert {run["why"] for run in missing["runs"]} == {"never run"}
-    assert "Next: assay run own" in said(capsys, "plan", "own.py")
+    assert "Next: assay run own.py" in said(capsys, "plan", "own.py")
 
 
 def test_the_budget_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,6 +169,15 @@ def test_reading_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (("list",), ("plan", "own.py"), ("doctor",)):
         main([*words, "--root", "nowhere"])
     assert not Path("nowhere").exists()
+
+
+def test_a_crash_of_the_experiment_has_its_own_exit_code(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    text = (world / "own.py").read_text()
+    (world / "sick.py").write_text(text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch('))
+    said(capsys, "run", "sick.py", "--preset", "smoke", "--executor", "inline", code=3)
+    assert main(["run", "sick.py", "--preset", "smoke", "--executor", "inline"]) == 3
+    assert "ValueError: too few cats" in capsys.readouterr().err
+    assert told(capsys, "plan", "sick.py", "--preset", "smoke")["runs"][0]["why"] == "crashed: ValueError: too few cats"
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

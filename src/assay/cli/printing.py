@@ -134,7 +134,7 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
         print(f"note: {note}")
     print()
     if not plan.missing:
-        print(f"Everything is stored. Verdicts: assay show {experiment.name}{plan.preset.options}")
+        print(f"Everything is stored. Verdicts: assay show {experiment.typed}{plan.preset.options}")
         return None
     time = (
         "an unknown time"
@@ -142,7 +142,7 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
         else f"about {duration(plan.seconds)} ({plan.cpu_seconds:.0f} CPU-seconds, from {plan.cost_from})"
     )
     print(f"{len(plan.missing)} runs to train, {time}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free.")
-    print(f"Next: assay run {experiment.name}{plan.preset.options}")
+    print(f"Next: assay run {experiment.typed}{plan.preset.options}")
     return None
 
 

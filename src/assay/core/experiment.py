@@ -135,6 +135,11 @@ class Experiment(Generic[S]):
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
 
+    @property
+    def typed(self) -> str:
+        """What to type for it in its folder: its name, or its file's where it is a user's own."""
+        return Path(self.origin).name if self.origin.endswith(".py") else self.name
+
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""
         presets = {"smoke": self.smoke, "default": self.default, "full": self.full}

@@ -251,7 +251,7 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
         return judged
     seeds = sorted({r.job.spec.seed for r in plan.rows})
     sets = (*(s for s in plan.preset.sets if not s.startswith("seed=")), f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}")
-    command = f"assay run {experiment.name}{dataclasses.replace(plan.preset, sets=sets).options}"
+    command = f"assay run {experiment.typed}{dataclasses.replace(plan.preset, sets=sets).options}"
     minutes = per_seed * price.more / 60
     text = f"{price.text}, about {minutes:.{0 if minutes >= 10 else 1}f} CPU-minutes: {command}"
     return dataclasses.replace(judged, verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)))
