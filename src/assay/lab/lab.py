@@ -147,13 +147,13 @@ def _judged(experiment: Experiment, now: Plan, arm: str) -> Result:
         why = now.missing[0].why
         raise StoreError(
             f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) are not stored ({why}); "
-            f"run: assay run {experiment.name}{now.preset.options}"
+            f"run: assay run {experiment.typed}{now.preset.options}"
         )
     for name, rows in now.by_arm().items():
         read = {tuple(sorted(r.inputs.items())) for r in rows}
         if len(read) > 1:
             told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
-            raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.name}")
+            raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
     return judge_all(experiment, now, load(now), arm)
 
 
