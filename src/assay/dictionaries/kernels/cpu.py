@@ -1,7 +1,7 @@
 """Gradients written by hand, about a quarter cheaper than autograd's: no gradient for x, and Gated's two decodes are one product.
 
-TopK of a wide dictionary has a sparse step of its own (`sparse.py`). Products and
-what lies between them run in `dtype` (bfloat16 sums are kept in float32 inside one sum); errors, losses and gradients are float32.
+TopK of a wide dictionary has a sparse step of its own (`sparse.py`). Products and what lies between them run in `dtype`;
+errors, losses and the gradients that `in_chunks` gives are float32.
 """
 
 from __future__ import annotations
