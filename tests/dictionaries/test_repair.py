@@ -54,6 +54,23 @@ def test_refit_is_least_squares_and_leaves_the_features(nonlinearity):
         np.testing.assert_allclose(refitted.W_dec[r], best, atol=2e-3)
 
 
+def test_a_pull_is_that_many_more_firings_at_the_present_values():
+    d, pull = make(ReLU()), 5.0
+    mended, refitted = rescale_and_shift(d, X, pull=pull), refit_decoder(d, X, pull=pull)
+    for r in range(2):
+        f, x, W = (v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r] - d.b_dec[r], d.W_dec[r]))
+        on = (f > 0).astype(float)
+        energy = (f**2).sum(0) / on.sum(0)
+        columns = [(c[:, i, None] * W[i]).ravel() for c in (f, on) for i in range(9)]
+        extra = np.diag(np.sqrt(pull * np.concatenate([energy, np.ones(9)]) * np.tile((W**2).sum(1), 2)))
+        rows = np.concatenate([np.stack(columns, 1), extra])
+        best = np.linalg.lstsq(rows, np.concatenate([x.ravel(), extra @ np.repeat([1.0, 0.0], 9)]), rcond=None)[0]
+        np.testing.assert_allclose(np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=1e-4)
+        extra = np.diag(np.sqrt(pull * energy))
+        best = np.linalg.lstsq(np.concatenate([f, extra]), np.concatenate([x, extra @ W]), rcond=None)[0]
+        np.testing.assert_allclose(refitted.W_dec[r], best, atol=1e-4)
+
+
 def test_repairs_help_and_never_turn_features_on():
     d = make(ReLU())
     mended = rescale_and_shift(d, X)

@@ -19,23 +19,26 @@ RIDGE = 1e-6
 """Pull of least squares towards the present values, in units of the mean diagonal; it decides only where data do not."""
 
 
-def rescale_and_shift(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096) -> Dictionary:
+def rescale_and_shift(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0) -> Dictionary:
     """The dictionary with each feature's magnitude rescaled and shifted to reconstruct x best; decoder and selection stay.
 
     Formula: f' = 1[f > 0] · max(r f + s, 0), with r, s minimising Σ‖x − b_dec − Σ_i W_dec,i (r_i f_i + s_i) 1[f_i > 0]‖²;
     L0 may only fall
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.3
-    Differs: least squares on the support in place of gradient descent; no sign constraint on r
+    Differs: least squares on the support in place of gradient descent; no sign constraint on r. `pull` draws r to 1 and s to 0
+    with the weight of that many firings at the feature's own mean energy: a feature that fires a few times, or always equally
+    strongly, does not determine both, and plain least squares then gives factors that explode on other text
     """
-    return _joined(dictionary, lambda one: _rescaled(one, x, chunk))
+    return _joined(dictionary, lambda one: _rescaled(one, x, chunk, pull))
 
 
-def refit_decoder(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096) -> Dictionary:
+def refit_decoder(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0) -> Dictionary:
     """The dictionary with W_dec refitted to reconstruct x from its features; rows lose their unit length, features stay the same.
 
-    Formula: W_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on nowhere in x stays as it was
+    Formula: W_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on nowhere in x stays as it was, and `pull`
+    draws each row to what it was with the weight of that many firings
     """
-    return _joined(dictionary, lambda one: _refitted(one, x, chunk))
+    return _joined(dictionary, lambda one: _refitted(one, x, chunk, pull))
 
 
 def rescaled(dictionary: Dictionary, factor: Float[Tensor, "run f"], shift: Float[Tensor, "run f"]) -> Dictionary:
@@ -51,41 +54,49 @@ def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
 
 
 @torch.no_grad()
-def _rescaled(one: Dictionary, x: Tensor, chunk: int) -> Dictionary:
+def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of the decoder rows."""
     plain, f = one.normalised, one.width
     W = one.W_dec[0]
     gram = torch.zeros(2 * f, 2 * f, dtype=torch.float64, device=W.device)
     moment = torch.zeros(2 * f, dtype=torch.float64, device=W.device)
+    firings = torch.zeros(f, dtype=torch.float64, device=W.device)
     for rows in _normalised(one, x, chunk):
         features = plain.encode(rows)[0]
         codes = torch.cat((features, features.sign()), 1)
         gram += codes.T @ codes
+        firings += codes[:, f:].sum(0)
         target = (rows - one.b_dec[0]) @ W.T
         moment += (codes * target.repeat(1, 2)).sum(0)
     gram *= (W @ W.T).double().repeat(2, 2)
     present = torch.cat((torch.ones(f), torch.zeros(f))).to(gram)
-    r, s = _solve(gram, moment[:, None], present[:, None])[:, 0].float().split(f)
+    weight = pull * gram.diagonal() / firings.repeat(2).clamp_min(1)
+    r, s = _solve(gram, moment[:, None], present[:, None], weight)[:, 0].float().split(f)
     return rescaled(one, r[None], s[None])
 
 
 @torch.no_grad()
-def _refitted(one: Dictionary, x: Tensor, chunk: int) -> Dictionary:
+def _refitted(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
     plain, f = one.normalised, one.width
     d = one.W_dec.shape[-1]
     gram = torch.zeros(f, f, dtype=torch.float64, device=one.W_dec.device)
     moment = torch.zeros(f, d, dtype=torch.float64, device=one.W_dec.device)
+    firings = torch.zeros(f, dtype=torch.float64, device=one.W_dec.device)
     for rows in _normalised(one, x, chunk):
         codes = plain.encode(rows)[0]
         gram += codes.T @ codes
+        firings += codes.sign().sum(0)
         moment += codes.T @ (rows - one.b_dec[0])
-    return replace(one, W_dec=_solve(gram, moment, one.W_dec[0].double()).float()[None])
+    weight = pull * gram.diagonal() / firings.clamp_min(1)
+    return replace(one, W_dec=_solve(gram, moment, one.W_dec[0].double(), weight).float()[None])
 
 
-def _solve(gram: Float[Tensor, "n n"], moment: Float[Tensor, "n m"], present: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-    """The least-squares solution, drawn by a small ridge to `present`, which alone speaks where the Gram matrix is 0."""
+def _solve(
+    gram: Float[Tensor, "n n"], moment: Float[Tensor, "n m"], present: Float[Tensor, "n m"], weight: Float[Tensor, "n"]
+) -> Float[Tensor, "n m"]:
+    """The least-squares solution, drawn by `weight` and a small ridge to `present`, which alone speaks where the Gram matrix is 0."""
     ridge = RIDGE * gram.diagonal().mean().clamp_min(1e-30)  # above 0 also where nothing was ever on
-    return present + torch.linalg.solve(gram + ridge * torch.eye(len(gram)).to(gram), moment - gram @ present)
+    return present + torch.linalg.solve(gram + torch.diag(weight + ridge), moment - gram @ present)
 
 
 def _normalised(one: Dictionary, x: Tensor, chunk: int) -> Iterator[Tensor]:

@@ -163,7 +163,7 @@ def repair(runs, bench, before):
     if kind == "damp":
         return shrunk(given, 0.85).to_trained()
     _, x = rows(runs, bench, 30_000)
-    mended = (refit_decoder if kind == "refit" else rescale_and_shift)(given.normalised, x)
+    mended = (refit_decoder if kind == "refit" else rescale_and_shift)(given.normalised, x, pull=5.0)
     return replace(mended, mean=given.mean, scale=given.scale).to_trained()
 
 
