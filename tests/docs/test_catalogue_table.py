@@ -36,5 +36,11 @@ def test_every_experiment_has_a_page_with_its_claims_and_verdicts() -> None:
         }  # fmt: skip
 
 
+def test_the_readme_counts_the_demo_right() -> None:
+    experiment = catalogue.find("gated-sae")
+    runs = sum(len(experiment.specs_of(arm, experiment.default)) for arm, a in experiment.arms.items() if a.train is not None)
+    assert f"{runs} dictionaries in {len(experiment.arms)} arms" in (ROOT / "README.md").read_text()
+
+
 def test_a_page_without_marks_stays_as_it_is() -> None:
     assert docs.filled("# Title\n\n| a |\n|---|\n") == "# Title\n\n| a |\n|---|\n"
