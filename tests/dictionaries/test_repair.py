@@ -47,11 +47,14 @@ def test_rescale_and_shift_is_least_squares_on_the_support(nonlinearity):
 def test_refit_is_least_squares_and_leaves_the_features(nonlinearity):
     d = make(nonlinearity)
     refitted = refit_decoder(d, X, chunk=77)
+    again = Dictionary.from_tensors(refitted.tensors(), refitted.header())
+    assert torch.equal(again.reconstruct(X), refitted.reconstruct(X))
     torch.testing.assert_close(refitted.encode(X), d.encode(X))
     for r in range(2):
         f, x = d.encode(X)[r].double().numpy(), d.normalise(X)[r].double().numpy()
-        best = np.linalg.lstsq(f, x - d.b_dec[r].numpy(), rcond=None)[0]
-        np.testing.assert_allclose(refitted.W_dec[r], best, atol=2e-3)
+        best = np.linalg.lstsq(np.concatenate([f, np.ones((len(f), 1))], 1), x, rcond=None)[0]
+        np.testing.assert_allclose(refitted.W_dec[r], best[:-1], atol=2e-3)
+        np.testing.assert_allclose(refitted.b_dec[r], best[-1], atol=2e-3)
 
 
 def test_a_pull_is_that_many_more_firings_at_the_present_values():
@@ -67,8 +70,11 @@ def test_a_pull_is_that_many_more_firings_at_the_present_values():
         best = np.linalg.lstsq(rows, np.concatenate([x.ravel(), extra @ np.repeat([1.0, 0.0], 9)]), rcond=None)[0]
         np.testing.assert_allclose(np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=1e-4)
         extra = np.diag(np.sqrt(pull * energy))
-        best = np.linalg.lstsq(np.concatenate([f, extra]), np.concatenate([x, extra @ W]), rcond=None)[0]
-        np.testing.assert_allclose(refitted.W_dec[r], best, atol=1e-4)
+        codes = np.pad(np.concatenate([f, extra]), ((0, 0), (0, 1)), constant_values=0)
+        codes[: len(f), 9] = 1  # the bias, which is not drawn to anything
+        best = np.linalg.lstsq(codes, np.concatenate([x + d.b_dec[r].double().numpy(), extra @ W]), rcond=None)[0]
+        np.testing.assert_allclose(refitted.W_dec[r], best[:9], atol=1e-4)
+        np.testing.assert_allclose(refitted.b_dec[r], best[9], atol=1e-4)
 
 
 def test_repairs_help_and_never_turn_features_on():

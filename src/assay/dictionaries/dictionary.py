@@ -17,7 +17,7 @@ from assay.core.errors import DataError
 from assay.core.fit import Trained
 from assay.dictionaries.nonlinearity import Nonlinearity, from_json, to_json
 
-STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "mean", "scale")
+STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "b_pre", "mean", "scale")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,14 @@ class Dictionary:
     """Factor on centred activations; None: 1."""
     sites: tuple[str, ...] = ()
     """Where in the subject the activations come from and go to."""
+    b_pre: Float[Tensor, "run d_in"] | None = None
+    """What the encoder subtracts; None: b_dec, as in training."""
 
     def __post_init__(self) -> None:
         runs, d_in, f = self.W_enc.shape
         d_out = self.W_dec.shape[-1]
-        wanted = {"b_enc": (runs, f), "W_dec": (runs, f, d_out), "b_dec": (runs, d_out), "mean": (runs, d_in), "scale": (runs,)}
+        wanted = {"b_enc": (runs, f), "W_dec": (runs, f, d_out), "b_dec": (runs, d_out), "b_pre": (runs, d_in)}
+        wanted |= {"mean": (runs, d_in), "scale": (runs,)}
         for name, shape in wanted.items():
             value = getattr(self, name)
             if value is not None and tuple(value.shape) != shape:
@@ -109,7 +112,8 @@ class Dictionary:
 
     def encode(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b f"]:
         """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
-        return self.nonlinearity((self.normalise(x) - self.b_dec[:, None]) @ self.W_enc, self.b_enc, self.own)
+        centre = self.b_dec if self.b_pre is None else self.b_pre
+        return self.nonlinearity((self.normalise(x) - centre[:, None]) @ self.W_enc, self.b_enc, self.own)
 
     def decode(self, features: Float[Tensor, "run b f"]) -> Float[Tensor, "run b d_out"]:
         """Activations that features stand for."""

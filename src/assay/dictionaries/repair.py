@@ -33,9 +33,9 @@ def rescale_and_shift(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: in
 
 
 def refit_decoder(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0) -> Dictionary:
-    """The dictionary with W_dec refitted to reconstruct x from its features; rows lose their unit length, features stay the same.
+    """The dictionary with W_dec and b_dec refitted to reconstruct x; rows lose their unit length, features stay the same.
 
-    Formula: W_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on nowhere in x stays as it was, and `pull`
+    Formula: W_dec, b_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on nowhere in x stays as it was, and `pull`
     draws each row to what it was with the weight of that many firings
     """
     return _joined(dictionary, lambda one: _refitted(one, x, chunk, pull))
@@ -77,18 +77,23 @@ def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary
 
 @torch.no_grad()
 def _refitted(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
+    """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is always 1."""
     plain, f = one.normalised, one.width
-    d = one.W_dec.shape[-1]
-    gram = torch.zeros(f, f, dtype=torch.float64, device=one.W_dec.device)
-    moment = torch.zeros(f, d, dtype=torch.float64, device=one.W_dec.device)
-    firings = torch.zeros(f, dtype=torch.float64, device=one.W_dec.device)
+    present = torch.cat((one.W_dec[0], one.b_dec)).double()
+    gram = torch.zeros(f + 1, f + 1).to(present)
+    moment = torch.zeros_like(present)
+    firings = torch.zeros(f + 1).to(present)
     for rows in _normalised(one, x, chunk):
-        codes = plain.encode(rows)[0]
+        features = plain.encode(rows)[0]
+        codes = torch.cat((features, torch.ones_like(features[:, :1])), 1)
         gram += codes.T @ codes
         firings += codes.sign().sum(0)
-        moment += codes.T @ (rows - one.b_dec[0])
+        moment += codes.T @ rows
     weight = pull * gram.diagonal() / firings.clamp_min(1)
-    return replace(one, W_dec=_solve(gram, moment, one.W_dec[0].double(), weight).float()[None])
+    weight[f] = 0
+    W = _solve(gram, moment, present, weight).float()
+    centre = one.b_dec if one.b_pre is None else one.b_pre  # of the encoder, which stays as it was
+    return replace(one, W_dec=W[None, :f], b_dec=W[f:], b_pre=centre)
 
 
 def _solve(
