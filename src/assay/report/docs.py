@@ -120,8 +120,7 @@ def filled(page: str) -> str:
 
 def _short(origin: str) -> str:
     """Where a threshold comes from, without the description of the pilot that the page gives once."""
-    kind, *middle, figure = origin.split(": ")
-    return f"{kind}: {figure}" if middle else origin
+    return re.sub(r"^pilot: seeds[^:]*: ", "pilot: ", origin)
 
 
 def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]) -> list[Any]:
