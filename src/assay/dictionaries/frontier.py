@@ -49,7 +49,7 @@ def document_measures(dictionary: Dictionary, test: Harvest) -> tuple[dict[str, 
     """Variables and coordinates for `measures`: the sums of every run and test document, and each feature's density."""
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = test.rows(test.kept).to(dictionary.W_enc.device)
-    sums = document_sums(dictionary.normalised, x, document, len(files))
+    sums = document_sums(dictionary.normalised, x, document, len(files), origin=-test.mean * test.scale)
     named: dict[str, tuple[str, Any, str]] = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
     named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
     return named, {"document": [test.files[f] for f in files]}

@@ -143,8 +143,8 @@ def document_sums(
     x: Float[Tensor, "b d"],
     document: Int[Array, "b"],
     documents: int,
-    mean: Float[Tensor, "d"] | None = None,
-    origin: Float[Tensor, "d"] | None = None,
+    mean: Float[Array, "d"] | None = None,
+    origin: Float[Array, "d"] | None = None,
     chunk: int = 1024,
 ) -> dict[str, Float[np.ndarray, "run document"]]:
     """Sums over the rows of each document, per run, and `firings` [run, feature]; one pass, memory bounded by `chunk` rows.
