@@ -1,7 +1,7 @@
 """Whatever a user gets wrong ends with exit code 2, one line on standard error saying what would be right, and nothing changed.
 
-Each case is a real process in its own copy of a small world: an experiment file, a store with finished runs, a table of
-numbers. All cases run side by side before the first assertion.
+Each case is a process of its own in its own copy of a small world: an experiment file, a store with finished runs, a table
+of numbers. All cases have ended before the first assertion.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forks import Forks
 
 from assay.subjects import fetch
 
@@ -237,14 +237,14 @@ def ended(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, En
         shutil.copytree(world, own)
         asked.given(own)
         before = tree(own)
-        done = assay(own, asked.words, environment(own, asked.env))
+        done = forks.run(asked.words, own, environment(own, asked.env))
         after = tree(own)
         changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
-        return Ended(done.returncode, done.stdout, done.stderr, changed)
+        return Ended(done.code, done.out, done.err, changed)
 
     asked = [name for name, case in CASES.items() if not case.model or fetch.present()]
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        return dict(zip(asked, pool.map(run, asked), strict=True))
+    with Forks() as forks:
+        return {name: run(name) for name in asked}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()])
