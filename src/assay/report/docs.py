@@ -37,13 +37,13 @@ def outcomes(record: Mapping[str, Any] | None) -> dict[str, int]:
 
 
 def arms(name: str) -> str:
-    """Each arm of an experiment: what it is, and how many runs of which penalties or settings the default preset has."""
+    """Each arm of an experiment: what it is, and how many runs it has in the default preset."""
     experiment = catalogue.find(name)
     lines = ["| arm | what it is | runs |", "|---|---|---|"]
     for arm, a in experiment.arms.items():
         runs = "derived" if a.train is None else str(len(experiment.specs_of(arm, experiment.default)))
         after = f", built on `{a.after}`" if a.after else ""
-        lines.append(f"| `{arm}` | {tables._cell(a.note)}{after} | {runs} |")
+        lines.append(f"| `{arm}` | {tables.cell(a.note)}{after} | {runs} |")
     return "\n".join(lines) + "\n"
 
 
@@ -53,7 +53,7 @@ def claims(name: str) -> str:
     for i, c in enumerate(_of(catalogue.find(name), Claim), 1):
         controls = ", ".join(f"`{arm}`" for arm in c.must_fail)
         cells = (str(i), c.text, f"`{c.of}`", c.threshold, _short(c.threshold_from), " × ".join(c.units), controls)
-        lines.append("| " + " | ".join(tables.minus(tables._cell(cell)) for cell in cells) + " |")
+        lines.append("| " + " | ".join(tables.minus(tables.cell(cell)) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -71,8 +71,9 @@ def decided(name: str) -> str:
     lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
         controls = ", ".join(f"{c.sign} `{c.arm}` {c.estimate}" for c in r.controls)
-        why = f" *({tables._cell(r.why)})*" if r.why else ""
-        lines.append(f"| {r.sign} {r.outcome} | {tables._cell(r.text)}{why} | {r.estimate} {r.interval} | {controls} |")
+        why = f" *({tables.cell(r.why)})*" if r.why else ""
+        numbers = tables.minus(f"| {r.estimate} {r.interval} | {controls} |")
+        lines.append(f"| {r.sign} {r.outcome} | {tables.cell(r.text)}{why} {numbers}")
     return "\n".join(lines) + "\n"
 
 
@@ -98,7 +99,7 @@ def budget(name: str) -> str:
     ]
     for v in record["verdicts"]:
         controls = "; ".join(f"`{arm}` {tables.units(c)}" for arm, c in v["controls"].items())
-        lines.append(f"| {tables._cell(v['text'])} | {tables.units(v)} | {controls} |")
+        lines.append(f"| {tables.cell(v['text'])} | {tables.units(v)} | {controls} |")
     return "\n".join(lines) + "\n"
 
 

@@ -211,7 +211,8 @@ def show(data: JSON, file: TextIO | None = None) -> None:
         console.print(terminal(data, width), width=width)
 
 
-def _cell(words: str) -> str:
+def cell(words: str) -> str:
+    """The words as they may stand in a cell of a Markdown table."""
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
@@ -219,12 +220,12 @@ def markdown(data: JSON) -> str:
     """The verdict table in Markdown."""
     lines = ["| | claim | estimate [95 % interval] | n | published | control |", "|---|---|---|---|---|---|"]
     for r in rows(data):
-        claim = _cell(r.text) + (f"<br>*{_cell(r.why)}*" if r.why else "")
+        claim = cell(r.text) + (f"<br>*{cell(r.why)}*" if r.why else "")
         published = f"{r.published} ({r.setup})" if r.published else ""
-        controls = "<br>".join(f"{c.sign} {_cell(c.arm)} {c.estimate} {c.interval}" for c in r.controls)
+        controls = "<br>".join(f"{c.sign} {cell(c.arm)} {c.estimate} {c.interval}" for c in r.controls)
         outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}"
-        value = " ".join(filter(None, (r.estimate, r.interval, _cell(r.unit))))
-        lines.append(f"| {outcome} | {claim} | {value} | {_cell(r.n)} | {published} | {controls} |")
+        value = " ".join(filter(None, (r.estimate, r.interval, cell(r.unit))))
+        lines.append(f"| {outcome} | {claim} | {value} | {cell(r.n)} | {published} | {controls} |")
     return "\n".join(lines) + "\n"
 
 
@@ -233,5 +234,5 @@ def catalogue(entries: Sequence[JSON]) -> str:
     lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
     for e in entries:
         recorded = " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in (e.get("recorded") or {}).items())
-        lines.append(f"| `{e['name']}` | {_cell(e['claim'])} | {_cell(e['cost'])} | {recorded or '–'} |")
+        lines.append(f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | {recorded or '–'} |")
     return "\n".join(lines) + "\n"
