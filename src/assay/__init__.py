@@ -4,6 +4,7 @@ Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics
 before it is used: `import assay` costs milliseconds, torch comes with the first name that needs it.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -68,3 +69,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if "IPython" in sys.modules:
+    import_module("assay.notebook").register()
