@@ -73,6 +73,17 @@ def test_spec_fields_say_what_they_mean(path: Path) -> None:
                 )
 
 
+@pytest.mark.parametrize(
+    "path", [ROOT / "src/assay/dictionaries/metrics.py", ROOT / "src/assay/features/statistics.py"], ids=name
+)
+def test_metrics_state_their_range_and_which_way_is_better(path: Path) -> None:
+    for function in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)):
+        gives_numbers = function.returns is not None and re.match(r"Float\[|Array", ast.unparse(function.returns))
+        if gives_numbers and not function.name.startswith("_"):
+            text = ast.get_docstring(function) or ""
+            assert re.search(r"^Range: ", text, re.MULTILINE) and re.search(r"^Better: ", text, re.MULTILINE), function.name
+
+
 @pytest.mark.parametrize("path", SOURCE, ids=name)
 def test_no_pickle_and_nothing_global(path: Path) -> None:
     tree = ast.parse(path.read_text())

@@ -1,0 +1,1 @@
+"""The `assay` command: verbs, what they print, and the experiment that `assay new` writes."""
