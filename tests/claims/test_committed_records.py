@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from assay.core.claims import Claim, claims_key
-from assay.lab import catalogue, records
+from assay.lab import catalogue, recording, records
 from assay.lab.plan import plan
 from assay.lab.preset import override
 from assay.lab.store import Store
@@ -28,7 +28,7 @@ def committed(name):
 @functools.cache
 def judged_again(name):
     """Claims, theorems and findings on the record's measures, by today's statements."""
-    return records.rejudge(*committed(name))
+    return recording.rejudge(*committed(name))
 
 
 @pytest.mark.parametrize("name", NAMES)

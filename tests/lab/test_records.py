@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assay.core.errors import ExperimentError
-from assay.lab import catalogue, records
+from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 
@@ -20,14 +20,14 @@ def recorded(tmp_path_factory):
     e = catalogue.find(str(home / "stroll.py"))
     lab = Lab(home / "s", Inline())
     result = lab.run(e)
-    path = records.write_record(e, result, lab.plan(e))
+    path = recording.write_record(e, result, lab.plan(e))
     assert path == home / "records" / "stroll.json"
     return e, lab, result, records.read("stroll", e.origin)
 
 
 def test_a_record_gives_the_same_verdicts_without_training(recorded):
     e, _, result, record = recorded
-    again, exact, findings = records.rejudge(e, record)
+    again, exact, findings = recording.rejudge(e, record)
     assert [v.outcome for v in exact] == [v.outcome for v in result.exact]
     assert [f.estimate for f in findings] == pytest.approx([f.estimate for f in result.findings], rel=1e-6)
     assert [j.verdict.outcome for j in again] == [j.verdict.outcome for j in result.judged]
@@ -38,7 +38,7 @@ def test_a_record_gives_the_same_verdicts_without_training(recorded):
 
 def test_measures_come_back_in_single_precision(recorded):
     e, _, result, record = recorded
-    for arm, data in records.arms(e, record).items():
+    for arm, data in recording.arms(e, record).items():
         np.testing.assert_array_equal(data.end.values.astype(np.float32), result.arms[arm].end.values.astype(np.float32))
         assert data.diverged.dtype == bool
         assert data.attrs == result.arms[arm].attrs

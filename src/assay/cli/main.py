@@ -91,13 +91,13 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     record
         Write the record instead: commit, keys, small measures, verdicts, seconds.
     """
-    from assay.lab import records
+    from assay.lab import recording
 
     experiment, preset = choice.of(name)
     lab = place.lab()
     result = lab.judge(experiment, preset)
     if record:
-        return printing.written(records.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
+        return printing.written(recording.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
     return printing.differences(lab.check(result, printing.recorded(experiment)), experiment.name, place.json)
 
 

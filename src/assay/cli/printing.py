@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.core.spec import Spec
     from assay.lab.plan import Plan
     from assay.lab.preset import Preset
-    from assay.lab.records import Difference
+    from assay.lab.recording import Difference
     from assay.lab.result import Result
 
 

@@ -73,7 +73,7 @@ class Lab:
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
         """Where a result differs from a committed record: outcomes, and estimates outside both intervals."""
-        from assay.lab.records import check
+        from assay.lab.recording import check
 
         return check(result, record)
 

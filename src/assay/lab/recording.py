@@ -1,0 +1,187 @@
+"""Recording: making an experiment's record from a result, judging it again without training, and comparing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.experiment import Experiment
+from assay.core.spec import Spec, canonical_json
+from assay.lab.atomic import explained, write
+from assay.lab.provenance import commit
+from assay.lab.records import path
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    from assay.core.claims import Judged
+    from assay.core.findings import Estimated, Verified
+    from assay.lab.plan import Plan
+    from assay.lab.result import Result
+
+MOST = 4096
+"""Numbers per run above which a measure is left out."""
+
+
+def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
+    """The record of a result: plain values."""
+    from assay.lab.store import size
+
+    arms, cost, space = {}, {}, {}
+    for arm, rows in plan.by_arm().items():
+        stored = [r.stored for r in rows if r.stored is not None]
+        specs = [json.loads(r.job.spec.to_json()) for r in rows]
+        arms[arm] = {"keys": [r.job.key for r in rows], **_factored(specs), "measures": _dump(result.arms[arm])}
+        cost[arm] = round(sum(float(s.provenance.get("cpu_seconds", 0)) for s in stored) / len(rows), 4)
+        space[arm] = round(sum(size(s.folder) for s in stored) / len(rows))
+    json_result = result.to_json()
+    return {
+        **{k: json_result[k] for k in ("schema", "experiment", "preset", "claims_key", "seconds", "cpu_seconds")},
+        "version": experiment.version,
+        "measured": experiment.measured,
+        "commit": commit(),
+        "provenance": json_result["provenance"],
+        "cost": cost,
+        "bytes": space,
+        **{k: json_result[k] for k in ("verdicts", "exact", "findings")},
+        "arms": arms,
+    }
+
+
+def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
+    """The file that now holds the record of this result."""
+    there = path(experiment.name, experiment.origin)
+    record = make(experiment, result, plan)
+    arms = record.pop("arms")
+    head = json.dumps(record, indent=1, ensure_ascii=False)
+    # One line per arm: a diff shows which moved.
+    body = ",\n".join(f"  {json.dumps(a)}: {canonical_json(v)}" for a, v in arms.items())
+    with explained(there.parent):
+        there.parent.mkdir(parents=True, exist_ok=True)
+        write(there, (head.removesuffix("\n}") + ',\n "arms": {\n' + body + "\n }\n}\n").encode())
+    return there
+
+
+def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Dataset]:
+    """The measures in a record, per trained arm. Raises: SpecError when its specs no longer fit the experiment."""
+    from assay.lab.groups import spec_class
+
+    found = {}
+    for arm, data in record["arms"].items():
+        cls = spec_class(experiment, arm)
+        specs = [cls.from_json(canonical_json({**data["shared"], **own})) for own in data["specs"]]
+        found[arm] = _load(specs, data["measures"])
+    return found
+
+
+def rejudge(
+    experiment: Experiment, record: Mapping[str, Any]
+) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...]]:
+    """Claims, theorems and findings on the measures in a record, by today's statements; trains nothing."""
+    from assay.lab.result import judge_statements, with_derived
+
+    return judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=experiment.scope)[:3]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One way in which a result departs from a record."""
+
+    what: str
+    """The claim's text, or what else differs."""
+    recorded: str
+    now: str
+
+
+def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
+    """Where a result departs from a record: other statements, other outcomes, estimates outside both intervals; not times."""
+    differences = []
+    if result.claims_key != record["claims_key"]:
+        what = "claims key: a text, range or control was changed"
+        differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
+    now = result.to_json()
+    for kind in ("verdicts", "exact", "findings"):
+        old = {v["text"]: v for v in record[kind]}
+        new = {v["text"]: v for v in now[kind]}
+        for text in dict.fromkeys((*old, *new)):
+            a, b = old.get(text), new.get(text)
+            if a is None or b is None or a.get("outcome") != b.get("outcome") or (kind != "exact" and _apart(a, b)):
+                differences.append(Difference(text, _told(a), _told(b)))
+    return differences
+
+
+def _apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return not (_within(a["estimate"], b) or _within(b["estimate"], a))
+
+
+def _within(x: float | None, other: Mapping[str, Any]) -> bool:
+    low, high = other["low"], other["high"]
+    if x is None or low is None or high is None:
+        return x == other["estimate"]
+    slack = 1e-5 * max(abs(low), abs(high), 1e-12)  # a record is rounded to single precision
+    return bool(low - slack <= x <= high + slack)
+
+
+def _told(v: Mapping[str, Any] | None) -> str:
+    if v is None:
+        return "absent"
+    known = v.get("low") is not None and v.get("high") is not None
+    numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
+    return f"{v.get('outcome', 'finding')}{numbers}" + (f" ({v['reason']})" if v.get("reason") else "")
+
+
+def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Fields all specs share once, the others per run."""
+    shared = {k: v for k, v in specs[0].items() if all(s[k] == v for s in specs)}
+    return {"shared": shared, "specs": [{k: v for k, v in s.items() if k not in shared} for s in specs]}
+
+
+def _dump(data: xr.Dataset) -> dict[str, Any]:
+    small = {str(k): v for k, v in data.data_vars.items() if v.size <= MOST * data.sizes["run"]}
+    dims = {d for v in small.values() for d in v.dims if d != "run"}
+    coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1 and c.dims[0] in dims}
+    return {"coords": coords, "variables": {k: _variable(v) for k, v in small.items()}}
+
+
+def _variable(v: xr.DataArray) -> dict[str, Any]:
+    return {
+        "dims": [str(d) for d in v.dims],
+        "unit": v.attrs.get("units", "1"),
+        "kind": v.dtype.kind,
+        "values": _numbers(v.values),
+    }
+
+
+def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
+    import numpy as np
+
+    from assay.core.measures import measures
+    from assay.core.runs import Runs
+
+    named = {}
+    for name, v in data["variables"].items():
+        kind = {"b": np.bool_, "i": np.int64, "u": np.int64}.get(v["kind"], np.float64)
+        values: np.ndarray = np.array(v["values"], dtype=kind)  # None becomes NaN
+        named[name] = (" ".join(v["dims"]), values, v["unit"])
+    return measures(Runs(specs), coords=data["coords"], **named)
+
+
+def _numbers(values: np.ndarray) -> Any:
+    import numpy as np  # here, so that `assay list`, which only reads records, does not wait for it
+
+    if values.dtype.kind in "biu":
+        return values.tolist()
+    return _rounded(np.asarray(values, dtype=np.float32).tolist(), np.float32)
+
+
+def _rounded(x: Any, kind: Any) -> Any:
+    if isinstance(x, list):
+        return [_rounded(v, kind) for v in x]
+    if math.isinf(x):
+        return "inf" if x > 0 else "-inf"  # NumPy reads these words
+    return None if math.isnan(x) else float(str(kind(x)))
