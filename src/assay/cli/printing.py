@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,11 @@ def grid(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
+def say(text: str) -> None:
+    """Print a sentence in lines of at most 100 columns."""
+    print(textwrap.fill(text, tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+
+
 def catalogue(root: Path, as_json: bool) -> None:
     """Print every experiment: title, claim, cost, recorded verdicts, and what is stored here."""
     from assay.lab import catalogue, records
@@ -74,6 +80,7 @@ def catalogue(root: Path, as_json: bool) -> None:
     if as_json:
         return emit({"experiments": entries})
     table = grid("name", "claim", "cost", "recorded", "here")
+    table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in entries:
         table.add_row(e["name"], e["claim"], e["cost"], signs(e["recorded"]) or "–", said(e["local"]))
     draw(table)
@@ -131,7 +138,7 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
             claims.add_row(line["text"], own, others)
         draw(claims)
     for note in plan.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     print()
     if not plan.missing:
         print(f"Everything is stored. Verdicts: assay show {experiment.typed}{plan.preset.options}")
@@ -141,7 +148,7 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
         if plan.seconds is None
         else f"about {duration(plan.seconds)} ({plan.cpu_seconds:.0f} CPU-seconds, from {plan.cost_from})"
     )
-    print(f"{len(plan.missing)} runs to train, {time}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free.")
+    say(f"{len(plan.missing)} runs to train, {time}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free.")
     print(f"Next: assay run {experiment.typed}{plan.preset.options}")
     return None
 
@@ -184,7 +191,7 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
     print(f"{result.experiment} ({result.preset}){arm}\n")
     tables.show(data)
     for text, reason in result.skipped:
-        print(f"not asked of {result.arm}: {text} ({reason})")
+        say(f"not asked of {result.arm}: {text} ({reason})")
     print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
     for line in invitations(name, result, experiment, preset):
         print(line)
@@ -207,7 +214,7 @@ def judged(judged: Judged, as_json: bool) -> None:
         return emit(entry)
     tables.show({"verdicts": [entry]})
     for line in (*judged.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
-        print(line)
+        say(line)
     return None
 
 

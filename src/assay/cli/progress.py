@@ -47,7 +47,7 @@ class Display:
         self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.live.start()
         return self
 
