@@ -36,9 +36,9 @@ def draw(table: Table) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
+    console.width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
     with console.capture() as drawn:
-        console.print(table, width=width)
+        console.print(table)
     print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
@@ -133,6 +133,7 @@ def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> Non
     if budget:
         print()
         claims = grid("claim", "units of the judged arm", "of its controls")
+        claims.expand, claims.columns[0].ratio = True, 1
         for line in units(plan, experiment):
             own, others = ("\n".join(f"{arm}: {count}" for arm, count in line[part].items()) for part in ("judged", "controls"))
             claims.add_row(line["text"], own, others)
@@ -163,10 +164,14 @@ def units(plan: Plan, experiment: Experiment) -> list[dict[str, Any]]:
             return "derived from other arms"
         specs: list[Spec] = [row.job.spec for row in rows]
         kept = [spec for spec in specs if all(getattr(spec, name, value) == value for name, value in claim.where.items())]
+        stored = next((row.stored for row in rows if row.stored is not None), None)
+        sizes = stored.measures().sizes if stored is not None else {}
         factors = []
         for unit in claim.units:
-            levels = {getattr(spec, unit, None) for spec in kept}
-            factors.append(f"{unit} (counted when measured)" if levels <= {None} else f"{len(levels)} {unit}s")
+            if hasattr(specs[0], unit):
+                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {unit}s")
+            else:  # a dimension of the measures, such as documents: counted once a run is stored
+                factors.append(f"{sizes[unit]} {unit}s" if unit in sizes else f"{unit}s")
         return " × ".join(factors)
 
     lines = []
