@@ -29,6 +29,12 @@ def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path) -> None:
     # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the trained one near 0.
     assert verdict["estimate"] < 5 and verdict["controls"]["flat"]["estimate"] > 60
 
+    path = tmp_path / "my_claim.py"
+    path.write_text(path.read_text().replace("high=10,", "high=1,"))
+    assert assay(tmp_path, "plan", "my_claim.py")["missing"] == 0, "moving a threshold must not train again"
+    (verdict,) = assay(tmp_path, "run", "my_claim.py")["verdicts"]
+    assert verdict["outcome"] == "fails"
+
 
 def test_its_control_can_pass(tmp_path: Path) -> None:
     path = write_experiment("claim", tmp_path)
