@@ -91,9 +91,9 @@ class Arm(Generic[S]):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a set of runs needs: CPU-seconds of one thread, and bytes on disk beside the measures."""
+    """What a set of runs needs: CPU-seconds of one thread (None: as recorded), and bytes on disk beside the measures."""
 
-    cpu_seconds: float
+    cpu_seconds: float | None = None
     bytes: int = 0
 
 

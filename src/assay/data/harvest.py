@@ -125,7 +125,8 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
         seed=spec.seed, model=folder.fingerprint, corpus=text.fingerprint, part=spec.part, windows=spec.windows,
         context=spec.context, per_file=spec.per_file,
     )  # fmt: skip
-    windows = _windows(bench.artefact(of, lambda path: _cut(spec, path)))
+    cut = bench.artefact(of, lambda path: _cut(spec, path))
+    windows = _windows(cut)
     dtype, count = _dtype(spec, bench), len(windows.tokens)
     shards = [
         HarvestShardSpec(seed=spec.seed, of=of, site=str(site), dtype=dtype, first=i, count=min(spec.shard, count - i))
@@ -139,7 +140,15 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
         _run(model, site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, count, bench)
 
     paths = bench.artefacts(shards, build)
-    return Harvest(spec, windows, tuple(d.path for d in text.documents), tuple(paths), dtype, folder.provenance, like)
+    return _opened(spec, cut, tuple(d.path for d in text.documents), tuple(paths), dtype, folder.provenance, like)
+
+
+@lru_cache(maxsize=8)
+def _opened(
+    spec: HarvestSpec, cut: Path, files: tuple[str, ...], shards: tuple[Path, ...], dtype: str, provenance: str, like: Harvest | None
+) -> Harvest:
+    """One Harvest per process for the same files, so that what it works out (mean, order, masks) is worked out once."""
+    return Harvest(spec, _windows(cut), files, shards, dtype, provenance, like)
 
 
 def _cut(spec: HarvestSpec, path: Path) -> None:

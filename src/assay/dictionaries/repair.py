@@ -63,11 +63,14 @@ def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary
     firings = torch.zeros(f, dtype=torch.float64, device=W.device)
     for rows in _normalised(one, x, chunk):
         features = plain.encode(rows)[0]
-        codes = torch.cat((features, features.sign()), 1)
-        gram += codes.T @ codes
-        firings += codes[:, f:].sum(0)
+        on = features.sign()
+        gram[:f, :f] += features.T @ features
+        gram[:f, f:] += features.T @ on
+        gram[f:, f:] += on.T @ on
+        firings += on.sum(0)
         target = (rows - one.b_dec[0]) @ W.T
-        moment += (codes * target.repeat(1, 2)).sum(0)
+        moment += torch.cat(((features * target).sum(0), (on * target).sum(0)))
+    gram[f:, :f] = gram[:f, f:].T
     gram *= (W @ W.T).double().repeat(2, 2)
     present = torch.cat((torch.ones(f), torch.zeros(f))).to(gram)
     weight = pull * gram.diagonal() / firings.repeat(2).clamp_min(1)

@@ -213,7 +213,9 @@ def _cost_per_run(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tupl
     arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
     arms = {n: specs for n, specs in arms.items() if specs}
     if experiment.cost is not None:
-        return {n: experiment.cost(Runs(specs)).cpu_seconds / len(specs) for n, specs in arms.items()}, "the experiment"
+        stated = {n: (experiment.cost(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
+        if all(seconds is not None for seconds, _ in stated.values()):
+            return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment"
     recorded = records.cost_per_run(experiment)
     if preset.title == "default" and arms.keys() <= recorded.keys():
         return recorded, "the record"
