@@ -6,7 +6,7 @@ A claim's terms are sums over documents, so that every FVU, γ or L0 is a ratio 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -15,9 +15,10 @@ from assay.core.experiment import Arms
 from assay.core.figures import summary
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, ratio
-from assay.data.harvest import Harvest
-from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import document_sums
+
+if TYPE_CHECKING:
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.dictionary import Dictionary
 
 SUMS = {
     "tokens": "tokens", "active": "features", "error": "squared activation", "variance": "squared activation",
@@ -47,6 +48,8 @@ def worst(of: Statistic) -> Statistic:
 
 def document_measures(dictionary: Dictionary, test: Harvest) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
     """Variables and coordinates for `measures`: the sums of every run and test document, and each feature's density."""
+    from assay.dictionaries.metrics import document_sums  # brings torch, which judging what is stored does not need
+
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = test.rows(test.kept).to(dictionary.W_enc.device)
     sums = document_sums(dictionary.normalised, x, document, len(files), origin=-test.mean * test.scale)
