@@ -249,3 +249,11 @@ def test_few_rows_are_too_few_units_and_no_crash(rows):
     j = assay.judge(pd.read_csv(io.StringIO(text)), claim="a.x < 9", unit="seed", control="b")
     assert j.verdict.reason == f"too few units: {rows} of 6 seeds"
     json.dumps(j.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("claim", ["log(a.x) > -2", "mean(sqrt(a.x)) > 0.2", "a.x / (a.x - a.x) > 0"])
+def test_a_function_that_has_no_value_for_a_unit_does_not_drop_it_silently(claim, recwarn):
+    table = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, "x": [-1.0, 0.0, 2, 3, 4, 5, 6, 7] + [3.0] * 8}
+    with pytest.raises(ClaimError, match=r"is no number in 1 cell: a log or root|is infinite"):
+        assay.judge(table, claim=claim, unit="seed", control="b")
+    assert not recwarn.list, "one line is all that is told"

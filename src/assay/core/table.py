@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +81,20 @@ def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tup
 def _claim(parsed: Parsed, of: str, units: Names, controls: Names, planted: Names, source: str) -> Claim:
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         def numbers(name: str | None, column: str) -> xr.DataArray:
-            return (arm if name is None or name == of else arms[name])[column]
+            read.append((arm if name is None or name == of else arms[name])[column])
+            return read[-1]
 
-        return {term: walk(numbers) for term, walk in parsed.terms.items()}
+        terms = {}
+        for term, walk in parsed.terms.items():
+            read: list[xr.DataArray] = []
+            with np.errstate(all="ignore"):  # told below, in one line
+                terms[term] = walk(numbers)
+            # left out silently, such units would leave a mean over those that the function happens to accept
+            lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
+            if lost:
+                told = f"{parsed.text if term == 'value' else term} is no number in {lost} {plural('cell', lost)}"
+                raise ClaimError(f"{told}: a log or root of a negative number, or 0/0; judge another quantity")
+        return terms
 
     return Claim(
         text=parsed.text,
