@@ -113,3 +113,9 @@ def test_bibtex_names_result_paper_and_years():
 def test_export_writes_every_form(tmp_path):
     paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
     assert {p.suffix for p in paths} == {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"} and all(p.stat().st_size for p in paths)
+
+
+def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
+    entry = {"estimate": 0.0023, "low": 0.0002, "high": 0.0046, "range": [0.005, None], "fail_range": [0.005, None]}
+    assert tables.estimate(entry) == ("0.0023", "[0.0002, 0.0046]")
+    assert tables.estimate(entry | {"range": [0.1, None], "fail_range": [0.1, None]}) == ("0.002", "[0.000, 0.005]")

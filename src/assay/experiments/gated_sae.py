@@ -454,25 +454,28 @@ CLAIMS = (
 
 
 def figures(arms):
-    lines = [("Gated 512", "main", FVU), ("ReLU 512", "relu", FVU), ("ReLU 768 (1.5 ×)", "wide", FVU), ("TopK 512", "topk", FVU),
-             ("ReLU 512 + rescale & shift", "rescaled", FVU), ("+ decoder refit", "refit", FVU),
-             ("ReLU 768 + rescale & shift", "wide-rescaled", FVU), ("Gated without L_aux", "no-aux", FVU)]  # fmt: skip
-    bias = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", EARLIER), ("ReLU: γ", "relu", GAMMA),
-            ("ReLU: earlier form", "relu", EARLIER)]  # fmt: skip
+    equal = [("Gated 1 ×", "main", FVU), ("ReLU 1 ×", "relu", FVU), ("TopK 1 ×", "topk", FVU), ("ReLU 1.5 ×", "wide", FVU)]
+    mended = [("Gated 1 ×", "main", FVU), ("ReLU 1 × + rescale & shift", "rescaled", FVU), ("… + decoder refit", "refit", FVU),
+              ("ReLU 1.5 ×", "wide", FVU), ("ReLU 1.5 × + rescale & shift", "wide-rescaled", FVU)]  # fmt: skip
+    metrics = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", EARLIER), ("ReLU: γ", "relu", GAMMA),
+               ("ReLU: earlier form", "relu", EARLIER)]  # fmt: skip
+    axes = {"mark": "line", "x": "L0", "y": "mean", "color": "arm", "band": ("low", "high"), "x_log": True,
+            "x_title": "L0 (features on per token)"}  # fmt: skip
+    pca = frontier.over_l0(arms, [("", "pca-32", FVU)])["mean"]
+    note = "Mean and 95 % t interval over seeds; the claims resample seeds and documents."
+    beside = f" 32 principal components leave {pca[0]:.2f}, off this axis." if pca else ""
     drawn = [
-        Figure("The gate leads at equal width; a wider or repaired ReLU catches up", frontier.over_l0(arms, lines), "line", x="L0", y="mean",
-               color="arm", band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="FVU",
-               note="Mean and 95 % t interval over seeds; claims resample seeds and documents."),
-        Figure("Same dictionary, two metrics: γ says unbiased, the earlier form says shrunken", frontier.over_l0(arms, bias), "line", x="L0",
-               y="mean", color="arm", band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="γ",
-               rules=((1.0, "unbiased"),)),
+        Figure("Frontier: what each method leaves unexplained", frontier.over_l0(arms, equal), y_title="FVU", note=note + beside, **axes),
+        Figure("The same with ReLU mended or wider", frontier.over_l0(arms, mended), y_title="FVU", note=note, **axes),
+        Figure("Same dictionaries, two metrics: γ and its earlier form", frontier.over_l0(arms, metrics), y_title="γ",
+               rules=((1.0, "unbiased"),), **axes),
         Figure("Training loss at the middle penalty", frontier.history(arms, ("main", "relu", "wide", "topk", "no-aux")), "line", x="step",
                y="loss", color="arm", band=("low", "high"), x_title="step", y_title="loss", y_log=True,
                note="Losses of different methods are different sums; compare shapes, not heights."),
     ]  # fmt: skip
     if "ce_spliced" in arms.get("main", {}):
-        drawn.append(Figure("Same dictionary, two baselines: recovery against zero flatters", recovery(arms), "bars", x="against", y="mean",
-                            facet="arm", band=("low", "high"), x_title="", y_title="cross-entropy recovered"))  # fmt: skip
+        drawn.append(Figure("Same dictionaries, two baselines: recovery against each ablation", recovery(arms), "bars", x="arm", y="mean",
+                            facet="against", band=("low", "high"), x_title="", y_title="cross-entropy recovered"))  # fmt: skip
     if "showcase" in arms:
         density = arms["showcase"].density.values[0]
         drawn.append(Figure("How often the showcase features fire", {"density": np.log10(density[density > 0]).tolist(),

@@ -87,12 +87,24 @@ def decimals(low: float | None, high: float | None) -> int | None:
 def estimate(entry: JSON) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
     low, high = entry.get("low"), entry.get("high")
-    places = decimals(low, high)
+    places = _apart(decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ())))
     if number(entry.get("estimate")) == "not estimated":
         return "not estimated", ""
     if low is None and high is None:
         return number(entry.get("estimate"), places), "no interval"
     return number(entry.get("estimate"), places), f"[{number(low, places)}, {number(high, places)}]"
+
+
+def _apart(places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]) -> int | None:
+    """The same decimals, or up to two more where a limit would otherwise be printed as the threshold that it is not."""
+
+    def same(a: float, b: float, at: int) -> bool:
+        return a != b and f"{a:.{at}f}" == f"{b:.{at}f}"
+
+    if places is None:
+        return None
+    pairs = [(a, b) for a in limits for b in thresholds if a is not None and b is not None]
+    return next((p for p in (places, places + 1) if not any(same(a, b, p) for a, b in pairs)), places + 2)
 
 
 def units(entry: JSON) -> str:

@@ -265,7 +265,7 @@ def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]
     ends = _ends(figure, series)
     seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log] or [0.0]
     xs = [along(x) for _, *points in ends for x, _ in points] if figure.x_log or _numeric(figure.columns[figure.x]) else []
-    short = min(xs) + 0.6 * (max(xs) - min(xs)) if xs else -math.inf
+    short = min(xs) + 0.35 * (max(xs) - min(xs)) if xs else -math.inf
     gap = 1.2 * ((max(seen) - min(seen)) or 1.0) * 15 / HEIGHT  # the axis is a little longer than the data
     values: dict[bool, list[dict]] = {True: [], False: []}
     for name, first, last in ends:
