@@ -106,7 +106,7 @@ def test_more_seeds_reuse_the_runs_there_are(done, walk):
 def test_an_undecided_verdict_names_the_command(tmp_path, walk):
     verdict = Lab(tmp_path / "s", Inline()).run(walk, "smoke").judged[0].verdict
     assert verdict.reason.startswith("too few units")
-    assert "assay run walk --preset smoke --set seed=0:6" in verdict.price.text
+    assert "assay run walk.py --preset smoke --set seed=0:6" in verdict.price.text
     assert "CPU-minutes" in verdict.price.text
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,8 @@ from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab import groups
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.preset import override
+from assay.lab.watch import Watch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,33 @@ def test_stored_results_are_shown_without_the_model(lab):
 def test_runs_that_read_different_things_are_not_judged_together(lab):
     with pytest.raises(StoreError, match=r"arm main read different things \(model aaa and model bbb\)"):
         lab.run(dataclasses.replace(experiment, inputs=lambda s: {"model": "aaa" if s.seed < 1004 else "bbb"}))
+
+
+def test_arms_of_another_model_are_not_compared(lab):
+    """As an interrupted command leaves them, after the model or corpus changed."""
+
+    def reads(model, which=("main", "none")):
+        arms = {n: a for n, a in experiment.arms.items() if n in which}
+        return dataclasses.replace(experiment, arms=arms, claims=(), inputs=lambda s: {"model": model})
+
+    lab.run(reads("aaa"))
+    lab.run(reads("bbb", which=["main"]))
+    with pytest.raises(StoreError, match=r"6 of 12 runs of dot .* \(other inputs: model aaa, now bbb\); run: assay run dot"):
+        lab.show(reads("bbb"))
+    of_each = dataclasses.replace(reads(""), inputs=lambda s: {"model": "bbb" if s.steps else "aaa"})
+    assert lab.show(of_each).provenance["runs"] == 12, "where arms are meant to read different things"
+
+
+def test_partial_verdicts_leave_out_what_is_outdated(lab):
+    def reads(model):
+        return dataclasses.replace(experiment, inputs=lambda s: {"model": model})
+
+    lab.run(reads("aaa"))
+    lab.run(reads("bbb"), override(experiment, "default", ["seed=1000:1002"]))
+    told = []
+    unfinished = SimpleNamespace(left=lambda: 1.0)
+    Watch(lab.store, reads("bbb"), lab.plan(reads("bbb")), unfinished, told.append)._judge()
+    assert [(e.seeds, e.result.arms["main"].sizes["run"]) for e in told] == [(2, 2)]
 
 
 def test_a_new_version_keeps_the_old_runs(lab):

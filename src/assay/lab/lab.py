@@ -15,7 +15,7 @@ from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
 from assay.lab.events import Finished, Planned
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.plan import Plan, as_stored, plan
+from assay.lab.plan import Plan, as_planned, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
@@ -54,7 +54,7 @@ class Lab:
         if first.missing:
             first.require_disk()
             self._work(experiment, first, tell)
-            first = plan(self.store, experiment, first.preset, inputs_of=as_stored)
+            first = plan(self.store, experiment, first.preset, inputs_of=as_planned(first))
         result = _judged(experiment, first, "main")
         result.write(self.store)
         tell(Finished(result))
@@ -67,7 +67,7 @@ class Lab:
         """
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        return _judged(experiment, plan(self.store, experiment, _preset(experiment, preset), inputs_of=as_stored), arm)
+        return _judged(experiment, self._stored(experiment, _preset(experiment, preset)), arm)
 
     show = judge
 
@@ -99,6 +99,13 @@ class Lab:
             freed += n
         return freed
 
+    def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
+        """What is stored, whatever it read; runs that read different things count only where the experiment says they should."""
+        found = plan(self.store, experiment, preset, inputs_of=as_stored)
+        read = {tuple(sorted(r.inputs.items())) for r in found.cached}
+        # Several where arms are meant to differ, or where a command was interrupted after the model or corpus changed.
+        return found if len(read) <= 1 else plan(self.store, experiment, preset)
+
     def _executor(self, experiment: Experiment) -> Executor:
         return self.executor if experiment.origin else Inline()  # functions do not travel: a worker needs a file to find them
 
@@ -107,8 +114,7 @@ class Lab:
         self.store.prepare()
         with self.store.lock("groups"):
             begun = list(grouping.unfinished(self.store, experiment.name))
-            inputs = {r.job.key: r.inputs for r in first.rows}
-            now = plan(self.store, experiment, first.preset, inputs_of=lambda job, _: inputs[job.key])
+            now = plan(self.store, experiment, first.preset, inputs_of=as_planned(first))
             formed = grouping.form(self.store, experiment, [r.wanted for r in now.missing], begun)
         schedule = Schedule(self.store, experiment, formed, now.per_run, self.device)
         tell(Planned(first, len(formed)))

@@ -181,6 +181,12 @@ def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
     return stored.inputs if stored is not None else {}
 
 
+def as_planned(planned: Plan) -> InputsOf:
+    """What each run should have read by an earlier plan: asking the experiment again costs time, and its answer may have changed."""
+    inputs = {r.job.key: r.inputs for r in planned.rows}
+    return lambda job, stored: inputs[job.key]
+
+
 def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf) -> tuple[Row, ...]:
     rows: dict[str, list[Row]] = {}
 

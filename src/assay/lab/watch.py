@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.experiment import Experiment
 from assay.lab.events import Failed, Outcome, Partial, Progress, Saved, Started
 from assay.lab.groups import RunGroup
-from assay.lab.plan import Plan, as_stored, plan
+from assay.lab.plan import Plan, as_planned, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
 
@@ -77,7 +77,7 @@ class Watch:
 
         started = time.monotonic()
         try:
-            now = plan(self._store, self._experiment, self._now.preset, inputs_of=as_stored)
+            now = plan(self._store, self._experiment, self._now.preset, inputs_of=as_planned(self._now))
             arms, seeds = common_seeds(now)
             if seeds and now.missing:
                 result = judge_all(self._experiment, now, arms, figures=False)
