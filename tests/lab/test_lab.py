@@ -169,3 +169,48 @@ def test_partial_verdicts_speak_of_whole_seeds(tmp_path, walk):
     assert seeds == 2
     assert {tuple(a.seed.values) for a in arms.values()} == {(1000, 1001)}
     assert judge_all(walk, now, arms).judged[0].verdict.n == {"seed": 2}
+
+
+EDITED = '''"""Count: a file whose author changes his mind half way.
+
+Paper: none
+Claim: none
+Baselines: none
+Cost: none
+"""
+
+import torch
+
+from assay.core import Arm, Experiment, Group, Spec, fit, grid, measures
+
+
+def train(runs, bench):
+    def step(state, batch, at):
+        if at == STOP:
+            raise KeyboardInterrupt
+        state["x"] += RATE
+        return state["x"]
+
+    return fit([Group(runs, {"x": torch.zeros(len(runs))}, step)], lambda at: None, steps=6, bench=bench)[0]
+
+
+def measure(runs, trained, bench):
+    return measures(runs, x=("run", trained.tensors["x"], "1"))
+
+
+one = grid(Spec(), seed=[1000])
+experiment = Experiment(arms={"main": Arm(train)}, measure=measure, claims=(), smoke=one, default=one, full=one)
+'''
+
+
+@pytest.mark.parametrize(("later", "ends"), [("RATE, STOP = 1.0, -1", 6.0), ("RATE, STOP = 10.0, -1", 60.0)])
+def test_a_checkpoint_of_another_text_is_not_continued(tmp_path, monkeypatch, later, ends):
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
+    path, lab = tmp_path / "count.py", Lab(tmp_path / "s", Inline())
+    path.write_text(f"{EDITED}RATE, STOP = 1.0, 3\n")
+    with pytest.raises(KeyboardInterrupt):
+        lab.run(catalogue.find(str(path)))
+    (row,) = lab.plan(catalogue.find(str(path))).rows
+    assert row.why.startswith("unfinished group at step")
+    path.write_text(f"{EDITED}{later}\n")
+    assert lab.run(catalogue.find(str(path))).arms["main"].x.values.tolist() == [ends]

@@ -70,7 +70,7 @@ class RunGroup:
     def step(self) -> int:
         """The step of the last checkpoint; 0 without one."""
         saved = sorted(self.folder.glob("fit-*.safetensors"))
-        return checkpoint_step(saved[-1]) if saved else 0
+        return int(checkpoint(saved[-1]).get("step", 0)) if saved else 0
 
     @property
     def error(self) -> str:
@@ -176,11 +176,11 @@ def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
     return next(type(s) for preset in presets for s in experiment.specs_of(arm, preset))
 
 
-def checkpoint_step(path: Path) -> int:
-    """The step at which a checkpoint was saved; 0 when it cannot be read."""
+def checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: step, and code, the hash of the experiment's file; empty when it cannot be read."""
     try:
         with path.open("rb") as f:
             length = int.from_bytes(f.read(8), "little")
-            return int(json.loads(json.loads(f.read(length))["__metadata__"]["assay"])["step"])
+            return dict(json.loads(json.loads(f.read(length))["__metadata__"]["assay"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return {}

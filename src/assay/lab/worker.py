@@ -71,7 +71,8 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
                 return Outcome(task.group, "done")
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
-                stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock))
+                text = code(experiment.origin) if experiment.origin else ""
+                stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
             except Exception as e:
                 _note_failure(group.folder, e)
                 raise
@@ -118,7 +119,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
                 job = Job(experiment.name, experiment.version, arm, spec)
                 params = rows(trained[arm], [i]) if keeps(experiment, arm) else None
                 ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
-    about = {**bench.about(), "code": code(experiment.origin) if experiment.origin else ""}
+    about = bench.about()
     for job, data, params, inputs, bad in ready:
         store.put(job, data, params, inputs, about, measured=experiment.measured, status="diverged" if bad else "done")
     return len(ready)
@@ -154,12 +155,12 @@ def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Memb
 class Workbench:
     """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to report to."""
 
-    def __init__(self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float]):
+    def __init__(self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str):
         import torch
 
         self.device = torch.device(device)
         self.root = store.root
-        self._store, self._group, self._report = store, group, report
+        self._store, self._group, self._report, self._code = store, group, report, code
         self._slots = 0
         self._reported = 0.0
         self._clock = _Clock(group.folder / "clock.json", *clock)
@@ -175,7 +176,8 @@ class Workbench:
     def slot(self) -> FileSlot:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
-        return FileSlot(self._group.folder / f"fit-{self._slots - 1:02d}.safetensors", self.root, self._clock.note)
+        path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
+        return FileSlot(path, self.root, self._clock.note, self._code)
 
     def report(self, done: int, total: int, **numbers: float) -> None:
         """Nothing; passes on how far this group is, at most four times a second."""
@@ -199,25 +201,31 @@ class Workbench:
             "finished": provenance.now(),
             "software": provenance.software(),
             "machine": provenance.machine(),
+            "code": self._code,
         }
 
 
 class FileSlot:
-    """The checkpoint of one call of `fit`, as one file that is replaced by rename."""
+    """The checkpoint of one call of `fit`, as one file that is replaced by rename.
 
-    def __init__(self, path: Path, root: Path, note: Callable[[], Any]):
-        self._path, self._root, self._note = path, root, note
+    It carries the hash of the experiment's file: half a training by one text and half by another would be neither's, and
+    nothing stored would show it.
+    """
+
+    def __init__(self, path: Path, root: Path, note: Callable[[], Any], code: str):
+        self._path, self._root, self._note, self._code = path, root, note, code
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
     def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """The last saved (step, tensors), or None."""
+        """The last saved (step, tensors), or None, also where another text of the experiment's file saved it."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
-            return groups.checkpoint_step(self._path), load_file(self._path)
-        except (FileNotFoundError, SafetensorError):
+            saved = groups.checkpoint(self._path)
+            return (int(saved["step"]), load_file(self._path)) if saved.get("code") == self._code else None
+        except (FileNotFoundError, SafetensorError, KeyError):
             return None
 
     def due(self) -> bool:
@@ -232,7 +240,10 @@ class FileSlot:
         started = time.monotonic()
         whole = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
         with explained(self._root):
-            write(self._path, lambda path: save_file(whole, path, metadata={"assay": canonical_json({"step": step})}))
+            write(
+                self._path,
+                lambda path: save_file(whole, path, metadata={"assay": canonical_json({"step": step, "code": self._code})}),
+            )
         self._note()
         self._last = time.monotonic()
         self._every = max(self._every, 20 * (self._last - started))
