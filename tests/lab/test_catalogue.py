@@ -55,6 +55,18 @@ def test_names_that_do_not_exist(tmp_path):
         catalogue.find(str(clash))
 
 
+def test_the_text_of_a_module_elsewhere_is_its_own(tmp_path, monkeypatch):
+    """A package's experiment may be called as a built-in one is."""
+    (tmp_path / "theirs").mkdir()
+    path = tmp_path / "theirs" / "superposition.py"
+    path.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert (
+        catalogue.code("theirs.superposition") == catalogue.code(str(path)) != catalogue.code("assay.experiments.superposition")
+    )
+    assert catalogue.code("theirs.gone") == ""
+
+
 def test_an_edited_file_is_read_again(tmp_path):
     path = tmp_path / "edited.py"
     path.write_text(WALK.read_text())

@@ -88,6 +88,16 @@ def test_looks_are_noted_once(done, walk):
     assert json.loads(path.read_text())["verdicts"][0]["outcome"] == "holds"
 
 
+def test_a_torn_look_costs_no_later_one(tmp_path, walk):
+    lab = Lab(tmp_path / "s", Inline())
+    result = lab.run(walk, "smoke")
+    path = tmp_path / "s" / "results" / "walk" / "looks.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])  # as a full disk leaves it
+    result.write(lab.store)
+    (look,) = looks(lab.store, "walk")
+    assert (look["preset"], look["outcome"]) == ("smoke", "undecided")
+
+
 def test_changed_fields_make_another_result(done, walk):
     lab, _ = done
     chosen = override(walk, "default", ["steps=4"])

@@ -94,9 +94,11 @@ def load(name: str, origin: str) -> Experiment:
 def code(origin: str) -> str:
     """16 hex digits of the file's text; stored with each run, not part of its key. Empty without a file."""
     try:
-        path = Path(origin) if origin.endswith(".py") else BUILT_IN / (origin.rsplit(".", 1)[-1] + ".py")
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError:
+        if not origin.endswith(".py"):
+            spec = importlib.util.find_spec(origin)
+            origin = (spec and spec.origin) or ""
+        return hashlib.sha256(Path(origin).read_bytes()).hexdigest()[:16]
+    except (OSError, ImportError):
         return ""
 
 

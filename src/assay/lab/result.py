@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -119,13 +120,7 @@ class Result:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, text)
             if looks:
-                lines = "".join(canonical_json(look) + "\n" for look in looks).encode()
-                handle = os.open(path.with_name("looks.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-                try:
-                    os.write(handle, lines)  # one write: lines of two processes never mix
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                _append(path.with_name("looks.jsonl"), "".join(canonical_json(look) + "\n" for look in looks).encode())
         return path
 
     def new_looks(self, store: Store) -> list[dict[str, Any]]:
@@ -153,6 +148,20 @@ def looks(store: Store, experiment: str) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
+
+
+def _append(path: Path, lines: bytes) -> None:
+    """Nothing; these lines stand at the end of the file, on lines of their own. Raises: OSError when the disk is full."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        end = os.fstat(handle).st_size
+        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"  # by a full disk: what follows would be lost with it
+        lines = b"\n" * torn + lines
+        if os.write(handle, lines) < len(lines):  # one write: lines of two processes never mix
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
