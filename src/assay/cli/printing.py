@@ -73,7 +73,7 @@ def catalogue(root: Path, as_json: bool) -> None:
                 "baselines": header.baselines,
                 "cost": header.cost,
                 "presets": ["smoke", "default", "full"],
-                "recorded": outcomes(record),
+                "recorded": tables.outcomes(record),
                 "local": local(root, entry.name),
             }
         )
@@ -82,21 +82,10 @@ def catalogue(root: Path, as_json: bool) -> None:
     table = grid("name", "claim", "cost", "recorded", "here")
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in entries:
-        table.add_row(e["name"], e["claim"], e["cost"], signs(e["recorded"]) or "–", said(e["local"]))
+        table.add_row(e["name"], e["claim"], e["cost"], tables.signs(e["recorded"]) or "–", said(e["local"]))
     draw(table)
     print("\nassay plan NAME says what a run would do; assay run NAME does it.")
     return None
-
-
-def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
-    """How many claims of a record or stored result hold, fail and are undecided; empty without one."""
-    got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
-    return {outcome: got.count(outcome) for outcome in ("holds", "fails", "undecided") if outcome in got}
-
-
-def signs(counts: Mapping[str, int]) -> str:
-    """Outcomes as signs with their number: `● 6 ✕ 2`."""
-    return " ".join(f"{tables.SIGNS[outcome]} {count}" for outcome, count in counts.items())
 
 
 def local(root: Path, name: str) -> dict[str, Any]:
@@ -105,7 +94,7 @@ def local(root: Path, name: str) -> dict[str, Any]:
     results = {}
     for path in sorted((root / "results" / name).glob("*.json")):
         try:
-            results[path.stem] = outcomes(json.loads(path.read_text()))
+            results[path.stem] = tables.outcomes(json.loads(path.read_text()))
         except (OSError, ValueError):
             results[path.stem] = {}  # `assay run` writes it again
     return {"runs": len(runs), "results": results}
@@ -115,7 +104,7 @@ def said(state: Mapping[str, Any]) -> str:
     """The local state in a few words."""
     if not state["runs"]:
         return "–"
-    return signs(state["results"].get("default", {})) or f"{state['runs']} runs"
+    return tables.signs(state["results"].get("default", {})) or f"{state['runs']} runs"
 
 
 def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> None:

@@ -25,15 +25,9 @@ def experiments() -> str:
     entries = []
     for entry in catalogue.entries():
         header = entry.header()
-        counted = outcomes(records.read(entry.name, entry.origin))
+        counted = tables.outcomes(records.read(entry.name, entry.origin))
         entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
     return tables.catalogue(entries)
-
-
-def outcomes(record: Mapping[str, Any] | None) -> dict[str, int]:
-    """How many claims of a record hold, fail and are undecided; empty without one."""
-    got = [v["outcome"] for v in (record or {}).get("verdicts", ())]
-    return {outcome: got.count(outcome) for outcome in ("holds", "fails", "undecided") if outcome in got}
 
 
 def arms(name: str) -> str:

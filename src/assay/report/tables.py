@@ -241,10 +241,20 @@ def markdown(data: JSON) -> str:
     return "\n".join(lines) + "\n"
 
 
+def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
+    """How many claims of a record or stored result hold, fail and are undecided; empty without one."""
+    got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
+    return {outcome: got.count(outcome) for outcome in ("holds", "fails", "undecided") if outcome in got}
+
+
+def signs(counts: Mapping[str, int]) -> str:
+    """Outcomes as signs with their number: `● 6 ✕ 2`."""
+    return " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in counts.items())
+
+
 def catalogue(entries: Sequence[JSON]) -> str:
     """The catalogue in Markdown: name, claim, cost, and how many recorded verdicts have each outcome."""
     lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
     for e in entries:
-        recorded = " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in (e.get("recorded") or {}).items())
-        lines.append(f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | {recorded or '–'} |")
+        lines.append(f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | {signs(e.get('recorded') or {}) or '–'} |")
     return "\n".join(lines) + "\n"
