@@ -543,6 +543,15 @@ def test_exact_statements_come_out_or_are_violated():
         verify(replace(theorem, expected=[1, 2, 3]), {"main": arm(4.0)})
 
 
+def test_a_finding_that_many_draws_lack_has_no_interval():
+    """Those that have one are the draws without the negative units: an interval of them would be too high, and too narrow."""
+    f = Finding(text="log of a mean", value=lambda arms: arms["main"].x, statistic=lambda m: np.log(m["value"]))
+    x = xr.Dataset({"x": ("run", [-3.0, -3, 1, 2, 3, 4, 5, 6])}, coords={"seed": ("run", np.arange(8))})
+    e = estimate(f, {"main": x})
+    assert e.estimate == pytest.approx(np.log(15 / 8)) and math.isnan(e.low) and math.isnan(e.t_high)
+    assert "undefined in" in e.method and e.to_json()["low"] is None
+
+
 def test_findings_have_intervals_and_no_verdict():
     f = Finding(text="gap", value=lambda arms: arms["main"].x - arms["other"].x, unit="nats")
     e = estimate(f, {"main": arm(2.0), "other": diverged(1.0, [1002])}, scope="toy")

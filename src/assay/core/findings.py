@@ -12,7 +12,7 @@ import numpy as np
 from assay.core.claims import Exact, Finding
 from assay.core.errors import ClaimError
 from assay.core.intervals import interval
-from assay.core.judging import Arms, describe_method, describe_scope
+from assay.core.judging import UNDEFINED, Arms, describe_method, describe_scope
 from assay.core.reading import Others, Table, run_unit, tabulate
 
 
@@ -94,6 +94,8 @@ class Estimated:
 def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "") -> Estimated:
     """A Finding's number with its intervals; the seeds of diverged runs are left out and counted.
 
+    No interval where more than 1 % of the draws are undefined: one of the rest would leave out just the extreme ones.
+
     Raises: ClaimError when the value cannot be computed on these arms.
     """
 
@@ -107,17 +109,21 @@ def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "")
         others = Others(arms, where=finding.where, without=bad)
         data = table(others)
     i = interval(data.terms, finding.statistic, factors=len(finding.units), level=level)
+    low, high, t_low, t_high = (i.low, i.high, i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan,) * 4
+    method = describe_method(finding.units, i, level, agree=False)
+    if i.undefined > UNDEFINED:
+        method = f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, or when one unit is left out"
     return Estimated(
         finding=finding,
         estimate=i.estimate,
-        low=i.low,
-        high=i.high,
-        t_low=i.t_low,
-        t_high=i.t_high,
+        low=low,
+        high=high,
+        t_low=t_low,
+        t_high=t_high,
         n=dict(zip(finding.units, i.n, strict=True)),
         dropped=len(bad),
         scope=describe_scope(finding.units, i, others, scope),
-        method=describe_method(finding.units, i, level, agree=False),
+        method=method,
         points=tuple(i.points.tolist()),
     )
 
