@@ -103,6 +103,7 @@ def test_changed_fields_make_another_result(done, walk):
     chosen = override(walk, "default", ["steps=4"])
     result = lab.run(walk, chosen)
     assert result.preset == chosen.title != "default"
+    assert result.judged[0].verdict.scope.endswith("preset default, changed: steps=4")
     assert {p.name for p in (lab.store.root / "results" / "walk").glob("*.json")} == {"default.json", f"{chosen.title}.json"}
 
 

@@ -186,7 +186,9 @@ def judge_all(
 
     title = plan.preset.title
     everything = with_derived(experiment, arms)
-    scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {title}") if t)
+    # in full: an experiment's own words name its model and site, which a changed field may have made untrue
+    but = f", changed: {', '.join(plan.preset.sets)}" if plan.preset.sets else ""
+    scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {plan.preset.name}{but}") if t)
     seconds, cpu, per_seed = costs(plan)
     judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope)
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
