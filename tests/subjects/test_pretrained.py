@@ -241,3 +241,8 @@ def test_the_choice_of_dtype_is_measured_once_and_kept(tmp_path):
     other = {"float32": "bfloat16", "bfloat16": "float32"}[first]
     record.write_text(record.read_text().replace(f'"dtype": "{first}"', f'"dtype": "{other}"'))
     assert fast_dtype(tmp_path) == other
+
+
+def test_where_no_choice_can_be_kept_every_process_takes_float32(tmp_path):
+    (tmp_path / "file").touch()
+    assert fast_dtype(tmp_path / "file") == "float32"

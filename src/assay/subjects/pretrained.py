@@ -285,20 +285,38 @@ def fast_dtype(cache: Path | None = None) -> DType:
     """ "bfloat16" where this CPU multiplies matrices at least 1.3 times as fast in it as in float32, else "float32".
 
     Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are kept in the model
-    cache (fast-dtype.json), so that all processes agree. Some CPUs are several times slower in bfloat16.
+    cache (fast-dtype.json), so that all processes agree; "float32" where nothing can be kept. Some CPUs are several times
+    slower in bfloat16.
     """
+    from filelock import FileLock
+
     where = (cache or fetch.cache_folder()) / "fast-dtype.json"
     machine = f"{_cpu()}, torch {torch.__version__}"
+    known = _known(where)
     try:
-        known = json.loads(where.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if machine not in known:
-        seconds = {dtype: _matmul_seconds(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
-        choice = "bfloat16" if 1.3 * seconds["bfloat16"] < seconds["float32"] else "float32"
-        known[machine] = {"dtype": choice, "milliseconds": {k: round(1e3 * v, 3) for k, v in seconds.items()}}
-        _keep(where, known)
+        if machine not in known:
+            where.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(where.with_suffix(".lock")):
+                known = _known(where)
+                if machine not in known:  # two processes that both measured might choose differently
+                    known[machine] = _choice()
+                    _keep(where, known)
+    except OSError:
+        return "float32"
     return known[machine]["dtype"]
+
+
+def _known(where: Path) -> dict[str, Any]:
+    try:
+        return json.loads(where.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _choice() -> dict[str, Any]:
+    seconds = {dtype: _matmul_seconds(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
+    faster = "bfloat16" if 1.3 * seconds["bfloat16"] < seconds["float32"] else "float32"
+    return {"dtype": faster, "milliseconds": {k: round(1e3 * v, 3) for k, v in seconds.items()}}
 
 
 def _matmul_seconds(dtype: torch.dtype) -> float:
@@ -320,10 +338,6 @@ def _cpu() -> str:
 
 
 def _keep(where: Path, known: dict[str, Any]) -> None:
-    try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        partial = where.with_name(f"{where.name}.partial-{os.getpid()}")
-        partial.write_text(json.dumps(known, indent=1))
-        partial.replace(where)
-    except OSError:
-        pass  # a cache that cannot be written costs a measurement per process, nothing else
+    partial = where.with_name(f"{where.name}.partial-{os.getpid()}")
+    partial.write_text(json.dumps(known, indent=1))
+    partial.replace(where)
