@@ -18,7 +18,6 @@ from assay.core.spec import (
     Spec,
     added,
     changed,
-    field_docs,
     grid,
     key,
     per_run_fields,
@@ -121,10 +120,9 @@ def test_grid_is_the_product_in_the_order_given():
     assert {s.width for s in changed(width=9)(grid(Toy(), seed=range(3)))} == {9}
 
 
-def test_fields_by_kind_and_their_docs():
+def test_fields_by_kind():
     assert per_run_fields(Toy) == ("seed", "lr")
     assert static_fields(Toy) == ("width", "kind", "sites", "inner", "on")
-    assert field_docs(Toy)["lr"] == "Learning rate."
 
 
 @pytest.mark.parametrize("text, value", [("3", 3), ("-1", -1)])

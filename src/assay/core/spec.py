@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from assay.core.errors import SpecError, nearest
@@ -272,32 +272,3 @@ def _known(cls: type, names: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, known)}")
-
-
-def field_docs(cls: type[Spec]) -> dict[str, str]:
-    """One line per field: the string literal that follows it in the class body; empty where there is none."""
-    import ast
-    import inspect
-    import textwrap
-
-    docs = {f.name: "" for f in fields(cls)}
-    for c in reversed(cls.__mro__):
-        if not (isinstance(c, type) and issubclass(c, Spec)):
-            continue
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(c)))
-        except (OSError, TypeError):
-            continue
-        body = typing.cast(ast.ClassDef, tree.body[0]).body
-        for node, after in itertools.pairwise(body):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
-                docs[node.target.id] = str(getattr(after.value, "value", "")).strip()
-    return docs
-
-
-def default_of(cls: type[Spec], name: str) -> object:
-    """The default of a field; raises SpecError for a field without one."""
-    f = next(f for f in fields(cls) if f.name == name)
-    if f.default is MISSING:
-        raise SpecError(f"{cls.__name__}.{name} has no default")
-    return f.default
