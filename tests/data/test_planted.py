@@ -1,0 +1,51 @@
+"""Planted inputs follow their law, and a run gets the same ones in any group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from assay.core.runs import Runs
+from assay.core.spec import PerRun, Spec, grid
+from assay.data import planted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(Spec):
+    density: PerRun[float] = 0.1
+
+
+RUNS = Runs(grid(Toy(), density=(1.0, 0.1, 0.01), seed=(3, 4)))
+
+
+def test_features_are_uniform_where_they_are_on():
+    x = planted.sparse_features(RUNS, 10, 20_000)(5).numpy()
+    for run, spec in zip(x, RUNS, strict=True):
+        on = run[run > 0]
+        assert len(on) / run.size == pytest.approx(spec.density, rel=0.03)
+        assert stats.kstest(on, "uniform").pvalue > 1e-3
+        assert run.var() == pytest.approx(planted.variance(spec.density), rel=0.05)
+        correlation = np.corrcoef(run.T) - np.eye(10)
+        assert np.abs(correlation).max() < 0.05
+
+
+def test_a_run_gets_the_same_inputs_alone_and_in_any_group():
+    together = planted.sparse_features(RUNS, 7, 32)
+    for step in (0, 1, 127, 128, 1000):
+        x = together(step)
+        for i, spec in enumerate(RUNS):
+            assert torch.equal(x[i], planted.sparse_features(Runs([spec]), 7, 32)(step)[0])
+
+
+def test_steps_and_streams_differ():
+    draw = planted.sparse_features(RUNS, 7, 32)
+    assert not torch.equal(draw(0), draw(1))
+    assert not torch.equal(draw(0), planted.sparse_features(RUNS, 7, 32, stream="test")(0))
+
+
+def test_one_hot_is_each_feature_by_itself():
+    assert torch.equal(planted.one_hot(3), torch.eye(3))
