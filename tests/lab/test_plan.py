@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from assay.core.claims import Claim
-from assay.core.errors import ModelError, StoreError
+from assay.core.errors import ClaimError, ModelError, StoreError
 from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
@@ -114,6 +114,21 @@ def test_arms_of_another_model_are_not_compared(lab):
         lab.show(reads("bbb"))
     of_each = dataclasses.replace(reads(""), inputs=lambda s: {"model": "bbb" if s.steps else "aaa"})
     assert lab.show(of_each).provenance["runs"] == 12, "where arms are meant to read different things"
+
+
+def test_what_a_changed_preset_cannot_be_asked_is_told_beside_the_rest(lab):
+    def at_half(arm, arms):
+        return arm.x.swap_dims(run="rate").sel(rate=0.5)
+
+    asked = dataclasses.replace(claim, text="x is 2 at a rate of a half", value=at_half, units=("seed",))
+    fussy = dataclasses.replace(experiment, claims=(claim, asked), figures=lambda arms: [at_half(arms["main"], arms)])
+    result = lab.run(fussy, override(fussy, "default", ["rate=0.25"]))
+    assert [j.verdict.outcome for j in result.judged] == ["holds"]
+    assert [text for text, _ in result.skipped] == [asked.text, "figures"]
+    assert "KeyError" in result.skipped[0][1] and "measured" not in result.skipped[0][1]
+    broken = dataclasses.replace(fussy, claims=(dataclasses.replace(claim, value=lambda arm, arms: arm.x.sel(rate=9)),))
+    with pytest.raises(ClaimError, match="cannot be computed"):
+        lab.run(broken)  # nothing was changed: a mistake of the author's
 
 
 def test_partial_verdicts_leave_out_what_is_outdated(lab):

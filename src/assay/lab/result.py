@@ -8,6 +8,7 @@ import errno
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,7 +181,8 @@ def judge_all(
 ) -> Result:
     """The result of stored measures; with another `arm`, the claims about main are asked of that one.
 
-    Raises: ClaimError when a statement cannot be computed; for another arm than main such claims are listed in `skipped`.
+    Raises: ClaimError when a statement cannot be computed; for another arm than main, or where fields were changed, it is
+    listed in `skipped`: statements may read a penalty that the changed preset no longer has.
     """
     from assay.lab.plan import costs
 
@@ -190,11 +192,19 @@ def judge_all(
     but = f", changed: {', '.join(plan.preset.sets)}" if plan.preset.sets else ""
     scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {plan.preset.name}{but}") if t)
     seconds, cpu, per_seed = costs(plan)
-    judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope)
+    changed = bool(plan.preset.sets)
+    judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope, changed=changed)
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
-    with _computing("figures"):
-        drawn = tuple(experiment.figures(everything)) if figures else ()
-        cards = tuple(experiment.cards(everything)) if experiment.cards is not None and figures else ()
+    drawn: tuple[Figure, ...] = ()
+    cards: tuple[Any, ...] = ()
+    try:
+        with _computing("figures"):
+            drawn = tuple(experiment.figures(everything)) if figures else ()
+            cards = tuple(experiment.cards(everything)) if experiment.cards is not None and figures else ()
+    except ClaimError as e:
+        if not changed:
+            raise
+        skipped += (("figures", str(e).removeprefix("figures ")),)
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
@@ -216,11 +226,16 @@ def judge_all(
 
 
 def judge_statements(
-    statements: Sequence[Claim | Exact | Finding], arms: Mapping[str, xr.Dataset], arm: str = "main", scope: str = ""
+    statements: Sequence[Claim | Exact | Finding],
+    arms: Mapping[str, xr.Dataset],
+    arm: str = "main",
+    scope: str = "",
+    *,
+    changed: bool = False,
 ) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
     """Claims with their verdicts, Holm-adjusted; theorems; findings; and what cannot be asked of `arm`, with the reason.
 
-    Raises: ClaimError when a statement cannot be computed and `arm` is main.
+    Raises: ClaimError when a statement cannot be computed, `arm` is main, and no field of the specs was `changed`.
     """
     judged, exact, findings, skipped = [], [], [], []
     for s in statements:
@@ -235,9 +250,9 @@ def judge_statements(
                 elif s.of == "main":
                     judged.append(judge(s.about(arm), arms, scope=scope))
         except ClaimError as e:
-            if arm == "main":
+            if arm == "main" and not changed:
                 raise
-            skipped.append((s.text, str(e)))
+            skipped.append((s.text, str(e).removeprefix(f"{s.text!r} ")))
     return adjust(judged) if judged else [], tuple(exact), tuple(findings), tuple(skipped)
 
 
@@ -250,7 +265,7 @@ def _computing(what: str) -> Iterator[None]:
         raise
     except Exception as e:
         told = (str(e) or "no message").splitlines()[0]
-        if isinstance(e, AttributeError | KeyError):
+        if re.search("No variable named|'Dataset' object has no attribute", told):
             told += "; if `measure` was changed, raise `measured`, and stored runs are measured again"
         raise ClaimError(f"{what} cannot be computed: {type(e).__name__}: {told}") from e
 
