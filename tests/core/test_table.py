@@ -251,6 +251,13 @@ def test_few_rows_are_too_few_units_and_no_crash(rows):
     json.dumps(j.to_json(), allow_nan=False)
 
 
+def test_long_terms_that_start_alike_are_two():
+    name = "fraction_of_variance_unexplained_on_the_held_out_documents_of_the_library_"
+    table = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, f"{name}one": [1.0] * 16, f"{name}two": [4.0] * 16}
+    judged = assay.judge(table, claim=f"mean(a.{name}one)/mean(a.{name}two) < 0.5", unit="seed", control="b")
+    assert judged.verdict.estimate == 0.25
+
+
 @pytest.mark.parametrize("claim", ["log(a.x) > -2", "mean(sqrt(a.x)) > 0.2", "a.x / (a.x - a.x) > 0"])
 def test_a_function_that_has_no_value_for_a_unit_does_not_drop_it_silently(claim, recwarn):
     table = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, "x": [-1.0, 0.0, 2, 3, 4, 5, 6, 7] + [3.0] * 8}
