@@ -170,7 +170,8 @@ class _Reader:
         if not in_statistic:
             raise self._no("mean(…) cannot stand inside another mean(…)")
         before = len(self.columns)
-        walk, term = self._walk(node.args[0], in_statistic=False), ast.unparse(node.args[0])  # whole: two long ones may start alike
+        walk = self._walk(node.args[0], in_statistic=False)
+        term = ast.unparse(node.args[0])  # whole: two long ones may start alike
         if len(self.columns) == before:
             raise self._no(f"mean({_shown(node.args[0])}) names no column")
         self.terms[term] = walk
