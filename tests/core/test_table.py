@@ -251,6 +251,12 @@ def test_few_rows_are_too_few_units_and_no_crash(rows):
     json.dumps(j.to_json(), allow_nan=False)
 
 
+def test_combinations_without_a_row_are_told():
+    rows = [(a, s, d, s + d / 10) for a in "ab" for s in range(6) for d in range(6) if (a, s) != ("a", 2) or d < 4]
+    judged = assay.judge(pd.DataFrame(rows, columns=["arm", "s", "d", "x"]), claim="a.x > 0", unit=["s", "d"], control="b")
+    assert judged.notes == ("a: 2 cells with a missing number left out",)
+
+
 def test_long_terms_that_start_alike_are_two():
     name = "fraction_of_variance_unexplained_on_the_held_out_documents_of_the_library_"
     table = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, f"{name}one": [1.0] * 16, f"{name}two": [4.0] * 16}

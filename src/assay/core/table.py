@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -72,10 +73,11 @@ def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tup
     notes = []
     if len(cells) < len(own):
         notes.append(f"{arm}: {len(own):,} rows averaged into {len(cells):,} {plural('cell', len(cells))} of {' × '.join(units)}")
-    missing = int(cells.isna().any(axis=1).sum())
+    data = xr.Dataset.from_dataframe(cells)
+    missing = math.prod(data.sizes.values()) - int(cells.notna().all(axis=1).sum())  # combinations that no row has among them
     if missing:
         notes.append(f"{arm}: {missing:,} {plural('cell', missing)} with a missing number left out")
-    return xr.Dataset.from_dataframe(cells), notes
+    return data, notes
 
 
 def _claim(parsed: Parsed, of: str, units: Names, controls: Names, planted: Names, source: str) -> Claim:
