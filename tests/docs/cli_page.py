@@ -19,6 +19,13 @@ Written by `python tests/docs/cli_page.py` from the program's own help; a test k
 | 130 | interrupted; the same command goes on where it was |
 
 With `--json` a verb prints one JSON object on standard output and everything else on standard error.
+
+| variable | means |
+|---|---|
+| `ASSAY_ROOT` | the folder of the store, like `--root` |
+| `ASSAY_CACHE` | the folder in which models are kept; `~/.cache/assay` without it |
+| `ASSAY_SMOLLM2_GGUF` | a SmolLM2-135M-Instruct.Q4_1.gguf that is already here: nothing is downloaded |
+| `ASSAY_CHECKPOINT_SECONDS` | the least time between two checkpoints of a training, 20 without it |
 """
 
 

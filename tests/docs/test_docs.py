@@ -75,3 +75,11 @@ def test_the_command_line_page_is_current() -> None:
     script = "import sys, cli_page; sys.stdout.write(cli_page.page())"
     now = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent, check=True)
     assert CLI.read_text() == now.stdout, "docs/cli.md is older than the program; write it again: python tests/docs/cli_page.py"
+
+
+def test_every_environment_variable_is_documented() -> None:
+    from cli_page import CLI
+
+    read = {name for path in (ROOT / "src").rglob("*.py") for name in re.findall(r"ASSAY_[A-Z0-9_]+", path.read_text())}
+    documented = set(re.findall(r"^\| `(ASSAY_\w+)` \|", CLI.read_text(), re.MULTILINE))
+    assert documented == read
