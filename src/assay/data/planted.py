@@ -35,7 +35,7 @@ def sparse_features(runs: Runs, features: int, batch: int, stream: str = "train"
         v = drawn(step // block)[:, step % block]
         v = v if spread is None else v[spread]
         x = (v * inverse).neg_()
-        return torch.nn.functional.threshold_(x, -1.0, 0.0).neg_()  # 0 where v ≥ p: three times faster than a mask
+        return torch.threshold_(x, -1.0, 0.0).neg_()  # 0 where v ≥ p: three times faster than a mask
 
     return draw
 
