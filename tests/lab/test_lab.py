@@ -225,3 +225,15 @@ def test_a_checkpoint_of_another_text_is_not_continued(tmp_path, monkeypatch, la
     assert row.why.startswith("unfinished group at step")
     path.write_text(f"{EDITED}{later}\n")
     assert lab.run(catalogue.find(str(path))).arms["main"].x.values.tolist() == [ends]
+
+
+def test_the_last_experiment_takes_the_artefacts_along(tmp_path, walk):
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(walk, "smoke")
+    (tmp_path / "s" / "runs" / "other").mkdir()
+    assert [p.name for p, _ in lab.removable("walk")] == ["smoke.json", "walk"], "the other one may read them too"
+    (tmp_path / "s" / "runs" / "other").rmdir()
+    assert [p.name for p, _ in lab.removable("walk")] == ["smoke.json", "walk", "noise"]
+    lab.remove("walk")
+    assert not list((tmp_path / "s" / "artefacts").iterdir())
+    assert lab.run(walk, "smoke").provenance["runs"] == 6

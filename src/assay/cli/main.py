@@ -182,7 +182,7 @@ def new(
 
 @app.command(sort_key=10)
 def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
-    """Delete the stored runs and results of an experiment, after saying which.
+    """Delete the stored runs and results of an experiment, and artefacts that no other one is left to use, after saying which.
 
     Parameters
     ----------

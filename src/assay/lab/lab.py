@@ -78,14 +78,19 @@ class Lab:
         return check(result, record)
 
     def removable(self, experiment: str, preset: str | None = None) -> list[tuple[Path, int]]:
-        """What `remove` would delete: folders and files with their bytes, results first. Looks stay: they cannot be rebuilt."""
+        """What `remove` would delete: folders and files with their bytes, results first. Looks stay: they cannot be rebuilt.
+
+        Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last experiment that has runs.
+        """
         from assay.lab.store import size
 
         root = self.store.root
         results = [p for p in sorted((root / "results" / experiment).glob("*.json")) if preset in (None, p.stem)]
         runs = [root / "runs" / experiment] if preset is None and (root / "runs" / experiment).exists() else []
         begun = [g.folder for g in grouping.unfinished(self.store, experiment)] if preset is None else []
-        return [(p, size(p)) for p in (*results, *begun, *runs)]
+        others = [*(p.name for p in (root / "runs").glob("*")), *(g.experiment for g in grouping.unfinished(self.store))]
+        shared = [] if preset is not None or set(others) - {experiment} else sorted((root / "artefacts").glob("*"))
+        return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
 
     def remove(self, experiment: str, preset: str | None = None) -> int:
         """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only."""
