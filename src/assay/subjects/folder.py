@@ -119,8 +119,8 @@ class ModelFolder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 that identifies the model: that of its GGUF file, or one over config, tokenizer and weights."""
-        if "gguf_sha256" in self.about:
+        """SHA-256 that identifies the model: that of SmolLM2's GGUF file, or one over config, tokenizer and weights."""
+        if self.name == fetch.NAME and "gguf_sha256" in self.about:  # of any other folder the weights may be others by now
             return str(self.about["gguf_sha256"])
         self.check_weights()  # before anything is planned with a broken model
         files = (self.path / "config.json", self.path / "tokenizer.json", *self.weights)
