@@ -90,7 +90,7 @@ def test_stored_results_are_shown_without_the_model(lab):
     def gone(spec):
         raise ModelError("no model here")
 
-    away = dataclasses.replace(experiment, inputs=gone)
+    away = dataclasses.replace(experiment, inputs=gone, cost=gone)
     assert lab.show(away).provenance["inputs"] == {"model": "aaa"}
     with pytest.raises(ModelError):
         lab.plan(away)

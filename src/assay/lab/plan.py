@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from assay.core.errors import StoreError
-from assay.core.experiment import Experiment
+from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab import catalogue, records
@@ -113,7 +113,8 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     rows = _rows(
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
     )
-    per_run, cost_from = _cost_per_run(shelf, experiment, preset)
+    cost = None if inputs_of is as_stored else experiment.cost  # which may look at the model as well
+    per_run, cost_from = _cost_per_run(shelf, experiment, preset, cost)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
@@ -121,9 +122,9 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         mine = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(mine) if cpu is not None and arm in per_run else None
         disk += int(_bytes_per_run(shelf, experiment, arm) * len(mine))
-    if experiment.cost is not None:  # the largest of any arm: what they write beside measures, such as a harvest, they share
+    if cost is not None:  # the largest of any arm: what they write beside measures, such as a harvest, they share
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
-        disk += max((experiment.cost(Runs(s)).bytes for s in specs if s), default=0)
+        disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
     return Plan(experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, shelf.notes(rows))
 
@@ -215,11 +216,13 @@ def _without_params(row: Row) -> Row:
     return replace(row, state="missing", why="its parameters are not stored, and another arm builds on them")
 
 
-def _cost_per_run(shelf: _Shelf, experiment: Experiment, preset: Preset) -> tuple[dict[str, float], str]:
+def _cost_per_run(
+    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
+) -> tuple[dict[str, float], str]:
     arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
     arms = {n: specs for n, specs in arms.items() if specs}
-    if experiment.cost is not None:
-        stated = {n: (experiment.cost(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
+    if cost_of is not None:
+        stated = {n: (cost_of(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
         if all(seconds is not None for seconds, _ in stated.values()):
             return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment"
     recorded = records.cost_per_run(experiment)
