@@ -6,9 +6,13 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: more threads than free cores are slower than one
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the tests send it on purpose.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class PlainSlot:

@@ -43,7 +43,7 @@ def mark(phase):
     if "WALK_MARKS" in os.environ:
         with Path(os.environ["WALK_MARKS"]).open("a") as f:
             f.write(phase + "\n")
-        time.sleep(float(os.environ.get("WALK_PAUSE", "0")) * (15 if phase == "artefact" else 1))
+        time.sleep(float(os.environ.get("WALK_PAUSE", "0")) * (15 if phase in ("artefact", "measure") else 1))
 
 
 def harvest(folder):

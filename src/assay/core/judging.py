@@ -200,12 +200,26 @@ def _worst_cases_agree(claim: Claim, data: Table, unit: str, lost: int, i: Inter
     return True
 
 
-def _half_agrees(claim: Claim, arms: Arms, bad: frozenset, i: Interval, outcome: Outcome, level: float) -> bool:
-    """Whether the outcome survives moving both intervals by the change between half and full training, up and down."""
-    others = Others(arms, claim.of, claim.where, swap=claim.half, without=bad)
-    data = _scaled(claim, claim.of, _read(claim, claim.of, others))
-    change = abs(i.estimate - _interval(claim, data, level).estimate)
+def _half_agrees(claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Outcome, level: float) -> bool:
+    """Whether the outcome survives moving both intervals by the change between half and full training, up and down.
+
+    Like is compared with like: the full arms keep only the runs that their half-length arms have too.
+    """
+    alike = {**arms, **{full: _shared(arms[full], arms[half]) for full, half in claim.half.items()}}
+
+    def at(others: Others) -> float:
+        return _interval(claim, _scaled(claim, claim.of, _read(claim, claim.of, others)), level).estimate
+
+    full = at(Others(alike, claim.of, claim.where, without=bad))
+    change = abs(full - at(Others(arms, claim.of, claim.where, swap=claim.half, without=bad)))
     return all(_outcome(claim, i, shift) == outcome for shift in (-change, change))
+
+
+def _shared(arm: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
+    """The runs of an arm whose per-run fields are those of a run of the other arm."""
+    names = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n in other.coords]
+    there = set(zip(*(other[n].values.tolist() for n in names), strict=True))
+    return arm.isel(run=[levels in there for levels in zip(*(arm[n].values.tolist() for n in names), strict=True)])
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core.experiment import Bench
+from assay.core.rng import permutation
 from assay.core.spec import Spec
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
@@ -81,10 +82,11 @@ def cross_entropy(
 ) -> tuple[list[str], dict[str, Float[np.ndarray, "run passage"]]]:
     """The files, and mean losses in nats: clean, mean, zero (ablated) and spliced, NaN for runs that `only` leaves out.
 
-    A passage is one window from each of the first `passages` documents of the test harvest.
+    A passage is one window from each of `passages` documents of the test harvest, drawn by its seed.
     """
     _, first = np.unique(test.windows.document, return_index=True)
-    chosen = first[:passages]
+    drawn = permutation(np.array([test.spec.seed]), "splice.passages", 0, len(first))[0][:passages]
+    chosen = first[np.sort(drawn)]
     site, model = Site.parse(test.spec.site), test.model(bench.device)
     passage = Passage(*(t.to(bench.device) for t in (
         torch.from_numpy(test.tokens[chosen].astype(np.int64)), test.raw(chosen), torch.from_numpy(test.keep[chosen])

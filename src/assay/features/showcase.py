@@ -34,9 +34,15 @@ def card_measures(
         Text(harvest.tokens[:windows], *np.divmod(rows, harvest.spec.context)),
         strings=lambda token: model.token_text([token])[0],
         documents=[harvest.files[d] for d in harvest.windows.document[:windows]],
-        decoder=dictionary.W_dec[0].cpu().numpy(),
+        decoder=_raw_decoder(dictionary),
         unembedding=model.unembed().cpu().numpy(),
         norm=None,
         seed=seed,
         count=count,
     )  # type: ignore[return-value]
+
+
+def _raw_decoder(dictionary: Dictionary) -> np.ndarray:
+    """What one unit of each feature adds to the raw activations, [feature, d]: what logits are made of."""
+    W = dictionary.W_dec[0] if dictionary.scale is None else dictionary.W_dec[0] / dictionary.scale[0]
+    return W.cpu().numpy()
