@@ -203,8 +203,14 @@ def _worst_cases_agree(claim: Claim, data: Table, unit: str, lost: int, i: Inter
 def _half_agrees(claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Outcome, level: float) -> bool:
     """Whether the outcome survives moving both intervals by the change between half and full training, up and down.
 
-    Like is compared with like: the full arms keep only the runs that their half-length arms have too.
+    Like is compared with like: all arms keep only the seeds (or other per-run units) that every half-length arm has, and the
+    full arms only the runs that their half-length arms have too. A few seeds are enough to tell how far a value still moves.
     """
+    for unit in claim.units:
+        levels = [set(arms[half][unit].values.tolist()) for half in claim.half.values() if unit in arms[half].coords]
+        if levels and arms[claim.of].coords[unit].dims == ("run",):
+            common = set.intersection(*levels)
+            arms = {name: _keep(arm, (unit,), {(level,) for level in common}) for name, arm in arms.items()}
     alike = {**arms, **{full: _shared(arms[full], arms[half]) for full, half in claim.half.items()}}
 
     def at(others: Others) -> float:
@@ -217,9 +223,15 @@ def _half_agrees(claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Ou
 
 def _shared(arm: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
     """The runs of an arm whose per-run fields are those of a run of the other arm."""
-    names = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n in other.coords]
-    there = set(zip(*(other[n].values.tolist() for n in names), strict=True))
-    return arm.isel(run=[levels in there for levels in zip(*(arm[n].values.tolist() for n in names), strict=True)])
+    names = tuple(str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n in other.coords)
+    return _keep(arm, names, set(zip(*(other[n].values.tolist() for n in names), strict=True)))
+
+
+def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dataset:
+    """The runs of an arm whose fields `names` have these levels; the arm as it is where it lacks the fields."""
+    if not all(n in arm.coords and arm[n].dims == ("run",) for n in names):
+        return arm
+    return arm.isel(run=[there in levels for there in zip(*(arm[n].values.tolist() for n in names), strict=True)])
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:

@@ -252,8 +252,8 @@ def same_penalty(arm, arms):
 
 
 def log_l0_ratio(m):
-    """log of this arm's L0 over the full loss's."""
-    return np.log(m["a.active"] / m["a.tokens"] * m["b.tokens"] / m["b.active"])[:, 0]
+    """log of this arm's L0 over the full loss's, mean over the penalties of this arm."""
+    return np.log(m["a.active"] / m["a.tokens"] * m["b.tokens"] / m["b.active"]).mean(1)
 
 
 def spliced(arm):
@@ -282,15 +282,15 @@ def lost_terms(arm, arms):
 # --- arms, claims, figures -----------------------------------------------------------------------------------------------
 
 
-def like(*penalties, halved=False, wider=1.0, **fields):
-    """The preset's seeds with these penalties and fields; `halved` trains half as long, with a whole schedule of its own."""
+def like(*penalties, halved=False, wider=1.0, seeds=None, **fields):
+    """The preset's (first so many) seeds with these penalties and fields; `halved`: half as long, with a whole schedule of its own."""
 
     def specs(main):
         base = main[0].replace(ce_at=(), **fields) if "ce_at" not in fields else main[0].replace(**fields)
         if halved:
             base = base.replace(steps=base.steps // 2)
         base = base.replace(width=round(wider * base.width))
-        return grid(base, penalty=penalties, seed=sorted({s.seed for s in main}))
+        return grid(base, penalty=penalties, seed=sorted({s.seed for s in main})[:seeds])
 
     return specs
 
@@ -321,8 +321,8 @@ ARMS = {
     "no-aux": Arm(TOGETHER, specs=like(0.2, method="gated-no-aux"), note="Gated without the auxiliary loss"),
     "relu-again": Arm(train, specs=like(0.1, method="relu", replicate=1, ce_at=(0.1,)), note="independent ReLU runs: no effect"),
     "half": Arm(train, specs=like(0.1, 0.2, halved=True), note="Gated trained half as long, with its own decay"),
-    "relu-half": Arm(train, specs=like(0.1, 0.2, halved=True, method="relu"), note="ReLU trained half as long"),
-    "wide-half": Arm(train, specs=like(0.1, halved=True, method="relu", wider=1.5), note="1.5 × ReLU trained half as long"),
+    "relu-half": Arm(train, specs=like(0.05, 0.1, 0.2, halved=True, seeds=3, method="relu"), note="ReLU trained half as long"),
+    "wide-half": Arm(train, specs=like(0.1, halved=True, seeds=3, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
     "wide-half-rescaled": Arm(repair, after="wide-half", specs=repaired("rescale", "wide-half", 0.1), note="the same, mended"),
     "rescaled": Arm(repair, after="relu", specs=repaired("rescale", "relu", 0.05, 0.1, 0.2), note="ReLU, then rescale & shift"),
     "refit": Arm(repair, after="rescaled", specs=repaired("refit", "relu", 0.1, 0.2), note="ReLU, rescale & shift, decoder refit"),
