@@ -75,5 +75,6 @@ def test_passages_come_one_from_a_document_and_losses_only_where_asked(world, be
     assert np.isnan(losses["spliced"][0]).all() and np.isfinite(losses["spliced"][1]).all()
     assert all(values.shape == (2, 4) for values in losses.values())
     total = {name: values[1].sum() for name, values in losses.items()}
-    recovered = ce_recovered(total["clean"], total["spliced"], total["mean"])
-    assert recovered == pytest.approx((total["mean"] - total["spliced"]) / (total["mean"] - total["clean"]))
+    gap = total["mean"] - total["clean"]  # of a random model, for which ablation may even help: then nothing is recovered
+    wanted = (total["mean"] - total["spliced"]) / gap if gap > 0 else np.nan
+    assert ce_recovered(total["clean"], total["spliced"], total["mean"]) == pytest.approx(wanted, nan_ok=True)
