@@ -3,7 +3,7 @@
 Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders, sections 3 to 5
 Claim: at equal L0 the Gated dictionary's FVU lies at least 0.010 below that of a ReLU dictionary of equal width
 Baselines: relu, equal width; wide, ReLU 1.5 times wider (equal cost); topk; rescaled and refit, repairs of relu; pca; relu-again, no effect
-Cost: 5 minutes on 2 cores (about 540 CPU-seconds); full 40 GPU-hours
+Cost: 5 minutes on 2 cores (about 550 CPU-seconds); full a guess of 40 GPU-hours, never run
 """
 
 from dataclasses import dataclass, replace

@@ -3,7 +3,7 @@
 Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
 Claim: at density 0.01 at least 1.5 features per dimension are represented
 Baselines: linear, the same model without ReLU, which stays below (width + 1)/0.9 features; linear-again, an independent draw of it
-Cost: 1 minute on 2 cores; full 0.1 GPU-hours
+Cost: half a minute on 2 cores; full a guess of 0.1 GPU-hours, never run
 """
 
 from dataclasses import dataclass
