@@ -74,7 +74,7 @@ class Machine:
     executor: Literal["workers", "inline"] = "workers"
     """workers: one-thread processes, as many as free cores; inline: this process, one group after the other."""
     threads: int = 1
-    """Threads of each worker; more than one only helps a single large dictionary."""
+    """Threads of each worker, or of this process when inline; more than one only helps a single large dictionary."""
     device: str = "cpu"
     """Where tensors live: cpu, cuda, cuda:1."""
 
@@ -85,7 +85,7 @@ class Machine:
 
         if self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
-        executor: Executor = Inline() if self.executor == "inline" else Workers(threads=self.threads)
+        executor: Executor = Inline(self.threads) if self.executor == "inline" else Workers(threads=self.threads)
         return Lab(root, executor, device_here(self.device))
 
 

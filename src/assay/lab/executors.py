@@ -41,17 +41,31 @@ class Executor(Protocol):
 
 
 class Inline:
-    """Runs tasks one after the other in this process; for tests, notebooks, and experiments that live in no file."""
+    """Runs tasks one after the other in this process; for tests, notebooks, and experiments that live in no file.
+
+    On `threads` threads, as its workers would have; the process has its own number back in between and afterwards.
+    """
 
     width = 1
 
+    def __init__(self, threads: int = 1):
+        self.threads = threads
+
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task, in order."""
+        import torch
+
         for task in tasks:
             if task is None:
                 time.sleep(_AGAIN)
-            else:
-                yield run_group(task, report)
+                continue
+            before = torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+            try:
+                outcome = run_group(task, report)
+            finally:
+                torch.set_num_threads(before)
+            yield outcome
 
 
 class Workers:
