@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment, read_header
 from assay.core.figures import Figure, summary
@@ -32,6 +35,9 @@ def test_what_cannot_be_run_is_refused():
         experiment(other=Arm(train))
     with pytest.raises(ExperimentError, match="is no arm"):
         experiment(main=Arm(train, after="nobody"))
+    claim = Claim(text="c < 1", value=lambda arm, arms: arm.c, high=1, must_fail=("flt",), threshold_from="theory", source="none")
+    with pytest.raises(ExperimentError, match=r"claim 'c < 1' names arm 'flt', which is none; did you mean flat\?"):
+        dataclasses.replace(experiment(main=Arm(train), flat=Arm(train)), claims=(claim,))
     with pytest.raises(ExperimentError, match="exactly one"):
         Arm()
     with pytest.raises(ExperimentError, match="no preset 'quick'"):

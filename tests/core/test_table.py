@@ -167,6 +167,12 @@ def other_levels():
     [
         (frame, {"claim": "gate.fvu < 1"}, ClaimError, "no arm 'gate' in column arm of the table; did you mean gated?"),
         (frame, {"claim": "gated.fv < 1"}, ClaimError, "no column 'fv' in the table; did you mean fvu?"),
+        (
+            lambda: {"arm": ["a-b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 2, "v": [0.0] * 16},
+            {"claim": "a-b.v < 1", "unit": "seed", "control": "c"},
+            ClaimError,
+            "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Names with other signs are quoted",
+        ),
         (frame, {"control": "shufled"}, ClaimError, "no arm 'shufled' in column arm of the table; did you mean shuffled?"),
         (
             frame,

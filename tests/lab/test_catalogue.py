@@ -44,9 +44,14 @@ def test_files_that_are_no_experiment(tmp_path, text, says):
     assert "\n" not in str(e.value)
 
 
-def test_names_that_do_not_exist(tmp_path):
+def test_names_that_do_not_exist(tmp_path, monkeypatch):
     with pytest.raises(ExperimentError, match="no experiment is called 'superpositoin'; did you mean superposition"):
         catalogue.find("superpositoin")
+    (tmp_path / "my_claim.py").write_text(WALK.read_text())
+    monkeypatch.chdir(tmp_path)
+    for name in ("my_claim", "my-claim"):
+        with pytest.raises(ExperimentError, match=f"no experiment is called '{name}'; did you mean my_claim.py"):
+            catalogue.find(name)
     with pytest.raises(ExperimentError, match="no experiment file"):
         catalogue.find(str(tmp_path / "absent.py"))
     clash = tmp_path / "superposition.py"

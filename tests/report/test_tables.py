@@ -64,6 +64,15 @@ def test_a_pipe_gets_plain_text(no_color):
     assert run.stdout == tables.text(sample.result()) and "\x1b" not in run.stdout
 
 
+def test_a_terminal_without_colour_keeps_its_width(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the buffer for a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    out = io.StringIO()
+    tables.show(sample.result(), out)
+    assert out.getvalue() == tables.text(sample.result(), 80)
+
+
 def test_a_narrow_terminal_table_has_fewer_columns():
     assert len(tables.terminal(sample.result(), 100).columns) == 6 and len(tables.terminal(sample.result(), 80).columns) == 4
 

@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,6 +30,7 @@ CPU = Machine()
 
 app = App(
     name="assay",
+    version=lambda: metadata.version("interp-assay"),
     help="Put an interpretability claim in; get a measured verdict out.",
     help_epilogue="Start with `assay run superposition` (a minute). `assay VERB --help` lists a verb's options.",
     help_formatter=DefaultFormatter.with_newline_metadata(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))),

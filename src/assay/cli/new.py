@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 from assay.core.errors import ExperimentError
+from assay.lab import catalogue
 
 
 def write_experiment(name: str, folder: Path) -> Path:
     """The path of a new experiment file called after `name` in snake case.
 
-    Raises: ExperimentError when the name is no Python name, or the file is already there.
+    Raises: ExperimentError when the name is no Python name or taken, or the file is already there.
     """
     stem = re.sub(r"[\s-]+", "_", name.strip().removesuffix(".py")).lower()
     if not stem.isidentifier():
@@ -19,6 +20,8 @@ def write_experiment(name: str, folder: Path) -> Path:
             f"an experiment is called by letters, digits and underscores and starts with a letter, got {name!r}; try my_claim"
         )
     path = folder / f"{stem}.py"
+    if stem.replace("_", "-") in {entry.name for entry in catalogue.entries()}:
+        raise ExperimentError(f"{stem.replace('_', '-')} is an experiment already; choose another name")
     if path.exists():
         raise ExperimentError(f"{path} is already there and stays as it is; choose another name or move it away")
     text = Path(__file__).with_name("template.py").read_text()

@@ -182,7 +182,7 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
     if as_json:
         return emit(data)
     arm = "" if result.arm == "main" else f", arm {result.arm} judged as if it were the method"
-    print(f"{result.experiment} ({result.preset}){arm}\n")
+    print(f"{result.experiment} ({', '.join((result.preset, *preset.sets))}){arm}\n")
     tables.show(data)
     for text, reason in result.skipped:
         say(f"not asked of {result.arm}: {text} ({reason})")

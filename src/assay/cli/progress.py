@@ -71,7 +71,7 @@ class Display:
                 return f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in {event.groups} groups"
             case Started():
                 self.stages[event.group] = event
-                return f"{', '.join(event.arms)}: {event.runs} runs started"
+                return f"{', '.join(event.arms)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
             case Progress():
                 self.stages[event.group] = event
                 self.eta = event.eta if event.eta is not None else self.eta

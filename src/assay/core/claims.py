@@ -240,6 +240,11 @@ class Judged:
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
 
+    def __repr__(self) -> str:
+        v = self.verdict
+        told = v.outcome + (f" ({v.reason})" if v.reason else "")
+        return f"<Judged {self.claim.text!r}: {told}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
+
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and infinity become None."""
         named = {"controls": self.controls, "planted": self.planted}

@@ -54,4 +54,4 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """The end of an error sentence: the closest known name, or the list of all when none is close."""
     known = sorted(names)
     close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from assay.core.errors import ExperimentError
+from assay.core.errors import ExperimentError, nearest
 from assay.core.spec import Spec
 
 if TYPE_CHECKING:
@@ -132,6 +132,12 @@ class Experiment(Generic[S]):
         for name, arm in self.arms.items():
             if arm.after is not None and arm.after not in self.arms:
                 raise ExperimentError(f"arm {name} builds on {arm.after!r}, which is no arm; arms: {', '.join(self.arms)}")
+        from assay.core.claims import Claim
+
+        for claim in (c for c in self.claims if isinstance(c, Claim)):
+            for arm in (claim.of, *claim.must_fail, *claim.must_hold, *claim.half, *claim.half.values()):
+                if arm not in self.arms:  # told before anything is trained
+                    raise ExperimentError(f"claim {claim.text!r} names arm {arm!r}, which is none; {nearest(arm, self.arms)}")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
 

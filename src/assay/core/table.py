@@ -51,7 +51,10 @@ def judge(
     of = _under_judgement(parsed, known, controls)
     for arm in (of, *parsed.arms, *controls, *planted):
         if arm not in known:
-            raise ClaimError(f"no arm {arm!r} in column arm of {source}; {nearest(arm, known)}")
+            # relu-again.fvu reads as a difference
+            cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
+            hint = f'did you mean "{cut}".column? Names with other signs are quoted' if cut else nearest(arm, known)
+            raise ClaimError(f"no arm {arm!r} in column arm of {source}; {hint}")
     if not controls:
         others = ", ".join(a for a in known if a != of and a not in parsed.arms) or "none is left: add one"
         raise ClaimError(f"a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: {others}")

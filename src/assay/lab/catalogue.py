@@ -57,7 +57,9 @@ def entry(name_or_path: str) -> Entry:
         return known[name_or_path]
     path = Path(name_or_path)
     if path.suffix != ".py" and "/" not in name_or_path:
-        raise ExperimentError(f"no experiment is called {name_or_path!r}; {nearest(name_or_path, known)}")
+        own = Path(name_or_path.replace("-", "_") + ".py")
+        hint = f"did you mean {own}?" if own.is_file() else nearest(name_or_path, known)
+        raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
         raise ExperimentError(f"no experiment file {name_or_path}; name a Python file that exists, or one of {', '.join(known)}")
     if path.resolve() in {e.path.resolve(): e for e in known.values()}:

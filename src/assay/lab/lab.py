@@ -65,9 +65,10 @@ class Lab:
 
         Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
         """
+        chosen = _preset(experiment, preset)
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        return _judged(experiment, self._stored(experiment, _preset(experiment, preset)), arm)
+        return _judged(experiment, self._stored(experiment, chosen), arm)
 
     show = judge
 
@@ -148,6 +149,8 @@ class Lab:
 
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
+    if not isinstance(experiment, Experiment):
+        raise ExperimentError(f"expected an Experiment, got {experiment!r}; assay.lab.catalogue.find gives it for a name or a file")
     return preset if isinstance(preset, Preset) else override(experiment, preset)
 
 

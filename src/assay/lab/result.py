@@ -60,6 +60,11 @@ class Result:
     skipped: tuple[tuple[str, str], ...] = ()
     """Statements that cannot be asked of this arm, and why."""
 
+    def __repr__(self) -> str:
+        outcomes = [j.verdict.outcome for j in self.judged]
+        counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
+        return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}; to_pandas() has the table>"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
         return {

@@ -88,14 +88,13 @@ def _range(low: float | None, high: float | None, at: Any, rows: int) -> Markup:
         for x in (left if low is not None else None, right if high is not None else None):
             if x is not None:
                 out += Markup('<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, top, top + 20)
+    edge = Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{}</text>')
+    if low is not None and high is not None and right - left < 40:  # two labels would meet, at the latest on a small screen
+        middle = (left + right) / 2
+        return out + edge.format(middle, _anchor(middle, 15), minus(f"{low:g} to {high:g}"))
     for value, sign in ((low, "≥"), (high, "≤")):
         if value is not None:
-            x = at(value)
-            outward = "end" if value == low else "start"  # two labels lean away from each other, one stands over its line
-            anchor = _anchor(x, 10) if low is None or high is None or not 10 < x < 90 else outward
-            out += Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{} {}</text>').format(
-                x, anchor, sign, minus(f"{value:g}")
-            )
+            out += edge.format(at(value), _anchor(at(value), 10), minus(f"{sign} {value:g}"))
     return out
 
 

@@ -194,7 +194,10 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             claim.append(f"\npublished {r.published}, {r.setup}" if r.published else "", "bright_black")
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
-        lines = [Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}") for c in r.controls]
+        lines = [
+            Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}" + (", must hold" if c.planted else ""))
+            for c in r.controls
+        ]
         table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
     return table
 
@@ -216,10 +219,10 @@ def show(data: JSON, file: TextIO | None = None) -> None:
 
     file = file or sys.stdout
     console = Console(file=file)
+    width = min(WIDTH, console.width) if console.is_terminal else WIDTH
     if not console.is_terminal or os.environ.get("NO_COLOR"):
-        file.write(text(data))
+        file.write(text(data, width))
     else:
-        width = min(WIDTH, console.width)
         console.print(terminal(data, width), width=width)
 
 
