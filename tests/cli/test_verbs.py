@@ -124,6 +124,9 @@ def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], worl
     written.write_text(json.dumps(record))
     (difference,) = told(capsys, "check", *SMOKE, code=1)["differences"]
     assert difference["recorded"].startswith("holds") and difference["now"].startswith("undecided")
+    written.write_text(json.dumps({**record, "preset": "default"}))
+    assert main(["check", *SMOKE]) == 2
+    assert "is of preset default, not smoke; compare with --preset default" in capsys.readouterr().err
     written.unlink()
 
 

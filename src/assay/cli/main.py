@@ -100,7 +100,7 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     result = lab.judge(experiment, preset)
     if record:
         return printing.written(recording.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
-    return printing.differences(lab.check(result, printing.recorded(experiment)), experiment.name, place.json)
+    return printing.differences(lab.check(result, printing.recorded(experiment, preset)), experiment.name, place.json)
 
 
 @app.command(sort_key=6)

@@ -226,8 +226,8 @@ def differences(found: Sequence[Difference], name: str, as_json: bool) -> int:
     return 1 if found else 0
 
 
-def recorded(experiment: Experiment) -> Mapping[str, Any]:
-    """The committed record of an experiment. Raises: ExperimentError when there is none."""
+def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
+    """The committed record of an experiment. Raises: ExperimentError when there is none, or it is of another preset."""
     from assay.lab import records
 
     record = records.read(experiment.name, experiment.origin)
@@ -235,6 +235,9 @@ def recorded(experiment: Experiment) -> Mapping[str, Any]:
         raise ExperimentError(
             f"{experiment.name} has no record; write {records.path(experiment.name, experiment.origin)} with --record"
         )
+    of = str(record.get("preset", preset.name)).partition("-")[0]  # fields that were set, such as seeds, may differ
+    if of != preset.name:
+        raise ExperimentError(f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare with --preset {of}")
     return record
 
 
