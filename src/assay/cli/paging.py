@@ -66,7 +66,9 @@ def stored(root: Path) -> list[str]:
 
     names = [entry.name for entry in catalogue.entries() if (root / "results" / entry.name / "default.json").exists()]
     if not names:
-        raise StoreError(f"no result of a known experiment is stored in {root}; start with: assay run superposition")
+        others = ", ".join(sorted({path.parent.name for path in (root / "results").glob("*/*.json")}))
+        hint = f"of {others} there is one: name its file or preset" if others else "start with: assay run superposition"
+        raise StoreError(f"no default result of a known experiment is stored in {root}; {hint}")
     return names
 
 
