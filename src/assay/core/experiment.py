@@ -135,9 +135,9 @@ class Experiment(Generic[S]):
         from assay.core.claims import Claim
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
-            for arm in (claim.of, *claim.must_fail, *claim.must_hold, *claim.half, *claim.half.values()):
-                if arm not in self.arms:  # told before anything is trained
-                    raise ExperimentError(f"claim {claim.text!r} names arm {arm!r}, which is none; {nearest(arm, self.arms)}")
+            for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.half, *claim.half.values()):
+                if read not in self.arms:  # told before anything is trained
+                    raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
 
