@@ -1,5 +1,6 @@
 """Records: written, read, judged again without training, compared."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -76,3 +77,9 @@ def test_a_file_that_is_no_record(tmp_path):
     with pytest.raises(ExperimentError, match=r"is not a record .* assay check x --record"):
         records.read("x", str(tmp_path / "x.py"))
     assert records.read("y", str(tmp_path / "y.py")) is None
+
+
+def test_a_record_of_another_preset_is_not_overwritten(recorded):
+    e, lab, result, _ = recorded
+    with pytest.raises(ExperimentError, match="records preset default, got smoke"):
+        recording.write_record(e, dataclasses.replace(result, preset="smoke"), lab.plan(e))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
 from assay.lab.atomic import explained, write
 from assay.lab.provenance import commit
-from assay.lab.records import path
+from assay.lab.records import path, read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,11 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
 
 
 def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
-    """The file that now holds the record of this result."""
+    """The file that now holds the record of this result. Raises: ExperimentError where a record of another preset lies there."""
+    known = read(experiment.name, experiment.origin)
+    if known is not None and known["preset"] != result.preset:
+        held = f"{path(experiment.name, experiment.origin)} records preset {known['preset']}"
+        raise ExperimentError(f"{held}, got {result.preset}; record that one, or remove the file first")
     there = path(experiment.name, experiment.origin)
     record = make(experiment, result, plan)
     arms = record.pop("arms")
