@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.lab import catalogue, records
+from assay.lab import catalogue
 from assay.report import docs
 
 ROOT = Path(__file__).parents[2]
@@ -15,8 +15,6 @@ AGAIN = "write it again with: python -m assay.report.docs README.md docs/*.md"
 
 @pytest.mark.parametrize(("page", "kind", "name"), MARKS, ids=[f"{page.stem}-{kind}-{name}" for page, kind, name in MARKS])
 def test_a_table_is_as_made_now(page: Path, kind: str, name: str | None) -> None:
-    if kind in docs.FROM_RECORD and not records.path(name).exists():
-        pytest.skip(f"records/{name}.json does not exist yet; make it with: assay check {name} --record")
     [found] = [m[0] for m in docs.BLOCK.finditer(page.read_text()) if (m["kind"], m["name"]) == (kind, name)]
     assert found == docs.filled(found), f"{page.name}: the table {kind} {name or ''} is older than its source; {AGAIN}"
 
