@@ -1,0 +1,49 @@
+"""The same language model before any training: a folder with its config and tokenizer, and weights drawn at random."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import ModelError
+from assay.core.experiment import Bench
+from assay.core.spec import Spec
+from assay.subjects.folder import ModelFolder, find
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntrainedSpec(Spec):
+    """A model's architecture, cut after so many blocks; the seed draws its weights."""
+
+    model: str
+    blocks: int
+
+
+def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
+    """The folder of a model shaped like `name`, of so many blocks, with weights as its own code draws them before training.
+
+    What a dictionary finds in its activations was put there by text and architecture, not by training.
+
+    Raises: ModelError for fewer blocks than 1 or more than the model has.
+    Source: Sparse Autoencoders Can Interpret Randomly Initialized Transformers (2025)
+    """
+    folder = find(name)
+    if not 1 <= blocks <= folder.layers:
+        raise ModelError(f"an untrained {name} can have 1 to {folder.layers} blocks, got {blocks}")
+    spec = UntrainedSpec(seed=seed, model=folder.fingerprint, blocks=blocks)
+    return bench.artefact(spec, lambda path: _build(folder, blocks, seed, path))
+
+
+def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
+    import torch
+    import transformers
+
+    config: Any = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True)
+    config.num_hidden_layers = blocks
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # transformers draws from the global stream; seeded here and put back after
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.save_pretrained(path, safe_serialization=True)
+    shutil.copy(folder.path / "tokenizer.json", path / "tokenizer.json")

@@ -1,0 +1,42 @@
+"""An untrained model: the architecture of another, fewer blocks, weights that depend on the seed alone."""
+
+import pytest
+import torch
+
+from assay.core.errors import ModelError
+from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+from assay.subjects.untrained import untrained
+from tiny_models import make
+
+
+def test_it_has_the_shape_of_the_model_and_random_weights_of_its_own(tmp_path, bench):
+    folder = make(tmp_path / "model", "llama")
+    first, again, other = (untrained(str(folder), 1, bench, seed) for seed in (0, 0, 1))
+    assert first == again != other
+    model, trained = load(str(first)), load(str(folder))
+    assert model.layers == 1 and model.width(Site("resid_post", 0)) == trained.width(Site("resid_post", 0))
+    assert find(str(first)).tokenizer.encode("def f(x)") == find(str(folder)).tokenizer.encode("def f(x)")
+    state, theirs = model.model.state_dict(), trained.model.state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert state[name].shape == theirs[name].shape and not torch.equal(state[name], theirs[name])
+    assert not torch.equal(state[name], load(str(other)).model.state_dict()[name])
+    # transformers initialises matrices from a normal law with the config's spread
+    assert state[name].std().item() == pytest.approx(find(str(folder)).config["initializer_range"], rel=0.2)
+
+
+def test_making_one_leaves_the_global_random_stream_alone(tmp_path, bench):
+    folder = make(tmp_path / "model", "llama")
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    untrained(str(folder), 1, bench)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("blocks", [0, 99])
+def test_blocks_that_the_model_does_not_have_are_refused(tmp_path, bench, blocks):
+    folder = make(tmp_path / "model", "llama")
+    with pytest.raises(ModelError, match="can have 1 to"):
+        untrained(str(folder), blocks, bench)
