@@ -26,8 +26,8 @@ Array = Any
 Rows = Float[Array, "*run b d"]
 
 __all__ = [
-    "ce_recovered", "dead", "density", "document_sums", "finish", "fvu", "l0", "norm_ratio", "purity", "shrinkage",
-    "shrinkage_v1",
+    "ce_recovered", "dead", "density", "document_sums", "finish", "fvu", "kl_recovered", "l0", "norm_ratio", "purity",
+    "shrinkage", "shrinkage_v1",
 ]  # fmt: skip
 
 
@@ -136,6 +136,19 @@ def ce_recovered(clean: Array, spliced: Array, ablated: Array) -> Array:
     """
     clean, spliced, ablated = _float64(clean), _float64(spliced), _float64(ablated)
     return _ratio(ablated - spliced, ablated - clean)
+
+
+def kl_recovered(spliced: Array, ablated: Array) -> Array:
+    """Share of an ablation's change of the model's predictions that the reconstruction undoes, from KL(clean ‖ ·) in nats.
+
+    Unlike the loss recovered it cannot be raised by a reconstruction that changes predictions for the better.
+
+    Formula: 1 − KL_spliced / KL_ablated: the loss recovered with KL in place of CE, as the clean run's KL is 0
+    Range: −∞ to 1; 0 is as bad as the ablation; NaN where the ablation changes nothing
+    Better: higher
+    """
+    spliced, ablated = _float64(spliced), _float64(ablated)
+    return _ratio(ablated - spliced, ablated)
 
 
 def document_sums(

@@ -30,6 +30,10 @@ class Passage:
     tokens: Int[Tensor, "w s"]
     acts: Float[Tensor, "w s d"]
     keep: Bool[Tensor, "w s"]
+    inputs: Float[Tensor, "w s d_in"] | None = None
+    """What a transcoder reads; None: the activations themselves."""
+    before: Float[Tensor, "w s d"] | None = None
+    """The residual stream before the site's block, where a run may start; None: not known."""
 
 
 def spliced_loss(subject: Pretrained, site: Site, passage: Passage, new: Float[Tensor, "w s d"]) -> Float[Tensor, "w"]:
@@ -57,9 +61,7 @@ def reference_losses(
     }
 
 
-def reconstruction_losses(
-    subject: Pretrained, site: Site, passage: Passage, dictionary: Dictionary
-) -> Float[Tensor, "run w"]:
+def reconstruction_losses(subject: Pretrained, site: Site, passage: Passage, dictionary: Dictionary) -> Float[Tensor, "run w"]:
     """Mean loss of each window in nats with the kept activations replaced by each run's reconstruction of them."""
     flat = passage.acts.flatten(0, 1)
     return torch.stack(

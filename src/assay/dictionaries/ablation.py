@@ -1,0 +1,192 @@
+"""What splicing costs a language model: cross-entropy and KL per token, beside zero, mean and resample ablation.
+
+Everything is measured on the same predictions, with the same positions replaced: clean, spliced and every ablation. Sums are per
+document, so that intervals can cross documents with runs; sums of several calls add up; `finish` turns them into the measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.metrics import ce_recovered, kl_recovered
+from assay.dictionaries.splice import Passage
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.subject import Trace
+
+Ablation = Literal["zero", "mean", "resample"]
+ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
+_ROWS = 32
+"""Rows of logits compared at a time: with a large vocabulary a whole window of them would not stay in a cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Donors:
+    """What an ablation puts in place of an activation: the mean, or the activation of another token drawn by lot.
+
+    The draw depends on the seed and on the number of the window alone, so every dictionary, and any cutting into batches, is
+    measured against the same replacements. Take donors from other text than is measured, and no token gets its own back.
+    """
+
+    mean: Float[Tensor, "d"]
+    rows: Float[Tensor, "p d"]
+    seed: int = 0
+
+    @classmethod
+    def of(cls, rows: Float[Tensor, "p d"], seed: int = 0) -> Donors:
+        """Donors that are these rows, and their mean."""
+        if rows.ndim != 2 or len(rows) < 2:
+            raise DataError(f"donors must be at least two rows [p, d], got {list(rows.shape)}")
+        return cls(rows.double().mean(0).to(rows), rows, seed)
+
+    def put(self, ablation: Ablation, acts: Float[Tensor, "w s d"], first: int = 0) -> Float[Tensor, "w s d"]:
+        """What stands where `acts` stood, for windows numbered from `first` on."""
+        if acts.shape[-1] != self.rows.shape[-1]:
+            raise DataError(f"donors are {self.rows.shape[-1]} wide, the activations {acts.shape[-1]}")
+        match ablation:
+            case "zero":
+                return torch.zeros_like(acts)
+            case "mean":
+                return self.mean.to(acts).expand_as(acts)
+            case "resample":
+                count, seed = acts.shape[1], np.array([self.seed])
+                drawn = [rng.integers(seed, "splice.resample", first + w, (count,), len(self.rows))[0] for w in range(len(acts))]
+                return self.rows[torch.from_numpy(np.stack(drawn)).to(self.rows.device)].to(acts)
+        raise DataError(f"no ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
+
+
+def capture(
+    subject: Pretrained,
+    site: Site,
+    tokens: Int[Tensor, "w s"],
+    keep: Bool[Tensor, "w s"] | None = None,
+    reads: Site | None = None,
+) -> tuple[Passage, Trace]:
+    """A passage of these windows, and the clean run that it was captured from.
+
+    `keep` says which positions may be replaced (default: all); `reads` is where a transcoder's input is, if not at `site`.
+    """
+    reads = site if reads is None else reads
+    block = None if site.layer is None or site.kind.startswith("resid_p") else Site("resid_pre", site.layer)
+    trace = subject.run(tokens, capture=[s for s in {site, reads, block} if s is not None])
+    acts, inputs = (trace.acts[s].flatten(2).float() for s in (site, reads))
+    keep = torch.ones(acts.shape[:2], dtype=torch.bool) if keep is None else torch.as_tensor(keep)
+    before = None if block is None else trace.acts[block]
+    return Passage(trace.tokens, acts, keep.to(acts.device), inputs if reads != site else None, before), trace
+
+
+def spliced_run(subject: Pretrained, site: Site, passage: Passage, new: Float[Tensor, "w s d"]) -> Trace:
+    """A run with the kept positions' activations replaced by `new`; blocks before the site are not run again where that is known."""
+    mixed = torch.where(passage.keep[..., None], new.to(passage.acts), passage.acts)
+    if site.layer is not None:
+        first = site.layer + (site.kind == "resid_post")
+        if site.kind.startswith("resid_p") and first < subject.layers:
+            return subject.run(passage.tokens, start=(first, mixed))
+    start = None if passage.before is None or site.layer is None else (site.layer, passage.before)
+    return subject.run(passage.tokens, edits={site: lambda x: mixed.reshape(x.shape)}, start=start)
+
+
+def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w s-1"], Float[Tensor, "v w s-1"]]:
+    """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every prediction of a next token.
+
+    Logits are held for a few rows at a time and one run beside the clean one.
+    """
+    assert clean.final is not None and clean.head is not None
+    windows, s = clean.tokens.shape
+    ce = torch.zeros(1 + len(others), windows, s - 1, dtype=torch.float64, device=clean.final.device)
+    kl = torch.zeros(len(others), windows, s - 1, dtype=torch.float64, device=clean.final.device)
+    with torch.no_grad():
+        for w in range(windows):
+            for a in range(0, s - 1, _ROWS):
+                rows = slice(a, min(a + _ROWS, s - 1))
+                target = clean.tokens[w, a + 1 : rows.stop + 1, None]
+                log_p = clean.head(clean.final[w, rows]).float().log_softmax(-1)
+                p = log_p.exp()
+                ce[0, w, rows] = -log_p.gather(1, target)[:, 0].double()
+                for v, other in enumerate(others):
+                    assert other.final is not None
+                    log_q = clean.head(other.final[w, rows]).float().log_softmax(-1)
+                    ce[1 + v, w, rows] = -log_q.gather(1, target)[:, 0].double()
+                    kl[v, w, rows] = torch.linalg.vecdot(p, log_p - log_q).double()
+    return ce, kl
+
+
+def splice_sums(
+    subject: Pretrained,
+    site: Site,
+    dictionary: Dictionary,
+    tokens: Int[Tensor, "w s"],
+    document: Int[np.ndarray, "w"],
+    documents: int,
+    donors: Donors | None,
+    *,
+    keep: Bool[Tensor, "w s"] | None = None,
+    reads: Site | None = None,
+    ablations: Sequence[Ablation] = ABLATIONS,
+    first: int = 0,
+    batch: int = 8,
+) -> dict[str, Float[np.ndarray, "run document"]]:
+    """Sums over each document's predictions in nats: `ce_clean`, `ce_spliced`, `kl_spliced`, and `ce_`, `kl_` of each ablation.
+
+    `predictions` counts them. `document` names each window's document, 0 to `documents` − 1; `first` is the number of the first
+    window, which the draw of donors hangs on. Positions where `keep` is False stay as they are in every run alike. Memory is
+    bounded by `batch` windows. Give `ablations=()` where they are known already: they are the same for every dictionary.
+
+    Raises: DataError where windows, documents and donors do not fit together.
+    """
+    tokens, document = torch.as_tensor(tokens), np.asarray(document)
+    if document.shape != (len(tokens),) or (len(document) and not 0 <= document.min() <= document.max() < documents):
+        raise DataError(f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}")
+    if ablations and donors is None:
+        raise DataError("ablations need donors: give Donors.of(rows) of other text, or ablations=()")
+    names = ["predictions", "ce_clean", *(f"{kind}_{name}" for kind in ("ce", "kl") for name in ("spliced", *ablations))]
+    sums = {name: np.zeros((len(dictionary), documents)) for name in names}
+    for a in range(0, len(tokens), batch):
+        part = slice(a, a + batch)
+        passage, clean = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
+        acts, inputs = passage.acts, passage.acts if passage.inputs is None else passage.inputs
+        flat, runs = inputs.flatten(0, 1), len(dictionary)
+        news = [one.reconstruct(flat)[0].reshape(acts.shape) for one in dictionary]
+        if donors is not None:
+            news += [donors.put(name, acts, first + a) for name in ablations]
+        ce, kl = compare(clean, [spliced_run(subject, site, passage, new) for new in news])
+        where = document[part]
+        per_window = {"predictions": np.full((1, len(acts)), float(ce.shape[2])), "ce_clean": _summed(ce[:1])}
+        per_window |= {"ce_spliced": _summed(ce[1 : 1 + runs]), "kl_spliced": _summed(kl[:runs])}
+        for i, name in enumerate(ablations):
+            per_window |= {f"ce_{name}": _summed(ce[1 + runs + i][None]), f"kl_{name}": _summed(kl[runs + i][None])}
+        for name, values in per_window.items():
+            np.add.at(sums[name].T, where, np.broadcast_to(values, (runs, len(acts))).T)
+    return sums
+
+
+def finish(sums: Mapping[str, Float[np.ndarray, "run document"]]) -> dict[str, Float[np.ndarray, "run"]]:
+    """The measures of `splice_sums`, one number per run, as ratios of total sums.
+
+    Formula: `ce_X` and `kl_X` per prediction; `loss_recovered_A` = (CE_A − CE_spliced) / (CE_A − CE_clean) and
+        `kl_recovered_A` = 1 − KL_spliced / KL_A for each ablation A that was summed
+    Range: nats per prediction from 0; recovered −∞ to 1 but for a dictionary that beats the clean model; NaN where undefined
+    Better: ce_spliced, kl_spliced lower; recovered higher
+    """
+    total = {name: np.asarray(value).sum(-1) for name, value in sums.items()}
+    count = total.pop("predictions")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        done = {name: np.where(count > 0, value / count, np.nan) for name, value in total.items()}
+    for name in [n for n in ABLATIONS if f"ce_{n}" in total]:
+        done[f"loss_recovered_{name}"] = ce_recovered(total["ce_clean"], total["ce_spliced"], total[f"ce_{name}"])
+        done[f"kl_recovered_{name}"] = kl_recovered(total["kl_spliced"], total[f"kl_{name}"])
+    return done
+
+
+def _summed(values: Float[Tensor, "v w t"]) -> Float[np.ndarray, "v w"]:
+    return values.sum(2).cpu().numpy()

@@ -1,0 +1,62 @@
+"""Density classes: hand-counted shares, the floor that a test set has, and no percentages on the way."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries.rarity import dense_share, density_classes
+
+KINDS = [np.asarray, torch.as_tensor]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shares_are_counted_by_hand(kind):
+    counts = np.array([0, 0, 4, 9, 10, 999, 1000, 100_000, 100_001, 1_000_000])  # of a million rows
+    got = density_classes(kind(counts), 10**6)
+    wanted = {"dead": 0.2, "ultra_rare": 0.2, "rare": 0.2, "ordinary": 0.2, "dense": 0.2, "resolution": 1e-6}
+    assert {name: float(got[name]) for name in wanted} == pytest.approx(wanted)
+    assert isinstance(got["dead"], np.floating | np.ndarray if kind is np.asarray else torch.Tensor)
+    assert float(got["dead_below"]) == pytest.approx(2.9957e-6, rel=1e-3)
+    assert float(dense_share(kind(counts), 10**6)) == pytest.approx(0.2)
+
+
+def test_small_densities_are_not_lost_as_printed_percentages_lose_them():
+    """4 in a million and 12.4 in a million, which two decimals of a per cent would make 0 and 10 in a million."""
+    got = density_classes(np.array([[4.0], [12.4]]), 1e6)
+    assert got["ultra_rare"].tolist() == [1, 0] and got["rare"].tolist() == [0, 1] and got["dead"].tolist() == [0, 0]
+
+
+def test_a_class_below_the_floor_is_unknown():
+    """In 20,000 rows nothing can be seen to fire once in 100,000: such a feature reads as dead, so the share is not 0 but NaN."""
+    got = density_classes(np.array([0, 1, 30, 5000]), 20_000)
+    assert math.isnan(got["ultra_rare"]) and got["rare"] == 0.25 and got["resolution"] == 5e-5
+    assert sum(got[name] for name in ("dead", "rare", "ordinary", "dense")) == 1
+    assert math.isnan(density_classes(np.array([0, 1]), 100)["rare"])
+    assert all(math.isnan(value) for value in density_classes(np.zeros(3), 0).values())
+
+
+def test_what_is_called_dead_may_fire_up_to_the_stated_density():
+    """A feature of density `dead_below` stays silent in all rows with probability 5 %."""
+    for tokens in (10, 1000):
+        assert (1 - density_classes(np.zeros(1), tokens)["dead_below"]) ** tokens == pytest.approx(0.05)
+
+
+def test_runs_keep_their_axis_and_counts_add_up():
+    counts = np.random.default_rng(0).integers(0, 300, (3, 50))
+    more = np.random.default_rng(1).integers(0, 300, (3, 50))
+    got = density_classes(counts + more, 2000)
+    for r in range(3):
+        for name, value in density_classes(counts[r] + more[r], 2000).items():
+            assert got[name][r] == pytest.approx(value, nan_ok=True)
+
+
+def test_impossible_counts_and_bounds_are_refused():
+    with pytest.raises(DataError, match="in 0 to 10 of 10 rows, got counts from 0 to 11"):
+        density_classes(np.array([0, 11]), 10)
+    with pytest.raises(DataError, match="bounds must rise"):
+        density_classes(np.zeros(2), 10, {"ultra_rare": 0.1, "rare": 0.01, "ordinary": 0.2})
