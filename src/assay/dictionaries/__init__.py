@@ -7,7 +7,22 @@ from importlib import import_module
 
 _HOME = {
     "dictionary": ("Dictionary", "Sparse"),
-    "nonlinearity": ("Gated", "Identity", "Nonlinearity", "ReLU", "Rescaled", "TopK"),
+    "nonlinearity": (
+        "AbsTopK",
+        "BatchTopK",
+        "Gated",
+        "GatedShift",
+        "GatedSigmoid",
+        "GatedUntied",
+        "GroupMax",
+        "Identity",
+        "JumpReLU",
+        "Nonlinearity",
+        "ReLU",
+        "Rescaled",
+        "ScaledReLU",
+        "TopK",
+    ),
     "train": ("Method", "fit_dictionaries"),
     "linear": ("pca",),
     "repair": ("refit_decoder", "rescale_and_shift", "shrunk"),

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.core.fit import Trained
-from assay.dictionaries.nonlinearity import Nonlinearity, from_json, to_json
+from assay.dictionaries.nonlinearity import Nonlinearity, from_json, projections, to_json
+from assay.dictionaries.rows import PER_TOKEN, PerToken, divide, multiply, per_token
 
-STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "b_pre", "mean", "scale")
+STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "b_pre", "mean", "scale", "W_skip", "mean_out", "scale_out")
+Rows = Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,12 @@ class Dictionary:
     It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and multiplies by `scale`
     (the numbers training used, stored with the dictionary), `decode` undoes both. `normalised` is the same dictionary for
     activations that are normalised already. Features are the same either way, in units of the normalised activations.
+
+    Its kind follows from its sites: one site is a sparse autoencoder, `sites_out` elsewhere a transcoder (with `W_skip` a skip
+    transcoder), several sites are a crosscoder over layers, whose activations stand side by side (d_in is the sum of the widths).
+
+    Formula: f = nonlinearity((n(x) − b_pre) W_enc, b_enc) and x̂ = n_out⁻¹(f W_dec + b_dec + n(x) W_skip), with
+    n(x) = (x − mean) · scale after `per_token`, and n_out the same with mean_out and scale_out
     """
 
     W_enc: Float[Tensor, "run d_in f"]
@@ -48,24 +56,54 @@ class Dictionary:
     """The nonlinearity's parameters, [run, …]."""
     mean: Float[Tensor, "run d_in"] | None = None
     """Subtracted from raw activations; None: 0."""
-    scale: Float[Tensor, "run"] | None = None
-    """Factor on centred activations; None: 1."""
+    scale: Float[Tensor, "run"] | Float[Tensor, "run d_in"] | None = None
+    """Factor on centred activations, one for all or (crosscoders) one for each dimension; None: 1."""
     sites: tuple[str, ...] = ()
-    """Where in the subject the activations come from and go to."""
+    """Where in the subject the activations come from, and go to unless `sites_out` says otherwise."""
     b_pre: Float[Tensor, "run d_in"] | None = None
-    """What the encoder subtracts; None: b_dec, as in training."""
+    """What the encoder subtracts; None: b_dec, as in training. Zeros: nothing, as in transcoders."""
+    W_skip: Float[Tensor, "run d_in d_out"] | None = None
+    """A linear path around the features; None: there is none."""
+    mean_out: Float[Tensor, "run d_out"] | None = None
+    """Added to what is decoded, where the target is another place than the input; None: `mean`."""
+    scale_out: Float[Tensor, "run"] | Float[Tensor, "run d_out"] | None = None
+    """What is decoded is divided by it; None: `scale`."""
+    per_token: PerToken = ""
+    """Normalisation of each row by itself, before mean and scale, and undone after them: see `assay.dictionaries.rows`."""
+    sites_out: tuple[str, ...] = ()
+    """Where the reconstruction goes; (): the same as `sites`."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Where the dictionary comes from, as plain JSON: format and hash of a file, what was inferred, `trained_as`."""
 
     def __post_init__(self) -> None:
+        if self.W_enc.ndim != 3 or self.W_dec.ndim != 3:
+            raise DataError(f"W_enc must be [run, d_in, f] and W_dec [run, f, d_out], got {list(self.W_enc.shape)} and "
+                            f"{list(self.W_dec.shape)}; one dictionary has a run axis of length 1")  # fmt: skip
         runs, d_in, f = self.W_enc.shape
         d_out = self.W_dec.shape[-1]
-        wanted = {"b_enc": (runs, f), "W_dec": (runs, f, d_out), "b_dec": (runs, d_out), "b_pre": (runs, d_in)}
-        wanted |= {"mean": (runs, d_in), "scale": (runs,)}
-        for name, shape in wanted.items():
+        wanted: dict[str, tuple[tuple[int, ...], ...]] = {
+            "b_enc": ((runs, f),), "W_dec": ((runs, f, d_out),), "b_dec": ((runs, d_out),), "b_pre": ((runs, d_in),),
+            "mean": ((runs, d_in),), "scale": ((runs,), (runs, d_in)), "W_skip": ((runs, d_in, d_out),),
+            "mean_out": ((runs, d_out),), "scale_out": ((runs,), (runs, d_out)),
+        }  # fmt: skip
+        for name, shapes in wanted.items():
             value = getattr(self, name)
-            if value is not None and tuple(value.shape) != shape:
+            if value is not None and tuple(value.shape) not in shapes:
                 raise DataError(
-                    f"{name} must be {list(shape)} beside W_enc {list(self.W_enc.shape)} [run, d_in, f], got {list(value.shape)}"
+                    f"{name} must be {list(shapes[0])} beside W_enc {list(self.W_enc.shape)} [run, d_in, f], got {list(value.shape)}"
                 )
+        if d_in != d_out:  # nothing may be taken from the input's side
+            for name, other in (("b_pre", "b_dec"), ("mean_out", "mean")):
+                if getattr(self, name) is None and getattr(self, other) is not None:
+                    raise DataError(f"{name} must be given where d_in {d_in} is not d_out {d_out}: {other} has another width")
+        if self.per_token not in PER_TOKEN:
+            raise DataError(f"per_token must be one of {', '.join(map(repr, PER_TOKEN))}, got {self.per_token!r}")
+        own = {name: (runs, *value.shape[1:]) for name, value in self.nonlinearity.init(1, f).items()}
+        own |= dict.fromkeys(getattr(self.nonlinearity, "encoders", ()), (runs, d_in, f))
+        for name, shape in own.items():
+            got = list(self.own[name].shape) if name in self.own else "none"
+            if got != list(shape):
+                raise DataError(f"{type(self.nonlinearity).__name__} needs its {name} as {list(shape)}, got {got}")
 
     def __len__(self) -> int:
         return len(self.W_enc)
@@ -89,44 +127,66 @@ class Dictionary:
 
     @property
     def normalised(self) -> Self:
-        """The same dictionaries for activations that are already centred and scaled."""
-        return replace(self, mean=None, scale=None)
+        """The same dictionaries for activations that are normalised already, in and out."""
+        return replace(self, mean=None, scale=None, mean_out=None, scale_out=None, per_token="")
+
+    @property
+    def as_trained(self) -> Self:
+        """The same dictionaries read as in training: the soft gate of GatedSigmoid, the batch's competition of BatchTopK."""
+        kind = self.origin.get("trained_as")
+        return self if kind is None else replace(self, nonlinearity=from_json(kind))
 
     def to(self, device: torch.device | str) -> Self:
         """The same dictionaries with their tensors on a device."""
         return self._map(lambda value: value.to(device))
 
-    def normalise(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b d_in"]:
+    def normalise(self, x: Rows) -> Float[Tensor, "run b d_in"]:
         """Raw activations, centred and scaled as in training.
 
         Raises: DataError for activations of another width.
         """
-        if x.shape[-1] != self.W_enc.shape[1] or x.ndim not in (2, 3):
-            raise DataError(
-                f"activations must be [b, {self.W_enc.shape[1]}] or [run, b, …] for this dictionary, got {list(x.shape)}"
-            )
-        x = x if x.ndim == 3 else x[None]
+        x = self._checked(x)
+        if self.per_token:
+            shift, factor, _ = per_token(x, self.per_token)
+            x = (x - shift) * factor
         if self.mean is not None:
             x = x - self.mean[:, None]
-        return x if self.scale is None else x * self.scale[:, None, None]
+        return x if self.scale is None else multiply(x, self.scale)
 
-    def encode(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b f"]:
+    def encode(self, x: Rows) -> Float[Tensor, "run b f"]:
         """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
         centre = self.b_dec if self.b_pre is None else self.b_pre
-        return self.nonlinearity((self.normalise(x) - centre[:, None]) @ self.W_enc, self.b_enc, self.own)
+        z = projections(self.normalise(x) - centre[:, None], self.W_enc, self.own, self.nonlinearity)
+        return self.nonlinearity(z, self.b_enc, self.own)
 
-    def decode(self, features: Float[Tensor, "run b f"]) -> Float[Tensor, "run b d_out"]:
-        """Activations that features stand for."""
-        x = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
-        if self.scale is not None:
-            x = x / self.scale[:, None, None]
-        return x if self.mean is None else x + self.mean[:, None]
+    def decode(self, features: Float[Tensor, "run b f"], x: Rows | None = None) -> Float[Tensor, "run b d_out"]:
+        """Activations that features stand for; x, the input they came from, where a skip or each row's own scale needs it.
 
-    def reconstruct(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Float[Tensor, "run b d_out"]:
-        """Activations after a pass through the dictionary: decode(encode(x))."""
-        return self.decode(self.encode(x))
+        Raises: DataError where x is needed and not given.
+        """
+        if x is None and (self.W_skip is not None or self.per_token):
+            raise DataError(
+                "this dictionary has a skip or normalises each row by itself: call decode(features, x) with the input x"
+            )
+        out = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
+        if x is not None and self.W_skip is not None:
+            out = out + self.normalise(x) @ self.W_skip
+        scale = self.scale if self.scale_out is None else self.scale_out
+        mean = self.mean if self.mean_out is None else self.mean_out
+        if scale is not None:
+            out = divide(out, scale)
+        if mean is not None:
+            out = out + mean[:, None]
+        if x is None or not self.per_token:
+            return out
+        shift, _, back = per_token(self._checked(x), self.per_token)
+        return out * back + shift
 
-    def active(self, x: Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]) -> Sparse:
+    def reconstruct(self, x: Rows) -> Float[Tensor, "run b d_out"]:
+        """Activations after a pass through the dictionary: decode(encode(x), x)."""
+        return self.decode(self.encode(x), x)
+
+    def active(self, x: Rows) -> Sparse:
         """The features that are on, ordered by run, row and feature."""
         features = self.encode(x)
         run, row, feature = features.nonzero(as_tuple=True)
@@ -147,13 +207,18 @@ class Dictionary:
         if missing or "nonlinearity" not in header:
             raise DataError(f"a dictionary needs W_enc, b_enc, W_dec, b_dec and a header with its nonlinearity; missing: "
                             f"{', '.join(missing) or 'nonlinearity'}")  # fmt: skip
-        own = {name: value for name, value in tensors.items() if name not in STANDARD}
+        own = {name: value for name, value in tensors.items() if name not in (*STANDARD, *header.get("beside", ()))}
         given = {name: tensors[name] for name in STANDARD if name in tensors}
-        return cls(**given, nonlinearity=from_json(header["nonlinearity"]), own=own, sites=tuple(header.get("sites", ())))
+        return cls(
+            **given, nonlinearity=from_json(header["nonlinearity"]), own=own, sites=tuple(header.get("sites", ())),
+            per_token=header.get("per_token", ""), sites_out=tuple(header.get("sites_out", ())), origin=header.get("origin", {}),
+        )  # fmt: skip
 
     def header(self) -> dict[str, Any]:
-        """What a reader needs beside the tensors, as JSON."""
-        return {"kind": "dictionary", "nonlinearity": to_json(self.nonlinearity), "sites": list(self.sites)}
+        """What a reader needs beside the tensors, as JSON; a field that is empty is left out."""
+        more = {"per_token": self.per_token, "sites_out": list(self.sites_out), "origin": dict(self.origin)}
+        plain = {"kind": "dictionary", "nonlinearity": to_json(self.nonlinearity), "sites": list(self.sites)}
+        return plain | {name: value for name, value in more.items() if value}
 
     def tensors(self) -> dict[str, Float[Tensor, "run ..."]]:
         """All tensors by name, the nonlinearity's own among them."""
@@ -176,7 +241,7 @@ class Dictionary:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The dictionaries of a file that `save` wrote.
+        """The dictionaries of a file that `save` wrote, or the one that a store keeps as a run's params.safetensors.
 
         Raises: DataError for a file that cannot be read or holds something else.
         """
@@ -187,9 +252,17 @@ class Dictionary:
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {}).get("assay", "{}"))
-                return cls.from_tensors({name: file.get_tensor(name) for name in file.keys()}, header)  # noqa: SIM118
-        except (SafetensorError, OSError) as e:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as e:
             raise DataError(f"{path} is not a readable safetensors file ({e}); expected one that Dictionary.save wrote") from e
+        if "header" in header:  # a store's: one run without its axis, its history under names with a slash
+            header, tensors = header["header"], {name: value[None] for name, value in tensors.items() if "/" not in name}
+        if header.get("kind") != "dictionary":
+            raise DataError(
+                f"{path} holds no dictionary of Assay's own; expected a file that Dictionary.save wrote. "
+                "Files of other libraries: assay.dictionaries.formats.load, or `assay import`"
+            )
+        return cls.from_tensors(tensors, header)
 
     @classmethod
     def join(cls, dictionaries: Sequence[Dictionary]) -> Dictionary:
@@ -197,6 +270,13 @@ class Dictionary:
         first = dictionaries[0]
         tensors = [d.tensors() for d in dictionaries]
         return cls.from_tensors({name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}, first.header())
+
+    def _checked(self, x: Rows) -> Float[Tensor, "run b d_in"]:
+        if x.shape[-1] != self.W_enc.shape[1] or x.ndim not in (2, 3):
+            raise DataError(
+                f"activations must be [b, {self.W_enc.shape[1]}] or [run, b, …] for this dictionary, got {list(x.shape)}"
+            )
+        return x if x.ndim == 3 else x[None]
 
     def _map(self, change: Any) -> Self:
         tensors = {name: change(value) for name, value in self.tensors().items()}

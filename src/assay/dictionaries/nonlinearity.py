@@ -1,7 +1,11 @@
 """What turns projections into features: one frozen dataclass each, told apart by value and stored as JSON.
 
 A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths share z but not the bias.
-Its own parameters are [run, f] tensors in `own`; which ones, and where training starts, `init` says.
+Its own parameters are [run, f] tensors in `own`; which ones, and where training starts, `init` says. A new one is a frozen
+dataclass with `init` and a call, and an entry in `KINDS`. Where it has them, three more things are used: `inference`, the
+nonlinearity that reads what this one trained; `confine(own)`, what its parameters must keep to after a step; `encoders`, the names
+of further encoders [run, d_in, f] in `own`, whose projections are put behind those of W_enc.
+The Gated family is in `gates.py`, those that choose a number of features in `selection.py`, JumpReLU in `jump.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +19,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from assay.core.errors import DataError, nearest
+from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+
+__all__ = [
+    "AbsTopK", "BatchTopK", "Gated", "GatedShift", "GatedSigmoid", "GatedUntied", "GroupMax", "Identity", "JumpReLU", "Nonlinearity",
+    "ReLU", "Rescaled", "ScaledReLU", "TopK", "from_json", "inference", "projections", "to_json",
+]  # fmt: skip
 
 Own = Mapping[str, Tensor]
 
@@ -57,49 +69,6 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Gated:
-    """f = 1[z + b_enc > 0] · max(exp(r_mag)·z + b_mag, 0): on or off apart from how much. b_enc is the gate's bias.
-
-    Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2, with tied weights.
-    """
-
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
-        """r_mag and b_mag, both 0: magnitudes start equal to the gate's pre-activations."""
-        return {"r_mag": torch.zeros(runs, f), "b_mag": torch.zeros(runs, f)}
-
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
-        """Features [run, b, f]; the gate is strict, and lets no gradient through."""
-        magnitude = (z * own["r_mag"].exp()[:, None] + own["b_mag"][:, None]).relu()
-        return magnitude * (z + b_enc[:, None] > 0)
-
-
-@dataclass(frozen=True)
-class TopK:
-    """f = the k largest of max(z + b_enc, 0) in each row, the others 0; fewer than k where fewer are positive.
-
-    Source: Scaling and evaluating sparse autoencoders (2024), section 2.3.
-    """
-
-    k: int
-    """Features that stay on in each row."""
-
-    def __post_init__(self):
-        if self.k < 1:
-            raise DataError(f"k must be at least 1, got k={self.k}; TopK(32) keeps 32 features a row")
-
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
-        """No parameters of its own."""
-        if self.k > f:
-            raise DataError(f"k must be at most the dictionary's width {f}, got k={self.k}; lower k or widen the dictionary")
-        return {}
-
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
-        """Features [run, b, f]."""
-        values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
-        return torch.zeros_like(z).scatter(-1, index, values.relu())
-
-
-@dataclass(frozen=True)
 class Rescaled:
     """f = 1[g > 0] · max(factor·g + shift, 0), g the features of another nonlinearity; so nothing that was off comes on.
 
@@ -108,6 +77,11 @@ class Rescaled:
 
     of: Nonlinearity
     """The nonlinearity whose features are rescaled; its own parameters carry the prefix `of_`."""
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Further encoders of the nonlinearity below."""
+        return tuple(f"of_{name}" for name in getattr(self.of, "encoders", ()))
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """factor 1 and shift 0 beside the parameters of the nonlinearity below."""
@@ -120,6 +94,29 @@ class Rescaled:
         return (inner * own["factor"][:, None] + own["shift"][:, None]).relu() * (inner > 0)
 
 
+KINDS = (
+    ReLU, Identity, Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU, TopK, AbsTopK, GroupMax, BatchTopK, JumpReLU, Rescaled
+)  # fmt: skip
+
+
+def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
+    """The nonlinearity that reads what this one trained: itself for most, JumpReLU for BatchTopK, the hard gate for a soft one."""
+    read: Nonlinearity = getattr(nonlinearity, "inference", nonlinearity)
+    return read
+
+
+def projections(
+    centred: Float[Tensor, "run b d"], W_enc: Float[Tensor, "run d f"], own: Own, nonlinearity: Nonlinearity
+) -> Float[Tensor, "run b n"]:
+    """What the nonlinearity is applied to: the encoder's projections, and behind them those of its further encoders.
+
+    Formula: z = (x − b) W_enc, with n = f · (1 + number of further encoders)
+    """
+    z = centred @ W_enc
+    more = getattr(nonlinearity, "encoders", ())
+    return torch.cat([z, *(centred @ own[name] for name in more)], -1) if more else z
+
+
 def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
     """The nonlinearity as plain JSON: its class name and fields."""
     values = {field.name: getattr(nonlinearity, field.name) for field in fields(nonlinearity)}  # type: ignore[arg-type]
@@ -129,7 +126,7 @@ def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
 
 def from_json(values: Mapping[str, Any]) -> Nonlinearity:
     """The nonlinearity that `to_json` wrote."""
-    known: dict[str, Callable[..., Nonlinearity]] = {kind.__name__: kind for kind in (ReLU, Identity, Gated, TopK, Rescaled)}
+    known: dict[str, Callable[..., Nonlinearity]] = {kind.__name__: kind for kind in KINDS}
     name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
     if name not in known:
         raise DataError(f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known)}")

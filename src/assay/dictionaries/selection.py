@@ -1,0 +1,157 @@
+"""Nonlinearities that choose how many features stay on: per row, per block of latents, per batch, by size or by absolute size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.dictionaries.jump import JumpReLU
+
+Own = Mapping[str, Tensor]
+
+
+def _at_least_one(kind: object, k: int) -> None:
+    if k < 1:
+        name = type(kind).__name__
+        raise DataError(f"k must be at least 1, got k={k}; {name}(32) keeps 32 features a row")
+
+
+def _at_most(k: int, f: int) -> dict[str, Tensor]:
+    if k > f:
+        raise DataError(f"k must be at most the dictionary's width {f}, got k={k}; lower k or widen the dictionary")
+    return {}
+
+
+@dataclass(frozen=True)
+class TopK:
+    """f = the k largest of max(z + b_enc, 0) in each row, the others 0; fewer than k where fewer are positive.
+
+    Source: Scaling and evaluating sparse autoencoders (2024), section 2.3.
+    """
+
+    k: int
+    """Features that stay on in each row."""
+
+    def __post_init__(self):
+        _at_least_one(self, self.k)
+
+    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+        """No parameters of its own."""
+        return _at_most(self.k, f)
+
+    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+        """Features [run, b, f]."""
+        values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
+        return torch.zeros_like(z).scatter(-1, index, values.relu())
+
+
+@dataclass(frozen=True)
+class AbsTopK:
+    """f = the k entries of z + b_enc that are largest in absolute value, with their signs; so features may be negative.
+
+    Source: as SAELens's `abstopk` reads its files
+    """
+
+    k: int
+    """Features that stay on in each row."""
+
+    def __post_init__(self):
+        _at_least_one(self, self.k)
+
+    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+        """No parameters of its own."""
+        return _at_most(self.k, f)
+
+    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+        """Features [run, b, f], of either sign."""
+        pre = z + b_enc[:, None]
+        index = pre.abs().topk(self.k, dim=-1, sorted=False).indices
+        return torch.zeros_like(z).scatter(-1, index, pre.gather(-1, index))
+
+
+@dataclass(frozen=True)
+class GroupMax:
+    """f = the largest of max(z + b_enc, 0) in each of k blocks of neighbouring latents, the others 0.
+
+    Source: as sparsify's `groupmax` reads its files
+    """
+
+    k: int
+    """Number of blocks, of f/k latents each."""
+
+    def __post_init__(self):
+        _at_least_one(self, self.k)
+
+    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+        """No parameters of its own."""
+        if f % self.k:
+            raise DataError(f"GroupMax needs a width that k divides, got k={self.k} and width {f}; choose another k or width")
+        return {}
+
+    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+        """Features [run, b, f]."""
+        blocks = (z + b_enc[:, None]).relu().unflatten(-1, (self.k, -1))
+        values, index = blocks.max(-1, keepdim=True)
+        return torch.zeros_like(blocks).scatter(-1, index, values).flatten(-2)
+
+
+@dataclass(frozen=True)
+class BatchTopK:
+    """f = the k·b largest of max(z + b_enc, 0) among all b rows of a batch, the others 0: k a row on average.
+
+    After training the choice must not depend on a row's neighbours: `inference` is JumpReLU with one threshold for all
+    features, the mean over batches of the smallest kept value.
+    Source: BatchTopK Sparse Autoencoders (2024), sections 3 and 3.1
+    """
+
+    k: int
+    """Features that stay on in a row, on average."""
+
+    def __post_init__(self):
+        _at_least_one(self, self.k)
+
+    @property
+    def inference(self) -> JumpReLU:
+        """What reads the trained dictionary."""
+        return JumpReLU()
+
+    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+        """No parameters of its own."""
+        return _at_most(self.k, f)
+
+    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+        """Features [run, b, f]; the threshold that training estimates is not used."""
+        pre = (z + b_enc[:, None]).flatten(1)
+        values, index = pre.topk(self.k * z.shape[-2], dim=-1, sorted=False)
+        return torch.zeros_like(pre).scatter(-1, index, values.relu()).view_as(z)
+
+    # the estimate of the threshold, kept and learned along with the parameters (see `learners.py`)
+
+    def keep(self, runs: int, f: int) -> dict[str, Tensor]:
+        """The threshold [run, f], 0 before the first batch, and the sums that it is the ratio of."""
+        return {"threshold": torch.zeros(runs, f), "threshold.sum": torch.zeros(runs), "threshold.weight": torch.zeros(runs)}
+
+    def note(self, features: Float[Tensor, "run b f"]) -> dict[str, Tensor]:
+        """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since then all positive ones were kept."""
+        on = features > 0
+        least = features.masked_fill(~on, torch.inf).amin((-2, -1))
+        return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0)}
+
+    def learn(self, state: dict[str, Tensor], noted: Mapping[str, Tensor]) -> None:
+        """Move the threshold on by one batch.
+
+        Formula: θ = Σ_t 0.99^(T−t) least_t / Σ_t 0.99^(T−t), right from the first batch on
+        """
+        state["threshold.sum"].mul_(0.99).add_(noted["least"])
+        state["threshold.weight"].mul_(0.99).add_(1)
+        state["threshold"].copy_((state["threshold.sum"] / state["threshold.weight"])[:, None].expand_as(state["threshold"]))
+
+    @property
+    def estimator(self) -> str:
+        """How the threshold was estimated, for the header of a trained dictionary."""
+        return "mean over batches of the smallest kept value, weights 0.99^age, bias-corrected"
