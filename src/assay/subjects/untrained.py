@@ -39,11 +39,13 @@ def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
 def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
     import torch
     import transformers
+    from safetensors.torch import save_model
 
     config: Any = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True)
     config.num_hidden_layers = blocks
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws from the global stream; seeded here and put back after
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.save_pretrained(path, safe_serialization=True)
+    config.save_pretrained(path)
+    save_model(model, str(path / "model.safetensors"), {"format": "pt"})  # tied weights once, and no progress bar
     shutil.copy(folder.path / "tokenizer.json", path / "tokenizer.json")
