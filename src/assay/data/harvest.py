@@ -295,7 +295,7 @@ class Harvest:
         out = ~self.keep
         out[:, 0] = False
         for row in np.flatnonzero(out):
-            x = self._gather(np.array([row]))[0].astype(np.float64)
+            x = self.gather(np.array([row]))[0].astype(np.float64)
             sums -= np.append(x, (x * x).sum())
         mean, square = sums[:-1] / len(self.kept), sums[-1] / len(self.kept)
         variance = float(square - (mean * mean).sum())
@@ -315,7 +315,7 @@ class Harvest:
         """The factor that makes E‖x − mean‖² = d over the kept rows of the training part."""
         return self.like.scale if self.like is not None else self._moments[1]
 
-    def _gather(self, rows: np.ndarray) -> Float[np.ndarray, "b d"]:
+    def gather(self, rows: np.ndarray) -> Float[np.ndarray, "b d"]:
         """Rows as harvested, float32; reads only these rows from the memory-mapped shards."""
         per = self.spec.shard * self.spec.context
         which, inside = np.divmod(rows, per)
@@ -329,7 +329,7 @@ class Harvest:
         """The normalised vectors of these rows, float32."""
         import torch
 
-        return torch.from_numpy((self._gather(np.asarray(rows)) - self.mean) * np.float32(self.scale))
+        return torch.from_numpy((self.gather(np.asarray(rows)) - self.mean) * np.float32(self.scale))
 
     def raw(self, windows: Int[np.ndarray, "w"]) -> Float[Tensor, "w s d"]:
         """The vectors of whole windows as harvested, float32: what a spliced run starts from."""
@@ -337,7 +337,7 @@ class Harvest:
 
         per = self.spec.context
         rows = (np.asarray(windows)[:, None] * per + np.arange(per)).ravel()
-        return torch.from_numpy(self._gather(rows).reshape(-1, per, self.d))
+        return torch.from_numpy(self.gather(rows).reshape(-1, per, self.d))
 
     def normalise(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """(x − mean) · scale."""

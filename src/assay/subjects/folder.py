@@ -130,7 +130,7 @@ class ModelFolder:
     def provenance(self) -> str:
         """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
         if "quantisation" not in self.about:
-            return f"{self.path.name} ({self.architecture}, local folder)"
+            return str(self.about.get("name") or f"{self.path.name} ({self.architecture}, local folder)")
         return f"{self.about['name']}, {_SPOKEN.get(self.about['quantisation'], self.about['quantisation'])}"
 
 
