@@ -17,6 +17,8 @@ from assay.core.measures import by
 from assay.core.stats import Means, Statistic, ratio
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from assay.data.harvest import Harvest
     from assay.dictionaries.dictionary import Dictionary
 
@@ -46,19 +48,26 @@ def worst(of: Statistic) -> Statistic:
     return lambda m: of(m).reshape(len(of(m)), -1).max(1)
 
 
-def document_measures(dictionary: Dictionary, test: Harvest) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
-    """Variables and coordinates for `measures`: the sums of every run and test document, and each feature's density."""
+def document_measures(
+    dictionary: Dictionary, test: Harvest, change: Callable[[Tensor], Tensor] = lambda x: x
+) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
+    """Variables and coordinates for `measures`: the sums of every run and test document, and each feature's density.
+
+    `change` is applied to the normalised test activations first, for a control such as shuffled coordinates.
+    """
     from assay.dictionaries.metrics import document_sums  # brings torch, which judging what is stored does not need
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
-    x = test.rows(test.kept).to(dictionary.W_enc.device)
+    x = change(test.rows(test.kept)).to(dictionary.W_enc.device)
     sums = document_sums(dictionary.normalised, x, document, len(files), origin=-test.mean * test.scale)
     named: dict[str, tuple[str, Any, str]] = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
     named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
     return named, {"document": [test.files[f] for f in files]}
 
 
-def sums(arm: xr.Dataset, *names: str, sweep: str = "penalty", at: int | Literal["middle"] | None = None) -> dict[str, xr.DataArray]:
+def sums(
+    arm: xr.Dataset, *names: str, sweep: str = "penalty", at: int | Literal["middle"] | None = None
+) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, sweep, document]}; `at` keeps one place of the sweep, by index or the middle one."""
     data = by(arm, sweep)[list(names)]
     if at is not None:
