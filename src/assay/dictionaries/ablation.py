@@ -158,13 +158,13 @@ def splice_sums(
         flat, runs = inputs.flatten(0, 1), len(dictionary)
         news = [one.reconstruct(flat)[0].reshape(acts.shape) for one in dictionary]
         if donors is not None:
-            news += [donors.put(name, acts, first + a) for name in ablations]
+            news += [donors.put(ablation, acts, first + a) for ablation in ablations]
         ce, kl = compare(clean, [spliced_run(subject, site, passage, new) for new in news])
         where = document[part]
         per_window = {"predictions": np.full((1, len(acts)), float(ce.shape[2])), "ce_clean": _summed(ce[:1])}
         per_window |= {"ce_spliced": _summed(ce[1 : 1 + runs]), "kl_spliced": _summed(kl[:runs])}
-        for i, name in enumerate(ablations):
-            per_window |= {f"ce_{name}": _summed(ce[1 + runs + i][None]), f"kl_{name}": _summed(kl[runs + i][None])}
+        for i, ablation in enumerate(ablations):
+            per_window |= {f"ce_{ablation}": _summed(ce[1 + runs + i][None]), f"kl_{ablation}": _summed(kl[runs + i][None])}
         for name, values in per_window.items():
             np.add.at(sums[name].T, where, np.broadcast_to(values, (runs, len(acts))).T)
     return sums

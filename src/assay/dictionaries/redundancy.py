@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core.errors import DataError
-from assay.dictionaries.metrics import Array, _ratio
+from assay.dictionaries.metrics import Array, _float64, _ratio
 
 THRESHOLD = 0.9
 """Cosine above which two decoder rows count as the same direction; ours."""
@@ -40,8 +40,7 @@ def redundant_share(W_dec: Float[Array, "*run f d"], threshold: float = THRESHOL
     Better: lower
     """
     cosine = nearest_cosine(W_dec)
-    defined = ~(torch.isnan(cosine) if isinstance(cosine, Tensor) else np.isnan(cosine))
-    count = defined.double() if isinstance(cosine, Tensor) else defined.astype(np.float64)
+    count = _float64(cosine == cosine)  # NaN is not
     return _ratio((count * (cosine > threshold)).sum(-1), count.sum(-1))
 
 
