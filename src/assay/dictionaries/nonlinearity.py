@@ -21,10 +21,10 @@ from torch import Tensor
 from assay.core.errors import DataError, nearest
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, OneHot, TopK
 
 __all__ = [
-    "AbsTopK", "BatchTopK", "Gated", "GatedShift", "GatedSigmoid", "GatedUntied", "GroupMax", "Identity", "JumpReLU", "Nonlinearity",
+    "AbsTopK", "BatchTopK", "Gated", "GatedShift", "GatedSigmoid", "GatedUntied", "GroupMax", "Identity", "JumpReLU", "Nonlinearity", "OneHot",
     "ReLU", "Rescaled", "ScaledReLU", "TopK", "from_json", "inference", "projections", "to_json",
 ]  # fmt: skip
 
@@ -95,7 +95,7 @@ class Rescaled:
 
 
 KINDS = (
-    ReLU, Identity, Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU, TopK, AbsTopK, GroupMax, BatchTopK, JumpReLU, Rescaled
+    ReLU, Identity, Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU, TopK, AbsTopK, GroupMax, BatchTopK, JumpReLU, OneHot, Rescaled
 )  # fmt: skip
 
 

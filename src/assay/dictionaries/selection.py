@@ -155,3 +155,16 @@ class BatchTopK:
     def estimator(self) -> str:
         """How the threshold was estimated, for the header of a trained dictionary."""
         return "mean over batches of the smallest kept value, weights 0.99^age, bias-corrected"
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """f = 1 for the latent of the largest z + b_enc in each row, 0 for the others: the code of k-means."""
+
+    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+        """No parameters of its own."""
+        return {}
+
+    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+        """Features [run, b, f], one per row."""
+        return torch.zeros_like(z).scatter(-1, (z + b_enc[:, None]).argmax(-1, keepdim=True), 1.0)
