@@ -1,0 +1,213 @@
+"""How much a feature matters to a language model: the change in cross-entropy when it is taken out, in nats.
+
+    ΔCE_k(t) = CE with x ← x − a_k d_k at every position where a_k > 0, less CE as it is, at predicting token t + 1
+
+Above 0 means that the feature helps; sae_vis shows the opposite sign. Only the feature's own part a_k d_k is taken out: what the
+dictionary cannot reconstruct stays. A feature has a *conditional* importance, the mean over tokens where it is active, and a
+*total* one, that times its density: a rare feature may matter much where it is on and little over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.core.errors import DataError, ModelError
+from assay.dictionaries.ablation import capture, spliced_run
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.metrics import _ratio
+from assay.dictionaries.rows import divide, per_token
+from assay.dictionaries.splice import Passage
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+
+Mode = Literal["full", "direct", "single"]
+"""full: all later blocks run again. direct: only the final residual changes, through the last norm and the unembedding. single:
+one position at a time, each with its own next token."""
+_STREAM = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
+
+
+def token_sums(delta: Float[np.ndarray, "*any t"], active: Bool[np.ndarray, "*any t"]) -> dict[str, Float[np.ndarray, "*any"]]:
+    """Sums over tokens of ΔCE in nats: `tokens`, `active`, `helps` (ΔCE > 0 where active), `delta_active` and `delta_silent`."""
+    delta, active = np.asarray(delta, dtype=np.float64), np.asarray(active, dtype=bool)
+    return {
+        "tokens": np.full(active.shape[:-1], float(active.shape[-1])),
+        "active": active.sum(-1).astype(np.float64),
+        "helps": (active & (delta > 0)).sum(-1).astype(np.float64),
+        "delta_active": np.where(active, delta, 0).sum(-1),
+        "delta_silent": np.where(active, 0, delta).sum(-1),
+    }
+
+
+def finish(sums: Mapping[str, Float[np.ndarray, "feature document"]]) -> dict[str, Float[np.ndarray, "feature"]]:
+    """The importance of each feature, as ratios of sums over documents.
+
+    Formula: `density` δ = active/tokens; `conditional` ι = Σ ΔCE over active tokens / active; `total` = Σ ΔCE over active
+        tokens / tokens = ι·δ; `spill` = Σ ΔCE over the others / their number (0 but for attention); `hit_share` = #{active with
+        ΔCE > 0} / active; `text` = Σ ΔCE over all tokens / tokens, which is total and spill together
+    Range: nats, of either sign; NaN where there is no such token: `conditional` of a feature that is never active
+    Better: neither: above 0 the model predicts this text better with the feature than without
+    Source: Callum McDougall's loss effect of a feature, averaged where it is active and over all tokens
+    """
+    s = {name: np.asarray(value, dtype=np.float64).sum(-1) for name, value in sums.items()}
+    done = {
+        "density": _ratio(s["active"], s["tokens"]),
+        "conditional": _ratio(s["delta_active"], s["active"]),
+        "total": _ratio(s["delta_active"], s["tokens"]),
+        "hit_share": _ratio(s["helps"], s["active"]),
+    }
+    if "delta_silent" in s:
+        done["spill"] = _ratio(s["delta_silent"], s["tokens"] - s["active"])
+        done["text"] = _ratio(s["delta_active"] + s["delta_silent"], s["tokens"])
+    return done
+
+
+def additivity_gap(together: Mapping[str, np.ndarray], singly: Mapping[str, np.ndarray]) -> float:
+    """How much more taking out a set of features at once costs than its members' total importances add up to, nats per token.
+
+    `together` are the sums of the set as one group, `singly` those of its members one by one, on the same text.
+
+    Formula: mean ΔCE over all tokens with all of K out − Σ_k total_k
+    Range: nats, of either sign; 0 where effects add up and none spills
+    Better: neither
+    """
+    return float(finish(together)["text"][0] - finish(singly)["total"].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One row of a packed run: group `group` taken out of window `window`, at one position or wherever it is active."""
+
+    group: int
+    window: int
+    position: int | None = None
+
+
+def importance_sums(
+    subject: Pretrained,
+    site: Site,
+    dictionary: Dictionary,
+    features: Sequence[int | Sequence[int]],
+    tokens: Int[Tensor, "w s"],
+    document: Int[np.ndarray, "w"],
+    documents: int,
+    *,
+    mode: Mode = "full",
+    keep: Bool[Tensor, "w s"] | None = None,
+    reads: Site | None = None,
+    batch: int = 8,
+) -> dict[str, Float[np.ndarray, "feature document"]]:
+    """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them; those of several calls add up.
+
+    A list among `features` is a set taken out at once. Only windows in which a feature is active are run, `batch` of them at a
+    time whatever the feature, so a feature that is never active costs nothing and is exactly 0; so is ΔCE before its first
+    active position. Where `keep` is False nothing is taken out. In mode "single" there is no `delta_silent`.
+
+    Raises: DataError for several runs, features that are not there, or windows that do not fit; ModelError in mode "direct" for
+    a site outside the residual stream.
+    """
+    groups = [list(g) if isinstance(g, Sequence) else [int(g)] for g in features]
+    tokens, document = torch.as_tensor(tokens), np.asarray(document)
+    _check(subject, site, dictionary, groups, tokens, document, documents, mode)
+    names = ["tokens", "active", "helps", "delta_active", *([] if mode == "single" else ["delta_silent"])]
+    sums = {name: np.zeros((len(groups), documents)) for name in names}
+    last = Site("resid_post", subject.layers - 1)
+    for a in range(0, len(tokens), batch):
+        part = slice(a, a + batch)
+        passage, _ = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
+        inputs = (passage.acts if passage.inputs is None else passage.inputs).flatten(0, 1)
+        codes = dictionary.encode(inputs)[0].clamp_min(0) * passage.keep.reshape(-1, 1)
+        removed = torch.stack([_part(dictionary, codes, group, inputs) for group in groups]).unflatten(1, passage.tokens.shape)
+        on = torch.stack([(codes[:, group] > 0).any(1) for group in groups]).unflatten(1, passage.tokens.shape)
+        where, at = (site, passage) if mode != "direct" else (last, capture(subject, last, tokens[part])[0])
+        if mode == "direct":
+            before = subject.run(tokens[part], capture=[Site("resid_pre", last.layer)], logits=False)
+            at = replace(at, before=before.acts[Site("resid_pre", last.layer)])
+        delta = _deltas(subject, where, at, removed, on, mode, batch)
+        active = on[..., :-1].cpu().numpy()
+        for name, values in token_sums(delta, active).items():
+            if name in sums:
+                np.add.at(sums[name].T, document[part], values.T)
+    return sums
+
+
+def _deltas(
+    subject: Pretrained,
+    site: Site,
+    passage: Passage,
+    removed: Float[Tensor, "g w s d"],
+    on: Bool[Tensor, "g w s"],
+    mode: Mode,
+    batch: int,
+) -> Float[np.ndarray, "g w s-1"]:
+    """ΔCE of every group in every window, 0 where nothing was run."""
+    windows, s = passage.tokens.shape
+    clean = torch.cat([_loss(subject, site, passage, rows, None)[: len(rows)] for rows in _packs(range(windows), batch)])
+    delta = torch.zeros(*on.shape[:2], s - 1, dtype=torch.float64, device=clean.device)
+    jobs = [_Job(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
+    if mode == "single":
+        jobs = [_Job(int(g), int(w), int(t)) for g, w, t in on[..., :-1].nonzero()]
+    for pack in _packs(jobs, batch):
+        new = []
+        for job in pack:
+            out = removed[job.group, job.window]
+            if job.position is not None:
+                out = out * (torch.arange(s, device=out.device) == job.position)[:, None]
+            new.append(passage.acts[job.window] - out)
+        loss = _loss(subject, site, passage, [job.window for job in pack], torch.stack(new))
+        for job, row in zip(pack, loss, strict=False):
+            change = row - clean[job.window]
+            if job.position is not None:
+                delta[job.group, job.window, job.position] = change[job.position]
+            else:
+                first = int(on[job.group, job.window].nonzero()[0])
+                delta[job.group, job.window, first:] = change[first:]
+    return delta.cpu().numpy()
+
+
+def _loss(
+    subject: Pretrained, site: Site, passage: Passage, windows: Sequence[int], new: Float[Tensor, "p s d"] | None
+) -> Float[Tensor, "p s-1"]:
+    """Loss of these windows with `new` in place of their activations, or as they are: the same computation either way."""
+    rows = torch.as_tensor(list(windows), device=passage.acts.device)
+    before = None if passage.before is None else passage.before[rows]
+    some = Passage(passage.tokens[rows], passage.acts[rows], torch.ones_like(passage.keep[rows]), None, before)
+    return spliced_run(subject, site, some, some.acts if new is None else new).loss().double()
+
+
+def _packs(items: Sequence, size: int) -> Iterator[Sequence]:
+    return (items[a : a + size] for a in range(0, len(items), size))
+
+
+def _part(dictionary: Dictionary, codes: Float[Tensor, "b f"], group: Sequence[int], x: Float[Tensor, "b d_in"]) -> Tensor:
+    """What a group of features adds to the reconstruction, [b, d_out], in units of the raw activations."""
+    out = (codes[:, group] @ dictionary.W_dec[0, group])[None]
+    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
+    if scale is not None:
+        out = divide(out, scale)
+    return (out * per_token(x[None], dictionary.per_token)[2] if dictionary.per_token else out)[0]
+
+
+def _check(
+    subject: Pretrained, site: Site, dictionary: Dictionary, groups: Sequence[Sequence[int]], tokens: Tensor, document: np.ndarray,
+    documents: int, mode: Mode,
+) -> None:  # fmt: skip
+    if mode not in ("full", "direct", "single"):
+        raise DataError(f"mode must be full, direct or single, got {mode!r}")
+    if len(dictionary) != 1:
+        raise DataError(f"importance is of one dictionary, got {len(dictionary)} runs; take one: dictionary[0]")
+    wrong = [k for group in groups for k in group if not 0 <= k < dictionary.width]
+    if wrong or not all(groups):
+        raise DataError(f"features are numbered 0 to {dictionary.width - 1}, got {wrong[0] if wrong else 'an empty set'}")
+    if document.shape != (len(tokens),) or (len(document) and not 0 <= document.min() <= document.max() < documents):
+        raise DataError(f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}")
+    if mode == "direct" and site.kind not in _STREAM:
+        raise ModelError(
+            f"{site} is not added to the residual stream, so it has no direct path; sites with one: {', '.join(_STREAM)}"
+        )
