@@ -73,20 +73,28 @@ class Corpus:
             raise DataError(f"{self.folder / wanted.path} changed while it was in use; start again")
         return content.decode()
 
-    def part(self, part: Part) -> tuple[int, ...]:
-        """The numbers of the documents in one part of the split."""
-        return tuple(i for i, d in enumerate(self.documents) if d.part == part)
+    def part(self, part: Part | Literal["all"]) -> tuple[int, ...]:
+        """The numbers of the documents in one part of the split, or of all."""
+        return tuple(i for i, d in enumerate(self.documents) if part in ("all", d.part))
 
     def windows(
-        self, encode: Callable[[str], Sequence[int]], part: Part, *, context: int, count: int, per_file: int = 0, seed: int = 0
+        self,
+        encode: Callable[[str], Sequence[int]],
+        part: Part | Literal["all"],
+        *,
+        context: int,
+        count: int,
+        per_file: int = 0,
+        seed: int = 0,
+        fewer: bool = False,
     ) -> Windows:
-        """`count` windows (0: all) of `context` tokens from one part, in an order drawn by the seed.
+        """`count` windows (0: all) of `context` tokens from one part, in an order drawn by the seed; with `fewer`, what there is.
 
         A document is cut into windows that follow each other, its tail is left out, and at most `per_file` of them, drawn by
         the seed, are taken (0: all), so that a few large files do not make most of the text. Documents are read in an order
         drawn by the seed until they offer eight times the windows asked for: a small request reads few of them.
 
-        Raises: DataError when the part has fewer windows than asked for.
+        Raises: DataError when the part has fewer windows than asked for; with `fewer`, when it has none.
         """
         tokens, document, offset = [], [], []
         there = 0
@@ -101,7 +109,7 @@ class Corpus:
             document.append(np.full(len(chosen), i, np.int32))
             offset.append((chosen * context).astype(np.int32))
             there += len(chosen)
-        if there < max(count, 1):
+        if there < (1 if fewer else max(count, 1)):
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(
                 f"the {part} part of {self.name} has {there} windows of {context} tokens{cap}; asked for: {count or 'all'}"

@@ -215,6 +215,10 @@ class Store:
         assert isinstance(stored, Stored), stored
         return stored
 
+    def at(self, folder: Path) -> Stored | Damaged:
+        """The run in this folder, of this store or any other."""
+        return _open(folder)
+
     def _folders(self, experiment: str | None) -> Iterator[Path]:
         base = self.root / "runs"
         names = [experiment] if experiment is not None else sorted(_names(base))
@@ -257,6 +261,11 @@ class Store:
                 except Timeout:
                     continue
         return paths
+
+    def built(self, spec: Spec) -> Path | None:
+        """The finished folder of this artefact, or None; builds nothing."""
+        path = self._artefact_path(spec)
+        return path if path.exists() else None
 
     def _artefact_path(self, spec: Spec) -> Path:
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()

@@ -1,0 +1,174 @@
+"""Dictionaries measured on activations in a safetensors file: everything but losses. Read in pieces, so that any size will do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from assay.core.errors import DataError
+from assay.evaluation.setting import Setting
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from assay.evaluation.sources import Source
+    from assay.evaluation.texts import Arrays, Tick
+
+NAMES = ("acts", "activations", "x")
+TARGETS = ("target", "targets", "y")
+PIECE = 8192
+"""Rows read at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class ActsFile:
+    """A file of activations: [b, d], with `document` [b] if it says which rows belong together, or [w, s, d], a document each window."""
+
+    path: Path
+    name: str
+    target: str | None
+    shape: tuple[int, ...]
+    document: Int[np.ndarray, "b"] | None
+    """The document of each row, numbered from 0, each in one piece; None where the file does not say."""
+
+    @property
+    def rows(self) -> int:
+        """Number of activations."""
+        return int(np.prod(self.shape[:-1]))
+
+    def pieces(self) -> list[tuple[int, int]]:
+        """Rows from … to …: about as many as are read at a time, whole documents where there are any."""
+        if self.document is None:
+            return [(a, min(a + PIECE, self.rows)) for a in range(0, self.rows, PIECE)]
+        ends = np.append(np.flatnonzero(np.diff(self.document)) + 1, self.rows)
+        wanted = min(len(ends), max(24, -(-self.rows // PIECE)))
+        chosen = np.unique(ends[np.searchsorted(ends, np.linspace(0, self.rows, wanted + 1)[1:])])
+        return list(zip([0, *chosen[:-1].tolist()], chosen.tolist(), strict=True))
+
+
+def fingerprint(path: Path) -> str:
+    """The hash of the file's bytes. Raises: DataError when there is no such file."""
+    if not path.is_file():
+        raise DataError(f"no file {path}; --acts takes a safetensors file with acts, [rows, d] or [windows, positions, d]")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_file(path: Path) -> ActsFile:
+    """The file, its shapes checked, no activation read.
+
+    Raises: DataError for a file that is no safetensors file, or whose tensors are of another rank, kind or length.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            kinds = {name: str(file.get_slice(name).get_dtype()) for name in shapes}
+            document = file.get_tensor("document").numpy() if "document" in shapes else None
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is not a readable safetensors file ({str(error)[:120]})") from error
+    others = [n for n in shapes if n != "document" and n not in TARGETS]
+    name = next((n for n in NAMES if n in shapes), others[0] if len(others) == 1 else None)
+    if name is None:
+        raise DataError(f"{path} holds {', '.join(sorted(shapes)) or 'nothing'}; the activations should be called acts")
+    shape, target = shapes[name], next((n for n in TARGETS if n in shapes), None)
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise DataError(f"{path}: {name} must be [rows, d] or [windows, positions, d] and not empty, got {list(shape)}")
+    if not kinds[name].startswith(("F", "BF")):
+        raise DataError(f"{path}: {name} must be floating-point numbers, got {kinds[name]}")
+    if target is not None and shapes[target][:-1] != shape[:-1]:
+        raise DataError(f"{path}: {target} is {list(shapes[target])}, expected one row for each of {name} {list(shape)}")
+    return ActsFile(path, name, target, shape, _documents(path, document, shape))
+
+
+def _documents(path: Path, document: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The document of every row; None for rows that belong to none."""
+    if document is None:
+        return None if len(shape) == 2 else np.repeat(np.arange(shape[0]), shape[1])
+    if document.shape != shape[:1] or document.dtype.kind not in "iu":
+        raise DataError(f"{path}: document must be {shape[0]} whole numbers, one for each first index, got {list(document.shape)}")
+    starts = np.flatnonzero(np.diff(document, prepend=document[0] - 1))
+    if len(np.unique(document)) < len(starts):
+        raise DataError(f"{path}: the rows of a document must follow each other; sort them by document")
+    number = np.cumsum(np.isin(np.arange(len(document)), starts)) - 1
+    return number if len(shape) == 2 else np.repeat(number, shape[1])
+
+
+def check(source: Source, file: ActsFile) -> None:
+    """Raises: DataError where the dictionary does not fit the file."""
+    one = source.dictionary
+    if one.W_enc.shape[1] != file.shape[-1]:
+        raise DataError(f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has {file.shape[-1]}")
+    if file.target is None and (one.sites_out or one.W_dec.shape[-1] != one.W_enc.shape[1]):
+        raise DataError(f"{source.name} predicts activations elsewhere; {file.path} needs them as a second tensor, target")
+
+
+def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str, tick: Tick) -> list[Arrays]:
+    """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for numbers that are not finite."""
+    import torch
+    from safetensors import safe_open
+
+    from assay.evaluation import measure, sums
+
+    where, pieces, found = torch.device(device), file.pieces(), [list[Any]() for _ in sources]
+    ours = [source.dictionary.to(where) for source in sources]
+    with safe_open(file.path, "pt") as opened:
+        x = opened.get_slice(file.name)
+        y = opened.get_slice(file.target) if file.target else x
+        head = [_read(part, file, 0, min(file.rows, PIECE), where) for part in (x, y)]
+        limits = tuple(measure.outlier_limit(part, setting.outlier) for part in head)
+        centre = head[1].double().mean(0).float()
+        for a, b in pieces:
+            number = np.zeros(b - a, np.int64) if file.document is None else file.document[a:b] - file.document[a]
+            parts: list[list[Any]] = [[] for _ in sources]
+            n = int(number[-1]) + 1
+            for c in range(a, b, PIECE):
+                d = min(c + PIECE, b)
+                inputs = _read(x, file, c, d, where)
+                target = _read(y, file, c, d, where) if file.target else inputs
+                keep = measure.kept(inputs[None], target[None], (limits[0], limits[1]), 0)[0]
+                if len(file.shape) == 3:
+                    keep &= torch.arange(c, d, device=where) % file.shape[1] >= setting.skip_first
+                rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
+                shared = sums.of_activations(target[keep], rows, n, centre)
+                for one, mine in zip(ours, parts, strict=True):
+                    more, firings, _ = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
+                    mine.append(shared | more | {"firings": firings})
+            for mine, all_of in zip(parts, found, strict=True):
+                total: sums.Sums = {}
+                for part in mine:
+                    sums.add(total, part)
+                all_of.append(sums.arrays(total))
+            tick(b, file.rows)
+    return [_joined(parts, file) for parts in found]
+
+
+def _joined(parts: list[Arrays], file: ActsFile) -> Arrays:
+    sums = {name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"}
+    if file.document is None:  # rows without documents: one unit, from which no interval follows
+        sums = {name: value.sum(0, keepdims=True) for name, value in sums.items()}
+    pieces = [len(p["tokens"]) for p in parts] if file.document is not None else [1] + [0] * (len(parts) - 1)
+    return sums | {"firings": np.stack([p["firings"] for p in parts]), "shards": np.array(pieces)}
+
+
+def _read(part: Any, file: ActsFile, a: int, b: int, device: torch.device) -> Tensor:
+    """Rows a to b as float32 [b − a, d]. Raises: DataError for a number that is NaN or infinite, saying where."""
+    if len(file.shape) == 2:
+        rows = part[a:b]
+    else:
+        s = file.shape[1]
+        first = a // s
+        rows = part[first : -(-b // s)].flatten(0, 1)[a - first * s : b - first * s]
+    rows = rows.to(device).float()
+    bad = (~rows.isfinite()).any(1)
+    if bool(bad.any()):
+        raise DataError(f"{file.path}: row {a + int(bad.nonzero()[0])} has a number that is NaN or infinite")
+    return rows

@@ -1,0 +1,169 @@
+"""evaluate: dictionaries on a model's text, or on a file of activations; what is stored under the same content is not measured again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import DataError
+from assay.evaluation import sources
+from assay.evaluation.result import Evaluation
+from assay.evaluation.setting import EvaluationSpec, Setting
+from assay.lab import provenance
+from assay.lab.atomic import write
+from assay.lab.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.evaluation.sources import Source
+
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    *dictionaries: str | Path | Dictionary,
+    model: str | Path | None = None,
+    text: str | Path | None = None,
+    acts: str | Path | None = None,
+    setting: Setting | None = None,
+    root: str | Path = "assay-store",
+    device: str = "cpu",
+    batch: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Every core measure of each dictionary with its 95 % interval over documents.
+
+    A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a Dictionary of one run. Give
+    `model` ("smollm2" or a folder) and `text` ("stdlib" or a folder), or `acts`, a safetensors file of activations, for all
+    measures but losses. `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
+
+    The result is kept in the store at `root` under the content of dictionary, model and text and the setting; what was
+    interrupted goes on where it was. `progress(done, total)` hears of tokens.
+
+    Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit together, and for text that a
+    dictionary was trained on.
+    """
+    setting = (setting or Setting()).replace(**options)
+    store = Store(root)
+    if not dictionaries:
+        raise DataError("name at least one dictionary: a file or folder of weights, or a stored run")
+    if (acts is None) == (model is None or text is None) or (acts is not None and (model or text)):
+        raise DataError("give a model and a text (--model, --text), or a file of activations (--acts), and not both")
+    found = sources.find(dictionaries, store)
+    began = time.monotonic(), time.process_time()
+    if acts is not None:
+        entries, data = _of_file(found, Path(acts), setting, store, device, progress)
+    else:
+        entries, data = _of_text(found, str(model), str(text), setting, store, device, batch, progress)
+    fresh = any(not e["cached"] for e in entries)
+    data |= {"setting": json.loads(setting.to_json()), "provenance": _provenance(began, device) if fresh else {}}
+    return Evaluation({**data, "dictionaries": entries})
+
+
+Made = Callable[[Mapping[str, Any], Mapping[str, "np.ndarray"]], None]
+
+
+def _of_text(
+    found: Sequence[Source], model: str, text: str, setting: Setting, store: Store, device: str, batch: int | None, progress: Progress | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
+    from assay.data import corpus as corpora
+    from assay.subjects.folder import find
+
+    folder, corpus = find(model), corpora.load(text)
+    about = {"model": folder.provenance, "model_sha256": folder.fingerprint, "text": corpus.name, "corpus": corpus.fingerprint}
+    specs = {s.name: EvaluationSpec(dictionary=s.sha256, model=folder.fingerprint, data=corpus.fingerprint, setting=setting) for s in found}
+    missing = [source for source in found if store.built(specs[source.name]) is None]
+    if missing:
+        from assay.evaluation import texts
+        from assay.evaluation.plans import plan
+
+        folder.check_weights()
+        plans = [plan(source, setting, folder, corpus) for source in missing]  # all of them, before anything is run
+        for done, words, sums in texts.run(plans, store, folder, corpus, device, batch, progress or _silent):
+            counted = words.ablated(setting.ablation_tokens)
+            of = {
+                "site": done.site.site, "site_out": done.site.site_out, "part": done.text.part, "context": done.text.context,
+                "bos": done.text.bos, "windows": len(words.tokens), "tokens_read": int(words.tokens.size),
+                "tokens_ablated": int(counted.sum()) * words.context, "documents": len(words.names), "notes": list(done.notes),
+            }  # fmt: skip
+            _keep(store, specs[done.source.name], done.source, of, sums)
+    return [_read(store, specs[s.name], s.name, s not in missing) for s in found], about
+
+
+def _of_file(
+    found: Sequence[Source], path: Path, setting: Setting, store: Store, device: str, progress: Progress | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    from assay.evaluation import acts
+
+    data = acts.fingerprint(path)
+    specs = {source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting) for source in found}
+    missing = [source for source in found if store.built(specs[source.name]) is None]
+    if missing:
+        file = acts.open_file(path)
+        for source in missing:
+            acts.check(source, file)
+        notes = [] if file.document is not None else ["the file does not say which rows are of one document, so nothing has an interval"]
+        for source, sums in zip(missing, acts.run(file, missing, setting, device, progress or _silent), strict=True):
+            unknown = f"{source.name}: whether it was trained on these activations cannot be known"
+            sites = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
+            of = {
+                "site": sites[0], "site_out": sites[1] or sites[0], "tokens_read": file.rows,
+                "documents": len(sums["tokens"]) if file.document is not None else 0, "notes": [*notes, unknown],
+            }  # fmt: skip
+            _keep(store, specs[source.name], source, of, sums)
+    return [_read(store, specs[s.name], s.name, s not in missing) for s in found], {"acts": path.name, "acts_sha256": data}
+
+
+def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, Any], sums: Mapping[str, np.ndarray]) -> None:
+    """Works the measures out and stores them, with how often each feature fires."""
+    import numpy as np
+
+    from assay.dictionaries.nonlinearity import to_json
+    from assay.evaluation import summary
+
+    one, firings, shards = source.dictionary, sums["firings"], sums["shards"]
+    numbers = {name: value for name, value in sums.items() if name not in ("firings", "shards")}
+    starts = np.cumsum(shards) - shards
+    tokens = np.array([numbers["tokens"][a : a + n].sum() for a, n in zip(starts, shards, strict=True)])
+    measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist())
+    entry = {
+        "format": one.origin.get("format", "assay"), "sha256": spec.dictionary, "width": one.width, "d": one.W_enc.shape[1],
+        "nonlinearity": to_json(one.nonlinearity), "inferred": list(one.origin.get("inferred", ())), **of,
+        "tokens": int(numbers["tokens"].sum()), "measures": measures,
+        "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
+    }  # fmt: skip
+
+    def build(path: Path) -> None:
+        np.save(path / "firings.npy", firings.sum(0))
+        write(path / "result.json", json.dumps(entry, allow_nan=False).encode())
+
+    store.artefact(spec, build)
+
+
+def _read(store: Store, spec: EvaluationSpec, name: str, cached: bool) -> dict[str, Any]:
+    from assay.core.errors import StoreError
+
+    path = store.built(spec)
+    assert path is not None
+    try:
+        return {"name": name, **json.loads((path / "result.json").read_text()), "cached": cached}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
+
+
+def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
+    return {
+        "seconds": round(time.monotonic() - began[0], 2), "cpu_seconds": round(time.process_time() - began[1], 2), "device": device,
+        "finished": provenance.now(), "software": provenance.software(), "machine": provenance.machine(),
+        "peak_rss": provenance.peak_rss(),
+    }  # fmt: skip
+
+
+def _silent(done: int, total: int) -> None:
+    """Nothing; nobody watches."""

@@ -1,0 +1,59 @@
+"""Whether a dictionary may be evaluated on a text: what is known of its training text, and which documents are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from assay.core.errors import DataError
+from assay.data.corpus import Corpus
+
+Part = Literal["all", "train", "validation", "test"]
+
+
+def choose(
+    name: str, trained_on: Mapping[str, Any] | None, corpus: Corpus, asked: Part | Literal["auto"]
+) -> tuple[Part, str]:
+    """The part of the corpus to evaluate on, and a sentence about why: what is known, or what cannot be.
+
+    `trained_on` is what the dictionary's origin or run says: `corpus` (fingerprint), `part`, and `documents` (the first 12 hex
+    digits of each one's hash) where it lists them.
+
+    Raises: DataError where documents of that part were trained on, naming one.
+    """
+    if not trained_on or "corpus" not in trained_on:
+        why = f"{name}: its file does not say which text it was trained on, so overlap with this text cannot be ruled out"
+        return "all" if asked == "auto" else asked, why
+    same, part_then = trained_on["corpus"] == corpus.fingerprint, str(trained_on.get("part", "train"))
+    part: Part = asked if asked != "auto" else "test" if same else "all"
+    if same and "documents" not in trained_on and part in ("all", part_then):
+        raise DataError(
+            f"{name} was trained on the {part_then} part of this text, so --part {part} would evaluate it on what it has seen; "
+            f"say --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
+        )
+    seen = overlap(trained_on.get("documents", ()), corpus, part)
+    if seen:
+        chosen = len(corpus.part(part))
+        raise DataError(
+            f"{name} was trained on {len(seen)} of the {chosen} documents of this text (such as {seen[0]}); take them out, or say "
+            f"--part test if that is the text it was trained on"
+        )
+    if same:
+        return part, f"{name} was trained on the {part_then} part of this text; evaluated on the {part} part"
+    if "documents" in trained_on:
+        return part, f"{name} was trained on another text, with none of these documents"
+    return part, f"{name} was trained on another text; which documents that had is not recorded, so some may be the same"
+
+
+def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
+    """Paths of the documents of a part whose content was trained on."""
+    known = set(documents)
+    return [corpus.documents[i].path for i in corpus.part(part) if corpus.documents[i].sha256[:12] in known]
+
+
+def of(dictionary_origin: Mapping[str, Any], inputs: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """What is known of a dictionary's training text: from its own origin, else from the run that stored it."""
+    known = dictionary_origin.get("trained_on")
+    if isinstance(known, Mapping):
+        return known
+    return {"corpus": inputs["corpus"], "part": "train"} if inputs.get("corpus") else None

@@ -1,0 +1,177 @@
+"""One shard of text measured: a clean pass that keeps activations and losses, then one pass from the site on for each replacement.
+
+Every measure is over the same positions: those that are neither among the first of their window nor outliers. Those alone are
+replaced, and the loss is that of predicting the token after each of them (the last position of a window has none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.dictionaries.ablation import ABLATIONS, Donors, capture, compare, spliced_run
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.splice import Passage
+from assay.evaluation import sums
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+from assay.subjects.subject import Trace
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A site with all that is fixed before measuring: which positions count, and what ablations put in."""
+
+    reads: Site
+    writes: Site
+    skip_first: int
+    limits: tuple[float, float]
+    """Longest activations that count, at both sites."""
+    donors: Donors
+
+    def keep(self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]) -> Bool[Tensor, "w s"]:
+        """The positions that count."""
+        return kept(inputs, acts, self.limits, self.skip_first)
+
+
+def kept(
+    inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"], limits: tuple[float, float], skip_first: int
+) -> Bool[Tensor, "w s"]:
+    """The positions that are neither among the first of their window nor longer than the limits."""
+    inside = (_length(inputs) <= limits[0]) & (_length(acts) <= limits[1])
+    inside[:, :skip_first] = False
+    return inside
+
+
+def constants(
+    subject: Pretrained, reads: Site, writes: Site, tokens: Int[np.ndarray, "w s"], skip_first: int, outlier: float, path: Path
+) -> None:
+    """Writes a site's limits for outliers and the kept activations of these windows, which ablations take their own from.
+
+    Raises: DataError where no activation is left, or one is not finite.
+    """
+    found = [_captured(subject, reads, writes, t) for t in _batches(tokens, 2048)]
+    inputs, acts = (torch.cat(parts) for parts in zip(*found, strict=True))
+    for site, x in ((reads, inputs), (writes, acts)):
+        if not bool(x.isfinite().all()):
+            raise DataError(f"the model's activations at {site} are not finite; try --dtype float32")
+    limits = outlier_limit(inputs[:, skip_first:], outlier), outlier_limit(acts[:, skip_first:], outlier)
+    rows = acts[kept(inputs, acts, limits, skip_first)]
+    if len(rows) < 2:
+        raise DataError(f"all activations at {writes} are left out: windows are {tokens.shape[1]} tokens, skip_first {skip_first}")
+    np.save(path / "limits.npy", np.array(limits))
+    np.save(path / "rows.npy", rows.cpu().numpy())
+
+
+def outlier_limit(x: Float[Tensor, "... d"], outlier: float) -> float:
+    """The length above which an activation counts as an outlier: so many medians; ∞ where none does."""
+    return outlier * float(_length(x).median()) if outlier else float("inf")
+
+
+def place(path: Path, reads: Site, writes: Site, skip_first: int, seed: int, device: torch.device) -> Place:
+    """The place whose constants were written."""
+    limits, rows = np.load(path / "limits.npy"), np.load(path / "rows.npy")
+    return Place(reads, writes, skip_first, (float(limits[0]), float(limits[1])), Donors.of(torch.from_numpy(rows).to(device), seed))
+
+
+def shard(
+    subject: Pretrained,
+    at: Place,
+    tokens: Int[np.ndarray, "w s"],
+    document: Int[np.ndarray, "w"],
+    ablated: Bool[np.ndarray, "w"],
+    dictionaries: Sequence[Dictionary],
+    *,
+    reference: bool,
+    first: int,
+    batch: int,
+    tick: Callable[[int], None],
+) -> tuple[Arrays, list[Arrays]]:
+    """The shard's sums per document, which `document` numbers from 0: what is the same for all dictionaries, then each one's.
+
+    `reference` says whether the ablations are run (they may be known already). `first` is the number of the first window; memory
+    is bounded by `batch` tokens. `tick` hears how many tokens are done.
+    """
+    n = int(document[-1]) + 1
+    names = [f"a_{kind}_{name}" for kind in ("ce", "kl") for name in ABLATIONS] if reference else []
+    shared: sums.Sums = {name: torch.zeros(n, dtype=torch.float64, device=at.donors.mean.device) for name in names}
+    own: list[sums.Sums] = [{} for _ in dictionaries]
+    order = np.argsort(~ablated, kind="stable")  # ablated windows first, so that a batch is of one kind
+    step = max(1, batch // tokens.shape[1])
+    count = int(ablated.sum())
+    for part in (*_cut(order[:count], step), *_cut(order[count:], step)):
+        with_ablations = bool(ablated[part[0]])
+        passage, clean = capture(subject, at.writes, torch.from_numpy(tokens[part].astype(np.int64)), None, at.reads)
+        inputs = passage.acts if passage.inputs is None else passage.inputs
+        keep = at.keep(inputs, passage.acts)
+        passage = Passage(passage.tokens, passage.acts, keep, passage.inputs, passage.before)
+        where = torch.from_numpy(document[part].astype(np.int64)).to(keep.device)[:, None].expand(keep.shape)
+        x, y, rows = inputs[keep], passage.acts[keep], where[keep]
+        sums.add(shared, sums.of_activations(y, rows, n, at.donors.mean))
+        runs: list[Trace] = []
+        for one, mine in zip(dictionaries, own, strict=True):
+            found, firings, y_hat = sums.of_dictionary(one, x, y, rows, n, at.donors.mean)
+            if not bool(y_hat.isfinite().all()):
+                raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
+            sums.add(mine, found | {"firings": firings})
+            runs.append(spliced_run(subject, at.writes, passage, _put(passage.acts, keep, y_hat)))
+        ablations = ABLATIONS if with_ablations and reference else ()
+        for name in ablations:
+            put = torch.cat([at.donors.put(name, passage.acts[i : i + 1], first + int(w)) for i, w in enumerate(part)])
+            runs.append(spliced_run(subject, at.writes, passage, put))
+        ce, kl = compare(clean, runs)
+        counted = keep[:, :-1]
+        series = torch.cat([torch.ones_like(ce[:1]), ce, kl])[:, counted]
+        totals = sums.of_losses(series, where[:, :-1][counted], n)
+        _losses(shared, own, totals, ablations, with_ablations)
+        tick(tokens[part].size)
+    return sums.arrays(shared), [sums.arrays(mine) for mine in own]
+
+
+def _losses(shared: sums.Sums, own: list[sums.Sums], totals: Tensor, ablations: Sequence[str], with_ablations: bool) -> None:
+    """Adds the losses of one batch; those of ablated windows also under names that begin with `a_`, to compare like with like."""
+    k = len(own)
+    ce, kl = totals[2 : 2 + k + len(ablations)], totals[2 + k + len(ablations) :]
+    zero = torch.zeros_like(totals[0])
+
+    def both(name: str, value: Tensor) -> dict[str, Tensor]:
+        return {name: value, f"a_{name}": value if with_ablations else zero}
+
+    sums.add(shared, both("predictions", totals[0]) | both("ce_clean", totals[1]))
+    for i, mine in enumerate(own):
+        sums.add(mine, both("ce_spliced", ce[i]) | both("kl_spliced", kl[i]))
+    for i, name in enumerate(ablations):
+        sums.add(shared, {f"a_ce_{name}": ce[k + i], f"a_kl_{name}": kl[k + i]})
+
+
+def _put(acts: Float[Tensor, "w s d"], keep: Bool[Tensor, "w s"], rows: Float[Tensor, "kept d"]) -> Float[Tensor, "w s d"]:
+    new = acts.clone()
+    new[keep] = rows.to(acts.dtype)
+    return new
+
+
+def _captured(subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray) -> tuple[Tensor, Tensor]:
+    trace = subject.run(torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False)
+    return trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
+
+
+def _batches(tokens: Int[np.ndarray, "w s"], batch: int) -> list[np.ndarray]:
+    step = max(1, batch // tokens.shape[1])
+    return [tokens[a : a + step] for a in range(0, len(tokens), step)]
+
+
+def _cut(order: np.ndarray, step: int) -> list[np.ndarray]:
+    return [np.sort(order[a : a + step]) for a in range(0, len(order), step)]
+
+
+def _length(x: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+    return torch.linalg.vector_norm(x, dim=-1)

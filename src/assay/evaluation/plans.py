@@ -1,0 +1,111 @@
+"""What evaluating one dictionary on text will do: where it reads and writes, on which windows, and what was assumed. Nothing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assay.core.errors import DataError, ModelError
+from assay.data.corpus import Corpus
+from assay.dictionaries.dictionary import Dictionary
+from assay.evaluation import leakage
+from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Setting
+from assay.evaluation.sources import Source
+from assay.evaluation.text import bos_token, check_context
+from assay.subjects.folder import ModelFolder
+from assay.subjects.site import Site
+
+CONTEXT = 128
+_MODULE = re.compile(r"(?:[\w.]+\.)?(?:layers|h|blocks)\.(\d+)(?:\.(mlp|attn|self_attn|attention))?")
+_PARTS = {None: "resid_post", "mlp": "mlp_out", "attn": "attn_out", "self_attn": "attn_out", "attention": "attn_out"}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One dictionary with everything that is settled before the first pass."""
+
+    source: Source
+    site: EvaluationSiteSpec
+    notes: tuple[str, ...]
+
+    @property
+    def text(self) -> EvaluationTextSpec:
+        """The windows it is measured on."""
+        assert self.site.of is not None
+        return self.site.of
+
+
+def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Plan:
+    """What evaluating this dictionary will do.
+
+    Raises: DataError or ModelError where model and dictionary do not fit together, or it was trained on this text.
+    """
+    dictionary = source.dictionary
+    reads, writes = sites(source.name, dictionary, setting, folder)
+    told = stated(dictionary.origin)
+    context, notes = setting.context or told.get("context_size") or CONTEXT, []
+    if setting.context is None and "context_size" not in told:
+        notes.append(f"{source.name}: its file does not say its context; {CONTEXT} tokens were used (--context)")
+    bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
+    if setting.bos is None and "prepend_bos" not in told and dictionary.origin.get("format", "assay") != "assay":
+        notes.append(f"{source.name}: its file does not say whether a BOS came first; none was put there (--bos)")
+    if bos:
+        bos_token(folder)
+    check_context(folder, context, setting.context is not None)
+    part, why = leakage.choose(source.name, leakage.of(dictionary.origin, source.inputs), corpus, setting.part)
+    of = EvaluationTextSpec(
+        seed=setting.seed, model=folder.fingerprint, corpus=corpus.fingerprint, part=part, tokens=setting.tokens, context=context, bos=bos
+    )  # fmt: skip
+    site = EvaluationSiteSpec(
+        seed=setting.seed, of=of, site=str(reads), site_out=str(writes), dtype=setting.dtype, skip_first=setting.skip_first,
+        outlier=setting.outlier, ablation_tokens=setting.ablation_tokens,
+    )  # fmt: skip
+    return Plan(source, site, (*notes, why))
+
+
+def stated(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dictionary's file says of its text: `context_size` and `prepend_bos`, where it does."""
+    config = origin.get("config")
+    told: dict[str, Any] = {}
+    for place in (config, config.get("metadata") if isinstance(config, Mapping) else None, origin.get("trained_on")):
+        if isinstance(place, Mapping):
+            told |= {k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None}
+    if not isinstance(told.get("context_size"), int) or told.get("context_size", 0) < 2:
+        told.pop("context_size", None)
+    return told
+
+
+def sites(name: str, dictionary: Dictionary, setting: Setting, folder: ModelFolder) -> tuple[Site, Site]:
+    """Where the dictionary reads and writes in this model: as the setting says, else as its file does.
+
+    Raises: DataError or ModelError where neither says, the model has no such site, or its width is another.
+    """
+    found = (setting.site,) if setting.site else dictionary.sites
+    if len(found) > 1:
+        raise DataError(f"{name} reads {len(found)} sites at once ({', '.join(found)}); only dictionaries of one site are evaluated")
+    if not found:
+        raise DataError(f"{name} does not say where its activations come from; say so with --site, such as blocks.9.hook_resid_post")
+    reads = _site(name, found[0])
+    out = setting.site_out or next(iter(dictionary.sites_out), "")
+    writes = _site(name, out) if out else reads
+    for site, width, does in ((reads, dictionary.W_enc.shape[1], "reads"), (writes, dictionary.W_dec.shape[-1], "writes")):
+        try:
+            there = folder.width(site)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from error
+        if there != width:
+            raise DataError(f"{name} {does} {width} numbers per token, {folder.name} has {there} at {site}; is this its model and site?")
+    return reads, writes
+
+
+def _site(name: str, text: str) -> Site:
+    """A site by TransformerLens' name, or by that of a module, whose output it is: `layers.9` is the stream after block 9."""
+    module = _MODULE.fullmatch(text)
+    if module:
+        return Site(_PARTS[module[2]], int(module[1]))
+    try:
+        return Site.parse(text)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error

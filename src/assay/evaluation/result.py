@@ -1,0 +1,101 @@
+"""Evaluation: what was measured of each dictionary, as plain values, a table, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import DataError, nearest
+from assay.core.figures import Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low, high, n, and why there is no interval."""
+
+    data: Mapping[str, Any]
+
+    @property
+    def dictionaries(self) -> Sequence[Mapping[str, Any]]:
+        """One entry for each dictionary, in the order they were named."""
+        return self.data["dictionaries"]  # type: ignore[no-any-return]
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        """The measures of one dictionary, by its name. Raises: DataError for another name."""
+        for entry in self.dictionaries:
+            if entry["name"] == name:
+                return entry["measures"]  # type: ignore[no-any-return]
+        raise DataError(f"no dictionary {name!r} here; {nearest(name, [e['name'] for e in self.dictionaries])}")
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry["name"] for entry in self.dictionaries)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed and what cannot be known, each once."""
+        return list(dict.fromkeys(note for entry in self.dictionaries for note in entry["notes"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values, with the definition of every measure."""
+        from assay.evaluation.summary import DENSITY, MEASURES
+
+        told = {m.name: {"unit": m.unit, "better": m.better, "formula": m.formula} for m in MEASURES}
+        told |= {name: {"unit": "share of features", "better": "neither", "formula": text} for name, text in DENSITY.items()}
+        return {**self.data, "notes": self.notes, "definitions": told}
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row for each dictionary and measure: estimate, limits of its 95 % interval, unit, documents; NaN without an interval."""
+        import pandas as pd
+
+        from assay.evaluation.summary import CLASSES, MEASURES
+
+        units = {m.name: m.unit for m in MEASURES} | dict.fromkeys(CLASSES, "share of features")
+        rows = [
+            {"dictionary": e["name"], "site": e["site"], "measure": name, **{k: m[k] for k in ("estimate", "low", "high")},
+             "unit": units[name], "documents": m["n"]["document"], "why": m["why"]}
+            for e in self.dictionaries for name, m in e["measures"].items()
+        ]  # fmt: skip
+        frame = pd.DataFrame(rows)
+        return frame.astype(dict.fromkeys(("estimate", "low", "high"), "float64"))
+
+    @property
+    def figure(self) -> Figure:
+        """FVU over L0, a point for each dictionary."""
+        return self.figures[0]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """FVU over L0; the loss recovered over L0 where losses were measured; and how often features fire, of up to four."""
+        drawn = [_pareto(self.dictionaries, "fvu", "FVU", "What is left unexplained, by how many features are on")]
+        recovered = "loss_recovered_zero"
+        if all(recovered in e["measures"] and e["measures"][recovered]["estimate"] is not None for e in self.dictionaries):
+            title = "Loss recovered, against zero ablation"
+            drawn.append(_pareto(self.dictionaries, recovered, "share of the loss recovered", title))
+        for e in self.dictionaries[:4]:
+            dead = e["measures"]["dead"]["estimate"]
+            columns = {"density": e["histogram"]["log10"], "features": e["histogram"]["features"]}
+            if sum(columns["features"]):
+                drawn.append(Figure(
+                    f"How often the features of {e['name']} fire", columns, "histogram", x="density", y="features",
+                    x_title="log10 of the share of tokens", y_title="features",
+                    note=f"{round(dead * e['width'])} of {e['width']} fire on none of the {e['tokens']:,} tokens and are left out.",
+                ))  # fmt: skip
+        return tuple(drawn)
+
+
+def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: str) -> Figure:
+    columns: dict[str, list[Any]] = {name: [] for name in ("dictionary", "site", "L0", y, "low", "high")}
+    for e in entries:
+        l0, value = e["measures"]["l0"]["estimate"], e["measures"][y]
+        row = (e["name"], e["site"], l0, value["estimate"], value["low"], value["high"])
+        for column, cell in zip(columns.values(), row, strict=True):
+            column.append(float("nan") if cell is None else cell)
+    several = len(set(columns["site"])) > 1
+    return Figure(
+        title, columns, "points", x="L0", y=y, color="dictionary", facet="site" if several else None, band=("low", "high"),
+        x_log=True, x_title="L0 (features on per token)", y_title=y_title, note="Bars are 95 % intervals over documents.",
+    )  # fmt: skip

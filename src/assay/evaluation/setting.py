@@ -1,0 +1,105 @@
+"""What an evaluation is asked for, and the names under which its parts are stored: all that changes a number, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assay.core.errors import SpecError
+from assay.core.spec import Spec
+
+Part = Literal["auto", "all", "train", "validation", "test"]
+VERSION = 1
+"""Raised when the same files and settings come to mean other numbers: what was stored before is then not found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Spec):
+    """How dictionaries are evaluated. What is left open (None, "") comes from each dictionary's own file."""
+
+    seed: int = 0
+    """Seed of the choice of windows, and of what resample ablation puts in."""
+    tokens: int = 100_000
+    """Tokens that the model reads, at most; fewer where the text ends."""
+    context: int | None = None
+    """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
+    bos: bool | None = None
+    """Whether every window starts with the model's BOS token; None: what the dictionary's file says, else no."""
+    skip_first: int = 1
+    """Positions at the start of each window that are left out of every measure and never replaced."""
+    outlier: float = 6.0
+    """Activations longer than this many medians are left out as well; 0: none is."""
+    ablation_tokens: int = 25_000
+    """Tokens on which the loss is measured with the site ablated; recovered shares are over these."""
+    part: Part = "auto"
+    """Which part of the text; auto: the test part where the dictionary was trained on this text, else all of it."""
+    site: str = ""
+    """Where activations are read, such as "blocks.9.hook_resid_post"; "": where the file says."""
+    site_out: str = ""
+    """Where a transcoder's reconstruction belongs; "": where the file says."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the model computes in; sums are in float64 in any case."""
+
+    def check(self) -> None:
+        """Raise SpecError for impossible numbers."""
+        for name, least in (("tokens", 1), ("skip_first", 0), ("outlier", 0), ("ablation_tokens", 0)):
+            if getattr(self, name) < least:
+                raise SpecError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.context is not None and self.context < max(2, self.skip_first + 2):
+            raise SpecError(f"context must be at least {max(2, self.skip_first + 2)} tokens, got {self.context}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec(Spec):
+    """The whole evaluation of one dictionary: files by their hashes, and the setting as it was given."""
+
+    dictionary: str
+    model: str = ""
+    data: str
+    """Fingerprint of the corpus, or hash of the file of activations."""
+    setting: Setting
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationTextSpec(Spec):
+    """The windows of one part of a text for one tokenizer."""
+
+    model: str
+    corpus: str
+    part: Literal["all", "train", "validation", "test"]
+    tokens: int
+    context: int
+    bos: bool
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSiteSpec(Spec):
+    """What is worked out once per site: outlier limits, the mean, and donors for resampling; or where activations of a file lie."""
+
+    of: EvaluationTextSpec | None = None
+    acts: str = ""
+    site: str = ""
+    site_out: str = ""
+    dtype: str = "float32"
+    skip_first: int = 1
+    outlier: float = 6.0
+    ablation_tokens: int = 0
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationReferenceSpec(Spec):
+    """One shard's sums that are the same for every dictionary: of the activations, and of the losses clean and ablated."""
+
+    of: EvaluationSiteSpec
+    shard: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationShardSpec(Spec):
+    """One shard's sums of one dictionary."""
+
+    of: EvaluationReferenceSpec
+    dictionary: str

@@ -1,0 +1,146 @@
+"""Which dictionaries are meant: files and folders of any known format, stored runs, or Dictionary values; each by the hash of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import DataError, nearest
+from assay.core.spec import canonical_json
+
+if TYPE_CHECKING:
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.lab.store import Store, Stored
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One dictionary that was asked for. Its weights are read when `dictionary` is, not before."""
+
+    name: str
+    """What to call it in tables."""
+    sha256: str
+    """Of the bytes it is made from, 64 hex digits."""
+    read: Callable[[], Dictionary] = field(repr=False)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What a stored run was trained on: fingerprints of model and corpus; empty for files."""
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The dictionary, run axis of length one. Raises: DataError for a file that cannot be read or that holds several."""
+        found = self.read()
+        if len(found) != 1:
+            raise DataError(f"{self.name} holds {len(found)} dictionaries; evaluate one at a time: dictionary[0]")
+        return found
+
+
+def find(asked: Sequence[str | Path | Dictionary], store: Store) -> list[Source]:
+    """The sources, in order, each name once.
+
+    Raises: DataError for what is neither a file, a folder nor a stored run, saying what is stored.
+    """
+    found = [_one(value, i, store) for i, value in enumerate(asked)]
+    names = [source.name for source in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        longer = [_longer(value) if source.name in twice else source.name for source, value in zip(found, asked, strict=True)]
+        if len(set(longer)) < len(longer):
+            raise DataError(f"{sorted(twice)[0]} was given twice; name each dictionary once")
+        found = [Source(name, s.sha256, s.read, s.inputs) for name, s in zip(longer, found, strict=True)]
+    return found
+
+
+def _one(value: str | Path | Dictionary, place: int, store: Store) -> Source:
+    if not isinstance(value, str | Path):
+        return Source(f"dictionary {place + 1}", _of_tensors(value), lambda: value)
+    path = Path(value).expanduser()
+    if (path / "params.safetensors").is_file() and (path / "status.json").is_file():
+        return _run(_stored(path, store))
+    if path.exists():
+        return Source(path.name or str(path), _of_path(path), lambda: _load(path))
+    return _run(_named(str(value), store))
+
+
+def _load(path: Path) -> Dictionary:
+    from assay.dictionaries.formats.opening import load
+
+    return load(path)
+
+
+def _longer(value: str | Path | Dictionary) -> str:
+    return "/".join(Path(value).parts[-3:]) if isinstance(value, str | Path) else "dictionary"
+
+
+def _of_path(path: Path) -> str:
+    """The hash of a file, or of the files that lie in a folder, by name."""
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise DataError(f"{path} is an empty folder; expected a dictionary: a weights file, or a folder with one")
+    lines = []
+    for file in files:
+        with file.open("rb") as opened:
+            lines.append(f"{'' if path.is_file() else file.name}\0{hashlib.file_digest(opened, 'sha256').hexdigest()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _of_tensors(dictionary: Dictionary) -> str:
+    digest = hashlib.sha256(canonical_json(json.loads(json.dumps(dictionary.header(), default=str))).encode())
+    for name, tensor in sorted(dictionary.tensors().items()):
+        digest.update(f"{name}{list(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(_bytes()).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _bytes() -> Any:
+    import torch
+
+    return torch.uint8
+
+
+def _run(stored: Stored) -> Source:
+    from assay.lab.store import PARAMS
+
+    name = f"{stored.experiment}/{stored.folder.name}"
+    digest = hashlib.sha256(f"{stored.key} {stored.files[PARAMS][1]}".encode()).hexdigest()
+
+    def read() -> Dictionary:
+        from assay.dictionaries.dictionary import Dictionary
+
+        trained = stored.trained()
+        if trained.header.get("kind") != "dictionary":
+            raise DataError(f"the run {name} did not train a dictionary; `assay list` names the experiments, gated-sae trains some")
+        return Dictionary.of(trained)
+
+    return Source(name, digest, read, stored.inputs)
+
+
+def _stored(folder: Path, store: Store) -> Stored:
+    from assay.lab.store import Stored
+
+    found = store.at(folder)
+    if not isinstance(found, Stored):
+        raise DataError(f"{folder} is a damaged run: {found.reason}")
+    return found
+
+
+def _named(text: str, store: Store) -> Stored:
+    """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters, EXPERIMENT/FOLDER, or its key's first digits."""
+    with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
+    experiment, _, rest = text.partition("/")
+    mine = [s for s in with_params if s.experiment == experiment and (s.arm == rest or s.folder.name == rest)]
+    if re.fullmatch(r"[0-9a-f]{8,64}", text):
+        mine = [s for s in with_params if s.key.startswith(text)]
+    if len(mine) == 1:
+        return mine[0]
+    if mine:
+        some = ", ".join(f"{experiment}/{s.folder.name}" for s in mine[:4])
+        raise DataError(f"{text} has {len(mine)} stored dictionaries, name one of them: {some}{' …' if len(mine) > 4 else ''}")
+    here = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
+    known = f"stored dictionaries in {store.root}: {nearest(text, here)}" if here else f"no dictionary is stored in {store.root}"
+    raise DataError(f"no file, folder or stored run {text!r}; {known}")

@@ -1,0 +1,86 @@
+"""Sums over the tokens of each document, in float64: of the activations, of a dictionary's reconstructions, and of losses.
+
+Everything that `assay evaluate` prints is a function of these sums, so that any cutting into batches and shards gives the same.
+Lengths are summed about a fixed `centre` near the mean; `summary` moves them to the exact mean with the sums of the vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.dictionaries.dictionary import Dictionary
+
+Sums = dict[str, Tensor]
+ROWS = 512
+"""Rows encoded at a time: the features of more would not stay in a cache, and of a wide dictionary not in memory."""
+
+
+def of_activations(
+    y: Float[Tensor, "b d"], document: Int[Tensor, "b"], documents: int, centre: Float[Tensor, "d"]
+) -> dict[str, Float[Tensor, "document ..."]]:
+    """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and the vectors `sum` of y − c."""
+    about = y - centre
+    parts = torch.stack([torch.ones_like(y[:, 0]), _dot(about, about), _dot(y, y)], 1)
+    return dict(zip(("tokens", "variance", "square_raw"), _add(parts, document, documents).unbind(1), strict=True)) | {
+        "sum": _add(about, document, documents)
+    }
+
+
+def of_dictionary(
+    dictionary: Dictionary,
+    x: Float[Tensor, "b d_in"],
+    y: Float[Tensor, "b d"],
+    document: Int[Tensor, "b"],
+    documents: int,
+    centre: Float[Tensor, "d"],
+) -> tuple[dict[str, Float[Tensor, "document ..."]], Float[Tensor, "f"], Float[Tensor, "b d"]]:
+    """A dictionary's sums per document, how often each feature is on, and the reconstructions ŷ of y from x.
+
+    `active` #{f ≠ 0}, `error` ‖y − ŷ‖², `dot` (ŷ − c)·(y − c), `norm` ‖ŷ − c‖², `dot_raw` ŷ·y, `norm_raw` ‖ŷ‖², `sum_hat` of ŷ − c.
+    """
+    names = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
+    firings = torch.zeros(dictionary.width, dtype=torch.float64, device=x.device)
+    scalars, y_hat = torch.empty(len(x), len(names), device=x.device), torch.empty_like(y)
+    with torch.no_grad():
+        for a in range(0, len(x), ROWS):
+            rows, target = x[a : a + ROWS], y[a : a + ROWS]
+            features = dictionary.encode(rows)
+            made = dictionary.decode(features, rows)[0]
+            on = features[0].sign().abs_()  # several times as fast as comparing with 0; signed codes count too
+            firings += on.sum(0)
+            error, guess, about = target - made, made - centre, target - centre
+            parts = (on.sum(1), _dot(error, error), _dot(guess, about), _dot(guess, guess), _dot(made, target), _dot(made, made))
+            scalars[a : a + ROWS] = torch.stack(parts, 1)
+            y_hat[a : a + ROWS] = made
+    sums = dict(zip(names, _add(scalars, document, documents).unbind(1), strict=True))
+    return sums | {"sum_hat": _add(y_hat - centre, document, documents)}, firings, y_hat
+
+
+def of_losses(values: Float[Tensor, "v b"], document: Int[Tensor, "b"], documents: int) -> Float[Tensor, "v document"]:
+    """Several series of one number per token, summed over each document."""
+    return _add(values.T, document, documents).T
+
+
+def add(total: Sums, more: Mapping[str, Tensor]) -> None:
+    """Nothing; adds each sum to the one of its name."""
+    for name, value in more.items():
+        total[name] = total[name] + value if name in total else value
+
+
+def arrays(sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The sums as float64 arrays."""
+    return {name: value.detach().double().cpu().numpy() for name, value in sums.items()}
+
+
+def _add(values: Float[Tensor, "b n"], document: Int[Tensor, "b"], documents: int) -> Float[Tensor, "document n"]:
+    out = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
+    return out.index_add_(0, document, values.double())
+
+
+def _dot(a: Float[Tensor, "b d"], b: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
+    return torch.linalg.vecdot(a, b)

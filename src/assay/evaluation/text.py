@@ -1,0 +1,114 @@
+"""The text of an evaluation: windows, each whole document in one shard, and which of them also have their losses ablated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from assay.core.errors import DataError, ModelError
+from assay.data.corpus import Corpus
+from assay.evaluation.setting import EvaluationTextSpec
+from assay.subjects.folder import ModelFolder
+
+SHARD = 4096
+"""Tokens in a shard, about: what a kill can lose. A document is never divided, so that a shard is a unit of a jackknife."""
+LEAST_SHARDS = 24
+"""A shorter text is cut into so many shards, where it has the documents."""
+CONSTANTS = 32
+"""Windows, at most, for what is worked out beforehand: the mean, donors, the limit for outliers. They are not measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Windows in the order of their shards. `document` numbers the measured documents from 0; `names` are their paths."""
+
+    tokens: Int[np.ndarray, "window s"]
+    document: Int[np.ndarray, "window"]
+    shard: Int[np.ndarray, "window"]
+    spare: Int[np.ndarray, "spare s"]
+    """The windows that constants come from."""
+    names: tuple[str, ...]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return int(self.shard[-1]) + 1
+
+    @property
+    def context(self) -> int:
+        """Tokens in a window."""
+        return int(self.tokens.shape[1])
+
+    def of(self, shard: int) -> slice:
+        """Which windows are one shard's."""
+        a, b = np.searchsorted(self.shard, [shard, shard + 1])
+        return slice(int(a), int(b))
+
+    def ablated(self, tokens: int) -> Bool[np.ndarray, "window"]:
+        """Evenly spread windows with about so many tokens in all."""
+        share = min(1.0, tokens / self.tokens.size)
+        return np.diff(np.floor(share * np.arange(len(self.tokens) + 1) + 1e-9)) > 0
+
+    @cached_property
+    def windows_of(self) -> Int[np.ndarray, "document"]:
+        """How many windows each document has."""
+        return np.bincount(self.document, minlength=len(self.names))
+
+
+def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec, path: Path) -> None:
+    """Writes the windows of a part of a corpus, and the numbers of their documents in the corpus.
+
+    Raises: DataError when the part has no window; ModelError when a BOS is wanted and the model has none.
+    """
+    first = [bos_token(folder)] if spec.bos else []
+    count = max(1, spec.tokens // spec.context)
+    made = corpus.windows(
+        folder.tokenizer.encode, spec.part, context=spec.context - len(first), count=count + CONSTANTS, seed=spec.seed, fewer=True
+    )
+    there = len(made.tokens)
+    spare = min(CONSTANTS, there - count) if there > count else min(CONSTANTS, max(1, there // 16)) if there > 1 else 0
+    used = np.arange(min(count, there - spare))
+    lead = np.full((there, len(first)), first[0] if first else 0, np.int32)
+    tokens = np.concatenate([lead, made.tokens], 1)
+    _, at, back = np.unique(made.document[used], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(at))[back]  # documents in the order in which their first window was drawn
+    order = np.argsort(rank, kind="stable")
+    np.save(path / "tokens.npy", tokens[used][order])
+    np.save(path / "document.npy", rank[order].astype(np.int32))
+    np.save(path / "number.npy", made.document[used][np.sort(at)])
+    np.save(path / "spare.npy", tokens[there - spare :] if spare else tokens[:1])
+
+
+def read(path: Path, corpus: Corpus) -> Text:
+    """The windows that `cut` wrote, in shards."""
+    tokens, document, number, spare = (np.load(path / f"{name}.npy") for name in ("tokens", "document", "number", "spare"))
+    return Text(tokens, document, shards(document, tokens.shape[1]), spare, tuple(corpus.documents[i].path for i in number))
+
+
+def shards(document: Int[np.ndarray, "window"], context: int) -> Int[np.ndarray, "window"]:
+    """The shard of each window, for windows in the order of their documents; shards are of about equal size, none is empty."""
+    count = np.bincount(document)
+    wanted = min(len(count), max(LEAST_SHARDS, -(-len(document) * context // SHARD)))
+    before = np.cumsum(count) - count
+    _, shard = np.unique(before * wanted // len(document), return_inverse=True)
+    return shard[document]
+
+
+def bos_token(folder: ModelFolder) -> int:
+    """The id of the model's BOS token. Raises: ModelError when it has none."""
+    token = folder.config.get("bos_token_id")
+    if not isinstance(token, int):
+        raise ModelError(f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos")
+    return token
+
+
+def check_context(folder: ModelFolder, context: int, given: bool) -> None:
+    """Raises: DataError when the model reads fewer positions than a window has."""
+    most = folder.config.get("max_position_embeddings") or folder.config.get("n_positions")
+    if isinstance(most, int) and context > most:
+        where = "--context" if given else "the dictionary's file"
+        raise DataError(f"{folder.name} reads at most {most} tokens at once, {where} asks for {context}; say --context {most}")

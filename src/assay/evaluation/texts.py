@@ -1,0 +1,140 @@
+"""Dictionaries measured on a model's activations on text, shard by shard; what a kill leaves is gone on with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.errors import StoreError
+from assay.data.corpus import Corpus
+from assay.evaluation import measure, text
+from assay.evaluation.plans import Plan
+from assay.evaluation.setting import EvaluationReferenceSpec, EvaluationShardSpec, EvaluationSiteSpec
+from assay.evaluation.text import Text
+from assay.lab.store import Store
+from assay.subjects.folder import ModelFolder
+from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    import torch
+
+    from assay.subjects.pretrained import Pretrained
+
+BATCH = {"cpu": 2048, "cuda": 16_384}
+"""Tokens in one pass of the model."""
+TOGETHER = 4e9
+"""Bytes of weights, at most, of dictionaries that share one pass."""
+
+Arrays = dict[str, np.ndarray]
+Tick = Callable[[int, int], None]
+
+
+def windows(plan: Plan, store: Store, folder: ModelFolder, corpus: Corpus) -> Text:
+    """The windows of a plan, cut now or found. Raises: DataError when the text has none."""
+    path = store.artefact(plan.text, lambda path: text.cut(corpus, folder, plan.text, path))
+    return text.read(path, corpus)
+
+
+def run(
+    plans: Sequence[Plan], store: Store, folder: ModelFolder, corpus: Corpus, device: str, batch: int | None, tick: Tick
+) -> Iterator[tuple[Plan, Text, Arrays]]:
+    """Each plan with its text and its sums, as soon as it is measured; plans of one site share the clean pass.
+
+    `tick` hears how many tokens of how many are done, over all plans.
+    """
+    import torch
+
+    where = torch.device(device)
+    batch = batch or BATCH.get(where.type, 2048)
+    groups: dict[EvaluationSiteSpec, list[Plan]] = {}
+    for plan in plans:
+        groups.setdefault(plan.site, []).append(plan)
+    texts = {site: windows(some[0], store, folder, corpus) for site, some in groups.items()}
+    bunches = [(site, bunch) for site, some in groups.items() for bunch in _bunches(some)]
+    total, done = sum(texts[site].tokens.size for site, _ in bunches), 0
+
+    def told(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        tick(done, total)
+
+    model = functools.cache(functools.partial(_model, folder.name, device))
+    for site, bunch in bunches:
+        subject = functools.partial(model, site.dtype)
+        for plan, sums in zip(bunch, _bunch(site, bunch, texts[site], store, subject, where, batch, told), strict=True):
+            yield plan, texts[site], sums
+
+
+def _bunch(
+    site: EvaluationSiteSpec, plans: Sequence[Plan], words: Text, store: Store, subject: Callable[[], Pretrained], device: torch.device,
+    batch: int, told: Callable[[int], None],
+) -> list[Arrays]:  # fmt: skip
+    """The sums of dictionaries at one site over all shards, [document, …], and firings [shard, feature]."""
+    reads, writes = Site.parse(site.site), Site.parse(site.site_out)
+    path = store.artefact(
+        site, lambda path: measure.constants(subject(), reads, writes, words.spare, site.skip_first, site.outlier, path)
+    )
+    at = functools.cache(lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device))
+    ablated = words.ablated(site.ablation_tokens)
+    found: list[list[Arrays]] = [[] for _ in plans]
+    for i in range(words.shards):
+        part = words.of(i)
+        reference = EvaluationReferenceSpec(seed=site.seed, of=site, shard=i)
+        specs = [EvaluationShardSpec(seed=site.seed, of=reference, dictionary=plan.source.sha256) for plan in plans]
+        missing = [j for j, spec in enumerate(specs) if store.built(spec) is None]
+        with_reference = store.built(reference) is None
+
+        @functools.cache
+        def measured(part: slice = part, missing: tuple[int, ...] = tuple(missing), with_reference: bool = with_reference) -> Any:
+            ours = [plans[j].source.dictionary.to(device) for j in missing]
+            own = words.document[part] - words.document[part][0]
+            shared, each = measure.shard(
+                subject(), at(), words.tokens[part], own, ablated[part], ours, reference=with_reference, first=part.start, batch=batch,
+                tick=told,
+            )  # fmt: skip
+            return {None: shared, **dict(zip(missing, each, strict=True))}
+
+        if not missing and not with_reference:
+            told(words.tokens[part].size)
+        shared = _kept(store, reference, measured, None)
+        for j, spec in enumerate(specs):
+            found[j].append(shared | _kept(store, spec, measured, j))
+    return [_joined(parts) for parts in found]
+
+
+def _kept(store: Store, spec: Any, measured: Callable[[], Any], which: int | None) -> Arrays:
+    """One shard's sums, from the store or measured now."""
+    path = store.artefact(spec, lambda path: np.savez(path / "sums.npz", **measured()[which]))
+    try:
+        with np.load(path / "sums.npz") as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
+
+
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    """Documents one after the other, as shards hold whole ones; firings stay apart by shard."""
+    joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"}
+    return joined | {"firings": np.stack([p["firings"] for p in parts]), "shards": np.array([len(p["tokens"]) for p in parts])}
+
+
+def _bunches(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
+    held: list[Plan] = []
+    size = 0.0
+    for plan in plans:
+        mine = sum(t.numel() * t.element_size() for t in plan.source.dictionary.tensors().values())
+        if held and size + mine > TOGETHER:
+            yield held
+            held, size = [], 0.0
+        held, size = [*held, plan], size + mine
+    yield held
+
+
+def _model(name: str, device: str, dtype: Any) -> Pretrained:
+    from assay.subjects.pretrained import load
+
+    return load(name, device, dtype)
+
