@@ -93,6 +93,8 @@ def fit(
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
+    if isinstance(batch, tuple):  # inputs and targets
+        return tuple(_to(part, device) for part in batch)
     return batch.to(device) if isinstance(batch, Tensor) else batch
 
 

@@ -24,6 +24,8 @@ _HOME = {
         "TopK",
     ),
     "train": ("Method", "fit_dictionaries"),
+    "dead": ("Keep", "Resample"),
+    "sparsity": ("TargetL0",),
     "linear": ("pca",),
     "repair": ("refit_decoder", "rescale_and_shift", "shrunk"),
 }

@@ -91,6 +91,11 @@ class GatedSigmoid:
         """What reads the trained dictionary: the same two paths with a hard gate."""
         return Gated()
 
+    @property
+    def counted(self) -> Gated:
+        """Whose features say, in training, how many are on: the soft code is never 0."""
+        return Gated()
+
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """r_mag and b_mag, both 0."""
         return Gated().init(runs, f)

@@ -1,85 +1,103 @@
 """What dictionaries are trained to make small: bare functions of parameters and inputs, one number per run.
 
-Every loss has the form `loss(params, x, nonlinearity, penalty) -> [run]`. `params` holds W_enc [run, d, f], b_enc,
-W_dec [run, f, d], b_dec and the nonlinearity's own; x is normalised (E‖x‖² = d), [b, d] shared by the runs or [run, b, d];
-`penalty` is λ [run].
+Every loss has the form `loss(params, x, nonlinearity, penalty, y=None) -> [run]`; `penalty` is λ [run], y the target where it is
+not x itself (see `terms.py` for the rest). One that needs more of the training asks for it by name, and gets it: `idle` [run, f],
+rows since each latent last fired; `progress`, the share of the steps done. A loss with settings is a frozen dataclass with a call.
 Squared errors are divided by d and the sum of features by √d, so that λ means the same at every width of the input.
-All are plain differentiable torch, and take NumPy arrays too: `kernels/cpu.py` has the hand-written gradients of the same
-formulas, and tests compare the two.
+All are plain differentiable torch: `kernels/cpu.py` has gradients written by hand for some, and tests compare the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from dataclasses import dataclass
+from typing import cast
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from assay.dictionaries.anneal import PAnneal
+from assay.dictionaries.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.gates import gate
+from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.terms import ByRun, Loss, Params, Rows, as_tensors, decode, feature_sum, frozen, project, squared_error
 
-Params = Mapping[str, Tensor]
-Rows = Float[Tensor, "b d"] | Float[Tensor, "run b d"]
-ByRun = Float[Tensor, "run"]
-Loss = Callable[[Params, Rows, Nonlinearity, ByRun], ByRun]
-
-
-def squared_error(x: Float[Tensor, "*run b d"], x_hat: Float[Tensor, "*run b d"]) -> Float[Tensor, "*run"]:
-    """Mean squared error per dimension.
-
-    Formula: mean over rows of ‖x − x̂‖² / d
-    """
-    return (torch.as_tensor(x) - torch.as_tensor(x_hat)).square().mean((-2, -1))
+__all__ = [
+    "ByRun", "L1Weighted", "Loss", "Matryoshka", "PAnneal", "Params", "Rows", "TopKAux", "decode", "feature_sum", "gated",
+    "gated_no_aux", "gated_sigmoid", "gated_unfrozen_aux", "jumprelu", "l1", "l1_weighted", "mse", "p_anneal", "project",
+    "squared_error", "topk_aux", "wants",
+]  # fmt: skip
 
 
-def feature_sum(features: Float[Tensor, "*run b f"], d: int) -> Float[Tensor, "*run"]:
-    """Mean sum of the (non-negative) features, over √d: the L1 penalty for decoder rows of unit length.
-
-    Formula: mean over rows of Σ f / √d
-    """
-    return torch.as_tensor(features).sum(-1).mean(-1) / d**0.5
+def wants(loss: Loss) -> frozenset[str]:
+    """What a loss asks for by name besides parameters, inputs, nonlinearity and penalty: among y, idle, progress."""
+    return frozenset(list(inspect.signature(loss).parameters)[4:])
 
 
-def project(params: Params, x: Float[Tensor, "*run b d"]) -> Float[Tensor, "run b f"]:
-    """The encoder's projections without their bias.
-
-    Formula: z = (x − b_dec) W_enc
-    """
-    return (x - params["b_dec"][:, None]) @ params["W_enc"]
-
-
-def decode(params: Params, features: Float[Tensor, "run b f"]) -> Float[Tensor, "run b d"]:
-    """The reconstruction.
-
-    Formula: x̂ = f W_dec + b_dec
-    """
-    return features @ params["W_dec"] + params["b_dec"][:, None]
-
-
-def mse(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
+def mse(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
     """Squared error alone, for nonlinearities that bound L0 themselves, such as TopK; `penalty` is not used.
 
     Formula: mean of ‖x − x̂‖² / d
     Source: Scaling and evaluating sparse autoencoders (2024), section 2.3, without the auxiliary loss
     """
-    params, x = _tensors(params, x)
-    return squared_error(x, decode(params, nonlinearity(project(params, x), params["b_enc"], params)))
+    params, x, y = as_tensors(params, x, y)
+    return squared_error(y, decode(params, nonlinearity(project(params, x, nonlinearity), params["b_enc"], params), x))
 
 
-def l1(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
+def l1(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
     """Squared error and λ times the sum of features.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ f / √d
     Source: Towards Monosemanticity (2023), "Sparse Autoencoder Training"
     Differs: both terms are divided (by d and √d), a constant factor at one site
     """
-    params, x = _tensors(params, x)
-    features = nonlinearity(project(params, x), params["b_enc"], params)
-    return squared_error(x, decode(params, features)) + torch.as_tensor(penalty) * feature_sum(features, x.shape[-1])
+    params, x, y = as_tensors(params, x, y)
+    features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
+    return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * feature_sum(features, y.shape[-1])
 
 
-def gated(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
+@dataclass(frozen=True)
+class L1Weighted:
+    """Squared error and λ times the features weighted by the length of their decoder rows, which may then be free.
+
+    Formula: mean of ‖x − x̂‖² / d + λ Σ_i f_i Σ_l ‖W_dec,i^l‖ / √d, l the parts of a row: the layers of a crosscoder
+    Source: Circuits Updates, April 2024, "How we train SAEs"; October 2024, "Sparse Crosscoders"
+    Differs: both terms are divided (by d and √d), a constant factor at one site
+    """
+
+    parts: tuple[int, ...] = ()
+    """Widths of the layers that stand side by side in a decoder row; (): one."""
+
+    def __call__(self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+        """The loss of each run."""
+        params, x, y = as_tensors(params, x, y)
+        features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
+        rows = params["W_dec"].split(list(self.parts) or y.shape[-1], -1)
+        lengths = torch.stack([torch.linalg.vector_norm(part, dim=-1) for part in rows]).sum(0)
+        weighted = feature_sum(features * lengths[:, None], y.shape[-1])
+        return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * weighted
+
+
+l1_weighted = L1Weighted()
+topk_aux = TopKAux()
+p_anneal = PAnneal()
+
+
+def jumprelu(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+    """Squared error and λ times L0, whose gradient in the thresholds is JumpReLU's estimate.
+
+    Formula: mean of ‖x − x̂‖² / d + λ Σ 1[π > threshold]
+    Source: Jumping Ahead (2024), section 3; its inputs have E‖x‖² = 1 and errors are not divided by d, so λ is the same number
+    """
+    params, x, y = as_tensors(params, x, y)
+    z = project(params, x, nonlinearity)
+    features = nonlinearity(z, params["b_enc"], params)
+    opened = cast(JumpReLU, nonlinearity).opened(z, params["b_enc"], params)
+    return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * opened.sum(-1).mean(-1)
+
+
+def gated(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
     """The Gated loss: squared error, λ times the gate's ReLU, and the gate's own reconstruction through a frozen decoder copy.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d + ‖x − x̂_aux‖² / d,
@@ -87,24 +105,49 @@ def gated(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2
     Differs: both terms are divided (by d and √d), a constant factor at one site
     """
-    params, x = _tensors(params, x)
-    gate = (project(params, x) + params["b_enc"][:, None]).relu()
-    frozen = {"W_dec": params["W_dec"].detach(), "b_dec": params["b_dec"].detach()}
-    return gated_no_aux(params, x, nonlinearity, penalty) + squared_error(x, decode(frozen, gate))
+    params, x, y = as_tensors(params, x, y)
+    loss, opened = _gated(params, x, nonlinearity, penalty, y)
+    return loss + squared_error(y, decode(frozen(params), opened, x))
 
 
-def gated_no_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun) -> ByRun:
-    """The Gated loss without its auxiliary term: nothing but the penalty then moves the gate, and it drifts shut.
+def gated_no_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+    """The Gated loss without its auxiliary term: nothing but the penalty then moves a hard gate, and it drifts shut.
+
+    With GatedSigmoid it is the naive loss of a smooth gate that the penalty sees only where π_gate > 0.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2.2
     """
-    params, x = _tensors(params, x)
-    z = project(params, x)
-    gate = (z + params["b_enc"][:, None]).relu()
-    features = nonlinearity(z, params["b_enc"], params)
-    return squared_error(x, decode(params, features)) + torch.as_tensor(penalty) * feature_sum(gate, x.shape[-1])
+    params, x, y = as_tensors(params, x, y)
+    return _gated(params, x, nonlinearity, penalty, y)[0]
 
 
-def _tensors(params: Mapping[str, np.ndarray | Tensor], x: np.ndarray | Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    return {name: torch.as_tensor(value) for name, value in params.items()}, torch.as_tensor(x)
+def gated_unfrozen_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+    """The Gated loss whose auxiliary term moves the decoder as well: an ablation, and a common mistake.
+
+    Formula: as `gated`, with x̂_aux = ReLU(π_gate) W_dec + b_dec
+    Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
+    """
+    params, x, y = as_tensors(params, x, y)
+    loss, opened = _gated(params, x, nonlinearity, penalty, y)
+    return loss + squared_error(y, decode(params, opened, x))
+
+
+def gated_sigmoid(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+    """Squared error and λ times the sum of the gates themselves, for the smooth gate of GatedSigmoid.
+
+    Formula: mean of ‖x − x̂‖² / d + λ Σ σ(π_gate) / √d
+    Source: R. Shah, comment in the discussion of the Gated paper
+    """
+    params, x, y = as_tensors(params, x, y)
+    z = project(params, x, nonlinearity)
+    error = squared_error(y, decode(params, nonlinearity(z, params["b_enc"], params), x))
+    return error + torch.as_tensor(penalty) * feature_sum(gate(z, params["b_enc"]).sigmoid(), y.shape[-1])
+
+
+def _gated(params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: ByRun, y: Tensor) -> tuple[ByRun, Tensor]:
+    """Squared error and penalty of the gate, and the gate's ReLU [run, b, f]."""
+    z = project(params, x, nonlinearity)
+    opened = gate(z, params["b_enc"]).relu()
+    error = squared_error(y, decode(params, nonlinearity(z, params["b_enc"], params), x))
+    return error + torch.as_tensor(penalty) * feature_sum(opened, y.shape[-1]), opened

@@ -106,7 +106,7 @@ def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
 
 
 def projections(
-    centred: Float[Tensor, "run b d"], W_enc: Float[Tensor, "run d f"], own: Own, nonlinearity: Nonlinearity
+    centred: Float[Tensor, "run b d"], W_enc: Float[Tensor, "run d f"], own: Own, nonlinearity: Nonlinearity | None
 ) -> Float[Tensor, "run b n"]:
     """What the nonlinearity is applied to: the encoder's projections, and behind them those of its further encoders.
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.dictionaries.jump import JumpReLU
+
+if TYPE_CHECKING:
+    from assay.dictionaries.learners import Seen
 
 Own = Mapping[str, Tensor]
 
@@ -132,8 +137,9 @@ class BatchTopK:
 
     # the estimate of the threshold, kept and learned along with the parameters (see `learners.py`)
 
-    def keep(self, runs: int, f: int) -> dict[str, Tensor]:
+    def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
         """The threshold [run, f], 0 before the first batch, and the sums that it is the ratio of."""
+        runs = len(seeds)
         return {"threshold": torch.zeros(runs, f), "threshold.sum": torch.zeros(runs), "threshold.weight": torch.zeros(runs)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> dict[str, Tensor]:
@@ -142,12 +148,12 @@ class BatchTopK:
         least = features.masked_fill(~on, torch.inf).amin((-2, -1))
         return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0)}
 
-    def learn(self, state: dict[str, Tensor], noted: Mapping[str, Tensor]) -> None:
+    def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
         """Move the threshold on by one batch.
 
         Formula: θ = Σ_t 0.99^(T−t) least_t / Σ_t 0.99^(T−t), right from the first batch on
         """
-        state["threshold.sum"].mul_(0.99).add_(noted["least"])
+        state["threshold.sum"].mul_(0.99).add_(seen.noted["least"])
         state["threshold.weight"].mul_(0.99).add_(1)
         state["threshold"].copy_((state["threshold.sum"] / state["threshold.weight"])[:, None].expand_as(state["threshold"]))
 

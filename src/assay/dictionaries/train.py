@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,10 +17,15 @@ from assay.core.experiment import Bench
 from assay.core.fit import Group, State, Trained, fit
 from assay.core.rng import normal
 from assay.core.runs import Runs
-from assay.core.schedules import warm_up, warm_up_decay
-from assay.dictionaries.kernels.cpu import in_chunks, kernel_for
-from assay.dictionaries.losses import Loss
-from assay.dictionaries.nonlinearity import Nonlinearity, to_json
+from assay.core.schedules import Schedule, warm_up, warm_up_decay
+from assay.dictionaries.dead import DeadPolicy, Keep
+from assay.dictionaries.kernels.cpu import in_chunks, kernel_for, topk
+from assay.dictionaries.kernels.reference import FIXED, autograd, is_encoder, standard
+from assay.dictionaries.kernels.sparse import topk_sparse
+from assay.dictionaries.learners import Idle, Learner, Seen, Watch
+from assay.dictionaries.losses import Loss, Params, Rows, wants
+from assay.dictionaries.nonlinearity import BatchTopK, Nonlinearity, inference, to_json
+from assay.dictionaries.sparsity import TargetL0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,78 +53,155 @@ class Method:
     """The encoder starts as this times the decoder, transposed."""
     decoder_bias: bool = True
     """Whether b_dec is trained; otherwise it stays 0."""
+    tied_start: bool = True
+    """Whether the encoder starts along the decoder; otherwise, and in transcoders, its rows are random directions of their own."""
+    decoder: Literal["unit", "free"] = "unit"
+    """Decoder rows are kept at length 1, or free, for losses that weigh features by the length of their rows."""
+    skip: bool = False
+    """Whether a linear path W_skip [run, d_in, d_out] around the features is trained as well, from 0 (skip transcoders)."""
+    dead: DeadPolicy = field(default_factory=Keep)
+    """What is done about latents that stopped firing."""
+    rate: Schedule | None = None
+    """Factor on the learning rate at each step; None: `warm_up` and `decay`."""
+    sparsity: Schedule | TargetL0 | None = None
+    """Factor on λ at each step, or a controller that finds λ for a wanted L0 after the warm-up; None: `penalty_warm_up` alone."""
     products: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; parameters, moments and everything else are float32."""
 
 
 def fit_dictionaries(
     groups: Sequence[tuple[Runs, Method]],
-    batches: Callable[[int], Float[Tensor, "b d"] | Float[Tensor, "run b d"]],
+    batches: Callable[[int], Rows | tuple[Rows, Rows]],
     *,
     d: int,
     steps: int,
     bench: Bench,
     mean: Float[Tensor, "d"] | None = None,
-    scale: float = 1.0,
+    scale: float | Float[Tensor, "d"] = 1.0,
     sites: Sequence[str] = (),
     probe_at: Sequence[int] = (),
+    d_out: int | None = None,
+    mean_out: Float[Tensor, "d_out"] | None = None,
+    scale_out: float = 1.0,
+    sites_out: Sequence[str] = (),
+    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]] | None = None,
 ) -> list[Trained]:
     """One Trained for each (runs, method), after `steps` steps on normalised batches that all groups share.
 
     `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all runs; [run, b, d] only with
     groups of equally many runs); `mean` and `scale` say how that was done and are stored with the dictionaries, which read
-    raw activations. Histories hold loss, mse and l0. Read the result with `Dictionary.of`.
+    raw activations. Histories hold loss, l0 and (from kernels written by hand) mse. Read the result with `Dictionary.of`.
+
+    Transcoders: with `d_out`, batches are pairs (x, y), and `mean_out`, `scale_out` and `sites_out` are those of y. Crosscoders
+    over layers: the activations of several sites side by side, a `scale` for each dimension, and all their names in `sites`.
+    `watch={name: (steps, value)}` stores `value(params)` [run, …] after these steps (0: the start) as the trained tensor `name`
+    [run, checkpoint, …]; params are in the shapes of Dictionary.
     """
-    made = [group(runs, method, d=d, steps=steps) for runs, method in groups]
+    watched = [Watch(name, tuple(at), value) for name, (at, value) in (watch or {}).items()]
+    made = [group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched) for runs, method in groups]
     trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench)
-    return [_readable(t, mean, scale, sites) for t in trained]
+    out = None if d_out is None else (d_out, mean_out, scale_out, list(sites_out))
+    return [_readable(t, mean, scale, sites, out) for t in trained]
 
 
-def group(runs: Runs, method: Method, *, d: int, steps: int) -> Group:
+def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None = None, watch: Sequence[Watch] = ()) -> Group:
     """The Group of one method: its start by seed, and its step.
 
-    Raises: SpecError where the method's rates and penalties are not one per run.
+    Raises: SpecError where the method's rates and penalties are not one per run, or its loss cannot have what it needs.
     """
     if not len(runs) == len(method.lr) == len(method.penalty):
         raise SpecError(
             f"a method needs one lr and one penalty for each run, got {len(method.lr)} and {len(method.penalty)} "
             f"for {len(runs)} runs"
         )
-    state = start(runs.seeds, method, d)
-    names = tuple(state)
-    state |= adam_state(state)
+    asked = wants(method.loss)
+    _check(method, asked, d_out)
+    state = start(runs.seeds, method, d, d_out)
+    names = tuple(name for name in state if name not in FIXED)
+    state |= adam_state({name: state[name] for name in names})
+    counted = "idle" in asked or not isinstance(method.dead, Keep)
+    candidates = (Idle() if counted else None, method.nonlinearity, method.loss, method.sparsity, method.dead, *watch)
+    learners = [part for part in candidates if isinstance(part, Learner) and not isinstance(part, Keep)]
+    for learner in learners:
+        state |= learner.keep(runs.seeds, method.width)
+    for w in watch:
+        state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
+    factors = [name for name in state if name.endswith(".factor")]
     kernel = kernel_for(method.loss, method.nonlinearity, method.width)
+    if d_out is not None or method.skip:
+        kernel = autograd
+    elif kernel is topk_sparse and learners:
+        kernel = topk  # which has features to note
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[method.products]
-    rate = warm_up_decay(steps, method.warm_up, method.decay)
+    rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
     penalty_rate = warm_up(round(method.penalty_warm_up * steps))
+    if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
+        penalty_rate = method.sparsity
     adam: list[Adam] = []
     room: dict[str, Tensor] = {}
 
+    def note(features: Tensor) -> dict[str, Tensor]:
+        return {name: value for learner in learners for name, value in learner.note(features).items()}
+
     @torch.no_grad()
-    def step_fn(state: State, batch: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def step_fn(state: State, batch: Tensor | tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         if not adam:  # built here, after any move to a device or restore
             adam.append(Adam(state, names, method.lr, method.betas))
-        x = batch.float()
+        x, y = batch if isinstance(batch, tuple) else (batch, None)
+        if (y is None) != (d_out is None):
+            raise SpecError("transcoders need d_out and batches (x, y); other dictionaries neither")
+        x = x.float()
         penalty = torch.as_tensor(method.penalty * penalty_rate(step), dtype=torch.float32, device=x.device)
-        params = {name: state[name] for name in names}
-        series, grads = in_chunks(kernel, method.loss, params, x, method.nonlinearity, penalty, dtype, room)
-        remove_parallel(grads["W_dec"], state["W_dec"])
+        for name in factors:
+            penalty = penalty * state[name]
+        params = {name: state[name] for name in (*names, *FIXED) if name in state}
+        more: dict[str, Any] = {} if y is None else {"y": y.float()}
+        more |= {"idle": state["idle.rows"]} if "idle" in asked else {}
+        more |= {"progress": step / steps} if "progress" in asked else {}
+        series, grads = in_chunks(
+            kernel, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if learners else None
+        )
+        if method.decoder == "unit":
+            remove_parallel(grads["W_dec"], state["W_dec"])
         if not method.decoder_bias:
             grads["b_dec"].zero_()
-        adam[0].step(grads, step, rate(step))
-        unit_rows(state["W_dec"])
-        return series["loss"], {name: value for name, value in series.items() if name != "loss"}
+        adam[0].step(grads, step, rate(step) * method.dead.rate(step))
+        if method.decoder == "unit":
+            unit_rows(state["W_dec"])
+        if isinstance(method.nonlinearity, Confined):
+            method.nonlinearity.confine(state)
+        if learners:
+            seen = Seen(step, steps, runs.seeds, x, more.get("y"), series, _named(state), method.nonlinearity)
+            for learner in learners:
+                learner.learn(state, seen)
+        return series["loss"], {name: series[name] for name in ("mse", "l0") if name in series}
 
-    return Group(runs, state, step_fn, {"kind": "dictionary", "nonlinearity": to_json(method.nonlinearity)})
+    read = inference(method.nonlinearity)
+    header: dict[str, Any] = {"kind": "dictionary", "nonlinearity": to_json(read)}
+    if read != method.nonlinearity:
+        how = {"threshold": method.nonlinearity.estimator} if isinstance(method.nonlinearity, BatchTopK) else {}
+        header["origin"] = {"trained_as": to_json(method.nonlinearity), **how}
+    own = {*names, *FIXED, *read.init(1, method.width)}
+    if beside := sorted(name for name in state if "." not in name and name not in own):
+        header["beside"] = beside
+    return Group(runs, state, step_fn, header)
 
 
-def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int) -> dict[str, Tensor]:
-    """Parameters before training, both matrices [run, f, d]: random unit decoder rows by seed, the encoder along them."""
+def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int | None = None) -> dict[str, Tensor]:
+    """Parameters before training, big matrices row per latent: random unit decoder rows by seed, the encoder along them or not."""
     seeds = np.asarray(seeds)
-    W_dec = unit_rows(torch.from_numpy(normal(seeds, "dictionary", 0, (method.width, d))))
+    target = d if d_out is None else d_out
+    W_dec = unit_rows(torch.from_numpy(normal(seeds, "dictionary", 0, (method.width, target))))
+    along = W_dec
+    if not method.tied_start or d_out is not None:
+        along = unit_rows(torch.from_numpy(normal(seeds, "dictionary.encoder", 0, (method.width, d))))
+    W_enc = method.encoder_scale * along
     own = method.nonlinearity.init(len(seeds), method.width)
-    biases = {"b_enc": torch.zeros(len(seeds), method.width), "b_dec": torch.zeros(len(seeds), d)}
-    return {"W_enc": method.encoder_scale * W_dec, "W_dec": W_dec, **biases, **own}
+    own |= {name: W_enc.clone() for name in getattr(method.nonlinearity, "encoders", ())}
+    own |= {"W_skip": torch.zeros(len(seeds), d, target)} if method.skip else {}
+    own |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
+    biases = {"b_enc": torch.zeros(len(seeds), method.width), "b_dec": torch.zeros(len(seeds), target)}
+    return {"W_enc": W_enc, "W_dec": W_dec, **biases, **own}
 
 
 def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
@@ -132,11 +214,43 @@ def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"])
     grad.addcmul_(torch.einsum("rfd,rfd->rf", grad, W)[..., None], W, value=-1)
 
 
-def _readable(trained: Trained, mean: Tensor | None, scale: float, sites: Sequence[str]) -> Trained:
+@runtime_checkable
+class Confined(Protocol):
+    """A nonlinearity whose parameters must keep to something after each step."""
+
+    def confine(self, own: Mapping[str, Tensor]) -> None:
+        """Bring them back, in place."""
+
+
+def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
+    name = getattr(method.loss, "__name__", repr(method.loss))
+    if unknown := sorted(asked - {"y", "idle", "progress"}):
+        raise SpecError(f"the loss {name} asks for {', '.join(unknown)}; a loss may ask for y, idle and progress")
+    if d_out is not None and "y" not in asked:
+        raise SpecError(f"a transcoder needs a loss with a target, but {name} takes no y=None")
+
+
+def _named(state: State) -> dict[str, Tensor]:
+    """What is stored in the end, in the shapes of Dictionary; views."""
+    return standard({name: value for name, value in state.items() if "." not in name})
+
+
+def _readable(
+    trained: Trained, mean: Tensor | None, scale: float | Tensor, sites: Sequence[str],
+    out: tuple[int, Tensor | None, float, list[str]] | None = None,
+) -> Trained:  # fmt: skip
     """In the shapes of Dictionary, with the normalisation beside them."""
-    W_enc = trained.tensors["W_enc"]
-    runs, _, d = W_enc.shape
-    mean = torch.zeros(d) if mean is None else torch.as_tensor(mean, dtype=torch.float32)
-    given = {"mean": mean.to(W_enc.device).expand(runs, d).contiguous(), "scale": torch.full((runs,), scale, device=W_enc.device)}
-    tensors = {**trained.tensors, "W_enc": W_enc.mT.contiguous(), **given}
-    return replace(trained, tensors=tensors, header={**trained.header, "sites": list(sites)})
+    runs, _, d = trained.tensors["W_enc"].shape
+    device = trained.tensors["W_enc"].device
+
+    def expanded(value: Tensor | float | None, *shape: int) -> Tensor:
+        given = torch.zeros(*shape) if value is None else torch.as_tensor(value, dtype=torch.float32)
+        return given.to(device).expand(runs, *given.shape).contiguous()
+
+    tensors = {name: value.mT.contiguous() if is_encoder(name) else value for name, value in trained.tensors.items()}
+    tensors |= {"mean": expanded(mean, d), "scale": expanded(scale)}
+    header = {**trained.header, "sites": list(sites)}
+    if out is not None:
+        d_out, mean_out, scale_out, header["sites_out"] = out
+        tensors |= {"mean_out": expanded(mean_out, d_out), "scale_out": expanded(scale_out)}
+    return replace(trained, tensors=tensors, header=header)

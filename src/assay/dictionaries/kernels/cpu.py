@@ -6,12 +6,15 @@ errors, losses and the gradients that `in_chunks` gives are float32.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from assay.dictionaries import losses
-from assay.dictionaries.kernels.reference import Kernel, Step, autograd
+from assay.dictionaries.kernels.reference import NOTHING, Kernel, Note, Step, autograd
 from assay.dictionaries.kernels.sparse import pays, topk_sparse
 from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Gated, Nonlinearity, ReLU, TopK
@@ -42,20 +45,25 @@ def in_chunks(
     penalty: Tensor,
     dtype: torch.dtype,
     room: dict[str, Tensor],
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
 ) -> Step:
     """What `kernel` gives, computed for a few runs at a time where that keeps a CPU's caches warm; gradients in float32.
 
+    `more` and `note` are the kernel's; tensors in `more` are [run, …], but for a target y that the runs share.
     `room` holds the gradients of all runs from one call to the next: fresh memory of that size costs as much as a product.
     """
     runs, f, _ = params["W_enc"].shape
     size = runs if x.device.type != "cpu" else 1 if kernel is topk_sparse else max(1, CACHED // (x.shape[-2] * f))
     if size >= runs:
-        series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype)
+        series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}
     found: list[dict[str, Tensor]] = []
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
-        series, grads = kernel(loss, part, x if x.ndim == 2 else x[a : a + size], nonlinearity, penalty[a : a + size], dtype)
+        mine = slice(a, a + size)
+        rest = {k: v[mine] if isinstance(v, Tensor) and not (k == "y" and v.ndim == 2) else v for k, v in more.items()}
+        series, grads = kernel(loss, part, x if x.ndim == 2 else x[mine], nonlinearity, penalty[mine], dtype, rest, note)
         found.append(series)
         for name, value in grads.items():
             if name not in room:
@@ -65,18 +73,24 @@ def in_chunks(
 
 
 @torch.no_grad()
-def relu(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
+def relu(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
     """`losses.l1` with ReLU, and its gradients."""
     centred, encoder, decoder = _operands(params, x, dtype)
     features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
     error = _error(params, x, features @ decoder)
     grad = _output_gradient(error, dtype)
     pull = _where_positive(_plus_share(grad @ decoder.mT, penalty, x), features, 0)
-    return _series(error, features, features, penalty), _gradients(params, centred, features, error, grad, pull)
+    return _series(error, features, note, features, penalty), _gradients(params, centred, features, error, grad, pull)
 
 
 @torch.no_grad()
-def topk(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
+def topk(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
     """`losses.mse` with TopK by dense products, and its gradients: for narrow dictionaries, or k a good share of the width."""
     assert isinstance(nonlinearity, TopK)
     centred, encoder, decoder = _operands(params, x, dtype)
@@ -86,11 +100,14 @@ def topk(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, pena
     error = _error(params, x, features @ decoder)
     grad = _output_gradient(error, dtype)
     pull = _where_positive(grad @ decoder.mT, features, 0)
-    return _series(error, features), _gradients(params, centred, features, error, grad, pull)
+    return _series(error, features, note), _gradients(params, centred, features, error, grad, pull)
 
 
 @torch.no_grad()
-def gated(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
+def gated(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
     """`losses.gated` or `losses.gated_no_aux`, and its gradients."""
     centred, encoder, decoder = _operands(params, x, dtype)
     b, runs, f = x.shape[-2], len(encoder), encoder.shape[-1]
@@ -114,7 +131,7 @@ def gated(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, pen
     grads = _gradients(params, centred, features, errors[0], grad[:, :b], both)
     grads |= {"b_enc": pull_gate.sum(1).float(), "b_mag": pull.sum(1).float()}
     grads["r_mag"] = stretch[:, 0] * pull.mul_(z).sum(1).float()
-    series = _series(errors[0], features, gate, penalty)
+    series = _series(errors[0], features, note, gate, penalty)
     if aux:
         series["loss"] = series["loss"] + _mean_square(errors[1])
     return series, grads
@@ -170,12 +187,12 @@ def _mean_square(error: Float[Tensor, "run b d"]) -> Float[Tensor, "run"]:
 
 
 def _series(
-    error: Tensor, features: Tensor, penalised: Tensor | None = None, penalty: Tensor | None = None
-) -> dict[str, Float[Tensor, "run"]]:
-    """The training curves: loss, mse and L0."""
+    error: Tensor, features: Tensor, note: Note | None, penalised: Tensor | None = None, penalty: Tensor | None = None
+) -> dict[str, Float[Tensor, "run ..."]]:
+    """The training curves, loss, mse and L0, and what is noted of the features."""
     b, d = error.shape[1:]
     mse = _mean_square(error)
     series = {"loss": mse, "mse": mse, "l0": features.sign().sum(-1).float().mean(-1)}  # sign: five times faster than counting
     if penalty is not None and penalised is not None:
         series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
-    return series
+    return series | dict(note(features)) if note else series

@@ -1,13 +1,15 @@
 """Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a new loss uses at once.
 
-Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype) -> (series, gradients)`. In training both big
-matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes, those of
-matrices perhaps still in the precision of the products. `series` holds "loss" [run], and what else is worth a curve.
+Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype, more, note) -> (series, gradients)`. In training the
+big matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes, those of
+matrices perhaps still in the precision of the products. `series` holds "loss" and "l0" [run], and what else is worth a curve.
+`more` is what the loss asked for by name; what `note(features)` gives is added to `series`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,20 +19,55 @@ from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Nonlinearity
 
 Step = tuple[dict[str, Float[Tensor, "run"]], dict[str, Tensor]]
-Kernel = Callable[[Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype], Step]
+Note = Callable[[Tensor], Mapping[str, Tensor]]
+Kernel = Callable[..., Step]
+FIXED = ("b_pre",)
+"""Parameters that losses read and training leaves alone."""
+NOTHING: Mapping[str, Any] = {}
 
 
-def autograd(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
+def autograd(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
     """The loss [run] and its gradients, by torch's autograd; products stay in the parameters' precision, whatever `dtype`."""
+    noted = _Noted(nonlinearity)
     with torch.enable_grad():
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        losses = loss(standard(leaves), x, nonlinearity, penalty)
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items() if name not in FIXED}
+        losses = loss(standard({**params, **leaves}), x, noted, penalty, **more)
         # summed, never averaged over runs, so that each run's gradient is its own
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+    series = {"loss": losses.detach()}
+    if noted.features is not None:
+        series["l0"] = (noted.features > 0).sum(-1).float().mean(-1)
+        series |= note(noted.features) if note else {}
     zeros = [torch.zeros_like(value) if g is None else g for g, value in zip(grads, leaves.values(), strict=True)]
-    return {"loss": losses.detach()}, dict(zip(leaves, zeros, strict=True))
+    return series, dict(zip(leaves, zeros, strict=True))
 
 
 def standard(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same parameters with W_enc as [run, d, f], a view: the shapes of losses and of Dictionary."""
-    return {**params, "W_enc": params["W_enc"].mT}
+    """The same parameters with encoders as [run, d, f], views: the shapes of losses and of Dictionary."""
+    return {name: value.mT if is_encoder(name) else value for name, value in params.items()}
+
+
+def is_encoder(name: str) -> bool:
+    """Whether a parameter of this name is stored row per latent in training, and the other way round in a Dictionary."""
+    return name.startswith("W_") and name not in ("W_dec", "W_skip")
+
+
+class _Noted:
+    """A nonlinearity that keeps the features it gave, so that a loss need not return them."""
+
+    def __init__(self, of: Nonlinearity):
+        self.of = of
+        self.features: Tensor | None = None
+
+    def __call__(self, z: Tensor, b_enc: Tensor, own: Mapping[str, Tensor]) -> Tensor:
+        features = self.of(z, b_enc, own)
+        counted = getattr(self.of, "counted", None)
+        with torch.no_grad():
+            self.features = features.detach() if counted is None else counted(z, b_enc, own)
+        return features
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.of, name)

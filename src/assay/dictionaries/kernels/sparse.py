@@ -6,11 +6,14 @@ the inputs that chose it, a row of W_dec gets Σ v·dx̂. That is why training s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from assay.dictionaries.kernels.reference import Step
+from assay.dictionaries.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Nonlinearity, TopK
 
@@ -21,9 +24,15 @@ def pays(k: int, width: int) -> bool:
 
 
 @torch.no_grad()
-def topk_sparse(loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype) -> Step:
-    """`losses.mse` with TopK, and its gradients; one run after the other, as each is far larger than a cache."""
-    assert isinstance(nonlinearity, TopK)
+def topk_sparse(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`losses.mse` with TopK, and its gradients; one run after the other, as each is far larger than a cache.
+
+    Its features are never written out, so there is nothing to note: training takes the dense step where something is.
+    """
+    assert isinstance(nonlinearity, TopK) and note is None
     steps = [
         _one({name: value[r] for name, value in params.items()}, x if x.ndim == 2 else x[r], nonlinearity.k, dtype)
         for r in range(len(params["W_enc"]))

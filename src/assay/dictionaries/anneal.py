@@ -1,0 +1,75 @@
+"""p-annealing: an L_p penalty whose p falls from 1 during training, closer and closer to counting features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.terms import ByRun, Params, Rows, as_tensors, decode, feature_sum, project, squared_error
+
+if TYPE_CHECKING:
+    from assay.dictionaries.learners import Seen
+
+
+@dataclass(frozen=True)
+class PAnneal:
+    """Squared error and λ times Σ f^p, with p falling from 1 to `to` in equal stages.
+
+    At each change λ is rescaled, run by run, so that the penalty's value on the batch at hand stays what it was: otherwise a
+    smaller p alone would change how much sparsity weighs.
+
+    Formula: mean of ‖x − x̂‖² / d + λ_p Σ f^p / √d, λ_p' = λ_p Σ f^p / Σ f^p'
+    Source: Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game Models (2024), section 4
+    Differs: λ is rescaled on one batch, dictionary_learning does it on ten
+    """
+
+    to: float = 0.2
+    """p at the end."""
+    begin: float = 0.2
+    """Share of the steps after which p first changes."""
+    end: float = 0.8
+    """Share of the steps at which p has its last value."""
+    stages: int = 10
+    """Number of changes."""
+
+    def p(self, progress: float) -> float:
+        """The exponent after a share of the steps."""
+        through = (progress - self.begin) / (self.end - self.begin)
+        stage = 0 if through < 0 else min(self.stages, 1 + int(through * self.stages))
+        return 1 + (self.to - 1) * stage / self.stages
+
+    def __call__(
+        self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None, progress: float = 0.0
+    ) -> ByRun:
+        """The loss of each run after a share of the steps; `penalty` is λ_p."""
+        params, x, y = as_tensors(params, x, y)
+        features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
+        p = self.p(progress)
+        summed = feature_sum(features if p == 1 else features**p, y.shape[-1])
+        return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * summed
+
+    # the factor on λ, kept and learned along with the parameters (see `learners.py`)
+
+    def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
+        """The factor on λ [run], 1 before p changes."""
+        return {"anneal.factor": torch.ones(len(seeds))}
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """Nothing of every batch."""
+        return {}
+
+    def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
+        """Rescale λ where p changes before the next step."""
+        before, after = self.p(seen.step / seen.steps), self.p((seen.step + 1) / seen.steps)
+        if before == after:
+            return
+        features = seen.features()
+        old, new = ((features**p).sum((1, 2)) for p in (before, after))
+        state["anneal.factor"].mul_(torch.where(new > 0, old / new, 1))

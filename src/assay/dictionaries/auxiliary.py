@@ -1,0 +1,108 @@
+"""Losses of the TopK family: AuxK, which brings dead latents back, and Matryoshka's nested reconstructions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.dictionaries.gates import gate
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.terms import ByRun, Params, Rows, as_tensors, decode, project, squared_error
+
+
+def aux_k(
+    error: Float[Tensor, "run b d"], pre: Float[Tensor, "run b f"], W_dec: Float[Tensor, "run f d"], dead: Bool[Tensor, "run f"]
+) -> Float[Tensor, "run"]:
+    """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead.
+
+    Formula: Σ‖e − ê‖² / Σ‖e − ē‖² with e = sg(x − x̂), ē its mean row and ê = (the d/2 largest max(π, 0) of dead latents) W_dec
+    Source: Scaling and evaluating sparse autoencoders (2024), appendix A.2
+    Differs: dead pre-activations are rectified and no bias takes part, so a dead latent at or below 0 gives ê = 0; sparsify's ê
+    has b_dec, SAELens keeps negative ones. Divided by the variance of e over the batch, as in dictionary_learning; OpenAI's code
+    divides row by row
+    """
+    if not dead.any():
+        return torch.zeros_like(error[:, 0, 0])
+    error = error.detach()
+    codes = pre.masked_fill(~dead[:, None], 0).relu()
+    most = max(1, error.shape[-1] // 2)
+    if int(dead.sum(-1).max()) > most:
+        values, index = codes.topk(most, dim=-1, sorted=False)
+        codes = torch.zeros_like(codes).scatter(-1, index, values)
+    variance = (error - error.mean(1, keepdim=True)).square().mean((1, 2)).clamp_min(torch.finfo(error.dtype).tiny)
+    return squared_error(error, codes @ W_dec) / variance * dead.any(-1)
+
+
+@dataclass(frozen=True)
+class TopKAux:
+    """Squared error and α times AuxK, for TopK and BatchTopK; `penalty` is not used.
+
+    Formula: mean of ‖x − x̂‖² / d + α AuxK
+    Source: Scaling and evaluating sparse autoencoders (2024), section 2.4 and appendix A.2
+    """
+
+    alpha: float = 1 / 32
+    """Weight of the auxiliary term."""
+    dead_after: int = 20_000
+    """Rows without a value above 0 after which a latent counts as dead. Published: 10 million."""
+
+    def __call__(
+        self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None,
+        idle: Int[Tensor, "run f"] | None = None,
+    ) -> ByRun:  # fmt: skip
+        """The loss of each run; `idle` counts rows since each latent last fired, None: all are alive."""
+        params, x, y = as_tensors(params, x, y)
+        z = project(params, x, nonlinearity)
+        x_hat = decode(params, nonlinearity(z, params["b_enc"], params), x)
+        loss = squared_error(y, x_hat)
+        if idle is None:
+            return loss
+        dead = torch.as_tensor(idle) >= self.dead_after
+        return loss + self.alpha * aux_k(y - x_hat, gate(z, params["b_enc"]), params["W_dec"], dead)
+
+
+@dataclass(frozen=True)
+class Matryoshka:
+    """The sum of squared errors of nested dictionaries, the first so many latents each, and α times AuxK of the whole.
+
+    Formula: Σ_m mean of ‖x − f_{<m} W_dec,<m − b_dec‖² / d + α AuxK
+    Source: Learning Multi-Level Features with Matryoshka Sparse Autoencoders (2025), section 3
+    Differs: dictionary_learning takes the mean over prefixes, which here is the same as a larger α
+    """
+
+    prefixes: tuple[int, ...]
+    """Widths of the nested dictionaries, growing; the last is the whole width."""
+    alpha: float = 1 / 32
+    """Weight of the auxiliary term."""
+    dead_after: int = 20_000
+    """Rows without a value above 0 after which a latent counts as dead."""
+
+    def __post_init__(self):
+        if list(self.prefixes) != sorted(set(self.prefixes)) or not self.prefixes or self.prefixes[0] < 1:
+            raise DataError(f"prefixes must be growing widths such as (64, 128, 512), got {self.prefixes}")
+
+    def __call__(
+        self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None,
+        idle: Int[Tensor, "run f"] | None = None,
+    ) -> ByRun:  # fmt: skip
+        """The loss of each run."""
+        params, x, y = as_tensors(params, x, y)
+        width = params["W_dec"].shape[1]
+        if self.prefixes[-1] != width:
+            raise DataError(f"the last of the prefixes must be the dictionary's width {width}, got {self.prefixes}")
+        z = project(params, x, nonlinearity)
+        features = nonlinearity(z, params["b_enc"], params)
+        first = self.prefixes[0]
+        x_hat = decode({**params, "W_dec": params["W_dec"][:, :first]}, features[..., :first], x)
+        loss = squared_error(y, x_hat)
+        for a, b in zip(self.prefixes, self.prefixes[1:], strict=False):
+            x_hat = x_hat + features[..., a:b] @ params["W_dec"][:, a:b]
+            loss = loss + squared_error(y, x_hat)
+        if idle is None:
+            return loss
+        dead = torch.as_tensor(idle) >= self.dead_after
+        return loss + self.alpha * aux_k(y - x_hat, gate(z, params["b_enc"]), params["W_dec"], dead)

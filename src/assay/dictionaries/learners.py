@@ -1,0 +1,125 @@
+"""What is learned along with the parameters but not by descent: counters, thresholds, factors on λ, a watch on the training.
+
+A learner `keep`s [run, …] tensors in the state of its group, so they are checkpointed, resumed and taken apart by run like
+parameters. A name with a dot is bookkeeping; one that ends in `.factor` multiplies λ [run]; any other is stored with the result.
+After each step it sees what `note` made of the batch's features, and changes its tensors in place. Nonlinearities, losses, dead
+policies and sparsity schedules are learners if they have these three functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import SpecError
+from assay.core.fit import State
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.terms import Params, decode, project
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a learner sees after a step: the batch, what was noted of it before the step, and the parameters after it."""
+
+    step: int
+    """Number of the step, from 0."""
+    steps: int
+    """Number of steps of the whole training."""
+    seeds: np.ndarray
+    """Seed of each run."""
+    x: Tensor
+    """The batch's inputs, [b, d] or [run, b, d]."""
+    y: Tensor | None
+    """Its targets where they are not x."""
+    noted: Mapping[str, Tensor]
+    """Curves (loss, l0) and what learners noted, [run, …]."""
+    params: Params
+    """Everything without a dot in its name, in the shapes of Dictionary; views into the state."""
+    nonlinearity: Nonlinearity
+
+    def features(self) -> Float[Tensor, "run b f"]:
+        """Features of the batch under the parameters after the step."""
+        return self.nonlinearity(project(self.params, self.x, self.nonlinearity), self.params["b_enc"], self.params)
+
+    def error(self) -> Float[Tensor, "run b d"]:
+        """Target less reconstruction of the batch, after the step."""
+        return (self.x if self.y is None else self.y) - decode(self.params, self.features(), self.x)
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Whatever keeps tensors along the training and changes them after each step."""
+
+    def keep(self, seeds: np.ndarray, f: int) -> State:
+        """The tensors [run, …] before training."""
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """What it needs of a batch's features, [run, …]; called for a few runs at a time."""
+
+    def learn(self, state: State, seen: Seen) -> None:
+        """Change its tensors (or others of the state) in place."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Counts the rows since each latent last had a value above 0: `idle.rows` [run, f]."""
+
+    def keep(self, seeds: np.ndarray, f: int) -> State:
+        """Zeros."""
+        return {"idle.rows": torch.zeros(len(seeds), f, dtype=torch.int64)}
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """Which latents fired at all [run, f]. A kept value of 0 is no firing, whichever index TopK gave it."""
+        return {"fired": features.amax(1) > 0}
+
+    def learn(self, state: State, seen: Seen) -> None:
+        """One batch more, or back to 0."""
+        state["idle.rows"].add_(seen.x.shape[-2]).mul_(~seen.noted["fired"])
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """Stores what a function of the parameters gives at some steps, as the tensor `name` [run, checkpoint, …]."""
+
+    name: str
+    at: Sequence[int]
+    """After how many steps; 0 is the start."""
+    value: Callable[[Params], Float[Tensor, "run ..."]]
+    """Of everything without a dot in its name, in the shapes of Dictionary."""
+
+    def start(self, params: Params, steps: int, taken: Sequence[str]) -> Tensor:
+        """The tensor before training: not a number where a checkpoint is still to come."""
+        if self.name in taken or set("./") & set(self.name):
+            raise SpecError(
+                f"watch={self.name!r} needs a name that is not in use and has no dot or slash; in use: {', '.join(taken)}"
+            )
+        if beyond := [a for a in self.at if not 0 <= a <= steps]:
+            raise SpecError(f"watch={self.name!r} asks for steps {beyond} of a training of {steps}")
+        first = self.value(params)
+        room = torch.full((len(first), len(self.at), *first.shape[1:]), torch.nan, dtype=torch.float32, device=first.device)
+        self._store(room, first, 0)
+        return room
+
+    def keep(self, seeds: np.ndarray, f: int) -> State:
+        """Nothing: its tensor needs the parameters, see `start`."""
+        return {}
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def learn(self, state: State, seen: Seen) -> None:
+        """Store the value where this is one of the steps."""
+        if seen.step + 1 in self.at:
+            self._store(state[self.name], self.value(seen.params), seen.step + 1)
+
+    def _store(self, room: Tensor, value: Tensor, step: int) -> None:
+        for i, at in enumerate(self.at):
+            if at == step:
+                room[:, i] = value

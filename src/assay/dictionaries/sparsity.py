@@ -1,0 +1,59 @@
+"""A controller that finds the penalty for a wanted L0, run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import SpecError
+from assay.core.fit import State
+from assay.dictionaries.learners import Seen
+
+
+@dataclass(frozen=True, eq=False)
+class TargetL0:
+    """Multiplies each run's λ, step by step, until L0 is what was asked for.
+
+    A change of λ is felt after hundreds of steps, so the gain is small and the measured L0 smoothed: λ follows the geometric mean
+    of where L0 has been. It starts when λ has risen (`begin`), and rests while the learning rate falls, when L0 no longer answers.
+
+    Formula: λ ← λ · (L̄0 / target)^gain, with L̄0 ← 0.9 L̄0 + 0.1 L0 of the batch
+    """
+
+    l0: float | Float[np.ndarray, "run"]
+    """Features that should be on in a row, one number or one for each run."""
+    gain: float = 0.03
+    """Exponent of a step's correction."""
+    begin: float = 0.15
+    """Share of the steps after which λ is first changed."""
+    end: float = 0.9
+    """Share of the steps after which λ stays."""
+    widest: float = 1000.0
+    """λ stays within this factor of where it started."""
+
+    def __post_init__(self):
+        if np.min(self.l0) <= 0 or self.gain <= 0:
+            raise SpecError(f"TargetL0 needs a target and a gain above 0, got l0={self.l0} and gain={self.gain}")
+
+    def keep(self, seeds: np.ndarray, f: int) -> State:
+        """The factor on λ [run], 1, and the smoothed L0, not yet known."""
+        return {"target.factor": torch.ones(len(seeds)), "target.l0": torch.full((len(seeds),), torch.nan)}
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """Nothing beyond L0, which every step gives."""
+        return {}
+
+    def learn(self, state: State, seen: Seen) -> None:
+        """One step's correction."""
+        l0, smooth = seen.noted["l0"].float(), state["target.l0"]
+        smooth.copy_(torch.where(smooth.isnan(), l0, 0.9 * smooth + 0.1 * l0))
+        if not self.begin <= seen.step / seen.steps <= self.end:
+            return
+        target = torch.as_tensor(self.l0, dtype=torch.float32, device=l0.device)
+        factor = state["target.factor"]
+        factor.mul_((smooth.clamp_min(1e-3) / target) ** self.gain).clamp_(1 / self.widest, self.widest)
