@@ -84,13 +84,18 @@ def test_metrics_state_their_range_and_which_way_is_better(path: Path) -> None:
             assert re.search(r"^Range: ", text, re.MULTILINE) and re.search(r"^Better: ", text, re.MULTILINE), function.name
 
 
+def weights_only(call: ast.Call) -> bool:
+    """Other libraries' `.pt` files: torch's reader that runs nothing, said in so many words."""
+    return any(part.arg == "weights_only" and ast.unparse(part.value) == "True" for part in call.keywords)
+
+
 @pytest.mark.parametrize("path", SOURCE, ids=name)
 def test_no_pickle_and_nothing_global(path: Path) -> None:
     tree = ast.parse(path.read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not imported & {"pickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
-    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and not weights_only(node)}
     assert not calls & {
         "torch.load",
         "torch.save",

@@ -1,0 +1,154 @@
+"""dictionary_learning: `ae.pt`, a state dict or a backup in the middle of training, with `config.json` beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats import sites as places
+from assay.dictionaries.formats.coder import Coder, jumping
+from assay.dictionaries.formats.origin import batch_topk, described, placed
+from assay.dictionaries.formats.pickles import read as read_pickle
+from assay.dictionaries.formats.plain import settings
+from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+
+CONFIG, WEIGHTS = "config.json", "ae.pt"
+_LINEAR = {"encoder.weight", "encoder.bias", "decoder.weight"}
+_KEYS = {
+    "AutoEncoder": _LINEAR | {"bias"},
+    "AutoEncoderNew": _LINEAR | {"decoder.bias"},
+    "GatedAutoEncoder": {"decoder_bias", "encoder.weight", "r_mag", "gate_bias", "mag_bias", "decoder.weight"},
+    "JumpReluAutoEncoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
+    "AutoEncoderTopK": _LINEAR | {"b_dec", "k", "threshold"},
+    "BatchTopKSAE": _LINEAR | {"b_dec", "k", "threshold"},
+    "MatryoshkaBatchTopKSAE": {"W_enc", "b_enc", "W_dec", "b_dec", "k", "threshold", "group_sizes"},
+}
+_UNSAID = {"AutoEncoderTopK": "BatchTopKSAE"}  # the same tensors, encoded in different ways
+
+
+def open_folder(folder: Path) -> Source:
+    """The folder's weights and settings."""
+    return open_file(folder / WEIGHTS)
+
+
+def open_file(path: Path, values: Mapping[str, Any] | None = None) -> Source:
+    """A weight file with the settings of its run: those in a backup, beside the file, or above `checkpoints`."""
+    values = read_pickle(path) if values is None else values
+    folder = path.absolute().parent
+    file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
+    config = settings(file) if file.exists() else {}
+    if is_backup(values) and isinstance(values.get("config"), dict):
+        config = {"trainer": values["config"]} | config
+    return Source(path, values, config, path.parent)
+
+
+def is_backup(values: Mapping[str, Any]) -> bool:
+    """Whether a file is what training writes while it goes on: the state dict lies one level down, with unscaled biases."""
+    return isinstance(values.get("ae"), dict) and "step" in values
+
+
+def fits(values: Mapping[str, Any]) -> bool:
+    """Whether the names are those of one of the classes."""
+    names = set(values["ae"] if is_backup(values) else values)
+    return any(names == keys for keys in _KEYS.values())
+
+
+def read(source: Source, hints: Hints) -> Dictionary:
+    """The dictionary of an `ae.pt`.
+
+    Raises: DataError for what is missing, unknown or contradictory, and where the file alone leaves two readings.
+    """
+    backup = is_backup(source.values)
+    values = source.values["ae"] if backup else source.values
+    trainer = source.config.get("trainer") or {}
+    if not isinstance(trainer, dict):
+        raise DataError(f"{source.place / CONFIG}: trainer must be an object, got {trainer!r}")
+    inferred: list[str] = []
+    name = _class(source, set(values), hints, trainer, inferred)
+    weights = Weights(source.file, values, d=trainer.get("activation_dim"), N=trainer.get("dict_size"))
+    coder, trained_as = _coder(name, weights, trainer, hints, source.file)
+    weights.end(f"a dictionary_learning {name} file")
+    if backup:
+        norm = source.values.get("norm_factor")
+        if norm is not None:
+            if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0 < norm < float("inf"):
+                raise DataError(f"{source.file}: norm_factor must be a positive number, got {norm!r}")
+            coder = coder.times(norm)
+    if hints.scale is not None:
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: finished files take raw activations, backups hold their factor"
+        )
+    found = places.of_submodule(trainer.get("submodule_name"), trainer.get("layer"))
+    sites, sites_out = placed(hints, found, None, inferred, ("site",))
+    origin = described("dictionary-learning", source.file, architecture=name, config=source.config, inferred=inferred,
+                       more=trained_as)  # fmt: skip
+    return coder.dictionary(sites, sites_out, origin)
+
+
+def _class(source: Source, names: set[str], hints: Hints, trainer: Mapping[str, Any], inferred: list[str]) -> str:
+    said = hints.architecture or trainer.get("dict_class")
+    if said is not None:
+        one_of(said, _KEYS, "dict_class", source.place / CONFIG)
+        return said
+    fitting = [name for name, keys in _KEYS.items() if keys == names]
+    if "AutoEncoderTopK" in fitting:
+        raise DataError(
+            f"{source.file}: TopK and BatchTopK files have the same tensors, and config.json is not beside it; say which with "
+            "architecture= (--architecture AutoEncoderTopK, or BatchTopKSAE)"
+        )
+    if fitting == ["JumpReluAutoEncoder"]:
+        d, n = list(getattr(source.values.get("W_enc"), "shape", (0, 1)))[:2] or (0, 1)
+        both = "both orientations of W_enc fit, and " if d == n else ""
+        raise DataError(
+            f"{source.file}: {both}other libraries use these names too, with other centring; if it is one, say so with "
+            "architecture= (--architecture JumpReluAutoEncoder)"
+        )
+    if not fitting:
+        raise DataError(
+            f"{source.file} has the tensors {', '.join(sorted(names))}, which are those of no dictionary_learning class"
+        )
+    inferred.append("architecture")
+    return fitting[0]
+
+
+def _coder(name: str, weights: Weights, trainer: Mapping[str, Any], hints: Hints, path: Path) -> tuple[Coder, dict[str, Any]]:
+    """The coder, and for BatchTopK what it was trained as."""
+    if name in ("JumpReluAutoEncoder", "MatryoshkaBatchTopKSAE"):
+        W_enc, b_enc = weights.take("W_enc", "d", "N"), weights.take("b_enc", "N")
+        W_dec, b_dec = weights.take("W_dec", "N", "d"), weights.take("b_dec", "d")
+    else:
+        W_enc, W_dec = weights.take("encoder.weight", "N", "d").mT, weights.take("decoder.weight", "d", "N").mT
+        b_enc = weights.take("gate_bias" if name == "GatedAutoEncoder" else "encoder.bias", "N")
+        of_dec = {"AutoEncoder": "bias", "AutoEncoderNew": "decoder.bias", "GatedAutoEncoder": "decoder_bias"}
+        b_dec = weights.take(of_dec.get(name, "b_dec"), "d")
+    parts = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+    parts["centred"] = name not in ("AutoEncoderNew", "JumpReluAutoEncoder")  # type: ignore[assignment]
+    if name in ("AutoEncoder", "AutoEncoderNew"):
+        return Coder(**parts, nonlinearity=ReLU()), {}  # type: ignore[arg-type]
+    if name == "GatedAutoEncoder":
+        own = {"r_mag": weights.take("r_mag", "N"), "b_mag": weights.take("mag_bias", "N")}
+        return Coder(**parts, nonlinearity=Gated(), own=own), {}  # type: ignore[arg-type]
+    if name == "JumpReluAutoEncoder":
+        return Coder(**parts, **jumping(weights.take("threshold", "N"))), {}  # type: ignore[arg-type]
+    stored, threshold = weights.number("k"), weights.number("threshold")
+    stored = trainer.get("k") if stored is None else stored
+    k = whole(stored if hints.k is None else hints.k, "k", path, weights.sizes["N"])
+    if name == "AutoEncoderTopK":
+        return Coder(**parts, nonlinearity=TopK(k)), {}  # type: ignore[arg-type]
+    weights.drop("group_sizes")
+    threshold = hints.threshold if hints.threshold is not None else threshold
+    if threshold is None or threshold < 0:
+        raise DataError(
+            f"{path}: a {name} file is read with its inference threshold, and training never set it; give one with threshold= "
+            "(--threshold)"
+        )
+    told = batch_topk(k, "running mean of a batch's smallest kept value, from the first one at rate 0.001")
+    return Coder(**parts, **jumping(torch.full_like(b_enc, threshold))), told  # type: ignore[arg-type]

@@ -1,0 +1,174 @@
+"""SAELens: a folder with `cfg.json` and `sae_weights.safetensors`, of any version, finished or in the middle of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats.coder import Coder, jumping
+from assay.dictionaries.formats.origin import batch_topk, described, placed
+from assay.dictionaries.formats.plain import safetensors, settings
+from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
+from assay.dictionaries.selection import AbsTopK, TopK
+
+CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+_KINDS = {
+    "standard": "relu", "gated": "gated", "topk": "topk", "abstopk": "abstopk", "jumprelu": "jumprelu", "batchtopk": "batchtopk",
+    "matryoshka_batchtopk": "batchtopk", "transcoder": "relu", "skip_transcoder": "relu", "jumprelu_transcoder": "jumprelu",
+    "jumprelu_skip_transcoder": "jumprelu",
+}  # fmt: skip
+_OTHERS = {
+    "matching_pursuit": "it encodes by a search that goes on until the residual is small, which is no function of one projection",
+    "temporal": "it attends to earlier tokens, so that single activations have no code",
+}
+_PER_TOKEN = {"none": "", "layer_norm": "layer-norm", "constant_norm_rescale": "length"}
+_FOLDED = ("expected_average_only_in", "covariance_whitening")
+_OLD_NAMES = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index", "activation_fn_str": "activation_fn"}
+
+
+def read(source: Source, hints: Hints) -> Dictionary:
+    """The dictionary of a SAELens folder.
+
+    Raises: DataError for what is missing, unknown, contradictory, or no function of one activation.
+    """
+    config, inferred = _config(source.place / CONFIG, source.config)
+    path = source.file
+    name = hints.architecture or config["architecture"]
+    if name in _OTHERS:
+        raise DataError(f"{source.place}: architecture {name!r} cannot be a Dictionary: {_OTHERS[name]}")
+    kind = one_of(name, _KINDS, "architecture", source.place / CONFIG)
+    transcoder = "transcoder" in name
+    sizes = {"d_in": config.get("d_in"), "d_sae": config.get("d_sae"), "d_out": config.get("d_out") if transcoder else None}
+    weights = Weights(path, source.values, **sizes)
+    W_enc = weights.take("W_enc", "d_in", "d_sae")
+    out = "d_out" if transcoder else "d_in"
+    W_dec, b_dec = weights.take("W_dec", "d_sae", out), weights.take("b_dec", out)
+    own: dict[str, Any] = {}
+    if kind == "gated":
+        b_enc = weights.take("b_gate", "d_sae")
+        own = {"nonlinearity": Gated(), "own": {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}}
+    else:
+        b_enc = weights.take("b_enc", "d_sae")
+    trained_as: dict[str, Any] = {}
+    if kind in ("relu", "topk", "abstopk"):
+        own = {"nonlinearity": _nonlinearity(kind, config, hints, weights.sizes["d_sae"], source.place / CONFIG)}
+    elif kind == "jumprelu":
+        own = jumping(_threshold(weights))
+    elif kind == "batchtopk":
+        threshold, rate = weights.number("topk_threshold"), config.get("topk_threshold_lr", 0.01)
+        if threshold is None:
+            raise DataError(f"{path} lacks topk_threshold, the threshold that a {name} file is read with")
+        own = jumping(torch.full_like(b_enc, threshold))
+        trained_as = batch_topk(config.get("k"), f"running mean of a batch's smallest active value, from 0 at rate {rate}")
+    W_skip = weights.take("W_skip", "d_out", "d_in").mT if "skip" in name else None
+    factor = weights.take_if("scaling_factor", "d_sae")
+    weights.end(f"a SAELens {name} file")
+
+    centred = bool(config.get("apply_b_dec_to_input", True)) and not transcoder
+    per_token = _PER_TOKEN.get(str(config["normalize_activations"]), "")
+    if transcoder and per_token:
+        raise DataError(
+            f"{source.place}: a transcoder whose inputs alone are normalised per token ({config['normalize_activations']}) "
+            "cannot be a Dictionary, which undoes it after decoding"
+        )
+    coder = Coder(W_enc, b_enc, W_dec, b_dec, centred=centred, W_skip=W_skip, per_token=per_token, **own)  # type: ignore[arg-type]
+    if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):
+        if not config.get("finetuning_scaling_factor"):
+            raise DataError(f"{path} has a scaling_factor that is not 1, and its settings say that there is none")
+        coder = replace(coder, W_dec=coder.W_dec * factor[:, None])
+    coder = _folded(coder, config, hints, source, kind)
+    sites, sites_out = placed(
+        hints, config.get("hook_name"), config.get("hook_name_out") if transcoder else None, inferred, (), transcoder
+    )
+    origin = described("saelens", path, architecture=name, config=config, inferred=inferred, more=trained_as)
+    return coder.dictionary(sites, sites_out, origin)
+
+
+def open_folder(folder: Path) -> Source:
+    """The folder's weights and settings."""
+    return Source(folder / WEIGHTS, safetensors(folder / WEIGHTS)[0], settings(folder / CONFIG), folder)
+
+
+def _config(path: Path, found: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The settings in one flat form, and which of them the file does not state."""
+    config = {_OLD_NAMES.get(k, k): v for k, v in found.items() if k != "metadata"}
+    metadata = found.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise DataError(f"{path}: metadata must be an object, got {metadata!r}")
+    config |= {k: v for k, v in metadata.items() if v is not None and k not in config}
+    inferred = []
+    for missing, default in (("architecture", "standard"), ("apply_b_dec_to_input", True), ("normalize_activations", "none")):
+        if config.get(missing) is None:
+            config[missing] = default
+            inferred.append(missing)
+    if isinstance(config["normalize_activations"], bool):
+        config["normalize_activations"] = "expected_average_only_in" if config["normalize_activations"] else "none"
+    one_of(config["normalize_activations"], dict.fromkeys((*_PER_TOKEN, *_FOLDED)), "normalize_activations", path)
+    function = config.get("activation_fn", "relu")
+    arguments = config.get("activation_fn_kwargs") or {}
+    if config["architecture"] == "standard" and function == "topk":
+        config["architecture"] = "topk"
+        config.setdefault("k", arguments.get("k") if isinstance(arguments, dict) else None)
+    elif function not in ("relu", "topk"):
+        raise DataError(f"{path}: activation_fn {function!r} is not known; known: relu, topk")
+    return config, inferred
+
+
+def _nonlinearity(kind: str, config: Mapping[str, Any], hints: Hints, width: int, path: Path) -> Nonlinearity:
+    if kind == "relu":
+        return ReLU()
+    k = whole(config.get("k") if hints.k is None else hints.k, "k", path, width)
+    return TopK(k) if kind == "topk" else AbsTopK(k)
+
+
+def _threshold(weights: Weights) -> Tensor:
+    logarithm = weights.take_if("log_threshold", "d_sae")
+    return weights.take("threshold", "d_sae") if logarithm is None else logarithm.exp()
+
+
+def _folded(coder: Coder, config: Mapping[str, Any], hints: Hints, source: Source, kind: str) -> Coder:
+    """The coder for raw activations, with the norms of decoder rows folded where the file leaves that to the reader."""
+    by_norm = bool(config.get("rescale_acts_by_decoder_norm", kind == "batchtopk")) and kind in ("topk", "abstopk", "batchtopk")
+    if config["normalize_activations"] == "covariance_whitening":
+        file = source.place / "activation_whitening.safetensors"
+        if not file.exists():
+            raise DataError(f"{source.place}: its inputs were whitened, and activation_whitening.safetensors is not beside it")
+        white = Weights(file, safetensors(file)[0], d_in=coder.W_enc.shape[0])
+        mean, matrix, inverse = (
+            white.take("mean", "d_in"), white.take("matrix", "d_in", "d_in"), white.take("inverse_matrix", "d_in", "d_in"),
+        )  # fmt: skip
+        if coder.W_skip is not None:
+            raise DataError(f"{source.place}: whitened inputs beside a skip connection, which takes raw ones, are not supported")
+        return (coder.unit_rows() if by_norm else coder).whitened(mean, matrix, inverse)
+    if config["normalize_activations"] == "expected_average_only_in":
+        s = _scale(source.place, hints)
+        coder = coder.scaled(s)
+        if by_norm and kind == "batchtopk":  # its threshold is in units of the rows' lengths, which have just grown by 1 / s
+            coder = replace(coder, own={"threshold": coder.own["threshold"].double() / s})
+    elif hints.scale is not None:
+        raise DataError(
+            f"{source.place}: its inputs were not scaled (normalize_activations), so scale={hints.scale} has no place"
+        )
+    return coder.unit_rows() if by_norm else coder
+
+
+def _scale(folder: Path, hints: Hints) -> float:
+    file = folder / "activation_scaler.json"
+    value = hints.scale if hints.scale is not None or not file.exists() else settings(file).get("scaling_factor")
+    if value is None:
+        raise DataError(
+            f"{folder}: its inputs were scaled by √d / mean‖x‖, and the factor is not in the file; give it with scale= (--scale), "
+            "or put activation_scaler.json beside it"
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise DataError(f"{folder}: the inputs' scale must be a positive number, got {value!r}")
+    return float(value)

@@ -1,0 +1,84 @@
+"""Peers' names for places in a model → the names of TransformerLens, which Assay uses. All of these are inferences."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_OPENAI = {
+    "mlp_post_act": "mlp.hook_post",
+    "resid_delta_attn": "hook_attn_out",
+    "resid_delta_mlp": "hook_mlp_out",
+    "resid_post_attn": "hook_resid_mid",
+    "resid_post_mlp": "hook_resid_post",
+}
+_GEMMA = {"res": "hook_resid_post", "mlp": "hook_mlp_out", "att": "attn.hook_z"}
+_GEMMA_2 = {
+    "output": "hook_resid_post",
+    "self_attn.o_proj.input": "attn.hook_z",
+    "post_feedforward_layernorm.output": "hook_mlp_out",
+    "pre_feedforward_layernorm.output": "ln2.hook_normalized",
+}
+_SUBMODULE = {
+    "resid_post": "hook_resid_post", "resid_pre": "hook_resid_pre", "mlp_out": "hook_mlp_out", "mlp": "hook_mlp_out",
+    "attention_out": "hook_attn_out", "attn_out": "hook_attn_out", "attn": "hook_attn_out",
+}  # fmt: skip
+_MLP_IN = "ln2.hook_normalized"
+
+
+def of_module(name: str, transcode: bool) -> tuple[str | None, str | None]:
+    """Where a module's coder reads and writes: `layers.9` is a block, whose output is the stream after it; None where unknown."""
+    if name.split(".")[-1] in ("embed_tokens", "wte", "embed_in"):
+        return ("hook_embed", None)
+    found = re.fullmatch(r"(?:[\w.]+\.)?(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", name)
+    if not found:
+        return (None, None)
+    block, part = f"blocks.{found[1]}", found[2]
+    if part == "mlp":
+        return (f"{block}.{_MLP_IN}", f"{block}.hook_mlp_out") if transcode else (f"{block}.hook_mlp_out", None)
+    if part in ("attn", "attention", "self_attn") and not transcode:
+        return (f"{block}.hook_attn_out", None)
+    if part is None:
+        return (f"{block}.hook_resid_pre", f"{block}.hook_resid_post") if transcode else (f"{block}.hook_resid_post", None)
+    return (None, None)
+
+
+def of_submodule(name: object, layer: object) -> str | None:
+    """The site of a dictionary_learning config's `submodule_name` and `layer`, such as `resid_post_layer_9` and 9."""
+    if not isinstance(name, str) or not isinstance(layer, int):
+        return None
+    kind = re.sub(r"_layer_\d+$", "", name)
+    return f"blocks.{layer}.{_SUBMODULE[kind]}" if kind in _SUBMODULE else None
+
+
+def of_openai_path(path: Path) -> str | None:
+    """The site in a path such as `resid_post_mlp_v5_32k/autoencoders/9.pt`."""
+    for part in path.absolute().parts:
+        location = re.sub(r"_v\d+(_\d+k)?$", "", part)
+        if location in _OPENAI and path.stem.isdigit():
+            return f"blocks.{path.stem}.{_OPENAI[location]}"
+    return None
+
+
+def of_gemma_path(path: Path) -> tuple[str | None, str | None]:
+    """Sites in a path such as `gemma-scope-2b-pt-res/layer_9/width_16k/average_l0_71/params.npz`."""
+    text = "/".join(path.absolute().parts)
+    layer, release = re.search(r"layer_(\d+)/", text), re.search(r"gemma-scope-[\w.-]*-(res|mlp|att|transcoders)\b", text)
+    if release is None:
+        return (None, None)
+    if "/embedding/" in text:
+        return ("hook_embed", None)
+    if layer is None:
+        return (None, None)
+    block = f"blocks.{layer[1]}"
+    return (
+        (f"{block}.{_MLP_IN}", f"{block}.hook_mlp_out")
+        if release[1] == "transcoders"
+        else (f"{block}.{_GEMMA[release[1]]}", None)
+    )
+
+
+def of_gemma_hook(name: object) -> str | None:
+    """The site of a Gemma Scope 2 hook such as `model.layers.9.output`."""
+    found = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)", name) if isinstance(name, str) else None
+    return f"blocks.{found[1]}.{_GEMMA_2[found[2]]}" if found and found[2] in _GEMMA_2 else None

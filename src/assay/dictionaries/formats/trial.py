@@ -1,0 +1,115 @@
+"""self_test: does a loaded dictionary reconstruct real activations? A wrong convention loads without an error and shows here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+
+LEAST = 4096
+"""Activations below which no verdict is given."""
+CAUSES = (
+    "wrong place (the input of a block where its output was meant)",
+    "first tokens of documents, far longer than the rest",
+    "centring",
+    "normalisation per token",
+    "a scale that is not folded",
+    "precision",
+)
+"""Why a dictionary that loads may not reconstruct, the most frequent first."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one dictionary did: `l0` active features per activation, `ev` = 1 − FVU (1 is perfect, 0 the mean), ‖x̂‖ / ‖x‖ (1)."""
+
+    rows: int
+    l0: float
+    ev: float
+    norm_ratio: float
+    warning: str = ""
+
+    @property
+    def fvu(self) -> float:
+        """Fraction of variance unexplained, 1 − ev."""
+        return 1 - self.ev
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether it is better than the mean of the activations."""
+        return self.ev > 0
+
+    @property
+    def verdict(self) -> str:
+        """One line: what was measured, and where it fails the usual causes in order."""
+        figures = f"EV {self.ev:.3g}, L0 {self.l0:.1f}, ‖x̂‖/‖x‖ {self.norm_ratio:.3g} on {self.rows:,} activations"
+        if self.reconstructs:
+            return f"reconstructs: {figures}" + (f"; {self.warning}" if self.warning else "")
+        return f"loads but does not reconstruct ({figures}); usual causes, in order: {', '.join(CAUSES)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures and the verdict as plain values."""
+        numbers: Mapping[str, Any] = {
+            "rows": self.rows,
+            "l0": self.l0,
+            "ev": self.ev,
+            "fvu": self.fvu,
+            "norm_ratio": self.norm_ratio,
+        }
+        return {**numbers, "reconstructs": self.reconstructs, "verdict": self.verdict}
+
+
+def self_test(
+    dictionary: Dictionary,
+    x: Float[Tensor, "b d_in"],
+    y: Float[Tensor, "b d_out"] | None = None,
+    *,
+    least: int = LEAST,
+    chunk: int = 1024,
+) -> list[Trial]:
+    """One Trial per run, on raw activations x, and for a transcoder on the targets y of the same tokens; sums in float64.
+
+    Formula: EV = 1 − Σ‖y − ŷ‖² / Σ‖y − ȳ‖², pooled over all rows
+    Raises: DataError for too few activations, activations of another width, and activations that are NaN or infinite.
+    """
+    if x.ndim != 2 or x.shape[1] != dictionary.W_enc.shape[1]:
+        raise DataError(f"activations must be [b, {dictionary.W_enc.shape[1]}] for this dictionary, got {list(x.shape)}")
+    if len(x) < least:
+        raise DataError(f"a self-test needs at least {least:,} activations, got {len(x):,}")
+    if y is None and dictionary.sites_out:
+        raise DataError(f"this dictionary predicts {', '.join(dictionary.sites_out)}; give the activations there too")
+    y = x if y is None else y
+    if y.shape != (len(x), dictionary.W_dec.shape[-1]):
+        raise DataError(f"targets must be [{len(x)}, {dictionary.W_dec.shape[-1]}] for these activations, got {list(y.shape)}")
+    if not bool(x.isfinite().all() and y.isfinite().all()):
+        raise DataError("activations have numbers that are NaN or infinite")
+    mean = sum((part.double().sum(0) for part in y.split(chunk)), torch.zeros(y.shape[1], dtype=torch.float64)) / len(y)
+    variance = sum(float((part.double() - mean).square().sum()) for part in y.split(chunk))
+    square = sum(float(part.double().square().sum()) for part in y.split(chunk))
+    if not variance > 0:
+        raise DataError("the activations are all the same vector, which any dictionary may hit or miss")
+    trials = []
+    for one in dictionary:
+        error = active = norm = 0.0
+        with torch.no_grad():
+            for rows, target in zip(x.split(chunk), y.split(chunk), strict=True):
+                features = one.encode(rows.float())
+                guess = one.decode(features, rows.float())[0].double()
+                active += float((features != 0).sum())
+                error += float((target.double() - guess).square().sum())
+                norm += float(guess.square().sum())
+        trials.append(Trial(len(x), active / len(x), 1 - error / variance, (norm / square) ** 0.5, _warning(one, x)))
+    return trials
+
+
+def _warning(dictionary: Dictionary, x: Float[Tensor, "b d_in"]) -> str:
+    """Where the peers' normalisation is not undone exactly: they divide by σ + 1e-5 and multiply by σ."""
+    small = int((x.float().std(dim=-1) < 1e-3).sum()) if dictionary.per_token == "layer-norm" else 0
+    return f"{small:,} activations deviate by less than 1e-3, where layer normalisation is not undone exactly" if small else ""

@@ -1,0 +1,142 @@
+"""Tensors taken by name and checked: each with its dimensions, none missing, none left over, every number finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.core.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a user says about a file that the file itself does not say."""
+
+    site: str | None = None
+    """Where the activations come from, for example "blocks.9.hook_resid_post"."""
+    site_out: str | None = None
+    """Where the reconstruction belongs, for a transcoder."""
+    scale: float | None = None
+    """Factor on the inputs in training, where the file says that there was one and not which."""
+    architecture: str | None = None
+    """The peer's name of the architecture, where the tensors alone leave two."""
+    k: int | None = None
+    """Active features per input, where a TopK file does not hold it."""
+    threshold: float | None = None
+    """Inference threshold, where a BatchTopK file holds none."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One peer's file as it was found: where, what it holds, and the settings beside it."""
+
+    file: Path
+    values: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    """The folder that was named, or in which the file lies."""
+    stated: bool = False
+    """The user named the format."""
+
+    @property
+    def place(self) -> Path:
+        """The folder that paths and siblings are read from."""
+        return self.folder if self.folder is not None else self.file.parent
+
+
+class Weights:
+    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) stands for the same size wherever it occurs."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any], **sizes: Any):
+        self.path = path
+        self.left = dict(values)
+        self.sizes: dict[str, int] = {}
+        self.names = sorted(values)
+        for letter, size in sizes.items():
+            if size is None:
+                continue
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise DataError(f"{path.parent}: its settings say {letter} = {size!r}; a size is a whole number from 1 up")
+            self.sizes[letter] = size
+
+    def take(self, name: str, *letters: str) -> Tensor:
+        """The tensor of this name, as float32 (float64 stays), with the dimensions that the letters stand for.
+
+        Raises: DataError for a tensor that is missing, of another shape or kind, or has numbers that are NaN or infinite.
+        """
+        if name not in self.left:
+            raise DataError(f"{self.path} lacks the tensor {name}; it holds {', '.join(self.names) or 'nothing'}")
+        value = self.left.pop(name)
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.") if isinstance(value, Tensor) else type(value).__name__
+            raise DataError(f"{self.path}: {name} must be a tensor of floating-point numbers, got {kind}")
+        self._fit(name, tuple(value.shape), letters)
+        value = value if value.dtype == torch.float64 else value.float()
+        bad = int((~value.isfinite()).sum())
+        if bad:
+            raise DataError(
+                f"{self.path}: {bad} of {value.numel()} numbers of {name} are NaN or infinite; the file is no use as it is"
+            )
+        return value
+
+    def take_if(self, name: str, *letters: str) -> Tensor | None:
+        """The tensor of this name, or None where the file has none."""
+        return self.take(name, *letters) if name in self.left else None
+
+    def number(self, name: str) -> float | None:
+        """The one number of this name, a tensor or a plain value; None where the file has none. Raises: DataError."""
+        value = self.left.pop(name, None)
+        if isinstance(value, Tensor) and value.numel() == 1:
+            value = value.item()
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value == value):
+            return value
+        raise DataError(
+            f"{self.path}: {name} must be one number, got {list(value.shape) if isinstance(value, Tensor) else value!r}"
+        )
+
+    def drop(self, *names: str) -> None:
+        """Nothing; tensors that are known and not needed are passed over."""
+        for name in names:
+            self.left.pop(name, None)
+
+    def end(self, what: str) -> None:
+        """Nothing. Raises: DataError for a tensor that nobody took: what it does to the activations is not known."""
+        if self.left:
+            names = ", ".join(sorted(map(str, self.left)))
+            raise DataError(f"{self.path} has tensors that {what} does not have: {names}; nothing is read in part")
+
+    def _fit(self, name: str, shape: tuple[int, ...], letters: tuple[str, ...]) -> None:
+        wanted = ", ".join(f"{letter} {self.sizes[letter]}" if letter in self.sizes else letter for letter in letters)
+        known = [self.sizes.get(letter) for letter in letters]
+        fits = len(shape) == len(letters) and 0 not in shape
+        if fits and all(size is None or size == got for size, got in zip(known, shape, strict=True)):
+            for letter, got in zip(letters, shape, strict=True):
+                if self.sizes.setdefault(letter, got) != got:
+                    fits = False
+            if fits:
+                return
+        turned = len(shape) == len(letters) == 2 and all(
+            size is None or size == got for size, got in zip(reversed(known), shape, strict=True)
+        )
+        hint = "; it looks transposed, and turning it round would be a guess" if turned and None not in known else ""
+        raise DataError(f"{self.path}: {name} is {list(shape)}, expected [{wanted}]{hint}")
+
+
+def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
+    """What `known` has under this name. Raises: DataError, with the nearest name."""
+    if not isinstance(value, str) or value not in known:
+        raise DataError(f"{path}: {what} {value!r} is not known; {nearest(str(value), known)}")
+    return known[value]
+
+
+def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
+    """The value as a whole number from 1 up, such as k. Raises: DataError."""
+    number = int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value) else 0
+    if number < 1 or (most is not None and number > most):
+        raise DataError(f"{path}: {what} must be a whole number from 1 to {most or 'the width'}, got {value!r}")
+    return number

@@ -1,0 +1,321 @@
+"""Every file that a peer's own package wrote is read to what that package computes from it; what has two readings is refused.
+
+The fixtures and what the peers computed, in float64 from float32 weights, are data; tests/fixtures/formats/README.md says how
+they were made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from assay.core.errors import DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats import load, write
+from assay.dictionaries.gates import Gated, GatedShift, GatedUntied, ScaledReLU
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
+from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+
+ROOT = Path(__file__).parents[1] / "fixtures/formats"
+PEERS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
+EXPECTED = {peer: load_file(ROOT / f"expected/{peer}.safetensors") for peer in PEERS}
+ASKED = {"topk_no_config", "jumprelu_no_config", "batchtopk_unset"}
+CASES = [
+    (peer, name.removesuffix("/f"))
+    for peer in PEERS
+    for name in sorted(EXPECTED[peer])
+    if name.endswith("/f") and name.removesuffix("/f") not in ASKED
+]
+
+
+def path_of(peer: str, case: str) -> Path:
+    """The file or folder of a case, as a user would name it."""
+    folder = ROOT / peer / case
+    if peer in ("saelens", "dictionary_learning"):
+        return next(folder.glob("checkpoints/*"), folder)
+    if peer == "sparsify":
+        return next(p for p in folder.iterdir() if p.is_dir())
+    return next(p for p in folder.rglob("*") if p.suffix in (".pt", ".npz") or p.name == "params.safetensors")
+
+
+def doubled(dictionary: Dictionary) -> Dictionary:
+    """The same dictionary in float64, so that only the weights' own rounding is left."""
+    return dictionary._map(lambda value: value.double())
+
+
+def assert_same(got: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Equal to 1e-6 of the largest number."""
+    assert got.shape == wanted.shape
+    assert (got - wanted).abs().max() <= 1e-6 * wanted.abs().max()
+
+
+def inputs(peer: str, dictionary: Dictionary) -> torch.Tensor:
+    x = EXPECTED[peer]["x"]
+    return (x if dictionary.W_enc.shape[1] == x.shape[1] else EXPECTED[peer]["x_square"]).double()
+
+
+@pytest.mark.parametrize(("peer", "case"), CASES, ids=lambda value: value)
+def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
+    path = path_of(peer, case)
+    dictionary = load(path)
+    x = inputs(peer, dictionary)
+    f = doubled(dictionary).encode(x)[0]
+    assert 0 < (f != 0).double().mean() <= 1, "a fixture in which nothing is on tests nothing"
+    assert_same(f, EXPECTED[peer][f"{case}/f"].double())
+    assert_same(doubled(dictionary).reconstruct(x)[0], EXPECTED[peer][f"{case}/x_hat"].double())
+    # the dictionary as it is used, in float32: equal but for features at the edge of a threshold
+    close = torch.isclose(
+        dictionary.reconstruct(x.float())[0].double(), EXPECTED[peer][f"{case}/x_hat"].double(), rtol=1e-4, atol=1e-4
+    )
+    assert close.double().mean() > 0.98
+    assert dictionary.origin["format"] == peer.replace("_", "-")
+    file = path if path.is_file() else path / dictionary.origin["file"]
+    assert dictionary.origin["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("peer", "case", "site", "out", "inferred"),
+    [
+        ("saelens", "standard", "blocks.3.hook_resid_pre", None, []),
+        ("saelens", "old_standard", "blocks.3.hook_resid_pre", None, ["architecture"]),
+        ("saelens", "skip_transcoder", "blocks.3.hook_resid_pre", "blocks.3.hook_mlp_out", []),
+        ("saelens", "transcoder", "blocks.3.hook_resid_pre", "unknown", []),
+        ("dictionary_learning", "standard", "blocks.3.hook_resid_post", None, ["site"]),
+        ("dictionary_learning", "standard_no_config", None, None, ["architecture"]),
+        ("sparsify", "topk", "blocks.3.hook_resid_post", None, ["site"]),
+        ("sparsify", "expansion", "blocks.3.hook_mlp_out", None, ["site"]),
+        ("sparsify", "transcode", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", ["site", "site_out"]),
+        ("openai", "topk", "blocks.3.hook_resid_post", None, ["per_token", "site"]),
+        ("openai", "relu", "blocks.3.mlp.hook_post", None, ["per_token", "site"]),
+        ("gemma_scope", "residual", "blocks.3.hook_resid_post", None, ["architecture", "site"]),
+        ("gemma_scope", "attention", "blocks.3.attn.hook_z", None, ["architecture", "site"]),
+        ("gemma_scope", "embedding", "hook_embed", None, ["architecture", "site"]),
+        ("gemma_scope", "second_skip", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", ["site", "site_out"]),
+    ],
+)  # fmt: skip
+def test_places_and_what_was_inferred(peer: str, case: str, site: str | None, out: str | None, inferred: list[str]) -> None:
+    found = load(path_of(peer, case))
+    assert found.sites == ((site,) if site else ()) and found.sites_out == ((out,) if out else ())
+    assert found.origin["inferred"] == inferred
+    told = load(path_of(peer, case), site="blocks.1.hook_resid_pre")
+    assert told.sites == ("blocks.1.hook_resid_pre",) and "site" not in told.origin["inferred"]
+
+
+def test_sparsify_folders_are_stored_as_they_say() -> None:
+    """C21: W_dec as (N, d), a width of 0 for d times expansion, centring unless transcoding, the MLP's place."""
+    found = load(path_of("sparsify", "normalised"))
+    assert tuple(found.W_dec.shape) == (1, 16, 8) and found.b_pre is None and found.sites == ("blocks.3.hook_mlp_out",)
+    assert load(path_of("sparsify", "transcode")).b_pre.abs().max() == 0
+
+
+def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated() -> None:
+    for peer, case in (
+        ("saelens", "checkpoint_batchtopk"),
+        ("dictionary_learning", "batchtopk"),
+        ("dictionary_learning", "matryoshka"),
+    ):
+        found = load(path_of(peer, case))
+        assert isinstance(found.nonlinearity, JumpReLU) and isinstance(found.as_trained.nonlinearity, BatchTopK)
+        assert found.as_trained.nonlinearity.k == 4 and "running mean" in found.origin["threshold"]
+        assert (found.as_trained.encode(EXPECTED[peer]["x"]) > 0).sum() == 4 * 12
+
+
+def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
+    """C07: θ is in units of pre·‖W_dec‖, which grows by 1/s, so a feature that was off stays off."""
+    from assay.dictionaries.formats.coder import Coder, jumping
+
+    threshold = torch.tensor([2.0])
+    coder = Coder(
+        torch.tensor([[0.6], [0.8]]),
+        torch.zeros(1),
+        torch.tensor([[3.0, 4.0]]),
+        torch.zeros(2),
+        centred=False,
+        **jumping(threshold),
+    )
+    s, x = 0.2, torch.ones(1, 2).double()
+    folded = replace(coder.scaled(s), own={"threshold": threshold / s}).unit_rows().dictionary((), (), {})
+    pre = doubled(replace(folded, nonlinearity=ReLU(), own={})).encode(x)
+    assert pre.item() == pytest.approx(7.0, rel=1e-6) and folded.own["threshold"].item() == pytest.approx(10.0)
+    assert doubled(folded).encode(x).item() == 0
+
+
+# What a file leaves open is asked for, by the name of what answers it.
+
+
+@pytest.mark.parametrize(
+    ("peer", "case", "says", "answer", "kind"),
+    [
+        ("dictionary_learning", "topk_no_config", "--architecture", {"architecture": "AutoEncoderTopK"}, TopK(4)),
+        ("dictionary_learning", "topk_no_config", "BatchTopK", {"architecture": "BatchTopKSAE"}, JumpReLU()),
+        ("dictionary_learning", "jumprelu_no_config", "both orientations", {"architecture": "JumpReluAutoEncoder"}, JumpReLU()),
+        ("dictionary_learning", "batchtopk_unset", "--threshold", {"threshold": 0.5}, JumpReLU()),
+        ("openai", "training", "--k", {"architecture": "TopK", "k": 4}, TopK(4)),
+    ],
+)  # fmt: skip
+def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind) -> None:
+    with pytest.raises(DataError, match=says) as refused:
+        load(path_of(peer, case))
+    assert "\n" not in str(refused.value)
+    assert load(path_of(peer, case), **answer).nonlinearity == kind
+
+
+def test_topk_reads_as_its_class_says() -> None:
+    """One file, two readings: 4 features a row, or those above .9."""
+    path, x = path_of("dictionary_learning", "topk_no_config"), EXPECTED["dictionary_learning"]["x"].double()
+    f = EXPECTED["dictionary_learning"]["topk_no_config/f"]
+    assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x)[0], f)
+    dense = doubled(load(path, architecture="AutoEncoderTopK"))
+    pre = replace(dense, nonlinearity=ReLU()).encode(x)
+    assert_same(doubled(load(path, architecture="BatchTopKSAE")).encode(x), pre * (pre > torch.tensor(0.9)))
+
+
+def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "sae"
+    shutil.copytree(ROOT / "saelens/checkpoint_standard", folder)
+    (folder / "activation_scaler.json").unlink()
+    with pytest.raises(DataError, match="--scale"):
+        load(folder)
+    x = EXPECTED["saelens"]["x"].double()
+    assert_same(doubled(load(folder, scale=0.37)).encode(x)[0], EXPECTED["saelens"]["checkpoint_standard/f"])
+    with pytest.raises(DataError, match="has no place"):
+        load(ROOT / "saelens/standard", scale=0.37)
+
+
+# Writing.
+
+SITE = ("blocks.3.hook_resid_pre",)
+
+
+def made(nonlinearity, d_out: int = 5, runs: int = 1, **more) -> Dictionary:
+    g = torch.Generator().manual_seed(0)
+
+    def randn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=g)
+
+    own = {name: (value + 0.3 * randn(runs, 7)).abs() for name, value in nonlinearity.init(runs, 7).items()}
+    own |= {name: randn(runs, 5, 7) for name in getattr(nonlinearity, "encoders", ())}
+    tensors = {
+        "W_enc": randn(runs, 5, 7),
+        "b_enc": 0.3 * randn(runs, 7),
+        "W_dec": randn(runs, 7, d_out),
+        "b_dec": randn(runs, d_out),
+    }
+    return Dictionary(**tensors, nonlinearity=nonlinearity, own=own, **({"sites": SITE} | more))
+
+
+MEAN, SCALE = torch.tensor([[1.0, -2.0, 0.5, 3.0, 0.1]]), torch.tensor([0.4])
+X = torch.randn(50, 5, generator=torch.Generator().manual_seed(5)).double() + MEAN[0]
+UNFOLDED = {
+    "relu": made(ReLU()),
+    "gated": made(Gated()),
+    "topk": made(TopK(3)),
+    "abstopk": made(AbsTopK(3)),
+    "jumprelu": made(JumpReLU()),
+    "not centred": made(ReLU(), b_pre=torch.zeros(1, 5)),
+    "layer norm": made(ReLU(), per_token="layer-norm"),
+    "length": made(TopK(3), per_token="length"),
+    "transcoder": made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("blocks.3.hook_mlp_out",)),
+    "skip transcoder": made(JumpReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), W_skip=torch.ones(1, 5, 4)),
+}
+FOLDED = {
+    "mean and scale": made(ReLU(), mean=MEAN, scale=SCALE),
+    "gated, mean and scale": made(Gated(), mean=MEAN, scale=SCALE),
+    "gated, another centre": made(Gated(), mean=MEAN, scale=SCALE, b_pre=-MEAN),
+    "topk, another centre": made(TopK(3), mean=MEAN, scale=SCALE, b_pre=0.5 * MEAN),
+    "jumprelu, a scale per dimension": made(JumpReLU(), mean=MEAN, scale=MEAN.abs() + 0.2),
+    "layer norm and mean": made(ReLU(), per_token="layer-norm", mean=MEAN, scale=SCALE),
+    "gate without r_mag": made(GatedShift(), mean=MEAN),
+    "longer relu": made(ScaledReLU(), scale=SCALE),
+    "transcoder": made(
+        ReLU(), 4, b_pre=torch.ones(1, 5), sites_out=("y",), mean=MEAN, scale=SCALE, mean_out=MEAN[:, :4], scale_out=SCALE + 1,
+        W_skip=torch.ones(1, 5, 4),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNFOLDED)
+def test_a_round_trip_keeps_every_bit(name: str, tmp_path: Path) -> None:
+    dictionary = UNFOLDED[name]
+    assert write(dictionary, tmp_path / "out") == [tmp_path / "out"]
+    back = load(tmp_path / "out")
+    assert back.nonlinearity == dictionary.nonlinearity and back.per_token == dictionary.per_token
+    assert back.sites == dictionary.sites and back.sites_out == dictionary.sites_out
+    assert back.tensors().keys() == dictionary.tensors().keys()
+    assert all(torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items())
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_a_round_trip_folds_exactly(name: str, tmp_path: Path) -> None:
+    dictionary = FOLDED[name]
+    write(dictionary, tmp_path / "out")
+    back = doubled(load(tmp_path / "out"))
+    assert back.mean is None and back.scale is None
+    assert_same(back.encode(X), doubled(dictionary).encode(X))
+    assert_same(back.reconstruct(X), doubled(dictionary).reconstruct(X))
+
+
+@pytest.mark.parametrize(("peer", "case"), CASES, ids=lambda value: value)
+def test_peers_files_go_on_to_saelens_and_back(peer: str, case: str, tmp_path: Path) -> None:
+    dictionary = load(path_of(peer, case))
+    if isinstance(dictionary.nonlinearity, Identity | GroupMax) or (
+        dictionary.W_skip is not None and isinstance(dictionary.nonlinearity, TopK)
+    ):
+        with pytest.raises(DataError, match="SAELens has no architecture"):
+            write(dictionary, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+        return
+    if isinstance(dictionary.nonlinearity, TopK) and dictionary.sites_out:
+        with pytest.raises(DataError, match="transcoder"):
+            write(dictionary, tmp_path / "out")
+        return
+    write(dictionary, tmp_path / "out")
+    back, x = load(tmp_path / "out"), inputs(peer, dictionary)
+    assert all(torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items())
+    assert torch.equal(back.encode(x.float()), dictionary.encode(x.float()))
+    write(dictionary, tmp_path / "ours.safetensors", "assay")
+    own = load(tmp_path / "ours.safetensors")
+    assert own.origin == dictionary.origin and own.header() == dictionary.header()
+    assert torch.equal(own.reconstruct(x.float()), dictionary.reconstruct(x.float()))
+
+
+@pytest.mark.parametrize(
+    ("dictionary", "says"),
+    [
+        (made(GroupMax(7)), "GroupMax"),
+        (made(Rescaled(ReLU())), "Rescaled"),
+        (made(GatedUntied()), "GatedUntied"),
+        (made(Identity()), "Identity"),
+        (made(Gated(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",)), "transcoder"),
+        (made(ReLU(), sites=("a", "b")), "crosscoder"),
+        (made(ReLU(), per_token="layer-norm-exact"), "σ"),
+        (made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), per_token="layer-norm"), "inputs alone"),
+    ],
+)  # fmt: skip
+def test_what_a_format_cannot_carry_is_refused(dictionary: Dictionary, says: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=says) as refused:
+        write(dictionary, tmp_path / "out")
+    assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
+
+
+def test_several_runs_are_several_folders(tmp_path: Path) -> None:
+    dictionary = made(ReLU(), runs=3)
+    assert write(dictionary, tmp_path / "all") == [tmp_path / f"all/run-{i}" for i in range(3)]
+    write(dictionary, tmp_path / "one", run=1)
+    assert torch.equal(load(tmp_path / "one").W_enc, dictionary[1].W_enc)
+    assert torch.equal(load(tmp_path / "all/run-1").W_enc, dictionary[1].W_enc)
+    with pytest.raises(DataError, match="runs 0 to 2"):
+        write(dictionary, tmp_path / "none", run=3)
+    with pytest.raises(DataError, match="exists already"):
+        write(dictionary, tmp_path / "one", run=1)
+    with pytest.raises(DataError, match="saelens"):
+        write(dictionary, tmp_path / "x", "saelenz")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["all", "one"]
