@@ -128,7 +128,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None =
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
     factors = [name for name in state if name.endswith(".factor")]
     kernel = kernel_for(method.loss, method.nonlinearity, method.width)
-    if d_out is not None or method.skip:
+    if method.skip or (d_out is not None and (kernel is not topk_sparse or learners)):
         kernel = autograd
     elif kernel is topk_sparse and learners:
         kernel = topk  # which has features to note

@@ -33,25 +33,32 @@ def topk_sparse(
     Its features are never written out, so there is nothing to note: training takes the dense step where something is.
     """
     assert isinstance(nonlinearity, TopK) and note is None
+    y = more.get("y")
+
+    def of(rows: Any, r: int) -> Any:
+        return rows if rows is None or rows.ndim == 2 else rows[r]
+
     steps = [
-        _one({name: value[r] for name, value in params.items()}, x if x.ndim == 2 else x[r], nonlinearity.k, dtype)
+        _one({name: value[r] for name, value in params.items()}, of(x, r), of(y, r), nonlinearity.k, dtype)
         for r in range(len(params["W_enc"]))
     ]
     series, grads = ({name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1))
     return series, grads
 
 
-def _one(params: Params, x: Tensor, k: int, dtype: torch.dtype) -> Step:
-    """The step of a single run: parameters without their run axis, x [b, d]."""
-    b, d = x.shape
-    centred = x - params["b_dec"]
+def _one(params: Params, x: Tensor, y: Tensor | None, k: int, dtype: torch.dtype) -> Step:
+    """The step of a single run: parameters without their run axis, x [b, d], and its target where that is elsewhere."""
+    elsewhere = y is not None
+    centred = x - params["b_pre" if elsewhere else "b_dec"]
+    target = y if y is not None else x
+    b, d = target.shape
     pre = torch.addmm(params["b_enc"].to(dtype), centred.to(dtype), params["W_enc"].to(dtype).T)
     values, index = pre.topk(k, dim=1, sorted=False)
     values = values.float().relu_()
     with torch.enable_grad():
         decoder, weights = params["W_dec"].detach().requires_grad_(), values.requires_grad_()
         decoded = embedding_bag(index, decoder, per_sample_weights=weights, mode="sum")
-    error = decoded.detach() + params["b_dec"] - x
+    error = decoded.detach() + params["b_dec"] - target
     grad = error * (2 / (b * d))
     W_dec, pull = torch.autograd.grad(decoded, (decoder, weights), grad)
     pull = pull * (weights.detach() > 0)
@@ -61,7 +68,8 @@ def _one(params: Params, x: Tensor, k: int, dtype: torch.dtype) -> Step:
     b_enc = torch.zeros_like(params["b_enc"]).index_add_(0, index.flatten(), pull.flatten())
     mse = error.square().mean()
     series = {"loss": mse, "mse": mse, "l0": (weights.detach() > 0).sum() / b}
-    return series, {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": grad.sum(0) - b_enc @ params["W_enc"]}
+    b_dec = grad.sum(0) if elsewhere else grad.sum(0) - b_enc @ params["W_enc"]  # the encoder takes its b_dec away from x
+    return series, {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
 
 
 def _stack(values: list[Tensor]) -> Tensor:
