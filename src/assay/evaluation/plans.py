@@ -13,7 +13,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import leakage
 from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import bos_token, check_context
+from assay.evaluation.text import bos_token, check_context, most_tokens
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
@@ -45,9 +45,10 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     dictionary = source.dictionary
     reads, writes = sites(source.name, dictionary, setting, folder)
     told = stated(dictionary.origin)
-    context, notes = setting.context or told.get("context_size") or CONTEXT, []
+    usual = min(CONTEXT, most_tokens(folder))
+    context, notes = setting.context or told.get("context_size") or usual, []
     if setting.context is None and "context_size" not in told:
-        notes.append(f"{source.name}: its file does not say its context; {CONTEXT} tokens were used (--context)")
+        notes.append(f"{source.name}: its file does not say its context; {usual} tokens were used (--context)")
     bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
     if setting.bos is None and "prepend_bos" not in told and dictionary.origin.get("format", "assay") != "assay":
         notes.append(f"{source.name}: its file does not say whether a BOS came first; none was put there (--bos)")

@@ -108,7 +108,13 @@ def bos_token(folder: ModelFolder) -> int:
 
 def check_context(folder: ModelFolder, context: int, given: bool) -> None:
     """Raises: DataError when the model reads fewer positions than a window has."""
-    most = folder.config.get("max_position_embeddings") or folder.config.get("n_positions")
-    if isinstance(most, int) and context > most:
+    most = most_tokens(folder)
+    if context > most:
         where = "--context" if given else "the dictionary's file"
         raise DataError(f"{folder.name} reads at most {most} tokens at once, {where} asks for {context}; say --context {most}")
+
+
+def most_tokens(folder: ModelFolder) -> int:
+    """How many positions the model reads at once, by its config.json."""
+    most = folder.config.get("max_position_embeddings") or folder.config.get("n_positions")
+    return most if isinstance(most, int) else 2**31

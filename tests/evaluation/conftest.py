@@ -1,0 +1,32 @@
+"""A tiny model with a BOS token, and texts of two kinds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny_models
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("evaluated") / "model", "llama", bos_token_id=3)
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    for i in range(24):
+        (folder / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3)))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_disk(monkeypatch):
+    """Durability is tested elsewhere; here hundreds of small files would wait for the disk."""
+    monkeypatch.setattr("assay.lab.store.sync", lambda path: None)
+    monkeypatch.setattr("assay.lab.atomic.sync", lambda path: None)
