@@ -1,0 +1,349 @@
+"""One table: what every metric must not depend on. Whatever is not listed as an exception must stay; every exception must be real.
+
+A world is an activation set, a dictionary, planted truth and losses. A change makes another world that says the same: other row
+order, precision, unit, origin, order of latents, share between code and decoder. A metric may differ only where EXCEPTIONS says
+why, and there it must differ, so that the table cannot hide a metric that reads nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tiny_models
+from assay.dictionaries import metrics, rarity, recovery, redundancy, splitting
+from assay.dictionaries.ablation import Donors, splice_sums
+from assay.dictionaries.ablation import finish as finish_splice
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import Identity, ReLU
+from assay.features import importance, probing
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+
+B, D, F, N, NARROW = 120, 6, 10, 4, 3
+
+
+@dataclass(frozen=True)
+class World:
+    x: np.ndarray
+    encoder: np.ndarray
+    bias: np.ndarray
+    decoder: np.ndarray
+    centre: np.ndarray
+    codes: np.ndarray  # of the planted features
+    true: np.ndarray
+    narrow: np.ndarray
+    ids: np.ndarray
+    losses: np.ndarray  # clean, spliced, ablated, KL of both
+    label: np.ndarray
+    dtype: type = np.float64
+
+    @property
+    def features(self):
+        return np.maximum((self.x - self.centre) @ self.encoder + self.bias, 0).astype(self.dtype)
+
+    @property
+    def x_hat(self):
+        return (self.features @ self.decoder + self.centre).astype(self.dtype)
+
+    @property
+    def rows(self):
+        return self.x.astype(self.dtype)
+
+    @property
+    def mean(self):
+        return self.x.mean(0)
+
+    @property
+    def narrow_features(self):
+        return np.maximum((self.x - self.centre) @ self.narrow.T / (self.narrow**2).sum(1), 0)
+
+    def dictionary(self, nonlinearity=None):
+        parts = (self.encoder, self.bias, self.decoder, self.centre)
+        return Dictionary(*(torch.tensor(p[None], dtype=torch.float32) for p in parts), nonlinearity or ReLU())
+
+
+def world(seed):
+    own = np.random.default_rng(seed)
+    true = own.normal(size=(N, D))
+    codes = (own.random((B, N)) < 0.4) * own.exponential(size=(B, N))
+    x = codes @ true + 0.1 * own.normal(size=(B, D)) + own.normal(size=D)
+    decoder = np.concatenate([true, own.normal(size=(F - N, D))]) * own.uniform(0.5, 2, (F, 1))
+    encoder = decoder.T / (decoder**2).sum(1)
+    losses = np.stack(
+        [own.exponential(size=B) + k for k in (0.0, 0.5, 3.0)] + [0.1 * own.exponential(size=B), own.exponential(size=B)]
+    )
+    return World(
+        x, encoder, -0.1 * own.random(F), decoder, x.mean(0) + 0.1, codes, true, decoder[:NARROW] + 0.1, own.integers(0, 4, B),
+        losses, own.random(B) < 0.4,
+    )  # fmt: skip
+
+
+def families(w):
+    candidate, cosine = splitting.candidates(torch.tensor(w.narrow), torch.tensor(w.decoder))
+    sums = splitting.cofiring_sums(candidate, torch.tensor(w.narrow_features), torch.tensor(w.features))
+    return splitting.families(candidate, cosine, sums, NARROW)
+
+
+def support(w):
+    return recovery.support(recovery.support_sums(w.codes, w.features))
+
+
+def classes(w):
+    found = rarity.density_classes((w.features > 0).sum(0), B, {"ultra_rare": 0.05, "rare": 0.2, "ordinary": 0.6})
+    return np.array([found[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")])
+
+
+def delta(w):
+    sums = importance.token_sums((w.losses[1] - w.losses[0])[None], w.label[None])
+    return importance.finish({name: value[:, None] for name, value in sums.items()})
+
+
+METRICS = {
+    "l0": lambda w: metrics.l0(w.features),
+    "fvu": lambda w: metrics.fvu(w.rows, w.x_hat),
+    "shrinkage": lambda w: metrics.shrinkage(w.rows, w.x_hat),
+    "shrinkage, centred": lambda w: metrics.shrinkage(w.rows, w.x_hat, w.mean),
+    "shrinkage_v1, centred": lambda w: metrics.shrinkage_v1(w.rows, w.x_hat, w.mean),
+    "norm_ratio": lambda w: metrics.norm_ratio(w.rows, w.x_hat),
+    "norm_ratio, centred": lambda w: metrics.norm_ratio(w.rows, w.x_hat, w.mean),
+    "density": lambda w: metrics.density(w.features),
+    "dead": lambda w: metrics.dead(w.features),
+    "purity": lambda w: metrics.purity(w.features, w.ids, 7),
+    "ce_recovered": lambda w: metrics.ce_recovered(*w.losses[:3].astype(w.dtype).sum(1)),
+    "kl_recovered": lambda w: metrics.kl_recovered(*w.losses[3:].astype(w.dtype).sum(1)),
+    "density_classes": classes,
+    "dense_share": lambda w: rarity.dense_share((w.features > 0).sum(0), B, 0.3),
+    "nearest_cosine": lambda w: redundancy.nearest_cosine(w.decoder.astype(w.dtype)),
+    "redundant_share": lambda w: redundancy.redundant_share(w.decoder.astype(w.dtype), 0.5),
+    "distinct_directions": lambda w: redundancy.distinct_directions(w.decoder.astype(w.dtype), 0.5),
+    "effective_dimensions": lambda w: redundancy.effective_dimensions(w.decoder.astype(w.dtype)),
+    "mcc": lambda w: recovery.mcc(w.true, w.decoder.astype(w.dtype)),
+    "mcc_matched": lambda w: recovery.mcc_matched(w.true, w.decoder.astype(w.dtype)),
+    "support, F1": lambda w: support(w)["f1"],
+    "support, precision": lambda w: support(w)["precision"],
+    "support, recall": lambda w: support(w)["recall"],
+    "magnitude_r2": lambda w: recovery.magnitude_r2(w.codes, w.features, w.true, w.decoder),
+    "families, novel": lambda w: np.array(families(w).novel),
+    "families, children": lambda w: families(w).children,
+    "auroc": lambda w: np.array(probing.auroc(w.features[:, 0] * np.linalg.norm(w.decoder[0]), w.label)),
+    "importance, conditional": lambda w: delta(w)["conditional"],
+    "importance, total": lambda w: delta(w)["total"],
+    "importance, spill": lambda w: delta(w)["spill"],
+    "importance, hit share": lambda w: delta(w)["hit_share"],
+}
+PER_LATENT = {"density", "purity", "nearest_cosine"}
+"""One number a latent: these move with it, and are compared sorted."""
+
+
+def reorder(w, own):
+    p = own.permutation(B)
+    return replace(w, x=w.x[p], codes=w.codes[p], ids=w.ids[p], losses=w.losses[:, p], label=w.label[p])
+
+
+def single(w, own):
+    return replace(w, dtype=np.float32)
+
+
+def other_unit(w, own):
+    c = float(own.choice([0.01, 30.0]))
+    return replace(w, x=c * w.x, encoder=w.encoder / c, decoder=c * w.decoder, centre=c * w.centre, true=c * w.true,
+                   narrow=c * w.narrow, losses=c * w.losses)  # fmt: skip
+
+
+def other_origin(w, own):
+    v = 3 * own.normal(size=D)
+    losses = w.losses + np.array([1, 1, 1, 0, 0])[:, None]  # a KL has no free origin
+    return replace(w, x=w.x + v, centre=w.centre + v, losses=losses)
+
+
+def other_latents(w, own):
+    p = np.append(0, 1 + own.permutation(F - 1))
+    return replace(w, encoder=w.encoder[:, p], bias=w.bias[p], decoder=w.decoder[p])
+
+
+def other_share(w, own):
+    a = 10 ** own.uniform(-2, 2, F)
+    return replace(w, encoder=w.encoder * a, bias=w.bias * a, decoder=w.decoder / a[:, None])
+
+
+CHANGES = {
+    "order of rows": reorder,
+    "float32": single,
+    "unit": other_unit,
+    "origin": other_origin,
+    "order of latents": other_latents,
+    "factor between code and decoder": other_share,
+}
+EXCEPTIONS = {
+    ("shrinkage", "origin"): "the raw form is about 0; a large mean hides shrinkage, hence the centred form",
+    ("norm_ratio", "origin"): "the raw form is about 0",
+    ("importance, conditional", "unit"): "in nats: in bits it is another number",
+    ("importance, total", "unit"): "in nats",
+    ("importance, spill", "unit"): "in nats",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("metric", METRICS)
+@given(seed=st.integers(0, 99))
+@settings(max_examples=5, deadline=None)
+def test_the_table(metric, change, seed):
+    w = world(seed)
+    before, after = (np.asarray(METRICS[metric](v), dtype=float) for v in (w, CHANGES[change](w, np.random.default_rng(seed))))
+    if metric in PER_LATENT:
+        before, after = np.sort(before), np.sort(after)
+    assert not np.isnan(before).all(), "a world in which the metric is undefined shows nothing"
+    same = np.allclose(before, after, rtol=1e-4 if change == "float32" else 1e-6, atol=1e-6, equal_nan=True)
+    assert same != ((metric, change) in EXCEPTIONS), f"{before} became {after}"
+
+
+def test_every_exception_names_a_metric_and_a_change():
+    assert all(metric in METRICS and change in CHANGES for metric, change in EXCEPTIONS)
+
+
+REFERENCES = {
+    "fvu": (0, 1), "shrinkage": (1, 1), "shrinkage, centred": (1, np.nan), "shrinkage_v1, centred": (1, 0),
+    "norm_ratio": (1, None), "norm_ratio, centred": (1, 0),
+}  # fmt: skip
+"""Value for x̂ = x and for x̂ = the mean; None: not fixed. FVU is 1 − explained variance."""
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@given(seed=st.integers(0, 99))
+@settings(max_examples=5, deadline=None)
+def test_perfect_and_mean_predictors(name, seed):
+    x = world(seed).x
+    mean = x.mean(0)
+    of = getattr(metrics, name.split(",")[0])
+    about = (mean,) if "centred" in name else ()
+    for x_hat, wanted in zip((x, np.broadcast_to(mean, x.shape)), REFERENCES[name], strict=True):
+        if wanted is not None:
+            assert float(of(x, x_hat, *about)) == pytest.approx(wanted, abs=1e-9, nan_ok=True)
+
+
+def test_predicting_nothing_is_no_better_than_the_mean():
+    for seed in range(20):
+        x = world(seed).x
+        assert metrics.fvu(x, 0 * x) == pytest.approx((x**2).sum() / ((x - x.mean(0)) ** 2).sum()) and metrics.fvu(x, 0 * x) >= 1
+        assert np.isnan(metrics.shrinkage(x, 0 * x))
+
+
+def test_truth_as_its_own_dictionary_is_recovered():
+    w = world(0)
+    assert recovery.mcc(w.true, w.true) == pytest.approx(1) and recovery.mcc_matched(w.true, w.true) == pytest.approx(1)
+    assert (recovery.support(recovery.support_sums(w.codes, w.codes))["f1"] == 1).all()
+    assert recovery.magnitude_r2(w.codes, w.codes, w.true, w.true) == pytest.approx([1] * N)
+
+
+# sums that stream: however the rows are cut, and as the functions of all rows say
+
+
+def by_document_sums(w, parts):
+    one, x = w.dictionary(), torch.tensor(w.x, dtype=torch.float32)
+    found = [metrics.document_sums(one, x[p], np.zeros(len(p), int), 1, mean=torch.tensor(w.mean)) for p in parts]
+    done = metrics.finish({name: sum(f[name] for f in found) for name in found[0]})
+    firings = sum(f["firings"] for f in found)
+    return {**done, "classes": rarity.density_classes(firings, B)["dead"], "dense": rarity.dense_share(firings, B)}
+
+
+def by_support_sums(w, parts):
+    found = [recovery.support_sums(w.codes[p], w.features[p]) for p in parts]
+    return recovery.support({name: sum(f[name] for f in found) for name in found[0]})
+
+
+def by_cofiring_sums(w, parts):
+    candidate, cosine = splitting.candidates(torch.tensor(w.narrow), torch.tensor(w.decoder))
+    both = torch.tensor(w.narrow_features), torch.tensor(w.features)
+    found = [splitting.cofiring_sums(candidate, *(f[p] for f in both)) for p in parts]
+    done = splitting.families(candidate, cosine, {name: sum(f[name] for f in found) for name in found[0]}, NARROW)
+    return {"novel": done.novel, "children": done.children, "together": done.together}
+
+
+def by_token_sums(w, parts):
+    d = w.losses[1] - w.losses[0]
+    found = [importance.token_sums(d[p][None], w.label[p][None]) for p in parts]
+    return importance.finish({name: sum(f[name] for f in found)[:, None] for name in found[0]})
+
+
+def by_probe_sums(w, parts):
+    document = np.zeros(B, int)
+    for i, p in enumerate(parts):
+        document[p] = i
+    sums = probing.Probed(w.features[:, 0], w.label, document).sums(range(len(parts)))
+    return {
+        "auroc": probing.auroc_of({k: sums[k].sum(0) for k in ("positives", "negatives")}),
+        "accuracy": probing.accuracy(sums),
+    }
+
+
+STREAMED = [by_document_sums, by_support_sums, by_cofiring_sums, by_token_sums, by_probe_sums]
+
+
+@pytest.mark.parametrize("stream", STREAMED)
+@given(seed=st.integers(0, 99))
+@settings(max_examples=8, deadline=None)
+def test_how_rows_are_cut_does_not_matter(stream, seed):
+    w, own = world(seed), np.random.default_rng(seed)
+    whole = stream(w, [np.arange(B)])
+    cuts = np.sort(own.choice(np.arange(1, B), 3, replace=False))
+    parts = [own.permutation(p) for p in np.split(own.permutation(B), cuts)]
+    for name, value in stream(w, parts).items():
+        np.testing.assert_allclose(value, whole[name], rtol=1e-5, err_msg=name)
+    if stream is by_document_sums:
+        for name, metric in (("l0", "l0"), ("fvu", "fvu"), ("gamma", "shrinkage, centred"), ("gamma_raw", "shrinkage"),
+                             ("gamma_v1", "shrinkage_v1, centred"), ("norm_ratio", "norm_ratio, centred"), ("dead", "dead")):  # fmt: skip
+            np.testing.assert_allclose(whole[name][0], METRICS[metric](w), rtol=1e-4, err_msg=name)
+
+
+# what only a model can show: cross-entropy, KL and importance
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load(str(tiny_models.make(tmp_path_factory.mktemp("invariances") / "llama", "llama")))
+
+
+def spliced(model, one):
+    own = np.random.default_rng(0)
+    tokens, rows = torch.from_numpy(own.integers(0, 250, (4, 8))), torch.from_numpy(own.normal(size=(9, 24))).float()
+    sums = splice_sums(model, Site.parse("blocks.1.hook_resid_pre"), one, tokens, np.arange(4) % 2, 2, Donors.of(rows))
+    taken = importance.importance_sums(
+        model, Site.parse("blocks.1.hook_resid_pre"), one, range(one.width), tokens, np.zeros(4, int), 1
+    )
+    return finish_splice(sums), importance.finish(taken)
+
+
+def coder(width=16):
+    g = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(1, width, 24, generator=g), dim=-1)
+    return Dictionary(W.mT.contiguous(), torch.full((1, width), -0.3), W, torch.zeros(1, 24), ReLU(), b_pre=torch.zeros(1, 24))
+
+
+def test_cross_entropy_and_importance_do_not_depend_on_how_latents_are_written(model):
+    one = coder()
+    losses, taken = spliced(model, one)
+    factor = torch.logspace(-2, 2, 16)
+    for other, back in (
+        (replace(one, W_enc=one.W_enc * factor, b_enc=one.b_enc * factor, W_dec=one.W_dec / factor[:, None]), slice(None)),
+        (replace(one, W_enc=one.W_enc.flip(2), W_dec=one.W_dec.flip(1)), slice(None, None, -1)),
+    ):
+        other_losses, other_taken = spliced(model, other)
+        for name, value in losses.items():
+            np.testing.assert_allclose(other_losses[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+        for name, value in taken.items():
+            np.testing.assert_allclose(other_taken[name][back], value, rtol=1e-4, atol=2e-5, err_msg=name)
+
+
+def test_the_identity_recovers_all(model):
+    eye, none = torch.eye(24)[None], torch.zeros(1, 24)
+    losses, _ = spliced(model, Dictionary(eye, none, eye, none, Identity()))
+    assert losses["kl_spliced"] == 0 and all(losses[f"kl_recovered_{name}"] == 1 for name in ("zero", "mean", "resample"))
+    assert all(
+        losses[f"loss_recovered_{n}"] == 1 or np.isnan(losses[f"loss_recovered_{n}"]) for n in ("zero", "mean", "resample")
+    )
