@@ -73,9 +73,11 @@ def test_spec_fields_say_what_they_mean(path: Path) -> None:
                 )
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "src/assay/dictionaries/metrics.py", ROOT / "src/assay/features/statistics.py"], ids=name
-)
+MEASURES = ["dictionaries/metrics", "dictionaries/rarity", "dictionaries/redundancy", "dictionaries/recovery"]
+MEASURES += ["features/statistics", "features/probing"]
+
+
+@pytest.mark.parametrize("path", [ROOT / f"src/assay/{stem}.py" for stem in MEASURES], ids=name)
 def test_metrics_state_their_range_and_which_way_is_better(path: Path) -> None:
     for function in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)):
         gives_numbers = function.returns is not None and re.match(r"Float\[|Array", ast.unparse(function.returns))
