@@ -8,7 +8,24 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.nonlinearity import Gated, Identity, ReLU, Rescaled, TopK, from_json, to_json
+from assay.dictionaries.nonlinearity import (
+    AbsTopK,
+    BatchTopK,
+    Gated,
+    GatedShift,
+    GatedSigmoid,
+    GatedUntied,
+    GroupMax,
+    Identity,
+    JumpReLU,
+    ReLU,
+    Rescaled,
+    ScaledReLU,
+    TopK,
+    from_json,
+    inference,
+    to_json,
+)
 
 torch.manual_seed(0)
 Z, B = torch.randn(2, 7, 5, dtype=torch.float64), 0.3 * torch.randn(2, 5, dtype=torch.float64)
@@ -57,6 +74,80 @@ def test_topk_keeps_the_k_largest_and_none_below_zero(k):
     assert torch.equal(TopK(k)(Z, B, {}), each(one))
 
 
+def test_the_ablations_of_gated_each_change_one_thing():
+    pre, own = Z + B[:, None], {"r_mag": R, "b_mag": M}
+
+    def at(value, r, b, f):
+        return value[r, b, f].item()
+
+    def shift(r, b, f):
+        return max(at(Z, r, b, f) + M[r, f].item(), 0.0) if at(pre, r, b, f) > 0 else 0.0
+
+    def scaled(r, b, f):
+        return math.exp(R[r, f]) * max(at(pre, r, b, f), 0.0)
+
+    def soft(r, b, f):
+        return max(math.exp(R[r, f]) * at(Z, r, b, f) + M[r, f].item(), 0.0) / (1 + math.exp(-at(pre, r, b, f)))
+
+    torch.testing.assert_close(GatedShift()(Z, B, own), each(shift))
+    torch.testing.assert_close(ScaledReLU()(Z, B, own), each(scaled))
+    torch.testing.assert_close(GatedSigmoid()(Z, B, own), each(soft))
+    other = torch.randn(2, 7, 5, dtype=torch.float64)  # the magnitude path's own projections
+    untied = each(lambda r, b, f: max(at(other, r, b, f) + M[r, f].item(), 0.0) if at(pre, r, b, f) > 0 else 0.0)
+    torch.testing.assert_close(GatedUntied()(torch.cat([Z, other], -1), B, own), untied)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_abstopk_keeps_the_k_largest_of_either_sign(k):
+    pre = Z + B[:, None]
+
+    def one(r, b, f):
+        larger = sum(abs(pre[r, b, g]) > abs(pre[r, b, f]) for g in range(5))
+        return pre[r, b, f].item() if larger < k else 0.0
+
+    assert torch.equal(AbsTopK(k)(Z, B, {}), each(one))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+def test_groupmax_has_one_winner_in_each_block(k):
+    z, b_enc = torch.randn(2, 7, 6, dtype=torch.float64), 0.1 * torch.randn(2, 6, dtype=torch.float64)
+    found, pre, block = GroupMax(k)(z, b_enc, {}), z + b_enc[:, None], 6 // k
+    for r in range(2):
+        for b in range(7):
+            for f in range(6):
+                first = f // block * block
+                wins = all(pre[r, b, f] >= pre[r, b, g] for g in range(first, first + block))
+                assert found[r, b, f] == (max(pre[r, b, f].item(), 0.0) if wins else 0.0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_batchtopk_keeps_k_a_row_on_average(k):
+    pre, found = Z + B[:, None], BatchTopK(k)(Z, B, {})
+    for r in range(2):
+        kept = sorted(pre[r].flatten().tolist())[-k * 7 :]
+        for b in range(7):
+            for f in range(5):
+                assert found[r, b, f] == (max(pre[r, b, f].item(), 0.0) if pre[r, b, f].item() in kept else 0.0)
+
+
+def test_jumprelu_keeps_what_is_above_its_threshold_whole():
+    own = {"threshold": R.abs()}
+
+    def one(r, b, f):
+        pre = (Z[r, b, f] + B[r, f]).item()
+        return pre if pre > abs(R[r, f].item()) else 0.0
+
+    assert torch.equal(JumpReLU()(Z, B, own), each(one))
+    assert torch.equal(JumpReLU().opened(Z, B, own), (JumpReLU()(Z, B, own) > 0).double())
+    at = JumpReLU()(torch.full((1, 1, 1), 0.5), torch.zeros(1, 1), {"threshold": torch.full((1, 1), 0.5)})
+    assert at.item() == 0  # strict
+
+
+def test_what_reads_a_trained_dictionary():
+    assert inference(BatchTopK(3)) == JumpReLU() and inference(GatedSigmoid()) == Gated()
+    assert all(inference(n) is n for n in (ReLU(), TopK(2), Gated(), JumpReLU()))
+
+
 def test_rescaled_never_turns_a_feature_on():
     own = {"factor": 1.5 + R, "shift": M - 0.1, "of_r_mag": R, "of_b_mag": M}
 
@@ -79,6 +170,19 @@ def test_rescaling_twice_keeps_both_steps():
     torch.testing.assert_close(Rescaled(Rescaled(ReLU()))(Z, B, own), 6 * ReLU()(Z, B, {}))
 
 
+def test_a_repair_of_untied_magnitudes_carries_their_encoder():
+    assert Rescaled(GatedUntied()).encoders == ("of_W_mag",) and Rescaled(ReLU()).encoders == ()
+
+
+NEW = [AbsTopK(2), GroupMax(5), BatchTopK(2), JumpReLU(0.1, 0.2), GatedShift(), GatedSigmoid(), GatedUntied(), ScaledReLU()]
+
+
+@pytest.mark.parametrize("nonlinearity", [*NEW, Rescaled(JumpReLU())], ids=str)
+def test_json_round_trip(nonlinearity):
+    assert from_json(to_json(nonlinearity)) == nonlinearity
+    assert all(value.shape == (2, 5) for value in nonlinearity.init(2, 5).values())
+
+
 @pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(3), Rescaled(TopK(2)), Rescaled(Rescaled(Gated()))], ids=str)
 def test_json_round_trip_and_start(nonlinearity):
     assert from_json(to_json(nonlinearity)) == nonlinearity
@@ -97,3 +201,10 @@ def test_what_a_user_can_get_wrong():
         TopK(6).init(1, 5)
     with pytest.raises(DataError, match=r"unknown nonlinearity 'Topk'.*did you mean TopK"):
         from_json({"name": "Topk", "k": 3})
+    for kind in (AbsTopK, BatchTopK, GroupMax):
+        with pytest.raises(DataError, match=f"k must be at least 1, got k=-1; {kind.__name__}"):
+            kind(-1)
+    with pytest.raises(DataError, match="GroupMax needs a width that k divides, got k=3 and width 5"):
+        GroupMax(3).init(1, 5)
+    with pytest.raises(DataError, match="bandwidth above 0"):
+        JumpReLU(bandwidth=0)

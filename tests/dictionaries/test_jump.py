@@ -1,0 +1,140 @@
+"""JumpReLU's straight-through gradient where algebra says what it must be, and the Gated dictionaries that are jumps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries import losses
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.equivalence import as_gated, as_jumprelu
+from assay.dictionaries.nonlinearity import Gated, JumpReLU, ReLU
+
+
+def column(*values):
+    return torch.tensor(values, dtype=torch.float64).view(1, -1, 1)
+
+
+def threshold(value):
+    return {"threshold": torch.full((1, 1), value, dtype=torch.float64, requires_grad=True)}
+
+
+ZERO = torch.zeros(1, 1, dtype=torch.float64)
+
+
+def test_both_halves_of_the_window_count():
+    """θ = 1, bandwidth 1, pre = (.6, .9, 1.1, 1.4): all lie in the window, so the gradient of mean L0 in θ is −1."""
+    own = threshold(1.0)
+    JumpReLU(bandwidth=1.0).opened(column(0.6, 0.9, 1.1, 1.4), ZERO, own).mean().backward()
+    assert own["threshold"].grad.item() == pytest.approx(-1.0, abs=1e-12)
+
+
+def test_on_uniform_inputs_the_estimate_is_the_true_derivative():
+    """π ~ U(0, 1), θ = .5: E λ 1[π > θ] = λ(1 − θ), whose derivative is −λ."""
+    own, penalty = threshold(0.5), 0.3
+    pre = ((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000).view(1, -1, 1)
+    (penalty * JumpReLU(bandwidth=0.05).opened(pre, ZERO, own)).mean().backward()
+    assert own["threshold"].grad.item() == pytest.approx(-penalty, rel=1e-6)
+
+
+def test_on_uniform_inputs_the_features_gradient_is_true_too():
+    """E f = ∫_θ^1 π dπ = (1 − θ²)/2, whose derivative is −θ."""
+    own = threshold(0.5)
+    pre = ((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000).view(1, -1, 1)
+    JumpReLU(bandwidth=0.05)(pre, ZERO, own).mean().backward()
+    assert own["threshold"].grad.item() == pytest.approx(-0.5, rel=1e-6)
+
+
+def test_the_gradient_in_the_pre_activation_is_exact():
+    z = column(0.4, 0.49, 0.51, 2.0).requires_grad_()
+    own = threshold(0.5)
+    jump = JumpReLU(bandwidth=0.05)
+    assert torch.autograd.grad(jump(z, ZERO, own).sum(), z)[0].flatten().tolist() == [0, 0, 1, 1]
+    assert torch.autograd.grad(jump.opened(z, ZERO, own).sum() + 0 * z.sum(), z)[0].flatten().tolist() == [0, 0, 0, 0]
+
+
+def test_the_trick_that_carries_the_gradient_changes_no_value():
+    torch.manual_seed(0)
+    z, own = torch.randn(2, 9, 5), {"threshold": torch.rand(2, 5)}
+    with_gradient = {"threshold": own["threshold"].clone().requires_grad_()}
+    zero = torch.zeros(2, 5)
+    for bandwidth in (0.01, 3.0):
+        jump = JumpReLU(bandwidth)
+        assert torch.equal(jump(z, zero, own), jump(z, zero, with_gradient).detach())
+        assert torch.equal(jump.opened(z, zero, own), jump.opened(z, zero, with_gradient).detach())
+
+
+def test_the_whole_loss_moves_a_threshold_as_its_two_terms_say():
+    """One latent, one dimension, decoder 1: d/dθ of mean (x − f)² + λ·1[π > θ] is the sum over the window of
+    −2 (x − f)·(−θ/ε) − λ/ε, by the estimates; written out number by number."""
+    x = torch.linspace(0, 1, 41, dtype=torch.float64)[:, None]
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    params = {"W_enc": one, "b_enc": ZERO, "W_dec": one, "b_dec": ZERO, **threshold(0.5)}
+    penalty, width, theta = 0.2, 0.1, 0.5
+    losses.jumprelu(params, x, JumpReLU(width), torch.tensor([penalty], dtype=torch.float64)).sum().backward()
+    expected = 0.0
+    for value in x.flatten().tolist():
+        if abs(value - theta) <= width / 2:
+            f = value if value > theta else 0.0
+            expected += (-2 * (value - f) * (-theta / width) - penalty / width) / 41
+    assert params["threshold"].grad.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_thresholds_are_confined_to_at_least_zero():
+    own = {"threshold": torch.tensor([[-0.1, 0.2]])}
+    JumpReLU().confine(own)
+    assert own["threshold"][0].tolist() == pytest.approx([0.0, 0.2])
+
+
+G = torch.Generator().manual_seed(0)
+
+
+def gated(runs=3, d=6, f=40, dtype=torch.float64):
+    def draw(*shape):
+        return torch.randn(*shape, generator=G, dtype=dtype)
+
+    own = {"r_mag": 0.5 * draw(runs, f), "b_mag": 0.5 * draw(runs, f)}
+    return Dictionary(
+        draw(runs, d, f), draw(runs, f), draw(runs, f, d), draw(runs, d), Gated(), own, draw(runs, d), draw(runs).exp()
+    )
+
+
+def test_a_tied_gate_is_a_jump_and_back():
+    d = gated()
+    x = torch.randn(500, 6, generator=G, dtype=torch.float64)
+    jump = as_jumprelu(d)
+    theta = d.own["b_mag"] - d.own["r_mag"].exp() * d.b_enc
+    assert (theta < 0).any() and (theta > 0).any()
+    assert jump.nonlinearity == JumpReLU() and torch.equal(jump.own["threshold"], theta.clamp(min=0))
+    again = as_gated(jump)
+    twice = as_jumprelu(again)
+    for other in (jump, again, twice):
+        assert torch.equal(other.encode(x) > 0, d.encode(x) > 0)
+        torch.testing.assert_close(other.encode(x), d.encode(x), rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(other.reconstruct(x), d.reconstruct(x), rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(twice.own["threshold"], jump.own["threshold"])
+    assert torch.equal(twice.W_enc, jump.W_enc) and torch.equal(twice.b_enc, jump.b_enc)
+
+
+def test_the_published_numbers_of_a_tied_gate():
+    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: threshold 2.5; features of z = .9, 1.0, 1.2 are 0, 0, 2.9."""
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    own = {"r_mag": ZERO + math.log(2), "b_mag": ZERO + 0.5}
+    jump = as_jumprelu(Dictionary(one, ZERO - 1, one, ZERO, Gated(), own))
+    assert jump.own["threshold"].item() == pytest.approx(2.5)
+    assert jump.encode(column(0.9, 1.0, 1.2)[0]).flatten().tolist() == pytest.approx([0, 0, 2.9])
+
+
+def test_what_a_user_can_get_wrong():
+    d = gated()
+    with pytest.raises(DataError, match=r"as_jumprelu takes a Gated dictionary, got ReLU\(\)"):
+        as_jumprelu(replace(d, nonlinearity=ReLU(), own={}))
+    with pytest.raises(DataError, match=r"as_gated takes a JumpReLU dictionary, got Gated\(\)"):
+        as_gated(d)
+    jump = as_jumprelu(d)
+    with pytest.raises(DataError, match="thresholds of at least 0, got -1"):
+        as_gated(replace(jump, own={"threshold": torch.full_like(jump.own["threshold"], -1)}))

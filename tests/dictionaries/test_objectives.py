@@ -1,0 +1,388 @@
+"""Every loss of every architecture against a loop in float64, by finite differences, and where gradients must not go."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from assay.core.errors import DataError
+from assay.dictionaries import losses
+from assay.dictionaries.auxiliary import aux_k
+from assay.dictionaries.kernels.reference import autograd
+from assay.dictionaries.nonlinearity import (
+    BatchTopK,
+    Gated,
+    GatedShift,
+    GatedSigmoid,
+    GatedUntied,
+    JumpReLU,
+    ReLU,
+    ScaledReLU,
+    TopK,
+)
+
+RUNS, ROWS, D, F, OUT = 2, 6, 4, 6, 3
+DEAD = torch.tensor([[0, 100, 0, 100, 100, 0], [100, 0, 0, 0, 0, 0]])  # rows since each latent last fired
+CASES = {
+    "relu": (ReLU(), losses.l1),
+    "relu_weighted": (ReLU(), losses.l1_weighted),
+    "relu_by_layer": (ReLU(), losses.L1Weighted(parts=(1, 3))),
+    "p_anneal": (ReLU(), losses.PAnneal(to=0.5)),
+    "gated": (Gated(), losses.gated),
+    "gated_no_aux": (Gated(), losses.gated_no_aux),
+    "gated_unfrozen_aux": (Gated(), losses.gated_unfrozen_aux),
+    "gated_untied": (GatedUntied(), losses.gated),
+    "gated_no_rmag": (GatedShift(), losses.gated),
+    "gated_no_heaviside": (ScaledReLU(), losses.gated),
+    "gated_sigmoid": (GatedSigmoid(), losses.gated_sigmoid),
+    "gated_sigmoid_relu": (GatedSigmoid(), losses.gated_no_aux),
+    "topk": (TopK(2), losses.mse),
+    "topk_aux": (TopK(2), losses.TopKAux(alpha=0.3, dead_after=50)),
+    "batchtopk": (BatchTopK(2), losses.mse),
+    "batchtopk_aux": (BatchTopK(2), losses.TopKAux(alpha=0.3, dead_after=50)),
+    "matryoshka": (BatchTopK(2), losses.Matryoshka((1, 3, 6), alpha=0.3, dead_after=50)),
+    "jumprelu": (JumpReLU(), losses.jumprelu),
+}
+every = pytest.mark.parametrize(("nonlinearity", "loss"), CASES.values(), ids=CASES)
+
+
+def make(nonlinearity, transcoder=False, seed=0):
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    out = OUT if transcoder else D
+    params = {
+        "W_enc": draw(RUNS, D, F), "b_enc": 0.3 * draw(RUNS, F), "W_dec": draw(RUNS, F, out), "b_dec": 0.3 * draw(RUNS, out)
+    }  # fmt: skip
+    params |= {name: value.double() + 0.3 * draw(RUNS, F) for name, value in nonlinearity.init(RUNS, F).items()}
+    params |= {name: draw(RUNS, D, F) for name in getattr(nonlinearity, "encoders", ())}
+    if "threshold" in params:
+        params["threshold"] = params["threshold"].abs()
+    more = {}
+    if transcoder:
+        params |= {"b_pre": 0.3 * draw(RUNS, D), "W_skip": draw(RUNS, D, out)}
+        more = {"y": draw(ROWS, out)}
+    return params, draw(ROWS, D), torch.tensor([0.1, 0.7], dtype=torch.float64), more
+
+
+def extras(loss):
+    return {k: v for k, v in {"idle": DEAD, "progress": 0.5}.items() if k in losses.wants(loss)}
+
+
+# --- the loops ---------------------------------------------------------------------------------------------------------
+
+
+def by_hand(nonlinearity, loss, params, x, penalty, r, y=None, idle=None, progress=None):
+    """The loss of run r, number by number, from the formulas of the papers."""
+    p = {name: value[r].numpy() for name, value in params.items()}
+    x = x.numpy()
+    y = x if y is None else y.numpy()
+    out = y.shape[1]
+    centre = p.get("b_pre", p["b_dec"])
+
+    def project(row, W):
+        return [sum((row[j] - centre[j]) * W[j, i] for j in range(D)) for i in range(F)]
+
+    z = [project(row, p["W_enc"]) for row in x]
+    pre = [[zi + b for zi, b in zip(row, p["b_enc"], strict=True)] for row in z]
+    pool = sorted((v for row in pre for v in row), reverse=True)
+
+    def code(b):
+        """Features of row b."""
+        kind, on = type(nonlinearity), [v > 0 for v in pre[b]]
+        if kind is ReLU:
+            return [max(v, 0) for v in pre[b]]
+        if kind is TopK:
+            return [max(v, 0) if v in sorted(pre[b])[-nonlinearity.k :] else 0 for v in pre[b]]
+        if kind is BatchTopK:
+            return [max(v, 0) if v in pool[: nonlinearity.k * ROWS] else 0 for v in pre[b]]
+        if kind is JumpReLU:
+            return [v if v > t else 0 for v, t in zip(pre[b], p["threshold"], strict=True)]
+        if kind is ScaledReLU:
+            return [math.exp(s) * max(v, 0) for v, s in zip(pre[b], p["r_mag"], strict=True)]
+        amount = project(x[b], p["W_mag"]) if kind is GatedUntied else z[b]
+        stretch = [math.exp(s) for s in p["r_mag"]] if "r_mag" in p else [1] * F
+        magnitude = [max(s * v + m, 0) for s, v, m in zip(stretch, amount, p["b_mag"], strict=True)]
+        opened = [1 / (1 + math.exp(-v)) for v in pre[b]] if kind is GatedSigmoid else on
+        return [m * o for m, o in zip(magnitude, opened, strict=True)]
+
+    def decode(f, b, bias=True, only=F):
+        row = [sum(f[i] * p["W_dec"][i, j] for i in range(only)) for j in range(out)]
+        if bias:
+            skip = [sum(x[b][i] * p["W_skip"][i, j] for i in range(D)) if "W_skip" in p else 0 for j in range(out)]
+            row = [v + p["b_dec"][j] + skip[j] for j, v in enumerate(row)]
+        return row
+
+    def square(target, found):
+        return sum((a - b) ** 2 for a, b in zip(target, found, strict=True)) / out
+
+    codes = [code(b) for b in range(ROWS)]
+    total = 0.0
+    for b in range(ROWS):
+        f, gate = codes[b], [max(v, 0) for v in pre[b]]
+        for only in loss.prefixes if isinstance(loss, losses.Matryoshka) else (F,):
+            total += square(y[b], decode(f, b, only=only))
+        size = 0.0
+        if loss is losses.l1:
+            size = sum(f) / math.sqrt(out)
+        elif isinstance(loss, losses.L1Weighted):
+            edges = [0, loss.parts[0], out] if loss.parts else [0, out]
+            lengths = [
+                sum(math.sqrt(sum(w**2 for w in p["W_dec"][i, a:e])) for a, e in itertools.pairwise(edges)) for i in range(F)
+            ]
+            size = sum(v * length for v, length in zip(f, lengths, strict=True)) / math.sqrt(out)
+        elif isinstance(loss, losses.PAnneal):
+            stage = 1 + math.floor((progress - loss.begin) / (loss.end - loss.begin) * loss.stages)
+            exponent = 1 - (1 - loss.to) * stage / loss.stages
+            size = sum(v**exponent for v in f if v > 0) / math.sqrt(out)
+        elif loss is losses.jumprelu:
+            size = sum(v > t for v, t in zip(pre[b], p["threshold"], strict=True))
+        elif loss is losses.gated_sigmoid:
+            size = sum(1 / (1 + math.exp(-v)) for v in pre[b]) / math.sqrt(out)
+        elif loss in (losses.gated, losses.gated_no_aux, losses.gated_unfrozen_aux):
+            size = sum(gate) / math.sqrt(out)
+        total += penalty[r].item() * size
+        if loss in (losses.gated, losses.gated_unfrozen_aux):
+            total += square(y[b], decode(gate, b))
+    total /= ROWS
+    if idle is not None:
+        dead = [i for i in range(F) if idle[r, i] >= loss.dead_after]
+        left = [[a - v for a, v in zip(y[b], decode(codes[b], b), strict=True)] for b in range(ROWS)]
+        middle = [sum(e[j] for e in left) / ROWS for j in range(out)]
+        most = max(1, out // 2)
+        missed = variance = 0.0
+        for b in range(ROWS):
+            ranked = sorted(dead, key=lambda i, b=b: -pre[b][i])[:most]
+            back = decode([max(pre[b][i], 0) if i in ranked else 0 for i in range(F)], b, bias=False)
+            missed += square(left[b], back)
+            variance += square(left[b], middle)
+        total += loss.alpha * missed / variance if dead else 0
+    return total
+
+
+@every
+@pytest.mark.parametrize("transcoder", [False, True])
+def test_the_formula(nonlinearity, loss, transcoder):
+    if transcoder and isinstance(loss, losses.L1Weighted) and loss.parts:
+        loss = losses.L1Weighted(parts=(1, OUT - 1))
+    params, x, penalty, more = make(nonlinearity, transcoder)
+    more |= extras(loss)
+    got = loss(params, x, nonlinearity, penalty, **more)
+    wanted = [by_hand(nonlinearity, loss, params, x, penalty, r, **more) for r in range(RUNS)]
+    assert got.tolist() == pytest.approx(wanted, rel=1e-12)
+
+
+# --- gradients -----------------------------------------------------------------------------------------------------------
+
+STOPPED = {  # what gets no gradient, or an estimate in place of one
+    losses.gated: ("W_dec", "b_dec", "W_skip"), losses.jumprelu: ("threshold",),
+}  # fmt: skip
+
+
+@every
+@pytest.mark.parametrize("transcoder", [False, True])
+def test_gradients_are_finite_differences(nonlinearity, loss, transcoder):
+    """Central differences in float64, a random direction for each parameter: away from kinks with probability one."""
+    if transcoder and isinstance(loss, losses.L1Weighted) and loss.parts:
+        loss = losses.L1Weighted(parts=(1, OUT - 1))
+    params, x, penalty, more = make(nonlinearity, transcoder, seed=1)
+    more |= {k: v for k, v in extras(loss).items() if k != "idle"}  # AuxK's target gets no gradient: see below
+    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+    loss(leaves, x, nonlinearity, penalty, **more).sum().backward()
+    g = torch.Generator().manual_seed(2)
+    for name, value in params.items():
+        if name in STOPPED.get(loss, ()):
+            continue
+        way = torch.randn(value.shape, generator=g, dtype=torch.float64)
+        moved = [loss({**params, name: value + s * 1e-6 * way}, x, nonlinearity, penalty, **more).sum() for s in (1, -1)]
+        found = 0.0 if leaves[name].grad is None else (leaves[name].grad * way).sum().item()
+        assert ((moved[0] - moved[1]) / 2e-6).item() == pytest.approx(found, rel=1e-4, abs=1e-8), name
+
+
+def test_gradients_of_the_gated_decoder_are_those_without_the_auxiliary_term():
+    for nonlinearity in (Gated(), GatedShift(), GatedUntied(), ScaledReLU()):
+        params, x, penalty, _ = make(nonlinearity)
+        found = {}
+        for loss in (losses.gated, losses.gated_no_aux):
+            leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+            loss(leaves, x, nonlinearity, penalty).sum().backward()
+            found[loss] = leaves["W_dec"].grad
+        assert torch.equal(found[losses.gated], found[losses.gated_no_aux])
+
+
+def test_the_auxiliary_term_of_gated_on_two_numbers():
+    """W_enc = (1, 1)ᵀ, b_gate = 0, W_dec = (1, 0), x = (1, 1), that term alone, times d: no gradient for W_dec; b_dec gets (−2, −2)."""
+    one = torch.ones(1, 1, dtype=torch.float64)
+    params = {
+        "W_enc": one.expand(1, 2, 1), "b_enc": 0 * one, "W_dec": torch.tensor([[[1.0, 0.0]]], dtype=torch.float64),
+        "b_dec": torch.zeros(1, 2, dtype=torch.float64), "r_mag": 0 * one, "b_mag": 0 * one,
+    }  # fmt: skip
+    x, grads = torch.ones(1, 2, dtype=torch.float64), []
+    for loss in (losses.gated, losses.gated_no_aux):
+        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+        (2 * loss(leaves, x, Gated(), torch.zeros(1))).sum().backward()
+        grads.append({name: leaf.grad for name, leaf in leaves.items()})
+    assert (grads[0]["W_dec"] - grads[1]["W_dec"]).abs().max() == 0
+    assert (grads[0]["b_dec"] - grads[1]["b_dec"]).flatten().tolist() == [-2, -2]
+
+
+def test_an_unfrozen_auxiliary_decoder_moves_and_that_is_the_only_difference():
+    params, x, penalty, _ = make(Gated())
+    found = {}
+    for loss in (losses.gated, losses.gated_unfrozen_aux):
+        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+        value = loss(leaves, x, Gated(), penalty)
+        value.sum().backward()
+        found[loss] = (value.detach(), {name: leaf.grad for name, leaf in leaves.items()})
+    (a, ga), (b, gb) = found.values()
+    assert torch.equal(a, b) and not torch.allclose(ga["W_dec"], gb["W_dec"])
+    for name in ("W_enc", "b_enc", "r_mag", "b_mag"):
+        assert torch.equal(ga[name], gb[name]), name
+
+
+def test_a_sigmoid_gate_hears_of_the_reconstruction_and_a_hard_one_never():
+    for nonlinearity, hears in ((GatedSigmoid(), True), (Gated(), False)):
+        params, x, _, _ = make(nonlinearity)
+        params["b_enc"].requires_grad_()
+        losses.gated_no_aux(params, x, nonlinearity, torch.zeros(RUNS)).sum().backward()
+        assert (params["b_enc"].grad != 0).any() == hears
+
+
+# --- AuxK ----------------------------------------------------------------------------------------------------------------
+
+
+def aux(error, pre, W_dec, dead):
+    return aux_k(*(torch.tensor(v, dtype=torch.float64)[None] for v in (error, pre, W_dec)), torch.tensor(dead)[None]).item()
+
+
+def test_a_dead_latent_at_or_below_zero_leaves_the_residual_as_it_is():
+    """Its reconstruction is 0, without b_dec and without negative values: a residual of 0 costs nothing, any other its whole self."""
+    assert aux([[0.0, 0.0]], [[0.0]], [[1.0, 0.0]], [True]) == 0
+    assert aux([[0.0, 0.0]], [[-2.0]], [[1.0, 0.0]], [True]) == 0
+    assert aux([[1.0, 0.0], [-1.0, 0.0]], [[-2.0], [0.0]], [[1.0, 0.0]], [True]) == 1  # Σ‖e‖² over itself
+
+
+def test_auxk_takes_half_as_many_latents_as_dimensions_at_most():
+    error, pre = [[3.0, 0.0], [-3.0, 0.0]], [[1.0, 2.0], [0.0, 0.0]]
+    W_dec = [[0.0, 5.0], [1.0, 0.0]]
+    assert aux(error, pre, W_dec, [True, True]) == pytest.approx((1 + 9) / 18)  # d/2 = 1: the larger, which gives (2, 0)
+    assert aux(error, pre, W_dec, [True, False]) == pytest.approx((9 + 25 + 9) / 18)
+    assert aux(error, pre, W_dec, [False, False]) == 0
+
+
+def test_auxk_moves_dead_latents_towards_the_residual_and_nothing_else():
+    params, x, penalty, _ = make(TopK(2))
+    loss, dead = losses.TopKAux(alpha=1.0, dead_after=50), DEAD >= 50
+    grads = {}
+    for idle in (None, DEAD):
+        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+        loss(leaves, x, TopK(2), penalty, idle=idle).sum().backward()
+        grads[idle is None] = {name: leaf.grad for name, leaf in leaves.items()}
+    moved = grads[False]["W_dec"] - grads[True]["W_dec"]
+    assert (moved[~dead] == 0).all() and (moved[dead].abs().sum(-1) > 0).any()
+    assert ((grads[False]["b_enc"] - grads[True]["b_enc"])[~dead] == 0).all()
+    # the decoder's bias hears of it only as the encoder's centre
+    through = -((grads[False]["b_enc"] - grads[True]["b_enc"])[:, None] @ params["W_enc"].mT)[:, 0]
+    torch.testing.assert_close(grads[False]["b_dec"] - grads[True]["b_dec"], through)
+
+
+def test_auxks_gradient_is_a_finite_difference_of_the_term_with_its_target_fixed():
+    g = torch.Generator().manual_seed(3)
+    error, pre, W = (torch.randn(RUNS, *s, generator=g, dtype=torch.float64) for s in ((ROWS, D), (ROWS, F), (F, D)))
+    dead = DEAD > 0
+    for which in (1, 2):
+        given = [error, pre, W]
+        given[which] = given[which].clone().requires_grad_()
+        aux_k(*given, dead).sum().backward()
+        way = torch.randn(given[which].shape, generator=g, dtype=torch.float64)
+        ends = []
+        for s in (1, -1):
+            moved = [error, pre, W]
+            moved[which] = moved[which] + s * 1e-6 * way
+            ends.append(aux_k(*moved, dead).sum())
+        assert ((ends[0] - ends[1]) / 2e-6).item() == pytest.approx((given[which].grad * way).sum().item(), rel=1e-5)
+
+
+# --- p-annealing, Matryoshka, asking by name --------------------------------------------------------------------------------
+
+
+def test_p_falls_from_one_in_equal_stages():
+    loss = losses.PAnneal(to=0.2, begin=0.2, end=0.8, stages=4)
+    assert [loss.p(t) for t in (0, 0.1999, 0.2, 0.3499, 0.3501, 0.6501, 0.8, 1)] == pytest.approx(
+        [1, 1, 0.8, 0.8, 0.6, 0.2, 0.2, 0.2]
+    )
+
+
+def test_a_small_p_has_finite_gradients_where_features_are_off():
+    params, x, penalty, _ = make(ReLU())
+    _, grads = autograd(
+        losses.p_anneal, {**params, "W_enc": params["W_enc"].mT}, x, ReLU(), penalty, torch.float64, {"progress": 1.0}
+    )
+    assert all(value.isfinite().all() for value in grads.values())
+
+
+def test_matryoshka_with_one_prefix_is_the_plain_loss():
+    params, x, penalty, _ = make(BatchTopK(2))
+    nested = losses.Matryoshka((F,), alpha=0.3, dead_after=50)(params, x, BatchTopK(2), penalty, idle=DEAD)
+    plain = losses.TopKAux(alpha=0.3, dead_after=50)(params, x, BatchTopK(2), penalty, idle=DEAD)
+    torch.testing.assert_close(nested, plain)
+
+
+def test_what_losses_ask_for():
+    assert losses.wants(losses.l1) == {"y"} and losses.wants(losses.topk_aux) == {"y", "idle"}
+    assert losses.wants(losses.p_anneal) == {"y", "progress"}
+    assert losses.wants(lambda params, x, nonlinearity, penalty: penalty) == set()
+
+
+def test_what_a_user_can_get_wrong():
+    for prefixes in ((), (3, 2), (0, 4), (2, 2)):
+        with pytest.raises(DataError, match="prefixes must be growing widths"):
+            losses.Matryoshka(prefixes)
+    params, x, penalty, _ = make(BatchTopK(2))
+    with pytest.raises(DataError, match="the last of the prefixes must be the dictionary's width 6"):
+        losses.Matryoshka((2, 4))(params, x, BatchTopK(2), penalty)
+
+
+# --- symmetries ----------------------------------------------------------------------------------------------------------
+
+
+UNORDERED = {name: case for name, case in CASES.items() if name != "matryoshka"}  # whose latents have an order on purpose
+
+
+@pytest.mark.parametrize(("nonlinearity", "loss"), UNORDERED.values(), ids=UNORDERED)
+def test_the_order_of_latents_does_not_matter(nonlinearity, loss):
+    params, x, penalty, _ = make(nonlinearity)
+    order = torch.randperm(F, generator=torch.Generator().manual_seed(4))
+    shuffled = {
+        name: value if name == "b_dec" else value[:, order] if name == "W_dec" else value[..., order]
+        for name, value in params.items()
+    }
+    more = extras(loss)
+    other = {k: v[:, order] if k == "idle" else v for k, v in more.items()}
+    torch.testing.assert_close(loss(shuffled, x, nonlinearity, penalty, **other), loss(params, x, nonlinearity, penalty, **more))
+
+
+SCALES = {"W_enc", "b_enc", "threshold", "b_mag", "W_mag"}
+
+
+@pytest.mark.parametrize(
+    "nonlinearity", [ReLU(), Gated(), GatedShift(), GatedUntied(), ScaledReLU(), JumpReLU(), TopK(2), BatchTopK(2)], ids=str
+)
+def test_longer_features_with_shorter_decoder_rows_reconstruct_the_same(nonlinearity):
+    """f → αf, W_dec → W_dec/α changes no reconstruction: per latent, but for those that compete, where α must be shared."""
+    params, x, _, _ = make(nonlinearity)
+    g = torch.Generator().manual_seed(5)
+    shared = isinstance(nonlinearity, TopK | BatchTopK)
+    alpha = torch.rand(RUNS, 1 if shared else F, generator=g, dtype=torch.float64).add(0.5).expand(RUNS, F)
+    other = {name: value * (alpha[:, None] if value.ndim == 3 else alpha) for name, value in params.items() if name in SCALES}
+    other = {**params, **other, "W_dec": params["W_dec"] / alpha[..., None]}
+    features = [nonlinearity(losses.project(p, x, nonlinearity), p["b_enc"], p) for p in (params, other)]
+    torch.testing.assert_close(features[1], features[0] * alpha[:, None])
+    torch.testing.assert_close(losses.decode(other, features[1]), losses.decode(params, features[0]))
+    weighted = [losses.l1_weighted(p, x, nonlinearity, torch.ones(RUNS)) for p in (params, other)]
+    torch.testing.assert_close(*weighted)  # a penalty on f · ‖W_dec‖ cannot be evaded that way
