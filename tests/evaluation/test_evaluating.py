@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import naive_evaluation
 import numpy as np
 import pytest
 import torch
 
-import naive_evaluation
 from assay.core.errors import DataError, ModelError, SpecError
 from assay.core.intervals import interval
 from assay.core.stats import ratio
@@ -200,7 +200,7 @@ def test_few_documents_have_no_interval_and_say_so(model, tmp_path):
 
 def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 300}
-    with pytest.raises(DataError, match="reads 24 numbers per token, .* has 40 at blocks.1.mlp.hook_post"):
+    with pytest.raises(DataError, match=r"reads 24 numbers per token, .* has 40 at blocks.1.mlp.hook_post"):
         evaluate(plain(), site="blocks.1.mlp.hook_post", **ask)
     with pytest.raises(ModelError, match="has 3 blocks"):
         evaluate(plain(), plain(("blocks.7.hook_resid_post",), seed=1), **ask)

@@ -31,6 +31,7 @@ OUTLIER = 6.0
 """Vectors longer than this many medians are left out, as is position 0 of every window."""
 _BATCH_TOKENS = 2048
 _F16_MAX = 65504.0
+_LISTED = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,6 +386,17 @@ class Harvest:
         """The file (its path below the corpus folder) and the position in it, in tokens, that a row is from."""
         window, position = divmod(int(row), self.spec.context)
         return self.files[self.windows.document[window]], int(self.windows.offset[window]) + position
+
+    @cached_property
+    def trained_on(self) -> Mapping[str, Any]:
+        """What a dictionary trained on this should carry, as plain JSON: model, corpus, part, and the documents it has seen.
+
+        Of each document the first 12 hex digits of its hash; above 5,000 documents they are left out.
+        """
+        documents = corpora.load(self.spec.corpus).documents
+        seen = [documents[i].sha256[:12] for i in np.unique(self.windows.document)]
+        listed = {"documents": seen} if len(seen) <= _LISTED else {}
+        return {**inputs(self.spec), "part": self.spec.part, "context_size": self.spec.context, "prepend_bos": False, **listed}
 
     def header(self) -> Mapping[str, Any]:
         """What a dictionary trained on this must carry to be used: site, normalisation, and how it was computed."""

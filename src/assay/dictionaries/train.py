@@ -85,6 +85,7 @@ def fit_dictionaries(
     scale_out: float = 1.0,
     sites_out: Sequence[str] = (),
     watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]] | None = None,
+    trained_on: Mapping[str, Any] | None = None,
 ) -> list[Trained]:
     """One Trained for each (runs, method), after `steps` steps on normalised batches that all groups share.
 
@@ -95,13 +96,18 @@ def fit_dictionaries(
     Transcoders: with `d_out`, batches are pairs (x, y), and `mean_out`, `scale_out` and `sites_out` are those of y. Crosscoders
     over layers: the activations of several sites side by side, a `scale` for each dimension, and all their names in `sites`.
     `watch={name: (steps, value)}` stores `value(params)` [run, …] after these steps (0: the start) as the trained tensor `name`
-    [run, checkpoint, …]; params are in the shapes of Dictionary.
+    [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on` (`Harvest.trained_on`) stays with the dictionaries as
+    part of their origin, so that whoever evaluates them can tell which text they have seen.
     """
     watched = [Watch(name, tuple(at), value) for name, (at, value) in (watch or {}).items()]
     made = [group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched) for runs, method in groups]
     trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench)
     out = None if d_out is None else (d_out, mean_out, scale_out, list(sites_out))
-    return [_readable(t, mean, scale, sites, out) for t in trained]
+    readable = [_readable(t, mean, scale, sites, out) for t in trained]
+    if trained_on is None:
+        return readable
+    origins = [{**t.header.get("origin", {}), "trained_on": dict(trained_on)} for t in readable]
+    return [replace(t, header={**t.header, "origin": origin}) for t, origin in zip(readable, origins, strict=True)]
 
 
 def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None = None, watch: Sequence[Watch] = ()) -> Group:

@@ -12,17 +12,17 @@ Part = Literal["all", "train", "validation", "test"]
 
 
 def choose(
-    name: str, trained_on: Mapping[str, Any] | None, corpus: Corpus, asked: Part | Literal["auto"]
+    name: str, trained_on: Mapping[str, Any] | None, corpus: Corpus, asked: Part | Literal["auto"], told: str = ""
 ) -> tuple[Part, str]:
     """The part of the corpus to evaluate on, and a sentence about why: what is known, or what cannot be.
 
     `trained_on` is what the dictionary's origin or run says: `corpus` (fingerprint), `part`, and `documents` (the first 12 hex
-    digits of each one's hash) where it lists them.
+    digits of each one's hash) where it lists them. `told` is what else the file says of its text.
 
     Raises: DataError where documents of that part were trained on, naming one.
     """
     if not trained_on or "corpus" not in trained_on:
-        why = f"{name}: its file does not say which text it was trained on, so overlap with this text cannot be ruled out"
+        why = f"{name}: {told or 'its file does not say which text it was trained on'}, so overlap with this text cannot be ruled out"
         return "all" if asked == "auto" else asked, why
     same, part_then = trained_on["corpus"] == corpus.fingerprint, str(trained_on.get("part", "train"))
     part: Part = asked if asked != "auto" else "test" if same else "all"
@@ -51,9 +51,7 @@ def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
     return [corpus.documents[i].path for i in corpus.part(part) if corpus.documents[i].sha256[:12] in known]
 
 
-def of(dictionary_origin: Mapping[str, Any], inputs: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """What is known of a dictionary's training text: from its own origin, else from the run that stored it."""
-    known = dictionary_origin.get("trained_on")
-    if isinstance(known, Mapping):
-        return known
-    return {"corpus": inputs["corpus"], "part": "train"} if inputs.get("corpus") else None
+def of(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a dictionary's origin says of its training text; None: nothing."""
+    known = origin.get("trained_on")
+    return known if isinstance(known, Mapping) else None

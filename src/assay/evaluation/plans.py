@@ -55,7 +55,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     if bos:
         bos_token(folder)
     check_context(folder, context, setting.context is not None)
-    part, why = leakage.choose(source.name, leakage.of(dictionary.origin, source.inputs), corpus, setting.part)
+    part, why = leakage.choose(source.name, leakage.of(dictionary.origin), corpus, setting.part, told.get("dataset", ""))
     of = EvaluationTextSpec(
         seed=setting.seed, model=folder.fingerprint, corpus=corpus.fingerprint, part=part, tokens=setting.tokens, context=context, bos=bos
     )  # fmt: skip
@@ -67,12 +67,13 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
 
 
 def stated(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size` and `prepend_bos`, where it does."""
-    config = origin.get("config")
+    """What a dictionary's file says of its text: `context_size`, `prepend_bos` and, in words, its `dataset`, where it does."""
     told: dict[str, Any] = {}
-    for place in (config, config.get("metadata") if isinstance(config, Mapping) else None, origin.get("trained_on")):
+    for place in (origin.get("config"), origin.get("trained_on")):
         if isinstance(place, Mapping):
             told |= {k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None}
+            if isinstance(place.get("dataset_path"), str):
+                told["dataset"] = f"its file names {place['dataset_path'][:80]} as its text"
     if not isinstance(told.get("context_size"), int) or told.get("context_size", 0) < 2:
         told.pop("context_size", None)
     return told

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay.core.errors import DataError, nearest
 from assay.core.spec import canonical_json
@@ -28,8 +28,6 @@ class Source:
     sha256: str
     """Of the bytes it is made from, 64 hex digits."""
     read: Callable[[], Dictionary] = field(repr=False)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """What a stored run was trained on: fingerprints of model and corpus; empty for files."""
 
     @cached_property
     def dictionary(self) -> Dictionary:
@@ -52,7 +50,7 @@ def find(asked: Sequence[str | Path | Dictionary], store: Store) -> list[Source]
         longer = [_longer(value) if source.name in twice else source.name for source, value in zip(found, asked, strict=True)]
         if len(set(longer)) < len(longer):
             raise DataError(f"{sorted(twice)[0]} was given twice; name each dictionary once")
-        found = [Source(name, s.sha256, s.read, s.inputs) for name, s in zip(longer, found, strict=True)]
+        found = [Source(name, s.sha256, s.read) for name, s in zip(longer, found, strict=True)]
     return found
 
 
@@ -90,17 +88,14 @@ def _of_path(path: Path) -> str:
 
 
 def _of_tensors(dictionary: Dictionary) -> str:
+    import torch
+
     digest = hashlib.sha256(canonical_json(json.loads(json.dumps(dictionary.header(), default=str))).encode())
     for name, tensor in sorted(dictionary.tensors().items()):
         digest.update(f"{name}{list(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(_bytes()).numpy().tobytes())
+        whole = torch.clone(tensor.detach().cpu(), memory_format=torch.contiguous_format)
+        digest.update(whole.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _bytes() -> Any:
-    import torch
-
-    return torch.uint8
 
 
 def _run(stored: Stored) -> Source:
@@ -115,9 +110,13 @@ def _run(stored: Stored) -> Source:
         trained = stored.trained()
         if trained.header.get("kind") != "dictionary":
             raise DataError(f"the run {name} did not train a dictionary; `assay list` names the experiments, gated-sae trains some")
-        return Dictionary.of(trained)
+        one = Dictionary.of(trained)
+        origin = {"format": "assay", "file": name, "sha256": stored.files[PARAMS][1], "inferred": [], **one.origin}
+        if stored.inputs.get("corpus"):  # experiments train on the train part, and measure on the others
+            origin = {"trained_on": {**stored.inputs, "part": "train", "prepend_bos": False}, **origin}
+        return replace(one, origin=origin)
 
-    return Source(name, digest, read, stored.inputs)
+    return Source(name, digest, read)
 
 
 def _stored(folder: Path, store: Store) -> Stored:

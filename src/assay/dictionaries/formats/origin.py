@@ -22,13 +22,18 @@ def described(
     inferred: list[str],
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The `origin` of a dictionary, as plain JSON; `inferred` names the fields that no file states."""
-    plain = json.loads(json.dumps(dict(config), default=str))
+    """The `origin` of a dictionary, as plain JSON; `inferred` names the fields that no file states.
+
+    What Assay knew of the training text when it wrote the file, is known again.
+    """
+    ours = config.get("assay_origin")
+    known = {"trained_on": ours["trained_on"]} if isinstance(ours, Mapping) and isinstance(ours.get("trained_on"), Mapping) else {}
+    plain = json.loads(json.dumps({k: v for k, v in config.items() if k != "assay_origin"}, default=str))
     if len(json.dumps(plain)) > _LONGEST:
         plain = {"too_long": True}
     origin: dict[str, Any] = {"format": format, "file": file.name, "sha256": sha256(file), "architecture": architecture}
     origin |= {"config": plain, "inferred": sorted(set(inferred))}
-    return origin | dict(more or {})
+    return origin | known | dict(more or {})
 
 
 def batch_topk(k: object, estimator: str) -> dict[str, Any]:

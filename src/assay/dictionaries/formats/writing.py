@@ -102,7 +102,7 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
     tensors["b_gate" if kind == "gated" else "b_enc"] = coder.b_enc
     if coder.W_skip is not None:
         tensors["W_skip"] = coder.W_skip.mT
-    origin = {key: one.origin[key] for key in ("format", "sha256", "trained_as") if key in one.origin}
+    origin = {key: one.origin[key] for key in ("format", "sha256", "trained_as", "trained_on") if key in one.origin}
     metadata: dict[str, Any] = {"sae_lens_version": _VERSION, "sae_lens_training_version": None, "written_by": "Assay"}
     metadata |= {"model_name": model, "hook_name": next(iter(one.sites), None), "assay_origin": origin or None}
     metadata |= {"hook_name_out": one.sites_out[0]} if one.sites_out else {}

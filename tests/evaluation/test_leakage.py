@@ -1,0 +1,90 @@
+"""What a dictionary has seen goes with it: through training, files, another library's format and a store; and decides what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from assay.core.errors import DataError
+from assay.core.runs import Runs
+from assay.core.spec import Spec
+from assay.data import corpus
+from assay.data.harvest import HarvestSpec, harvest
+from assay.dictionaries import losses
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats import load, write
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.train import Method, fit_dictionaries
+from assay.evaluation import evaluate
+from assay.evaluation.leakage import of
+from assay.lab.store import Job, Store
+
+SITE = "blocks.1.hook_resid_pre"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Spec):
+    """One run."""
+
+
+@pytest.fixture
+def trained(model, texts, bench):
+    spec = HarvestSpec(subject=str(model), corpus=str(texts), site=SITE, windows=12, context=12, dtype="float32")
+    data = harvest(spec, bench)
+    runs = Runs([Trial(seed=1)])
+    method = Method(ReLU(), losses.l1, 30, lr=np.array([1e-2]), penalty=np.array([0.1]))
+    return data, fit_dictionaries(
+        [(runs, method)], data.batches(runs.seeds, 16), d=data.d, steps=5, bench=bench, mean=data.mean, scale=data.scale,
+        sites=(SITE,), trained_on=data.trained_on,
+    )[0]  # fmt: skip
+
+
+def test_training_records_the_documents_it_has_seen(trained, texts):
+    data, one = trained
+    there = corpus.load(str(texts))
+    known = of(Dictionary.of(one).origin)
+    assert known["corpus"] == there.fingerprint and known["part"] == "train" and known["context_size"] == 12
+    used = {there.documents[i].sha256[:12] for i in data.windows.document}
+    assert set(known["documents"]) == used <= {there.documents[i].sha256[:12] for i in there.part("train")}
+
+
+def test_it_stays_with_the_dictionary_wherever_that_goes(trained, model, texts, tmp_path):
+    dictionary = Dictionary.of(trained[1])
+    dictionary.save(tmp_path / "ours.safetensors")
+    write(dictionary, tmp_path / "theirs", "saelens")
+    assert of(load(tmp_path / "theirs").origin) == of(load(tmp_path / "ours.safetensors").origin) == of(dictionary.origin)
+    write(load(tmp_path / "theirs"), tmp_path / "again", "saelens")
+    Store(tmp_path / "store").put(Job("own", 1, "main", Trial(seed=1)), _measures(), trained[1])
+    ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 200}
+    found = evaluate(dictionary, tmp_path / "ours.safetensors", tmp_path / "theirs", tmp_path / "again", "own/main", **ask)
+    for entry in found.dictionaries:
+        assert entry["part"] == "test" and entry["context"] == 12 and not entry["bos"], entry["name"]
+        assert entry["measures"]["fvu"]["estimate"] == pytest.approx(found["dictionary 1"]["fvu"]["estimate"], rel=1e-4)
+    with pytest.raises(DataError, match="documents of this text"):
+        evaluate("own/main", part="all", **ask)
+
+
+def _measures():
+    import xarray as xr
+
+    return xr.Dataset({"loss": ((), 1.0, {"units": "1"})})
+
+
+def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, texts, tmp_path):
+    from dataclasses import replace
+
+    there = corpus.load(str(texts))
+    bare = replace(trained[1], header={k: v for k, v in trained[1].header.items() if k != "origin"})
+    store = Store(tmp_path / "store")
+    store.put(Job("own", 1, "main", Trial(seed=1)), _measures(), bare, {"model": "m", "corpus": there.fingerprint})
+    ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 200, "context": 12}
+    assert evaluate("own/main", **ask).dictionaries[0]["part"] == "test"
+    with pytest.raises(DataError, match="--part train would evaluate it on what it has seen"):
+        evaluate("own/main", part="train", **ask)
+    store.put(Job("own", 1, "main", Trial(seed=2)), _measures(), bare)
+    with pytest.raises(DataError, match="own/main has 2 stored dictionaries, name one of them: own/"):
+        evaluate("own/main", **ask)
+    with pytest.raises(DataError, match="did you mean own/main"):
+        evaluate("own/mian", **ask)
