@@ -20,6 +20,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from assay.cli import printing
+from assay.cli.evaluating import How, Where
 from assay.cli.options import Arm, Bare, Choice, Machine, Name, Output, Place
 from assay.core.errors import AssayError
 
@@ -27,6 +28,7 @@ HERE = Place()
 PLAIN = Output()
 DEFAULT = Choice()
 CPU = Machine()
+AS_FILED, ON = How(), Where()
 
 app = App(
     name="assay",
@@ -212,6 +214,40 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
 
     done = doctor.clean(place.root) if clean else []
     return printing.health(doctor.look(place.root), done, place.json)
+
+
+@app.command(sort_key=12)
+def evaluate(
+    *dictionaries: Annotated[str, Parameter(help="Files or folders of any known format, or stored runs such as gated-sae/showcase.")],
+    on: Where = ON,
+    how: How = AS_FILED,
+    device: str = "cpu",
+    batch: int | None = None,
+    out: Path | None = None,
+    place: Place = HERE,
+) -> None:
+    """Every core measure of your dictionaries, with intervals, on your model and text; several at once give one table and one plot.
+
+    Parameters
+    ----------
+    device
+        Where the model runs: cpu, cuda, cuda:1.
+    batch
+        Tokens in one pass of the model: memory, not numbers.
+    out
+        Folder for the report, the plots, and every number as CSV and JSON.
+    """
+    from assay.cli import evaluating
+    from assay.cli.bar import Bar
+    from assay.cli.options import device_here
+    from assay.evaluation import evaluate
+
+    with Bar("evaluate", "tokens") as bar:
+        found = evaluate(
+            *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
+        )
+    written = evaluating.write(found, out) if out is not None else []
+    printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluating.show(found, written)
 
 
 def main(words: Sequence[str] | None = None) -> int:

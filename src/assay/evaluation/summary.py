@@ -132,7 +132,8 @@ def _one(measure: Measure, terms: Arrays) -> dict[str, Any]:
     found = interval(terms, measure.statistic)
     n = found.n[0]
     if not math.isfinite(found.estimate):
-        return _entry(math.nan, n=n, why="undefined here: there is nothing to divide by")
+        harmless = "recovered" in measure.name
+        return _entry(math.nan, n=n, why="undefined: this ablation does no harm" if harmless else "undefined: nothing to divide by")
     if n < LEAST:
         return _entry(found.estimate, n=n, why=f"too few documents: {n}, an interval needs {LEAST}")
     if found.undefined > UNDEFINED:

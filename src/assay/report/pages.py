@@ -28,7 +28,8 @@ PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, with the signs and filters that pages use."""
     env = Environment(loader=PackageLoader("assay.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     env.globals |= {
         "signs": tables.SIGNS,
@@ -103,7 +104,7 @@ def page(
         {"figure": f, "svg": Markup(draw.svg(f, titled=False)), "name": name, "csv": export.figure_csv(f)}
         for name, f in zip(export.names(figures), figures, strict=True)
     ]
-    return _environment().get_template("page.html").render(
+    return environment().get_template("page.html").render(
         data=data, header=header, text=text, looks=looks, home=home, specs=_specs(specs or {}),
         notes={arm: note for arm, note in (notes or {}).items() if note}, scopes=scopes, tally=tally(data),
         rows=tables.rows(data), claims=claims, findings=data.get("findings", ()), table_csv=export.verdicts_csv(data),
@@ -131,7 +132,7 @@ def tally(data: Mapping[str, Any]) -> list[tuple[str, int]]:
 def index(entries: Sequence[Mapping[str, Any]]) -> str:
     """The page over several results; each entry has `data`, `href` and optionally `header`."""
     listed = [{**e, "rows": tables.rows(e["data"]), "tally": tally(e["data"]), "header": e.get("header")} for e in entries]
-    return _environment().get_template("index.html").render(entries=listed)
+    return environment().get_template("index.html").render(entries=listed)
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:

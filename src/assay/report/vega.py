@@ -120,7 +120,7 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False) -> dict[str, Any
     if not log or not seen:
         return encoding | {"scale": {"zero": figure.mark in ("bars", "histogram")}}
     low, high = min(seen), max(seen)
-    margin = 1 if figure.mark == "histogram" and axis == "x" else (high / low) ** 0.04 or 1.1
+    margin = 1 if figure.mark == "histogram" and axis == "x" else (high / low) ** 0.04 if high > low else 1.1
     return encoding | {
         "scale": {"type": "log", "domain": [low / margin, high * margin], "nice": False},
         "axis": {"format": "~g", "values": _log_ticks(low / margin, high * margin)},

@@ -1,0 +1,65 @@
+"""A progress bar on standard error with the time that is left: redrawn in place on a terminal, one plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from assay.cli.progress import BAR, QUIET, duration
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+INSTANT = 0.02
+"""Seconds; what is done faster was found and not made, and says nothing about the rest."""
+
+
+class Bar:
+    """Shows how much of something countable is done; a context manager that is called with (done, total)."""
+
+    def __init__(self, name: str, unit: str, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.name, self.unit = name, unit
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.done = self.total = 0
+        self.worked, self.made = 0.0, 0
+        self.began = self.last = self.spoken = time.monotonic()
+        self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self.began = self.last = self.spoken = time.monotonic()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.live.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Takes how many of how many are done."""
+        now = time.monotonic()
+        if self.done and now - self.last >= INSTANT:  # what comes before the first word is loading
+            self.worked, self.made = self.worked + now - self.last, self.made + done - self.done
+        self.done, self.total, self.last = done, total, now
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            if not self.live.is_started and done < total:
+                self.live.start()
+        elif now - self.spoken >= QUIET:
+            self.console.print(self.line(), markup=False, soft_wrap=True)
+            self.spoken = now
+
+    def line(self) -> str:
+        """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
+        left = f", about {duration((self.total - self.done) * self.worked / self.made)} left" if self.made else ""
+        return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{left}"
+
+    def draw(self) -> RenderableType:
+        """The line with a bar before it."""
+        from rich.text import Text
+
+        full = round(BAR * self.done / self.total) if self.total else 0
+        bar = Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim").append(f"  {self.line()}")
+        bar.no_wrap, bar.overflow = True, "ellipsis"
+        return bar

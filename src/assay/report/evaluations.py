@@ -1,0 +1,91 @@
+"""An evaluation as words, rows and a page; everything is made from its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from assay.core.figures import Figure
+from assay.report import draw, export, pages, tables
+
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure in words."""
+
+    name: str
+    label: str
+    estimate: str
+    interval: str
+    unit: str
+    why: str
+
+
+def labels() -> dict[str, str]:
+    """What every measure is called."""
+    from assay.evaluation.summary import CLASSES, MEASURES
+
+    return {m.name: m.label for m in MEASURES} | CLASSES
+
+
+def row(name: str, measure: JSON) -> Row:
+    """One measure to the digits that its interval supports."""
+    from assay.evaluation.summary import CLASSES, MEASURES
+
+    units = {m.name: m.unit for m in MEASURES} | dict.fromkeys(CLASSES, "of the features")
+    value, interval = tables.estimate(measure)
+    if measure["low"] is not None and measure["low"] == measure["high"]:
+        interval = f"[{value}, {value}]"
+    unit = "" if units[name] == "1" else units[name]
+    return Row(name, labels()[name], value, interval if interval != "no interval" else "none", unit, measure["why"])
+
+
+def rows(entry: JSON) -> list[Row]:
+    """Every measure of one dictionary, in order."""
+    return [row(name, measure) for name, measure in entry["measures"].items()]
+
+
+def setting(data: JSON) -> list[str]:
+    """What was measured on, in sentences: model and text, positions, losses; once for all dictionaries that share it."""
+    asked = data["setting"]
+    lines: dict[str, list[str]] = {}
+    for e in data["dictionaries"]:
+        lines.setdefault(_on(data, e), []).append(e["name"])
+    told = [line if len(lines) == 1 else f"{', '.join(names)}: {line}" for line, names in lines.items()]
+    few = "the first position" if asked["skip_first"] == 1 else f"the first {asked['skip_first']} positions"
+    left = [f"{few} of each window"] if asked["skip_first"] else []
+    left += [f"activations longer than {asked['outlier']:g} medians"] if asked["outlier"] else []
+    out = f"Left out of every measure, and never replaced: {' and '.join(left)}." if left else "No position is left out."
+    return [*told, f"{out} Intervals are 95 %, over documents; they speak about these dictionaries, not about others trained alike."]
+
+
+def _on(data: JSON, e: JSON) -> str:
+    count = f"{e['tokens']:,} of {e['tokens_read']:,} tokens" + (f" from {e['documents']:,} documents" if e["documents"] else "")
+    if "acts" in data:
+        return f"{data['acts']}: {count}; no losses, as there is no model."
+    bos = "with a BOS first" if e["bos"] else "without a BOS"
+    places = e["site"] if e["site"] == e["site_out"] else f"{e['site']} to {e['site_out']}"
+    return (
+        f"{data['model']}, {places}; text {data['text']}, {'all of it' if e['part'] == 'all' else e['part'] + ' part'}: {count}, windows of "
+        f"{e['context']} {bos}; the site ablated on {e['tokens_ablated']:,} of them."
+    )
+
+
+def page(data: JSON, figures: Sequence[Figure]) -> str:
+    """The whole report of an evaluation as one HTML file."""
+    shown = [
+        {"figure": f, "svg": Markup(draw.svg(f, titled=False)), "name": name, "csv": export.figure_csv(f)}
+        for name, f in zip(export.names(figures), figures, strict=True)
+    ]
+    entries = data["dictionaries"]
+    names = list(dict.fromkeys(name for e in entries for name in e["measures"]))
+    body = [
+        (labels()[name], data["definitions"][name], [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries])
+        for name in names
+    ]
+    return pages.environment().get_template("evaluation.html").render(data=data, figures=shown, body=body, setting=setting(data))
