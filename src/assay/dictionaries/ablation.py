@@ -26,8 +26,8 @@ from assay.subjects.subject import Trace
 
 Ablation = Literal["zero", "mean", "resample"]
 ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
-_ROWS = 32
-"""Rows of logits compared at a time: with a large vocabulary a whole window of them would not stay in a cache."""
+_ROWS, _CACHED = 128, 32
+"""Rows of logits made at a time, a good size for the product; and compared at a time, so that they stay in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,16 +109,25 @@ def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w
         for w in range(windows):
             for a in range(0, s - 1, _ROWS):
                 rows = slice(a, min(a + _ROWS, s - 1))
-                target = clean.tokens[w, a + 1 : rows.stop + 1, None]
-                log_p = clean.head(clean.final[w, rows]).float().log_softmax(-1)
-                p = log_p.exp()
-                ce[0, w, rows] = -log_p.gather(1, target)[:, 0].double()
+                target = clean.tokens[w, a + 1 : rows.stop + 1]
+                true = clean.head(clean.final[w, rows])
+                ce[0, w, rows] = _nats(true, true, target)[0]
                 for v, other in enumerate(others):
                     assert other.final is not None
-                    log_q = clean.head(other.final[w, rows]).float().log_softmax(-1)
-                    ce[1 + v, w, rows] = -log_q.gather(1, target)[:, 0].double()
-                    kl[v, w, rows] = torch.linalg.vecdot(p, log_p - log_q).double()
+                    ce[1 + v, w, rows], kl[v, w, rows] = _nats(true, clean.head(other.final[w, rows]), target)
     return ce, kl
+
+
+def _nats(
+    true: Float[Tensor, "t v"], other: Float[Tensor, "t v"], target: Int[Tensor, "t"]
+) -> tuple[Float[Tensor, "t"], Float[Tensor, "t"]]:
+    """Cross-entropy of `other` and KL(true ‖ other) of each row of logits."""
+    ce, kl = [], []
+    for z, y, t in zip(true.split(_CACHED), other.split(_CACHED), target.split(_CACHED), strict=True):
+        log_p, log_q = z.float().log_softmax(-1), y.float().log_softmax(-1)
+        ce.append(-log_q.gather(1, t[:, None])[:, 0].double())
+        kl.append(torch.linalg.vecdot(log_p.exp(), log_p - log_q).double())
+    return torch.cat(ce), torch.cat(kl)
 
 
 def splice_sums(
