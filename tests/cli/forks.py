@@ -63,7 +63,11 @@ def serve() -> None:
     """Answer until standard input closes."""
     import torch  # noqa: F401 (the imports that take the time)
 
+    import assay.cli.exchange
+    import assay.cli.main
     import assay.core.judging
+    import assay.dictionaries.formats.opening
+    import assay.dictionaries.formats.writing
     import assay.lab.result  # noqa: F401
 
     for line in sys.stdin:

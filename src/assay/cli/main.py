@@ -21,6 +21,7 @@ from rich.box import Box
 
 from assay.cli import printing
 from assay.cli.evaluating import How, Where
+from assay.cli.exchange import Open, Real
 from assay.cli.options import Arm, Bare, Choice, Machine, Name, Output, Place
 from assay.core.errors import AssayError
 
@@ -28,6 +29,7 @@ HERE = Place()
 PLAIN = Output()
 DEFAULT = Choice()
 CPU = Machine()
+OPEN, UNTRIED = Open(), Real()
 AS_FILED, ON = How(), Where()
 
 app = App(
@@ -214,6 +216,59 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
 
     done = doctor.clean(place.root) if clean else []
     return printing.health(doctor.look(place.root), done, place.json)
+
+
+@app.command(name="import", sort_key=20)
+def import_(
+    path: Annotated[Path, Parameter(help="A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.")],
+    /,
+    *,
+    out: Path,
+    hints: Open = OPEN,
+    real: Real = UNTRIED,
+    output: Output = PLAIN,
+) -> None:
+    """Read another library's dictionary and keep it as one of ours; with activations, only if it reconstructs them.
+
+    Parameters
+    ----------
+    out
+        The safetensors file to write.
+    """
+    from assay.cli import exchange
+
+    done = exchange.bring(path, out, hints, real)
+    printing.emit(done) if output.json else print("\n".join(exchange.told(done)))
+
+
+@app.command(sort_key=21)
+def export(
+    dictionary: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run.")],
+    /,
+    *,
+    out: Path,
+    format: Literal["saelens", "assay"] = "saelens",
+    run: int | None = None,
+    model: str | None = None,
+    place: Place = HERE,
+) -> None:
+    """Write a dictionary for another library, means and scales folded into its weights; several runs become several folders.
+
+    Parameters
+    ----------
+    out
+        The folder to write; for format assay, the file.
+    format
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6.
+    run
+        Which run, from 0; without it, all.
+    model
+        The language model's name, for the other library's settings.
+    """
+    from assay.cli import exchange
+
+    done = exchange.give(exchange.named(dictionary, place.root), out, format, run, model)
+    printing.emit(done) if place.json else print("\n".join(exchange.told(done)))
 
 
 @app.command(sort_key=12)

@@ -115,13 +115,17 @@ def _inside(folder: Path, format: str | None) -> Path:
         return folder / found[0]
     if found:
         raise DataError(f"{folder} holds {' and '.join(found)}; name the file itself")
-    if (folder / "cfg.json").is_file() and format in (None, "saelens", "sparsify"):
-        raise DataError(f"{folder} has cfg.json but no weights; expected {saelens.WEIGHTS} or {sparsify.WEIGHTS} beside it")
-    deeper = sorted({str(p.parent.relative_to(folder)) for name in _IN_FOLDER for p in folder.glob(f"*/{name}")})
+    wanted = [name for name in _IN_FOLDER if format in (None, "assay", _IN_FOLDER[name])]
+    beside = [name for name in (saelens.WEIGHTS, sparsify.WEIGHTS) if name in wanted]
+    if (folder / "cfg.json").is_file() and beside:
+        raise DataError(f"{folder} has cfg.json but no weights; expected {' or '.join(beside)} beside it")
+    deeper = sorted({str(p.parent.relative_to(folder)) for name in wanted for p in folder.glob(f"*/{name}")})
     if deeper:
         more = f" and {len(deeper) - 3} more" if len(deeper) > 3 else ""
         raise DataError(f"{folder} holds no dictionary itself, but {', '.join(deeper[:3])}{more} below it do; name one of them")
-    raise DataError(f"{folder} holds no dictionary; expected a folder with one of {', '.join(_IN_FOLDER)}")
+    raise DataError(
+        f"{folder} holds no dictionary; expected a folder with {'one of ' if len(wanted) > 1 else ''}{', '.join(wanted)}"
+    )
 
 
 def _of_pickle(path: Path, values: Mapping[str, Any]) -> str:

@@ -27,7 +27,9 @@ def described(
     What Assay knew of the training text when it wrote the file, is known again.
     """
     ours = config.get("assay_origin")
-    known = {"trained_on": ours["trained_on"]} if isinstance(ours, Mapping) and isinstance(ours.get("trained_on"), Mapping) else {}
+    known = (
+        {"trained_on": ours["trained_on"]} if isinstance(ours, Mapping) and isinstance(ours.get("trained_on"), Mapping) else {}
+    )
     plain = json.loads(json.dumps({k: v for k, v in config.items() if k != "assay_origin"}, default=str))
     if len(json.dumps(plain)) > _LONGEST:
         plain = {"too_long": True}

@@ -1,0 +1,188 @@
+"""`assay import` and `assay export`: dictionaries in from other libraries' files, tried on real activations, and out to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
+
+from assay.core.errors import AssayError, DataError, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.formats.trial import Trial
+
+CONTEXT, WINDOWS = 128, 64
+OUTLIER = 6.0
+"""Activations longer than this many medians are left out of the trial, as they are of training and evaluation."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """What a file leaves open."""
+
+    format: str | None = None
+    """saelens, dictionary-learning, sparsify, openai, gemma-scope or assay, where names do not tell."""
+    site: str | None = None
+    """Where the activations come from, such as blocks.9.hook_resid_post."""
+    site_out: str | None = None
+    """Where a transcoder's reconstruction belongs."""
+    architecture: str | None = None
+    """The other library's name of the architecture, where the tensors fit two."""
+    scale: float | None = None
+    """Factor on the inputs in training, where the file says that there was one and not which."""
+    k: int | None = None
+    """Active features per input, where a TopK file does not hold it."""
+    threshold: float | None = None
+    """Inference threshold, where a BatchTopK file holds none."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Real:
+    """Real activations to try the dictionary on, at least 4,096: a wrong convention loads without an error and shows here."""
+
+    acts: Path | None = None
+    """A safetensors file with acts [rows, d], and target for a transcoder."""
+    model: str | None = None
+    """smollm2, or a model's folder, run on --text."""
+    text: str | None = None
+    """stdlib, or a folder of text files."""
+
+
+def bring(path: Path, out: Path, hints: Open, real: Real) -> dict[str, Any]:
+    """What was imported, as plain values; `out` then holds the dictionary.
+
+    Raises: DataError for a file that cannot be read, and for a dictionary that does not reconstruct; nothing is written then.
+    """
+    from assay.dictionaries.formats.opening import load
+    from assay.dictionaries.formats.writing import write
+
+    if out.exists():
+        raise DataError(f"{out} exists already; remove it, or name another --out")
+    if real.acts is not None and (real.model or real.text):
+        raise AssayError("give --acts, or --model and --text, and not both")
+    if (real.model is None) != (real.text is None):
+        raise AssayError("--model and --text go together: the one runs on the other")
+    dictionary = load(path, **vars(hints))
+    trials = _tried(dictionary, real)
+    for trial in trials:
+        if not trial.reconstructs:
+            raise DataError(f"{path} {trial.verdict}; nothing was written")
+    write(dictionary, out, "assay")
+    return described(dictionary, trials) | {"written": [str(out)]}
+
+
+def give(dictionary: Dictionary, out: Path, format: str, run: int | None, model: str | None) -> dict[str, Any]:
+    """What was exported, as plain values; the files are then there. Raises: DataError for what the format cannot carry."""
+    from assay.dictionaries.formats.writing import write
+
+    written = write(dictionary, out, format, run=run, model=model)
+    return described(dictionary if run is None else dictionary[run], []) | {"written": [str(path) for path in written]}
+
+
+def named(text: str, root: Path) -> Dictionary:
+    """The dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what is stored."""
+    from assay.evaluation.sources import find
+    from assay.lab.store import Store
+
+    return find([text], Store(root))[0].read()
+
+
+def described(dictionary: Dictionary, trials: list[Trial]) -> dict[str, Any]:
+    """A dictionary as plain values: shape, kind, places, origin, and how it did."""
+    from assay.dictionaries.nonlinearity import to_json
+
+    return {
+        "runs": len(dictionary),
+        "d_in": dictionary.W_enc.shape[1],
+        "width": dictionary.width,
+        "d_out": dictionary.W_dec.shape[2],
+        "nonlinearity": to_json(dictionary.nonlinearity),
+        "sites": list(dictionary.sites),
+        "sites_out": list(dictionary.sites_out),
+        "per_token": dictionary.per_token,
+        "origin": dict(dictionary.origin),
+        "self_test": [trial.to_json() for trial in trials],
+    }
+
+
+def told(values: dict[str, Any]) -> list[str]:
+    """The lines that a verb prints of `described`."""
+    kind, origin = values["nonlinearity"], values["origin"]
+    inner = ", ".join(f"{name} {value}" for name, value in kind.items() if name == "k")
+    shape = f"{values['width']} features of {values['d_in']} dimensions"
+    shape += f" to {values['d_out']}" if values["d_out"] != values["d_in"] or values["sites_out"] else ""
+    places = " → ".join(", ".join(sites) for sites in (values["sites"], values["sites_out"]) if sites) or "no place named"
+    lines = [
+        f"{kind['name']}{f' ({inner})' if inner else ''}: {shape}, {places}"
+        + (f", {values['runs']} runs" if values["runs"] > 1 else "")
+    ]
+    if origin:
+        lines.append(f"from {origin['format']}: {origin['file']}, sha256 {origin['sha256'][:12]}…")
+        if origin["inferred"]:
+            lines.append(f"inferred, not stated in the file: {', '.join(origin['inferred'])}")
+    lines += [trial["verdict"] for trial in values["self_test"]]
+    return [*lines, *(f"wrote {path}" for path in values["written"])]
+
+
+def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
+    from assay.dictionaries.formats.trial import self_test
+
+    if real.acts is not None:
+        x, y = _of_file(real.acts)
+    elif real.model is not None and real.text is not None:
+        x, y = _of_model(dictionary, real.model, real.text)
+    else:
+        return []
+    if not bool(x.isfinite().all()) or (y is not None and not bool(y.isfinite().all())):
+        raise DataError("the activations have numbers that are NaN or infinite")
+    length = x.float().norm(dim=-1)
+    keep = length <= OUTLIER * length.median()
+    return self_test(dictionary, x[keep], y[keep] if dictionary.sites_out and y is not None else None)
+
+
+def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
+    """The activations of a file and, where it has them, the targets; a row each."""
+    from safetensors import safe_open
+
+    from assay.evaluation.acts import fingerprint, open_file
+
+    fingerprint(path)  # refuses what is no file
+    file = open_file(path)
+    with safe_open(path, "pt") as opened:
+        x = opened.get_tensor(file.name).flatten(0, -2).float()
+        return x, opened.get_tensor(file.target).flatten(0, -2).float() if file.target else None
+
+
+def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Tensor | None]:
+    """A model's activations where the dictionary reads and writes, on windows of a text; the first position is left out."""
+    import torch
+
+    from assay.data import corpus
+    from assay.subjects.pretrained import load
+    from assay.subjects.site import Site
+
+    if len(dictionary.sites) != 1:
+        raise DataError(
+            "the file does not say where its activations come from; say it with --site, such as blocks.9.hook_resid_post"
+        )
+    names = (*dictionary.sites, *dictionary.sites_out)
+    sites = [Site.parse(name) for name in names]
+    subject = load(model)
+    for site, width in zip(sites, (dictionary.W_enc.shape[1], dictionary.W_dec.shape[2]), strict=False):
+        if subject.width(site) != width:
+            raise ModelError(f"{site} of {model} has {subject.width(site)} numbers per token, the dictionary has {width}")
+    windows = corpus.load(text).windows(subject.encode, "all", context=CONTEXT, count=WINDOWS, fewer=True)
+    parts: list[list[Tensor]] = [[] for _ in sites]
+    for tokens in torch.from_numpy(windows.tokens.astype("int64")).split(16):
+        trace = subject.run(tokens, capture=sites, logits=False)
+        for part, site in zip(parts, sites, strict=True):
+            part.append(trace.acts[site].flatten(2)[:, 1:].flatten(0, 1).float())
+    found = [torch.cat(part) for part in parts]
+    return found[0], found[1] if len(found) > 1 else None

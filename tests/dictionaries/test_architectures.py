@@ -1,0 +1,301 @@
+"""Every architecture in one mixed sweep: each as if alone, resumable with all it learns, and able to recover what was planted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core import rng
+from assay.core.errors import SpecError
+from assay.core.runs import Runs
+from assay.core.spec import PerRun, Spec, grid
+from assay.dictionaries import losses
+from assay.dictionaries.dead import Resample
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.metrics import fvu, l0
+from assay.dictionaries.nonlinearity import (
+    BatchTopK,
+    Gated,
+    GatedShift,
+    GatedSigmoid,
+    GatedUntied,
+    GroupMax,
+    JumpReLU,
+    ReLU,
+    ScaledReLU,
+    TopK,
+)
+from assay.dictionaries.sparsity import TargetL0
+from assay.dictionaries.train import Method, fit_dictionaries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Spec):
+    penalty: PerRun[float] = 0.1
+
+
+D, TRUE, WIDTH, K = 16, 24, 24, 2
+TOP = {"betas": (0.9, 0.999), "encoder_scale": 1.0}
+# nonlinearity, loss, λ at which about K features are on, fields of Method
+ALL = {
+    "relu": (ReLU(), losses.l1, 0.2, {}),
+    "relu_weighted": (ReLU(), losses.l1_weighted, 0.2, {"decoder": "free"}),
+    "p_anneal": (ReLU(), losses.p_anneal, 0.1, {}),
+    "gated": (Gated(), losses.gated, 0.3, {}),
+    "gated_no_aux": (Gated(), losses.gated_no_aux, 0.05, {}),
+    "gated_sigmoid": (GatedSigmoid(), losses.gated_sigmoid, 0.3, {}),
+    "gated_sigmoid_relu": (GatedSigmoid(), losses.gated_no_aux, 0.05, {}),
+    "gated_no_heaviside": (ScaledReLU(), losses.gated, 0.4, {}),
+    "gated_unfrozen_aux": (Gated(), losses.gated_unfrozen_aux, 0.3, {}),
+    "gated_untied": (GatedUntied(), losses.gated, 0.3, {}),
+    "gated_no_rmag": (GatedShift(), losses.gated, 0.3, {}),
+    "topk": (TopK(K), losses.mse, 0.0, TOP),
+    "topk_aux": (TopK(K), losses.TopKAux(dead_after=2000), 0.0, TOP),
+    "groupmax": (GroupMax(K), losses.mse, 0.0, TOP),
+    "batchtopk": (BatchTopK(K), losses.mse, 0.0, TOP),
+    "batchtopk_aux": (BatchTopK(K), losses.TopKAux(dead_after=2000), 0.0, TOP),
+    "matryoshka": (BatchTopK(K), losses.Matryoshka((6, 12, WIDTH), dead_after=2000), 0.0, TOP),
+    "jumprelu": (JumpReLU(0.1, 0.1), losses.jumprelu, 0.03, {"betas": (0.9, 0.999)}),
+    "target_l0": (ReLU(), losses.l1, 0.1, {"sparsity": TargetL0(float(K))}),
+    "resample": (ReLU(), losses.l1, 0.2, {"dead": Resample(at=(12, 30), exempt=0.5, warm_up=5)}),
+    "untied_start": (Gated(), losses.gated, 0.3, {"tied_start": False}),
+}
+RUNS = Runs(grid(Sweep(), penalty=(0.5, 1.0), seed=(1, 2)))
+WORLD = torch.from_numpy(rng.normal(np.array([11]), "directions", 0, (TRUE, D))[0])
+WORLD = WORLD / WORLD.norm(dim=-1, keepdim=True)
+
+
+def source(rows, stream="train", shuffled=False):
+    """step → [b, d]: each of 24 features in 16 dimensions on with probability .08, by Exp(1); scaled to E‖x‖² = d."""
+
+    def draw(step):
+        g = rng.generator(3, stream, step)
+        shape = (rows, TRUE)
+        codes = ((g.random(shape) < 0.08) * g.exponential(1, shape)).astype(np.float32)
+        x = torch.from_numpy(codes) @ WORLD * (D / (TRUE * 0.08 * 2)) ** 0.5
+        if shuffled:  # each dimension in an order of its own: the same values, no directions
+            x = torch.stack([x[torch.from_numpy(g.permutation(rows)), j] for j in range(D)], -1)
+        return x
+
+    return draw
+
+
+def method(name, runs=RUNS, lr=4e-3):
+    nonlinearity, loss, penalty, fields = ALL[name]
+    fields = {"warm_up": 10, **fields}
+    return Method(nonlinearity, loss, WIDTH, np.full(len(runs), lr), penalty * runs.each("penalty"), **fields)
+
+
+STEPS = 40
+WATCH = {"length": ((0, 17, 40), lambda p: p["W_enc"].norm(dim=1))}
+
+
+def sweep(names, bench, runs=RUNS, batches=None, steps=STEPS, watch=None):
+    groups = [(runs, method(name, runs)) for name in names]
+    batches = batches or source(32)
+    return dict(zip(names, fit_dictionaries(groups, batches, d=D, steps=steps, bench=bench, watch=WATCH if watch is None else watch),
+                    strict=True))  # fmt: skip
+
+
+def test_one_sweep_trains_every_architecture(bench):
+    x = source(200, "test")(0)
+    trained = sweep(list(ALL), bench)
+    for name, t in trained.items():
+        d = Dictionary.of(t)
+        assert not t.diverged.any() and {"loss", "l0"} <= set(t.history), name
+        assert d.reconstruct(x).isfinite().all() and d.encode(x).min() >= 0, name
+        assert t.tensors["length"].shape == (4, 3, WIDTH), name
+        torch.testing.assert_close(t.tensors["length"][:, -1], d.W_enc.norm(dim=1), msg=name)
+        if "weighted" not in name:
+            torch.testing.assert_close(d.W_dec.norm(dim=-1), torch.ones(4, WIDTH), msg=name)
+    assert Dictionary.of(trained["batchtopk"]).nonlinearity == JumpReLU()
+    assert Dictionary.of(trained["batchtopk"]).origin["trained_as"] == {"name": "BatchTopK", "k": K}
+    assert "smallest kept value" in Dictionary.of(trained["batchtopk"]).origin["threshold"]
+    assert Dictionary.of(trained["gated_sigmoid"]).nonlinearity == Gated()
+    assert Dictionary.of(trained["resample"]).own == {} and trained["resample"].tensors["exempt"].sum() == 4 * WIDTH / 2
+
+
+SHARED = ("relu_weighted", "p_anneal", "gated_untied", "gated_sigmoid", "batchtopk_aux", "matryoshka", "jumprelu", "target_l0",
+          "resample")  # fmt: skip
+
+
+def test_alone_is_as_in_a_group(bench):
+    together = sweep(SHARED, bench)
+    for r in (0, 3):
+        alone = sweep(SHARED, bench, Runs([RUNS.specs[r]]))
+        for name, t in alone.items():
+            for key, value in t.tensors.items():
+                assert (together[name].tensors[key][r].double() - value[0].double()).abs().max() <= 1e-5, (name, key)
+
+
+@pytest.mark.parametrize("killed_at", [20, 35])
+def test_resume_is_bitwise_with_everything_that_is_learned(killed_at, plain_bench, plain_slot, tmp_path):
+    """Killed between the two resamplings or after both, before or after a watched step, a change of p and the controller's start."""
+    whole = sweep(SHARED, plain_bench(tmp_path))
+    slot = plain_slot(every=7)
+
+    class Killed(Exception):
+        pass
+
+    def until(step):
+        if step == killed_at:
+            raise Killed
+        return source(32)(step)
+
+    with pytest.raises(Killed):
+        sweep(SHARED, plain_bench(tmp_path, [slot]), batches=until)
+    assert slot.saved[0] == killed_at // 7 * 7
+    resumed = sweep(SHARED, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
+    for name, t in whole.items():
+        for key, value in t.tensors.items():
+            assert torch.equal(resumed[name].tensors[key], value), (name, key)
+        assert all(np.array_equal(resumed[name].history[key], value) for key, value in t.history.items())
+
+
+def test_a_broken_run_leaves_its_neighbours_bitwise_alone(bench):
+    from assay.core.fit import fit
+    from assay.dictionaries.train import group
+
+    for name in SHARED:
+        made = [group(RUNS, method(name), d=D, steps=20) for _ in range(2)]
+        made[1].state["b_enc"][1] = torch.nan
+        whole, broken = (fit([g], source(32), steps=20, bench=bench)[0] for g in made)
+        assert broken.diverged.tolist() == [False, True, False, False], name
+        for key, value in whole.tensors.items():
+            assert torch.equal(broken.tensors[key][[0, 2, 3]], value[[0, 2, 3]]), (name, key)
+
+
+# --- transcoders and crosscoders ---------------------------------------------------------------------------------------------
+
+
+def pairs(rows=64):
+    """Inputs, and a linear and a sparse function of them in 10 dimensions."""
+    g = torch.Generator().manual_seed(5)
+    linear, after = torch.randn(D, 10, generator=g) / 2, torch.randn(TRUE, 10, generator=g) / 2
+
+    def draw(step):
+        x = source(rows)(step)
+        return x, x @ linear + (x @ WORLD.T - 1).relu() @ after
+
+    return draw
+
+
+def test_a_transcoder_learns_its_target_and_a_skip_the_linear_part(bench):
+    runs = Runs(grid(Sweep(), penalty=(1.0,), seed=(1,)))
+    groups = [
+        (runs, Method(TopK(4), losses.mse, 64, np.array([4e-3]), np.zeros(1), warm_up=10, skip=skip, **TOP))
+        for skip in (False, True)
+    ]
+    mean_out = torch.arange(10.0)
+    found = fit_dictionaries(groups, pairs(), d=D, d_out=10, steps=300, bench=bench, mean_out=mean_out, scale_out=0.5,
+                             sites=("in",), sites_out=("out",))  # fmt: skip
+    x, y = pairs(500)(10_000)
+    plain, skipped = (Dictionary.of(t) for t in found)
+    assert plain.sites_out == ("out",) and (plain.b_pre == 0).all() and plain.W_skip is None and skipped.W_skip is not None
+    raw = y / 0.5 + mean_out
+    errors = [fvu(raw, d.reconstruct(x)).item() for d in (plain, skipped)]
+    assert errors[1] < 0.7 * errors[0] < 0.7, errors
+    without = fvu(raw, skipped.decode(0 * skipped.encode(x), x)).item()
+    assert errors[1] < 0.8 * without  # the features do their part
+
+
+def test_a_crosscoder_weighs_and_stores_each_layer(bench):
+    runs = Runs(grid(Sweep(), penalty=(0.1,), seed=(1,)))
+    g = torch.Generator().manual_seed(6)
+    second = torch.randn(D, 8, generator=g) / 4
+
+    def both(step):
+        x = source(64)(step)
+        return torch.cat([x, x @ second], -1)
+
+    scale = torch.cat([torch.full((D,), 0.5), torch.full((8,), 4.0)])
+    one = Method(ReLU(), losses.L1Weighted(parts=(D, 8)), WIDTH, np.array([4e-3]), np.array([0.1]), warm_up=10, decoder="free")
+    trained = fit_dictionaries([(runs, one)], both, d=D + 8, steps=200, bench=bench, scale=scale, sites=("a", "b"))[0]
+    d, x = Dictionary.of(trained), both(9999)
+    assert d.sites == ("a", "b") and torch.equal(d.scale, scale[None])
+    raw = x / scale
+    assert fvu(raw[:, :D], d.reconstruct(raw)[..., :D]).item() < 0.5 and fvu(raw[:, D:], d.reconstruct(raw)[..., D:]).item() < 0.5
+
+
+def test_what_a_user_can_get_wrong(bench):
+    def given(loss=losses.l1, batches=None, **more):
+        one = Method(ReLU(), loss, WIDTH, np.ones(4), np.ones(4))
+        fit_dictionaries([(RUNS, one)], batches or source(8), d=D, steps=2, bench=bench, **more)
+
+    with pytest.raises(SpecError, match=r"transcoders need d_out and batches \(x, y\)"):
+        given(d_out=10)
+    with pytest.raises(SpecError, match=r"transcoders need d_out and batches \(x, y\)"):
+        given(batches=pairs())
+    with pytest.raises(SpecError, match="a transcoder needs a loss with a target, but bare takes no y=None"):
+
+        def bare(params, x, nonlinearity, penalty):
+            return penalty
+
+        given(bare, batches=pairs(), d_out=10)
+    with pytest.raises(SpecError, match="the loss curious asks for moon; a loss may ask for y, idle and progress"):
+
+        def curious(params, x, nonlinearity, penalty, moon):
+            return penalty
+
+        given(curious)
+
+
+# --- what was planted --------------------------------------------------------------------------------------------------------
+
+
+def recovery(d):
+    """Mean over true directions of the largest cosine with a decoder row [run]."""
+    rows = d.W_dec / d.W_dec.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    return torch.einsum("rfd,gd->rfg", rows, WORLD).amax(1).mean(-1)
+
+
+@pytest.mark.slow
+def test_every_architecture_recovers_what_was_planted_and_no_control_does(bench):
+    runs = Runs(grid(Sweep(), penalty=(1.0,), seed=(1, 2, 3)))
+    names = list(ALL)
+    steps = 3000
+
+    def named(name):
+        one = method(name, runs)
+        return one if name != "resample" else Method(ReLU(), losses.l1, WIDTH, one.lr, one.penalty,
+                                                     dead=Resample(at=(800, 1600), exempt=0.5))  # fmt: skip
+
+    def train(steps, shuffled):
+        groups = [(runs, named(name)) for name in names]
+        found = fit_dictionaries(groups, source(128, shuffled=shuffled), d=D, steps=steps, bench=bench)
+        return {name: Dictionary.of(t) for name, t in zip(names, found, strict=True)}
+
+    x = source(20_000, "test")(0)
+    found, untrained, shuffled = train(steps, False), train(0, False), train(steps, True)
+    for name in names:
+        floor = FLOORS.get(name, 0.93)
+        real = recovery(found[name])
+        print(f"{name:20s} {real.min():.3f} untrained {recovery(untrained[name]).max():.3f} "
+              f"shuffled {recovery(shuffled[name]).max():.3f} L0 {l0(found[name].encode(x)).mean():.2f} "
+              f"FVU {fvu(x, found[name].reconstruct(x)).mean():.3f}")  # fmt: skip
+        assert (real >= floor).all(), (name, real)
+        for control in (untrained, shuffled):
+            assert (recovery(control[name]) < floor - 0.1).all(), (name, recovery(control[name]))
+
+
+FLOORS: dict[str, float] = {}
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_batchtopks_threshold_keeps_k_on_held_out_rows(k, bench):
+    """Mean L0 at inference within 5 % of k."""
+    runs = Runs(grid(Sweep(), seed=(1, 2)))
+    one = Method(BatchTopK(k), losses.mse, WIDTH, np.full(2, 4e-3), np.zeros(2), **TOP)
+    d = Dictionary.of(fit_dictionaries([(runs, one)], source(128), d=D, steps=400, bench=bench)[0])
+    assert l0(d.encode(source(20_000, "test")(0))).tolist() == pytest.approx([k, k], rel=0.05)
+
+
+def test_the_controller_reaches_its_target(bench):
+    runs = Runs(grid(Sweep(), seed=(1, 2)))
+    for nonlinearity, loss in ((ReLU(), losses.l1), (Gated(), losses.gated)):
+        one = Method(nonlinearity, loss, WIDTH, np.full(2, 4e-3), np.full(2, 0.1), sparsity=TargetL0(np.array([3.0, 1.5])))
+        d = Dictionary.of(fit_dictionaries([(runs, one)], source(128), d=D, steps=1000, bench=bench)[0])
+        assert l0(d.encode(source(10_000, "test")(0))).tolist() == pytest.approx([3.0, 1.5], rel=0.1)
