@@ -21,9 +21,8 @@ def aux_k(
 
     Formula: Σ‖e − ê‖² / Σ‖e − ē‖² with e = sg(x − x̂), ē its mean row and ê = (the d/2 largest max(π, 0) of dead latents) W_dec
     Source: Scaling and evaluating sparse autoencoders (2024), appendix A.2
-    Differs: dead pre-activations are rectified and no bias takes part, so a dead latent at or below 0 gives ê = 0; sparsify's ê
-    has b_dec, SAELens keeps negative ones. Divided by the variance of e over the batch, as in dictionary_learning; OpenAI's code
-    divides row by row
+    Differs: dead pre-activations are rectified and no bias takes part, so a dead latent at or below 0 gives ê = 0; SAELens keeps
+    negative ones. Divided by the variance of e over the batch, as in dictionary_learning; OpenAI's code divides row by row
     """
     if not dead.any():
         return torch.zeros_like(error[:, 0, 0])
