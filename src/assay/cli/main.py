@@ -295,14 +295,61 @@ def evaluate(
     from assay.cli import evaluating
     from assay.cli.bar import Bar
     from assay.cli.options import device_here
-    from assay.evaluation import evaluate
+    from assay.evaluation.evaluating import evaluate as measured
 
     with Bar("evaluate", "tokens") as bar:
-        found = evaluate(
+        found = measured(
             *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
         )
     written = evaluating.write(found, out) if out is not None else []
     printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluating.show(found, written)
+
+
+@app.command(sort_key=13)
+def look(
+    text: Annotated[str, Parameter(help="The text, in quotes.")],
+    /,
+    *,
+    dictionary: str | None = None,
+    model: str = "smollm2",
+    features: int = 10,
+    site: str = "",
+    bos: bool | None = None,
+    device: str = "cpu",
+    html: Path | None = None,
+    place: Place = HERE,
+) -> None:
+    """Which features fire where in a text, and what taking each of them out does to the loss on it.
+
+    Parameters
+    ----------
+    dictionary
+        A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
+    model
+        smollm2, or a model's folder.
+    features
+        How many are shown; eight times as many are tried.
+    site
+        Where activations are read, where the dictionary's file does not say.
+    bos
+        Whether the text starts with the model's BOS token; as the dictionary's file says without it.
+    device
+        Where the model runs: cpu, cuda, cuda:1.
+    html
+        A file for the same as a page.
+    """
+    from assay.cli import looking
+    from assay.cli.options import device_here
+    from assay.evaluation.looking import look as looked
+
+    found = looked(
+        text, dictionary, model=model, features=features, site=site, bos=bos, root=place.root, device=device_here(device)
+    )
+    if html is not None:
+        from assay.report import looks
+
+        html.write_text(looks.page(found.data), encoding="utf-8")
+    printing.emit(found.to_json()) if place.json else looking.show(found)
 
 
 def main(words: Sequence[str] | None = None) -> int:

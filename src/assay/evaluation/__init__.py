@@ -5,7 +5,7 @@ Names are loaded when first used, so that importing this package costs nothing.
 
 from importlib import import_module
 
-_HOME = {"evaluating": ("evaluate",), "result": ("Evaluation",), "setting": ("Setting",)}
+_HOME = {"evaluating": ("evaluate",), "looking": ("Look", "look"), "result": ("Evaluation",), "setting": ("Setting",)}
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted(_WHERE)
 

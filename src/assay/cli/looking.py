@@ -1,0 +1,76 @@
+"""What `assay look` prints: the text once for each feature, shaded where it is on, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from assay.cli.printing import draw, grid, say
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from assay.evaluation.looking import Look
+
+MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+ORANGE = (255, 140, 0)
+"""The colour of the strongest activation, as in pages."""
+
+
+def show(found: Look) -> None:
+    """Print the losses, then a block for each feature: Δ, where it is on, what it promotes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    d = found.data
+    say(f"{d['model']}, {d['site']}; {d['dictionary']}, {d['width']} features")
+    say(
+        f"{len(d['tokens'])} tokens; loss {d['loss']:.3f} nats per prediction, {d['loss_spliced']:.3f} with the reconstruction in "
+        f"place; {d['l0']:.1f} features on per token, {d['on']} in all; {d['tried']} tried, {len(d['features'])} shown"
+    )
+    if not d["features"]:
+        print("no feature is on")
+        return
+    print()
+    coloured = Console().color_system is not None and Console().is_terminal
+    table = grid("feature", "Δ nats", "where it is on", right=("feature", "Δ nats"))
+    for f in d["features"]:
+        lines = [shaded(d["tokens"], f)] if coloured else []
+        lines.append(Text("on " + ", ".join(f"{quoted(s['token'])} {s['activation']:.3g}" for s in f["strongest"])))
+        if f["promoted"]:
+            lines.append(Text("raises " + logits(f["promoted"]) + "; lowers " + logits(f["suppressed"][:3]), "bright_black"))
+        table.add_row(str(f["feature"]), f"{f['delta']:+.3f}", Text("\n").join(lines))
+    draw(table)
+    print()
+    say(
+        "Δ: by how much the loss of this text rises, summed over its predictions, when the feature is taken out wherever it is on; "
+        "above 0 it helps. Raised and lowered tokens: direct path only."
+    )
+
+
+def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
+    """The text with each token's background from white to orange, linear in activation over the feature's maximum."""
+    from rich.style import Style
+    from rich.text import Text
+
+    out = Text()
+    for token, activation in zip(tokens, feature["activations"], strict=True):
+        share = activation / feature["maximum"] if feature["maximum"] else 0.0
+        colour = "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
+        out.append(plain(token), Style(color="#1f2328", bgcolor=colour) if share > 0 else "")
+    return out
+
+
+def plain(token: str) -> str:
+    """A token on one line: line ends and tabs as marks."""
+    return "".join(MARKS.get(c, c if c.isprintable() else "␀") for c in token)
+
+
+def quoted(token: str) -> str:
+    """A token by itself, its spaces seen."""
+    return f'"{plain(token)}"'
+
+
+def logits(pairs: Sequence[Sequence[Any]]) -> str:
+    """Tokens with what a feature adds to their logits."""
+    return ", ".join(f"{quoted(token)} {value:+.2f}" for token, value in pairs)

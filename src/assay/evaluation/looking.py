@@ -1,0 +1,183 @@
+"""look: which features fire where in one text, and what taking each of them out does to the model's loss on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.errors import DataError
+from assay.evaluation import sources
+from assay.evaluation.setting import Setting
+from assay.lab.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from assay.dictionaries.dictionary import Dictionary
+
+SHOWCASE = "gated-sae/showcase"
+"""The stored run that is looked at when no dictionary is named."""
+CANDIDATES = 8
+"""So many features are taken out for each that is shown: those that add most to the reconstruction of this text."""
+BATCH = 2048
+"""Tokens in one pass of the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What `look` found. `data` is plain JSON: the text's tokens, the losses, and the features by what taking them out does."""
+
+    data: Mapping[str, Any]
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The text of each token."""
+        return self.data["tokens"]  # type: ignore[no-any-return]
+
+    @property
+    def features(self) -> Sequence[Mapping[str, Any]]:
+        """Each with `feature`, `delta` (nats on the whole text), `activations` per token, `strongest`, `promoted`, `suppressed`."""
+        return self.data["features"]  # type: ignore[no-any-return]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return dict(self.data)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row for each feature and token at which it is on: feature, delta, position, token, activation."""
+        import pandas as pd
+
+        rows = [
+            {"feature": f["feature"], "delta": f["delta"], "position": i, "token": self.tokens[i], "activation": a}
+            for f in self.features for i, a in enumerate(f["activations"]) if a
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["feature", "delta", "position", "token", "activation"])
+
+
+def look(
+    text: str,
+    dictionary: str | Path | Dictionary | None = None,
+    *,
+    model: str | Path = "smollm2",
+    features: int = 10,
+    site: str = "",
+    bos: bool | None = None,
+    root: str | Path = "assay-store",
+    device: str = "cpu",
+) -> Look:
+    """The features that matter most on this text, by how much the loss changes when one is taken out wherever it is on.
+
+    Δ is the loss of the text without the feature less the loss as it is, summed over its predictions, in nats: above 0 the
+    feature helps. Only its own part is taken out, the dictionary's error stays, and all later blocks run again. Of the features
+    that are on, the `8 · features` that add most to the reconstruction are tried. Promoted tokens follow the direct path only.
+
+    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store.
+
+    Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text of fewer than 3 tokens.
+    """
+    import torch
+
+    from assay.evaluation import measure
+    from assay.evaluation.plans import sites, stated
+    from assay.evaluation.text import bos_token, check_context
+    from assay.subjects import folder as models
+    from assay.subjects.pretrained import load
+
+    if features < 1:
+        raise DataError(f"features must be at least 1, got {features}")
+    source = _found(dictionary, Store(root))
+    folder, one = models.find(str(model)), source.dictionary
+    reads, writes = sites(source.name, one, Setting(site=site), folder)
+    with_bos = bos if bos is not None else bool(stated(one.origin).get("prepend_bos", False))
+    ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
+    if len(ids) < 3:
+        raise DataError(f"the text has {len(ids)} tokens; give at least 3, so that there is something to predict")
+    check_context(folder, len(ids), given=True)
+    subject = load(str(model), device)
+    one, tokens = one.to(subject.device), torch.tensor([ids], device=subject.device)
+    trace = subject.run(tokens, capture=list({reads, writes}))
+    inputs, acts = trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
+    limits = tuple(measure.outlier_limit(x[:, 1:], Setting().outlier) for x in (inputs, acts))
+    keep = measure.kept(inputs, acts, (limits[0], limits[1]), 1)
+    codes = one.encode(inputs[0])[0] * keep[0][:, None]
+    adds = codes.abs().sum(0) * torch.linalg.vector_norm(one.W_dec[0], dim=-1)
+    order = torch.argsort(-adds, stable=True)[: CANDIDATES * features]
+    tried = [int(k) for k in order if adds[k] > 0]
+    delta = _deltas(subject, writes, reads, one, tried, tokens, keep)
+    shown = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
+    words = subject.token_text(ids)
+    logits = _promoted(subject, one, writes, [tried[i] for i in shown])
+    listed = [_feature(tried[i], delta[i], codes[:, tried[i]].cpu().numpy(), words, logits.get(tried[i], ((), ()))) for i in shown]
+    spliced = torch.where(keep[..., None], one.reconstruct(inputs[0])[0][None], acts)
+    return Look({
+        "dictionary": source.name, "sha256": source.sha256, "model": folder.provenance, "model_sha256": folder.fingerprint,
+        "site": str(reads), "site_out": str(writes), "bos": with_bos, "width": one.width, "text": text, "tokens": words,
+        "losses": [None, *_rounded(trace.loss()[0])], "loss": float(trace.loss().mean()),
+        "loss_spliced": float(subject.losses(tokens, edits={writes: lambda x: spliced.reshape(x.shape)}).mean()),
+        "left_out": [i for i, kept in enumerate(keep[0].tolist()) if not kept], "l0": float((codes[keep[0]] != 0).sum(1).float().mean()),
+        "on": int((codes != 0).any(0).sum()), "tried": len(tried), "features": listed,
+    })  # fmt: skip
+
+
+def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.Source:
+    if dictionary is not None:
+        return sources.find([dictionary], store)[0]
+    try:
+        return sources.find([SHOWCASE], store)[0]
+    except DataError as error:
+        raise DataError(
+            f"no dictionary is named, and the showcase of gated-sae is not stored in {store.root}; make it with: assay run gated-sae, "
+            "or name one with --dictionary"
+        ) from error
+
+
+def _deltas(
+    subject: Any, writes: Any, reads: Any, one: Dictionary, tried: Sequence[int], tokens: Any, keep: Any
+) -> list[float]:
+    """The change of the loss of the whole text, in nats, when each of these features is taken out."""
+    from assay.features.importance import importance_sums
+
+    if not tried:
+        return []
+    batch = max(1, BATCH // tokens.shape[1])
+    sums = importance_sums(
+        subject, writes, one, tried, tokens, np.zeros(1, np.int64), 1, keep=keep, reads=reads, batch=batch
+    )  # fmt: skip
+    return [float(x) for x in (sums["delta_active"] + sums["delta_silent"])[:, 0]]
+
+
+def _promoted(subject: Any, one: Dictionary, writes: Any, shown: Sequence[int]) -> dict[int, tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Tokens whose logits each feature raises and lowers most along the direct path; none for a site outside the stream."""
+    from assay.features.effects import direct_logits, extremes
+
+    if writes.kind not in ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out") or not shown:
+        return {}
+    rows = one.W_dec[0, list(shown)]
+    scale = one.scale if one.scale_out is None else one.scale_out
+    if scale is not None:
+        rows = rows / scale[0]
+    ids, values = extremes(direct_logits(rows.cpu().numpy(), subject.unembed().cpu().numpy(), None), 5)
+    both = [
+        tuple(tuple(zip(subject.token_text(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1))
+        for i, v in zip(ids, values, strict=True)
+    ]
+    return dict(zip(shown, both, strict=True))  # type: ignore[arg-type]
+
+
+def _feature(
+    feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[tuple[Any, ...], tuple[Any, ...]]
+) -> dict[str, Any]:
+    strongest = [int(i) for i in np.argsort(-activations, kind="stable")[:5] if activations[i] > 0]
+    return {
+        "feature": feature, "delta": delta, "activations": _rounded(activations), "maximum": float(activations.max()),
+        "strongest": [{"position": i, "token": words[i], "activation": float(activations[i])} for i in strongest],
+        "promoted": [list(pair) for pair in logits[0]], "suppressed": [list(pair) for pair in logits[1]],
+    }  # fmt: skip
+
+
+def _rounded(values: Any) -> list[float]:
+    return [float(f"{float(v):.5g}") for v in values]

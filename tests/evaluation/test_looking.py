@@ -1,0 +1,104 @@
+"""A look at one text: Δ is that of a naive float64 forward without the feature; tokens, losses and choice of features are as said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tiny_models
+from assay.core.errors import DataError
+from assay.evaluation import look
+from assay.subjects import folder as models
+from test_evaluating import SAELENS, own, plain
+
+TEXT = "def f3_1(x):\n    return x + 12"
+
+
+@pytest.fixture(scope="module")
+def found(model, tmp_path_factory):
+    return look(TEXT, plain(), model=model, features=4, root=tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def naive(model):
+    ids = np.array([models.find(str(model)).tokenizer.encode(TEXT)])
+    site = "blocks.1.hook_resid_post"
+    logits, acts = tiny_models.naive(model, ids)
+    codes = own(plain())[0](acts[site][0])
+    codes[0] = 0.0
+    return ids, site, tiny_models.naive_loss(logits, ids), codes
+
+
+def test_delta_is_that_of_a_forward_pass_without_the_feature(found, naive, model):
+    ids, site, clean, codes = naive
+    d = plain()
+    rows = (d.W_dec[0] / d.scale[0]).double().numpy()
+    for f in found.features:
+        k = f["feature"]
+        without = tiny_models.naive(model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]})[0]
+        assert f["delta"] == pytest.approx((tiny_models.naive_loss(without, ids) - clean).sum(), abs=2e-5)
+        np.testing.assert_allclose(f["activations"], codes[:, k], rtol=1e-4, atol=1e-6)
+        assert f["maximum"] == pytest.approx(codes[:, k].max(), rel=1e-5)
+        assert f["strongest"][0]["position"] == codes[:, k].argmax()
+
+
+def test_the_features_that_matter_most_among_those_that_add_most(found, naive, model):
+    ids, site, clean, codes = naive
+    d = plain()
+    rows = (d.W_dec[0] / d.scale[0]).double().numpy()
+    adds = codes.sum(0) * np.linalg.norm(rows, axis=1)
+    tried = np.argsort(-adds)[:32]
+    assert found.data["tried"] == 32 and found.data["on"] == (codes > 0).any(0).sum()
+    deltas = {}
+    for k in tried:
+        without = tiny_models.naive(model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]})[0]
+        deltas[int(k)] = (tiny_models.naive_loss(without, ids) - clean).sum()
+    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[:4]
+
+
+def test_losses_and_tokens(found, naive, model):
+    ids, site, clean, codes = naive
+    assert "".join(found.tokens) == TEXT and len(found.tokens) == ids.shape[1]
+    np.testing.assert_allclose(found.data["losses"][1:], clean[0], rtol=1e-4)
+    assert found.data["loss"] == pytest.approx(clean.mean(), rel=1e-5)
+    assert found.data["l0"] == pytest.approx((codes[1:] > 0).sum(1).mean(), rel=1e-6)
+    encode, decode = own(plain())
+    acts = tiny_models.naive(model, ids)[1][site]
+    x_hat = np.where(np.arange(ids.shape[1])[:, None] > 0, decode(encode(acts[0])), acts[0])[None]
+    spliced = tiny_models.naive(model, ids, {site: lambda x: x_hat})[0]
+    assert found.data["loss_spliced"] == pytest.approx(tiny_models.naive_loss(spliced, ids).mean(), rel=1e-5)
+
+
+def test_promoted_tokens_follow_the_direct_path(found, model):
+    w = tiny_models.weights(model)
+    d = plain()
+    f = found.features[0]
+    row = d.W_dec[0, f["feature"]].double().numpy() / 0.7
+    logits = (row * w["model.norm.weight"]) @ w["lm_head.weight"].T
+    np.testing.assert_allclose([v for _, v in f["promoted"]], np.sort(logits)[::-1][:5], rtol=1e-4)
+    np.testing.assert_allclose([v for _, v in f["suppressed"]], np.sort(logits)[:5], rtol=1e-4)
+
+
+def test_a_table_has_the_firings(found):
+    frame = found.to_pandas()
+    for f in found.features:
+        mine = frame[frame.feature == f["feature"]]
+        assert len(mine) == sum(a > 0 for a in f["activations"]) and (mine.delta == f["delta"]).all()
+
+
+def test_a_bos_comes_first_where_the_file_says_so(model, tmp_path):
+    found = look(TEXT, SAELENS / "topk", model=model, features=1, root=tmp_path)
+    assert found.data["bos"] and found.data["left_out"] == [0] and len(found.tokens) > len(TEXT.split())
+    assert look(TEXT, SAELENS / "topk", model=model, features=1, bos=False, root=tmp_path).tokens == found.tokens[1:]
+    assert found.data["l0"] <= 6 and not (tmp_path / "store.json").exists()
+
+
+def test_what_cannot_be_looked_at(model, tmp_path):
+    with pytest.raises(DataError, match="make it with: assay run gated-sae, or name one with --dictionary"):
+        look(TEXT, model=model, root=tmp_path)
+    with pytest.raises(DataError, match="the text has 1 tokens; give at least 3"):
+        look("x", plain(), model=model, root=tmp_path)
+    with pytest.raises(DataError, match="features must be at least 1"):
+        look(TEXT, plain(), model=model, features=0, root=tmp_path)
+    with pytest.raises(DataError, match="reads at most 64 tokens"):
+        look(TEXT * 9, plain(), model=model, root=tmp_path)
