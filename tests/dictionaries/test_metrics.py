@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from assay.core.errors import DataError
 from assay.dictionaries import metrics
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Gated
+from assay.dictionaries.selection import AbsTopK
 
 KINDS = [np.asarray, torch.as_tensor]
 
@@ -180,6 +182,13 @@ def test_document_sums_are_the_loops_and_finish_is_the_functions():
     assert done["gamma_v1"].tolist() == pytest.approx(metrics.shrinkage_v1(x, x_hat, mean).tolist(), rel=1e-5)
     assert done["norm_ratio"].tolist() == pytest.approx(metrics.norm_ratio(x, x_hat, mean).tolist(), rel=1e-5)
     assert done["l0"].tolist() == metrics.l0(features).tolist() and done["dead"].tolist() == metrics.dead(features).tolist()
+
+
+def test_signed_features_are_on_where_they_are_not_zero():
+    x = torch.randn(20, 6, generator=torch.Generator().manual_seed(5))
+    signed = replace(dictionary()[0], nonlinearity=AbsTopK(3), own={})
+    assert metrics.finish(metrics.document_sums(signed, x, np.zeros(20, int), 1))["l0"] == 3
+    assert (signed.encode(x) < 0).any() and metrics.l0(signed.encode(x).abs()) == 3
 
 
 def test_sums_of_parts_add_up():

@@ -27,12 +27,12 @@ Rows = Float[Array, "*run b d"]
 
 __all__ = [
     "ce_recovered", "dead", "density", "document_sums", "finish", "fvu", "kl_recovered", "l0", "norm_ratio", "purity",
-    "shrinkage", "shrinkage_v1",
+    "shrinkage", "shrinkage_v1", "switched_on",
 ]  # fmt: skip
 
 
 def l0(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
-    """Mean number of features that are on in a row.
+    """Mean number of features that are on in a row. Of signed features, as AbsTopK's, give the absolute values.
 
     Formula: mean over rows of #{f > 0}
     Range: 0 to the width
@@ -188,7 +188,7 @@ def document_sums(
             for r, one in enumerate(dictionary):  # one run at a time: its features fit a cache
                 features = one.encode(rows)
                 x_hat = one.decode(features)[0]
-                on = features[0].sign().clamp_min_(0)  # five times faster than comparing
+                on = switched_on(one, features[0])
                 firings[r] += on.sum(0)
                 error, guess, raw_guess = rows - x_hat, x_hat - middle, x_hat - zero
                 parts = (
@@ -197,6 +197,20 @@ def document_sums(
                 )  # fmt: skip
                 sums[:, r].index_add_(1, document[a : a + chunk], torch.stack(parts).double())
     return {name: s.cpu().numpy() for name, s in zip(names, sums, strict=True)} | {"firings": firings.cpu().numpy()}
+
+
+def switched_on(dictionary: Dictionary, features: Float[Tensor, "... f"]) -> Float[Tensor, "... f"]:
+    """1 where a feature is on, else 0: above 0, and for AbsTopK, whose features have a sign, anything but 0.
+
+    Formula: 1[f > 0]; for AbsTopK 1[f ≠ 0]
+    Range: 0 or 1
+    Better: neither
+    """
+    from assay.dictionaries.selection import AbsTopK
+
+    if isinstance(dictionary.nonlinearity, AbsTopK):
+        return features.sign().abs_()
+    return features.sign().clamp_min_(0)  # five times faster than comparing
 
 
 def finish(sums: Mapping[str, Float[np.ndarray, "run document"]]) -> dict[str, Float[np.ndarray, "run"]]:

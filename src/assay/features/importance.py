@@ -21,7 +21,7 @@ from torch import Tensor
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.ablation import capture, spliced_run
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import _ratio
+from assay.dictionaries.metrics import _ratio, switched_on
 from assay.dictionaries.rows import divide, per_token
 from assay.dictionaries.splice import Passage
 from assay.subjects.pretrained import Pretrained
@@ -122,9 +122,10 @@ def importance_sums(
         part = slice(a, a + batch)
         passage, _ = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
         inputs = (passage.acts if passage.inputs is None else passage.inputs).flatten(0, 1)
-        codes = dictionary.encode(inputs)[0].clamp_min(0) * passage.keep.reshape(-1, 1)
+        codes = dictionary.encode(inputs)[0]
+        codes = codes * switched_on(dictionary, codes) * passage.keep.reshape(-1, 1)
         removed = torch.stack([_part(dictionary, codes, group, inputs) for group in groups]).unflatten(1, passage.tokens.shape)
-        on = torch.stack([(codes[:, group] > 0).any(1) for group in groups]).unflatten(1, passage.tokens.shape)
+        on = torch.stack([(codes[:, group] != 0).any(1) for group in groups]).unflatten(1, passage.tokens.shape)
         where, at = (site, passage) if mode != "direct" else (last, capture(subject, last, tokens[part])[0])
         if mode == "direct":
             before = subject.run(tokens[part], capture=[Site("resid_pre", last.layer)], logits=False)
