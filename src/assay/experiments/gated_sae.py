@@ -331,7 +331,7 @@ ARMS = {
     "damped-rescaled": Arm(repair, after="damped", specs=repaired("rescale", "damped", 0.1, 0.2), note="the same, mended"),
     "pca": Arm(principal, specs=like(0.0, method="pca", width=384), note="384 principal components: unbiased and dense"),
     "pca-32": Arm(principal, specs=like(0.0, method="pca", width=32), note="32 principal components"),
-    "showcase": Arm(train, specs=showcase, note="one wide TopK dictionary: its features are shown"),
+    "showcase": Arm(train, specs=showcase, keep=True, note="one wide TopK dictionary: its features are shown"),
 }  # fmt: skip
 
 CROSSED = ("seed", "document")
