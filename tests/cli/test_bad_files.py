@@ -174,6 +174,11 @@ def strided() -> bytes:
     return saved(STATE | {"encoder.weight": torch.zeros(1).as_strided((10**6, 10**6), (0, 0))})
 
 
+def deep() -> bytes:
+    """A dictionary in a dictionary, a hundred thousand times."""
+    return b"\x80\x02" + b"}U\x01a" * 100_000 + b"}" + b"s" * 100_000 + b"."
+
+
 def object_array() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, W_enc=np.array([Hostile()], dtype=object))
@@ -242,6 +247,10 @@ CASES = {
         copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"), "inputs were whitened, and activation_whitening"
     ),
     "k of 0": Case(copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"),
+    "k without end": Case(copied("saelens/topk", {"k": float("inf")}), "k must be a whole number from 1 to 32, got inf"),
+    "k that is no number": Case(copied("saelens/topk", {"k": float("nan")}), "k must be a whole number from 1 to 32, got nan"),
+    "an architecture that is a list": Case(copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"),
+    "a scale without measure": Case(copied("saelens/checkpoint_standard"), "too large for float32", ("--scale", "1e300")),
     "k above the width": Case(copied("saelens/topk", {"k": 33}), "k must be a whole number from 1 to 32, got 33"),
     "no k": Case(copied("saelens/topk", {"k": None}), "k must be a whole number"),
     "a width that is text": Case(copied(STANDARD, {"d_sae": "32"}), "d_sae = '32'; a size is a whole number"),
@@ -272,6 +281,10 @@ CASES = {
     "topk or batchtopk": Case(copied("dictionary_learning/topk_no_config"), "--architecture AutoEncoderTopK, or BatchTopKSAE"),
     "both orientations fit": Case(copied("dictionary_learning/jumprelu_no_config"), "both orientations of W_enc fit"),
     "threshold never set": Case(copied("dictionary_learning/batchtopk_unset"), "training never set it"),
+    "threshold that is no number": Case(copied("dictionary_learning/batchtopk_unset"), "training never set it", ("--threshold", "nan")),
+    "threshold without end": Case(
+        copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))), "threshold must be one number, got"
+    ),
     "square npz": Case(alone(lambda: gemma(8, 8)), "W_enc is square, so both orientations fit", path="params.npz"),
     "swapped npz": Case(alone(lambda: gemma(W_dec=np.zeros((8, 32), np.float32))), r"W_dec is \[8, 32\], expected \[N 32", path="params.npz"),
     "npz without threshold": Case(alone(lambda: arrays(W_enc=np.zeros((8, 32), np.float32))), "lacks the tensor b_enc", path="params.npz"),
@@ -297,6 +310,8 @@ CASES = {
         alone(zip_with({"a/data.pkl": b"\x80\x02}.", "a/code/__torch__.py": b"x", "a/constants.pkl": b"\x80\x02}."})), "TorchScript", path="it.pt"
     ),
     "a tensor larger than what is stored": Case(alone(strided), "encoder.weight claims shape", path="it.pt"),
+    "names that are numbers": Case(alone(saved({1: torch.zeros(2), "a": 3})), "holds 1, a, names that no", path="it.pt"),
+    "values without end": Case(alone(lambda: deep()), "nests its values too deep|not a readable torch file", path="it.pt"),
     "truncated npz": Case(alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"),
     "an array called .npz": Case(alone(b"\x93NUMPY\x01\x00"), "is not a readable npz file", path="params.npz"),
     "own file without its header": Case(

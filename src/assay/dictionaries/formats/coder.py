@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
@@ -77,6 +78,10 @@ class Coder:
         }  # fmt: skip
         given = {name: value.float()[None].contiguous() for name, value in tensors.items() if value is not None}
         own = {name: value.float()[None].contiguous() for name, value in self.own.items()}
+        if not all(bool(value.isfinite().all()) for value in (*given.values(), *own.values())):
+            raise DataError(
+                "its weights, once folded for raw activations, are too large for float32; a scale in the file is wrong"
+            )
         return Dictionary(
             **given, nonlinearity=self.nonlinearity, own=own, per_token=self.per_token, sites=sites, sites_out=sites_out,
             origin=dict(origin),

@@ -113,7 +113,7 @@ def _class(source: Source, names: set[str], hints: Hints, trainer: Mapping[str, 
         )
     if not fitting:
         raise DataError(
-            f"{source.file} has the tensors {', '.join(sorted(names))}, which are those of no dictionary_learning class"
+            f"{source.file} has the tensors {', '.join(sorted(map(str, names)))}, which are those of no dictionary_learning class"
         )
     inferred.append("architecture")
     return fitting[0]
@@ -145,7 +145,7 @@ def _coder(name: str, weights: Weights, trainer: Mapping[str, Any], hints: Hints
         return Coder(**parts, nonlinearity=TopK(k)), {}  # type: ignore[arg-type]
     weights.drop("group_sizes")
     threshold = hints.threshold if hints.threshold is not None else threshold
-    if threshold is None or threshold < 0:
+    if threshold is None or not 0 <= threshold < float("inf"):
         raise DataError(
             f"{path}: a {name} file is read with its inference threshold, and training never set it; give one with threshold= "
             "(--threshold)"

@@ -50,7 +50,10 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
     if not isinstance(values, dict):
         raise DataError(f"{path} holds a {type(values).__name__}, not a dictionary of tensors by name")
-    _check(path, values)
+    try:
+        _check(path, values)
+    except RecursionError as error:
+        raise DataError(f"{path} nests its values too deep for a state dict") from error
     return dict(values)
 
 

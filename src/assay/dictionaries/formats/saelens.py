@@ -43,7 +43,7 @@ def read(source: Source, hints: Hints) -> Dictionary:
     config, inferred = _config(source.place / CONFIG, source.config)
     path = source.file
     name = hints.architecture or config["architecture"]
-    if name in _OTHERS:
+    if isinstance(name, str) and name in _OTHERS:
         raise DataError(f"{source.place}: architecture {name!r} cannot be a Dictionary: {_OTHERS[name]}")
     kind = one_of(name, _KINDS, "architecture", source.place / CONFIG)
     transcoder = "transcoder" in name

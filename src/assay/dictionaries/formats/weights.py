@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Weights:
         self.path = path
         self.left = dict(values)
         self.sizes: dict[str, int] = {}
-        self.names = sorted(values)
+        self.names = sorted(map(str, values))
         for letter, size in sizes.items():
             if size is None:
                 continue
@@ -93,7 +94,7 @@ class Weights:
         value = self.left.pop(name, None)
         if isinstance(value, Tensor) and value.numel() == 1:
             value = value.item()
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value == value):
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)):
             return value
         raise DataError(
             f"{self.path}: {name} must be one number, got {list(value.shape) if isinstance(value, Tensor) else value!r}"
@@ -136,7 +137,7 @@ def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
 
 def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
     """The value as a whole number from 1 up, such as k. Raises: DataError."""
-    number = int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value) else 0
+    number = int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0 else 0
     if number < 1 or (most is not None and number > most):
         raise DataError(f"{path}: {what} must be a whole number from 1 to {most or 'the width'}, got {value!r}")
     return number
