@@ -146,7 +146,7 @@ class BatchTopK:
         """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since then all positive ones were kept."""
         on = features > 0
         least = features.masked_fill(~on, torch.inf).amin((-2, -1))
-        return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0)}
+        return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0).float()}
 
     def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
         """Move the threshold on by one batch.

@@ -1,6 +1,7 @@
 """Gradients written by hand, about a quarter cheaper than autograd's: no gradient for x, and Gated's two decodes are one product.
 
-TopK of a wide dictionary has a sparse step of its own (`sparse.py`). Products and what lies between them run in `dtype`;
+Here are the three that run most; TopK of a wide dictionary has a sparse step of its own (`sparse.py`), BatchTopK, AuxK and Matryoshka
+are in `chosen.py`, JumpReLU and other penalties in `penalised.py`. Products and what lies between them run in `dtype`;
 errors, losses and the gradients that `in_chunks` gives are float32.
 """
 
@@ -10,19 +11,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from assay.dictionaries import losses
+from assay.dictionaries.kernels.chosen import chosen, nested
+from assay.dictionaries.kernels.parts import (
+    curves,
+    error_of,
+    gradients,
+    mean_square,
+    operands,
+    output_gradient,
+    plus_share,
+    where_positive,
+)
+from assay.dictionaries.kernels.penalised import annealed, jump, weighted
 from assay.dictionaries.kernels.reference import NOTHING, Kernel, Note, Step, autograd
 from assay.dictionaries.kernels.sparse import pays, topk_sparse
 from assay.dictionaries.losses import Loss, Params
-from assay.dictionaries.nonlinearity import Gated, Nonlinearity, ReLU, TopK
+from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, Nonlinearity, ReLU, TopK
 
 CACHED = 3 * 2**17
 """Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one piece are slower than in 18."""
-
-_where_positive = torch.ops.aten.threshold_backward  # (gradient, output, 0): the gradient where output > 0, in one pass
 
 
 def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
@@ -33,6 +43,16 @@ def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
         return gated
     if loss is losses.mse and isinstance(nonlinearity, TopK):
         return topk_sparse if pays(nonlinearity.k, width) else topk
+    if (loss is losses.mse or isinstance(loss, losses.TopKAux)) and isinstance(nonlinearity, TopK | BatchTopK):
+        return chosen
+    if isinstance(loss, losses.Matryoshka) and isinstance(nonlinearity, TopK | BatchTopK):
+        return nested
+    if loss is losses.jumprelu and isinstance(nonlinearity, JumpReLU):
+        return jump
+    if isinstance(nonlinearity, ReLU) and isinstance(loss, losses.PAnneal):
+        return annealed
+    if isinstance(nonlinearity, ReLU) and isinstance(loss, losses.L1Weighted):
+        return weighted
     return autograd
 
 
@@ -78,12 +98,12 @@ def relu(
     more: Mapping[str, Any] = NOTHING, note: Note | None = None,
 ) -> Step:  # fmt: skip
     """`losses.l1` with ReLU, and its gradients."""
-    centred, encoder, decoder = _operands(params, x, dtype)
+    centred, encoder, decoder = operands(params, x, dtype)
     features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
-    error = _error(params, x, features @ decoder)
-    grad = _output_gradient(error, dtype)
-    pull = _where_positive(_plus_share(grad @ decoder.mT, penalty, x), features, 0)
-    return _series(error, features, note, features, penalty), _gradients(params, centred, features, error, grad, pull)
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    pull = where_positive(plus_share(grad @ decoder.mT, penalty, x), features, 0)
+    return curves(error, features, note, features, penalty), gradients(params, centred, features, error, grad, pull)
 
 
 @torch.no_grad()
@@ -93,14 +113,14 @@ def topk(
 ) -> Step:  # fmt: skip
     """`losses.mse` with TopK by dense products, and its gradients: for narrow dictionaries, or k a good share of the width."""
     assert isinstance(nonlinearity, TopK)
-    centred, encoder, decoder = _operands(params, x, dtype)
+    centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
     values, index = pre.topk(nonlinearity.k, dim=-1, sorted=False)
     features = pre.zero_().scatter_(-1, index, values.relu_())
-    error = _error(params, x, features @ decoder)
-    grad = _output_gradient(error, dtype)
-    pull = _where_positive(grad @ decoder.mT, features, 0)
-    return _series(error, features, note), _gradients(params, centred, features, error, grad, pull)
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    pull = where_positive(grad @ decoder.mT, features, 0)
+    return curves(error, features, note), gradients(params, centred, features, error, grad, pull)
 
 
 @torch.no_grad()
@@ -109,7 +129,7 @@ def gated(
     more: Mapping[str, Any] = NOTHING, note: Note | None = None,
 ) -> Step:  # fmt: skip
     """`losses.gated` or `losses.gated_no_aux`, and its gradients."""
-    centred, encoder, decoder = _operands(params, x, dtype)
+    centred, encoder, decoder = operands(params, x, dtype)
     b, runs, f = x.shape[-2], len(encoder), encoder.shape[-1]
     aux = loss is losses.gated
     z = centred @ encoder
@@ -119,80 +139,19 @@ def gated(
     features, gate = codes[:, :b], codes[:, b:] if aux else torch.empty_like(z)
     torch.add(z, params["b_enc"][:, None].to(dtype), out=gate).relu_()
     magnitude = torch.addcmul(params["b_mag"][:, None].to(dtype), z, stretch).relu_()
-    features.copy_(_where_positive(magnitude, gate, 0))
+    features.copy_(where_positive(magnitude, gate, 0))
     decoded = codes @ decoder
-    errors = [_error(params, x, part) for part in decoded.split(b, 1)]
-    grad = torch.cat([_output_gradient(error, dtype) for error in errors], 1)
+    errors = [error_of(params, x, part) for part in decoded.split(b, 1)]
+    grad = torch.cat([output_gradient(error, dtype) for error in errors], 1)
     pulls = grad @ decoder.mT
-    pull = _where_positive(pulls[:, :b], features, 0)
-    pull_gate = _where_positive(_plus_share(pulls[:, b:] if aux else torch.zeros_like(gate), penalty, x), gate, 0)
+    pull = where_positive(pulls[:, :b], features, 0)
+    pull_gate = where_positive(plus_share(pulls[:, b:] if aux else torch.zeros_like(gate), penalty, x), gate, 0)
     # one projection, two ways to it: the magnitude's through exp(r_mag), the gate's directly
     both = torch.addcmul(pull_gate, pull, stretch)
-    grads = _gradients(params, centred, features, errors[0], grad[:, :b], both)
+    grads = gradients(params, centred, features, errors[0], grad[:, :b], both)
     grads |= {"b_enc": pull_gate.sum(1).float(), "b_mag": pull.sum(1).float()}
     grads["r_mag"] = stretch[:, 0] * pull.mul_(z).sum(1).float()
-    series = _series(errors[0], features, note, gate, penalty)
+    series = curves(errors[0], features, note, gate, penalty)
     if aux:
-        series["loss"] = series["loss"] + _mean_square(errors[1])
+        series["loss"] = series["loss"] + mean_square(errors[1])
     return series, grads
-
-
-def _operands(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision of products."""
-    return (x - params["b_dec"][:, None]).to(dtype), params["W_enc"].to(dtype).mT, params["W_dec"].to(dtype)
-
-
-def _error(params: Params, x: Tensor, decoded: Tensor) -> Float[Tensor, "run b d"]:
-    return (params["b_dec"][:, None] - x).add_(decoded)
-
-
-def _output_gradient(error: Float[Tensor, "run b d"], dtype: torch.dtype) -> Float[Tensor, "run b d"]:
-    return (error * (2 / (error.shape[1] * error.shape[2]))).to(dtype)
-
-
-def _plus_share(pull: Tensor, penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run b f"]:
-    """`pull` with the penalty's gradient at a feature that is on added everywhere, in place."""
-    share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
-    if pull.dtype == share.dtype or pull.device.type != "cpu":
-        return pull.add_(share[:, None, None])
-    for part, number in zip(pull, share.tolist(), strict=True):  # a number, since a float32 tensor would take a slow mixed path
-        part.add_(number)
-    return pull
-
-
-def _transposed_product(a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"]) -> Float[Tensor, "run n m"]:
-    """aᵀ b of each run. On a CPU one by one: a batched bfloat16 product copies a transposed operand first, a plain one does not."""
-    if a.device.type != "cpu":
-        return a.mT @ b
-    out = a.new_empty(len(a), a.shape[2], b.shape[2])
-    for r in range(len(a)):
-        torch.mm(a[r].T, b[r], out=out[r])
-    return out
-
-
-def _gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
-    """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
-    b_enc = pull.sum(1).float()
-    return {
-        "W_enc": _transposed_product(pull, centred),
-        "b_enc": b_enc,
-        "W_dec": _transposed_product(features, grad),
-        # the decoder adds b_dec, the encoder takes it away from x
-        "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
-    }
-
-
-def _mean_square(error: Float[Tensor, "run b d"]) -> Float[Tensor, "run"]:
-    return torch.linalg.vector_norm(error, dim=(1, 2)).square() / (error.shape[1] * error.shape[2])
-
-
-def _series(
-    error: Tensor, features: Tensor, note: Note | None, penalised: Tensor | None = None, penalty: Tensor | None = None
-) -> dict[str, Float[Tensor, "run ..."]]:
-    """The training curves, loss, mse and L0, and what is noted of the features."""
-    b, d = error.shape[1:]
-    mse = _mean_square(error)
-    series = {"loss": mse, "mse": mse, "l0": features.sign().sum(-1).float().mean(-1)}  # sign: five times faster than counting
-    if penalty is not None and penalised is not None:
-        series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
-    return series | dict(note(features)) if note else series

@@ -1,0 +1,119 @@
+"""Gradients written by hand for TopK and BatchTopK with AuxK, and for Matryoshka's nested reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from assay.dictionaries.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.kernels.parts import (
+    curves,
+    error_of,
+    gradients,
+    mean_square,
+    operands,
+    output_gradient,
+    transposed_product,
+    where_positive,
+)
+from assay.dictionaries.kernels.reference import NOTHING, Note, Step
+from assay.dictionaries.losses import Loss, Params
+from assay.dictionaries.nonlinearity import Nonlinearity
+
+
+@torch.no_grad()
+def chosen(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`losses.mse` or `losses.TopKAux` with TopK or BatchTopK, and its gradients."""
+    centred, encoder, decoder = operands(params, x, dtype)
+    pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
+    features = nonlinearity(pre, torch.zeros_like(params["b_enc"], dtype=dtype), params)
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    pull = where_positive(grad @ decoder.mT, features, 0)
+    aux = _Aux(loss, error, pre, decoder, more)
+    aux.add_to(pull)
+    grads = gradients(params, centred, features, error, grad, pull)
+    aux.add_to_decoder(grads)
+    series = curves(error, features, note)
+    series["loss"] = series["mse"] + aux.loss
+    return series, grads
+
+
+@torch.no_grad()
+def nested(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`losses.Matryoshka` with TopK or BatchTopK, and its gradients.
+
+    A latent between two prefixes is part of every reconstruction from there on, so it feels the sum of their gradients; products
+    run over one stretch of latents at a time, and all stretches together cost what one plain step costs.
+    """
+    assert isinstance(loss, Matryoshka)
+    centred, encoder, decoder = operands(params, x, dtype)
+    pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
+    features = nonlinearity(pre, torch.zeros_like(params["b_enc"], dtype=dtype), params)
+    stretches = [slice(a, b) for a, b in zip((0, *loss.prefixes), loss.prefixes, strict=False)]
+    errors, error = [], params["b_dec"][:, None] - x
+    for at in stretches:
+        error = error + features[..., at] @ decoder[:, at]
+        errors.append(error)
+    pull, W_dec = torch.empty_like(features), torch.empty_like(decoder)
+    felt = torch.zeros_like(error)
+    for at, its in zip(reversed(stretches), reversed(errors), strict=True):
+        felt += its
+        grad = output_gradient(felt, dtype)
+        pull[..., at] = where_positive(grad @ decoder[:, at].mT, features[..., at], 0)
+        W_dec[:, at] = transposed_product(features[..., at], grad)
+    aux = _Aux(loss, error, pre, decoder, more)
+    aux.add_to(pull)
+    b_enc = pull.sum(1).float()
+    grads = {
+        "W_enc": transposed_product(pull, centred), "b_enc": b_enc, "W_dec": W_dec,
+        "b_dec": felt.sum(1) * (2 / (x.shape[-2] * x.shape[-1])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
+    }  # fmt: skip
+    aux.add_to_decoder(grads)
+    series = curves(error, features, note)
+    series["loss"] = sum((mean_square(e) for e in errors), aux.loss)
+    return series, grads
+
+
+class _Aux:
+    """α times AuxK of each run that has dead latents, on their columns alone: its value and what it adds to the gradients."""
+
+    def __init__(self, loss: Loss, error: Float[Tensor, "run b d"], pre: Tensor, decoder: Tensor, more: Mapping[str, Any]):
+        self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
+        self.found: list[tuple[int, Tensor, Tensor, Tensor]] = []
+        if not isinstance(loss, TopKAux | Matryoshka) or more.get("idle") is None:
+            return
+        dead: Bool[Tensor, "run f"] = more["idle"] >= loss.dead_after
+        for r in dead.any(-1).nonzero().flatten().tolist():
+            columns = dead[r].nonzero().flatten()
+            codes = pre[r].index_select(-1, columns).relu_()
+            most = max(1, error.shape[-1] // 2)
+            if len(columns) > most:
+                values, index = codes.topk(most, dim=-1, sorted=False)
+                codes = torch.zeros_like(codes).scatter_(-1, index, values)
+            rows = decoder[r].index_select(0, columns)
+            missed = error[r] + codes @ rows  # what is left over is −error, so this is its reconstruction less itself
+            variance = (error[r] - error[r].mean(0)).square().mean().clamp_min(torch.finfo(error.dtype).tiny)
+            self.loss[r] = loss.alpha * missed.square().mean() / variance
+            grad = (missed * (2 * loss.alpha / (variance * missed.numel()))).to(codes.dtype)
+            self.found.append((r, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad))
+
+    def add_to(self, pull: Float[Tensor, "run b f"]) -> None:
+        """The gradients of the projections, in place."""
+        for r, columns, its, _ in self.found:
+            pull[r].index_add_(-1, columns, its)
+
+    def add_to_decoder(self, grads: dict[str, Tensor]) -> None:
+        """The gradients of the decoder, in place."""
+        for r, columns, _, its in self.found:
+            grads["W_dec"][r].index_add_(0, columns, its.to(grads["W_dec"].dtype))

@@ -1,0 +1,77 @@
+"""What gradients written by hand have in common: operands in the precision of products, errors, and the gradients that follow."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.dictionaries.kernels.reference import Note
+from assay.dictionaries.losses import Params
+
+where_positive = torch.ops.aten.threshold_backward
+"""(gradient, output, 0): the gradient where output > 0, in one pass."""
+
+
+def operands(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision of products."""
+    return (x - params["b_dec"][:, None]).to(dtype), params["W_enc"].to(dtype).mT, params["W_dec"].to(dtype)
+
+
+def error_of(params: Params, x: Tensor, decoded: Tensor) -> Float[Tensor, "run b d"]:
+    """Reconstruction less input; `decoded` is without b_dec."""
+    return (params["b_dec"][:, None] - x).add_(decoded)
+
+
+def output_gradient(error: Float[Tensor, "run b d"], dtype: torch.dtype) -> Float[Tensor, "run b d"]:
+    """The gradient of the mean squared error in the reconstruction, in the precision of products."""
+    return (error * (2 / (error.shape[1] * error.shape[2]))).to(dtype)
+
+
+def plus_share(pull: Tensor, penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run b f"]:
+    """`pull` with the penalty's gradient at a feature that is on added everywhere, in place."""
+    share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
+    if pull.dtype == share.dtype or pull.device.type != "cpu":
+        return pull.add_(share[:, None, None])
+    for part, number in zip(pull, share.tolist(), strict=True):  # a number, since a float32 tensor would take a slow mixed path
+        part.add_(number)
+    return pull
+
+
+def transposed_product(a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"]) -> Float[Tensor, "run n m"]:
+    """aᵀ b of each run. On a CPU one by one: a batched bfloat16 product copies a transposed operand first, a plain one does not."""
+    if a.device.type != "cpu":
+        return a.mT @ b
+    out = a.new_empty(len(a), a.shape[2], b.shape[2])
+    for r in range(len(a)):
+        torch.mm(a[r].T, b[r], out=out[r])
+    return out
+
+
+def gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
+    """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
+    b_enc = pull.sum(1).float()
+    return {
+        "W_enc": transposed_product(pull, centred),
+        "b_enc": b_enc,
+        "W_dec": transposed_product(features, grad),
+        # the decoder adds b_dec, the encoder takes it away from x
+        "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
+    }
+
+
+def mean_square(error: Float[Tensor, "run b d"]) -> Float[Tensor, "run"]:
+    """Mean squared error per dimension."""
+    return torch.linalg.vector_norm(error, dim=(1, 2)).square() / (error.shape[1] * error.shape[2])
+
+
+def curves(
+    error: Tensor, features: Tensor, note: Note | None, penalised: Tensor | None = None, penalty: Tensor | None = None
+) -> dict[str, Float[Tensor, "run ..."]]:
+    """The training curves, loss, mse and L0, and what is noted of the features."""
+    b, d = error.shape[1:]
+    mse = mean_square(error)
+    series = {"loss": mse, "mse": mse, "l0": features.sign().sum(-1).float().mean(-1)}  # sign: five times faster than counting
+    if penalty is not None and penalised is not None:
+        series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
+    return series | dict(note(features)) if note else series

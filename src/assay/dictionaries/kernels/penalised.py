@@ -1,0 +1,86 @@
+"""Gradients written by hand for penalties beyond a plain L1: JumpReLU's L0, features weighed by their rows, L_p."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.dictionaries.anneal import PAnneal
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.kernels.parts import curves, error_of, gradients, operands, output_gradient, where_positive
+from assay.dictionaries.kernels.reference import NOTHING, Note, Step
+from assay.dictionaries.losses import L1Weighted, Loss, Params
+from assay.dictionaries.nonlinearity import Nonlinearity
+
+
+@torch.no_grad()
+def jump(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its estimate."""
+    assert isinstance(nonlinearity, JumpReLU)
+    centred, encoder, decoder = operands(params, x, dtype)
+    pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
+    width, threshold = nonlinearity.bandwidth, params["threshold"][:, None]
+    features = pre * (pre > threshold)
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    felt = grad @ decoder.mT  # by the features, whether on or off
+    near = ((pre - threshold).abs() <= width / 2).to(dtype)
+    pull = where_positive(felt, features, 0)
+    grads = gradients(params, centred, features, error, grad, pull)
+    count = near.sum(1).float()
+    grads["threshold"] = -(params["threshold"] * (felt * near).sum(1).float() + penalty[:, None] / x.shape[-2] * count) / width
+    series = curves(error, features, note)
+    series["loss"] = series["mse"] + penalty * series["l0"]
+    return series, grads
+
+
+@torch.no_grad()
+def weighted(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`losses.L1Weighted` with ReLU, and its gradients."""
+    assert isinstance(loss, L1Weighted)
+    centred, encoder, decoder = operands(params, x, dtype)
+    features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    rows = params["W_dec"].split(list(loss.parts) or x.shape[-1], -1)
+    lengths = [torch.linalg.vector_norm(part, dim=-1, keepdim=True) for part in rows]
+    whole = torch.stack(lengths).sum(0)[..., 0]
+    share = (penalty / (x.shape[-2] * x.shape[-1] ** 0.5))[:, None]
+    pull = where_positive((grad @ decoder.mT).add_((share * whole)[:, None].to(dtype)), features, 0)
+    grads = gradients(params, centred, features, error, grad, pull)
+    total = features.sum(1).float()
+    units = torch.cat([part / length for part, length in zip(rows, lengths, strict=True)], -1)
+    grads["W_dec"] = grads["W_dec"].float() + (share * total)[..., None] * units
+    series = curves(error, features, note)
+    series["loss"] = series["mse"] + share[:, 0] * (total * whole).sum(-1)
+    return series, grads
+
+
+@torch.no_grad()
+def annealed(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`losses.PAnneal` with ReLU, and its gradients."""
+    assert isinstance(loss, PAnneal)
+    p = loss.p(more.get("progress", 0.0))
+    centred, encoder, decoder = operands(params, x, dtype)
+    features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
+    steep = features ** (p - 1)  # infinite where a feature is off, which is where the gradient is not
+    pull = where_positive((grad @ decoder.mT).addcmul_(steep, (p * share)[:, None, None].to(dtype)), features, 0)
+    series = curves(error, features, note)
+    sizes = where_positive(steep.mul_(features), features, 0)
+    series["loss"] = series["mse"] + share * sizes.sum(-1).float().sum(-1)
+    return series, gradients(params, centred, features, error, grad, pull)
