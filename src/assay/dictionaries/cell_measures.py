@@ -1,0 +1,189 @@
+"""One metric for dictionaries of different targets: their errors and features in the stream and in logits, and how alike they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.core.rng import normal
+from assay.data.targets import Target, Targets
+from assay.dictionaries.cells import Batch, Cell
+from assay.dictionaries.dictionary import Dictionary
+from assay.subjects.readout import Readout
+
+SPACES = ("act", "update", "logit")
+"""Where errors are told: the MLP's activations, the stream, the logits."""
+
+EPS = np.geomspace(1e-3, 1e2, 41)
+"""Edges of the bins in which relative errors are counted."""
+
+
+def errors(
+    makes: Target, error: Float[Tensor, "b d"], readout: Readout, x: Float[Tensor, "b d"]
+) -> dict[str, Float[Tensor, "b d"]]:
+    """A reconstruction's raw error in every space that it has one in: act, update (the stream), logit.
+
+    The error of activations is pushed through W_out; one of the stream is taken to logits with the divisor of the stream x
+    itself. What a logit dictionary gets wrong has no image in the stream, as logits do not see all of it.
+    """
+    out: dict[str, Tensor] = {makes: error}
+    if makes == "act":
+        out["update"] = error @ readout.W_out
+    elif makes in ("post", "update"):
+        out = {"update": error}  # the stream's error is the update's: what came before is known
+    elif makes != "logit":
+        raise DataError(f"errors are told for act, update, post and logit, got {makes!r}")
+    if makes != "logit":
+        out["logit"] = readout.frozen(out["update"], x)
+    return out
+
+
+def logit_rows(makes: Target, W_dec: Float[Tensor, "f d"], readout: Readout) -> Float[Tensor, "f d"]:
+    """Unit directions of decoder rows in logit coordinates: what each feature does to the logits, whatever it was trained on."""
+    if makes == "act":
+        W_dec = W_dec @ readout.W_out
+    if makes != "logit":
+        W_dec = readout.project(W_dec) @ readout.L
+    return torch.nn.functional.normalize(W_dec, dim=-1)
+
+
+def agreement(a: Float[Tensor, "f d"], b: Float[Tensor, "g d"], weight: Float[Tensor, "f"]) -> float:
+    """How well the unit rows of one dictionary are found among another's.
+
+    Formula: weighted mean over rows of a of the largest |cosine| with a row of b
+    Range: 0 to 1; what chance gives is far above 0 and depends on b's spread: see `like_rows`
+    Better: neither
+    """
+    best = (a @ b.T).abs().amax(1)
+    return float((best * weight).sum() / weight.sum())
+
+
+def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tensor, "f d"]:
+    """As many random unit rows, spread as b's are: Gaussian with their second moments, then normalised."""
+    f, d = b.shape
+    values, axes = torch.linalg.eigh((b.T @ b / f).double())  # rows may lie in a subspace: a LayerNorm's mean is never there
+    drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0])
+    return torch.nn.functional.normalize(drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1)
+
+
+def above_chance(found: float, chance: float) -> float:
+    """Agreement with what chance gives taken off.
+
+    Formula: (found − chance) / (1 − chance)
+    Range: −∞ to 1; 0 is chance, 1 every row found
+    Better: neither
+    """
+    return (found - chance) / (1 - chance)
+
+
+def gini(x: Float[np.ndarray, "n"]) -> float:
+    """How unequal non-negative numbers are.
+
+    Formula: 2 Σ_i i·x_(i) / (n Σ x) − (n + 1)/n, x_(i) ascending
+    Range: 0 (all equal) to 1 − 1/n (one has all)
+    Better: neither
+    """
+    x = np.sort(np.asarray(x, dtype=np.float64))
+    n = len(x)
+    return float(2 * (np.arange(1, n + 1) * x).sum() / (n * x.sum()) - (n + 1) / n)
+
+
+# --- sums per document --------------------------------------------------------------------------------------------------
+
+
+def by_document(
+    values: Float[Tensor, "b *rest"], document: Int[Tensor, "b"], documents: int
+) -> Float[np.ndarray, "document *rest"]:
+    """Sums over the rows of each document, float64."""
+    return torch.zeros(documents, *values.shape[1:], dtype=torch.float64).index_add_(0, document, values.double()).numpy()
+
+
+def variances(raw: Batch, data: Targets, document: Int[Tensor, "b"], documents: int) -> dict[str, Float[np.ndarray, "document"]]:
+    """Per space, Σ ‖a − mean‖² over the tokens of each document; the mean is the training part's."""
+    return {
+        name: by_document((raw[name] - raw[name].new_tensor(data.mean(name))).square().sum(1), document, documents)  # type: ignore[arg-type]
+        for name in SPACES
+    }
+
+
+def cell_sums(
+    cell: Cell, dictionary: Dictionary, raw: Batch, readout: Readout, document: Int[Tensor, "b"], documents: int
+) -> dict[str, Float[np.ndarray, "document"]]:
+    """Sums over the tokens of each document: features that are on, and squared errors per space, NaN where it has none."""
+    features = dictionary.encode(raw[cell.reads])
+    off = errors(cell.makes, dictionary.decode(features)[0] - raw[cell.makes], readout, raw["post"])
+    out = {"active": by_document((features[0] > 0).sum(1), document, documents)}
+    for space in SPACES:
+        missing = np.full(documents, np.nan)
+        out[f"error_{space}"] = by_document(off[space].square().sum(1), document, documents) if space in off else missing
+    return out
+
+
+def spent(
+    features: Float[Tensor, "b f"],
+    W_dec: Float[Tensor, "f m"],
+    null: Float[Tensor, "m m"],
+    document: Int[Tensor, "b"],
+    documents: int,
+) -> dict[str, Float[np.ndarray, "document"]]:
+    """What a dictionary of activations spends on what nothing reads: sums over the tokens of each document.
+
+    Formula: `unread` Σ_i f_i² ‖N d_i‖², `written` Σ_i f_i² ‖d_i‖²
+    """
+    square = features.square()
+    parts = {"unread": (W_dec @ null).square().sum(1), "written": W_dec.square().sum(1)}
+    return {name: by_document(square @ weight, document, documents) for name, weight in parts.items()}
+
+
+def linear_errors(
+    parts: Float[Tensor, "n d"], x: Float[Tensor, "n d"], readout: Readout, loud: bool = False
+) -> dict[str, Float[Tensor, "n"]]:
+    """Relative errors ε of the frozen and the Jacobian version of each part's effect on the logits.
+
+    `loud` makes each part as long as the stream it is in, where no linearisation can be right: a control.
+    """
+    if loud:
+        parts = parts * (torch.linalg.vector_norm(x, dim=-1) / torch.linalg.vector_norm(parts, dim=-1))[:, None]
+    effects = readout.effects(parts, x)
+    return {"frozen": effects.error(effects.frozen), "jacobian": effects.error(effects.jacobian)}
+
+
+def binned(values: Float[Tensor, "n"], document: Int[Tensor, "n"], documents: int) -> Float[np.ndarray, "document bin"]:
+    """How many values of each document lie in each bin of `EPS`; what lies beyond counts in the outermost, NaN nowhere."""
+    known = ~values.isnan()
+    at = np.clip(np.searchsorted(EPS, values[known].numpy()) - 1, 0, len(EPS) - 2)
+    out = np.zeros((documents, len(EPS) - 1))
+    np.add.at(out, (document[known].numpy(), at), 1)
+    return out
+
+
+def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, "draw"]:
+    """The median of what `binned` counted, straight between a bin's edges in the logarithm."""
+    share = np.cumsum(counts, 1) / counts.sum(1, keepdims=True)
+    at = (share < 0.5).sum(1)
+    below = np.where(at > 0, np.take_along_axis(share, np.maximum(at - 1, 0)[:, None], 1)[:, 0], 0.0)
+    inside = (0.5 - below) / (np.take_along_axis(share, at[:, None], 1)[:, 0] - below)
+    low, high = np.log(EPS[at]), np.log(EPS[at + 1])
+    return np.exp(low + inside * (high - low))
+
+
+def gini_terms(x: Float[np.ndarray, "n"], edges: int = 256) -> Mapping[str, Float[np.ndarray, "n edge"]]:
+    """Terms per unit whose means give the Gini coefficient by `gini_of_terms`, so that units can be resampled.
+
+    Formula: `above` 1[x > t_k] and `step` t_{k+1} − t_k on a grid t of quantiles of x from 0 on
+    """
+    t = np.concatenate([[0.0], np.unique(np.quantile(x, np.linspace(0, 1, edges)))])
+    return {"above": (x[:, None] > t[None, :-1]).astype(float), "step": np.broadcast_to(np.diff(t), (len(x), len(t) - 1))}
+
+
+def gini_of_terms(m: Mapping[str, Float[np.ndarray, "draw edge"]]) -> Float[np.ndarray, "draw"]:
+    """The Gini coefficient from the means of `gini_terms`.
+
+    Formula: 1 − ∫ S(t)² dt / ∫ S(t) dt, S(t) the share of units above t
+    """
+    return 1 - (m["above"] ** 2 * m["step"]).sum(1) / (m["above"] * m["step"]).sum(1)

@@ -1,0 +1,122 @@
+"""Cells: dictionaries of one block that read one target and reconstruct another, trained in one pass over the same tokens.
+
+A cell names both places, since a dictionary that is trained to explain the MLP's update may read the activations or the update
+itself, and only the first differs from an ordinary one by nothing but its loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.experiment import Bench
+from assay.core.fit import Group, State, Trained, fit
+from assay.core.runs import Runs
+from assay.data.targets import Target, Targets
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.train import Method, group, unit_rows
+from assay.subjects.readout import Readout
+
+Batch = Mapping[Any, Float[Tensor, "b d"]]
+"""Entries by target, or by the name of what a control is trained on."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A dictionary's input and its target."""
+
+    reads: Target
+    makes: Target
+    replicate: int = 0
+    """Another independent start at the same seed."""
+    changed: str = ""
+    """A change of what is read and made, for controls: the name of an entry that the batches then have."""
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The entries of a batch that it reads and makes."""
+        return (self.changed, self.changed) if self.changed else (self.reads, self.makes)
+
+
+def fit_cells(
+    cells: Mapping[str, Cell],
+    runs: Runs,
+    method: Method,
+    data: Targets,
+    batches: Callable[[int], Batch],
+    *,
+    steps: int,
+    bench: Bench,
+    probe_at: Sequence[int] = (),
+) -> Trained:
+    """The dictionaries of all cells, trained on the same normalised batches, as one Trained: tensors `cell:W_enc` and so on.
+
+    The encoder of a cell that reads the activations and makes something else starts along the pull that its decoder rows have
+    on them; the start of any other is the method's own. Histories are `cell:loss` and so on. Read it with `dictionaries`.
+    """
+    made = [_group(cell, runs, method, data, steps) for cell in cells.values()]
+    trained = dict(zip(cells, fit(made, batches, steps=steps, probe_at=probe_at, bench=bench), strict=True))
+    found = {name: _dictionary(cells[name], one, data) for name, one in trained.items()}
+    return Trained(
+        tensors={f"{name}:{key}": value for name, one in found.items() for key, value in one.tensors().items()},
+        header={"kind": "cells", "cells": {name: one.header() for name, one in found.items()}},
+        history={f"{name}:{key}": value for name, one in trained.items() for key, value in one.history.items()},
+        steps=next(iter(trained.values())).steps,
+        diverged=np.logical_or.reduce([one.diverged for one in trained.values()]),
+    )
+
+
+def dictionaries(trained: Trained) -> dict[str, Dictionary]:
+    """The dictionary of each cell; it reads and gives raw targets, that of a changed cell normalised ones."""
+    return {
+        name: Dictionary.from_tensors(
+            {key.removeprefix(f"{name}:"): value for key, value in trained.tensors.items() if key.startswith(f"{name}:")}, header
+        )
+        for name, header in trained.header["cells"].items()
+    }
+
+
+def _group(cell: Cell, runs: Runs, method: Method, data: Targets, steps: int) -> Group:
+    drawn = Runs([spec.replace(seed=spec.seed + 1_000_000 * cell.replicate) for spec in runs.specs])
+    elsewhere = cell.reads != cell.makes
+    made = group(drawn, method, d=data.width(cell.reads), steps=steps, d_out=data.width(cell.makes) if elsewhere else None)
+    if elsewhere and cell.reads == "act" and data.readout is not None:
+        made.state["W_enc"].copy_(method.encoder_scale * start_along(data.readout, cell.makes, made.state["W_dec"]))
+    reads, makes = cell.keys
+
+    def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        x = batch[reads].to(state["W_enc"].device)
+        return made.step_fn(state, (x, batch[makes].to(x.device)) if elsewhere else x, step)  # type: ignore[return-value]
+
+    return replace(made, step_fn=step_fn)
+
+
+def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
+    """In the shapes of Dictionary, with the normalisation of what it reads and makes beside it."""
+    tensors = {**trained.tensors, "W_enc": trained.tensors["W_enc"].mT.contiguous()}
+    runs = len(tensors["W_enc"])
+
+    def moments(name: Target, suffix: str = "") -> dict[str, Tensor]:
+        mean = torch.from_numpy(data.mean(name)).expand(runs, -1).contiguous()
+        return {f"mean{suffix}": mean, f"scale{suffix}": torch.full((runs,), data.scale(name))}
+
+    if not cell.changed:
+        tensors |= moments(cell.reads) | (moments(cell.makes, "_out") if cell.reads != cell.makes else {})
+    one = Dictionary.from_tensors(tensors, {**trained.header, "sites": list(data.sites(cell.reads))})
+    return replace(one, origin={**one.origin, "reads": cell.reads, "makes": cell.makes})
+
+
+def start_along(readout: Readout, makes: Target, W_dec: Float[Tensor, "run f d"]) -> Float[Tensor, "run f m"]:
+    """Unit encoder rows on activations, along the pull that a decoder row of another target has on them.
+
+    Formula: W_out d for an update's row d, W_out P L d for a logit row
+    """
+    if makes.startswith("logit"):
+        W_dec = readout.project(W_dec @ readout.L.T)
+    return unit_rows(W_dec @ readout.W_out.T)

@@ -1,0 +1,210 @@
+"""Readout: what a block's MLP writes to the residual stream, and what the stream means to the logits, in d × d matrices.
+
+Logits are W_U Γ P x / σ(x): P takes the mean away (LayerNorm) or does nothing (RMSNorm), σ is the length of P x over √d, Γ the
+norm's gain. Softmax ignores a constant, so a difference of logits is measured after centring over the vocabulary. Its squared
+length is eᵀ ΓG_cΓ e for the normalised difference e, with one d × d matrix G_c for the whole vocabulary. With the Cholesky
+factor L of ΓG_cΓ, `Lᵀe` has that length itself: plain numbers whose squared error is the squared error of the logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from assay.core.errors import ModelError
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.site import Site
+
+JITTER = 1e-6
+"""Added to the Gram matrix before it is factored, as a share of its mean diagonal: quantised unembeddings can be near singular."""
+
+
+def gram(W_U: Float[Tensor, "v d"], centred: bool = True) -> Float[Tensor, "d d"]:
+    """The matrix that measures differences of logits, in logits²: ‖W_U e‖² = eᵀ G e for every e, without the vocabulary.
+
+    Formula: G = W_Uᵀ W_U; centred: W_Uᵀ (I − 11ᵀ/V) W_U, as softmax ignores a constant shift of all logits
+    """
+    rows = W_U.double()
+    if centred:
+        rows = rows - rows.mean(0)
+    return rows.T @ rows
+
+
+def factor(gram: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """Lower triangular L with L Lᵀ = gram, after `JITTER` on its diagonal, so that ‖Lᵀe‖² = eᵀ gram e."""
+    return torch.linalg.cholesky(gram + JITTER * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype))
+
+
+def null_projector(W_out: Float[Tensor, "m d"]) -> Float[Tensor, "m m"]:
+    """The projector onto what a linear map h ↦ h W_out does not read: h and h + null·h have the same image.
+
+    Formula: N = I − W_out W_out⁺
+    """
+    W = W_out.double()
+    return torch.eye(len(W), dtype=torch.float64) - W @ torch.linalg.pinv(W)
+
+
+def null_share(W_out: Float[Tensor, "m d"], covariance: Float[Tensor, "m m"]) -> float:
+    """Share of the variance that W_out does not read.
+
+    Formula: tr(N C) / tr(C), N the null projector of W_out
+    Range: 0 to 1; 1 − d/m where the variance is the same in all directions
+    Better: neither
+    """
+    C = covariance.double()
+    return float((null_projector(W_out) * C.T).sum() / C.trace())
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What leaving out a part of the stream does to the logits, in coordinates Lᵀ· whose length is that of centred logits."""
+
+    exact: Float[Tensor, "b d"]
+    """Logits with the part less those without it."""
+    frozen: Float[Tensor, "b d"]
+    """The same with the norm's divisor held where it is."""
+    jacobian: Float[Tensor, "b d"]
+    """The same to first order: the divisor moves with the stream, along its tangent."""
+
+    def error(self, linear: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
+        """Relative error of a linear version; NaN where the exact effect is 0.
+
+        Formula: ‖exact − linear‖ / ‖exact‖
+        Range: 0 to ∞; infinite in the limit of a part along x, whose exact effect under RMSNorm is 0
+        Better: lower
+        """
+        size = torch.linalg.vector_norm(self.exact, dim=-1)
+        return torch.where(size > 0, torch.linalg.vector_norm(self.exact - linear, dim=-1) / size, torch.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """One block's MLP output and the model's final norm and unembedding, float32."""
+
+    W_out: Float[Tensor, "m d"]
+    """What each neuron adds to the stream."""
+    b_out: Float[Tensor, "d"]
+    gain: Float[Tensor, "d"]
+    """Γ of the final norm."""
+    centres: bool
+    """Whether the norm takes the mean away (LayerNorm; RMSNorm does not)."""
+    eps: float
+    """Added to σ²."""
+    gram: Float[Tensor, "d d"]
+    """G_c of the unembedding, centred over the vocabulary, float64."""
+
+    @cached_property
+    def L(self) -> Float[Tensor, "d d"]:
+        """The Cholesky factor of ΓG_cΓ."""
+        return factor(self.gain.double()[:, None] * self.gram * self.gain.double()).float()
+
+    @cached_property
+    def null(self) -> Float[Tensor, "m m"]:
+        """The projector onto what W_out does not read."""
+        return null_projector(self.W_out).float()
+
+    @cached_property
+    def importance(self) -> Float[Tensor, "m"]:
+        """What a unit of each neuron's variance is worth, in squared centred logits (times σ²).
+
+        Formula: ‖Lᵀ P w_j‖², w_j what neuron j adds to the stream
+        """
+        return (self.project(self.W_out) @ self.L).square().sum(-1)
+
+    def update(self, h: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
+        """What the MLP adds to the stream."""
+        return h @ self.W_out + self.b_out
+
+    def project(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """P x: the mean over the d numbers taken away, or x itself under RMSNorm."""
+        return x - x.mean(-1, keepdim=True) if self.centres else x
+
+    def sigma(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... 1"]:
+        """The norm's divisor.
+
+        Formula: √(‖P x‖²/d + eps)
+        """
+        return (self.project(x).square().mean(-1, keepdim=True) + self.eps).sqrt()
+
+    def frozen(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """A part of the stream x in logit coordinates, the norm's divisor taken from x.
+
+        Formula: Lᵀ P part / σ(x)
+        """
+        return self.project(part) / self.sigma(x) @ self.L
+
+    def exact(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """What x adds to the logits over x without the part, in logit coordinates.
+
+        Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part))
+        """
+        rest = x - part
+        return (self.project(x) / self.sigma(x) - self.project(rest) / self.sigma(rest)) @ self.L
+
+    def jacobian(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """`exact` to first order in the part.
+
+        Formula: Lᵀ (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
+        """
+        sigma = self.sigma(x)
+        unit, centred = self.project(x) / sigma, self.project(part)
+        along = (unit * centred).mean(-1, keepdim=True)
+        return (centred - unit * along) / sigma @ self.L
+
+    def effects(self, part: Float[Tensor, "b d"], x: Float[Tensor, "b d"]) -> Effects:
+        """Exact and linearised effects of parts of the stream on the logits."""
+        return Effects(self.exact(part, x), self.frozen(part, x), self.jacobian(part, x))
+
+    def to_residual(self, z: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """Directions in logit coordinates as directions of the (normalised) stream: the inverse of x ↦ Lᵀx.
+
+        Formula: L⁻ᵀ z
+        """
+        return torch.linalg.solve_triangular(self.L.T, z.reshape(-1, z.shape[-1]).T, upper=True).T.reshape(z.shape)
+
+
+def readout(model: Pretrained, layer: int) -> Readout:
+    """The Readout of one block of a model. Raises: ModelError for a block that it lacks."""
+    model.folder.check(Site("mlp_out", layer))
+    inner = model.model.base_model
+    norm = inner.ln_f if hasattr(inner, "ln_f") else inner.norm
+    out: Any = model.blocks[layer].get_submodule("mlp.c_proj" if hasattr(inner, "ln_f") else "mlp.down_proj")
+    W = out.weight.detach().float().cpu()
+    bias = getattr(out, "bias", None)
+    layer_norm = isinstance(norm, nn.LayerNorm)
+    eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)
+    if eps is None:
+        raise ModelError(f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm")
+    return Readout(
+        W_out=W.T.contiguous() if isinstance(out, nn.Linear) else W,  # GPT-2 keeps its matrices input first
+        b_out=torch.zeros(len(norm.weight)) if bias is None else bias.detach().float().cpu(),
+        gain=norm.weight.detach().float().cpu(), centres=layer_norm, eps=float(eps),
+        gram=gram(model.model.get_output_embeddings().weight.detach().cpu()),
+    )  # fmt: skip
+
+
+def direct_share(direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+    """How far an effect on the logits is direct, rather than through later layers; bounded, unlike the projection's share.
+
+    Formula: ‖direct‖² / (‖direct‖² + ‖total − direct‖²)
+    Range: 0 to 1; 1 where later layers add nothing, 1/2 where they cancel the direct effect; NaN where both are 0
+    Better: neither
+    """
+    own, rest = direct.square().sum(-1), (total - direct).square().sum(-1)
+    return own / (own + rest)
+
+
+def signed_share(direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+    """The direct effect's share along the total one; sums to 1 with the indirect one's.
+
+    Formula: ⟨direct, total⟩ / ‖total‖²
+    Range: −∞ to ∞; NaN where ‖total‖ < ‖direct‖/1000, where a share means nothing
+    Better: neither
+    """
+    size = total.square().sum(-1)
+    return torch.where(size >= 1e-6 * direct.square().sum(-1), (direct * total).sum(-1) / size, torch.nan)

@@ -1,0 +1,117 @@
+"""Tiny models: a folder like any other, the same weights by seed, a training that outlives a kill, and text it can repeat."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.errors import SpecError
+from assay.data import corpus as corpora
+from assay.data import tiny as tinies
+from assay.data.tiny import TinySpec, tiny
+from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+
+LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b  # the sum of {i} terms\n\n" for i in range(60))
+
+
+@pytest.fixture
+def text(tmp_path):
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for i in range(24):
+        (folder / f"part-{i:02}.py").write_text(LINES.replace("sum", f"sum of {i}"))
+    return str(folder)
+
+
+def small(text, **changes):
+    return TinySpec(**{"corpus": text, "d": 16, "heads": 2, "m": 24, "context": 32, "vocab": 300, "steps": 12, "batch": 8, "seed": 3, **changes})
+
+
+def test_it_is_a_model_folder_that_has_learned_something(text, bench):
+    spec = small(text, steps=60)
+    path = tiny(spec, bench)
+    folder = find(str(path))
+    assert (folder.layers, folder.width(Site("mlp_post", 0)), folder.width(Site("resid_post", 0))) == (1, 24, 16)
+    assert folder.provenance == "1-block GPT-2 of width 16 (Assay, 60 steps, seed 3)"
+    assert sorted(p.name for p in path.iterdir()) == ["assay.json", "config.json", "model.safetensors", "tokenizer.json"]
+    model = load(str(path))
+    tokens = torch.tensor([model.encode(LINES)[:32]])
+    assert model.decode(model.encode(LINES)) == LINES
+    assert float(model.losses(tokens).mean()) < 0.9 * np.log(300)
+    assert json.loads((path / "assay.json").read_text())["loss"] < 0.9 * np.log(300)
+
+
+@pytest.mark.parametrize("changes", [{"layers": 2, "activation": "relu"}, {"tied": True}], ids=["two blocks", "tied"])
+def test_other_shapes_load_too(text, bench, changes):
+    model = load(str(tiny(small(text, steps=2, **changes), bench)))
+    own = model.model.get_output_embeddings().weight
+    assert (own is model.model.get_input_embeddings().weight) == bool(changes.get("tied"))
+    assert model.layers == changes.get("layers", 1)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_bench, monkeypatch):
+    whole = (tiny(small(text), plain_bench(tmp_path / "a")) / "model.safetensors").read_bytes()
+    bench = plain_bench(tmp_path / "b")
+    reports = bench.report
+
+    def dies(done, total, **numbers):
+        reports(done, total, **numbers)
+        if done == 7:
+            raise Killed
+
+    monkeypatch.setattr(tinies._Alone, "due", lambda self: True)
+    bench.report = dies
+    with pytest.raises(Killed):
+        tiny(small(text), bench)
+    bench.report = reports
+    start = len(bench.reports)
+    again = tiny(small(text), bench)
+    assert (again / "model.safetensors").read_bytes() == whole
+    assert [done for done, *_ in bench.reports[start:]] == [7, 8, 9, 10, 11, 12]  # the sixth step was the last one saved
+
+
+def test_the_seed_draws_the_start_and_the_order(text, bench):
+    model = tinies._model(small(text), 300)
+    a, b = (tinies.start(small(text, seed=s), model) for s in (1, 2))
+    assert float(a["transformer/wte/weight"].std()) == pytest.approx(0.02, rel=0.05)
+    assert not torch.equal(a["transformer/wte/weight"], b["transformer/wte/weight"])
+    assert torch.equal(a["transformer/ln_f/weight"], torch.ones(1, 16)) and not a["transformer/ln_f/bias"].any()
+    tokens = np.arange(20 * 32).reshape(20, 32) % 300
+    batch = tinies.windows(small(text, seed=1), tokens, 300)
+    epoch = torch.cat([batch(0), batch(1)])
+    assert len(np.unique(epoch.numpy()[:, 0])) == 16  # each window once before any comes again
+    assert not torch.equal(batch(0), batch(2))
+
+
+def test_repeats_are_random_tokens_twice(text):
+    tokens = np.zeros((16, 32), np.int64)
+    batch = tinies.windows(small(text, repeats=0.5, batch=16), tokens, 300)
+    x = torch.cat([batch(step) for step in range(40)])
+    changed = x.any(1)
+    assert 0.4 < float(changed.float().mean()) < 0.6
+    assert torch.equal(x[changed, :16], x[changed, 16:])
+
+
+@pytest.mark.parametrize("changes", [{"layers": 0}, {"d": 10, "heads": 4}, {"repeats": 2.0}, {"vocab": 200}, {"lr": 0.0}])
+def test_impossible_sizes_are_told_in_one_line(changes):
+    with pytest.raises(SpecError) as told:
+        TinySpec(**changes)
+    assert "\n" not in str(told.value) and next(iter(changes)) in str(told.value)
+
+
+def test_the_same_text_elsewhere_is_the_same_model(text, tmp_path, bench):
+    import shutil
+
+    moved = tmp_path / "moved"
+    shutil.copytree(text, moved)
+    assert corpora.load(text).fingerprint == corpora.load(str(moved)).fingerprint
+    assert tiny(small(text, steps=1), bench) == tiny(small(str(moved), steps=1), bench)
