@@ -319,3 +319,26 @@ def test_several_runs_are_several_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="saelens"):
         write(dictionary, tmp_path / "x", "saelenz")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all", "one"]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk in the middle of the second run's weights."""
+    import safetensors.torch
+
+    calls, really = [], safetensors.torch.save_file
+
+    def full(tensors, path, *more) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", str(path))
+        really(tensors, path, *more)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        write(made(ReLU(), runs=3), tmp_path / "out")
+    assert len(calls) == 2 and not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    write(made(ReLU()), tmp_path / "out")
+    write(made(ReLU()), tmp_path / "own.safetensors", "assay")
+    modes = {p.stat().st_mode for p in (*(tmp_path / "out").iterdir(), tmp_path / "own.safetensors")}
+    assert len(modes) == 1, "whoever may read the settings may read the weights"

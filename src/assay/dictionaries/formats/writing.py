@@ -58,7 +58,14 @@ def write(
     if path.exists():
         raise DataError(f"{path} exists already; remove it, or name another place")
     if format == "assay":
-        _whole(path, dictionary.save)
+
+        def save(temporary: Path) -> None:
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            dictionary.save(temporary)
+            temporary.chmod(mode)
+
+        _whole(path, save)
         return [path]
     folders = [_saelens(one, model) for one in dictionary]  # everything that can be refused is refused before writing
     below = ["."] if len(folders) == 1 else [f"run-{i}" for i in range(len(folders))]
@@ -69,8 +76,9 @@ def write(
         for name, (tensors, config) in zip(below, folders, strict=True):
             folder = temporary / name
             folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, folder / WEIGHTS)
             (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+            save_file(tensors, folder / WEIGHTS)
+            shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors lets nobody else read what it writes
 
     _whole(path, fill)
     return [path / name for name in below]
