@@ -90,6 +90,23 @@ def test_thresholds_are_confined_to_at_least_zero():
     assert own["threshold"][0].tolist() == pytest.approx([0.0, 0.2])
 
 
+def test_a_threshold_moves_as_far_as_its_rate_says(bench):
+    """Adam at 3e-4, 1,000 steps, a gradient of constant sign: .3. Trained as a logarithm, a threshold of .03 would stay near .03."""
+    import numpy as np
+
+    from assay.core.runs import Runs
+    from assay.core.spec import Spec
+    from assay.dictionaries.train import Method, fit_dictionaries
+
+    def rise(params, x, nonlinearity, penalty):
+        return -params["threshold"].sum(-1)
+
+    one = Method(JumpReLU(), rise, 3, np.array([3e-4]), np.zeros(1), rate=lambda step: 1.0)
+    x = torch.zeros(2, 2)
+    trained = fit_dictionaries([(Runs([Spec(seed=1)]), one)], lambda step: x, d=2, steps=1000, bench=bench)[0]
+    torch.testing.assert_close(trained.tensors["threshold"], torch.full((1, 3), 0.33), rtol=1e-3, atol=0)
+
+
 G = torch.Generator().manual_seed(0)
 
 
