@@ -9,7 +9,7 @@ dictionary cannot reconstruct stays. A feature has a *conditional* importance, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -105,9 +105,10 @@ def importance_sums(
 ) -> dict[str, Float[np.ndarray, "feature document"]]:
     """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them; those of several calls add up.
 
-    A list among `features` is a set taken out at once. Only windows in which a feature is active are run, `batch` of them at a
-    time whatever the feature, so a feature that is never active costs nothing and is exactly 0; so is ΔCE before its first
-    active position. Where `keep` is False nothing is taken out. In mode "single" there is no `delta_silent`.
+    A list among `features` is a set taken out at once. Only windows in which a feature is active are run, packed `batch` at a time
+    whatever the feature, so memory does not grow with the number of features, and a feature that is never active costs nothing
+    and is exactly 0; so is ΔCE before its first active position. Where `keep` is False nothing is taken out. In mode "single"
+    there is no `delta_silent`.
 
     Raises: DataError for several runs, features that are not there, or windows that do not fit; ModelError in mode "direct" for
     a site outside the residual stream.
@@ -121,11 +122,14 @@ def importance_sums(
     for a in range(0, len(tokens), batch):
         part = slice(a, a + batch)
         passage, _ = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
-        inputs = (passage.acts if passage.inputs is None else passage.inputs).flatten(0, 1)
-        codes = dictionary.encode(inputs)[0]
-        codes = codes * switched_on(dictionary, codes) * passage.keep.reshape(-1, 1)
-        removed = torch.stack([_part(dictionary, codes, group, inputs) for group in groups]).unflatten(1, passage.tokens.shape)
-        on = torch.stack([(codes[:, group] != 0).any(1) for group in groups]).unflatten(1, passage.tokens.shape)
+        inputs = passage.acts if passage.inputs is None else passage.inputs
+        codes = dictionary.encode(inputs.flatten(0, 1))[0]
+        codes = (codes * switched_on(dictionary, codes)).unflatten(0, passage.tokens.shape) * passage.keep[..., None]
+        on = torch.stack([(codes[..., group] != 0).any(2) for group in groups])
+
+        def removed(job: _Job, codes: Tensor = codes, inputs: Tensor = inputs) -> Float[Tensor, "s d"]:
+            return _part(dictionary, codes[job.window], groups[job.group], inputs[job.window])
+
         where, at = (site, passage) if mode != "direct" else (last, capture(subject, last, tokens[part])[0])
         if mode == "direct":
             before = subject.run(tokens[part], capture=[Site("resid_pre", last.layer)], logits=False)
@@ -142,7 +146,7 @@ def _deltas(
     subject: Pretrained,
     site: Site,
     passage: Passage,
-    removed: Float[Tensor, "g w s d"],
+    removed: Callable[[_Job], Float[Tensor, "s d"]],
     on: Bool[Tensor, "g w s"],
     mode: Mode,
     batch: int,
@@ -157,7 +161,7 @@ def _deltas(
     for pack in _packs(jobs, batch):
         new = []
         for job in pack:
-            out = removed[job.group, job.window]
+            out = removed(job)
             if job.position is not None:
                 out = out * (torch.arange(s, device=out.device) == job.position)[:, None]
             new.append(passage.acts[job.window] - out)
