@@ -125,18 +125,17 @@ def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None =
     state = start(runs.seeds, method, d, d_out)
     names = tuple(name for name in state if name not in FIXED)
     state |= adam_state({name: state[name] for name in names})
-    counted = "idle" in asked or not isinstance(method.dead, Keep)
-    candidates = (Idle() if counted else None, method.nonlinearity, method.loss, method.sparsity, method.dead, *watch)
-    learners = [part for part in candidates if isinstance(part, Learner) and not isinstance(part, Keep)]
+    learners = _learners(method, asked, watch)
+    noting = any(learner.note(torch.zeros(1, 1, method.width)) for learner in learners)
     for learner in learners:
         state |= learner.keep(runs.seeds, method.width)
     for w in watch:
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
     factors = [name for name in state if name.endswith(".factor")]
     kernel = kernel_for(method.loss, method.nonlinearity, method.width)
-    if method.skip or (d_out is not None and (kernel is not topk_sparse or learners)):
+    if method.skip or (d_out is not None and (kernel is not topk_sparse or noting)):
         kernel = autograd
-    elif kernel is topk_sparse and learners:
+    elif kernel is topk_sparse and noting:
         kernel = topk  # which has features to note
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
@@ -165,7 +164,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None =
         more |= {"idle": state["idle.rows"]} if "idle" in asked else {}
         more |= {"progress": step / steps} if "progress" in asked else {}
         series, grads = in_chunks(
-            kernel, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if learners else None
+            kernel, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if noting else None
         )
         if method.decoder == "unit":
             remove_parallel(grads["W_dec"], state["W_dec"])
@@ -226,6 +225,13 @@ class Confined(Protocol):
 
     def confine(self, own: Mapping[str, Tensor]) -> None:
         """Bring them back, in place."""
+
+
+def _learners(method: Method, asked: frozenset[str], watch: Sequence[Watch]) -> list[Learner]:
+    """What learns along, in the order in which it does: counts first, then who reads them; a watch sees the outcome."""
+    counted = "idle" in asked or not isinstance(method.dead, Keep)
+    parts = (Idle() if counted else None, method.nonlinearity, method.loss, method.sparsity, method.dead, *watch)
+    return [part for part in parts if isinstance(part, Learner) and not isinstance(part, Keep)]
 
 
 def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
