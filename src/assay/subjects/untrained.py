@@ -22,9 +22,10 @@ class UntrainedSpec(Spec):
 
 
 def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
-    """The folder of a model shaped like `name`, of so many blocks, with weights as its own code draws them before training.
+    """The folder of a model shaped like `name`, of so many blocks, with matrices drawn as before its training.
 
-    What a dictionary finds in its activations was put there by text and architecture, not by training.
+    What a dictionary finds in its activations was put there by text and architecture, not by training. Matrices are normal with
+    the config's `initializer_range`; gains and biases are what transformers starts them with.
 
     Raises: ModelError for fewer blocks than 1 or more than the model has.
     Source: Sparse Autoencoders Can Interpret Randomly Initialized Transformers (2025)
@@ -43,9 +44,11 @@ def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
 
     config: Any = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True)
     config.num_hidden_layers = blocks
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # transformers draws from the global stream; seeded here and put back after
+    with torch.random.fork_rng(devices=[]):  # transformers draws from the global stream, which is put back
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    draw = torch.Generator().manual_seed(seed)
+    for weight in (p for p in model.parameters() if p.ndim == 2):  # gains and biases start as constants
+        weight.data.normal_(0, config.initializer_range, generator=draw)
     config.save_pretrained(path)
     save_model(model, str(path / "model.safetensors"), {"format": "pt"})  # tied weights once, and no progress bar
     shutil.copy(folder.path / "tokenizer.json", path / "tokenizer.json")
