@@ -10,7 +10,7 @@ from assay.core.errors import SpecError
 from assay.dictionaries import losses
 from assay.dictionaries.dead import Keep, Resample
 from assay.dictionaries.learners import Idle, Learner, Seen, Watch
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, ReLU, TopK
+from assay.dictionaries.nonlinearity import AbsTopK, BatchTopK, Gated, JumpReLU, ReLU, TopK
 from assay.dictionaries.sparsity import TargetL0
 
 SEEDS = np.array([5, 6])
@@ -27,6 +27,8 @@ def test_a_kept_zero_is_no_firing():
     """pre = (.5, −1, −2, −3) and k = 3: only the first latent fires, whichever others TopK picked."""
     features = TopK(3)(torch.tensor([[[0.5, -1.0, -2.0, -3.0]]]), torch.zeros(1, 4), {})
     assert Idle().note(features)["fired"].tolist() == [[True, False, False, False]]
+    signed = AbsTopK(2)(torch.tensor([[[0.5, -1.0, 0.0, -3.0]]]), torch.zeros(1, 4), {})
+    assert Idle().note(signed)["fired"].tolist() == [[False, True, False, True]]  # a negative value is one
 
 
 def test_idle_counts_rows_since_the_last_firing():

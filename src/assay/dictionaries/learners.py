@@ -68,7 +68,7 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Idle:
-    """Counts the rows since each latent last had a value above 0: `idle.rows` [run, f]."""
+    """Counts the rows since each latent last had a value that is not 0: `idle.rows` [run, f]."""
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
         """Zeros."""
@@ -76,7 +76,7 @@ class Idle:
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
         """Which latents fired at all [run, f]. A kept value of 0 is no firing, whichever index TopK gave it."""
-        return {"fired": features.amax(1) > 0}
+        return {"fired": (features != 0).any(1)}
 
     def learn(self, state: State, seen: Seen) -> None:
         """One batch more, or back to 0."""

@@ -39,7 +39,7 @@ def autograd(
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
     series = {"loss": losses.detach()}
     if noted.features is not None:
-        series["l0"] = (noted.features > 0).sum(-1).float().mean(-1)
+        series["l0"] = (noted.features != 0).sum(-1).float().mean(-1)
         series |= note(noted.features) if note else {}
     zeros = [torch.zeros_like(value) if g is None else g for g, value in zip(grads, leaves.values(), strict=True)]
     return series, dict(zip(leaves, zeros, strict=True))
