@@ -29,8 +29,8 @@ HERE = Place()
 PLAIN = Output()
 DEFAULT = Choice()
 CPU = Machine()
-OPEN, UNTRIED = Open(), Real()
 AS_FILED, ON = How(), Where()
+OPEN, UNTRIED = Open(), Real()
 
 app = App(
     name="assay",
@@ -269,6 +269,30 @@ def export(
 
     done = exchange.give(exchange.named(dictionary, place.root), out, format, run, model)
     printing.emit(done) if place.json else print("\n".join(exchange.told(done)))
+
+
+@app.command(sort_key=40)
+def conformance(
+    *ids: Annotated[str, Parameter(help="Vectors to run and explain, such as C01; all without any.")],
+    against: Annotated[str | None, Parameter(show_default=False)] = None,
+    python: Annotated[Path | None, Parameter(show_default=False)] = None,
+    record: Annotated[bool, Bare] = False,
+    output: Output = PLAIN,
+) -> int:
+    """Hold Assay, or a peer, to vectors whose right answer can be worked out by hand; exit 1 where Assay fails one.
+
+    Parameters
+    ----------
+    against
+        A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an adapter of your own.
+    python
+        Interpreter of an environment in which the peer is installed.
+    record
+        Keep the peer's outcomes as data in a checkout's conformance/results.
+    """
+    from assay.cli.conforming import conform
+
+    return conform(ids, against, python, record, output.json)
 
 
 @app.command(sort_key=12)

@@ -15,7 +15,7 @@ from typing import Any
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.lab import catalogue, records
-from assay.report import tables
+from assay.report import conformance, tables
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -99,6 +99,7 @@ def budget(name: str) -> str:
 
 KINDS: Mapping[str, Callable[..., str]] = {
     "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
+    "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
 }  # fmt: skip
 FROM_RECORD = ("verdicts", "decided", "budget")
 

@@ -1,0 +1,279 @@
+"""SAELens's adapter. Its evaluation functions are given stand-ins for model, store and coder that hold a vector's numbers."""
+
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+
+import torch
+from protocol import NotOffered, serve
+from sae_lens import evals, saes
+from sae_lens.loading.pretrained_sae_loaders import sparsify_disk_loader
+from sae_lens.saes.sae import TrainStepInput
+from sae_lens.training.activation_scaler import ActivationScaler
+
+HOOK = "blocks.0.hook_resid_post"
+KINDS = {"relu": "Standard", "gated": "Gated", "jumprelu": "JumpReLU", "topk": "TopK", "abstopk": "AbsTopK"}
+TRAINED = {
+    "l1": "Standard",
+    "l1-weighted": "Standard",
+    "p-norm": "Standard",
+    "gated": "Gated",
+    "jumprelu": "JumpReLU",
+    "topk": "TopK",
+}
+
+
+def rows(x, dtype="float64"):
+    """Rows as a tensor."""
+    return torch.tensor(x, dtype=getattr(torch, dtype))
+
+
+def filled(kind, weights, centred=True, **more):
+    """A coder of this class with a vector's weights."""
+    w = {name: rows(value) for name, value in weights.items() if name not in ("k", "rescale_by_decoder_norm")}
+    d, n = w["W_enc"].shape
+    cfg = getattr(saes, f"{kind}SAEConfig")(d_in=d, d_sae=n, dtype="float64", apply_b_dec_to_input=centred, **more)
+    coder = getattr(saes, f"{kind}SAE")(cfg)
+    coder.cfg.metadata.hook_name = HOOK
+    for name, value in w.items():
+        getattr(coder, name).data = value
+    return coder
+
+
+def coder(architecture, weights, centred):
+    """An inference coder."""
+    if architecture == "batchtopk":  # saved as JumpReLU with one threshold for all
+        weights = {**weights, "threshold": [weights["threshold"]] * len(weights["b_enc"])}
+        return filled("JumpReLU", weights, centred)
+    if architecture not in KINDS:
+        raise NotOffered(f"no {architecture}")
+    return filled(KINDS[architecture], weights, centred, **({"k": weights["k"]} if "k" in weights else {}))
+
+
+def evaluated(batches, dtype, sae=None, features=None):
+    """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its own."""
+    left = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
+    model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: left[0][0]}))
+    store = SimpleNamespace(get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long))
+    ones = [torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches]
+    cfg = SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), d_sae=ones[0].shape[-1])
+    table = SimpleNamespace(cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1])
+    return evals.get_sparsity_and_variance_metrics(
+        sae or table, model, store, ActivationScaler(), len(batches), True, True, True, True, 1, {}
+    )
+
+
+def measured(x, x_hat, dtype="float64"):
+    """Its evaluation's explained_variance and mse."""
+    return streamed([{"x": x, "x_hat": x_hat}], dtype)
+
+
+def streamed(batches, dtype="float64"):
+    """The same over batches."""
+    found, _ = evaluated(batches, dtype)
+    return {"ev": found["explained_variance"], "mse": found["mse"]}
+
+
+def sparsity(features):
+    """Its evaluation's l0 and feature_density."""
+    found, each = evaluated([{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}], "float64", features=features)
+    return {"l0": found["l0"], "density": each["feature_density"]}
+
+
+def quality(architecture, weights, centred, x):
+    """Its evaluation of a coder."""
+    found, _ = evaluated([{"x": x, "x_hat": x}], "float64", coder(architecture, weights, centred))
+    return {"ev": found["explained_variance"], "l0": found["l0"]}
+
+
+def shrinkage(x, x_hat, mean=None):
+    """Its evaluation's relative_reconstruction_bias."""
+    if mean is not None:
+        raise NotOffered("not about a mean")
+    return {"gamma": evaluated([{"x": x, "x_hat": x_hat}], "float64")[0]["relative_reconstruction_bias"]}
+
+
+class Model:
+    """In the place of a language model: losses per position from activations, with hooks."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def __call__(self, tokens, **k):
+        """The clean loss."""
+        return None, self.losses(None)
+
+    def run_with_hooks(self, tokens, fwd_hooks, **k):
+        """The loss under a hook."""
+        return None, self.losses(fwd_hooks[0][1])
+
+
+def scored(losses, sae, tokens, batches, **more):
+    """ce_loss_score of get_downstream_reconstruction_metrics."""
+    store = SimpleNamespace(get_batch_tokens=lambda n: tokens)
+    sae.cfg, sae.device = SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None)), "cpu"
+    args = (sae, Model(losses), store, ActivationScaler(), False, True, batches, 1)
+    return {"score": evals.get_downstream_reconstruction_metrics(*args, **more)["ce_loss_score"]}
+
+
+def ce_recovered(clean, spliced, ablated):
+    """Over batches whose losses are given, asked for in this order."""
+    order = iter([float(loss) for batch in zip(clean, spliced, ablated, strict=True) for loss in batch])
+    return scored(lambda hook: torch.full((1, 2), next(order)), SimpleNamespace(), torch.ones(1, 2, dtype=torch.long), len(clean))
+
+
+def ce_splice(activations, special, factor):
+    """On the toy model, special tokens ignored as run_evals does by default."""
+    acts = rows(activations)[None]
+
+    def losses(hook):
+        return 20 - (acts if hook is None else hook(acts.clone(), None)).sum(-1).cumsum(-1)
+
+    sae = SimpleNamespace(encode=lambda x: x, decode=lambda f: factor * f)
+    return scored(losses, sae, 1 - torch.tensor([special]).long(), 1, ignore_tokens=[0])
+
+
+def encode(architecture, weights, centred, x):
+    """encode and forward."""
+    if "W_skip" in weights:
+        w = {name: rows(value) for name, value in weights.items()}
+        d, n = w["W_enc"].shape
+        sizes = {"d_in": d, "d_sae": n, "d_out": w["W_dec"].shape[1]}
+        made = saes.SkipTranscoder(saes.SkipTranscoderConfig(**sizes, dtype="float64", apply_b_dec_to_input=centred))
+        for name, value in (w | {"W_skip": w["W_skip"].T.contiguous()}).items():
+            getattr(made, name).data = value
+    else:
+        made = coder(architecture, weights, centred)
+    return {"features": made.encode(rows(x)), "x_hat": made(rows(x))}
+
+
+def features_two_ways(architecture, weights, centred, x):
+    """encode, and what a forward pass leaves at hook_sae_acts_post."""
+    made = coder(architecture, weights, centred)
+    return {"encode": made.encode(rows(x)), "forward": made.run_with_cache(rows(x))[1]["hook_sae_acts_post"]}
+
+
+def layer_norm(weights, x):
+    """normalize_activations="layer_norm"."""
+    return {"x_hat": filled("Standard", weights, normalize_activations="layer_norm")(rows(x))}
+
+
+def fold_scale(architecture, weights, centred, scale, x):
+    """fold_activation_norm_scaling_factor; batchtopk from its training class, saved for inference and read back."""
+    if architecture != "batchtopk":
+        made = coder(architecture, weights, centred)
+        made.fold_activation_norm_scaling_factor(scale)
+        return {"active": made.encode(rows(x)) > 0, "x_hat": made(rows(x))}
+    plain = {name: value for name, value in weights.items() if name != "threshold"}
+    rescale = bool(weights.get("rescale_by_decoder_norm"))
+    made = filled("BatchTopKTraining", plain, centred, k=weights["k"], rescale_acts_by_decoder_norm=rescale)
+    made.topk_threshold = torch.tensor(float(weights["threshold"]), dtype=torch.float64)
+    made.fold_activation_norm_scaling_factor(scale)
+    with TemporaryDirectory() as room:
+        made.save_inference_model(room)
+        read = saes.SAE.load_from_disk(room)
+    return {"active": read.encode(rows(x)) > 0, "x_hat": read(rows(x))}
+
+
+def save_load(architecture, weights, centred, x):
+    """save_model and load_from_disk."""
+    with TemporaryDirectory() as room:
+        coder(architecture, weights, centred).save_model(room)
+        read = saes.SAE.load_from_disk(room)
+    return {"features": read.encode(rows(x)), "x_hat": read(rows(x))}
+
+
+def load(format, config, tensors, x):
+    """The loader for sparsify's folders."""
+    import json
+    from pathlib import Path
+
+    from safetensors.torch import save_file
+
+    with TemporaryDirectory() as room:
+        folder = Path(room) / "layers.0"
+        folder.mkdir()
+        (folder / "cfg.json").write_text(json.dumps(config))
+        save_file({name: rows(value, "float32") for name, value in tensors.items()}, folder / "sae.safetensors")
+        sae = saes.SAE.load_from_disk(folder, converter=sparsify_disk_loader)
+    sae = sae.to(torch.float32)
+    return {"latents": sae.cfg.d_sae, "features": sae.encode(rows(x, "float32")), "x_hat": sae(rows(x, "float32"))}
+
+
+def stepped(sae, x, penalty=0.0, dead=None):
+    """One training forward pass."""
+    coefficients = {"l1": penalty, "l0": 1.0}
+    mask = None if dead is None else torch.tensor(dead)
+    return sae.training_forward_pass(TrainStepInput(rows(x), coefficients, mask, 0, False))
+
+
+def trained(objective, weights, centred, **more):
+    """A training coder of the class that has this objective."""
+    kind = TRAINED[objective.partition("-")[0] if objective not in TRAINED else objective]
+    if kind == "TopK":
+        more |= {"k": weights["k"], "rescale_acts_by_decoder_norm": False}
+    return filled(f"{kind}Training", weights, centred, decoder_init_norm=None, **more)
+
+
+def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent=0, p=1.0):
+    """Loss and gradients of one term, or of the whole objective."""
+    terms = {"jumprelu-l0": "l0_loss", "jumprelu-reconstruction": "mse_loss", "gated-no-aux": "mse_loss", "topk": "mse_loss",
+             "gated-aux": "auxiliary_reconstruction_loss"}  # fmt: skip
+    more = (
+        {"jumprelu_bandwidth": bandwidth} if objective.startswith("jumprelu") else {"lp_norm": p} if objective == "p-norm" else {}
+    )
+    sae = trained("topk" if objective == "preactivation" else objective, weights, centred, **more)
+    if objective == "preactivation":
+        loss = sae.encode_with_hidden_pre(rows(x))[1][0, latent]
+    else:
+        out = stepped(sae, x, penalty)
+        loss = out.losses[terms[objective]] if objective in terms else out.loss
+    names, tensors = zip(*sae.named_parameters(), strict=True)
+    found = torch.autograd.grad(loss, tensors, allow_unused=True)
+    grads = {n: torch.zeros_like(t) if g is None else g for n, t, g in zip(names, tensors, found, strict=True)}
+    return {"loss": loss, **grads}
+
+
+def auxk(weights, x, k_aux, dead):
+    """Its auxiliary loss, and the direction of the dead latents' encoder gradient."""
+    sae = trained("topk", weights, True)
+    loss = stepped(sae, x, dead=dead).losses["auxiliary_reconstruction_loss"]
+    column = torch.autograd.grad(loss, sae.W_enc)[0][:, dead.index(True)]
+    return {"loss": loss, "direction": column / (column.norm() or 1)}
+
+
+def loss_ratio(objective, weights, centred, prefixes, x, against):
+    """Matryoshka loss of x over that of another input."""
+    more = {"k": weights["k"], "matryoshka_widths": prefixes, "rescale_acts_by_decoder_norm": False}
+    sae = filled("MatryoshkaBatchTopKTraining", weights, centred, **more)
+    return {"ratio": stepped(sae, x).loss / stepped(sae, against).loss}
+
+
+def threshold_estimate(kept, updates):
+    """update_topk_threshold, many times."""
+    sae = saes.BatchTopKTrainingSAE(saes.BatchTopKTrainingSAEConfig(d_in=2, d_sae=2, k=2))
+    for _ in range(updates):
+        sae.update_topk_threshold(rows(kept))
+    return {"threshold": sae.topk_threshold}
+
+
+def threshold_travel(start, lr, steps):
+    """Adam on whatever the threshold is made of."""
+    cfg = saes.JumpReLUTrainingSAEConfig(d_in=2, d_sae=1, jumprelu_init_threshold=start)
+    sae = saes.JumpReLUTrainingSAE(cfg)
+    parameter = dict(sae.named_parameters()).get("log_threshold", sae.threshold)
+    adam = torch.optim.Adam([parameter], lr=lr)
+    for _ in range(steps):
+        parameter.grad = -torch.ones_like(parameter)
+        adam.step()
+    return {"moved": float(sae.threshold) - start}
+
+
+OPERATIONS = {
+    "metrics": measured, "metrics_stream": streamed, "sparsity": sparsity, "quality": quality, "shrinkage": shrinkage,
+    "ce_recovered": ce_recovered, "ce_splice": ce_splice, "encode": encode, "features_two_ways": features_two_ways,
+    "layer_norm": layer_norm, "fold_scale": fold_scale, "save_load": save_load, "load": load, "gradients": gradients, "auxk": auxk,
+    "loss_ratio": loss_ratio, "threshold_estimate": threshold_estimate, "threshold_travel": threshold_travel,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    serve("SAELens", "sae-lens", OPERATIONS)

@@ -1,0 +1,135 @@
+"""Assay's own adapter, third part: objectives and their gradients, thresholds, resampling.
+
+`losses` divides squared errors by d and the sum of features by √d; here both factors are undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.conformance.adapters import protocol
+from assay.core.descent import Adam, adam_state
+from assay.dictionaries import losses
+from assay.dictionaries.anneal import PAnneal
+from assay.dictionaries.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.dead import resample
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.learners import Seen
+from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.terms import project
+
+Weights = Mapping[str, Any]
+Nested = Sequence[Any]
+
+
+def parameters(weights: Weights, centred: bool) -> dict[str, Tensor]:
+    """A vector's weights as parameters [run, …] that ask for gradients; b_gate is Gated's b_enc."""
+    names = {name: "b_enc" if name == "b_gate" else name for name in weights if name != "k"}
+    params = {ours: torch.tensor([weights[name]], dtype=torch.float64, requires_grad=True) for name, ours in names.items()}
+    return params if centred else params | {"b_pre": torch.zeros(1, len(weights["W_enc"]), dtype=torch.float64)}
+
+
+def value(objective: str, params: Mapping[str, Tensor], x: Tensor, weights: Weights, penalty: float, **more: Any) -> Tensor:
+    """One objective, or one term of it as the difference of two."""
+    d = x.shape[1]
+    lam = torch.tensor([penalty / d**0.5], dtype=torch.float64)
+
+    def loss(of: Callable[..., Tensor], nonlinearity: Nonlinearity, penalty: Tensor = lam, **also: Any) -> Tensor:
+        return of(params, x, nonlinearity, penalty, **also)[0]
+
+    jump = JumpReLU(bandwidth=more["bandwidth"])
+    if objective == "jumprelu-l0":
+        return loss(losses.jumprelu, jump, torch.ones(1)) - loss(losses.jumprelu, jump, torch.zeros(1))
+    if objective == "preactivation":
+        return (project(params, x) + params["b_enc"][:, None])[0, 0, more["latent"]]
+    plain: dict[str, Callable[[], Tensor]] = {
+        "l1": lambda: loss(losses.l1, ReLU()),
+        "l1-weighted": lambda: loss(losses.l1_weighted, ReLU()),
+        "p-norm": lambda: loss(PAnneal(to=more["p"]), ReLU(), progress=1.0),
+        "jumprelu-reconstruction": lambda: loss(losses.jumprelu, jump, torch.zeros(1)),
+        "gated-aux": lambda: loss(losses.gated, Gated()) - loss(losses.gated_no_aux, Gated()),
+        "gated-no-aux": lambda: loss(losses.gated_no_aux, Gated()),
+        "topk": lambda: loss(losses.mse, TopK(weights["k"])),
+    }
+    return plain[objective]() * d
+
+
+def gradients(
+    objective: str, weights: Weights, centred: bool, x: Nested, penalty: float = 0.0, bandwidth: float = 1.0, latent: int = 0,
+    p: float = 1.0,
+) -> dict[str, Any]:  # fmt: skip
+    """An objective and its gradients, by the vector's names."""
+    params = parameters(weights, centred)
+    rows = torch.tensor(x, dtype=torch.float64)
+    loss = value(objective, params, rows, weights, penalty, bandwidth=bandwidth, latent=latent, p=p)
+    names = [name for name in weights if name != "k"]
+    asked = [params["b_enc" if name == "b_gate" else name] for name in names]
+    found = torch.autograd.grad(loss, asked, allow_unused=True)
+    grads = {n: torch.zeros_like(t) if g is None else g for n, t, g in zip(names, asked, found, strict=True)}
+    return {"loss": loss, **{name: grad[0] for name, grad in grads.items()}}
+
+
+def auxk(weights: Weights, x: Nested, k_aux: int, dead: Sequence[bool]) -> dict[str, Any]:
+    """The auxiliary term, as the loss with it less the loss without, and the direction of the dead encoder column's gradient."""
+    params, rows = parameters(weights, True), torch.tensor(x, dtype=torch.float64)
+    of, idle = TopKAux(alpha=1.0, dead_after=1), torch.tensor([dead]).long()
+    none = torch.zeros(1)
+    loss = of(params, rows, TopK(weights["k"]), none, idle=idle) - losses.mse(params, rows, TopK(weights["k"]), none)
+    column = torch.autograd.grad(loss[0], params["W_enc"])[0][0, :, dead.index(True)]
+    return {"loss": loss[0], "direction": column / (column.norm() or 1)}
+
+
+def loss_ratio(
+    objective: str, weights: Weights, centred: bool, prefixes: Sequence[int], x: Nested, against: Nested
+) -> dict[str, Any]:
+    """Matryoshka loss of x over that of another input."""
+    of, params = Matryoshka(tuple(prefixes)), parameters(weights, centred)
+    a, b = (of(params, torch.tensor(r, dtype=torch.float64), BatchTopK(weights["k"]), torch.zeros(1)) for r in (x, against))
+    return {"ratio": (a / b)[0]}
+
+
+def threshold_estimate(kept: Nested, updates: int) -> dict[str, Any]:
+    """BatchTopK's estimate after many batches with these kept values."""
+    features = torch.tensor([kept], dtype=torch.float32)
+    of = BatchTopK(features.shape[-1])
+    state = of.keep(np.array([0]), features.shape[-1])
+    for _ in range(updates):
+        of.learn(state, SimpleNamespace(noted=of.note(features)))  # type: ignore[arg-type]
+    return {"threshold": state["threshold"][0, 0]}
+
+
+def threshold_travel(start: float, lr: float, steps: int) -> dict[str, Any]:
+    """Adam, as training uses it, on JumpReLU's own parameter."""
+    of = JumpReLU(start=start)
+    state = of.init(1, 1)
+    state |= adam_state(state)
+    adam = Adam(state, ["threshold"], np.array([lr]))
+    for step in range(steps):
+        adam.step({"threshold": -torch.ones(1, 1)}, step)
+        of.confine(state)
+    return {"moved": float(state["threshold"][0, 0]) - start}
+
+
+def resampled(weights: Weights, dead: Sequence[bool], x: Nested) -> dict[str, Any]:
+    """Length of the encoder row that a resampled latent gets; training keeps W_enc as [run, f, d]."""
+    params = {name: torch.tensor([part], dtype=torch.float32) for name, part in weights.items()}
+    state = {**params, "W_enc": params["W_enc"].mT.contiguous()}
+    state |= adam_state(state)
+    seen = Seen(0, 1, np.array([0]), torch.tensor(x, dtype=torch.float32), None, {}, params, ReLU())
+    gone = torch.tensor([dead])
+    resample(state, seen, gone, ~gone)
+    return {"norm": state["W_enc"][0, dead.index(True)].norm()}
+
+
+OPERATIONS: protocol.Operations = {
+    "gradients": gradients, "auxk": auxk, "loss_ratio": loss_ratio, "threshold_estimate": threshold_estimate,
+    "threshold_travel": threshold_travel, "resample": resampled,
+}  # fmt: skip

@@ -1,0 +1,70 @@
+"""What every adapter does beside its operations: read the request, answer each case, write the answers. Standard library only.
+
+Run as: PYTHON for_NAME.py request.json answers.json. The request is {"cases": [{"id", "operation", "inputs"}]}; the answers are
+{"peer", "version", "environment", "answers": {id: {"value"} or {"error"} or {"not_offered"}}}.
+"""
+
+import json
+import math
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+Operations = Mapping[str, Callable[..., Mapping[str, Any]]]
+
+
+class NotOffered(Exception):
+    """The library has nothing for this operation or this input; the text says what it has instead."""
+
+
+def answer(case: Mapping[str, Any], operations: Operations) -> dict[str, Any]:
+    """The answer to one case: a value, an error, or that it is not offered."""
+    operation = operations.get(case["operation"])
+    if operation is None:
+        return {"not_offered": "no such function"}
+    try:
+        return {"value": plain(operation(**case["inputs"]))}
+    except NotOffered as missing:
+        return {"not_offered": str(missing)}
+    except Exception as error:  # whatever a library raises is its answer
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+
+
+def serve(peer: str, package: str, operations: Operations) -> None:
+    """Answer the request file named on the command line; `package` is the distribution whose version is reported."""
+    request, answers = Path(sys.argv[1]), Path(sys.argv[2])
+    cases = json.loads(request.read_text(encoding="utf-8"))["cases"]
+    done = {
+        "peer": peer,
+        "version": metadata.version(package),
+        "environment": environment(),
+        "answers": {case["id"]: answer(case, operations) for case in cases},
+    }
+    answers.write_text(json.dumps(done, allow_nan=False), encoding="utf-8")
+
+
+def environment() -> dict[str, str]:
+    """Versions that the numbers may depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("torch", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """JSON of arrays, tensors and numbers: lists and floats, null for NaN, text for infinities."""
+    if hasattr(value, "tolist"):
+        value = (value.detach() if hasattr(value, "detach") else value).tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

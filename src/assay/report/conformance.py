@@ -1,0 +1,99 @@
+"""Tables of conformance: every vector against every library, and what each library gave where it differs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from assay.conformance.outcomes import KINDS
+from assay.conformance.runner import own
+from assay.conformance.vectors import Vector, load
+from assay.report.tables import cell, minus
+
+SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕", "not offered": "–"}
+
+
+def vectors() -> str:
+    """Every vector by family: what is asked, and the outcome of every library recorded; Assay's is measured here and now."""
+    columns = _columns()
+    lines = []
+    for family in dict.fromkeys(v.family for v in load()):
+        heads = " | ".join([family, *(f"{p['peer']} {p['version']}" for p in columns)])
+        lines += ["", f"| | {heads} |", "|---|---|" + ":-:|" * len(columns)]
+        for vector in (v for v in load() if v.family == family):
+            signs = " | ".join(SIGNS[_outcome(page, vector.id)] for page in columns)
+            lines.append(f"| {vector.id} | {cell(vector.title)} | {signs} |")
+    return "\n".join(lines[1:]) + "\n"
+
+
+def outcomes() -> str:
+    """How many vectors each library has right, defines otherwise, has wrong, and does not offer; with the versions it ran in."""
+    lines = [
+        "| library | version | " + " | ".join(f"{SIGNS[k]} {k}" for k in KINDS) + " | run |",
+        "|---|---|" + "--:|" * 4 + "---|",
+    ]
+    for page in _columns():
+        counts = Counter(_outcome(page, vector.id) for vector in load())
+        numbers = " | ".join(str(counts[kind]) for kind in KINDS)
+        where = ", ".join(f"{name} {version}" for name, version in page["environment"].items())
+        when = f"{page['date']}, {where}" if page["date"] else "whenever this table is made"
+        lines.append(f"| {page['peer']} | {page['version']} | {numbers} | {when} |")
+    return "\n".join(lines) + "\n"
+
+
+def differences() -> str:
+    """Each vector that a library answered otherwise: what it gave, what is expected, and the definition it follows if any."""
+    sections = []
+    for page in _columns():
+        found = [e for e in page["outcomes"] if e["outcome"] in ("wrong", "another documented definition")]
+        by_id = {vector.id: vector for vector in load()}
+        rows = [_difference(by_id[e["id"]], e) for e in found if e["id"] in by_id]
+        head = f"**{page['peer']} {page['version']}**, `{page['command']}`"
+        if not rows:
+            sections.append(f"{head}: none.\n")
+            continue
+        table = ["| vector | | got | right | |", "|---|---|---|---|---|", *rows]
+        sections.append(f"{head}:\n\n" + "\n".join(table) + "\n")
+    return "\n".join(sections)
+
+
+def said(value: Any) -> str:
+    """A quantity in a few characters: numbers to six digits, long arrays cut."""
+    if isinstance(value, Mapping):
+        return ", ".join(str(part) if name == "raised" else f"{name} {said(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        text = "[" + ", ".join(said(part) for part in value) + "]"
+        return text if len(text) <= 60 else text[:57] + " …]"
+    if value is None:
+        return "undefined"
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+
+
+def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
+    """What was given and what is right, in the cases that differ in print; equal expectations are said once."""
+    pairs = [(said(g), said(e)) for g, e in zip(got, expected, strict=True) if said(g) != said(e)]
+    asked = list(dict.fromkeys(e for _, e in pairs))
+    return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(asked)
+
+
+def _difference(vector: Vector, entry: Mapping[str, Any]) -> str:
+    got, right = wrong_cases(entry["got"], [dict(case.expected) for case in vector.cases])
+    note = f"another documented definition: {entry['why']}" if entry["outcome"] != "wrong" else ""
+    return "| " + " | ".join(minus(cell(t)) for t in (vector.id, vector.title, got, right, note)) + " |"
+
+
+def _outcome(page: Mapping[str, Any], id: str) -> str:
+    return next((e["outcome"] for e in page["outcomes"] if e["id"] == id), "not offered")
+
+
+@cache
+def _columns() -> tuple[Mapping[str, Any], ...]:
+    """Assay as it is, then everything recorded."""
+    from assay.conformance import results
+
+    run = own(load())
+    ours = {"peer": run.peer, "version": run.version, "command": "assay conformance", "date": "", "environment": {}}
+    return ({**ours, "outcomes": [o.to_json() for o in run.outcomes]}, *results.read())
