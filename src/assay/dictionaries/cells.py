@@ -20,8 +20,7 @@ from assay.core.fit import Group, State, Trained, fit
 from assay.core.runs import Runs
 from assay.data.targets import Target, Targets
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.train import Method, group, unit_rows
-from assay.subjects.readout import Readout
+from assay.dictionaries.train import Method, group
 
 Batch = Mapping[Any, Float[Tensor, "b d"]]
 """Entries by target, or by the name of what a control is trained on."""
@@ -57,10 +56,11 @@ def fit_cells(
 ) -> Trained:
     """The dictionaries of all cells, trained on the same normalised batches, as one Trained: tensors `cell:W_enc` and so on.
 
-    The encoder of a cell that reads the activations and makes something else starts along the pull that its decoder rows have
-    on them; the start of any other is the method's own. Histories are `cell:loss` and so on. Read it with `dictionaries`.
+    A cell that makes something else than it reads starts, as far as a linear map can, where the one that reads its target does:
+    its encoder rows are its decoder rows taken back through the best linear prediction of the target. Histories are `cell:loss`
+    and so on. Read it with `dictionaries`.
     """
-    made = [_group(cell, runs, method, data, steps) for cell in cells.values()]
+    made = [_group(cell, runs, method, data, batches, steps) for cell in cells.values()]
     trained = dict(zip(cells, fit(made, batches, steps=steps, probe_at=probe_at, bench=bench), strict=True))
     found = {name: _dictionary(cells[name], one, data) for name, one in trained.items()}
     return Trained(
@@ -82,19 +82,31 @@ def dictionaries(trained: Trained) -> dict[str, Dictionary]:
     }
 
 
-def _group(cell: Cell, runs: Runs, method: Method, data: Targets, steps: int) -> Group:
+def _group(cell: Cell, runs: Runs, method: Method, data: Targets, batches: Callable[[int], Batch], steps: int) -> Group:
     drawn = Runs([spec.replace(seed=spec.seed + 1_000_000 * cell.replicate) for spec in runs.specs])
     elsewhere = cell.reads != cell.makes
     made = group(drawn, method, d=data.width(cell.reads), steps=steps, d_out=data.width(cell.makes) if elsewhere else None)
-    if elsewhere and cell.reads == "act" and data.readout is not None:
-        made.state["W_enc"].copy_(method.encoder_scale * start_along(data.readout, cell.makes, made.state["W_dec"]))
     reads, makes = cell.keys
+    if elsewhere:
+        first = [batches(step) for step in range(8)]
+        forward = prediction(*(torch.cat([batch[name] for batch in first]) for name in (reads, makes)))
+        made.state["W_enc"].copy_(method.encoder_scale * made.state["W_dec"] @ forward.T)
 
     def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         x = batch[reads].to(state["W_enc"].device)
         return made.step_fn(state, (x, batch[makes].to(x.device)) if elsewhere else x, step)  # type: ignore[return-value]
 
     return replace(made, step_fn=step_fn)
+
+
+def prediction(x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], ridge: float = 1e-3) -> Float[Tensor, "d_in d_out"]:
+    """The linear map M for which x M is nearest to y; a small ridge keeps it bounded where x does not vary.
+
+    Formula: (xᵀx + ρ I)⁻¹ xᵀy, ρ the ridge times the mean of xᵀx's diagonal
+    """
+    square = (x.T @ x).double()
+    square.diagonal().add_(ridge * square.diagonal().mean())
+    return torch.linalg.solve(square, (x.T @ y).double()).float()
 
 
 def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
@@ -110,13 +122,3 @@ def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
         tensors |= moments(cell.reads) | (moments(cell.makes, "_out") if cell.reads != cell.makes else {})
     one = Dictionary.from_tensors(tensors, {**trained.header, "sites": list(data.sites(cell.reads))})
     return replace(one, origin={**one.origin, "reads": cell.reads, "makes": cell.makes})
-
-
-def start_along(readout: Readout, makes: Target, W_dec: Float[Tensor, "run f d"]) -> Float[Tensor, "run f m"]:
-    """Unit encoder rows on activations, along the pull that a decoder row of another target has on them.
-
-    Formula: W_out d for an update's row d, W_out P L d for a logit row
-    """
-    if makes.startswith("logit"):
-        W_dec = readout.project(W_dec @ readout.L.T)
-    return unit_rows(W_dec @ readout.W_out.T)
