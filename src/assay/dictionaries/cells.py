@@ -89,7 +89,8 @@ def _group(cell: Cell, runs: Runs, method: Method, data: Targets, batches: Calla
     reads, makes = cell.keys
     if elsewhere:
         first = [batches(step) for step in range(8)]
-        forward = prediction(*(torch.cat([batch[name] for batch in first]) for name in (reads, makes)))
+        x, y = (torch.cat([batch[name] for batch in first]) for name in (reads, makes))
+        forward = prediction(x, y)
         made.state["W_enc"].copy_(method.encoder_scale * made.state["W_dec"] @ forward.T)
 
     def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
