@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from assay.dictionaries import losses as losses
     from assay.dictionaries import metrics as metrics
     from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.hook import spliced
+    from assay.evaluation.evaluating import evaluate
+    from assay.evaluation.looking import Look, look
+    from assay.evaluation.result import Evaluation
     from assay.lab.lab import Lab
     from assay.lab.result import Result
     from assay.subjects.site import Site
@@ -42,16 +46,21 @@ _HOME = {
     **dict.fromkeys(("integers", "normal", "permutation", "uniform"), "assay.core.rng:"),
     **dict.fromkeys(("PerRun", "Spec", "changed", "grid"), "assay.core.spec:"),
     "Dictionary": "assay.dictionaries.dictionary:",
+    "Evaluation": "assay.evaluation.result:",
     "Lab": "assay.lab.lab:",
+    "Look": "assay.evaluation.looking:",
     "Measures": "xarray:Dataset",
     "Result": "assay.lab.result:",
     "Runs": "assay.core.runs:",
     "Site": "assay.subjects.site:",
     "descent": "assay.core.descent:",
+    "evaluate": "assay.evaluation.evaluating:",
     "judge": "assay.core.table:",
+    "look": "assay.evaluation.looking:",
     "losses": "assay.dictionaries.losses",
     "metrics": "assay.dictionaries.metrics",
     "planted": "assay.data.planted",
+    "spliced": "assay.dictionaries.hook:",
     "stats": "assay.core.stats",
 }
 

@@ -14,9 +14,9 @@ from assay.cli.printing import draw, grid, say
 if TYPE_CHECKING:
     from assay.evaluation.result import Evaluation
 
-LEADING = ("l0", "fvu", "gamma", "dead", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
-"""What the table of several dictionaries shows; the rest is in --json and in the report."""
-SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)", "dead": "dead"}
+LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
+"""What the table of more than three dictionaries shows; the rest is in --json and in the report."""
+SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
 
 
 @Parameter(name="*")
@@ -88,7 +88,7 @@ def show(found: Evaluation, written: Sequence[Path]) -> None:
     if len(found.dictionaries) == 1:
         _one(found.dictionaries[0])
     else:
-        _several(found.dictionaries)
+        (_few if len(found.dictionaries) <= 3 else _several)(found.dictionaries)
     print()
     for note in found.notes:
         say(note)
@@ -105,26 +105,39 @@ def _one(entry: Mapping[str, Any]) -> None:
 
     table = grid(entry["name"], "estimate", "95 %", "", right=("estimate",))
     for row in rows(entry):
-        table.add_row(row.label, row.estimate, row.interval, f"{row.unit}{', ' if row.unit and row.why else ''}{row.why}", style=None)
+        table.add_row(row.label, row.estimate, row.interval, f"{row.unit}{', ' if row.unit and row.why else ''}{row.why}")
+    draw(table)
+
+
+def _few(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Every measure of two or three dictionaries side by side."""
+    from rich.text import Text
+
+    from assay.report.evaluations import labels, row
+
+    table = grid("", *(e["name"] for e in entries))
+    for name in dict.fromkeys(name for e in entries for name in e["measures"]):
+        cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
+        shown = [Text.assemble((c.estimate, "bold"), (f" {c.interval}", "bright_black")) if c else Text("") for c in cells]
+        table.add_row(labels()[name], *shown)
     draw(table)
 
 
 def _several(entries: Sequence[Mapping[str, Any]]) -> None:
+    """The leading measures of many dictionaries, a row for each under its number."""
     from rich.text import Text
 
     from assay.report.evaluations import labels, row
 
     names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
-    known = labels()
-    table = grid("dictionary", *(SHORT.get(name, known[name]) for name in names))
-    by_site: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in entries:
-        by_site.setdefault(entry["site"], []).append(entry)
-    for site, some in by_site.items():
-        if len(by_site) > 1:
-            table.add_row(Text(site, "bright_black"))
-        for entry in some:
-            cells = [row(name, entry["measures"][name]) if name in entry["measures"] else None for name in names]
-            shown = [Text.assemble((c.estimate, "bold"), (f"\n{c.interval}", "bright_black")) if c else Text("") for c in cells]
-            table.add_row(entry["name"], *shown)
+    listed = grid("", "dictionary", "site", right=("",))
+    table = grid("", *(SHORT.get(name, labels()[name]) for name in names), right=("",))
+    order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}
+    for i, entry in enumerate(sorted(entries, key=lambda e: order[e["site"]]), 1):
+        listed.add_row(str(i), entry["name"], entry["site"])
+        cells = [row(name, entry["measures"][name]) if name in entry["measures"] else None for name in names]
+        shown = [Text.assemble((c.estimate, "bold"), (f"\n{c.interval}", "bright_black")) if c else Text("") for c in cells]
+        table.add_row(str(i), *shown)
+    draw(listed)
+    print()
     draw(table)

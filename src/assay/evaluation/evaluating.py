@@ -110,7 +110,7 @@ def _of_file(
             acts.check(source, file)
         notes = [] if file.document is not None else ["the file does not say which rows are of one document, so nothing has an interval"]
         for source, sums in zip(missing, acts.run(file, missing, setting, device, progress or _silent), strict=True):
-            unknown = f"{source.name}: whether it was trained on these activations cannot be known"
+            unknown = "whether it was trained on these activations cannot be known"
             sites = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
             of = {
                 "site": sites[0], "site_out": sites[1] or sites[0], "tokens_read": file.rows,

@@ -22,7 +22,7 @@ def choose(
     Raises: DataError where documents of that part were trained on, naming one.
     """
     if not trained_on or "corpus" not in trained_on:
-        why = f"{name}: {told or 'its file does not say which text it was trained on'}, so overlap with this text cannot be ruled out"
+        why = f"{told or 'its file does not say which text it was trained on'}, so overlap with this text cannot be ruled out"
         return "all" if asked == "auto" else asked, why
     same, part_then = trained_on["corpus"] == corpus.fingerprint, str(trained_on.get("part", "train"))
     part: Part = asked if asked != "auto" else "test" if same else "all"
@@ -39,10 +39,10 @@ def choose(
             f"--part test if that is the text it was trained on"
         )
     if same:
-        return part, f"{name} was trained on the {part_then} part of this text; evaluated on the {part} part"
+        return part, f"trained on the {part_then} part of this text; evaluated on the {part} part"
     if "documents" in trained_on:
-        return part, f"{name} was trained on another text, with none of these documents"
-    return part, f"{name} was trained on another text; which documents that had is not recorded, so some may be the same"
+        return part, "trained on another text, with none of these documents"
+    return part, "trained on another text; which documents that had is not recorded, so some may be the same"
 
 
 def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:

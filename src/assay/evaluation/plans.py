@@ -48,10 +48,10 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     usual = min(CONTEXT, most_tokens(folder))
     context, notes = setting.context or told.get("context_size") or usual, []
     if setting.context is None and "context_size" not in told:
-        notes.append(f"{source.name}: its file does not say its context; {usual} tokens were used (--context)")
+        notes.append(f"its file does not say its context; {usual} tokens were used (--context)")
     bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
     if setting.bos is None and "prepend_bos" not in told and dictionary.origin.get("format", "assay") != "assay":
-        notes.append(f"{source.name}: its file does not say whether a BOS came first; none was put there (--bos)")
+        notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
     if bos:
         bos_token(folder)
     check_context(folder, context, setting.context is not None)

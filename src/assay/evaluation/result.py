@@ -36,8 +36,12 @@ class Evaluation:
 
     @property
     def notes(self) -> list[str]:
-        """What was assumed and what cannot be known, each once."""
-        return list(dict.fromkeys(note for entry in self.dictionaries for note in entry["notes"]))
+        """What was assumed and what cannot be known, each once, with the dictionaries of which it is true."""
+        of: dict[str, list[str]] = {}
+        for entry in self.dictionaries:
+            for note in entry["notes"]:
+                of.setdefault(note, []).append(entry["name"])
+        return [f"{', '.join(names)}: {note}" for note, names in of.items()]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with the definition of every measure."""

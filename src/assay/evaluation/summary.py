@@ -13,7 +13,6 @@ from scipy.special import stdtrit
 
 from assay.core.intervals import Means, Statistic, interval
 from assay.core.stats import ratio
-from assay.dictionaries.rarity import density_classes
 
 LEAST = 6
 """Fewer documents carry no interval."""
@@ -68,7 +67,7 @@ def _simple(name: str, label: str, unit: str, better: str, formula: str, a: str,
 
 
 MEASURES: tuple[Measure, ...] = (
-    _simple("l0", "L0", "features", "lower, at equal FVU", "mean number of features that are not 0", "active", "tokens"),
+    _simple("l0", "L0", "features", "lower at equal FVU", "features that are not 0, mean over tokens", "active", "tokens"),
     _simple("fvu", "FVU", "1", "lower", "Σ‖x − x̂‖² / Σ‖x − x̄‖²", "error", "variance"),
     Measure("explained_variance", "explained variance", "1", "higher", "1 − FVU", ("error", "variance"), _explained),
     _simple("mse", "squared error", "squared activation", "lower", "mean of ‖x − x̂‖²", "error", "tokens"),
@@ -158,6 +157,8 @@ def density(
     Source: Kott, The delete-a-group jackknife, 2001
     Differs: a bootstrap would see rare features die, as it leaves out a third of the documents in every draw
     """
+    from assay.dictionaries.rarity import density_classes  # brings torch, which reading what is stored does not need
+
     total, rows, n, groups = firings.sum(0), float(tokens.sum()), int(sum(documents)), len(firings)
     shares = density_classes(total, rows)
     if n < LEAST or groups < LEAST:

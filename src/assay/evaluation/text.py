@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,6 +19,8 @@ SHARD = 4096
 """Tokens in a shard, about: what a kill can lose. A document is never divided, so that a shard is a unit of a jackknife."""
 LEAST_SHARDS = 24
 """A shorter text is cut into so many shards, where it has the documents."""
+DOCUMENTS = 100
+"""No document gives more than its share of this many, where the text has enough: documents are the units of intervals."""
 CONSTANTS = 32
 """Windows, at most, for what is worked out beforehand: the mean, donors, the limit for outliers. They are not measured."""
 
@@ -66,9 +69,10 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec, path: Pat
     """
     first = [bos_token(folder)] if spec.bos else []
     count = max(1, spec.tokens // spec.context)
-    made = corpus.windows(
-        folder.tokenizer.encode, spec.part, context=spec.context - len(first), count=count + CONSTANTS, seed=spec.seed, fewer=True
-    )
+    ask: dict[str, Any] = {"context": spec.context - len(first), "count": count + CONSTANTS, "seed": spec.seed, "fewer": True}
+    made = corpus.windows(folder.tokenizer.encode, spec.part, per_file=-(-count // DOCUMENTS), **ask)
+    if len(made.tokens) < count + CONSTANTS:  # too short a text to leave any of it out
+        made = corpus.windows(folder.tokenizer.encode, spec.part, **ask)
     there = len(made.tokens)
     spare = min(CONSTANTS, there - count) if there > count else min(CONSTANTS, max(1, there // 16)) if there > 1 else 0
     used = np.arange(min(count, there - spare))
