@@ -40,7 +40,7 @@ def described(
 
 def batch_topk(k: object, estimator: str) -> dict[str, Any]:
     """What `origin` says of a file that BatchTopK trained and one threshold reads: how the threshold was estimated, and k."""
-    trained = {"trained_as": {"name": "BatchTopK", "k": int(k)}} if isinstance(k, int | float) and k >= 1 and k == int(k) else {}
+    trained = {"trained_as": {"name": "BatchTopK", "k": int(k)}} if isinstance(k, int | float) and k >= 1 and k % 1 == 0 else {}
     return {"k": k, "threshold": estimator, **trained}
 
 

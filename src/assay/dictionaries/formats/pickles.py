@@ -65,7 +65,9 @@ def _programs(path: Path) -> Iterator[io.BytesIO]:
             return
         with path.open("rb") as file:
             head = io.BytesIO(file.read(_LONGEST))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive: zipfile raises many kinds
         raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
     if head.getbuffer()[:1] != b"\x80":
         raise DataError(f"{path} is not a torch file: it is neither a zip archive nor a pickle")

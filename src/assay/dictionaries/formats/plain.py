@@ -25,7 +25,7 @@ def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
         raise DataError(f"{path} is not a readable safetensors file ({_line(error)})") from error
 
 
@@ -42,7 +42,9 @@ def npz(path: Path) -> dict[str, Tensor]:
             return {
                 name: torch.from_numpy(np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)) for name in arrays.files
             }
-    except (zipfile.BadZipFile, OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive: zipfile and NumPy raise many kinds
         why = "it holds Python objects, which only a pickle can" if "pickle" in str(error).lower() else _line(error)
         raise DataError(f"{path} is not a readable npz file ({why})") from error
 

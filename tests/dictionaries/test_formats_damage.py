@@ -1,0 +1,73 @@
+"""Files damaged at random: every one is read, or refused by one line; nothing else ever comes out."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.core.errors import DataError
+from assay.dictionaries.formats import load
+
+ROOT = Path(__file__).parents[1] / "fixtures/formats"
+PEERS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
+WEIGHTS = [p for peer in PEERS for p in sorted((ROOT / peer).rglob("*")) if p.suffix in (".safetensors", ".pt", ".npz")]
+SETTINGS = ("saelens/checkpoint_batchtopk_scaled/cfg.json", "saelens/old_topk/cfg.json", "sparsify/groupmax/layers.3/cfg.json",
+            "dictionary_learning/batchtopk/config.json")  # fmt: skip
+ODD = (None, [], {}, "x", -1, 0, True, float("inf"), float("nan"), 3.5, 10**30, [1], {"a": 1})
+
+
+def one_line_or_read(path: Path) -> bool:
+    try:
+        load(path)
+    except DataError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000
+        return False
+    return True
+
+
+def test_bytes_changed_or_cut_off(tmp_path: Path) -> None:
+    chance, read = random.Random(0), []
+    for file in WEIGHTS:
+        folder = tmp_path / "it"
+        shutil.copytree(file.parent, folder)
+        data = file.read_bytes()
+        for _ in range(5):
+            new = bytearray(data)
+            if chance.random() < 0.2:
+                del new[chance.randrange(len(new)) :]
+            else:
+                where = len(new) if chance.random() < 0.3 else min(len(new), 1500)  # headers and opcodes lie in front
+                for _ in range(chance.choice((1, 1, 2, 5))):
+                    new[chance.randrange(where)] = chance.randrange(256)
+            (folder / file.name).write_bytes(new)
+            read.append(one_line_or_read(folder / file.name))
+        shutil.rmtree(folder)
+    assert 0.05 < sum(read) / len(read) < 0.95, "damage that always or never matters tests little"
+
+
+def places(values: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        yield (*above, name)
+        if isinstance(value, dict):
+            yield from places(value, (*above, name))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_any_kind(name: str, tmp_path: Path) -> None:
+    file = ROOT / name
+    folder = tmp_path / "it"
+    shutil.copytree(file.parent, folder)
+    for place in places(json.loads(file.read_text())):
+        for odd in ODD:
+            config = inner = json.loads(file.read_text())
+            for part in place[:-1]:
+                inner = inner[part]
+            inner[place[-1]] = odd
+            (folder / file.name).write_text(json.dumps(config))
+            one_line_or_read(folder)
