@@ -224,6 +224,7 @@ UNFOLDED = {
     "layer norm": made(ReLU(), per_token="layer-norm"),
     "length": made(TopK(3), per_token="length"),
     "transcoder": made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("blocks.3.hook_mlp_out",)),
+    "skip around its own place": made(ReLU(), b_pre=torch.zeros(1, 5), sites_out=SITE, W_skip=torch.ones(1, 5, 5)),
     "skip transcoder": made(JumpReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), W_skip=torch.ones(1, 5, 4)),
 }
 FOLDED = {
@@ -233,6 +234,7 @@ FOLDED = {
     "topk, another centre": made(TopK(3), mean=MEAN, scale=SCALE, b_pre=0.5 * MEAN),
     "jumprelu, a scale per dimension": made(JumpReLU(), mean=MEAN, scale=MEAN.abs() + 0.2),
     "layer norm and mean": made(ReLU(), per_token="layer-norm", mean=MEAN, scale=SCALE),
+    "centred with a skip": made(ReLU(), mean=MEAN, sites_out=SITE, W_skip=torch.ones(1, 5, 5)),
     "gate without r_mag": made(GatedShift(), mean=MEAN),
     "longer relu": made(ScaledReLU(), scale=SCALE),
     "transcoder": made(

@@ -113,7 +113,8 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
     origin = {key: one.origin[key] for key in ("format", "sha256", "trained_as", "trained_on") if key in one.origin}
     metadata: dict[str, Any] = {"sae_lens_version": _VERSION, "sae_lens_training_version": None, "written_by": "Assay"}
     metadata |= {"model_name": model, "hook_name": next(iter(one.sites), None), "assay_origin": origin or None}
-    metadata |= {"hook_name_out": one.sites_out[0]} if one.sites_out else {}
+    if "transcoder" in kind:
+        metadata["hook_name_out"] = next(iter(one.sites_out or one.sites), None)
     config: dict[str, Any] = {
         "architecture": kind,
         "d_in": one.W_enc.shape[1],
