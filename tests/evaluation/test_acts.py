@@ -115,7 +115,7 @@ def test_files_that_will_not_do(tensors, says, tmp_path):
 
 
 def test_no_file_and_no_safetensors_file(tmp_path):
-    with pytest.raises(DataError, match="no file .*nowhere"):
+    with pytest.raises(DataError, match=r"no file .*nowhere"):
         evaluate(dictionary(), acts=tmp_path / "nowhere", root=tmp_path / "s")
     (tmp_path / "a.safetensors").write_bytes(b"words")
     with pytest.raises(DataError, match="is not a readable safetensors file"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_evaluating import SAELENS, own, plain
 
 import tiny_models
 from assay.core.errors import DataError
 from assay.evaluation import look
 from assay.subjects import folder as models
-from test_evaluating import SAELENS, own, plain
 
 TEXT = "def f3_1(x):\n    return x + 12"
 

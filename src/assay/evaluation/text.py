@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from assay.core.errors import DataError, ModelError
-from assay.data.corpus import Corpus
+from assay.data.corpus import Corpus, Windows
 from assay.evaluation.setting import EvaluationTextSpec
 from assay.subjects.folder import ModelFolder
 
@@ -62,17 +61,14 @@ class Text:
         return np.bincount(self.document, minlength=len(self.names))
 
 
-def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec, path: Path) -> None:
-    """Writes the windows of a part of a corpus, and the numbers of their documents in the corpus.
+def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[str, np.ndarray]:
+    """The windows of a part of a corpus, those that are measured and the spare ones, and the numbers of their documents in it.
 
     Raises: DataError when the part has no window; ModelError when a BOS is wanted and the model has none.
     """
     first = [bos_token(folder)] if spec.bos else []
     count = max(1, spec.tokens // spec.context)
-    ask: dict[str, Any] = {"context": spec.context - len(first), "count": count + CONSTANTS, "seed": spec.seed, "fewer": True}
-    made = corpus.windows(folder.tokenizer.encode, spec.part, per_file=-(-count // DOCUMENTS), **ask)
-    if len(made.tokens) < count + CONSTANTS:  # too short a text to leave any of it out
-        made = corpus.windows(folder.tokenizer.encode, spec.part, **ask)
+    made = _drawn(corpus, folder, spec, spec.context - len(first), count + CONSTANTS, -(-count // DOCUMENTS))
     there = len(made.tokens)
     spare = min(CONSTANTS, there - count) if there > count else min(CONSTANTS, max(1, there // 16)) if there > 1 else 0
     used = np.arange(min(count, there - spare))
@@ -81,14 +77,32 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec, path: Pat
     _, at, back = np.unique(made.document[used], return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(at))[back]  # documents in the order in which their first window was drawn
     order = np.argsort(rank, kind="stable")
-    np.save(path / "tokens.npy", tokens[used][order])
-    np.save(path / "document.npy", rank[order].astype(np.int32))
-    np.save(path / "number.npy", made.document[used][np.sort(at)])
-    np.save(path / "spare.npy", tokens[there - spare :] if spare else tokens[:1])
+    return {
+        "tokens": tokens[used][order], "document": rank[order].astype(np.int32), "number": made.document[used][np.sort(at)],
+        "spare": tokens[there - spare :] if spare else tokens[:1],
+    }  # fmt: skip
+
+
+def _drawn(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec, length: int, count: int, per_file: int) -> Windows:
+    """So many windows, or all there are; at most `per_file` from one document where that leaves enough."""
+    encode = folder.tokenizer.encode
+    try:
+        made = corpus.windows(encode, spec.part, context=length, count=count, per_file=per_file, seed=spec.seed, fewer=True)
+        if len(made.tokens) < count:  # too short a text to leave any of it out
+            made = corpus.windows(encode, spec.part, context=length, count=count, seed=spec.seed, fewer=True)
+    except DataError as error:
+        part = f"the {spec.part} part of {corpus.name}" if spec.part != "all" else corpus.name
+        longest = max((len(encode(corpus.text(i))) for i in corpus.part(spec.part)), default=0)
+        if not longest or longest >= length:
+            raise DataError(f"{part} has no documents to evaluate on" if not longest else str(error)) from error
+        raise DataError(
+            f"no document of {part} has {length} tokens, the longest has {longest}; say --context {longest + spec.context - length}"
+        ) from error
+    return made
 
 
 def read(path: Path, corpus: Corpus) -> Text:
-    """The windows that `cut` wrote, in shards."""
+    """The windows that `cut` gave, in shards, from the folder where each array is a file."""
     tokens, document, number, spare = (np.load(path / f"{name}.npy") for name in ("tokens", "document", "number", "spare"))
     return Text(tokens, document, shards(document, tokens.shape[1]), spare, tuple(corpus.documents[i].path for i in number))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,15 @@ Tick = Callable[[int, int], None]
 
 def windows(plan: Plan, store: Store, folder: ModelFolder, corpus: Corpus) -> Text:
     """The windows of a plan, cut now or found. Raises: DataError when the text has none."""
-    path = store.artefact(plan.text, lambda path: text.cut(corpus, folder, plan.text, path))
+    path = store.built(plan.text)
+    if path is None:
+        arrays = text.cut(corpus, folder, plan.text)  # before anything is written: it may fail
+
+        def build(path: Path) -> None:
+            for name, values in arrays.items():
+                np.save(path / f"{name}.npy", values)
+
+        path = store.artefact(plan.text, build)
     return text.read(path, corpus)
 
 

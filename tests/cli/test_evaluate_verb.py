@@ -1,0 +1,183 @@
+"""`assay evaluate` and `assay look` as processes: what they print, what they write, and what they refuse in one line, changing nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from forks import Forks
+from safetensors.torch import save_file
+
+import tiny_models
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+
+SAELENS = Path(__file__).parents[1] / "evaluation/saelens"
+ON = ("--model", "model", "--text", "texts", "--tokens", "600", "--root", "store")
+
+
+def plain(sites, seed=0, d=24):
+    draw = torch.Generator().manual_seed(seed)
+    W = torch.nn.functional.normalize(torch.randn(1, 40, d, generator=draw), dim=-1)
+    return Dictionary(0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, d), ReLU(), sites=sites)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    origin = tmp_path_factory.mktemp("world")
+    tiny_models.make(origin / "model", "llama", bos_token_id=3)
+    for name in ("texts", "empty", "short"):
+        (origin / name).mkdir()
+    for i in range(12):
+        (origin / f"texts/t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12)))
+    (origin / "short/a.txt").write_text("ab")
+    shutil.copytree(SAELENS / "topk", origin / "sae")
+    plain(("blocks.1.hook_resid_post",)).save(origin / "d.safetensors")
+    plain(("blocks.2.hook_resid_pre",), 1).save(origin / "e.safetensors")
+    plain(("blocks.1.hook_resid_post",), 2, d=10).save(origin / "narrow.safetensors")
+    plain(("blocks.9.hook_resid_post",)).save(origin / "far.safetensors")
+    plain(()).save(origin / "nowhere.safetensors")
+    save_file({"acts": torch.zeros(7)}, origin / "flat.safetensors")
+    save_file({"acts": torch.full((9, 24), torch.nan)}, origin / "nan.safetensors")
+    save_file({"acts": torch.randn(40, 6, 24)}, origin / "acts.safetensors")
+    return origin
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with Forks() as parent:
+        yield parent
+
+
+def env(world):
+    import os
+
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "ASSAY_CACHE": str(world / "cache")}
+
+
+def files(folder):
+    return {p.relative_to(folder): p.stat().st_mtime_ns for p in folder.rglob("*") if "__pycache__" not in p.parts}
+
+
+REFUSED = {
+    "no dictionary": (("evaluate", *ON), "name at least one dictionary"),
+    "nothing to measure on": (("evaluate", "d.safetensors"), "give a model and a text"),
+    "both": (("evaluate", "d.safetensors", *ON, "--acts", "acts.safetensors"), "not both"),
+    "no such dictionary": (("evaluate", "q.safetensors", *ON), "no file, folder or stored run 'q.safetensors'"),
+    "a folder without one": (("evaluate", "texts", *ON), "texts holds no dictionary"),
+    "no such model": (("evaluate", "d.safetensors", "--model", "gpt9", "--text", "texts"), "no model 'gpt9'"),
+    "no such text": (("evaluate", "d.safetensors", "--model", "model", "--text", "novels"), "no corpus 'novels'"),
+    "empty text": (("evaluate", "d.safetensors", "--model", "model", "--text", "empty"), "empty holds no text"),
+    "short text": (
+        ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
+        "no document of short has 64 tokens, the longest has 2; say --context 2",
+    ),
+    "another width": (("evaluate", "narrow.safetensors", *ON), "narrow.safetensors reads 10 numbers per token, model has 24"),
+    "a site the model lacks": (("evaluate", "far.safetensors", *ON), "blocks.9.hook_resid_post does not exist: model has 3 blocks"),
+    "an unknown site": (("evaluate", "d.safetensors", *ON, "--site", "block.1"), "no site 'block.1'; sites: blocks"),
+    "no site": (("evaluate", "nowhere.safetensors", *ON), "does not say where its activations come from; say so with --site"),
+    "a long context": (("evaluate", "d.safetensors", *ON, "--context", "900"), "reads at most 64 tokens at once"),
+    "no tokens": (("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "0"), "tokens must be at least 1"),
+    "no such part": (("evaluate", "d.safetensors", *ON, "--part", "tset"), '"test"'),
+    "no such device": (("evaluate", "d.safetensors", *ON, "--device", "cuda:9"), "this machine has cpu"),
+    "twice the same": (("evaluate", "d.safetensors", "d.safetensors", *ON), "was given twice"),
+    "acts of another rank": (("evaluate", "d.safetensors", "--acts", "flat.safetensors"), r"not empty, got [7]"),
+    "acts that are NaN": (("evaluate", "d.safetensors", "--acts", "nan.safetensors"), "row 0 has a number that is NaN"),
+    "acts of another width": (("evaluate", "narrow.safetensors", "--acts", "acts.safetensors"), "reads 10 numbers"),
+    "acts that are no file": (("evaluate", "d.safetensors", "--acts", "none"), "no file none"),
+    "acts that are text": (("evaluate", "d.safetensors", "--acts", "texts/t0.py"), "is not a readable safetensors file"),
+    "nothing to look with": (("look", "some text", "--model", "model"), "make it with: assay run gated-sae"),
+    "nothing to look at": (("look", "", "--dictionary", "d.safetensors", "--model", "model"), "give at least 3"),
+    "a text too long": (("look", "word " * 99, "--dictionary", "d.safetensors", "--model", "model"), "reads at most 64 tokens"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, forks, tmp_path):
+    here = tmp_path / "here"
+    shutil.copytree(world, here)
+    before = files(here)
+    words, says = REFUSED[name]
+    done = forks.run(words, here, env(here))
+    assert done.code == 2 and done.out == "", done
+    assert len(done.err.splitlines()) == 1 and says in done.err and "Traceback" not in done.err, done.err
+    assert files(here) == before
+
+
+@pytest.fixture(scope="module")
+def done(world, forks, tmp_path_factory):
+    here = tmp_path_factory.mktemp("done") / "here"
+    shutil.copytree(world, here)
+    words = ("evaluate", "sae", "d.safetensors", "e.safetensors", *ON, "--out", "report")
+    return here, forks.run(words, here, env(here)), forks.run((*words, "--json"), here, env(here))
+
+
+def test_several_dictionaries_make_one_table_one_plot_and_files(done):
+    here, first, _ = done
+    assert first.code == 0, first.err
+    assert max(map(len, first.out.splitlines())) <= 100
+    lines = first.out.splitlines()
+    assert any(line.split()[:3] == ["sae", "d.safetensors", "e.safetensors"] for line in lines)
+    assert [line.split()[0] for line in lines if line.startswith(("FVU", "L0"))] == ["L0", "FVU"]
+    assert "its file names nobody/knows as its text, so overlap with this text cannot be ruled out" in " ".join(first.out.split())
+    made = {p.name for p in (here / "report").iterdir()}
+    assert {"evaluation.html", "evaluation.csv", "evaluation.json"} <= made and any(n.startswith("figure-01") for n in made)
+    page = (here / "report/evaluation.html").read_text()
+    assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "") and "Pareto" not in first.err
+
+
+def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(done):
+    here, first, second = done
+    data = json.loads(second.out)
+    assert all(e["cached"] for e in data["dictionaries"])
+    fvu = next(line for line in first.out.splitlines() if line.startswith("FVU")).split()[1]
+    assert f"{data['dictionaries'][0]['measures']['fvu']['estimate']:.4f}".startswith(fvu[:4])
+    assert data["definitions"]["fvu"]["better"] == "lower" and data["written"]
+    assert json.loads((here / "report/evaluation.json").read_text())["dictionaries"] == data["dictionaries"]
+
+
+def test_more_than_three_are_listed_and_numbered(done, forks, world):
+    here, _, _ = done
+    for i in range(3):
+        plain(("blocks.1.hook_resid_post",), 5 + i).save(here / f"x{i}.safetensors")
+    out = forks.run(("evaluate", "e.safetensors", "x0.safetensors", "x1.safetensors", "x2.safetensors", *ON), here, env(here))
+    assert out.code == 0 and max(map(len, out.out.splitlines())) <= 100, out
+    assert next(line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")) == ["1", "e.safetensors"]
+
+
+def test_activations_alone(done, forks):
+    here, _, _ = done
+    out = forks.run(("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"), here, env(here))
+    assert out.code == 0 and "no losses, as there is no model" in " ".join(out.out.split()) and "loss, clean" not in out.out
+
+
+def test_a_look_prints_features_and_writes_a_page(done, forks):
+    here, _, _ = done
+    words = ("look", "def f1(x): return x", "--dictionary", "d.safetensors", "--model", "model", "--features", "2")
+    out = forks.run((*words, "--html", "look.html"), here, env(here))
+    assert out.code == 0 and "2 shown" in " ".join(out.out.split()) and max(map(len, out.out.splitlines())) <= 100, out
+    found = json.loads(forks.run((*words, "--json"), here, env(here)).out)
+    assert "".join(found["tokens"]) == "def f1(x): return x" and len(found["features"]) == 2
+    for f in found["features"]:
+        assert f"{f['feature']}  {f['delta']:+.3f}" in out.out and f"feature-{f['feature']}" in (here / "look.html").read_text()
+
+
+def test_a_bar_tells_the_time_left(monkeypatch):
+    from io import StringIO
+
+    from rich.console import Console
+
+    from assay.cli import bar
+
+    clock = iter([0.0, 0.0, 10.0, 10.001, 20.001])
+    monkeypatch.setattr(bar.time, "monotonic", lambda: next(clock))
+    out = StringIO()
+    with bar.Bar("evaluate", "tokens", Console(file=out, width=100)) as shown:
+        for done in (100, 300, 400):  # after loading; found, not made; made in ten seconds
+            shown(done, 1000)
+        assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
+    assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"
