@@ -1,0 +1,63 @@
+"""ByHand: a dead-latent policy that also plants latents at one step, and holds parameters at 0: for experiments on training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.fit import State
+from assay.dictionaries.dead import DeadPolicy
+from assay.dictionaries.learners import Seen
+
+
+@dataclass(frozen=True, eq=False)
+class ByHand:
+    """Another policy; the first latents of every run are kept silent until one step and then set to given directions."""
+
+    of: DeadPolicy
+    """What is done about the other latents."""
+    at: int
+    """After how many steps the latents are planted."""
+    encoder: Float[Tensor, "run latent d"]
+    """Their encoder rows."""
+    decoder: Float[Tensor, "run latent d"]
+    """Their decoder rows, of length 1."""
+    bias: float = 0.0
+    """Encoder bias of planted latents."""
+    held: tuple[str, ...] = ()
+    """Parameters that are put back to 0 after each step, such as "b_enc"."""
+
+    def rate(self, step: int) -> float:
+        """That of the policy within."""
+        return self.of.rate(step)
+
+    def keep(self, seeds: np.ndarray, f: int) -> State:
+        """The tensors of the policy within; planted latents are exempt where it has exempt ones."""
+        kept = self.of.keep(seeds, f)
+        if "exempt" in kept:
+            kept["exempt"][:, : self.decoder.shape[1]] = True
+        return kept
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """What the policy within notes."""
+        return self.of.note(features)
+
+    def learn(self, state: State, seen: Seen) -> None:
+        """The policy within; then the planted latents, silent before their step and free after it."""
+        self.of.learn(state, seen)
+        n = self.decoder.shape[1]
+        if n and seen.step + 1 < self.at:
+            state["W_enc"][:, :n] = 0
+            state["b_enc"][:, :n] = -1
+        if n and seen.step + 1 == self.at:
+            for name, value in {"W_enc": self.encoder, "W_dec": self.decoder, "b_enc": torch.tensor(self.bias)}.items():
+                state[name][:, :n] = value.to(state[name])
+                for moment in "mv":
+                    state[f"adam.{moment}.{name}"][:, :n] = 0
+        for name in self.held:
+            state[name].zero_()

@@ -1,0 +1,133 @@
+"""Groups of latents followed through one training: who is rare, how densities move, what gradients and ablations say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.data.embedded import SMALLEST, Embedded
+from assay.dictionaries.pulls import Params, ablate, features, joined, matched, pulls
+
+FEWEST = 10
+"""Rows on which a latent must fire for its gradient to be reported."""
+DRIFTING = 0.2
+"""Net drift below which the penalty's share is not reported: it is unbounded where both terms cancel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """One run's ReLU dictionary at several steps of training."""
+
+    steps: Sequence[int]
+    W_enc: Float[Tensor, "step d f"]
+    b_enc: Float[Tensor, "step f"]
+    b_dec: Float[Tensor, "step d"]
+
+    def density(self, world: Embedded, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
+        """The probability that these latents fire at these checkpoints (indices into `steps`), by formula and not by counting."""
+        chosen = torch.as_tensor(latents, dtype=torch.int64)
+        W = self.W_enc[list(at)][:, :, chosen].double()
+        bias = self.b_enc[list(at)][:, chosen].double() - torch.einsum("sd,sdf->sf", self.b_dec[list(at)].double(), W)
+        rows = W.permute(2, 0, 1).reshape(1, -1, W.shape[1]).numpy()
+        return world.exceedance(rows, bias.mT.reshape(1, -1).numpy()).reshape(len(latents), len(at))
+
+
+def slopes(
+    density: Float[np.ndarray, "latent step"], steps: Sequence[int] | Int[np.ndarray, "step"]
+) -> Float[np.ndarray, "latent"]:
+    """How fast densities move: decades per decade of training steps, by least squares; NaN for fewer than two steps.
+
+    Formula: slope of log₁₀ ρ on log₁₀ step, with ρ below SMALLEST counted as SMALLEST, so falls are at least as steep as told
+    """
+    if len(steps) < 2:
+        return np.full(len(density), np.nan)
+    t = np.log10(np.asarray(steps, float))
+    t = t - t.mean()
+    return np.log10(np.maximum(density, SMALLEST)) @ t / (t @ t)
+
+
+def median(values: Float[np.ndarray, "latent"]) -> float:
+    """The median of the numbers that are not NaN; NaN of none."""
+    kept = values[~np.isnan(values)]
+    return float(np.median(kept)) if len(kept) else float("nan")
+
+
+def where_any_fires(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"]) -> Float[Tensor, "kept d"]:
+    """The rows of x on which at least one of the latents fires."""
+    if not len(latents):
+        return x[:0]
+    own = {"W_enc": params["W_enc"][:, latents], "b_enc": params["b_enc"][latents], "b_dec": params["b_dec"]}
+    return x[torch.cat([features(own, part).amax(1) > 0 for part in x.split(16_384)])]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Medians over a group: the penalty's signed share of the gradient, and net drift; how many latents stand behind each."""
+
+    share: float
+    drift: float
+    counted: int
+    fired: tuple[int, ...]
+    """Rows on which each counted latent fired."""
+
+
+def moved(
+    params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"], penalty: float, like: Sequence[int] = ()
+) -> Moved:
+    """What moves the encoders of a group on rows x; with `like`, on as many firing rows as another group's latents had.
+
+    Without equal numbers of rows the comparison is an artefact: from n rows even a balanced gradient drifts by about 1/√n.
+    """
+    most = torch.tensor([like[i % len(like)] for i in range(len(latents))], dtype=torch.int64) if len(like) else None
+    p = pulls(params, x, latents, penalty, most)
+    enough = p.fired >= (FEWEST if most is None else torch.minimum(most, torch.tensor(FEWEST)))
+    drift = torch.where(enough, p.drift, torch.nan).numpy()
+    share = torch.where(enough & (p.drift > DRIFTING), p.share, torch.nan).numpy()
+    return Moved(median(share), median(drift), int(enough.sum()), tuple(p.fired[enough].tolist()))
+
+
+@dataclass(frozen=True)
+class Conspiracy:
+    """Sums over the rows on which a group fires: what it saves only together, and what as many ordinary firings save."""
+
+    synergy: float
+    ordinary: float
+    events: int
+
+
+def conspiracy(
+    params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"], strength: Tensor, loss: Tensor
+) -> Conspiracy:
+    """The synergy of a group on rows x beside the ordinary firings (strength, loss of single ablation) matched to its own."""
+    rows = where_any_fires(params, x, latents)
+    if not len(rows):
+        return Conspiracy(float("nan"), float("nan"), 0)
+    a = ablate(params, rows, latents)
+    return Conspiracy(float(a.synergy), float(matched(a.strength, strength, loss)), len(a.strength))
+
+
+def with_dead_weight(
+    params: Params, x: Float[Tensor, "b d"], rng: np.random.Generator, count: int, density: float
+) -> tuple[Params, Int[Tensor, "latent"]]:
+    """The dictionary with `count` latents of random directions more that fire on a share `density` of rows x, and their indices."""
+    d, f = params["W_enc"].shape
+    unit = torch.from_numpy(rng.standard_normal((2, count, d)).astype(np.float32))
+    unit = unit / unit.norm(dim=-1, keepdim=True)
+    z = (x - params["b_dec"]) @ unit[0].mT
+    bias = -z.topk(max(1, round(density * len(x))) + 1, dim=0).values[-1]
+    return joined(params, unit[0].mT, bias, unit[1]), torch.arange(f, f + count)
+
+
+def with_halves(params: Params, latents: Int[Tensor, "latent"]) -> tuple[Params, Int[Tensor, "twice"]]:
+    """The dictionary with each of the latents replaced by two that encode half of it, so that only both together are missed."""
+    f = params["W_enc"].shape[1]
+    halved: Mapping[str, Tensor] = {**params, "W_enc": params["W_enc"].clone(), "b_enc": params["b_enc"].clone()}
+    halved["W_enc"][:, latents] /= 2
+    halved["b_enc"][latents] /= 2
+    more = joined(halved, halved["W_enc"][:, latents], halved["b_enc"][latents], params["W_dec"][latents])
+    return more, torch.cat([latents, torch.arange(f, f + len(latents))])
