@@ -88,3 +88,19 @@ def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, text
         evaluate("own/main", **ask)
     with pytest.raises(DataError, match="did you mean own/main"):
         evaluate("own/mian", **ask)
+
+
+def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(texts):
+    from assay.evaluation.leakage import choose
+
+    there = corpus.load(str(texts))
+    for known in ({"corpus": there.fingerprint, "part": "all"}, {"corpus": there.fingerprint}):  # of which nobody says a part
+        for part in ("auto", "test", "all"):
+            with pytest.raises(DataError, match="trained on this text, all of it"):
+                choose("one", known, there, part)
+    seen = [there.documents[there.part("test")[0]].sha256[:12]]
+    for known in ({"documents": seen}, {"corpus": "another", "part": "all", "documents": seen}):
+        with pytest.raises(DataError, match="trained on 1 of the"):
+            choose("one", known, there, "test")
+    for empty in (None, "f" * 12, 3):  # what a damaged file may have in place of a list
+        assert "not recorded" in choose("one", {"corpus": "another", "documents": empty}, there, "auto")[1]

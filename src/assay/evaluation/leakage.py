@@ -21,17 +21,21 @@ def choose(
 
     Raises: DataError where documents of that part were trained on, naming one.
     """
-    if not trained_on or "corpus" not in trained_on:
+    listed = (trained_on or {}).get("documents")
+    documents = [str(d) for d in listed] if isinstance(listed, list | tuple) else []
+    if not trained_on or not ("corpus" in trained_on or documents):
         why = f"{told or 'its file does not say which text it was trained on'}, so overlap with this text cannot be ruled out"
         return "all" if asked == "auto" else asked, why
-    same, part_then = trained_on["corpus"] == corpus.fingerprint, str(trained_on.get("part", "train"))
+    same, part_then = trained_on.get("corpus") == corpus.fingerprint, str(trained_on.get("part", "all"))
     part: Part = asked if asked != "auto" else "test" if same else "all"
-    if same and "documents" not in trained_on and part in ("all", part_then):
+    if same and not documents and part_then == "all":
+        raise DataError(f"{name} was trained on this text, all of it as far as is known; evaluate it on a text that it has not seen")
+    if same and not documents and part in ("all", part_then):
         raise DataError(
             f"{name} was trained on the {part_then} part of this text, so --part {part} would evaluate it on what it has seen; "
             f"say --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
         )
-    seen = overlap(trained_on.get("documents", ()), corpus, part)
+    seen = overlap(documents, corpus, part)
     if seen:
         chosen = len(corpus.part(part))
         raise DataError(
@@ -40,7 +44,7 @@ def choose(
         )
     if same:
         return part, f"trained on the {part_then} part of this text; evaluated on the {part} part"
-    if "documents" in trained_on:
+    if documents:
         return part, "trained on another text, with none of these documents"
     return part, "trained on another text; which documents that had is not recorded, so some may be the same"
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary
     from assay.lab.store import Store, Stored
 
+_SETTINGS = ("cfg.json", "config.json", "activation_scaler.json")
+"""Files that peers' formats read beside the weights."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -76,15 +79,29 @@ def _longer(value: str | Path | Dictionary) -> str:
 
 
 def _of_path(path: Path) -> str:
-    """The hash of a file, or of the files that lie in a folder, by name."""
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    """The hash of all that `formats.load` reads of a path: its files, the settings beside them, and what names say of their place."""
+    folder = path if path.is_dir() else path.absolute().parent
+    if path.is_file() and path.suffix != ".json":
+        above = folder.parent / "config.json" if folder.name == "checkpoints" else path
+        files = [path, *(p for p in (*(folder / name for name in _SETTINGS), above) if p.is_file() and p != path)]
+    else:
+        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     if not files:
         raise DataError(f"{path} is an empty folder; expected a dictionary: a weights file, or a folder with one")
-    lines = []
+    lines = [f"{place}\n" for place in _places(path, folder)]
     for file in files:
         with file.open("rb") as opened:
-            lines.append(f"{'' if path.is_file() else file.name}\0{hashlib.file_digest(opened, 'sha256').hexdigest()}\n")
+            lines.append(f"{'' if file == path else file.name}\0{hashlib.file_digest(opened, 'sha256').hexdigest()}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _places(path: Path, folder: Path) -> list[str]:
+    """The sites that formats take from names in the path, where no file says them."""
+    from assay.dictionaries.formats import sites
+
+    module = folder.absolute().name
+    found = (*sites.of_gemma_path(folder / "params"), sites.of_openai_path(path), *sites.of_module(module, transcode=False))
+    return [place or "" for place in found]
 
 
 def _of_tensors(dictionary: Dictionary) -> str:

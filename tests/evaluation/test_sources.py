@@ -1,0 +1,51 @@
+"""What a stored evaluation is found by changes with everything that its numbers or its site depend on, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from assay.evaluation import evaluate
+
+D, F = 8, 16
+
+
+@pytest.fixture
+def ask(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    save_file({"acts": torch.randn(40, 10, D, generator=draw)}, tmp_path / "acts.safetensors")
+    return {"acts": tmp_path / "acts.safetensors", "root": tmp_path / "store"}
+
+
+def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, ask):
+    W = torch.randn(F, D, generator=torch.Generator().manual_seed(1))
+    weights = {"encoder.weight": W, "encoder.bias": torch.zeros(F), "decoder.weight": W.T.contiguous(), "b_dec": torch.zeros(D)}
+    for where in ("run", "run/checkpoints"):
+        file = tmp_path / where / "ae.pt"
+        file.parent.mkdir()
+        torch.save({**weights, "k": torch.tensor(4), "threshold": torch.tensor(2.0)}, file)
+        found = []
+        for name in ("AutoEncoderTopK", "BatchTopKSAE", "BatchTopKSAE"):
+            trainer = {"dict_class": name, "activation_dim": D, "dict_size": F, "k": 4}
+            (tmp_path / "run/config.json").write_text(json.dumps({"trainer": trainer}))
+            found.append(evaluate(file, **{**ask, "root": file.parent / "store"}).dictionaries[0])
+        assert [e["nonlinearity"]["name"] for e in found] == ["TopK", "JumpReLU", "JumpReLU"], where
+        assert not found[1]["cached"] and found[2]["cached"], where
+
+
+def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path_is_not(tmp_path, ask):
+    W = np.random.default_rng(0).normal(size=(D, F)).astype(np.float32)
+    first = tmp_path / "gemma-scope-2b-pt-res/layer_3/width_16/average_l0_4"
+    first.mkdir(parents=True)
+    zero = {"b_enc": np.zeros(F, np.float32), "b_dec": np.zeros(D, np.float32), "threshold": np.ones(F, np.float32)}
+    np.savez(first / "params.npz", W_enc=W, W_dec=W.T, **zero)
+    evaluate(first, **ask)
+    for place, site, cached in (("gemma-scope-2b-pt-res/layer_5", 5, False), ("elsewhere/gemma-scope-2b-pt-res/layer_3", 3, True)):
+        shutil.copytree(first, tmp_path / place / "width_16/average_l0_4")
+        entry = evaluate(tmp_path / place / "width_16/average_l0_4", **ask).dictionaries[0]
+        assert entry["site"] == f"blocks.{site}.hook_resid_post" and entry["cached"] == cached
