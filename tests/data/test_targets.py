@@ -46,9 +46,17 @@ def test_each_target_is_what_the_model_computes(made):
     clean = model.run(tokens, capture=list(sites.values()))
     rows = np.arange(3 * 16)
     raw = train.raw(rows)
-    for name, kind in (("act", "mlp_post"), ("update", "mlp_out"), ("post", "resid_post"), ("attn", "attn_out"), ("resid", "resid_pre")):
+    for name, kind in (
+        ("act", "mlp_post"),
+        ("update", "mlp_out"),
+        ("post", "resid_post"),
+        ("attn", "attn_out"),
+        ("resid", "resid_pre"),
+    ):
         wanted = clean.acts[sites[kind]].flatten(0, 1)
-        torch.testing.assert_close(raw[name], wanted, rtol=5e-3, atol=5e-3 * float(wanted.abs().max()), msg=name)  # stored as float16
+        torch.testing.assert_close(
+            raw[name], wanted, rtol=5e-3, atol=5e-3 * float(wanted.abs().max()), msg=name
+        )  # stored as float16
     without = model.run(tokens, edits={sites["mlp_out"]: torch.zeros_like}).logits
     difference = (clean.logits - without).flatten(0, 1)
     difference = difference - difference.mean(1, keepdim=True)
@@ -73,7 +81,9 @@ def test_another_part_is_normalised_as_the_training_part(made):
     train, test = made[3], made[4]
     assert {test.files[d] for d in np.unique(test.document)}.isdisjoint(train.files[d] for d in np.unique(train.document))
     rows = test.kept[:5]
-    np.testing.assert_allclose(test.rows(rows)["act"], (test.raw(rows)["act"] - torch.from_numpy(train.mean("act"))) * train.scale("act"))
+    np.testing.assert_allclose(
+        test.rows(rows)["act"], (test.raw(rows)["act"] - torch.from_numpy(train.mean("act"))) * train.scale("act")
+    )
 
 
 def test_a_batch_holds_all_targets_of_the_same_rows_each_once_an_epoch(made):

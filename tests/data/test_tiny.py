@@ -29,7 +29,20 @@ def text(tmp_path):
 
 
 def small(text, **changes):
-    return TinySpec(**{"corpus": text, "d": 16, "heads": 2, "m": 24, "context": 32, "vocab": 300, "steps": 12, "batch": 8, "seed": 3, **changes})
+    return TinySpec(
+        **{
+            "corpus": text,
+            "d": 16,
+            "heads": 2,
+            "m": 24,
+            "context": 32,
+            "vocab": 300,
+            "steps": 12,
+            "batch": 8,
+            "seed": 3,
+            **changes,
+        }
+    )
 
 
 def test_it_is_a_model_folder_that_has_learned_something(text, bench):

@@ -64,7 +64,9 @@ class CentredWorld(World):
 
 
 def method(k=2, lr=3e-3):
-    return Method(TopK(k), losses.mse, F, lr=np.array([lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0, warm_up=10)
+    return Method(
+        TopK(k), losses.mse, F, lr=np.array([lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0, warm_up=10
+    )
 
 
 RUNS = Runs([Spec(seed=7)])
@@ -77,14 +79,18 @@ def trained(tmp_path_factory):
     from conftest import PlainBench
 
     world = World()
-    return world, fit_cells(CELLS, RUNS, method(), world, world.rows, steps=150, bench=PlainBench(tmp_path_factory.mktemp("x")), probe_at=(50,))
+    return world, fit_cells(
+        CELLS, RUNS, method(), world, world.rows, steps=150, bench=PlainBench(tmp_path_factory.mktemp("x")), probe_at=(50,)
+    )
 
 
 def test_a_logit_dictionary_is_trained_as_if_by_all_logits(bench):
     """100 steps by torch's Adam on squared errors of 512 logits, written out, from the same start on the same batches."""
     world, steps = World(), 100
     read, m = world.readout, method()
-    ours = fit_cells({"logit": CELLS["logit"]}, RUNS, m, world, world.rows, steps=steps, bench=bench, probe_at=range(1, steps + 1))
+    ours = fit_cells(
+        {"logit": CELLS["logit"]}, RUNS, m, world, world.rows, steps=steps, bench=bench, probe_at=range(1, steps + 1)
+    )
     from assay.core.schedules import warm_up_decay
     from assay.dictionaries.train import start
 

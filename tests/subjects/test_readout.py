@@ -120,7 +120,9 @@ def test_a_models_own_logits(tmp_path, kind, changes):
     difference -= difference.mean(1, keepdim=True)
     exact = read.exact(o, x)
     np.testing.assert_allclose(exact.square().sum(1), difference.square().sum(1), rtol=1e-3)
-    np.testing.assert_allclose(exact @ exact.T, difference @ difference.T, rtol=1e-2, atol=1e-3 * float(exact.square().sum(1).max()))
+    np.testing.assert_allclose(
+        exact @ exact.T, difference @ difference.T, rtol=1e-2, atol=1e-3 * float(exact.square().sum(1).max())
+    )
     back = read.to_residual(read.frozen(o, x)) * read.sigma(x)
     torch.testing.assert_close(back, read.project(o), atol=1e-3, rtol=1e-3)
     # the last block has direct effects only

@@ -1,0 +1,199 @@
+"""Every claim of targets can hold, can fail, and can be made vacuous by each of its controls.
+
+The numbers are planted, not trained: shares of unread variance, FVUs per dictionary and space, medians of relative errors,
+agreements with their chance, and the spread of what neurons are worth; sums per document follow by arithmetic, with documents of
+unequal length and difficulty and seeds of unequal luck. Derived controls are made from them by the experiment's own code.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.dictionaries.cell_measures import EPS
+from assay.experiments.targets import OTHER, experiment
+from assay.lab.result import with_derived
+
+DOCUMENTS, NEURONS = 24, 256
+STREAM = {"act": 0.105, "again": 0.105, "act-update": 0.085, "update": 0.090, "post": 0.135, "logit": np.nan, "act-logit": np.nan}
+LOGIT = {"act": 0.064, "again": 0.064, "act-update": 0.075, "update": 0.080, "post": 0.118, "logit": 0.058, "act-logit": 0.062}
+SIMILAR = {"again": (0.86, 0.69), "act-update": (0.84, 0.68), "update": (0.84, 0.68), "post": (0.80, 0.67), "logit": (0.82, 0.60),
+           "act-logit": (0.80, 0.60), "random": (0.601, 0.60)}  # fmt: skip
+PLAIN = {
+    "null": 0.58, "readable_null": 0.0075, "raw_null": 0.6, "spent": 0.60, "readable_spent": 0.008, "frozen": 0.05, "jacobian": 0.05,
+    "loud_frozen": 0.3, "loud_jacobian": 0.6, "spread": 0.36, "uneven": 1.0,
+}  # fmt: skip
+"""In a world where every claim holds; `spread` and `uneven` are of the logarithm of what neurons are worth."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Planted truth, of the models and dictionaries that each seed trains and of SmolLM2."""
+
+    plain: dict = field(default_factory=lambda: PLAIN)
+    smol: dict = field(default_factory=lambda: PLAIN)
+    stream: dict = field(default_factory=lambda: STREAM)
+    logit: dict = field(default_factory=lambda: LOGIT)
+    similar: dict = field(default_factory=lambda: SIMILAR)
+    half: dict = field(default_factory=dict)
+    """What differs after half the training: {"stream": …, "logit": …, "similar": …}."""
+    l0: dict = field(default_factory=dict)
+    """Features on per token, where not 8."""
+
+    def but(self, **changed) -> "World":
+        """The same world with some of the numbers replaced."""
+        return replace(self, **{name: {**getattr(self, name), **new} for name, new in changed.items()})
+
+    def arms(self) -> dict:
+        """The measures that runs of the default preset would have, derived controls included."""
+        return with_derived(experiment, {n: self.measures(n) for n, a in experiment.arms.items() if a.train is not None})
+
+    def measures(self, arm: str):
+        shared, own = np.random.default_rng(0), np.random.default_rng(100 + list(experiment.arms).index(arm))
+        tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
+        hard = np.exp(shared.normal(0, 0.08, DOCUMENTS))
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        n, level = len(runs), self.smol if arm == "smollm2" else self.plain
+
+        def luck(*shape, size=0.02):
+            return np.exp(own.normal(0, size, (n, *shape[:-1], 1)) + own.normal(0, size, (n, *shape)))
+
+        total = np.broadcast_to(250.0 * tokens, (n, DOCUMENTS))
+        named = {f"{p}total": ("run document", total, "1") for p in ("", "readable_", "raw_")}
+        named |= {
+            f"{p}null": ("run document", level[f"{p}null"] * total * hard * luck(DOCUMENTS), "1")
+            for p in ("", "readable_", "raw_")
+        }
+        named["importance"] = ("run neuron", np.exp(level["spread"] * own.standard_normal((n, NEURONS))), "1")
+        named["uneven"] = ("run neuron", np.exp(level["uneven"] * own.standard_normal((n, NEURONS))), "1")
+        coords = {"document": [f"file-{i:02}" for i in range(DOCUMENTS)]}
+        if arm == "readable":
+            return measures(runs, coords=coords, **named, **spending(level["readable_spent"], total, luck))
+        for kind in ("frozen", "jacobian", "loud_frozen", "loud_jacobian"):
+            median = np.log(level[kind]) + np.log(luck(DOCUMENTS))
+            below = ndtr((np.log(EPS)[None, None] - median[..., None]) / 0.7)
+            below[..., 0], below[..., -1] = 0, 1
+            named[kind] = ("run document bin", np.diff(below) * 8 * tokens[:, None], "1")
+        if arm == "smollm2":
+            return measures(runs, coords=coords, **named)
+        named |= spending(level["spent"], total, luck)
+        cells = runs.shared.cells
+        changed = self.half if arm == "half" else {}
+        named["tokens"] = ("run document", np.broadcast_to(tokens, total.shape), "1")
+        active = np.array([self.l0.get(c, 8.0) for c in cells])[:, None] * tokens
+        named["active"] = ("run cell document", np.broadcast_to(active, (n, *active.shape)), "1")
+        for space in ("stream", "logit"):
+            fvu = np.array([{**getattr(self, space), **changed.get(space, {})}[c] for c in cells])[:, None]
+            variance = 64.0 * tokens * np.ones((n, 1))
+            at = "update" if space == "stream" else "logit"
+            named[f"variance_{at}"] = ("run document", variance, "1")
+            shared_luck = luck(DOCUMENTS)[:, None]
+            error = fvu * variance[:, None] * hard * shared_luck * luck(len(cells), DOCUMENTS, size=0.005)
+            named[f"error_{at}"] = ("run cell document", error, "1")
+        others = [o for o in OTHER if o in cells] + ["random"]
+        pairs = np.array([{**self.similar, **changed.get("similar", {})}[o] for o in others])
+        named["found"] = ("run other", pairs[:, 0] + own.normal(0, 0.004, (n, len(others))), "1")
+        named["chance"] = ("run other", pairs[:, 1] + own.normal(0, 0.002, (n, len(others))), "1")
+        return measures(runs, coords={**coords, "cell": list(cells), "other": others}, **named)
+
+
+def spending(share, total, luck):
+    return {"written": ("run document", total, "1"), "unread": ("run document", share * total * luck(DOCUMENTS), "1")}
+
+
+HOLDS = World()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world without the claim's effect, and for each control one where it passes too."""
+
+    removed: World
+    passing: dict[str, World]
+
+
+CASES = {
+    "At least 0.10 of the variance of the MLP's": Case(
+        HOLDS.but(plain={"null": 0.05}), {"readable-acts": HOLDS.but(plain={"readable_null": 0.3})}
+    ),
+    "At least 0.10 of the variance of the activations of SmolLM2": Case(
+        HOLDS.but(smol={"null": 0.05}), {"smollm2-readable": HOLDS.but(smol={"readable_null": 0.3})}
+    ),
+    "A dictionary of activations spends": Case(
+        HOLDS.but(plain={"spent": 0.05}), {"readable": HOLDS.but(plain={"readable_spent": 0.2})}
+    ),
+    "Reading the activations in both cases": Case(
+        HOLDS.but(stream={"act-update": 0.104}), {"same-target": HOLDS.but(stream={"again": 0.080})}
+    ),
+    "Training on activations costs little": Case(
+        HOLDS.but(logit={"act": 0.090}), {"whole-stream": HOLDS.but(logit={"post": 0.060})}
+    ),
+    "Features are similar": Case(
+        HOLDS.but(similar={"logit": (0.70, 0.60)}), {"random-rows": HOLDS.but(similar={"random": (0.83, 0.60)})}
+    ),
+    "Holding the final norm's divisor": Case(HOLDS.but(plain={"frozen": 0.3}), {"loud": HOLDS.but(plain={"loud_frozen": 0.05})}),
+    "The final norm's Jacobian": Case(HOLDS.but(plain={"jacobian": 0.3}), {"loud": HOLDS.but(plain={"loud_jacobian": 0.05})}),
+    "In SmolLM2's last block, for the update's 24 principal directions, holding": Case(
+        HOLDS.but(smol={"frozen": 0.3}), {"smollm2-loud": HOLDS.but(smol={"loud_frozen": 0.05})}
+    ),
+    "In SmolLM2's last block, for the update's 24 principal directions, the Jac": Case(
+        HOLDS.but(smol={"jacobian": 0.3}), {"smollm2-loud": HOLDS.but(smol={"loud_jacobian": 0.05})}
+    ),
+    "Neurons are worth": Case(HOLDS.but(plain={"spread": 0.9}), {"uneven": HOLDS.but(plain={"uneven": 0.3})}),
+    "The neurons of SmolLM2": Case(HOLDS.but(smol={"spread": 0.9}), {"smollm2-uneven": HOLDS.but(smol={"uneven": 0.3})}),
+}  # fmt: skip
+CLAIMS = [c for c in experiment.claims if hasattr(c, "must_fail")]
+
+
+def claim_of(start):
+    (found,) = [c for c in CLAIMS if c.text.startswith(start)]
+    return found
+
+
+def test_every_claim_and_every_control_has_a_case():
+    assert len(CASES) == len(CLAIMS)
+    assert {start: set(claim_of(start).must_fail) for start in CASES} == {start: set(c.passing) for start, c in CASES.items()}
+
+
+@pytest.mark.parametrize("start", CASES)
+def test_holds_where_the_effect_is_and_its_controls_fail(start):
+    judged = judge(claim_of(start), HOLDS.arms())
+    assert (judged.verdict.outcome, judged.verdict.reason) == ("holds", "")
+    assert {name: v.outcome for name, v in judged.controls.items()} == dict.fromkeys(CASES[start].passing, "fails")
+
+
+@pytest.mark.parametrize("start", CASES)
+def test_fails_where_the_effect_is_removed(start):
+    removed = CASES[start].removed
+    half = {name: getattr(removed, name) for name in ("stream", "logit", "similar")}
+    assert judge(claim_of(start), replace(removed, half=half).arms()).verdict.outcome == "fails"
+
+
+@pytest.mark.parametrize(("start", "control"), [(start, name) for start, case in CASES.items() for name in case.passing])
+def test_a_control_that_passes_makes_it_vacuous(start, control):
+    judged = judge(claim_of(start), CASES[start].passing[control].arms())
+    assert judged.controls[control].outcome == "holds"
+    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", f"control {control} passes (vacuous)")
+
+
+@pytest.mark.parametrize(
+    ("start", "half"),
+    [
+        ("Reading the activations in both cases", {"stream": {"act-update": 0.1035}}),
+        ("Training on activations costs little", {"logit": {"logit": 0.064, "act": 0.064}}),
+        ("Features are similar", {"similar": {"logit": (0.74, 0.60)}}),
+    ],
+)
+def test_numbers_that_still_move_decide_nothing(start, half):
+    """Half the training gives another value; moved by that change the outcome would not stand."""
+    verdict = judge(claim_of(start), HOLDS.but(half=half).arms()).verdict
+    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+
+
+@pytest.mark.parametrize("start", ["Reading the activations in both cases", "Training on activations costs little"])
+def test_dictionaries_of_unequal_l0_are_not_compared(start):
+    assert judge(claim_of(start), HOLDS.but(l0={"act": 8.3}).arms()).verdict.reason == "gate equal L0"
