@@ -18,14 +18,14 @@ from assay.core.measures import by, measures
 from assay.core.rng import normal
 from assay.core.stats import mean, ratio
 from assay.data import corpus as corpora
-from assay.data.targets import TargetSpec, targets
+from assay.data.targets import Target, TargetSpec, targets
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects import folder as models
 
 SEED = "nostalgebraist, remarks on Towards Monosemanticity: activations are an implementation detail"
 TABLE = "plan: set before any pilot"
 PILOT = "pilot: seeds 0 and 1, each with its own model"
-CELLS = {
+CELLS: dict[str, tuple[Target, Target]] = {
     "act": ("act", "act"), "again": ("act", "act"), "act-update": ("act", "update"), "update": ("update", "update"),
     "post": ("post", "post"), "logit": ("logit", "logit"), "act-logit": ("act", "logit"), "readable": ("act", "act"),
 }  # fmt: skip
@@ -173,7 +173,8 @@ def measure(runs, trained, bench):
     if "readable" in found:
         named |= spending(found["readable"], found["readable"].encode(seen)[0], data.readout, at)
     elif not found:  # directions of the update stand for features
-        named |= linear(*principal_parts(raw["update"]), raw["post"], data.readout, at)
+        parts, row = principal_parts(raw["update"])
+        named |= linear(parts, row, raw["post"], data.readout, at)
     else:
         more, levels = of_dictionaries(s, found, raw, test, at)
         named, coords = named | more, coords | levels
@@ -521,7 +522,7 @@ def figures(arms):
     if "main" not in arms:
         return []
     data, drawn = by(arms["main"]), []
-    columns = {"cell": [], "space": [], "mean": [], "low": [], "high": []}
+    columns: dict[str, list] = {"cell": [], "space": [], "mean": [], "low": [], "high": []}
     for space in ("act", "update", "logit"):
         share = data[f"error_{space}"].sum("document", skipna=False) / data[f"variance_{space}"].sum("document")
         for cell in data.cell.values.tolist():
