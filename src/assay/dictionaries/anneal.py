@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.errors import SpecError
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.terms import ByRun, Params, Rows, as_tensors, decode, feature_sum, project, squared_error
 
@@ -39,6 +40,13 @@ class PAnneal:
     stages: int = 10
     """Number of changes."""
 
+    def __post_init__(self) -> None:
+        if not (0 < self.to <= 1 and 0 <= self.begin < self.end <= 1 and self.stages >= 1):
+            raise SpecError(
+                f"PAnneal needs to in (0, 1], shares 0 <= begin < end <= 1 and at least one stage, got to={self.to}, "
+                f"begin={self.begin}, end={self.end}, stages={self.stages}"
+            )
+
     def p(self, progress: float) -> float:
         """The exponent after a share of the steps."""
         through = (progress - self.begin) / (self.end - self.begin)
@@ -52,7 +60,10 @@ class PAnneal:
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         p = self.p(progress)
-        summed = feature_sum(features if p == 1 else features**p, y.shape[-1])
+        if p < 1:  # the slope at 0 is infinite, and times 0, the gradient of a feature that is off, it would be no number
+            on = features > 0
+            sizes = features.where(on, 1) ** p * on
+        summed = feature_sum(features if p == 1 else sizes, y.shape[-1])
         return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * summed
 
     # the factor on λ, kept and learned along with the parameters (see `learners.py`)

@@ -17,7 +17,7 @@ from assay.dictionaries.terms import ByRun, Params, Rows, as_tensors, decode, pr
 def aux_k(
     error: Float[Tensor, "run b d"], pre: Float[Tensor, "run b f"], W_dec: Float[Tensor, "run f d"], dead: Bool[Tensor, "run f"]
 ) -> Float[Tensor, "run"]:
-    """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead.
+    """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead, or all rows left the same.
 
     Formula: Σ‖e − ê‖² / Σ‖e − ē‖² with e = sg(x − x̂), ē its mean row and ê = (the d/2 largest max(π, 0) of dead latents) W_dec
     Source: Scaling and evaluating sparse autoencoders (2024), appendix A.2
@@ -32,8 +32,9 @@ def aux_k(
     if int(dead.sum(-1).max()) > most:
         values, index = codes.topk(most, dim=-1, sorted=False)
         codes = torch.zeros_like(codes).scatter(-1, index, values)
-    variance = (error - error.mean(1, keepdim=True)).square().mean((1, 2)).clamp_min(torch.finfo(error.dtype).tiny)
-    return squared_error(error, codes @ W_dec) / variance * dead.any(-1)
+    variance = (error - error.mean(1, keepdim=True)).square().mean((1, 2))
+    counts = dead.any(-1) & (variance > 0)
+    return squared_error(error, codes @ W_dec) / variance.where(counts, 1) * counts
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,8 @@ class Dictionary:
 
         from safetensors.torch import save_file
 
-        tensors = {name: value.contiguous() for name, value in self.tensors().items()}
+        # copied: tensors that lie in one memory, as tied weights may, are refused by safetensors
+        tensors = {name: value.clone(memory_format=torch.contiguous_format) for name, value in self.tensors().items()}
         save_file(tensors, path, {"assay": json.dumps(self.header())})
 
     @classmethod
@@ -272,11 +273,15 @@ class Dictionary:
         return cls.from_tensors({name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}, first.header())
 
     def _checked(self, x: Rows) -> Float[Tensor, "run b d_in"]:
-        if x.shape[-1] != self.W_enc.shape[1] or x.ndim not in (2, 3):
+        runs, d_in, _ = self.W_enc.shape
+        if x.shape[-1] != d_in or x.ndim not in (2, 3):
+            raise DataError(f"activations must be [b, {d_in}] or [run, b, …] for this dictionary, got {list(x.shape)}")
+        if x.ndim == 3 and len(x) not in (1, runs):
             raise DataError(
-                f"activations must be [b, {self.W_enc.shape[1]}] or [run, b, …] for this dictionary, got {list(x.shape)}"
+                f"activations [run, b, d_in] must have {runs} runs as the dictionary, got {list(x.shape)}; "
+                "of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
             )
-        return x if x.ndim == 3 else x[None]
+        return (x if x.ndim == 3 else x[None]).to(self.W_enc.dtype)  # before float16 can overflow in a row's length
 
     def _map(self, change: Any) -> Self:
         tensors = {name: change(value) for name, value in self.tensors().items()}

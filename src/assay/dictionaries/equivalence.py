@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ def as_jumprelu(dictionary: Dictionary) -> Dictionary:
     stretch, b_mag = dictionary.own["r_mag"].exp(), dictionary.own["b_mag"]
     return replace(
         dictionary, W_enc=dictionary.W_enc * stretch[:, None], b_enc=b_mag, nonlinearity=JumpReLU(),
-        own={"threshold": (b_mag - stretch * dictionary.b_enc).clamp(min=0)},
+        own={"threshold": (b_mag - stretch * dictionary.b_enc).clamp(min=0)}, origin=_without_training(dictionary),
     )  # fmt: skip
 
 
@@ -39,4 +40,10 @@ def as_gated(dictionary: Dictionary) -> Dictionary:
     if (threshold < 0).any():
         raise DataError(f"as_gated needs thresholds of at least 0, got {threshold.min().item():g}")
     own = {"r_mag": torch.zeros_like(threshold), "b_mag": dictionary.b_enc}
-    return replace(dictionary, b_enc=dictionary.b_enc - threshold, nonlinearity=Gated(), own=own)
+    b_enc = dictionary.b_enc - threshold
+    return replace(dictionary, b_enc=b_enc, nonlinearity=Gated(), own=own, origin=_without_training(dictionary))
+
+
+def _without_training(dictionary: Dictionary) -> dict[str, Any]:
+    """The origin without `trained_as`, whose nonlinearity would read the rewritten biases as if they were its own."""
+    return {name: value for name, value in dictionary.origin.items() if name != "trained_as"}

@@ -94,7 +94,10 @@ class _Aux:
         if not isinstance(loss, TopKAux | Matryoshka) or more.get("idle") is None:
             return
         dead: Bool[Tensor, "run f"] = more["idle"] >= loss.dead_after
-        for r in dead.any(-1).nonzero().flatten().tolist():
+        if not dead.any():
+            return
+        variances = (error - error.mean(1, keepdim=True)).square().mean((1, 2))
+        for r in (dead.any(-1) & (variances > 0)).nonzero().flatten().tolist():
             columns = dead[r].nonzero().flatten()
             codes = pre[r].index_select(-1, columns).relu_()
             most = max(1, error.shape[-1] // 2)
@@ -103,7 +106,7 @@ class _Aux:
                 codes = torch.zeros_like(codes).scatter_(-1, index, values)
             rows = decoder[r].index_select(0, columns)
             missed = error[r] + codes @ rows  # what is left over is −error, so this is its reconstruction less itself
-            variance = (error[r] - error[r].mean(0)).square().mean().clamp_min(torch.finfo(error.dtype).tiny)
+            variance = variances[r]
             self.loss[r] = loss.alpha * missed.square().mean() / variance
             grad = (missed * (2 * loss.alpha / (variance * missed.numel()))).to(codes.dtype)
             self.found.append((r, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad))

@@ -1,0 +1,109 @@
+"""At the edges: one row, half precision, windows in place of rows, a rewritten dictionary; each with the value it must have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.errors import DataError, SpecError
+from assay.dictionaries import losses, metrics
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.equivalence import as_gated, as_jumprelu
+from assay.dictionaries.kernels.cpu import kernel_for
+from assay.dictionaries.kernels.reference import autograd
+from assay.dictionaries.nonlinearity import BatchTopK, Gated, GatedSigmoid, Identity, JumpReLU, ReLU, TopK, to_json
+
+D, F = 6, 12
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def one(nonlinearity=None, own=None, **more):
+    W = torch.nn.functional.normalize(drawn(1, F, D), dim=-1)
+    return Dictionary(W.mT.contiguous(), 0.1 * drawn(1, F), W, drawn(1, D, seed=1), nonlinearity or ReLU(), own or {}, **more)
+
+
+def test_windows_in_place_of_rows_are_refused_with_what_to_do():
+    for read in (one().encode, one().reconstruct):
+        with pytest.raises(DataError, match=r"must have 1 runs .*got \[3, 4, 6\].*flatten\(0, 1\)"):
+            read(drawn(3, 4, D))
+    assert one().reconstruct(drawn(1, 4, D)).shape == (1, 4, D)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_activations_of_any_precision_are_read_in_that_of_the_weights(dtype):
+    x = drawn(5, D).to(dtype)
+    assert torch.equal(one().reconstruct(x), one().reconstruct(x.float()))
+
+
+def test_a_long_row_of_half_precision_keeps_its_length():
+    eye, zero = torch.eye(D)[None], torch.zeros(1, D)
+    x = torch.full((1, D), 60_000.0).half()  # its length is beyond float16
+    same = Dictionary(eye, zero, eye, zero, Identity(), per_token="length").reconstruct(x)
+    assert torch.allclose(same[0], x.float(), rtol=1e-6)
+
+
+def test_sums_of_a_dictionary_that_normalises_each_row_are_those_of_its_reconstruction():
+    d, x = one(per_token="layer-norm-exact"), drawn(9, D) * 3 + 1
+    found = metrics.finish(metrics.document_sums(d, x, np.zeros(9, int), 1))
+    assert found["fvu"][0] == pytest.approx(float(metrics.fvu(x, d.reconstruct(x)[0])), rel=1e-5)
+
+
+def test_a_rewritten_dictionary_does_not_claim_to_have_been_trained_in_its_new_form():
+    x = drawn(20, D)
+    jump = one(JumpReLU(), {"threshold": torch.full((1, F), 0.4)}, origin={"trained_as": to_json(BatchTopK(3)), "k": 3})
+    soft = one(Gated(), {"r_mag": 0.1 * drawn(1, F), "b_mag": drawn(1, F)}, origin={"trained_as": to_json(GatedSigmoid())})
+    for before, after in ((jump, as_gated(jump)), (soft, as_jumprelu(soft))):
+        assert torch.allclose(after.encode(x), before.encode(x), atol=1e-6)
+        assert torch.equal(after.as_trained.encode(x), after.encode(x))
+    assert as_gated(jump).origin["k"] == 3
+
+
+@pytest.mark.parametrize("kernel", [autograd, None])
+def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
+    params = {"W_enc": one().W_enc.mT.contiguous(), "W_dec": one().W_dec, "b_enc": one().b_enc, "b_dec": one().b_dec}
+    idle = torch.arange(F)[None] * 10_000
+    for loss, plain in ((losses.TopKAux(), losses.mse), (losses.Matryoshka((4, F)), losses.Matryoshka((4, F), alpha=0))):
+        use = kernel or kernel_for(loss, TopK(2), F)
+        x, more = drawn(1, D, seed=2), {"idle": idle}
+        wanted = autograd(plain, params, x, TopK(2), torch.zeros(1), torch.float32, {})
+        found = use(loss, params, x, TopK(2), torch.zeros(1), torch.float32, more)
+        assert float(found[0]["loss"]) == pytest.approx(float(wanted[0]["loss"]), rel=1e-5)
+        for name, grad in found[1].items():
+            assert torch.allclose(grad.float(), wanted[1][name], atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "own"),
+    [(JumpReLU(), {"threshold": torch.full((1, F), 0.5)}), (Gated(), {"r_mag": torch.zeros(1, F), "b_mag": torch.ones(1, F)})],
+)
+def test_an_annealed_penalty_has_a_gradient_whatever_turns_features_off(nonlinearity, own):
+    d = replace(one(nonlinearity, own), W_enc=one().W_enc)
+    params = {"W_enc": d.W_enc.mT.contiguous(), "W_dec": d.W_dec, "b_enc": d.b_enc, "b_dec": d.b_dec, **own}
+    x = drawn(30, D, seed=3)
+    _, grads = autograd(losses.PAnneal(), params, x, nonlinearity, torch.ones(1), torch.float32, {"progress": 0.5})
+    features = d.encode(x)[0]
+    assert 0.1 < (features == 0).float().mean() < 0.9
+    for name, grad in grads.items():
+        assert grad.isfinite().all(), name
+    p, step = losses.PAnneal().p(0.5), 1e-3
+    assert p < 1
+    if isinstance(nonlinearity, Gated):  # b_mag moves no gate, so finite differences see all of its gradient
+        values = []
+        for sign in (1, -1):
+            moved = {name: value.double() for name, value in params.items()}
+            moved["b_mag"] = moved["b_mag"] + sign * step
+            moved["W_enc"] = moved["W_enc"].mT
+            values.append(losses.PAnneal()(moved, x.double(), nonlinearity, torch.ones(1), progress=0.5))
+        assert float((values[0] - values[1]) / (2 * step)) == pytest.approx(float(grads["b_mag"].sum()), rel=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"begin": 0.5, "end": 0.5}, {"stages": 0}, {"to": 0.0}, {"end": 1.5}])
+def test_stages_of_annealing_that_cannot_be(wrong):
+    with pytest.raises(SpecError, match="PAnneal needs"):
+        losses.PAnneal(**wrong)
