@@ -414,3 +414,28 @@ def test_what_is_right_is_imported_tried_and_exported(tmp_path: Path) -> None:
     assert figures["ev"] == pytest.approx(1, abs=1e-6) and figures["l0"] == 8 and figures["reconstructs"]
     assert torch.equal(Dictionary.load(tmp_path / "back.safetensors").W_enc, both)
     assert json.loads((tmp_path / "sae/cfg.json").read_text())["metadata"]["model_name"] == "gpt2"
+
+
+def test_a_model_and_a_text_are_activations_too(tmp_path: Path) -> None:
+    """The same dictionary at the place it fits, at one of another width, and at one that is not named."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+    from tiny_models import TEXT, make
+
+    make(tmp_path / "model", "llama")
+    (tmp_path / "text").mkdir()
+    for i in range(3):
+        (tmp_path / f"text/{i}.txt").write_text(f"# {i}\n" + TEXT * 60)
+    W = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(1)))[0]
+    both, zero = torch.cat([W, -W], 1)[None], torch.zeros(1, 48)
+    Dictionary(both, zero, both.mT.contiguous(), zero[:, :24], ReLU()).save(tmp_path / "d.safetensors")
+    on = ("import", "d.safetensors", "--out", "new.safetensors", "--model", "model", "--text", "text")
+    with Forks() as forks:
+        unsaid = forks.run(on, tmp_path, os.environ)
+        wide = forks.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
+        assert not (tmp_path / "new.safetensors").exists()
+        good = forks.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
+    assert unsaid.code == 2 and "say it with --site" in unsaid.err, unsaid
+    assert wide.code == 2 and "has 40 numbers per token, the dictionary has 24" in wide.err, wide
+    assert good.code == 0 and re.search(r"reconstructs: EV 1, L0 24\.0, .* on \d,\d{3} activations", good.out), good
+    assert Dictionary.load(tmp_path / "new.safetensors").sites == ("blocks.1.hook_resid_pre",)

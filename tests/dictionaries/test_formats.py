@@ -323,6 +323,14 @@ def test_several_runs_are_several_folders(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all", "one"]
 
 
+def test_weights_in_one_memory_are_written(tmp_path: Path) -> None:
+    W, zero = torch.randn(1, 5, 5), torch.zeros(1, 5)
+    tied = Dictionary(W, zero, W, zero, ReLU())
+    for name, format in (("out", "saelens"), ("own.safetensors", "assay")):
+        write(tied, tmp_path / name, format)
+        assert torch.equal(load(tmp_path / name).W_dec, W)
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk in the middle of the second run's weights."""
     import safetensors.torch

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.formats.trial import Trial
 
-CONTEXT, WINDOWS = 128, 64
+CONTEXT, TOKENS = 128, 8192
 OUTLIER = 6.0
 """Activations longer than this many medians are left out of the trial, as they are of training and evaluation."""
 
@@ -165,20 +165,23 @@ def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Te
     import torch
 
     from assay.data import corpus
+    from assay.evaluation.text import most_tokens
+    from assay.subjects.folder import find
     from assay.subjects.pretrained import load
     from assay.subjects.site import Site
 
+    folder = find(model)
     if len(dictionary.sites) != 1:
         raise DataError(
             "the file does not say where its activations come from; say it with --site, such as blocks.9.hook_resid_post"
         )
-    names = (*dictionary.sites, *dictionary.sites_out)
-    sites = [Site.parse(name) for name in names]
-    subject = load(model)
+    sites = [Site.parse(name) for name in (*dictionary.sites, *dictionary.sites_out)]
     for site, width in zip(sites, (dictionary.W_enc.shape[1], dictionary.W_dec.shape[2]), strict=False):
-        if subject.width(site) != width:
-            raise ModelError(f"{site} of {model} has {subject.width(site)} numbers per token, the dictionary has {width}")
-    windows = corpus.load(text).windows(subject.encode, "all", context=CONTEXT, count=WINDOWS, fewer=True)
+        if folder.width(site) != width:
+            raise ModelError(f"{site} of {model} has {folder.width(site)} numbers per token, the dictionary has {width}")
+    context = min(CONTEXT, most_tokens(folder))
+    windows = corpus.load(text).windows(folder.tokenizer.encode, "all", context=context, count=-(-TOKENS // context), fewer=True)
+    subject = load(model)
     parts: list[list[Tensor]] = [[] for _ in sites]
     for tokens in torch.from_numpy(windows.tokens.astype("int64")).split(16):
         trace = subject.run(tokens, capture=sites, logits=False)

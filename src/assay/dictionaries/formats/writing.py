@@ -129,7 +129,8 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
     config |= {"d_out": one.W_dec.shape[2]} if "transcoder" in kind else {}
     if isinstance(read, TopK | AbsTopK):
         config |= {"k": read.k, "rescale_acts_by_decoder_norm": False}
-    return {name: value.float().contiguous() for name, value in tensors.items()}, config
+    copied = {name: value.float().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    return copied, config  # safetensors refuses tensors that lie in one memory, as tied weights may
 
 
 def _folded(one: Dictionary, transcoder: bool) -> Coder:
