@@ -159,6 +159,10 @@ def load(format, config, tensors, x):
 
 def objective(kind, w, centred, x, penalty=0.0, latent=0, p=1.0, held=None, **more):
     """A loss as a function of the weights; `held` are those that it may not move."""
+    if kind == "gated":
+        parts = [objective(part, w, centred, x, held=held) for part in ("gated-no-aux", "gated-aux")]
+        gate = np.maximum((a(x) - a(w["b_dec"])) @ a(w["W_enc"]) + a(w["b_gate"]), 0)
+        return sum(parts) + penalty * gate.sum(1).mean()
     architecture = {"gated-aux": "gated", "gated-no-aux": "gated", "topk": "topk", "jumprelu-reconstruction": "jumprelu"}.get(
         kind, "relu"
     )

@@ -62,36 +62,36 @@ def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]
 def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
     """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given reconstructions."""
     from assay.evaluation import sums
+    from assay.evaluation.summary import about_the_mean
 
     total: sums.Sums = {}
     for part in batches:
         x, x_hat = rows(part["x"], dtype), rows(part["x_hat"], dtype)
         centre = rows(batches[0]["x"], dtype).mean(0)
-        table: Any = _Table(x_hat)
+        table = _Table.of_rows(x_hat)
         document = torch.zeros(len(x), dtype=torch.long)
         sums.add(total, sums.of_activations(x, document, 1, centre) | sums.of_dictionary(table, x, x, document, 1, centre)[0])
-    from assay.evaluation.summary import about_the_mean
-
     done = about_the_mean(sums.arrays(total))
     return {"ev": 1 - done["error"][0] / done["variance"][0], "mse": done["error"][0] / done["tokens"][0]}
 
 
-class _Table:
-    """In the place of a dictionary: reconstructions that are given, row by row."""
+class _Table(Dictionary):
+    """A dictionary whose reconstructions are given, row by row: `origin` holds them, and how many were handed out."""
 
-    width = 1
+    @classmethod
+    def of_rows(cls, x_hat: Tensor) -> _Table:
+        """The table of these rows; its weights are zeros that nobody uses."""
+        d = x_hat.shape[1]
+        origin = {"rows": x_hat, "next": [0]}
+        shapes = {"W_enc": (1, d, 1), "b_enc": (1, 1), "W_dec": (1, 1, d), "b_dec": (1, d)}
+        zeros: dict[str, Any] = {name: torch.zeros(shape) for name, shape in shapes.items()}
+        return cls(**zeros, nonlinearity=ReLU(), origin=origin)
 
-    def __init__(self, x_hat: Tensor):
-        self.x_hat, self.at = x_hat, 0
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Features that nobody looks at."""
-        return torch.zeros(1, len(x), 1)
-
-    def decode(self, features: Tensor, x: Tensor) -> Tensor:
+    def decode(self, features: Tensor, x: Tensor | None = None) -> Tensor:
         """The next rows of the table."""
-        self.at += len(x)
-        return self.x_hat[None, self.at - len(x) : self.at]
+        at = self.origin["next"][0]
+        self.origin["next"][0] += features.shape[1]
+        return self.origin["rows"][None, at : self.origin["next"][0]]
 
 
 def sparsity(features: Nested) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def trainer_of(objective, weights, penalty, bandwidth, p, x):
     if objective in ("l1", "l1-weighted"):
         kind = standard.StandardTrainer if objective == "l1" else standard.StandardTrainerAprilUpdate
         made = kind(l1_penalty=penalty, **NOW, **more)
-    elif objective == "gated-aux":
+    elif objective in ("gated", "gated-aux"):
         made = gdm.GatedSAETrainer(l1_penalty=penalty, **NOW, **more)
     elif objective.startswith("jumprelu"):
         # its penalty is (l0/target - 1)²: at this target the derivative by l0 is 1
@@ -210,7 +210,7 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
         loss = loss - (rows(x) - trainer.ae(rows(x))).pow(2).sum(-1).mean()
     names, tensors = zip(*trainer.ae.named_parameters(), strict=True)
     found = torch.autograd.grad(loss, tensors, allow_unused=True)
-    ours = {"bias": "b_dec", "decoder_bias": "b_dec"} | NAMES
+    ours = {"bias": "b_dec", "decoder_bias": "b_dec", "gate_bias": "b_gate", "mag_bias": "b_mag"} | NAMES
     zero = [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found, strict=True)]
     return {"loss": loss} | {ours.get(n, n): g.mT if n.endswith(".weight") else g for n, g in zip(names, zero, strict=True)}
 

@@ -3,10 +3,14 @@
 from types import SimpleNamespace
 
 import torch
-from protocol import serve
+from protocol import NotOffered, serve
+from sae_dashboard.feature_data_generator import FeatureDataGenerator
 from sae_dashboard.neuronpedia.neuronpedia_converter import NeuronpediaConverter
 from sae_dashboard.sequence_data_generator import SequenceDataGenerator
 from sae_dashboard.utils_fns import RollingCorrCoef
+from sae_lens import saes
+
+HOOK = "blocks.0.hook_resid_post"
 
 
 def pearson_stream(x, y, batch, dtype):
@@ -17,6 +21,27 @@ def pearson_stream(x, y, batch, dtype):
     for i in range(0, len(x), batch):
         rolling.update(a[:, i : i + batch], b[:, i : i + batch])
     return {"r": rolling.corrcoef()[0][0, 0]}
+
+
+def encode_subset(architecture, weights, centred, x, latents):
+    """get_feature_data on a SAELens coder, the language model's activations given."""
+    kind = {"topk": "TopK", "abstopk": "AbsTopK"}.get(architecture)
+    if kind is None:
+        raise NotOffered(f"this adapter builds no {architecture}")
+    w = {name: torch.tensor(value, dtype=torch.float32) for name, value in weights.items() if name != "k"}
+    d, n = w["W_enc"].shape
+    sae = getattr(saes, f"{kind}SAE")(getattr(saes, f"{kind}SAEConfig")(d_in=d, d_sae=n, k=weights["k"]))
+    for name, value in w.items():
+        getattr(sae, name).data = value
+    cfg = SimpleNamespace(minibatch_size_tokens=None, device="cpu", use_dfa=False, cache_dir=None, dtype="float32",
+                          ignore_high_activation_norm_multiple=None)  # fmt: skip
+    acts = torch.tensor([x], dtype=torch.float32)
+    model = SimpleNamespace(activation_config=SimpleNamespace(primary_hook_point=HOOK), forward=lambda *a, **k: {HOOK: acts})
+    generator = FeatureDataGenerator(cfg, torch.zeros(1, len(x), dtype=torch.long), model, sae)
+    try:
+        return {"features": generator.get_feature_data(latents)[0][0]}
+    except ValueError as refused:
+        raise NotOffered(f"refuses {architecture}: {refused}") from refused
 
 
 def example_groups(activations, groups):
@@ -41,7 +66,9 @@ def density(firings, tokens):
     return {"density": made.frac_nonzero}
 
 
-OPERATIONS = {"pearson_stream": pearson_stream, "example_groups": example_groups, "density": density}
+OPERATIONS = {
+    "pearson_stream": pearson_stream, "encode_subset": encode_subset, "example_groups": example_groups, "density": density,
+}  # fmt: skip
 
 if __name__ == "__main__":
     serve("SAEDashboard", "sae-dashboard", OPERATIONS)

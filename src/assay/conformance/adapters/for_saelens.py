@@ -4,11 +4,15 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import torch
+from datasets import Dataset
 from protocol import NotOffered, serve
 from sae_lens import evals, saes
+from sae_lens.config import SAETrainerConfig
 from sae_lens.loading.pretrained_sae_loaders import sparsify_disk_loader
 from sae_lens.saes.sae import TrainStepInput
 from sae_lens.training.activation_scaler import ActivationScaler
+from sae_lens.training.activations_store import ActivationsStore
+from sae_lens.training.sae_trainer import SAETrainer
 
 HOOK = "blocks.0.hook_resid_post"
 KINDS = {"relu": "Standard", "gated": "Gated", "jumprelu": "JumpReLU", "topk": "TopK", "abstopk": "AbsTopK"}
@@ -268,11 +272,120 @@ def threshold_travel(start, lr, steps):
     return {"moved": float(sae.threshold) - start}
 
 
+def store(documents):
+    """An ActivationsStore over documents of four equal tokens, which a stand-in for a language model only embeds."""
+    embedding = torch.arange(3.0 * documents).view(documents, 3).sin()
+    model = SimpleNamespace(W_E=embedding, run_with_cache=lambda tokens, **k: (None, {HOOK: embedding[tokens]}))
+    sizes = {"context_size": 4, "d_in": 3, "n_batches_in_buffer": 8, "store_batch_size_prompts": 2, "train_batch_size_tokens": 8}
+    text = Dataset.from_dict({"tokens": [[i] * 4 for i in range(documents)]})
+    more = {
+        "prepend_bos": False,
+        "normalize_activations": "none",
+        "device": "cpu",
+        "dtype": "float32",
+        "total_training_tokens": 1,
+    }
+    return ActivationsStore(model, text, False, HOOK, None, **sizes, **more)
+
+
+def trainer(data, x_size=3, **more):
+    """SAETrainer on its standard architecture."""
+    kind = saes.StandardTrainingSAE
+    sae = kind(saes.StandardTrainingSAEConfig(d_in=x_size, d_sae=6, l1_coefficient=0.1))
+    sizes = {"total_training_samples": 80, "train_batch_size_samples": 8, "lr_end": 3e-5}
+    return SAETrainer(SAETrainerConfig(**(sizes | more)), sae, data)
+
+
+def evaluation_documents(documents, train, evaluate):
+    """run_evals between draws of training sequences, as in-training evaluation calls it; the documents each time."""
+    data, drawn = store(documents), set()
+    sae = trainer(data).sae
+    sae.cfg.metadata.hook_name = HOOK
+    draw = data.get_batch_tokens
+
+    def noted(*args, **more):
+        tokens = draw(*args, **more)
+        drawn.update(tokens[:, 0].tolist())
+        return tokens
+
+    def phase(act):
+        drawn.clear()
+        act()
+        return set(drawn)
+
+    data.get_batch_tokens = noted
+    cfg = evals.EvalConfig(batch_size_prompts=evaluate, compute_sparsity_metrics=True)
+    acts = (
+        lambda: noted(train),
+        lambda: evals.run_evals(sae, data, data.model, ActivationScaler(), cfg, exclude_special_tokens=False),
+    )
+    trained, first, more, again = (phase(act) for act in acts * 2)
+    return {"shared": len((trained | more) & (first | again)), "same_each_time": first == again}
+
+
+def resume(steps, stop):
+    """SAETrainer on an ActivationsStore; a resumed run starts from the same seed, as a new process does, and loads all that was saved."""
+
+    def run(until, at=None):
+        torch.default_generator.manual_seed(0)
+        data = store(100)
+        made = trainer(data)
+        if at is not None:
+            made.sae.load_weights_from_checkpoint(at)
+            made.load_trainer_state(at)
+            data.load_from_checkpoint(at)
+        while made.n_training_steps < until:
+            made.step(next(data))
+            made.n_training_steps += 1
+        return made, data
+
+    with TemporaryDirectory() as room:
+        half, data = run(stop)
+        half.save_checkpoint("half", room)
+        data.save_to_checkpoint(f"{room}/half")
+        whole, resumed = run(steps)[0], run(steps, f"{room}/half")[0]
+    pairs = zip(whole.sae.parameters(), resumed.sae.parameters(), strict=True)
+    return {"identical": all(torch.equal(a, b) for a, b in pairs)}
+
+
+def fired(architecture, weights, centred, x):
+    """The latents whose count of passes since they fired is 0 after a training step."""
+    made = trainer(None)
+    made.sae = filled("TopKTraining", weights, centred, k=weights["k"], rescale_acts_by_decoder_norm=False)
+    made.act_freq_scores = torch.zeros(made.sae.cfg.d_sae)
+    made.n_forward_passes_since_fired = torch.zeros(made.sae.cfg.d_sae)
+    made.coefficient_schedulers = {}
+    made.step(rows(x))
+    return {"latents": (made.n_forward_passes_since_fired == 0).nonzero()[:, 0]}
+
+
+def second_step(x):
+    """The encoder bias's gradient as the optimiser gets it, two steps at rate 0; small rows, so that clipping does nothing."""
+    made, seen = trainer(None, len(x[0]), lr=0.0, lr_end=0.0), []
+    made.optimizer.register_step_pre_hook(lambda *a: seen.append(float(made.sae.b_enc.grad.norm())))
+    for _ in range(2):
+        made.step(1e-3 * rows(x, "float32"))
+    return {"ratio": seen[1] / seen[0]}
+
+
+def checkpoint(x, steps):
+    """fit with checkpoints on the way and at the end."""
+    from pathlib import Path
+
+    with TemporaryDirectory() as room:
+        batch = rows(x, "float32")
+        sizes = {"total_training_samples": steps * len(x), "train_batch_size_samples": len(x), "n_checkpoints": steps - 1}
+        trainer(iter([batch] * steps), len(x[0]), checkpoint_path=room, save_final_checkpoint=True, **sizes).fit()
+        return {"written": len(list(Path(room).iterdir())) == steps}
+
+
 OPERATIONS = {
     "metrics": measured, "metrics_stream": streamed, "sparsity": sparsity, "quality": quality, "shrinkage": shrinkage,
     "ce_recovered": ce_recovered, "ce_splice": ce_splice, "encode": encode, "features_two_ways": features_two_ways,
     "layer_norm": layer_norm, "fold_scale": fold_scale, "save_load": save_load, "load": load, "gradients": gradients, "auxk": auxk,
     "loss_ratio": loss_ratio, "threshold_estimate": threshold_estimate, "threshold_travel": threshold_travel,
+    "evaluation_documents": evaluation_documents, "resume": resume, "fired": fired, "second_step": second_step,
+    "checkpoint": checkpoint,
 }  # fmt: skip
 
 if __name__ == "__main__":

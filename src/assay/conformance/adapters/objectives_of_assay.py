@@ -55,6 +55,7 @@ def value(objective: str, params: Mapping[str, Tensor], x: Tensor, weights: Weig
         "l1-weighted": lambda: loss(losses.l1_weighted, ReLU()),
         "p-norm": lambda: loss(PAnneal(to=more["p"]), ReLU(), progress=1.0),
         "jumprelu-reconstruction": lambda: loss(losses.jumprelu, jump, torch.zeros(1)),
+        "gated": lambda: loss(losses.gated, Gated()),
         "gated-aux": lambda: loss(losses.gated, Gated()) - loss(losses.gated_no_aux, Gated()),
         "gated-no-aux": lambda: loss(losses.gated_no_aux, Gated()),
         "topk": lambda: loss(losses.mse, TopK(weights["k"])),
