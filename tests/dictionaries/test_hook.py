@@ -110,16 +110,16 @@ def test_an_edit_with_the_error_kept_takes_one_feature_out(world):
     d, feature = dictionary(), 7
 
     def off(f):
-        f = f.clone()
-        f[..., feature] = 0
+        f[..., feature] = 0  # in place, as one writes it
         return f
 
     row = d.W_dec[0, feature].double().numpy()
     wanted, _ = naive_logits(
         world, {"blocks.1.hook_resid_post": lambda x: x - by_hand(d, x)[0][..., feature, None] * row}
     )
-    with spliced(d, blocks[1], edit=off, keep_error=True):
+    with spliced(d, blocks[1], edit=off, keep_error=True) as seen:
         np.testing.assert_allclose(logits(model, ids), wanted, atol=2e-4)
+    assert (seen.features[..., feature] > 0).any() and abs(wanted - naive_logits(world, {})[0]).max() > 0.01
 
 
 def test_nested_blocks_meet_what_the_outer_one_left(world):

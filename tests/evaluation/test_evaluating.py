@@ -223,3 +223,15 @@ def test_names_of_modules_are_sites(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 200, "context": 12}
     for name, site in (("layers.1", "blocks.1.hook_resid_post"), ("model.layers.0.mlp", "blocks.0.hook_mlp_out")):
         assert evaluate(plain(()), site=name, **ask).dictionaries[0]["site"] == site
+
+
+def test_the_page_defines_every_measure():
+    import re
+
+    from assay.evaluation.summary import CLASSES, MEASURES
+
+    page = (Path(__file__).parents[2] / "docs/evaluate.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| ([^|]*?) \| ([^|]*?) \|", page, re.MULTILINE)
+    assert [name for name, _, _ in listed] == [*(m.name for m in MEASURES), *CLASSES]
+    for m, (_, label, formula) in zip(MEASURES, listed, strict=False):
+        assert label.startswith(m.label) and formula == m.formula

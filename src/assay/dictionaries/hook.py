@@ -63,7 +63,7 @@ def spliced(
         seen.features, seen.x = features[0].reshape(shape), x
         if not replace:
             return target
-        changed = features if edit is None else edit(seen.features).reshape(features.shape)
+        changed = features if edit is None else edit(seen.features.clone()).reshape(features.shape)
         out = here.decode(changed, flat)[0]
         if keep_error:
             out = _rows(target, out.shape[-1], "writes").float() + out - here.decode(features, flat)[0]

@@ -81,6 +81,7 @@ def look(
     """
     import torch
 
+    from assay.dictionaries.metrics import switched_on
     from assay.evaluation import measure
     from assay.evaluation.plans import sites, stated
     from assay.evaluation.text import bos_token, check_context
@@ -104,6 +105,7 @@ def look(
     limits = tuple(measure.outlier_limit(x[:, 1:], Setting().outlier) for x in (inputs, acts))
     keep = measure.kept(inputs, acts, (limits[0], limits[1]), 1)
     codes = one.encode(inputs[0])[0] * keep[0][:, None]
+    codes = codes * switched_on(one, codes)
     adds = codes.abs().sum(0) * torch.linalg.vector_norm(one.W_dec[0], dim=-1)
     order = torch.argsort(-adds, stable=True)[: CANDIDATES * features]
     tried = [int(k) for k in order if adds[k] > 0]

@@ -67,7 +67,7 @@ def _simple(name: str, label: str, unit: str, better: str, formula: str, a: str,
 
 
 MEASURES: tuple[Measure, ...] = (
-    _simple("l0", "L0", "features", "lower at equal FVU", "features that are not 0, mean over tokens", "active", "tokens"),
+    _simple("l0", "L0", "features", "lower at equal FVU", "features that are on, mean over tokens", "active", "tokens"),
     _simple("fvu", "FVU", "1", "lower", "Σ‖x − x̂‖² / Σ‖x − x̄‖²", "error", "variance"),
     Measure("explained_variance", "explained variance", "1", "higher", "1 − FVU", ("error", "variance"), _explained),
     _simple("mse", "squared error", "squared activation", "lower", "mean of ‖x − x̂‖²", "error", "tokens"),

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.metrics import switched_on
 
 Sums = dict[str, Tensor]
 ROWS = 512
@@ -41,7 +42,7 @@ def of_dictionary(
 ) -> tuple[dict[str, Float[Tensor, "document ..."]], Float[Tensor, "f"], Float[Tensor, "b d"]]:
     """A dictionary's sums per document, how often each feature is on, and the reconstructions ŷ of y from x.
 
-    `active` #{f ≠ 0}, `error` ‖y − ŷ‖², `dot` (ŷ − c)·(y − c), `norm` ‖ŷ − c‖², `dot_raw` ŷ·y, `norm_raw` ‖ŷ‖², `sum_hat` of ŷ − c.
+    `active` #{f > 0}, `error` ‖y − ŷ‖², `dot` (ŷ − c)·(y − c), `norm` ‖ŷ − c‖², `dot_raw` ŷ·y, `norm_raw` ‖ŷ‖², `sum_hat` of ŷ − c.
     """
     names = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
     firings = torch.zeros(dictionary.width, dtype=torch.float64, device=x.device)
@@ -51,7 +52,7 @@ def of_dictionary(
             rows, target = x[a : a + ROWS], y[a : a + ROWS]
             features = dictionary.encode(rows)
             made = dictionary.decode(features, rows)[0]
-            on = features[0].sign().abs_()  # several times as fast as comparing with 0; signed codes count too
+            on = switched_on(dictionary, features[0])
             firings += on.sum(0)
             error, guess, about = target - made, made - centre, target - centre
             parts = (on.sum(1), _dot(error, error), _dot(guess, about), _dot(guess, guess), _dot(made, target), _dot(made, made))

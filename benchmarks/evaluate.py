@@ -1,0 +1,90 @@
+"""The core evaluation of one dictionary over what it cannot do without: two forward passes of the model on the same text.
+
+Goal: at most 2 times (aim 1.3): a clean pass that gives losses, and a spliced one from the site on. Contenders alternate in one process,
+CPU seconds, after a warm-up; an evaluation is of a fresh store each time. Prints one JSON line per contender, then the ratio.
+Run: python benchmarks/evaluate.py [--tokens 100000] [--width 4608] [--site blocks.9.hook_resid_pre] [--repeats 3] [--model smollm2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+
+from assay.data import corpus as corpora
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import TopK
+from assay.evaluation import evaluate
+from assay.evaluation.texts import BATCH
+from assay.subjects import folder, pretrained
+from assay.subjects.site import Site
+
+CONTEXT = 128
+
+
+def random_dictionary(d: int, width: int, site: str) -> Dictionary:
+    """A TopK dictionary with random directions: how good it is costs nothing."""
+    draw = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(1, width, d, generator=draw), dim=-1)
+    return Dictionary(W.mT.contiguous(), torch.zeros(1, width), W, torch.zeros(1, d), TopK(32), sites=(site,))
+
+
+def forward_passes(model, site: Site, tokens: torch.Tensor, dtype: str) -> None:
+    """The two passes: losses and activations, then losses again from the site's block on."""
+    layer = site.layer + (site.kind == "resid_post")
+    for part in tokens.split(BATCH["cpu"] // CONTEXT):
+        trace = model.run(part, capture=[site])
+        trace.loss()
+        model.losses(part, start=(layer, trace.acts[site]))
+
+
+def main():
+    ask = argparse.ArgumentParser()
+    ask.add_argument("--tokens", type=int, default=100_000)
+    ask.add_argument("--width", type=int, default=4608)
+    ask.add_argument("--site", default="blocks.9.hook_resid_pre")
+    ask.add_argument("--repeats", type=int, default=3)
+    ask.add_argument("--model", default="smollm2")
+    ask.add_argument("--text", default=corpora.STDLIB)
+    ask.add_argument("--dtype", default="float32")
+    ask.add_argument("--ablation-tokens", type=int, default=25_000, help="a quarter of --tokens for a short trial")
+    a = ask.parse_args()
+    site = Site.parse(a.site)
+    d = folder.find(a.model).width(site)
+    dictionary, model = random_dictionary(d, a.width, a.site), pretrained.load(a.model, dtype=a.dtype)
+    windows = corpora.load(a.text).windows(model.encode, "all", context=CONTEXT, count=a.tokens // CONTEXT, fewer=True)
+    tokens = torch.from_numpy(windows.tokens.astype(np.int64))
+
+    def core() -> None:
+        with tempfile.TemporaryDirectory() as root:
+            evaluate(
+                dictionary, model=a.model, text=a.text, root=Path(root) / "s", tokens=a.tokens, context=CONTEXT, dtype=a.dtype,
+                ablation_tokens=a.ablation_tokens,
+            )  # fmt: skip
+
+    contenders = {"two forward passes": lambda: forward_passes(model, site, tokens, a.dtype), "assay evaluate": core}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    forward_passes(model, site, tokens[:32], a.dtype)
+    for _ in range(a.repeats):
+        for name, run in contenders.items():
+            began = time.process_time()
+            run()
+            times[name].append(time.process_time() - began)
+    for name, t in times.items():
+        print(json.dumps({"contender": name, "tokens": int(tokens.numel()), "cpu_seconds": [round(x, 1) for x in t]}))
+    ratios = [b / a for a, b in zip(*times.values(), strict=True)]
+    print(f"{statistics.median(ratios):.2f} times two forward passes; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
