@@ -57,12 +57,16 @@ def median(values: Float[np.ndarray, "latent"]) -> float:
     return float(np.median(kept)) if len(kept) else float("nan")
 
 
+MOST = 50_000
+"""Rows, at most, on which a group is looked at: enough for one that fires often."""
+
+
 def where_any_fires(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"]) -> Float[Tensor, "kept d"]:
-    """The rows of x on which at least one of the latents fires."""
+    """The rows of x on which at least one of the latents fires, the first MOST of them."""
     if not len(latents):
         return x[:0]
     own = {"W_enc": params["W_enc"][:, latents], "b_enc": params["b_enc"][latents], "b_dec": params["b_dec"]}
-    return x[torch.cat([features(own, part).amax(1) > 0 for part in x.split(16_384)])]
+    return x[torch.cat([features(own, part).amax(1) > 0 for part in x.split(16_384)])][:MOST]
 
 
 @dataclass(frozen=True)
