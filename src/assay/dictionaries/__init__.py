@@ -24,6 +24,7 @@ _HOME = {
         "TopK",
     ),
     "train": ("Method", "fit_dictionaries"),
+    "endtoend": ("fit_end_to_end",),
     "dead": ("Keep", "Resample"),
     "sparsity": ("TargetL0",),
     "linear": ("pca",),

@@ -71,29 +71,42 @@ def capture(
     tokens: Int[Tensor, "w s"],
     keep: Bool[Tensor, "w s"] | None = None,
     reads: Site | None = None,
+    also: Sequence[Site] = (),
 ) -> tuple[Passage, Trace]:
-    """A passage of these windows, and the clean run that it was captured from.
+    """A passage of these windows, and the clean run that it was captured from, with the activations at the sites `also` asks for.
 
     `keep` says which positions may be replaced (default: all); `reads` is where a transcoder's input is, if not at `site`.
     """
     reads = site if reads is None else reads
     block = None if site.layer is None or site.kind.startswith("resid_p") else Site("resid_pre", site.layer)
-    trace = subject.run(tokens, capture=[s for s in {site, reads, block} if s is not None])
+    trace = subject.run(tokens, capture=[s for s in {site, reads, block, *also} if s is not None])
     acts, inputs = (trace.acts[s].flatten(2).float() for s in (site, reads))
     keep = torch.ones(acts.shape[:2], dtype=torch.bool) if keep is None else torch.as_tensor(keep)
     before = None if block is None else trace.acts[block]
     return Passage(trace.tokens, acts, keep.to(acts.device), inputs if reads != site else None, before), trace
 
 
-def spliced_run(subject: Pretrained, site: Site, passage: Passage, new: Float[Tensor, "w s d"]) -> Trace:
-    """A run with the kept positions' activations replaced by `new`; blocks before the site are not run again where that is known."""
+def spliced_run(
+    subject: Pretrained,
+    site: Site,
+    passage: Passage,
+    new: Float[Tensor, "w s d"],
+    *,
+    also: Sequence[Site] = (),
+    gradients: bool = False,
+) -> Trace:
+    """A run with the kept positions' activations replaced by `new`; blocks before the site are not run again where that is known.
+
+    It has the activations at the sites `also` asks for; with `gradients` it can be differentiated by `new`.
+    """
     mixed = torch.where(passage.keep[..., None], new.to(passage.acts), passage.acts)
     if site.layer is not None:
         first = site.layer + (site.kind == "resid_post")
         if site.kind.startswith("resid_p") and first < subject.layers:
-            return subject.run(passage.tokens, start=(first, mixed))
+            return subject.run(passage.tokens, start=(first, mixed), capture=also, gradients=gradients)
     start = None if passage.before is None or site.layer is None else (site.layer, passage.before)
-    return subject.run(passage.tokens, edits={site: lambda x: mixed.reshape(x.shape)}, start=start)
+    edits = {site: lambda x: mixed.reshape(x.shape)}
+    return subject.run(passage.tokens, edits=edits, start=start, capture=also, gradients=gradients)
 
 
 def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w s-1"], Float[Tensor, "v w s-1"]]:
@@ -111,14 +124,14 @@ def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w
                 rows = slice(a, min(a + _ROWS, s - 1))
                 target = clean.tokens[w, a + 1 : rows.stop + 1]
                 true = clean.head(clean.final[w, rows])
-                ce[0, w, rows] = _nats(true, true, target)[0]
+                ce[0, w, rows] = nats(true, true, target)[0]
                 for v, other in enumerate(others):
                     assert other.final is not None
-                    ce[1 + v, w, rows], kl[v, w, rows] = _nats(true, clean.head(other.final[w, rows]), target)
+                    ce[1 + v, w, rows], kl[v, w, rows] = nats(true, clean.head(other.final[w, rows]), target)
     return ce, kl
 
 
-def _nats(
+def nats(
     true: Float[Tensor, "t v"], other: Float[Tensor, "t v"], target: Int[Tensor, "t"]
 ) -> tuple[Float[Tensor, "t"], Float[Tensor, "t"]]:
     """Cross-entropy of `other` and KL(true ‖ other) of each row of logits."""

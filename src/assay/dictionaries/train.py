@@ -20,12 +20,15 @@ from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.dead import DeadPolicy, Keep
 from assay.dictionaries.kernels.cpu import in_chunks, kernel_for, topk
-from assay.dictionaries.kernels.reference import FIXED, autograd, is_encoder, standard
+from assay.dictionaries.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
 from assay.dictionaries.kernels.sparse import topk_sparse
 from assay.dictionaries.learners import Idle, Learner, Seen, Watch
 from assay.dictionaries.losses import Loss, Params, Rows, wants
 from assay.dictionaries.nonlinearity import BatchTopK, Nonlinearity, inference, to_json
 from assay.dictionaries.sparsity import TargetL0
+
+CURVES = ("mse", "l0", "kl", "ce")
+"""What histories hold beside the loss, each where the kernel gives it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,7 @@ def fit_dictionaries(
     sites_out: Sequence[str] = (),
     watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]] | None = None,
     trained_on: Mapping[str, Any] | None = None,
+    kernel: Kernel | None = None,
 ) -> list[Trained]:
     """One Trained for each (runs, method), after `steps` steps on normalised batches that all groups share.
 
@@ -97,10 +101,11 @@ def fit_dictionaries(
     over layers: the activations of several sites side by side, a `scale` for each dimension, and all their names in `sites`.
     `watch={name: (steps, value)}` stores `value(params)` [run, …] after these steps (0: the start) as the trained tensor `name`
     [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on` (`Harvest.trained_on`) stays with the dictionaries as
-    part of their origin, so that whoever evaluates them can tell which text they have seen.
+    part of their origin, so that whoever evaluates them can tell which text they have seen. `kernel` computes losses and gradients
+    where that takes more than the batch (`endtoend.py`); None: the fastest for each method.
     """
     watched = [Watch(name, tuple(at), value) for name, (at, value) in (watch or {}).items()]
-    made = [group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched) for runs, method in groups]
+    made = [group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched, kernel=kernel) for runs, method in groups]
     trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench)
     out = None if d_out is None else (d_out, mean_out, scale_out, list(sites_out))
     readable = [_readable(t, mean, scale, sites, out) for t in trained]
@@ -110,7 +115,16 @@ def fit_dictionaries(
     return [replace(t, header={**t.header, "origin": origin}) for t, origin in zip(readable, origins, strict=True)]
 
 
-def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None = None, watch: Sequence[Watch] = ()) -> Group:
+def group(
+    runs: Runs,
+    method: Method,
+    *,
+    d: int,
+    steps: int,
+    d_out: int | None = None,
+    watch: Sequence[Watch] = (),
+    kernel: Kernel | None = None,
+) -> Group:
     """The Group of one method: its start by seed, and its step.
 
     Raises: SpecError where the method's rates and penalties are not one per run, or its loss cannot have what it needs.
@@ -132,11 +146,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None =
     for w in watch:
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
     factors = [name for name in state if name.endswith(".factor")]
-    kernel = kernel_for(method.loss, method.nonlinearity, method.width)
-    if method.skip or (d_out is not None and (kernel is not topk_sparse or noting)):
-        kernel = autograd
-    elif kernel is topk_sparse and noting:
-        kernel = topk  # which has features to note
+    compute = kernel or _fastest(method, d_out, noting)
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
     penalty_rate = warm_up(round(method.penalty_warm_up * steps))
@@ -164,7 +174,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None =
         more |= {"idle": state["idle.rows"]} if "idle" in asked else {}
         more |= {"progress": step / steps} if "progress" in asked else {}
         series, grads = in_chunks(
-            kernel, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if noting else None
+            compute, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if noting else None
         )
         if method.decoder == "unit":
             remove_parallel(grads["W_dec"], state["W_dec"])
@@ -179,7 +189,7 @@ def group(runs: Runs, method: Method, *, d: int, steps: int, d_out: int | None =
             seen = Seen(step, steps, runs.seeds, x, more.get("y"), series, _named(state), method.nonlinearity)
             for learner in learners:
                 learner.learn(state, seen)
-        return series["loss"], {name: series[name] for name in ("mse", "l0") if name in series}
+        return series["loss"], {name: series[name] for name in CURVES if name in series}
 
     read = inference(method.nonlinearity)
     header: dict[str, Any] = {"kind": "dictionary", "nonlinearity": to_json(read)}
@@ -232,6 +242,14 @@ def _learners(method: Method, asked: frozenset[str], watch: Sequence[Watch]) -> 
     counted = "idle" in asked or not isinstance(method.dead, Keep)
     parts = (Idle() if counted else None, method.nonlinearity, method.loss, method.sparsity, method.dead, *watch)
     return [part for part in parts if isinstance(part, Learner) and not isinstance(part, Keep)]
+
+
+def _fastest(method: Method, d_out: int | None, noting: bool) -> Kernel:
+    """Gradients by hand where there are some for what the method is."""
+    kernel = kernel_for(method.loss, method.nonlinearity, method.width)
+    if method.skip or (d_out is not None and (kernel is not topk_sparse or noting)):
+        return autograd
+    return topk if kernel is topk_sparse and noting else kernel  # topk has features to note
 
 
 def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:

@@ -146,10 +146,12 @@ class Pretrained:
         edits: Mapping[Site, Edit] = {},
         logits: bool = True,
         start: Start | None = None,
+        gradients: bool = False,
     ) -> Trace:
         """Activations at the captured sites and, with logits=True, the way to logits and loss.
 
-        A site in both `edits` and `capture` is captured as edited. With logits=False the pass ends at the last captured
+        With gradients=True the pass is recorded, so that what it gives can be differentiated by what `edits` and `start` put in;
+        the weights stay frozen. A site in both `edits` and `capture` is captured as edited. With logits=False the pass ends at the last captured
         site. `start=(layer, residual)` begins before that block from that residual, and gives what a full pass with the
         residual put there gives; sites before it cannot be captured or edited then.
 
@@ -173,7 +175,7 @@ class Pretrained:
                     raise _Stop
             return x
 
-        with torch.no_grad(), ExitStack() as stack:
+        with torch.set_grad_enabled(gradients), ExitStack() as stack:
             if start is not None:
                 stack.enter_context(self._starting_at(first, start[1], tokens))
             for site in {*capture, *edits}:

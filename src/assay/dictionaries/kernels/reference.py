@@ -31,7 +31,7 @@ def autograd(
     more: Mapping[str, Any] = NOTHING, note: Note | None = None,
 ) -> Step:  # fmt: skip
     """The loss [run] and its gradients, by torch's autograd; products stay in the parameters' precision, whatever `dtype`."""
-    noted = _Noted(nonlinearity)
+    noted = Noted(nonlinearity)
     with torch.enable_grad():
         leaves = {name: value.detach().requires_grad_() for name, value in params.items() if name not in FIXED}
         losses = loss(standard({**params, **leaves}), x, noted, penalty, **more)
@@ -55,15 +55,19 @@ def is_encoder(name: str) -> bool:
     return name.startswith("W_") and name not in ("W_dec", "W_skip")
 
 
-class _Noted:
-    """A nonlinearity that keeps the features it gave, so that a loss need not return them."""
+class Noted:
+    """A nonlinearity that keeps the features it gave, so that a loss need not return them.
+
+    `made` are those that the loss goes on with, `features` those that are counted as on, without their gradient.
+    """
 
     def __init__(self, of: Nonlinearity):
         self.of = of
+        self.made: Tensor | None = None
         self.features: Tensor | None = None
 
     def __call__(self, z: Tensor, b_enc: Tensor, own: Mapping[str, Tensor]) -> Tensor:
-        features = self.of(z, b_enc, own)
+        features = self.made = self.of(z, b_enc, own)
         counted = getattr(self.of, "counted", None)
         with torch.no_grad():
             self.features = features.detach() if counted is None else counted(z, b_enc, own)
