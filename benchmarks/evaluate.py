@@ -57,7 +57,7 @@ def main():
     ask.add_argument("--model", default="smollm2")
     ask.add_argument("--text", default=corpora.STDLIB)
     ask.add_argument("--dtype", default="float32")
-    ask.add_argument("--ablation-tokens", type=int, default=25_000, help="a quarter of --tokens for a short trial")
+    ask.add_argument("--ablation-tokens", type=int, default=12_500, help="an eighth of --tokens for a short trial")
     a = ask.parse_args()
     site = Site.parse(a.site)
     d = folder.find(a.model).width(site)

@@ -51,7 +51,7 @@ class How:
     """Positions at the start of each window that are left out of every measure."""
     outlier: float = 6.0
     """Activations longer than this many medians are left out too; 0: none."""
-    ablation_tokens: int = 25_000
+    ablation_tokens: int = 12_500
     """Tokens on which the loss is also measured with the site ablated."""
     part: Literal["auto", "all", "train", "validation", "test"] = "auto"
     """Files are split by the hash of their path; auto: test where the dictionary was trained on this text, else all."""

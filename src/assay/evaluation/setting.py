@@ -29,7 +29,7 @@ class Setting(Spec):
     """Positions at the start of each window that are left out of every measure and never replaced."""
     outlier: float = 6.0
     """Activations longer than this many medians are left out as well; 0: none is."""
-    ablation_tokens: int = 25_000
+    ablation_tokens: int = 12_500
     """Tokens on which the loss is measured with the site ablated; recovered shares are over these."""
     part: Part = "auto"
     """Which part of the text; auto: the test part where the dictionary was trained on this text, else all of it."""
