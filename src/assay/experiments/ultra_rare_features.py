@@ -542,7 +542,7 @@ def along_training(arms):
         data = arms[arm].quantiles.mean("run")
         for kind in ("rare", "ordinary", "useful"):
             for step, (low, middle, high) in zip(data.step.values, 10 ** data.sel(kind=kind).values, strict=True):
-                if step >= data.step.values[-1] / 60:
+                if step >= data.step.values[-1] / (60 if kind != "useful" else 4):  # those are planted at a quarter
                     row = (int(step), middle, low, high, kind, arm)
                     for name, value in zip(columns, row, strict=True):
                         columns[name].append(value)
@@ -589,11 +589,11 @@ def together(arms):
 def figures(arms):
     quartiles = "Medians and quartiles over latents, averaged over seeds on the log scale; chosen at a quarter of training."
     return [
-        Figure("Rare latents that are left alone keep getting rarer", along_training(arms), "line", x="step", y="density", color="kind",
-               facet="arm", band=("low", "high"), x_log=True, y_log=True, x_title="training step", y_title="density", note=quartiles),
-        Figure("How often main's latents fire, at four steps", densities(arms), "histogram", x="density", y="count", facet="at",
-               x_title="log10 density", y_title="latents", note="The lowest bin holds all densities below 1e-12."),
-        Figure("Encoder against decoder: rare latents read one direction and write another", apart(arms), "points", x="density",
+        Figure("Density along training: rare latents that are left alone, beside others", along_training(arms), "line",
+               x="step", y="density", color="kind", facet="arm", band=("low", "high"), x_log=True, y_log=True, x_title="training step", y_title="density", note=quartiles),
+        Figure("How often main's latents fire, at four steps", densities(arms), "line", x="density", y="count", color="at",
+               x_title="log10 density", y_title="latents in a quarter of a decade", note="The lowest bin holds all densities below 1e-12."),
+        Figure("Encoder against decoder row, and density, of single latents", apart(arms), "points", x="density",
                y="cosine", color="kind", x_log=True, x_title="density at the end of training", y_title="cosine of encoder and decoder row",
                note="Main's first run, at most 48 latents of a kind."),
         Figure("What latents save only together, over what as many ordinary firings save", together(arms), "bars", x="kind", y="mean",
