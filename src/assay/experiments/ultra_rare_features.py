@@ -590,7 +590,8 @@ def figures(arms):
     quartiles = "Medians and quartiles over latents, averaged over seeds on the log scale; chosen at a quarter of training."
     return [
         Figure("Density along training: rare latents that are left alone, beside others", along_training(arms), "line",
-               x="step", y="density", color="kind", facet="arm", band=("low", "high"), x_log=True, y_log=True, x_title="training step", y_title="density", note=quartiles),
+               x="step", y="density", color="kind", facet="arm", band=("low", "high"), x_log=True, y_log=True,
+               x_title="training step", y_title="density", note=quartiles),
         Figure("How often main's latents fire, at four steps", densities(arms), "line", x="density", y="count", color="at",
                x_title="log10 density", y_title="latents in a quarter of a decade", note="The lowest bin holds all densities below 1e-12."),
         Figure("Encoder against decoder row, and density, of single latents", apart(arms), "points", x="density",
