@@ -179,3 +179,15 @@ def test_what_cannot_be_hooked_is_refused():
         m(torch.zeros(2, 3, D))
     with pytest.raises(DataError, match="without activations"), spliced(dictionary(), m := nn.Identity(), at="input"):
         m("words")
+
+
+@pytest.mark.parametrize("shape", [(24,), (0, 3, 24), (3, 24), (2, 3, 24)])
+def test_features_have_the_width_of_the_dictionary_whatever_the_module_is_given(shape):
+    draw = torch.Generator().manual_seed(0)
+    W = torch.randn(1, 24, 40, generator=draw)
+    d = Dictionary(W, torch.zeros(1, 40), W.mT.contiguous(), torch.zeros(1, 24), ReLU())
+    module, x = torch.nn.Identity(), torch.randn(shape, generator=draw)
+    with spliced(d, module) as seen:
+        out = module(x)
+    assert out.shape == x.shape and seen.features.shape[-1] == 40
+    assert torch.allclose(seen.features.reshape(-1, 40), d.encode(x.reshape(-1, 24))[0])

@@ -167,6 +167,31 @@ def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path
     assert a["fvu"] == pytest.approx(0, abs=1e-10) and a["kl_spliced"] == pytest.approx(0, abs=1e-9) and a["gamma"] == pytest.approx(1)
     assert a["kl_recovered_zero"] == pytest.approx(1, abs=1e-8) and a["ce_increase"] == pytest.approx(0, abs=1e-6)
     assert b["dead"] == 1 and b["l0"] == 0 and b["kl_recovered_zero"] == pytest.approx(0, abs=1e-9) and np.isnan(b["gamma_raw"])
+    assert np.isnan(b["gamma"])  # all reconstructions are the same: no factor brings them nearer to the activations
+
+
+def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative():
+    from assay.evaluation import summary
+
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    x -= x.mean(0)
+    terms = {"tokens": np.ones(30), "variance": (x**2).sum(1), "sum": x, "square_raw": (x**2).sum(1), "active": np.ones(30)}
+    for factor, wanted in ((-0.5, None), (0.5, 0.5)):
+        y = factor * x
+        mine = {"error": ((x - y) ** 2).sum(1), "dot": (y * x).sum(1), "norm": (y**2).sum(1), "sum_hat": y}
+        found = summary.measures(terms | mine | {"dot_raw": mine["dot"], "norm_raw": mine["norm"]})
+        for name in ("gamma", "gamma_raw"):
+            got = found[name]["estimate"]
+            assert got is None and found[name]["why"] if wanted is None else got == pytest.approx(wanted)
+
+
+def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
+    from assay.evaluation import summary
+
+    firings = np.ones((24, 10))
+    found = summary.density(firings, np.full(24, 4200.0), [5] * 24)["ultra_rare"]  # 100,800 tokens; without one part 96,600
+    assert found["estimate"] == 0 and found["low"] is None and "less text" in found["why"]
+    assert "too few documents: 3" in summary.density(firings[:3], np.full(3, 42_000.0), [1] * 3)["ultra_rare"]["why"]
 
 
 def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_path):

@@ -102,3 +102,17 @@ def test_what_cannot_be_looked_at(model, tmp_path):
         look(TEXT, plain(), model=model, features=0, root=tmp_path)
     with pytest.raises(DataError, match="reads at most 64 tokens"):
         look(TEXT * 9, plain(), model=model, root=tmp_path)
+
+
+def test_features_with_a_sign_are_on_where_they_are_negative(model, tmp_path):
+    from dataclasses import replace
+
+    from assay.dictionaries.nonlinearity import AbsTopK
+
+    found = look(TEXT, replace(plain(), nonlinearity=AbsTopK(3)), model=model, features=12, root=tmp_path)
+    negative = [f for f in found.features if max(f["activations"]) <= 0]
+    assert negative
+    for f in found.features:
+        sizes = np.abs(f["activations"])
+        assert f["maximum"] == pytest.approx(sizes.max(), rel=1e-4) and sizes.max() > 0
+        assert [s["position"] for s in f["strongest"]] == np.argsort(-sizes, kind="stable")[: min(5, (sizes > 0).sum())].tolist()

@@ -180,6 +180,8 @@ def test_the_additivity_gap(model, folder):
 def test_what_does_not_fit_is_refused(model):
     with pytest.raises(DataError, match="numbered 0 to 11, got 12"):
         measured(model, [12])
+    with pytest.raises(DataError, match="name at least one"):
+        measured(model, [])
     with pytest.raises(DataError, match="got an empty set"):
         measured(model, [[]])
     with pytest.raises(DataError, match="got 2 runs"):

@@ -49,13 +49,13 @@ def show(found: Look) -> None:
 
 
 def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
-    """The text with each token's background from white to orange, linear in activation over the feature's maximum."""
+    """The text with each token's background from white to orange, linear in the activation's size over the feature's maximum."""
     from rich.style import Style
     from rich.text import Text
 
     out = Text()
     for token, activation in zip(tokens, feature["activations"], strict=True):
-        share = activation / feature["maximum"] if feature["maximum"] else 0.0
+        share = abs(activation) / feature["maximum"] if feature["maximum"] else 0.0
         colour = "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
         out.append(plain(token), Style(color="#1f2328", bgcolor=colour) if share > 0 else "")
     return out

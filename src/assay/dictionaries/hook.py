@@ -59,7 +59,7 @@ def spliced(
         flat = _rows(x, dictionary.W_enc.shape[1], "reads")
         here = dictionary if dictionary.W_enc.device == x.device else dictionary.to(x.device)
         features = here.encode(flat)
-        shape = (*x.shape[:2], -1) if x.ndim > 2 else (1, len(x), -1)
+        shape = (*(x.shape[:2] if x.ndim > 2 else (1, len(flat))), dictionary.width)
         seen.features, seen.x = features[0].reshape(shape), x
         if not replace:
             return target

@@ -173,9 +173,10 @@ def _promoted(subject: Any, one: Dictionary, writes: Any, shown: Sequence[int]) 
 def _feature(
     feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[tuple[Any, ...], tuple[Any, ...]]
 ) -> dict[str, Any]:
-    strongest = [int(i) for i in np.argsort(-activations, kind="stable")[:5] if activations[i] > 0]
+    size = abs(activations)  # of AbsTopK, features have a sign
+    strongest = [int(i) for i in np.argsort(-size, kind="stable")[:5] if size[i] > 0]
     return {
-        "feature": feature, "delta": delta, "activations": _rounded(activations), "maximum": float(activations.max()),
+        "feature": feature, "delta": delta, "activations": _rounded(activations), "maximum": float(size.max()),
         "strongest": [{"position": i, "token": words[i], "activation": float(activations[i])} for i in strongest],
         "promoted": [list(pair) for pair in logits[0]], "suppressed": [list(pair) for pair in logits[1]],
     }  # fmt: skip

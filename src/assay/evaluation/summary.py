@@ -58,6 +58,11 @@ def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)
 
 
+def _shrinkage(norm: str, dot: str, square: str) -> Statistic:
+    """γ, undefined where reconstructions do not point along the activations: up to rounding, where E[x̂·x] is not above 0."""
+    return lambda m: _over(m[norm], np.where(m[dot] > 1e-6 * (m[norm] * m[square]) ** 0.5, m[dot], 0.0))
+
+
 def _explained(m: Means) -> np.ndarray:
     return 1 - m["error"] / m["variance"]
 
@@ -71,8 +76,10 @@ MEASURES: tuple[Measure, ...] = (
     _simple("fvu", "FVU", "1", "lower", "Σ‖x − x̂‖² / Σ‖x − x̄‖²", "error", "variance"),
     Measure("explained_variance", "explained variance", "1", "higher", "1 − FVU", ("error", "variance"), _explained),
     _simple("mse", "squared error", "squared activation", "lower", "mean of ‖x − x̂‖²", "error", "tokens"),
-    _simple("gamma", "γ centred", "1", "nearer 1", "E‖x̂ − x̄‖² / E[(x̂ − x̄)·(x − x̄)]", "norm", "dot"),
-    _simple("gamma_raw", "γ raw", "1", "nearer 1", "E‖x̂‖² / E[x̂·x]", "norm_raw", "dot_raw"),
+    Measure("gamma", "γ centred", "1", "nearer 1", "E‖x̂ − x̄‖² / E[(x̂ − x̄)·(x − x̄)]", ("norm", "dot", "variance"),
+            _shrinkage("norm", "dot", "variance")),
+    Measure("gamma_raw", "γ raw", "1", "nearer 1", "E‖x̂‖² / E[x̂·x]", ("norm_raw", "dot_raw", "square_raw"),
+            _shrinkage("norm_raw", "dot_raw", "square_raw")),
     Measure("norm_ratio", "norm ratio", "1", "neither", "√(E‖x̂ − x̄‖² / E‖x − x̄‖²)", ("norm", "variance"), _root("norm", "variance")),
     Measure("norm_ratio_raw", "norm ratio, raw", "1", "neither", "√(E‖x̂‖² / E‖x‖²)", ("norm_raw", "square_raw"),
             _root("norm_raw", "square_raw")),
@@ -172,8 +179,10 @@ def density(
         half = float(stdtrit(groups - 1, 0.975)) * math.sqrt((groups - 1) / groups * float(((others - others.mean()) ** 2).sum()))
         if not math.isfinite(share):
             entries[name] = _entry(math.nan, n=n, why=f"no feature so rare can be seen on {rows:,.0f} tokens")
-        elif not math.isfinite(half):
+        elif n < LEAST or groups < LEAST:
             entries[name] = _entry(share, n=n, why=f"too few documents: {n}, an interval needs {LEAST}")
+        elif not math.isfinite(half):
+            entries[name] = _entry(share, n=n, why="no interval: with a little less text no feature so rare could be seen")
         else:
             low, high = max(0.0, share - half), min(1.0, share + half)
             entries[name] = _entry(share, low, high, n=n, t=(low, high))

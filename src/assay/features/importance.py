@@ -208,6 +208,8 @@ def _check(
     if len(dictionary) != 1:
         raise DataError(f"importance is of one dictionary, got {len(dictionary)} runs; take one: dictionary[0]")
     wrong = [k for group in groups for k in group if not 0 <= k < dictionary.width]
+    if not groups:
+        raise DataError("importance is of features; name at least one")
     if wrong or not all(groups):
         raise DataError(f"features are numbered 0 to {dictionary.width - 1}, got {wrong[0] if wrong else 'an empty set'}")
     if document.shape != (len(tokens),) or (len(document) and not 0 <= document.min() <= document.max() < documents):
