@@ -1,0 +1,600 @@
+"""Gated SAEs on planted truth: what each part of the method is worth, one ablation at a time.
+
+Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders, sections 3.2, 5 and Figure 9
+Claim: at L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a ReLU dictionary 1.5 times wider
+Baselines: wide and relu; rescaled and refit, repairs of wide; again, no effect; orthonormal features, where shrinkage is the only bias; oracle
+Cost: 3 minutes on 2 cores (about 250 CPU-seconds); full a guess of 2 GPU-hours, never run
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, PerRun, Published, Spec, grid, probes, summary
+from assay.core.errors import SpecError
+from assay.core.measures import by, measures
+from assay.core.stats import at_matched, lead_at_own, ratio, share_closed, sides
+from assay.dictionaries import frontier
+from assay.dictionaries.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
+
+PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
+DISCUSSION = "R. Shah, comment in the discussion of that paper"
+PILOT = "pilot: seeds 0–7"
+
+Method = Literal[
+    "gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu", "oracle"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedAblations(Spec):
+    penalty: PerRun[float] = 0.65
+    """λ of Σ‖x − x̂‖² + λ Σ f as published; means different things to different methods, so never compared at equal λ."""
+    method: Method = "gated"
+    """The architecture and its loss; oracle: the true directions and codes."""
+    width: int = 128
+    """Features in the dictionary."""
+    d: int = 32
+    """Dimensions of an input."""
+    features: int = 128
+    """True directions."""
+    density: float = 0.02
+    """Probability that a true feature is on."""
+    orthonormal: bool = False
+    """Whether the true directions are orthogonal: no superposition."""
+    batch: int = 128
+    """Fresh inputs a step."""
+    steps: int = 4000
+    """Training steps."""
+    lr: float = 1e-2
+    """Adam's learning rate at its top."""
+    decay: float = 0.4
+    """Share of the steps, at the end, over which the rate falls to 0."""
+    test_rows: int = 50_000
+    """Held-out inputs of each seed."""
+    repair: Literal["", "rescale", "refit"] = ""
+    """What is done to a trained dictionary: rescale & shift, or a decoder refit."""
+    of: str = ""
+    """The arm that was repaired."""
+    repair_rows: int = 50_000
+    """Inputs to which a repair is fitted."""
+    repair_pull: float = 5.0
+    """Firings' worth of pull towards no repair."""
+    code_noise: float = 0.05
+    """Standard deviation of the oracle's codes, relative to the true ones."""
+    replicate: int = 0
+    """Another independent draw of start and training inputs in the world of the same seed."""
+
+    def check(self) -> None:
+        for name in ("width", "d", "features", "batch", "test_rows", "repair_rows"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"GatedAblations.{name} must be at least 1, got {getattr(self, name)}")
+        if self.steps < 2 or self.lr <= 0 or self.penalty < 0:
+            raise SpecError(
+                f"GatedAblations needs steps of at least 2, lr above 0 and penalty at least 0, got steps={self.steps}, lr={self.lr}, "
+                f"penalty={self.penalty}"
+            )
+
+    def world(self):
+        """The law of the inputs."""
+        from assay.data.planted import Mixture
+
+        return Mixture(d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal)
+
+
+# --- what is trained ---------------------------------------------------------------------------------------------------
+
+
+def train(runs, bench):
+    """Dictionaries of one method, each on the inputs of its seed's own world."""
+    from assay.dictionaries.train import Method as Trainer
+    from assay.dictionaries.train import fit_dictionaries
+
+    s = runs.shared
+    nonlinearity, loss = architecture(s.method)
+    method = Trainer(
+        nonlinearity, loss, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, decay=s.decay,
+        penalty_warm_up=0.05, encoder_scale=1.0,
+    )  # fmt: skip
+    started = type(runs)([x.replace(seed=x.seed + 1_000_000 * x.replicate) for x in runs.specs])
+    inputs = s.world().inputs(runs.seeds, s.batch, f"train-{s.replicate}")
+    return fit_dictionaries(
+        [(started, method)], inputs, d=s.d, steps=s.steps, bench=bench, probe_at=probes(s.steps, 30, log=True)
+    )[0]
+
+
+def architecture(name):
+    """(nonlinearity, loss) of a method."""
+    from assay.dictionaries import gates, losses
+    from assay.dictionaries.nonlinearity import ReLU
+
+    return {
+        "relu": (ReLU(), losses.l1),
+        "gated": (gates.Gated(), losses.gated),
+        "no-aux": (gates.Gated(), losses.gated_no_aux),
+        "unfrozen-aux": (gates.Gated(), losses.gated_unfrozen_aux),
+        "untied": (gates.GatedUntied(), losses.gated),
+        "no-rmag": (gates.GatedShift(), losses.gated),
+        "no-heaviside": (gates.ScaledReLU(), losses.gated),
+        "sigmoid": (gates.GatedSigmoid(), losses.gated_sigmoid),
+        "sigmoid-relu": (gates.GatedSigmoid(), losses.gated_no_aux),
+    }[name]
+
+
+def oracle(runs, bench):
+    """The true directions as a decoder; `measure` gives it the true codes."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import Identity
+
+    D = runs.shared.world().directions(runs.seeds)  # [run, f, d]
+    return Dictionary(D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()).to_trained()
+
+
+def repair(runs, bench, before):
+    """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on inputs of a stream of their own."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.repair import refit_decoder, rescale_and_shift
+
+    s, given = runs.shared, Dictionary.of(before)
+    mend = {"rescale": rescale_and_shift, "refit": refit_decoder}[s.repair]
+    fitted = [
+        mend(given[i], s.world().inputs([spec.seed], s.repair_rows, "repair")(0)[0], pull=s.repair_pull)
+        for i, spec in enumerate(runs)
+    ]
+    return Dictionary.join(fitted).to_trained()
+
+
+# --- what is measured --------------------------------------------------------------------------------------------------
+
+UNITS = {**frontier.SUMS, "soft_active": "features", "soft_error": "squared activation"}
+BINS = np.linspace(-1.5, 4.0, 56)
+
+
+def measure(runs, trained, bench):
+    """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it was trained."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.recovery import mcc
+
+    s, given = runs.shared, Dictionary.of(trained)
+    world, found, gates = s.world(), [], []
+    tests = {seed: held_out(world, seed, s.test_rows, bench) for seed in np.unique(runs.seeds).tolist()}
+    with torch.no_grad():
+        for one, spec in zip(given, runs, strict=True):
+            x, codes, directions = tests[spec.seed]
+            features = noisy(codes, spec)[None] if s.method == "oracle" else one.encode(x)
+            row = sums_of(x, one.decode(features)[0], features[0])
+            soft = row if one.as_trained is one else soft_sums(one.as_trained, x)
+            found.append(row | {"soft_active": soft["active"], "soft_error": soft["error"]})
+            if s.method == "gated":
+                gates.append(gate_counts(one, x, codes, directions))
+        recovered = mcc(world.directions(runs.seeds).to(given.W_dec), given.W_dec)
+    named = {name: ("run document", np.array([[row[name]] for row in found]), unit) for name, unit in UNITS.items()}
+    coords = {"document": ["test"]}
+    if gates:
+        named |= {f"gate_{when}": ("run bin", np.stack([g[when] for g in gates]), "inputs") for when in ("on", "off")}
+        coords["bin"] = ((BINS[1:] + BINS[:-1]) / 2).round(6).tolist()
+    if trained.history:
+        coords["step"] = trained.steps.tolist()
+        named |= {name: ("run step", trained.history[name], unit) for name, unit in (("loss", "1"), ("l0", "features"))}
+    return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **named)
+
+
+def held_out(world, seed, rows, bench):
+    """(x [b, d], codes [b, f], directions [f, d]) of one seed."""
+    codes = world.codes([seed], rows, "test")(0)[0].to(bench.device)
+    directions = world.directions([seed])[0].to(bench.device)
+    return codes @ directions, codes, directions
+
+
+def sums_of(x, x_hat, features):
+    """Sums over rows as `metrics.document_sums` gives them, of one document and given codes."""
+    middle = x.double().mean(0).float()
+    centred, guess = x - middle, x_hat - middle
+    pairs = {"error": (x - x_hat, x - x_hat), "variance": (centred, centred), "dot": (guess, centred), "norm": (guess, guess),
+             "dot_raw": (x_hat, x), "norm_raw": (x_hat, x_hat)}  # fmt: skip
+    total = {name: float((a * b).sum(1).double().sum()) for name, (a, b) in pairs.items()}
+    return {"tokens": float(len(x)), "active": float((features > 0).sum()), **total}
+
+
+def soft_sums(one, x):
+    """The same sums of a smooth gate's own code."""
+    features = one.encode(x)
+    return sums_of(x, one.decode(features)[0], features[0])
+
+
+def noisy(codes, spec):
+    """True codes with a little noise of their own, relative to their size."""
+    import torch
+
+    from assay.core import rng
+
+    noise = rng.normal(np.array([spec.seed]), "gated-ablations.oracle", 0, tuple(codes.shape))[0]
+    return codes * (1 + spec.code_noise * torch.from_numpy(noise).to(codes.device))
+
+
+def gate_counts(one, x, codes, directions):
+    """Histograms of π_gate of the latent that best matches a true direction, where that feature is on and where it is off."""
+    from assay.dictionaries.recovery import cosines
+
+    similarity = cosines(directions, one.W_dec[0])
+    feature, latent = divmod(int(similarity.argmax()), one.width)
+    gate = ((x - one.b_dec[0]) @ one.W_enc[0, :, latent] + one.b_enc[0, latent]).cpu().numpy()
+    on = (codes[:, feature] > 0).cpu().numpy()
+    return {"on": np.histogram(gate[on], BINS)[0], "off": np.histogram(gate[~on], BINS)[0]}
+
+
+# --- what is compared ---------------------------------------------------------------------------------------------------
+
+
+def sums(arm, *names, at=None):
+    """Terms {name: [seed, penalty]}: there is one set of held-out inputs for each seed."""
+    return {name: x.sum("document") for name, x in frontier.sums(arm, *names, at=at).items()}
+
+
+def sweep(arm, arms):
+    """Terms of FVU, L0, γ and the norm ratio along the arm's sweep."""
+    return sums(arm, *UNITS)
+
+
+def scarcely_empty(arm, arms):
+    """The same without the largest penalty, where ReLU has fewer than 1.5 features on."""
+    return {name: x.isel(penalty=slice(None, -1)) for name, x in sweep(arm, arms).items()}
+
+
+def bias(m):
+    """|γ − 1| along the sweep."""
+    return abs(GAMMA(m) - 1)
+
+
+def least(of):
+    """A statistic: the smallest value of another along the sweep."""
+    return lambda m: of(m).reshape(len(of(m)), -1).min(1)
+
+
+def spread(m):
+    """γ at the smallest penalty less γ at the largest."""
+    gamma = GAMMA(m)
+    return gamma[:, 0] - gamma[:, -1]
+
+
+def against(other):
+    """Terms: this arm's whole sweep, and another arm's."""
+    return lambda arm, arms: sides(a=sums(arm, *FRONTIER), b=sums(arms[other], *FRONTIER))
+
+
+def smallest_lead(m):
+    """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the three."""
+    return np.min([-at_matched(L0, FVU, at=(at,))(m) for at in (3, 5, 8)], axis=0)
+
+
+def excess(m):
+    """By how much this arm's FVU lies above the other arm's sweep, at this arm's own L0."""
+    return -lead_at_own(L0, FVU)(m)
+
+
+def gap_terms(arm, arms):
+    """Terms: Gated in the middle of its sweep in the same world, the arm that was repaired, and its repair."""
+    best = arms["orthonormal-gated" if arm.attrs["orthonormal"] else "main"]
+    return sides(
+        best=sums(best, *FRONTIER, at="middle"), base=sums(arms[arm.attrs["of"]], *FRONTIER), repaired=sums(arm, *FRONTIER)
+    )
+
+
+def hardened(m):
+    """What FVU gains when a gate is read hard instead of as it was trained."""
+    return (m["error"] - m["soft_error"]) / m["variance"]
+
+
+def soft_share(arm, arms):
+    """Terms of the share of latents that are on in an input as the arm was trained."""
+    terms = sums(arm, "soft_active", "tokens")
+    return {"on": terms["soft_active"], "latents": terms["tokens"] * arm.attrs["width"]}
+
+
+def rank_correlation(arm):
+    """[seed]: Spearman's correlation of γ with λ."""
+    from scipy.stats import spearmanr
+
+    total = by(arm, "penalty").sum("document")
+    gamma = (total.norm / total.dot).transpose("seed", "penalty")
+    return gamma.isel(penalty=0, drop=True).copy(data=[spearmanr(gamma.penalty.values, row).statistic for row in gamma.values])
+
+
+def theory(arms):
+    """[λ]: γ about 0 of ReLU on orthonormal features, less 2/(2 + λ/2)."""
+    total = by(arms["orthonormal-relu"], "penalty").sum(("document", "seed"))
+    return (total.norm_raw / total.dot_raw - 2 / (2 + total.penalty / 2)).values
+
+
+# --- arms, claims, figures -----------------------------------------------------------------------------------------------
+
+
+def like(*penalties, halved=False, wider=1.0, **fields):
+    """The preset's seeds with these penalties and fields; `halved`: four seeds, half as long, with a whole schedule of their own."""
+
+    def specs(main):
+        base = main[0].replace(**fields)
+        base = base.replace(width=round(wider * base.width), steps=base.steps // 2 if halved else base.steps)
+        return grid(base, penalty=penalties, seed=sorted({s.seed for s in main})[: 4 if halved else None])
+
+    return specs
+
+
+def repaired(kind, of):
+    return lambda specs: tuple(s.replace(repair=kind, of=of) for s in specs)
+
+
+RELU, GATED = (0.35, 0.5, 0.7, 1.0, 1.4), (0.45, 0.55, 0.65, 0.8, 1.1)
+CLEAN = {"orthonormal": True, "features": 32, "width": 64}
+ARMS = {
+    "main": Arm(train, keep=True, note="Gated"),
+    "wide": Arm(train, specs=like(*RELU, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
+    "relu": Arm(train, specs=like(*RELU, method="relu"), note="ReLU + L1, equal width"),
+    "rescaled": Arm(repair, after="wide", specs=repaired("rescale", "wide"), note="1.5 × ReLU, then rescale & shift"),
+    "refit": Arm(repair, after="rescaled", specs=repaired("refit", "wide"), note="1.5 × ReLU, rescale & shift, decoder refit"),
+    "relu-rescaled": Arm(repair, after="relu", specs=repaired("rescale", "relu"), note="ReLU of equal width, then rescale & shift"),
+    "again": Arm(train, specs=like(0.65, replicate=1), note="Gated with another start and other inputs of the same worlds: no effect"),
+    "no-aux": Arm(train, specs=like(0.65, method="no-aux"), note="Gated without the auxiliary loss"),
+    "unfrozen": Arm(train, specs=like(0.5, method="unfrozen-aux"), note="the auxiliary loss moves the decoder too"),
+    "untied": Arm(train, specs=like(0.65, method="untied"), note="magnitudes from an encoder of their own"),
+    "no-rmag": Arm(train, specs=like(0.65, method="no-rmag"), note="the two paths differ by a bias alone"),
+    "no-heaviside": Arm(train, specs=like(1.2, method="no-heaviside"), note="the gate's own ReLU, made longer, in place of the two paths"),
+    "sigmoid": Arm(train, specs=like(0.1, 0.4, method="sigmoid"), note="a sigmoid gate, itself penalised, no auxiliary loss"),
+    "sigmoid-relu": Arm(train, specs=like(0.65, method="sigmoid-relu"), note="a sigmoid gate, the ReLU of its input penalised"),
+    "oracle": Arm(oracle, specs=like(0.65, method="oracle"), note="true directions, true codes with 5 % noise"),
+    "orthonormal-relu": Arm(train, specs=like(0.3, 0.4, 0.5, method="relu", **CLEAN), note="ReLU + L1 on orthonormal features"),
+    "orthonormal-gated": Arm(train, specs=like(0.4, **CLEAN), note="Gated on orthonormal features"),
+    "orthonormal-rescaled": Arm(repair, after="orthonormal-relu", specs=repaired("rescale", "orthonormal-relu"),
+                                note="there, ReLU with rescale & shift: shrinkage is all there is to mend"),
+    "half": Arm(train, specs=like(*GATED, halved=True), note="Gated, half as long"),
+    "wide-half": Arm(train, specs=like(*RELU, halved=True, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
+    "wide-half-rescaled": Arm(repair, after="wide-half", specs=repaired("rescale", "wide-half"), note="the same, mended"),
+    "relu-half": Arm(train, specs=like(*RELU, halved=True, method="relu"), note="ReLU, half as long"),
+    "no-aux-half": Arm(train, specs=like(0.65, halved=True, method="no-aux"), note="no auxiliary loss, half as long"),
+    "unfrozen-half": Arm(train, specs=like(0.5, halved=True, method="unfrozen-aux"), note="unfrozen, half as long"),
+    "untied-half": Arm(train, specs=like(0.65, halved=True, method="untied"), note="untied, half as long"),
+    "no-heaviside-half": Arm(train, specs=like(1.2, halved=True, method="no-heaviside"), note="no Heaviside, half as long"),
+    "sigmoid-half": Arm(train, specs=like(0.1, 0.4, halved=True, method="sigmoid"), note="sigmoid gate, half as long"),
+    "sigmoid-relu-half": Arm(train, specs=like(0.65, halved=True, method="sigmoid-relu"), note="the other, half as long"),
+}  # fmt: skip
+
+CLAIMS = (
+    Claim(
+        text="Gated is unbiased: at every penalty (L0 from 1.5 to 10) γ lies within 0.02 of 1",
+        value=sweep, statistic=worst(bias), high=0.02, unit="largest |γ − 1|", must_fail=("wide",), half={"main": "half"},
+        threshold_from="theory: 1, with a margin of a fifth of ReLU's bias at its smallest penalty",
+        published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"), source=f"{PAPER}, section 4",
+    ),
+    Claim(
+        text="ReLU + L1 shrinks more as the penalty grows: from its smallest to its largest γ falls by at least 0.05",
+        of="relu", value=sweep, statistic=spread, low=0.05, unit="difference of γ", must_fail=("main",), half={"relu": "relu-half"},
+        threshold_from=f"{PILOT}: .124 [.120, .129]; Gated .003", source=f"{PAPER}, section 4",
+    ),
+    Claim(
+        text="At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a ReLU dictionary 1.5 times wider",
+        value=against("wide"), statistic=smallest_lead, low=0.03, unit="smallest lead in FVU", must_fail=("relu",),
+        half={"main": "half", "wide": "wide-half"}, threshold_from=f"{PILOT}: .058 [.056, .059]; width alone −.009 to .005",
+        source=f"{PAPER}, section 4.1",
+    ),
+    Claim(
+        text="At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal width",
+        value=against("relu"), statistic=smallest_lead, low=0.03, unit="smallest lead in FVU", must_fail=("wide",),
+        half={"main": "half", "relu": "relu-half"}, threshold_from=f"{PILOT}: .053 [.052, .054]", source=f"{PAPER}, section 4.1",
+    ),
+    Claim(
+        text="Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 5, at most 0.5 features are on",
+        of="no-aux", value=sweep, statistic=worst(L0), high=0.5, unit="L0", must_fail=("main",), half={"no-aux": "no-aux-half"},
+        threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7", source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
+    ),
+    Claim(
+        text="Without the auxiliary loss at least 0.7 of the variance is left unexplained at that penalty",
+        of="no-aux", value=sweep, statistic=least(FVU), low=0.7, unit="FVU", must_fail=("main",), half={"no-aux": "no-aux-half"},
+        threshold_from=f"{PILOT}: .93 [.93, .94], but .75 after half the training", source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
+    ),
+    Claim(
+        text="Gated's reconstructions are shorter than inputs although unbiased: the norm ratio at the middle penalty is at most 0.97",
+        value=sweep, statistic=worst(norm_ratio), where={"penalty": 0.65}, high=0.97, unit="norm ratio", must_fail=("oracle",),
+        half={"main": "half"}, threshold_from=f"{PILOT}: .940 [.935, .945]; oracle 1.001", source=f"{DISCUSSION}: vectors at an angle",
+    ),
+    Claim(
+        text="Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at penalties up to 1 (L0 from 1.7 to 11)",
+        of="rescaled", value=scarcely_empty, statistic=worst(bias), high=0.02, unit="largest |γ − 1|", must_fail=("wide",),
+        half={"rescaled": "wide-half-rescaled"}, threshold_from=f"{PILOT}: .009 at most", source=f"{PAPER}, section 5, Figure 9",
+    ),
+    Claim(
+        text="Rescale & shift leaves a gap: at Gated's own L0 it closes less than 0.90 of the way from the 1.5 times wider ReLU to Gated",
+        of="rescaled", value=gap_terms, statistic=share_closed(L0, FVU), high=0.90, unit="share of the gap",
+        must_fail=("orthonormal-rescaled",), half={"main": "half", "wide": "wide-half", "rescaled": "wide-half-rescaled"},
+        threshold_from=f"{PILOT}: .74 [.71, .76]; orthonormal .97 [.95, .98]", source=f"{PAPER}, section 5, Figure 9",
+    ),
+    Claim(
+        text="An auxiliary loss that moves the decoder costs at least 0.003 of FVU at equal L0",
+        of="unfrozen", value=against("main"), statistic=excess, low=0.003, unit="FVU", must_fail=("untied",),
+        half={"unfrozen": "unfrozen-half", "main": "half"}, source=f"{PAPER}, section 5.2, ablations",
+        threshold_from=f"{PILOT}: .0089 [.0083, .0094], .004 after half the training; independent runs −.0002 [−.0009, .0012]",
+    ),
+    Claim(
+        text="An encoder of its own for the magnitudes changes FVU at equal L0 by at most 0.01",
+        of="untied", value=against("main"), statistic=excess, low=-0.01, high=0.01, unit="FVU", must_fail=("no-heaviside",),
+        half={"untied": "untied-half", "main": "half"}, threshold_from=f"{PILOT}: .0003 [−.0012, .0018]; without the Heaviside .045",
+        source=f"{PAPER}, section 5.2, ablations",
+    ),
+    Claim(
+        text="Without the Heaviside the code is unbiased as well: γ within 0.02 of 1",
+        of="no-heaviside", value=sweep, statistic=worst(bias), high=0.02, unit="|γ − 1|", must_fail=("wide",),
+        half={"no-heaviside": "no-heaviside-half"}, threshold_from="theory: 1, with the margin of the first claim", source=DISCUSSION,
+    ),
+    Claim(
+        text="The Heaviside earns more than unbiasedness: without it FVU at equal L0 is at least 0.02 higher",
+        of="no-heaviside", value=against("main"), statistic=excess, low=0.02, unit="FVU", must_fail=("again",),
+        half={"no-heaviside": "no-heaviside-half", "main": "half"}, threshold_from=f"{PILOT}: .045 [.044, .046]", source=DISCUSSION,
+    ),
+    Claim(
+        text="A sigmoid gate evades the L1 of its input: read hard, at most 0.5 features are on",
+        of="sigmoid-relu", value=sweep, statistic=worst(L0), high=0.5, unit="L0", must_fail=("main",),
+        half={"sigmoid-relu": "sigmoid-relu-half"}, threshold_from=f"{PILOT}: .055 [.051, .060]", source=DISCUSSION,
+    ),
+    Claim(
+        text="A sigmoid gate evades the L1 of its input: read hard, its FVU is at least 0.75 above what it is as trained",
+        of="sigmoid-relu", value=sweep, statistic=least(hardened), low=0.75, unit="FVU", must_fail=("main",),
+        half={"sigmoid-relu": "sigmoid-relu-half"}, threshold_from=f"{PILOT}: .975 [.973, .977]", source=DISCUSSION,
+    ),
+    Claim(
+        text="A sigmoid gate evades the L1 of its input: as trained, more than half of all latents are on",
+        of="sigmoid-relu", value=soft_share, statistic=least(ratio("on", "latents")), low=0.5, unit="share of latents",
+        must_fail=("main",), half={"sigmoid-relu": "sigmoid-relu-half"}, threshold_from=f"{PILOT}: .954 [.953, .956]", source=DISCUSSION,
+    ),
+    Claim(
+        text="Penalising the sigmoid itself does not help: read hard, its FVU is at least 0.4 above what it is as trained",
+        of="sigmoid", value=sweep, statistic=least(hardened), low=0.4, unit="FVU", must_fail=("main",),
+        half={"sigmoid": "sigmoid-half"}, threshold_from=f"{PILOT}: .90 [.89, .92], and 1.26 after half the training", source=DISCUSSION,
+    ),
+    Exact(
+        text="On orthonormal features ReLU's γ about 0 is 2/(2 + λ/2) at every penalty: difference",
+        value=theory, expected=0.0, tolerance=0.01, source="the optimum is f = max(a − λ/2, 0); a is exponential, so E f² and E f a follow",
+    ),
+    Finding(
+        text="Gated, independent runs: FVU above the main runs' sweep at their own L0",
+        value=lambda arms: against("main")(arms["again"], arms), statistic=excess, unit="FVU",
+    ),
+    Finding(
+        text="Width alone: how far the 1.5 times wider ReLU's FVU lies below that of equal width at L0 3, 5 and 8 (smallest)",
+        value=lambda arms: against("relu")(arms["wide"], arms), statistic=smallest_lead, unit="FVU",
+    ),
+    Finding(
+        text="Without r_mag: FVU above Gated's sweep at its own L0",
+        value=lambda arms: against("main")(arms["no-rmag"], arms), statistic=excess, unit="FVU",
+    ),
+    Finding(
+        text="Without r_mag: largest |γ − 1|", value=lambda arms: sweep(arms["no-rmag"], arms), statistic=worst(bias), unit="|γ − 1|",
+    ),
+    Finding(
+        text="Rank correlation of γ with λ, ReLU of equal width",
+        value=lambda arms: rank_correlation(arms["relu"]), unit="Spearman's ρ",
+    ),
+    Finding(
+        text="Rank correlation of γ with λ, Gated: whatever moves γ by thousandths", value=lambda arms: rank_correlation(arms["main"]),
+        unit="Spearman's ρ",
+    ),
+    Finding(
+        text="Share of the gap closed by rescale & shift on ReLU of equal width, at Gated's own L0",
+        value=lambda arms: gap_terms(arms["relu-rescaled"], arms), statistic=share_closed(L0, FVU), unit="share of the gap",
+    ),
+    Finding(
+        text="Share of the gap closed by rescale & shift and a refitted decoder on the 1.5 times wider ReLU, at Gated's own L0",
+        value=lambda arms: gap_terms(arms["refit"], arms), statistic=share_closed(L0, FVU), unit="share of the gap",
+    ),
+    Finding(
+        text="On orthonormal features rescale & shift closes this share of the gap",
+        value=lambda arms: gap_terms(arms["orthonormal-rescaled"], arms), statistic=share_closed(L0, FVU), unit="share of the gap",
+    ),
+    *(
+        Finding(text=f"Sigmoid gate penalised by λ Σ σ at λ {at}: {what}", value=lambda arms: sweep(arms["sigmoid"], arms),
+                statistic=worst(of), where={"penalty": at}, unit=unit, source=DISCUSSION)
+        for at in (0.1, 0.4)
+        for what, of, unit in (
+            ("L0, read hard", L0, "L0"), ("γ, read hard", GAMMA, "γ"), ("FVU, read hard", FVU, "FVU"),
+            ("FVU as trained", ratio("soft_error", "variance"), "FVU"), ("latents on as trained", ratio("soft_active", "tokens"), "latents"),
+        )
+    ),
+    *(
+        Finding(text=f"True directions found by {label} (mean largest |cosine|; chance {chance}; it says nothing of codes)",
+                value=lambda arms, name=name: by(arms[name], "penalty").mcc.mean("penalty"), unit="cosine")
+        for label, name, chance in (("Gated", "main", ".48"), ("ReLU 1.5 ×, shrunken as it is", "wide", ".50"))
+    ),
+)  # fmt: skip
+
+
+def figures(arms):
+    frontiers = [("Gated", "main", FVU), ("ReLU 1 ×", "relu", FVU), ("ReLU 1.5 ×", "wide", FVU), ("… + rescale & shift", "rescaled", FVU),
+                 ("… + decoder refit", "refit", FVU)]  # fmt: skip
+    ablated = [("Gated", "main", FVU), ("again", "again", FVU), ("unfrozen aux", "unfrozen", FVU), ("untied", "untied", FVU),
+               ("no r_mag", "no-rmag", FVU), ("no Heaviside", "no-heaviside", FVU)]  # fmt: skip
+    metrics = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", EARLIER), ("ReLU 1.5 ×: γ", "wide", GAMMA),
+               ("ReLU 1.5 ×: earlier form", "wide", EARLIER)]  # fmt: skip
+    axes = {"mark": "line", "x": "L0", "y": "mean", "color": "arm", "band": ("low", "high"), "x_log": True,
+            "x_title": "L0 (features on per input)"}  # fmt: skip
+    note = "Mean and 95 % t interval over seeds, each with a world of its own."
+    drawn = [
+        Figure("Frontier: the gate against width and repairs", frontier.over_l0(arms, frontiers), y_title="FVU", note=note, **axes),
+        Figure("What each part of Gated is worth", frontier.over_l0(arms, ablated), y_title="FVU", note=note, **axes),
+        Figure("Same dictionaries, two metrics: γ and its earlier form", frontier.over_l0(arms, metrics), y_title="γ",
+               rules=((1.0, "unbiased"),), note=note, **axes),
+        Figure("What a repair can mend, in superposition and without", stages(arms), "bars", x="arm", y="mean", facet="world",
+               band=("low", "high"), x_title="", y_title="FVU over that of ReLU",
+               note="At the middle penalty of each arm, L0 as it comes; D0: 128 directions in 32 dimensions."),
+    ]  # fmt: skip
+    if "l0" in arms.get("no-aux", {}):
+        drawn.append(Figure("Without the auxiliary loss the gate shuts", frontier.history(arms, ("main", "no-aux"), "l0"), "line", x="step",
+                            y="l0", color="arm", band=("low", "high"), x_log=True, y_log=True, x_title="step",
+                            y_title="L0 of the training batches", note="Both at λ .65."))  # fmt: skip
+    if "gate_on" in arms["main"]:
+        drawn.append(Figure("The gate's input of one latent, where its feature is on and where it is off", gate_inputs(arms["main"]),
+                            "line", x="pre", y="share", color="feature", x_title="π_gate of the latent that best matches a feature",
+                            y_title="share of inputs in the bin", y_log=True,
+                            note="Gated at its middle penalty, first seed; the latent is on to the right of 0."))  # fmt: skip
+    return drawn
+
+
+def stages(arms):
+    """Columns: FVU of ReLU, its repairs and Gated at their middle penalties, as a share of ReLU's, in both worlds."""
+    columns: dict[str, list] = {"arm": [], "world": [], "mean": [], "low": [], "high": []}
+    worlds = {
+        "superposition": (("ReLU 1.5 ×", "wide"), ("… + rescale & shift", "rescaled"), ("… + refit", "refit"), ("Gated", "main")),
+        "orthonormal": (
+            ("ReLU", "orthonormal-relu"),
+            ("… + rescale & shift", "orthonormal-rescaled"),
+            ("Gated", "orthonormal-gated"),
+        ),
+    }
+    for world, parts in worlds.items():
+        present = [(label, fvus(arms[name])) for label, name in parts if name in arms]
+        for label, values in present:
+            frontier.add(columns, label, world, *summary(values / present[0][1]))
+    return columns
+
+
+def fvus(arm):
+    """[seed]: FVU at the middle of the sweep."""
+    total = by(arm, "penalty").sum("document")
+    return (total.error / total.variance).isel(penalty=total.sizes["penalty"] // 2).values
+
+
+def gate_inputs(arm):
+    """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins without an input are left out."""
+    one = by(arm, "penalty").isel(seed=0)
+    one = one.isel(penalty=one.sizes["penalty"] // 2)
+    columns: dict[str, list] = {"feature": [], "pre": [], "share": []}
+    for when, counts in (("on", one.gate_on), ("off", one.gate_off)):
+        for at, count in zip(one.bin.values.tolist(), counts.values.tolist(), strict=True):
+            if count:
+                frontier.add(columns, when, at, count / float(counts.sum()))
+    return columns
+
+
+PAGE = """
+**The debate.** A Gated SAE lets the L1 penalty see one bit per feature, on or off, and takes magnitudes from a path it never sees. Its
+authors answer three suggestions: that repairing an L1 code afterwards is as good; that the auxiliary loss could go; that a smooth gate, or
+no gate at all but a factor, would do as well. Here the truth is planted, so each can be tried alone.
+
+**The world.** 128 random directions in 32 dimensions, drawn by each seed, each on with probability .02 by an amount ~ Exp(1); and, as the
+control for what a repair can mend, 32 orthonormal ones, where shrinkage is the only bias an L1 penalty can cause. Fresh inputs at every step.
+
+**How it is judged.** At equal L0, never at equal λ. A unit is a seed: world, start and inputs. FVU, L0 and γ are of 20,000 held-out inputs
+of that world. Smooth gates are trained smooth and read hard; what they are when read as trained stands beside.
+
+**Read this before you quote it.** One law of inputs, one size. All features have one law of magnitudes, so that r_mag has little to do
+here. Directions can be right while codes are biased, and the reverse: the share of true directions found is shown and never judged.
+"""
+
+experiment = Experiment(
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=8,
+    scope="128 independent features of exponential magnitude in 32 dimensions, each on in 2 % of inputs; no noise",
+    smoke=grid(GatedAblations(steps=20, batch=32, test_rows=500, repair_rows=1000), penalty=GATED, seed=range(1000, 1002)),
+    default=grid(GatedAblations(), penalty=GATED, seed=range(1000, 1008)),
+    full=grid(GatedAblations(steps=40_000, batch=512, lr=3e-3, test_rows=100_000, repair_rows=100_000), penalty=GATED,
+              seed=range(1000, 1016)),
+)  # fmt: skip

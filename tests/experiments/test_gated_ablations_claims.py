@@ -1,0 +1,273 @@
+"""Every claim of gated-ablations can hold, can fail, and can be made vacuous by each of its controls; its measures are what they say.
+
+The numbers of the first part are planted, not trained: each arm gets an L0, an FVU and a γ per penalty, and a soft FVU and share of
+latents, from which the sums follow by arithmetic (with v1 = (1 − FVU)/(2 − γ): dot = v1 · variance, norm = γ · dot, error =
+variance − 2 dot + norm). Seeds have unequal luck, which a repaired dictionary shares with the one it was made from.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from assay.core.claims import Claim
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.experiments.gated_ablations import GATED, RELU, UNITS, experiment
+
+ROWS = 20_000
+
+
+def along(penalties, *points):
+    return dict(zip(penalties, points, strict=True))
+
+
+# arm → penalty → (L0, FVU, γ): what the pilot saw, to three digits
+LEVELS = {
+    "main": along(
+        GATED, (9.70, 0.048, 0.999), (6.66, 0.083, 0.999), (4.66, 0.114, 0.999), (2.80, 0.156, 0.997), (1.56, 0.203, 0.996)
+    ),
+    "wide": along(
+        RELU, (10.67, 0.113, 0.902), (5.10, 0.169, 0.890), (2.73, 0.215, 0.867), (1.76, 0.257, 0.825), (1.31, 0.305, 0.769)
+    ),
+    "relu": along(
+        RELU, (9.07, 0.118, 0.901), (4.22, 0.177, 0.893), (2.39, 0.222, 0.872), (1.61, 0.266, 0.832), (1.18, 0.318, 0.776)
+    ),
+    "rescaled": along(
+        RELU, (10.67, 0.071, 1.001), (5.1, 0.125, 1.003), (2.73, 0.167, 1.005), (1.76, 0.195, 1.006), (1.3, 0.215, 1.01)
+    ),
+    "refit": along(
+        RELU, (10.67, 0.063, 1.003), (5.10, 0.117, 1.008), (2.73, 0.164, 1.013), (1.76, 0.193, 1.017), (1.31, 0.214, 1.018)
+    ),
+    "relu-rescaled": along(
+        RELU, (9.07, 0.079, 1.0), (4.22, 0.137, 1.003), (2.39, 0.175, 1.006), (1.61, 0.203, 1.007), (1.18, 0.227, 1.008)
+    ),
+    "again": {0.65: (4.67, 0.1135, 0.997)},
+    "no-aux": {0.65: (0.011, 0.932, 0.961)},
+    "unfrozen": {0.5: (5.14, 0.1132, 0.998)},
+    "untied": {0.65: (4.85, 0.1105, 1.004)},
+    "no-rmag": {0.65: (5.48, 0.1023, 1.016)},
+    "no-heaviside": {1.2: (5.21, 0.148, 0.997)},
+    "sigmoid": {0.1: (0.25, 0.949, 1.85), 0.4: (0.19, 1.90, 4.36)},
+    "sigmoid-relu": {0.65: (0.055, 0.978, 1.71)},
+    "oracle": {0.65: (2.56, 0.0025, 1.0025)},
+    "orthonormal-relu": {0.3: (0.551, 0.0107, 0.929), 0.4: (0.527, 0.0183, 0.908), 0.5: (0.498, 0.0276, 0.888)},
+    "orthonormal-gated": {0.4: (0.521, 0.0013, 1.0)},
+    "orthonormal-rescaled": {0.3: (0.551, 0.0008, 0.999), 0.4: (0.527, 0.0016, 0.998), 0.5: (0.498, 0.0029, 0.998)},
+    "half": along(
+        GATED, (11.92, 0.048, 0.999), (8.89, 0.071, 0.999), (6.87, 0.092, 0.998), (4.78, 0.122, 0.997), (2.83, 0.166, 0.995)
+    ),
+    "wide-half": along(
+        RELU, (15.5, 0.101, 0.882), (9.16, 0.148, 0.857), (5.53, 0.197, 0.825), (3.42, 0.249, 0.773), (2.37, 0.302, 0.704)
+    ),
+    "wide-half-rescaled": along(
+        RELU, (15.5, 0.052, 0.999), (9.16, 0.087, 1.0), (5.53, 0.126, 1.002), (3.42, 0.165, 1.004), (2.37, 0.190, 1.004)
+    ),
+    "relu-half": along(
+        RELU, (12.28, 0.105, 0.883), (7.01, 0.156, 0.861), (4.07, 0.206, 0.83), (2.52, 0.255, 0.782), (1.83, 0.31, 0.717)
+    ),
+    "no-aux-half": {0.65: (0.071, 0.752, 0.954)},
+    "unfrozen-half": {0.5: (8.49, 0.0787, 0.998)},
+    "untied-half": {0.65: (6.85, 0.0918, 0.999)},
+    "no-heaviside-half": {1.2: (6.64, 0.132, 0.994)},
+    "sigmoid-half": {0.1: (0.21, 1.324, 2.98), 0.4: (1.0, 1.71, 3.37)},
+    "sigmoid-relu-half": {0.65: (0.086, 0.951, 1.55)},
+}
+SOFT = {
+    "sigmoid": (0.045, 0.6), "sigmoid-half": (0.065, 0.6), "sigmoid-relu": (0.003, 0.95), "sigmoid-relu-half": (0.005, 0.93)
+}  # fmt: skip
+"""FVU with the gate as trained, and the share of latents that are on then; elsewhere the same as with a hard gate."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Planted truth: levels per arm and penalty, and what smooth gates are as trained."""
+
+    levels: dict = field(default_factory=lambda: LEVELS)
+    soft: dict = field(default_factory=lambda: SOFT)
+
+    def but(self, soft=None, **changes) -> "World":
+        """The same world with the FVU, γ or L0 of some arms replaced: by one number, by one per penalty, or by a function of it."""
+        levels = {arm: dict(points) for arm, points in self.levels.items()}
+        for name, changed in changes.items():
+            for arm, new in changed.items():
+                for penalty in levels[arm]:
+                    point = list(levels[arm][penalty])
+                    at = ("l0", "fvu", "gamma").index(name)
+                    value = new(point[at]) if callable(new) else new.get(penalty, point[at]) if isinstance(new, dict) else new
+                    point[at] = value
+                    levels[arm][penalty] = tuple(point)
+        return replace(self, levels=levels, soft={**self.soft, **(soft or {})})
+
+    def arms(self) -> dict:
+        """The measures that runs of the default preset would have."""
+        return {name: self.measures(name) for name in experiment.arms}
+
+    def measures(self, arm: str):
+        root = arm
+        while experiment.arms[root].after:
+            root = experiment.arms[root].after
+        luck = np.random.default_rng(100 + list(experiment.arms).index(root)).normal(0, 0.003, (3, 8))
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        seed = runs.seeds - runs.seeds.min()
+        l0, fvu, gamma = np.array([self.levels[arm][s.penalty] for s in runs.specs]).T
+        hard = np.exp(np.random.default_rng(0).normal(0, 0.02, 8))[seed]  # of the world, for every arm
+        fvu, gamma, l0 = fvu * hard * np.exp(luck[0][seed]), gamma + 0.3 * luck[1][seed], l0 * np.exp(luck[2][seed])
+        variance = np.full(len(runs), 5.0 * ROWS)
+        dot = (1 - fvu) / (2 - gamma) * variance
+        sums = {"tokens": np.full(len(runs), ROWS), "active": l0 * ROWS, "variance": variance, "dot": dot, "norm": gamma * dot}
+        sums |= {"error": variance - 2 * dot + gamma * dot, "dot_raw": dot, "norm_raw": gamma * dot}
+        soft_fvu, share = self.soft.get(arm, (None, None))
+        sums["soft_error"] = sums["error"] if soft_fvu is None else soft_fvu * hard * variance
+        sums["soft_active"] = sums["active"] if share is None else share * hard * runs.shared.width * ROWS
+        named = {name: ("run document", sums[name][:, None], unit) for name, unit in UNITS.items()}
+        return measures(runs, coords={"document": ["test"]}, mcc=("run", 0.8 + 0 * l0, "cosine"), **named)
+
+
+PILOT = World()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world without the effect, and for each control one in which it passes too."""
+
+    removed: World
+    passing: dict[str, World]
+
+
+def on_the_curve_of(other, *arms):
+    """FVU of these arms moved onto another arm's sweep, by straight lines in log–log."""
+    points = sorted(LEVELS[other].values())
+    x, y = np.log([p[0] for p in points]), np.log([p[1] for p in points])
+    return {a: {k: float(np.exp(np.interp(np.log(p[0]), x, y))) for k, p in LEVELS[a].items()} for a in arms}
+
+
+SHUT = PILOT.but(l0={"main": 0.3})
+CASES = {
+    "Gated is unbiased": Case(PILOT.but(gamma={"main": 0.95, "half": 0.95}), {"wide": PILOT.but(gamma={"wide": 0.995})}),
+    "ReLU + L1 shrinks more": Case(
+        PILOT.but(gamma={"relu": 0.88, "relu-half": 0.88}), {"main": PILOT.but(gamma={"main": along(GATED, 0.999, 0.98, 0.95, 0.92, 0.9)})}
+    ),
+    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a": Case(
+        PILOT.but(fvu=on_the_curve_of("wide", "main") | on_the_curve_of("wide-half", "half")),
+        {"relu": PILOT.but(fvu={"relu": lambda v: v - 0.06})},
+    ),
+    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal": Case(
+        PILOT.but(fvu=on_the_curve_of("relu", "main") | on_the_curve_of("relu-half", "half")),
+        {"wide": PILOT.but(fvu={"wide": lambda v: v - 0.06})},
+    ),
+    "Without the auxiliary loss the gate": Case(PILOT.but(l0={"no-aux": 4.7, "no-aux-half": 5.0}), {"main": SHUT}),
+    "Without the auxiliary loss at least 0.7": Case(PILOT.but(fvu={"no-aux": 0.3, "no-aux-half": 0.3}), {"main": PILOT.but(fvu={"main": 0.92})}),
+    "Gated's reconstructions are shorter": Case(
+        PILOT.but(fvu={"main": 0.03, "half": 0.03}), {"oracle": PILOT.but(fvu={"oracle": 0.15})}
+    ),
+    "Rescale & shift repairs": Case(
+        PILOT.but(gamma={"rescaled": 0.95, "wide-half-rescaled": 0.95}), {"wide": PILOT.but(gamma={"wide": 0.995})}
+    ),
+    "Rescale & shift leaves a gap": Case(
+        PILOT.but(fvu=on_the_curve_of("main", "rescaled") | on_the_curve_of("half", "wide-half-rescaled")),
+        {"orthonormal-rescaled": PILOT.but(fvu={"orthonormal-rescaled": lambda v: v + 0.006})},
+    ),
+    "An auxiliary loss that moves": Case(
+        PILOT.but(fvu=on_the_curve_of("main", "unfrozen") | on_the_curve_of("half", "unfrozen-half")),
+        {"untied": PILOT.but(fvu={"untied": lambda v: v + 0.015})},
+    ),
+    "An encoder of its own": Case(
+        PILOT.but(fvu={"untied": lambda v: v + 0.03, "untied-half": lambda v: v + 0.03}),
+        {"no-heaviside": PILOT.but(fvu=on_the_curve_of("main", "no-heaviside"))},
+    ),
+    "Without the Heaviside the code": Case(
+        PILOT.but(gamma={"no-heaviside": 0.95, "no-heaviside-half": 0.95}), {"wide": PILOT.but(gamma={"wide": 0.995})}
+    ),
+    "The Heaviside earns": Case(
+        PILOT.but(fvu=on_the_curve_of("main", "no-heaviside") | on_the_curve_of("half", "no-heaviside-half")),
+        {"again": PILOT.but(fvu={"again": lambda v: v + 0.04})},
+    ),
+    "A sigmoid gate evades the L1 of its input: read hard, at most": Case(
+        PILOT.but(l0={"sigmoid-relu": 5.0, "sigmoid-relu-half": 6.0}), {"main": SHUT}
+    ),
+    "A sigmoid gate evades the L1 of its input: read hard, its FVU": Case(
+        PILOT.but(soft={"sigmoid-relu": (0.9, 0.05), "sigmoid-relu-half": (0.9, 0.05)}),
+        {"main": PILOT.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
+    ),
+    "A sigmoid gate evades the L1 of its input: as trained": Case(
+        PILOT.but(soft={"sigmoid-relu": (0.003, 0.2), "sigmoid-relu-half": (0.003, 0.2)}), {"main": PILOT.but(soft={"main": (0.05, 0.9)})}
+    ),
+    "Penalising the sigmoid": Case(
+        PILOT.but(soft={"sigmoid": (0.9, 0.05), "sigmoid-half": (1.25, 0.05)}),
+        {"main": PILOT.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
+    ),
+}  # fmt: skip
+CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
+
+
+def claim_of(start: str) -> Claim:
+    [found] = [c for c in CLAIMS if c.text.startswith(start)]
+    return found
+
+
+def test_every_claim_and_control_has_a_case():
+    assert len(CASES) == len(CLAIMS)
+    assert {start: set(claim_of(start).must_fail) for start in CASES} == {
+        start: set(case.passing) for start, case in CASES.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def pilot():
+    return PILOT.arms()
+
+
+@pytest.mark.parametrize("start", CASES)
+def test_holds_where_the_effect_is_and_its_controls_fail(start, pilot):
+    judged = judge(claim_of(start), pilot)
+    assert (judged.verdict.outcome, judged.verdict.reason) == ("holds", "")
+    assert {name: v.outcome for name, v in judged.controls.items()} == dict.fromkeys(CASES[start].passing, "fails")
+
+
+@pytest.mark.parametrize("start", CASES)
+def test_fails_where_the_effect_is_removed(start):
+    assert judge(claim_of(start), CASES[start].removed.arms()).verdict.outcome == "fails"
+
+
+@pytest.mark.parametrize(("start", "control"), [(start, name) for start, case in CASES.items() for name in case.passing])
+def test_a_control_that_passes_makes_it_vacuous(start, control):
+    judged = judge(claim_of(start), CASES[start].passing[control].arms())
+    assert judged.controls[control].outcome == "holds"
+    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", f"control {control} passes (vacuous)")
+
+
+@pytest.mark.parametrize(
+    ("start", "moved"),
+    [
+        ("Gated is unbiased", {"gamma": {"half": 0.96}}),
+        ("ReLU + L1 shrinks more", {"gamma": {"relu-half": along(RELU, 0.99, 0.9, 0.85, 0.8, 0.72)}}),
+        ("At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a", {"fvu": {"wide-half": lambda v: v + 0.1}}),
+        (
+            "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal",
+            {"fvu": {"relu-half": lambda v: v + 0.1}},
+        ),
+        ("Without the auxiliary loss the gate", {"l0": {"no-aux-half": 2.0}}),
+        ("Without the auxiliary loss at least 0.7", {"fvu": {"no-aux-half": 0.6}}),
+        ("Gated's reconstructions are shorter", {"fvu": {"half": 0.03}}),
+        ("Rescale & shift repairs", {"gamma": {"wide-half-rescaled": 0.96}}),
+        ("Rescale & shift leaves a gap", {"fvu": {"wide-half-rescaled": lambda v: v - 0.02}}),
+        ("An auxiliary loss that moves", {"fvu": {"unfrozen-half": lambda v: v + 0.01}}),
+        ("An encoder of its own", {"fvu": {"untied-half": lambda v: v + 0.03}}),
+        ("Without the Heaviside the code", {"gamma": {"no-heaviside-half": 0.96}}),
+        ("The Heaviside earns", {"fvu": {"no-heaviside-half": lambda v: v + 0.05}}),
+        ("A sigmoid gate evades the L1 of its input: read hard, at most", {"l0": {"sigmoid-relu-half": 2.0}}),
+        ("A sigmoid gate evades the L1 of its input: read hard, its FVU", {"soft": {"sigmoid-relu-half": (0.4, 0.9)}}),
+        ("A sigmoid gate evades the L1 of its input: as trained", {"soft": {"sigmoid-relu-half": (0.003, 0.3)}}),
+        ("Penalising the sigmoid", {"soft": {"sigmoid-half": (1.25, 0.6)}}),
+    ],
+)
+def test_numbers_that_still_move_decide_nothing(start, moved):
+    """Half the training gives another value; moved by that change the outcome would not stand."""
+    verdict = judge(claim_of(start), PILOT.but(**moved).arms()).verdict
+    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+
+
+def test_every_claim_has_a_convergence_gate():
+    assert all(claim.of in claim.half for claim in CLAIMS)
