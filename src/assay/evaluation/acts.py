@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import Int
 
 from assay.core.errors import DataError
 from assay.evaluation.setting import Setting
+from assay.subjects import hashes
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,8 @@ class ActsFile:
     name: str
     target: str | None
     shape: tuple[int, ...]
+    width: int
+    """Numbers in each row of what is reconstructed: of `target`, or of the activations themselves."""
     document: Int[np.ndarray, "b"] | None
     """The document of each row, numbered from 0, each in one piece; None where the file does not say."""
 
@@ -57,8 +59,7 @@ def fingerprint(path: Path) -> str:
     """The hash of the file's bytes. Raises: DataError when there is no such file."""
     if not path.is_file():
         raise DataError(f"no file {path}; --acts takes a safetensors file with acts, [rows, d] or [windows, positions, d]")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes.sha256(path)
 
 
 def open_file(path: Path) -> ActsFile:
@@ -82,11 +83,13 @@ def open_file(path: Path) -> ActsFile:
     shape, target = shapes[name], next((n for n in TARGETS if n in shapes), None)
     if len(shape) not in (2, 3) or 0 in shape:
         raise DataError(f"{path}: {name} must be [rows, d] or [windows, positions, d] and not empty, got {list(shape)}")
-    if not kinds[name].startswith(("F", "BF")):
-        raise DataError(f"{path}: {name} must be floating-point numbers, got {kinds[name]}")
+    for tensor in (name, target):
+        if tensor is not None and not kinds[tensor].startswith(("F", "BF")):
+            raise DataError(f"{path}: {tensor} must be floating-point numbers, got {kinds[tensor]}")
     if target is not None and shapes[target][:-1] != shape[:-1]:
         raise DataError(f"{path}: {target} is {list(shapes[target])}, expected one row for each of {name} {list(shape)}")
-    return ActsFile(path, name, target, shape, _documents(path, document, shape))
+    width = shape[-1] if target is None else shapes[target][-1]
+    return ActsFile(path, name, target, shape, width, _documents(path, document, shape))
 
 
 def _documents(path: Path, document: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -95,7 +98,7 @@ def _documents(path: Path, document: np.ndarray | None, shape: tuple[int, ...]) 
         return None if len(shape) == 2 else np.repeat(np.arange(shape[0]), shape[1])
     if document.shape != shape[:1] or document.dtype.kind not in "iu":
         raise DataError(f"{path}: document must be {shape[0]} whole numbers, one for each first index, got {list(document.shape)}")
-    starts = np.flatnonzero(np.diff(document, prepend=document[0] - 1))
+    starts = np.append(0, 1 + np.flatnonzero(document[1:] != document[:-1]))
     if len(np.unique(document)) < len(starts):
         raise DataError(f"{path}: the rows of a document must follow each other; sort them by document")
     number = np.cumsum(np.isin(np.arange(len(document)), starts)) - 1
@@ -109,6 +112,8 @@ def check(source: Source, file: ActsFile) -> None:
         raise DataError(f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has {file.shape[-1]}")
     if file.target is None and (one.sites_out or one.W_dec.shape[-1] != one.W_enc.shape[1]):
         raise DataError(f"{source.name} predicts activations elsewhere; {file.path} needs them as a second tensor, target")
+    if one.W_dec.shape[-1] != file.width:
+        raise DataError(f"{source.name} writes {one.W_dec.shape[-1]} numbers per token, {file.path} has {file.width} in {file.target}")
 
 
 def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str, tick: Tick) -> list[Arrays]:
@@ -140,7 +145,9 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                 rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
                 shared = sums.of_activations(target[keep], rows, n, centre)
                 for one, mine in zip(ours, parts, strict=True):
-                    more, firings, _ = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
+                    more, firings, made = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
+                    if not bool(made.isfinite().all()):
+                        raise DataError(f"a dictionary gives numbers that are not finite on {file.path}; is it that dictionary's site?")
                     mine.append(shared | more | {"firings": firings})
             for mine, all_of in zip(parts, found, strict=True):
                 total: sums.Sums = {}
@@ -148,6 +155,10 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                     sums.add(total, part)
                 all_of.append(sums.arrays(total))
             tick(b, file.rows)
+    if not any(part["tokens"].sum() for part in found[0]):
+        raise DataError(
+            f"{file.path}: all {file.rows} activations are left out, with skip_first {setting.skip_first} and outlier {setting.outlier:g}"
+        )
     return [_joined(parts, file) for parts in found]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from assay.core.errors import DataError, nearest
 from assay.core.spec import canonical_json
+from assay.subjects import hashes
 
 if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary
@@ -90,8 +91,7 @@ def _of_path(path: Path) -> str:
         raise DataError(f"{path} is an empty folder; expected a dictionary: a weights file, or a folder with one")
     lines = [f"{place}\n" for place in _places(path, folder)]
     for file in files:
-        with file.open("rb") as opened:
-            lines.append(f"{'' if file == path else file.name}\0{hashlib.file_digest(opened, 'sha256').hexdigest()}\n")
+        lines.append(f"{'' if file == path else file.name}\0{hashes.sha256(file)}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

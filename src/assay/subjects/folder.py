@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import ModelError
-from assay.subjects import fetch
-from assay.subjects.gguf import sha256_of
+from assay.subjects import fetch, hashes
 from assay.subjects.site import KINDS, Site
 
 # config names of the sizes, for the architectures whose modules Assay knows where to hook
@@ -136,7 +135,7 @@ class ModelFolder:
 
 @lru_cache(maxsize=64)
 def _hash(path: Path, modified: int) -> str:
-    return sha256_of(path)
+    return hashes.sha256(path)
 
 
 @lru_cache(maxsize=8)
