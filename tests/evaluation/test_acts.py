@@ -120,3 +120,28 @@ def test_no_file_and_no_safetensors_file(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"words")
     with pytest.raises(DataError, match="is not a readable safetensors file"):
         evaluate(dictionary(), acts=tmp_path / "a.safetensors", root=tmp_path / "s")
+
+
+def test_files_that_leave_nothing_to_measure_or_do_not_fit_end_with_one_line(x, tmp_path):
+    rows, ask = torch.from_numpy(x.reshape(-1, D)), {"acts": tmp_path / "a.safetensors", "root": tmp_path / "s"}
+
+    def refused(says, tensors, one=None, **more):
+        save_file(tensors, tmp_path / "a.safetensors")
+        with pytest.raises(DataError, match=says):
+            evaluate(one or dictionary(), **ask, **more)
+
+    refused("writes 10 numbers per token, .* has 4 in target", {"acts": rows, "target": rows[:, :4].contiguous()})
+    refused("target must be floating-point", {"acts": rows, "target": rows.long()})
+    refused("all 420 activations are left out, with skip_first 7", {"acts": torch.from_numpy(x)}, skip_first=7)
+    broken = dictionary()
+    broken.W_enc[0, 0, 0] = float("nan")
+    refused("not finite", {"acts": rows}, broken)
+
+
+def test_documents_may_be_numbered_in_the_smallest_type(x, tmp_path, recwarn):
+    rows, numbers = torch.from_numpy(x.reshape(-1, D)), torch.arange(60).repeat_interleave(7)
+    found = []
+    for kind in (torch.uint8, torch.int64):
+        save_file({"acts": rows, "document": numbers.to(kind)}, tmp_path / f"{kind}.safetensors")
+        found.append(evaluate(dictionary(), acts=tmp_path / f"{kind}.safetensors", root=tmp_path / "s")["dictionary 1"]["fvu"])
+    assert found[0] == found[1] and not [w for w in recwarn if "overflow" in str(w.message)]
