@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
 from assay.core.errors import DataError, SpecError
+from assay.core.runs import Runs
+from assay.core.spec import Spec
 from assay.dictionaries import losses, metrics
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.equivalence import as_gated, as_jumprelu
 from assay.dictionaries.kernels.cpu import kernel_for
 from assay.dictionaries.kernels.reference import autograd
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, GatedSigmoid, Identity, JumpReLU, ReLU, TopK, to_json
+from assay.dictionaries.nonlinearity import (
+    BatchTopK,
+    Gated,
+    GatedSigmoid,
+    GatedUntied,
+    Identity,
+    JumpReLU,
+    ReLU,
+    Rescaled,
+    TopK,
+    to_json,
+)
+from assay.dictionaries.train import Method, fit_dictionaries
 
 D, F = 6, 12
 
@@ -107,3 +121,21 @@ def test_an_annealed_penalty_has_a_gradient_whatever_turns_features_off(nonlinea
 def test_stages_of_annealing_that_cannot_be(wrong):
     with pytest.raises(SpecError, match="PAnneal needs"):
         losses.PAnneal(**wrong)
+
+
+@pytest.mark.parametrize("inner", [ReLU(), GatedUntied()])
+def test_a_rescaled_nonlinearity_can_be_trained_from_where_it_does_nothing(inner, bench):
+    @dataclass(frozen=True, kw_only=True)
+    class Run(Spec):
+        """One run."""
+
+    def trained(nonlinearity, lr):
+        method = Method(nonlinearity, losses.l1, F, lr=np.full(2, lr), penalty=np.full(2, 0.1), warm_up=1)
+        runs = Runs([Run(seed=1), Run(seed=2)])
+        made = fit_dictionaries([(runs, method)], lambda step: drawn(50, D, seed=step), d=D, steps=4, bench=bench)
+        return Dictionary.of(made[0])
+
+    x = drawn(20, D, seed=9)
+    assert torch.allclose(trained(Rescaled(inner), 0.0).encode(x), trained(inner, 0.0).encode(x))
+    moved = trained(Rescaled(inner), 1e-2)
+    assert moved.encode(x).isfinite().all() and float((moved.own["factor"] - 1).abs().max()) > 1e-3

@@ -145,7 +145,7 @@ def group(
         state |= learner.keep(runs.seeds, method.width)
     for w in watch:
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
-    factors = [name for name in state if name.endswith(".factor")]
+    factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]
     compute = kernel or _fastest(method, d_out, noting)
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)

@@ -52,7 +52,7 @@ def standard(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def is_encoder(name: str) -> bool:
     """Whether a parameter of this name is stored row per latent in training, and the other way round in a Dictionary."""
-    return name.startswith("W_") and name not in ("W_dec", "W_skip")
+    return name.startswith(("W_", "of_W_")) and name not in ("W_dec", "W_skip")
 
 
 class Noted:
