@@ -14,6 +14,7 @@ from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Joint, Pe
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.stats import ratio
+from assay.features.followed import BINS, KINDS, SHOWN
 
 SEED = "nostalgebraist 2023, comment on Open Source Replication & Commentary on Anthropic's Dictionary Learning Paper"
 BRICKEN = "Bricken et al. 2023, Towards Monosemanticity, ultralow density cluster"
@@ -24,11 +25,6 @@ PLAN = "plan, before the pilot (seeds 0, 3, 4)"
 CHECKPOINTS = 24
 """Log-spaced, three an octave, the last at the end: a half, a quarter and so on of training are among them."""
 MOMENTS = ("quarter", "half", "end")
-KINDS = ("rare", "ordinary", "ordinary-2", "useful", "dead-weight", "pair")
-BINS = np.arange(-12, 0.01, 0.25)
-"""Edges of log10 density in histograms; the lowest bin holds everything below."""
-SHOWN = 48
-"""Latents of each kind that are drawn one by one, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +160,12 @@ def one_run(one, t):
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
     import torch
 
+    from assay.core.rng import generator
     from assay.dictionaries.cohort import Snapshots
     from assay.dictionaries.pulls import features
+    from assay.features.followed import at_moment, directions, fates, histograms, trajectories
 
-    s, truth = one.shared, world(one)
+    s, truth, penalty = one.shared, world(one), float(one.each("penalty")[0])
     steps = checkpoints(s.steps)
     snaps = Snapshots(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
     early, quarter, half, end = (steps.index(m) for m in (round(s.steps * 2 ** (-14 / 3)), *moments(s.steps)))
@@ -175,8 +173,9 @@ def one_run(one, t):
     planted, exempt = everyone < s.useful, t["exempt"].numpy()
     density = {m: snaps.density(truth, everyone, [m])[:, 0] for m in sorted({early, quarter, half, end})}
     kinds = chosen(s, density[quarter], exempt & ~planted, planted)
-    named = histograms(density) | trajectories(s, snaps, truth, kinds, quarter)
-    named |= fates(s, snaps, truth, density, exempt & ~planted, ~exempt & (t["resampled"].numpy() > 0), early, quarter, end)
+    named = histograms(density) | trajectories(snaps, truth, kinds, quarter, s.rare)
+    resampled, along = ~exempt & (t["resampled"].numpy() > 0), (early, quarter, end)
+    named |= fates(snaps, truth, density, exempt & ~planted, resampled, along, s.rare)
     draw = truth.batches(4096, "test")
     x = torch.cat([draw(i)[0] for i in range(-(-s.rows // 4096))])[: s.rows]
     for m, at in enumerate((quarter, half, end)):
@@ -186,7 +185,8 @@ def one_run(one, t):
             "W_dec": t["decoder_at"][m],
             "b_dec": t["centre_at"][at],
         }
-        for name, (values, unit) in at_moment(one, params, t["encoder_start"][0], x, kinds).items():
+        rng = generator(int(one.seeds[0]), "ultra-rare.dead-weight")
+        for name, (values, unit) in at_moment(params, t["encoder_start"][0], x, kinds, penalty, rng).items():
             table = named.setdefault(name, ("kind moment", np.full((len(KINDS), len(MOMENTS)), np.nan), unit))[1]
             table[:, m] = [values.get(kind, np.nan) for kind in KINDS]
     cosine = directions(params)
@@ -199,12 +199,6 @@ def one_run(one, t):
     return named | {"cosines": ("kind shown", cosines, "1"), "counted_density": ("", counted, "share of the formula's")}
 
 
-def directions(params):
-    """[latent]: cosine between each latent's encoder and decoder row."""
-    cosine = (params["W_enc"].mT * params["W_dec"]).sum(1) / params["W_enc"].norm(dim=0) / params["W_dec"].norm(dim=1)
-    return cosine.numpy()
-
-
 def chosen(s, density, may_be_rare, planted):
     """{kind: latents}, by their densities at a quarter: rare ones that are exempt, two halves of the ordinary ones, the planted."""
     from assay.data.embedded import SMALLEST
@@ -212,93 +206,6 @@ def chosen(s, density, may_be_rare, planted):
     ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[:64]  # any 64: their order is that of random starts
     rare = np.flatnonzero(may_be_rare & (density > SMALLEST) & (density < s.rare))
     return {"rare": rare, "ordinary": ordinary[::2], "ordinary-2": ordinary[1::2], "useful": np.flatnonzero(planted)}
-
-
-def histograms(density):
-    """Counts of latents by log10 density at four checkpoints."""
-    logs = [np.log10(np.maximum(d, 10.0 ** BINS[0])) for d in density.values()]
-    return {"histogram": ("checkpoint bin", np.stack([np.histogram(x, BINS)[0] for x in logs]), "latents")}
-
-
-def trajectories(s, snaps, truth, kinds, quarter):
-    """Densities of each kind along training, and what becomes of them after a quarter."""
-    from assay.dictionaries.cohort import median, slopes
-
-    steps, after = np.array(snaps.steps), quarter + 1
-    late = int(np.searchsorted(steps, 0.6 * steps[-1]))
-    out = {name: np.full(len(KINDS), np.nan) for name in ("slope", "late_slope", "fallen", "risen", "followed")}
-    quantiles, ends = np.full((len(KINDS), len(steps), 3), np.nan), np.full((len(KINDS), SHOWN), np.nan)
-    for k, latents in ((KINDS.index(kind), latents) for kind, latents in kinds.items()):
-        density = snaps.density(truth, latents, range(len(steps)))
-        out["followed"][k] = len(latents)
-        if not len(latents):
-            continue
-        logs = np.log10(np.maximum(density, 1e-12))
-        quantiles[k], ends[k, : len(latents)] = np.percentile(logs, [25, 50, 75], axis=0).T, logs[:SHOWN, -1]
-        out["slope"][k] = median(slopes(density[:, after:], steps[after:]))
-        out["late_slope"][k] = median(slopes(density[:, late:], steps[late:]))
-        out["fallen"][k] = (density[:, -1] < density[:, quarter] / 3).mean()
-        out["risen"][k] = (density[:, -1] > s.rare).mean()
-    units = {"slope": "decades per decade", "late_slope": "decades per decade", "followed": "latents"}
-    named = {name: ("kind", values, units.get(name, "share")) for name, values in out.items()}
-    return named | {
-        "quantiles": ("kind step quartile", quantiles, "log10 density"),
-        "ends": ("kind shown", ends, "log10 density"),
-    }
-
-
-def fates(s, snaps, truth, density, exempt, resampled, early, quarter, end):
-    """The same question asked too early in training, and what became of the latents that were resampled."""
-    from assay.dictionaries.cohort import median, slopes
-
-    steps = np.array(snaps.steps)
-    rare = np.flatnonzero(exempt & (density[early] < s.rare) & (density[early] > 1e-12))
-    along = range(early + 1, quarter + 1)
-    slope = median(slopes(snaps.density(truth, rare, along), steps[list(along)])) if len(rare) else np.nan
-    alive = (density[end][resampled] > s.rare).mean() if resampled.any() else np.nan
-    dead = [np.mean(density[m] <= 1e-12) for m in (quarter, end)]
-    return {"early_slope": ("", slope, "decades per decade"), "early_count": ("", float(len(rare)), "latents"),
-            "resampled": ("", float(resampled.sum()), "latents"), "resampled_alive": ("", alive, "share"),
-            "silent": ("", dead[1], "share"), "rare_share": ("", np.mean(density[end] < s.rare), "share")}  # fmt: skip
-
-
-def at_moment(one, params, start, x, kinds):
-    """{name: ({kind: value}, unit)} at one moment of training: gradients, directions, ablations."""
-    import torch
-
-    from assay.core.rng import generator
-    from assay.dictionaries import cohort
-    from assay.dictionaries.pulls import ablate, alignment, error, features
-
-    penalty = float(one.each("penalty")[0])
-    latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
-    few = x[:20_000]
-    codes = features(params, few)
-    fvu = float(error(params, few, codes).square().sum() / (few - few.mean(0)).square().sum())
-    out = {"fvu": ({"rare": fvu}, "1"), "l0": ({"rare": float((codes > 0).sum(1).float().mean())}, "latents")}
-    rows = {k: cohort.where_any_fires(params, x, latents[k]) for k in ("rare", "useful")}
-    moved = {k: cohort.moved(params, rows[k], latents[k], penalty) for k in rows}
-    moved |= {k: cohort.moved(params, few, latents[k], penalty, like=moved["rare"].fired) for k in ("ordinary", "ordinary-2")}
-    out["share"] = ({k: m.share for k, m in moved.items()}, "share")
-    out["drift"] = ({k: m.drift for k, m in moved.items()}, "1")
-    out["measured"] = ({k: float(m.counted) for k, m in moved.items()}, "latents")
-    cosine = np.abs(directions(params))
-    out["cosine"] = ({k: cohort.median(cosine[i]) for k, i in kinds.items()}, "1")
-    aligned = {k: float(alignment(params["W_enc"].mT[i]) - alignment(start.mT[i])) for k, i in latents.items()}
-    out["alignment"] = (aligned, "1")
-    away = -(x.mean(0) - params["b_dec"])
-    out["away"] = (
-        {k: float(torch.cosine_similarity(params["W_enc"][:, i].mean(1), away, dim=0)) for k, i in latents.items()},
-        "1",
-    )
-    ordinary = ablate(params, few, torch.cat([latents["ordinary"], latents["ordinary-2"]]))
-    weighed = cohort.with_dead_weight(params, x, generator(int(one.seeds[0]), "ultra-rare.dead-weight"), 32, 3e-4)
-    groups = {"rare": (params, latents["rare"]), "dead-weight": weighed, "pair": cohort.with_halves(params, latents["useful"])}
-    told = {k: cohort.conspiracy(p, x, i, ordinary.strength, ordinary.loss) for k, (p, i) in groups.items()}
-    out["synergy"] = ({k: c.synergy for k, c in told.items()}, "squared input")
-    out["saved"] = ({k: c.ordinary for k, c in told.items()}, "squared input")
-    out["events"] = ({k: float(c.events) for k, c in told.items()}, "firings")
-    return out
 
 
 # --- what is compared ---------------------------------------------------------------------------------------------------
