@@ -139,3 +139,18 @@ def test_a_rescaled_nonlinearity_can_be_trained_from_where_it_does_nothing(inner
     assert torch.allclose(trained(Rescaled(inner), 0.0).encode(x), trained(inner, 0.0).encode(x))
     moved = trained(Rescaled(inner), 1e-2)
     assert moved.encode(x).isfinite().all() and float((moved.own["factor"] - 1).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_of_any_precision_are_measured(dtype):
+    from assay.evaluation import sums
+
+    plain = one()
+    d = Dictionary(*(t.to(dtype) for t in (plain.W_enc, plain.b_enc, plain.W_dec, plain.b_dec)), ReLU())
+    x, document = drawn(9, D), torch.zeros(9, dtype=torch.int64)
+    wanted = metrics.document_sums(plain, x, document, 1)
+    found = metrics.document_sums(d, x, document, 1)
+    mine = sums.of_dictionary(d, x, x, document, 1, x.mean(0))[0]
+    for name in ("error", "norm_raw"):
+        assert found[name] == pytest.approx(wanted[name], rel=0.05 if dtype == torch.bfloat16 else 1e-5)
+        assert mine[name].numpy() == pytest.approx(found[name][0], rel=1e-5)

@@ -78,6 +78,8 @@ def test_auroc_from_sums_is_the_same_in_every_resampling_of_documents():
     assert drawn.tolist() == pytest.approx([auroc(probed.score[rows], probed.label[rows]), read(probed)])
     assert accuracy(sums) == pytest.approx(((probed.score > 0) == probed.label).mean())
     assert sums["rows"].tolist() == [100] * 3
+    with pytest.raises(DataError, match="missing: 5"):
+        probed.sums([3, 8, 9])
     turned = probed.sums([8, 3, 5])
     assert all((turned[name][[1, 2, 0]] == values).all() for name, values in sums.items())
     smooth = replace(probed, score=own.normal(size=300))

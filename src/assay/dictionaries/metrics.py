@@ -187,7 +187,7 @@ def document_sums(
             shared = torch.ones_like(rows[:, 0]), _dot(centred, centred), _dot(raw, raw)
             for r, one in enumerate(dictionary):  # one run at a time: its features fit a cache
                 features = one.encode(rows)
-                x_hat = one.decode(features, rows)[0]
+                x_hat = one.decode(features, rows)[0].to(rows.dtype)
                 on = switched_on(one, features[0])
                 firings[r] += on.sum(0)
                 error, guess, raw_guess = rows - x_hat, x_hat - middle, x_hat - zero

@@ -51,7 +51,7 @@ def of_dictionary(
         for a in range(0, len(x), ROWS):
             rows, target = x[a : a + ROWS], y[a : a + ROWS]
             features = dictionary.encode(rows)
-            made = dictionary.decode(features, rows)[0]
+            made = dictionary.decode(features, rows)[0].to(target.dtype)
             on = switched_on(dictionary, features[0])
             firings += on.sum(0)
             error, guess, about = target - made, made - centre, target - centre

@@ -91,6 +91,8 @@ class Probed:
         values = np.unique(self.score)
         edges = values if len(values) <= bins else np.unique(np.quantile(self.score, np.linspace(0, 1, bins + 1)[:-1]))
         place = np.clip(np.searchsorted(edges, self.score, side="right") - 1, 0, len(edges) - 1)
+        if lost := sorted(set(np.unique(self.document).tolist()) - set(np.asarray(documents).tolist())):
+            raise DataError(f"documents must name every document that was probed; missing: {', '.join(map(str, lost[:5]))}")
         order = np.argsort(documents)
         which = order[np.searchsorted(np.asarray(documents)[order], self.document)]
         cell = which * bins + place
