@@ -76,7 +76,7 @@ REFUSED = {
         ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
         "no document of short has 64 tokens, the longest has 2; say --context 2",
     ),
-    "another width": (("evaluate", "narrow.safetensors", *ON), "narrow.safetensors reads 10 numbers per token, model has 24"),
+    "another width": (("evaluate", "narrow.safetensors", *ON), "narrow reads 10 numbers per token, model has 24"),
     "a site the model lacks": (("evaluate", "far.safetensors", *ON), "blocks.9.hook_resid_post does not exist: model has 3 blocks"),
     "an unknown site": (("evaluate", "d.safetensors", *ON, "--site", "block.1"), "no site 'block.1'; sites: blocks"),
     "no site": (("evaluate", "nowhere.safetensors", *ON), "does not say where its activations come from; say so with --site"),
@@ -121,7 +121,7 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
     assert first.code == 0, first.err
     assert max(map(len, first.out.splitlines())) <= 100
     lines = first.out.splitlines()
-    assert any(line.split()[:3] == ["sae", "d.safetensors", "e.safetensors"] for line in lines)
+    assert any(line.split()[:3] == ["sae", "d", "e"] for line in lines)
     assert [line.split()[0] for line in lines if line.startswith(("FVU", "L0"))] == ["L0", "FVU"]
     assert "its file names nobody/knows as its text, so overlap with this text cannot be ruled out" in " ".join(first.out.split())
     made = {p.name for p in (here / "report").iterdir()}
@@ -146,7 +146,7 @@ def test_more_than_three_are_listed_and_numbered(done, forks, world):
         plain(("blocks.1.hook_resid_post",), 5 + i).save(here / f"x{i}.safetensors")
     out = forks.run(("evaluate", "e.safetensors", "x0.safetensors", "x1.safetensors", "x2.safetensors", *ON), here, env(here))
     assert out.code == 0 and max(map(len, out.out.splitlines())) <= 100, out
-    assert next(line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")) == ["1", "e.safetensors"]
+    assert next(line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")) == ["1", "e"]
 
 
 def test_activations_alone(done, forks):

@@ -260,3 +260,22 @@ def test_the_page_defines_every_measure():
     assert [name for name, _, _ in listed] == [*(m.name for m in MEASURES), *CLASSES]
     for m, (_, label, formula) in zip(MEASURES, listed, strict=False):
         assert label.startswith(m.label) and formula == m.formula
+
+
+def test_files_are_called_by_their_name_or_their_folder_s(tmp_path):
+    from assay.evaluation.sources import find
+    from assay.lab.store import Store
+
+    (tmp_path / "resid_9").mkdir()
+    for name in ("mine.safetensors", "resid_9/ae.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    named = find([tmp_path / "mine.safetensors", tmp_path / "resid_9/ae.pt", tmp_path / "resid_9", plain()], Store(tmp_path / "s"))
+    assert [source.name for source in named][0::3] == ["mine", "dictionary 4"] and len({source.name for source in named}) == 4
+
+
+def test_another_precision_of_the_model_gives_nearly_the_same(model, texts, tmp_path):
+    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
+    a, b = (evaluate(plain(), dtype=dtype, **ask)["dictionary 1"] for dtype in ("float32", "bfloat16"))
+    assert b["fvu"]["estimate"] == pytest.approx(a["fvu"]["estimate"], rel=0.02)
+    assert b["fvu"]["estimate"] != a["fvu"]["estimate"]
+    assert b["ce_clean"]["estimate"] == pytest.approx(a["ce_clean"]["estimate"], rel=0.02)

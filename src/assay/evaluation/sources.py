@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SETTINGS = ("cfg.json", "config.json", "activation_scaler.json")
 """Files that peers' formats read beside the weights."""
 
+GENERIC = ("ae", "params", "sae", "sae_weights", "cfg")
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -65,8 +67,15 @@ def _one(value: str | Path | Dictionary, place: int, store: Store) -> Source:
     if (path / "params.safetensors").is_file() and (path / "status.json").is_file():
         return _run(_stored(path, store))
     if path.exists():
-        return Source(path.name or str(path), _of_path(path), lambda: _load(path))
+        return Source(_short(path), _of_path(path), lambda: _load(path))
     return _run(_named(str(value), store))
+
+
+def _short(path: Path) -> str:
+    """What a file or folder is called: its name without the ending; its folder's, where every file of a format has the same name."""
+    if path.is_dir():
+        return path.name or str(path)
+    return path.absolute().parent.name if path.stem in GENERIC else path.stem
 
 
 def _load(path: Path) -> Dictionary:
