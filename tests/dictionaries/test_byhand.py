@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay.data.embedded import embedded
 from assay.dictionaries import losses
 from assay.dictionaries.byhand import ByHand
+from assay.dictionaries.cohort import Snapshots
 from assay.dictionaries.dead import Keep, Resample
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.train import Method, fit_dictionaries
@@ -78,3 +81,21 @@ def test_planted_latents_are_exempt():
 def test_held_biases_stay_at_zero():
     policy, _ = planted(Keep(), held=("b_enc",))
     assert trained(policy)["bias"].abs().max() == 0
+
+
+def test_a_useful_rare_latent_keeps_its_density():
+    """Eight common truths and one of density 0.002, at right angles, a latent each: after 1,500 steps it still fires so often."""
+    world = embedded(np.array([0]), 8, 16, p=(0.05, 0.1), mean=0.0, rare=(2e-3,), noise=0.01)
+    world = replace(world, directions=np.linalg.qr(world.directions[0].T)[0].T[None])
+    every = np.arange(9)
+    encoder, decoder = (torch.from_numpy(m.astype(np.float32)) for m in (world.detectors(every), world.directions))
+    method = Method(
+        ReLU(), losses.l1, 9, lr=np.full(1, 1e-3), penalty=np.full(1, 0.2 / 4), betas=(0.9, 0.999),
+        dead=ByHand(Keep(), 1, encoder, decoder, bias=-0.2), tied_start=False, rate=lambda step: 1.0,
+    )  # fmt: skip
+    at = (1, 1500)
+    watch = {"encoder": (at, lambda p: p["W_enc"]), "bias": (at, lambda p: p["b_enc"]), "centre": (at, lambda p: p["b_dec"])}
+    runs = Runs([Spec(seed=0)])
+    [t] = fit_dictionaries([(runs, method)], world.batches(256), d=16, steps=1500, bench=Bench(), watch=watch)
+    snaps = Snapshots(at, *(t.tensors[name][0] for name in watch))
+    assert snaps.density(world, np.array([8]), [0, 1])[0] == pytest.approx([2e-3, 2e-3], rel=0.2)
