@@ -5,6 +5,7 @@ latents, from which the sums follow by arithmetic (with v1 = (1 − FVU)/(2 − 
 variance − 2 dot + norm). Seeds have unequal luck, which a repaired dictionary shares with the one it was made from.
 """
 
+import functools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -102,27 +103,31 @@ class World:
 
     def arms(self) -> dict:
         """The measures that runs of the default preset would have."""
-        return {name: self.measures(name) for name in experiment.arms}
+        return {name: planted(name, tuple(self.levels[name].items()), self.soft.get(name)) for name in experiment.arms}
 
-    def measures(self, arm: str):
-        root = arm
-        while experiment.arms[root].after:
-            root = experiment.arms[root].after
-        luck = np.random.default_rng(100 + list(experiment.arms).index(root)).normal(0, 0.003, (3, 8))
-        runs = Runs(experiment.specs_of(arm, experiment.default))
-        seed = runs.seeds - runs.seeds.min()
-        l0, fvu, gamma = np.array([self.levels[arm][s.penalty] for s in runs.specs]).T
-        hard = np.exp(np.random.default_rng(0).normal(0, 0.02, 8))[seed]  # of the world, for every arm
-        fvu, gamma, l0 = fvu * hard * np.exp(luck[0][seed]), gamma + 0.3 * luck[1][seed], l0 * np.exp(luck[2][seed])
-        variance = np.full(len(runs), 5.0 * ROWS)
-        dot = (1 - fvu) / (2 - gamma) * variance
-        sums = {"tokens": np.full(len(runs), ROWS), "active": l0 * ROWS, "variance": variance, "dot": dot, "norm": gamma * dot}
-        sums |= {"error": variance - 2 * dot + gamma * dot, "dot_raw": dot, "norm_raw": gamma * dot}
-        soft_fvu, share = self.soft.get(arm, (None, None))
-        sums["soft_error"] = sums["error"] if soft_fvu is None else soft_fvu * hard * variance
-        sums["soft_active"] = sums["active"] if share is None else share * hard * runs.shared.width * ROWS
-        named = {name: ("run document", sums[name][:, None], unit) for name, unit in UNITS.items()}
-        return measures(runs, coords={"document": ["test"]}, mcc=("run", 0.8 + 0 * l0, "cosine"), **named)
+
+@functools.cache  # most arms are the same in most worlds
+def planted(arm: str, points: tuple, soft: tuple | None):
+    """The measures of one arm of the default preset with these levels."""
+    root = arm
+    while experiment.arms[root].after:
+        root = experiment.arms[root].after
+    luck = np.random.default_rng(100 + list(experiment.arms).index(root)).normal(0, 0.003, (3, 8))
+    runs = Runs(experiment.specs_of(arm, experiment.default))
+    seed = runs.seeds - runs.seeds.min()
+    levels = dict(points)
+    l0, fvu, gamma = np.array([levels[s.penalty] for s in runs.specs]).T
+    hard = np.exp(np.random.default_rng(0).normal(0, 0.02, 8))[seed]  # of the world, for every arm
+    fvu, gamma, l0 = fvu * hard * np.exp(luck[0][seed]), gamma + 0.3 * luck[1][seed], l0 * np.exp(luck[2][seed])
+    variance = np.full(len(runs), 5.0 * ROWS)
+    dot = (1 - fvu) / (2 - gamma) * variance
+    sums = {"tokens": np.full(len(runs), ROWS), "active": l0 * ROWS, "variance": variance, "dot": dot, "norm": gamma * dot}
+    sums |= {"error": variance - 2 * dot + gamma * dot, "dot_raw": dot, "norm_raw": gamma * dot}
+    soft_fvu, share = soft or (None, None)
+    sums["soft_error"] = sums["error"] if soft_fvu is None else soft_fvu * hard * variance
+    sums["soft_active"] = sums["active"] if share is None else share * hard * runs.shared.width * ROWS
+    named = {name: ("run document", sums[name][:, None], unit) for name, unit in UNITS.items()}
+    return measures(runs, coords={"document": ["test"]}, mcc=("run", 0.8 + 0 * l0, "cosine"), **named)
 
 
 PILOT = World()
