@@ -181,3 +181,39 @@ def test_a_bar_tells_the_time_left(monkeypatch):
             shown(done, 1000)
         assert shown.line() == "evaluate: 400 of 1,000 tokens, about 1 min left"
     assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"
+
+
+def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_path):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    here = tmp_path / "here"
+    shutil.copytree(world, here)
+    for i in range(40):
+        (here / f"texts/more{i}.py").write_text("".join(f"def g{i}_{j}(x):\n    return x - {i * j}\n" for j in range(150)))
+    words = ["evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "60000", "--root", "store"]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "assay", *words], cwd=here, env=env(world), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    shards = here / "store/artefacts/evaluation-shard"
+    deadline = time.monotonic() + 120
+    while len(list(shards.glob("*"))) < 3 and time.monotonic() < deadline and started.poll() is None:
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 130 and not out, err
+    last = err.splitlines()[-1]
+    assert "interrupted; what is finished is stored, and this goes on where it was: assay evaluate d.safetensors" in last
+    whole = [p for p in shards.iterdir() if not p.name.endswith(".partial")]
+    assert len(whole) >= 2 and all((p / "sums.npz").is_file() for p in whole)
+    assert not (here / "store/artefacts/evaluation").exists()
+
+
+def test_shading_is_white_to_orange():
+    from assay.cli.looking import shaded
+
+    text = shaded(["a", "b\n", "c"], {"activations": [0.0, 4.0, 2.0], "maximum": 4.0})
+    assert text.plain == "ab⏎c"
+    assert [(s.start, s.end, s.style.bgcolor.name) for s in text.spans if s.style] == [(1, 3, "#ff8c00"), (3, 4, "#ffc680")]

@@ -116,3 +116,20 @@ def test_features_with_a_sign_are_on_where_they_are_negative(model, tmp_path):
         sizes = np.abs(f["activations"])
         assert f["maximum"] == pytest.approx(sizes.max(), rel=1e-4) and sizes.max() > 0
         assert [s["position"] for s in f["strongest"]] == np.argsort(-sizes, kind="stable")[: min(5, (sizes > 0).sum())].tolist()
+
+
+@pytest.mark.model
+def test_of_a_model_that_is_no_toy(tmp_path):
+    """Taking out a feature that carries the whole stream destroys the prediction; one that is never on costs nothing."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+
+    eye = torch.eye(576)[None]
+    both = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 1152), torch.cat([eye, -eye], 1), torch.zeros(1, 576), ReLU())
+    text = "The capital of France is Paris, and the capital of Italy is Rome."
+    found = look(text, both, site="blocks.9.hook_resid_pre", features=2, root=tmp_path)
+    assert found.data["loss"] == pytest.approx(found.data["loss_spliced"], abs=1e-3) and 1 < found.data["loss"] < 3.5
+    assert found.data["l0"] == pytest.approx(576, abs=1) and "".join(found.tokens) == text
+    assert abs(found.features[0]["delta"]) >= abs(found.features[1]["delta"]) > 0
