@@ -279,3 +279,20 @@ def test_another_precision_of_the_model_gives_nearly_the_same(model, texts, tmp_
     assert b["fvu"]["estimate"] == pytest.approx(a["fvu"]["estimate"], rel=0.02)
     assert b["fvu"]["estimate"] != a["fvu"]["estimate"]
     assert b["ce_clean"]["estimate"] == pytest.approx(a["ce_clean"]["estimate"], rel=0.02)
+
+
+def test_a_dictionary_that_does_not_fit_is_said_to(model, texts, tmp_path):
+    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
+    from dataclasses import replace
+
+    far = replace(plain(), b_dec=torch.full((1, 24), 30.0), b_pre=torch.zeros(1, 24), origin={"inferred": ["b_pre"]})
+    notes = evaluate(far, **ask).notes
+    assert any("does not reconstruct: worse than the mean" in note for note in notes)
+    assert "dictionary 1: not stated in its file but inferred: b_pre" in notes
+    assert not any("does not reconstruct" in note for note in evaluate(plain(), **ask).notes)
+
+
+def test_a_file_of_several_runs_says_how_to_take_one(model, texts, tmp_path):
+    Dictionary.join([plain(), plain()]).save(tmp_path / "two.safetensors")
+    with pytest.raises(DataError, match="two holds 2 dictionaries; take one: assay export"):
+        evaluate(tmp_path / "two.safetensors", model=model, text=texts, root=tmp_path / "s")

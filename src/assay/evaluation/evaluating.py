@@ -135,7 +135,7 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
     entry = {
         "format": one.origin.get("format", "assay"), "sha256": spec.dictionary, "width": one.width, "d": one.W_enc.shape[1],
         "nonlinearity": to_json(one.nonlinearity), "inferred": list(one.origin.get("inferred", ())), **of,
-        "tokens": int(numbers["tokens"].sum()), "measures": measures,
+        "tokens": int(numbers["tokens"].sum()), "measures": measures, "notes": [*of["notes"], *_warnings(one, measures)],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
     }  # fmt: skip
 
@@ -144,6 +144,19 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
         write(path / "result.json", json.dumps(entry, allow_nan=False).encode())
 
     store.artefact(spec, build)
+
+
+def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
+    """What the file left open, and that a dictionary does not fit, which loads and runs without an error."""
+    guessed = ", ".join(dictionary.origin.get("inferred", ()))
+    found = [f"not stated in its file but inferred: {guessed}"] if guessed else []
+    explained = measures["explained_variance"]["estimate"]
+    if explained is not None and explained < 0:
+        found.append(
+            "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input for its output), a BOS too many or "
+            "too few, centring, layer normalisation or a scale that its file does not state"
+        )
+    return found
 
 
 def _read(store: Store, spec: EvaluationSpec, name: str, cached: bool) -> dict[str, Any]:

@@ -40,7 +40,10 @@ class Source:
         """The dictionary, run axis of length one. Raises: DataError for a file that cannot be read or that holds several."""
         found = self.read()
         if len(found) != 1:
-            raise DataError(f"{self.name} holds {len(found)} dictionaries; evaluate one at a time: dictionary[0]")
+            raise DataError(
+                f"{self.name} holds {len(found)} dictionaries; take one: assay export … --run 0 --format assay --out one.safetensors, or in "
+                "Python dictionary[0]"
+            )
         return found
 
 
