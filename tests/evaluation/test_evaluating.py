@@ -296,3 +296,25 @@ def test_a_file_of_several_runs_says_how_to_take_one(model, texts, tmp_path):
     Dictionary.join([plain(), plain()]).save(tmp_path / "two.safetensors")
     with pytest.raises(DataError, match="two holds 2 dictionaries; take one: assay export"):
         evaluate(tmp_path / "two.safetensors", model=model, text=texts, root=tmp_path / "s")
+
+
+def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(model, texts, tmp_path, monkeypatch):
+    from assay.evaluation import evaluating
+    from assay.evaluation import texts as running
+
+    paths = []
+    for i in range(4):
+        paths.append(tmp_path / f"d{i}.safetensors")
+        plain(seed=i).save(paths[-1])
+    ask = {"model": model, "text": texts, "tokens": 200, "context": 12}
+    whole = evaluate(*paths, root=tmp_path / "a", **ask)
+    size = sum(t.numel() * 4 for t in plain().tensors().values())
+    for module in (evaluating, running):
+        monkeypatch.setattr(module, "TOGETHER", 2.5 * size)
+    passes, ran = [], running.measure.shard
+    monkeypatch.setattr(running.measure, "shard", lambda *a, **k: passes.append(len(a[5])) or ran(*a, **k))
+    parted = evaluate(*paths, root=tmp_path / "b", **ask)
+    assert set(passes) == {2}
+    for name in whole:
+        for measure, got in estimates(parted[name]).items():
+            assert got == pytest.approx(estimates(whole[name])[measure], rel=1e-6, nan_ok=True)

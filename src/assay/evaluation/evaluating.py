@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import DataError
 from assay.evaluation import sources
 from assay.evaluation.result import Evaluation
-from assay.evaluation.setting import EvaluationSpec, Setting
+from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store
@@ -84,7 +85,11 @@ def _of_text(
         from assay.evaluation.plans import plan
 
         folder.check_weights()
-        plans = [plan(source, setting, folder, corpus) for source in missing]  # all of them, before anything is run
+        plans = []
+        for source in missing:  # all of them, before anything is run
+            plans.append(plan(source, setting, folder, corpus))
+            if sum(p.source.bytes for p in plans) > TOGETHER:
+                source.forget()
         for done, words, sums in texts.run(plans, store, folder, corpus, device, batch, progress or _silent):
             counted = words.ablated(setting.ablation_tokens)
             of = {
@@ -106,17 +111,25 @@ def _of_file(
     missing = [source for source in found if store.built(specs[source.name]) is None]
     if missing:
         file = acts.open_file(path)
+        held = 0
         for source in missing:
             acts.check(source, file)
+            held += source.bytes
+            if held > TOGETHER:
+                source.forget()
         notes = [] if file.document is not None else ["the file does not say which rows are of one document, so nothing has an interval"]
-        for source, sums in zip(missing, acts.run(file, missing, setting, device, progress or _silent), strict=True):
-            unknown = "whether it was trained on these activations cannot be known"
-            sites = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
-            of = {
-                "site": sites[0], "site_out": sites[1] or sites[0], "tokens_read": file.rows,
-                "documents": len(sums["tokens"]) if file.document is not None else 0, "notes": [*notes, unknown],
-            }  # fmt: skip
-            _keep(store, specs[source.name], source, of, sums)
+        notes.append("whether it was trained on these activations cannot be known")
+        parts = sources.bunches(missing, TOGETHER)
+        for i, bunch in enumerate(parts):
+            tick = functools.partial(_part_of, progress or _silent, i, len(parts))
+            for source, sums in zip(bunch, acts.run(file, bunch, setting, device, tick), strict=True):
+                named = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
+                of = {
+                    "site": named[0], "site_out": named[1] or named[0], "tokens_read": file.rows,
+                    "documents": len(sums["tokens"]) if file.document is not None else 0, "notes": notes,
+                }  # fmt: skip
+                _keep(store, specs[source.name], source, of, sums)
+                source.forget()
     return [_read(store, specs[s.name], s.name, s not in missing) for s in found], {"acts": path.name, "acts_sha256": data}
 
 
@@ -176,6 +189,10 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
         "finished": provenance.now(), "software": provenance.software(), "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
     }  # fmt: skip
+
+
+def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -> None:
+    progress(part * total + done, parts * total)
 
 
 def _silent(done: int, total: int) -> None:

@@ -9,6 +9,8 @@ from assay.core.errors import SpecError
 from assay.core.spec import Spec
 
 Part = Literal["auto", "all", "train", "validation", "test"]
+TOGETHER = 4e9
+"""Bytes of weights, at most, of dictionaries that are held at once and share a pass."""
 VERSION = 1
 """Raised when the same files and settings come to mean other numbers: what was stored before is then not found."""
 

@@ -46,6 +46,28 @@ class Source:
             )
         return found
 
+    @cached_property
+    def bytes(self) -> int:
+        """Bytes of its tensors."""
+        return sum(t.numel() * t.element_size() for t in self.dictionary.tensors().values())
+
+    def forget(self) -> None:
+        """Nothing; the weights are let go, and read again when they are next asked for."""
+        self.__dict__.pop("dictionary", None)
+
+
+def bunches(sources: Sequence[Source], most: float) -> list[list[Source]]:
+    """The sources in bunches whose tensors take at most so many bytes together, or one alone that takes more."""
+    made: list[list[Source]] = []
+    size = most
+    for source in sources:
+        size += source.bytes
+        if size > most:
+            made.append([])
+            size = source.bytes
+        made[-1].append(source)
+    return made
+
 
 def find(asked: Sequence[str | Path | Dictionary], store: Store) -> list[Source]:
     """The sources, in order, each name once.

@@ -11,9 +11,9 @@ import numpy as np
 
 from assay.core.errors import StoreError
 from assay.data.corpus import Corpus
-from assay.evaluation import measure, text
+from assay.evaluation import measure, sources, text
 from assay.evaluation.plans import Plan
-from assay.evaluation.setting import EvaluationReferenceSpec, EvaluationShardSpec, EvaluationSiteSpec
+from assay.evaluation.setting import TOGETHER, EvaluationReferenceSpec, EvaluationShardSpec, EvaluationSiteSpec
 from assay.evaluation.text import Text
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 BATCH = {"cpu": 2048, "cuda": 16_384}
 """Tokens in one pass of the model."""
-TOGETHER = 4e9
-"""Bytes of weights, at most, of dictionaries that share one pass."""
 
 Arrays = dict[str, np.ndarray]
 Tick = Callable[[int, int], None]
@@ -62,7 +60,11 @@ def run(
     for plan in plans:
         groups.setdefault(plan.site, []).append(plan)
     texts = {site: windows(some[0], store, folder, corpus) for site, some in groups.items()}
-    bunches = [(site, bunch) for site, some in groups.items() for bunch in _bunches(some)]
+    of = {plan.source: plan for plan in plans}
+    bunches = [
+        (site, [of[source] for source in bunch])
+        for site, some in groups.items() for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
+    ]  # fmt: skip
     total, done = sum(texts[site].tokens.size for site, _ in bunches), 0
 
     def told(tokens: int) -> None:
@@ -75,6 +77,8 @@ def run(
         subject = functools.partial(model, site.dtype)
         for plan, sums in zip(bunch, _bunch(site, bunch, texts[site], store, subject, where, batch, told), strict=True):
             yield plan, texts[site], sums
+        for plan in bunch:
+            plan.source.forget()
 
 
 def _bunch(
@@ -88,6 +92,7 @@ def _bunch(
     )
     at = functools.cache(lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device))
     ablated = words.ablated(site.ablation_tokens)
+    moved = functools.cache(lambda j: plans[j].source.dictionary.to(device))
     found: list[list[Arrays]] = [[] for _ in plans]
     for i in range(words.shards):
         part = words.of(i)
@@ -98,7 +103,7 @@ def _bunch(
 
         @functools.cache
         def measured(part: slice = part, missing: tuple[int, ...] = tuple(missing), with_reference: bool = with_reference) -> Any:
-            ours = [plans[j].source.dictionary.to(device) for j in missing]
+            ours = [moved(j) for j in missing]
             own = words.document[part] - words.document[part][0]
             shared, each = measure.shard(
                 subject(), at(), words.tokens[part], own, ablated[part], ours, reference=with_reference, first=part.start, batch=batch,
@@ -128,18 +133,6 @@ def _joined(parts: Sequence[Arrays]) -> Arrays:
     """Documents one after the other, as shards hold whole ones; firings stay apart by shard."""
     joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"}
     return joined | {"firings": np.stack([p["firings"] for p in parts]), "shards": np.array([len(p["tokens"]) for p in parts])}
-
-
-def _bunches(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
-    held: list[Plan] = []
-    size = 0.0
-    for plan in plans:
-        mine = sum(t.numel() * t.element_size() for t in plan.source.dictionary.tensors().values())
-        if held and size + mine > TOGETHER:
-            yield held
-            held, size = [], 0.0
-        held, size = [*held, plan], size + mine
-    yield held
 
 
 def _model(name: str, device: str, dtype: Any) -> Pretrained:
