@@ -7,7 +7,7 @@ from typing import Any
 
 
 def register() -> bool:
-    """True when an IPython shell runs and now knows how to show Figure, Result and Judged; nothing of ours is imported before it is shown."""
+    """True when an IPython shell runs and now shows Figure, Result, Judged and Evaluation; nothing of ours is imported before it is shown."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
         return False
@@ -15,6 +15,7 @@ def register() -> bool:
     html.for_type_by_name("assay.core.figures", "Figure", figure)
     html.for_type_by_name("assay.lab.result", "Result", result)
     html.for_type_by_name("assay.core.claims", "Judged", judged)
+    html.for_type_by_name("assay.evaluation.result", "Evaluation", evaluation)
     return True
 
 
@@ -33,6 +34,14 @@ def result(shown: Any) -> str:
 def judged(shown: Any) -> str:
     """The verdict table of one claim."""
     return _table({"verdicts": [shown.to_json()], "exact": [], "findings": []})
+
+
+def evaluation(shown: Any) -> str:
+    """The measures of every dictionary side by side, and below them the trade-off."""
+    from assay.report.evaluations import markdown
+    from assay.report.pages import prose
+
+    return str(prose(markdown(shown.to_json()))) + figure(shown.figure)
 
 
 def _table(data: dict[str, Any]) -> str:

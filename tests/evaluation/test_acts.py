@@ -145,3 +145,14 @@ def test_documents_may_be_numbered_in_the_smallest_type(x, tmp_path, recwarn):
         save_file({"acts": rows, "document": numbers.to(kind)}, tmp_path / f"{kind}.safetensors")
         found.append(evaluate(dictionary(), acts=tmp_path / f"{kind}.safetensors", root=tmp_path / "s")["dictionary 1"]["fvu"])
     assert found[0] == found[1] and not [w for w in recwarn if "overflow" in str(w.message)]
+
+
+def test_a_notebook_shows_the_measures_and_the_trade_off(x, tmp_path):
+    from assay import notebook
+
+    save_file({"acts": torch.from_numpy(x)}, tmp_path / "a.safetensors")
+    found = evaluate(dictionary(), dictionary(seed=1), acts=tmp_path / "a.safetensors", root=tmp_path / "s")
+    shown = notebook.evaluation(found)
+    assert "<table>" in shown and "<svg" in shown and "dictionary 2" in shown
+    fvu = found["dictionary 1"]["fvu"]
+    assert f"<td>{fvu['estimate']:.2f} [{fvu['low']:.2f}, {fvu['high']:.2f}]</td>" in shown

@@ -76,6 +76,17 @@ def _on(data: JSON, e: JSON) -> str:
     )
 
 
+def markdown(data: JSON) -> str:
+    """The measures of every dictionary side by side, in Markdown."""
+    entries = data["dictionaries"]
+    lines = [f"| measure | {' | '.join(tables.cell(e['name']) for e in entries)} |", "|---" * (1 + len(entries)) + "|"]
+    for name in dict.fromkeys(name for e in entries for name in e["measures"]):
+        cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
+        shown = [f"{c.estimate} {c.interval or f'({c.why})'}" if c else "" for c in cells]
+        lines.append(f"| {labels()[name]} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
 def page(data: JSON, figures: Sequence[Figure]) -> str:
     """The whole report of an evaluation as one HTML file."""
     shown = [
