@@ -219,3 +219,7 @@ def test_the_short_name_is_the_same_function():
     from assay.metrics import shrinkage
 
     assert shrinkage is metrics.shrinkage and assay.metrics.fvu is metrics.fvu
+
+
+def test_of_no_rows_nothing_is_known_to_be_dead():
+    assert np.isnan(metrics.dead(np.zeros((0, 4)))) and torch.isnan(metrics.dead(torch.zeros(0, 4)))

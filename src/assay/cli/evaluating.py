@@ -41,7 +41,7 @@ class How:
     """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block 9)."""
     site_out: str = ""
     """Where a transcoder's reconstruction belongs."""
-    tokens: int = 100_000
+    tokens: int = 110_000
     """Tokens that the model reads, at most."""
     context: int | None = None
     """Tokens in a window, a BOS included; 128 where the file does not say."""

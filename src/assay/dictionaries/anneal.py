@@ -29,6 +29,9 @@ class PAnneal:
     Formula: mean of ‖x − x̂‖² / d + λ_p Σ f^p / √d, λ_p' = λ_p Σ f^p / Σ f^p'
     Source: Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game Models (2024), section 4
     Differs: λ is rescaled on one batch, dictionary_learning does it on ten
+
+    The slope p f^(p−1) has no bound at f = 0, so rounding grows: a run alone and the same run in a group part by more than other
+    methods do (two hundredths after 60 steps of a tiny dictionary). Starts, batches and resumes are bitwise the same all the same.
     """
 
     to: float = 0.2

@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from assay.core.errors import SpecError
 from assay.dictionaries.anneal import PAnneal
 from assay.dictionaries.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.gates import gate
@@ -73,6 +74,8 @@ class L1Weighted:
         """The loss of each run."""
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
+        if self.parts and sum(self.parts) != y.shape[-1]:
+            raise SpecError(f"L1Weighted's parts are the widths of the layers side by side: {self.parts} is not {y.shape[-1]} in sum")
         rows = params["W_dec"].split(list(self.parts) or y.shape[-1], -1)
         lengths = torch.stack([torch.linalg.vector_norm(part, dim=-1) for part in rows]).sum(0)
         weighted = feature_sum(features * lengths[:, None], y.shape[-1])

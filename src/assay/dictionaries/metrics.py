@@ -102,10 +102,11 @@ def dead(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
     """Share of features that are on in no row of the set.
 
     Formula: #{i: f_i = 0 in all rows} / f
-    Range: 0 to 1; falls as the set grows
+    Range: 0 to 1; falls as the set grows; NaN for no rows
     Better: lower
     """
-    return _float64(density(features) == 0).mean(-1)
+    on = _float64(_rows(features) > 0).sum(-2)
+    return _float64(on == 0).mean(-1) if _rows(features).shape[-2] else on.sum(-1) * float("nan")
 
 
 def purity(features: Float[Array, "b f"], tokens: Int[Array, "b"], top: int = 20) -> Float[np.ndarray, "f"]:

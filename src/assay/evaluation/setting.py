@@ -21,7 +21,7 @@ class Setting(Spec):
 
     seed: int = 0
     """Seed of the choice of windows, and of what resample ablation puts in."""
-    tokens: int = 100_000
+    tokens: int = 110_000
     """Tokens that the model reads, at most; fewer where the text ends."""
     context: int | None = None
     """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
