@@ -255,6 +255,15 @@ def test_a_round_trip_keeps_every_bit(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items())
 
 
+def test_an_export_says_what_its_file_said_of_model_and_text(tmp_path: Path) -> None:
+    said = {"model_name": "gpt2", "context_size": 64, "prepend_bos": True, "dataset_path": "some/text"}
+    dictionary = replace(made(ReLU()), origin={"format": "saelens", "config": {**said, "seed": 3}})
+    write(dictionary, tmp_path / "out")
+    write(dictionary, tmp_path / "named", model="pythia")
+    assert said.items() <= load(tmp_path / "out").origin["config"].items()
+    assert load(tmp_path / "named").origin["config"]["model_name"] == "pythia"
+
+
 @pytest.mark.parametrize("name", FOLDED)
 def test_a_round_trip_folds_exactly(name: str, tmp_path: Path) -> None:
     dictionary = FOLDED[name]

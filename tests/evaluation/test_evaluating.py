@@ -192,6 +192,8 @@ def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
     found = summary.density(firings, np.full(24, 4200.0), [5] * 24)["ultra_rare"]  # 100,800 tokens; without one part 96,600
     assert found["estimate"] == 0 and found["low"] is None and "less text" in found["why"]
     assert "too few documents: 3" in summary.density(firings[:3], np.full(3, 42_000.0), [1] * 3)["ultra_rare"]["why"]
+    few = summary.density(firings[:3], np.full(3, 42_000.0), [4] * 3)["ultra_rare"]["why"]  # twelve documents, three parts
+    assert "documents" not in few and "3 parts" in few
 
 
 def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_path):

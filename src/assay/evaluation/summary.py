@@ -179,8 +179,10 @@ def density(
         half = float(stdtrit(groups - 1, 0.975)) * math.sqrt((groups - 1) / groups * float(((others - others.mean()) ** 2).sum()))
         if not math.isfinite(share):
             entries[name] = _entry(math.nan, n=n, why=f"no feature so rare can be seen on {rows:,.0f} tokens")
-        elif n < LEAST or groups < LEAST:
+        elif n < LEAST:
             entries[name] = _entry(share, n=n, why=f"too few documents: {n}, an interval needs {LEAST}")
+        elif groups < LEAST:
+            entries[name] = _entry(share, n=n, why=f"too little text: it was measured in {groups} parts, this interval needs {LEAST}")
         elif not math.isfinite(half):
             entries[name] = _entry(share, n=n, why="no interval: with a little less text no feature so rare could be seen")
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,14 @@ def write(
     return [path / name for name in below]
 
 
+def _of_its_text(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What the dictionary's file said of its model and text, in SAELens' names: without it a BOS would be lost on the way."""
+    config = origin.get("config")
+    config = config if isinstance(config, Mapping) else {}
+    kinds = {"model_name": str, "dataset_path": str, "context_size": int, "prepend_bos": bool}
+    return {key: config[key] for key, kind in kinds.items() if isinstance(config.get(key), kind)}
+
+
 def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and settings of one run."""
     transcoder = bool(one.sites_out) or one.W_enc.shape[1] != one.W_dec.shape[2]
@@ -112,7 +120,8 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
         tensors["W_skip"] = coder.W_skip.mT
     origin = {key: one.origin[key] for key in ("format", "sha256", "trained_as", "trained_on") if key in one.origin}
     metadata: dict[str, Any] = {"sae_lens_version": _VERSION, "sae_lens_training_version": None, "written_by": "Assay"}
-    metadata |= {"model_name": model, "hook_name": next(iter(one.sites), None), "assay_origin": origin or None}
+    metadata |= _of_its_text(one.origin) | {"hook_name": next(iter(one.sites), None), "assay_origin": origin or None}
+    metadata |= {"model_name": model} if model is not None else {}
     if "transcoder" in kind:
         metadata["hook_name_out"] = next(iter(one.sites_out or one.sites), None)
     config: dict[str, Any] = {
