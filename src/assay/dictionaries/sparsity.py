@@ -21,7 +21,8 @@ class TargetL0:
 
     A change of λ is felt after hundreds of steps, so the gain is small and the measured L0 smoothed: λ follows the geometric mean
     of where L0 has been. ReLU and Gated land within a tenth after 600 steps and more; a JumpReLU's thresholds answer more slowly, and
-    it was off by up to a third after a thousand. It starts when λ has risen (`begin`), and rests while the learning rate falls, when L0 no longer answers.
+    it was off by up to a third after a thousand. It starts when λ has risen (`begin`), and rests while the learning rate falls, when L0
+    no longer answers.
 
     Formula: λ ← λ · (L̄0 / target)^gain, with L̄0 ← 0.9 L̄0 + 0.1 L0 of the batch
     """
