@@ -122,6 +122,12 @@ SHARED = ("relu_weighted", "p_anneal", "gated_untied", "gated_sigmoid", "batchto
           "resample")  # fmt: skip
 
 
+def test_without_a_bench_the_numbers_are_the_same(bench):
+    groups = [(RUNS, method("gated"))]
+    kept, unkept = (fit_dictionaries(groups, source(32), d=D, steps=5, **given)[0] for given in ({"bench": bench}, {}))
+    assert all(torch.equal(value, unkept.tensors[key]) for key, value in kept.tensors.items())
+
+
 def test_alone_is_as_in_a_group(bench):
     together = sweep(SHARED, bench)
     for r in (0, 3):

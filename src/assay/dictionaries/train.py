@@ -14,7 +14,7 @@ from torch import Tensor
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.experiment import Bench
-from assay.core.fit import Group, State, Trained, fit
+from assay.core.fit import Group, State, Trained, Unkept, fit
 from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
@@ -78,7 +78,7 @@ def fit_dictionaries(
     *,
     d: int,
     steps: int,
-    bench: Bench,
+    bench: Bench | None = None,
     mean: Float[Tensor, "d"] | None = None,
     scale: float | Float[Tensor, "d"] = 1.0,
     sites: Sequence[str] = (),
@@ -95,7 +95,8 @@ def fit_dictionaries(
 
     `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all runs; [run, b, d] only with
     groups of equally many runs); `mean` and `scale` say how that was done and are stored with the dictionaries, which read
-    raw activations. Histories hold loss, l0 and (from kernels written by hand) mse. Read the result with `Dictionary.of`.
+    raw activations. Without a `bench` nothing is kept on the way. Histories hold loss, l0 and (from kernels written by hand)
+    mse. Read the result with `Dictionary.of`.
 
     Transcoders: with `d_out`, batches are pairs (x, y), and `mean_out`, `scale_out` and `sites_out` are those of y. Crosscoders
     over layers: the activations of several sites side by side, a `scale` for each dimension, and all their names in `sites`.
@@ -106,7 +107,7 @@ def fit_dictionaries(
     """
     watched = [Watch(name, tuple(at), value) for name, (at, value) in (watch or {}).items()]
     made = [group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched, kernel=kernel) for runs, method in groups]
-    trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench)
+    trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench or Unkept())
     out = None if d_out is None else (d_out, mean_out, scale_out, list(sites_out))
     readable = [_readable(t, mean, scale, sites, out) for t in trained]
     if trained_on is None:
