@@ -193,12 +193,14 @@ class Dictionary:
         return Sparse(run, row, feature, features[run, row, feature])
 
     @classmethod
-    def of(cls, trained: Trained) -> Self:
-        """The dictionaries that `fit_dictionaries` trained, or a store gave back."""
-        return cls.from_tensors(trained.tensors, trained.header)
+    def of(cls, trained: Trained, nonlinearity: Nonlinearity | None = None) -> Self:
+        """The dictionaries that `fit_dictionaries` trained, or a store gave back; a `nonlinearity` of one's own is given again."""
+        return cls.from_tensors(trained.tensors, trained.header, nonlinearity)
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Self:
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], nonlinearity: Nonlinearity | None = None
+    ) -> Self:
         """Dictionaries from tensors by name and the header that says how to read them.
 
         Raises: DataError where a tensor is missing or the nonlinearity unknown.
@@ -210,7 +212,7 @@ class Dictionary:
         own = {name: value for name, value in tensors.items() if name not in (*STANDARD, *header.get("beside", ()))}
         given = {name: tensors[name] for name in STANDARD if name in tensors}
         return cls(
-            **given, nonlinearity=from_json(header["nonlinearity"]), own=own, sites=tuple(header.get("sites", ())),
+            **given, nonlinearity=nonlinearity or from_json(header["nonlinearity"]), own=own, sites=tuple(header.get("sites", ())),
             per_token=header.get("per_token", ""), sites_out=tuple(header.get("sites_out", ())), origin=header.get("origin", {}),
         )  # fmt: skip
 
