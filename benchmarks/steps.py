@@ -23,9 +23,9 @@ from torch import nn
 
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.dictionaries import losses
 from assay.dictionaries.nonlinearity import Gated, Nonlinearity, ReLU, TopK
-from assay.dictionaries.train import Method, group
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.train import Method, group
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from assay.core.spec import PerRun, Spec, changed, grid
     from assay.core.table import judge
     from assay.data import planted as planted
-    from assay.dictionaries import losses as losses
-    from assay.dictionaries import metrics as metrics
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.hook import spliced
+    from assay.dictionaries.measuring import metrics as metrics
+    from assay.dictionaries.training import losses as losses
     from assay.evaluation.evaluating import evaluate
     from assay.evaluation.looking import Look, look
     from assay.evaluation.result import Evaluation
@@ -57,8 +57,8 @@ _HOME = {
     "evaluate": "assay.evaluation.evaluating:",
     "judge": "assay.core.table:",
     "look": "assay.evaluation.looking:",
-    "losses": "assay.dictionaries.losses",
-    "metrics": "assay.dictionaries.metrics",
+    "losses": "assay.dictionaries.training.losses",
+    "metrics": "assay.dictionaries.measuring.metrics",
     "planted": "assay.data.planted",
     "spliced": "assay.dictionaries.hook:",
     "stats": "assay.core.stats",

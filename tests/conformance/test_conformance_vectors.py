@@ -120,7 +120,7 @@ def test_assay_is_right_everywhere(ours):
 
 def test_a_broken_function_fails_its_vectors(monkeypatch, capsys):
     from assay.cli.main import main
-    from assay.dictionaries import metrics
+    from assay.dictionaries.measuring import metrics
 
     right = metrics.fvu
     monkeypatch.setattr(metrics, "fvu", lambda x, x_hat: right(x**2, x_hat**2))

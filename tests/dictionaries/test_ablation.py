@@ -8,11 +8,11 @@ import torch
 
 import tiny_models
 from assay.core.errors import DataError
-from assay.dictionaries import metrics
-from assay.dictionaries.ablation import ABLATIONS, Donors, capture, compare, finish, splice_sums, spliced_run
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring import metrics
+from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, finish, splice_sums, spliced_run
+from assay.dictionaries.measuring.splice import reference_losses
 from assay.dictionaries.nonlinearity import Identity, ReLU
-from assay.dictionaries.splice import reference_losses
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 

@@ -12,10 +12,8 @@ from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
-from assay.dictionaries import losses
-from assay.dictionaries.dead import Resample
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import fvu, l0
+from assay.dictionaries.measuring.metrics import fvu, l0
 from assay.dictionaries.nonlinearity import (
     BatchTopK,
     Gated,
@@ -28,8 +26,10 @@ from assay.dictionaries.nonlinearity import (
     ScaledReLU,
     TopK,
 )
-from assay.dictionaries.sparsity import TargetL0
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.dead import Resample
+from assay.dictionaries.training.sparsity import TargetL0
+from assay.dictionaries.training.train import Method, fit_dictionaries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ def test_resume_is_bitwise_with_everything_that_is_learned(killed_at, plain_benc
 
 def test_a_broken_run_leaves_its_neighbours_bitwise_alone(bench):
     from assay.core.fit import fit
-    from assay.dictionaries.train import group
+    from assay.dictionaries.training.train import group
 
     for name in SHARED:
         made = [group(RUNS, method(name), d=D, steps=20) for _ in range(2)]

@@ -9,12 +9,12 @@ import torch
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data.embedded import embedded
-from assay.dictionaries import losses
-from assay.dictionaries.byhand import ByHand
-from assay.dictionaries.cohort import Snapshots
-from assay.dictionaries.dead import Keep, Resample
+from assay.dictionaries.dynamics.byhand import ByHand
+from assay.dictionaries.dynamics.cohort import Snapshots
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.dead import Keep, Resample
+from assay.dictionaries.training.train import Method, fit_dictionaries
 
 
 class Slot:

@@ -11,11 +11,11 @@ from scipy.special import erf
 
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.dictionaries import cell_measures as of
-from assay.dictionaries import losses
-from assay.dictionaries.cells import Cell, dictionaries, fit_cells
+from assay.dictionaries.measuring import cell_measures as of
 from assay.dictionaries.nonlinearity import TopK
-from assay.dictionaries.train import Method
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.cells import Cell, dictionaries, fit_cells
+from assay.dictionaries.training.train import Method
 from assay.subjects import readout as ro
 
 D, M, V, F = 16, 40, 512, 64
@@ -92,7 +92,7 @@ def test_a_logit_dictionary_is_trained_as_if_by_all_logits(bench):
         {"logit": CELLS["logit"]}, RUNS, m, world, world.rows, steps=steps, bench=bench, probe_at=range(1, steps + 1)
     )
     from assay.core.schedules import warm_up_decay
-    from assay.dictionaries.train import start
+    from assay.dictionaries.training.train import start
 
     p = {name: value[0].clone().requires_grad_() for name, value in start(RUNS.seeds, m, D).items()}
     optimiser = torch.optim.Adam(p.values(), betas=m.betas)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.clusters import k_means
+from assay.dictionaries.baselines.clusters import k_means
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import l0
+from assay.dictionaries.measuring.metrics import l0
 
 
 def test_the_reconstruction_is_the_nearest_centroid_by_naive_search():

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
+from assay.dictionaries.baselines.repair import shrunk
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Gated, ReLU, Rescaled, TopK
-from assay.dictionaries.repair import shrunk
 
 
 def make(nonlinearity=None, runs=2, d=5, f=7):

@@ -11,11 +11,9 @@ import torch
 from assay.core.errors import DataError, SpecError
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.dictionaries import losses, metrics
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.equivalence import as_gated, as_jumprelu
-from assay.dictionaries.kernels.cpu import kernel_for
-from assay.dictionaries.kernels.reference import autograd
+from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import (
     BatchTopK,
     Gated,
@@ -28,7 +26,10 @@ from assay.dictionaries.nonlinearity import (
     TopK,
     to_json,
 )
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.kernels.cpu import kernel_for
+from assay.dictionaries.training.kernels.reference import autograd
+from assay.dictionaries.training.train import Method, fit_dictionaries
 
 D, F = 6, 12
 

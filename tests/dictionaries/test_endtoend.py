@@ -14,14 +14,14 @@ from assay.core import rng
 from assay.core.errors import DataError, SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
-from assay.dictionaries import losses
-from assay.dictionaries.ablation import capture, finish, splice_sums
-from assay.dictionaries.dead import Resample
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.endtoend import Through, fit_end_to_end
-from assay.dictionaries.metrics import fvu
+from assay.dictionaries.measuring.ablation import capture, finish, splice_sums
+from assay.dictionaries.measuring.metrics import fvu
 from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, ReLU, TopK
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.dead import Resample
+from assay.dictionaries.training.endtoend import Through, fit_end_to_end
+from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 

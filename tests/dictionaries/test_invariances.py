@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny_models
-from assay.dictionaries import metrics, rarity, recovery, redundancy, splitting
-from assay.dictionaries.ablation import Donors, splice_sums
-from assay.dictionaries.ablation import finish as finish_splice
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring import metrics, rarity, recovery, redundancy, splitting
+from assay.dictionaries.measuring.ablation import Donors, splice_sums
+from assay.dictionaries.measuring.ablation import finish as finish_splice
 from assay.dictionaries.nonlinearity import Identity, ReLU
 from assay.features import importance, probing
 from assay.subjects.pretrained import load

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries import losses
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.equivalence import as_gated, as_jumprelu
 from assay.dictionaries.nonlinearity import Gated, JumpReLU, ReLU
+from assay.dictionaries.training import losses
 
 
 def column(*values):
@@ -96,7 +96,7 @@ def test_a_threshold_moves_as_far_as_its_rate_says(bench):
 
     from assay.core.runs import Runs
     from assay.core.spec import Spec
-    from assay.dictionaries.train import Method, fit_dictionaries
+    from assay.dictionaries.training.train import Method, fit_dictionaries
 
     def rise(params, x, nonlinearity, penalty):
         return -params["threshold"].sum(-1)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from assay.dictionaries import losses
-from assay.dictionaries.kernels import chosen, cpu, penalised, reference, sparse
 from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, ReLU, TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.kernels import chosen, cpu, penalised, reference, sparse
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
 CASES = {

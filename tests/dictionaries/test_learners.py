@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
-from assay.dictionaries import losses
-from assay.dictionaries.dead import Keep, Resample
-from assay.dictionaries.learners import Idle, Learner, Seen, Watch
 from assay.dictionaries.nonlinearity import AbsTopK, BatchTopK, Gated, JumpReLU, ReLU, TopK
-from assay.dictionaries.sparsity import TargetL0
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.dead import Keep, Resample
+from assay.dictionaries.training.learners import Idle, Learner, Seen, Watch
+from assay.dictionaries.training.sparsity import TargetL0
 
 SEEDS = np.array([5, 6])
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from assay.dictionaries import lone
+from assay.dictionaries.dynamics import lone
 
 # Slopes of log10 density on log10 time in [1e2, 1e4], [1e4, 1e6], [1e6, 1e9], start across the mean, bias 0: integrated apart
 SLOPES = {1: (-1.30, -1.17, -1.11), 2: (-1.43, -1.24, -1.14), 4: (-0.88, -1.09, -1.29)}

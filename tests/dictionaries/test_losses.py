@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.dictionaries import losses
 from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+from assay.dictionaries.training import losses
 
 RUNS, ROWS, D, F = 2, 6, 4, 5
 CASES = [(losses.mse, TopK(2)), (losses.l1, ReLU()), (losses.gated, Gated()), (losses.gated_no_aux, Gated())]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import assay.metrics
 from assay.core.errors import DataError
-from assay.dictionaries import metrics
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Gated
 from assay.dictionaries.selection import AbsTopK
 

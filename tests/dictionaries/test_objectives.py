@@ -9,9 +9,6 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries import losses
-from assay.dictionaries.auxiliary import aux_k
-from assay.dictionaries.kernels.reference import autograd
 from assay.dictionaries.nonlinearity import (
     BatchTopK,
     Gated,
@@ -23,6 +20,9 @@ from assay.dictionaries.nonlinearity import (
     ScaledReLU,
     TopK,
 )
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.auxiliary import aux_k
+from assay.dictionaries.training.kernels.reference import autograd
 
 RUNS, ROWS, D, F, OUT = 2, 6, 4, 6, 3
 DEAD = torch.tensor([[0, 100, 0, 100, 100, 0], [100, 0, 0, 0, 0, 0]])  # rows since each latent last fired

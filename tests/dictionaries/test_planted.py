@@ -11,12 +11,12 @@ import torch
 from assay.core import rng
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
-from assay.dictionaries import losses
+from assay.dictionaries.baselines.repair import rescale_and_shift
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import fvu, l0, shrinkage
+from assay.dictionaries.measuring.metrics import fvu, l0, shrinkage
 from assay.dictionaries.nonlinearity import Gated, ReLU
-from assay.dictionaries.repair import rescale_and_shift
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.train import Method, fit_dictionaries
 
 pytestmark = pytest.mark.slow
 D, STEPS = 32, 3000

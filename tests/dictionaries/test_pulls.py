@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.dictionaries import cohort, pulls
+from assay.dictionaries.dynamics import cohort, pulls
 
 
 def dictionary(f=6, d=5, seed=0, dtype=torch.float64):

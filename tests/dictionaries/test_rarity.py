@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.rarity import dense_share, density_classes
+from assay.dictionaries.measuring.rarity import dense_share, density_classes
 
 KINDS = [np.asarray, torch.as_tensor]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.recovery import (
+from assay.dictionaries.measuring.recovery import (
     cosines,
     magnitude_r2,
     matching,

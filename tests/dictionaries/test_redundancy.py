@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries import redundancy
-from assay.dictionaries.redundancy import distinct_directions, effective_dimensions, nearest_cosine, redundant_share
+from assay.dictionaries.measuring import redundancy
+from assay.dictionaries.measuring.redundancy import distinct_directions, effective_dimensions, nearest_cosine, redundant_share
 
 KINDS = [np.asarray, torch.as_tensor]
 

@@ -9,9 +9,9 @@ import torch
 import tiny_models
 from assay.data.harvest import HarvestSpec, harvest
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import ce_recovered
+from assay.dictionaries.measuring.metrics import ce_recovered
+from assay.dictionaries.measuring.splice import Passage, cross_entropy, reconstruction_losses, reference_losses
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.splice import Passage, cross_entropy, reconstruction_losses, reference_losses
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries import splitting
-from assay.dictionaries.splitting import candidates, cofiring_sums, families, random_like, shuffled
+from assay.dictionaries.measuring import splitting
+from assay.dictionaries.measuring.splitting import candidates, cofiring_sums, families, random_like, shuffled
 
 D, B = 24, 500
 

@@ -13,11 +13,11 @@ from assay.core.errors import SpecError
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
-from assay.dictionaries import losses
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.kernels import cpu, sparse
 from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
-from assay.dictionaries.train import Method, fit_dictionaries, group
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.kernels import cpu, sparse
+from assay.dictionaries.training.train import Method, fit_dictionaries, group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,8 +216,8 @@ def test_the_sparse_step_is_the_one_used_where_it_pays():
 
 def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
     """x = a, a ~ U(.5, 1.5), no decoder bias, λ = .2: f = a − λ/2; γ = .893333/.983333 and FVU = (λ/2)²/Var a = .12."""
-    from assay.dictionaries.metrics import fvu, shrinkage
-    from assay.dictionaries.repair import rescale_and_shift
+    from assay.dictionaries.baselines.repair import rescale_and_shift
+    from assay.dictionaries.measuring.metrics import fvu, shrinkage
 
     runs = Runs([Sweep(seed=s, penalty=0.2, lr=1e-2) for s in range(4)])
 

@@ -12,11 +12,11 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data import corpus
 from assay.data.harvest import HarvestSpec, harvest
-from assay.dictionaries import losses
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import load, write
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.evaluation import evaluate
 from assay.evaluation.leakage import of
 from assay.lab.store import Job, Store

@@ -10,12 +10,12 @@ from assay.core import rng
 from assay.core.measures import by
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
-from assay.dictionaries import losses
+from assay.dictionaries.baselines.repair import rescale_and_shift
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import document_sums, fvu, shrinkage
+from assay.dictionaries.measuring.metrics import document_sums, fvu, shrinkage
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.repair import rescale_and_shift
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.experiments.gated_ablations import GatedAblations, experiment, measure, oracle, theory, train
 
 METHODS = ("gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu")

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.dictionaries.cell_measures import EPS
+from assay.dictionaries.measuring.cell_measures import EPS
 from assay.experiments.targets import OTHER, experiment
 from assay.lab.result import with_derived
 

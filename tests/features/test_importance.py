@@ -8,8 +8,8 @@ import torch
 
 import tiny_models
 from assay.core.errors import DataError, ModelError
-from assay.dictionaries.ablation import capture
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.ablation import capture
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features.importance import additivity_gap, finish, importance_sums, token_sums
 from assay.subjects.pretrained import load

@@ -73,7 +73,7 @@ def test_spec_fields_say_what_they_mean(path: Path) -> None:
                 )
 
 
-MEASURES = ["dictionaries/metrics", "dictionaries/rarity", "dictionaries/redundancy", "dictionaries/recovery"]
+MEASURES = ["dictionaries/measuring/metrics", "dictionaries/measuring/rarity", "dictionaries/measuring/redundancy", "dictionaries/measuring/recovery"]
 MEASURES += ["features/statistics", "features/probing"]
 
 

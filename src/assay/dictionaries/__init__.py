@@ -23,12 +23,12 @@ _HOME = {
         "ScaledReLU",
         "TopK",
     ),
-    "train": ("Method", "fit_dictionaries"),
-    "endtoend": ("fit_end_to_end",),
-    "dead": ("Keep", "Resample"),
-    "sparsity": ("TargetL0",),
-    "linear": ("pca",),
-    "repair": ("refit_decoder", "rescale_and_shift", "shrunk"),
+    "training.train": ("Method", "fit_dictionaries"),
+    "training.endtoend": ("fit_end_to_end",),
+    "training.dead": ("Keep", "Resample"),
+    "training.sparsity": ("TargetL0",),
+    "baselines.linear": ("pca",),
+    "baselines.repair": ("refit_decoder", "rescale_and_shift", "shrunk"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted(_WHERE)

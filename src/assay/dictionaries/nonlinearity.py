@@ -72,7 +72,7 @@ class Identity:
 class Rescaled:
     """f = 1[g > 0] · max(factor·g + shift, 0), g the features of another nonlinearity; so nothing that was off comes on.
 
-    The form of rescale & shift (`assay.dictionaries.repair`), and of codes made wrong on purpose for a control.
+    The form of rescale & shift (`assay.dictionaries.baselines.repair`), and of codes made wrong on purpose for a control.
     """
 
     of: Nonlinearity

@@ -15,7 +15,7 @@ from assay.core.errors import DataError
 from assay.dictionaries.jump import JumpReLU
 
 if TYPE_CHECKING:
-    from assay.dictionaries.learners import Seen
+    from assay.dictionaries.training.learners import Seen
 
 Own = Mapping[str, Tensor]
 

@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core.errors import DataError
-from assay.dictionaries.ablation import ABLATIONS, Donors, capture, compare, spliced_run
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.splice import Passage
+from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_run
+from assay.dictionaries.measuring.splice import Passage
 from assay.evaluation import sums
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site

@@ -164,7 +164,7 @@ def density(
     Source: Kott, The delete-a-group jackknife, 2001
     Differs: a bootstrap would see rare features die, as it leaves out a third of the documents in every draw
     """
-    from assay.dictionaries.rarity import density_classes  # brings torch, which reading what is stored does not need
+    from assay.dictionaries.measuring.rarity import density_classes  # brings torch, which reading what is stored does not need
 
     total, rows, n, groups = firings.sum(0), float(tokens.sum()), int(sum(documents)), len(firings)
     shares = density_classes(total, rows)

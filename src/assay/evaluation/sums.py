@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import switched_on
+from assay.dictionaries.measuring.metrics import switched_on
 
 Sums = dict[str, Tensor]
 ROWS = 512

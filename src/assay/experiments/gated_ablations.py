@@ -15,8 +15,8 @@ from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, PerRun, P
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_matched, lead_at_own, ratio, share_closed, sides
-from assay.dictionaries import frontier
-from assay.dictionaries.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
+from assay.dictionaries.measuring import frontier
+from assay.dictionaries.measuring.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 DISCUSSION = "R. Shah, comment in the discussion of that paper"
@@ -88,8 +88,8 @@ class GatedAblations(Spec):
 
 def train(runs, bench):
     """Dictionaries of one method, each on the inputs of its seed's own world."""
-    from assay.dictionaries.train import Method as Trainer
-    from assay.dictionaries.train import fit_dictionaries
+    from assay.dictionaries.training.train import Method as Trainer
+    from assay.dictionaries.training.train import fit_dictionaries
 
     s = runs.shared
     nonlinearity, loss = architecture(s.method)
@@ -106,8 +106,9 @@ def train(runs, bench):
 
 def architecture(name):
     """(nonlinearity, loss) of a method."""
-    from assay.dictionaries import gates, losses
+    from assay.dictionaries import gates
     from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.training import losses
 
     return {
         "relu": (ReLU(), losses.l1),
@@ -133,8 +134,8 @@ def oracle(runs, bench):
 
 def repair(runs, bench, before):
     """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on inputs of a stream of their own."""
+    from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.repair import refit_decoder, rescale_and_shift
 
     s, given = runs.shared, Dictionary.of(before)
     mend = {"rescale": rescale_and_shift, "refit": refit_decoder}[s.repair]
@@ -156,7 +157,7 @@ def measure(runs, trained, bench):
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.recovery import mcc
+    from assay.dictionaries.measuring.recovery import mcc
 
     s, given = runs.shared, Dictionary.of(trained)
     world, found, gates = s.world(), [], []
@@ -217,7 +218,7 @@ def noisy(codes, spec):
 
 def gate_counts(one, x, codes, directions):
     """Histograms of π_gate of the latent that best matches a true direction, where that feature is on and where it is off."""
-    from assay.dictionaries.recovery import cosines
+    from assay.dictionaries.measuring.recovery import cosines
 
     similarity = cosines(directions, one.W_dec[0])
     feature, latent = divmod(int(similarity.argmax()), one.width)

@@ -18,8 +18,8 @@ from assay.core.rng import generator
 from assay.core.stats import budget_ratio, lead_at_own, ratio, share_closed, sides
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
-from assay.dictionaries import frontier
-from assay.dictionaries.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, sums, worst
+from assay.dictionaries.measuring import frontier
+from assay.dictionaries.measuring.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, sums, worst
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
@@ -105,9 +105,9 @@ def activations(s, bench):
 
 def method(runs):
     """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for TopK alone."""
-    from assay.dictionaries import losses
     from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
-    from assay.dictionaries.train import Method
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.train import Method
 
     s = runs.shared
     given = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
@@ -120,7 +120,7 @@ def method(runs):
 
 def train_together(groups, bench):
     """Dictionaries of several shapes in one pass over the same batches."""
-    from assay.dictionaries.train import fit_dictionaries
+    from assay.dictionaries.training.train import fit_dictionaries
 
     s = groups[0].shared
     data, _ = activations(s, bench)
@@ -144,8 +144,8 @@ def rows(runs, bench, count):
 
 def principal(runs, bench):
     """Principal components of 20,000 activations drawn by each seed; the draws of two seeds share a tenth."""
+    from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.linear import pca
 
     found = []
     for one in runs.split(1):
@@ -156,8 +156,8 @@ def principal(runs, bench):
 
 def repair(runs, bench, before):
     """Another arm's dictionaries with features rescaled & shifted, the decoder refitted, or codes × 0.85."""
+    from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.repair import refit_decoder, rescale_and_shift, shrunk
 
     kind, given = runs.shared.repair, Dictionary.of(before)
     if kind == "damp":
@@ -172,7 +172,7 @@ def repair(runs, bench, before):
 
 def measure(runs, trained, bench):
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.splice import cross_entropy
+    from assay.dictionaries.measuring.splice import cross_entropy
     from assay.features.showcase import card_measures
 
     s = runs.shared

@@ -20,8 +20,8 @@ from assay.core.runs import Runs
 from assay.core.stats import difference, lead_at_own, sides
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
-from assay.dictionaries import frontier
-from assay.dictionaries.frontier import FRONTIER, FVU, L0, sums
+from assay.dictionaries.measuring import frontier
+from assay.dictionaries.measuring.frontier import FRONTIER, FVU, L0, sums
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
@@ -113,9 +113,9 @@ def shuffled(x, seed, index):
 
 def method(runs):
     """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data and steps for all."""
-    from assay.dictionaries import losses
     from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, ReLU, TopK
-    from assay.dictionaries.train import Method
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.train import Method
 
     s = runs.shared
     given = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
@@ -144,7 +144,7 @@ PREFIXES = (1 / 8, 1 / 4, 1 / 2, 1)
 
 def train_together(groups, bench):
     """Dictionaries of several architectures in one pass over the same batches."""
-    from assay.dictionaries.train import fit_dictionaries
+    from assay.dictionaries.training.train import fit_dictionaries
 
     s = groups[0].shared
     data, _ = activations(s, bench)
@@ -164,10 +164,10 @@ def train(runs, bench):
 
 def fitted(runs, bench):
     """Baselines that no gradient trains, fitted to activations drawn by each seed."""
-    from assay.dictionaries.clusters import k_means
+    from assay.dictionaries.baselines.clusters import k_means
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.baselines.repair import refit_decoder
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.linear import pca
-    from assay.dictionaries.repair import refit_decoder
 
     found = []
     for one in runs.split(1):
@@ -186,7 +186,7 @@ def random_features(runs, d):
     """Encoder and decoder rows in the same random unit directions, the k largest kept: what a dictionary is before training."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import TopK, to_json
-    from assay.dictionaries.train import start
+    from assay.dictionaries.training.train import start
 
     given = start(runs.seeds, method(Runs([runs.specs[0].replace(method="topk")])), d)
     tensors = {**given, "W_enc": given["W_enc"].mT.contiguous()}

@@ -122,7 +122,7 @@ def with_control(s, data, x, index):
 
 
 def cells_of(s):
-    from assay.dictionaries.cells import Cell
+    from assay.dictionaries.training.cells import Cell
 
     return {
         name: Cell(*CELLS[name], replicate=int(name == "again"), changed="readable" if name == "readable" else "")
@@ -132,10 +132,10 @@ def cells_of(s):
 
 def train(runs, bench):
     """Every cell's dictionary of this seed, on the same batches."""
-    from assay.dictionaries import losses
-    from assay.dictionaries.cells import fit_cells
     from assay.dictionaries.nonlinearity import TopK
-    from assay.dictionaries.train import Method
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.cells import fit_cells
+    from assay.dictionaries.training.train import Method
 
     (s,) = runs.specs  # a seed has a model of its own, so it is a group of its own
     data, _ = places(s, bench)
@@ -159,7 +159,7 @@ def no_training(runs, bench):
 def measure(runs, trained, bench):
     import torch
 
-    from assay.dictionaries.cells import dictionaries
+    from assay.dictionaries.training.cells import dictionaries
 
     (s,) = runs.specs
     data, test = places(s, bench)
@@ -185,7 +185,7 @@ def measure(runs, trained, bench):
 
 def of_model(s, data, raw, h, seen, at):
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
-    from assay.dictionaries.cell_measures import by_document
+    from assay.dictionaries.measuring.cell_measures import by_document
 
     read, named = data.readout, {}
     for name, x in (("", h), ("readable_", seen), ("raw_", raw["act"])):
@@ -199,7 +199,7 @@ def of_model(s, data, raw, h, seen, at):
 
 def of_dictionaries(s, found, raw, test, at):
     """Measures of the trained dictionaries, and the levels of their axes."""
-    from assay.dictionaries import cell_measures as of
+    from assay.dictionaries.measuring import cell_measures as of
 
     cells, read, act = cells_of(s), test.readout, found["act"]
     rows = {name: of.cell_sums(cells[name], one, raw, read, *at) for name, one in found.items()}
@@ -219,7 +219,7 @@ def of_dictionaries(s, found, raw, test, at):
 
 def spending(dictionary, features, read, at):
     """Measures of what a dictionary of activations writes, and of the share of it that nothing reads."""
-    from assay.dictionaries.cell_measures import spent
+    from assay.dictionaries.measuring.cell_measures import spent
 
     sums = spent(features, dictionary.W_dec[0], read.null, *at)
     return {name: ("run document", values[None], "squared feature") for name, values in sums.items()}
@@ -239,7 +239,7 @@ def linear(parts, row, post, read, at):
     """Measures of how far linearised effects are from exact ones: counts per document and bin of ε, and medians by size."""
     import torch
 
-    from assay.dictionaries import cell_measures as of
+    from assay.dictionaries.measuring import cell_measures as of
 
     (document, n), out = at, {}
     for name, loud in (("", False), ("loud_", True)):
@@ -260,7 +260,7 @@ def linear(parts, row, post, read, at):
 
 def alike(s, found, features, read):
     """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
-    from assay.dictionaries import cell_measures as of
+    from assay.dictionaries.measuring import cell_measures as of
 
     rows = {name: of.logit_rows(CELLS[name][1], one.W_dec[0], read) for name, one in found.items()}
     weight = features.square().mean(0)
@@ -324,7 +324,7 @@ def pairs(kind):
 
 def median_error(m):
     """The median relative error."""
-    from assay.dictionaries.cell_measures import binned_median
+    from assay.dictionaries.measuring.cell_measures import binned_median
 
     return binned_median(m["count"])
 
@@ -348,7 +348,7 @@ def similarity(m):
 
 def inequality(arm, arms):
     """[seed]: Gini coefficient of what neurons are worth."""
-    from assay.dictionaries.cell_measures import gini
+    from assay.dictionaries.measuring.cell_measures import gini
 
     worth = by(arm).importance
     return xr.DataArray([gini(w) for w in worth.values], dims="seed", coords={"seed": worth.seed})
@@ -356,13 +356,13 @@ def inequality(arm, arms):
 
 def neurons(arm, arms):
     """Terms of the Gini coefficient with neurons as units."""
-    from assay.dictionaries.cell_measures import gini_terms
+    from assay.dictionaries.measuring.cell_measures import gini_terms
 
     return {name: xr.DataArray(x, dims=("neuron", "edge")) for name, x in gini_terms(by(arm).importance.values[0]).items()}
 
 
 def neuron_gini(m):
-    from assay.dictionaries.cell_measures import gini_of_terms
+    from assay.dictionaries.measuring.cell_measures import gini_of_terms
 
     return gini_of_terms(m)
 

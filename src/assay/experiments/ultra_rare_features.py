@@ -103,11 +103,11 @@ def method(runs):
     """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a quarter and a half spare a random half."""
     import torch
 
-    from assay.dictionaries import losses
-    from assay.dictionaries.byhand import ByHand
-    from assay.dictionaries.dead import Resample
+    from assay.dictionaries.dynamics.byhand import ByHand
     from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.train import Method
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.dead import Resample
+    from assay.dictionaries.training.train import Method
 
     s = runs.shared
     truth, quarter = world(runs), moments(s.steps)[0]
@@ -128,7 +128,7 @@ def method(runs):
 
 def train_together(groups, bench):
     """Arms that see the same inputs, in one pass."""
-    from assay.dictionaries.train import fit_dictionaries
+    from assay.dictionaries.training.train import fit_dictionaries
 
     s = groups[0].shared
     at = checkpoints(s.steps)
@@ -161,8 +161,8 @@ def one_run(one, t):
     import torch
 
     from assay.core.rng import generator
-    from assay.dictionaries.cohort import Snapshots
-    from assay.dictionaries.pulls import features
+    from assay.dictionaries.dynamics.cohort import Snapshots
+    from assay.dictionaries.dynamics.pulls import features
     from assay.features.followed import at_moment, directions, fates, histograms, trajectories
 
     s, truth, penalty = one.shared, world(one), float(one.each("penalty")[0])
@@ -295,7 +295,7 @@ ARMS = {
 
 def flow_slopes(arms):
     """[mean 1, 2, 4 × span]: slopes of a lone feature's density under gradient flow."""
-    from assay.dictionaries import lone
+    from assay.dictionaries.dynamics import lone
 
     spans = ((1e2, 1e4), (1e4, 1e6), (1e6, 1e9))
     return [[path.slope(*span) for span in spans] for path in map(lone.flow, (1, 2, 4))]
@@ -303,14 +303,14 @@ def flow_slopes(arms):
 
 def flow_floors(arms):
     """[mean 1, 2]: density of a lone feature with its bias held at 0, over Φ(−‖μ‖)."""
-    from assay.dictionaries import lone
+    from assay.dictionaries.dynamics import lone
 
     return [lone.flow(mean, held=True).density[-1] / lone.floor(mean) for mean in (1, 2, 4)]
 
 
 def flow_alignments(arms):
     """κ of lone features: free bias from 0 at ‖μ‖ = 1, 2, 4; bias held at −1 at the same."""
-    from assay.dictionaries import lone
+    from assay.dictionaries.dynamics import lone
 
     free = [lone.flow(mean).alignment[-1] for mean in (1, 2, 4)]
     return free + [lone.flow(mean, bias=-1, held=True).alignment[-1] for mean in (1, 2, 4)]

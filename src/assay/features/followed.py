@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from assay.data.embedded import Embedded
-    from assay.dictionaries.cohort import Snapshots
+    from assay.dictionaries.dynamics.cohort import Snapshots
 
     Kinds = Mapping[str, Int[np.ndarray, "latent"]]
     Named = dict[str, tuple[str, Any, str]]
@@ -49,7 +49,7 @@ def trajectories(snaps: Snapshots, truth: Embedded, kinds: Kinds, chosen: int, r
     Slopes count checkpoints after that one only, late slopes those of the last two fifths of training; `fallen` is the share
     that ends below a third of its density when chosen, `risen` the share that ends above `rare`.
     """
-    from assay.dictionaries.cohort import median, slopes
+    from assay.dictionaries.dynamics.cohort import median, slopes
 
     steps, after = np.array(snaps.steps), chosen + 1
     late = int(np.searchsorted(steps, 0.6 * steps[-1]))
@@ -87,7 +87,7 @@ def fates(
 
     `moments` are the checkpoints of early, of choosing and of the end; `density` has all latents at each.
     """
-    from assay.dictionaries.cohort import median, slopes
+    from assay.dictionaries.dynamics.cohort import median, slopes
 
     (early, chosen, end), steps = moments, np.array(snaps.steps)
     found = np.flatnonzero(exempt & (density[early] < rare) & (density[early] > FLOOR))
@@ -118,8 +118,8 @@ def at_moment(
     """
     import torch
 
-    from assay.dictionaries import cohort
-    from assay.dictionaries.pulls import ablate, alignment, error, features
+    from assay.dictionaries.dynamics import cohort
+    from assay.dictionaries.dynamics.pulls import ablate, alignment, error, features
 
     latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
     few = x[:20_000]

@@ -19,11 +19,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core.errors import DataError, ModelError
-from assay.dictionaries.ablation import capture, spliced_run
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import _ratio, switched_on
+from assay.dictionaries.measuring.ablation import capture, spliced_run
+from assay.dictionaries.measuring.metrics import _ratio, switched_on
+from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.rows import divide, per_token
-from assay.dictionaries.splice import Passage
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 

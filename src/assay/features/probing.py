@@ -19,7 +19,7 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import Array, _numpy, _ratio
+from assay.dictionaries.measuring.metrics import Array, _numpy, _ratio
 from assay.dictionaries.nonlinearity import ReLU
 
 STRENGTHS = tuple(10.0**e for e in range(-4, 3))

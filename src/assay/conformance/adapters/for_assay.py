@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import objectives_of_assay, protocol, training_of_assay
-from assay.dictionaries import losses, metrics
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
+from assay.dictionaries.training import losses
 from assay.features import correlation, examples, statistics
 
 Weights = Mapping[str, Any]
@@ -123,7 +124,7 @@ def ce_recovered(clean: Nested, spliced: Nested, ablated: Nested) -> dict[str, A
 
 def ce_splice(activations: Nested, special: Sequence[bool], factor: float) -> dict[str, Any]:
     """Loss recovered against zero ablation in the toy model, by the same splicing as for a language model."""
-    from assay.dictionaries.splice import Passage, reference_losses, spliced_loss
+    from assay.dictionaries.measuring.splice import Passage, reference_losses, spliced_loss
     from assay.subjects.site import Site
 
     class Toy:

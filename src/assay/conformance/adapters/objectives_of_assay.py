@@ -15,16 +15,16 @@ from torch import Tensor
 
 from assay.conformance.adapters import protocol
 from assay.core.descent import Adam, adam_state
-from assay.dictionaries import losses
-from assay.dictionaries.anneal import PAnneal
-from assay.dictionaries.auxiliary import Matryoshka, TopKAux
-from assay.dictionaries.dead import resample
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.learners import Seen
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
-from assay.dictionaries.terms import project
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.anneal import PAnneal
+from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.training.dead import resample
+from assay.dictionaries.training.learners import Seen
+from assay.dictionaries.training.terms import project
 
 Weights = Mapping[str, Any]
 Nested = Sequence[Any]

@@ -18,9 +18,9 @@ from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, key
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.losses import l1
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.train import Method, fit_dictionaries, group
+from assay.dictionaries.training.losses import l1
+from assay.dictionaries.training.train import Method, fit_dictionaries, group
 
 Nested = Sequence[Any]
 

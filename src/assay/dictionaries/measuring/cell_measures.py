@@ -12,8 +12,8 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.core.rng import normal
 from assay.data.targets import Target, Targets
-from assay.dictionaries.cells import Batch, Cell
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.training.cells import Batch, Cell
 from assay.subjects.readout import Readout
 
 SPACES = ("act", "update", "logit")

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from assay.dictionaries.kernels.reference import Note
-from assay.dictionaries.losses import Params
+from assay.dictionaries.training.kernels.reference import Note
+from assay.dictionaries.training.losses import Params
 
 where_positive = torch.ops.aten.threshold_backward
 """(gradient, output, 0): the gradient where output > 0, in one pass."""

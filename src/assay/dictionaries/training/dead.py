@@ -17,7 +17,7 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.fit import State
-from assay.dictionaries.learners import Learner, Seen
+from assay.dictionaries.training.learners import Learner, Seen
 
 
 class DeadPolicy(Learner, Protocol):

@@ -18,8 +18,8 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.metrics import ce_recovered, kl_recovered
-from assay.dictionaries.splice import Passage
+from assay.dictionaries.measuring.metrics import ce_recovered, kl_recovered
+from assay.dictionaries.measuring.splice import Passage
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.subject import Trace

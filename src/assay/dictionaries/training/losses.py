@@ -17,12 +17,23 @@ import torch
 from torch import Tensor
 
 from assay.core.errors import SpecError
-from assay.dictionaries.anneal import PAnneal
-from assay.dictionaries.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.gates import gate
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.terms import ByRun, Loss, Params, Rows, as_tensors, decode, feature_sum, frozen, project, squared_error
+from assay.dictionaries.training.anneal import PAnneal
+from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.training.terms import (
+    ByRun,
+    Loss,
+    Params,
+    Rows,
+    as_tensors,
+    decode,
+    feature_sum,
+    frozen,
+    project,
+    squared_error,
+)
 
 __all__ = [
     "ByRun", "L1Weighted", "Loss", "Matryoshka", "PAnneal", "Params", "Rows", "TopKAux", "decode", "feature_sum", "gated",

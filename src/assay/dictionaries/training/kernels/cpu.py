@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.dictionaries import losses
-from assay.dictionaries.kernels.chosen import chosen, nested
-from assay.dictionaries.kernels.parts import (
+from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, Nonlinearity, ReLU, TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.kernels.chosen import chosen, nested
+from assay.dictionaries.training.kernels.parts import (
     curves,
     error_of,
     gradients,
@@ -25,11 +26,10 @@ from assay.dictionaries.kernels.parts import (
     plus_share,
     where_positive,
 )
-from assay.dictionaries.kernels.penalised import annealed, jump, weighted
-from assay.dictionaries.kernels.reference import NOTHING, Kernel, Note, Step, autograd
-from assay.dictionaries.kernels.sparse import pays, topk_sparse
-from assay.dictionaries.losses import Loss, Params
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, Nonlinearity, ReLU, TopK
+from assay.dictionaries.training.kernels.penalised import annealed, jump, weighted
+from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step, autograd
+from assay.dictionaries.training.kernels.sparse import pays, topk_sparse
+from assay.dictionaries.training.losses import Loss, Params
 
 CACHED = 3 * 2**17
 """Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one piece are slower than in 18."""

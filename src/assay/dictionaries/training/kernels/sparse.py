@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from assay.dictionaries.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Nonlinearity, TopK
+from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
+from assay.dictionaries.training.losses import Loss, Params
 
 
 def pays(k: int, width: int) -> bool:

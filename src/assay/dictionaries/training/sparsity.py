@@ -12,7 +12,7 @@ from torch import Tensor
 
 from assay.core.errors import SpecError
 from assay.core.fit import State
-from assay.dictionaries.learners import Seen
+from assay.dictionaries.training.learners import Seen
 
 
 @dataclass(frozen=True, eq=False)

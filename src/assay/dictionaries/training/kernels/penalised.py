@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.dictionaries.anneal import PAnneal
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.kernels.parts import curves, error_of, gradients, operands, output_gradient, where_positive
-from assay.dictionaries.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.losses import L1Weighted, Loss, Params
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.anneal import PAnneal
+from assay.dictionaries.training.kernels.parts import curves, error_of, gradients, operands, output_gradient, where_positive
+from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
+from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from assay.core.fit import Group, State, Trained, fit
 from assay.core.runs import Runs
 from assay.data.targets import Target, Targets
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.train import Method, group
+from assay.dictionaries.training.train import Method, group
 
 Batch = Mapping[Any, Float[Tensor, "b d"]]
 """Entries by target, or by the name of what a control is trained on."""

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from assay.dictionaries.auxiliary import Matryoshka, TopKAux
-from assay.dictionaries.kernels.parts import (
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.training.kernels.parts import (
     curves,
     error_of,
     gradients,
@@ -20,9 +21,8 @@ from assay.dictionaries.kernels.parts import (
     transposed_product,
     where_positive,
 )
-from assay.dictionaries.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.losses import Loss, Params
-from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
+from assay.dictionaries.training.losses import Loss, Params
 
 
 @torch.no_grad()

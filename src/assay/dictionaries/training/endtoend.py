@@ -14,12 +14,12 @@ from assay.core.errors import DataError, SpecError, nearest
 from assay.core.experiment import Bench
 from assay.core.fit import Trained
 from assay.core.runs import Runs
-from assay.dictionaries.ablation import capture, nats, spliced_run
-from assay.dictionaries.kernels.reference import FIXED, NOTHING, Note, Noted, Step, standard
-from assay.dictionaries.losses import Loss, Matryoshka, Params, decode, squared_error
+from assay.dictionaries.measuring.ablation import capture, nats, spliced_run
+from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.splice import Passage
-from assay.dictionaries.train import Method, fit_dictionaries
+from assay.dictionaries.training.kernels.reference import FIXED, NOTHING, Note, Noted, Step, standard
+from assay.dictionaries.training.losses import Loss, Matryoshka, Params, decode, squared_error
+from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.subject import Trace

@@ -11,7 +11,7 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.gates import gate
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.terms import ByRun, Params, Rows, as_tensors, decode, project, squared_error
+from assay.dictionaries.training.terms import ByRun, Params, Rows, as_tensors, decode, project, squared_error
 
 
 def aux_k(

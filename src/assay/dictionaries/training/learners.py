@@ -20,7 +20,7 @@ from torch import Tensor
 from assay.core.errors import SpecError
 from assay.core.fit import State
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.terms import Params, decode, project
+from assay.dictionaries.training.terms import Params, decode, project
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,14 +18,14 @@ from assay.core.fit import Group, State, Trained, Unkept, fit
 from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
-from assay.dictionaries.dead import DeadPolicy, Keep
-from assay.dictionaries.kernels.cpu import in_chunks, kernel_for, topk
-from assay.dictionaries.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
-from assay.dictionaries.kernels.sparse import topk_sparse
-from assay.dictionaries.learners import Idle, Learner, Seen, Watch
-from assay.dictionaries.losses import Loss, Params, Rows, wants
 from assay.dictionaries.nonlinearity import BatchTopK, Nonlinearity, inference, to_json
-from assay.dictionaries.sparsity import TargetL0
+from assay.dictionaries.training.dead import DeadPolicy, Keep
+from assay.dictionaries.training.kernels.cpu import in_chunks, kernel_for, topk
+from assay.dictionaries.training.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
+from assay.dictionaries.training.kernels.sparse import topk_sparse
+from assay.dictionaries.training.learners import Idle, Learner, Seen, Watch
+from assay.dictionaries.training.losses import Loss, Params, Rows, wants
+from assay.dictionaries.training.sparsity import TargetL0
 
 CURVES = ("mse", "l0", "kl", "ce")
 """What histories hold beside the loss, each where the kernel gives it."""
@@ -37,7 +37,7 @@ class Method:
 
     nonlinearity: Nonlinearity
     loss: Loss
-    """A function of `assay.dictionaries.losses`, or one of the same form."""
+    """A function of `assay.dictionaries.training.losses`, or one of the same form."""
     width: int
     """Number of features."""
     lr: Float[np.ndarray, "run"]

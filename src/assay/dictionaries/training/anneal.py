@@ -13,10 +13,10 @@ from torch import Tensor
 
 from assay.core.errors import SpecError
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.terms import ByRun, Params, Rows, as_tensors, decode, feature_sum, project, squared_error
+from assay.dictionaries.training.terms import ByRun, Params, Rows, as_tensors, decode, feature_sum, project, squared_error
 
 if TYPE_CHECKING:
-    from assay.dictionaries.learners import Seen
+    from assay.dictionaries.training.learners import Seen
 
 
 @dataclass(frozen=True)

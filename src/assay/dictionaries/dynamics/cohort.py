@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.data.embedded import SMALLEST, Embedded
-from assay.dictionaries.pulls import Params, ablate, features, joined, matched, pulls
+from assay.dictionaries.dynamics.pulls import Params, ablate, features, joined, matched, pulls
 
 FEWEST = 10
 """Rows on which a latent must fire for its gradient to be reported."""

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from assay.core.fit import State
-from assay.dictionaries.dead import DeadPolicy
-from assay.dictionaries.learners import Seen
+from assay.dictionaries.training.dead import DeadPolicy
+from assay.dictionaries.training.learners import Seen
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ def document_measures(
 
     `change` is applied to the normalised test activations first, for a control such as shuffled coordinates.
     """
-    from assay.dictionaries.metrics import document_sums  # brings torch, which judging what is stored does not need
+    from assay.dictionaries.measuring.metrics import document_sums  # brings torch, which judging what is stored does not need
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core.errors import DataError
-from assay.dictionaries.metrics import Array, _float64, _ratio
+from assay.dictionaries.measuring.metrics import Array, _float64, _ratio
 
 THRESHOLD = 0.9
 """Cosine above which two decoder rows count as the same direction; ours."""

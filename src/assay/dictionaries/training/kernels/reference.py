@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from assay.dictionaries.losses import Loss, Params
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.losses import Loss, Params
 
 Step = tuple[dict[str, Float[Tensor, "run"]], dict[str, Tensor]]
 Note = Callable[[Tensor], Mapping[str, Tensor]]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
-from assay.dictionaries.metrics import Array, _float64, _ratio
+from assay.dictionaries.measuring.metrics import Array, _float64, _ratio
 
 
 def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run n f"]:

@@ -1,0 +1,1 @@
+"""What stands beside sparse dictionaries: principal components, k-means, repairs in closed form."""

@@ -1,0 +1,1 @@
+"""What moves a latent during training: theory of a lone feature, gradients by term, groups followed and planted."""
