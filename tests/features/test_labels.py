@@ -27,7 +27,9 @@ def test_what_is_marked():
     assert inside("string") == '"x""é"'
     assert inside("comment") == '# a "comment"'
     assert inside("signature") == 'def f(a, b: dict[str, int] = {"x": 1}) -> list[int]:'
-    assert inside("loop") == '        print("é", i)\n        i += 1\n    while a: a = None\n'
+    assert inside("loop") == '        print("é", i)\n        i += 1\na = None\n'
+    assert inside("loop", "for é in y: pass\nz = 1\n") == "pass\n"
+    assert inside("loop", "for i in (1,\n  2): f(); g()\n") == "f(); g()\n"
     assert inside("string", 'x = """a\nb"""\ny = 1\n') == '"""a\nb"""'
     assert characters("def f(:\n") is None and characters("a = 1\r\n") is None and characters("x = '") is None
 

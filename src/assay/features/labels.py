@@ -40,7 +40,8 @@ def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
         return None
     if "\r" in source:  # the parser and the tokenizer count such lines differently
         return None
-    starts = np.cumsum([0, *(len(line) + 1 for line in source.split("\n")), 0])
+    lines = source.split("\n")
+    starts = np.cumsum([0, *(len(line) + 1 for line in lines), 0])
     inside = {name: np.zeros(len(source), bool) for name in TASKS if name != "newline"}
 
     def mark(name: str, begin: tuple[int, int], end: tuple[int, int]) -> None:
@@ -62,7 +63,8 @@ def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
                 since = None
     for node in ast.walk(tree):
         if isinstance(node, ast.For | ast.AsyncFor | ast.While):
-            mark("loop", (node.body[0].lineno, 0), ((node.body[-1].end_lineno or node.lineno) + 1, 0))
+            before = lines[node.body[0].lineno - 1].encode()[: node.body[0].col_offset].decode()  # the parser counts bytes
+            mark("loop", (node.body[0].lineno, len(before) if before.strip() else 0), ((node.body[-1].end_lineno or node.lineno) + 1, 0))
     return inside
 
 
