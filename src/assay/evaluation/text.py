@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +53,6 @@ class Text:
         """Evenly spread windows with about so many tokens in all."""
         share = min(1.0, tokens / self.tokens.size)
         return np.diff(np.floor(share * np.arange(len(self.tokens) + 1) + 1e-9)) > 0
-
-    @cached_property
-    def windows_of(self) -> Int[np.ndarray, "document"]:
-        """How many windows each document has."""
-        return np.bincount(self.document, minlength=len(self.names))
 
 
 def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[str, np.ndarray]:
