@@ -160,6 +160,12 @@ def test_a_look_prints_features_and_writes_a_page(done, forks):
     words = ("look", "def f1(x): return x", "--dictionary", "d.safetensors", "--model", "model", "--features", "2")
     out = forks.run((*words, "--html", "look.html"), here, env(here))
     assert out.code == 0 and "2 shown" in " ".join(out.out.split()) and max(map(len, out.out.splitlines())) <= 100, out
+    page = (here / "look.html").read_text()
+    assert 'Left out, neither counted nor ablated: the first token ("' in out.out
+    assert "Left out, neither counted nor ablated: the first token (" in page
+    assert all("promoted" in text and "suppressed" in text and "raises" not in text for text in (out.out, page))
+    everything = forks.run((*words, "--skip-first", "0", "--outlier", "0"), here, env(here))
+    assert everything.code == 0 and "No token is left out." in everything.out
     found = json.loads(forks.run((*words, "--json"), here, env(here)).out)
     assert "".join(found["tokens"]) == "def f1(x): return x" and len(found["features"]) == 2
     for f in found["features"]:

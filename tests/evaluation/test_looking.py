@@ -7,7 +7,7 @@ import pytest
 from test_evaluating import SAELENS, own, plain
 
 import tiny_models
-from assay.core.errors import DataError
+from assay.core.errors import DataError, SpecError
 from assay.evaluation import look
 from assay.subjects import folder as models
 
@@ -69,6 +69,41 @@ def test_losses_and_tokens(found, naive, model):
     assert found.data["loss_spliced"] == pytest.approx(tiny_models.naive_loss(spliced, ids).mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize(("skip", "outlier"), [(0, 0.0), (3, 1.05)])
+def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive, model, tmp_path):
+    found = look(TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path)
+    ids, site, clean, _ = naive
+    acts = tiny_models.naive(model, ids)[1][site][0]
+    length = np.linalg.norm(acts, axis=1)
+    after = np.sort(length[skip:])
+    keep = (np.arange(len(acts)) >= skip) & (length <= (outlier * after[(len(after) - 1) // 2] if outlier else np.inf))
+    assert found.data["left_out"] == np.flatnonzero(~keep).tolist() and (skip == 0) == keep.all() and keep.sum() > 2
+    codes = own(plain())[0](acts) * keep[:, None]
+    rows = (plain().W_dec[0] / plain().scale[0]).double().numpy()
+    tried = np.argsort(-codes.sum(0) * np.linalg.norm(rows, axis=1))[:32]
+    deltas = {}
+    for k in tried[codes[:, tried].any(0)]:
+        without = tiny_models.naive(model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]})[0]
+        deltas[int(k)] = (tiny_models.naive_loss(without, ids) - clean).sum()
+    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[:4]
+    for f in found.features:
+        assert f["delta"] == pytest.approx(deltas[f["feature"]], abs=2e-5)
+        np.testing.assert_allclose(f["activations"], codes[:, f["feature"]], rtol=1e-4, atol=1e-6)
+    assert found.data["on"] == codes.any(0).sum() and found.data["l0"] == pytest.approx((codes[keep] > 0).sum(1).mean(), rel=1e-6)
+
+
+def test_what_is_left_out_is_said():
+    from assay.report.looks import left_out
+
+    data = {"tokens": ["a", " b", "\n", "c"], "skip_first": 1, "outlier": 6.0}
+    assert left_out(data | {"left_out": []}) == "No token is left out."
+    assert left_out(data | {"left_out": [0]}) == 'Left out, neither counted nor ablated: the first token ("a").'
+    both = left_out(data | {"left_out": [0, 1, 2], "skip_first": 2})
+    assert both == (
+        'Left out, neither counted nor ablated: the first 2 tokens ("a", " b") and what is longer than 6 medians ("⏎").'
+    )
+
+
 def test_promoted_tokens_follow_the_direct_path(found, model):
     w = tiny_models.weights(model)
     d = plain()
@@ -98,6 +133,12 @@ def test_what_cannot_be_looked_at(model, tmp_path):
         look(TEXT, model=model, root=tmp_path)
     with pytest.raises(DataError, match="the text has 1 tokens; give at least 3"):
         look("x", plain(), model=model, root=tmp_path)
+    with pytest.raises(DataError, match="give at least 92, so that"):
+        look(TEXT, plain(), model=model, skip_first=90, root=tmp_path)
+    with pytest.raises(DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"):
+        look(TEXT, plain(), model=model, outlier=0.01, root=tmp_path)
+    with pytest.raises(SpecError, match="skip_first must be at least 0, got -1"):
+        look(TEXT, plain(), model=model, skip_first=-1, root=tmp_path)
     with pytest.raises(DataError, match="features must be at least 1"):
         look(TEXT, plain(), model=model, features=0, root=tmp_path)
     with pytest.raises(DataError, match="reads at most 64 tokens"):

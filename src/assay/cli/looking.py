@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.cli.printing import draw, grid, say
+from assay.report.looks import left_out, plain, quoted
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from assay.evaluation.looking import Look
 
-MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 ORANGE = (255, 140, 0)
 """The colour of the strongest activation, as in pages."""
 
@@ -28,6 +28,7 @@ def show(found: Look) -> None:
         f"{len(d['tokens'])} tokens; loss {d['loss']:.3f} nats per prediction, {d['loss_spliced']:.3f} with the reconstruction in "
         f"place; {d['l0']:.1f} features on per token, {d['on']} in all; {d['tried']} tried, {len(d['features'])} shown"
     )
+    say(left_out(d))
     if not d["features"]:
         print("no feature is on")
         return
@@ -38,13 +39,13 @@ def show(found: Look) -> None:
         lines = [shaded(d["tokens"], f)] if coloured else []
         lines.append(Text("on " + ", ".join(f"{quoted(s['token'])} {s['activation']:.3g}" for s in f["strongest"])))
         if f["promoted"]:
-            lines.append(Text("raises " + logits(f["promoted"]) + "; lowers " + logits(f["suppressed"][:3]), "bright_black"))
+            lines.append(Text("promoted " + logits(f["promoted"]) + "; suppressed " + logits(f["suppressed"][:3]), "bright_black"))
         table.add_row(str(f["feature"]), f"{f['delta']:+.3f}", Text("\n").join(lines))
     draw(table)
     print()
     say(
         "Δ: by how much the loss of this text rises, summed over its predictions, when the feature is taken out wherever it is on; "
-        "above 0 it helps. Raised and lowered tokens: direct path only."
+        "above 0 it helps. Promoted and suppressed tokens: direct path only."
     )
 
 
@@ -59,16 +60,6 @@ def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
         colour = "#" + "".join(f"{round(255 + share * (c - 255)):02x}" for c in ORANGE)
         out.append(plain(token), Style(color="#1f2328", bgcolor=colour) if share > 0 else "")
     return out
-
-
-def plain(token: str) -> str:
-    """A token on one line: line ends and tabs as marks."""
-    return "".join(MARKS.get(c, c if c.isprintable() else "␀") for c in token)
-
-
-def quoted(token: str) -> str:
-    """A token by itself, its spaces seen."""
-    return f'"{plain(token)}"'
 
 
 def logits(pairs: Sequence[Sequence[Any]]) -> str:

@@ -36,7 +36,7 @@ app = App(
     name="assay",
     version=lambda: metadata.version("interp-assay"),
     help="Put an interpretability claim in; get a measured verdict out.",
-    help_epilogue="Start with `assay run superposition` (a minute). `assay VERB --help` lists a verb's options.",
+    help_epilogue="Start with `assay run superposition` (half a minute). `assay VERB --help` lists a verb's options.",
     help_formatter=DefaultFormatter.with_newline_metadata(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))),
     suppress_keyboard_interrupt=False,
 )
@@ -339,6 +339,8 @@ def look(
     features: int = 10,
     site: str = "",
     bos: bool | None = None,
+    skip_first: int = 1,
+    outlier: float = 6.0,
     device: str = "cpu",
     html: Path | None = None,
     place: Place = HERE,
@@ -357,6 +359,10 @@ def look(
         Where activations are read, where the dictionary's file does not say.
     bos
         Whether the text starts with the model's BOS token; as the dictionary's file says without it.
+    skip_first
+        Positions at the start of the text where features are neither counted nor taken out.
+    outlier
+        Activations longer than this many medians of the text are left out too; 0: none.
     device
         Where the model runs: cpu, cuda, cuda:1.
     html
@@ -367,8 +373,9 @@ def look(
     from assay.evaluation.looking import look as looked
 
     found = looked(
-        text, dictionary, model=model, features=features, site=site, bos=bos, root=place.root, device=device_here(device)
-    )
+        text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
+        root=place.root, device=device_here(device),
+    )  # fmt: skip
     if html is not None:
         from assay.report import looks
 

@@ -66,6 +66,8 @@ def look(
     features: int = 10,
     site: str = "",
     bos: bool | None = None,
+    skip_first: int = 1,
+    outlier: float = 6.0,
     root: str | Path = "assay-store",
     device: str = "cpu",
 ) -> Look:
@@ -74,10 +76,13 @@ def look(
     Δ is the loss of the text without the feature less the loss as it is, summed over its predictions, in nats: above 0 the
     feature helps. Only its own part is taken out, the dictionary's error stays, and all later blocks run again. Of the features
     that are on, the `8 · features` that add most to the reconstruction are tried. Promoted tokens follow the direct path only.
+    As in `evaluate`, the first `skip_first` positions and activations longer than `outlier` medians (of this text; 0: none) are
+    left out: no feature is counted, ranked or taken out there.
 
     The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store.
 
-    Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text of fewer than 3 tokens.
+    Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text that leaves nothing to predict
+    (with `skip_first` 1, of fewer than 3 tokens); SpecError for impossible numbers.
     """
     import torch
 
@@ -88,22 +93,25 @@ def look(
     from assay.subjects import folder as models
     from assay.subjects.pretrained import load
 
+    setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
     if features < 1:
         raise DataError(f"features must be at least 1, got {features}")
     source = _found(dictionary, Store(root))
     folder, one = models.find(str(model)), source.dictionary
-    reads, writes = sites(source.name, one, Setting(site=site), folder)
+    reads, writes = sites(source.name, one, setting, folder)
     with_bos = bos if bos is not None else bool(stated(one.origin).get("prepend_bos", False))
     ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
-    if len(ids) < 3:
-        raise DataError(f"the text has {len(ids)} tokens; give at least 3, so that there is something to predict")
+    if len(ids) < skip_first + 2:
+        raise DataError(f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there is something to predict")
     check_context(folder, len(ids), given=True)
     subject = load(str(model), device)
     one, tokens = one.to(subject.device), torch.tensor([ids], device=subject.device)
     trace = subject.run(tokens, capture=list({reads, writes}))
     inputs, acts = trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
-    limits = tuple(measure.outlier_limit(x[:, 1:], Setting().outlier) for x in (inputs, acts))
-    keep = measure.kept(inputs, acts, (limits[0], limits[1]), 1)
+    limits = tuple(measure.outlier_limit(x[:, skip_first:], outlier) for x in (inputs, acts))
+    keep = measure.kept(inputs, acts, (limits[0], limits[1]), skip_first)
+    if not bool(keep.any()):
+        raise DataError(f"all {len(ids)} tokens are left out, with skip_first {skip_first} and outlier {outlier:g}")
     codes = one.encode(inputs[0])[0] * keep[0][:, None]
     codes = codes * switched_on(one, codes)
     adds = codes.abs().sum(0) * torch.linalg.vector_norm(one.W_dec[0], dim=-1)
@@ -120,7 +128,8 @@ def look(
         "site": str(reads), "site_out": str(writes), "bos": with_bos, "width": one.width, "text": text, "tokens": words,
         "losses": [None, *_rounded(trace.loss()[0])], "loss": float(trace.loss().mean()),
         "loss_spliced": float(subject.losses(tokens, edits={writes: lambda x: spliced.reshape(x.shape)}).mean()),
-        "left_out": [i for i, kept in enumerate(keep[0].tolist()) if not kept], "l0": float((codes[keep[0]] != 0).sum(1).float().mean()),
+        "skip_first": skip_first, "outlier": outlier, "left_out": [i for i, kept in enumerate(keep[0].tolist()) if not kept],
+        "l0": float((codes[keep[0]] != 0).sum(1).float().mean()),
         "on": int((codes != 0).any(0).sum()), "tried": len(tried), "features": listed,
     })  # fmt: skip
 
@@ -153,7 +162,7 @@ def _deltas(
 
 
 def _promoted(subject: Any, one: Dictionary, writes: Any, shown: Sequence[int]) -> dict[int, tuple[tuple[Any, ...], tuple[Any, ...]]]:
-    """Tokens whose logits each feature raises and lowers most along the direct path; none for a site outside the stream."""
+    """Tokens whose logits each feature promotes and suppresses most along the direct path; none for a site outside the stream."""
     from assay.features.effects import direct_logits, extremes
 
     if writes.kind not in ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out") or not shown:

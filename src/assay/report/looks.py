@@ -8,6 +8,10 @@ from typing import Any
 from assay.features.card import Example
 from assay.report import pages
 
+MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+NAMED = 6
+"""So many of the tokens that are left out are named, at each cause."""
+
 
 def page(data: Mapping[str, Any]) -> str:
     """The whole page of one look: the text shaded once for each feature, with what taking that out does."""
@@ -15,4 +19,30 @@ def page(data: Mapping[str, Any]) -> str:
     for f in data["features"]:
         at = f["strongest"][0]["position"] if f["strongest"] else 0
         shown.append(f | {"example": Example(tuple(data["tokens"]), tuple(f["activations"]), at, "", at)})
-    return pages.environment().get_template("look.html").render(data=data, features=shown)
+    return pages.environment().get_template("look.html").render(data=data, features=shown, left_out=left_out(data))
+
+
+def left_out(data: Mapping[str, Any]) -> str:
+    """Which tokens are neither counted nor ablated, and why, as a sentence."""
+    skip, words = data["skip_first"], data["tokens"]
+    causes = []
+    for places, cause in (
+        ([i for i in data["left_out"] if i < skip], "the first token" if skip == 1 else f"the first {skip} tokens"),
+        ([i for i in data["left_out"] if i >= skip], f"what is longer than {data['outlier']:g} medians"),
+    ):
+        more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+        if places:
+            causes.append(f"{cause} ({', '.join(quoted(words[i]) for i in places[:NAMED])}{more})")
+    if not causes:
+        return "No token is left out."
+    return f"Left out, neither counted nor ablated: {' and '.join(causes)}."
+
+
+def plain(token: str) -> str:
+    """A token on one line: line ends and tabs as marks."""
+    return "".join(MARKS.get(c, c if c.isprintable() else "␀") for c in token)
+
+
+def quoted(token: str) -> str:
+    """A token by itself, its spaces seen."""
+    return f'"{plain(token)}"'
