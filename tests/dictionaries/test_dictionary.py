@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -86,6 +87,22 @@ def test_the_same_on_a_subset_of_fields():
 
 def test_shrunk_features_are_shorter_by_the_factor():
     torch.testing.assert_close(shrunk(make(), 0.85).encode(X), 0.85 * make().encode(X))
+
+
+@dataclass(frozen=True)
+class Squared(ReLU):
+    def __call__(self, z, b_enc, own):
+        return super().__call__(z, b_enc, own) ** 2
+
+
+@pytest.mark.parametrize("nonlinearity", [Squared(), Rescaled(Squared())], ids=str)
+def test_a_file_that_could_not_be_read_again_is_not_written(nonlinearity, tmp_path):
+    d = make(nonlinearity)
+    with pytest.raises(DataError, match=f"is not written: a file cannot name the nonlinearity {type(nonlinearity).__name__}, "):
+        d.save(tmp_path / "d.safetensors")
+    assert not list(tmp_path.iterdir())
+    again = Dictionary.from_tensors(d.tensors(), json.loads(json.dumps(d.header())), nonlinearity)
+    assert torch.equal(again.encode(X), d.encode(X))
 
 
 def test_what_a_user_can_get_wrong(tmp_path):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.core.fit import Trained
-from assay.dictionaries.nonlinearity import Nonlinearity, from_json, projections, to_json
+from assay.dictionaries.nonlinearity import Nonlinearity, from_json, has_name, projections, to_json
 from assay.dictionaries.rows import PER_TOKEN, PerToken, divide, multiply, per_token
 
 STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "b_pre", "mean", "scale", "W_skip", "mean_out", "scale_out")
@@ -233,11 +233,19 @@ class Dictionary:
         return Trained(self.tensors(), self.header(), {}, steps, np.zeros(len(self), dtype=bool))
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file: the tensors, and the header as JSON under the metadata key `assay`."""
+        """Write one safetensors file: the tensors, and the header as JSON under the metadata key `assay`.
+
+        Raises: DataError for a nonlinearity of one's own, which `load` could not make again.
+        """
         import json
 
         from safetensors.torch import save_file
 
+        if not has_name(self.nonlinearity):
+            raise DataError(
+                f"{path} is not written: a file cannot name the nonlinearity {type(self.nonlinearity).__name__}, which is not one of Assay's "
+                "own; keep tensors() and header() and read them with Dictionary.from_tensors(tensors, header, nonlinearity)"
+            )
         # copied: tensors that lie in one memory, as tied weights may, are refused by safetensors
         tensors = {name: value.clone(memory_format=torch.contiguous_format) for name, value in self.tensors().items()}
         save_file(tensors, path, {"assay": json.dumps(self.header())})

@@ -25,7 +25,7 @@ from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, OneHot, T
 
 __all__ = [
     "AbsTopK", "BatchTopK", "Gated", "GatedShift", "GatedSigmoid", "GatedUntied", "GroupMax", "Identity", "JumpReLU", "Nonlinearity", "OneHot",
-    "ReLU", "Rescaled", "ScaledReLU", "TopK", "from_json", "inference", "projections", "to_json",
+    "ReLU", "Rescaled", "ScaledReLU", "TopK", "from_json", "has_name", "inference", "projections", "to_json",
 ]  # fmt: skip
 
 Own = Mapping[str, Tensor]
@@ -115,6 +115,14 @@ def projections(
     z = centred @ W_enc
     more = getattr(nonlinearity, "encoders", ())
     return torch.cat([z, *(centred @ own[name] for name in more)], -1) if more else z
+
+
+def has_name(nonlinearity: Nonlinearity) -> bool:
+    """Whether a file can say which it is, so that `from_json` makes it again: it is of `KINDS`, and so are those within it."""
+    if type(nonlinearity) not in KINDS:
+        return False
+    inner = (getattr(nonlinearity, field.name) for field in fields(nonlinearity))  # type: ignore[arg-type]
+    return all(has_name(value) for value in inner if isinstance(value, Nonlinearity))
 
 
 def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
