@@ -10,7 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from assay.core.errors import DataError
+from assay.dictionaries.formats import load
 from assay.evaluation import evaluate
+from assay.evaluation.result import Evaluation
 
 D, F = 8, 16
 
@@ -49,3 +52,20 @@ def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path
         shutil.copytree(first, tmp_path / place / "width_16/average_l0_4")
         entry = evaluate(tmp_path / place / "width_16/average_l0_4", **ask).dictionaries[0]
         assert entry["site"] == f"blocks.{site}.hook_resid_post" and entry["cached"] == cached
+
+
+def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
+    for name in ("sae-topk", "texts", ".sae-topp"):
+        (tmp_path / name).mkdir()
+    for opened in (load, lambda path: evaluate(path, **ask)):
+        with pytest.raises(DataError, match=r"did you mean .*/sae-topk\?$"):
+            opened(tmp_path / "sae-topp")
+    with pytest.raises(DataError, match="name a file or folder that holds a dictionary"):
+        load(tmp_path / "gemma")
+    with pytest.raises(DataError, match="no dictionary is stored in"):
+        evaluate(tmp_path / "gemma", **ask)
+
+
+def test_a_note_is_of_one_dictionary_or_of_each():
+    entries = [{"name": "a", "notes": ["its file is old", "it is wide"]}, {"name": "b", "notes": ["its file is old"]}]
+    assert Evaluation({"dictionaries": entries}).notes == ["each of a, b: its file is old", "a: it is wide"]

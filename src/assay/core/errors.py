@@ -12,6 +12,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class AssayError(Exception):
@@ -55,3 +56,13 @@ def nearest(name: str, names: Iterable[str]) -> str:
     known = sorted(names)
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+def nearest_beside(path: Path) -> str:
+    """The path in the same folder whose name is closest to that of one that does not exist, as a question; "" when none is close."""
+    try:
+        names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"did you mean {path.parent / close[0]}?" if close else ""

@@ -41,7 +41,7 @@ class Evaluation:
         for entry in self.dictionaries:
             for note in entry["notes"]:
                 of.setdefault(note, []).append(entry["name"])
-        return [f"{', '.join(names)}: {note}" for note, names in of.items()]
+        return [f"{'each of ' if len(names) > 1 else ''}{', '.join(names)}: {note}" for note, names in of.items()]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with the definition of every measure."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.core.errors import DataError, nearest
+from assay.core.errors import DataError, nearest, nearest_beside
 from assay.core.spec import canonical_json
 from assay.subjects import hashes
 
@@ -192,5 +192,8 @@ def _named(text: str, store: Store) -> Stored:
         some = ", ".join(f"{experiment}/{s.folder.name}" for s in mine[:4])
         raise DataError(f"{text} has {len(mine)} stored dictionaries, name one of them: {some}{' …' if len(mine) > 4 else ''}")
     here = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
+    beside = nearest_beside(Path(text).expanduser())
+    if beside:
+        raise DataError(f"no file, folder or stored run {text!r}; {beside}")
     known = f"stored dictionaries in {store.root}: {nearest(text, here)}" if here else f"no dictionary is stored in {store.root}"
     raise DataError(f"no file, folder or stored run {text!r}; {known}")

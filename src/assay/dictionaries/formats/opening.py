@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import DataError, nearest
+from assay.core.errors import DataError, nearest, nearest_beside
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import dictionary_learning, gemma_scope, openai, ours, saelens, sparsify
 from assay.dictionaries.formats.pickles import read as read_pickle
@@ -53,7 +53,7 @@ def load(
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path} does not exist; name a file or folder that holds a dictionary")
+        raise DataError(f"{path} does not exist; {nearest_beside(path) or 'name a file or folder that holds a dictionary'}")
     if format is not None and format not in FORMATS:
         raise DataError(f"no format {format!r}; {nearest(format, FORMATS)}")
     hints = Hints(site, site_out, scale, architecture, k, threshold)
