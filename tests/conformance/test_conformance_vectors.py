@@ -118,6 +118,15 @@ def test_assay_is_right_everywhere(ours):
     assert Counter(o.outcome for o in ours.outcomes) == {"right": len(ALL)}, [o for o in ours.outcomes if not o.passed]
 
 
+def test_a_vector_that_is_asked_for_shows_its_numbers_even_where_they_are_right(capsys):
+    from assay.cli.main import main
+
+    assert main(["conformance", "C01"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.split()[:2] == ["●", "C01"])
+    (case,) = {tuple(case.expected.items()) for case in vectors.select(["C01"])[0].cases}
+    assert row.count(f"{case[0][0]} {case[0][1]:.6g}") == 2, row
+
+
 def test_a_broken_function_fails_its_vectors(monkeypatch, capsys):
     from assay.cli.main import main
     from assay.dictionaries.measuring import metrics

@@ -42,7 +42,7 @@ def conform(ids: Sequence[str], against: str | None, python: Path | None, record
 
 
 def show(run: Run, vectors: Sequence[Vector], explained: bool) -> None:
-    """Print a table of outcomes and their counts; with `explained` each vector's definition and derivation before it."""
+    """Print a table of outcomes and their counts; with `explained` each vector's definition and derivation, and right answers too."""
     if explained:
         for vector in vectors:
             for line in (f"{vector.id}: {vector.title}", f"  defined: {vector.definition}", f"  derived: {vector.derivation}",
@@ -55,6 +55,8 @@ def show(run: Run, vectors: Sequence[Vector], explained: bool) -> None:
     table.expand, table.columns[2].ratio, table.columns[3].ratio, table.columns[4].ratio = True, 4, 3, 3
     for vector, outcome in zip(vectors, run.outcomes, strict=True):
         got, right = wrong_cases(outcome.got, outcome.expected) if outcome.outcome != "right" else ("", "")
+        if explained and outcome.outcome == "right":
+            got, right = ("; ".join(dict.fromkeys(map(said, part))) for part in (outcome.got, outcome.expected))
         got, right = (f"({outcome.why})", "") if outcome.outcome == "not offered" else (got, right)
         table.add_row(SIGNS[outcome.outcome], vector.id, vector.title, got, right)
     printing.draw(table)
