@@ -147,7 +147,10 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(model,
 def test_together_equals_alone(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "tokens": 300, "context": 12}
     a, b = plain(seed=1), plain(seed=2, sites=("blocks.2.hook_resid_pre",))
-    both = evaluate(a, b, plain(seed=3), root=tmp_path / "a", **ask)
+    told = []
+    both = evaluate(a, b, plain(seed=3), root=tmp_path / "a", progress=lambda *step: told.append(step), **ask)
+    read = both.dictionaries[0]["tokens_read"]  # at both sites the same tokens, counted once
+    assert told[-1] == (read, read) and [done for done, _ in told] == sorted(done for done, _ in told)
     for name, d in (("dictionary 1", a), ("dictionary 2", b)):
         alone = evaluate(d, root=tmp_path / name, **ask)["dictionary 1"]
         for measure, got in estimates(both[name]).items():

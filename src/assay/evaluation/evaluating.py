@@ -45,7 +45,7 @@ def evaluate(
     measures but losses. `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
 
     The result is kept in the store at `root` under the content of dictionary, model and text and the setting; what was
-    interrupted goes on where it was. `progress(done, total)` hears of tokens.
+    interrupted goes on where it was. `progress(done, total)` hears of tokens of the text: one is done when it was read at every site.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit together, and for text that a
     dictionary was trained on.
@@ -192,7 +192,7 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
 
 
 def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -> None:
-    progress(part * total + done, parts * total)
+    progress((part * total + done) // parts, total)
 
 
 def _silent(done: int, total: int) -> None:

@@ -50,7 +50,7 @@ def run(
 ) -> Iterator[tuple[Plan, Text, Arrays]]:
     """Each plan with its text and its sums, as soon as it is measured; plans of one site share the clean pass.
 
-    `tick` hears how many tokens of how many are done, over all plans.
+    `tick` hears how many tokens of how many are done; where several sites or bunches make several passes, their mean.
     """
     import torch
 
@@ -70,7 +70,7 @@ def run(
     def told(tokens: int) -> None:
         nonlocal done
         done += tokens
-        tick(done, total)
+        tick(done // len(bunches), total // len(bunches))
 
     model = functools.cache(functools.partial(_model, folder.name, device))
     for site, bunch in bunches:
