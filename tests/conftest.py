@@ -76,6 +76,6 @@ def plain_slot():
     return PlainSlot
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plain_bench():
     return PlainBench

@@ -18,7 +18,7 @@ ALL = tuple(NEEDS)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, plain_bench_class):
+def made(tmp_path_factory, plain_bench):
     folder = tmp_path_factory.mktemp("targets")
     model = make(folder / "model", "gpt2", tie_word_embeddings=False, n_inner=40)
     text = folder / "text"
@@ -26,16 +26,9 @@ def made(tmp_path_factory, plain_bench_class):
     for i in range(40):
         (text / f"{i:02}.py").write_text("\n".join(f"x{i} = {j} * {i} + y_{j % 7}" for j in range(80)))
     spec = TargetSpec(subject=str(model), layer=2, targets=ALL, corpus=str(text), windows=24, context=16, dtype="float32")
-    bench = plain_bench_class(folder / "store")
+    bench = plain_bench(folder / "store")
     train = targets(spec, bench)
     return model, spec, bench, train, targets(spec.replace(part="test", windows=0), bench, like=train)
-
-
-@pytest.fixture(scope="module")
-def plain_bench_class():
-    from conftest import PlainBench
-
-    return PlainBench
 
 
 def test_each_target_is_what_the_model_computes(made):

@@ -75,12 +75,10 @@ CELLS = {"act": Cell("act", "act"), "again": Cell("act", "act", replicate=1), "a
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    from conftest import PlainBench
-
+def trained(tmp_path_factory, plain_bench):
     world = World()
     return world, fit_cells(
-        CELLS, RUNS, method(), world, world.rows, steps=150, bench=PlainBench(tmp_path_factory.mktemp("x")), probe_at=(50,)
+        CELLS, RUNS, method(), world, world.rows, steps=150, bench=plain_bench(tmp_path_factory.mktemp("x")), probe_at=(50,)
     )
 
 

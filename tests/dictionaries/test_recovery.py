@@ -147,3 +147,14 @@ def test_what_does_not_fit_is_refused():
         mcc(rows(2, 3), rows(2, 4))
     with pytest.raises(DataError, match="same rows, got 3 and 4"):
         support_sums(rows(3, 2), rows(4, 2))
+
+
+def test_of_two_latents_with_the_same_f1_the_one_with_more_hits_is_taken_wherever_it_stands():
+    # one true feature, on in rows 0 … 3; latent a fires on rows 0 … 1 (F1 2·2/(2+4) = 2/3), latent b on all and 4 … 7 (2·4/(8+4) = 2/3)
+    codes = np.zeros((8, 1))
+    codes[:4] = 1
+    a, b = np.zeros(8), np.ones(8)
+    a[:2] = 1
+    for order in ([a, b], [b, a]):
+        found = support(support_sums(codes, np.stack(order, 1)))
+        assert found["f1"][0] == pytest.approx(2 / 3) and found["recall"][0] == 1 and found["precision"][0] == 0.5

@@ -135,7 +135,11 @@ def support(
     """
     both, truly, fires = (np.asarray(sums[name], dtype=np.float64) for name in ("both", "truly", "fires"))
     f1 = _ratio(2 * both, np.where(truly > 0, truly, np.nan)[:, None] + fires)
-    chosen = np.nan_to_num(f1, nan=-1.0).argmax(1) if match is None else np.asarray(match)
+    if match is None:  # of equally good ones that with most hits, so that the order of latents decides nothing
+        score = np.nan_to_num(f1, nan=-1.0)
+        chosen = np.where(score == score.max(1, keepdims=True), both, -1.0).argmax(1)
+    else:
+        chosen = np.asarray(match)
     rows, there = np.arange(len(truly)), chosen >= 0
     hit, fired = np.where(there, both[rows, chosen], 0.0), np.where(there, fires[chosen], 0.0)
     return {
