@@ -32,7 +32,8 @@ def left_out(data: Mapping[str, Any]) -> str:
     ):
         more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
         if places:
-            causes.append(f"{cause} ({', '.join(quoted(words[i]) for i in places[:NAMED])}{more})")
+            named = ", ".join(quoted(words[i]).replace(" ", "\xa0") for i in places[:NAMED])  # no line breaks inside a token
+            causes.append(f"{cause} ({named}{more})")
     if not causes:
         return "No token is left out."
     return f"Left out, neither counted nor ablated: {' and '.join(causes)}."
