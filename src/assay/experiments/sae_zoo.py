@@ -292,7 +292,9 @@ def half(method, **fields):
     return Arm(HALVES, specs=like(method, halved=True, seeds=3, **fields), note="half as long, with its own decay")
 
 
-TOGETHER, HALVES = Joint(train_together), Joint(lambda groups, bench: train_together(groups, bench))
+TOGETHER = Joint(train_together)
+HALVES, AGAIN = (Joint(lambda groups, bench: train_together(groups, bench)) for _ in range(2))
+"""Arms with other steps, or other seeds, share a pass of their own."""
 ARMS = {
     "main": Arm(TOGETHER, note="BatchTopK, 16 features a token on average"),
     "topk": Arm(TOGETHER, specs=like("topk"), note="TopK 16: the middle of the frontier that all are compared with"),
@@ -303,14 +305,14 @@ ARMS = {
     "p-anneal": Arm(TOGETHER, specs=like("p-anneal"), note="ReLU with the p-annealed penalty"),
     "gated": Arm(TOGETHER, specs=like("gated"), note="Gated"),
     "jumprelu": Arm(TOGETHER, specs=like("jumprelu"), note="JumpReLU with an L0 penalty"),
-    "topk-again": Arm(train, specs=like("topk", replicate=1), note="independent TopK runs: no effect"),
-    "relu-again": Arm(train, specs=like("relu", replicate=1), note="independent ReLU runs: no effect"),
-    "batch-again": Arm(train, specs=like("batch-topk", replicate=1), note="independent BatchTopK runs: no effect"),
+    "topk-again": Arm(AGAIN, specs=like("topk", replicate=1), note="independent TopK runs: no effect"),
+    "relu-again": Arm(AGAIN, specs=like("relu", replicate=1), note="independent ReLU runs: no effect"),
+    "batch-again": Arm(AGAIN, specs=like("batch-topk", replicate=1), note="independent BatchTopK runs: no effect"),
     "shuffled": Arm(train, specs=like("topk", halved=True, acts="shuffled"), note="TopK 16 on shuffled coordinates, half as long"),
     "untrained": Arm(train, specs=like("topk", halved=True, acts="untrained"), note="TopK 16 on a model with random weights, half as long"),
     "random": Arm(fitted, specs=like("random"), note="random features, 16 kept, the decoder fitted by least squares"),
     "pca": Arm(fitted, specs=like("pca"), note="16 principal components"),
-    "k-means": Arm(fitted, specs=like("k-means"), note="the nearest of 512 centroids"),
+    "k-means": Arm(fitted, specs=like("k-means", seeds=3), note="the nearest of 512 centroids"),
     "half": half("batch-topk"),
     "topk-half": half("topk"),
     "topk-11-half": half("topk", k=11),

@@ -3,7 +3,7 @@
 Paper: Bricken et al. 2023, Towards Monosemanticity, set-up and dictionaries of MLP activations; no number of these claims is published
 Claim: at equal L0 a dictionary trained on the MLP's update lowers the update's FVU by at least 0.003
 Baselines: same-target, another start of the same dictionary; readable, only what W_out reads; whole-stream; loud, parts as long as the stream
-Cost: 4 minutes on 2 cores (about 450 CPU-seconds); full a guess of 30 GPU-hours, never run
+Cost: 4 minutes on 2 cores (about 420 CPU-seconds); full a guess of 30 GPU-hours, never run
 """
 
 from dataclasses import dataclass

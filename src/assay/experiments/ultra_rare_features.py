@@ -3,7 +3,7 @@
 Paper: Bricken et al. 2023, Towards Monosemanticity, the ultralow density cluster; nostalgebraist 2023, comment on a replication of it
 Claim: latents that are rare and left alone grow rarer without end, by at least 0.9 decades for each decade of training
 Baselines: ordinary latents; useful ones that encode a rare truth; no-l1; centred; dead-weight; pair, a planted conspiracy
-Cost: 5 minutes on 2 cores (about 500 CPU-seconds); full a guess of 1 GPU-hour, never run
+Cost: 3 minutes on 2 cores (about 350 CPU-seconds); full a guess of 1 GPU-hour, never run
 """
 
 from dataclasses import dataclass
