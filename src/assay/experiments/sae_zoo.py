@@ -57,7 +57,7 @@ class SAEZoo(Spec):
     """The text: "stdlib" or a folder of text files."""
     windows: int = 1200
     """Training windows of 128 tokens."""
-    per_file: int = 3
+    per_file: int = 2
     """Test windows from one file, at most, so that no large file is most of the test."""
     batch: int = 256
     """Activations a step."""
@@ -274,22 +274,21 @@ TUNED: dict[str, dict[str, float]] = {
 """λ for an L0 near 16, and the best of three rates where it is not the common one: pilot, seed 0."""
 
 
-def like(method, *, seeds=None, halved=False, **fields):
-    """The preset's (first so many) seeds with this method and fields; `halved`: half as long, with a whole schedule of its own."""
+def like(method, *, seeds=None, shorter=1, **fields):
+    """The preset's (first so many) seeds with this method and fields, `shorter` so many times, with a whole schedule of its own."""
 
     def specs(main):
         given = {"method": method, **TUNED.get(method, {}), **fields}
         if fields.get("acts") == "untrained":
-            given["windows"] = max(1, main[0].windows // 3)  # a second harvest, of activations that are quickly learned
-        if halved:
-            given["steps"] = main[0].steps // 2
+            given["windows"] = max(1, main[0].windows // 4)  # a second harvest, of activations that are quickly learned
+        given["steps"] = main[0].steps // shorter
         return grid(main[0].replace(**given), seed=sorted({s.seed for s in main})[:seeds])
 
     return specs
 
 
 def half(method, **fields):
-    return Arm(HALVES, specs=like(method, halved=True, seeds=3, **fields), note="half as long, with its own decay")
+    return Arm(HALVES, specs=like(method, shorter=2, seeds=3, **fields), note="half as long, with its own decay")
 
 
 TOGETHER = Joint(train_together)
@@ -308,8 +307,8 @@ ARMS = {
     "topk-again": Arm(AGAIN, specs=like("topk", replicate=1), note="independent TopK runs: no effect"),
     "relu-again": Arm(AGAIN, specs=like("relu", replicate=1), note="independent ReLU runs: no effect"),
     "batch-again": Arm(AGAIN, specs=like("batch-topk", replicate=1), note="independent BatchTopK runs: no effect"),
-    "shuffled": Arm(train, specs=like("topk", halved=True, acts="shuffled"), note="TopK 16 on shuffled coordinates, half as long"),
-    "untrained": Arm(train, specs=like("topk", halved=True, acts="untrained"), note="TopK 16 on a model with random weights, half as long"),
+    "shuffled": Arm(train, specs=like("topk", shorter=4, acts="shuffled"), note="TopK 16 on shuffled coordinates, a quarter as long"),
+    "untrained": Arm(train, specs=like("topk", shorter=4, acts="untrained"), note="TopK 16 on a model with random weights, a quarter as long"),
     "random": Arm(fitted, specs=like("random"), note="random features, 16 kept, the decoder fitted by least squares"),
     "pca": Arm(fitted, specs=like("pca"), note="16 principal components"),
     "k-means": Arm(fitted, specs=like("k-means", seeds=3), note="the nearest of 512 centroids"),
