@@ -3,7 +3,7 @@
 Paper: Gao et al. 2024, Scaling and Evaluating SAEs; Rajamanoharan et al. 2024, Jumping Ahead; Bussmann et al. 2024, BatchTopK SAEs
 Claim: at equal L0 BatchTopK's FVU lies at least 0.002 below TopK's
 Baselines: random features with a fitted decoder; pca; k-means; shuffled coordinates; untrained, the model with random weights; again, no effect
-Cost: 5 minutes on 2 cores (about 500 CPU-seconds); full a guess of 60 GPU-hours, never run
+Cost: 5 minutes on 2 cores (about 530 CPU-seconds); full a guess of 60 GPU-hours, never run
 """
 
 from dataclasses import dataclass, replace
