@@ -462,9 +462,8 @@ by the change between training half as long and in full. Beside them: features t
 activations whose coordinates are shuffled, and the same architecture with random weights.
 
 **Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned; one layer; source code as text; 512
-features for 576 dimensions, so width is scarce and few latents die; 1,000 steps. Rate and penalty of each method were tuned on one pilot
-seed. Leads of a few thousandths of FVU are within what finer tuning could move. p-annealing and JumpReLU were published with trainings
-hundreds of times as long.
+features for 576 dimensions, so width is scarce; 1,000 steps. Rate and penalty of each method, Matryoshka's apart, were tuned on one pilot
+seed. Leads of a few thousandths of FVU are within what finer tuning could move. The papers train far longer.
 """
 
 experiment = Experiment(
@@ -472,5 +471,5 @@ experiment = Experiment(
     scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, text of Python's standard library",
     smoke=grid(SMALL, seed=range(1000, 1002)),
     default=grid(DEFAULT, seed=range(1000, 1006)),
-    full=grid(DEFAULT.replace(width=16_384, k=64, batch=4096, steps=50_000, lr=3e-4, windows=12_000), seed=range(1000, 1008)),
+    full=grid(DEFAULT.replace(width=16_384, batch=4096, steps=50_000, lr=3e-4, windows=12_000), seed=range(1000, 1008)),
 )  # fmt: skip
