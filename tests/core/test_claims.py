@@ -453,6 +453,7 @@ def test_the_verdict_as_json_has_every_key_and_its_controls_the_same():
     assert set(keys.split()) | {"threshold_from", "adjusted", "gates", "controls"} <= set(out)
     assert set(out) - {"controls", "planted", "notes"} == set(out["controls"]["control"])
     assert out["published"]["set_up"] == "other set-up: not comparable, for orientation"
+    assert [judged(changes={"published": p}).to_json()["published"] for p in ("new", None)] == ["new", None]
     assert out["threshold"] == ">= 1" and out["range"] == [1.0, None]
 
 
@@ -494,6 +495,13 @@ def test_the_claims_key_sees_a_moved_goalpost_and_nothing_else():
     assert len({claims_key([m]) for m in [c, *moved]}) == 6
     exact = Exact(text="t", value=lambda arms: 1, expected=1, tolerance=0.1, source="s")
     assert claims_key([exact]) != claims_key([replace(exact, tolerance=0.2)])
+
+
+def test_what_papers_print_moves_no_goalpost_and_is_a_number_or_new():
+    keys = {claims_key([claim(published=p)]) for p in (None, "new", Published(2.0, "paper, table 1"))}
+    assert len(keys) == 1
+    with pytest.raises(ClaimError, match=r'Published\(number, source\), or "new", or None, got \'0.5\''):
+        claim(published="0.5")
 
 
 def test_holm_keeps_the_strong_and_drops_the_weak():

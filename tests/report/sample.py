@@ -93,6 +93,7 @@ def verdicts():
         0.0042,
         threshold=">= 0.005",
         allowed=(0.005, None),
+        published="new",
     )
     lead["controls"] = {"relu-again": control("relu-again", "fails", 0.0008, -0.002, 0.003, lead)}
     share = entry(

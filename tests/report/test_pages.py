@@ -72,6 +72,11 @@ def test_tags_balance_and_ids_are_unique(parsed):
     assert parsed.open == [] and len(parsed.ids) == len(set(parsed.ids))
 
 
+def test_the_page_says_what_is_published_and_what_is_new(page):
+    assert "Published: 0.99, Figure 5 (other set-up: not comparable, for orientation)." in page
+    assert "New: no number of it is published." in page
+
+
 def test_inner_links_have_targets(parsed):
     targets = {v[1:] for _, k, v in parsed.attributes if k == "href" and v.startswith("#")}
     assert targets and targets <= set(parsed.ids)

@@ -73,6 +73,20 @@ def test_a_terminal_without_colour_keeps_its_width(monkeypatch):
     assert out.getvalue() == tables.text(sample.result(), 80)
 
 
+def test_every_form_says_what_is_published_and_what_is_new():
+    gamma, lead, *others = tables.rows(sample.result())
+    assert (gamma.published, gamma.setup, lead.published, lead.setup) == ("0.99", "other set-up", "new", "")
+    assert {(r.published, r.setup) for r in others} == {("", "")}
+    wide, narrow = (re.sub(r"\s+", " ", tables.text(sample.result(), width)) for width in (100, 80))
+    assert " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
+    markdown = tables.markdown(sample.result()).splitlines()
+    assert "| 0.99 (other set-up) |" in markdown[2] and "| new |" in markdown[3]
+    listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
+    said = {(r["published"], r["set_up"]) for r in listed if r["kind"] == "claim"}
+    assert said == {("0.99", "other set-up"), ("new", ""), ("", "")}
+    assert "& 0.99 (other set-up) &" in export.latex(sample.result()) and "& new &" in export.latex(sample.result())
+
+
 def test_a_narrow_terminal_table_has_fewer_columns():
     assert len(tables.terminal(sample.result(), 100).columns) == 6 and len(tables.terminal(sample.result(), 80).columns) == 4
 

@@ -111,6 +111,7 @@ experiment = Experiment(
             must_fail=("flat",),
             gates=(converged("loss"),),  # undertraining refutes nothing: without convergence the verdict is undecided
             threshold_from="theory: 0 degrees at the global minimum, 85 for a random subspace; 10 leaves room for noise",
+            published="new",  # no paper prints this angle; where one does: Published(0.5, "paper, table 2", same=False)
             source="Neural Networks and Principal Component Analysis, 1989",
         ),
     ),

@@ -43,6 +43,15 @@ class Published:
         return {"number": self.number, "source": self.source, "same": self.same, "set_up": setup, "note": self.note}
 
 
+Literature = Published | Literal["new"] | None
+"""What a paper prints beside a statement: a number, "new" where nobody has printed one, None where nobody has looked."""
+
+
+def literature_json(published: Literature) -> dict[str, Any] | str | None:
+    """The same as plain values: the number's JSON, "new", or None."""
+    return published.to_json() if isinstance(published, Published) else published
+
+
 @dataclass(frozen=True)
 class Gate:
     """A condition without which a claim is not judged at all, such as that training had converged."""
@@ -101,12 +110,14 @@ class Claim:
     """{"main": "main-half", …}: arms trained half as long, with their own decay; the outcome must survive the change."""
     threshold_from: str
     """"paper: …", "theory: …" or "pilot: seeds 0–5, …"."""
-    published: Published | None = None
+    published: Literature = None
+    """The number that a paper prints of the same quantity, or "new" where none does; a catalogue entry has to say which."""
     source: str
     """Paper title, section."""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
+        _check_literature(self.text, self.published)
         if not self.must_fail:
             raise ClaimError(f"claim {self.text!r} names no control: must_fail needs at least one arm in which it has to fail")
         if self.of in self.must_fail or self.of in self.must_hold:
@@ -178,11 +189,12 @@ class Finding:
     statistic: Statistic = mean
     unit: str = "1"
     where: Mapping[str, Plain] = field(default_factory=dict)
-    published: Published | None = None
+    published: Literature = None
     source: str = ""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
+        _check_literature(self.text, self.published)
 
 
 @dataclass(frozen=True)
@@ -268,7 +280,7 @@ class Judged:
             "scope": v.scope,
             "method": v.method,
             "source": c.source,
-            "published": c.published.to_json() if c.published else None,
+            "published": literature_json(c.published),
             "threshold": c.threshold,
             "range": [_number(c.low), _number(c.high)],
             "fail_range": [_number(e) for e in c.fail_range],
@@ -299,6 +311,11 @@ def _said(s: Claim | Exact | Finding) -> dict[str, Any]:
 def _check_units(text: str, units: tuple[str, ...]) -> None:
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units) or isinstance(units, str):
         raise ClaimError(f'statement {text!r} needs one or two different units, such as ("seed", "document"), got {units!r}')
+
+
+def _check_literature(text: str, published: Literature) -> None:
+    if not (published is None or published == "new" or isinstance(published, Published)):
+        raise ClaimError(f'statement {text!r}: published is Published(number, source), or "new", or None, got {published!r}')
 
 
 def _number(x: float) -> float | None:

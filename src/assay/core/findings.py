@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.claims import Exact, Finding
+from assay.core.claims import Exact, Finding, literature_json
 from assay.core.errors import ClaimError
 from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, describe_method, describe_scope
@@ -86,7 +86,7 @@ class Estimated:
             "scope": self.scope,
             "method": self.method,
             "source": f.source,
-            "published": f.published.to_json() if f.published else None,
+            "published": literature_json(f.published),
             "points": [_number(x) for x in self.points],
         }
 

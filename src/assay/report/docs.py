@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.core.claims import Claim, Exact, Finding
+from assay.core.claims import Claim, Exact, Finding, literature_json
 from assay.core.experiment import Experiment
 from assay.lab import catalogue, records
 from assay.report import conformance, tables
@@ -124,7 +124,12 @@ def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding])
 
 
 def _record(name: str) -> Mapping[str, Any] | None:
-    return records.read(name, catalogue.entry(name).origin)
+    """The record with what papers print as the claims say it today: a number looked up later needs no new runs."""
+    record = records.read(name, catalogue.entry(name).origin)
+    if record is None:
+        return None
+    today = {c.text: literature_json(c.published) for c in _of(catalogue.find(name), Claim)}
+    return {**record, "verdicts": [{**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]]}
 
 
 def _absent(name: str) -> str:

@@ -72,12 +72,12 @@ def verdicts_csv(data: Mapping[str, Any]) -> str:
             lines.append((kind, entry))
             lines += [("control", c) for c in (entry.get("controls") or {}).values()]
             lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
-    head = ["kind", "arm", "outcome", "reason", *NUMBERS, "unit", "n", "threshold", "text", "source"]
+    head = ["kind", "arm", "outcome", "reason", *NUMBERS, "unit", "n", "threshold", "published", "set_up", "text", "source"]
     return _csv(
         head,
         [
             [kind, e.get("arm", ""), e.get("outcome", ""), e.get("reason", ""), *(e.get(k) for k in NUMBERS), e.get("unit", ""),
-             tables.units(e), e.get("threshold", ""), e.get("text", ""), e.get("source", "")]
+             tables.units(e), e.get("threshold", ""), *tables.literature(e), e.get("text", ""), e.get("source", "")]
             for kind, e in lines
         ],
     )  # fmt: skip
@@ -91,15 +91,16 @@ def tex(words: str) -> str:
 def latex(data: Mapping[str, Any]) -> str:
     """The verdict table as a LaTeX tabular (needs booktabs)."""
     lines = [
-        r"\begin{tabular}{@{}lp{0.4\linewidth}llp{0.22\linewidth}@{}}",
+        r"\begin{tabular}{@{}lp{0.4\linewidth}lllp{0.22\linewidth}@{}}",
         r"\toprule",
-        r" & claim & estimate [95\,\%] & $n$ & control \\",
+        r" & claim & estimate [95\,\%] & $n$ & published & control \\",
         r"\midrule",
     ]
     for r in tables.rows(data):
         controls = r" \newline ".join(f"{TEX_SIGNS.get(c.outcome, '--')} {tex(c.arm)} {tex(c.estimate)}" for c in r.controls)
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
-        lines.append(f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & {controls} \\\\")
+        published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
+        lines.append(f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & {published} & {controls} \\\\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 

@@ -34,7 +34,7 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
     lines = [(entry.get("arm") or "value", "method", entry)]
     lines += [(arm, "control", c) for arm, c in (entry.get("controls") or {}).items()]
     lines += [(arm, "planted", c) for arm, c in (entry.get("planted") or {}).items()]
-    published = entry.get("published")
+    published = _number_of(entry.get("published"))
     span = _domain(entry, [line[2] for line in lines[1:]], published)
     if span is None:
         return Markup("")
@@ -55,6 +55,11 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
     return Markup('<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
         bottom + AXIS, label, Markup("").join(body)
     )
+
+
+def _number_of(published: Any) -> Mapping[str, Any] | None:
+    """What a paper prints, where it is a number and not the word that nobody has printed one."""
+    return published if isinstance(published, Mapping) else None
 
 
 def _finite(*values: float | None) -> list[float]:

@@ -126,8 +126,7 @@ def _row(entry: JSON, outcome: str) -> Row:
     value, interval = estimate(entry)
     if "expected" in entry:
         value, interval = _exact(entry)
-    published = entry.get("published")
-    setup = "" if not published else "same set-up" if published.get("same") else "other set-up"
+    published, setup = literature(entry)
     controls = [
         Control(arm, c["outcome"], *estimate(c), planted)
         for kind, planted in (("controls", False), ("planted", True))
@@ -135,7 +134,15 @@ def _row(entry: JSON, outcome: str) -> Row:
     ]
     unit = entry.get("unit") or ""
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               number(published["number"]) if published else "", setup, tuple(controls))  # fmt: skip
+               published, setup, tuple(controls))  # fmt: skip
+
+
+def literature(entry: JSON) -> tuple[str, str]:
+    """What a paper prints, and how far it compares: ("2", "other set-up"), ("new", ""), or two empty texts where nothing is said."""
+    published = entry.get("published")
+    if not isinstance(published, Mapping):
+        return published or "", ""
+    return number(published["number"]), "same set-up" if published.get("same") else "other set-up"
 
 
 def _exact(entry: JSON) -> tuple[str, str]:
@@ -191,7 +198,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             claim.append(f"\n{r.why}", "bright_black")
         value = Text.assemble((r.estimate, "bold"), f"\n{r.interval}", (f"\n{r.unit}" if r.unit else "", "bright_black"))
         if not wide:
-            claim.append(f"\npublished {r.published}, {r.setup}" if r.published else "", "bright_black")
+            claim.append("\npublished: " + ", ".join(filter(None, (r.published, r.setup))) if r.published else "", "bright_black")
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [
@@ -236,7 +243,7 @@ def markdown(data: JSON) -> str:
     lines = ["| | claim | estimate [95 % interval] | n | published | control |", "|---|---|---|---|---|---|"]
     for r in rows(data):
         claim = cell(r.text) + (f"<br>*{cell(r.why)}*" if r.why else "")
-        published = f"{r.published} ({r.setup})" if r.published else ""
+        published = f"{r.published} ({r.setup})" if r.setup else r.published
         controls = "<br>".join(f"{c.sign} {cell(c.arm)} {c.estimate} {c.interval}" for c in r.controls)
         outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}"
         value = " ".join(filter(None, (r.estimate, r.interval, cell(r.unit))))
