@@ -13,6 +13,7 @@ from assay.core import intervals
 from assay.core.errors import ClaimError
 from assay.core.intervals import counts, interval
 from assay.core.stats import (
+    at_best,
     at_matched,
     best_of,
     budget_ratio,
@@ -306,6 +307,49 @@ def test_best_of_takes_disjoint_groups_in_order():
     assert best_of(x, 2, better="low").values.tolist() == [[3, 1], [1, 8]]
     with pytest.raises(ClaimError, match="at least k=9 levels of dim 'seed'"):
         best_of(x, 9)
+
+
+def scored(seeds=7, densities=3, features=2):
+    rng = np.random.default_rng(0)
+    coords = {"seed": range(1000, 1000 + seeds), "density": np.linspace(0.1, 1, densities)}
+    x = xr.DataArray(rng.normal(size=(seeds, densities, features)), dims=("seed", "density", "feature"), coords=coords)
+    return x, xr.DataArray(rng.normal(size=(seeds, densities)), dims=("seed", "density"), coords=coords)
+
+
+@pytest.mark.parametrize("better", ["low", "high"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_at_best_is_a_loop_over_groups_and_points(better, turned):
+    x, score = scored()
+    got = at_best(x, score.transpose("density", "seed") if turned else score, 3, better)
+    assert got.dims == ("group", "density", "feature") and got.group.values.tolist() == [0, 1]
+    assert "seed" not in got.coords and got.density.equals(x.density)
+    for g in range(2):  # the seventh seed is an incomplete group
+        for p in range(3):
+            seeds = range(3 * g, 3 * g + 3)
+            best = (min if better == "low" else max)(seeds, key=lambda s: float(score[s, p]))
+            assert got.values[g, p].tolist() == x.values[best, p].tolist()
+
+
+def test_at_best_of_the_score_itself_is_best_of_it():
+    _, score = scored()
+    xr.testing.assert_equal(at_best(score, score, 2), best_of(score, 2, better="low"))
+
+
+def test_at_best_never_takes_a_unit_without_a_score_and_the_first_of_equal_ones():
+    x = xr.DataArray([1, 2, 3, 4, 5, 6], dims="seed")
+    nan = float("nan")
+    assert at_best(x, xr.DataArray([nan, 9.0, 1, 1, 0, nan], dims="seed"), 2).values.tolist() == [2, 3, 5]
+    np.testing.assert_array_equal(at_best(x, xr.DataArray([nan, nan, 1.0, 0, 0, 1], dims="seed"), 2), [nan, 4, 5])
+
+
+def test_at_best_refuses_what_does_not_belong_together():
+    x, score = scored()
+    with pytest.raises(ClaimError, match="at least k=9 levels of dim 'seed'"):
+        at_best(x, score, 9)
+    with pytest.raises(ClaimError, match="other levels of 'seed'"):
+        at_best(x, score.assign_coords(seed=range(7)), 2)
+    with pytest.raises(ClaimError, match="other levels of 'density'"):
+        at_best(x[:, 0], score, 2)
 
 
 def test_holm_by_hand():

@@ -34,3 +34,31 @@ def test_the_start_is_xavier_normal_and_belongs_to_the_seed():
     W = toy.bottleneck(RUNS, 400, 100)["W"]
     assert W.std().item() == pytest.approx((2 / 500) ** 0.5, rel=0.02)
     assert torch.equal(W[1], toy.bottleneck(Runs([RUNS.specs[1]]), 400, 100)["W"][0])
+
+
+def test_the_weighted_loss_is_its_formula_and_linear_in_importance():
+    a, b = torch.rand(3, 4, 5, dtype=torch.float64), torch.rand(3, 4, 5, dtype=torch.float64)
+    weight = torch.rand(3, 5, dtype=torch.float64).requires_grad_()
+    loss = toy.weighted_square(a, b, weight)
+    for r in range(3):
+        want = sum(weight[r, i] * (a[r, n, i] - b[r, n, i]) ** 2 for n in range(4) for i in range(5)) / 20
+        assert loss[r].item() == pytest.approx(want.item(), rel=1e-12)
+    # by backprop: how much a feature's importance weighs is its mean squared error over the number of features
+    [grad] = torch.autograd.grad(loss.sum(), weight)
+    torch.testing.assert_close(grad, (a - b).square().mean(1) / 5)
+
+
+def test_equal_importance_is_the_mean_square():
+    a, b = torch.rand(3, 4, 5), torch.rand(3, 4, 5)
+    assert torch.equal(toy.weighted_square(a, b, torch.ones(3, 5)), toy.mean_square(a, b))
+
+
+def test_importances_fall_by_the_ratio_in_an_order_that_belongs_to_the_seed():
+    seeds = np.array([7, 8, 7, 9])
+    np.testing.assert_allclose(toy.importances(seeds, 3, 0.5), [[1, 0.5, 0.25]] * 4)
+    np.testing.assert_allclose(toy.importances(seeds, 3, np.array([0.5, 1, 2, 0.1]))[:, 1], [0.5, 1, 2, 0.1])
+    drawn = toy.importances(seeds, 5, 0.5, permuted=True)
+    np.testing.assert_allclose(drawn.sort(1, descending=True).values, [[1, 0.5, 0.25, 0.125, 0.0625]] * 4)
+    assert torch.equal(drawn[0], drawn[2]) and torch.equal(drawn[1], toy.importances(seeds[1:2], 5, 0.5, permuted=True)[0])
+    orders = {tuple(row) for row in toy.importances(np.arange(50), 5, 0.5, permuted=True).tolist()}
+    assert len(orders) > 25  # 50 of 120 orders, hardly two alike

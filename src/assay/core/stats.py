@@ -22,6 +22,7 @@ __all__ = [
     "Interval",
     "Means",
     "Statistic",
+    "at_best",
     "at_matched",
     "best_of",
     "budget_ratio",
@@ -158,6 +159,37 @@ def best_of(x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", di
     best = values.max(1) if better == "high" else values.min(1)
     rest = {d: x.coords[d] for d in x.dims if d != dim and d in x.coords}
     return xr.DataArray(best, dims=("group", *(d for d in x.dims if d != dim)), coords={"group": np.arange(groups), **rest})
+
+
+def at_best(
+    x: xr.DataArray, score: xr.DataArray, k: int, better: Literal["high", "low"] = "low", dim: str = "seed"
+) -> xr.DataArray:
+    """What x is at the unit with the best score, for every disjoint group of k units: dim `group` in place of `dim`.
+
+    For claims about what the optimum looks like: k seeds train, the one with the lowest held-out loss speaks for them, the
+    group is the unit. `score` may have fewer dims than x (one score for all features of a run) but must have `dim`. The
+    first of equal scores is taken, a unit whose score is NaN never, and a group without any score is NaN. Groups follow the
+    order of `dim`; an incomplete last group is left out.
+    """
+    if dim not in score.dims or k < 1 or score.sizes[dim] < k:
+        raise ClaimError(f"at_best needs at least k={k} levels of dim {dim!r} in the score, got {dict(score.sizes)}")
+    extra = [str(d) for d in score.dims if x.sizes.get(d) != score.sizes[d]]
+    other = [str(d) for d in score.dims if not extra and d in score.coords and d in x.coords and not score[d].equals(x[d])]
+    if extra or other:
+        raise ClaimError(
+            f"at_best: x and score have other levels of {(extra or other)[0]!r}: {dict(x.sizes)}, {dict(score.sizes)}"
+        )
+    groups = score.sizes[dim] // k
+    axis = score.get_axis_num(dim)
+    values = np.moveaxis(score.values.astype(float), axis, 0)[: groups * k]
+    values = values.reshape(groups, k, *values.shape[1:]) * (1 if better == "low" else -1)
+    values = np.where(np.isnan(values), np.inf, values)
+    at = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
+    rest = [d for d in score.dims if d != dim]
+    where = xr.DataArray(at, dims=("group", *rest), coords={"group": np.arange(groups)})
+    scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
+    best = x.isel({dim: where}).drop_vars(dim, errors="ignore").transpose("group", *(d for d in x.dims if d != dim))
+    return best if bool(scored.all()) else best.where(scored)
 
 
 def holm(p: Float[np.ndarray, " claim"], level: float = 0.95) -> Bool[np.ndarray, " claim"]:

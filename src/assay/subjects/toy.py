@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
@@ -42,3 +42,28 @@ def mean_square(a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"]) -> Flo
     """Mean squared difference of each run, over its batch and features."""
     off = (a - b).flatten(1)
     return torch.linalg.vecdot(off, off) / off.shape[1]
+
+
+def weighted_square(
+    a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"], importance: Float[Tensor, "run f"]
+) -> Float[Tensor, "run"]:
+    """Mean squared difference of each run, over its batch and features, each feature weighted by its importance.
+
+    Formula: E_batch (1/n) Σ_i I_i (a_i − b_i)², linear in I. Differs: Elhage et al. sum over the n features; the optimum is
+    the same, the number n times ours.
+    """
+    off = (a - b).flatten(1)
+    weight = importance.unsqueeze(1).expand(a.shape).flatten(1)
+    return torch.linalg.vecdot(off, off * weight) / off.shape[1]
+
+
+def importances(
+    seeds: Int[np.ndarray, "run"], features: int, ratio: float | Float[np.ndarray, "run"], permuted: bool = False
+) -> Float[Tensor, "run f"]:
+    """Importance of every feature in each run: ratio^i for feature i, or ratio^rank in an order that each seed draws.
+
+    A ratio of 1 makes all features equal; one number for all runs or one a run.
+    """
+    rank = rng.permutation(seeds, "toy.importance", 0, features) if permuted else np.arange(features)[None]
+    ratios = np.broadcast_to(np.asarray(ratio, dtype=np.float64), (len(seeds),))
+    return torch.from_numpy((ratios[:, None] ** rank).astype(np.float32))
