@@ -74,7 +74,7 @@ def test_tags_balance_and_ids_are_unique(parsed):
 
 def test_the_page_says_what_is_published_and_what_is_new(page):
     assert "Published: 0.99, Figure 5 (other set-up: not comparable, for orientation)." in page
-    assert "New: no number of it is published." in page
+    assert "New: no paper that we know prints a number of this quantity." in page
 
 
 def test_inner_links_have_targets(parsed):

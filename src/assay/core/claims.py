@@ -44,7 +44,8 @@ class Published:
 
 
 Literature = Published | Literal["new"] | None
-"""What a paper prints beside a statement: a number, "new" where nobody has printed one, None where nobody has looked."""
+"""What papers print of this very quantity: a number; "new" where none that we know prints one, however old the claim; None where
+nobody has looked."""
 
 
 def literature_json(published: Literature) -> dict[str, Any] | str | None:
@@ -111,7 +112,7 @@ class Claim:
     threshold_from: str
     """"paper: …", "theory: …" or "pilot: seeds 0–5, …"."""
     published: Literature = None
-    """The number that a paper prints of the same quantity, or "new" where none does; a catalogue entry has to say which."""
+    """The number that a paper prints of the same quantity, or "new"; an entry of the catalogue has to say which."""
     source: str
     """Paper title, section."""
 
