@@ -209,7 +209,7 @@ class _Kernel:
         loss = -(right.clamp_min_(1e-38).log_().view(runs, most) * self.weight).sum(1)
         P.view(-1).index_add_(0, self.label, self.minus)  # now the gradient of the logits, times the size
         torch.bmm(P, W2.transpose(1, 2), out=dH)
-        dH = torch.ops.aten.threshold_backward(dH, hidden, 0.0)
+        torch.ops.aten.threshold_backward.grad_input(dH, hidden, 0.0, grad_input=dH)  # 0 where the unit is off
         dF = torch.bmm(self.pairs, dH).mul_(self.share)
         grads = {
             "E": torch.bmm(dF, W1.transpose(1, 2)),
