@@ -1,4 +1,4 @@
-"""descent: a loss becomes a Group that torch's fused Adam steps, each run at its own learning rate."""
+"""descent: a loss becomes a Group that torch's fused Adam or AdamW steps, each run at its own learning rate."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Adam:
 
     It keeps nothing of its own: moments are views of the state's `adam.*` tensors and the step count is the loop's, so
     a restored state is all a resume needs. Sort sweeps by rate: 40 toys take 1.4 ms a step in one stretch, 2.6 in 40.
+    With `decay` it is AdamW: each step also takes away the share rate × decay of every parameter named there.
     """
 
     def __init__(
@@ -35,18 +36,24 @@ class Adam:
         lr: Float[np.ndarray, run],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        decay: Mapping[str, float] | None = None,
     ):
+        decay = decay or {}
         edges = [0, *[i for i in range(1, len(lr)) if lr[i] != lr[i - 1]], len(lr)]
         self.names, self.stretches = tuple(names), list(itertools.pairwise(edges))
-        self.rates = [float(lr[a]) for a, _ in self.stretches]
+        self.rates = []
         groups = []
         self.views: list[tuple[str, int, int, Tensor]] = []
-        for (a, b), rate in zip(self.stretches, self.rates, strict=True):
-            views = [state[name].detach()[a:b] for name in names]
-            assert all(v.is_contiguous() for v in views), names
-            self.views += [(name, a, b, v) for name, v in zip(names, views, strict=True)]
-            groups.append({"params": views, "lr": rate})
-        self.optimiser = torch.optim.Adam(groups, betas=betas, eps=eps, fused=True)
+        for a, b in self.stretches:
+            for shrink in sorted({decay.get(name, 0.0) for name in names}):
+                alike = [name for name in names if decay.get(name, 0.0) == shrink]
+                views = [state[name].detach()[a:b] for name in alike]
+                assert all(v.is_contiguous() for v in views), names
+                self.views += [(name, a, b, v) for name, v in zip(alike, views, strict=True)]
+                self.rates.append(float(lr[a]))
+                groups.append({"params": views, "lr": self.rates[-1], "weight_decay": shrink})
+        kind = torch.optim.AdamW if decay else torch.optim.Adam
+        self.optimiser = kind(groups, betas=betas, eps=eps, fused=True)
         self.counts = []
         for name, a, b, view in self.views:
             count = torch.zeros((), dtype=torch.float32, device=view.device)
@@ -74,11 +81,12 @@ def descent(
     schedule: Schedule = constant,
     clip: float = math.inf,
     betas: tuple[float, float] = (0.9, 0.999),
+    decay: Mapping[str, float] | None = None,
 ) -> Group:
     """A Group that lowers `loss(params, batch)` [run] by Adam at rates `lr` [run] times `schedule(step)`.
 
     The losses are summed over runs, never averaged, so each run's gradient is its own. `clip` bounds the norm of each
-    run's whole gradient.
+    run's whole gradient. `decay` {name: λ} makes it AdamW: these parameters also shrink by lr · schedule · λ of themselves.
     """
     names = tuple(params)
     state: State = {**params, **adam_state(params)}
@@ -86,7 +94,7 @@ def descent(
 
     def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, run]:
         if not adam:  # built here, after any move to a device or restore
-            adam.append(Adam(state, names, lr, betas))
+            adam.append(Adam(state, names, lr, betas, decay=decay))
         leaves = {name: state[name].detach().requires_grad_() for name in names}
         losses = loss(leaves, batch)
         grads = dict(zip(names, torch.autograd.grad(losses.sum(), [leaves[n] for n in names]), strict=True))
