@@ -17,13 +17,16 @@ from assay.core.stats import (
     at_matched,
     best_of,
     budget_ratio,
+    correlation,
     difference,
     holm,
     lead_at_own,
     mean,
+    products,
     ratio,
     share_closed,
     sides,
+    slope,
 )
 
 
@@ -358,3 +361,25 @@ def test_holm_by_hand():
     assert holm(np.array([0.04, np.nan])).tolist() == [False, False]
     assert holm(np.array([0.02, np.nan])).tolist() == [True, False]
     assert holm(np.array([])).tolist() == []
+
+
+def test_correlation_and_slope_are_those_of_scipy_at_any_weights():
+    rng = np.random.default_rng(3)
+    x = xr.DataArray(rng.normal(1e4, 1, 30), dims="seed")
+    y = 2.5 * x + rng.normal(0, 2, 30)
+    terms = {name: t.values for name, t in products(x, y).items()}
+    times = counts(0, 30, 5)
+    drawn = {name: (times @ t) / 30 for name, t in terms.items()}
+    for k, often in enumerate(times):
+        rows = np.repeat(np.arange(30), often)
+        fitted = reference.linregress(x.values[rows], y.values[rows])
+        assert correlation(drawn)[k] == pytest.approx(fitted.rvalue, abs=1e-6)
+        assert slope(drawn)[k] == pytest.approx(fitted.slope, abs=1e-6)
+
+
+def test_products_are_averaged_over_partners():
+    rng = np.random.default_rng(4)
+    y = xr.DataArray(rng.normal(size=12), dims="seed")
+    x = xr.concat([y, -y], "partner")  # half of the partners say the opposite
+    terms = {name: t.mean("seed").values[None] for name, t in products(x, y, over=["partner"]).items()}
+    assert correlation(terms)[0] == pytest.approx(0, abs=1e-12)

@@ -26,15 +26,18 @@ __all__ = [
     "at_matched",
     "best_of",
     "budget_ratio",
+    "correlation",
     "counts",
     "difference",
     "holm",
     "interval",
     "lead_at_own",
     "mean",
+    "products",
     "ratio",
     "share_closed",
     "sides",
+    "slope",
 ]
 
 Quantity = str | Statistic
@@ -190,6 +193,28 @@ def at_best(
     scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
     best = x.isel({dim: where}).drop_vars(dim, errors="ignore").transpose("group", *(d for d in x.dims if d != dim))
     return best if bool(scored.all()) else best.where(scored)
+
+
+def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict[str, xr.DataArray]:
+    """Terms x, y, xx, yy, xy of two measures of the same units: what `correlation` and `slope` read.
+
+    Both are taken less their mean over everything, which changes neither and keeps digits. With dims `over`, such as other
+    units that x was taken from, each term is averaged over them.
+    """
+    x, y = x - x.mean(), y - y.mean()
+    terms = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
+    return {name: term.mean([d for d in over if d in term.dims]) for name, term in terms.items()}
+
+
+def correlation(m: Means) -> np.ndarray:
+    """Pearson's correlation of the terms of `products`, [draw]; of ranks, it is Spearman's. Range: -1 to 1."""
+    spread = [_term(m, t + t) - _term(m, t) ** 2 for t in "xy"]
+    return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / np.sqrt(spread[0] * spread[1])
+
+
+def slope(m: Means) -> np.ndarray:
+    """The least-squares slope of y on x from the terms of `products`, [draw]; units of y per unit of x."""
+    return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / (_term(m, "xx") - _term(m, "x") ** 2)
 
 
 def holm(p: Float[np.ndarray, " claim"], level: float = 0.95) -> Bool[np.ndarray, " claim"]:
