@@ -1,0 +1,194 @@
+"""Learning a matrix as a product of two factors, Z = ã b̃ᵀ, with a run axis; and as a free matrix, for comparison.
+
+A target matrix makes a loss: a function of Z that gives each run's loss and dL/dZ. The gradients of the factors follow from it by
+the chain rule, so every loss here trains either model, by plain gradient descent or by Adam. All in float64: at a saddle the
+loss changes by less than float32 can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.descent import Adam, adam_state
+from assay.core.errors import SpecError
+from assay.core.fit import Group, State
+from assay.core.runs import Runs
+
+Matrix = Float[Tensor, "run n m"]
+Loss = Callable[[Matrix], tuple[Float[Tensor, "run"], Matrix]]
+"""Z → each run's loss and dL/dZ."""
+Positive = Literal["", "a", "ab"]
+"""The factors whose absolute values are taken: with "a" no two rows of the product are of opposite sign, with "ab" no two entries."""
+
+
+def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[Tensor, "run n k"]]:
+    """Two factors a, b [run n rank] of standard normal numbers; the first columns are those of the pair of a lower rank.
+
+    Raises: SpecError when the rank is above n or below 1, since no n × n matrix has it.
+    """
+    if not 1 <= rank <= n:
+        raise SpecError(f"an n × n matrix has a rank from 1 to n = {n}, got rank {rank}")
+    drawn = {side: rng.normal(runs.seeds, f"{stream}.{side}", 0, (rank, n)) for side in "ab"}
+    return {side: torch.from_numpy(x.astype(np.float64)).transpose(1, 2).contiguous() for side, x in drawn.items()}
+
+
+def target(runs: Runs, n: int, rank: int, positive: Positive = "") -> Float[Tensor, "run n n"]:
+    """A = a bᵀ/√rank for every run, a and b standard normal: rank `rank`, entries of mean square 1 (not so if both are positive)."""
+    made = pair(runs, "factors.target", n, rank)
+    return product({side: x.abs() if side in positive else x for side, x in made.items()}) / math.sqrt(rank)
+
+
+def start(runs: Runs, n: int, rank: int, scale: Float[np.ndarray, run], positive: Positive = "") -> State:
+    """Starting factors a, b [run n rank], normal with standard deviation `scale`, or the absolute values of such numbers.
+
+    Raises: SpecError when a scale is not positive: at 0 both gradients vanish and nothing is ever learned.
+    """
+    if not (np.asarray(scale) > 0).all():
+        raise SpecError(f"the start's scale must be positive, got {float(np.min(scale)):g}: at 0 no factor has a gradient")
+    size = torch.from_numpy(np.asarray(scale, dtype=np.float64))[:, None, None]
+    made = pair(runs, "factors.start", n, rank)
+    return {side: size * (x.abs() if side in positive else x) for side, x in made.items()}
+
+
+def freed(params: Mapping[str, Tensor]) -> State:
+    """The free matrix Z [run n m] that starts at the factors' product: the same function, without factors."""
+    return {"Z": product(params)}
+
+
+def product(params: Mapping[str, Tensor]) -> Matrix:
+    """The matrix that parameters stand for: a bᵀ, or Z itself where it is free."""
+    return params["Z"] if "Z" in params else params["a"] @ params["b"].transpose(1, 2)
+
+
+def gradients(params: Mapping[str, Tensor], slope: Matrix) -> dict[str, Tensor]:
+    """Each parameter's gradient, from the slope dL/dZ: dL/da = (dL/dZ) b, dL/db = (dL/dZ)ᵀ a."""
+    if "Z" in params:
+        return {"Z": slope}
+    return {"a": slope @ params["b"], "b": slope.transpose(1, 2) @ params["a"]}
+
+
+# --- losses: a target gives a function of Z ------------------------------------------------------------------------------
+
+
+def square(A: Matrix) -> Loss:
+    """Half the summed squared error of each run. Formula: ½ Σ (A − Z)². Range: from 0 at Z = A."""
+
+    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+        off = Z - A
+        flat = off.flatten(1)
+        return 0.5 * torch.linalg.vecdot(flat, flat), off
+
+    return loss
+
+
+def row_kl(C: Matrix) -> Loss:
+    """Cross-entropy of each row's softmax, less what it is at Z = C, summed over rows: Σ KL(softmax C ‖ softmax Z), in nats.
+
+    Range: from 0, reached wherever Z differs from C by a constant per row. As logits neither matrix needs normalising.
+    """
+    log_p = C.log_softmax(-1)
+    p = log_p.exp()
+    constant = (p * log_p).sum((1, 2))
+
+    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+        log_q = Z.log_softmax(-1)
+        return constant - torch.linalg.vecdot(p.flatten(1), log_q.flatten(1)), log_q.exp() - p
+
+    return loss
+
+
+def raw_cross_entropy(C: Matrix) -> Loss:
+    """−Σ C ln Z of matrices that are no distributions, in nats. It has no least value: a larger Z is always better."""
+
+    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+        return -torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)), -C / Z
+
+    return loss
+
+
+def normalised_cross_entropy(C: Matrix) -> Loss:
+    """−Σ C ln(Z / row sum of Z), in nats: rows of Z made distributions. Least wherever each row is a multiple of C's."""
+    mass = C.sum(-1, keepdim=True)
+
+    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+        total = Z.sum(-1, keepdim=True)
+        return -torch.linalg.vecdot(C.flatten(1), (Z / total).log().flatten(1)), mass / total - C / Z
+
+    return loss
+
+
+def generalised_kl(C: Matrix) -> Loss:
+    """Σ C ln(C / Z) − C + Z, in nats: what cross-entropy has to become where rows need not sum to 1. Range: from 0 at Z = C only."""
+    constant = (torch.special.xlogy(C, C) - C).sum((1, 2))
+
+    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+        return constant - torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)) + Z.sum((1, 2)), 1 - C / Z
+
+    return loss
+
+
+# --- training ------------------------------------------------------------------------------------------------------------
+
+
+def gradient_descent(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
+    """A Group that takes full gradient steps, each run at its own rate; the batch is ignored. A step's loss is that before it."""
+    rates: list[Tensor] = []
+
+    def step_fn(state: State, batch: object, step: int) -> Float[Tensor, run]:
+        if not rates:  # made here, on the device the loop has moved the state to
+            rates.append(torch.from_numpy(np.asarray(lr, dtype=np.float64)).to(next(iter(state.values())).device)[:, None, None])
+        value, slope = loss(product(state))
+        for name, gradient in gradients(state, slope).items():
+            state[name] -= rates[0] * gradient
+        return value
+
+    return Group(runs, dict(params), step_fn)
+
+
+def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
+    """The same by Adam (0.9, 0.999, 1e-8) at a constant rate per run."""
+    names = tuple(params)
+    steppers: list[Adam] = []
+
+    def step_fn(state: State, batch: object, step: int) -> Float[Tensor, run]:
+        if not steppers:  # built here, after any move to a device or restore
+            steppers.append(Adam(state, names, lr))
+        own = {name: state[name] for name in names}
+        value, slope = loss(product(own))
+        steppers[0].step(gradients(own, slope), step)
+        return value
+
+    return Group(runs, {**params, **adam_state(params)}, step_fn)
+
+
+def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, run]:
+    """The rate of gradient descent on `square` above which Z = A is no longer approached, for each run.
+
+    Formula: 2 over the largest curvature at Z = A: 1/σ₁(A) for factors (at balanced ones the curvature is 2σ₁, elsewhere more),
+    2 for a free matrix (curvature 1).
+    """
+    if free:
+        return np.full(len(A), 2.0)
+    return (1 / torch.linalg.matrix_norm(A, ord=2)).cpu().numpy()
+
+
+def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False) -> None:
+    """Nothing, if each run's rate is stable for gradient descent on `square`.
+
+    Raises: SpecError that says the largest stable step.
+    """
+    limit = largest_stable_step(A, free)
+    worst = int(np.argmax(np.asarray(lr) / limit))
+    if lr[worst] >= limit[worst]:
+        why = "2 for a free matrix" if free else "1/σ₁ of the target"
+        raise SpecError(
+            f"gradient descent with lr={float(lr[worst]):g} is unstable: the largest stable step is {limit[worst]:.3g}, {why}"
+        )

@@ -1,0 +1,86 @@
+"""Plateaus of a loss curve: how deep, how many, how sharp; and the curves that are known in closed form.
+
+A curve is the loss at every step, [..., step], from the start on, with no gaps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.signal import find_peaks
+
+Curve = Float[np.ndarray, "*runs step"]
+
+POINTS = 300
+"""Log-spaced times at which drops are looked for."""
+AVERAGED = 5
+"""Neighbouring times whose mean is taken before peaks are looked for."""
+PROMINENCE = 0.05
+"""Least prominence of a peak, as a share of the highest."""
+
+
+def depth(loss: Curve) -> Float[np.ndarray, "*runs"]:
+    """Plateau depth: the slowest descent before the fastest one, over the fastest. NaN where the loss never falls.
+
+    Formula: min_{t ≤ t*} s(t) / s(t*), s(t) = L(t) − L(t + 1), t* = argmax s. Range: up to 1; 0 is a perfect plateau, 1 none at
+    all (steepest at once), below 0 where the loss rises first. Better: neither.
+    """
+    speed = -np.diff(loss, axis=-1)
+    top = speed.max(-1, keepdims=True)
+    before = np.arange(speed.shape[-1]) <= speed.argmax(-1)[..., None]
+    slowest = np.where(before, speed, np.inf).min(-1)
+    with np.errstate(all="ignore"):
+        return np.where(top[..., 0] > 0, slowest / top[..., 0], np.nan)
+
+
+def pace(loss: Curve) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "*runs time"]]:
+    """Log-spaced times (in steps, from 1 to the last), and how fast the loss falls there, as a share of the start per e-fold of time.
+
+    Formula: −dL/d ln t / L₀ by central differences, then a moving mean of 5 times, of fewer at the ends.
+    """
+    last = loss.shape[-1] - 1
+    times = np.geomspace(1, last, POINTS)
+    steps = np.arange(last + 1)
+    flat = loss.reshape(-1, last + 1)
+    at = np.stack([np.interp(times, steps, one) for one in flat])
+    with np.errstate(all="ignore"):
+        falling = -np.gradient(at, np.log(times), axis=-1) / flat[:, :1]
+    weights = np.convolve(np.ones(POINTS), np.ones(AVERAGED), "same")
+    smooth = np.stack([np.convolve(one, np.ones(AVERAGED), "same") / weights for one in falling])
+    return times, smooth.reshape(*loss.shape[:-1], POINTS)
+
+
+def drops(loss: Curve) -> Int[np.ndarray, "*runs"]:
+    """How often the loss drops: peaks of its `pace` with a prominence of at least 5 % of the highest. A plateau precedes each."""
+    _, falling = pace(loss)
+    flat = falling.reshape(-1, POINTS)
+    counts = [len(find_peaks(one, prominence=PROMINENCE * one.max())[0]) if one.max() > 0 else 0 for one in flat]
+    return np.array(counts, dtype=np.int64).reshape(loss.shape[:-1])
+
+
+def time_to(loss: Curve, share: float) -> Float[np.ndarray, "*runs"]:
+    """The first step at which the loss is at most this share of its start, in steps; NaN if it never is."""
+    there: Bool[np.ndarray, "*runs step"] = loss <= share * loss[..., :1]
+    return np.where(there.any(-1), there.argmax(-1).astype(float), np.nan)
+
+
+def rank_one(t: Float[np.ndarray, "*t"], sigma: float, u0: float) -> Float[np.ndarray, "*t"]:
+    """u(t)² of a scalar learned as u·u from u(0) = u₀ by gradient flow on ½(σ − u²)²; t in steps × rate.
+
+    Formula: u²(t) = σ / (1 + (σ/u₀² − 1) e^{−2σt}).
+    """
+    return sigma / (1 + (sigma / u0**2 - 1) * np.exp(-2 * sigma * np.asarray(t)))
+
+
+def rank_one_time(sigma: float, u0: float, share: float) -> float:
+    """The time (steps × rate) at which `rank_one` has its loss ½(σ − u²)² down to this share of ½σ²; negative if it starts there.
+
+    Formula: u² = σ(1 − √share), put into `rank_one` and solved for t. For a small start it is ln(σ/u₀²)/2σ and a constant.
+    """
+    left = np.sqrt(share)
+    return float(np.log((sigma / u0**2 - 1) * (1 - left) / left) / (2 * sigma))
+
+
+def free_matrix(t: Float[np.ndarray, "*t"], start: float, lr: float) -> Float[np.ndarray, "*t"]:
+    """Loss ½Σ(A − Z)² of a free matrix after t steps of gradient descent. Formula: L₀ (1 − η)^{2t}. It has no plateau."""
+    return start * (1 - lr) ** (2 * np.asarray(t))
