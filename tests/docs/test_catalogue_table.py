@@ -1,11 +1,11 @@
-"""The tables in README.md and docs/ that are made from headers, claims and records are as they would be made now."""
+"""Tables and pictures in README.md and docs/ that are made from headers, claims and records are as they would be made now."""
 
 from pathlib import Path
 
 import pytest
 
 from assay.lab import catalogue
-from assay.report import docs
+from assay.report import docs, pictures
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,6 +17,12 @@ AGAIN = "write it again with: python -m assay.report.docs README.md docs/*.md"
 def test_a_table_is_as_made_now(page: Path, kind: str, name: str | None) -> None:
     [found] = [m[0] for m in docs.BLOCK.finditer(page.read_text()) if (m["kind"], m["name"]) == (kind, name)]
     assert found == docs.filled(found), f"{page.name}: the table {kind} {name or ''} is older than its source; {AGAIN}"
+
+
+@pytest.mark.parametrize("name", [name for _, kind, name in MARKS if kind == "picture"])
+def test_a_picture_shows_what_would_be_drawn_now(name: str) -> None:
+    figure = pictures.figure(name)
+    assert figure is not None and pictures.drawn_from(pictures.path(name)) == pictures.stamp(figure), f"{name} is older; {AGAIN}"
 
 
 def test_the_readme_lists_every_experiment_as_its_header_says() -> None:

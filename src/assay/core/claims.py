@@ -110,7 +110,7 @@ class Claim:
     half: Mapping[str, str] = field(default_factory=dict)
     """{"main": "main-half", …}: arms trained half as long, with their own decay; the outcome must survive the change."""
     threshold_from: str
-    """"paper: …", "theory: …" or "pilot: seeds 0–5, …"."""
+    """"paper: …", "theory: …", "plan: …" (before any pilot) or "pilot: seeds 0–5, …"."""
     published: Literature = None
     """The number that a paper prints of the same quantity, or "new"; an entry of the catalogue has to say which."""
     source: str

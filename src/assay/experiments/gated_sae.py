@@ -491,7 +491,7 @@ def figures(arms):
     if "ce_spliced" in arms.get("main", {}):
         drawn.append(Figure("Same dictionaries, two baselines: recovery against each ablation", recovery(arms), "bars", x="arm", y="mean",
                             facet="against", band=("low", "high"), x_title="", y_title="cross-entropy recovered"))  # fmt: skip
-    if "showcase" in arms:
+    if "density" in arms.get("showcase", {}):  # a record leaves it out
         density = arms["showcase"].density.values[0]
         drawn.append(Figure("How often the showcase features fire", {"density": np.log10(density[density > 0]).tolist(),
                             "count": [1] * int((density > 0).sum())}, "histogram", x="density", y="count",

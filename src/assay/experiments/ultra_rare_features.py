@@ -502,7 +502,7 @@ def figures(arms):
     return [
         Figure("Density along training: rare latents that are left alone, beside others", along_training(arms), "line",
                x="step", y="density", color="kind", facet="arm", band=("low", "high"), x_log=True, y_log=True,
-               x_title="training step", y_title="density", note=quartiles),
+               x_title="training step", y_title="density, share of inputs", note=quartiles),
         Figure("How often main's latents fire, at four steps", densities(arms), "line", x="density", y="count", color="at",
                x_title="log10 density", y_title="latents in a quarter of a decade", note="The lowest bin holds all densities below 1e-12."),
         Figure("Encoder against decoder row, and density, of single latents", apart(arms), "points", x="density",

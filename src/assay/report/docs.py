@@ -1,4 +1,4 @@
-"""Tables in README.md and docs/ that are made, not written: from headers, from an experiment's claims, from its record.
+"""Tables and pictures in README.md and docs/ that are made, not written: from headers, an experiment's claims, its record.
 
 A page marks their places with `<!-- made: verdicts gated-sae -->` and `<!-- end -->`; a test holds the pages to what is made.
 Write them again, after a record or a claim changed, with: python -m assay.report.docs README.md docs/*.md
@@ -15,7 +15,7 @@ from typing import Any
 from assay.core.claims import Claim, Exact, Finding, literature_json
 from assay.core.experiment import Experiment
 from assay.lab import catalogue, records
-from assay.report import conformance, tables
+from assay.report import conformance, pictures, tables
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -97,11 +97,20 @@ def budget(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def picture(name: str) -> str:
+    """The line that shows an experiment's first figure, drawn from its record, and the figure's note; the file is `main`'s to write."""
+    figure = pictures.figure(name)
+    if figure is None:
+        return _absent(name)
+    note = f"\n{figure.note}\n" if figure.note else ""
+    return f"![{figure.title}](pictures/{pictures.path(name).name})\n{note}"
+
+
 KINDS: Mapping[str, Callable[..., str]] = {
     "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
+    "picture": picture,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
 }  # fmt: skip
-FROM_RECORD = ("verdicts", "decided", "budget")
 
 
 def made(kind: str, name: str | None) -> str:
@@ -137,9 +146,12 @@ def _absent(name: str) -> str:
 
 
 def main(paths: Sequence[str]) -> None:
-    """Nothing; the marked tables in these pages are as made now."""
+    """Nothing; the marked tables and pictures in these pages are as made now."""
     for path in map(Path, paths):
         page = path.read_text(encoding="utf-8")
+        for mark in BLOCK.finditer(page):
+            if mark["kind"] == "picture" and (figure := pictures.figure(mark["name"])) is not None:
+                pictures.write(mark["name"], figure)
         if (new := filled(page)) != page:
             path.write_text(new, encoding="utf-8")
             print(path)

@@ -10,11 +10,14 @@ from assay.core.figures import Figure
 from assay.report.vega import vega
 
 
-def svg(figure: Figure, *, titled: bool = True) -> str:
-    """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids shared with other figures."""
+def svg(figure: Figure, *, titled: bool = True, alone: bool = False) -> str:
+    """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids shared with other figures.
+
+    One that stands `alone`, as a file, brings its own paper, and room for the widest font.
+    """
     import vl_convert
 
-    drawn = vl_convert.vegalite_to_svg(vega(figure, titled=titled))
+    drawn = vl_convert.vegalite_to_svg(vega(figure, titled=titled, alone=alone))
     prefix = "f" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
     drawn = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawn)
     drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawn)

@@ -24,11 +24,13 @@ WIDTH, HEIGHT = 400, 250
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [1, 3])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
+WIDE = "Verdana, 'DejaVu Sans', sans-serif"
+"""For files: an image cuts off what runs over its edge, so no reader may have a wider font than the one it was measured in."""
 BINS, MOST_BARS = 40, 60
 
 
-def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
-    """The Vega-Lite specification of a figure, its data included."""
+def vega(figure: Figure, *, titled: bool = True, alone: bool = False) -> dict[str, Any]:
+    """The Vega-Lite specification of a figure, its data included; `alone`: with white paper, for a file that no page frames."""
     drawn = _binned(figure) if figure.mark == "histogram" else figure
     rows = _rows(drawn)
     series = _distinct(drawn.columns[drawn.color]) if drawn.color and drawn.mark != "heatmap" else []
@@ -51,7 +53,7 @@ def vega(figure: Figure, *, titled: bool = True) -> dict[str, Any]:
         "data": {"values": rows},
         **body,
         **({"title": {"text": _wrapped(figure.title, 100 if panels else 60), "anchor": "start"}} if titled else {}),
-        "config": _CONFIG | {"axisXQuantitative": {"tickCount": 5 if width > 250 else 3, "labelFlush": False}},
+        "config": _CONFIG | (_ALONE if alone else {}) | {"axisXQuantitative": {"tickCount": 5 if width > 250 else 3, "labelFlush": False}},
     }
 
 
@@ -317,3 +319,4 @@ _CONFIG = {
     "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
     "legend": _INK,
 }
+_ALONE = {"background": LIGHT["paper"], "font": WIDE}

@@ -1,0 +1,87 @@
+"""The picture of an experiment in the docs: its first figure, drawn from its committed record, on white.
+
+A drawing's last digits depend on the fonts of the machine. So the file carries the hash of what was drawn, and is up to date
+when that hash is, whatever the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from assay.core.experiment import Experiment
+from assay.core.figures import Figure
+from assay.lab import catalogue, recording, records
+from assay.lab.result import with_derived
+from assay.report import draw
+from assay.report.vega import vega
+
+FOLDER = Path(__file__).resolve().parents[3] / "docs" / "pictures"
+MOST = 300_000
+"""Bytes above which an SVG gives way to a PNG."""
+DIGITS = 6
+"""Significant digits of what is drawn: more cannot be seen, and the last ones differ between machines."""
+
+
+def figures(experiment: Experiment, record: Mapping[str, Any]) -> list[Figure]:
+    """The figures of an experiment, made from the measures in its record."""
+    return list(experiment.figures(with_derived(experiment, recording.arms(experiment, record))))
+
+
+def figure(name: str) -> Figure | None:
+    """The first figure of an experiment, its numbers at six digits; None without a record or a figure."""
+    experiment = catalogue.find(name)
+    record = records.read(experiment.name, experiment.origin)
+    drawn = figures(experiment, record) if record is not None else []
+    return _rounded(drawn[0]) if drawn else None
+
+
+def stamp(figure: Figure) -> str:
+    """The hash that a drawing of this figure carries: 64 hex digits, the same on every machine."""
+    return sha256(json.dumps(vega(figure, alone=True), sort_keys=True).encode()).hexdigest()
+
+
+def path(name: str) -> Path:
+    """Where the picture of an experiment lies, or would be written as SVG."""
+    other = FOLDER / f"{name}.png"
+    return other if other.exists() else FOLDER / f"{name}.svg"
+
+
+def drawn_from(file: Path) -> str:
+    """The hash that a picture carries; empty where there is no picture, or one without a hash."""
+    found = re.search(rb"drawn-from[=\x00]\"?([0-9a-f]{64})", file.read_bytes()) if file.exists() else None
+    return found[1].decode() if found else ""
+
+
+def write(name: str, figure: Figure) -> Path:
+    """The file that now holds the picture; it is drawn only if what it shows has changed."""
+    file = path(name)
+    if drawn_from(file) == stamp(figure):
+        return file
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    svg = draw.svg(figure, alone=True).replace("<svg ", f'<svg data-drawn-from="{stamp(figure)}" ', 1).encode()
+    kind, content = ("svg", svg) if len(svg) <= MOST else ("png", _noted(draw.png(figure), stamp(figure)))
+    for old in FOLDER.glob(f"{name}.*"):
+        old.unlink()
+    (FOLDER / f"{name}.{kind}").write_bytes(content)
+    return FOLDER / f"{name}.{kind}"
+
+
+def _rounded(figure: Figure) -> Figure:
+    def short(value: Any) -> Any:
+        value = value.item() if hasattr(value, "item") else value
+        return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+    return replace(figure, columns={name: [short(v) for v in column] for name, column in figure.columns.items()})
+
+
+def _noted(png: bytes, text: str) -> bytes:
+    """The same image with a text chunk after its header."""
+    chunk = b"tEXt" + b"drawn-from\0" + text.encode()
+    return png[:33] + (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + png[33:]
