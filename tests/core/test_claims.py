@@ -97,6 +97,14 @@ def test_reason_too_few_units():
     assert v.reason == "too few units: 5 of 6 seeds" and (v.price.factor, v.price.more) == ("seed", 1)
 
 
+def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
+    v = judged(main=arm(np.nan)).verdict
+    assert v.reason == "too few units: 0 of 6 seeds" and math.isnan(v.estimate) and v.price.more == 6
+    assert judged(control=arm(np.nan)).verdict.reason == "control control undecided"
+    found = estimate(Finding(text="x", value=lambda arms: arms["main"].x), {"main": arm(np.nan)})
+    assert math.isnan(found.estimate) and found.n == {"seed": 0}
+
+
 def test_reason_interval_straddles_and_its_price_comes_true():
     v = judged(main=1.005).verdict
     assert v.reason == "interval straddles" and v.price.factor == "seed"

@@ -108,7 +108,8 @@ def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "")
     if bad:
         others = Others(arms, where=finding.where, without=bad)
         data = table(others)
-    i = interval(data.terms, finding.statistic, factors=len(finding.units), level=level)
+    factors = len(finding.units)
+    i = interval(data.or_empty(factors), finding.statistic, factors=factors, level=level)
     low, high, t_low, t_high = (i.low, i.high, i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan,) * 4
     method = describe_method(finding.units, i, level, agree=False)
     if i.undefined > UNDEFINED:

@@ -155,7 +155,8 @@ def _units_of(data: xr.Dataset, unit: str) -> int:
 
 
 def _interval(claim: Claim, data: Table, level: float) -> Interval:
-    return interval(data.terms, claim.statistic, factors=len(claim.units), level=level, draws=DRAWS)
+    factors = len(claim.units)
+    return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=DRAWS)
 
 
 def _edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:

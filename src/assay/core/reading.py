@@ -22,6 +22,11 @@ class Table:
     terms: dict[str, np.ndarray]
     levels: dict[str, np.ndarray]
 
+    def or_empty(self, factors: int) -> dict[str, np.ndarray]:
+        """The terms; without any unit where none has a number in all of them, as where no seed reached what was asked for."""
+        there = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in self.terms.values()]
+        return self.terms if np.logical_and.reduce(there).any() else {name: x[:0] for name, x in self.terms.items()}
+
 
 class Others(Mapping):
     """The arms a statement may read: without the one under judgement, only the runs it asks for; remembers which were read.
