@@ -1,0 +1,136 @@
+"""What a linear map can read from activations: ridge regression that is judged on whole groups of rows it never saw.
+
+Rows that are alike must not be split between fitting and judging, so folds consist of whole groups: prefixes, prefixes with one
+ending, prefixes with one answer. The strength of the penalty is chosen inside each training part, by folds of the same kind.
+Errors come back as sums per group, so that an R² is a ratio of sums under any resampling of groups and runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.errors import DataError
+
+STRENGTHS = tuple(10.0**e for e in range(-6, 1))
+"""Penalties among which every fit chooses, in shares of the mean diagonal entry of its Gram matrix."""
+INNER = 3
+"""Folds within a training part, by which it chooses."""
+
+
+def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarray, "row"]:
+    """The fold of every row, 0 … k − 1: groups dealt out in turn, the larger before the smaller, equal ones in an order drawn by seed.
+
+    Raises: DataError when there are fewer groups than folds.
+    """
+    names, index, size = np.unique(group, return_inverse=True, return_counts=True)
+    if not 2 <= k <= len(names):
+        raise DataError(
+            f"{k} folds of whole groups need at least as many groups, and at least 2 of both; got {len(names)} groups"
+        )
+    place = np.empty(len(names), dtype=np.int64)
+    drawn = rng.permutation(np.array([seed]), "linear-probe.folds", k, len(names))[0]
+    place[drawn[np.argsort(-size[drawn], kind="stable")]] = np.arange(len(names)) % k
+    return place[index.ravel()]
+
+
+def out_of_fold(
+    x: Float[Tensor, "run row d"],
+    y: Float[Tensor, "row y"],
+    group: Int[np.ndarray, "row"],
+    k: int,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+) -> Float[Tensor, "run row y"]:
+    """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not, for each run by itself.
+
+    Columns are standardised by their training rows; one that does not vary there is not used.
+
+    Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows, r with the least squared
+    error on `INNER` folds of the training rows
+    """
+    x, y = _centred(x.double()), y.double()
+    outer = folds(group, k, seed)
+    out = y.new_zeros(len(x), *y.shape)
+    for fold in range(k):
+        train, held = (torch.from_numpy(np.flatnonzero(part)) for part in (outer != fold, outer == fold))
+        x_train, y_train = x[:, train], y[train]
+        inner = folds(np.asarray(group)[train], INNER, seed)
+        error = torch.zeros(len(x), len(strengths), dtype=y.dtype)
+        for one in range(INNER):
+            rest, judged = (torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one))
+            found = _ridge(x_train[:, rest], y_train[rest], strengths)
+            error += (_apply(found, x_train[:, judged]) - y_train[judged]).square().sum((2, 3))
+        best = torch.tensor(strengths, dtype=y.dtype)[error.argmin(1)]
+        out[:, held] = _apply(_ridge(x_train, y_train, best[:, None]), x[:, held])[:, 0]
+    return out
+
+
+def error_sums(
+    y: Float[Tensor, "row y"], predicted: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]
+) -> tuple[Float[np.ndarray, "run group"], Float[np.ndarray, "group"]]:
+    """Squared errors of the predictions, and of the mean of all rows, added up over each group.
+
+    Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖²; R² = 1 − Σ_g SSE_g / Σ_g SST_g
+    """
+    names, index = np.unique(group, return_inverse=True)
+    place = torch.from_numpy(np.eye(len(names))[index.ravel()])
+    off = (predicted.double() - y.double()).square().sum(-1)
+    spread = (y.double() - y.double().mean(0)).square().sum(-1)
+    return (off @ place).numpy(), (spread @ place).numpy()
+
+
+def distance_r2(a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "*b"]:
+    """How far distances between points agree in two descriptions of them.
+
+    Formula: squared correlation of ‖a_i − a_j‖ and ‖b_i − b_j‖ over all pairs i < j
+    Range: 0 to 1
+    Better: higher
+    """
+    i, j = np.triu_indices(len(b), 1)
+    left, right = (np.linalg.norm(p[..., i, :] - p[..., j, :], axis=-1) for p in (np.asarray(a), np.asarray(b)))
+    left, right = left - left.mean(-1, keepdims=True), right - right.mean()
+    return (left @ right) ** 2 / ((left**2).sum(-1) * (right**2).sum())
+
+
+def centroids(x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]) -> Float[np.ndarray, "run group y"]:
+    """The mean row of each group."""
+    names, index = np.unique(group, return_inverse=True)
+    place = torch.from_numpy(np.eye(len(names))[index.ravel()])
+    return (place.T / place.sum(0)[:, None] @ x.double()).numpy()
+
+
+def _centred(x: Float[Tensor, "run row d"]) -> Float[Tensor, "run row d"]:
+    """Columns less their mean over all rows: no fit changes, and sums of squares lose no digits."""
+    return x - x.mean(1, keepdim=True)
+
+
+Fit = tuple[Tensor, Tensor]
+"""Weights [run, strength, d, y] and constants [run, strength, 1, y]."""
+
+
+def _ridge(x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: Sequence[float] | Float[Tensor, "run s"]) -> Fit:
+    """One fit for each run and strength."""
+    r = torch.as_tensor(strengths, dtype=x.dtype).expand(len(x), -1) if not isinstance(strengths, Tensor) else strengths
+    mean, middle = x.mean(1, keepdim=True), y.mean(0)
+    off = x - mean
+    scale = off.square().mean(1, keepdim=True).sqrt()
+    z = off / torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
+    gram = z.mT @ z
+    size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)  # tr(G)/d
+    penalty = (r * size[:, None]).clamp_min(1e-12)[..., None] * torch.ones(x.shape[-1], dtype=x.dtype)
+    factor = torch.linalg.cholesky(gram[:, None] + torch.diag_embed(penalty))
+    w = torch.cholesky_solve((z.mT @ (y - middle))[:, None].expand(-1, r.shape[1], -1, -1), factor)
+    w = w / torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf).mT[:, None]
+    return w, middle - mean[:, None] @ w
+
+
+def _apply(fit: Fit, x: Float[Tensor, "run row d"]) -> Float[Tensor, "run s row y"]:
+    w, c = fit
+    return x[:, None] @ w + c
