@@ -24,8 +24,8 @@ from assay.core.fit import Batch, Group, State, Trained, Unkept, fit
 from assay.core.runs import Runs
 
 NAMES = ("E", "W1", "W2")
-CHUNK = 8
-"""Runs that share one batched product; more no longer fit the cache of a core."""
+CHUNK, GPU_CHUNK = 8, 256
+"""Runs that share one batched product: on a CPU more no longer fit the cache of a core, on a GPU fewer leave it idle."""
 
 
 class Confine(Protocol):
@@ -108,8 +108,9 @@ def train(
     betas: they are sorted by betas and size, and each few are one Group.
     """
     both = np.broadcast_to(np.asarray(betas, dtype=float), (len(runs), 2))
-    chunks = _chunks(both, lesson.size, np.asarray(lr, dtype=float))
     bench = bench or Unkept()
+    most = CHUNK if bench.device.type == "cpu" else GPU_CHUNK
+    chunks = _chunks(both, lesson.size, np.asarray(lr, dtype=float), most)
     done = []
     for i, rows in enumerate(chunks):
         at = torch.from_numpy(rows)
@@ -226,13 +227,13 @@ def _inside(lesson: Lesson) -> Tensor:
     return torch.zeros_like(first).scatter_(1, lesson.order, first)
 
 
-def _chunks(betas: np.ndarray, size: np.ndarray, lr: np.ndarray) -> list[np.ndarray]:
-    """The runs in groups of at most CHUNK of equal betas, sorted by size and rate, so that little is padded."""
+def _chunks(betas: np.ndarray, size: np.ndarray, lr: np.ndarray, most: int) -> list[np.ndarray]:
+    """The runs in groups of at most `most` of equal betas, sorted by size and rate, so that little is padded."""
     order = np.lexsort((np.arange(len(size)), lr, size, betas[:, 1], betas[:, 0]))
     edges = [0, *(np.flatnonzero((betas[order][1:] != betas[order][:-1]).any(1)) + 1).tolist(), len(order)]
     out: list[np.ndarray] = []
     for a, b in itertools.pairwise(edges):
-        out += np.array_split(order[a:b], -(-(b - a) // CHUNK))
+        out += np.array_split(order[a:b], -(-(b - a) // most))
     return out
 
 
