@@ -130,15 +130,7 @@ def planted(arm: str, points: tuple, soft: tuple | None):
     return measures(runs, coords={"document": ["test"]}, mcc=("run", 0.8 + 0 * l0, "cosine"), **named)
 
 
-PILOT = World()
-
-
-@dataclass(frozen=True)
-class Case:
-    """A world without the effect, and for each control one in which it passes too."""
-
-    removed: World
-    passing: dict[str, World]
+WORLD = World()
 
 
 def on_the_curve_of(other, *arms):
@@ -148,60 +140,61 @@ def on_the_curve_of(other, *arms):
     return {a: {k: float(np.exp(np.interp(np.log(p[0]), x, y))) for k, p in LEVELS[a].items()} for a in arms}
 
 
-SHUT = PILOT.but(l0={"main": 0.3})
+SHUT = WORLD.but(l0={"main": 0.3})
+# claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
-    "Gated is unbiased": Case(PILOT.but(gamma={"main": 0.95, "half": 0.95}), {"wide": PILOT.but(gamma={"wide": 0.995})}),
-    "ReLU + L1 shrinks more": Case(
-        PILOT.but(gamma={"relu": 0.88, "relu-half": 0.88}), {"main": PILOT.but(gamma={"main": along(GATED, 0.999, 0.98, 0.95, 0.92, 0.9)})}
+    "Gated is unbiased": (WORLD.but(gamma={"main": 0.95, "half": 0.95}), {"wide": WORLD.but(gamma={"wide": 0.995})}),
+    "ReLU + L1 shrinks more": (
+        WORLD.but(gamma={"relu": 0.88, "relu-half": 0.88}), {"main": WORLD.but(gamma={"main": along(GATED, 0.999, 0.98, 0.95, 0.92, 0.9)})}
     ),
-    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a": Case(
-        PILOT.but(fvu=on_the_curve_of("wide", "main") | on_the_curve_of("wide-half", "half")),
-        {"relu": PILOT.but(fvu={"relu": lambda v: v - 0.06})},
+    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a": (
+        WORLD.but(fvu=on_the_curve_of("wide", "main") | on_the_curve_of("wide-half", "half")),
+        {"relu": WORLD.but(fvu={"relu": lambda v: v - 0.06})},
     ),
-    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal": Case(
-        PILOT.but(fvu=on_the_curve_of("relu", "main") | on_the_curve_of("relu-half", "half")),
-        {"wide": PILOT.but(fvu={"wide": lambda v: v - 0.06})},
+    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal": (
+        WORLD.but(fvu=on_the_curve_of("relu", "main") | on_the_curve_of("relu-half", "half")),
+        {"wide": WORLD.but(fvu={"wide": lambda v: v - 0.06})},
     ),
-    "Without the auxiliary loss the gate": Case(PILOT.but(l0={"no-aux": 4.7, "no-aux-half": 5.0}), {"main": SHUT}),
-    "Without the auxiliary loss at least 0.7": Case(PILOT.but(fvu={"no-aux": 0.3, "no-aux-half": 0.3}), {"main": PILOT.but(fvu={"main": 0.92})}),
-    "Gated's reconstructions are shorter": Case(
-        PILOT.but(fvu={"main": 0.03, "half": 0.03}), {"oracle": PILOT.but(fvu={"oracle": 0.15})}
+    "Without the auxiliary loss the gate": (WORLD.but(l0={"no-aux": 4.7, "no-aux-half": 5.0}), {"main": SHUT}),
+    "Without the auxiliary loss at least 0.7": (WORLD.but(fvu={"no-aux": 0.3, "no-aux-half": 0.3}), {"main": WORLD.but(fvu={"main": 0.92})}),
+    "Gated's reconstructions are shorter": (
+        WORLD.but(fvu={"main": 0.03, "half": 0.03}), {"oracle": WORLD.but(fvu={"oracle": 0.15})}
     ),
-    "Rescale & shift repairs": Case(
-        PILOT.but(gamma={"rescaled": 0.95, "wide-half-rescaled": 0.95}), {"wide": PILOT.but(gamma={"wide": 0.995})}
+    "Rescale & shift repairs": (
+        WORLD.but(gamma={"rescaled": 0.95, "wide-half-rescaled": 0.95}), {"wide": WORLD.but(gamma={"wide": 0.995})}
     ),
-    "Rescale & shift leaves a gap": Case(
-        PILOT.but(fvu=on_the_curve_of("main", "rescaled") | on_the_curve_of("half", "wide-half-rescaled")),
-        {"orthonormal-rescaled": PILOT.but(fvu={"orthonormal-rescaled": lambda v: v + 0.006})},
+    "Rescale & shift leaves a gap": (
+        WORLD.but(fvu=on_the_curve_of("main", "rescaled") | on_the_curve_of("half", "wide-half-rescaled")),
+        {"orthonormal-rescaled": WORLD.but(fvu={"orthonormal-rescaled": lambda v: v + 0.006})},
     ),
-    "An auxiliary loss that moves": Case(
-        PILOT.but(fvu=on_the_curve_of("main", "unfrozen") | on_the_curve_of("half", "unfrozen-half")),
-        {"untied": PILOT.but(fvu={"untied": lambda v: v + 0.015})},
+    "An auxiliary loss that moves": (
+        WORLD.but(fvu=on_the_curve_of("main", "unfrozen") | on_the_curve_of("half", "unfrozen-half")),
+        {"untied": WORLD.but(fvu={"untied": lambda v: v + 0.015})},
     ),
-    "An encoder of its own": Case(
-        PILOT.but(fvu={"untied": lambda v: v + 0.03, "untied-half": lambda v: v + 0.03}),
-        {"no-heaviside": PILOT.but(fvu=on_the_curve_of("main", "no-heaviside"))},
+    "An encoder of its own": (
+        WORLD.but(fvu={"untied": lambda v: v + 0.03, "untied-half": lambda v: v + 0.03}),
+        {"no-heaviside": WORLD.but(fvu=on_the_curve_of("main", "no-heaviside"))},
     ),
-    "Without the Heaviside the code": Case(
-        PILOT.but(gamma={"no-heaviside": 0.95, "no-heaviside-half": 0.95}), {"wide": PILOT.but(gamma={"wide": 0.995})}
+    "Without the Heaviside the code": (
+        WORLD.but(gamma={"no-heaviside": 0.95, "no-heaviside-half": 0.95}), {"wide": WORLD.but(gamma={"wide": 0.995})}
     ),
-    "The Heaviside earns": Case(
-        PILOT.but(fvu=on_the_curve_of("main", "no-heaviside") | on_the_curve_of("half", "no-heaviside-half")),
-        {"again": PILOT.but(fvu={"again": lambda v: v + 0.04})},
+    "The Heaviside earns": (
+        WORLD.but(fvu=on_the_curve_of("main", "no-heaviside") | on_the_curve_of("half", "no-heaviside-half")),
+        {"again": WORLD.but(fvu={"again": lambda v: v + 0.04})},
     ),
-    "A sigmoid gate evades the L1 of its input: read hard, at most": Case(
-        PILOT.but(l0={"sigmoid-relu": 5.0, "sigmoid-relu-half": 6.0}), {"main": SHUT}
+    "A sigmoid gate evades the L1 of its input: read hard, at most": (
+        WORLD.but(l0={"sigmoid-relu": 5.0, "sigmoid-relu-half": 6.0}), {"main": SHUT}
     ),
-    "A sigmoid gate evades the L1 of its input: read hard, its FVU": Case(
-        PILOT.but(soft={"sigmoid-relu": (0.9, 0.05), "sigmoid-relu-half": (0.9, 0.05)}),
-        {"main": PILOT.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
+    "A sigmoid gate evades the L1 of its input: read hard, its FVU": (
+        WORLD.but(soft={"sigmoid-relu": (0.9, 0.05), "sigmoid-relu-half": (0.9, 0.05)}),
+        {"main": WORLD.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
     ),
-    "A sigmoid gate evades the L1 of its input: as trained": Case(
-        PILOT.but(soft={"sigmoid-relu": (0.003, 0.2), "sigmoid-relu-half": (0.003, 0.2)}), {"main": PILOT.but(soft={"main": (0.05, 0.9)})}
+    "A sigmoid gate evades the L1 of its input: as trained": (
+        WORLD.but(soft={"sigmoid-relu": (0.003, 0.2), "sigmoid-relu-half": (0.003, 0.2)}), {"main": WORLD.but(soft={"main": (0.05, 0.9)})}
     ),
-    "Penalising the sigmoid": Case(
-        PILOT.but(soft={"sigmoid": (0.9, 0.05), "sigmoid-half": (1.25, 0.05)}),
-        {"main": PILOT.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
+    "Penalising the sigmoid": (
+        WORLD.but(soft={"sigmoid": (0.9, 0.05), "sigmoid-half": (1.25, 0.05)}),
+        {"main": WORLD.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
     ),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
@@ -212,35 +205,9 @@ def claim_of(start: str) -> Claim:
     return found
 
 
-def test_every_claim_and_control_has_a_case():
-    assert len(CASES) == len(CLAIMS)
-    assert {start: set(claim_of(start).must_fail) for start in CASES} == {
-        start: set(case.passing) for start, case in CASES.items()
-    }
-
-
 @pytest.fixture(scope="module")
 def pilot():
-    return PILOT.arms()
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_holds_where_the_effect_is_and_its_controls_fail(start, pilot):
-    judged = judge(claim_of(start), pilot)
-    assert (judged.verdict.outcome, judged.verdict.reason) == ("holds", "")
-    assert {name: v.outcome for name, v in judged.controls.items()} == dict.fromkeys(CASES[start].passing, "fails")
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_fails_where_the_effect_is_removed(start):
-    assert judge(claim_of(start), CASES[start].removed.arms()).verdict.outcome == "fails"
-
-
-@pytest.mark.parametrize(("start", "control"), [(start, name) for start, case in CASES.items() for name in case.passing])
-def test_a_control_that_passes_makes_it_vacuous(start, control):
-    judged = judge(claim_of(start), CASES[start].passing[control].arms())
-    assert judged.controls[control].outcome == "holds"
-    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", f"control {control} passes (vacuous)")
+    return WORLD.arms()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +237,7 @@ def test_a_control_that_passes_makes_it_vacuous(start, control):
 )
 def test_numbers_that_still_move_decide_nothing(start, moved):
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(claim_of(start), PILOT.but(**moved).arms()).verdict
+    verdict = judge(claim_of(start), WORLD.but(**moved).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 

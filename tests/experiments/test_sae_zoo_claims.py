@@ -55,31 +55,23 @@ class World:
         return measures(runs, coords=coords, **{name: ("run document", values, "1") for name, values in named.items()})
 
 
-PILOT = World()
+WORLD = World()
 
 
-@dataclass(frozen=True)
-class Case:
-    """A world where the claim holds, the same without the effect, and one where the control passes too."""
-
-    removed: World
-    passing: World
-    holds: World = PILOT
-
-
-ANNEALED = PILOT.but(p_anneal=0.190, p_anneal_half=0.200)
+ANNEALED = WORLD.but(p_anneal=0.190, p_anneal_half=0.200)
+# claim → (a world where it holds, if not WORLD; the same without the effect; {control: a world in which it passes too})
 CASES = {
-    "At equal L0 BatchTopK's": Case(PILOT.but(main=0.187, half=0.198), PILOT.but(topk_again=0.179)),
-    "At equal L0 TopK's": Case(PILOT.but(relu=0.187, relu_half=0.197), PILOT.but(topk_again=0.203)),
-    "At equal L0 JumpReLU's FVU lies": Case(PILOT.but(jumprelu=0.187, jumprelu_half=0.198), PILOT.but(topk_again=0.179)),
-    "At equal L0 JumpReLU's FVU is": Case(PILOT.but(jumprelu=0.197, jumprelu_half=0.208), PILOT.but(relu=0.180, relu_half=0.190)),
-    "BatchTopK and JumpReLU": Case(PILOT.but(jumprelu=0.196, jumprelu_half=0.208), PILOT.but(relu=0.181, relu_half=0.191)),
-    "At equal L0 p-annealing": Case(PILOT, ANNEALED.but(relu_again=0.190), ANNEALED),
-    "Nesting costs": Case(PILOT.but(matryoshka=0.179, matryoshka_half=0.190), PILOT.but(batch_again=0.198)),
-    "Training is worth it": Case(PILOT.but(random=0.19), PILOT.but(topk_again=0.38)),
-    "Sparse beats dense": Case(PILOT.but(pca=0.20), PILOT.but(topk_again=0.49)),
-    "What is learned": Case(PILOT.but(shuffled=0.20), PILOT.but(topk_again=0.53)),
-    "The model's training": Case(PILOT.but(untrained=0.25), PILOT.but(topk_again=0.59)),
+    "At equal L0 BatchTopK's": (WORLD.but(main=0.187, half=0.198), {"topk-again": WORLD.but(topk_again=0.179)}),
+    "At equal L0 TopK's": (WORLD.but(relu=0.187, relu_half=0.197), {"topk-again": WORLD.but(topk_again=0.203)}),
+    "At equal L0 JumpReLU's FVU lies": (WORLD.but(jumprelu=0.187, jumprelu_half=0.198), {"topk-again": WORLD.but(topk_again=0.179)}),
+    "At equal L0 JumpReLU's FVU is": (WORLD.but(jumprelu=0.197, jumprelu_half=0.208), {"relu": WORLD.but(relu=0.180, relu_half=0.190)}),
+    "BatchTopK and JumpReLU": (WORLD.but(jumprelu=0.196, jumprelu_half=0.208), {"relu": WORLD.but(relu=0.181, relu_half=0.191)}),
+    "At equal L0 p-annealing": (ANNEALED, WORLD, {"relu-again": ANNEALED.but(relu_again=0.190)}),
+    "Nesting costs": (WORLD.but(matryoshka=0.179, matryoshka_half=0.190), {"batch-again": WORLD.but(batch_again=0.198)}),
+    "Training is worth it": (WORLD.but(random=0.19), {"topk-again": WORLD.but(topk_again=0.38)}),
+    "Sparse beats dense": (WORLD.but(pca=0.20), {"topk-again": WORLD.but(topk_again=0.49)}),
+    "What is learned": (WORLD.but(shuffled=0.20), {"topk-again": WORLD.but(topk_again=0.53)}),
+    "The model's training": (WORLD.but(untrained=0.25), {"topk-again": WORLD.but(topk_again=0.59)}),
 }
 
 
@@ -87,31 +79,8 @@ def claim(start: str) -> Claim:
     return next(c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith(start))
 
 
-def test_every_claim_has_its_case():
-    assert sorted(c.text for c in experiment.claims if isinstance(c, Claim)) == sorted(claim(start).text for start in CASES)
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_a_claim_holds_where_its_effect_is_and_its_control_fails(start):
-    judged = judge(claim(start), CASES[start].holds.arms())
-    assert judged.verdict.outcome == "holds", judged.verdict
-    assert {name: v.outcome for name, v in judged.controls.items()} == dict.fromkeys(claim(start).must_fail, "fails")
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_without_its_effect_a_claim_does_not_hold(start):
-    assert judge(claim(start), CASES[start].removed.arms()).verdict.outcome == "fails"
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_the_control_can_pass_and_then_the_claim_is_vacuous(start):
-    judged = judge(claim(start), CASES[start].passing.arms())
-    (control,) = judged.controls.values()
-    assert control.outcome == "holds" and judged.verdict.outcome == "undecided" and "passes" in judged.verdict.reason
-
-
 def test_a_lead_that_half_the_training_takes_away_is_undecided():
-    judged = judge(claim("At equal L0 BatchTopK's"), PILOT.but(half=0.199).arms())
+    judged = judge(claim("At equal L0 BatchTopK's"), WORLD.but(half=0.199).arms())
     assert judged.verdict.outcome == "undecided" and judged.verdict.reason == "gate converged"
 
 

@@ -105,46 +105,45 @@ def spending(share, total, luck):
     return {"written": ("run document", total, "1"), "unread": ("run document", share * total * luck(DOCUMENTS), "1")}
 
 
-HOLDS = World()
+WORLD = World()
 
 
-@dataclass(frozen=True)
-class Case:
-    """A world without the claim's effect, and for each control one where it passes too."""
-
-    removed: World
-    passing: dict[str, World]
+def without(**changed) -> World:
+    """A world without an effect, after half the training neither."""
+    removed = WORLD.but(**changed)
+    return replace(removed, half={name: getattr(removed, name) for name in ("stream", "logit", "similar")})
 
 
+# claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
-    "At least 0.10 of the variance of the MLP's": Case(
-        HOLDS.but(plain={"null": 0.05}), {"readable-acts": HOLDS.but(plain={"readable_null": 0.3})}
+    "At least 0.10 of the variance of the MLP's": (
+        without(plain={"null": 0.05}), {"readable-acts": WORLD.but(plain={"readable_null": 0.3})}
     ),
-    "At least 0.10 of the variance of the activations of SmolLM2": Case(
-        HOLDS.but(smol={"null": 0.05}), {"smollm2-readable": HOLDS.but(smol={"readable_null": 0.3})}
+    "At least 0.10 of the variance of the activations of SmolLM2": (
+        without(smol={"null": 0.05}), {"smollm2-readable": WORLD.but(smol={"readable_null": 0.3})}
     ),
-    "A dictionary of activations spends": Case(
-        HOLDS.but(plain={"spent": 0.05}), {"readable": HOLDS.but(plain={"readable_spent": 0.2})}
+    "A dictionary of activations spends": (
+        without(plain={"spent": 0.05}), {"readable": WORLD.but(plain={"readable_spent": 0.2})}
     ),
-    "Reading the activations in both cases": Case(
-        HOLDS.but(stream={"act-update": 0.104}), {"same-target": HOLDS.but(stream={"again": 0.080})}
+    "Reading the activations in both cases": (
+        without(stream={"act-update": 0.104}), {"same-target": WORLD.but(stream={"again": 0.080})}
     ),
-    "Training on activations costs little": Case(
-        HOLDS.but(logit={"act": 0.090}), {"whole-stream": HOLDS.but(logit={"post": 0.060})}
+    "Training on activations costs little": (
+        without(logit={"act": 0.090}), {"whole-stream": WORLD.but(logit={"post": 0.060})}
     ),
-    "Features are similar": Case(
-        HOLDS.but(similar={"logit": (0.70, 0.60)}), {"random-rows": HOLDS.but(similar={"random": (0.83, 0.60)})}
+    "Features are similar": (
+        without(similar={"logit": (0.70, 0.60)}), {"random-rows": WORLD.but(similar={"random": (0.83, 0.60)})}
     ),
-    "Holding the final norm's divisor": Case(HOLDS.but(plain={"frozen": 0.3}), {"loud": HOLDS.but(plain={"loud_frozen": 0.05})}),
-    "The final norm's Jacobian": Case(HOLDS.but(plain={"jacobian": 0.3}), {"loud": HOLDS.but(plain={"loud_jacobian": 0.05})}),
-    "In SmolLM2's last block, for the update's 24 principal directions, holding": Case(
-        HOLDS.but(smol={"frozen": 0.3}), {"smollm2-loud": HOLDS.but(smol={"loud_frozen": 0.05})}
+    "Holding the final norm's divisor": (without(plain={"frozen": 0.3}), {"loud": WORLD.but(plain={"loud_frozen": 0.05})}),
+    "The final norm's Jacobian": (without(plain={"jacobian": 0.3}), {"loud": WORLD.but(plain={"loud_jacobian": 0.05})}),
+    "In SmolLM2's last block, for the update's 24 principal directions, holding": (
+        without(smol={"frozen": 0.3}), {"smollm2-loud": WORLD.but(smol={"loud_frozen": 0.05})}
     ),
-    "In SmolLM2's last block, for the update's 24 principal directions, the Jac": Case(
-        HOLDS.but(smol={"jacobian": 0.3}), {"smollm2-loud": HOLDS.but(smol={"loud_jacobian": 0.05})}
+    "In SmolLM2's last block, for the update's 24 principal directions, the Jac": (
+        without(smol={"jacobian": 0.3}), {"smollm2-loud": WORLD.but(smol={"loud_jacobian": 0.05})}
     ),
-    "Neurons are worth": Case(HOLDS.but(plain={"spread": 0.9}), {"uneven": HOLDS.but(plain={"uneven": 0.3})}),
-    "The neurons of SmolLM2": Case(HOLDS.but(smol={"spread": 0.9}), {"smollm2-uneven": HOLDS.but(smol={"uneven": 0.3})}),
+    "Neurons are worth": (without(plain={"spread": 0.9}), {"uneven": WORLD.but(plain={"uneven": 0.3})}),
+    "The neurons of SmolLM2": (without(smol={"spread": 0.9}), {"smollm2-uneven": WORLD.but(smol={"uneven": 0.3})}),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if hasattr(c, "must_fail")]
 
@@ -152,32 +151,6 @@ CLAIMS = [c for c in experiment.claims if hasattr(c, "must_fail")]
 def claim_of(start):
     (found,) = [c for c in CLAIMS if c.text.startswith(start)]
     return found
-
-
-def test_every_claim_and_every_control_has_a_case():
-    assert len(CASES) == len(CLAIMS)
-    assert {start: set(claim_of(start).must_fail) for start in CASES} == {start: set(c.passing) for start, c in CASES.items()}
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_holds_where_the_effect_is_and_its_controls_fail(start):
-    judged = judge(claim_of(start), HOLDS.arms())
-    assert (judged.verdict.outcome, judged.verdict.reason) == ("holds", "")
-    assert {name: v.outcome for name, v in judged.controls.items()} == dict.fromkeys(CASES[start].passing, "fails")
-
-
-@pytest.mark.parametrize("start", CASES)
-def test_fails_where_the_effect_is_removed(start):
-    removed = CASES[start].removed
-    half = {name: getattr(removed, name) for name in ("stream", "logit", "similar")}
-    assert judge(claim_of(start), replace(removed, half=half).arms()).verdict.outcome == "fails"
-
-
-@pytest.mark.parametrize(("start", "control"), [(start, name) for start, case in CASES.items() for name in case.passing])
-def test_a_control_that_passes_makes_it_vacuous(start, control):
-    judged = judge(claim_of(start), CASES[start].passing[control].arms())
-    assert judged.controls[control].outcome == "holds"
-    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", f"control {control} passes (vacuous)")
 
 
 @pytest.mark.parametrize(
@@ -190,10 +163,10 @@ def test_a_control_that_passes_makes_it_vacuous(start, control):
 )
 def test_numbers_that_still_move_decide_nothing(start, half):
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(claim_of(start), HOLDS.but(half=half).arms()).verdict
+    verdict = judge(claim_of(start), WORLD.but(half=half).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 @pytest.mark.parametrize("start", ["Reading the activations in both cases", "Training on activations costs little"])
 def test_dictionaries_of_unequal_l0_are_not_compared(start):
-    assert judge(claim_of(start), HOLDS.but(l0={"act": 8.3}).arms()).verdict.reason == "gate equal L0"
+    assert judge(claim_of(start), WORLD.but(l0={"act": 8.3}).arms()).verdict.reason == "gate equal L0"

@@ -1,0 +1,70 @@
+"""What the tests of the catalogue share: its entries, their records, and the worlds planted for their claims."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from pathlib import Path
+
+from assay.core.claims import Claim
+from assay.lab import catalogue, recording, records
+
+ROOT = Path(__file__).parents[2]
+NAMES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
+PLANTED = ROOT / "tests" / "experiments"
+
+
+@functools.cache
+def committed(name):
+    """The experiment and its record."""
+    experiment = catalogue.find(name)
+    record = records.read(name, experiment.origin)
+    assert record is not None, f"records/{name}.json is missing; make it with: assay run {name}, then assay check {name} --record"
+    return experiment, record
+
+
+@functools.cache
+def judged_again(name):
+    """Claims, theorems and findings on the record's measures, by today's statements."""
+    return recording.rejudge(*committed(name))
+
+
+def claims(name):
+    """The claims of an experiment, theorems and findings left out."""
+    return [c for c in catalogue.find(name).claims if isinstance(c, Claim)]
+
+
+@functools.cache
+def planted(name):
+    """The module that plants WORLD and CASES for the claims of an experiment."""
+    file = f"test_{name.replace('-', '_')}_claims"
+    advice = "with WORLD and CASES, as in tests/experiments/test_superposition_claims.py"
+    assert (PLANTED / f"{file}.py").exists(), f"tests/experiments/{file}.py is missing: write it {advice}"
+    if str(PLANTED) not in sys.path:
+        sys.path.append(str(PLANTED))
+    module = importlib.import_module(file)
+    assert hasattr(module, "WORLD") and hasattr(module, "CASES"), f"tests/experiments/{file}.py has to be written {advice}"
+    return module
+
+
+@functools.cache
+def cases(name):
+    """Each claim of an experiment that CASES names: claim → (a world where it holds, one without the effect, {control: a world})."""
+    found = {}
+    for start, case in planted(name).CASES.items():
+        named = [c for c in claims(name) if c.text.startswith(start)]
+        assert len(named) == 1, f"CASES of {name}: {start!r} starts {len(named)} claims; give as many words as name one"
+        assert len(case) in (2, 3), f"CASES of {name}: {start!r} needs ([a world where it holds,] one without, {{control: a world}})"
+        found[named[0]] = case if len(case) == 3 else (planted(name).WORLD, *case)
+    return found
+
+
+_arms = {}
+
+
+def arms(world):
+    """The measures of a planted world, made once for the worlds that are asked for again."""
+    if id(world) not in _arms:
+        _arms[id(world)] = (world, world.arms())  # the world is kept, so that no other gets its id
+    return _arms[id(world)][1]

@@ -1,0 +1,236 @@
+"""The bar for every experiment of the catalogue, found by walking it: a new entry is held to all of this and registers nowhere.
+
+One entry alone: pytest tests/claims/test_catalogue_bar.py -k NAME. What a test asks for is what its message says to write.
+"""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from committed import NAMES, ROOT, arms, cases, claims, committed
+
+from assay.core.claims import Claim, Published
+from assay.core.experiment import Joint
+from assay.core.figures import Figure
+from assay.core.judging import judge
+from assay.core.runs import Runs
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.report import docs, pictures
+from assay.subjects.fetch import ABSENT, present
+
+COST = re.compile(r"([\d.]+) s on 2 cores, ([\d.]+) CPU-seconds, ([\d.]+) GB a process; full .+")
+CPU_SECONDS = 550
+"""What five minutes on two free cores hold, and room for the start of workers."""
+ORIGINS = ("paper: ", "theory: ", "plan: ", "plan, ", "pilot: ")
+UNITS = 6
+"""Levels of every factor that a claim generalises over."""
+SKIPPED = pytest.mark.skipif(present() is None, reason=ABSENT)
+
+
+def reads_a_model(name):
+    """Whether an experiment reads a language model or a corpus: its runs then name their inputs."""
+    return re.search(r"\binputs=", catalogue.entry(name).path.read_text()) is not None
+
+
+LIGHT = [name for name in NAMES if not reads_a_model(name)]
+HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in NAMES if reads_a_model(name)]
+
+
+def none(problems):
+    """Nothing. Raises: AssertionError with every problem on a line of its own."""
+    assert not problems, "\n".join(["", *problems])
+
+
+# the file
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_header_says_what_a_run_costs(name):
+    said = COST.fullmatch(catalogue.entry(name).header().cost)
+    wanted = "Cost: 120 s on 2 cores, 230 CPU-seconds, 1.1 GB a process; full …"
+    _, record = committed(name)
+    measured = record["seconds"], record["cpu_seconds"], record["provenance"]["peak_rss"] / 1e9
+    assert said, f"the header of {name} has to say {wanted!r} (its record: {', '.join(f'{m:.3g}' for m in measured)})"
+    for what, claimed, found, factor in zip(("s", "CPU-seconds", "GB"), map(float, said.groups()), measured, (2, 1.3, 1.3), strict=True):
+        assert found / factor <= claimed <= found * factor, f"the header says {claimed:g} {what}, the record {found:.3g}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_is_complete(name):
+    experiment = catalogue.find(name)
+    problems = [] if experiment.scope else ["the experiment says no scope: for which model, site, corpus or world it speaks"]
+    problems += [f"arm {arm} has no note: what it is, and why it is honest" for arm, a in experiment.arms.items() if not a.note]
+    for c in claims(name):
+        here = f"claim {c.text!r}"
+        if not c.source:
+            problems.append(f"{here} names no source")
+        if not (c.published == "new" or isinstance(c.published, Published)):
+            problems.append(f'{here} does not say what is published: Published(number, source, same=…), or "new"')
+        if isinstance(c.published, Published) and not c.published.source:
+            problems.append(f"{here} prints a published number without its source")
+        if not c.threshold_from.startswith(ORIGINS):
+            problems.append(f"{here}: threshold_from starts with one of {', '.join(ORIGINS)}; got {c.threshold_from!r}")
+        if c.threshold_from.startswith("pilot") and not re.search(r"seeds? \d", c.threshold_from):
+            problems.append(f"{here}: a threshold from a pilot names the pilot's seeds; got {c.threshold_from!r}")
+    assert claims(name), "an experiment of the catalogue makes at least one claim"
+    none(problems)
+
+
+# the record
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_was_judged_on_enough_units_against_its_controls(name):
+    experiment, record = committed(name)
+    named = {c.text: {*c.must_fail, *c.must_hold} for c in experiment.claims if isinstance(c, Claim)}
+    problems = []
+    for v in record["verdicts"]:
+        here = f"{v['outcome']}: {v['text']!r}"
+        if {*v["controls"], *v["planted"]} != named[v["text"]]:
+            problems.append(f"{here}: the record judged {sorted({*v['controls'], *v['planted']})}, the claim names {named[v['text']]}")
+        if not v["scope"]:
+            problems.append(f"{here} says no scope")
+        few = {unit: n for unit, n in v["n"].items() if n < UNITS}
+        if (few or not v["n"]) and not v["reason"].startswith("too few units"):
+            problems.append(f"{here} has {few or 'no'} units; every factor needs at least {UNITS}")
+        failing = [arm for arm, c in v["controls"].items() if c["outcome"] == "fails"]
+        if not failing and not v["reason"].startswith("control "):
+            problems.append(f"{here}: none of its controls fails in the record")
+    none(problems)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_most_claims_are_decided_and_the_others_say_what_is_missing(name):
+    _, record = committed(name)
+    undecided = [v for v in record["verdicts"] if v["outcome"] == "undecided"]
+    total = len(record["verdicts"])
+    assert total - len(undecided) >= 0.75 * total, f"{len(undecided)} of {total} claims are undecided; at most a quarter may be"
+    none([f"undecided without reason or price: {v['text']!r}" for v in undecided if not (v["reason"] and v["price"]["text"])])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_fits_five_minutes_on_two_cores(name):
+    _, record = committed(name)
+    assert record["cpu_seconds"] <= CPU_SECONDS, f"the default preset costs {record['cpu_seconds']} CPU-seconds of {CPU_SECONDS}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_figures_are_made_from_the_record_and_labelled(name):
+    figures = pictures.figures(*committed(name))
+    assert figures, "an experiment shows at least one figure of what it measured"
+    none([f"figure {f.title!r}: {problem}" for f in figures for problem in unlabelled(f)])
+
+
+def unlabelled(figure: Figure) -> list[str]:
+    """What a figure's words lack: a title that says something, and what its axes measure; columns of words need no axis title."""
+    words = all(isinstance(v, str) for v in figure.columns[figure.x])
+    checks = {
+        "the title says what is seen, in at least two words": len(figure.title.split()) >= 2,
+        "x_title names what x is, and its unit": bool(figure.x_title) or words,
+        "y_title names what y is, and its unit": bool(figure.y_title) and figure.y_title not in ("mean", "value", "y"),
+        "it has data": any(len(column) for column in figure.columns.values()),
+    }
+    return [problem for problem, fine in checks.items() if not fine]
+
+
+# the page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
+    page = ROOT / "docs" / f"{name}.md"
+    assert page.exists(), f"docs/{name}.md is missing; docs/superposition.md is a model"
+    text = page.read_text(encoding="utf-8")
+    marks = {m["kind"] for m in docs.BLOCK.finditer(text) if m["name"] == name}
+    wanted = {"arms", "claims", "verdicts", "picture", "budget"}
+    none([f"docs/{name}.md lacks <!-- made: {kind} {name} --> and <!-- end -->" for kind in sorted(wanted - marks)])
+    assert pictures.path(name).exists(), f"no picture yet: python -m assay.report.docs docs/{name}.md"
+    assert re.search(r"^## What would change", text, re.MULTILINE), f"docs/{name}.md has no section '## What would change …'"
+
+
+# planted worlds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_and_every_control_has_its_planted_worlds(name):
+    missing = [f"CASES lacks the claim {c.text!r}" for c in claims(name) if c not in cases(name)]
+    for c, (*_, passing) in cases(name).items():
+        if set(passing) != set(c.must_fail):
+            missing.append(f"CASES of {c.text!r} has worlds for {sorted(passing)}, its controls are {sorted(c.must_fail)}")
+    none(missing)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_holds_in_its_world_and_every_control_fails(name):
+    problems = []
+    for c, (holds, *_) in cases(name).items():
+        judged = judge(c, arms(holds))
+        told = {judged.verdict.arm: said(judged.verdict), **{arm: v.outcome for arm, v in judged.controls.items()}}
+        if said(judged.verdict) != "holds" or {v.outcome for v in judged.controls.values()} != {"fails"}:
+            problems.append(f"{c.text!r} should hold and its controls fail in WORLD; got {told}")
+    none(problems)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_its_effect_every_claim_fails(name):
+    verdicts = {c: judge(c, arms(removed)).verdict for c, (_, removed, _) in cases(name).items()}
+    none([f"{c.text!r} should fail without its effect; got {said(v)}" for c, v in verdicts.items() if v.outcome != "fails"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_can_pass_and_then_the_claim_is_vacuous(name):
+    problems = []
+    for c, (*_, passing) in cases(name).items():
+        for control, world in passing.items():
+            judged = judge(c, arms(world))
+            if (judged.controls[control].outcome, judged.verdict.reason) != ("holds", f"control {control} passes (vacuous)"):
+                told = f"the control {said(judged.controls[control])}, the claim {said(judged.verdict)}"
+                problems.append(f"{c.text!r}: {control} should pass in its world and the claim be vacuous; got: {told}")
+    none(problems)
+
+
+def said(verdict):
+    """An outcome, with the reason where it is undecided."""
+    return verdict.outcome + (f" ({verdict.reason})" if verdict.reason else "")
+
+
+# training
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One store for all entries, so that what several harvest is harvested once."""
+    return tmp_path_factory.mktemp("bar")
+
+
+@pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
+def test_smoke_runs_and_judges_every_claim(name, shared):
+    result = Lab(shared / "store", executor=Inline()).run(catalogue.find(name), "smoke")
+    assert len(result.judged) == len(claims(name)) and result.figures
+    assert json.loads(result.path(Lab(shared / "store").store).read_text())["verdicts"]
+
+
+@pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
+def test_the_same_key_gives_the_same_numbers_alone_or_among_others(name, shared, plain_bench):
+    experiment, bench = catalogue.find(name), plain_bench(shared / "artefacts")
+    runs = Runs(experiment.specs_of("main", experiment.smoke))
+    first, again = (trained(experiment, runs, bench) for _ in range(2))
+    for what in first:
+        np.testing.assert_array_equal(first[what], again[what], f"{what}: trained twice from one key, the numbers differ")
+    alone = trained(experiment, Runs(runs.specs[-1:]), bench)
+    for what, value in alone.items():
+        among = first[what][-1:]
+        scale = np.nanmax(np.abs(among), initial=1e-12) if among.dtype.kind == "f" else 1
+        near = np.allclose(value, among, rtol=1e-5, atol=1e-5 * scale, equal_nan=True)
+        assert near, f"{what}: a run trained alone differs from the same run among {len(runs)} by more than 1e-5"
+
+
+def trained(experiment, runs, bench):
+    """What training the method gives, as arrays [run, …]: tensors and histories."""
+    train = experiment.arms["main"].train
+    done = train.train([runs], bench)[0] if isinstance(train, Joint) else train(runs, bench)
+    tensors = {f"tensor {k}": v.detach().cpu().double().numpy() for k, v in done.tensors.items()}
+    return tensors | {f"history {k}": np.asarray(v) for k, v in done.history.items()}
