@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -144,13 +145,12 @@ class Store:
     def find(self, key: str, experiment: str | None = None) -> Stored | Damaged | None:
         """The run with this 64-hex key: stored whole, damaged, or None."""
         damaged = None
-        for folder in self._folders(experiment):
-            if key.startswith(folder.name.split("-")[0]):
-                found = _open(folder)
-                if isinstance(found, Stored) and found.key == key:
-                    return found
-                if isinstance(found, Damaged):
-                    damaged = found
+        for folder in self._folders(experiment, key):
+            found = _open(folder)
+            if isinstance(found, Stored) and found.key == key:
+                return found
+            if isinstance(found, Damaged):
+                damaged = found
         return damaged
 
     def get(self, key: str, experiment: str | None = None) -> Stored | None:
@@ -219,15 +219,19 @@ class Store:
         """The run in this folder, of this store or any other."""
         return _open(folder)
 
-    def _folders(self, experiment: str | None) -> Iterator[Path]:
+    def _folders(self, experiment: str | None, key: str | None = None) -> Iterator[Path]:
+        """The folders of runs, in order; with a key only those whose names begin as it does."""
         base = self.root / "runs"
-        names = [experiment] if experiment is not None else sorted(_names(base))
-        return (base / name / folder for name in names for folder in sorted(_names(base / name)))
+        for name in [experiment] if experiment is not None else sorted(_names(base)):
+            found = _names(base / name)
+            if key is not None:  # names before paths: thousands of runs are looked up one by one
+                found = [f for f in found if key.startswith(f.split("-", 1)[0])]
+            yield from (base / name / folder for folder in sorted(found))
 
     def _free_folder(self, job: Job) -> Path:
         """Where the run belongs: its own damaged or outdated folder, else a prefix that no other key has taken."""
         base, slug = self.root / "runs" / job.experiment, re.sub(r"[^a-z0-9-]+", "-", job.arm.lower())
-        taken = {name.split("-")[0]: base / name for name in _names(base)}
+        taken = {name.split("-")[0]: base / name for name in _names(base) if job.key.startswith(name.split("-", 1)[0])}
         for digits in range(8, 65, 8):
             there = taken.get(job.key[:digits])
             if there is None:
@@ -334,7 +338,7 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [p.name for p in folder.iterdir() if not p.name.startswith(".")]
+        return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 — names are wanted, thousands of them
     except (FileNotFoundError, NotADirectoryError):
         return []
 
