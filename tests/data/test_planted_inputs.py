@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
+from assay.core.errors import DataError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.data import planted
@@ -50,3 +51,18 @@ def test_steps_and_streams_differ():
 
 def test_one_hot_is_each_feature_by_itself():
     assert torch.equal(planted.one_hot(3), torch.eye(3))
+
+
+def test_each_feature_may_have_a_density_of_its_own():
+    chance = np.tile(np.array([0.5, 0.02, 1.0]), (len(RUNS), 1))
+    x = planted.sparse_features(RUNS, 3, 40_000, density=chance)(0)
+    share = (x > 0).double().mean(1).numpy()
+    assert np.abs(share - chance).max() < 5 * 0.5 / 40_000**0.5
+    even = np.tile(RUNS.each("density")[:, None], (1, 3))
+    assert torch.equal(planted.sparse_features(RUNS, 3, 32, density=even)(4), planted.sparse_features(RUNS, 3, 32)(4))
+
+
+@pytest.mark.parametrize("p", [0.0, -0.1, 1.5, float("nan")])
+def test_a_density_that_is_no_probability_is_one_clear_line(p):
+    with pytest.raises(DataError, match="density is a probability above 0 and at most 1"):
+        planted.sparse_features(RUNS, 2, 8, density=np.full((len(RUNS), 2), p))

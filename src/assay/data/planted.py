@@ -18,16 +18,22 @@ from assay.core.runs import Runs
 Seeds = Sequence[int] | Int[np.ndarray, "run"]
 
 
-def sparse_features(runs: Runs, features: int, batch: int, stream: str = "train") -> Callable[[int], Float[Tensor, "run b f"]]:
+def sparse_features(
+    runs: Runs, features: int, batch: int, stream: str = "train", density: Float[np.ndarray, "run f"] | None = None
+) -> Callable[[int], Float[Tensor, "run b f"]]:
     """A source of batches: x_i is uniform on [0, 1) with probability p, the run's `density`, and 0 otherwise; all independent.
 
     Every run has its own batch, drawn once per distinct seed: from one uniform v, x = v/p where v < p, so runs that share a
-    seed and differ in p share v. Streams of different names are independent: train on "train", measure on "test".
+    seed and differ in p share v. Streams of different names are independent: train on "train", measure on "test". With
+    `density` every feature of every run has a probability of its own.
+    Raises: DataError for a `density` outside (0, 1].
     Source: Toy Models of Superposition, "Experiment setup" (p = 1 − S).
     """
     distinct, back = np.unique(runs.seeds, return_inverse=True)
-    density = torch.from_numpy(runs.each("density").astype(np.float32)).view(-1, 1, 1)
-    inverse = 1 / density
+    chance = runs.each("density")[:, None] if density is None else density
+    if not ((chance > 0) & (chance <= 1)).all():
+        raise DataError(f"density is a probability above 0 and at most 1, got {chance.min():g} to {chance.max():g}")
+    inverse = 1 / torch.from_numpy(chance.astype(np.float32)).unsqueeze(1)
     spread = None if np.array_equal(back, np.arange(len(distinct))) else torch.from_numpy(back)
     block = max(1, 4096 // batch)  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
