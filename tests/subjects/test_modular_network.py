@@ -180,6 +180,6 @@ def test_costs_of_memorising_and_generalising_are_those_measured_with_other_code
     task = net.Lesson(53, modular.pairs(53), labels, modular.order(seeds, 53), sizes)
     done = net.train(runs, net.start(seeds, 53), task, steps=1500, lr=np.full(9, 0.01), decay=np.full(9, 3e-5)).tensors
     found = net.evaluate(done, task)
-    J = (found["loss"] + 1.5e-5 * net.norm(done)).numpy().reshape(3, 3).mean(1)
-    assert J == pytest.approx([0.0133, 0.0300, 0.0211], rel=0.03)
+    cost = (found["loss"] + 1.5e-5 * net.norm(done)).numpy().reshape(3, 3).mean(1)
+    assert cost == pytest.approx([0.0133, 0.0300, 0.0211], rel=0.03)
     assert found["train"].min() >= 0.99 and found["test"][6:].min() >= 0.95
