@@ -85,23 +85,25 @@ def logistic_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray
     NaN where the middle lies outside the sizes: the grid does not bracket it; or where an accuracy is missing.
     """
     x, y = _ordered(size, accuracy)
-    spread = x[-1] - x[0]
-    middle, scale = (x[0] + x[-1]) / 2, spread / 2
+    middle, scale = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
+    places, slopes = (v.ravel() for v in np.meshgrid(np.linspace(-1.2, 1.2, 25), np.linspace(-4, 1, 11)))
+    curves = _curve((x - middle) / scale, places, slopes)
     out = np.full(len(y), np.nan)
     for r, row in enumerate(y):
         if np.isnan(row).any():
             continue
-        fits = [
-            least_squares(lambda v, row=row: _sigmoid((x - middle - scale * v[0]) / scale * np.exp(-v[1])) - row, (start, -1.5))  # type: ignore[misc]
-            for start in (-0.5, 0.0, 0.5)
-        ]
-        found = middle + scale * float(min(fits, key=lambda f: f.cost).x[0])
+        near = int(np.square(curves - row).sum(1).argmin())
+        start = (places[near], slopes[near])
+        fit = least_squares(lambda v, row=row: _curve((x - middle) / scale, *v) - row, start)  # type: ignore[misc]
+        found = middle + scale * float(fit.x[0])
         if x[0] <= found <= x[-1]:
             out[r] = found
     return out
 
 
-def _sigmoid(z: np.ndarray) -> np.ndarray:
+def _curve(x: np.ndarray, place: float | np.ndarray, slope: float | np.ndarray) -> np.ndarray:
+    """Logistic curves [..., size] about `place`, of width e^slope."""
+    z = (x - np.asarray(place)[..., None]) * np.exp(-np.asarray(slope))[..., None]
     return 0.5 * (1 + np.tanh(z / 2))
 
 
