@@ -3,7 +3,7 @@
 import pytest
 
 from assay.lab import records
-from assay.report import docs
+from assay.report import docs, overview
 
 ONE = {"estimate": 0.024, "low": 0.0222, "high": 0.0258, "unit": "FVU", "n": {"seed": 6, "document": 49}}
 CONTROL = {"outcome": "fails", "estimate": 0.0, "low": -0.002, "high": 0.002, "n": {"seed": 6, "document": 48}}
@@ -34,6 +34,29 @@ def test_decided_shows_the_outcome_and_its_control(recorded):
 
 def test_the_catalogue_counts_recorded_outcomes(recorded):
     assert all(line.endswith("| ● 1 |") for line in docs.experiments().splitlines()[2:])
+
+
+def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
+    verdict = {**RECORD["verdicts"][0], "published": "new", "p": 0.001, "adjusted": "undecided"}
+    other = {**verdict, "text": "It leads by 2", "outcome": "undecided", "reason": "interval straddles", "adjusted": "", "p": 0.4}
+    other |= {"price": {"text": "about 40 more seeds"}, "published": {"number": 2.0, "same": True}}
+    record = RECORD | {"verdicts": [verdict, other]}
+    monkeypatch.setattr(records, "read", lambda name, origin="": record if name == "gated-sae" else None)
+    page = docs.everything()
+    assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
+    assert "*holds after" not in page and "*undecided after Holm's adjustment*" in page
+    assert "| new | ✕ `relu-again` 0.000 [−0.002, 0.002] |" in page
+    assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page
+    counted = docs.overview()
+    assert "| [`gated-sae`](gated-sae.md) | 2 | 1 | 0 | 1 | 1 | 1 | 290 | 541 |" in counted
+    assert "1 of 2 claims are decided." in counted and "1 of the 1 also survive" in counted  # .001 is below .05 / 2
+
+
+def test_errors_expected_are_a_fortieth_of_the_claims_on_each_side():
+    said = overview.errors([{"outcome": "holds", "p": p} for p in [1e-6] * 30 + [0.04] * 10])
+    assert "about 1.0 would be expected to be announced as holding" in said and "and 1.0 as failing" in said
+    assert "30 of the 40 also survive" in said  # the ten at .04 would each have to be below .005
+    assert "0 of the 1 also" in overview.errors([{"outcome": "fails", "p": None}])
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):

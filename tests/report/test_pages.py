@@ -200,8 +200,19 @@ def test_the_index_links_every_page():
     )
     checker = Checker()
     checker.feed(html)
-    assert checker.open == [] and [v for _, k, v in checker.attributes if k == "href"] == ["a.html", "b.html"]
+    links = [v for _, k, v in checker.attributes if k == "href"]
+    assert checker.open == [] and [v for v in links if "#" not in v] == ["a.html", "b.html"]
+    assert [v for v in links if "#" in v and v < "b"] == [f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))]
     assert "3 hold" in "".join(checker.text) and HEADER.title in html and "No result yet" in pages.index([])
+
+
+def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():
+    html = pages.index([{"data": sample.result(), "href": "a.html", "header": HEADER}])
+    text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html))
+    for row in tables.rows({"verdicts": sample.verdicts()}):
+        assert tables.minus(row.interval) in text and all(c.arm in text for c in row.controls)
+    assert "0.99 other set-up" in text and " new " in text
+    assert re.search(r"\d+ s, \d+ CPU-seconds", text) and "survive Holm's adjustment over all 7 at once" in html.replace("&#39;", "'")
 
 
 def test_tokens_show_their_white_space():

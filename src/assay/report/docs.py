@@ -16,6 +16,7 @@ from assay.core.claims import Claim, Exact, Finding, literature_json
 from assay.core.experiment import Experiment
 from assay.lab import catalogue, records
 from assay.report import conformance, pictures, tables
+from assay.report import overview as overviews
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -106,9 +107,27 @@ def picture(name: str) -> str:
     return f"![{figure.title}](pictures/{pictures.path(name).name})\n{note}"
 
 
+def overview() -> str:
+    """One line per recorded experiment, and how many false verdicts to expect among all their claims."""
+    results = _records()
+    return f"{overviews.counts(results)}\n{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n"
+
+
+def everything() -> str:
+    """Every claim of every recorded experiment, under a heading for each."""
+    parts = []
+    for name, data in _records().items():
+        title = catalogue.entry(name).header().title
+        exact = [e["outcome"] for e in data["exact"]]
+        beside = f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
+        about = f"{title}{'' if title.endswith('?') else '.'} {overviews.cost(data)}.{beside}"
+        parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{overviews.listed(data)}")
+    return "\n".join(parts)
+
+
 KINDS: Mapping[str, Callable[..., str]] = {
     "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
-    "picture": picture,
+    "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
 }  # fmt: skip
 
@@ -139,6 +158,12 @@ def _record(name: str) -> Mapping[str, Any] | None:
         return None
     today = {c.text: literature_json(c.published) for c in _of(catalogue.find(name), Claim)}
     return {**record, "verdicts": [{**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]]}
+
+
+def _records() -> dict[str, Mapping[str, Any]]:
+    """The record of every experiment that has one, by name."""
+    found = {entry.name: _record(entry.name) for entry in catalogue.entries() if records.read(entry.name, entry.origin)}
+    return {name: record for name, record in found.items() if record is not None}
 
 
 def _absent(name: str) -> str:

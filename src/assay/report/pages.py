@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from assay.core.figures import Figure
-from assay.report import contexts, draw, export, palette, tables
+from assay.report import contexts, draw, export, overview, palette, tables
 from assay.report.interval_plot import interval_plot
 
 if TYPE_CHECKING:
@@ -130,9 +130,14 @@ def tally(data: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The page over several results; each entry has `data`, `href` and optionally `header`."""
-    listed = [{**e, "rows": tables.rows(e["data"]), "tally": tally(e["data"]), "header": e.get("header")} for e in entries]
-    return environment().get_template("index.html").render(entries=listed)
+    """The page over several results, every claim of each; an entry has `data`, `href` and optionally `header`."""
+    listed = []
+    for e in entries:
+        stated = {k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")}  # findings are many, and on the result's own page
+        listed.append({**e, "rows": tables.rows(stated), "statements": stated["verdicts"] + stated["exact"], "tally": tally(e["data"]),
+                       "header": e.get("header"), "cost": overview.cost(e["data"])})  # fmt: skip
+    claims = [v for e in listed for v in e["data"].get("verdicts", ())]
+    return environment().get_template("index.html").render(entries=listed, errors=overview.errors(claims) if claims else "")
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
