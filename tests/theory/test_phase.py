@@ -84,6 +84,34 @@ def test_optimum_at_equal_importance_beyond_the_closed_boundary():
     np.testing.assert_allclose(W[:, 0], [0.936, -0.368], atol=2e-3)
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_the_gradient_of_the_exact_loss_is_its_finite_difference(width):
+    rng = np.random.default_rng(2)
+    W, b, weights = rng.normal(size=(3, width)) / 2, rng.normal(size=3) / 5, np.array([1.0, 0.5, 0.2])
+
+    def loss(W, b):
+        return phase._errors(W, b, 0.6, True, 32)[0] @ weights
+
+    _, by_b, by_G = phase._errors(W, b, 0.6, True, 32)
+    by_W = ((by_G * weights) + (by_G * weights).T) @ W
+    for i in range(3):
+        step = 1e-5 * np.eye(3)[i]
+        assert (loss(W, b + step) - loss(W, b - step)) / 2e-5 == pytest.approx(by_b[i] * weights[i], rel=1e-3, abs=1e-6)
+        step = np.outer(step, np.eye(width)[-1])
+        assert (loss(W + step, b) - loss(W - step, b)) / 2e-5 == pytest.approx(by_W[i, -1], rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize(("p", "r"), [(0.05, 0.3), (0.3, 0.1), (0.9, 0.5), (0.6714, 1.0), (0.3, 4.0)])
+def test_no_model_is_better_than_the_least_loss(p, r):
+    loss, length = phase.least(p, r)
+    assert loss <= min(phase.superposed_loss(p, r), phase.kept_loss(p, r)) + 1e-9
+    rng = np.random.default_rng(3)
+    for _ in range(8):  # from anywhere
+        found, *_ = phase.optimise(rng.normal(size=(2, 1)), rng.normal(size=2) / 3, p, (1, r))
+        assert found >= loss - 1e-7
+    assert length == 0 or 0.3 < length < 1.1 or length == pytest.approx(0, abs=1e-4)
+
+
 @pytest.mark.parametrize(("r", "low", "high"), [(0.5, 0.484, 0.489), (0.25, 0.338, 0.343), (0.1, 0.18, 0.185)])
 def test_the_optimal_boundary_lies_beyond_the_closed_one(r, low, high):
     assert low < phase.optimal_boundary(r) < high

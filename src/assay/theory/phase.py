@@ -7,7 +7,7 @@ expectations summed over features, E Σ_i I_i (x_i − x'_i)².
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from typing import Literal
@@ -55,40 +55,54 @@ def expected_errors(
     points on each are enough), the others at `nodes` Gauss–Legendre points each. Relative error about 1e-7 for two features, 1e-4
     for three; the cost grows as 2^f · nodes^(f−1).
     """
-    f = len(b)
-    G = W @ W.T
-    total = np.zeros(f)
+    return _errors(W, b, density, relu, nodes)[0]
+
+
+def _errors(W: np.ndarray, b: np.ndarray, density: float, relu: bool, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The expected squared errors e [i], how they change with b_i [i], and with (W Wᵀ)_ji [j, i]."""
+    f, G = len(b), W @ W.T
+    errors, by_b, by_G = np.zeros(f), np.zeros(f), np.zeros((f, f))
     for k in range(f + 1):
         for present in combinations(range(f), k):
             weight = density**k * (1 - density) ** (f - k)
-            if weight:
-                total += weight * _present(present, G, np.asarray(b, float), relu, nodes)
-    return total
+            if not weight:
+                continue
+            for given, share, inner, u in _points(present, G, b, nodes):
+                z = given @ G + b + (u * G[inner] if present else 0)
+                target = given.copy()
+                if present:
+                    target[:, inner] = u[:, inner]
+                y = np.maximum(z, 0) if relu else z
+                off = weight * share * (target - y)
+                errors += (off * (target - y)).sum(0)
+                pull = -2 * off * ((z > 0) if relu else 1)
+                by_b += pull.sum(0)
+                by_G += given.T @ pull
+                if present:
+                    by_G[inner] += (pull * u).sum(0)
+    return errors, by_b, by_G
 
 
-def _present(present: tuple[int, ...], G: np.ndarray, b: np.ndarray, relu: bool, nodes: int) -> Float[np.ndarray, "f"]:
-    """The expected squared errors when exactly these features are present, each uniform on [0, 1]."""
+def _points(
+    present: tuple[int, ...], G: np.ndarray, b: np.ndarray, nodes: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, int, np.ndarray]]:
+    """Points and weights for inputs in which exactly these features are present, each uniform on [0, 1].
 
-    def output(z: np.ndarray) -> np.ndarray:
-        return np.maximum(z, 0) if relu else z
-
+    Each is (the other features [q, f], weights [q, f], the innermost feature, its value [q, f]), the last two axes by output:
+    every output has its own kink, at which the innermost integral is split.
+    """
     if not present:
-        return output(b) ** 2
+        yield np.zeros((1, len(b))), np.ones((1, len(b))), 0, np.zeros((1, len(b)))
+        return
     *outer, inner = present
     x, weight = _product(len(outer), nodes)
     given = np.zeros((len(x), len(b)))
     given[:, outer] = x
-    offset, slope = given @ G + b, np.broadcast_to(G[inner], given.shape)  # the output before the ReLU: offset + slope · u
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kink = np.where(slope == 0, 1.0, np.clip(np.nan_to_num(-offset / slope, nan=1.0), 0, 1))
-    out = np.zeros(len(b))
+    offset, slope = given @ G + b, np.broadcast_to(G[inner], given.shape)  # an output before the ReLU: offset + slope · u
+    kink = np.clip(np.divide(-offset, slope, out=np.ones_like(offset), where=slope != 0), 0, 1)
     for start, length in ((np.zeros_like(kink), kink), (kink, 1 - kink)):
         for at, share in zip(*_gauss(2), strict=True):
-            u = start + length * at
-            target = given.copy()
-            target[:, inner] = u[:, inner]
-            out += weight @ (share * length * (target - output(offset + slope * u)) ** 2)
-    return out
+            yield given, weight[:, None] * share * length, inner, start + length * at
 
 
 @lru_cache
@@ -119,15 +133,36 @@ def optimise(
 ) -> tuple[float, Float[np.ndarray, "f d"], Float[np.ndarray, "f"]]:
     """The least loss near a start, with its W and b: quasi-Newton on the exact loss. Another start may find another optimum."""
 
+    weights = np.asarray(importance, float)
+
     def split(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return parameters[: W.size].reshape(W.shape), parameters[W.size :]
 
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        nowW, nowb = split(parameters)
+        errors, by_b, by_G = _errors(nowW, nowb, density, True, 64)
+        slope = by_G * weights
+        return float(weights @ errors), np.concatenate([((slope + slope.T) @ nowW).ravel(), by_b * weights])
+
     start = np.concatenate([np.ravel(W), b]).astype(float)
-    found = minimize(
-        lambda q: expected_loss(*split(q), density, importance, nodes=32), start, method="BFGS", options={"gtol": 1e-8}
-    )
-    least = expected_loss(*split(found.x), density, importance)
-    return least, *split(found.x)
+    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+    return float(found.fun), *split(found.x)
+
+
+@lru_cache(maxsize=4096)
+def least(density: float, relative: float) -> tuple[float, float]:
+    """The least loss that any 2 → 1 model can have, and the length of the less important feature's column there.
+
+    The best of three descents: from W = (1, −1), from a lesser column of half the length, and from none.
+    """
+    if relative > 1:
+        loss, length = least(density, 1 / relative)
+        return relative * loss, length
+    starts = ((-1.0, 0.0), (-0.5, density / 4), (0.0, density / 2))
+    found = [optimise(np.array([[1.0], [w]]), np.array([0.0, b]), density, (1.0, relative)) for w, b in starts]
+    loss, W, _ = min(found, key=lambda one: one[0])
+    length = np.abs(W[:, 0])
+    return loss, float(length.min() if relative == 1 else length[1])
 
 
 @lru_cache(maxsize=256)
