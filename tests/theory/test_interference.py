@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from assay.core.errors import SpecError
 from assay.theory import interference
@@ -71,6 +71,19 @@ def test_optimum_is_no_worse_than_another_optimiser_finds():
 
         others = [minimize(objective, np.full(len(k), math.log(a)), method="BFGS").fun for a in (2, 3, 6, 10, 15, 25)]
         assert found <= min(others) * (1 + 2e-3)
+
+
+def test_even_circuits_are_those_of_a_search_in_one_amplitude():
+    sets = [(1,), (2, 6, 9, 14, 15, 25), (3, 11, 13, 20, 26)]
+    found = interference.even(sets, P, decay=DECAY, nu=NU)
+    for k, J in zip(sets, found, strict=True):
+        mask = interference.masks([k], P)
+
+        def objective(log_a, k=k, mask=mask):
+            return interference.cross_entropy(mask * math.exp(log_a), P)[0] + DECAY / 2 * NU * len(k) * math.exp(log_a * 2 / 3)
+
+        assert J == pytest.approx(minimize_scalar(objective, bounds=(-2, 11), method="bounded").fun, rel=1e-4)
+    assert (found >= interference.optimum(sets, P, decay=DECAY, nu=NU).objective * (1 - 1e-4)).all()
 
 
 def test_objective_changes_with_nu_by_half_the_decayed_size():
