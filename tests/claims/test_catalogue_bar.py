@@ -18,6 +18,7 @@ from assay.core.runs import Runs
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.tensors import joined, rows
 from assay.report import docs, pictures
 from assay.subjects.fetch import ABSENT, present
 
@@ -216,21 +217,30 @@ def test_smoke_runs_and_judges_every_claim(name, shared):
 @pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
 def test_the_same_key_gives_the_same_numbers_alone_or_among_others(name, shared, plain_bench):
     experiment, bench = catalogue.find(name), plain_bench(shared / "artefacts")
-    runs = Runs(experiment.specs_of("main", experiment.smoke))
-    first, again = (trained(experiment, runs, bench) for _ in range(2))
+    first, again = (numbers(trained(experiment, "main", bench)) for _ in range(2))
     for what in first:
         np.testing.assert_array_equal(first[what], again[what], f"{what}: trained twice from one key, the numbers differ")
-    alone = trained(experiment, Runs(runs.specs[-1:]), bench)
-    for what, value in alone.items():
+    for what, value in numbers(trained(experiment, "main", bench, alone=True)).items():
         among = first[what][-1:]
         scale = np.nanmax(np.abs(among), initial=1e-12) if among.dtype.kind == "f" else 1
         near = np.allclose(value, among, rtol=1e-5, atol=1e-5 * scale, equal_nan=True)
-        assert near, f"{what}: a run trained alone differs from the same run among {len(runs)} by more than 1e-5"
+        assert near, f"{what}: a run trained alone differs from the same run among others by more than 1e-5"
 
 
-def trained(experiment, runs, bench):
-    """What training the method gives, as arrays [run, …]: tensors and histories."""
-    train = experiment.arms["main"].train
-    done = train.train([runs], bench)[0] if isinstance(train, Joint) else train(runs, bench)
+def trained(experiment, arm, bench, alone=False):
+    """An arm's smoke runs trained in this process, or the last of them alone; what it builds on is trained with all its runs."""
+    a, pairs = experiment.arms[arm], experiment.pairs(arm, experiment.smoke)
+    pairs = pairs[-1:] if alone else pairs
+    runs = Runs([spec for spec, _ in pairs])
+    if isinstance(a.train, Joint):
+        return a.train.train([runs], bench)[0]
+    if a.after is None:
+        return a.train(runs, bench)
+    before, parents = trained(experiment, a.after, bench), experiment.specs_of(a.after, experiment.smoke)
+    return a.train(runs, bench, joined([rows(before, [parents.index(parent)]) for _, parent in pairs]))
+
+
+def numbers(done):
+    """What training gives, as arrays [run, …]: tensors and histories."""
     tensors = {f"tensor {k}": v.detach().cpu().double().numpy() for k, v in done.tensors.items()}
     return tensors | {f"history {k}": np.asarray(v) for k, v in done.history.items()}
