@@ -76,6 +76,23 @@ def test_weight_decay_by_name_is_torchs_adamw(bench):
         torch.testing.assert_close(trained.tensors["b"][i], b.detach(), rtol=1e-4, atol=1e-5)
 
 
+def test_plain_descent_is_torchs_sgd(bench):
+    trained = fit([group(RUNS, plain=True, schedule=warm_up_decay(40, 5, 0.5))], batches(RUNS), steps=40, bench=bench)[0]
+    for i, spec in enumerate(RUNS):
+        one = Runs([spec])
+        W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
+        sgd = torch.optim.SGD([W, b], lr=spec.lr)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(sgd, warm_up_decay(40, 5, 0.5))
+        for step in range(40):
+            x = batches(one)(step)[0]
+            sgd.zero_grad()
+            (x @ W + b - x[:, :3]).square().mean().backward()
+            sgd.step()
+            scheduler.step()
+        torch.testing.assert_close(trained.tensors["W"][i], W.detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(trained.tensors["b"][i], b.detach(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_gradient_with_other_strides_is_read_in_the_right_order(bench):
     def through_transpose(p, x):
         return (torch.bmm(p["W"].transpose(1, 2), x.transpose(1, 2)).transpose(1, 2) + p["b"][:, None] - x[..., :3]).square().mean((1, 2))

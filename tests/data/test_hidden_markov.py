@@ -105,32 +105,6 @@ def test_floors_fall_to_the_entropy_rate():
     assert rrxor().floors(14)[-1] > 2 / 3 * np.log(2)
 
 
-def weighted_r2(features, target, weight):
-    """R² of the best affine map, by least squares on weighted rows."""
-    x = np.c_[features, np.ones(len(features))] * np.sqrt(weight)[:, None]
-    y = (target - np.average(target, axis=0, weights=weight)) * np.sqrt(weight)[:, None]
-    left = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
-    return 1 - (left**2).sum() / (y**2).sum()
-
-
-def windows(tree, k):
-    return np.eye(tree.suffixes(k).max() + 1)[tree.suffixes(k)]
-
-
-def test_what_of_the_belief_the_next_token_and_token_windows_tell_in_sample():
-    """Weighted by the prefixes' probabilities (the lengths up to 10 of RRXOR, up to 8 of Mess3), and uniformly."""
-    tree = rrxor().tree(10)
-    p, uniform = tree.probability, np.ones(len(tree))
-    assert weighted_r2(tree.predicted, tree.belief, p) == pytest.approx(0.2464, abs=5e-5)
-    assert weighted_r2(tree.predicted, tree.belief, uniform) == pytest.approx(0.2906, abs=5e-5)
-    for k, wanted in zip((1, 2, 3), (0.149, 0.283, 0.462), strict=True):
-        assert weighted_r2(windows(tree, k), tree.belief, p) == pytest.approx(wanted, abs=6e-4)
-    tree = mess3().tree(8)
-    assert weighted_r2(tree.predicted, tree.belief, tree.probability) == pytest.approx(1, abs=1e-9)
-    for k, wanted in zip((1, 2, 3), (0.834, 0.949, 0.991), strict=True):
-        assert weighted_r2(windows(tree, k), tree.belief, tree.probability) == pytest.approx(wanted, abs=6e-4)
-
-
 @pytest.mark.parametrize("process", [mess3(), rrxor()])
 def test_sequences_follow_the_law_and_the_seed(process):
     draw = process.sequences([3, 4, 3], 512, 4)

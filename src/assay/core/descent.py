@@ -72,6 +72,19 @@ class Adam:
         self.optimiser.step()
 
 
+class Plain:
+    """Gradient descent without moments, on stacked [run, …] parameters, each run at its own rate."""
+
+    def __init__(self, state: State, names: Sequence[str], lr: Float[np.ndarray, run]):
+        self.params = {name: state[name].detach() for name in names}
+        self.rates = {n: torch.as_tensor(lr).to(p).view(-1, *[1] * (p.ndim - 1)) for n, p in self.params.items()}
+
+    def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
+        """Change the parameters in place, with every rate times `factor`."""
+        for name, p in self.params.items():
+            p.sub_(self.rates[name] * factor * grads[name])
+
+
 def descent(
     runs: Runs,
     params: State,
@@ -82,19 +95,21 @@ def descent(
     clip: float = math.inf,
     betas: tuple[float, float] = (0.9, 0.999),
     decay: Mapping[str, float] | None = None,
+    plain: bool = False,
 ) -> Group:
     """A Group that lowers `loss(params, batch)` [run] by Adam at rates `lr` [run] times `schedule(step)`.
 
     The losses are summed over runs, never averaged, so each run's gradient is its own. `clip` bounds the norm of each
     run's whole gradient. `decay` {name: λ} makes it AdamW: these parameters also shrink by lr · schedule · λ of themselves.
+    `plain` is gradient descent in place of Adam, and knows neither `betas` nor `decay`.
     """
     names = tuple(params)
-    state: State = {**params, **adam_state(params)}
-    adam: list[Adam] = []
+    state: State = {**params} if plain else {**params, **adam_state(params)}
+    stepper: list[Adam | Plain] = []
 
     def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, run]:
-        if not adam:  # built here, after any move to a device or restore
-            adam.append(Adam(state, names, lr, betas, decay=decay))
+        if not stepper:  # built here, after any move to a device or restore
+            stepper.append(Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay))
         leaves = {name: state[name].detach().requires_grad_() for name in names}
         losses = loss(leaves, batch)
         grads = dict(zip(names, torch.autograd.grad(losses.sum(), [leaves[n] for n in names]), strict=True))
@@ -103,7 +118,7 @@ def descent(
             scale = (clip / norm.clamp_min(1e-12)).clamp_max(1.0)
             grads = {n: g * scale.view(-1, *[1] * (g.ndim - 1)) for n, g in grads.items()}
         with torch.no_grad():
-            adam[0].step(grads, step, schedule(step))
+            stepper[0].step(grads, step, schedule(step))
         return losses.detach()
 
     return Group(runs, state, step_fn)

@@ -188,14 +188,18 @@ class PrefixTree:
             out.append(at)
         return np.stack(out, -1)
 
-    def suffixes(self, k: int) -> Int[np.ndarray, "row"]:
-        """Groups of prefixes that end in the same k tokens, numbered from 0; shorter prefixes are groups of their own."""
-        last, at = np.full((len(self), k), -1), np.arange(len(self))
+    def last(self, k: int) -> Int[np.ndarray, "row k"]:
+        """The last k tokens of every prefix, the latest first; −1 before its start."""
+        out, at = np.full((len(self), k), -1), np.arange(len(self))
         for place in range(k):
             inside = at >= 0
-            last[inside, place] = self.token[at[inside]]
+            out[inside, place] = self.token[at[inside]]
             at = np.where(inside, self.parent[at], -1)
-        return np.unique(last, axis=0, return_inverse=True)[1].ravel()
+        return out
+
+    def suffixes(self, k: int) -> Int[np.ndarray, "row"]:
+        """Groups of prefixes that end in the same k tokens, numbered from 0; shorter prefixes are groups of their own."""
+        return np.unique(self.last(k), axis=0, return_inverse=True)[1].ravel()
 
     @cached_property
     def state(self) -> Int[np.ndarray, "row"]:
