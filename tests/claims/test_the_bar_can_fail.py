@@ -1,0 +1,165 @@
+"""The bar turns away what it is there to turn away: superposition, with one thing taken from it at a time."""
+
+import copy
+import dataclasses
+from types import SimpleNamespace
+
+import committed
+import pytest
+import test_catalogue_bar as bar
+
+from assay.core.experiment import Arm
+from assay.lab import catalogue, records
+
+NAME = "superposition"
+FOUND = catalogue.find(NAME)
+RECORD = records.read(NAME, FOUND.origin)
+
+
+@pytest.fixture
+def entry(monkeypatch):
+    """Puts another experiment, record or planted module in the place of superposition's."""
+
+    def put(experiment=FOUND, record=RECORD, module=None):
+        monkeypatch.setattr(catalogue, "find", lambda name: experiment)
+        monkeypatch.setattr(bar, "committed", lambda name: (experiment, record))
+        if module is not None:
+            monkeypatch.setattr(committed, "planted", lambda name: module)
+        monkeypatch.setattr(bar, "cases", committed.cases.__wrapped__)  # not what the other tests have cached
+
+    return put
+
+
+def claims(**changes):
+    """The experiment with its first claim changed."""
+    first, *others = FOUND.claims
+    return dataclasses.replace(FOUND, claims=(dataclasses.replace(first, **changes), *others))
+
+
+def verdict(**changes):
+    """The record with its first verdict changed."""
+    record = copy.deepcopy(RECORD)
+    record["verdicts"][0] |= changes
+    return record
+
+
+def cases(change):
+    """The planted module with the first of its CASES changed."""
+    module = committed.planted(NAME)
+    start, (removed, passing) = next(iter(module.CASES.items()))
+    return SimpleNamespace(WORLD=module.WORLD, CASES={**module.CASES, start: change(module.WORLD, removed, passing)})
+
+
+def figures(**changes):
+    """The experiment with its first figure changed."""
+    return dataclasses.replace(FOUND, figures=lambda arms: [dataclasses.replace(FOUND.figures(arms)[0], **changes)])
+
+
+@pytest.mark.parametrize(
+    ("test", "put", "said"),
+    [
+        (bar.test_every_claim_is_complete, {"experiment": claims(published=None)}, "does not say what is published"),
+        (bar.test_every_claim_is_complete, {"experiment": claims(source="")}, "names no source"),
+        (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="a guess")}, "threshold_from starts with"),
+        (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="pilot: as seen")}, "names the pilot's seeds"),
+        (bar.test_every_claim_is_complete, {"experiment": dataclasses.replace(FOUND, scope="")}, "says no scope"),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": dataclasses.replace(FOUND, arms={**FOUND.arms, "linear": Arm(FOUND.arms["linear"].train)})},
+            "arm linear has no note",
+        ),
+        (bar.test_its_header_says_what_a_run_costs, {"record": RECORD | {"cpu_seconds": 66.0}}, "33 CPU-seconds, the record 66"),
+        (bar.test_it_fits_five_minutes_on_two_cores, {"record": RECORD | {"cpu_seconds": 551.0}}, "551.0 CPU-seconds of 550"),
+        (
+            bar.test_every_claim_was_judged_on_enough_units_against_its_controls,
+            {"record": verdict(n={"seed": 5})},
+            "every factor needs at least 6",
+        ),
+        (
+            bar.test_every_claim_was_judged_on_enough_units_against_its_controls,
+            {"record": verdict(controls={"linear": {"outcome": "undecided"}})},
+            "none of its controls fails",
+        ),
+        (
+            bar.test_every_claim_was_judged_on_enough_units_against_its_controls,
+            {"record": verdict(controls={"linear-again": {"outcome": "fails"}})},
+            "the record judged ['linear-again']",
+        ),
+        (
+            bar.test_most_claims_are_decided_and_the_others_say_what_is_missing,
+            {"record": RECORD | {"verdicts": [{**v, "outcome": "undecided"} for v in RECORD["verdicts"]]}},
+            "4 of 4 claims are undecided",
+        ),
+        (
+            bar.test_most_claims_are_decided_and_the_others_say_what_is_missing,
+            {"record": verdict(outcome="undecided", reason="", price=None)},
+            "undecided without reason or price",
+        ),
+        (bar.test_its_figures_are_made_from_the_record_and_labelled, {"experiment": figures(y_title="")}, "y_title names what y is"),
+        (bar.test_its_figures_are_made_from_the_record_and_labelled, {"experiment": figures(x_title="")}, "x_title names what x is"),
+        (bar.test_its_figures_are_made_from_the_record_and_labelled, {"experiment": figures(title="Result")}, "at least two words"),
+        (
+            bar.test_every_claim_and_every_control_has_its_planted_worlds,
+            {"module": cases(lambda world, removed, passing: (removed, {}))},
+            "has worlds for [], its controls are ['linear']",
+        ),
+        (
+            bar.test_without_its_effect_every_claim_fails,
+            {"module": cases(lambda world, removed, passing: (world, passing))},
+            "should fail without its effect; got holds",
+        ),
+        (
+            bar.test_every_claim_holds_in_its_world_and_every_control_fails,
+            {"module": cases(lambda world, removed, passing: (removed, removed, passing))},
+            "should hold and its controls fail in WORLD; got {'main': 'fails'",
+        ),
+        (
+            bar.test_every_control_can_pass_and_then_the_claim_is_vacuous,
+            {"module": cases(lambda world, removed, passing: (removed, {"linear": world}))},
+            "linear should pass in its world",
+        ),
+    ],
+)
+def test_it_says_what_is_missing(entry, test, put, said):
+    entry(**put)
+    with pytest.raises(AssertionError) as e:
+        test(NAME)
+    assert said in str(e.value)
+
+
+def test_a_claim_without_a_case_is_named(entry):
+    module = committed.planted(NAME)
+    entry(module=SimpleNamespace(WORLD=module.WORLD, CASES=dict(list(module.CASES.items())[1:])))
+    with pytest.raises(AssertionError, match=r"CASES lacks the claim 'At density 0.01 at least 1.5 features"):
+        bar.test_every_claim_and_every_control_has_its_planted_worlds(NAME)
+
+
+def test_a_start_that_names_two_claims_is_turned_away(entry):
+    module = committed.planted(NAME)
+    entry(module=SimpleNamespace(WORLD=module.WORLD, CASES={"At density 0.01": next(iter(module.CASES.values()))}))
+    with pytest.raises(AssertionError, match=r"'At density 0.01' starts 3 claims"):
+        bar.test_every_claim_and_every_control_has_its_planted_worlds(NAME)
+
+
+def test_training_that_depends_on_its_neighbours_is_seen(entry, tmp_path, plain_bench):
+    def leaky(runs, bench):
+        done = FOUND.arms["main"].train(runs, bench)
+        done.tensors["W"] *= 1 + 1e-3 * len(runs)
+        return done
+
+    entry(experiment=dataclasses.replace(FOUND, arms={**FOUND.arms, "main": Arm(leaky)}))
+    with pytest.raises(AssertionError, match="tensor W: a run trained alone differs"):
+        bar.test_the_same_key_gives_the_same_numbers_alone_or_among_others(NAME, tmp_path, plain_bench)
+
+
+def test_training_that_is_not_a_function_of_its_key_is_seen(entry, tmp_path, plain_bench):
+    import torch
+
+    def careless(runs, bench):
+        done = FOUND.arms["main"].train(runs, bench)
+        done.tensors["W"] += 1e-6 * torch.rand(done.tensors["W"].shape)
+        return done
+
+    entry(experiment=dataclasses.replace(FOUND, arms={**FOUND.arms, "main": Arm(careless)}))
+    with pytest.raises(AssertionError, match="trained twice from one key, the numbers differ"):
+        bar.test_the_same_key_gives_the_same_numbers_alone_or_among_others(NAME, tmp_path, plain_bench)
