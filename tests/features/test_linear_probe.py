@@ -103,6 +103,15 @@ def test_runs_are_probed_by_themselves():
     torch.testing.assert_close(together[1], out_of_fold(x[1:], BELIEF, PREFIX, 5)[0], atol=1e-9, rtol=1e-7)
 
 
+def test_a_diverged_run_spoils_no_other():
+    x = noise(8, runs=3)
+    clean = out_of_fold(x, BELIEF, PREFIX, 5)
+    x[1, 7, 2] = torch.nan
+    dirty = out_of_fold(x, BELIEF, PREFIX, 5)
+    assert dirty[1].isnan().any()
+    torch.testing.assert_close(dirty[[0, 2]], clean[[0, 2]], atol=1e-12, rtol=0)
+
+
 def test_sums_by_group_are_naive_sums():
     predicted = BELIEF[None] + 0.1 * noise(5, runs=2)
     sse, sst = error_sums(BELIEF, predicted, ENDING)

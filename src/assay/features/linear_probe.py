@@ -55,20 +55,21 @@ def out_of_fold(
     Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows, r with the least squared
     error on `INNER` folds of the training rows
     """
-    x, y = _centred(x.double()), y.double()
+    x, y = x.double() - x.double().mean(1, keepdim=True), y.double()  # no fit changes, and sums of squares lose no digits
+    grid = torch.tensor(strengths, dtype=y.dtype)
     outer = folds(group, k, seed)
     out = y.new_zeros(len(x), *y.shape)
     for fold in range(k):
         train, held = (torch.from_numpy(np.flatnonzero(part)) for part in (outer != fold, outer == fold))
         x_train, y_train = x[:, train], y[train]
         inner = folds(np.asarray(group)[train], INNER, seed)
-        error = torch.zeros(len(x), len(strengths), dtype=y.dtype)
+        error = torch.zeros(len(x), len(grid), dtype=y.dtype)
         for one in range(INNER):
             rest, judged = (torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one))
-            found = _ridge(x_train[:, rest], y_train[rest], strengths)
+            found = _ridge(x_train[:, rest], y_train[rest], grid.expand(len(x), -1))
             error += (_apply(found, x_train[:, judged]) - y_train[judged]).square().sum((2, 3))
-        best = torch.tensor(strengths, dtype=y.dtype)[error.argmin(1)]
-        out[:, held] = _apply(_ridge(x_train, y_train, best[:, None]), x[:, held])[:, 0]
+        best = grid[error.argmin(1)][:, None]
+        out[:, held] = _apply(_ridge(x_train, y_train, best), x[:, held])[:, 0]
     return out
 
 
@@ -106,28 +107,23 @@ def centroids(x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]) -> F
     return (place.T / place.sum(0)[:, None] @ x.double()).numpy()
 
 
-def _centred(x: Float[Tensor, "run row d"]) -> Float[Tensor, "run row d"]:
-    """Columns less their mean over all rows: no fit changes, and sums of squares lose no digits."""
-    return x - x.mean(1, keepdim=True)
-
-
 Fit = tuple[Tensor, Tensor]
 """Weights [run, strength, d, y] and constants [run, strength, 1, y]."""
 
 
-def _ridge(x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: Sequence[float] | Float[Tensor, "run s"]) -> Fit:
-    """One fit for each run and strength."""
-    r = torch.as_tensor(strengths, dtype=x.dtype).expand(len(x), -1) if not isinstance(strengths, Tensor) else strengths
+def _ridge(x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: Float[Tensor, "run s"]) -> Fit:
+    """One fit for each run and strength; all NaN for a run that is not finite."""
     mean, middle = x.mean(1, keepdim=True), y.mean(0)
-    off = x - mean
-    scale = off.square().mean(1, keepdim=True).sqrt()
-    z = off / torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf)
+    scale = (x - mean).square().mean(1, keepdim=True).sqrt()
+    scale = torch.where(scale > 1e-9 * scale.amax(-1, keepdim=True), scale, torch.inf)
+    z = (x - mean) / scale
     gram = z.mT @ z
-    size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)  # tr(G)/d
-    penalty = (r * size[:, None]).clamp_min(1e-12)[..., None] * torch.ones(x.shape[-1], dtype=x.dtype)
-    factor = torch.linalg.cholesky(gram[:, None] + torch.diag_embed(penalty))
-    w = torch.cholesky_solve((z.mT @ (y - middle))[:, None].expand(-1, r.shape[1], -1, -1), factor)
-    w = w / torch.where(scale > 1e-9 * scale.amax(), scale, torch.inf).mT[:, None]
+    penalty = strengths * gram.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True)  # r · tr(G)/d
+    system = gram[:, None].repeat(1, strengths.shape[1], 1, 1)
+    system.diagonal(dim1=-2, dim2=-1).add_(penalty.clamp_min(1e-12)[..., None])
+    factor = torch.linalg.cholesky_ex(system)[0]
+    w = torch.cholesky_solve((z.mT @ (y - middle))[:, None].expand(-1, strengths.shape[1], -1, -1), factor)
+    w = w / scale.mT[:, None]
     return w, middle - mean[:, None] @ w
 
 
