@@ -9,6 +9,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
 from assay.theory.capacity import capacity
 from assay.theory.marginal import at_capacities
+from assay.theory.sparse_law import sparse_law
 
 IMPORTANCE = torch.tensor([1.0, 0.7, 0.4, 0.1], dtype=torch.float64)
 UNIT = torch.ones(3, dtype=torch.float64)
@@ -81,3 +82,28 @@ def test_alone_is_as_in_an_ensemble():
 def test_impossible_capacities_are_one_line(wanted, said):
     with pytest.raises(DataError, match=said):
         at_capacities(RUNS, start(), linear, torch.tensor([wanted] * 3, dtype=torch.float64), UNIT)
+
+
+def test_with_a_relu_it_is_the_slope_of_the_least_loss():
+    """Five features in a plane, from a pentagon: the multiplier of the first capacity beside a finite difference."""
+    angle = 2 * torch.pi * torch.arange(5, dtype=torch.float64) / 5
+    law, step = sparse_law(5), 0.01
+    density = torch.full((3,), 0.1, dtype=torch.float64)
+    weights, unit = law.weights(density), (density / 3 - density**2 / 4) / 5
+    importance = 0.9 ** torch.arange(5, dtype=torch.float64)
+
+    def loss(p):
+        return (importance * law.errors(p["W"] @ p["W"].transpose(1, 2), p["b"], weights)).mean(-1)
+
+    wanted = torch.full((3, 5), 0.38, dtype=torch.float64)
+    wanted[:, 0] += step * torch.tensor([0, 1, -1])
+    nudge = 0.02 * torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    params = {
+        "W": (torch.stack([angle.cos(), angle.sin()], 1) + nudge).repeat(3, 1, 1),
+        "b": torch.zeros(3, 5, dtype=torch.float64),
+    }
+    t = found(wanted, loss=loss, params=params, unit=unit)
+    least = loss(t) / unit
+    assert t["missed"].abs().max() < 1e-4
+    assert float(t["benefit"][0, 0]) == pytest.approx(float(least[2] - least[1]) / (2 * step), rel=0.02)
+    assert float(t["benefit"][0, 0]) > 1.5  # far above the importance, which is what a linear model would gain
