@@ -48,6 +48,18 @@ def test_the_weighted_loss_is_its_formula_and_linear_in_importance():
     torch.testing.assert_close(grad, (a - b).square().mean(1) / 5)
 
 
+def test_the_gradient_of_the_mean_square_is_autograds_bit_for_bit():
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(3, 7, 5, generator=generator).requires_grad_() for _ in range(2))
+    weights = torch.tensor([1.0, 0.3, -2.0])
+    off = (a - b).flatten(1)
+    plain = torch.linalg.vecdot(off, off) / off.shape[1]
+    assert torch.equal(toy.mean_square(a, b), plain)
+    expected = torch.autograd.grad((weights * plain).sum(), (a, b))
+    found = torch.autograd.grad((weights * toy.mean_square(a, b)).sum(), (a, b))
+    assert all(torch.equal(f, e) for f, e in zip(found, expected, strict=True))
+
+
 def test_equal_importance_is_the_mean_square():
     a, b = torch.rand(3, 4, 5), torch.rand(3, 4, 5)
     assert torch.equal(toy.weighted_square(a, b, torch.ones(3, 5)), toy.mean_square(a, b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,8 +41,25 @@ def reconstruct(
 
 def mean_square(a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"]) -> Float[Tensor, "run"]:
     """Mean squared difference of each run, over its batch and features."""
-    off = (a - b).flatten(1)
-    return torch.linalg.vecdot(off, off) / off.shape[1]
+    mean: Float[Tensor, "run"] = _MeanSquare.apply(a, b)
+    return mean
+
+
+class _MeanSquare(torch.autograd.Function):
+    """The same, with a gradient in one pass over the differences where autograd makes three; bit for bit what it makes."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        off = a - b
+        ctx.save_for_backward(off)
+        flat = off.flatten(1)
+        return torch.linalg.vecdot(flat, flat) / flat.shape[1]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (off,) = ctx.saved_tensors
+        slope = off * (2 * (grad / off[0].numel())).view(-1, *[1] * (off.ndim - 1))
+        return slope if ctx.needs_input_grad[0] else None, -slope if ctx.needs_input_grad[1] else None
 
 
 def weighted_square(
