@@ -1,0 +1,584 @@
+"""S-curves: why the loss of a matrix learned as a product of two factors first stands still, then falls.
+
+Paper: Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves; Jermyn's comments on it, about cross-entropy
+Claim: at rank 1 the loss first stands on a plateau, descending at most a tenth as fast there as at its fastest
+Baselines: free, the same matrix without factors; free-adam; ce-free; small, squared error at the start of ce; steep-adam
+Cost: 190 s on 2 cores, 200 CPU-seconds, 0.5 GB a process; full a guess of 2 GPU-hours, never run
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import (
+    Arm,
+    Claim,
+    Exact,
+    Experiment,
+    Figure,
+    Finding,
+    Gate,
+    PerRun,
+    Published,
+    Spec,
+    Trained,
+    by,
+    fit,
+    grid,
+    summary,
+)
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+
+POST = "Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves"
+COMMENT = "Jermyn 2022, comments on Multi-Component Learning and S-Curves"
+OWN = "Assay's own"
+DEPTH, SHARE, LEFT = "share of the fastest descent", "share of seeds", "share of the loss at the start"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCurves(Spec):
+    start: PerRun[float] = 0.3
+    """Standard deviation of the factors' entries at the start."""
+    lr: PerRun[float] = 0.02
+    """Gradient descent: n × scale × its rate, since the curvature grows like n × scale. Adam: its rate."""
+    n: int = 100
+    """Rows and columns of the target."""
+    ranks: tuple[int, ...] = (1, 2, 10, 100)
+    """Ranks of target and model, each trained by itself on a target of its own."""
+    scale: float = 1.0
+    """What a target whose entries have variance 1 is multiplied by."""
+    positive: Literal["", "a", "ab"] = ""
+    """Factors of the target that have no negative entry; "ab" makes the model start so, too."""
+    loss: Literal["square", "row-kl", "raw", "normalised", "generalised"] = "square"
+    """½Σ(A − Z)²; cross-entropy with both matrices as logits; with both as they are; with Z's rows normalised; generalised KL."""
+    free: bool = False
+    """Whether the matrix itself is learned, from the same starting function, in place of its factors."""
+    adam: bool = False
+    """Adam, in place of plain gradient descent. Both see the whole loss at each step."""
+    steps: int = 1_500
+    """Training steps."""
+    replicate: PerRun[int] = 0
+    """Which of several independent draws of the same set-up with this seed."""
+
+    def check(self) -> None:
+        for name in ("start", "lr", "scale"):
+            if getattr(self, name) <= 0:
+                raise SpecError(f"SCurves.{name} must be positive, got {getattr(self, name):g}")
+        if self.n < 2 or self.steps < 20:
+            raise SpecError(f"SCurves needs n of at least 2 and at least 20 steps, got n={self.n}, steps={self.steps}")
+        if not self.ranks or list(self.ranks) != sorted(set(self.ranks)) or self.ranks[0] < 1:
+            raise SpecError(f"SCurves.ranks are rising numbers from 1 on, got {self.ranks}")
+        if self.ranks[-1] > self.n:
+            raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")
+
+
+# --- what is trained and measured ---------------------------------------------------------------------------------------
+
+
+def drawn(runs):
+    """The same runs with seeds of their own replicate, so that replicates share no random number."""
+    return type(runs)([s.replace(seed=s.seed + 1_000_000 * s.replicate) for s in runs.specs])
+
+
+def world(runs, rank, device="cpu"):
+    """The target of each run at a rank, and the loss it makes."""
+    from assay.subjects import factors
+
+    losses = {"square": factors.square, "row-kl": factors.row_kl, "raw": factors.raw_cross_entropy,
+              "normalised": factors.normalised_cross_entropy, "generalised": factors.generalised_kl}  # fmt: skip
+    s = runs.shared
+    A = (s.scale * factors.target(drawn(runs), s.n, rank, s.positive)).to(device)
+    return A, losses[s.loss](A)
+
+
+def start(runs, rank):
+    """The factors of each run at the start."""
+    from assay.subjects import factors
+
+    return factors.start(drawn(runs), runs.shared.n, rank, runs.each("start"), "ab" if runs.shared.positive == "ab" else "")
+
+
+def rates(runs):
+    """[run]: the rate of each run's steps."""
+    s = runs.shared
+    return runs.each("lr") / (1.0 if s.adam else s.n * s.scale)
+
+
+def train(runs, bench):
+    from assay.subjects import factors
+
+    s, groups = runs.shared, []
+    for rank in s.ranks:
+        A, loss = world(runs, rank, bench.device)
+        if s.loss == "square" and not s.adam:
+            factors.check_step(rates(runs), A, s.free)
+        params = factors.freed(start(runs, rank)) if s.free else start(runs, rank)
+        groups.append((factors.adam if s.adam else factors.gradient_descent)(runs, params, loss, lr=rates(runs)))
+    done = fit(groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)
+    named = list(zip(s.ranks, done, strict=True))
+    return Trained(
+        tensors={f"{name}{rank}": x for rank, t in named for name, x in t.tensors.items()},
+        header={},
+        history={f"loss{rank}": t.history["loss"] for rank, t in named},
+        steps=done[0].steps,
+        diverged=np.any([t.diverged for t in done], axis=0),
+    )
+
+
+def shown(steps):
+    """The steps at which figures show the loss: evenly and logarithmically spread."""
+    return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
+
+
+def measure(runs, trained, bench):
+    from assay.theory import plateaus
+
+    s = runs.shared
+    rows: dict[str, list] = {name: [] for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")}
+    for rank in s.ranks:
+        A, loss = world(runs, rank, bench.device)
+        least = loss(A)[0].cpu().numpy()[:, None]
+        at = trained.history[f"loss{rank}"] - least  # after 0, 1, … updates
+        share = at / at[:, :1]
+        found = {
+            "depth": plateaus.depth(at),
+            "drops": plateaus.drops(at),
+            "left": share[:, -1],
+            "curve": share[:, shown(s.steps)],
+        }
+        found |= {f"t{p}": plateaus.time_to(at, p / 100) for p in (90, 50, 10)}
+        found["drops_half"] = plateaus.drops(at[:, : s.steps // 2])
+        found["off"] = distance(trained.tensors, rank, A)
+        for name, values in found.items():
+            rows[name].append(values)
+    each = {name: np.stack(values, axis=1) for name, values in rows.items()}
+    return measures(
+        runs,
+        coords={"rank": s.ranks, "time": shown(s.steps)},
+        depth=("run rank", each["depth"], DEPTH),
+        drops=("run rank", each["drops"], "drops"),
+        drops_half=("run rank", each["drops_half"], "drops"),
+        t90=("run rank", each["t90"], "steps"),
+        t50=("run rank", each["t50"], "steps"),
+        t10=("run rank", each["t10"], "steps"),
+        left=("run rank", each["left"], LEFT),
+        off=("run rank", each["off"], "share of the target's norm"),
+        curve=("run rank time", each["curve"], LEFT),
+        predicted=("run", predicted(runs), "steps"),
+    )
+
+
+def distance(tensors, rank, A):
+    """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
+    from assay.subjects import factors
+
+    Z = factors.product({name: tensors[f"{name}{rank}"] for name in ("Z", "a", "b") if f"{name}{rank}" in tensors})
+    return ((Z - A).flatten(1).norm(dim=1) / A.flatten(1).norm(dim=1)).cpu().numpy()
+
+
+def predicted(runs):
+    """[run]: the step at which the scalar solution has lost half its loss, from how far the start points at the rank-1 target.
+
+    NaN where it says nothing: free matrices, Adam, other losses.
+    """
+    from assay.subjects import factors
+    from assay.theory import plateaus
+
+    s = runs.shared
+    if s.free or s.adam or s.loss != "square":
+        return np.full(len(runs), np.nan)
+    true, own = factors.pair(drawn(runs), "factors.target", s.n, 1), start(runs, 1)
+    length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
+    along = sum((true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab")  # what grows is their sum
+    sigma = s.scale * length["a"] * length["b"]
+    times = [plateaus.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, along, strict=True)]
+    return np.array(times) / rates(runs)
+
+
+# --- what is compared ---------------------------------------------------------------------------------------------------
+
+
+def at_rank(name, rank):
+    """[run]: a measure at one rank, or at the highest for rank −1."""
+
+    def value(arm, arms):
+        return arm[name].isel(rank=-1) if rank == -1 else arm[name].sel(rank=rank)
+
+    return value
+
+
+def several(rank):
+    """[run]: 1 where the loss drops at least twice at this rank, so that there are two plateaus; else 0."""
+
+    def value(arm, arms):
+        return (arm.drops.sel(rank=rank) >= 2).astype(float)
+
+    return value
+
+
+def next_rank(low, high):
+    """[seed]: by what factor the plateau is shallower at the next rank; the least of all ranks and starts from `low` to `high`."""
+
+    def value(arm, arms):
+        depth = by(arm, "start").depth
+        depth = depth.sel(start=(depth.start >= low) & (depth.start <= high))
+        return (depth.isel(rank=slice(1, None)).drop_vars("rank") / depth.isel(rank=slice(-1)).drop_vars("rank")).min(
+            ("start", "rank")
+        )
+
+    return value
+
+
+def deepening(arm, arms):
+    """[seed]: how many times deeper the plateau of rank 1 is from the smallest start than from the largest."""
+    depth = by(arm, "start").depth.sel(rank=1)
+    return depth.isel(start=-1, drop=True) / depth.isel(start=0, drop=True)
+
+
+def against_theory(arm, arms):
+    """[run]: steps to half the loss at rank 1, over what the scalar solution says."""
+    return arm.t50.sel(rank=1) / arm.predicted
+
+
+def stretch(name, rank=1):
+    """[run]: an arm's steps to a tenth of the loss over those to nine tenths; the sharper the drop, the nearer to 1."""
+    return lambda arms: arms[name].t10.sel(rank=rank) / arms[name].t90.sel(rank=rank)
+
+
+def finding(name, measured, rank):
+    """The value of a Finding: a measure of one arm at one rank."""
+    return lambda arms: measured(rank)(arms[name], arms)
+
+
+# --- arms ---------------------------------------------------------------------------------------------------------------
+
+
+def like(times=1, longer=1.0, ranks=None, start=None, **fields):
+    """The preset with other fields, `times` draws of each seed and `longer` times the steps; rank −1 is the highest of the preset's."""
+
+    def specs(main):
+        base = main[0]
+        wanted = base.ranks if ranks is None else tuple(base.n if r == -1 else min(r, base.n) for r in ranks)
+        base = base.replace(steps=round(longer * base.steps), ranks=wanted, **fields)
+        starts = sorted({s.start for s in main}) if start is None else start
+        return grid(base, seed=sorted({s.seed for s in main}), replicate=range(times), start=starts)
+
+    return specs
+
+
+def in_place(name, rank, of):
+    """A derived arm: the measures of an arm with those at `rank` in the place of those at `of` (−1: the highest)."""
+
+    def derive(arms):
+        ranks = arms[name]["rank"].values
+        moved = arms[name].sel(rank=[rank])
+        return moved.assign_coords(rank=[ranks[-1] if of == -1 else of])
+
+    return derive
+
+
+def at_half(name):
+    """A derived arm: what half the steps would have shown. The rate is constant, so that is the first half of the same training."""
+    return lambda arms: arms[name].assign(drops=arms[name].drops_half)
+
+
+def other_start(arms):
+    """A derived arm: main's measures, with the times predicted from the same seed's largest start."""
+    predicted = by(arms["main"], "start").predicted.isel(start=-1, drop=True)
+    made = arms["main"].copy(deep=True)
+    made["predicted"] = ("run", predicted.sel(seed=made.seed.values).values, made.predicted.attrs)
+    return made
+
+
+CE = {"loss": "row-kl", "scale": 2.0, "lr": 3.0}
+PAIRS = {"positive": "ab", "ranks": (10,), "lr": 0.1, "longer": 5 / 3}
+ARMS = {
+    "main": Arm(train, note="squared error, factors, gradient descent: ranks 1, 2, 10 and full, five starts"),
+    "free": Arm(train, specs=like(free=True), note="the same functions at the start, learned as a free matrix: a single component"),
+    "adam": Arm(train, specs=like(start=(0.1,), adam=True, lr=3e-3), note="main's smallest start, by Adam"),
+    "free-adam": Arm(train, specs=like(start=(0.1,), free=True, adam=True, lr=3e-3), note="the free matrix, by Adam"),
+    "other-start": Arm(derive=other_start, note="main, with times predicted from the seed's largest start: no effect of the start"),
+    "small": Arm(train, specs=like(3, 5 / 3, (1, 2), (0.01,)), note="squared error from the start of `ce`, three draws a seed"),
+    "ce": Arm(train, specs=like(3, 5 / 3, (1, 2, 10), (0.01,), **CE), note="cross-entropy of logits, target entries of variance 4"),
+    "ce-free": Arm(train, specs=like(1, 5 / 3, (1, 2), (0.01,), free=True, **CE), note="the same, learned as a free matrix"),
+    "ce-adam": Arm(train, specs=like(3, 5 / 3, (1, 2), (0.01,), **CE | {"adam": True, "lr": 3e-3}), note="the same factors, by Adam"),
+    "ce-two": Arm(derive=in_place("ce", 2, 1), note="`ce` with rank 2 in the place of rank 1"),
+    "one-sign": Arm(train, specs=like(3, 5 / 3, (1,), (0.01,), positive="a", **CE), note="`ce` at rank 1 where all rows of the target have one sign"),
+    "ce-long": Arm(train, specs=like(1, 20 / 3, (10,), (0.01,), **CE), note="`ce` at rank 10 for four times the steps"),
+    "steep": Arm(train, specs=like(1, 5 / 3, (2, 10), (0.01,), **CE | {"scale": 4.0}), note="`ce` with target entries of variance 16"),
+    "steep-adam": Arm(train, specs=like(1, 5 / 3, (10,), (0.01,), **CE | {"scale": 4.0, "adam": True, "lr": 1e-2}), note="the same, by Adam"),
+    "ce-full": Arm(train, specs=like(1, 1.0, (1, -1), (0.3,), **CE), note="cross-entropy from a start of 0.3, rank 1 and full"),
+    "ce-full-one": Arm(derive=in_place("ce-full", 1, -1), note="`ce-full` with rank 1 in the place of full rank"),
+    **{f"{name}-half": Arm(derive=at_half(name), note=f"`{name}` after half its steps") for name in ("ce", "small", "one-sign")},
+    "raw": Arm(train, specs=like(start=(0.3,), loss="raw", **PAIRS), note="−Σ C ln Z of positive matrices, nothing normalised"),
+    "normalised": Arm(train, specs=like(start=(0.3,), loss="normalised", **PAIRS), note="the same with the rows of Z normalised"),
+    "generalised": Arm(train, specs=like(start=(0.3,), loss="generalised", **PAIRS), note="generalised KL of the same matrices"),
+}  # fmt: skip
+
+
+# --- what is known ------------------------------------------------------------------------------------------------------
+
+
+def scalar_error(arms):
+    """Largest deviation of small steps on ½(σ − u²)² from the closed form, as a share of σ, at σ = 1 and u₀ = 0.01, 0.1, 0.3."""
+    from assay.theory import plateaus
+
+    worst = []
+    for u in (0.01, 0.1, 0.3):
+        path = [u]
+        for _ in range(12_000):
+            path.append(path[-1] + 1e-3 * (1 - path[-1] ** 2) * path[-1])
+        worst.append(np.abs(np.square(path) - plateaus.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max())
+    return worst
+
+
+def free_error(arms):
+    """Largest deviation of the free matrices' losses from L₀(1 − η)^{2t}, as a share of L₀, over all runs and steps shown."""
+    from assay.theory import plateaus
+
+    free = arms["free"]
+    rate = (free.lr / (free.attrs["n"] * free.attrs["scale"])).values[:, None, None]
+    return float(np.abs(free.curve - plateaus.free_matrix(free.time.values, 1.0, rate)).max())
+
+
+def open_question(arms):
+    """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2, .1))."""
+    import torch
+
+    from assay.subjects.factors import generalised_kl, raw_cross_entropy
+
+    C = torch.tensor([[[0.5, 1.0], [2.0, 0.1]]], dtype=torch.float64)
+    asked = [(raw_cross_entropy, C), (raw_cross_entropy, 2 * C), (generalised_kl, torch.ones_like(C)), (generalised_kl, C)]
+    return [float(make(C)(Z)[0]) for make, Z in asked]
+
+
+def logits(arms):
+    """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to each row."""
+    import torch
+
+    from assay.subjects.factors import row_kl
+
+    C = torch.tensor([[[1.0, 0.0, -1.0], [2.0, 2.0, 0.0]]], dtype=torch.float64)
+    Z = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]]], dtype=torch.float64)
+    by_row = [float(row_kl(C[:, [i]])(Z[:, [i]])[0]) for i in range(2)]
+    return [*by_row, float(row_kl(C)(C + torch.tensor([[[3.0], [-5.0]]]))[0])]
+
+
+# --- claims -------------------------------------------------------------------------------------------------------------
+
+
+def fallen(*ranks):
+    """A gate: at these ranks every run has lost half its loss, so that its fastest descent has been seen."""
+    return Gate("fallen", lambda arm: (arm.left.sel(rank=list(ranks) or arm["rank"].values) <= 0.5).values)
+
+
+ESTIMATED = "our measure, estimated for the published set-up, of which only curves are printed"
+PUBLISHED = {1: 0.04, 2: 0.12, 10: 0.6, -1: 1.0}
+
+
+def printed(rank):
+    return Published(PUBLISHED[rank], POST, note=ESTIMATED)
+
+
+CLAIMS = (
+    Claim(
+        text="At rank 1 the loss stands before it falls: from a start of 0.4, plateau depth at most 0.1",
+        value=at_rank("depth", 1), where={"start": 0.4}, high=0.1, scale="log", unit=DEPTH, must_fail=("free",), gates=(fallen(1),),
+        threshold_from="plan, before the pilot (seeds 0–7)", published=printed(1), source=POST,
+    ),
+    Claim(
+        text="From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: ranks 1, 2, 10, full",
+        value=next_rank(0.1, 0.3), low=1.5, scale="log", unit="ratio of depths", must_fail=("free",), gates=(fallen(),),
+        threshold_from="pilot: seeds 0–7, least ratios of 2.7 to 9",
+        published=Published(1.67, POST, note="full over 10, the least of three; " + ESTIMATED), source=POST,
+    ),
+    Claim(
+        text="From starts of 0.4 and 0.5 as well, each next rank's plateau is at least 1.5 times shallower",
+        value=next_rank(0.4, 0.5), low=1.5, scale="log", unit="ratio of depths", must_fail=("free",), gates=(fallen(),),
+        threshold_from="plan: as for smaller starts", published=Published(1.67, POST, note="full over 10; " + ESTIMATED), source=POST,
+    ),
+    Claim(
+        text="A smaller start makes a deeper plateau: at rank 1 at least 25 times deeper from 0.1 than from 0.5",
+        value=deepening, low=25.0, scale="log", unit="ratio of depths", must_fail=("free",), gates=(fallen(1),),
+        threshold_from="theory: the scalar solution's depth is 27/4 u₀²/σ, which is 25 times less for a fifth of the start",
+        published="new", source=POST,
+    ),
+    Claim(
+        text="One scalar tells when: at rank 1 from 0.1, half the loss is gone within 10 % of the step that the scalar solution says",
+        value=against_theory, where={"start": 0.1}, low=0.9, high=1.1, unit="share of the predicted step", must_fail=("other-start",),
+        gates=(fallen(1),), threshold_from="theory: the scalar solution; 10 % for what 100 dimensions add", published="new", source=POST,
+    ),
+    Claim(
+        text="Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, plateau depth at most 0.1",
+        of="adam", value=at_rank("depth", 1), where={"start": 0.1}, high=0.1, unit=DEPTH, must_fail=("free-adam",), gates=(fallen(1),),
+        threshold_from="plan, before the pilot (seeds 0–7)", published="new", source=COMMENT,
+    ),
+    Claim(
+        text="With cross-entropy, rank 2 shows two plateaus: at least 0.6 of the seeds drop twice or more",
+        of="ce", value=several(2), low=0.6, unit=SHARE, must_fail=("ce-free",), half={"ce": "ce-half"},
+        threshold_from="plan, before the pilot (seeds 0–47)",
+        published=Published(1.0, COMMENT, note="one run is shown; it has two plateaus"), source=COMMENT,
+    ),
+    Claim(
+        text="It is cross-entropy that does it: with squared error, rank 2 drops once; at most 0.25 of the seeds drop twice",
+        of="small", value=several(2), high=0.25, unit=SHARE, must_fail=("ce",), must_hold=("ce-free",), half={"small": "small-half"},
+        threshold_from="plan: a quarter at most, if twice is what cross-entropy brings", published="new", source=COMMENT,
+    ),
+    Claim(
+        text="It is rank two that does it: with cross-entropy, rank 1 drops once; at most 0.25 of the seeds drop twice",
+        of="ce", value=several(1), high=0.25, unit=SHARE, must_fail=("ce-two",), must_hold=("small",), half={"ce": "ce-half"},
+        threshold_from="plan: a quarter at most, if twice is what rank two brings", published="new", source=COMMENT,
+    ),
+    Claim(
+        text="Rank 1 drops twice because rows of either sign fall apart: with rows of one sign, at most 0.25 of the seeds drop twice",
+        of="one-sign", value=several(1), high=0.25, unit=SHARE, must_fail=("ce",), half={"one-sign": "one-sign-half"},
+        threshold_from="pilot: seeds 0–31, none of 32, against 23 of 32 with both signs", published="new", source=OWN,
+    ),
+    Claim(
+        text="Rank 10 is hard for gradient descent: at logit scale 4, at least 0.01 of the loss is left after the steps that rank 2 gets",
+        of="steep", value=at_rank("left", 10), low=0.01, scale="log", unit=LEFT, must_fail=("steep-adam",),
+        threshold_from="plan, before the pilot (seeds 0–15)", published="new", source=COMMENT,
+    ),
+    Claim(
+        text="It is slow there, not stuck: at logit scale 2, four times the steps leave at most 0.001",
+        of="ce-long", value=at_rank("left", 10), high=1e-3, scale="log", unit=LEFT, must_fail=("ce",),
+        threshold_from="pilot: seeds 0–7, 4e-6 after 10,000 steps, 7e-3 after 2,500", published="new", source=OWN,
+    ),
+    Claim(
+        text="Full rank is as with squared error: from a start of 0.3, cross-entropy has no plateau; depth at least 0.9",
+        of="ce-full", value=at_rank("depth", -1), low=0.9, unit=DEPTH, must_fail=("ce-full-one",),
+        threshold_from="theory: 1 is no plateau; a tenth for noise", published=Published(1.0, COMMENT, note=ESTIMATED), source=COMMENT,
+    ),
+    Claim(
+        text="Un-normalised cross-entropy runs away: its loss ends as far below its value at Z = C as it started above, or farther",
+        of="raw", value=at_rank("left", 10), high=-1.0, unit=LEFT, must_fail=("normalised", "generalised"),
+        threshold_from="theory: it has no least value; pilot: seeds 0–11, −4.5", published="new", source=COMMENT,
+    ),
+    Claim(
+        text="Nothing need be normalised if the loss is generalised KL: Z ends within 0.1 of C",
+        of="generalised", value=at_rank("off", 10), high=0.1, scale="log", unit="share of the target's norm",
+        must_fail=("raw", "normalised"), threshold_from="pilot: seeds 0–11, 3e-4 to 5e-3 against 0.69 to 0.75", published="new", source=COMMENT,
+    ),
+    Exact(
+        text="A scalar learned as a product follows u² = σ/(1 + (σ/u₀² − 1) e^{−2σt}): largest error at u₀ = 0.01, 0.1, 0.3",
+        value=scalar_error, expected=[0.0, 0.0, 0.0], tolerance=0.01, unit="share of σ", source="gradient flow, solved",
+    ),
+    Exact(
+        text="A free matrix falls as L₀(1 − η)^{2t}: largest error of all runs and steps",
+        value=free_error, expected=0.0, tolerance=1e-5, unit=LEFT, source="gradient descent on a parabola",
+    ),
+    Exact(
+        text="Raw −ΣC ln Z is lower at 2C than at C, generalised KL is 0 at C: the four numbers for C = ((.5, 1), (2, .1))",
+        value=open_question, expected=[-0.809462, -3.304791, 1.209462, 0.0], tolerance=2e-6, unit="nats", source="by hand",
+    ),
+    Exact(
+        text="Logits need no normalising: KL of two rows by hand, and 0 for C with a constant added to each row",
+        value=logits, expected=[0.266217, 0.444924, 0.0], tolerance=1e-6, unit="nats", source="by hand",
+    ),
+    *[
+        Finding(
+            text=f"Plateau depth at {'full rank' if rank == -1 else f'rank {rank}'} from a start of 0.4, gradient descent on squared error",
+            value=finding("main", lambda r: at_rank("depth", r), rank), where={"start": 0.4}, unit=DEPTH, published=printed(rank), source=POST,
+        )
+        for rank in (2, 10, -1)
+    ],
+    Finding(
+        text="Steps to a tenth over steps to nine tenths of the loss, rank 1 from 0.1: gradient descent",
+        value=stretch("main"), where={"start": 0.1}, unit="ratio", published="new", source=COMMENT,
+    ),
+    Finding(text="The same under Adam", value=stretch("adam"), where={"start": 0.1}, unit="ratio", published="new", source=COMMENT),
+    *[
+        Finding(
+            text=f"Share of seeds with two drops or more under Adam, cross-entropy at rank {rank}",
+            value=finding("ce-adam", several, rank), unit=SHARE, published="new", source=COMMENT,
+        )
+        for rank in (1, 2)
+    ],
+    Finding(
+        text="Share of the loss left at rank 2 at logit scale 4, beside which rank 10 is hard",
+        value=finding("steep", lambda r: at_rank("left", r), 2), unit=LEFT, published="new", source=COMMENT,
+    ),
+)  # fmt: skip
+
+
+# --- figures ------------------------------------------------------------------------------------------------------------
+
+
+def falling(title, panels, log, seeds=3, where=None):
+    """The loss of single seeds, a draw of each, against the step; panels {name: (arm, rank)}."""
+    columns: dict[str, list] = {"panel": [], "seed": [], "step": [], "loss": []}
+    for panel, (arm, rank) in panels.items():
+        arm = arm.isel(run=arm.replicate == 0)
+        if where:
+            arm = arm.isel(run=np.isclose(arm.start, where))
+        for run in range(min(seeds, arm.sizes["run"])):
+            curve = arm.curve.isel(run=run).sel(rank=rank)
+            columns["panel"] += [panel] * curve.size
+            columns["seed"] += [f"seed {int(arm.seed[run])}"] * curve.size
+            columns["step"] += curve.time.values.tolist()
+            columns["loss"] += curve.values.tolist()
+    return Figure(title, columns, "line", x="step", y="loss", color="seed", facet="panel", x_log=log,
+                  x_title="step" + (", log scale" if log else ""), y_title="loss, share of the start's")  # fmt: skip
+
+
+def depths(arms):
+    """Plateau depth against the start's scale, a line per rank."""
+    main = by(arms["main"], "start")
+    columns: dict[str, list] = {"rank": [], "start": [], "mean": [], "low": [], "high": []}
+    for rank in main["rank"].values:
+        for scale in main.start.values:
+            mean, low, high = np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values)))
+            for column, value in zip(columns, (f"rank {rank}", scale, mean, low, high), strict=True):
+                columns[column].append(value)
+    return Figure("A larger start and a higher rank make the plateau shallower", columns, "line", x="start", y="mean", color="rank",
+                  band=("low", "high"), x_log=True, y_log=True, x_title="standard deviation of the factors' entries at the start",
+                  y_title="plateau depth, share of the fastest descent", rules=((1.0, "no plateau"),))  # fmt: skip
+
+
+def plateaus_seen(arms):
+    """How many draws drop at least twice, by set-up."""
+    sets = {
+        "squared error": "small",
+        "cross-entropy": "ce",
+        "cross-entropy, rows of one sign": "one-sign",
+        "cross-entropy, Adam": "ce-adam",
+    }
+    columns: dict[str, list] = {"set-up": [], "mean": [], "low": [], "high": []}
+    for name, arm in sets.items():
+        for rank in arms[arm]["rank"].values.tolist():
+            seen = np.clip(summary(several(rank)(arms[arm], arms).values), 0, 1)
+            for column, value in zip(columns, (f"{name}, rank {rank}", *seen), strict=True):
+                columns[column].append(value)
+    return Figure("Two plateaus need neither cross-entropy nor rank two", columns, "bars", x="set-up", y="mean", band=("low", "high"),
+                  y_title="share of draws whose loss drops at least twice")  # fmt: skip
+
+
+def figures(arms):
+    main, ce = arms["main"], arms["ce"]
+    ranks = {f"rank {r}": (main, r) for r in main["rank"].values.tolist()}
+    entropy = {"rank 1, rows of one sign": (arms["one-sign"], 1), **{f"rank {r}": (ce, r) for r in ce["rank"].values.tolist()}}
+    asked = {f"{name} cross-entropy" if name != "generalised" else "generalised KL": (arms[name], arms[name]["rank"].values[0])
+             for name in ("raw", "normalised", "generalised")}  # fmt: skip
+    return [
+        falling("Squared error: the lower the rank, the longer the loss stands still", ranks, log=True, where=0.3),
+        falling("The same against the step itself", ranks, log=False, where=0.3),
+        depths(arms),
+        falling("Cross-entropy: rank 1 falls twice, unless the target's rows all have one sign", entropy, log=True),
+        plateaus_seen(arms),
+        falling("Without normalising, cross-entropy runs below its value at Z = C (0); generalised KL does not", asked, log=True),
+    ]
+
+
+experiment = Experiment(
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    scope="one random target per seed and rank, 100 × 100, full-batch training",
+    page="The loss is shown and measured less its value at Z = C, so that equality is zero.",
+    smoke=grid(SCurves(n=20, ranks=(1, 2, 10, 20), steps=60), start=(0.1, 0.3, 0.4, 0.5), seed=range(2)),
+    default=grid(SCurves(), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(1000, 1016)),
+    full=grid(SCurves(n=1000, ranks=(1, 2, 10, 1000)), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(1000, 1064)),
+)
