@@ -3,6 +3,8 @@
 The numbers of the first part are planted, not trained: each arm gets an L0, an FVU and a γ per penalty, and a soft FVU and share of
 latents, from which the sums follow by arithmetic (with v1 = (1 − FVU)/(2 − γ): dot = v1 · variance, norm = γ · dot, error =
 variance − 2 dot + norm). Seeds have unequal luck, which a repaired dictionary shares with the one it was made from.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
 """
 
 import functools

@@ -3,6 +3,8 @@
 The numbers are planted, not trained: each arm gets an L0, an FVU and a γ per penalty, from which the sums per document follow
 by arithmetic (with v1 = (1 − FVU)/(2 − γ): dot = v1 · variance, norm = γ · dot, error = variance − 2 dot + norm), with
 documents of unequal length and difficulty, and seeds of unequal luck.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
 """
 
 from dataclasses import dataclass, field, replace

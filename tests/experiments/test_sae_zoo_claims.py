@@ -1,4 +1,7 @@
-"""Every claim of sae-zoo can hold, can fail, and can be made vacuous by its control; numbers are planted, not trained."""
+"""Every claim of sae-zoo can hold, can fail, and can be made vacuous by its control; numbers are planted, not trained.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
+"""
 
 from dataclasses import dataclass, field
 

@@ -3,6 +3,8 @@
 The numbers are planted, not trained: shares of unread variance, FVUs per dictionary and space, medians of relative errors,
 agreements with their chance, and the spread of what neurons are worth; sums per document follow by arithmetic, with documents of
 unequal length and difficulty and seeds of unequal luck. Derived controls are made from them by the experiment's own code.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
 """
 
 from dataclasses import dataclass, field, replace

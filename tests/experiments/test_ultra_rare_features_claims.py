@@ -1,6 +1,8 @@
 """Every claim of ultra-rare-features can hold, can fail, and can be made vacuous by each of its controls.
 
 The numbers are planted, not trained: what the pilot saw per arm and kind of latent, with seeds of unequal luck.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
 """
 
 from copy import deepcopy

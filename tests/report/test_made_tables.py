@@ -52,6 +52,15 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
     assert "1 of 2 claims are decided." in counted and "1 of the 1 also survive" in counted  # .001 is below .05 / 2
 
 
+def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_recorded(monkeypatch):
+    from assay.lab import catalogue
+
+    old = [{**RECORD["verdicts"][0], "text": c.text, "published": None} for c in catalogue.find("superposition").claims[:2]]
+    monkeypatch.setattr(records, "read", lambda name, origin="": RECORD | {"verdicts": old})
+    first, second = docs.verdicts("superposition").splitlines()[2:]
+    assert "| 2 (other set-up) |" in first and "| new |" in second
+
+
 def test_errors_expected_are_a_fortieth_of_the_claims_on_each_side():
     said = overview.errors([{"outcome": "holds", "p": p} for p in [1e-6] * 30 + [0.04] * 10])
     assert "about 1.0 would be expected to be announced as holding" in said and "and 1.0 as failing" in said
