@@ -12,7 +12,7 @@ from assay.core import rng
 from assay.core.descent import descent
 from assay.core.fit import Group, fit
 from assay.core.runs import Runs
-from assay.core.schedules import probes, warm_up_decay
+from assay.core.schedules import cosine, probes, warm_up_decay
 from assay.core.spec import PerRun, Spec, grid
 
 
@@ -205,5 +205,7 @@ def test_schedules():
     factor = warm_up_decay(100, 10, 0.2, floor=0.05)
     assert factor(0) == pytest.approx(0.1) and factor(9) == factor(50) == factor(79) == 1
     assert factor(90) == pytest.approx(0.05 + 0.95 * 0.5) and factor(99) == pytest.approx(0.05 + 0.95 * 0.05)
+    round_off = cosine(100, 10, 0.1)
+    assert round_off(0) == pytest.approx(0.1) and round_off(50) == pytest.approx(0.55) and round_off(100) == pytest.approx(0.1)
     assert probes(100, 4) == (25, 50, 75, 100)
     assert probes(1000, 4, log=True) == (1, 10, 100, 1000)

@@ -20,7 +20,7 @@ _HOME = {
     "experiment": ("Arm", "Arms", "Bench", "Cost", "Experiment", "Joint", "Slot"),
     "fit": ("Group", "State", "Trained", "fit"),
     "descent": ("Adam", "adam_state", "descent"),
-    "schedules": ("constant", "probes", "warm_up", "warm_up_decay"),
+    "schedules": ("constant", "cosine", "probes", "warm_up", "warm_up_decay"),
     "measures": ("by", "measures", "stack"),
     "claims": ("Claim", "Exact", "Finding", "Gate", "Published", "converged"),
     "judging": ("judge",),

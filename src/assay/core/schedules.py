@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -30,6 +31,12 @@ def warm_up_decay(total: int, warm: int, decay: float, floor: float = 0.0) -> Sc
         return up(step) * (floor + (1.0 - floor) * max(0.0, (total - step) / (total - start)))
 
     return factor
+
+
+def cosine(total: int, warm: int, floor: float = 0.0) -> Schedule:
+    """Linear warm-up over `warm` steps times half a cosine from 1 at step 0 to `floor` at step `total`."""
+    up = warm_up(warm)
+    return lambda step: up(step) * (floor + (1 - floor) * (1 + math.cos(math.pi * min(1.0, step / total))) / 2)
 
 
 def probes(total: int, count: int = 20, log: bool = False) -> tuple[int, ...]:
