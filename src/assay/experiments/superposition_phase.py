@@ -65,6 +65,7 @@ class Model(Spec):
     """One of a run's models: all densities of a run start alike and see inputs of one stream."""
 
     density: PerRun[float]
+    """Probability that a feature is active in one input."""
 
 
 def train(runs, bench):
