@@ -1,0 +1,154 @@
+"""Planted worlds for superposition-collapse: who is represented at which density, by importance, by index, or by chance.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.errors import SpecError
+from assay.core.fit import Unkept
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.experiments import superposition_collapse as collapse
+from assay.experiments.superposition_collapse import Collapse, experiment
+
+FALLS, FLAT = (5, 5, 5, 4, 4, 4, 2, 2), (2,) * 8
+"""Represented features at each density, the sparsest first."""
+OF = {"main-half": "main", "permuted-half": "permuted"}
+
+
+@dataclass(frozen=True)
+class World:
+    """Per arm: how many features are represented at each density, and which: the most important ones, or any."""
+
+    count: dict = field(default_factory=lambda: {"main": FALLS, "permuted": FALLS, "uniform": FALLS, "linear": FLAT})
+    kept: dict = field(default_factory=lambda: {"main": "first", "permuted": "first", "uniform": "any", "linear": "first"})
+    identity: bool = False
+    """Whether the order that is drawn happens to be the index's."""
+    lucky: float = 0.8
+    """Share of seeds that find the best arrangement; the others represent any features and cost more."""
+
+    def arms(self) -> dict:
+        trained = {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms) if experiment.arms[arm].train}
+        return {arm: trained[arm] if a.train else a.derive(trained) for arm, a in experiment.arms.items()}
+
+    def measures(self, arm: str, stream: int):
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        of, rng, n, f = OF.get(arm, arm), np.random.default_rng(stream), len(runs), 5
+        weight = collapse.importances(runs).numpy()
+        if self.identity:
+            weight = np.sort(weight)[:, ::-1]
+        shape = (n, len(self.count[of]), f)
+        rank = np.broadcast_to((-weight).argsort(kind="stable").argsort()[:, None], shape)
+        chance = rng.permuted(np.broadcast_to(np.arange(f), shape), axis=-1)
+        found = rng.uniform(size=shape[:2]) < self.lucky
+        place = np.where(found[..., None], rank if self.kept[of] == "first" else chance, chance)
+        return measures(
+            runs,
+            coords={"density": Collapse().densities},
+            held_out=("run density", np.where(found, 0.01, 0.02) + rng.uniform(0, 1e-3, shape[:2]), "squared input"),
+            importance=("run feature", weight, "1"),
+            represented=("run density feature", place < np.array(self.count[of])[:, None], "bool"),
+        )
+
+
+WORLD = World()
+
+
+def with_(world=WORLD, identity=False, **arms):
+    """The world with these arms' counts (a tuple) or kept features (a word)."""
+    count = world.count | {k: v for k, v in arms.items() if isinstance(v, tuple)}
+    kept = world.kept | {k: v for k, v in arms.items() if isinstance(v, str)}
+    return replace(world, count=count, kept=kept, identity=identity)
+
+
+# claim → (the world without the effect, {control: a world in which it passes too})
+CASES = {
+    "Denser inputs keep fewer": (with_(main=FLAT), {"linear": with_(linear=FALLS)}),
+    "From the sparsest to the densest": (with_(main=FLAT), {"linear": with_(linear=FALLS)}),
+    "Where only some": (with_(main="any"), {"uniform": with_(uniform="first")}),
+    "The less important": (with_(main="any"), {"uniform": with_(uniform="first")}),
+    "It is importance, not index": (with_(permuted="any"), {"by-index": with_(identity=True)}),
+    "In a drawn order too": (with_(permuted="any"), {"by-index": with_(identity=True)}),
+    "In single runs": (with_(main="any"), {"uniform": with_(uniform="first")}),
+}
+
+
+def claim_of(start):
+    [found] = [c for c in experiment.claims if c.text.startswith(start)]
+    return found
+
+
+def test_half_the_training_must_not_change_what_is_kept():
+    class Half(World):
+        def measures(self, arm, stream):
+            return with_(main="any").measures(arm, stream) if arm == "main-half" else super().measures(arm, stream)
+
+    assert judge(claim_of("Where only some"), Half().arms()).verdict.reason == "gate converged"
+
+
+def test_order_by_hand():
+    # ranks 0 … 4 by density: all, then all but the third, then the first two
+    rows = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 1, 1], [1, 1, 0, 0, 0]], dtype=bool)
+    arm = planted(rows)
+    assert {k: v.values.tolist() for k, v in collapse.in_order(arm, {}).items()} == {"first": [1], "some": [2]}
+    assert collapse.given_up(arm, {}).values.tolist() == [3]
+    # dropped from (2, 2, 0.5, 1, 1) on: 7 pairs agree, 1 (the third before the fourth and fifth: 2 pairs) … by definition:
+    from itertools import combinations
+
+    dropped = [2, 2, 0.5, 1, 1]
+    signs = [np.sign(dropped[i] - dropped[j]) for i, j in combinations(range(5), 2)]
+    ties = sum(s == 0 for s in signs)
+    assert collapse.drop_order(arm, {}).values[0] == pytest.approx(sum(signs) / np.sqrt(10 * (10 - ties)))
+    # kept and missing in one run: 4 pairs of which 2 in order (0 and 1 over 2), then 6 of 6
+    terms = collapse.pairs(arm, {})
+    assert (terms["ordered"].values[0], terms["pairs"].values[0]) == (2 + 6, 4 + 6)
+
+
+def planted(rows, seeds=collapse.GROUP):
+    """An arm whose seeds all represent these features, [density, feature]."""
+    p = (0.1, 0.5, 1.0)
+    runs = Runs([Collapse(densities=p, seed=s) for s in range(seeds)])
+    return measures(
+        runs,
+        coords={"density": p},
+        held_out=("run density", np.ones((seeds, 3)), "squared input"),
+        importance=("run feature", collapse.importances(runs), "1"),
+        represented=("run density feature", np.broadcast_to(rows, (seeds, *rows.shape)), "bool"),
+    )
+
+
+def test_seeds_of_a_group_share_one_problem():
+    runs = Runs([Collapse(permuted=True, seed=s) for s in range(1000, 1040)])
+    weight = collapse.importances(runs)
+    assert (weight[:20] == weight[0]).all() and (weight[20:] == weight[20]).all() and (weight[0] != weight[20]).any()
+
+
+def test_densities_train_as_if_alone():
+    one, three = (Runs([Collapse(steps=50, densities=p, seed=s) for s in (3, 4)]) for p in ((0.3,), (0.1, 0.3, 1.0)))
+    alone, together = (collapse.train(runs, Unkept()) for runs in (one, three))
+    torch.testing.assert_close(together.tensors["W"][:, [1]], alone.tensors["W"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"features": 2}, "more features than dimensions"),
+        ({"densities": (0.1, 1.5)}, "probabilities above 0 and at most 1"),
+        ({"densities": (0.0, 0.5)}, "probabilities above 0 and at most 1"),
+        ({"densities": (0.5, 0.1)}, "must ascend"),
+        ({"densities": ()}, "must ascend"),
+        ({"ratio": 0.0}, "ratio is above 0 and at most 1"),
+        ({"lr": 0.0}, "lr must be positive"),
+        ({"steps": 0}, "steps must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_clear_line(fields, told):
+    with pytest.raises(SpecError, match=told) as error:
+        Collapse(**fields)
+    assert "\n" not in str(error.value)
