@@ -229,7 +229,7 @@ def reaches(arms):
 
 
 def figures(arms):
-    counts = {"arm": [], "density": [], "mean": [], "low": [], "high": []}
+    counts: dict[str, list] = {"arm": [], "density": [], "mean": [], "low": [], "high": []}
     for name in ("main", "linear", "uniform"):
         count = kept(arms[name])
         for p in count.density.values:
@@ -250,7 +250,7 @@ def figures(arms):
 
 def by_rank(title, arms, name, shown, panels, only=None):
     """A heat map of a measure by density and rank, at the best runs, averaged over groups."""
-    columns = {"panel": [], "density": [], "rank": [], shown: []}
+    columns: dict[str, list] = {"panel": [], "density": [], "rank": [], shown: []}
     for arm, panel in panels.items():
         values = best(arms[arm], name)
         if only:

@@ -96,7 +96,7 @@ def measure(runs, trained, bench):
     p, r = np.array(s.densities), runs.each("relative")[:, None]
     lesser = np.round(np.minimum(r, 1 / r), 6)  # [run, 1]: the diagram's mirror image has the same theory
     optimal = np.array([[phase.optimal_boundary(x)] for x in lesser[:, 0].tolist()])
-    least, at_least = np.moveaxis([[phase.least(q, x) for q in s.densities] for x in lesser[:, 0].tolist()], -1, 0)
+    least, at_least = np.moveaxis(np.array([[phase.least(q, x) for q in s.densities] for x in lesser[:, 0].tolist()]), -1, 0)
     errors = [
         [phase.expected_errors(*model, s.relu) for model in zip(*run, s.densities, strict=True)] for run in zip(W, b, strict=True)
     ]
@@ -177,7 +177,7 @@ def figures(arms):
     states, judged = best(arms["main"], "label").mean("group"), best(arms["main"], "predicted").mean("group")
     lengths = ("length of the lesser column", {"trained, best of eight": found, "exact optimum": exactly})
     labels = ("state", {"trained, best of eight": states, "predicted; none: not judged": judged})
-    rows = {"relative importance": [], "density": [], "mean": [], "low": [], "high": []}
+    rows: dict[str, list] = {"relative importance": [], "density": [], "mean": [], "low": [], "high": []}
     for name in ("rows", "equal"):
         length = best(arms[name], "lesser")
         for r in length.relative.values:
@@ -196,7 +196,7 @@ def figures(arms):
 
 def over_grid(title, shown, panels):
     """Heat maps over density and relative importance."""
-    columns = {"panel": [], "density": [], "relative": [], shown: []}
+    columns: dict[str, list] = {"panel": [], "density": [], "relative": [], shown: []}
     for panel, x in panels.items():
         for r in x.relative.values:
             for p in x.density.values:
