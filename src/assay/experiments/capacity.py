@@ -1,0 +1,520 @@
+"""Capacity: how a narrow model shares its dimensions among features, and what more of them would be worth.
+
+Paper: Polysemanticity and Capacity in Neural Networks, Scherlis et al. 2022; Toy Models of Superposition, Elhage et al. 2022
+Claim: trained models use up their capacity, at least 97 % of a dimension per dimension, and more is worth the same to every feature
+Baselines: untrained; scattered, trained lengths in random directions; linear models; capacities handed out in another order
+Cost: 170 s on 2 cores, 180 CPU-seconds, 0.53 GB a process; full a guess of 1 GPU-hour, never run
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, changed, grid, summary
+from assay.core.errors import SpecError
+from assay.core.measures import by, measures
+
+SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
+ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"
+DENSITIES = tuple(round(float(p), 4) for p in 50.0 ** -np.linspace(0, 1, 8))
+PARTLY = (0.05, 0.95)
+"""A feature whose capacity lies between these is partly represented."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity(Spec):
+    density: PerRun[float] = 0.02
+    """Probability that a feature is active in one input; 1 is dense."""
+    features: int = 5
+    """Number of input features; at most 6, as their expected losses are enumerated."""
+    width: int = 2
+    """Dimensions of the bottleneck."""
+    ratio: float = 0.9
+    """Importance of each feature over that of the one before it; the first has 1."""
+    relu: bool = True
+    """Whether the output passes a ReLU."""
+    starts: int = 8
+    """Models trained for one run, from starts and data of their own; the one with the lowest held-out loss is the run's."""
+    steps: int = 3_000
+    """Training steps."""
+    batch: int = 256
+    """Inputs a step, drawn fresh."""
+    lr: float = 5e-3
+    """Adam's learning rate."""
+    asked: str = ""
+    """What is done with trained weights: "scatter", "swap", "benefit", "envelope"; nothing when empty."""
+    short: float = 0.005
+    """Share of its capacity that every feature has to give up where its benefit is measured."""
+    chosen: PerRun[int] = -1
+    """A feature whose capacity is given, where the benefit along it is drawn; −1: none."""
+    given: PerRun[float] = 0.0
+    """The chosen feature's capacity."""
+    change: float = 0.1
+    """Relative change of an importance where the slope along it is measured."""
+    exact: int = 2_000
+    """Steps on the expected loss, where one is minimised."""
+
+    def check(self) -> None:
+        least = {"features": 1, "width": 1, "starts": 1, "steps": 0, "batch": 1, "exact": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SpecError(f"Capacity.{name} must be at least {low}, got {getattr(self, name)}")
+        if self.features > 6:
+            raise SpecError(f"Capacity.features must be at most 6, as expected losses are enumerated, got {self.features}")
+        if self.width > self.features:
+            raise SpecError(f"Capacity.width is the rank, at most the {self.features} features, got {self.width}")
+        for name in ("density", "ratio"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SpecError(f"Capacity.{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        for name in ("short", "change"):
+            if not 0 < getattr(self, name) < 1:
+                raise SpecError(f"Capacity.{name} is a share above 0 and below 1, got {getattr(self, name)}")
+        if not 0 <= self.given <= 1:
+            raise SpecError(f"Capacity.given is a capacity, from 0 to 1, got {self.given}")
+        if not -1 <= self.chosen < self.features:
+            raise SpecError(f"Capacity.chosen is a feature from 0 to {self.features - 1}, or -1 for none, got {self.chosen}")
+        if self.lr <= 0:
+            raise SpecError(f"Capacity.lr must be positive, got {self.lr}")
+        if self.asked not in ("", "scatter", "swap", "benefit", "envelope"):
+            raise SpecError(f'Capacity.asked is "scatter", "swap", "benefit", "envelope" or empty, got {self.asked!r}')
+
+
+# --- what is trained ---------------------------------------------------------------------------------------------------
+
+
+def train(runs, bench):
+    """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of every start."""
+    import torch
+
+    from assay.core import descent, fit
+    from assay.core.fit import Trained
+    from assay.data import planted
+    from assay.subjects import toy
+    from assay.theory.capacity import capacity
+
+    s = runs.shared
+    wide = type(runs)([r.replace(seed=s.starts * r.seed + k) for r in runs.specs for k in range(s.starts)])
+    weight = toy.importances(wide.seeds, s.features, s.ratio).to(bench.device)
+
+    def loss(p, x):
+        return toy.weighted_square(toy.reconstruct(p, x, s.relu), x, weight)
+
+    params = toy.bottleneck(wide, s.features, s.width)
+    batches = planted.sparse_features(wide, s.features, s.batch)
+    all_of_them = fit([descent(wide, params, loss, lr=np.full(len(wide), s.lr))], batches, steps=s.steps, bench=bench)[0]
+    with torch.no_grad():
+        draw = planted.sparse_features(wide, s.features, 1_000, stream="test")
+        test = (draw(i).to(bench.device) for i in range(20))
+        held_out = sum(loss(all_of_them.tensors, x) for x in test).view(-1, s.starts) / 20
+    best = held_out.nan_to_num(torch.inf).argmin(1)
+    pick = best + s.starts * torch.arange(len(runs), device=best.device)
+    tensors = {k: v[pick] for k, v in all_of_them.tensors.items()}
+    tensors |= {"held_out": held_out.gather(1, best[:, None])[:, 0]}
+    tensors |= {"total": capacity(all_of_them.tensors["W"].double()).sum(-1).view(-1, s.starts)}
+    at = pick.cpu().numpy()
+    history = {k: v[at] for k, v in all_of_them.history.items()}
+    diverged = np.asarray(all_of_them.diverged.reshape(-1, s.starts).any(1))  # a start that is lost is a best of fewer
+    return Trained(tensors, all_of_them.header, history, all_of_them.steps, diverged)
+
+
+def scatter(runs, bench, before):
+    """The same lengths of the features' rows, in directions drawn anew."""
+    import torch
+
+    from assay.core import rng
+
+    W = before.tensors["W"]
+    drawn = torch.from_numpy(rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))).to(W)
+    return weights(before, drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), before.tensors["b"])
+
+
+def swap(runs, bench, before):
+    """The same weights for the features in reverse order: what was the most important one's is now the least important one's."""
+    return weights(before, before.tensors["W"].flip(1), before.tensors["b"].flip(1))
+
+
+def benefit(runs, bench, before):
+    """Least expected loss where every feature has a little less capacity than before, and what more would be worth to each."""
+    import torch
+
+    from assay.core import fit, rng
+    from assay.theory.capacity import capacity
+    from assay.theory.marginal import at_capacities
+
+    s, world = runs.shared, World(runs, bench)
+    W, b = (before.tensors[k].double() for k in "Wb")
+    wanted = (capacity(W) * (1 - s.short)).clamp_min(s.short / 2)
+    chosen, given = (torch.from_numpy(runs.each(k)).to(wanted.device).unsqueeze(1) for k in ("chosen", "given"))
+    wanted = torch.where(torch.arange(s.features, device=wanted.device) == chosen, given.double(), wanted)
+    nudge = torch.from_numpy(rng.normal(runs.seeds, "capacity.nudge", 0, tuple(W.shape[1:]))).to(W)
+    params = {"W": W + 0.01 * nudge, "b": b}  # a row of zeros has no slope to leave it by
+    if not s.relu:
+        params |= {"b": (world.density[:, None] / 2).expand_as(b).clone(), "gain": torch.ones_like(b)}
+
+    def loss(p):
+        return (world.importance * world.errors(p)).mean(-1)
+
+    group = at_capacities(runs, params, loss, wanted, world.unit, inner=max(1, s.exact // 5))
+    return fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
+
+
+def envelope(runs, bench, before):
+    """Least expected loss from these weights on, with every importance as it is, and each in turn a little more or less."""
+    import torch
+
+    from assay.core import descent, fit
+    from assay.core.schedules import warm_up_decay
+
+    s, world = runs.shared, World(runs, bench)
+    up = s.change * torch.eye(s.features, dtype=torch.float64, device=bench.device)
+    factors = 1 + torch.cat([0 * up[:1], up, -up])  # [v f]
+    importance = world.importance[:, None] * factors
+    v = len(factors)
+
+    def errors(p):
+        return world.errors({k: t.flatten(0, 1) for k, t in p.items()}, v).unflatten(0, (-1, v))
+
+    def loss(p, batch):
+        return (importance * errors(p)).mean(-1).sum(-1) / world.unit
+
+    params = {k: torch.stack([before.tensors[k].double()] * v, 1) for k in "Wb"}
+    rate = warm_up_decay(s.exact, 0, 1.0, floor=1e-3)
+    group = descent(runs, params, loss, lr=np.full(len(runs), 1e-2), schedule=rate)
+    done = fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
+    with torch.no_grad():
+        error = errors(done.tensors)
+        least = (importance * error).mean(-1)
+        slope = (least[:, 1 : 1 + s.features] - least[:, 1 + s.features :]) / (2 * s.change * world.importance)
+    own = {k: done.tensors[k][:, 0] for k in "Wb"}
+    return replace(done, tensors=own | {"slope": slope, "partial": error[:, 0] / s.features})
+
+
+class World:
+    """The law of the inputs, the importances and the unit of loss of these runs: what an expected loss needs, in float64."""
+
+    def __init__(self, runs, bench):
+        import torch
+
+        from assay.data import planted
+        from assay.subjects import toy
+        from assay.theory.sparse_law import sparse_law
+
+        s = runs.shared
+        self.relu, self.law = s.relu, sparse_law(s.features).to(bench.device)
+        self.density = torch.from_numpy(runs.each("density")).to(bench.device)
+        self.weights = self.law.weights(self.density)
+        self.importance = toy.importances(runs.seeds, s.features, s.ratio).double().to(bench.device)
+        variances = [planted.variance(p) for p in runs.each("density").tolist()]
+        self.unit = torch.tensor(variances, dtype=torch.float64, device=bench.device) / s.features
+
+    def errors(self, params, variants=1):
+        """E (x_i − x'_i)² of every feature, [run · variant, f], squared input; a linear model may have a gain on what it reads."""
+        A = params["W"] @ params["W"].transpose(1, 2)
+        if "gain" in params:
+            A = params["gain"].unsqueeze(2) * A
+        weights = self.weights if variants == 1 else self.weights.repeat_interleave(variants, 0)
+        return self.law.errors(A, params["b"], weights, self.relu)
+
+
+def weights(before, W, b):
+    """A model with these weights, and nothing of how the one before it was trained."""
+    from assay.core.fit import Trained
+
+    return Trained({"W": W, "b": b}, before.header, {}, np.array([], int), before.diverged)
+
+
+# --- what is measured --------------------------------------------------------------------------------------------------
+
+
+EXTRAS = {
+    "held_out": ("run", "squared input"), "total": ("run start", "dimensions"), "benefit": ("run feature", "variance of a feature"),
+    "wanted": ("run feature", "dimensions"), "missed": ("run feature", "dimensions"),
+    "slope": ("run feature", "squared input"), "partial": ("run feature", "squared input"),
+}  # fmt: skip
+"""What some trainings bring along beside weights."""
+
+
+def measure(runs, trained, bench):
+    import torch
+
+    from assay.theory.capacity import capacity, dimensionality
+
+    world = World(runs, bench)
+    params = {k: t.double() for k, t in trained.tensors.items() if k in ("W", "b", "gain")}
+    W, own = params["W"], capacity(params["W"])
+    gram, norm = W @ W.transpose(1, 2), W.norm(dim=-1)
+    unsquared = norm.square() / gram.square().sum(-1).clamp_min(1e-300)
+    cosines = 1 / (gram / (norm[:, :, None] * norm[:, None]).clamp_min(1e-300)).square().sum(-1).clamp_min(1e-300)
+    error = world.errors(params)
+    importance = world.importance.clone().requires_grad_()
+    [backprop] = torch.autograd.grad((importance * error).mean(-1).sum(), importance)
+    direct = error / W.shape[1]
+    named = {
+        "capacity": ("run feature", own, "dimensions"),
+        "norm": ("run feature", norm, "1"),
+        "error": ("run feature", error, "squared input"),
+        "expected": ("run", (world.importance * error).mean(-1), "squared input"),
+        "identity_gap": ("run", (own - dimensionality(W)).abs().amax(-1), "dimensions"),
+        "unsquared_gap": ("run", (own - unsquared).abs().amax(-1), "dimensions"),
+        "cosines_gap": ("run", (own - cosines).abs().amax(-1), "dimensions"),
+        "backprop_gap": ("run", (backprop - direct).abs().amax(-1) / direct.amax(-1), "1"),
+    } | {k: (dims, trained.tensors[k], unit) for k, (dims, unit) in EXTRAS.items() if k in trained.tensors}
+    coords = {}
+    if "loss" in trained.history:
+        coords, named["loss"] = {"step": trained.steps.tolist()}, ("run step", trained.history["loss"], "loss")
+    return measures(runs, coords=coords, **named)
+
+
+# --- what is claimed ---------------------------------------------------------------------------------------------------
+
+
+def saturation(arm, arms):
+    """[seed]: summed capacity per dimension, at the density where it is least."""
+    return (by(arm, "density").capacity.sum("feature") / arm.attrs["width"]).min("density", skipna=False)
+
+
+def partly(arm):
+    """[run feature]: whether the capacity at which a benefit was measured is partial."""
+    return (arm.wanted > PARTLY[0]) & (arm.wanted < PARTLY[1])
+
+
+def spread(arm, arms):
+    """[seed]: range of the benefits of partly represented features over their mean size, a mean over densities below 1."""
+    arm = arm.isel(run=(arm.density < 1).values)
+    worth = arm.benefit.where(partly(arm))
+    found = (worth.max("feature") - worth.min("feature")) / abs(worth).mean("feature")
+    found = found.where(partly(arm).any("feature") | arm.benefit.isnull().any("feature"), 0.0)  # nobody there, nothing spread
+    return by(arm.assign(found=found), "density").found.mean("density", skipna=False)
+
+
+def out_of_line(arm, arms):
+    """[run]: largest benefit of an ignored feature over the least of one that has a dimension, at density 1."""
+    arm = arm.isel(run=(arm.density == 1).values)
+    ignored = arm.benefit.where(arm.wanted < PARTLY[0]).max("feature")
+    return ignored / arm.benefit.where(arm.wanted > PARTLY[1]).min("feature")
+
+
+def off_importance(arm, arms):
+    """[seed]: largest relative difference of a benefit from importance times variance, a mean over densities."""
+    arm = arm.isel(run=(arm.density < 1).values)
+    importance = arm.attrs["ratio"] ** np.arange(arm.sizes["feature"])
+    return by(arm.assign(found=abs(arm.benefit / importance - 1).max("feature")), "density").found.mean("density", skipna=False)
+
+
+def off_envelope(arm, arms):
+    """[seed]: what finite differences of the least loss miss of its partial derivatives, as a share of these, over densities."""
+    missed = abs(arm.slope - arm.partial).sum("feature") / arm.partial.sum("feature")
+    return by(arm.assign(found=missed), "density").found.mean("density", skipna=False)
+
+
+def winners(arm, arms):
+    """[seed]: least capacity among the `width` most important features less the largest among the others, over densities."""
+    own, m = by(arm, "density").capacity, arm.attrs["width"]
+    return (own.isel(feature=slice(0, m)).min("feature") - own.isel(feature=slice(m, None)).max("feature")).mean(
+        "density", skipna=False
+    )
+
+
+def held(arm):
+    """Whether capacities came out as asked, within a thousandth of a dimension."""
+    return bool((abs(arm.missed) <= 1e-3).all())
+
+
+def ignored_share(arms):
+    """[run]: benefit of ignored features over the mean benefit of partly represented ones, below density 1."""
+    arm = arms["benefit"].isel(run=(arms["benefit"].density < 1).values)
+    ignored = arm.benefit.where(arm.wanted < PARTLY[0]).max("feature")
+    return (ignored / arm.benefit.where(partly(arm)).mean("feature")).dropna("run")
+
+
+# --- what is drawn -----------------------------------------------------------------------------------------------------
+
+
+def drawings(arms):
+    return [by_density(arms["main"]), returns(arms["curves"], arms["benefit"]), regimes(arms["main"])]
+
+
+def by_density(main):
+    """Capacity of every feature along densities."""
+    rows = [
+        (feature_name(i, main), p, *summary(main.capacity.values[main.density.values == p, i]))
+        for i in range(main.sizes["feature"])
+        for p in sorted(set(main.density.values.tolist()))
+    ]
+    return Figure(
+        "Two dimensions are shared by two, four and five features as inputs get sparser", columns("density", rows), "line",
+        x="density", y="mean", color="feature", band=("low", "high"), x_log=True,
+        x_title="probability that a feature is active", y_title="capacity (dimensions)", rules=((0.5, "half"), (0.4, "two fifths")),
+    )  # fmt: skip
+
+
+def returns(curves, benefit):
+    """What more capacity is worth to a feature along the capacity it is given; a line where main's capacities are."""
+    own = curves.benefit.values[np.arange(curves.sizes["run"]), curves.chosen.values]
+    rows = [
+        (feature_name(i, curves), c, *summary(own[(curves.chosen.values == i) & (curves.given.values == c)]))
+        for i in sorted(set(curves.chosen.values.tolist()))
+        for c in sorted(set(curves.given.values.tolist()))
+    ]
+    density = float(curves.density.values[0])
+    there = benefit.isel(run=(benefit.density == density).values)
+    price = float(there.benefit.where(partly(there)).mean())
+    return Figure(
+        f"Beyond a third of a dimension returns diminish, but for the feature that is ignored: density {density:.2f}", columns("given", rows), "line",
+        x="given", y="mean", color="feature", band=("low", "high"), x_title="capacity given to one feature (dimensions)",
+        y_title="benefit (variance of a feature)", rules=((price, "at the trained capacities"),),
+        note="The others are held at 70 % of their trained capacity. A linear model's curves are flat, at the importance.",
+    )  # fmt: skip
+
+
+def regimes(main):
+    """Capacity of every feature in every run, at three densities."""
+    levels = sorted(set(main.density.values.tolist()), reverse=True)
+    rows = [
+        (f"density {p:.2f}", main.attrs["ratio"] ** i, float(c))
+        for p in (levels[0], levels[(len(levels) - 1) // 2], levels[-1])
+        for own in main.capacity.values[main.density.values == p]
+        for i, c in enumerate(own)
+    ]
+    named = dict(zip(("density", "importance", "capacity"), map(list, zip(*rows, strict=True)), strict=True))
+    return Figure(
+        "Importance decides who gets a share, hardly how large", named, "points", x="importance", y="capacity",
+        color="density", x_title="importance", y_title="capacity (dimensions)",
+    )  # fmt: skip
+
+
+def columns(x, rows):
+    """Columns of a line with its interval, from rows (feature, x, mean, low, high)."""
+    return dict(zip(("feature", x, "mean", "low", "high"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def feature_name(i, arm):
+    """A feature by its importance."""
+    return f"importance {arm.attrs['ratio'] ** i:.2f}"
+
+
+# --- the experiment ----------------------------------------------------------------------------------------------------
+
+
+def lasting(times, specs):
+    """The same runs for that many times their steps; the rate is constant."""
+    return tuple(s.replace(steps=int(s.steps * times)) for s in specs)
+
+
+def at(*densities, **changes):
+    """The runs at these densities, with these changes."""
+    return lambda specs: tuple(s.replace(**changes) for s in specs if s.density in densities)
+
+
+def curve_points(specs):
+    """The first six seeds at one density: every feature in turn at six capacities, the others at 70 % of theirs."""
+    given = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)
+    few = [s for s in specs if s.density == DENSITIES[3] and s.seed % 1000 < 6]
+    asked = changed(asked="benefit", short=0.3)(tuple(few))
+    return tuple(s.replace(chosen=i, given=c) for s in asked for i in range(s.features) for c in given)
+
+
+SPARSE = DENSITIES[1:]
+PILOT = "pilot: seeds 0–7"
+
+experiment = Experiment(
+    arms={
+        "main": Arm(train, note="the ReLU model: of every eight starts the one with the lowest held-out loss"),
+        "main-half": Arm(train, specs=lambda specs: lasting(0.5, specs), note="main for half as many steps"),
+        "untrained": Arm(train, specs=changed(steps=0), note="its starts, Gaussian weights: again the best of eight"),
+        "scattered": Arm(scatter, specs=changed(asked="scatter"), after="main", note="main's lengths in random directions"),
+        "swapped": Arm(swap, specs=at(1.0, asked="swap"), after="main", note="main's weights, given to the features in reverse order"),
+        "linear": Arm(
+            train, specs=lambda specs: lasting(2, changed(relu=False, starts=1)(specs)),
+            note="the same model without ReLU, one start, twice as many steps",
+        ),
+        "linear-half": Arm(train, specs=changed(relu=False, starts=1), note="linear for half as many steps"),
+        "benefit": Arm(benefit, specs=changed(asked="benefit"), after="main", note="what more capacity is worth, near main's capacities"),
+        "benefit-scattered": Arm(
+            benefit, specs=at(*SPARSE, asked="benefit"), after="scattered", note="the same near capacities that nobody chose"
+        ),
+        "benefit-swapped": Arm(benefit, specs=at(1.0, asked="benefit"), after="swapped", note="the same near main's, swapped"),
+        "benefit-linear": Arm(
+            benefit, specs=at(SPARSE[0], SPARSE[-1], asked="benefit", relu=False), after="untrained",
+            note="a linear model with a free gain, where the worth is known: importance times variance",
+        ),
+        "curves": Arm(benefit, specs=curve_points, after="main", note="one feature at six capacities, the others at 70 % of theirs"),
+        "envelope": Arm(
+            envelope, specs=changed(asked="envelope", exact=400), after="main", note="main trained on, each importance 10 % up and down"
+        ),
+        "early": Arm(
+            envelope, specs=changed(asked="envelope", exact=100), after="untrained", note="the same for only 100 steps from the start"
+        ),
+    },
+    measure=measure,
+    claims=(
+        Claim(
+            text="Training uses up all capacity: at every density features have together at least 0.97 per dimension",
+            value=saturation, low=0.97, unit="dimensions per dimension", must_fail=("untrained", "scattered"),
+            half={"main": "main-half"}, threshold_from="plan, before the pilot",
+            published=Published(1.0, ELHAGE + ", The Geometry of Superposition", note="about, in words; 400 features in 30 dimensions"),
+            source=SCHERLIS + ", section 2",
+        ),
+        Claim(
+            text="Without a ReLU winners take all: the two most important features are ahead of all others by at least 0.9 dimensions",
+            of="linear", value=winners, low=0.9, unit="dimensions", must_fail=("main",), half={"linear": "linear-half"},
+            threshold_from="theory: principal components give 1 and 0", published="new", source=SCHERLIS + ", section 3",
+        ),
+        Claim(
+            text="At the optimum the loss moves with an importance as backprop says: slopes of retrained optima within 5 %",
+            of="envelope", value=off_envelope, high=0.05, unit="share of the slope", must_fail=("early",),
+            threshold_from=PILOT + ", .002 to .021, early .09 to .61", published="new", source="envelope theorem",
+        ),
+        Claim(
+            text="More capacity is worth the same to every partly represented feature: their benefits spread over at most 0.25 of their mean",
+            of="benefit", value=spread, high=0.25, unit="share of the mean", must_fail=("benefit-scattered", "benefit-linear"),
+            gates=(Gate("held", held),), threshold_from="plan, before the pilot", published="new", source=SCHERLIS + ", section 3",
+        ),
+        Claim(
+            text="At density 1 it is worth less to every ignored feature than to one that has a dimension of its own: ratio at most 1",
+            of="benefit", value=out_of_line, where={"density": 1.0}, high=1.0, unit="1", must_fail=("benefit-swapped",),
+            gates=(Gate("held", held),), threshold_from="theory: Karush–Kuhn–Tucker conditions", published="new",
+            source=SCHERLIS + ", section 3",
+        ),
+        Claim(
+            text="The machinery is right where the answer is known: linear models' benefits within 2 % of importance times variance",
+            of="benefit-linear", value=off_importance, high=0.02, unit="relative difference", must_fail=("benefit",),
+            gates=(Gate("held", held),), threshold_from="theory: L = Σ I σ² (1 − C)", published="new", source=SCHERLIS + ", section 3",
+        ),
+        Exact(
+            text="Capacity is dimensionality: largest difference over all weights, trained or not",
+            value=lambda arms: max(float(a.identity_gap.max()) for a in arms.values()), expected=0.0, tolerance=1e-6,
+            source=SCHERLIS + ", section 2; " + ELHAGE + ", The Geometry of Superposition",
+        ),
+        Exact(
+            text="Two near misses are not: share of untrained weights where forgetting the square, or normalising w_j, differs by over 0.01",
+            value=lambda arms: [float((arms["untrained"][gap] > 0.01).mean()) for gap in ("unsquared_gap", "cosines_gap")],
+            expected=1.0, tolerance=0.0, source="arithmetic",
+        ),
+        Exact(
+            text="No weights have more capacity than dimensions: largest excess",
+            value=lambda arms: max(0.0, *(float((a.capacity.sum("feature") - a.attrs["width"]).max()) for a in arms.values())),
+            expected=0.0, tolerance=1e-9, source="Cauchy and Schwarz: C ≤ leverage, which sums to the rank",
+        ),
+        Exact(
+            text="By backprop an importance weighs a feature's mean squared error over the number of features: largest relative difference",
+            value=lambda arms: max(float(a.backprop_gap.max()) for a in arms.values()), expected=0.0, tolerance=1e-6,
+            source="the loss is linear in importances",
+        ),
+        Finding(
+            text="Benefit of ignored features over the mean of the partly represented, below density 1", value=ignored_share,
+            unit="1", published="new", source="Karush–Kuhn–Tucker conditions",
+        ),
+        Finding(
+            text="Smallest summed capacity of a single start per dimension, over the eight of a run", published="new",
+            value=lambda arms: (arms["main"].total.min("start") / arms["main"].attrs["width"]),
+            unit="dimensions per dimension", source="the spread behind the best of eight",
+        ),
+    ),
+    figures=drawings,
+    scope="5 independent features of importance 0.9^i in 2 dimensions, best of 8 starts",
+    seeds_per_group=4,
+    smoke=grid(Capacity(steps=20, exact=20, starts=2), density=(1.0, DENSITIES[3], SPARSE[-1]), seed=range(2)),
+    default=grid(Capacity(), density=DENSITIES, seed=range(1000, 1016)),
+    full=grid(Capacity(steps=10_000, batch=1_024, lr=1e-3, exact=4_000), density=DENSITIES, seed=range(1000, 1008)),
+)  # fmt: skip

@@ -1,0 +1,216 @@
+"""Every claim of capacity can hold, can fail, and can be made vacuous by its control; planted measures, and little trainings."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.claims import Claim, Exact
+from assay.core.errors import SpecError
+from assay.core.findings import verify
+from assay.core.fit import Unkept
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.experiments.capacity import Capacity, curve_points, experiment, measure
+
+IMPORTANCE = 0.9 ** np.arange(5)
+ASIDE = np.linspace(-0.5, 0.5, 5)
+"""Times a spread, plus one: numbers of mean 1 whose range is that spread."""
+TWO = np.array([1.0, 1, 0, 0, 0])
+"""A dimension each for two features."""
+EVEN = np.full(5, 0.4)
+"""Two dimensions for five."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Per arm: capacities, what more is worth below density 1 and at it, and what finite differences miss of a slope."""
+
+    shares: dict = field(
+        default_factory=lambda: {
+            "main": EVEN,
+            "untrained": 0.9 * EVEN,
+            "scattered": 0.7 * EVEN,
+            "swapped": EVEN,
+            "linear": TWO,
+            "linear-half": TWO,
+        }
+    )
+    worth: dict = field(
+        default_factory=lambda: {
+            "benefit": 3 * (1 + 0.15 * ASIDE), "benefit-scattered": 2 * (1 + 0.6 * ASIDE), "benefit-linear": IMPORTANCE,
+            "benefit-swapped": IMPORTANCE, "curves": IMPORTANCE,
+        }
+    )  # fmt: skip
+    ignored: dict = field(default_factory=lambda: {"benefit": 0.9, "benefit-swapped": 1.5})
+    """Worth to an ignored feature over worth to one that has a dimension, at density 1."""
+    off: dict = field(default_factory=lambda: {"envelope": 0.01, "early": 0.4})
+    missed: float = 0.0
+    gap: float = 0.0
+    """Capacity less dimensionality."""
+    near: float = 0.3
+    """Capacity less each of its near misses."""
+    excess: float = 0.0
+    """Capacity beyond the dimensions there are."""
+    backprop: float = 0.0
+
+    def arms(self) -> dict:
+        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+
+    def measures(self, arm: str, stream: int):
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng, p = np.random.default_rng(stream), runs.each("density")
+        noise = np.exp(rng.normal(0, 0.01, len(runs)))[:, None]
+        one = (p == 1)[:, None]
+        share = self.shares.get(arm, EVEN)
+        capacity = np.where(one & arm.startswith("main"), share.sum() / 2 * TWO, share) * (1 - 0.01 * rng.random((len(runs), 1)))
+        named = {
+            "capacity": ("run feature", capacity + self.excess, "dimensions"),
+            "identity_gap": ("run", np.full(len(runs), self.gap), "dimensions"),
+            "unsquared_gap": ("run", np.full(len(runs), self.near), "dimensions"),
+            "cosines_gap": ("run", np.full(len(runs), self.near), "dimensions"),
+            "backprop_gap": ("run", np.full(len(runs), self.backprop), "1"),
+        }
+        if arm in self.worth:
+            ignored = self.ignored.get(arm, 1.0) * noise
+            named["wanted"] = ("run feature", np.where(one, TWO, EVEN), "dimensions")
+            named["benefit"] = (
+                "run feature",
+                np.where(one, np.where(TWO > 0, 1.0, ignored), self.worth[arm]),
+                "variance of a feature",
+            )
+            named["missed"] = ("run feature", np.full((len(runs), 5), self.missed), "dimensions")
+        if arm in self.off:
+            named["partial"] = ("run feature", 0.01 * IMPORTANCE * noise, "squared input")
+            named["slope"] = ("run feature", 0.01 * IMPORTANCE * noise * (1 + self.off[arm] * noise), "squared input")
+        if arm in ("main", "untrained", "linear"):
+            named["total"] = ("run start", capacity.sum(1, keepdims=True) * np.ones(8), "dimensions")
+        return measures(runs, **named)
+
+
+WORLD = World()
+
+
+def but(of: str, **changes) -> World:
+    """The world with other numbers for some arms."""
+    return replace(WORLD, **{of: getattr(WORLD, of) | {k.replace("_", "-"): v for k, v in changes.items()}})
+
+
+# claim → (the world without the effect, {control: a world in which it passes too})
+CASES = {
+    "Training uses up all capacity": (
+        but("shares", main=0.9 * EVEN, main_half=0.9 * EVEN),
+        {"untrained": but("shares", untrained=EVEN), "scattered": but("shares", scattered=EVEN)},
+    ),
+    "Without a ReLU winners take all": (but("shares", linear=EVEN, linear_half=EVEN), {"main": but("shares", main=TWO)}),
+    "At the optimum the loss moves": (but("off", envelope=0.2), {"early": but("off", early=0.01)}),
+    "More capacity is worth the same": (
+        but("worth", benefit=3 * (1 + 0.5 * ASIDE)),
+        {
+            "benefit-scattered": but("worth", benefit_scattered=2 * (1 + 0.1 * ASIDE)),
+            "benefit-linear": but("worth", benefit_linear=np.ones(5)),
+        },
+    ),
+    "At density 1 it is worth less": (but("ignored", benefit=1.3), {"benefit-swapped": but("ignored", benefit_swapped=0.9)}),
+    "The machinery is right": (but("worth", benefit_linear=1.1 * IMPORTANCE), {"benefit": but("worth", benefit=IMPORTANCE)}),
+}
+CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
+EXACT = {e.text.split(":")[0]: e for e in experiment.claims if isinstance(e, Exact)}
+
+
+def claim_of(start: str) -> Claim:
+    [found] = [c for c in CLAIMS if c.text.startswith(start)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("start", "arm", "shorter"),
+    [("Training uses up all capacity", "main_half", 0.9 * EVEN), ("Without a ReLU winners take all", "linear_half", 0.6 * TWO)],
+)
+def test_what_half_a_training_gives_otherwise_decides_nothing(start, arm, shorter):
+    verdict = judge(claim_of(start), but("shares", **{arm: shorter}).arms()).verdict
+    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+
+
+@pytest.mark.parametrize("start", ["More capacity is worth the same", "At density 1 it is worth less", "The machinery is right"])
+def test_benefits_at_other_capacities_than_asked_decide_nothing(start):
+    verdict = judge(claim_of(start), replace(WORLD, missed=0.01).arms()).verdict
+    assert (verdict.outcome, verdict.reason) == ("undecided", "gate held")
+
+
+@pytest.mark.parametrize(
+    ("start", "broken"),
+    [
+        ("Capacity is dimensionality", replace(WORLD, gap=1e-3)),
+        ("Two near misses are not", replace(WORLD, near=1e-3)),
+        ("No weights have more capacity than dimensions", replace(WORLD, excess=0.01)),
+        ("By backprop an importance weighs", replace(WORLD, backprop=1e-3)),
+    ],
+)
+def test_what_is_exact_is_checked(start, broken):
+    [statement] = [e for text, e in EXACT.items() if text.startswith(start)]
+    assert verify(statement, WORLD.arms()).outcome == "exact"
+    assert verify(statement, broken.arms()).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"features": 7}, "Capacity.features must be at most 6, as expected losses are enumerated, got 7"),
+        ({"width": 6}, "Capacity.width is the rank, at most the 5 features, got 6"),
+        ({"density": 0.0}, "Capacity.density must be above 0 and at most 1, got 0"),
+        ({"density": 1.5}, "Capacity.density must be above 0 and at most 1, got 1.5"),
+        ({"given": 1.2}, "Capacity.given is a capacity, from 0 to 1, got 1.2"),
+        ({"chosen": 5}, "Capacity.chosen is a feature from 0 to 4, or -1 for none, got 5"),
+        ({"short": 1.0}, "Capacity.short is a share above 0 and below 1, got 1"),
+        ({"asked": "more"}, 'Capacity.asked is "scatter", "swap", "benefit", "envelope" or empty'),
+    ],
+)
+def test_impossible_specs_are_one_line(wrong, said):
+    with pytest.raises(SpecError) as e:
+        Capacity(**wrong)
+    assert said in str(e.value) and "\n" not in str(e.value)
+
+
+def test_the_curves_ask_every_feature_of_six_seeds():
+    points = curve_points(experiment.default)
+    assert len(points) == 6 * 5 * 6
+    assert {p.seed for p in points} == set(range(1000, 1006))
+
+
+def trained(arm, specs):
+    """An arm's runs, through the arm it builds on."""
+    a = experiment.arms[arm]
+    pairs = [(child, parent) for child, parent in experiment.pairs(arm, experiment.smoke) if child in specs]
+    runs = Runs([child for child, _ in pairs])
+    if a.after is None:
+        return runs, a.train(runs, Unkept())
+    parents = [parent for _, parent in pairs]
+    known, before = trained(a.after, parents)
+    rows = [known.specs.index(parent) for parent in parents]
+    before = replace(before, tensors={k: v[rows] for k, v in before.tensors.items()}, diverged=before.diverged[rows])
+    return runs, a.train(runs, Unkept(), before)
+
+
+@pytest.mark.parametrize("arm", ["scattered", "swapped", "benefit", "benefit-linear", "envelope", "curves"])
+def test_a_run_alone_is_the_run_among_others(arm):
+    specs = experiment.specs_of(arm, experiment.smoke)[:4]
+    runs, together = trained(arm, specs)
+    one, alone = trained(arm, specs[-1:])
+    for name, tensor in alone.tensors.items():
+        torch.testing.assert_close(tensor[0], together.tensors[name][-1], rtol=1e-5, atol=1e-7, equal_nan=True)
+    mine, theirs = measure(one, alone, Unkept()), measure(runs, together, Unkept())
+    np.testing.assert_allclose(mine.expected[0], theirs.expected[-1], rtol=1e-5)
+
+
+def test_scattered_weights_keep_their_lengths_and_swapped_ones_their_capacities():
+    specs = experiment.specs_of("swapped", experiment.smoke)
+    runs, main = trained("main", [s for s in experiment.smoke if s.density == 1.0])
+    before = measure(runs, main, Unkept())
+    swapped = measure(*trained("swapped", specs), Unkept())
+    np.testing.assert_allclose(swapped.capacity, before.capacity[:, ::-1], rtol=1e-6)
+    scattered = measure(*trained("scattered", experiment.specs_of("scattered", experiment.smoke)[: len(specs)]), Unkept())
+    np.testing.assert_allclose(scattered.norm, before.norm, rtol=1e-5)
+    assert (abs(scattered.capacity - before.capacity).max("feature") > 0.01).all()
