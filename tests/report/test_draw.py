@@ -52,6 +52,14 @@ def test_what_is_not_finite_is_missing_and_numpy_scalars_are_plain():
     assert spec["data"]["values"] == [{"x": 1.0, "y": None}, {"x": None, "y": 3}]
 
 
+def test_levels_of_a_heatmap_that_would_collide_are_named_by_turns():
+    levels = [f"{v:.3f}" for v in range(20)]
+    columns = {"x": levels * 2, "y": ["a"] * 20 + ["b"] * 20, "z": list(range(40))}
+    drawn = draw.svg(Figure("Many levels of x", columns, "heatmap", x="x", y="y", color="z"))
+    shown = [level for level in levels if f'opacity="1">{level}<' in drawn]
+    assert 4 <= len(shown) <= 10 and shown == levels[:: levels.index(shown[1])]
+
+
 @pytest.mark.parametrize("mark", ["line", "points", "bars", "heatmap", "histogram"])
 def test_columns_may_be_numpy_arrays(mark):
     columns = {"arm": np.array(["a", "b"]), "x": np.array([1, 2]), "y": np.array([0.5, 1.5], np.float32)}

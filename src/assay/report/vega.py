@@ -116,7 +116,8 @@ def _axis(figure: Figure, axis: str, *, discrete: bool = False) -> dict[str, Any
     title = (figure.x_title if axis == "x" else figure.y_title) or (name if _numeric(figure.columns[name]) else "")
     encoding: dict[str, Any] = {"field": _field(name), "title": _wrapped(title, 60 if axis == "x" else 42)}
     if discrete or not _numeric(figure.columns[name]):
-        return encoding | {"type": "ordinal", "sort": None, "axis": {"labelAngle": 0, "grid": False}}
+        spaced = {"labelOverlap": "parity", "labelSeparation": 4} if figure.mark == "heatmap" and axis == "x" else {}
+        return encoding | {"type": "ordinal", "sort": None, "axis": {"labelAngle": 0, "grid": False, **spaced}}
     encoding["type"] = "quantitative"
     seen = [v for v in _seen(figure, axis) if v > 0]
     if not log or not seen:
