@@ -76,13 +76,13 @@ def test_optimum_is_no_worse_than_another_optimiser_finds():
 def test_even_circuits_are_those_of_a_search_in_one_amplitude():
     sets = [(1,), (2, 6, 9, 14, 15, 25), (3, 11, 13, 20, 26)]
     found = interference.even(sets, P, decay=DECAY, nu=NU)
-    for k, J in zip(sets, found, strict=True):
+    for k, cost in zip(sets, found, strict=True):
         mask = interference.masks([k], P)
 
         def objective(log_a, k=k, mask=mask):
             return interference.cross_entropy(mask * math.exp(log_a), P)[0] + DECAY / 2 * NU * len(k) * math.exp(log_a * 2 / 3)
 
-        assert J == pytest.approx(minimize_scalar(objective, bounds=(-2, 11), method="bounded").fun, rel=1e-4)
+        assert cost == pytest.approx(minimize_scalar(objective, bounds=(-2, 11), method="bounded").fun, rel=1e-4)
     assert (found >= interference.optimum(sets, P, decay=DECAY, nu=NU).objective * (1 - 1e-4)).all()
 
 
@@ -103,6 +103,8 @@ def test_sets_of_five_make_2530_orbits_of_26():
     k, count = interference.orbits(P, 5)
     assert (len(k), int(count.sum()), set(count.tolist())) == (2530, math.comb(26, 5), {26})
     assert (k[:, 0] == 1).all()
+    assert interference.orbit_count(P, 5) == 2530
+    assert interference.orbit_count(113, 7) >= math.comb(56, 7) / 56  # too many to list
 
 
 @pytest.mark.parametrize(("p", "size"), [(11, 2), (13, 3), (13, 6), (17, 4)])
@@ -117,6 +119,7 @@ def test_orbits_by_brute_force(p, size):
         found[smallest] = found.get(smallest, 0) + 1
     k, count = interference.orbits(p, size)
     assert dict(zip(map(tuple, k.tolist()), count.tolist(), strict=True)) == found
+    assert interference.orbit_count(p, size) == len(found)
 
 
 def test_large_sets_have_a_representative_too():
@@ -134,6 +137,7 @@ def test_large_sets_have_a_representative_too():
         (lambda: interference.optimum([(1, 2)], P, decay=-1e-5, nu=NU), "at least 0, got -1e-05"),
         (lambda: interference.optimum([(1, 2)], P, decay=DECAY, nu=math.nan), "at least 0"),
         (lambda: interference.orbits(P, 27), "1 to 26 frequencies"),
+        (lambda: interference.orbit_count(P, 0), "1 to 26 frequencies"),
         (lambda: interference.cross_entropy(np.zeros((1, 25)), P), "26 frequencies, got amplitudes of 25"),
     ],
 )

@@ -54,12 +54,13 @@ def quantiles(
     One set of each orbit is looked at, and counts as often as the orbit has sets. Where there are more than `most` orbits it
     is `most` random sets. Raises: SpecError as `interference.orbits`.
     """
-    sets, times = interference.orbits(p, count)
-    orbits = len(sets)
-    if orbits > most:
+    orbits = interference.orbit_count(p, count)
+    if orbits > most:  # not even listed: at p = 113 sets of seven would take tens of gigabytes
         zero, waves = np.zeros(1, dtype=int), (p - 1) // 2
         sets = np.stack([rng.permutation(zero, "frequencies.all", i, waves)[0, :count] + 1 for i in range(most)])
         times = np.ones(most, dtype=int)
+    else:
+        sets, times = interference.orbits(p, count)
     best = interference.optimum(sets.tolist(), p, decay=decay, nu=nu)
     order = np.argsort(best.objective, kind="stable")
     below = times[order].cumsum() / times.sum()

@@ -8,6 +8,7 @@ and multiplying a set by any unit mod p only renames d.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -150,14 +151,31 @@ def orbits(p: int, size: int) -> tuple[Int[np.ndarray, "orbit frequency"], Int[n
 
     Interference, and so loss and efficiency, is the same within an orbit.
     """
-    most = (prime(p) - 1) // 2
-    if not 1 <= size <= most:
-        raise SpecError(f"sets have 1 to {most} frequencies at modulus {p}, got {size}")
+    most = _checked_size(p, size)
     with_one = itertools.combinations(range(2, most + 1), size - 1)  # every orbit has a set with 1 in it
     k = np.array([(1, *rest) for rest in with_one], dtype=np.int64)
     smallest, times = _smallest(k, p)
     first = np.unique(smallest, axis=0, return_index=True)[1]
     return smallest[first], most // times[first]
+
+
+def orbit_count(p: int, size: int) -> int:
+    """How many orbits `orbits` would list, without listing sets: necklaces, as units turn frequencies about in one cycle.
+
+    Formula: with m = (p − 1)/2 frequencies, (1/m) sum over t = 1 … m of C(g, size·g/m) where m divides size·g, g = gcd(t, m).
+    Raises: SpecError as `orbits`.
+    """
+    most = _checked_size(p, size)
+    cycles = [math.gcd(t, most) for t in range(1, most + 1)]
+    return sum(math.comb(g, size * g // most) for g in cycles if size * g % most == 0) // most
+
+
+def _checked_size(p: int, size: int) -> int:
+    """How many frequencies there are. Raises: SpecError when a set cannot have `size` of them."""
+    most = (prime(p) - 1) // 2
+    if not 1 <= size <= most:
+        raise SpecError(f"sets have 1 to {most} frequencies at modulus {p}, got {size}")
+    return most
 
 
 def _smallest(k: Int[np.ndarray, "set frequency"], p: int) -> tuple[Int[np.ndarray, "set frequency"], Int[np.ndarray, " set"]]:
