@@ -144,7 +144,7 @@ def filled(page: str) -> str:
 
 def _short(origin: str) -> str:
     """Where a threshold comes from, without the description of the pilot that the page gives once."""
-    return re.sub(r"^pilot: seeds[^:]*: ", "pilot: ", origin)
+    return re.sub(r"^pilot: seeds[^:.]*: ", "pilot: ", origin)
 
 
 def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]) -> list[Any]:
