@@ -1,0 +1,777 @@
+"""Belief states: what a transformer's residual stream knows of the hidden state behind its tokens.
+
+Paper: Shai et al. 2024, Transformers represent belief state geometry in their residual stream
+Claim: on RRXOR the stream holds the Bayesian belief by at least 0.1 of R² beyond every table of last tokens, endings held out
+Baselines: untrained; tables of last tokens; the network's own prediction; shuffled beliefs; noise; a network trained for loss alone
+Cost: 560 s on 2 cores, 500 CPU-seconds, 0.85 GB a process; full a guess of 10 GPU-hours, never run
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, grid, summary
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.core.stats import difference, sides
+
+PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
+ROHIN = "Shah 2024, comment on Transformers Represent Belief State Geometry in their Residual Stream"
+PILOT = "pilot: seeds 0–5"
+WINDOWS = 7
+"""The longest joint table of last tokens that is a rival."""
+SHOWN = 5
+"""Length of the longest prefixes in the picture of the simplex."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeliefStates(Spec):
+    process: Literal["rrxor", "mess3"] = "rrxor"
+    """What emits the tokens."""
+    x: float = 0.05
+    """Mess3: probability of each move to another state."""
+    alpha: float = 0.85
+    """Mess3: probability that a state emits its own token."""
+    read: Literal["network", "planted", "noise", "tokens"] = "network"
+    """What is probed: the residual stream, a planted belief or noise in its place, or the tokens themselves."""
+    steps: int = 2_200
+    """Training steps; 0 leaves the network untrained."""
+    lr: PerRun[float] = 3e-3
+    """Learning rate at its top: 50 steps of warm-up, linear decay to 0 over the whole training."""
+    decay: float = 1.0
+    """Decoupled weight decay of matrices, times the learning rate."""
+    whole: bool = False
+    """Whether every step sees all prefixes, weighted by their probability, in place of sampled sequences; the rate then follows a cosine."""
+    batch: int = 64
+    """Sequences a step and run, drawn fresh."""
+    sampled: bool = False
+    """Whether targets are the tokens that came next, in place of their exact distribution."""
+    sgd: bool = False
+    """Plain gradient descent at a constant rate, as published, in place of AdamW."""
+    moments: tuple[float, ...] = ()
+    """Shares of training after which endings are probed; 0 is the start."""
+    probed: int = 10
+    """Length of the longest prefixes that are probed."""
+    ending: int = 5
+    """Prefixes that end in the same so many tokens are held out together."""
+    layers: int = 4
+    """Blocks."""
+    d: int = 64
+    """Width of the residual stream."""
+    heads: int = 1
+    """Attention heads in a block."""
+    d_head: int = 8
+    """Width of one head."""
+    d_mlp: int = 256
+    """Neurons in a block's MLP."""
+    context: int = 10
+    """Tokens in a training sequence, the most that the network can read."""
+    replicate: int = 0
+    """Another independent draw of the same set-up: shifts every seed."""
+
+    def check(self) -> None:
+        for name in ("batch", "probed", "ending", "layers", "d", "heads", "d_head", "d_mlp", "context"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"BeliefStates.{name} must be at least 1, got {getattr(self, name)}")
+        if self.steps < 0 or self.lr <= 0 or self.decay < 0:
+            got = f"steps={self.steps}, lr={self.lr}, decay={self.decay}"
+            raise SpecError(f"BeliefStates needs steps and decay of at least 0 and lr above 0, got {got}")
+        if not all(0 <= share <= 1 for share in self.moments):
+            raise SpecError(f"BeliefStates.moments are shares of training between 0 and 1, got {self.moments}")
+        if self.probed > self.context:
+            raise SpecError(f"BeliefStates.probed={self.probed} tokens are more than the network reads, context={self.context}")
+        hidden(self.process, self.x, self.alpha)
+
+
+@lru_cache
+def hidden(process, x, alpha):
+    """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
+    from assay.data.hidden_markov import mess3, rrxor
+
+    return rrxor() if process == "rrxor" else mess3(x, alpha)
+
+
+@lru_cache(maxsize=8)
+def prefixes_of(process, x, alpha, length):
+    """The tree of all prefixes of at most this length."""
+    return hidden(process, x, alpha).tree(length)
+
+
+def tree_of(s, length):
+    return prefixes_of(s.process, s.x, s.alpha, length)
+
+
+# --- training ------------------------------------------------------------------------------------------------------------
+
+
+def seeds_of(runs):
+    """Seeds that replicates do not share."""
+    return runs.seeds + 1_000_000 * runs.shared.replicate
+
+
+def train(runs, bench):
+    import torch
+
+    from assay.core import Group, cosine, descent, fit, warm_up_decay
+    from assay.subjects.prefixes import Prefixes, forward_prefixes
+    from assay.subjects.transformer import MATRICES, Sizes, transformer
+
+    s = runs.shared
+    if s.read != "network":  # nothing is trained: what is probed is made when it is measured
+        return fit([Group(runs, {"none": torch.zeros(len(runs))}, lambda *step: torch.zeros(len(runs)))], batches(runs), steps=0,
+                   bench=bench)[0]  # fmt: skip
+    sizes = Sizes(layers=s.layers, d=s.d, heads=s.heads, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context,
+                  vocab=hidden(s.process, s.x, s.alpha).vocab)  # fmt: skip
+
+    def loss(params, batch):
+        token, position, ancestors, weight, target = batch
+        logits, _ = forward_prefixes(params, Prefixes(token, position, ancestors))
+        return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(1)  # [run]
+
+    params, rates = transformer(seeds_of(runs), sizes), runs.each("lr")
+    if s.sgd:
+        group = descent(runs, params, loss, lr=rates, plain=True)
+    else:
+        rate = cosine(s.steps, 50, 0.1) if s.whole else warm_up_decay(s.steps, 50, 1.0)
+        group = descent(runs, params, loss, lr=rates, schedule=rate, clip=0.3, betas=(0.9, 0.98), decay=dict.fromkeys(MATRICES, s.decay))
+    return fit([watched(group, tuple(params), moments(s))], batches(runs), steps=s.steps, bench=bench)[0]
+
+
+def moments(s):
+    """The steps at which endings are probed along training."""
+    return [round(share * s.steps) for share in s.moments]
+
+
+def watched(group, names, at):
+    """The same group, which also keeps its parameters at these steps as NAME/at [run, moment, …]."""
+    inner = group.step_fn
+    if at:
+        group.state.update({f"{n}/at": group.state[n][:, None].repeat(1, len(at), *[1] * (group.state[n].ndim - 1)) for n in names})
+
+    def step_fn(state, batch, step):
+        losses = inner(state, batch, step)
+        for i in (i for i, moment in enumerate(at) if moment == step + 1):
+            for n in names:
+                state[f"{n}/at"][:, i] = state[n].detach()
+        return losses
+
+    group.step_fn = step_fn
+    return group
+
+
+def rows_of(tree):
+    """All prefixes of a tree as the network reads them, shared by all runs."""
+    import torch
+
+    from assay.subjects.prefixes import Prefixes
+
+    return Prefixes(*(torch.from_numpy(a)[None] for a in (tree.token, tree.depth - 1, tree.ancestors)))
+
+
+def batches(runs):
+    """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts, what follows it."""
+    import torch
+
+    from assay.subjects.prefixes import distinct
+
+    s = runs.shared
+    tree = tree_of(s, s.context)
+    follows = torch.from_numpy(tree.predicted.astype(np.float32))
+    if s.whole:
+        everything = (*rows_of(tree), torch.from_numpy(tree.probability.astype(np.float32))[None], follows[None])
+        return lambda step: everything
+    draw = hidden(s.process, s.x, s.alpha).sequences(seeds_of(runs), s.batch, s.context + s.sampled)
+
+    def batch(step):
+        tokens = draw(step)
+        read = tokens[..., : s.context]
+        rows = tree.rows(read)
+        prefixes, count, named = distinct(read, rows)
+        target = follows[named]
+        if s.sampled:
+            target = torch.zeros_like(target)
+            for r in range(len(tokens)):
+                own = int((count[r] > 0).sum())
+                at = np.searchsorted(named[r, :own].numpy(), rows[r].ravel())
+                after = torch.from_numpy(tokens[r, :, 1:].ravel())
+                target[r].index_put_((torch.from_numpy(at), after), torch.ones(1), accumulate=True)
+            target = target / count.clamp_min(1)[..., None]
+        return (*prefixes, count.float(), target)
+
+    return batch
+
+
+# --- measuring -----------------------------------------------------------------------------------------------------------
+
+
+def measure(runs, trained, bench):
+    import torch
+
+    from assay.theory.beliefs import excess
+
+    s = runs.shared
+    tree = tree_of(s, s.probed)
+    belief = torch.from_numpy(tree.belief)
+    x, predicted = probed_features(runs, trained, tree)
+    ending = tree.suffixes(s.ending)
+    named = {} if predicted is None else {"excess": ("run", excess(tree, predicted.numpy()), "nats")}
+    coords = {"probe": list(x), "ending": labels(tree, ending, s.ending)}
+    if trained.history:
+        named["loss"], coords["step"] = ("run step", rounded(trained.history["loss"]), "nats"), trained.steps.tolist()
+    by_prefix, by_ending = (probe_all(x, belief, *how) for how in ((np.arange(len(tree)), 5), (ending, 6)))
+    cell = tree.state if s.process == "rrxor" else ending  # on Mess3 no two prefixes have the same belief
+    for protocol, found, group in (("prefix", by_prefix, cell), ("ending", by_ending, ending)):
+        dim = "ending" if group is ending else "belief"
+        for name, values in sums(found, belief, group).items():
+            dims = f"run probe {dim}" if name == "error" else f"run {dim}"
+            named[f"{protocol}_{name}"] = (dims, rounded(np.broadcast_to(values, (len(runs), *values.shape[1:]))), "1")
+    if s.process == "rrxor":
+        coords["belief"] = sorted(set(tree.state.tolist()))
+        named |= distances(tree, belief, by_prefix, len(runs))
+    else:
+        best = by_ending[judged(vars(runs.specs[0]))][:, tree.depth <= SHOWN, :2]
+        named["simplex"] = ("run row coordinate", np.round(best.expand(len(runs), -1, -1).numpy(), 3), "probability")
+        coords["coordinate"] = [0, 1]
+    if at := moments(s):
+        named |= along_training(runs, trained, tree, belief, ending, len(at))
+        order = shuffled_within_length(tree, seed=0)
+        found = probe_all({"concat": x["concat"]}, belief[order], ending, 6)
+        named |= {f"shuffled_{name}": ("run ending", rounded(v.reshape(len(v), -1).repeat(len(runs) // len(v), 0)), "1")
+                  for name, v in sums(found, belief[order], ending).items()}  # fmt: skip
+    return measures(runs, coords=coords, **named)
+
+
+def rounded(values):
+    """Five digits: a record is a text, and nobody reads more."""
+    return np.round(np.asarray(values, dtype=np.float64), 5)
+
+
+def labels(tree, group, k):
+    """The last k tokens that the prefixes of each group share, as text; all of a shorter prefix."""
+    first = np.unique(group, return_index=True)[1]
+    return ["".join(map(str, tree.token[tree.ancestors[i, : tree.depth[i]]]))[-k:] for i in first]
+
+
+def streams(s, params, tree):
+    """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run, row, v]."""
+    import torch
+
+    from assay.subjects.prefixes import forward_prefixes
+
+    with torch.no_grad():
+        logits, residuals = forward_prefixes(params, rows_of(tree))
+    named = {f"layer {i + 1}": x for i, x in enumerate(residuals)}
+    return {"concat": torch.cat(residuals, -1), **named}, logits.double().softmax(-1)
+
+
+def probed_features(runs, trained, tree):
+    """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is no prediction."""
+    import torch
+
+    from assay.core import rng
+    from assay.theory.beliefs import additive, joint
+
+    s = runs.shared
+    exact = torch.from_numpy(tree.predicted)[None]
+    if s.read == "tokens":
+        tables = {f"last {k}": joint(tree, k) for k in range(1, (WINDOWS if s.process == "rrxor" else s.ending) + 1)}
+        columns = {**tables, "additive": additive(tree, s.probed)}
+        return {name: torch.from_numpy(x)[None] for name, x in columns.items()} | {"next token": exact}, None
+    if s.read == "network":
+        params = {name: p for name, p in trained.tensors.items() if not name.endswith("/at")}
+        x, predicted = streams(s, params, tree)
+    else:
+        width = s.layers * s.d
+        drawn = torch.from_numpy(rng.normal(seeds_of(runs), f"belief-states.{s.read}", 0, (len(tree) + tree.belief.shape[1], width)))
+        noise, mix = drawn[:, : len(tree)].double(), drawn[:, len(tree) :].double()
+        stream = noise if s.read == "noise" else torch.from_numpy(tree.belief) @ mix + 0.3 * noise
+        x = {"concat": stream, **{f"layer {i + 1}": part for i, part in enumerate(stream.split(s.d, -1))}}
+        predicted = exact.expand(len(runs), -1, -1)
+    if s.process == "rrxor":
+        table = torch.from_numpy(joint(tree, s.ending))[None].expand(len(runs), -1, -1)
+        x["concat + table"] = torch.cat([x["concat"].double(), table], -1)
+    return {**x, "softmax": predicted}, predicted
+
+
+def probe_all(x, belief, group, k):
+    """{probe: predicted beliefs [run or 1, row, state]}, out of fold."""
+    from assay.features.linear_probe import out_of_fold
+
+    return {name: out_of_fold(features, belief, group, k) for name, features in x.items()}
+
+
+def sums(found, belief, group):
+    """error [run or 1, probe, group] and spread [1, group] of what was predicted."""
+    from assay.features.linear_probe import error_sums
+
+    pairs = [error_sums(belief, predicted, group) for predicted in found.values()]
+    runs = max(len(error) for error, _ in pairs)
+    error = np.stack([np.broadcast_to(error, (runs, error.shape[1])) for error, _ in pairs], 1)
+    return {"error": error, "spread": pairs[0][1][None]}
+
+
+def distances(tree, belief, found, runs):
+    """How well distances between the 35 predicted beliefs are those of the true ones, and those of the next-token distributions."""
+    import torch
+
+    from assay.features.linear_probe import centroids, distance_r2
+
+    true = centroids(belief[None], tree.state)[0]
+    following = centroids(torch.from_numpy(tree.predicted)[None], tree.state)[0]
+    means = [centroids(predicted, tree.state) for predicted in found.values()]
+    return {
+        f"distance_{name}": ("run probe", rounded(np.stack([np.broadcast_to(distance_r2(m, to), runs) for m in means], 1)), "R²")
+        for name, to in (("belief", true), ("next", following))
+    }
+
+
+def shuffled_within_length(tree, seed):
+    """Rows in an order that exchanges prefixes of one length only."""
+    from assay.core import rng
+
+    order = np.arange(len(tree))
+    for size in range(1, tree.depth[-1] + 1):
+        rows = np.flatnonzero(tree.depth == size)
+        order[rows] = rows[rng.permutation(np.array([seed]), "belief-states.shuffled", size, len(rows))[0]]
+    return order
+
+
+def along_training(runs, trained, tree, belief, ending, count):
+    """Excess loss and R² with endings held out at each moment of training."""
+    from assay.theory.beliefs import excess
+
+    over, found = [], []
+    for i in range(count):
+        params = {name.removesuffix("/at"): p[:, i] for name, p in trained.tensors.items() if name.endswith("/at")}
+        x, predicted = streams(runs.shared, params, tree)
+        got = sums(probe_all({"concat": x["concat"]}, belief, ending, 6), belief, ending)
+        over.append(excess(tree, predicted.numpy()))
+        found.append(1 - got["error"][:, 0].sum(-1) / got["spread"].sum())
+    return {"excess_at": ("run moment", np.stack(over, 1), "nats"), "r2_at": ("run moment", rounded(np.stack(found, 1)), "R²")}
+
+
+# --- what is compared ----------------------------------------------------------------------------------------------------
+
+
+def judged(spec):
+    """The probe that stands for a run, by its static fields: on Mess3 a trained network's last layer, else all; of tokens, additive."""
+    if spec["read"] == "tokens":
+        return "additive"
+    return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
+
+
+def read(arm, protocol, probe=None):
+    """Terms error and spread [run, group] of one probe, by default of the one that stands for the runs of the arm."""
+    probe = probe or judged(arm.attrs)
+    return {"error": arm[f"{protocol}_error"].sel(probe=probe, drop=True), "spread": arm[f"{protocol}_spread"]}
+
+
+def r2(m):
+    """R² from the means of squared error and spread."""
+    return 1 - m["error"] / m["spread"]
+
+
+GAIN = difference(r2)
+
+
+def common(*arms):
+    """The runs of each arm whose seeds all arms have."""
+    seeds = set.intersection(*(set(a.seed.values.tolist()) for a in arms))
+    return [a.isel(run=np.isin(a.seed.values, sorted(seeds))) for a in arms]
+
+
+def over(other, protocol, probe=None, against=None):
+    """Terms of both sides: a probe of this arm, and a probe of another arm, on the seeds that both have."""
+
+    def value(arm, arms):
+        mine, theirs = common(arm, arms[other])
+        return sides(a=read(mine, protocol, probe), b=read(theirs, protocol, against))
+
+    return value
+
+
+def over_itself(protocol, probe, against):
+    """Terms of both sides: two probes of the same runs."""
+    return lambda arm, arms: sides(a=read(arm, protocol, probe), b=read(arm, protocol, against))
+
+
+def over_tables(arm, arms):
+    """Terms: the arm's probe, and the errors of every joint table of last tokens, endings held out."""
+    mine, tokens = common(arm, arms["tokens"])
+    tables = tokens.ending_error.sel(probe=[f"last {k}" for k in range(1, WINDOWS + 1)])
+    return sides(a=read(mine, "ending"), b={"error": tables.transpose("run", "ending", "probe"), "spread": tokens.ending_spread})
+
+
+def gain_over_best(m):
+    """R² of side a less that of the best table."""
+    best = m["b.error"].min(-1)
+    return best / m["b.spread"] - m["a.error"] / m["a.spread"]
+
+
+def summed(terms):
+    """Terms added up over groups: of these beliefs, and no others."""
+    return {name: x.sum([d for d in x.dims if d != "run"]) for name, x in terms.items()}
+
+
+def distance_gain(arm, arms):
+    """[run]: R² of the probe's distances with those of the beliefs, less that with those of the next-token distributions."""
+    at = {"probe": judged(arm.attrs)}
+    return arm.distance_belief.sel(at, drop=True) - arm.distance_next.sel(at, drop=True)
+
+
+def emergence(arm, arms):
+    """[run]: rank correlation over training of minus excess loss and R²."""
+    from scipy.stats import spearmanr
+
+    rho = [spearmanr(-a, b).statistic for a, b in zip(arm.excess_at.values, arm.r2_at.values, strict=True)]
+    return arm.excess.copy(data=np.array(rho))
+
+
+def log_unexplained(m):
+    """log(1 − R²): where R² is near 1, a scale without a bound."""
+    return np.log(m["error"] / m["spread"])
+
+
+# --- arms made from others -----------------------------------------------------------------------------------------------
+
+
+def in_place(of, probe):
+    """A derived arm: another arm's measures with one probe in the place of all layers."""
+
+    def derive(arms):
+        if probe not in arms[of].probe.values:
+            raise SpecError(f"arm {of} has no probe {probe!r}: main is about RRXOR, with Mess3 in arms of its own; leave process=rrxor")
+        made = arms[of].copy(deep=True)
+        for name, values in arms[of].data_vars.items():
+            if "probe" in values.dims:
+                made[name].loc[{"probe": "concat"}] = values.sel(probe=probe)
+        return made
+
+    return derive
+
+
+def shuffled(arms):
+    """A derived arm: main's networks, probed for beliefs exchanged between prefixes of one length."""
+    made = arms["main"].copy(deep=True)
+    made["ending_error"].loc[{"probe": "concat"}] = made.shuffled_error
+    return made.assign(ending_spread=made.shuffled_spread)
+
+
+def shuffled_moments(arms):
+    """A derived arm: main's checkpoints with their R² in an order that is random for each run."""
+    made = arms["main"].copy(deep=True)
+    rng = np.random.default_rng(0)
+    made["r2_at"].values[:] = rng.permuted(made.r2_at.values, axis=1)
+    return made
+
+
+def first(seeds=None, **fields):
+    """The preset's (first so many) seeds with other fields; `steps` as a share of main's."""
+
+    def specs(main):
+        chosen = sorted({s.seed for s in main})[:seeds]
+        share = fields.get("steps", 1.0)
+        rest = {k: v for k, v in fields.items() if k != "steps"}
+        return tuple(s.replace(moments=(), **rest, steps=round(s.steps * share)) for s in main if s.seed in chosen)
+
+    return specs
+
+
+FEW = 6
+"""Seeds of arms that are compared over groups of prefixes, which are the scarcer unit, or stand beside the judged one."""
+EIGHT = 8
+"""Seeds on Mess3, whose networks are cheap."""
+MESS3 = {"process": "mess3", "decay": 0.3, "probed": 6, "ending": 2}
+MESS3_STEPS = 500 / 2200
+ARMS = {
+    "main": Arm(train, note="RRXOR, AdamW on exact next-token distributions of sampled prefixes"),
+    "half": Arm(train, specs=first(FEW, steps=0.5), note="half as long, with its own decay of the rate"),
+    "untrained": Arm(train, specs=first(steps=0.0), note="the same networks before training"),
+    "untrained-again": Arm(train, specs=first(FEW, steps=0.0, replicate=1), note="independent untrained networks"),
+    "whole": Arm(train, specs=first(FEW, steps=900 / 2200, whole=True, decay=0.0, lr=2e-3),
+                 note="trained for the loss alone: all prefixes in every step, no noise, no weight decay, a lower rate, cosine"),
+    "no-decay": Arm(train, specs=first(FEW, steps=0.5, decay=0.0), note="half as long, without weight decay"),
+    "tokens": Arm(train, specs=first(steps=0.0, read="tokens"),
+                  note="no network: joint tables of the last 1 to 7 tokens, the last 10 one by one, the exact prediction"),
+    "planted": Arm(train, specs=first(FEW, steps=0.0, read="planted"),
+                   note="the belief through a random matrix, plus noise of 0.3, in the place of the stream"),
+    "noise": Arm(train, specs=first(FEW, steps=0.0, read="noise"), note="noise alone in its place"),
+    "mess3": Arm(train, specs=first(EIGHT, steps=MESS3_STEPS, **MESS3), note="Mess3, last layer"),
+    "mess3-half": Arm(train, specs=first(EIGHT, steps=MESS3_STEPS / 2, **MESS3), note="half as long, with its own decay of the rate"),
+    "mess3-untrained": Arm(train, specs=first(EIGHT, steps=0.0, **MESS3), note="untrained networks on Mess3, all layers"),
+    "mess3-untrained-again": Arm(train, specs=first(EIGHT, steps=0.0, replicate=1, **MESS3), note="independent ones"),
+    "mess3-tokens": Arm(train, specs=first(EIGHT, steps=0.0, read="tokens", **MESS3), note="no network: the last 6 tokens of Mess3"),
+    "own-prediction": Arm(derive=in_place("main", "softmax"), note="main's own next-token predictions in the place of its stream"),
+    "untrained-with-table": Arm(derive=in_place("untrained", "concat + table"),
+                                note="the untrained stream with the table of the last 5 tokens beside it"),
+    "shuffled": Arm(derive=shuffled, note="main's stream, beliefs exchanged among prefixes of one length, fitted and scored so"),
+    "shuffled-moments": Arm(derive=shuffled_moments, note="main's moments of training in a random order"),
+}  # fmt: skip
+
+
+# --- statements ----------------------------------------------------------------------------------------------------------
+
+LEARNED = Gate("excess loss at most 0.001", lambda arm: (arm.excess <= 0.001).values)
+HALF, HALF_3 = {"main": "half"}, {"mess3": "mess3-half"}
+ENDINGS, BELIEFS = ("seed", "ending"), ("seed", "belief")
+PROBE = "Assay's own: endings held out"
+CLAIMS = (
+    Claim(
+        text="A planted belief with noise is found: R² at least 0.95 with endings held out",
+        of="planted", value=lambda arm, arms: read(arm, "ending"), units=ENDINGS, statistic=r2, low=0.95, unit="R²",
+        must_fail=("noise",), threshold_from=f"{PILOT}, .997", source=PROBE, published="new",
+    ),
+    Claim(
+        text="The stream holds the belief beyond token tables: R² at least 0.1 above the best table of last tokens, endings held out",
+        value=over_tables, units=ENDINGS, statistic=gain_over_best, low=0.1, unit="R²", must_fail=("untrained", "shuffled"),
+        must_hold=("planted",), gates=(LEARNED,), half=HALF, threshold_from=f"{PILOT}, .44 [.23, .62]", source=PAPER, published="new",
+    ),
+    Claim(
+        text="Beyond the next token: R² at least 0.05 above what the network's own predictions give, endings held out",
+        value=over_itself("ending", None, "softmax"), units=ENDINGS, statistic=GAIN, low=0.05, unit="R²",
+        must_fail=("untrained", "mess3"), must_hold=("planted",), gates=(LEARNED,), half=HALF,
+        threshold_from=f"{PILOT}, .28 [.09, .45]", source=PAPER, published="new",
+    ),
+    Claim(
+        text="Training puts it there: R² at least 0.2 above untrained networks, endings held out",
+        value=over("untrained", "ending"), units=ENDINGS, statistic=GAIN, low=0.2, unit="R²", must_fail=("untrained-again",),
+        must_hold=("planted",), gates=(LEARNED,), half=HALF, threshold_from=f"{PILOT}, .57 [.30, .81]", source=PAPER, published="new",
+    ),
+    Claim(
+        text="Beside the table of the last 5 tokens the stream adds at least 0.1 of R², prefixes held out",
+        value=over("tokens", "prefix", "concat + table", "last 5"), units=BELIEFS, statistic=GAIN, low=0.1, unit="R²",
+        must_fail=("untrained",), must_hold=("planted",), gates=(LEARNED,), half=HALF,
+        threshold_from=f"{PILOT}, .22 [.14, .28]", source=PROBE, published="new",
+    ),
+    Claim(
+        text="Alone it beats the table of the last 5 tokens by at least 0.1 of R², prefixes held out",
+        value=over("tokens", "prefix", None, "last 5"), units=BELIEFS, statistic=GAIN, low=0.1, unit="R²",
+        must_fail=("untrained-with-table",), must_hold=("planted",), gates=(LEARNED,), half=HALF,
+        threshold_from=f"{PILOT}, .21 [.13, .27]", source=PROBE, published="new",
+    ),
+    Claim(
+        text="And the table of the last 7 by at least 0.05 of R², prefixes held out, on these 35 beliefs",
+        value=lambda arm, arms: summed(over("tokens", "prefix", None, "last 7")(arm, arms)), statistic=GAIN, low=0.05, unit="R²",
+        must_fail=("untrained-with-table",), must_hold=("planted",), gates=(LEARNED,), half=HALF,
+        threshold_from=f"{PILOT}, .079 [.063, .093] over seeds", source=PROBE, published="new",
+    ),
+    Claim(
+        text="It emerges as the loss falls: rank correlation over training of R² and minus excess loss at least 0.8, endings held out",
+        value=emergence, low=0.8, unit="rank correlation", must_fail=("shuffled-moments",), gates=(LEARNED,),
+        threshold_from=f"{PILOT}, .96 [.94, .99]", source=PAPER, published="new",
+    ),
+    Claim(
+        text="Its geometry is the belief's: distances agree by at least 0.1 of R² better with it than with next tokens, on these 35 beliefs",
+        value=distance_gain, low=0.1, unit="R² of distances", must_fail=("untrained", "own-prediction"), must_hold=("planted",),
+        gates=(LEARNED,), half=HALF, threshold_from=f"{PILOT}, .27 [.22, .31] over seeds", source=PAPER,
+        published=Published(0.64, "Shai et al. 2024, RRXOR",
+                            note="R² .95 with belief distances less .31 with next-token distances; SGD, 1e6 steps, in sample"),
+    ),
+    Claim(
+        text="Loss does not decide it: trained for it alone, networks hold at least 0.05 of R² less than half-length ones, prefixes held out, "
+             "on these 35 beliefs",
+        of="whole", value=lambda arm, arms: summed(over("half", "prefix")(arm, arms)), statistic=GAIN, high=-0.05, unit="R²",
+        must_fail=("main",), gates=(LEARNED,), threshold_from="pilot: seeds 0–1, −.16 and −.13 in this code (seeds 0–5 in another −.23)",
+        source=PROBE, published="new",
+    ),
+    Claim(
+        text="On Mess3 the last layer holds at least 0.1 of R² more than all layers of untrained networks, endings held out",
+        of="mess3", value=over("mess3-untrained", "ending"), units=ENDINGS, statistic=GAIN, low=0.1, unit="R²",
+        must_fail=("mess3-untrained-again",), gates=(LEARNED,), half=HALF_3, threshold_from=f"{PILOT}, .23 [.15, .35]", source=PAPER,
+        published="new",
+    ),
+    Claim(
+        text="And at least 0.03 of R² more than the last 6 tokens by themselves, endings held out",
+        of="mess3", value=over("mess3-tokens", "ending"), units=ENDINGS, statistic=GAIN, low=0.03, unit="R²",
+        must_fail=("mess3-untrained",), gates=(LEARNED,), half=HALF_3, threshold_from=f"{PILOT}, .08 [.05, .13]", source=ROHIN,
+        published="new",
+    ),
+    Claim(
+        text="On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, endings held out",
+        of="mess3", value=lambda arm, arms: read(arm, "ending"), units=ENDINGS, statistic=log_unexplained, high=-2.53,
+        unit="log(1 − R²)", must_fail=("mess3-untrained",), gates=(LEARNED,), half=HALF_3,
+        threshold_from=f"{PILOT}, −3.9 [−4.7, −3.1]", source=PAPER, published="new",
+    ),
+)  # fmt: skip
+
+
+def floors(arms):
+    """[RRXOR, Mess3]: least mean cross-entropy over ten positions, in nats."""
+    return [hidden(name, 0.05, 0.85).floors(10).mean() for name in ("rrxor", "mess3")]
+
+
+def counts(arms):
+    """Prefixes of at most ten tokens of RRXOR, beliefs among them."""
+    tree = prefixes_of("rrxor", 0.05, 0.85, 10)
+    return [len(tree), len(np.unique(tree.state))]
+
+
+def windows(arms):
+    """In-sample R² of Mess3's beliefs from the last 1, 2, 3 tokens, prefixes of at most 8."""
+    from assay.theory.beliefs import explained, joint
+
+    tree = prefixes_of("mess3", 0.05, 0.85, 8)
+    return [explained(tree, joint(tree, k)) for k in (1, 2, 3)]
+
+
+def from_next_token(arms):
+    """In-sample R² of beliefs from exact next-token distributions: RRXOR, Mess3."""
+    from assay.theory.beliefs import explained
+
+    return [explained(tree, tree.predicted) for tree in (prefixes_of("rrxor", 0.05, 0.85, 10), prefixes_of("mess3", 0.05, 0.85, 8))]
+
+
+def intrinsic(arms):
+    """R² between belief distances and next-token distances, over RRXOR's 35 beliefs."""
+    from assay.features.linear_probe import distance_r2
+
+    tree = prefixes_of("rrxor", 0.05, 0.85, 10)
+    at = np.unique(tree.state, return_index=True)[1]
+    return distance_r2(tree.predicted[at], tree.belief[at])
+
+
+ENUMERATED = "enumeration of all prefixes with exact probabilities, apart from this code"
+EXACT = (
+    Exact(text="No one predicts better: mean entropy of the next token over ten positions, RRXOR and Mess3",
+          value=floors, expected=[0.578185, 0.802512], tolerance=1e-5, unit="nats", source=ENUMERATED),
+    Exact(text="Within ten tokens RRXOR has 1,046 prefixes and 35 beliefs (36 with the empty prefix)",
+          value=counts, expected=[1046, 35], tolerance=0, source=ENUMERATED),
+    Exact(text="The exact next token tells little of RRXOR's belief and all of Mess3's: in-sample R², by probability",
+          value=from_next_token, expected=[0.2464, 1.0], tolerance=1e-4, unit="R²", source=ENUMERATED),
+    Exact(text="Mess3's fractal needs no transformer: in-sample R² of the last 1, 2, 3 tokens, by probability",
+          value=windows, expected=[0.834, 0.949, 0.991], tolerance=6e-4, unit="R²", source=ROHIN),
+    Exact(text="Distances between RRXOR's beliefs and between its next-token distributions: R² over 35 beliefs",
+          value=intrinsic, expected=0.2349, tolerance=1e-4, unit="R²", source=ENUMERATED),
+)  # fmt: skip
+
+
+def finding(text, arm, protocol, units, *, probe=None, against=None, other=None):
+    """A Finding: an R², or by how much it exceeds that of another probe or arm."""
+    if against is None and other is None:
+        return Finding(text=text, value=lambda arms: read(arms[arm], protocol, probe), units=units, statistic=r2, unit="R²", published="new")
+    if other is None:
+        value = over_itself(protocol, probe, against)
+    else:
+        value = over(other, protocol, probe, against)
+    return Finding(text=text, value=lambda arms: value(arms[arm], arms), units=units, statistic=GAIN, unit="R²", published="new")
+
+
+FINDINGS = (
+    finding("R² of the trained stream, endings held out", "main", "ending", ENDINGS),
+    finding("R² of the trained stream, prefixes held out", "main", "prefix", BELIEFS),
+    finding("R² of the untrained stream, prefixes held out", "untrained", "prefix", BELIEFS),
+    finding("Lead over the table of the last 7 tokens, prefixes held out, for other beliefs than these 35 too", "main", "prefix", BELIEFS,
+            other="tokens", against="last 7"),
+    finding("What all layers hold beyond the last, prefixes held out", "main", "prefix", BELIEFS, against="layer 4"),
+    finding("What all layers hold beyond the last, endings held out", "main", "ending", ENDINGS, against="layer 4"),
+    finding("Weight decay alone: lead of half-length networks over those without it, prefixes held out", "half", "prefix", BELIEFS,
+            other="no-decay"),
+    finding("Trained for the loss alone, against half-length networks, prefixes held out, for other beliefs too", "whole", "prefix", BELIEFS,
+            other="half"),
+    finding("Trained for the loss alone, against half-length networks, endings held out", "whole", "ending", ENDINGS, other="half"),
+    finding("R² of Mess3's last layer, prefixes held out", "mess3", "prefix", ENDINGS),
+    finding("R² of all layers of untrained networks on Mess3, endings held out", "mess3-untrained", "ending", ENDINGS),
+)  # fmt: skip
+
+
+# --- figures -------------------------------------------------------------------------------------------------------------
+
+HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
+
+
+def level(arm, protocol, probe=None):
+    """[run]: R² of each run."""
+    terms = read(arm, protocol, probe)
+    group = next(d for d in terms["error"].dims if d != "run")
+    return 1 - terms["error"].sum(group).values / terms["spread"].sum(group).values
+
+
+def table(names, rows):
+    """Columns by name."""
+    return dict(zip(names.split(), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def against_baselines(arms):
+    """Columns: R² of networks and baselines by both ways of holding out, means over seeds with t intervals."""
+    networks = (("trained", "main"), ("trained for loss alone", "whole"), ("untrained", "untrained"), ("noise", "noise"))
+    rows = [(told, arm, "concat") for told, arm in networks] + [("exact next token", "tokens", "next token")]
+    rows += [(f"last {k} token{'s' * (k > 1)}", "tokens", f"last {k}") for k in range(WINDOWS, 0, -1)]
+    return table("features mean low high held", (
+        (label, *summary(level(arms[arm], protocol, probe)), told) for protocol, told in HELD_OUT.items() for label, arm, probe in rows
+    ))  # fmt: skip
+
+
+def loss_and_belief(arms):
+    """Columns: excess loss and R² of every run, along main's training and at the end of others'."""
+    rows = [(x, y, "main, along training") for x, y in zip(arms["main"].excess_at.values.ravel(), arms["main"].r2_at.values.ravel(), strict=True)]
+    for label, arm in (("for loss alone, end", "whole"), ("half length, end", "half")):
+        rows += [(x, y, label) for x, y in zip(arms[arm].excess.values, level(arms[arm], "ending"), strict=True)]
+    return table("excess r2 arm", ((float(x), float(y), label) for x, y, label in rows))
+
+
+def by_layer(arms):
+    """Columns: R² of each layer by itself, trained and untrained, means over seeds with t intervals."""
+    lines = [(f"{told}, {protocol}es" if protocol == "prefix" else f"{told}, {protocol}s", arm, protocol)
+             for told, arm in (("trained", "main"), ("untrained", "untrained")) for protocol in HELD_OUT]  # fmt: skip
+    return table("layer mean low high network", (
+        (int(probe.split()[1]), *summary(level(arms[arm], protocol, probe)), label)
+        for label, arm, protocol in lines for probe in arms[arm].probe.values if probe.startswith("layer")
+    ))  # fmt: skip
+
+
+def simplex(arms):
+    """Columns: beliefs of Mess3 as points of a triangle: true ones, and predicted with endings held out, for the first seed."""
+    attrs = arms["mess3"].attrs
+    tree = prefixes_of("mess3", attrs["x"], attrs["alpha"], attrs["probed"])
+    shown = tree.belief[tree.depth <= SHOWN]
+    panels = {"true": shown[:, :2]}
+    for label, arm in (("trained, last layer", "mess3"), ("untrained, all layers", "mess3-untrained"), ("last 6 tokens", "mess3-tokens")):
+        panels[label] = arms[arm].simplex.values[0]
+    return table("x y state from", (
+        (b + (1 - a - b) / 2, (1 - a - b) * 3**0.5 / 2, f"state {state}", label)
+        for label, points in panels.items() for (a, b), state in zip(points.tolist(), shown.argmax(1).tolist(), strict=True)
+    ))  # fmt: skip
+
+
+def figures(arms):
+    return [
+        Figure("What of the belief can be read from what", against_baselines(arms), "bars", x="features", y="mean", facet="held",
+               band=("low", "high"), y_title="R² of the belief",
+               note="RRXOR, 1,046 prefixes. Left, tables of last tokens have seen most endings before; right, no ending was seen."),
+        Figure("The belief emerges as the loss falls; at one loss seeds differ", loss_and_belief(arms), "points", x="excess", y="r2",
+               color="arm", x_log=True, x_title="excess loss, nats", y_title="R² of the belief, endings held out"),
+        Figure("The belief layer by layer", by_layer(arms), "line", x="layer", y="mean", color="network", band=("low", "high"),
+               x_title="block after which the stream is read", y_title="R² of the belief"),
+        Figure("Mess3: beliefs on the simplex, read with endings held out", simplex(arms), "points", x="x", y="y", color="state",
+               facet="from", x_title="belief, horizontal", y_title="belief, vertical",
+               note="Prefixes of at most 5 tokens, one seed; a point's series is its most likely true state."),
+    ]  # fmt: skip
+
+
+PAGE = """
+**The hypothesis.** Whoever predicts tokens well must know how the process goes on from here: a belief about its hidden state. Shai et al.
+find that belief, linearly, in the residual stream of small transformers. The fractal it draws for Mess3 is a matter of Bayes' rule and
+not of transformers; what is to be shown is that the stream holds the belief beyond what tokens alone, or the prediction, give.
+
+**How it is judged.** All prefixes of a process are enumerated with their exact beliefs, and a ridge probe is judged on prefixes it never
+saw. On RRXOR two prefixes with the same last tokens often have the same belief, so a table of last tokens does well when single prefixes
+are held out, and not at all when *all prefixes with the same last 5 tokens* are held out together: there the network has to generalise.
+Each R² says which of the two it is.
+
+**Read this before you quote it.** The networks learn from exact next-token distributions, not from sampled tokens: the same expected
+gradient without noise. Learning rate and weight decay decide how much belief a network of a given loss holds.
+"""
+
+ALONG = (0.0, 0.05, *(i / 10 for i in range(1, 11)))
+DEFAULT = BeliefStates(moments=ALONG)
+SMALL = BeliefStates(steps=30, moments=(0.0, 0.5, 1.0), layers=4, d=16, d_mlp=32, batch=16, context=6, probed=6, ending=3)
+
+experiment = Experiment(
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=6,
+    scope="RRXOR and Mess3 with 4-layer transformers of width 64, prefixes of at most 10 (Mess3: 6) tokens",
+    smoke=grid(SMALL, seed=range(1000, 1002)),
+    default=grid(DEFAULT, seed=range(1000, 1012)),
+    full=grid(BeliefStates(moments=ALONG, steps=1_000_000, lr=0.01, decay=0.0, sgd=True, sampled=True), seed=range(1000, 1012)),
+)  # fmt: skip

@@ -1,0 +1,113 @@
+"""How belief-states trains and measures: batches and targets by hand, resume, one run alone, planted streams through the whole of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.errors import DataError, SpecError
+from assay.core.runs import Runs
+from assay.experiments import belief_states as b
+from assay.subjects.transformer import Sizes, forward, transformer
+
+SMALL = b.experiment.smoke[0]
+
+
+class Killed(Exception):
+    pass
+
+
+def test_exact_targets_are_the_expectation_of_sampled_ones():
+    """Over many sequences the mean of what came next is the filter's prediction, prefix by prefix."""
+    one = SMALL.replace(batch=4000, moments=())
+    exact, sampled = (b.batches(Runs([s]))(0) for s in (one, one.replace(sampled=True)))
+    tree = b.tree_of(one, one.context)
+    for *_, weight, target in (exact, sampled):
+        assert weight.sum() == 4000 * one.context
+        assert target.sum(-1)[weight > 0].numpy() == pytest.approx(1)
+    often = exact[3][0] > 300
+    error = (sampled[4][0] - torch.from_numpy(tree.predicted).float()[: len(sampled[4][0])])[often].abs()
+    assert len(sampled[4][0]) == len(tree)  # all prefixes occur, so rows are the tree's
+    assert error.max() < 5 * 0.5 / 300**0.5
+    torch.testing.assert_close(exact[4][0], torch.from_numpy(tree.predicted).float())
+
+
+def test_the_loss_is_the_mean_over_sequences_and_positions(bench):
+    runs = Runs([SMALL.replace(steps=1, moments=())])
+    trained = b.train(runs, bench)
+    s = SMALL
+    params = transformer(b.seeds_of(runs), Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2))
+    process = b.hidden("rrxor", 0.05, 0.85)
+    tokens = process.sequences(runs.seeds, s.batch, s.context)(0)
+    follows = process.tree(s.context).predicted[process.tree(s.context).rows(tokens)[0]]
+    log_q = forward(params, torch.from_numpy(tokens))[0].log_softmax(-1)[0].numpy()
+    assert trained.history["loss"][0, -1] == pytest.approx(-(follows * log_q).sum(-1).mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_alone_is_as_among_others(bench, whole):
+    specs = [SMALL.replace(seed=s, steps=50, moments=(), whole=whole) for s in (3, 4, 5)]
+    together, alone = b.train(Runs(specs), bench), b.train(Runs(specs[1:2]), bench)
+    np.testing.assert_allclose(together.history["loss"][1], alone.history["loss"][0], atol=1e-5)
+    for name, value in alone.tensors.items():
+        torch.testing.assert_close(together.tensors[name][1], value[0], atol=1e-4, rtol=1e-3)
+
+
+def test_a_killed_training_goes_on_bitwise(tmp_path, bench, plain_bench, plain_slot, monkeypatch):
+    runs = Runs([SMALL.replace(seed=s, steps=20, moments=(0.0, 0.5, 1.0)) for s in (3, 4)])
+    whole = b.train(runs, plain_bench(tmp_path, [plain_slot()]))
+    slot, draw = plain_slot(every=1), b.batches
+
+    def until(runs):
+        batch = draw(runs)
+
+        def stops(step):
+            if step == 13:
+                raise Killed
+            return batch(step)
+
+        return stops
+
+    monkeypatch.setattr(b, "batches", until)
+    with pytest.raises(Killed):
+        b.train(runs, plain_bench(tmp_path, [slot]))
+    monkeypatch.setattr(b, "batches", draw)
+    resumed = b.train(runs, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
+    for name, value in whole.tensors.items():
+        assert torch.equal(resumed.tensors[name], value), name
+    assert torch.equal(whole.tensors["W_in/at"][:, -1], whole.tensors["W_in"])  # the last moment is the end, the first the start
+    assert torch.equal(whole.tensors["W_in/at"][:, 0], b.train(Runs([s.replace(steps=0, moments=()) for s in runs]), bench).tensors["W_in"])
+
+
+def test_planted_streams_are_read_and_noise_is_not(bench):
+    found = {}
+    for read in ("planted", "noise"):
+        runs = Runs([b.DEFAULT.replace(steps=0, moments=(), read=read, d=16)])
+        arm = b.measure(runs, b.train(runs, bench), bench)
+        found[read] = b.level(arm, "ending"), b.level(arm, "prefix")
+        assert dict(arm.sizes) | {"probe": 0} == {"run": 1, "probe": 0, "ending": 58, "belief": 35}
+    assert all((x > 0.95).all() for x in found["planted"])
+    assert all((x < 0).all() for x in found["noise"])
+
+
+def test_beliefs_are_shuffled_within_lengths():
+    tree = b.tree_of(b.DEFAULT, 10)
+    order = b.shuffled_within_length(tree, 0)
+    assert sorted(order) == list(range(len(tree)))
+    assert (tree.depth[order] == tree.depth).all()
+    assert (order != np.arange(len(tree))).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "told"),
+    [
+        ({"process": "mess3", "alpha": 1.2}, DataError, "0 ≤ alpha ≤ 1"),
+        ({"process": "mess3", "x": 0.7}, DataError, "0 < x ≤ 1/2"),
+        ({"probed": 11}, SpecError, "more than the network reads, context=10"),
+        ({"lr": 0.0}, SpecError, "lr above 0"),
+        ({"d_mlp": 0}, SpecError, "d_mlp must be at least 1"),
+        ({"process": "even"}, SpecError, "rrxor"),
+    ],
+)
+def test_impossible_specs(fields, error, told):
+    with pytest.raises(error, match=told):
+        b.DEFAULT.replace(**fields)
