@@ -1,0 +1,100 @@
+"""What grokking-frequencies does to networks: sets stay imposed, a run alone is the run among others, impossible specs are refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.errors import SpecError
+from assay.core.fit import Trained, Unkept
+from assay.core.runs import Runs
+from assay.core.spec import grid
+from assay.experiments import grokking_frequencies as module
+from assay.experiments.grokking_frequencies import Frequencies, experiment
+from assay.subjects import modular_spectrum
+
+SMALL = Frequencies(p=23, size=154, width=16, count=3, steps=50)
+
+
+def confined(*seeds):
+    return Runs(grid(SMALL.replace(imposed="bad", confined=True), seed=seeds))
+
+
+def test_a_confined_embedding_never_leaves_its_set_and_starts_at_full_length():
+    runs = confined(3, 4)
+    mask = module.lot(runs, "bad")[0]
+    for E in (module.start(runs)["E"], module.train(runs, Unkept()).tensors["E"]):
+        power = modular_spectrum.power(E.double()).numpy()
+        assert (power[mask == 0] < 1e-10).all() and (power[mask == 1] > 1e-3).all()
+        assert E.mean(1).abs().max() < 1e-6
+    free = module.start(Runs(grid(SMALL, seed=range(40))))["E"]
+    bound = module.start(Runs(grid(SMALL.replace(imposed="bad", confined=True), seed=range(40))))["E"]
+    assert bound.square().sum() == pytest.approx(float(free.square().sum()), rel=0.1)
+
+
+def test_a_run_alone_is_the_run_among_others():
+    both, alone = (module.train(runs, Unkept()) for runs in (confined(3, 4), confined(4)))
+    for name in ("E", "W1", "W2"):
+        assert torch.allclose(both.tensors[name][1:], alone.tensors[name], atol=1e-5)
+    assert torch.equal(module.start(confined(3, 4))["E"][1], module.start(confined(4))["E"][0])
+
+
+def test_doubling_and_turning_change_the_set_alone():
+    free = module.start(Runs((SMALL,)))["E"].double()
+    runs = Runs((SMALL.replace(imposed="random", factor=2.0),))
+    mask = module.lot(runs, "random")[0]
+    doubled = module.start(runs)["E"].double()
+    before, after = (modular_spectrum.power(E).numpy() for E in (free, doubled))
+    assert after == pytest.approx(before * np.where(mask, 4, 1), rel=1e-5)
+    turned = module.start(Runs((SMALL.replace(imposed="random", turned=True),)))["E"].double()
+    assert modular_spectrum.power(turned).numpy() == pytest.approx(before, rel=1e-5)
+    parts = (modular_spectrum.coefficients(turned) - modular_spectrum.coefficients(free)).square().sum((2, 3)).numpy()
+    assert (parts[mask == 0] < 1e-8).all() and (parts[mask == 1] > 1e-4).all()
+
+
+def test_networks_that_go_on_start_where_they_were_and_may_use_any_frequency():
+    runs = confined(3)
+    done = module.train(runs, Unkept())
+    less = Runs([s.replace(size=80) for s in runs.specs])
+    before = Trained(dict(done.tensors), done.header, done.history, done.steps, done.diverged)
+    on = module.go_on(less, Unkept(), before)
+    power = modular_spectrum.power(on.tensors["E"].double()).numpy()
+    assert (power[module.lot(runs, "bad")[0] == 0] > 1e-8).any()
+    seen = module.measure(less, on, Unkept())
+    assert 0 <= float(seen.start[0]) <= 1
+
+
+def test_measures_agree_with_one_network_looked_at_by_itself():
+    runs = Runs(grid(SMALL, seed=(0, 1)))
+    seen = module.measure(runs, done := module.train(runs, Unkept()), Unkept())
+    A = modular_spectrum.amplitudes({n: done.tensors[n][1:] for n in ("E", "W1", "W2")})[0].numpy()
+    assert seen.amplitude.values[1] == pytest.approx(A, rel=1e-6)
+    assert seen.used.values[1].tolist() == (A / A.max() > 0.1).tolist()
+    norm = sum(float(done.tensors[n][1].double().square().sum()) for n in ("E", "W1", "W2"))
+    assert float(seen.norm[1]) == pytest.approx(norm, rel=1e-6)
+    assert float(seen.size_used[1]) == pytest.approx((np.clip(A, 0, None) ** (2 / 3)).sum(), rel=1e-6)
+
+
+def test_every_preset_has_specs_for_every_arm():
+    for preset in ("smoke", "default", "full"):
+        for arm, a in experiment.arms.items():
+            if a.train is not None:
+                assert experiment.specs_of(arm, experiment.preset(preset)), arm
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"p": 51}, "must be a prime"),
+        ({"count": 27}, "there are 26 frequencies at modulus 53, got 27"),
+        ({"size": 1432}, "there are 1,431 pairs at p=53, got 1,432"),
+        ({"decay": -1e-5}, "decay at least 0"),
+        ({"confined": True}, "act on an imposed set"),
+        ({"factor": 2.0}, "act on an imposed set"),
+        ({"imposed": "worst"}, "imposed must be one of 'none'"),
+        ({"steps": 1}, "at least 2, got 1"),
+    ],
+)
+def test_impossible_specs_are_refused_in_one_line(fields, said):
+    with pytest.raises(SpecError, match=said) as e:
+        Frequencies(**fields)
+    assert "\n" not in str(e.value)
