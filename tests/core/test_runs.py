@@ -26,6 +26,11 @@ class Toy(Spec):
         return self.lr
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Spec):
+    replicate: PerRun[int] = 0
+
+
 runs = Runs(grid(Toy(), lr=(0.1, 0.2), seed=(3, 4, 5)))
 
 
@@ -53,3 +58,10 @@ def test_split_keeps_order_and_loses_nothing():
     parts = runs.split(4)
     assert [len(p) for p in parts] == [4, 2]
     assert np.concatenate([p.seeds for p in parts]).tolist() == runs.seeds.tolist()
+
+
+def test_replicates_have_seeds_of_their_own():
+    drawn = Runs(grid(Drawn(), seed=(3, 4), replicate=(0, 2)))
+    assert drawn.replicated().seeds.tolist() == [s.seed + 1_000_000 * s.replicate for s in drawn.specs]
+    assert drawn.replicated().each("replicate").tolist() == drawn.each("replicate").tolist()
+    assert runs.replicated(1).seeds.tolist() == (runs.seeds + 1_000_000).tolist()
