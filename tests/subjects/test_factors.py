@@ -184,7 +184,7 @@ def test_a_step_that_blows_up_is_refused_and_one_below_the_limit_converges(bench
     A = factors.target(ALONE, 12, 2)
     limit = factors.largest_stable_step(A)
     assert limit == pytest.approx([1 / np.linalg.svd(A[0].numpy(), compute_uv=False)[0]])
-    with pytest.raises(SpecError, match=r"largest stable step is 0\.\d+, 1/σ₁ of the target"):
+    with pytest.raises(SpecError, match=r"largest stable rate is 0\.\d+, 1/σ₁ of the target"):
         factors.check_step(1.01 * limit, A)
     factors.check_step(0.8 * limit, A)
     assert trained(ALONE, factors.gradient_descent, 2000, bench, 0.8 * limit[0]).history["loss"][0, -1] < 1e-6
@@ -201,7 +201,7 @@ def test_a_step_that_blows_up_is_refused_and_one_below_the_limit_converges(bench
 def test_a_free_matrix_bears_a_step_of_two():
     A = factors.target(ALONE, 12, 2)
     factors.check_step(np.array([1.9]), A, free=True)
-    with pytest.raises(SpecError, match="largest stable step is 2, 2 for a free matrix"):
+    with pytest.raises(SpecError, match="largest stable rate is 2, 2 for a free matrix"):
         factors.check_step(np.array([2.0]), A, free=True)
 
 

@@ -180,15 +180,15 @@ def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, run]
     return (1 / torch.linalg.matrix_norm(A, ord=2)).cpu().numpy()
 
 
-def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False) -> None:
-    """Nothing, if each run's rate is stable for gradient descent on `square`.
+def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False, per: float = 1.0) -> None:
+    """Nothing, if each run's rate, over `per`, is stable for gradient descent on `square`.
 
-    Raises: SpecError that says the largest stable step.
+    Raises: SpecError that says the largest stable rate, as rates were given.
     """
-    limit = largest_stable_step(A, free)
+    limit = per * largest_stable_step(A, free)
     worst = int(np.argmax(np.asarray(lr) / limit))
     if lr[worst] >= limit[worst]:
-        why = "2 for a free matrix" if free else "1/σ₁ of the target"
+        why = ("2 for a free matrix" if free else "1/σ₁ of the target") + ("" if per == 1 else f", times {per:g}")
         raise SpecError(
-            f"gradient descent with lr={float(lr[worst]):g} is unstable: the largest stable step is {limit[worst]:.3g}, {why}"
+            f"gradient descent with lr={float(lr[worst]):g} is unstable: the largest stable rate is {limit[worst]:.3g}, {why}"
         )
