@@ -10,7 +10,7 @@ import torch
 
 from assay.core import rng
 from assay.core.descent import descent
-from assay.core.fit import Group, fit
+from assay.core.fit import Group, best_starts, fit, watched
 from assay.core.runs import Runs
 from assay.core.schedules import cosine, probes, warm_up_decay
 from assay.core.spec import PerRun, Spec, grid
@@ -209,3 +209,22 @@ def test_schedules():
     assert round_off(0) == pytest.approx(0.1) and round_off(50) == pytest.approx(0.55) and round_off(100) == pytest.approx(0.1)
     assert probes(100, 4) == (25, 50, 75, 100)
     assert probes(1000, 4, log=True) == (1, 10, 100, 1000)
+
+
+def test_a_watched_group_keeps_its_parameters_at_moments_and_trains_as_before(bench):
+    plain = fit([group(RUNS)], batches(RUNS), steps=12, bench=bench)[0]
+    seen = fit([watched(group(RUNS), ("W",), (0, 5, 12))], batches(RUNS), steps=12, bench=bench)[0]
+    five = fit([group(RUNS)], batches(RUNS), steps=5, bench=bench)[0]
+    for i, wanted in enumerate((start(RUNS), five.tensors, plain.tensors)):
+        assert torch.equal(seen.tensors["W/at"][:, i], wanted["W"])
+    assert torch.equal(seen.tensors["b"], plain.tensors["b"]) and "b/at" not in seen.tensors
+    assert watched(group(RUNS), ("W",), ()).state.keys() == group(RUNS).state.keys()
+
+
+def test_of_starts_the_lowest_score_is_kept_and_a_lost_start_marks_its_run(bench):
+    trained = fit([group(RUNS)], batches(RUNS), steps=3, bench=bench)[0]
+    trained.diverged[4] = True
+    kept = best_starts(trained, torch.tensor([3.0, 1.0, 2.0, torch.nan, torch.inf, 7.0]), 3)
+    assert torch.equal(kept.tensors["W"], trained.tensors["W"][[1, 5]])
+    assert (kept.history["loss"] == trained.history["loss"][[1, 5]]).all()
+    assert kept.diverged.tolist() == [False, True]

@@ -23,6 +23,7 @@ from assay.core.spec import (
     per_run_fields,
     removed,
     renamed,
+    reserved,
     static_fields,
     with_values,
 )
@@ -118,6 +119,13 @@ def test_added_renamed_and_removed_fields_keep_old_keys():
 def test_grid_is_the_product_in_the_order_given():
     assert [(s.lr, s.seed) for s in grid(Toy(), lr=(1, 2), seed=(5, 6))] == [(1, 5), (1, 6), (2, 5), (2, 6)]
     assert {s.width for s in changed(width=9)(grid(Toy(), seed=range(3)))} == {9}
+
+
+def test_fields_that_arms_set_are_refused_at_once():
+    specs = grid(Toy(lr=0.3), seed=range(2))
+    assert reserved("kind", "width")(specs) == specs
+    with pytest.raises(SpecError, match=r"Toy\.kind is for arms to set: leave it at 'a', got 'b'"):
+        reserved("kind", "width")((*specs, Toy(kind="b")))
 
 
 def test_fields_by_kind():

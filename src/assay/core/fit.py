@@ -184,3 +184,39 @@ def _finish(group: Group, book: _Book) -> Trained:
         steps=book.at,
         diverged=book.diverged.cpu().numpy(),
     )
+
+
+def watched(group: Group, names: Sequence[str], at: Sequence[int]) -> Group:
+    """The same group, which also keeps these parameters as they are after `at` steps, as NAME/at [run, moment, …]; 0 is the start.
+
+    A resume goes on with them: they are part of its state.
+    """
+    inner, stacked = group.step_fn, {n: f"{n}/at" for n in names if at}
+    group.state.update({k: torch.stack([group.state[n].detach()] * len(at), 1) for n, k in stacked.items()})
+
+    def step_fn(state: State, batch: Batch, step: int) -> Losses | tuple[Losses, Mapping[str, Losses]]:
+        losses = inner(state, batch, step)
+        for i in (i for i, moment in enumerate(at) if moment == step + 1):
+            for n, k in stacked.items():
+                state[k][:, i] = state[n].detach()
+        return losses
+
+    group.step_fn = step_fn
+    return group
+
+
+def best_starts(trained: Trained, score: Float[Tensor, "start"], k: int) -> Trained:
+    """Of every k neighbouring runs, starts of one, the run with the lowest score; one with a NaN is taken last.
+
+    A run whose starts did not all stay finite counts as diverged: the best of fewer is another quantity.
+    """
+    best = score.view(-1, k).nan_to_num(torch.inf).argmin(1)
+    pick = best + k * torch.arange(len(best), device=best.device)
+    at = pick.cpu().numpy()
+    return Trained(
+        tensors={name: v[pick] for name, v in trained.tensors.items()},
+        header=trained.header,
+        history={name: v[at] for name, v in trained.history.items()},
+        steps=trained.steps,
+        diverged=np.any(trained.diverged.reshape(-1, k), axis=1),
+    )

@@ -87,6 +87,22 @@ def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
     return lambda specs: tuple(s.replace(**changes) for s in specs)
 
 
+def reserved(*names: str) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+    """A map from specs to the same specs, for an arm that all others are made from: only arms set these fields.
+
+    Raises: SpecError from the map, before anything is trained, where one of them is not at its default.
+    """
+
+    def specs(given: tuple[S, ...]) -> tuple[S, ...]:
+        for s in given:
+            for f in fields(s):
+                if f.name in names and (got := getattr(s, f.name)) != f.default:
+                    raise SpecError(f"{type(s).__name__}.{f.name} is for arms to set: leave it at {f.default!r}, got {got!r}")
+        return given
+
+    return specs
+
+
 def with_values(base: S, texts: Mapping[str, str]) -> S:
     """`base` with fields set from command-line texts, each read as the field's type.
 
