@@ -19,11 +19,11 @@ def test_unordered_pairs_and_their_sums():
 @pytest.mark.parametrize(
     ("p", "message"),
     [
-        (54, "p must be prime, got 54; nearest primes 53 and 59"),
-        (1, "p must be prime, got 1; the smallest is 2"),
-        (0, "p must be prime, got 0; the smallest is 2"),
-        (-7, "p must be prime, got -7; the smallest is 2"),
-        (49, "p must be prime, got 49; nearest primes 47 and 53"),
+        (54, "p must be an odd prime, got 54; nearest 53 and 59"),
+        (2, "p must be an odd prime, got 2; the smallest is 3"),
+        (0, "p must be an odd prime, got 0; the smallest is 3"),
+        (-7, "p must be an odd prime, got -7; the smallest is 3"),
+        (49, "p must be an odd prime, got 49; nearest 47 and 53"),
     ],
 )
 def test_composite_moduli_are_refused(p, message):

@@ -224,7 +224,7 @@ def test_figures_have_their_columns(world):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"p": 54}, "p must be prime, got 54; nearest primes 53 and 59"),
+        ({"p": 54}, "p must be an odd prime, got 54; nearest 53 and 59"),
         ({"p": 13}, "Grokking.pairs must be 1 to 91 at p=13, got 800"),
         ({"hidden": 0}, "Grokking.hidden must be at least 1, got 0"),
         ({"lr": 0.0}, "Grokking needs lr and pace above 0 and decay of at least 0, got lr=0.0, pace=1.0, decay=3e-05"),

@@ -84,7 +84,7 @@ def test_every_preset_has_specs_for_every_arm():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"p": 51}, "must be a prime"),
+        ({"p": 51}, "p must be an odd prime, got 51; nearest 47 and 53"),
         ({"count": 27}, "there are 26 frequencies at modulus 53, got 27"),
         ({"size": 1432}, "there are 1,431 pairs at p=53, got 1,432"),
         ({"decay": -1e-5}, "decay at least 0"),

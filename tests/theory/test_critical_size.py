@@ -77,3 +77,17 @@ def test_what_cannot_be_fitted_is_refused():
         critical_size.power_law(SIZES, -np.ones((1, 6)))
     with pytest.raises(DataError, match="two different sizes"):
         critical_size.crossing(np.array([300.0]), np.ones((1, 1)))
+
+
+def test_the_middle_of_log_odds_is_polyfits_and_a_missing_accuracy_costs_its_own_run_alone():
+    size, rng = np.array([320.0, 370, 420]), np.random.default_rng(3)
+    accuracy = np.sort(rng.uniform(0.05, 0.95, (6, 3)), 1)
+    rise, level = np.polyfit(size, np.log(accuracy / (1 - accuracy)).T, 1)
+    assert critical_size.odds_middle(size, accuracy) == pytest.approx(-level / rise)
+    assert critical_size.odds_middle(size[::-1], accuracy[:, ::-1]) == pytest.approx(-level / rise)
+    holed = accuracy.copy()
+    holed[2, 1] = np.nan
+    found = critical_size.odds_middle(size, holed)
+    assert np.isnan(found).tolist() == [False, False, True, False, False, False]
+    assert np.delete(found, 2) == pytest.approx(np.delete(-level / rise, 2))
+    assert np.isnan(critical_size.odds_middle(size, np.array([[0.9, 0.5, 0.1], [0.3, 0.3, 0.3]]))).all()  # they do not rise

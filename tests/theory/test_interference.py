@@ -130,7 +130,7 @@ def test_large_sets_have_a_representative_too():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: interference.folded([1], 51), "must be a prime of at least 3, got 51"),
+        (lambda: interference.folded([1], 51), "p must be an odd prime, got 51; nearest 47 and 53"),
         (lambda: interference.folded(range(1, 28), P), "there are 26 frequencies at modulus 53, got 27"),
         (lambda: interference.folded([4, 53], P), "frequency 0 is a constant"),
         (lambda: interference.folded([4, 49], P), "given twice in \\[4, 49\\]"),

@@ -18,6 +18,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import correlation, products, slope
 from assay.data import modular
+from assay.data.primes import prime
 from assay.subjects import modular_network, modular_spectrum
 from assay.theory import critical_size, interference, two_circuits
 
@@ -60,7 +61,7 @@ class Grokking(Spec):
     """Another independent draw of the same set-up: shifts every seed."""
 
     def check(self) -> None:
-        modular.check_prime(self.p)
+        prime(self.p)
         if not 1 <= self.pairs <= self.p * (self.p + 1) // 2:
             raise SpecError(f"Grokking.pairs must be 1 to {self.p * (self.p + 1) // 2:,} at p={self.p}, got {self.pairs}")
         for name in ("embed", "hidden", "steps"):

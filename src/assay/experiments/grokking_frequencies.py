@@ -17,6 +17,7 @@ from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, Per
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import correlation, difference, products, ratio, sides, slope
+from assay.data.primes import prime
 from assay.theory import critical_size, frequency_sets, interference
 
 SEED = "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a proposed test"
@@ -64,7 +65,7 @@ class Frequencies(Spec):
     """Sets looked at when sets alone are studied: all, up to units, if they are no more; else a random draw."""
 
     def check(self) -> None:
-        most = (interference.prime(self.p) - 1) // 2
+        most = (prime(self.p) - 1) // 2
         for name, least in {"size": 1, "width": 1, "steps": 2, "orbits": 1, "count": 1}.items():
             if getattr(self, name) < least:
                 raise SpecError(f"Frequencies.{name} must be at least {least}, got {getattr(self, name)}")

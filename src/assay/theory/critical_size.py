@@ -101,6 +101,21 @@ def logistic_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray
     return out
 
 
+def odds_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"]) -> Float[np.ndarray, " run"]:
+    """The size at which the straight line of log odds in size, by least squares, is 0; for few sizes near a half.
+
+    Accuracies are taken as 0.01 to 0.99. The line may cross outside the sizes. NaN where it does not rise, where it is 0 at no
+    positive size, and where an accuracy is missing.
+    """
+    x, y = _ordered(size, accuracy)
+    odds = np.clip(y, 0.01, 0.99)
+    level = np.log(odds / (1 - odds))
+    off = x - x.mean()
+    rise = level @ off / (off @ off)
+    found = x.mean() - level.mean(1) / np.where(rise > 0, rise, np.nan)
+    return np.where(found > 0, found, np.nan)
+
+
 def _curve(x: np.ndarray, place: float | np.ndarray, slope: float | np.ndarray) -> np.ndarray:
     """Logistic curves [..., size] about `place`, of width e^slope."""
     z = (x - np.asarray(place)[..., None]) * np.exp(-np.asarray(slope))[..., None]

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core import rng
+from assay.data.primes import prime
 from assay.theory import interference
 from assay.theory.interference import Optimum
 
@@ -24,7 +25,7 @@ def lots(
     Kinds: `random`, the first of the lot; `good` and `bad`, those of lowest and highest J; `same`, another set of good's
     orbit, as frequencies up to p − 1. Raises: SpecError as `interference.optimum`.
     """
-    most, n = (interference.prime(p) - 1) // 2, len(seeds)
+    most, n = (prime(p) - 1) // 2, len(seeds)
     drawn = np.stack([rng.permutation(np.array(seeds), "frequencies.lot", i, most)[:, :count] + 1 for i in range(LOT)], 1)
     best = interference.optimum(drawn.reshape(-1, count).tolist(), p, decay=decay, nu=nu)
     J = best.objective.reshape(n, LOT)

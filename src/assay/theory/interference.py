@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.errors import SpecError
+from assay.data.primes import prime
 
 Sets = Iterable[Iterable[int]]
 """Sets of frequencies, each an iterable of whole numbers; sizes may differ."""
@@ -37,17 +38,10 @@ class Optimum:
     """A_k of frequency 1 … (p − 1)/2, zero outside the set."""
 
 
-def prime(p: int) -> int:
-    """p itself. Raises: SpecError unless it is an odd prime: with other moduli, frequencies do not all have the same shape."""
-    if p < 3 or any(p % q == 0 for q in range(2, int(p**0.5) + 1)):
-        raise SpecError(f"the modulus must be a prime of at least 3, got {p}")
-    return p
-
-
 def folded(frequencies: Iterable[int], p: int) -> tuple[int, ...]:
     """The set with p − k written as k for k above p/2, in the given order.
 
-    Raises: SpecError for a modulus that is no prime, a frequency 0, one that is given twice, or more than exist.
+    Raises: SpecError for a modulus that is no odd prime, a frequency 0, one that is given twice, or more than exist.
     """
     most = (prime(p) - 1) // 2
     given = tuple(int(k) for k in frequencies)
