@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.fit import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
+from assay.data import planted
 from assay.subjects import toy
 
 RUNS = Runs(grid(Spec(), seed=(1, 2, 3)))
@@ -74,3 +76,29 @@ def test_importances_fall_by_the_ratio_in_an_order_that_belongs_to_the_seed():
     assert torch.equal(drawn[0], drawn[2]) and torch.equal(drawn[1], toy.importances(seeds[1:2], 5, 0.5, permuted=True)[0])
     orders = {tuple(row) for row in toy.importances(np.arange(50), 5, 0.5, permuted=True).tolist()}
     assert len(orders) > 25  # 50 of 120 orders, hardly two alike
+
+
+def test_each_density_of_a_run_has_its_own_model_and_loss():
+    importance = torch.tensor([[1.0, 0.5, 0.25]] * 3)
+    params = {"W": torch.randn(3, 2, 3, 1), "b": torch.randn(3, 2, 3)}
+    x = torch.rand(6, 5, 3)  # run by run, both densities of each
+    found = toy.density_losses(params, x, importance)
+    for r in range(3):
+        for p in range(2):
+            one = {k: v[r, p][None] for k, v in params.items()}
+            want = toy.weighted_square(toy.reconstruct(one, x[2 * r + p][None]), x[2 * r + p][None], importance[r][None])
+            torch.testing.assert_close(found[r, p], want[0])
+    made = toy.models(RUNS.seeds, (0.1, 1.0))
+    assert made.seeds.tolist() == [1, 1, 2, 2, 3, 3] and made.each("density").tolist() == [0.1, 1.0] * 3
+
+
+def test_a_density_trains_as_if_it_were_alone():
+    importance = torch.tensor([[1.0, 0.5, 0.25]] * 3)
+
+    def trained(*densities):
+        batches = planted.sparse_features(toy.models(RUNS.seeds, densities), 3, 16)
+        return toy.train_densities(RUNS, 1, importance, densities, batches, lr=0.01, steps=30, bench=Unkept()).tensors
+
+    both, alone = trained(0.2, 1.0), trained(1.0)
+    for name in ("W", "b"):
+        torch.testing.assert_close(both[name][:, 1], alone[name][:, 0], rtol=1e-5, atol=1e-7)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Runs, Spec, changed, descent, fit, grid, summary
+from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, changed, grid, summary
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
@@ -60,31 +60,14 @@ class Phase(Spec):
 # --- what is trained and measured ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model(Spec):
-    """One of a run's models: all densities of a run start alike and see inputs of one stream."""
-
-    density: PerRun[float]
-    """Probability that a feature is active in one input."""
-
-
 def train(runs, bench):
     import torch
 
     s = runs.shared
-    cells = (len(runs), len(s.densities))
-    start = toy.bottleneck(runs, 2, 1)
-    params = {name: t.unsqueeze(1).repeat_interleave(cells[1], 1) for name, t in start.items()}  # [run, density, ...]
-    relative = torch.from_numpy(runs.each("relative")).float().to(bench.device)
-    weight = torch.stack((torch.ones_like(relative), relative), 1).repeat_interleave(cells[1], 0)
-    models = Runs([Model(seed=seed, density=p) for seed in runs.seeds.tolist() for p in s.densities])
-    batches = planted.sparse_features(models, 2, s.batch)
-
-    def loss(p, x):
-        flat = {name: t.flatten(0, 1) for name, t in p.items()}  # [run · density, ...], each with its own gradient
-        return toy.weighted_square(toy.reconstruct(flat, x, s.relu), x, weight).view(cells).sum(1)  # [run]
-
-    return fit([descent(runs, params, loss, lr=np.full(len(runs), s.lr))], batches, steps=s.steps, bench=bench)[0]
+    relative = torch.from_numpy(runs.each("relative")).float()
+    importance = torch.stack((torch.ones_like(relative), relative), 1)
+    batches = planted.sparse_features(toy.models(runs.seeds, s.densities), 2, s.batch)
+    return toy.train_densities(runs, 1, importance, s.densities, batches, lr=s.lr, steps=s.steps, relu=s.relu, bench=bench)
 
 
 def measure(runs, trained, bench):
@@ -268,7 +251,8 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope="two features in one dimension; a unit of the first two claims is a cell of the grid, of the third a group of eight starts",
+    scope="two features in one dimension; a unit of the first two claims is a cell of the grid, but all cells share the same eight starts, "
+    "and r and 1/r mirror each other; of the third a group of eight starts of its own",
     seeds_per_group=16,
     smoke=grid(Phase(steps=20, densities=(0.05, 0.3, 1.0)), relative=(0.25, 1.0), seed=range(GROUP)),
     default=grid(Phase(), relative=RELATIVE, seed=range(1000, 1000 + GROUP)),

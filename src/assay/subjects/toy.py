@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.descent import descent
+from assay.core.experiment import Bench
+from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
+from assay.core.spec import PerRun, Spec
 
 
 def bottleneck(runs: Runs, features: int, width: int) -> dict[str, Tensor]:
@@ -85,3 +90,55 @@ def importances(
     rank = rng.permutation(seeds, "toy.importance", 0, features) if permuted else np.arange(features)[None]
     ratios = np.broadcast_to(np.asarray(ratio, dtype=np.float64), (len(seeds),))
     return torch.from_numpy((ratios[:, None] ** rank).astype(np.float32))
+
+
+# --- one model for each density ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Spec):
+    """One of a run's models: all densities of a run start alike and see inputs of one stream."""
+
+    density: PerRun[float]
+    """Probability that a feature is active in one input."""
+
+
+def models(seeds: Int[np.ndarray, "run"], densities: Sequence[float]) -> Runs[Model]:
+    """The models of runs with these seeds, one for each density, run by run: in the order in which a source of inputs gives batches."""
+    return Runs([Model(seed=seed, density=p) for seed in seeds.tolist() for p in densities])
+
+
+def density_losses(
+    params: Mapping[str, Tensor], x: Float[Tensor, "model b f"], importance: Float[Tensor, "run f"], relu: bool = True
+) -> Float[Tensor, "run density"]:
+    """Weighted squared error of every model, W [run density f d] and b [run density f], on inputs of its own."""
+    shape = params["b"].shape[:2]
+    flat = {name: t.flatten(0, 1) for name, t in params.items()}
+    weight = importance.repeat_interleave(shape[1], 0)
+    return weighted_square(reconstruct(flat, x, relu), x, weight).unflatten(0, shape)
+
+
+def train_densities(
+    runs: Runs,
+    width: int,
+    importance: Float[Tensor, "run f"],
+    densities: Sequence[float],
+    batches: Callable[[int], Float[Tensor, "model b f"]],
+    *,
+    lr: float,
+    steps: int,
+    relu: bool = True,
+    bench: Bench,
+) -> Trained:
+    """W [run density f d] and b [run density f] of one model for each density, all of a run from one start, by Adam.
+
+    A run's loss is the sum over its densities; each has its own parameters and so its own gradient.
+    """
+    start = bottleneck(runs, importance.shape[1], width)
+    params = {name: t.unsqueeze(1).repeat_interleave(len(densities), 1) for name, t in start.items()}
+    weight = importance.to(bench.device)
+
+    def loss(p: Mapping[str, Tensor], x: Float[Tensor, "model b f"]) -> Float[Tensor, "run"]:
+        return density_losses(p, x, weight, relu).sum(1)
+
+    return fit([descent(runs, params, loss, lr=np.full(len(runs), lr))], batches, steps=steps, bench=bench)[0]
