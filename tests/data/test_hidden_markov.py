@@ -151,3 +151,22 @@ def test_impossible_sequences_and_lengths():
         rrxor().tree(6).rows(np.ones((1, 6), int))
     with pytest.raises(DataError, match="at least one token"):
         rrxor().tree(0)
+
+
+def test_prefixes_are_shuffled_within_their_length():
+    tree = rrxor().tree(10)
+    order = tree.shuffled(0, "a")
+    assert sorted(order) == list(range(len(tree)))
+    assert (tree.depth[order] == tree.depth).all()
+    assert (order != np.arange(len(tree))).mean() > 0.9
+    assert (order != tree.shuffled(0, "b")).any() and (order != tree.shuffled(1, "a")).any()
+
+
+def test_groups_of_suffixes_are_named_by_their_tokens():
+    tree = mess3().tree(3)
+    names, groups = tree.suffix_names(2), tree.suffixes(2)
+    for row in range(len(tree)):
+        path = [row]
+        while tree.parent[path[0]] >= 0:
+            path.insert(0, tree.parent[path[0]])
+        assert names[groups[row]] == "".join(str(tree.token[i]) for i in path)[-2:]

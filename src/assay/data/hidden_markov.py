@@ -201,6 +201,19 @@ class PrefixTree:
         """Groups of prefixes that end in the same k tokens, numbered from 0; shorter prefixes are groups of their own."""
         return np.unique(self.last(k), axis=0, return_inverse=True)[1].ravel()
 
+    def suffix_names(self, k: int) -> list[str]:
+        """The tokens that each group of `suffixes(k)` ends in, as text."""
+        first = np.unique(self.suffixes(k), return_index=True)[1]
+        return ["".join(map(str, self.token[self.ancestors[i, : self.depth[i]]]))[-k:] for i in first]
+
+    def shuffled(self, seed: int, stream: str) -> Int[np.ndarray, "row"]:
+        """Rows in a random order that exchanges prefixes of one length only."""
+        order = np.arange(len(self))
+        for size in range(1, self.depth[-1] + 1):
+            rows = np.flatnonzero(self.depth == size)
+            order[rows] = rows[rng.permutation(np.array([seed]), stream, size, len(rows))[0]]
+        return order
+
     @cached_property
     def state(self) -> Int[np.ndarray, "row"]:
         """Groups of prefixes with the same belief, numbered from 0."""
