@@ -235,3 +235,20 @@ def test_impossible_specs_are_refused_in_one_line(changes, message):
     with pytest.raises(SpecError) as e:
         experiment.specs_of("plenty", (experiment.default[0].replace(**changes),))
     assert str(e.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("labels=random", "Grokking.labels is for arms to set: leave it at 'sums', got 'random'"),
+        ("replicate=1", "Grokking.replicate is for arms to set: leave it at 0, got 1"),
+        ("pairs=1", "other arms' sizes scale with Grokking.pairs, which must be at least 40 for them to differ, got 1"),
+        ("pairs=700,800", "a preset has one Grokking.pairs, of which arms make others, got 700, 800"),
+    ],
+)
+def test_what_arms_cannot_be_made_of_is_refused_before_training(text, message):
+    from assay.lab.preset import override
+
+    with pytest.raises(SpecError) as e:
+        override(experiment, "default", [text])
+    assert str(e.value) == message

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Claim, Exact, Finding
 from assay.core.findings import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import measures
@@ -26,7 +26,7 @@ def bell(seeds, stream):
 
 def wave(seeds, lag, period):
     """A number that changes slowly from seed to seed, so that neighbours tell much about each other."""
-    return np.sin(2 * np.pi * (seeds - 1000 + lag) / period)
+    return np.sin(2 * np.pi * (seeds - 2000 + lag) / period)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class World:
             spread, scatter = (0.05, 0.01) if arm == "main" else (0.08, 0.02)
             n = len(set(seeds))
             x, y = (wave(seeds, 0, n), wave(seeds, 2.5, n)) if self.neighbours else (bell(seeds, 3), bell(seeds, 3))
-            y = y if self.follows[arm] else bell(seeds, 15)
+            y = y if self.follows[arm] else bell(seeds, 58)
             middle = np.log(362 if arm == "main" else 370)
             predicted = middle + spread * x
             measured = middle + spread * y + scatter * bell(seeds, 4) + (self.off if arm == "random" else 0)
@@ -109,7 +109,7 @@ class World:
             order = np.random.default_rng([20, 0 if self.alike else int(seed)]).permutation(26)
             five[order[:5]] = runs.shared.imposed != "none"
             row[order[: self.used.get(arm, 5)]] = True
-            row[order[5:10]] = arm == "main"
+            row[order[5 : 9 + seed % 3]] = arm == "main"
         power = (np.random.default_rng(8).normal(size=(1, 26)) if self.alike else luck.normal(size=(n, 26))) + self.lean * used
         level = np.log(0.021) + 0.4 * (measured - np.log(362))
         log_j = level + 0.4 * 0.05 * self.own * bell(seeds, 9)
@@ -123,6 +123,7 @@ class World:
             "used": ("run frequency", used, "bool"), "imposed": ("run frequency", first, "bool"),
             "outsiders": ("run", self.outsiders.get(arm, 0.0) + 0.3 * bell(seeds, 11 + len(arm)), "frequencies"),
             "objective": ("run", np.exp(log_j), "nats"), "size_used": ("run", np.full(n, SIZE), "1"),
+            "size_set": ("run", np.full(n, 0.9 * SIZE), "1"),
             "norm": ("run", np.full(n, NU * SIZE), "1"), "circuit": ("run", ALPHA * np.exp(BETA * predicted), "nats"),
             "circuit_size": ("run", np.full(n, SIZE), "1"), "margin": ("run", np.exp(-predicted), "logit"),
             "even": ("run", 1.05 * ALPHA * np.exp(BETA * predicted), "nats"),
@@ -163,6 +164,8 @@ CASES = {
     "(b) and by as much": (but("forget", bad_less=0.1), {"same-less": but("forget", same_less=0.9)}),
     "(b) network by network": (but("follows", random=False), {"confined-others": NEIGHBOURS}),
     "(b) as it was said": (but("follows", main=False), {"others": NEIGHBOURS}),
+    "(b) with one amplitude": (but("follows", main=False), {"others": NEIGHBOURS}),
+    "And not by how many": (but("follows", main=False), {"others": NEIGHBOURS}),
     "Networks as they come forget": (replace(WORLD, own=20.0), {"others": NEIGHBOURS}),
     "The theory puts": (replace(WORLD, off=0.4), {"shuffled": replace(WORLD, middle=409.6)}),
     "Interference makes a difference": (but("spread", sets=0.05), {"sets-7": but("spread", sets_7=0.15)}),
@@ -231,9 +234,30 @@ def test_where_the_planted_effect_is_not_found_its_absence_says_nothing():
     assert (verdict.outcome, verdict.reason) == ("undecided", "planted planted not found")
 
 
-def test_findings_have_numbers(true):
-    from assay.core.claims import Finding
+def test_where_only_the_number_of_frequencies_tells_sizes_the_claim_beyond_it_fails(true):
+    arms = dict(true)
+    natural = arms["natural"].copy()
+    more = natural.used.values.sum(1)
+    for i, name in enumerate(("even", "size_of")):
+        natural[name] = natural[name].copy(data=np.exp(0.1 * more + 0.01 * bell(natural.seed.values, 30 + i)))
+    arms["natural"] = arms["natural-half"] = natural
+    assert judge(claim_of("(b) with one amplitude"), arms).verdict.outcome == "holds"
+    assert judge(claim_of("And not by how many"), arms).verdict.outcome == "fails"
 
+
+def test_locations_with_another_nu_are_what_calculus_gives(true):
+    """J rises with ν by w S / 2, and log sizes by 1/β times that of log J."""
+    found = {f.text: estimate(f, true).estimate for f in experiment.claims if isinstance(f, Finding)}
+    assert found["ν, squared norm over Σ A^(2/3) over all amplitudes, main"] == pytest.approx(NU)
+    assert found["ν, squared norm over Σ A^(2/3) over the set's amplitudes, main"] == pytest.approx(NU / 0.9)
+    confined = true["confined"]
+    J = confined.circuit.values
+    moved = np.log1p(3e-5 / 2 * NU * (1 / 0.9 - 1) * SIZE / J).mean() / BETA
+    as_judged = float((np.log(confined.size_of) - confined.log_predicted).mean())
+    assert found["Location of confined networks with ν of main over the set's amplitudes"] == pytest.approx(as_judged - moved, abs=2e-3)
+
+
+def test_findings_have_numbers(true):
     for finding in (f for f in experiment.claims if isinstance(f, Finding)):
         assert np.isfinite(estimate(finding, true).estimate), finding.text
 

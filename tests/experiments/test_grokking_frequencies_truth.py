@@ -98,3 +98,22 @@ def test_impossible_specs_are_refused_in_one_line(fields, said):
     with pytest.raises(SpecError, match=said) as e:
         Frequencies(**fields)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"what": "labels"}, "Frequencies.what is for arms to set: leave it at 'sums', got 'labels'"),
+        ({"imposed": "good"}, "Frequencies.imposed is for arms to set: leave it at 'none', got 'good'"),
+        ({"size": "700,800"}, "a preset has one Frequencies.size, of which arms make others, got 700, 800"),
+        ({"size": 1}, "other arms' sizes are shares of Frequencies.size, which must be at least 16 for them to differ, got 1"),
+        ({"size": 8}, "other arms' sizes are shares of Frequencies.size, which must be at least 16 for them to differ, got 8"),
+    ],
+)
+def test_what_arms_cannot_be_made_of_is_refused_before_training(fields, said):
+    from assay.lab.preset import override
+
+    with pytest.raises(SpecError) as e:
+        override(experiment, "default", [f"{name}={value}" for name, value in fields.items()])
+    assert str(e.value) == said
+    assert override(experiment, "default", ["size=16"])

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, grid, summary
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, grid, reserved, summary
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import correlation, products, slope
@@ -29,6 +29,8 @@ PILOT = "pilot: seeds 0–11"
 TRANSFORMER = "one-layer transformer, p = 113, AdamW; D counts ordered pairs, of 12,769"
 PAIRS = 800
 """Training pairs of the grokked networks in the default preset; the arms' sizes are given beside it, and scale with the preset's."""
+APART = 20
+"""The least difference between sizes of an arm, in the default preset."""
 SHIFTS = range(1, 9)
 """Whose costs the control of a network's own efficiency has. Correlations over a whole ring sum to 0: over half, it could not pass."""
 
@@ -301,12 +303,25 @@ def costs_beside(partners, halfway=False):
     return derive
 
 
+def as_they_come(specs):
+    """The preset's specs. Raises: SpecError where they set what other arms set, or have several values of what arms are made from."""
+    for name in ("pairs", "lr", "decay"):
+        if len(several := sorted({getattr(s, name) for s in specs})) > 1:
+            raise SpecError(f"a preset has one Grokking.{name}, of which arms make others, got {', '.join(map(str, several))}")
+    return reserved("labels", "pace", "continued", "replicate")(specs)
+
+
 def like(*pairs, times=1.0, slow=1.0, closely=False, **fields):
     """The preset's seeds at these sizes (of a preset with 800 pairs), `times` as long, at `slow` times the rate, other fields set."""
 
     def specs(main):
         base = main[0]
         most = base.p * (base.p + 1) // 2
+        if pairs and base.pairs * APART < PAIRS:
+            raise SpecError(
+                f"other arms' sizes scale with Grokking.pairs, which must be at least {-(-PAIRS // APART)} for them to differ, "
+                f"got {base.pairs}"
+            )
         if pairs and max(pairs) * base.pairs > PAIRS * most:
             fewer = PAIRS * most // max(pairs)
             raise SpecError(
@@ -326,7 +341,7 @@ def onwards(*pairs, **fields):
 
 MEMORY, SCRATCH, FORGET = (200, 300, 400, 500, 600, 700), (400, 420, 440, 460, 480, 500), (200, 250, 300, 350, 400, 450)
 ARMS = {
-    "main": Arm(train, keep=True, note="800 pairs, enough to grok: the generalising circuit"),
+    "main": Arm(train, specs=as_they_come, keep=True, note="800 pairs, enough to grok: the generalising circuit"),
     "memorise": Arm(train, specs=like(*MEMORY, times=2, labels="random"), note="random labels, which can only be memorised"),
     "plenty": Arm(train, specs=like(1000, 1400), note="more pairs than main"),
     "scratch": Arm(train, specs=like(*SCRATCH, times=3), note="from scratch on sizes around the change, three times as long"),
@@ -369,8 +384,8 @@ def courses(*circuits):
 
 
 def groks(arms):
-    """[all, both learned fast, memory more efficient, no weight decay]: 1 where the simulation groks."""
-    return [float(course.groks) for course in courses(*two_circuits.ingredients(BASE).values())]
+    """[as it is, both learned fast, memory more efficient, no weight decay]: 1 where the simulation groks."""
+    return [float(course.groks) for course in courses(*two_circuits.variants(BASE).values())]
 
 
 def simulated_delays(*circuits):
@@ -391,7 +406,7 @@ def one_slow(by):
 
 EXACT = (
     Exact(
-        text="The simulation groks if and only if all three ingredients are there: all, both learned fast, memory more efficient, no decay",
+        text="The simulation groks as it is, and no more with one thing changed: both learned fast, memory more efficient, no decay",
         value=groks, expected=[1.0, 0.0, 0.0, 0.0], tolerance=0.0, unit="1 where it groks", source=PAPER + ", section 3",
     ),
     Exact(
@@ -578,9 +593,9 @@ def courses_of_training(arms):
 
 
 def simulated(arms):
-    """Rows (time, logit, circuit, cell) of the simulation with all ingredients and without each."""
+    """Rows (time, logit, circuit, cell) of the simulation as it is and with one thing changed."""
     rows = []
-    for name, circuits in two_circuits.ingredients(BASE).items():
+    for name, circuits in two_circuits.variants(BASE).items():
         course = two_circuits.simulate(circuits, LONG)
         for i in np.unique(np.geomspace(1, 10_000, 120).round().astype(int)):
             rows += [
@@ -608,7 +623,7 @@ def figures(arms):
         Figure("A network that pays more for generalising forgets at a larger size",
                {"J": np.exp(own.log_cost.values[:, 0]).tolist(), "U50": np.exp(own.log_middle.values).tolist()}, "points", x="J", y="U50",
                x_title="J on 800 pairs, nats", y_title="pairs that keep half the accuracy", note="A point is a network."),
-        Figure("Two circuits in simulation: with all three ingredients, and without each",
+        Figure("Two circuits in simulation: as they are, and with one thing changed",
                columns(simulated(arms), "time", "logit", "circuit", "cell"), "line", x="time", y="logit", color="circuit",
                facet="cell", x_log=True, x_title="time, steps × learning rate", y_title="logit of the circuit, nats"),
     ]  # fmt: skip

@@ -1,8 +1,9 @@
 """Grokking in four numbers: a circuit that generalises and one that memorises, each a product of two weights.
 
 o_G = κ_G g₁ g₂ raises the right class on every input; o_M = κ_M m₁ m₂ the right class on training inputs and a wrong one on
-others. Loss: log(1 + (q − 1) e^−(o_G + o_M)) + (λ/2)(g₁² + g₂² + m₁² + m₂²), by gradient descent. Three ingredients make it
-grok: G generalises and M does not, G is more efficient (κ_G > κ_M), and G is learned more slowly (a smaller rate or start).
+others. Loss: log(1 + (q − 1) e^−(o_G + o_M)) + (λ/2)(g₁² + g₂² + m₁² + m₂²), by gradient descent. That G generalises and M does
+not is built in. It groks when G is more efficient as well (κ_G > κ_M), is learned more slowly (a smaller rate or start), and
+weight decay makes efficiency count.
 """
 
 from __future__ import annotations
@@ -151,11 +152,15 @@ def optimum(circuits: Circuits) -> Optimum:
     return Optimum(logit, math.log1p((q - 1) * math.exp(-logit)), 2 * logit / best)
 
 
-def ingredients(circuits: Circuits) -> dict[str, Circuits]:
-    """All three ingredients of grokking, and each of them taken away."""
+def variants(circuits: Circuits) -> dict[str, Circuits]:
+    """The circuits as they are, and with one thing changed: equal rates, efficiencies swapped, no decay.
+
+    Differs: the published account has a third ingredient, that one circuit generalises and the other does not; it is what G and M
+    mean here and is never taken away, while decay, which it presupposes, is.
+    """
     swapped = replace(circuits, efficiency_g=circuits.efficiency_m, efficiency_m=circuits.efficiency_g)
     return {
-        "all": circuits,
+        "as it is": circuits,
         "both learned fast": replace(circuits, rate_g=circuits.rate_m),
         "memory more efficient": swapped,
         "no weight decay": replace(circuits, decay=0.0),
