@@ -50,25 +50,20 @@ class Superposition(Spec):
 
 def train(runs, bench):
     s = runs.shared
-    params = toy.bottleneck(drawn(runs), s.features, s.width)  # W [run, f, d], b [run, f]
+    params = toy.bottleneck(runs.replicated(), s.features, s.width)  # W [run, f, d], b [run, f]
 
     def loss(p, x):
         return toy.mean_square(toy.reconstruct(p, x, s.relu), x)  # [run]
 
-    batches = planted.sparse_features(drawn(runs), s.features, s.batch)
+    batches = planted.sparse_features(runs.replicated(), s.features, s.batch)
     return fit([descent(runs, params, loss, lr=runs.each("lr"))], batches, steps=s.steps, bench=bench)[0]
-
-
-def drawn(runs):
-    """The same runs with seeds of their own replicate, so that replicates share no random number."""
-    return type(runs)([s.replace(seed=s.seed + 1_000_000 * s.replicate) for s in runs.specs])
 
 
 def measure(runs, trained, bench):
     s = runs.shared
     alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
     error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
-    x = planted.sparse_features(drawn(runs), s.features, 20_000, stream="test")(0).to(bench.device)
+    x = planted.sparse_features(runs.replicated(), s.features, 20_000, stream="test")(0).to(bench.device)
     held_out = toy.mean_square(toy.reconstruct(trained.tensors, x, s.relu), x)
     return measures(
         runs,
