@@ -124,7 +124,7 @@ def train_together(groups, bench):
 
     s = groups[0].shared
     data, _ = activations(s, bench)
-    drawn = [type(r)([x.replace(seed=x.seed + 1_000_000 * x.replicate) for x in r.specs]) for r in groups]
+    drawn = [r.replicated() for r in groups]
     return fit_dictionaries(
         [(r, method(r)) for r in drawn], data.batches(drawn[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
         mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20),
