@@ -148,7 +148,7 @@ def train_together(groups, bench):
 
     s = groups[0].shared
     data, _ = activations(s, bench)
-    drawn = [type(r)([x.replace(seed=x.seed + 1_000_000 * x.replicate) for x in r.specs]) for r in groups]
+    drawn = [r.replicated() for r in groups]
     seeds = drawn[0].seeds
     plain = data.batches(seeds, s.batch)
     batches = plain if s.acts != "shuffled" else lambda step: shuffled(plain(step), int(seeds[0]), step)
