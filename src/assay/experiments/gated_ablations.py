@@ -97,10 +97,9 @@ def train(runs, bench):
         nonlinearity, loss, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, decay=s.decay,
         penalty_warm_up=0.05, encoder_scale=1.0,
     )  # fmt: skip
-    started = type(runs)([x.replace(seed=x.seed + 1_000_000 * x.replicate) for x in runs.specs])
     inputs = s.world().inputs(runs.seeds, s.batch, f"train-{s.replicate}")
     return fit_dictionaries(
-        [(started, method)], inputs, d=s.d, steps=s.steps, bench=bench, probe_at=probes(s.steps, 30, log=True)
+        [(runs.replicated(), method)], inputs, d=s.d, steps=s.steps, bench=bench, probe_at=probes(s.steps, 30, log=True)
     )[0]
 
 
