@@ -83,9 +83,8 @@ def dictionaries(trained: Trained) -> dict[str, Dictionary]:
 
 
 def _group(cell: Cell, runs: Runs, method: Method, data: Targets, batches: Callable[[int], Batch], steps: int) -> Group:
-    drawn = Runs([spec.replace(seed=spec.seed + 1_000_000 * cell.replicate) for spec in runs.specs])
     elsewhere = cell.reads != cell.makes
-    made = group(drawn, method, d=data.width(cell.reads), steps=steps, d_out=data.width(cell.makes) if elsewhere else None)
+    made = group(runs.replicated(cell.replicate), method, d=data.width(cell.reads), steps=steps, d_out=data.width(cell.makes) if elsewhere else None)
     reads, makes = cell.keys
     if elsewhere:
         first = [batches(step) for step in range(8)]
