@@ -174,6 +174,11 @@ def test_impossible_specs_are_one_line(wrong, said):
     assert said in str(e.value) and "\n" not in str(e.value)
 
 
+def test_what_arms_ask_cannot_be_set():
+    with pytest.raises(SpecError, match="asked is for arms to set: leave it at ''"):
+        experiment.specs_of("main", tuple(s.replace(asked="benefit") for s in experiment.smoke))
+
+
 def test_the_curves_ask_every_feature_of_six_seeds():
     points = curve_points(experiment.default)
     assert len(points) == 6 * 5 * 6

@@ -10,7 +10,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, changed, grid, summary
+from assay.core import (
+    Arm,
+    Claim,
+    Exact,
+    Experiment,
+    Figure,
+    Finding,
+    Gate,
+    PerRun,
+    Published,
+    Spec,
+    changed,
+    grid,
+    reserved,
+    summary,
+)
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 
@@ -414,7 +429,10 @@ PILOT = "pilot: seeds 0–7"
 
 experiment = Experiment(
     arms={
-        "main": Arm(train, note="the ReLU model: of every eight starts the one with the lowest held-out loss"),
+        "main": Arm(
+            train, specs=reserved("asked", "chosen", "given"),
+            note="the ReLU model: of every eight starts the one with the lowest held-out loss",
+        ),
         "main-half": Arm(train, specs=lambda specs: lasting(0.5, specs), note="main for half as many steps"),
         "untrained": Arm(train, specs=changed(steps=0), note="its starts, Gaussian weights: again the best of eight"),
         "scattered": Arm(scatter, specs=changed(asked="scatter"), after="main", note="main's lengths in random directions"),
