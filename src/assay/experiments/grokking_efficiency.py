@@ -482,7 +482,7 @@ CLAIMS = (
     ),
     Claim(
         text="Theory says where networks forget: the size that keeps half is within 0.1 (log) of where memorising costs as much as "
-             "their best amplitudes",
+             "their best amplitudes, with ν over all frequencies",
         of="memorise", value=off_prediction("ungrok", "best_cost"), low=-0.1, high=0.1, unit="log of a ratio of sizes",
         must_fail=("shuffled",), gates=(FITTED,), half=FORGOTTEN | {"memorise": "memorise-half"}, threshold_from=PILOT + ", −.017",
         published="new", source=PAPER + ", section 4",

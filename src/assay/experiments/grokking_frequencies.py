@@ -24,7 +24,7 @@ SEED = "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypo
 VARMA = "Varma et al. 2023, Explaining grokking through circuit efficiency, critical dataset size"
 PILOT = "pilot: seeds 0–31, met once by fresh seeds 100–131"
 PLAN = "plan, before the pilot"
-FIRST = "first look: seeds 1000–1063"
+FIRST = "pilot: seeds 1000–1063"
 VIEWS = ("E", "E W1", "W2", "best neuron")
 """Where the initial strength of a frequency is read."""
 QUANTILES = (0.02, 0.1, 0.5, 0.9, 0.98)
