@@ -117,7 +117,7 @@ CASES = {
         World(prefix={"main": 0.75, "half": 0.75}),
         {"untrained-with-table": World(prefix={"untrained-with-table": 0.82})},
     ),
-    "It emerges as the loss falls": (World(emerging=()), {"shuffled-moments": World(emerging=("main", "shuffled-moments"))}),
+    "It grows over training": (World(emerging=()), {"shuffled-moments": World(emerging=("main", "shuffled-moments"))}),
     "Its geometry is the belief's": (
         World(distances={"main": (0.33, 0.31), "half": (0.33, 0.31)}),
         {"untrained": World(distances={"untrained": (0.4, 0.1)}), "own-prediction": World(distances={"own-prediction": (0.9, 0.5)})},

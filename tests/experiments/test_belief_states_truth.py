@@ -16,26 +16,11 @@ class Killed(Exception):
     pass
 
 
-def test_exact_targets_are_the_expectation_of_sampled_ones():
-    """Over many sequences the mean of what came next is the filter's prediction, prefix by prefix."""
-    one = SMALL.replace(batch=4000, moments=())
-    exact, sampled = (b.batches(Runs([s]))(0) for s in (one, one.replace(sampled=True)))
-    tree = b.tree_of(one, one.context)
-    for *_, weight, target in (exact, sampled):
-        assert weight.sum() == 4000 * one.context
-        assert target.sum(-1)[weight > 0].numpy() == pytest.approx(1)
-    often = exact[3][0] > 300
-    error = (sampled[4][0] - torch.from_numpy(tree.predicted).float()[: len(sampled[4][0])])[often].abs()
-    assert len(sampled[4][0]) == len(tree)  # all prefixes occur, so rows are the tree's
-    assert error.max() < 5 * 0.5 / 300**0.5
-    torch.testing.assert_close(exact[4][0], torch.from_numpy(tree.predicted).float())
-
-
 def test_the_loss_is_the_mean_over_sequences_and_positions(bench):
     runs = Runs([SMALL.replace(steps=1, moments=())])
     trained = b.train(runs, bench)
     s = SMALL
-    params = transformer(b.seeds_of(runs), Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2))
+    params = transformer(runs.seeds, Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2))
     process = b.hidden("rrxor", 0.05, 0.85)
     tokens = process.sequences(runs.seeds, s.batch, s.context)(0)
     follows = process.tree(s.context).predicted[process.tree(s.context).rows(tokens)[0]]
@@ -89,12 +74,21 @@ def test_planted_streams_are_read_and_noise_is_not(bench):
     assert all((x < 0).all() for x in found["noise"])
 
 
-def test_beliefs_are_shuffled_within_lengths():
-    tree = b.tree_of(b.DEFAULT, 10)
-    order = b.shuffled_within_length(tree, 0)
-    assert sorted(order) == list(range(len(tree)))
-    assert (tree.depth[order] == tree.depth).all()
-    assert (order != np.arange(len(tree))).mean() > 0.9
+def test_what_arms_set_is_refused_before_anything_is_trained():
+    for name, value in {"process": "mess3", "read": "tokens", "whole": True, "replicate": 1}.items():
+        with pytest.raises(SpecError, match=f"BeliefStates.{name} is for arms to set"):
+            b.experiment.specs_of("main", tuple(s.replace(**{name: value}) for s in b.experiment.smoke))
+
+
+def test_moments_are_shuffled_within_each_run():
+    from test_belief_states_claims import WORLD
+
+    arms = WORLD.arms()
+    made = b.shuffled_moments(arms).r2_at.values
+    assert (np.sort(made, 1) == np.sort(arms["main"].r2_at.values, 1)).all()
+    moved = made != arms["main"].r2_at.values
+    assert moved.mean() > 0.7 and len({tuple(order) for order in np.argsort(made, 1).tolist()}) > 6  # each run in an order of its own
+    assert (b.shuffled_moments(arms).r2_at.values == made).all()
 
 
 @pytest.mark.parametrize(
