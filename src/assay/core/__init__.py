@@ -24,7 +24,7 @@ _HOME = {
     "measures": ("by", "measures", "stack"),
     "claims": ("Claim", "Exact", "Finding", "Gate", "Published", "converged"),
     "judging": ("judge",),
-    "figures": ("Figure", "curve", "summary"),
+    "figures": ("Figure", "columns", "curve", "summary"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted(_WHERE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +46,12 @@ class Figure:
         for name in used:
             if name is not None and name not in self.columns:
                 raise ClaimError(f"figure {self.title!r} names column {name!r}, which it lacks; columns: {', '.join(self.columns)}")
+
+
+def columns(names: Sequence[str], rows: Iterable[Sequence]) -> dict[str, list]:
+    """A figure's columns by name, from its rows."""
+    listed = list(rows)
+    return {name: [row[i] for row in listed] for i, name in enumerate(names)}
 
 
 def summary(values: np.ndarray) -> tuple[float, float, float]:

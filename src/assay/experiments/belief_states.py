@@ -12,8 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, grid, reserved, summary
+from assay.core import Arm, Claim, Exact, Experiment, Finding, Gate, PerRun, Published, Spec, grid, reserved
 from assay.core.errors import SpecError
+from assay.core.figures import Figure, columns, summary
 from assay.core.measures import measures
 from assay.core.stats import difference, sides
 
@@ -625,17 +626,12 @@ def level(arm, protocol, probe=None):
     return 1 - terms["error"].sum(group).values / terms["spread"].sum(group).values
 
 
-def table(names, rows):
-    """Columns by name."""
-    return dict(zip(names.split(), map(list, zip(*rows, strict=True)), strict=True))
-
-
 def against_baselines(arms):
     """Columns: R² of networks and baselines by both ways of holding out, means over seeds with t intervals."""
     networks = (("trained", "main"), ("trained for loss alone", "whole"), ("untrained", "untrained"), ("noise", "noise"))
     rows = [(told, arm, "concat") for told, arm in networks] + [("exact next token", "tokens", "next token")]
     rows += [(f"last {k} token{'s' * (k > 1)}", "tokens", f"last {k}") for k in range(WINDOWS, 0, -1)]
-    return table("features mean low high held", (
+    return columns(("features", "mean", "low", "high", "held"), (
         (label, *summary(level(arms[arm], protocol, probe)), told) for protocol, told in HELD_OUT.items() for label, arm, probe in rows
     ))  # fmt: skip
 
@@ -643,7 +639,7 @@ def against_baselines(arms):
 def loss_and_belief(arms):
     """Columns: excess loss and R², prefixes held out, of every trained run at its end."""
     told = {"main": "main", "half": "half length", "no-decay": "half length, no weight decay", "whole": "for loss alone"}
-    return table("excess r2 arm", (
+    return columns(("excess", "r2", "arm"), (
         (float(x), float(y), label) for arm, label in told.items()
         for x, y in zip(arms[arm].excess.values, level(arms[arm], "prefix"), strict=True)
     ))  # fmt: skip
@@ -652,14 +648,15 @@ def loss_and_belief(arms):
 def over_training(arms):
     """Columns: R² of main at each moment of training, means over seeds with t intervals."""
     main = arms["main"]
-    return table("moment mean low high", ((share, *summary(at)) for share, at in zip(main.attrs["moments"], main.r2_at.values.T, strict=True)))
+    moments = zip(main.attrs["moments"], main.r2_at.values.T, strict=True)
+    return columns(("moment", "mean", "low", "high"), ((share, *summary(at)) for share, at in moments))
 
 
 def by_layer(arms):
     """Columns: R² of each layer by itself, trained and untrained, means over seeds with t intervals."""
     lines = [(f"{told}, {protocol}es" if protocol == "prefix" else f"{told}, {protocol}s", arm, protocol)
              for told, arm in (("trained", "main"), ("untrained", "untrained")) for protocol in HELD_OUT]  # fmt: skip
-    return table("layer mean low high network", (
+    return columns(("layer", "mean", "low", "high", "network"), (
         (int(probe.split()[1]), *summary(level(arms[arm], protocol, probe)), label)
         for label, arm, protocol in lines for probe in arms[arm].probe.values if probe.startswith("layer")
     ))  # fmt: skip
@@ -673,7 +670,7 @@ def simplex(arms):
     panels = {"true": shown[:, :2]}
     for label, arm in (("trained, last layer", "mess3"), ("untrained, all layers", "mess3-untrained"), ("last 6 tokens", "mess3-tokens")):
         panels[label] = arms[arm].simplex.values[0]
-    return table("x y state from", (
+    return columns(("x", "y", "state", "from"), (
         (b + (1 - a - b) / 2, (1 - a - b) * 3**0.5 / 2, f"state {state}", label)
         for label, points in panels.items() for (a, b), state in zip(points.tolist(), shown.argmax(1).tolist(), strict=True)
     ))  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, descent, fit, grid, reserved, summary
+from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, columns, descent, fit, grid, reserved, summary
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
@@ -515,14 +515,14 @@ def figures(arms):
     main = at_chosen(arms["main"])
     keep = np.where(main.norm_squared.values > 0.5, "represented", "not represented").ravel().tolist()
     points = {"mark": "points", "y": "cosine", "color": "feature", "y_title": "cosine with the nearest latent"}
-    columns = {"cosine": main.cosine.values.ravel().tolist(), "feature": keep}
+    cosines = {"cosine": main.cosine.values.ravel().tolist(), "feature": keep}
     seen = f"One point a feature of {main.sizes['run']} toys; ReLU + L1 at λ {CHOSEN:g}."
     return [
         Figure("What mattered is kept, and much of what is kept is recovered", by_rank(arms), "line", x="rank", y="share", color="what",
                x_title="rank of importance (1 is the most important feature)", y_title=f"share of {main.sizes['run']} toys"),
-        Figure("Recovery against importance", columns | {"importance": main.importance.values.ravel().tolist()}, x="importance",
+        Figure("Recovery against importance", cosines | {"importance": main.importance.values.ravel().tolist()}, x="importance",
                x_title="importance, over that of the first feature", x_log=True, note=seen, **points),
-        Figure("Recovery against what the toy kept", columns | {"norm": main.norm_squared.values.ravel().tolist()}, x="norm",
+        Figure("Recovery against what the toy kept", cosines | {"norm": main.norm_squared.values.ravel().tolist()}, x="norm",
                x_title="‖w‖², squared length of the feature's hidden direction", note=seen, **points),
         Figure("What dictionaries find of represented features, by arm", by_arm(arms), "bars", x="arm", y="mean", color="what",
                band=("low", "high"), x_title="", y_title="share of represented features", note="Mean and 95 % t interval over toys."),
@@ -532,51 +532,36 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def table(**names):
-    """Empty columns of these names, and a mean with its interval."""
-    return {**{name: [] for name in names}, "mean": [], "low": [], "high": []}
-
-
-def add(columns, values, **labels):
-    """One row: labels, and the mean of values with its interval."""
-    for name, value in (*labels.items(), *zip(("mean", "low", "high"), summary(np.asarray(values, float)), strict=True)):
-        columns[name].append(value)
-
-
 def by_rank(arms):
     """Columns: for each rank of importance the share of toys in which that feature is kept, and in which it is recovered."""
-    columns: dict[str, list] = {"what": [], "rank": [], "share": []}
     parts = (("kept by the toy", "main", represented), ("recovered by ReLU + L1", "main", recovered), ("recovered by TopK", "topk", recovered))
-    for label, name, of in parts:
-        if name in arms:
-            arm = at_chosen(arms[name])
-            order = np.argsort(-arm.importance.values, axis=1)
-            shares = of({n: np.take_along_axis(arm[n].values, order, 1) for n in ("cosine", "f1", "norm_squared")}).mean(0)
-            columns["what"] += [label] * len(shares)
-            columns["rank"] += list(range(1, len(shares) + 1))
-            columns["share"] += shares.tolist()
-    return columns
+
+    def shares(arm, of):
+        order = np.argsort(-arm.importance.values, axis=1)
+        return of({n: np.take_along_axis(arm[n].values, order, 1) for n in ("cosine", "f1", "norm_squared")}).mean(0).tolist()
+
+    return columns(("what", "rank", "share"), (
+        (label, rank, value) for label, name, of in parts if name in arms
+        for rank, value in enumerate(shares(at_chosen(arms[name]), of), 1)
+    ))  # fmt: skip
 
 
 def by_arm(arms):
     """Columns: shares of represented features, direction found and recovered, in each arm that has a dictionary."""
-    columns = table(arm=(), what=())
-    for name in ("main", "wide", "topk", "equal", "shuffled", "random", "pca"):
-        if name in arms:
-            for label, of in (("direction found", lambda one: one["cosine"] >= 0.9), ("recovered", recovered)):
-                add(columns, share(of)(at_chosen(arms[name]), {}).values, arm=name, what=label)
-    return columns
+    parts = (("direction found", lambda one: one["cosine"] >= 0.9), ("recovered", recovered))
+    return columns(("arm", "what", "mean", "low", "high"), (
+        (name, label, *summary(share(of)(at_chosen(arms[name]), {}).values))
+        for name in ("main", "wide", "topk", "equal", "shuffled", "random", "pca") if name in arms for label, of in parts
+    ))  # fmt: skip
 
 
 def by_match(arms):
     """Columns: the matched rank correlation of importance with cosine and with F1, by what features are matched in."""
-    columns = table(**{"arm": (), "alike in": (), "of": ()})
-    sides = [(names, label, of) for names, label in ((OWN, "norm and density"), (AROUND, "… and crowding")) for of in ("cosine", "f1")]
-    for name in (n for n in ("main", "donated", "donated-around", "favoured", "topk") if n in arms):
-        for names, label, of in sides:
-            values = matched(names, of)(at_chosen(arms[name]), {}).values
-            add(columns, values, arm=name, of={"cosine": "cosine", "f1": "F1"}[of], **{"alike in": label})
-    return columns
+    return columns(("arm", "alike in", "of", "mean", "low", "high"), (
+        (name, label, told, *summary(matched(names, of)(at_chosen(arms[name]), {}).values))
+        for name in ("main", "donated", "donated-around", "favoured", "topk") if name in arms
+        for names, label in ((OWN, "norm and density"), (AROUND, "… and crowding")) for of, told in (("cosine", "cosine"), ("f1", "F1"))
+    ))  # fmt: skip
 
 
 experiment = Experiment(
