@@ -80,7 +80,7 @@ class Grokking(Spec):
 
 
 def train(runs, bench, before=None):
-    s, seeds = runs.shared, drawn(runs)
+    s, seeds = runs.shared, runs.replicated().seeds
     params = modular_network.start(seeds, s.p, s.embed, s.hidden) if before is None else before.tensors
     task = lesson(runs)
     trained = modular_network.train(
@@ -92,14 +92,9 @@ def train(runs, bench, before=None):
     return trained
 
 
-def drawn(runs):
-    """[run]: seeds of their own replicate, so that replicates share no random number."""
-    return runs.seeds + 1_000_000 * runs.shared.replicate
-
-
 def lesson(runs):
     """What each run learns: labels and order by its seed, so that a grokked network goes on with the first of its own pairs."""
-    s, seeds = runs.shared, drawn(runs)
+    s, seeds = runs.shared, runs.replicated().seeds
     labels = modular.sums(s.p).expand(len(runs), -1) if s.labels == "sums" else modular.random_labels(seeds, s.p)
     return modular_network.Lesson(s.p, modular.pairs(s.p), labels, modular.order(seeds, s.p), runs.each("pairs"))
 
