@@ -386,6 +386,7 @@ def test_more_than_a_quarter_diverged_is_undecided():
 def test_all_runs_diverged_gives_a_verdict_and_no_crash():
     v = judged(main=diverged(1.5, SEEDS)).verdict
     assert v.outcome == "undecided" and v.dropped == 8 and v.n == {"seed": 0} and math.isnan(v.estimate)
+    assert v.reason == "diverged"  # and not "too few units": enough were asked for
     json.dumps(judged(main=diverged(1.5, SEEDS)).to_json(), allow_nan=False)
 
 

@@ -71,7 +71,10 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
         gates["converged"] = gates.get("converged", True) and _half_agrees(claim, arms, bad, i, outcome, level)
 
     n = dict(zip(claim.units, i.n, strict=True))
-    reason, price = _reason(claim, i, n, _fewest(claim.units, others.take(name)), survived, gates, outcome, level)
+    fewest = _fewest(claim.units, others.take(name))
+    asked = n | {unit: n[unit] + len(bad)} if unit in n else n  # where enough were asked for, what lacks is what diverged
+    survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
+    reason, price = _reason(claim, i, asked, fewest, survived, gates, outcome, level)
     estimate, low, high, t_low, t_high = (unscale(claim.scale, x) for x in (i.estimate, i.low, i.high, i.t_low, i.t_high))
     return Verdict(
         arm=name,
@@ -286,6 +289,8 @@ def _gate_price(gate: str, i: Interval) -> Price:
     if gate == "overlap":
         what = f"in {i.undefined:.1%} of the draws" if i.undefined < 1 else "for the estimate itself or when one unit is left out"
         return Price(f"more units do not help: the statistic is undefined {what}; let the sweeps overlap, or choose other points")
+    if gate == "converged" and i.n[0]:
+        return Price("longer training; or more units, if a narrower interval survives the change since half-way")
     return Price(f"more units do not help: meet the gate {gate}, by longer training for instance")
 
 
