@@ -492,19 +492,34 @@ CLAIMS = (
 
 def falling(title, panels, log, seeds=3, where=None):
     """The loss of single seeds, a draw of each, against the step; panels {name: (arm, rank)}."""
-    columns: dict[str, list] = {"panel": [], "seed": [], "step": [], "loss": []}
+    return Figure(title, curves(panels, seeds, where), "line", x="step", y="y", color="seed", facet="panel", x_log=log,
+                  x_title="step" + (", log scale" if log else ""), y_title="loss, share of the start's")  # fmt: skip
+
+
+def dropping(title, panels, note, seeds=4):
+    """How fast the loss of single seeds falls with the log of the step: what drops are the peaks of."""
+    columns = curves(panels, seeds, None, lambda t, loss: (np.sqrt(t[1:] * t[:-1]), -np.diff(loss) / np.diff(np.log(t))))
+    late = [step >= max(columns["step"]) / 50 for step in columns["step"]]  # before, nothing falls
+    kept = {name: [v for v, keep in zip(values, late, strict=True) if keep] for name, values in columns.items()}
+    return Figure(title, kept, "line", x="step", y="y", color="seed", facet="panel", x_log=True, note=note,
+                  x_title="step, log scale", y_title="−dL/d ln t, over the start's loss")  # fmt: skip
+
+
+def curves(panels, seeds, where, of=lambda t, loss: (t, loss)):
+    """Columns panel, seed, step, y: a function of step and loss of the first draws of the first seeds."""
+    columns: dict[str, list] = {"panel": [], "seed": [], "step": [], "y": []}
     for panel, (arm, rank) in panels.items():
         arm = arm.isel(run=arm.replicate == 0)
         if where:
             arm = arm.isel(run=np.isclose(arm.start, where))
         for run in range(min(seeds, arm.sizes["run"])):
             curve = arm.curve.isel(run=run).sel(rank=rank)
-            columns["panel"] += [panel] * curve.size
-            columns["seed"] += [f"seed {int(arm.seed[run])}"] * curve.size
-            columns["step"] += curve.time.values.tolist()
-            columns["loss"] += curve.values.tolist()
-    return Figure(title, columns, "line", x="step", y="loss", color="seed", facet="panel", x_log=log,
-                  x_title="step" + (", log scale" if log else ""), y_title="loss, share of the start's")  # fmt: skip
+            step, y = of(curve.time.values.astype(float), curve.values)
+            columns["panel"] += [panel] * len(y)
+            columns["seed"] += [f"seed {int(arm.seed[run])}"] * len(y)
+            columns["step"] += step.tolist()
+            columns["y"] += y.tolist()
+    return columns
 
 
 def depths(arms):
@@ -545,11 +560,25 @@ def figures(arms):
     entropy = {"rank 1, rows of one sign": (arms["one-sign"], 1), **{f"rank {r}": (ce, r) for r in ce["rank"].values.tolist()}}
     asked = {f"{name} cross-entropy" if name != "generalised" else "generalised KL": (arms[name], arms[name]["rank"].values[0])
              for name in ("raw", "normalised", "generalised")}  # fmt: skip
+    start = min(main.start.values.tolist(), key=lambda s: abs(s - 0.3))
+    twice = {name: float(several(rank)(arm, arms).mean()) for name, (arm, rank) in entropy.items()}
+    note = f"A peak is a drop. Share of all draws with two or more: {', '.join(f'{name} {x:.2f}' for name, x in twice.items())}. "
     return [
-        falling("Squared error: the lower the rank, the longer the loss stands still", ranks, log=True, where=0.3),
-        falling("The same against the step itself", ranks, log=False, where=0.3),
+        falling(
+            f"The lower the rank, the flatter the loss before it falls: squared error from a start of {start:g}",
+            ranks,
+            log=False,
+            where=start,
+        ),
+        falling(
+            f"Against the log of the step all look like an S, even full rank: a start of {start:g}", ranks, log=True, where=start
+        ),
         depths(arms),
-        falling("Cross-entropy: rank 1 falls twice, unless the target's rows all have one sign", entropy, log=True),
+        dropping(
+            "Cross-entropy: many draws of rank 1 fall twice, none if the target's rows all have one sign",
+            entropy,
+            note + "Drawn from the recorded steps, which are fewer than those that drops are counted on.",
+        ),
         plateaus_seen(arms),
         falling("Without normalising, cross-entropy runs below its value at Z = C (0); generalised KL does not", asked, log=True),
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, changed, grid, summary
+from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, changed, columns, grid, summary
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
@@ -21,6 +21,7 @@ PAPER = "Elhage et al. 2022, Toy Models of Superposition, Superposition as a Pha
 PLAN = "plan, before the pilot (seeds 0–47)"
 GROUP = 8
 """Seeds in a group: starts at one problem, for which the one with the lowest exact loss speaks."""
+STATES = {0.0: "superposed", 1.0: "lesser ignored", 2.0: "other"}
 GROUPS = 6
 """Groups of the arms that follow single rows, for each group of the grid."""
 DENSITIES = tuple(float(p) for p in np.round(np.geomspace(0.05, 1, 14), 4))
@@ -104,9 +105,9 @@ def measure(runs, trained, bench):
 
 
 def best(arm, name):
-    """[group, relative, density]: a measure of the run of each group with the lowest exact loss."""
+    """[group, relative, density]: a measure of the run of each group with the lowest exact loss; fewer seeds are one group."""
     runs = by(arm, "relative")
-    return at_best(runs[name], runs.exact, GROUP)
+    return at_best(runs[name], runs.exact, min(GROUP, runs.sizes["seed"]))
 
 
 def cells(x):
@@ -159,7 +160,6 @@ def figures(arms):
     exactly, found = best(arms["main"], "lesser_at_least").mean("group"), best(arms["main"], "lesser").mean("group")
     states, judged = best(arms["main"], "label").mean("group"), best(arms["main"], "predicted").mean("group")
     lengths = ("length of the lesser column", {"trained, best of eight": found, "exact optimum": exactly})
-    labels = ("state", {"trained, best of eight": states, "predicted; none: not judged": judged})
     rows: dict[str, list] = {"relative importance": [], "density": [], "mean": [], "low": [], "high": []}
     for name in ("rows", "equal"):
         length = best(arms[name], "lesser")
@@ -170,7 +170,7 @@ def figures(arms):
                     rows[column].append(value)
     return [
         over_grid("The lesser feature is stored or dropped where the exact optimum says", *lengths),
-        over_grid("States as trained and as predicted: 0 superposed, 1 lesser ignored, 2 other", *labels),
+        states_shown("Where theory decides, models are in the predicted state", {"trained, best of eight": states, "predicted": judged}),
         Figure("The lesser feature goes all at once; of two equal ones less", rows, "line", x="density", y="mean",
                color="relative importance", band=("low", "high"), x_log=True, x_title="probability that a feature is active",
                y_title="length of the lesser feature's column, best of each group"),
@@ -179,15 +179,25 @@ def figures(arms):
 
 def over_grid(title, shown, panels):
     """Heat maps over density and relative importance."""
-    columns: dict[str, list] = {"panel": [], "density": [], "relative": [], shown: []}
-    for panel, x in panels.items():
-        for r in x.relative.values:
-            for p in x.density.values:
-                row = (panel, f"{p:.2g}".lstrip("0"), float(f"{r:.2g}"), float(x.sel(density=p, relative=r)))
-                for column, value in zip(columns, row, strict=True):
-                    columns[column].append(value)
-    return Figure(title, columns, "heatmap", x="density", y="relative", color=shown, facet="panel",
+    rows = [(panel, f"{p:.2g}".lstrip("0"), float(f"{r:.2g}"), float(x.sel(density=p, relative=r)))
+            for panel, x in panels.items() for r in x.relative.values for p in x.density.values]  # fmt: skip
+    return Figure(title, columns(("panel", "density", "relative", shown), rows), "heatmap", x="density", y="relative", color=shown,
+                  facet="panel", x_title="probability that a feature is active", y_title="importance of the second feature")  # fmt: skip
+
+
+def states_shown(title, panels):
+    """A point for each density and relative importance, told apart by state."""
+    rows = [(panel, float(p), float(r), state(float(x.sel(density=p, relative=r))))
+            for panel, x in panels.items() for r in x.relative.values for p in x.density.values]  # fmt: skip
+    order = [*STATES.values(), "not judged", "groups differ"]
+    return Figure(title, columns(("panel", "density", "relative", "state"), sorted(rows, key=lambda row: order.index(row[3]))), "points",
+                  x="density", y="relative", color="state", facet="panel", x_log=True, y_log=True,
                   x_title="probability that a feature is active", y_title="importance of the second feature")  # fmt: skip
+
+
+def state(mean):
+    """The name of the state that all groups are in."""
+    return "not judged" if np.isnan(mean) else STATES.get(mean, "groups differ")
 
 
 # --- arms and claims ---------------------------------------------------------------------------------------------------
@@ -254,7 +264,7 @@ experiment = Experiment(
     scope="two features in one dimension; a unit of the first two claims is a cell of the grid, but all cells share the same eight starts, "
     "and r and 1/r mirror each other; of the third a group of eight starts of its own",
     seeds_per_group=16,
-    smoke=grid(Phase(steps=20, densities=(0.05, 0.3, 1.0)), relative=(0.25, 1.0), seed=range(GROUP)),
+    smoke=grid(Phase(steps=20, densities=(0.05, 0.3, 1.0)), relative=(0.25, 1.0), seed=range(5)),
     default=grid(Phase(), relative=RELATIVE, seed=range(1000, 1000 + GROUP)),
     full=grid(
         Phase(steps=10_000, lr=1e-3, batch=1_024, densities=tuple(float(p) for p in np.round(np.geomspace(0.01, 1, 50), 5))),
