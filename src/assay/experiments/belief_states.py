@@ -83,6 +83,8 @@ class BeliefStates(Spec):
             raise SpecError(f"BeliefStates.moments are shares of training between 0 and 1, got {self.moments}")
         if self.probed > self.context:
             raise SpecError(f"BeliefStates.probed={self.probed} tokens are more than the network reads, context={self.context}")
+        if self.ending > self.probed:
+            raise SpecError(f"BeliefStates.ending={self.ending} tokens are more than the longest prefix has, probed={self.probed}")
         hidden(self.process, self.x, self.alpha)
 
 
@@ -653,11 +655,11 @@ def over_training(arms):
 
 
 def by_layer(arms):
-    """Columns: R² of each layer by itself, trained and untrained, means over seeds with t intervals."""
+    """Columns: R² of each layer by itself, named by its number, trained and untrained, means over seeds with t intervals."""
     lines = [(f"{told}, {protocol}es" if protocol == "prefix" else f"{told}, {protocol}s", arm, protocol)
              for told, arm in (("trained", "main"), ("untrained", "untrained")) for protocol in HELD_OUT]  # fmt: skip
     return columns(("layer", "mean", "low", "high", "network"), (
-        (int(probe.split()[1]), *summary(level(arms[arm], protocol, probe)), label)
+        (probe.split()[1], *summary(level(arms[arm], protocol, probe)), label)
         for label, arm, protocol in lines for probe in arms[arm].probe.values if probe.startswith("layer")
     ))  # fmt: skip
 
@@ -681,13 +683,13 @@ def figures(arms):
         Figure("What of the belief can be read from what", against_baselines(arms), "bars", x="features", y="mean", facet="held",
                band=("low", "high"), y_title="R² of the belief",
                note="RRXOR, 1,046 prefixes. Left, tables of last tokens have seen most endings before; right, no ending was seen."),
-        Figure("Where endings are known, the loss does not decide the belief", loss_and_belief(arms), "points", x="excess", y="r2",
+        Figure("Loss and belief where endings are known: a lower loss need not hold more", loss_and_belief(arms), "points", x="excess", y="r2",
                color="arm", x_log=True, x_title="excess loss at the end, nats", y_title="R² of the belief, prefixes held out",
                note="One point a network. With endings held out no such difference is known: the finding says how much."),
         Figure("The belief grows over training", over_training(arms), "line", x="moment", y="mean", band=("low", "high"),
                x_title="share of training", y_title="R² of the belief, endings held out",
                note="The loss falls all the while: time and loss cannot be told apart here."),
-        Figure("The belief layer by layer", by_layer(arms), "line", x="layer", y="mean", color="network", band=("low", "high"),
+        Figure("The belief layer by layer", by_layer(arms), "bars", x="layer", y="mean", color="network", band=("low", "high"),
                x_title="block after which the stream is read", y_title="R² of the belief"),
         Figure("Mess3: beliefs on the simplex, read with endings held out", simplex(arms), "points", x="x", y="y", color="state",
                facet="from", x_title="belief, horizontal", y_title="belief, vertical",
@@ -706,9 +708,9 @@ are held out, and not at all when *all prefixes with the same last 5 tokens* are
 Each R² says which of the two it is.
 
 **Read this before you quote it.** The networks learn from exact next-token distributions, not from sampled tokens: the same expected
-gradient without noise. How much belief a network of a given loss holds of prefixes whose endings it knows depends on how it was trained;
-of endings it never saw, nothing of the kind is known. The belief grows while the loss falls, and both with time: which of them it follows
-cannot be told here.
+gradient without noise. Of prefixes whose endings they know, networks trained for loss alone hold less belief at a lower loss; the claim on
+it is undecided, as its control is. Of endings that were never seen, no such difference is known. The belief grows while the loss falls,
+and both with time: which of them it follows cannot be told here.
 """
 
 ALONG = (0.0, 0.05, *(i / 10 for i in range(1, 11)))

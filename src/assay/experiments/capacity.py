@@ -354,7 +354,8 @@ def by_density(main):
     return Figure(
         "Two dimensions are shared by two, four and five features as inputs get sparser", columns("density", rows), "line",
         x="density", y="mean", color="feature", band=("low", "high"), x_log=True,
-        x_title="probability that a feature is active", y_title="capacity (dimensions)", rules=((0.5, "half"), (0.4, "two fifths")),
+        x_title="probability that a feature is active", y_title="capacity (dimensions)", rules=((0.5, ""), (0.4, "")),
+        note="Dashed: a half and two fifths of a dimension.",
     )  # fmt: skip
 
 
@@ -372,8 +373,9 @@ def returns(curves, benefit):
     return Figure(
         f"Beyond a third of a dimension returns diminish, but for the feature that is ignored: density {density:.2f}", columns("given", rows), "line",
         x="given", y="mean", color="feature", band=("low", "high"), x_title="capacity given to one feature (dimensions)",
-        y_title="benefit (variance of a feature)", rules=((price, "at the trained capacities"),),
-        note="The others are held at 70 % of their trained capacity. A linear model's curves are flat, at the importance.",
+        y_title="benefit (variance of a feature)", rules=((price, ""),),
+        note="The others are held at 70 % of their trained capacity. Dashed: mean benefit of partly represented features, trained capacities. "
+             "A linear model's curves are flat, at the importance.",
     )  # fmt: skip
 
 

@@ -506,6 +506,10 @@ CLAIMS = (
 # --- figures -----------------------------------------------------------------------------------------------------------
 
 
+LEAST = 0.01
+"""Squared length below which features are drawn together."""
+
+
 def at_chosen(arm):
     """The arm's runs at the penalty at which claims are judged."""
     return arm.isel(run=np.isclose(arm.penalty.values, CHOSEN))
@@ -522,13 +526,15 @@ def figures(arms):
                x_title="rank of importance (1 is the most important feature)", y_title=f"share of {main.sizes['run']} toys"),
         Figure("Recovery against importance", cosines | {"importance": main.importance.values.ravel().tolist()}, x="importance",
                x_title="importance, over that of the first feature", x_log=True, note=seen, **points),
-        Figure("Recovery against what the toy kept", cosines | {"norm": main.norm_squared.values.ravel().tolist()}, x="norm",
-               x_title="‖w‖², squared length of the feature's hidden direction", note=seen, **points),
+        Figure("Recovery against what the toy kept", cosines | {"norm": np.maximum(main.norm_squared.values, LEAST).ravel().tolist()}, x="norm",
+               x_title="‖w‖², squared length of the feature's hidden direction", x_log=True,
+               note=f"{seen} A length of {LEAST:g} stands for smaller ones as well.", **points),
         Figure("What dictionaries find of represented features, by arm", by_arm(arms), "bars", x="arm", y="mean", color="what",
                band=("low", "high"), x_title="", y_title="share of represented features", note="Mean and 95 % t interval over toys."),
-        Figure("Importance and recovery of features that are alike", by_match(arms), "bars", x="arm", y="mean", color="alike in",
-               facet="of", band=("low", "high"), x_title="", y_title="rank correlation with importance",
-               note="Represented features, each compared with like features of other toys; mean and 95 % t interval over toys."),
+        *(Figure(f"Importance and {told} of features that are alike", by_match(arms, of), "bars", x="arm", y="mean", color="alike in",
+                 band=("low", "high"), x_title="", y_title="rank correlation with importance", rules=((-0.2, ""), (0.2, "")),
+                 note="Represented features, each compared with like features of other toys; mean and 95 % t interval over toys. "
+                      "Dashed: the margin of the claims.") for of, told in (("cosine", "cosine"), ("f1", "F1"))),
     ]  # fmt: skip
 
 
@@ -555,12 +561,12 @@ def by_arm(arms):
     ))  # fmt: skip
 
 
-def by_match(arms):
-    """Columns: the matched rank correlation of importance with cosine and with F1, by what features are matched in."""
-    return columns(("arm", "alike in", "of", "mean", "low", "high"), (
-        (name, label, told, *summary(matched(names, of)(at_chosen(arms[name]), {}).values))
+def by_match(arms, of):
+    """Columns: the matched rank correlation of importance with a measure of recovery, by what features are matched in."""
+    return columns(("arm", "alike in", "mean", "low", "high"), (
+        (name, label, *summary(matched(names, of)(at_chosen(arms[name]), {}).values))
         for name in ("main", "donated", "donated-around", "favoured", "topk") if name in arms
-        for names, label in ((OWN, "norm and density"), (AROUND, "… and crowding")) for of, told in (("cosine", "cosine"), ("f1", "F1"))
+        for names, label in ((OWN, "norm and density"), (AROUND, "… and crowding"))
     ))  # fmt: skip
 
 
