@@ -3,7 +3,7 @@
 Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
 Claim: denser inputs keep fewer features, by default from five in two dimensions to two, and the least important go first, whatever its index
 Baselines: linear, without ReLU, keeps as many at every density; uniform, equal importance; by-index, permuted importance read as if it were not
-Cost: 230 s on 2 cores, 240 CPU-seconds, 0.9 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 180 s on 2 cores, 180 CPU-seconds, 1 GB a process; full a guess of 2 GPU-hours, never run
 Seed: with varying importance it is usually the lower-importance features that collapse first (C. McDougall)
 """
 

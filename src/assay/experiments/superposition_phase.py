@@ -3,7 +3,7 @@
 Paper: Toy Models of Superposition, "Superposition as a Phase Change", Elhage et al. 2022
 Claim: trained models drop the lesser of two features where theory says so, by density and relative importance, and all at once
 Baselines: linear, without ReLU, never superposes; blind, a prediction that ignores importance; equal, where nothing drops at once
-Cost: 60 s on 2 cores, 80 CPU-seconds, 0.5 GB a process; full a guess of 0.2 GPU-hours, never run
+Cost: 120 s on 2 cores, 80 CPU-seconds, 0.5 GB a process; full a guess of 0.2 GPU-hours, never run
 """
 
 from dataclasses import dataclass
