@@ -189,8 +189,9 @@ def states_shown(title, panels):
     """A point for each density and relative importance, told apart by state."""
     rows = [(panel, float(p), float(r), state(float(x.sel(density=p, relative=r))))
             for panel, x in panels.items() for r in x.relative.values for p in x.density.values]  # fmt: skip
-    order = [*STATES.values(), "not judged", "groups differ"]
-    return Figure(title, columns(("panel", "density", "relative", "state"), sorted(rows, key=lambda row: order.index(row[3]))), "points",
+    panel_order, order = list(panels), [*STATES.values(), "not judged", "groups differ"]
+    rows.sort(key=lambda row: (panel_order.index(row[0]), order.index(row[3])))  # the legend follows the rows
+    return Figure(title, columns(("panel", "density", "relative", "state"), rows), "points",
                   x="density", y="relative", color="state", facet="panel", x_log=True, y_log=True,
                   x_title="probability that a feature is active", y_title="importance of the second feature")  # fmt: skip
 
