@@ -3,7 +3,7 @@
 Paper: Shai et al. 2024, Transformers represent belief state geometry in their residual stream
 Claim: on RRXOR the stream holds the Bayesian belief by at least 0.1 of R² beyond every table of last tokens, endings held out
 Baselines: untrained; tables of last tokens; the network's own prediction; shuffled beliefs; noise; a network trained for loss alone
-Cost: 560 s on 2 cores, 500 CPU-seconds, 0.85 GB a process; full a guess of 10 GPU-hours, never run
+Cost: 355 s on 2 cores, 471 CPU-seconds, 0.85 GB a process; full a guess of 10 GPU-hours, never run
 """
 
 from dataclasses import dataclass
