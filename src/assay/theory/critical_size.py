@@ -112,7 +112,8 @@ def odds_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "r
     level = np.log(odds / (1 - odds))
     off = x - x.mean()
     rise = level @ off / (off @ off)
-    found = x.mean() - level.mean(1) / np.where(rise > 0, rise, np.nan)
+    least = 1e-12 * np.abs(level).sum(1) * np.abs(off).max() / (off @ off)  # what rounding alone can make of a flat line
+    found = x.mean() - level.mean(1) / np.where(rise > least, rise, np.nan)
     return np.where(found > 0, found, np.nan)
 
 
