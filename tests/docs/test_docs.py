@@ -2,7 +2,7 @@
 
 The rule for code blocks in README.md and docs/*.md: a block marked `bash` or `python` is run, in the order of its page, in one
 empty folder per page; any other block (`console` for what takes minutes or a network, `text`) is only read. Every verb and
-option of `assay`, and every target of `make`, must exist wherever code is shown.
+option of `assay`, and every target of `make`, must exist wherever code is shown. Exercises are run by test_exercises.py.
 """
 
 import os
@@ -19,7 +19,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    return [(kind, code) for kind, code in BLOCK.findall(page.read_text()) if kind in {"bash", "python"}]
+    text = page.read_text().partition("\n## Exercises\n")[0]
+    return [(kind, code) for kind, code in BLOCK.findall(text) if kind in {"bash", "python"}]
 
 
 def shown(page: Path) -> list[str]:
