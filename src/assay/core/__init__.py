@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # where a file and the function in it share a name, say which one is meant
     from assay.core.descent import descent as descent
     from assay.core.fit import fit as fit
+    from assay.core.langevin import langevin as langevin
     from assay.core.measures import measures as measures
 
 _HOME = {
@@ -20,6 +21,7 @@ _HOME = {
     "experiment": ("Arm", "Arms", "Bench", "Cost", "Experiment", "Joint", "Slot"),
     "fit": ("Group", "State", "Trained", "fit"),
     "descent": ("Adam", "adam_state", "descent"),
+    "langevin": ("langevin",),
     "schedules": ("constant", "cosine", "probes", "warm_up", "warm_up_decay"),
     "measures": ("by", "measures", "stack"),
     "claims": ("Claim", "Exact", "Finding", "Gate", "Published", "converged"),
