@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from assay.core.errors import ExperimentError
+from assay.core.experiment import ALL
 from assay.lab import catalogue
 
 
@@ -22,6 +23,8 @@ def write_experiment(name: str, folder: Path) -> Path:
     path = folder / f"{stem}.py"
     if stem.replace("_", "-") in {entry.name for entry in catalogue.entries()}:
         raise ExperimentError(f"{stem.replace('_', '-')} is an experiment already; choose another name")
+    if stem == ALL:
+        raise ExperimentError(f"{ALL!r} is what all experiments together are called; choose another name")
     if path.exists():
         raise ExperimentError(f"{path} is already there and stays as it is; choose another name or move it away")
     text = Path(__file__).with_name("template.py").read_text()

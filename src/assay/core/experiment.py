@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Spec)
 Arms = Mapping[str, "xr.Dataset"]
+ALL = "catalogue"
+"""What stands for every experiment where a name is asked for; no experiment may have this name."""
 
 
 class Slot(Protocol):
@@ -138,6 +140,8 @@ class Experiment(Generic[S]):
             for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.half, *claim.half.values()):
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
+        if self.name == ALL:
+            raise ExperimentError(f"no experiment may be called {ALL!r}: that is all of them; rename its file")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
 

@@ -1,6 +1,7 @@
 """What the lab tells whoever watches: small values, in the order in which things happen.
 
-Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; of a study Surveyed, then the
+same for each experiment, which ends with Ended.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from assay.core.spec import canonical_json
 if TYPE_CHECKING:
     from assay.lab.plan import Plan
     from assay.lab.result import Result
+    from assay.lab.study import Part
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,26 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Surveyed:
+    """What every experiment of a study lacks; nothing has been done yet."""
+
+    plans: tuple[Plan, ...]
+    seconds: float | None
+    """How long all of it takes, where that is known."""
+    workers: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One experiment of a study is judged, or ended in an error."""
+
+    part: Part
+    done: int
+    """How many of them have ended, this one included."""
+    total: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a task ended: its runs are stored; another process is at it; or what it died of."""
 
@@ -102,7 +124,7 @@ class Outcome:
     text: str = ""
 
 
-Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished
+Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished | Surveyed | Ended
 
 
 def to_line(message: Progress | Outcome) -> str:

@@ -1,28 +1,26 @@
-"""Lab: plan, run, judge, show, check, remove. Everything a command does with an experiment, and what a notebook calls."""
+"""Lab: plan, run, study, judge, show, check, remove. Everything a command does with an experiment, and what a notebook calls."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import errors
-from assay.core.errors import AssayError, ExperimentError, RunError, StoreError, nearest
+from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
-from assay.lab.events import Finished, Planned
+from assay.lab.events import Finished
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.plan import Plan, as_planned, as_stored, plan
+from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
-from assay.lab.schedule import Schedule
 from assay.lab.store import Store
-from assay.lab.watch import Watch, load
+from assay.lab.watch import load
+from assay.lab.work import Work, work
 
 if TYPE_CHECKING:
     from assay.lab.result import Result
+    from assay.lab.study import Study
 
 OnEvent = Callable[[Any], None]
 Asked = str | Preset
@@ -41,7 +39,7 @@ class Lab:
 
     def plan(self, experiment: Experiment, preset: Asked = "default") -> Plan:
         """What `run` would do, per run; nothing is written."""
-        return plan(self.store, experiment, _preset(experiment, preset), self._executor(experiment).width)
+        return plan(self.store, experiment, _preset(experiment, preset), self.executor_for([experiment]).width)
 
     def run(self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None) -> Result:
         """The result, after training and measuring whatever is missing; what was killed is continued.
@@ -52,12 +50,28 @@ class Lab:
         tell = _one_at_a_time(on_event or (lambda event: None))
         first = self.plan(experiment, preset)
         if first.missing:
-            first.require_disk()
-            self._work(experiment, first, tell)
-            first = plan(self.store, experiment, first.preset, inputs_of=as_planned(first))
-        result = _judged(experiment, first, "main")
-        result.write(self.store)
+            one = Work(self.store, experiment, first, self.device, tell)
+            work(self.store, self.executor_for([experiment]), [one])
+            if one.error is not None:
+                raise one.error
+        result = self.finish(experiment, again(self.store, experiment, first))
         tell(Finished(result))
+        return result
+
+    def study(self, names: Sequence[str], preset: str = "default", on_event: Callable[[str, Any], None] | None = None) -> Study:
+        """What became of each of these experiments, after training and measuring whatever is missing of them; see `Study`.
+
+        `on_event` gets the experiment's name, "" for the whole, and an event. Raises: KeyboardInterrupt at once, resumable.
+        """
+        from assay.lab.study import study
+
+        tell = _one_at_a_time(lambda told: on_event(*told) if on_event is not None else None)
+        return study(self, names, preset, lambda name, event: tell((name, event)))
+
+    def finish(self, experiment: Experiment, now: Plan) -> Result:
+        """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
+        result = _judged(experiment, now, "main")
+        result.write(self.store)
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -112,40 +126,9 @@ class Lab:
         # Several where arms are meant to differ, or where a command was interrupted after the model or corpus changed.
         return found if len(read) <= 1 else plan(self.store, experiment, preset)
 
-    def _executor(self, experiment: Experiment) -> Executor:
-        return self.executor if experiment.origin else Inline()  # functions do not travel: a worker needs a file to find them
-
-    def _work(self, experiment: Experiment, first: Plan, tell: OnEvent) -> None:
-        fresh = not self.store.root.exists()
-        self.store.prepare()
-        with self.store.lock("groups"):
-            begun = list(grouping.unfinished(self.store, experiment.name))
-            now = plan(self.store, experiment, first.preset, inputs_of=as_planned(first))
-            formed = grouping.form(self.store, experiment, [r.wanted for r in now.missing], begun)
-        schedule = Schedule(self.store, experiment, formed, now.per_run, self.device)
-        tell(Planned(first, len(formed)))
-        watch = Watch(self.store, experiment, now, schedule, tell)
-        with contextlib.closing(self._executor(experiment).map(schedule.tasks(watch.starting), watch.heard)) as outcomes:
-            for outcome in outcomes:
-                schedule.settle(outcome)
-                watch.settled(outcome)
-                if outcome.status == "failed" and outcome.error not in ("RunError", "StoreError"):
-                    break  # the user's to mend, and every other group would end like this one
-        watch.close()
-        if schedule.failed:
-            self._forget([g for g in formed if g.name not in {b.name for b in begun}], schedule, fresh)
-            raise _error(schedule, experiment)
-
-    def _forget(self, formed: Sequence[grouping.RunGroup], schedule: Schedule, fresh: bool) -> None:
-        """Removes groups without a checkpoint after a mistake of the user, and a store that was made for it: it leaves no trace."""
-        if schedule.failed[-1].error in ("RunError", "StoreError"):
-            return
-        for group in formed:
-            if group.folder.exists() and not group.step:
-                self.store.remove(group.folder)
-        root = self.store.root
-        if fresh and not schedule.done and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts")):
-            shutil.rmtree(root, ignore_errors=True)
+    def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
+        """What runs their tasks: this lab's executor, or this process where one of them is found in no file."""
+        return self.executor if all(e.origin for e in experiments) else Inline()  # functions do not travel to a worker
 
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
@@ -180,13 +163,3 @@ def _one_at_a_time(on_event: OnEvent) -> OnEvent:
             on_event(event)
 
     return tell
-
-
-def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
-    first = schedule.failed[0]
-    arms = ", ".join(schedule.groups[first.group].arms)
-    kind = getattr(errors, first.error, RunError)
-    if kind is not RunError:
-        return kind(first.text)
-    count = f"{len(schedule.failed)} of {len(schedule.groups)} groups" if len(schedule.failed) > 1 else "one group"
-    return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")

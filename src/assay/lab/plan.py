@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -127,6 +127,11 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
     return Plan(experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, shelf.notes(rows))
+
+
+def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
+    """The same plan after work on it: what is stored by now, each run asked to have read what it should have read then."""
+    return plan(store, experiment, first.preset, inputs_of=as_planned(first)) if first.missing else first
 
 
 class _Shelf:
@@ -269,12 +274,27 @@ def _bytes(n: float) -> str:
     return f"{n:.1f} TB"
 
 
-def costs(plan: Plan) -> tuple[float, float, float]:
-    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs, CPU-seconds of one seed."""
-    sessions = sorted({tuple(s) for r in plan.cached if r.stored is not None for s in r.stored.provenance.get("sessions", [])})
+def expected(plan: Plan) -> float:
+    """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out work, not for telling."""
+    return sum(plan.per_run.get(r.job.arm, 1.0) for r in plan.missing)
+
+
+def sessions(plan: Plan) -> tuple[tuple[float, float], ...]:
+    """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each once."""
+    found = {(float(a), float(b)) for r in plan.cached if r.stored is not None for a, b in r.stored.provenance.get("sessions", [])}
+    return tuple(sorted(found))
+
+
+def spanned(sessions: Iterable[tuple[float, float]]) -> float:
+    """Seconds that lie in at least one of these sessions."""
     seconds, end = 0.0, float("-inf")
-    for start, stop in sessions:
+    for start, stop in sorted(sessions):
         seconds += max(0.0, stop - max(start, end))
         end = max(end, stop)
+    return seconds
+
+
+def costs(plan: Plan) -> tuple[float, float, float]:
+    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs, CPU-seconds of one seed."""
     cpu = sum(float(r.stored.provenance.get("cpu_seconds", 0.0)) for r in plan.cached if r.stored is not None)
-    return seconds, cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))
+    return spanned(sessions(plan)), cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))

@@ -59,6 +59,8 @@ class Result:
     """Each trained arm's specs as JSON."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Statements that cannot be asked of this arm, and why."""
+    stamp: str = ""
+    """What it was made from, the judging code included; "" where that cannot be told."""
 
     def __repr__(self) -> str:
         outcomes = [j.verdict.outcome for j in self.judged]
@@ -118,7 +120,8 @@ class Result:
         """
         path, looks = self.path(store), self.new_looks(store)
         figures = [_plain(dataclasses.asdict(f)) for f in self.figures]
-        text = json.dumps({**self.to_json(), "figures": figures}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
+        text = json.dumps({**self.to_json(), **stamped, "figures": figures}, indent=1, ensure_ascii=False, allow_nan=False).encode()
         if not looks and path.exists() and path.read_bytes() == text:
             return path
         store.prepare()
@@ -190,6 +193,7 @@ def judge_all(
     listed in `skipped`: statements may read a penalty that the changed preset no longer has.
     """
     from assay.lab.plan import costs
+    from assay.lab.stamp import stamp
 
     title = plan.preset.title
     everything = with_derived(experiment, arms)
@@ -227,6 +231,7 @@ def judge_all(
         provenance=_provenance(plan, keys),
         specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
         skipped=skipped,
+        stamp=stamp(experiment, plan),
     )
 
 

@@ -30,6 +30,7 @@ class Schedule:
         self._waiting = sorted(self.groups, key=lambda n: (_first_seed(self.groups[n]), -self._reach(n)))
         self._running: set[str] = set()
         self._again: dict[str, float] = {}
+        self._given_up = False
         self.failed: list[Outcome] = []
         self.done: list[str] = []
 
@@ -63,6 +64,15 @@ class Schedule:
                 for n in given_up:
                     self._waiting.remove(n)
                     lost |= self.groups[n].keys
+
+    def give_up(self) -> None:
+        """Nothing; no other group is handed out."""
+        self._waiting, self._given_up = [], True
+
+    @property
+    def over(self) -> bool:
+        """True when nothing is left that would be waited for."""
+        return not self._waiting and (self._given_up or not self._running)
 
     def left(self) -> float:
         """The cost of everything that is not stored or given up, in the units of `per_run`."""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class Watch:
     """Turns outcomes into events: counts what is stored, tells how long it will take, and judges now and then what is there."""
 
-    def __init__(self, store: Store, experiment: Experiment, now: Plan, schedule: Schedule, tell: Callable[[Any], None]):
+    def __init__(self, store: Store, experiment: Experiment, now: Plan, schedule: Schedule, tell: Callable[[Any], None],
+                 eta: Callable[[], float | None] | None = None):  # fmt: skip
         self._store, self._experiment, self._now, self._schedule, self._tell = store, experiment, now, schedule, tell
+        self._whole_eta = eta  # of more than this experiment; early verdicts on it would then cost others time
         self._started = time.monotonic()
         self._first_cost = schedule.left()
         self._done_share: dict[str, float] = {}
@@ -38,7 +40,7 @@ class Watch:
         """Nothing; a worker reported something."""
         if isinstance(event, Progress):
             self._done_share[event.group] = event.done / event.total if event.total else 0.0
-            event = Progress(event.group, event.arms, event.done, event.total, event.numbers, self._eta())
+            event = Progress(event.group, event.arms, event.done, event.total, event.numbers, (self._whole_eta or self._eta)())
         self._tell(event)
 
     def settled(self, outcome: Outcome) -> None:
@@ -58,8 +60,12 @@ class Watch:
         if self._judging is not None:
             self._judging.join()
 
+    def left(self) -> float:
+        """The cost of everything that is not stored, what groups have done so far taken off, in the units of `per_run`."""
+        return self._schedule.left() - sum(self._schedule.cost(n) * share for n, share in list(self._done_share.items()))
+
     def _eta(self) -> float | None:
-        left = self._schedule.left() - sum(self._schedule.cost(n) * share for n, share in self._done_share.items())
+        left = self.left()
         done = self._first_cost - left
         elapsed = time.monotonic() - self._started
         return elapsed * left / done if done > 0.02 * self._first_cost and elapsed > 1 else None
@@ -67,7 +73,7 @@ class Watch:
     def _look(self) -> None:
         """Judge in a thread what every arm has by now, at most a twentieth of the time, so that training is not held up."""
         alive = self._judging is not None and self._judging.is_alive()
-        if alive or not self._schedule.left() or time.monotonic() < self._next_look:
+        if alive or self._whole_eta is not None or not self._schedule.left() or time.monotonic() < self._next_look:
             return
         self._judging = threading.Thread(target=self._judge, daemon=True)
         self._judging.start()

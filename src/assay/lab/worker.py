@@ -308,6 +308,7 @@ def serve() -> None:
     paid = 0.0  # the first group pays for the imports
     while True:
         task = Task(**json.loads(tasks.get()))
+        provenance.forget_peak()  # the memory of this group, not of the largest that this worker ever had
         outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
         paid = time.process_time()
         print(to_line(outcome), file=answers)

@@ -1,0 +1,144 @@
+"""Study: several experiments as one command, in one store, on one set of workers; each is judged as soon as it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import AssayError, RunError
+from assay.core.experiment import Experiment
+from assay.lab import catalogue
+from assay.lab.events import Ended, Surveyed
+from assay.lab.plan import Plan, again, sessions, spanned
+from assay.lab.preset import override
+from assay.lab.stamp import stored_result
+from assay.lab.work import Work, remaining, work
+
+if TYPE_CHECKING:
+    from assay.lab.lab import Lab
+
+
+@dataclass(frozen=True)
+class Part:
+    """One experiment of a study, and how it ended."""
+
+    name: str
+    data: Mapping[str, Any] | None = None
+    """Its result as plain values; None where it ended in an error."""
+    error: AssayError | None = None
+    runs: int = 0
+    """Runs that it has."""
+    trained: int = 0
+    """Runs of these that this command trained or measured; 0: everything was stored."""
+    sessions: tuple[tuple[float, float], ...] = ()
+    """When its stored runs were worked on, in seconds of the epoch."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What became of every experiment of a study, in the order in which they were named."""
+
+    preset: str
+    parts: tuple[Part, ...]
+    planned: float | None
+    """Seconds that what was missing was expected to take; None where nothing is known."""
+
+    @property
+    def sessions(self) -> tuple[tuple[float, float], ...]:
+        """When any of its stored runs was worked on, by whichever command, in seconds of the epoch."""
+        return tuple(sorted({s for p in self.parts for s in p.sessions}))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds during which at least one of its stored runs was worked on."""
+        return spanned(self.sessions)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds of all its stored runs."""
+        return sum(float(p.data["cpu_seconds"]) for p in self.parts if p.data is not None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when everything was measured, else that of the worst error: 3 where runs crashed, 2 for what a user can mend."""
+        return max((p.error.exit_code for p in self.parts if p.error is not None), default=0)
+
+
+def study(lab: Lab, names: Sequence[str], preset: str, tell: Callable[[str, Any], None]) -> Study:
+    """What became of each of these experiments, after training and measuring whatever is missing of them.
+
+    The dearest is begun first, so that short ones fill the end. One that ends in an error does not stop the others.
+
+    Raises: KeyboardInterrupt at once; the same call then goes on where it was.
+    """
+    parts: dict[str, Part] = {}
+    plans: dict[str, tuple[Experiment, Plan]] = {}
+    order: dict[str, None] = {}
+    for name in names:
+        try:
+            experiment = catalogue.find(name)
+            order[experiment.name] = None
+            plans[experiment.name] = experiment, lab.plan(experiment, override(experiment, preset))
+        except Exception as e:
+            order.setdefault(name)
+            parts[name] = Part(name, error=_told(e))
+    works = [Work(lab.store, e, p, lab.device, partial(tell, n)) for n, (e, p) in plans.items() if p.missing]
+    works.sort(key=lambda w: -w.left())
+    executor = lab.executor_for([w.experiment for w in works])
+    planned = _seconds([w.first for w in works], executor.width)
+    tell("", Surveyed(tuple(p for _, p in plans.values()), planned, executor.width))
+
+    def ended(part: Part) -> None:
+        parts[part.name] = part
+        tell(part.name, Ended(part, len(parts), len(order)))
+
+    def judge(name: str) -> None:
+        ended(_judged(lab, *plans[name]))
+
+    for i, part in enumerate(list(parts.values()), 1):
+        tell(part.name, Ended(part, i, len(order)))
+    with _after(judge) as later:
+        for name, (_, p) in plans.items():
+            if not p.missing:
+                later(name)
+        eta = remaining(works, executor.width)
+        for one in works:
+            one.eta = eta
+        work(lab.store, executor, works, lambda w: ended(Part(w.experiment.name, error=w.error)) if w.error else later(w.experiment.name))
+    return Study(preset, tuple(parts[n] for n in order), planned)
+
+
+@contextlib.contextmanager
+def _after(do: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """A function that has things done one after the other beside what the caller does; leaving waits for them, an interrupt does not."""
+    pool, begun = ThreadPoolExecutor(1), []
+    try:
+        yield lambda name: begun.append(pool.submit(do, name))
+        for future in begun:
+            future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
+    """The part of an experiment whose runs are all stored: its stored result where judging would say the same again."""
+    part = Part(experiment.name, runs=len(first.rows), trained=len(first.missing))
+    try:
+        now = again(lab.store, experiment, first)
+        data = stored_result(lab.store, experiment, now) or lab.finish(experiment, now).to_json()
+    except Exception as e:
+        return replace(part, error=_told(e))
+    return replace(part, data=data, sessions=sessions(now))
+
+
+def _seconds(plans: Sequence[Plan], width: int) -> float | None:
+    cpu = [p.cpu_seconds for p in plans]
+    return None if None in cpu else sum(c or 0.0 for c in cpu) / width
+
+
+def _told(e: Exception) -> AssayError:
+    return e if isinstance(e, AssayError) else RunError(f"{type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}")

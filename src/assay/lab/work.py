@@ -1,0 +1,180 @@
+"""Work: missing runs on their way into the store, of one experiment or of several that share the workers.
+
+The next experiment starts as soon as a worker finds nothing to do in those before it, so that no core waits for the last
+group of one while another has groups left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from assay.core import errors
+from assay.core.errors import AssayError, RunError
+from assay.core.experiment import Experiment
+from assay.lab import groups as grouping
+from assay.lab.events import Outcome, Planned
+from assay.lab.executors import Executor
+from assay.lab.plan import Plan, as_planned, expected, plan
+from assay.lab.schedule import Schedule
+from assay.lab.store import Store
+from assay.lab.watch import Watch
+from assay.lab.worker import Task
+
+Tell = Callable[[Any], None]
+Eta = Callable[[], float | None]
+_END: Any = object()
+
+
+class Work:
+    """One experiment's missing runs on their way into the store: its groups, their order, and who is told."""
+
+    def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
+        self.experiment, self.first = experiment, first
+        self.eta: Eta | None = None
+        """Tells the seconds left where more than this is being done, and early verdicts would cost others time."""
+        self._store, self._device, self._tell = store, device, tell
+        self._schedule: Schedule | None = None
+        self._watch: Watch | None = None
+        self._new: list[grouping.RunGroup] = []
+        self.error: AssayError | None = None
+        """What a user can mend, or a crash; None while nothing went wrong."""
+
+    @property
+    def begun(self) -> bool:
+        """True once its groups are formed, or could not be."""
+        return self._watch is not None or self.error is not None
+
+    @property
+    def over(self) -> bool:
+        """True when nothing of it will be handed out any more, and nothing that could still help is running."""
+        return self.begun and (self._schedule is None or self._schedule.over)
+
+    def tasks(self) -> Iterator[Task | None]:
+        """Its tasks; the groups are formed when the first is drawn. None while all that is left waits for another."""
+        try:
+            self._form()
+        except AssayError as e:
+            self.error = e
+        if self._schedule is not None and self._watch is not None:
+            yield from self._schedule.tasks(self._watch.starting)
+
+    def has(self, group: str) -> bool:
+        """True when the group is one of its own."""
+        return self._schedule is not None and group in self._schedule.groups
+
+    def heard(self, event: Any) -> None:
+        """Nothing; a worker reported something about it."""
+        assert self._watch is not None
+        self._watch.heard(event)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Nothing; it knows how one of its tasks ended."""
+        assert self._schedule is not None and self._watch is not None
+        self._schedule.settle(outcome)
+        self._watch.settled(outcome)
+        if outcome.status == "failed":
+            self.error = _error(self._schedule, self.experiment)
+            if outcome.error not in ("RunError", "StoreError"):
+                self._schedule.give_up()  # the user's to mend, and every other group would end like this one
+
+    def left(self) -> float:
+        """CPU-seconds of what is neither stored nor given up, an unknown run counted as one."""
+        return self._watch.left() if self._watch is not None else 0.0 if self.error else expected(self.first)
+
+    def close(self) -> None:
+        """Nothing; called when nothing of it runs. A mistake of the user's leaves no trace in the store."""
+        if self._watch is not None:
+            self._watch.close()
+        if self._schedule is not None and self._schedule.failed and self._schedule.failed[-1].error not in ("RunError", "StoreError"):
+            for group in self._new:
+                if group.folder.exists() and not group.step:
+                    self._store.remove(group.folder)
+
+    def _form(self) -> None:
+        self.first.require_disk()
+        self._store.prepare()
+        with self._store.lock("groups"):
+            begun = list(grouping.unfinished(self._store, self.experiment.name))
+            now = plan(self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first))
+            formed = grouping.form(self._store, self.experiment, [r.wanted for r in now.missing], begun)
+        self._new = [g for g in formed if g.name not in {b.name for b in begun}]
+        self._schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
+        self._tell(Planned(self.first, len(formed)))
+        self._watch = Watch(self._store, self.experiment, now, self._schedule, self._tell, self.eta)
+
+
+def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callable[[Work], None] = lambda one: None) -> None:
+    """Nothing; every run of these works is stored, or its work has an error. `whole` is told of each as soon as it is over.
+
+    Raises: KeyboardInterrupt at once; the same call then goes on where it was.
+    """
+    fresh, left = not store.root.exists(), list(works)
+
+    def tell() -> None:
+        for one in [w for w in left if w.over]:
+            left.remove(one)
+            whole(one)
+
+    def heard(event: Any) -> None:
+        mine = [w for w in works if w.has(getattr(event, "group", ""))] or [w for w in works if w.begun and not w.over]
+        for one in mine[:1]:
+            one.heard(event)
+
+    with contextlib.closing(executor.map(_tasks(works), heard)) as outcomes:
+        for outcome in outcomes:
+            next(w for w in works if w.has(outcome.group)).settle(outcome)
+            tell()
+            if not left:
+                break  # what still runs belongs to a work that was given up
+    tell()
+    for one in works:
+        one.close()
+    root = store.root
+    if fresh and all(w.error for w in works) and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts")):
+        shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
+
+
+def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
+    """The next task of the first work that has one ready; another work is begun only when none of those begun has."""
+    later = [w.tasks() for w in works]
+    now: list[Iterator[Task | None]] = []
+    while now or later:
+        for one in list(now):
+            task = next(one, _END)
+            if task is _END:
+                now.remove(one)
+            elif task is not None:
+                yield task
+                break
+        else:
+            if later:
+                now.append(later.pop(0))
+            elif now:
+                yield None
+
+
+def remaining(works: Sequence[Work], width: int) -> Eta:
+    """A function that tells the seconds until all these works are done: as fast as so far, at first as planned."""
+    started, first = time.monotonic(), sum(w.left() for w in works)
+
+    def eta() -> float | None:
+        left = sum(w.left() for w in works)
+        done, spent = first - left, time.monotonic() - started
+        return spent * left / done if done > 0.02 * first and spent > 1 else left / width
+
+    return eta
+
+
+def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
+    first = schedule.failed[0]
+    arms = ", ".join(schedule.groups[first.group].arms)
+    kind = getattr(errors, first.error, RunError)
+    if kind is not RunError:
+        error: AssayError = kind(first.text)
+        return error
+    count = f"{len(schedule.failed)} of {len(schedule.groups)} groups" if len(schedule.failed) > 1 else "one group"
+    return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")
