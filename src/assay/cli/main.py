@@ -383,6 +383,29 @@ def look(
     printing.emit(found.to_json()) if place.json else looking.show(found)
 
 
+@app.command(sort_key=14)
+def due(
+    events: Annotated[Path, Parameter(help="A CSV file: a column date or months, and a column compute, or flop with or without efficiency.")],
+    /,
+    *,
+    ratio: float = 4.0,
+    months: float = 3.0,
+    output: Output = PLAIN,
+) -> int:
+    """At which events of a line of models an evaluation is due, why, and how overdue; exit 1 if time had run out before one of them.
+
+    Parameters
+    ----------
+    ratio
+        Due when effective compute is this many times that of the last evaluation; inf leaves it out.
+    months
+        Due after so many months of 30.4375 days; inf leaves it out.
+    """
+    from assay.cli.due import told
+
+    return told(events, ratio, months, output.json)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code after running these words (those of the command line when None)."""
     words = list(sys.argv[1:] if words is None else words)

@@ -115,8 +115,25 @@ def in_months(dates: Sequence[str | date]) -> list[float]:
 
     Raises: DataError naming the row of what is no date.
     """
-    moments = [_moment(d, row) for row, d in enumerate(dates, 1)]
+    moments = [moment(d, row) for row, d in enumerate(dates, 1)]
     return [(m - moments[0]).total_seconds() / 86_400 / MONTH for m in moments]
+
+
+def moment(text: str | date, row: int = 1) -> datetime:
+    """The moment of a date or an ISO text, of the day's start where it says no time, in UTC where it says no zone.
+
+    Raises: DataError naming the row.
+    """
+    try:
+        if isinstance(text, datetime):
+            found = text
+        elif isinstance(text, date):
+            found = datetime(text.year, text.month, text.day)
+        else:
+            found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise DataError(f"row {row}: {text!r} is not a date; write it as 2026-11-20") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def effective_compute(flop: float, efficiency: float = 1.0) -> float:
@@ -207,16 +224,3 @@ def _due(row: int, t: float, c: float, before: Due, ratio: float, months: float)
 def _least(limit: float, unit: float = 0.0) -> float:
     """What counts as reaching a limit that rounding may have moved; `unit`: what the limit was made from, where that is larger."""
     return limit - _NEAR * max(abs(limit), unit) if math.isfinite(limit) else limit
-
-
-def _moment(text: str | date, row: int) -> datetime:
-    try:
-        if isinstance(text, datetime):
-            found = text
-        elif isinstance(text, date):
-            found = datetime(text.year, text.month, text.day)
-        else:
-            found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise DataError(f"row {row}: {text!r} is not a date; write it as 2026-11-20") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
