@@ -44,11 +44,13 @@ def test_each_fault_has_its_flag(values, moved, acceptance, failed):
     assert [c for c, bad in zip(CHECKS, found, strict=True) if bad] == failed
 
 
-def test_a_plateau_is_three_neighbours_that_agree():
-    grid = np.array([[1.0, 1.02, 1.05, 2.0], [5.0, 3.0, 1.0, 0.2]])
-    assert plateau(grid).tolist() == [[True, True, True, False], [False] * 4]
-    assert plateau(grid.T).tolist() == np.array([[True, True, True, False], [False] * 4]).T.tolist()
-    assert not plateau(np.array([[1.0, 1.2, 1.4]])).any()
+def test_a_plateau_is_flat_in_rows_and_in_columns():
+    grid = np.array([[1.0, 1.02, 1.05, 2.0], [1.01, 1.03, 1.04, 3.0], [1.02, 1.0, 1.01, 0.5], [0.1, 0.1, 0.1, 0.1]])
+    flat = np.zeros((4, 4), bool)
+    flat[:3, :3] = True  # the last row agrees with itself and with no other
+    assert plateau(grid).tolist() == flat.tolist()
+    assert plateau(grid.T).tolist() == flat.T.tolist()
+    assert not plateau(np.array([[1.0, 1.2, 1.4]] * 3)).any()
 
 
 def test_blocks_are_equal_and_burn_in_takes_whole_ones():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import SpecError
 
@@ -87,23 +87,25 @@ def flags(
 
 
 def plateau(estimates: Float[np.ndarray, "row column"], within: float = 0.1) -> Bool[np.ndarray, "row column"]:
-    """The cells of a grid that belong to three neighbours in a row or a column which agree within a share of their middle.
+    """The cells of a grid that belong to three neighbours in their row, and to three in their column, which agree within a share.
 
-    Where an estimate depends on localisation and step, it is to be believed on a plateau only.
+    Where an estimate depends on localisation and step it is to be believed only where it depends on neither. The share is of
+    the middle one.
     """
     grid = np.asarray(estimates, float)
-    flat = np.zeros(grid.shape, bool)
+    flat = np.ones(grid.shape, bool)
     for axis in (0, 1):
-        g, out = np.moveaxis(grid, axis, 0), np.moveaxis(flat, axis, 0)
+        g, out = np.moveaxis(grid, axis, 0), np.zeros_like(np.moveaxis(flat, axis, 0))
         for i in range(len(g) - 2):
-            three = g[i : i + 3]
-            fine = np.ptp(three, axis=0) <= within * np.abs(three[1])
-            out[i : i + 3] |= fine
+            out[i : i + 3] |= np.ptp(g[i : i + 3], axis=0) <= within * np.abs(g[i + 1])
+        flat &= np.moveaxis(out, 0, axis)
     return flat
 
 
-def mean_over(blocks: Sequence[int], history: Float[np.ndarray, "run step"], burn_in: int) -> Float[np.ndarray, "run draw"]:
-    """The blocks [run, draw] that begin after `burn_in` steps. Raises: SpecError when none is left."""
+def mean_over(
+    blocks: Sequence[int] | Int[np.ndarray, "step"], history: Float[np.ndarray, "run step"], burn_in: int
+) -> Float[np.ndarray, "run draw"]:
+    """The mean losses [run, draw] of the blocks that begin after `burn_in` steps; `blocks` are the steps at which they end. Raises: SpecError when none is left."""
     starts = np.concatenate([[0], np.asarray(blocks)[:-1]])
     keep = starts >= burn_in
     if not keep.any():

@@ -1,0 +1,140 @@
+"""Losses whose learning coefficient is known: quadratics, monomials, deep linear networks; with a run axis, and by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import SpecError
+from assay.core.fit import State
+
+Loss = Callable[[State, object], Float[Tensor, "run"]]
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """½ Σ h w², with its minimum at 0; `curvatures` are the h, one a weight."""
+
+    curvatures: tuple[float, ...]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters."""
+        return {"w": (len(self.curvatures),)}
+
+    @property
+    def stiffest(self) -> float:
+        """Largest curvature at the minimum."""
+        return max(self.curvatures)
+
+
+@dataclass(frozen=True)
+class Monomial:
+    """The product of w^(2k) over the weights, with its minimum at 0; `powers` are the k."""
+
+    powers: tuple[int, ...]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters."""
+        return {"w": (len(self.powers),)}
+
+    @property
+    def stiffest(self) -> float:
+        """Largest curvature at the minimum: 2 for w², 0 for all others."""
+        return 2.0 if sum(self.powers) == 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Network:
+    """½ ‖B A − T‖² of a linear network, A [hidden, inputs], B [outputs, hidden]; T has `rank` singular values of 1.
+
+    It is the mean loss over inputs of unit covariance. The minimum is the balanced one, A and B both with singular values 1.
+    """
+
+    inputs: int
+    hidden: int
+    outputs: int
+    rank: int
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters."""
+        return {"A": (self.hidden, self.inputs), "B": (self.outputs, self.hidden)}
+
+    @property
+    def stiffest(self) -> float:
+        """Largest curvature at the minimum: both factors can change the same singular value."""
+        return 2.0 if self.rank else 0.0
+
+
+Potential = Quadratic | Monomial | Network
+
+_NETWORK = re.compile(r"network (\d+)-(\d+)-(\d+) rank (\d+)")
+_QUADRATIC = re.compile(r"quadratic((?: [\d.]+(?:x\d+)?)+)")
+_MONOMIAL = re.compile(r"monomial((?: \d+)+)")
+
+
+def potential(name: str) -> Potential:
+    """The potential of this name: "quadratic 1x6 0.5x2 0x2" (six weights of curvature 1, two of ½, two free), "monomial 1 1"
+    (w₁² w₂²), "network 5-3-4 rank 1" (inputs, hidden, outputs).
+
+    Raises: SpecError for another name, a size of 0, or a rank above the smallest size.
+    """
+    if found := _NETWORK.fullmatch(name):
+        network = Network(*map(int, found.groups()))
+        sizes = (network.inputs, network.hidden, network.outputs)
+        if min(sizes) < 1:
+            raise SpecError(f"potential {name!r}: inputs, hidden and outputs must be at least 1")
+        if network.rank > min(sizes):
+            raise SpecError(f"potential {name!r}: rank {network.rank} is above the smallest size, {min(sizes)}")
+        return network
+    if found := _QUADRATIC.fullmatch(name):
+        parts = [part.partition("x") for part in found[1].split()]
+        curvatures = tuple(float(h) for h, _, times in parts for _ in range(int(times or 1)))
+        if not curvatures or max(curvatures) == 0:
+            raise SpecError(f"potential {name!r}: at least one curvature must be above 0")
+        return Quadratic(curvatures)
+    if found := _MONOMIAL.fullmatch(name):
+        powers = tuple(map(int, found[1].split()))
+        if len(powers) > 2 or max(powers) == 0:
+            raise SpecError(f"potential {name!r}: a monomial has one or two weights, and at least one power above 0")
+        return Monomial(powers)
+    raise SpecError(f'no potential {name!r}; it is like "quadratic 1x6 0.5x2", "monomial 1 1" or "network 5-3-4 rank 1"')
+
+
+def minimum(potentials: Sequence[Potential]) -> State:
+    """The minimum of each, float64 [run, …] by parameter; the potentials have one shape."""
+    start = {n: torch.zeros(len(potentials), *shape, dtype=torch.float64) for n, shape in potentials[0].shapes.items()}
+    for i, p in enumerate(potentials):
+        if isinstance(p, Network):
+            for k in range(p.rank):
+                start["A"][i, k, k] = start["B"][i, k, k] = 1.0
+    return start
+
+
+def mean_loss(potentials: Sequence[Potential]) -> Loss:
+    """The loss (params, batch) → [run] of these potentials, of one kind and one shape; it needs no batch."""
+    kind = type(potentials[0])
+    if any(type(p) is not kind or p.shapes != potentials[0].shapes for p in potentials):
+        raise SpecError("potentials of one group are of one kind and one shape")
+    if kind is Network:
+        truth = minimum(potentials)
+        target = truth["B"] @ truth["A"]
+        return lambda p, batch: (torch.bmm(p["B"], p["A"]) - target.to(p["A"])).square().sum((1, 2)) / 2
+    if kind is Quadratic:
+        h = torch.tensor([p.curvatures for p in potentials], dtype=torch.float64)  # type: ignore[union-attr]
+        return lambda p, batch: (h.to(p["w"]) * p["w"].square()).sum(1) / 2
+    k = torch.tensor([p.powers for p in potentials], dtype=torch.float64)  # type: ignore[union-attr]
+    return lambda p, batch: p["w"].square().pow(k.to(p["w"])).prod(1)
+
+
+def weights(p: Potential) -> int:
+    """How many weights it has."""
+    return sum(math.prod(shape) for shape in p.shapes.values())
