@@ -1,0 +1,127 @@
+"""Small classifiers with a run axis, the gradient of every single example, and the noise that sampling them makes.
+
+A classifier is a stack of matrices W0, W1, … [run in out] with a ReLU between them, without biases; one matrix is softmax regression.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.runs import Runs
+
+Law = Literal["sgd", "iso", "diag"]
+
+
+def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Starting matrices W0 [run sizes0 sizes1], W1 …, normal with variance 1/inputs."""
+    return {
+        f"W{i}": torch.from_numpy(rng.normal(runs.seeds, f"classifier.W{i}", 0, (a, b)) * np.float32(a**-0.5))
+        for i, (a, b) in enumerate(itertools.pairwise(sizes))
+    }
+
+
+def losses(params: Mapping[str, Tensor], batch: tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]) -> Float[Tensor, "run"]:
+    """Mean cross-entropy of each run's batch, nats."""
+    *_, logits = _forward(params, batch[0])
+    return -logits.log_softmax(-1).gather(-1, batch[1].unsqueeze(-1)).mean((1, 2))
+
+
+def draws(
+    seeds: Int[np.ndarray, "run"], x: Float[Tensor, "run b f"], y: Int[Tensor, "run b"], batch: int
+) -> Callable[[int], tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]]:
+    """A source of minibatches: examples picked with replacement, each run its own."""
+    rows = torch.arange(len(x))[:, None]
+
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        pick = torch.from_numpy(rng.integers(seeds, "classifier.batch", step, (batch,), x.shape[1]))
+        return x[rows, pick], y[rows, pick]
+
+    return draw
+
+
+def coordinates(seeds: Int[np.ndarray, "run"], params: Mapping[str, Tensor], count: int) -> Int[Tensor, "run coordinate"]:
+    """Numbers of that many parameters of each run, without repetition, among all of its matrices laid end to end."""
+    total = sum(w[0].numel() for w in params.values())
+    return torch.from_numpy(rng.permutation(seeds, "classifier.coordinates", 0, total)[:, :count])
+
+
+def of_examples(
+    params: Mapping[str, Tensor], x: Float[Tensor, "run b f"], y: Int[Tensor, "run b"], at: Int[Tensor, "run coordinate"]
+) -> Float[Tensor, "run b coordinate"]:
+    """Gradient of each example's cross-entropy along the chosen parameters, nats per unit of parameter.
+
+    Formula: ∂L/∂W_l[i, j] = activation_i · δ_j, with δ = softmax − one-hot at the top and δ Wᵀ where the ReLU is on below.
+    """
+    *acts, logits = _forward(params, x)
+    delta = logits.softmax(-1)
+    delta.scatter_add_(-1, y.unsqueeze(-1), delta.new_full((*y.shape, 1), -1.0))
+    deltas = [delta]
+    for i in range(len(params) - 1, 0, -1):
+        deltas.insert(0, (deltas[0] @ params[f"W{i}"].transpose(1, 2)) * (acts[i] > 0))
+    out = x.new_empty(*x.shape[:2], at.shape[1])
+    start = 0
+    for i, (act, delta) in enumerate(zip(acts, deltas, strict=True)):
+        inputs, outputs = params[f"W{i}"].shape[1:]
+        for r in range(len(x)):
+            here = (at[r] >= start) & (at[r] < start + inputs * outputs)
+            local = at[r][here] - start
+            out[r][:, here] = act[r][:, local // outputs] * delta[r][:, local % outputs]
+        start += inputs * outputs
+    return out
+
+
+def noise(
+    gradients: Float[Tensor, "b coordinate"],
+    seed: int,
+    index: int,
+    law: Law,
+    batch: int,
+    count: int,
+    stream: str = "noise",
+) -> Float[Tensor, "minibatch coordinate"]:
+    """`count` draws of what a minibatch's mean gradient has on top of that of all examples, at the same weights.
+
+    "sgd" samples examples with replacement; "diag" is normal with each coordinate's variance, "iso" with their mean in all.
+    """
+    off = gradients - gradients.mean(0)
+    named = f"{stream}.{law}"
+    if law == "sgd":
+        picks = rng.integers(np.array([seed]), named, index, (count, batch), len(off))[0]
+        return torch.nn.functional.embedding_bag(torch.from_numpy(picks).to(off.device), off, mode="mean")
+    variance = off.square().mean(0) / batch
+    z = torch.from_numpy(rng.normal(np.array([seed]), named, index, (count, off.shape[1]))[0]).to(off)
+    return z * (variance if law == "diag" else variance.mean()).sqrt()
+
+
+def noise_spectra(
+    gradients: Float[Tensor, "run b coordinate"],
+    seeds: Int[np.ndarray, "run"],
+    index: int,
+    law: Law,
+    batch: int,
+    count: int,
+    stream: str = "noise",
+) -> Float[np.ndarray, "run rank"]:
+    """Eigenvalues of the second moments of each run's `noise`, largest first."""
+    found = []
+    for own, seed in zip(gradients, seeds.tolist(), strict=True):
+        drawn = noise(own.double(), seed, index, law, batch, count, stream)
+        found.append(torch.linalg.eigvalsh(drawn.T @ drawn / count).flip(0).clamp_min(0).cpu().numpy())
+    return np.stack(found)
+
+
+def _forward(params: Mapping[str, Tensor], x: Float[Tensor, "run b f"]) -> list[Tensor]:
+    """What goes into each matrix, and the logits last."""
+    found = [x]
+    for i in range(len(params)):
+        out = found[-1] @ params[f"W{i}"]
+        found.append(out.relu() if i < len(params) - 1 else out)
+    return found

@@ -1,0 +1,73 @@
+"""The laws of steps by name: how each is drawn, and what theory expects of one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.subjects import stepping
+from assay.theory import step_noise
+
+Name = Literal["sgd", "epochs", "skewed", "adam", "iso", "diag", "full", "hard", "linear", "es"]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How steps are made on a slope, and what that needs to know."""
+
+    name: Name
+    lr: float
+    """Learning rate; mutations are taken as they are."""
+    examples: int
+    """Examples there are, without replacement."""
+    size: float
+    """Standard deviation of a mutation in each coordinate."""
+    sharpness: float
+    """β of linear selection."""
+    held: Int[np.ndarray, "run"]
+    """Mutations on one minibatch."""
+    evaluations: Int[np.ndarray, "run"]
+    """Random directions on one minibatch."""
+
+    @property
+    def scale(self) -> float:
+        """What a gradient is multiplied by to make a step."""
+        return 1.0 if self.name in ("hard", "linear") else self.lr
+
+
+def source(slope: stepping.Slope, law: Law) -> stepping.Source:
+    """Gradients, or steps, of this law, a stretch of time each."""
+    if law.name in ("hard", "linear"):
+        return stepping.mutations(slope, law.size, law.sharpness, law.held, hard=law.name == "hard")
+    if law.name == "es":
+        return stepping.strategies(slope, law.evaluations)
+    if law.name == "iso" or law.name == "diag" or law.name == "full":
+        return stepping.added_noise(slope, law.name)
+    if law.name == "epochs":
+        return stepping.epochs(slope, law.examples)
+    return stepping.minibatches(slope, "exponential" if law.name == "skewed" else "normal")
+
+
+def expected(slope: stepping.Slope, law: Law) -> tuple[Float[np.ndarray, "run n"], Float[np.ndarray, "run n n"]]:
+    """Mean and covariance of one step of every run; of Adam's, of the gradients it is given."""
+    found = [_of_run(slope, law, r) for r in range(len(slope.seeds))]
+    mean, covariance = (np.stack(part) for part in zip(*found, strict=True))
+    return -law.scale * mean, law.scale**2 * covariance
+
+
+def _of_run(slope: stepping.Slope, law: Law, r: int) -> tuple[np.ndarray, np.ndarray]:
+    gradient = np.zeros(slope.n)
+    gradient[2] = slope.drift
+    examples = step_noise.lock_step(float(slope.a[r]), float(slope.c[r]), slope.spread, slope.n)
+    sampled = examples * step_noise.sampling_factor(slope.batch, law.examples if law.name == "epochs" else None)
+    if law.name == "hard":
+        return step_noise.hard_selection(gradient, law.size)
+    if law.name == "linear":
+        return step_noise.linear_selection(gradient, sampled, law.size, law.sharpness, int(law.held[r]))
+    if law.name == "es":
+        return step_noise.evolution_strategy(gradient, sampled, int(law.evaluations[r]))
+    shaped = {"iso": step_noise.isotropic(sampled, 2), "diag": step_noise.diagonal(sampled)}
+    return gradient, shaped.get(law.name, sampled)

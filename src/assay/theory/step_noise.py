@@ -1,0 +1,166 @@
+"""What one step of an optimiser is distributed like: covariances of minibatch, Gaussian, evolutionary and ES steps in closed form.
+
+A step is lr times a minibatch gradient, or a sum of accepted mutations, or an estimate from random evaluations. The sampled
+gradient ĝ has mean G and covariance Σ/batch, where Σ is the covariance of the examples' own gradients. Signs are those of
+ascent: a step of descent has the same covariance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core.errors import SpecError
+
+Matrix = Float[np.ndarray, "n n"]
+Vector = Float[np.ndarray, " n"]
+
+
+# --- the example: two coordinates that every example moves in lock-step --------------------------------------------------
+
+
+def lock_step(a: float, c: float, spread: float = 1.0, n: int = 3) -> Matrix:
+    """Σ [n n] of examples whose gradients are (a g, c g, 0, …), g of mean 0 and standard deviation `spread`; rank 1, a gradient squared.
+
+    Raises: SpecError for fewer than 3 coordinates: two for the pair, one for a true gradient.
+    """
+    if n < 3:
+        raise SpecError(f"the example needs at least 3 coordinates, two in lock-step and one along the true gradient, got {n}")
+    direction = np.zeros(n)
+    direction[:2] = a, c
+    return spread**2 * np.outer(direction, direction)
+
+
+def conserved(a: float, c: float) -> Float[np.ndarray, " 2"]:
+    """The unit vector (c, −a)/√(a² + c²), along which no example moves anything: what every sum of its steps conserves."""
+    return np.array([c, -a]) / math.hypot(a, c)
+
+
+def correlation(covariance: Matrix) -> float:
+    """Correlation of the first two coordinates. Range: −1 to 1."""
+    return float(covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1]))
+
+
+# --- gradient steps ------------------------------------------------------------------------------------------------------
+
+
+def sampling_factor(batch: int, examples: int | None = None) -> float:
+    """Variance of a minibatch mean over that of one example.
+
+    Formula: 1/B from a law or with replacement; (N − B)/((N − 1) B) for B different ones of N.
+    Raises: SpecError for a batch larger than the data, or empty.
+    """
+    if batch < 1:
+        raise SpecError(f"a batch has at least 1 example, got {batch}")
+    if examples is None:
+        return 1 / batch
+    if batch > examples:
+        raise SpecError(f"a batch drawn without replacement has at most the {examples} examples that there are, got {batch}")
+    return (examples - batch) / (max(1, examples - 1) * batch)
+
+
+def isotropic(covariance: Matrix, over: int) -> Matrix:
+    """τ² I with the trace of `covariance` spread evenly over `over` coordinates: τ² = tr/over in each."""
+    return float(np.trace(covariance)) / over * np.eye(len(covariance))
+
+
+def diagonal(covariance: Matrix) -> Matrix:
+    """The variances alone: what is left when coordinates are drawn independently."""
+    return np.diag(np.diag(covariance))
+
+
+def root(covariance: Matrix) -> Matrix:
+    """The symmetric square root: standard normal rows times it have this covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+# --- evolution -----------------------------------------------------------------------------------------------------------
+
+
+def hard_selection(gradient: Vector, size: float) -> tuple[Vector, Matrix]:
+    """Mean and covariance of one step δ·1[G·δ > 0], δ normal with standard deviation `size` in each coordinate.
+
+    Formula: along Ĝ mean s/√(2π) and variance s²(½ − 1/2π); at right angles 0 and s²/2.
+    """
+    unit = gradient / np.linalg.norm(gradient)
+    mean = size / math.sqrt(2 * math.pi) * unit
+    return mean, 0.5 * size**2 * np.eye(len(gradient)) - np.outer(mean, mean)
+
+
+def linear_selection(gradient: Vector, covariance: Matrix, size: float, sharpness: float, held: int = 1) -> tuple[Vector, Matrix]:
+    """Mean and covariance of the sum of `held` mutations, each accepted with probability ½ + ½β ĝ·δ, all on one sampled ĝ.
+
+    Formula: mean K ½βs²G; covariance K (½s² I − ¼β²s⁴ M) + K² ¼β²s⁴ Σ, with Σ the covariance of ĝ and M = Σ + GGᵀ.
+    With G = 0 in a pair of coordinates, K ½s² I + K(K − 1) ¼β²s⁴ Σ there: without any correlation at K = 1, whatever Σ.
+    """
+    if held < 1:
+        raise SpecError(f"an environment is held for at least 1 mutation, got {held}")
+    mean, quarter = 0.5 * sharpness * size**2 * gradient, 0.25 * sharpness**2 * size**4
+    second = covariance + np.outer(gradient, gradient)
+    return held * mean, held * (0.5 * size**2 * np.eye(len(gradient)) - quarter * second) + held**2 * quarter * covariance
+
+
+def evolution_strategy(gradient: Vector, covariance: Matrix, evaluations: int) -> tuple[Vector, Matrix]:
+    """Mean and covariance of (1/P) Σ_p (ĝ·ε_p) ε_p, P standard normal ε on one sampled ĝ: an evolution strategy's step at unit noise.
+
+    Formula: mean G; covariance Σ + (M + tr M · I)/P, with Σ the covariance of ĝ and M = Σ + GGᵀ.
+    """
+    if evaluations < 1:
+        raise SpecError(f"an evolution strategy makes at least 1 evaluation a step, got {evaluations}")
+    second = covariance + np.outer(gradient, gradient)
+    return gradient, covariance + (second + np.trace(second) * np.eye(len(gradient))) / evaluations
+
+
+def clipped(gradient: Vector, covariance: Matrix, size: float, sharpness: float) -> float:
+    """Probability that ½ + ½β ĝ·δ is no probability, |β ĝ·δ| > 1, where `covariance` of ĝ has rank 1. Range: 0 to 1. Better: low.
+
+    Given ĝ = G + u z the argument is normal with standard deviation βs‖ĝ‖; z is integrated by Gauss and Hermite.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    along = math.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    scale = sharpness * size * np.linalg.norm(gradient + nodes[:, None] * along, axis=1)
+    beyond = [math.erfc(1 / (math.sqrt(2) * x)) if x > 0 else 0.0 for x in scale.tolist()]
+    return float(weights @ beyond / weights.sum())
+
+
+# --- what the noise does on a quadratic ----------------------------------------------------------------------------------
+
+
+def stationary(curvature: Vector, noise: Vector, lr: float) -> Vector:
+    """Stationary variance of each coordinate under x ← x − lr (H x + ξ), H and Cov ξ diagonal.
+
+    Formula: S_ii = lr C_ii / (H_ii (2 − lr H_ii)).
+    Raises: SpecError for an unstable step, lr · H_ii of 2 or more.
+    Source: Mandt, Hoffman and Blei 2017, Stochastic Gradient Descent as Approximate Bayesian Inference (lr H small).
+    """
+    if not 0 < lr * float(np.max(curvature)) < 2:
+        raise SpecError(
+            f"lr times the largest curvature must lie above 0 and below 2, or the quadratic diverges: got {lr * np.max(curvature):g}"
+        )
+    return lr * noise / (curvature * (2 - lr * curvature))
+
+
+def excess(curvature: Vector, variance: Vector) -> float:
+    """Mean loss above the minimum, ½ tr(H S), of a diagonal quadratic whose coordinates have these variances."""
+    return float(0.5 * (curvature * variance).sum())
+
+
+# --- how many directions -------------------------------------------------------------------------------------------------
+
+
+def participation(eigenvalues: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "..."]:
+    """(Σλ)²/Σλ² of a covariance's eigenvalues: in how many directions its variance lies. Range: 1 to n."""
+    found: np.ndarray = np.square(eigenvalues.sum(-1)) / np.square(eigenvalues).sum(-1)
+    return found
+
+
+def sampled_participation(true: float, samples: int) -> float:
+    """About what `participation` of the covariance of that many normal samples comes out as, for a law with the true one.
+
+    Formula: n·PR/(n + PR + 1), from E tr Ŝ² = tr S² (1 + 1/n) + (tr S)²/n about a known mean; 2000 samples of 256 equal ones give 227.
+    """
+    return samples * true / (samples + true + 1)
