@@ -82,10 +82,25 @@ def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixt
     assert "Next: assay run own.py" in said(capsys, "plan", "own.py")
 
 
-def test_the_budget_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = told(capsys, "plan", "own.py", "--budget")["budget"]
+def test_a_plan_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = told(capsys, "plan", "own.py")["claims"]
     assert (line["judged"], line["controls"]) == ({"main": "8 seeds"}, {"flat": "8 seeds"})
-    assert "flat: 8 seeds" in said(capsys, "plan", "own.py", "--budget")
+    assert "flat: 8 seeds" in said(capsys, "plan", "own.py")
+
+
+def test_a_plan_says_what_is_unknown_and_a_budget_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown" in said(capsys, "plan", "own.py", "--budget", "5m")
+    assert told(capsys, "plan", "superposition", "--budget", "5m")["budget"]["seeds"][0] > 8
+    for words in (["--budget", "soon"], ["--budget=-3flop"], ["--budget", "8h@abacus"]):
+        assert main(["plan", "superposition", *words]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_the_catalogue_is_planned_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(capsys, "plan", "catalogue")
+    names = {row["experiment"] for row in found["experiments"]} | set(found["unknown"])
+    assert {"superposition", "gated-sae"} <= names
+    assert main(["plan", "catalogue", "--budget", "5m"]) == 2
 
 
 def test_run_prints_one_object_and_its_progress_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

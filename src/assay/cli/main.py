@@ -50,23 +50,26 @@ def list_(*, place: Place = HERE) -> None:
 
 @app.command(sort_key=2)
 def plan(
-    name: Name,
+    name: Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: all of them.")],
     /,
     *,
-    budget: Annotated[bool, Bare] = False,
+    budget: str | None = None,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
 ) -> None:
-    """What would run and why, what is cached, how long it takes and how much disk it needs.
+    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys.
 
     Parameters
     ----------
     budget
-        The table of arms: runs, CPU-seconds of each, units of each claim and control.
+        5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
     """
-    experiment, preset = choice.of(name)
-    printing.plan(machine.lab(place.root).plan(experiment, preset), experiment, budget, place.json)
+    from assay.cli import planning
+
+    if name == "catalogue":
+        return planning.catalogue(budget, choice, machine, place.root, place.json)
+    return planning.one(name, budget, choice, machine, place.root, place.json)
 
 
 @app.command(sort_key=3)

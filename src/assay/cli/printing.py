@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from assay.cli.doctor import Check
     from assay.core.claims import Judged
     from assay.core.experiment import Experiment
-    from assay.core.spec import Spec
-    from assay.lab.plan import Plan
     from assay.lab.preset import Preset
     from assay.lab.recording import Difference
     from assay.lab.result import Result
@@ -105,70 +103,6 @@ def said(state: Mapping[str, Any]) -> str:
     if not state["runs"]:
         return "–"
     return tables.signs(state["results"].get("default", {})) or f"{state['runs']} runs"
-
-
-def plan(plan: Plan, experiment: Experiment, budget: bool, as_json: bool) -> None:
-    """Print what would run, arm by arm, and why; with `budget` also the units of each claim and control."""
-    if as_json:
-        return emit({**plan.to_json(), **({"budget": units(plan, experiment)} if budget else {})})
-    table = grid("arm", "runs", "stored", "missing", "CPU-s a run", "why", right=("runs", "stored", "missing", "CPU-s a run"))
-    for arm, rows in plan.by_arm().items():
-        missing = [row for row in rows if row.state == "missing"]
-        cost = plan.per_run.get(arm)
-        reasons = "; ".join(dict.fromkeys(row.why for row in missing))
-        each = "unknown" if cost is None else f"{cost:.2f}"
-        table.add_row(arm, str(len(rows)), str(len(rows) - len(missing)), str(len(missing)), each, reasons)
-    draw(table)
-    if budget:
-        print()
-        claims = grid("claim", "units of the judged arm", "of its controls")
-        claims.expand, claims.columns[0].ratio = True, 1
-        for line in units(plan, experiment):
-            own, others = ("\n".join(f"{arm}: {count}" for arm, count in line[part].items()) for part in ("judged", "controls"))
-            claims.add_row(line["text"], own, others)
-        draw(claims)
-    for note in plan.notes:
-        say(f"note: {note}")
-    print()
-    if not plan.missing:
-        print(f"Everything is stored. Verdicts: assay show {experiment.typed}{plan.preset.options}")
-        return None
-    time = (
-        "an unknown time"
-        if plan.seconds is None
-        else f"about {duration(plan.seconds)} ({plan.cpu_seconds:.0f} CPU-seconds, from {plan.cost_from})"
-    )
-    say(f"{len(plan.missing)} runs to train, {time}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free.")
-    print(f"Next: assay run {experiment.typed}{plan.preset.options}")
-    return None
-
-
-def units(plan: Plan, experiment: Experiment) -> list[dict[str, Any]]:
-    """For each claim, how many units of each factor the judged arm and every control bring."""
-    from assay.core.claims import Claim
-
-    def count(claim: Claim, arm: str) -> str:
-        rows = plan.by_arm().get(arm)
-        if rows is None:
-            return "derived from other arms"
-        specs: list[Spec] = [row.job.spec for row in rows]
-        kept = [spec for spec in specs if all(getattr(spec, name, value) == value for name, value in claim.where.items())]
-        stored = next((row.stored for row in rows if row.stored is not None), None)
-        sizes = stored.measures().sizes if stored is not None else {}
-        factors = []
-        for unit in claim.units:
-            if hasattr(specs[0], unit):
-                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {unit}s")
-            else:  # a dimension of the measures, such as documents: counted once a run is stored
-                factors.append(f"{sizes[unit]} {unit}s" if unit in sizes else f"{unit}s")
-        return " × ".join(factors)
-
-    lines = []
-    for claim in experiment.claims:
-        if isinstance(claim, Claim):
-            controls = {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)}
-            lines.append({"text": claim.text, "judged": {claim.of: count(claim, claim.of)}, "controls": controls})
-    return lines
 
 
 def megabytes(count: float) -> str:

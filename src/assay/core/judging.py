@@ -48,6 +48,18 @@ def adjust(judged: Sequence[Judged], level: float = 0.95) -> list[Judged]:
     return [replace(j, verdict=replace(j.verdict, adjusted=outcome)) for j, outcome in zip(judged, kept, strict=True)]
 
 
+def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
+    """Where a claim's own arm stands on the scale of judging, runs that diverged left out: an interval whose Student-t limits
+    count (there are no draws), the range to hold and the range to fail."""
+    others = Others(arms, claim.of, claim.where)
+    _read(claim, claim.of, others)
+    if bad := others.diverged(run_unit(claim.units, others)):
+        others = Others(arms, claim.of, claim.where, without=bad)
+    factors = len(claim.units)
+    data = _scaled(claim, claim.of, _read(claim, claim.of, others))
+    return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *_edges(claim)
+
+
 def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *, gated: bool) -> Verdict:
     others = Others(arms, name, claim.where)
     data = _read(claim, name, others)

@@ -1,0 +1,210 @@
+"""`assay plan`: what a run, or a run of the whole catalogue, would take and bring; printed or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.cli.options import Choice, Machine
+from assay.cli.printing import draw, emit, grid, megabytes, say
+from assay.cli.progress import duration
+from assay.core.compute import Range
+from assay.core.errors import AssayError
+
+if TYPE_CHECKING:
+    from assay.core.claims import Claim
+    from assay.core.experiment import Experiment
+    from assay.core.spec import Spec
+    from assay.lab.forecast import Forecast, Prospect
+    from assay.lab.plan import Plan
+
+
+def one(name: str, budget: str | None, choice: Choice, machine: Machine, root: Path, as_json: bool) -> None:
+    """Print what would run, arm by arm, what it will take, and what is to be expected of each claim."""
+    from assay.core.compute import budget as read
+    from assay.lab.forecast import forecast
+
+    asked = read(budget) if budget is not None else None
+    experiment, preset = choice.of(name)
+    lab = machine.lab(root)
+    width = lab.executor_for([experiment]).width
+    found = forecast(lab.plan(experiment, preset), experiment, width, asked)
+    counts = units(found.plan, experiment)
+    if as_json:
+        data = found.to_json()
+        return emit(data | {"claims": [{**c, **counts[c["text"]]} for c in data["claims"]]})
+    plan = found.plan
+    arms(plan)
+    print()
+    claims(found, counts)
+    for note in (*plan.notes, *found.notes):
+        say(f"note: {note}")
+    if found.budget is not None and found.budget.assumed:
+        say(f"assumed: {found.budget.assumed}")
+    if found.seeds is not None and found.budget is not None:
+        say(f"{found.budget.text} buys {counted(found.seeds)} seeds, stored ones included; half-widths are those of {found.seeds.middle:.0f}.")
+    print()
+    if not plan.missing:
+        print(f"Everything is stored. Verdicts: assay show {experiment.typed}{plan.preset.options}")
+        return None
+    for line in taken(found):
+        say(line)
+    print(f"Next: assay run {experiment.typed}{plan.preset.options}")
+    return None
+
+
+def arms(plan: Plan) -> None:
+    """Print the table of arms: runs, what is stored, CPU-seconds of each."""
+    table = grid("arm", "runs", "stored", "missing", "CPU-s a run", "why", right=("runs", "stored", "missing", "CPU-s a run"))
+    for arm, rows in plan.by_arm().items():
+        missing = [row for row in rows if row.state == "missing"]
+        cost = plan.per_run.get(arm)
+        reasons = "; ".join(dict.fromkeys(row.why for row in missing))
+        each = "unknown" if cost is None else f"{cost:.2f}"
+        table.add_row(arm, str(len(rows)), str(len(rows) - len(missing)), str(len(missing)), each, reasons)
+    draw(table)
+
+
+def claims(found: Forecast, counts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print, for each claim, its units and those of its controls, the half-width to expect, and what decides it."""
+    table = grid("claim", "units", "half-width", "to bound", "expected", "decided by", right=("half-width", "to bound"))
+    table.expand, table.columns[0].ratio = True, 1
+    for c in found.claims:
+        told = counts[c.text]
+        every = "\n".join(f"{arm}: {count}" for part in ("judged", "controls") for arm, count in told[part].items())
+        table.add_row(c.text, every, number(c.half_width), number(c.distance), c.expected, decided(c))
+    draw(table)
+    if found.spread_from:
+        say(f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a claim is judged; gates and controls apart.")
+
+
+def decided(c: Prospect) -> str:
+    """What decides a claim: the fewest units and their CPU-seconds, or why that is not known."""
+    if c.fewest is None:
+        return c.why or "unknown"
+    return f"{c.fewest:,} {c.factor}s" + (f", {spanned(c.seconds)} CPU-s" if c.seconds is not None else "")
+
+
+def taken(found: Forecast) -> list[str]:
+    """What the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is unknown says so."""
+    plan, times = found.plan, "an unknown time"
+    if found.command is not None:
+        clock, cpu = found.command
+        times = f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {found.times_from})"
+    memory = f"{found.memory / 1e9:.1f} GB a process" if found.memory else "an unknown amount"
+    lines = [
+        f"{len(plan.missing)} runs to train, {times}.",
+        f"Memory {memory}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free; "
+        f"FLOP {spanned(found.flop) if found.flop is not None else 'unknown: it states none'}.",
+    ]
+    if found.rate is not None:
+        lines.append(f"Matrix products run at {found.rate:.3g} FLOP/s here, measured for 2 seconds.")
+    return lines
+
+
+def catalogue(budget: str | None, choice: Choice, machine: Machine, root: Path, as_json: bool) -> None:
+    """Print what every experiment would take, and all of them as one command."""
+    from assay.lab import catalogue as listed
+    from assay.lab.forecast import forecast, survey
+    from assay.lab.preset import override
+
+    if budget is not None:
+        raise AssayError("a budget is planned for one experiment; name it in place of catalogue")
+    if choice.set:
+        raise AssayError("fields are set for one experiment; name it in place of catalogue, or leave out --set")
+    lab, found, unknown = machine.lab(root), {}, {}
+    width = lab.executor.width
+    for entry in listed.entries():
+        try:
+            experiment = listed.find(entry.name)
+            found[entry.name] = forecast(lab.plan(experiment, override(experiment, choice.preset)), experiment, width, claims=False)
+        except AssayError as error:  # a model that is not here, say
+            unknown[entry.name] = str(error)
+    clock, cpu, disk = survey(list(found.values()), width)
+    spent = sum(paid(f.plan) for f in found.values())
+    if as_json:
+        rows = [{k: v for k, v in f.to_json().items() if k not in ("runs", "claims", "budget")} for f in found.values()]
+        totals = {"command_seconds": span(clock), "command_cpu_seconds": span(cpu), "disk_bytes": disk, "stored_cpu_seconds": spent}
+        return emit({"preset": choice.preset, "experiments": rows, "unknown": unknown, "total": totals})
+    table = grid("experiment", "runs", "stored", "CPU-s stored", "to run", "CPU-s to spend", "from", right=(
+        "runs", "stored", "CPU-s stored", "to run", "CPU-s to spend"))  # fmt: skip
+    for name, f in found.items():
+        p = f.plan
+        work = "–" if not p.missing else spanned(f.cpu) if f.cpu is not None else "unknown"
+        source = f.times_from if p.missing else ""
+        table.add_row(name, str(len(p.rows)), str(len(p.cached)), f"{paid(p):.0f}", str(len(p.missing)), work, source)
+    draw(table)
+    print()
+    for name, why in unknown.items():
+        say(f"{name} is not counted: {why}")
+    if clock is None or cpu is None:
+        missing = ", ".join(name for name, f in found.items() if f.cpu is None)
+        say(f"All of them take an unknown time, since nothing tells what these do: {missing}.")
+    else:
+        say(f"All of them on {width} workers: {lasting(clock)}, {spanned(cpu)} CPU-seconds; {megabytes(disk)} of disk, shared artefacts once.")
+    say(f"Stored runs have taken {spent:.0f} CPU-seconds.")
+    print(f"Next: assay run catalogue{'' if choice.preset == 'default' else f' --preset {choice.preset}'}")
+    return None
+
+
+def paid(plan: Plan) -> float:
+    """CPU-seconds that the stored runs of a plan have taken."""
+    from assay.lab.plan import costs
+
+    return costs(plan)[1]
+
+
+def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, dict[str, str]]]:
+    """For each claim by its text, how many units of each factor the judged arm and every control bring."""
+    from assay.core.claims import Claim
+
+    def count(claim: Claim, arm: str) -> str:
+        rows = plan.by_arm().get(arm)
+        if rows is None:
+            return "derived from other arms"
+        specs: list[Spec] = [row.job.spec for row in rows]
+        kept = [spec for spec in specs if all(getattr(spec, name, value) == value for name, value in claim.where.items())]
+        stored = next((row.stored for row in rows if row.stored is not None), None)
+        sizes = stored.measures().sizes if stored is not None else {}
+        factors = []
+        for unit in claim.units:
+            if hasattr(specs[0], unit):
+                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {unit}s")
+            else:  # a dimension of the measures, such as documents: counted once a run is stored
+                factors.append(f"{sizes[unit]} {unit}s" if unit in sizes else f"{unit}s")
+        return " × ".join(factors)
+
+    told = {}
+    for claim in experiment.claims:
+        if isinstance(claim, Claim):
+            controls = {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)}
+            told[claim.text] = {"judged": {claim.of: count(claim, claim.of)}, "controls": controls}
+    return told
+
+
+def span(r: Range | None) -> list[float] | None:
+    """A range as plain values."""
+    return None if r is None else [r.low, r.high]
+
+
+def spanned(r: Range) -> str:
+    """A range as "10 to 40", or one number where both ends print the same."""
+    low, high = (f"{x:.3g}" if 0.01 <= x < 1e5 or x == 0 else f"{x:.2e}" for x in (r.low, r.high))
+    return low if low == high else f"{low} to {high}"
+
+
+def counted(r: Range) -> str:
+    """A range of whole numbers."""
+    return f"{r.low:,.0f}" if r.known else f"{r.low:,.0f} to {r.high:,.0f}"
+
+
+def lasting(r: Range) -> str:
+    """A range of seconds as people say it."""
+    low, high = duration(r.low), duration(r.high)
+    return f"about {low}" if low == high else f"{low} to {high}"
+
+
+def number(x: float | None) -> str:
+    """A number in three digits; a dash where there is none."""
+    return "–" if x is None else f"{x:.3g}"

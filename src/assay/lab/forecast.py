@@ -1,0 +1,261 @@
+"""Forecast: what a plan's command will take, and what its verdicts can be expected to look like; for a budget, what it buys.
+
+Outcomes beside inputs: seconds, memory, disk and FLOP on the one side, and on the other, for each claim, how wide its
+interval will be, whether that decides it, and the fewest seeds that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from assay.core import compute
+from assay.core.claims import Claim
+from assay.core.compute import Budget, Range
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.judging import FEWEST
+from assay.core.runs import Runs
+from assay.core.spec import Spec
+from assay.lab import records, times
+from assay.lab.plan import Plan
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.outlook import Outlook
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What is to be expected of one claim, on the scale on which it is judged; None where nothing is known."""
+
+    text: str
+    scale: str
+    factor: str = ""
+    """The unit that is bought; empty where its units are others."""
+    units: int | None = None
+    half_width: float | None = None
+    distance: float | None = None
+    """From the estimate to the bound that keeps it from its outcome."""
+    expected: str = "unknown"
+    """holds, fails, undecided or unknown, if the estimate stays where it is; gates and controls apart."""
+    fewest: int | None = None
+    """The fewest units that are expected to decide."""
+    seconds: Range | None = None
+    """CPU-seconds of so many."""
+    why: str = ""
+    """Why something is unknown, or will not be decided."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a range is [low, high]."""
+        return {k: _plain(v) for k, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A plan with what can be expected of it; None where nothing is known."""
+
+    plan: Plan
+    cpu: Range | None
+    """CPU-seconds of the missing runs."""
+    times_from: str
+    command: tuple[Range, Range] | None
+    """Seconds by the clock and CPU-seconds of the whole command."""
+    memory: int | None
+    """Bytes that one process holds, as recorded."""
+    flop: Range | None
+    """FLOP of the missing runs, where the experiment states them."""
+    rate: float | None
+    """FLOP per second of matrix products here, where FLOP had to be turned into seconds."""
+    spread_from: str
+    """Whose spread the half-widths are extrapolated from."""
+    claims: tuple[Prospect, ...]
+    budget: Budget | None = None
+    artefacts: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of what the missing runs may share with other experiments, by name; part of the plan's disk."""
+    seeds: Range | None = None
+    """How many seeds the budget buys, those included that are stored."""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, what the plan says included; a range is [low, high]."""
+        bought = None
+        if self.budget is not None:
+            bought = {"text": self.budget.text, "seeds": _plain(self.seeds), "assumed": self.budget.assumed}
+        return self.plan.to_json() | {
+            "times_from": self.times_from,
+            "work_cpu_seconds": _plain(self.cpu),
+            "command_seconds": _plain(self.command[0] if self.command else None),
+            "command_cpu_seconds": _plain(self.command[1] if self.command else None),
+            "memory_bytes": self.memory,
+            "flop": _plain(self.flop),
+            "flop_per_second": self.rate,
+            "spread_from": self.spread_from,
+            "claims": [c.to_json() for c in self.claims],
+            "budget": bought,
+            "notes": [*self.plan.notes, *self.notes],
+        }
+
+
+def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budget | None = None, claims: bool = True) -> Forecast:
+    """What can be expected of a plan, and of a budget if there is one; reads the store and the record, writes nothing.
+
+    Without `claims` only times, memory and FLOP.
+    """
+    rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
+    missing = {arm: [r.job.spec for r in mine if r.state == "missing"] for arm, mine in plan.by_arm().items()}
+    missing = {arm: specs for arm, specs in missing.items() if specs}
+    flop, rate = _flop(experiment, missing), None
+    per_run, cpu, source = _work(plan, experiment, rows, missing)
+    if cpu is None and flop is not None:
+        rate = compute.measured()
+        cpu, source = times.by_flop(flop, rate), "the FLOP it states and a benchmark of this machine"
+    busy = min(workers, times.groups(experiment, missing))
+    record = records.read(experiment.name, experiment.origin) or {}
+    told = Forecast(
+        plan, cpu, source, times.command(cpu, busy) if cpu is not None else None,
+        record.get("provenance", {}).get("peak_rss"), flop, rate, "", (), budget, _artefacts(experiment, missing),
+    )  # fmt: skip
+    each = _each_seed(rows, per_run)
+    if budget is not None:
+        seeds, note = _bought(budget, plan, experiment, workers, each)
+        told = replace(told, seeds=seeds, notes=(note,) if note else ())
+    return _with_claims(told, experiment, record, each) if claims else told
+
+
+def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:
+    """Seconds by the clock and CPU-seconds of several commands as one, None where one is unknown; bytes they write.
+
+    Artefacts that several of them name are counted once; their time is counted in each that built one for its record.
+    """
+    works = [p.cpu for p in parts]
+    shared = {name: size for p in parts for name, size in p.artefacts.items()}
+    disk = sum(p.plan.disk - sum(p.artefacts.values()) for p in parts) + sum(shared.values())
+    if None in works:
+        return None, None, disk
+    clock, cpu = times.command(sum((w for w in works if w is not None), Range(0, 0)), workers)
+    judging = times.STARTING * max(0.0, len(parts) - 1)  # each is judged by itself, beside the others' work
+    return clock + judging / workers, cpu + judging, disk
+
+
+# what it takes --------------------------------------------------------------------------------------------------------------
+
+
+def _work(
+    plan: Plan, experiment: Experiment, rows: times.Specs, missing: times.Specs
+) -> tuple[dict[str, Range], Range | None, str]:
+    """CPU-seconds of one run of each arm, those of all missing runs, and where they come from."""
+    scaled = plan.cost_from not in ("the experiment", "the record")
+    recorded = times.as_recorded(experiment, rows) if scaled else {}
+    if scaled and rows.keys() <= recorded.keys():
+        per_run, source = {arm: recorded[arm] / len(specs) for arm, specs in rows.items()}, "the record, by runs, groups and steps"
+    else:
+        per_run, source = {arm: Range(c, c) for arm, c in plan.per_run.items()}, plan.cost_from
+    if not missing.keys() <= per_run.keys():
+        return per_run, None, "unknown"
+    return per_run, sum((per_run[arm] * len(specs) for arm, specs in missing.items()), Range(0, 0)), source
+
+
+def _flop(experiment: Experiment, specs: Mapping[str, Sequence[Spec]]) -> Range | None:
+    if experiment.cost is None or not specs:
+        return None
+    stated = [experiment.cost(Runs(tuple(s))).flop for s in specs.values()]
+    return sum((compute.amount(f, "FLOP") for f in stated if f is not None), Range(0, 0)) if None not in stated else None
+
+
+def _artefacts(experiment: Experiment, specs: Mapping[str, Sequence[Spec]]) -> dict[str, int]:
+    cost = experiment.cost
+    return {k: n for s in specs.values() for k, n in cost(Runs(tuple(s))).artefacts.items()} if cost is not None else {}
+
+
+def _each_seed(rows: times.Specs, per_run: Mapping[str, Range]) -> Range | None:
+    """CPU-seconds of one more seed in all arms."""
+    seeds = {s.seed for specs in rows.values() for s in specs}
+    if not seeds or not rows.keys() <= per_run.keys():
+        return None
+    return sum((per_run[arm] * len(specs) for arm, specs in rows.items()), Range(0, 0)) / len(seeds)
+
+
+def _bought(budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None) -> tuple[Range | None, str]:
+    """How many seeds a budget buys, stored ones included, and why that is not known."""
+    stored = float(len({r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}))
+    if budget.seconds is not None:
+        if each is None or not each.low:
+            return None, "how long a seed takes is unknown"
+        cost = each * times.MACHINE
+        left = [max(0.0, (budget.seconds - start) * workers) for start in (times.STARTING.high, times.STARTING.low)]
+        return Range(stored + left[0] // cost.high, stored + left[1] // cost.low), ""
+    rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
+    whole = _flop(experiment, rows)
+    if whole is None or not whole.low or budget.flop is None:
+        return None, f"{experiment.name} states no FLOP, so what {budget.text} buys is unknown; give a time on this machine, such as 5m"
+    seeds = {r.job.spec.seed for r in plan.rows}
+    bought = budget.flop / (whole / len(seeds))
+    return Range(stored + bought.low // 1, stored + bought.high // 1), ""
+
+
+# what it brings -------------------------------------------------------------------------------------------------------------
+
+
+def _with_claims(told: Forecast, experiment: Experiment, record: Mapping[str, Any], each: Range | None) -> Forecast:
+    """The forecast with what is to be expected of each claim at the plan's number of seeds, or the budget's."""
+    source, arms = _spread(told.plan, experiment, record)
+    asked = len({r.job.spec.seed for r in told.plan.rows})
+    known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
+    seeds = (int(told.seeds.middle) if told.seeds is not None else None) if told.budget is not None else asked
+    claims = [c for c in experiment.claims if isinstance(c, Claim)]
+    prospects = tuple(_prospect(c, arms, seeds, len(known), each) for c in claims)
+    return replace(told, spread_from=source, claims=prospects)
+
+
+def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tuple[str, Mapping[str, xr.Dataset]]:
+    """The measures from which half-widths are extrapolated: of stored seeds where there are enough, else the record's."""
+    from assay.lab.result import with_derived
+
+    stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
+    if len(stored) >= FEWEST:
+        from assay.lab.watch import common_seeds
+
+        arms, n = common_seeds(plan)
+        return f"{n} stored seeds", with_derived(experiment, arms)
+    if record:
+        from assay.lab.recording import arms as recorded
+
+        changed = plan.preset.title != record.get("preset")
+        return "the record" + (", made with other fields" if changed else ""), with_derived(experiment, recorded(experiment, record))
+    return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}
+
+
+def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None) -> Prospect:
+    from assay.core.outlook import outlook
+
+    nothing = Prospect(claim.text, claim.scale)
+    if not arms:
+        return replace(nothing, why="nothing is measured yet")
+    try:
+        found = outlook(claim, arms)
+    except AssayError as e:
+        return replace(nothing, why=str(e))
+    except Exception as e:  # an experiment's own code, on measures of other fields
+        return replace(nothing, why=f"{type(e).__name__}: {e}")
+    if found is None:
+        return replace(nothing, why=f"its units are {' × '.join(claim.units)}, which seeds do not buy one by one")
+    need = found.fewest()
+    nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need)
+    if need is None:
+        nothing = replace(nothing, why=f"decided by {found.told()}")
+    elif each is not None:  # seeds in proportion: a claim may count only some of them
+        nothing = replace(nothing, seconds=each * (need * known / found.spread.units))
+    return _at(nothing, found, seeds, known) if seeds is not None else replace(nothing, why="how many seeds it buys is unknown")
+
+
+def _at(prospect: Prospect, found: Outlook, seeds: int, known: int) -> Prospect:
+    units = int(found.spread.units * seeds / known)
+    half = found.spread.expected(units) if units >= 2 else None
+    return replace(prospect, units=units, half_width=half, expected=found.outcome(units))
+
+
+def _plain(value: Any) -> Any:
+    return [value.low, value.high] if isinstance(value, Range) else value

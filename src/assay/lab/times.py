@@ -1,0 +1,92 @@
+"""Times: CPU-seconds that runs will take, from an experiment's record or from its FLOP, as ranges; and what a command adds.
+
+A record knows what its own runs cost. Other numbers of runs and steps lie between two bounds: cost may go with runs and
+steps, or with groups, of which half may be measuring that no number of steps changes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.core.compute import Range
+from assay.core.experiment import Experiment
+from assay.core.spec import Spec, canonical_json
+from assay.lab import records
+
+STARTING = Range(2.5, 6.0)
+"""CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
+FIXED = 0.5
+"""The share of a group's recorded cost that may be measuring, whatever the number of steps. Same pilot."""
+MACHINE = Range(0.8, 1.25)
+"""By how much one machine, or one hour, differs from the recorded one."""
+REACHED = Range(0.02, 0.5)
+"""The share of the rate of plain matrix products that trainings of small models reach."""
+
+Specs = Mapping[str, Sequence[Spec]]
+
+
+def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
+    """CPU-seconds of all these runs of each arm, by the record; arms are left out of which it tells nothing.
+
+    It tells nothing of an arm it lacks, and of one whose static fields, steps apart, are not the recorded ones.
+    """
+    record = records.read(experiment.name, experiment.origin) or {}
+    known = {}
+    for arm, specs in arms.items():
+        held, each = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
+        if held is None or each is None or not specs:
+            continue
+        steps = _steps_over_recorded(specs[0], held)
+        if steps is None:
+            continue
+        recorded = len(held["specs"])
+        of_seeds = {s.get("seed", held["shared"].get("seed")) for s in held["specs"]}
+        by_runs = len(specs) / recorded
+        by_groups = _groups(experiment, {s.seed for s in specs}) / _groups(experiment, of_seeds)
+        whole = float(each) * recorded
+        low = whole * by_runs * steps
+        same = by_runs == by_groups and steps == 1
+        high = low if same else whole * max(by_runs, by_groups) * max(steps, FIXED)
+        known[arm] = Range(low, max(low, high))
+    return known
+
+
+def by_flop(flop: Range, rate: float) -> Range:
+    """CPU-seconds of so many FLOP where plain matrix products run at `rate` FLOP per second and trainings reach a share of it."""
+    return flop / (REACHED * rate)
+
+
+def groups(experiment: Experiment, arms: Specs) -> int:
+    """About how many groups these runs make: no more workers than that have anything to do."""
+    return sum(_groups(experiment, {s.seed for s in specs}) for specs in arms.values() if specs)
+
+
+def command(cpu: Range, workers: int) -> tuple[Range, Range]:
+    """Seconds by the clock and CPU-seconds of a whole command that does so much work on so many workers."""
+    work = cpu * MACHINE
+    workers = max(1, workers)
+    return STARTING + Range(work.low / workers, work.high / workers), STARTING * float(workers) + work
+
+
+def _groups(experiment: Experiment, seeds: set[Any]) -> int:
+    return math.ceil(len(seeds) / experiment.seeds_per_group)
+
+
+def _steps_over_recorded(spec: Spec, held: Mapping[str, Any]) -> float | None:
+    """This spec's steps over the recorded ones; None where other fields that all runs of an arm share differ as well."""
+    now: dict[str, Any] = json.loads(spec.to_json())
+    then = {**held["shared"], **held["specs"][0]}
+    per_run = {*held["specs"][0], *_free(spec)}
+    if any(canonical_json(now[k]) != canonical_json(then.get(k)) for k in now if k not in per_run and k != "steps"):
+        return None
+    a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
+    return 1.0 if a == b else (a / b if b else None)
+
+
+def _free(spec: Spec) -> tuple[str, ...]:
+    from assay.core.spec import per_run_fields
+
+    return per_run_fields(type(spec))
