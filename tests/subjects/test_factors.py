@@ -214,3 +214,36 @@ def test_a_rank_that_no_matrix_has_is_refused(rank):
 def test_a_start_at_zero_is_refused():
     with pytest.raises(SpecError, match="must be positive, got 0"):
         factors.start(ALONE, 12, 2, np.array([0.0]))
+
+
+# --- targets of given strengths ------------------------------------------------------------------------------------------
+
+
+def test_a_target_has_the_strengths_asked_along_directions_of_its_seed():
+    left, right = factors.modes(RUNS, 7, (4.0, 2.0, 0.5))
+    A = factors.assembled(left, right, (4.0, 2.0, 0.5))
+    np.testing.assert_allclose(torch.linalg.svdvals(A)[:, :3], np.tile([4.0, 2.0, 0.5], (6, 1)), rtol=1e-10)
+    np.testing.assert_allclose(torch.linalg.svdvals(A)[:, 3:], 0, atol=1e-12)
+    np.testing.assert_allclose(factors.held(A, left, right), np.tile([4.0, 2.0, 0.5], (6, 1)), rtol=1e-10)
+    assert torch.equal(factors.modes(ALONE, 7, (4.0, 2.0, 0.5))[0][0], left[4])
+    with pytest.raises(SpecError, match="rank from 1 to n = 2, got 3 strengths"):
+        factors.modes(RUNS, 2, (4.0, 2.0, 0.5))
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_modes_are_followed_without_changing_what_is_trained(free, bench):
+    left, right = factors.modes(RUNS, 5, (2.0, 1.0))
+    loss = factors.square(factors.assembled(left, right, (2.0, 1.0)))
+
+    def trained(follow, steps):
+        params = factors.start(RUNS, 5, 5, SCALES)
+        group = factors.gradient_descent(RUNS, factors.freed(params) if free else params, loss, lr=np.full(6, 0.1))
+        group = factors.followed(group, left, right) if follow else group
+        return fit([group], lambda step: None, steps=steps, probe_at=range(1, steps + 1), bench=bench)[0]
+
+    plain, followed, shorter = trained(False, 20), trained(True, 20), trained(False, 7)
+    for name, x in plain.tensors.items():
+        assert torch.equal(x, followed.tensors[name])
+    np.testing.assert_array_equal(plain.history["loss"], followed.history["loss"])
+    after_seven = np.stack([followed.history[f"mode{k}"][:, 7] for k in (0, 1)], -1)
+    np.testing.assert_allclose(after_seven, factors.held(factors.product(shorter.tensors), left, right), rtol=1e-12)

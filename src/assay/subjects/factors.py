@@ -8,7 +8,7 @@ loss changes by less than float32 can tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -192,3 +192,45 @@ def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False, per: f
         raise SpecError(
             f"gradient descent with lr={float(lr[worst]):g} is unstable: the largest stable rate is {limit[worst]:.3g}, {why}"
         )
+
+
+# --- targets of given strengths ------------------------------------------------------------------------------------------
+
+
+def modes(runs: Runs, n: int, strengths: Sequence[float]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"]]:
+    """Singular directions (left, right) of a target with these strengths, orthonormal columns that each seed draws.
+
+    Raises: SpecError when there are more strengths than n, the size, or none.
+    """
+    if not 1 <= len(strengths) <= n:
+        raise SpecError(f"an n × n matrix has a rank from 1 to n = {n}, got {len(strengths)} strengths")
+    drawn = pair(runs, "factors.modes", n, len(strengths))
+    left, right = (torch.linalg.qr(drawn[side])[0] for side in "ab")
+    return left, right
+
+
+def assembled(left: Float[Tensor, "run n k"], right: Float[Tensor, "run n k"], strengths: Sequence[float]) -> Matrix:
+    """The matrix with these singular directions and strengths: L S Rᵀ."""
+    return (left * torch.tensor(list(strengths), dtype=left.dtype, device=left.device)) @ right.transpose(1, 2)
+
+
+def held(Z: Float[Tensor, "run *at n m"], left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]) -> Float[Tensor, "run *at k"]:
+    """How much of each mode a matrix holds: u_k = l_kᵀ Z r_k."""
+    return torch.einsum("rnk,r...nm,rmk->r...k", left, Z, right)
+
+
+def followed(group: Group, left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]) -> Group:
+    """The same group, whose history also has what its matrix holds of every mode before each step, as mode0, mode1, …"""
+    inner, directions = group.step_fn, [left, right]
+
+    def step_fn(state: State, batch: object, step: int) -> tuple[Float[Tensor, run], Mapping[str, Float[Tensor, run]]]:
+        Z = product(state)
+        if directions[0].device != Z.device:
+            directions[:] = [d.to(Z.device) for d in directions]
+        own = held(Z, *directions)
+        losses = inner(state, batch, step)
+        assert isinstance(losses, Tensor)
+        return losses, {f"mode{k}": own[:, k] for k in range(own.shape[1])}
+
+    group.step_fn = step_fn
+    return group

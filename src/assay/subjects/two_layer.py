@@ -1,0 +1,54 @@
+"""Classifiers of two layers with weights of their own in each, with a run axis: ReLU or tanh, with or without biases.
+
+What rescaling does to them: W₁ times c and W₂ over c is the same function if the non-linearity is a ReLU and nothing is added
+before it; with W₁ alone the outputs are multiplied by c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.runs import Runs
+
+State = dict[str, Tensor]
+
+
+def start(runs: Runs, inputs: int, hidden: int, classes: int, bias: bool = False) -> State:
+    """Starting parameters of every run: W1 [run h d] of variance 2/d, W2 [run k h] of variance 1/h, biases b1, b2 zero if any.
+
+    Rows of W1 are neurons.
+    """
+    W1 = torch.from_numpy(rng.normal(runs.seeds, "two_layer.W1", 0, (hidden, inputs)) * np.float32((2 / inputs) ** 0.5))
+    W2 = torch.from_numpy(rng.normal(runs.seeds, "two_layer.W2", 0, (classes, hidden)) * np.float32((1 / hidden) ** 0.5))
+    params = {"W1": W1, "W2": W2}
+    return params | {"b1": torch.zeros(len(runs), hidden), "b2": torch.zeros(len(runs), classes)} if bias else params
+
+
+def logits(params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], tanh: bool = False) -> Float[Tensor, "run b k"]:
+    """Outputs of every run: W₂ ReLU(W₁ x + b₁) + b₂, with a tanh in the ReLU's place if asked, without biases where there are none."""
+    hidden = torch.bmm(x, params["W1"].transpose(1, 2))
+    if "b1" in params:
+        hidden = hidden + params["b1"].unsqueeze(1)
+    out = torch.bmm(hidden.tanh() if tanh else hidden.relu(), params["W2"].transpose(1, 2))
+    return out + params["b2"].unsqueeze(1) if "b2" in params else out
+
+
+def rescaled(params: Mapping[str, Tensor], c: float, back: bool = True, bias: bool = False) -> State:
+    """The same parameters with W₁ times c and, if `back`, W₂ over c; with `bias` b₁ is multiplied as well."""
+    out = {**params, "W1": params["W1"] * c}
+    if back:
+        out["W2"] = params["W2"] / c
+    if bias and "b1" in params:
+        out["b1"] = params["b1"] * c
+    return out
+
+
+def cross_entropy(z: Float[Tensor, "run b k"], label: Int[Tensor, "run b"]) -> Float[Tensor, "run"]:
+    """Mean cross-entropy of each run, in nats an input."""
+    return -z.log_softmax(-1).gather(-1, label.unsqueeze(-1)).flatten(1).mean(1)
