@@ -11,14 +11,15 @@ from assay.core import rng
 from assay.core.fit import Unkept, fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.subjects import step_laws, stepping
+from assay.subjects import stepping
+from assay.theory import step_laws
 
 SEEDS = np.arange(500, 532)
 
 
 def slope(seeds=SEEDS, a=2.0, c=-3.0, **changes):
     same = np.ones(len(seeds))
-    return replace(stepping.Slope(seeds, a * same, c * same, spread=1.0, drift=1.0, batch=8, n=3, times=100), **changes)
+    return replace(stepping.Slope("test", seeds, a * same, c * same, spread=1.0, drift=1.0, batch=8, n=3, times=100), **changes)
 
 
 def law(name, seeds=SEEDS, **changes):

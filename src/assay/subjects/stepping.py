@@ -19,7 +19,6 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.fit import Group, State
 from assay.core.runs import Runs
-from assay.theory import step_noise
 
 Steps = Float[Tensor, "run time n"]
 Source = Callable[[int], Steps]
@@ -30,8 +29,10 @@ KEPT = 4
 
 @dataclass(frozen=True)
 class Slope:
-    """The runs' slope, and how many steps a stretch of time has."""
+    """The runs' slope, how many steps a stretch of time has, and after what their random numbers are named."""
 
+    name: str
+    """Slopes of other names, and the same seeds, share no random number."""
     seeds: Int[np.ndarray, "run"]
     a: Float[np.ndarray, "run"]
     c: Float[np.ndarray, "run"]
@@ -60,9 +61,9 @@ def minibatches(slope: Slope, law: Literal["normal", "exponential"] = "normal") 
 
     def draw(stretch: int) -> Steps:
         if law == "normal":
-            g = rng.normal(slope.seeds, "stepping.normal", stretch, shape).astype(np.float64)
+            g = rng.normal(slope.seeds, f"stepping.{slope.name}.normal", stretch, shape).astype(np.float64)
         else:
-            g = -np.log1p(-rng.uniform(slope.seeds, "stepping.exponential", stretch, shape).astype(np.float64)) - 1
+            g = -np.log1p(-rng.uniform(slope.seeds, f"stepping.{slope.name}.exponential", stretch, shape).astype(np.float64)) - 1
         return torch.from_numpy(slope.gradient(slope.spread * g.mean(-1)))
 
     return draw
@@ -70,13 +71,13 @@ def minibatches(slope: Slope, law: Literal["normal", "exponential"] = "normal") 
 
 def epochs(slope: Slope, examples: int) -> Source:
     """Minibatch gradients without replacement: a set of examples, standardised, in a new order each epoch; a rest is left out."""
-    g = rng.normal(slope.seeds, "stepping.examples", 0, (examples,)).astype(np.float64)
+    g = rng.normal(slope.seeds, f"stepping.{slope.name}.examples", 0, (examples,)).astype(np.float64)
     g = (g - g.mean(1, keepdims=True)) / g.std(1, keepdims=True)
     each = examples // slope.batch
     many = -(-slope.times // each)
 
     def draw(stretch: int) -> Steps:
-        orders = [rng.permutation(slope.seeds, "stepping.order", stretch * many + i, examples) for i in range(many)]
+        orders = [rng.permutation(slope.seeds, f"stepping.{slope.name}.order", stretch * many + i, examples) for i in range(many)]
         picked = [np.take_along_axis(g, order[:, : each * slope.batch], 1) for order in orders]
         means = np.concatenate(picked, 1).reshape(len(g), -1, slope.batch).mean(-1)
         return torch.from_numpy(slope.gradient(slope.spread * means[:, : slope.times]))
@@ -84,20 +85,11 @@ def epochs(slope: Slope, examples: int) -> Source:
     return draw
 
 
-def added_noise(slope: Slope, shape: Literal["iso", "diag", "full"]) -> Source:
-    """The true gradient plus normal noise: "full" has a minibatch's covariance, "diag" its variances, "iso" their mean in every coordinate.
-
-    The mean is one over the pair, so that the trace in these two coordinates is a minibatch's.
-    """
-    made = []
-    for a, c in zip(slope.a.tolist(), slope.c.tolist(), strict=True):
-        sampled = step_noise.lock_step(a, c, slope.spread, slope.n) / slope.batch
-        kind = {"iso": step_noise.isotropic(sampled, 2), "diag": step_noise.diagonal(sampled), "full": sampled}[shape]
-        made.append(step_noise.root(kind))
-    roots = np.stack(made)
+def added_noise(slope: Slope, roots: Float[np.ndarray, "run n n"]) -> Source:
+    """The true gradient plus normal noise, standard normal numbers times each run's root of a covariance."""
 
     def draw(stretch: int) -> Steps:
-        z = rng.normal(slope.seeds, f"stepping.{shape}", stretch, (slope.times, slope.n)).astype(np.float64)
+        z = rng.normal(slope.seeds, f"stepping.{slope.name}.added", stretch, (slope.times, slope.n)).astype(np.float64)
         return torch.from_numpy(slope.gradient(np.zeros(z.shape[:2])) + z @ roots)
 
     return draw
@@ -113,17 +105,19 @@ def mutations(slope: Slope, size: float, sharpness: float, held: Int[np.ndarray,
     """
 
     def draw(stretch: int) -> Steps:
-        g = slope.spread * rng.normal(slope.seeds, "stepping.environment", stretch, (slope.times, slope.batch)).mean(-1)
+        g = slope.spread * rng.normal(
+            slope.seeds, f"stepping.{slope.name}.environment", stretch, (slope.times, slope.batch)
+        ).mean(-1)
         gradient = slope.gradient(g).astype(np.float32)
         out = np.zeros(gradient.shape)
         for k in np.unique(held).tolist():
             rows = np.flatnonzero(held == k)
-            delta = size * rng.normal(slope.seeds[rows], "stepping.mutations", stretch, (slope.times, k, slope.n))
+            delta = size * rng.normal(slope.seeds[rows], f"stepping.{slope.name}.mutations", stretch, (slope.times, k, slope.n))
             along = np.einsum("rtn,rtkn->rtk", gradient[rows], delta)
             if hard:
                 accepted = along > 0
             else:
-                u = rng.uniform(slope.seeds[rows], "stepping.accepted", stretch, (slope.times, k))
+                u = rng.uniform(slope.seeds[rows], f"stepping.{slope.name}.accepted", stretch, (slope.times, k))
                 accepted = u < 0.5 + 0.5 * sharpness * along
             out[rows] = np.einsum("rtk,rtkn->rtn", accepted.astype(np.float32), delta)
         return torch.from_numpy(out)
@@ -135,12 +129,14 @@ def strategies(slope: Slope, evaluations: Int[np.ndarray, "run"]) -> Source:
     """Gradients as evolution strategies estimate them: (1/P) Σ_p (ĝ·ε_p) ε_p, all P evaluations on one minibatch."""
 
     def draw(stretch: int) -> Steps:
-        g = slope.spread * rng.normal(slope.seeds, "stepping.generation", stretch, (slope.times, slope.batch)).mean(-1)
+        g = slope.spread * rng.normal(slope.seeds, f"stepping.{slope.name}.generation", stretch, (slope.times, slope.batch)).mean(
+            -1
+        )
         gradient = slope.gradient(g).astype(np.float32)
         out = np.zeros(gradient.shape)
         for p in np.unique(evaluations).tolist():
             rows = np.flatnonzero(evaluations == p)
-            eps = rng.normal(slope.seeds[rows], "stepping.evaluations", stretch, (slope.times, p, slope.n))
+            eps = rng.normal(slope.seeds[rows], f"stepping.{slope.name}.evaluations", stretch, (slope.times, p, slope.n))
             out[rows] = np.einsum("rtp,rtpn->rtn", np.einsum("rtn,rtpn->rtp", gradient[rows], eps), eps) / p
         return torch.from_numpy(out)
 
@@ -214,7 +210,7 @@ def moments(tensors: Mapping[str, Tensor], slope: Slope, steps: int) -> dict[str
     covariance = t["second"] / steps - mean[:, :, None] * mean[:, None, :]
     variance = covariance[:, 0, 0]
     third = t["third"] / steps - 3 * mean[:, 0] * variance - mean[:, 0] ** 3
-    across = np.stack([step_noise.conserved(a, c) for a, c in zip(slope.a.tolist(), slope.c.tolist(), strict=True)])
+    across = np.stack((slope.c, -slope.a), 1) / np.hypot(slope.a, slope.c)[:, None]
     return {
         "mean": mean,
         "covariance": covariance,

@@ -44,8 +44,9 @@ def source(slope: stepping.Slope, law: Law) -> stepping.Source:
         return stepping.mutations(slope, law.size, law.sharpness, law.held, hard=law.name == "hard")
     if law.name == "es":
         return stepping.strategies(slope, law.evaluations)
-    if law.name == "iso" or law.name == "diag" or law.name == "full":
-        return stepping.added_noise(slope, law.name)
+    if law.name in ("iso", "diag", "full"):
+        shapes = [_of_run(slope, law, r)[1] for r in range(len(slope.seeds))]
+        return stepping.added_noise(slope, np.stack([step_noise.root(c) for c in shapes]))
     if law.name == "epochs":
         return stepping.epochs(slope, law.examples)
     return stepping.minibatches(slope, "exponential" if law.name == "skewed" else "normal")
