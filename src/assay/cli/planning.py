@@ -138,11 +138,13 @@ def catalogue(budget: str | None, choice: Choice, machine: Machine, root: Path, 
     print()
     for name, why in unknown.items():
         say(f"{name} is not counted: {why}")
-    if clock is None or cpu is None:
-        missing = ", ".join(name for name, f in found.items() if f.cpu is None)
-        say(f"All of them take an unknown time, since nothing tells what these do: {missing}.")
-    else:
-        say(f"All of them on {width} workers: {lasting(clock)}, {spanned(cpu)} CPU-seconds; {megabytes(disk)} of disk, shared artefacts once.")
+    untold = [name for name, f in found.items() if f.cpu is None]
+    if untold:
+        say(f"Nothing tells how long these take: {', '.join(untold)}.")
+        clock, cpu, _ = survey([f for f in found.values() if f.cpu is not None], width)
+    if clock is not None and cpu is not None:
+        who = "The others" if untold else "All of them"
+        say(f"{who} on {width} workers: {lasting(clock)}, {spanned(cpu)} CPU-seconds; {megabytes(disk)} of disk, shared artefacts once.")
     say(f"Stored runs have taken {spent:.0f} CPU-seconds.")
     print(f"Next: assay run catalogue{'' if choice.preset == 'default' else f' --preset {choice.preset}'}")
     return None
@@ -190,7 +192,7 @@ def span(r: Range | None) -> list[float] | None:
 
 def spanned(r: Range) -> str:
     """A range as "10 to 40", or one number where both ends print the same."""
-    low, high = (f"{x:.3g}" if 0.01 <= x < 1e5 or x == 0 else f"{x:.2e}" for x in (r.low, r.high))
+    low, high = (f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}" for x in (r.low, r.high))
     return low if low == high else f"{low} to {high}"
 
 

@@ -217,7 +217,8 @@ def inputs(spec):
 
 def cost(runs):
     """The disk that the harvest takes, shared by the arms on the same activations; seconds come from the record."""
-    return Cost(bytes=runs.shared.text("train", runs.shared.windows).bytes())
+    harvest = runs.shared.text("train", runs.shared.windows)
+    return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})
 
 
 # --- what is compared ---------------------------------------------------------------------------------------------------

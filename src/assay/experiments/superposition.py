@@ -9,7 +9,9 @@ Cost: 17 s on 2 cores, 33 CPU-seconds, 0.6 GB a process; full a guess of 0.1 GPU
 from dataclasses import dataclass
 
 from assay.core import Arm, Claim, Exact, Experiment, Gate, PerRun, Published, Spec, changed, converged, curve, descent, fit, grid
+from assay.core.compute import training
 from assay.core.errors import SpecError
+from assay.core.experiment import Cost
 from assay.core.measures import by, measures
 from assay.data import planted
 from assay.subjects import toy
@@ -75,6 +77,12 @@ def measure(runs, trained, bench):
         represented=("run feature", error < 0.1, "bool"),
         norm=("run feature", trained.tensors["W"].norm(dim=-1), "1"),
     )
+
+
+def cost(runs):
+    """FLOP of training: the weights are multiplied twice, down and up, forward and backward; seconds come from the record."""
+    s = runs.shared
+    return Cost(flop=training(2 * s.features * s.width, s.steps * s.batch) * float(len(runs)))
 
 
 def per_dimension(arm, arms):
@@ -156,6 +164,7 @@ experiment = Experiment(
               x_title="probability that a feature is active", y_title="features per dimension",
               rules=((1.0, "one feature a dimension"),)),
     ],
+    cost=cost,
     scope="20 equally important independent features in 5 dimensions",
     smoke=grid(Superposition(steps=20), density=(1.0, 0.01), seed=range(2)),
     default=grid(Superposition(), density=(1.0, 0.3, 0.1, 0.03, 0.01), seed=range(1000, 1008)),

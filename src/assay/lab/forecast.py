@@ -136,7 +136,8 @@ def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range
     if None in works:
         return None, None, disk
     clock, cpu = times.command(sum((w for w in works if w is not None), Range(0, 0)), workers)
-    judging = times.STARTING * max(0.0, len(parts) - 1)  # each is judged by itself, beside the others' work
+    fresh = sum(bool(p.plan.missing) for p in parts)
+    judging = times.STARTING * max(0.0, fresh - 1.0)  # each by itself; what is stored was judged before
     return clock + judging / workers, cpu + judging, disk
 
 

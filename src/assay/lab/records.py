@@ -7,6 +7,7 @@ or beside a user's own file.
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def read(name: str, origin: str = "") -> dict[str, Any] | None:
     """The committed record of an experiment, or None. Raises: ExperimentError when the file is not a record."""
     there = path(name, origin)
     try:
-        record = json.loads(there.read_text(encoding="utf-8"))
+        state = there.stat()
+        record = _parsed(there, state.st_mtime_ns, state.st_size)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as e:
@@ -36,6 +38,12 @@ def read(name: str, origin: str = "") -> dict[str, Any] | None:
     if not isinstance(record, dict) or "verdicts" not in record:
         raise ExperimentError(f"{there} is not a record: it has no verdicts; write it with: assay check {name} --record")
     return record
+
+
+@functools.lru_cache(maxsize=2)
+def _parsed(there: Path, changed: int, size: int) -> Any:
+    """The file's JSON: a plan asks for it once for every arm. Nobody changes what they are given."""
+    return json.loads(there.read_text(encoding="utf-8"))
 
 
 def cost_per_run(experiment: Experiment) -> dict[str, float]:
