@@ -5,7 +5,9 @@ import json
 import os
 import threading
 
+import numpy as np
 import pytest
+import torch
 
 from assay.core.errors import StoreError
 from assay.lab.store import Damaged, Store
@@ -172,3 +174,15 @@ def test_cleaning_removes_only_what_is_old(tmp_path):
     assert store.clean() == 0
     assert store.clean(older=0) == 3
     assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_parameters_watched_along_the_way_are_stored_too():
+    """`watched` names them W/at; only histories and their steps are told apart by a slash."""
+    from assay.core.fit import Trained
+    from assay.lab.tensors import dump_trained, load_trained
+
+    tensors = {"W": torch.ones(1, 2), "W/at": torch.arange(6.0).view(1, 3, 2)}
+    trained = Trained(tensors, {}, {"loss": np.ones((1, 4))}, np.arange(1, 5), np.array([False]))
+    again = load_trained(dump_trained(trained))
+    assert set(again.tensors) == {"W", "W/at"} and set(again.history) == {"loss"} and again.steps.tolist() == [1, 2, 3, 4]
+    torch.testing.assert_close(again.tensors["W/at"], tensors["W/at"])

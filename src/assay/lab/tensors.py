@@ -93,7 +93,7 @@ def load_trained(data: bytes) -> Trained:
 
     tensors, meta = load(data), json.loads(_text(data))
     return Trained(
-        tensors={k: v[None] for k, v in tensors.items() if "/" not in k},
+        tensors={k: v[None] for k, v in tensors.items() if not k.startswith((_HISTORY, _STEPS))},
         header=meta["header"],
         history={k.removeprefix(_HISTORY): v.numpy()[None] for k, v in tensors.items() if k.startswith(_HISTORY)},
         steps=tensors[_STEPS].numpy(),

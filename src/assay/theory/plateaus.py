@@ -64,6 +64,28 @@ def time_to(loss: Curve, share: float) -> Float[np.ndarray, "*runs"]:
     return np.where(there.any(-1), there.argmax(-1).astype(float), np.nan)
 
 
+def standing(
+    times: Float[np.ndarray, " time"],
+    loss: Float[np.ndarray, "runs time"],
+    slope: float = 0.05,
+    decades: float = 0.3,
+    most: int = 4,
+) -> Int[np.ndarray, "runs plateau 2"]:
+    """First and last index of the times of each plateau, the first `most` of every run; −1 where a run has fewer.
+
+    Formula: maximal stretches with |d ln L / d ln t| < slope by central differences, from first to last time at least `decades`
+    factors of ten. Unlike `drops` it needs the loss at some times only, log-spaced ones for instance, and tells where.
+    """
+    with np.errstate(all="ignore"):
+        flat = np.abs(np.gradient(np.log(loss), np.log(times), axis=-1)) < slope
+    found = np.full((len(loss), most, 2), -1)
+    for run, mask in enumerate(flat):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2) - [0, 1]
+        lasting = edges[times[edges[:, 1]] >= times[edges[:, 0]] * 10**decades][:most]
+        found[run, : len(lasting)] = lasting
+    return found
+
+
 def rank_one(t: Float[np.ndarray, "*t"], sigma: float, u0: float) -> Float[np.ndarray, "*t"]:
     """u(t)² of a scalar learned as u·u from u(0) = u₀ by gradient flow on ½(σ − u²)²; t in steps × rate.
 
