@@ -56,7 +56,11 @@ def test_it_is_a_model_folder_that_has_learned_something(text, bench):
     tokens = torch.tensor([model.encode(LINES)[:32]])
     assert model.decode(model.encode(LINES)) == LINES
     assert float(model.losses(tokens).mean()) < 0.9 * np.log(300)
-    assert json.loads((path / "assay.json").read_text())["loss"] < 0.9 * np.log(300)
+    about = json.loads((path / "assay.json").read_text())
+    assert about["loss"] < 0.9 * np.log(300)
+    assert [e["step"] for e in about["evaluations"]] == [1, 4, 16]  # every 4× of compute, and 64 would be after its end
+    losses = [e["loss"] for e in about["evaluations"]]
+    assert losses[0] == pytest.approx(np.log(300), abs=0.1) and about["loss"] < losses[2] < losses[1] < losses[0]
 
 
 @pytest.mark.parametrize("changes", [{"layers": 2, "activation": "relu"}, {"tied": True}], ids=["two blocks", "tied"])

@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 from assay.core import rng
 from assay.core.errors import SpecError
+from assay.core.evaluations import due_steps
 from assay.core.experiment import Bench
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
@@ -81,7 +82,7 @@ def tiny(spec: TinySpec, bench: Bench) -> Path:
     """The folder of the model, trained now or found; every part of Assay reads it as it reads any model folder.
 
     A training that was killed goes on where it was. The same spec gives the same weights (same machine type, versions and
-    one thread).
+    one thread). Its assay.json keeps the training loss at each step at which an evaluation was due, every 4× of compute.
     """
     text = corpora.load(spec.corpus)
     of = TinyTextSpec(corpus=text.fingerprint, vocab=spec.vocab, context=spec.context)
@@ -183,7 +184,8 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
     group = descent(Runs([spec]), start(spec, model), loss, lr=np.array([spec.lr]), schedule=rate, betas=(0.9, 0.99))
     batches = windows(spec, np.load(words / "tokens.npy"), vocab)
     alone = _Alone(bench, path)
-    (trained,) = fit([group], batches, steps=spec.steps, bench=alone)
+    looks = due_steps(spec.steps)  # every 4× of compute: each step costs the same
+    (trained,) = fit([group], batches, steps=spec.steps, probe_at=looks, bench=alone)
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(trained.tensors[name.replace(".", "/")][0])
@@ -192,7 +194,10 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
     model.config.save_pretrained(path)
     shutil.copy(words / "tokenizer.json", path / "tokenizer.json")
     called = f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed {spec.seed})"
-    (path / "assay.json").write_text(json.dumps({"name": called, "loss": float(trained.history["loss"][0, -1])}))
+    losses = {int(step): loss for step, loss in zip(trained.steps, trained.history["loss"][0].tolist(), strict=True)}
+    evaluations = [{"step": step, "loss": losses[step]} for step in looks]
+    about = {"name": called, "loss": losses[spec.steps], "evaluations": evaluations}
+    (path / "assay.json").write_text(json.dumps(about))
     alone.file.unlink()
 
 
