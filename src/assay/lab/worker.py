@@ -59,7 +59,7 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
 
     `cpu_before` is the process's CPU time from which this group pays; by default the present one.
     """
-    clock = (task.since, time.process_time() if cpu_before is None else cpu_before)
+    clock = (task.since, provenance.cpu_seconds() if cpu_before is None else cpu_before)
     try:
         store = Store(task.root)
         experiment = task.experiment
@@ -261,7 +261,7 @@ class _Clock:
 
     def note(self) -> list[list[float]]:
         """All sessions as [start, end, CPU-seconds], this one included up to now."""
-        sessions = [*self._before, [self._started, time.time(), time.process_time() - self._cpu]]
+        sessions = [*self._before, [self._started, time.time(), provenance.cpu_seconds() - self._cpu]]
         with explained(self._path.parent):
             write(self._path, json.dumps(sessions).encode())
         return sessions
@@ -310,5 +310,5 @@ def serve() -> None:
         task = Task(**json.loads(tasks.get()))
         provenance.forget_peak()  # the memory of this group, not of the largest that this worker ever had
         outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
-        paid = time.process_time()
+        paid = provenance.cpu_seconds()
         print(to_line(outcome), file=answers)
