@@ -68,22 +68,23 @@ def arms(plan: Plan) -> None:
 
 def claims(found: Forecast, counts: Mapping[str, Mapping[str, Any]]) -> None:
     """Print, for each claim, its units and those of its controls, the half-width to expect, and what decides it."""
-    table = grid("claim", "units", "half-width", "to bound", "expected", "decided by", right=("half-width", "to bound"))
-    table.expand, table.columns[0].ratio = True, 1
-    for c in found.claims:
+    for i, c in enumerate(found.claims, 1):
         told = counts[c.text]
-        every = "\n".join(f"{arm}: {count}" for part in ("judged", "controls") for arm, count in told[part].items())
-        table.add_row(c.text, every, number(c.half_width), number(c.distance), c.expected, decided(c))
-    draw(table)
+        every = ", ".join(f"{arm}: {count}" for part in ("judged", "controls") for arm, count in told[part].items())
+        say(f"{i}. {c.text}")
+        say(f"  units {every}; {outlined(c)}")
     if found.spread_from:
         say(f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a claim is judged; gates and controls apart.")
 
 
-def decided(c: Prospect) -> str:
-    """What decides a claim: the fewest units and their CPU-seconds, or why that is not known."""
-    if c.fewest is None:
-        return c.why or "unknown"
-    return f"{c.fewest:,} {c.factor}s" + (f", {spanned(c.seconds)} CPU-s" if c.seconds is not None else "")
+def outlined(c: Prospect) -> str:
+    """What is to be expected of a claim, in a sentence; what is unknown says so."""
+    if c.half_width is None and c.fewest is None:
+        return f"half-width unknown: {c.why or 'nothing is measured yet'}"
+    spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
+    need = c.why if c.fewest is None else f"{c.fewest:,} {c.factor}s are enough{spent}"
+    at = f" at {c.units:,} {c.factor}s" if c.units is not None else ""
+    return f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: {c.expected}; {need}"
 
 
 def taken(found: Forecast) -> list[str]:

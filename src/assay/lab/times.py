@@ -1,7 +1,7 @@
 """Times: CPU-seconds that runs will take, from an experiment's record or from its FLOP, as ranges; and what a command adds.
 
 A record knows what its own runs cost. Other numbers of runs and steps lie between two bounds: cost may go with runs and
-steps, or with groups, of which half may be measuring that no number of steps changes.
+steps, or with groups, of which a part may be measuring that no number of steps changes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from assay.lab import records
 
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
-FIXED = 0.5
-"""The share of a group's recorded cost that may be measuring, whatever the number of steps. Same pilot."""
+FIXED = 0.2
+"""The share of a group's recorded cost that may be measuring, whatever the number of steps. Pilot: the commands of compute-planner."""
 MACHINE = Range(0.8, 1.25)
 """By how much one machine, or one hour, differs from the recorded one."""
 REACHED = Range(0.02, 0.5)
@@ -47,10 +47,9 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         by_runs = len(specs) / recorded
         by_groups = _groups(experiment, {s.seed for s in specs}) / _groups(experiment, of_seeds)
         whole = float(each) * recorded
-        low = whole * by_runs * steps
-        same = by_runs == by_groups and steps == 1
-        high = low if same else whole * max(by_runs, by_groups) * max(steps, FIXED)
-        known[arm] = Range(low, max(low, high))
+        least, most = sorted((steps, FIXED + (1 - FIXED) * steps))  # the same where steps are those recorded
+        low, high = whole * by_runs * least, whole * max(by_runs, by_groups) * most
+        known[arm] = Range(low, high)
     return known
 
 
