@@ -22,8 +22,9 @@ from rich.box import Box
 from assay.cli import printing
 from assay.cli.evaluating import How, Where
 from assay.cli.exchange import Open, Real
-from assay.cli.options import Arm, Bare, Choice, Machine, Name, Output, Place
+from assay.cli.options import Arm, Bare, Choice, Machine, Name, NameOrAll, Output, Place
 from assay.core.errors import AssayError
+from assay.core.experiment import ALL
 
 HERE = Place()
 PLAIN = Output()
@@ -73,15 +74,25 @@ def plan(
 
 
 @app.command(sort_key=3)
-def run(name: Name, /, *, choice: Choice = DEFAULT, machine: Machine = CPU, place: Place = HERE) -> None:
-    """Train and measure what is missing, then judge; what was interrupted goes on where it was."""
+def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAULT, machine: Machine = CPU, place: Place = HERE) -> int:
+    """Train and measure what is missing, then judge; what was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    page
+        Of the whole catalogue: a Markdown file for the summary that is written to report/catalogue.html as well.
+    """
+    from assay.cli import studying
     from assay.cli.progress import Display
 
+    if name == ALL:
+        return studying.run(choice, machine, place, page)
+    studying.refuse(page)
     experiment, preset = choice.of(name)
-    lab = machine.lab(place.root)
     with Display(experiment.name) as display:
-        result = lab.run(experiment, preset, display)
+        result = machine.lab(place.root).run(experiment, preset, display)
     printing.result(result, name, experiment, preset, place.json)
+    return 0
 
 
 @app.command(sort_key=4)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Bare = Parameter(negative="", show_default=False)  # no --no-… and --empty-… twins, no [default: False]
 Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")]
+NameOrAll = Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one study.")]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 
 

@@ -14,6 +14,7 @@ from assay.lab.events import Event, Failed, Partial, Planned, Progress, Said, Sa
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
@@ -75,7 +76,7 @@ class Display:
             case Progress():
                 self.stages[event.group] = event
                 self.eta = event.eta if event.eta is not None else self.eta
-                return self.stage(event) + self.left() if time.monotonic() - self.spoken >= QUIET else ""
+                return stage(event) + self.left() if time.monotonic() - self.spoken >= QUIET else ""
             case Saved():
                 self.stages.pop(event.group, None)
                 self.stored, self.total = event.done, event.total
@@ -90,14 +91,6 @@ class Display:
                 return self.claim
         return ""
 
-    def stage(self, event: Started | Progress) -> str:
-        """One stage's line: arms, steps done and its numbers."""
-        arms = ", ".join(event.arms)
-        if isinstance(event, Started):
-            return f"{arms}: starting"
-        numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
-        return f"{arms}: {event.done:,} of {event.total:,}{numbers}"
-
     def left(self) -> str:
         """The time left, as the end of a line; empty while it cannot be told."""
         return "" if self.eta is None or self.stored == self.total else f", about {duration(self.eta)} left"
@@ -110,15 +103,29 @@ class Display:
         spent = duration(time.monotonic() - self.started)
         lines = [Text(f"{self.name}  {self.stored} of {self.total} runs stored, {spent} so far{self.left()}")]
         for event in self.stages.values():
-            share = event.done / event.total if isinstance(event, Progress) and event.total else 0.0
-            full = round(share * BAR)
-            bar = Text("  ").append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim")
-            lines.append(bar.append(f"  {self.stage(event)}", ""))
+            lines.append(bar(event, stage(event)))
         if self.claim:
             lines.append(Text("  " + self.claim))
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
+
+
+def stage(event: Started | Progress) -> str:
+    """One stage's line: arms, steps done and its numbers."""
+    arms = ", ".join(event.arms)
+    if isinstance(event, Started):
+        return f"{arms}: starting"
+    numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
+    return f"{arms}: {event.done:,} of {event.total:,}{numbers}"
+
+
+def bar(event: Started | Progress, words: str) -> Text:
+    """The words behind a bar that shows how much of the stage is done."""
+    from rich.text import Text
+
+    full = round(BAR * event.done / event.total) if isinstance(event, Progress) and event.total else 0
+    return Text("  ").append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim").append(f"  {words}", "")
 
 
 def leading(event: Partial) -> str:

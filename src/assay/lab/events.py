@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from assay.core.spec import canonical_json
 
 if TYPE_CHECKING:
+    from assay.core.compute import Range
     from assay.lab.plan import Plan
     from assay.lab.result import Result
     from assay.lab.study import Part
@@ -96,9 +97,11 @@ class Finished:
 class Surveyed:
     """What every experiment of a study lacks; nothing has been done yet."""
 
+    experiments: int
+    """How many were named; some may have no plan."""
     plans: tuple[Plan, ...]
-    seconds: float | None
-    """How long all of it takes, where that is known."""
+    seconds: Range | None
+    """How long what is missing takes, where that is known."""
     workers: int
 
 

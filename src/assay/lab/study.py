@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
@@ -44,8 +45,8 @@ class Study:
 
     preset: str
     parts: tuple[Part, ...]
-    planned: float | None
-    """Seconds that what was missing was expected to take; None where nothing is known."""
+    planned: Range | None
+    """Seconds that what was missing was expected to take; None where nothing is known of a part."""
 
     @property
     def sessions(self) -> tuple[tuple[float, float], ...]:
@@ -54,13 +55,29 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Seconds during which at least one of its stored runs was worked on."""
+        """Seconds during which at least one of its stored runs was worked on, by whichever command."""
         return spanned(self.sessions)
 
     @property
     def cpu_seconds(self) -> float:
         """CPU-seconds of all its stored runs."""
         return sum(float(p.data["cpu_seconds"]) for p in self.parts if p.data is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: preset, seconds, and of each experiment its result, its error, and how many runs were made just now."""
+        parts = []
+        for p in self.parts:
+            error = None if p.error is None else {"kind": type(p.error).__name__, "text": str(p.error)}
+            parts.append({"name": p.name, "runs": p.runs, "trained": p.trained, "error": error, "result": p.data})
+        return {
+            "preset": self.preset,
+            "planned_seconds": None if self.planned is None else [self.planned.low, self.planned.high],
+            "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
+            "began": min((start for start, _ in self.sessions), default=None),
+            "ended": max((end for _, end in self.sessions), default=None),
+            "experiments": parts,
+        }
 
     @property
     def exit_code(self) -> int:
@@ -89,8 +106,8 @@ def study(lab: Lab, names: Sequence[str], preset: str, tell: Callable[[str, Any]
     works = [Work(lab.store, e, p, lab.device, partial(tell, n)) for n, (e, p) in plans.items() if p.missing]
     works.sort(key=lambda w: -w.left())
     executor = lab.executor_for([w.experiment for w in works])
-    planned = _seconds([w.first for w in works], executor.width)
-    tell("", Surveyed(tuple(p for _, p in plans.values()), planned, executor.width))
+    planned = _seconds(works, executor.width)
+    tell("", Surveyed(len(order), tuple(p for _, p in plans.values()), planned, executor.width))
 
     def ended(part: Part) -> None:
         parts[part.name] = part
@@ -135,9 +152,11 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
     return replace(part, data=data, sessions=sessions(now))
 
 
-def _seconds(plans: Sequence[Plan], width: int) -> float | None:
-    cpu = [p.cpu_seconds for p in plans]
-    return None if None in cpu else sum(c or 0.0 for c in cpu) / width
+def _seconds(works: Sequence[Work], width: int) -> Range | None:
+    """How long all of it takes, where something is known of each."""
+    from assay.lab.forecast import forecast, survey
+
+    return survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0] if works else Range(0, 0)
 
 
 def _told(e: Exception) -> AssayError:

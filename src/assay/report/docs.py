@@ -117,10 +117,7 @@ def everything() -> str:
     """Every claim of every recorded experiment, under a heading for each."""
     parts = []
     for name, data in _records().items():
-        title = catalogue.entry(name).header().title
-        exact = [e["outcome"] for e in data["exact"]]
-        beside = f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
-        about = f"{title}{'' if title.endswith('?') else '.'} {overviews.cost(data)}.{beside}"
+        about = overviews.about(data, catalogue.entry(name).header().title)
         parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{overviews.listed(data)}")
     return "\n".join(parts)
 

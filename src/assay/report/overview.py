@@ -22,6 +22,14 @@ def cost(data: JSON) -> str:
     return f"{data.get('seconds', 0):,.0f} s, {data.get('cpu_seconds', 0):,.0f} CPU-seconds{memory}"
 
 
+def about(data: JSON, title: str) -> str:
+    """One experiment in a line: its title, what it cost, how many of its exact statements come out."""
+    exact = [e["outcome"] for e in data["exact"]]
+    beside = f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
+    head = f"{title}{'' if title.endswith('?') else '.'} " if title else ""
+    return f"{head}{cost(data)}.{beside}"
+
+
 def errors(verdicts: Sequence[JSON]) -> str:
     """How many false verdicts to expect among these claims, and how many remain when all of them are adjusted for at once.
 
@@ -43,19 +51,27 @@ def errors(verdicts: Sequence[JSON]) -> str:
     )
 
 
-def counts(results: Mapping[str, JSON]) -> str:
-    """One line per experiment in Markdown: its outcomes, how many of its numbers a paper prints, and its cost; and all together."""
-    lines = ["| experiment | claims | ● | ✕ | ○ | published | new | s | CPU-s | GB a process |", "|---|---|---|---|---|---|---|---|---|---|"]
+def counts(results: Mapping[str, JSON], seconds: float | None = None, beside: Mapping[str, str] | None = None, linked: bool = True) -> str:
+    """One line per experiment in Markdown: its outcomes, how many of its numbers a paper prints, and its cost; and all together.
+
+    `seconds` is what all took together where they overlapped, `beside` a last column, `linked` whether their pages lie beside it.
+    """
+    heads = ("experiment", "claims", "●", "✕", "○", "published", "new", "s", "CPU-s", "GB a process", *(["made"] if beside else []))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     total = [0] * 8
     for name, data in results.items():
-        row = _counted(data)
+        row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
         peak = (data.get("provenance") or {}).get("peak_rss", 0) / 1e9
-        lines.append(f"| [`{name}`]({name}.md) | " + " | ".join(map(str, row)) + f" | {peak:.1f} |")
-    return "\n".join([*lines, "| **all** | " + " | ".join(f"**{n}**" for n in total) + " | |"]) + "\n"
+        named = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
+        lines.append(f"| {named} | " + " | ".join(map(str, row)) + f" | {peak:.1f} |" + (f" {beside[name]} |" if beside else ""))
+    if seconds is not None:
+        total[6] = round(seconds)
+    return "\n".join([*lines, "| **all** | " + " | ".join(f"**{n}**" for n in total) + " | |" + " |" * bool(beside)]) + "\n"
 
 
-def _counted(data: JSON) -> list[int]:
+def counted(data: JSON) -> list[int]:
+    """Of one experiment: claims, those that hold, fail, are undecided; with a number in print, without; seconds, CPU-seconds."""
     verdicts = data["verdicts"]
     outcome = [v["outcome"] for v in verdicts]
     known = [tables.literature(v)[0] for v in verdicts]

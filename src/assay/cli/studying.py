@@ -1,0 +1,184 @@
+"""`assay run catalogue`: every experiment as one study, shown while it runs, and then on one page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from assay.cli import printing
+from assay.cli.planning import lasting
+from assay.cli.progress import bar, duration, stage
+from assay.core.errors import AssayError
+from assay.core.experiment import ALL
+from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from assay.cli.options import Choice, Machine, Place
+    from assay.lab.study import Study
+
+PAGES = Path("report")
+"""Where `assay report` writes its pages as well."""
+
+
+def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> int:
+    """The exit code after every experiment of the catalogue was run, and its page written: 0, or that of the worst error."""
+    from assay.lab import catalogue
+
+    if choice.set:
+        raise AssayError(f"--set changes the fields of one experiment: name it in place of {ALL!r}")
+    if page is not None and page.suffix != ".md":
+        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}; the page as HTML is written in any case")
+    entries = catalogue.entries()
+    with Display(ALL) as display:
+        study = machine.lab(place.root).study([e.name for e in entries], choice.preset, display)
+    titles = {e.name: e.header().title for e in entries}
+    words = ["assay", "run", ALL, *(["--preset", choice.preset] if choice.preset != "default" else [])]
+    written = write(study, titles, shlex.join([*words, *(["--page", str(page)] if page else [])]), page)
+    show(study, written, place.json)
+    return study.exit_code
+
+
+def refuse(page: Path | None) -> None:
+    """Nothing. Raises: AssayError where a page was asked for that only the whole catalogue has."""
+    if page is not None:
+        raise AssayError(f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME")
+
+
+def write(study: Study, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
+    """The paths of the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
+    from assay.cli.paging import slug
+    from assay.report import pages, studies
+
+    data = study.to_json()
+    there = {p.name: f"{slug(p.name, study.preset)}.html" for p in study.parts}
+    beside = {name: href for name, href in there.items() if (PAGES / href).exists()}
+    written = pages.write(PAGES, {f"{slug(ALL, study.preset)}.html": studies.html(data, titles, beside)})
+    if page is not None:
+        linked = all((page.parent / f"{name}.md").exists() for name in studies.results(data))
+        written += pages.write(page.parent, {page.name: studies.markdown(data, titles, command, linked)})
+    return written
+
+
+def show(study: Study, written: list[Path], as_json: bool) -> None:
+    """Print one line per experiment, how many errors to expect, and where the pages are."""
+    from assay.report import overview, studies, tables
+
+    data = study.to_json()
+    claims = [v for result in studies.results(data).values() for v in result["verdicts"]]
+    if as_json:
+        errors = overview.errors(claims) if claims else ""
+        return printing.emit({**data, "errors": errors, "pages": list(map(str, written))})
+    table = printing.grid("experiment", "verdicts", "s", "CPU-s", "made", right=("s", "CPU-s"))
+    for part in data["experiments"]:
+        result = part["result"] or {}
+        spent = [f"{result[k]:,.0f}" if result else "" for k in ("seconds", "cpu_seconds")]
+        said = tables.signs(tables.outcomes(result)) if result else "no result"
+        table.add_row(part["name"], said, *spent, studies.made(part) if result else "")
+    table.add_row("all", tables.signs(tables.outcomes({"verdicts": claims})), f"{study.seconds:,.0f}", f"{study.cpu_seconds:,.0f}", "")
+    printing.draw(table)
+    print()
+    if claims:
+        printing.say(overview.errors(claims))
+    for path in written:
+        print(path)
+    for name, why in studies.failures(data).items():
+        print(f"{name}: {' '.join(why.split())}", file=sys.stderr)
+    return None
+
+
+class Display:
+    """Shows a study while it runs: one line for each experiment as it ends; on a terminal also what is at work, in place."""
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.name = name
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.started = time.monotonic()
+        self.at: dict[str, tuple[str, Started | Progress]] = {}
+        self.done = self.total = 0
+        self.eta: float | None = None
+        self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.live.stop()
+
+    def __call__(self, name: str, event: Any) -> None:
+        """Take one event of the lab, about the experiment of this name."""
+        if line := self.note(name, event):
+            self.console.print(line, markup=False, soft_wrap=True)
+
+    def note(self, name: str, event: Any) -> str:
+        """The line that stays for an event, empty where there is none."""
+        match event:
+            case Surveyed():
+                self.total, self.eta = event.experiments, event.seconds.middle if event.seconds is not None else None
+                return surveyed(self.name, event)
+            case Started():
+                self.at[event.group] = (name, event)
+            case Progress():
+                self.at[event.group] = (name, event)
+                self.eta = event.eta if event.eta is not None else self.eta
+            case Saved():
+                self.at.pop(event.group, None)
+            case Failed():
+                self.at.pop(event.group, None)
+                return f"{name}, {', '.join(event.arms)}: crashed, {event.text}"
+            case Said():
+                return event.text
+            case Ended():
+                self.done, self.total = event.done, event.total
+                self.at = {g: (n, e) for g, (n, e) in self.at.items() if n != name}
+                return f"{event.done} of {event.total}  {ended(event)}{self.left()}"
+        return ""
+
+    def left(self) -> str:
+        """The time left, as the end of a line; empty while it cannot be told."""
+        return "" if not self.eta or self.done == self.total else f"; about {duration(self.eta)} left"
+
+    def draw(self) -> RenderableType:
+        """The lines shown on a terminal now."""
+        from rich.console import Group
+        from rich.text import Text
+
+        spent = duration(time.monotonic() - self.started)
+        lines = [Text(f"{self.name}  {self.done} of {self.total} experiments, {spent} so far{self.left()}")]
+        lines += [bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values())]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
+
+
+def surveyed(name: str, event: Surveyed) -> str:
+    """What there is to do, in a line: experiments, runs, and how long it takes."""
+    runs, missing = sum(len(p.rows) for p in event.plans), sum(len(p.missing) for p in event.plans)
+    head = f"{name}: {event.experiments} experiments, {runs:,} runs, {runs - missing:,} stored"
+    if not missing:
+        return head
+    time = "an unknown time" if event.seconds is None else lasting(event.seconds)
+    return f"{head}; {missing:,} to train on {event.workers} worker{'s' * (event.workers > 1)}, {time}"
+
+
+def ended(event: Ended) -> str:
+    """How one experiment ended, in a line."""
+    from assay.report import tables
+
+    part = event.part
+    if part.data is None:
+        return f"{part.name}: no result, {' '.join(str(part.error).split())}"
+    said = tables.signs(tables.outcomes(part.data)) or "no claims"
+    made = f"{part.data['seconds']:,.0f} s, {part.data['cpu_seconds']:,.0f} CPU-seconds" if part.trained else "stored"
+    return f"{part.name}: {said}, {made}"

@@ -1,0 +1,128 @@
+"""A study, such as a run of the whole catalogue, on one page: as Markdown that can be committed, and as HTML.
+
+Takes `Study.to_json()`. What it says of claims is what the docs and the index of a report say of them, by the same code.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.report import overview, tables
+
+JSON = Mapping[str, Any]
+NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
+CROSSING = "Experiments share the cores, so the seconds of one are those during which at least one of its runs was worked on"
+
+
+def results(study: JSON) -> dict[str, JSON]:
+    """The result of each experiment that has one, by name."""
+    return {e["name"]: e["result"] for e in study["experiments"] if e["result"] is not None}
+
+
+def failures(study: JSON) -> dict[str, str]:
+    """Why an experiment has no result, by name."""
+    return {e["name"]: e["error"]["text"] for e in study["experiments"] if e["error"] is not None}
+
+
+def made(part: JSON) -> str:
+    """Whether the command that wrote the page trained an experiment: "now", "stored before", or "12 of 40 runs now"."""
+    if not part["trained"]:
+        return "stored before"
+    return "now" if part["trained"] == part["runs"] else f"{part['trained']} of {part['runs']} runs now"
+
+
+def facts(study: JSON) -> list[tuple[str, str]]:
+    """When, on what and with what it was run, as (name, words); several commits or machines are all named."""
+    found = [data.get("provenance") or {} for data in results(study).values()]
+    machine = [_machine(p["machine"]) for p in found if p.get("machine")]
+    software = [_software(p["software"]) for p in found if p.get("software")]
+    commit = [p["software"]["commit"] for p in found if (p.get("software") or {}).get("commit")]
+    took = f"{time(study['seconds'])}, {study['cpu_seconds']:,.0f} CPU-seconds"
+    if study["seconds"]:
+        took += f": on average {study['cpu_seconds'] / study['seconds']:.2f} cores at work"
+    if study["planned_seconds"] and any(e["trained"] for e in study["experiments"]):
+        took += f"; planned for what was missing: {' to '.join(map(time, study['planned_seconds']))}"
+    runs, trained = (sum(e[k] for e in study["experiments"]) for k in ("runs", "trained"))
+    said = [
+        ("preset", study["preset"]),
+        ("run", _when(study["began"], study["ended"])),
+        ("took", took),
+        ("runs", f"{runs:,}, of which {trained:,} were made by the command that wrote this page"),
+        ("machine", _each(machine)),
+        ("versions", _each(software)),
+        ("commit", _each(commit)),
+    ]
+    return [(name, words) for name, words in said if words]
+
+
+def markdown(study: JSON, titles: Mapping[str, str], command: str, linked: bool = True) -> str:
+    """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie beside it."""
+    found, wrong = results(study), failures(study)
+    lines = ["# A run of the whole catalogue\n", f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n"]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {tables.cell(words)} |" for name, words in facts(study)), ""]
+    if wrong:
+        lines += ["## Without a result\n", *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()), ""]
+    beside = {e["name"]: made(e) for e in study["experiments"]}
+    lines += [overview.counts(found, study["seconds"], beside, linked), f"{CROSSING}; the last line counts no second twice.\n"]
+    claims = [v for data in found.values() for v in data["verdicts"]]
+    if claims:
+        lines += ["## How many of these verdicts are wrong?\n", overview.errors(claims) + "\n"]
+    lines.append("## Claim by claim\n")
+    for name, data in found.items():
+        named = f"[{name}]({name}.md)" if linked else name
+        lines += [f"### {named}\n", overview.about(data, titles.get(name, "")) + "\n", overview.listed(data)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def html(study: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> str:
+    """The page as HTML; `pages` are the addresses of experiments' own pages, where there are some."""
+    from assay.report.pages import environment, tally
+
+    entries = []
+    for part in study["experiments"]:
+        data = part["result"]
+        if data is None:
+            continue
+        stated = {k: list(data.get(k, ())) for k in ("verdicts", "exact")}
+        entries.append({
+            "name": part["name"], "title": titles.get(part["name"], part["name"]), "data": data, "href": pages.get(part["name"]),
+            "rows": tables.rows(stated), "statements": stated["verdicts"] + stated["exact"], "tally": tally(stated),
+            "cost": overview.cost(data), "made": made(part), "counted": overview.counted(data),
+            "peak": (data.get("provenance") or {}).get("peak_rss", 0) / 1e9,
+        })  # fmt: skip
+    claims = [v for e in entries for v in e["data"]["verdicts"]]
+    total = [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)] if entries else []
+    everything = {"verdicts": claims, "exact": [x for e in entries for x in e["data"].get("exact", ())]}
+    return environment().get_template("study.html").render(
+        study=study, facts=facts(study), failures=failures(study), entries=entries, total=total, crossing=CROSSING,
+        tally=tally(everything), errors=overview.errors(claims) if claims else "",
+    )  # fmt: skip
+
+
+def time(seconds: float) -> str:
+    """Seconds as minutes where they are many: "47.3 min", "52 s"."""
+    return f"{seconds / 60:,.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _when(began: float | None, ended: float | None) -> str:
+    if began is None or ended is None:
+        return ""
+    start, stop = (datetime.datetime.fromtimestamp(t, datetime.UTC) for t in (began, ended))
+    same = start.date() == stop.date()
+    return f"{start:%Y-%m-%d %H:%M} to {stop:{'%H:%M' if same else '%Y-%m-%d %H:%M'}} UTC"
+
+
+def _machine(m: JSON) -> str:
+    return f"{m['cpu']}, {m['free_cores']} of {m['cores']} cores, {m['memory_gib']:g} GiB, {m['system']}"
+
+
+def _software(versions: JSON) -> str:
+    return ", ".join(f"{NAMES.get(k, k)} {v}" for k, v in versions.items() if v and k != "commit")
+
+
+def _each(values: Sequence[str]) -> str:
+    """The values, each once; with how many experiments say so where they differ."""
+    counts = {v: values.count(v) for v in dict.fromkeys(values)}
+    return next(iter(counts), "") if len(counts) <= 1 else "; ".join(f"{v} ({n} of {len(values)})" for v, n in counts.items())
