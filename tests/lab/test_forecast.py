@@ -132,3 +132,12 @@ def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):
     assert one[0].low < both[0].low < clock.low and both[1].low < cpu.low
     unknown = forecast(lab.plan(experiment, "full"), experiment, claims=False)
     assert survey([*parts, unknown], 2)[:2] == (None, None)
+
+
+def test_the_benchmark_is_stored_with_the_result_and_not_made_again(lab, monkeypatch):
+    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e9))
+    monkeypatch.setattr(times, "measured", lambda: 1.5e9)
+    assert lab.run(stated).provenance["flop_per_second"] == 1.5e9
+    monkeypatch.setattr(times, "measured", lambda: 7.0)
+    assert lab.run(stated).provenance["flop_per_second"] == 1.5e9
+    assert "flop_per_second" not in lab.run(dataclasses.replace(experiment, name="silent")).provenance

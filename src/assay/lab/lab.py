@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.store import Store
+from assay.lab.times import benchmark
 from assay.lab.watch import load
 from assay.lab.work import Work, work
 
@@ -71,6 +73,8 @@ class Lab:
     def finish(self, experiment: Experiment, now: Plan) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
         result = _judged(experiment, now, "main")
+        if rate := benchmark(self.store, experiment, now):
+            result = replace(result, provenance={**result.provenance, "flop_per_second": rate})
         result.write(self.store)
         return result
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assay.core.compute import Range
+from assay.core.compute import Range, measured
 from assay.core.experiment import Experiment
-from assay.core.spec import Spec, canonical_json
+from assay.core.runs import Runs
+from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab import records
+
+if TYPE_CHECKING:
+    from assay.lab.plan import Plan
+    from assay.lab.store import Store
 
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
@@ -70,6 +75,21 @@ def command(cpu: Range, workers: int) -> tuple[Range, Range]:
     return STARTING + Range(work.low / workers, work.high / workers), STARTING * float(workers) + work
 
 
+def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
+    """FLOP per second of matrix products on the machine of this plan's result: as stored with it, else measured for 2 seconds.
+
+    None where the experiment states no FLOP, so that there is nothing to turn into seconds.
+    """
+    specs = [tuple(r.job.spec for r in rows) for rows in plan.by_arm().values()]
+    if experiment.cost is None or any(experiment.cost(Runs(s)).flop is None for s in specs):
+        return None
+    try:
+        stored = json.loads((store.root / "results" / experiment.name / f"{plan.preset.title}.json").read_text())
+        return float(stored["provenance"]["flop_per_second"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return float(f"{measured():.3g}")
+
+
 def _groups(experiment: Experiment, seeds: set[Any]) -> int:
     return math.ceil(len(seeds) / experiment.seeds_per_group)
 
@@ -78,14 +98,9 @@ def _steps_over_recorded(spec: Spec, held: Mapping[str, Any]) -> float | None:
     """This spec's steps over the recorded ones; None where other fields that all runs of an arm share differ as well."""
     now: dict[str, Any] = json.loads(spec.to_json())
     then = {**held["shared"], **held["specs"][0]}
-    per_run = {*held["specs"][0], *_free(spec)}
+    per_run = {*held["specs"][0], *per_run_fields(type(spec))}
     if any(canonical_json(now[k]) != canonical_json(then.get(k)) for k in now if k not in per_run and k != "steps"):
         return None
     a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
     return 1.0 if a == b else (a / b if b else None)
 
-
-def _free(spec: Spec) -> tuple[str, ...]:
-    from assay.core.spec import per_run_fields
-
-    return per_run_fields(type(spec))
