@@ -141,3 +141,11 @@ def test_the_benchmark_is_stored_with_the_result_and_not_made_again(lab, monkeyp
     monkeypatch.setattr(times, "measured", lambda: 7.0)
     assert lab.run(stated).provenance["flop_per_second"] == 1.5e9
     assert "flop_per_second" not in lab.run(dataclasses.replace(experiment, name="silent")).provenance
+
+
+def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):
+    recorded(monkeypatch)
+    record = {**records.read("toss"), "arms": {"main": {"shared": {"gone": 1}, "specs": [{}], "measures": {"coords": {}, "variables": {}}}}}
+    monkeypatch.setattr(records, "read", lambda name, origin="": record)
+    told = forecast(lab.plan(experiment), experiment)
+    assert told.spread_from.startswith("nothing, since its record no longer fits") and told.claims[0].expected == "unknown"

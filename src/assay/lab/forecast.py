@@ -224,8 +224,11 @@ def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tu
     if record:
         from assay.lab.recording import arms as recorded
 
-        changed = plan.preset.title != record.get("preset")
-        return "the record" + (", made with other fields" if changed else ""), with_derived(experiment, recorded(experiment, record))
+        try:
+            arms = with_derived(experiment, recorded(experiment, record))
+        except AssayError as e:  # the experiment has moved on since
+            return f"nothing, since its record no longer fits it ({e})", {}
+        return "the record" + (", made with other fields" if plan.preset.title != record.get("preset") else ""), arms
     return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}
 
 
