@@ -58,6 +58,24 @@ def test_rescaling_leaves_a_bias_free_relu_alone_and_no_other():
     assert min(off(True, False), off(False, True), off(False, False, back=False)) > 0.05
 
 
+def test_effects_of_rescaling_by_name():
+    params = biased(two_layer.start(RUNS, 3, 8, 5, bias=True))
+    x = torch.randn(4, 50, 3, generator=torch.Generator().manual_seed(1))
+    label = torch.zeros(4, 50, dtype=torch.int64)
+    found = two_layer.effects(params, x, label, (0.5, 1.0, 3.0))
+    own, both, alone = (
+        two_layer.logits(two_layer.rescaled(params, c, back=back), x) for c, back in ((1.0, True), (3.0, True), (3.0, False))
+    )
+    size = own.abs().amax((1, 2))
+    torch.testing.assert_close(found["change"][:, 2], (both - own).abs().amax((1, 2)) / size)
+    torch.testing.assert_close(found["not_times"][:, 2], (alone / 3 - own).abs().amax((1, 2)) / size)
+    torch.testing.assert_close(found["loss"][:, 2], -both.log_softmax(-1)[..., 0].mean(1))
+    torch.testing.assert_close(found["loss_alone"][:, 2], -alone.log_softmax(-1)[..., 0].mean(1))
+    torch.testing.assert_close(found["reclassified"][:, 2], (alone.argmax(-1) != own.argmax(-1)).float().mean(1))
+    assert float(found["change_biased"].max()) < 1e-6
+    assert all(float(found[name][:, 1].abs().max()) == 0 for name in ("change", "not_times", "reclassified"))
+
+
 def trained(runs, bench, batches=None):
     params = two_layer.start(runs, 3, 8, 5, bias=True)
     group = descent(runs, params, lambda p, b: two_layer.cross_entropy(two_layer.logits(p, b[0]), b[1]), lr=np.full(len(runs), 1e-2))

@@ -9,7 +9,7 @@ import torch
 from assay.core.errors import DataError
 from assay.theory.capacity import dimensionality
 from assay.theory.polygons import shape, side_loss
-from assay.theory.rescaling import features_by_dimensionality, features_per_dimension, least_at
+from assay.theory.rescaling import features_by_dimensionality, features_per_dimension, least_at, tied_losses
 
 BY_HAND = torch.tensor([[3.0, 0.0], [-1.0, 2.0], [0.5, 0.5]], dtype=torch.float64)
 
@@ -71,3 +71,17 @@ def test_a_tied_hexagon_is_least_at_its_own_scale():
         np.testing.assert_allclose(exact, known, rtol=2e-3)
         fine = np.geomspace(0.7, 1 / 0.7, 21)
         assert least_at(fine, np.array([side_loss(6, c * length, c**power * bias) for c in fine])) == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("power", [0, 2])
+def test_expected_losses_of_multiples_are_those_of_many_inputs(power):
+    rng = np.random.default_rng(0)
+    W, b, importance = rng.normal(size=(3, 2)), 0.2 * rng.normal(size=3), np.array([1.0, 0.5, 0.25])
+    x = rng.random((400_000, 3)) * (rng.random((400_000, 3)) < 0.4)
+    wanted = []
+    for c in (0.5, 1.0, 1.5):
+        out = np.maximum(c * c * x @ W @ W.T + c**power * b, 0)
+        wanted.append((importance * ((x - out) ** 2).mean(0)).mean())
+    each = [torch.from_numpy(a)[None] for a in (W, b, importance)]
+    found = tied_losses(*each, torch.tensor([0.4], dtype=torch.float64), (0.5, 1.0, 1.5), power)
+    np.testing.assert_allclose(found[0], wanted, rtol=0.02)

@@ -6,7 +6,7 @@ before it; with W₁ alone the outputs are multiplied by c.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -52,3 +52,31 @@ def rescaled(params: Mapping[str, Tensor], c: float, back: bool = True, bias: bo
 def cross_entropy(z: Float[Tensor, "run b k"], label: Int[Tensor, "run b"]) -> Float[Tensor, "run"]:
     """Mean cross-entropy of each run, in nats an input."""
     return -z.log_softmax(-1).gather(-1, label.unsqueeze(-1)).flatten(1).mean(1)
+
+
+def effects(
+    params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], label: Int[Tensor, "run b"], scales: Sequence[float], tanh: bool = False
+) -> dict[str, Float[Tensor, "run scale"]]:
+    """What multiplying W₁ by each scale c does to every run on these inputs, by name.
+
+    With W₂ over c: `loss` (nats) and `change`, the largest change of an output over the largest output; `change_biased`, the same
+    with b₁ times c as well. With W₁ alone: `loss_alone` (nats), `not_times`, by how much outputs over c then differ, and
+    `reclassified`, the share of inputs whose class changes.
+    """
+    own = logits(params, x, tanh)
+    size = own.abs().amax((1, 2))
+
+    def each(of: Callable[[Tensor, float], Tensor], **how: bool) -> Float[Tensor, "run scale"]:
+        return torch.stack([of(logits(rescaled(params, c, **how), x, tanh), c) for c in scales], -1)
+
+    def off(z: Tensor) -> Tensor:
+        return (z - own).abs().amax((1, 2)) / size
+
+    return {
+        "loss": each(lambda z, c: cross_entropy(z, label)),
+        "change": each(lambda z, c: off(z)),
+        "change_biased": each(lambda z, c: off(z), bias=True),
+        "loss_alone": each(lambda z, c: cross_entropy(z, label), back=False),
+        "not_times": each(lambda z, c: off(z / c), back=False),
+        "reclassified": each(lambda z, c: (z.argmax(-1) != own.argmax(-1)).float().mean(1), back=False),
+    }

@@ -5,11 +5,15 @@ Rows of W are features here, W [.., f, d], and its columns the d neurons, as eve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.theory.sparse_law import sparse_law
 
 
 def features_per_dimension(W: Float[Tensor, "*run f d"]) -> Float[Tensor, "*run"]:
@@ -33,6 +37,23 @@ def features_by_dimensionality(D: Float[Tensor, "*run f"], width: int) -> Float[
         raise DataError(f"features per dimension need a width of at least 1, got {width}")
     square = D.square().sum(-1)
     return D.sum(-1).square() / square.where(square > 0, square.new_ones(())) / width
+
+
+def tied_losses(
+    W: Float[Tensor, "run f d"],
+    b: Float[Tensor, "run f"],
+    importance: Float[Tensor, "run f"],
+    density: Float[Tensor, "run"],
+    scales: Sequence[float],
+    power: int = 0,
+) -> Float[Tensor, "run scale"]:
+    """Expected loss of tied autoencoders x' = ReLU(c² W Wᵀ x + c^power b) at every scale c, squared input, on sparse features.
+
+    Formula: (1/f) Σ_i I_i E (x_i − x'_i)², over the law of `sparse_law`, without noise. With power 2 outputs are times c².
+    """
+    law = sparse_law(W.shape[1]).to(W.device)
+    weights, A = law.weights(density), W @ W.mT
+    return torch.stack([(importance * law.errors(c * c * A, c**power * b, weights)).mean(-1) for c in scales], -1)
 
 
 def least_at(scales: Float[np.ndarray, " scale"], losses: Float[np.ndarray, "*runs scale"]) -> Float[np.ndarray, "*runs"]:
