@@ -447,32 +447,28 @@ CHOSEN = "plan, before the pilot; but its problem was chosen after one, seeds 0â
 experiment = Experiment(
     arms={
         "main": Arm(train, specs=reserved("task", "law", "held", "evaluations", "hidden"), note="SGD: minibatches of fresh examples"),
-        "epochs": Arm(
-            train, specs=fewer(law="epochs", batch=100), note="SGD without replacement: batches of 100 of 1,000 examples, in a new order each epoch"
-        ),
+        "epochs": Arm(train, specs=fewer(law="epochs", batch=100),
+            note="SGD without replacement: batches of 100 of 1,000 examples, in a new order each epoch"),
         "skewed": Arm(train, specs=changed(law="skewed"), note="SGD on examples of a skewed law, exponential less its mean"),
         "full": Arm(train, specs=changed(law="full"), note="the true gradient plus normal noise of SGD's covariance"),
         "diag": Arm(train, specs=changed(law="diag"), note="plus independent normal noise of SGD's variances"),
         "iso": Arm(train, specs=changed(law="iso"), note="plus normal noise, equal in all coordinates, of SGD's trace in the pair"),
-        "linear": Arm(train, specs=changed(law="linear", spread=0.0), note="evolution: mutations, accepted the likelier the fitter they truly are"),
+        "linear": Arm(train, specs=changed(law="linear", spread=0.0),
+            note="evolution: mutations, accepted the likelier the fitter they truly are"),
         "hard": Arm(train, specs=changed(law="hard", spread=0.0), note="evolution: mutations, accepted if they are truly fitter"),
-        "es-49": Arm(
-            train, specs=fewer(law="es", evaluations=49, drift=0.0), note="an evolution strategy: 49 random directions, evaluated on one minibatch"
-        ),
+        "es-49": Arm(train, specs=fewer(law="es", evaluations=49, drift=0.0),
+            note="an evolution strategy: 49 random directions, evaluated on one minibatch"),
         "adam": Arm(train, specs=changed(law="adam"), note="Adam on minibatches of fresh examples"),
-        "environment": Arm(
-            train, specs=over("held", HELD, (EQUAL, DOUBLE), "linear", drift=0.0), note="evolution whose fitness is one example's, for K mutations"
-        ),
-        "environment-true": Arm(
-            train, specs=over("held", HELD[::5], (EQUAL,), "linear", spread=0.0), note="the same where the true gradient decides: nothing is sampled"
-        ),
-        "es": Arm(
-            train, specs=over("evaluations", EVALUATIONS, (EQUAL, DOUBLE), "es", drift=0.0), note="evolution strategies, P evaluations of one example"
-        ),
-        "es-true": Arm(
-            train, specs=over("evaluations", EVALUATIONS[::4], (EQUAL,), "es", spread=0.0), note="the same on the true gradient: nothing is sampled"
-        ),
-        "quadratic": Arm(train, specs=bowls("sgd"), note="a quadratic, noise proportional to curvature as a regression's minibatches have it"),
+        "environment": Arm(train, specs=over("held", HELD, (EQUAL, DOUBLE), "linear", drift=0.0),
+            note="evolution whose fitness is one example's, for K mutations"),
+        "environment-true": Arm(train, specs=over("held", HELD[::5], (EQUAL,), "linear", spread=0.0),
+            note="the same where the true gradient decides: nothing is sampled"),
+        "es": Arm(train, specs=over("evaluations", EVALUATIONS, (EQUAL, DOUBLE), "es", drift=0.0),
+            note="evolution strategies, P evaluations of one example"),
+        "es-true": Arm(train, specs=over("evaluations", EVALUATIONS[::4], (EQUAL,), "es", spread=0.0),
+            note="the same on the true gradient: nothing is sampled"),
+        "quadratic": Arm(train, specs=bowls("sgd"),
+            note="a quadratic, noise proportional to curvature as a regression's minibatches have it"),
         "quadratic-iso": Arm(train, specs=bowls("iso"), note="the same quadratic, isotropic noise of the same trace"),
         "quadratic-double": Arm(train, specs=bowls("iso", 2.0), note="the same, isotropic noise of twice the trace"),
         "softmax": Arm(train, specs=networks(), keep=True, note="softmax regression: minibatch noise at three snapshots of its training"),
