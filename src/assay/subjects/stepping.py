@@ -150,7 +150,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
     """A Group that takes the steps −lr · batch, or Adam's, a stretch at a time, and sums what describes them, all in float64.
 
     State: x [run n], where it is; path [run moment 2], the pair after each stretch; first [run n], second [run n n] and third [run]
-    (of coordinate 0), summed powers of steps; slope [run], summed medians of Δx₁/Δx₀; some [run kept 2], the first steps of all.
+    (of coordinate 0), summed powers of steps; slope [run], summed medians of Δx₁/Δx₀; some [run kept 2], steps of the last stretch.
     """
     r, n = len(slope.seeds), slope.n
 
@@ -171,7 +171,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
         state["second"] += move.transpose(1, 2) @ move
         state["third"] += move[..., 0].pow(3).sum(1)
         state["slope"] += (move[..., 1] / move[..., 0]).median(1).values
-        if stretch == 0:
+        if stretch == stretches - 1:
             state["some"].copy_(_few(move[..., :2]))
         return move[..., :2].square().sum((1, 2)) / slope.times
 
