@@ -161,6 +161,7 @@ def paid(plan: Plan) -> float:
 def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, dict[str, str]]]:
     """For each claim by its text, how many units of each factor the judged arm and every control bring."""
     from assay.core.claims import Claim
+    from assay.core.reading import plural
 
     def count(claim: Claim, arm: str) -> str:
         rows = plan.by_arm().get(arm)
@@ -173,9 +174,9 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, dict[str, dict[str, s
         factors = []
         for unit in claim.units:
             if hasattr(specs[0], unit):
-                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {unit}s")
+                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {plural(unit, 2)}")
             else:  # a dimension of the measures, such as documents: counted once a run is stored
-                factors.append(f"{sizes[unit]} {unit}s" if unit in sizes else f"{unit}s")
+                factors.append(f"{sizes[unit]} {plural(unit, 2)}" if unit in sizes else plural(unit, 2))
         return " × ".join(factors)
 
     told = {}

@@ -189,8 +189,8 @@ def run_unit(units: tuple[str, ...], others: Others) -> str:
 
 
 def plural(unit: str, n: int) -> str:
-    """The name of n units: 1 seed, 6 seeds."""
-    return unit if n == 1 else f"{unit}s"
+    """The name of n units: 1 seed, 6 seeds, 6 densities."""
+    return unit if n == 1 else f"{unit[:-1]}ies" if unit.endswith("y") and unit[-2:-1] not in "aeiou" else f"{unit}s"
 
 
 def _mismatch(others: Others, units: tuple[str, ...]) -> str:

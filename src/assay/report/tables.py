@@ -112,7 +112,13 @@ def units(entry: JSON) -> str:
     n = entry.get("n") or {}
     if not isinstance(n, Mapping):
         return str(n)
-    return " × ".join(f"{count} {name if count == 1 or name.endswith('s') else name + 's'}" for name, count in n.items())
+    return " × ".join(f"{count} {name if count == 1 else _several(name)}" for name, count in n.items())
+
+
+def _several(name: str) -> str:
+    if name.endswith("s"):
+        return name
+    return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"
 
 
 def rows(data: JSON) -> list[Row]:
