@@ -1,0 +1,482 @@
+"""Features per dimension: does the size of the weights count features, if weights can be rescaled?
+
+Paper: Toy Models of Superposition, "The Geometry of Superposition", Elhage et al. 2022
+Claim: ‖W‖²/d counts nothing where the function leaves the scale of W free; a tied autoencoder fixes it, and dimensionality needs no scale
+Baselines: bias and tanh, where rescaling is no freedom; relu, where it is; rescaled, trained models times a number; untrained
+Cost: 43 s on 2 cores, 32 CPU-seconds, 0.95 GB a process; full a guess of 1 GPU-hour, never run
+Seed: rescaling a bias-free ReLU net changes the measure and no class; a tied autoencoder is not free to be rescaled (A. Jermyn)
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Spec, changed, columns, grid, reserved, summary
+from assay.core.errors import SpecError
+from assay.core.measures import by, measures
+from assay.core.stats import at_best
+
+ELHAGE = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
+SEED = "A. Jermyn, a comment on features per dimension, and the critic it quotes"
+GROUP = 8
+"""Starts in a group: the one with the lowest held-out loss at a density is the group's model there."""
+SCALES = (0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0)
+"""Factors by which weights are multiplied; those that are no power of two also change the last digits."""
+FINE = tuple(float(c) for c in np.geomspace(0.7, 1 / 0.7, 21))
+"""Factors among which the least loss is looked for."""
+TENFOLD = 10.0
+"""The largest factor of a random rescaling; its inverse is the least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesPerDimension(Spec):
+    densities: tuple[float, ...] = tuple(round(float(p), 4) for p in 50.0 ** np.linspace(-1, 0, 8))
+    """Probabilities that a feature is active in one input, ascending: one tied autoencoder for each."""
+    ratio: float = 0.9
+    """Importance of each feature over that of the one before it; the first has 1."""
+    features: int = 5
+    """Number of input features; at most 6, as their expected losses are enumerated."""
+    width: int = 2
+    """Dimensions of the bottleneck."""
+    steps: int = 3_000
+    """Training steps of the autoencoders."""
+    batch: int = 256
+    """Inputs a step, drawn fresh."""
+    lr: float = 5e-3
+    """Adam's learning rate for the autoencoders."""
+    net: Literal["tied", "relu", "bias", "tanh"] = "tied"
+    """Tied autoencoders; or classifiers with weights of their own in each layer: ReLU, ReLU and biases, tanh."""
+    rescale: bool = False
+    """Whether trained weights are multiplied by a random number, for each run and density its own."""
+    hidden: int = 64
+    """Neurons of a classifier."""
+    inputs: int = 20
+    """Dimensions of a classifier's inputs."""
+    apart: float = 4.0
+    """Distance of two class centres, in standard deviations of the noise."""
+    net_steps: int = 500
+    """Training steps of the classifiers, 64 inputs each, Adam at 3e-3."""
+
+    def check(self) -> None:
+        name = type(self).__name__
+        for field, low in {"features": 1, "width": 1, "batch": 1, "hidden": 1, "inputs": 1, "steps": 0, "net_steps": 0}.items():
+            if getattr(self, field) < low:
+                raise SpecError(f"{name}.{field} must be at least {low}, got {getattr(self, field)}")
+        for field in ("lr", "apart", "ratio"):
+            if getattr(self, field) <= 0:
+                raise SpecError(f"{name}.{field} must be positive, got {getattr(self, field):g}")
+        if self.features > 6:
+            raise SpecError(f"{name}.features must be at most 6, as expected losses are enumerated, got {self.features}")
+        if self.width > self.features:
+            raise SpecError(f"{name}.width is the rank, at most the {self.features} features, got {self.width}")
+        if len(self.densities) < 3 or list(self.densities) != sorted(set(self.densities)):
+            raise SpecError(f"{name}.densities are at least three and ascend, each once, got {self.densities}")
+        if not 0 < self.densities[0] <= self.densities[-1] <= 1:
+            raise SpecError(f"{name}.densities are probabilities above 0 and at most 1, got {self.densities}")
+
+
+# --- what is trained -----------------------------------------------------------------------------------------------------
+
+
+def train_tied(runs, bench):
+    """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run from one start."""
+    from assay.data import planted
+    from assay.subjects import toy
+
+    s = runs.shared
+    batches = planted.sparse_features(toy.models(runs.seeds, s.densities), s.features, s.batch)
+    return toy.train_densities(runs, s.width, importance(runs), s.densities, batches, lr=s.lr, steps=s.steps, bench=bench)
+
+
+def importance(runs):
+    """[run, f]: importance of every feature."""
+    from assay.subjects import toy
+
+    return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio)
+
+
+def train_classifier(runs, bench):
+    """A classifier of two layers for each run, on Gaussian clouds of its own."""
+    from assay.core import descent, fit
+    from assay.subjects import two_layer
+
+    s = runs.shared
+    clouds = world(s)
+    params = two_layer.start(runs, s.inputs, s.hidden, clouds.classes, bias=s.net == "bias")
+
+    def loss(p, batch):
+        return two_layer.cross_entropy(two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1])
+
+    group = descent(runs, params, loss, lr=np.full(len(runs), 3e-3))
+    return fit([group], clouds.batches(runs.seeds, 64), steps=s.net_steps, bench=bench)[0]
+
+
+def world(s):
+    """The law of the classifiers' inputs."""
+    from assay.data.classes import Clouds
+
+    return Clouds(d=s.inputs, apart=s.apart)
+
+
+def rescale(runs, bench, before):
+    """The same W times a number, log-uniform from a tenth to ten, drawn for every run and density; biases as they are."""
+    import torch
+
+    from assay.core import rng
+    from assay.core.fit import Trained
+
+    drawn = rng.uniform(runs.seeds, "features-per-dimension.rescale", 0, (len(runs.shared.densities),))
+    factor = torch.from_numpy(TENFOLD ** (2 * drawn.astype(np.float64) - 1))[..., None, None]
+    W = before.tensors["W"]
+    own = {"W": W * factor.to(W), "b": before.tensors["b"], "factor": factor.to(W)}
+    return Trained(own, before.header, {}, np.array([], int), before.diverged)
+
+
+# --- what is measured ----------------------------------------------------------------------------------------------------
+
+
+def measure(runs, trained, bench):
+    """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind; then each kind's own."""
+    import torch
+
+    from assay.theory.capacity import dimensionality
+    from assay.theory.rescaling import features_by_dimensionality, features_per_dimension
+
+    s, tied = runs.shared, runs.shared.net == "tied"
+    W = trained.tensors["W"].double() if tied else trained.tensors["W1"].double().transpose(1, 2)  # [.., f, d]
+    D = dimensionality(W)
+    fpd = torch.stack([features_per_dimension(c * W) for c in SCALES], -1)
+    moved = torch.stack([(dimensionality(c * W) - D).abs().amax(-1) for c in SCALES], -1)
+    axes, coords = ("run density", {"density": s.densities}) if tied else ("run", {})
+    named = {
+        "fpd": (f"{axes} scale", fpd, "features per dimension"),
+        "moved": (f"{axes} scale", moved, "dimensions"),
+        "fine": (axes, features_by_dimensionality(D, W.shape[-1]), "features per dimension"),
+        "total": (axes, D.sum(-1) / W.shape[-1], "dimensions per dimension"),
+    }
+    more = (autoencoder if tied else classifier)(runs, trained.tensors, bench)
+    return measures(runs, coords=coords | {"scale": SCALES}, **named, **more)
+
+
+def autoencoder(runs, params, bench):
+    """Losses of c W; where they are least, biases fixed and times c²; the held-out loss, before any random rescaling."""
+    import torch
+
+    from assay.data import planted
+    from assay.subjects import toy
+    from assay.theory.rescaling import least_at, tied_losses
+
+    s, weight = runs.shared, importance(runs).to(bench.device)
+    W, b = (params[name].double().flatten(0, 1) for name in "Wb")
+    density = torch.tensor(s.densities, dtype=torch.float64, device=bench.device).repeat(len(runs))
+    each = weight.double().repeat_interleave(len(s.densities), 0)
+
+    def along(scales, power=0):
+        losses = tied_losses(W, b, each, density, scales, power)
+        return losses.unflatten(0, (len(runs), -1)).cpu().numpy()
+
+    x = planted.sparse_features(toy.models(runs.seeds // GROUP, s.densities), s.features, 20_000, stream="test")(0).to(bench.device)
+    held_out = toy.density_losses({"W": params["W"] / params.get("factor", 1), "b": params["b"]}, x, weight)
+    return {
+        "loss": ("run density scale", along(SCALES), "squared input"),
+        "least": ("run density bias", np.stack([least_at(np.array(FINE), along(FINE, power)) for power in (0, 2)], -1), "1"),
+        "held_out": ("run density", held_out, "squared input"),
+    }
+
+
+def classifier(runs, params, bench):
+    """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy, and the best there is."""
+    from assay.subjects import two_layer
+
+    s = runs.shared
+    x, label = (t.to(bench.device) for t in world(s).batches(runs.seeds, 2_000, stream="test")(0))
+    own = two_layer.logits(params, x, tanh=s.net == "tanh").argmax(-1)
+    found = two_layer.effects(params, x, label, SCALES, tanh=s.net == "tanh")
+    units = {"loss": "nats", "loss_alone": "nats", "reclassified": "share of inputs"}
+    return {name: ("run scale", value, units.get(name, "share of the largest output")) for name, value in found.items()} | {
+        "accuracy": ("run", (own == label).float().mean(1), "share"),
+        "attainable": ("run", (world(s).nearest(runs.seeds, x) == label).float().mean(1), "share"),
+    }
+
+
+# --- what is compared ----------------------------------------------------------------------------------------------------
+
+
+def best(arm, name):
+    """[group, …]: a measure of each group's model with the lowest held-out loss, for every density; of a classifier, [seed] as [group]."""
+    runs = by(arm)
+    if arm.attrs["net"] != "tied":
+        return runs[name].rename(seed="group")
+    return at_best(runs[name], runs.held_out, min(GROUP, runs.sizes["seed"]))
+
+
+def rise(arm, arms):
+    """[group]: by what share the loss grows when W is divided or multiplied by 1.25: the smaller rise, at the density where it is least."""
+    at = best(arm, "loss")
+    grown = (at.sel(scale=[0.8, 1.25]) / at.sel(scale=1.0, drop=True) - 1).min("scale")
+    return grown.min("density") if "density" in grown.dims else grown
+
+
+def misplaced(arm, arms):
+    """[group]: |ln c| of the factor at which the loss is least, biases fixed or times c²: the larger, at the worst density."""
+    return abs(np.log(best(arm, "least"))).max(("bias", "density"))
+
+
+def agreement(arm, arms):
+    """[group]: Spearman's correlation, over densities, of ‖W‖²/d with features per dimension by dimensionality."""
+    from scipy import stats
+
+    coarse, fine = best(arm, "fpd").sel(scale=1.0, drop=True), best(arm, "fine")
+    found = [stats.spearmanr(a, b).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
+             for a, b in zip(coarse.values, fine.values, strict=True)]  # fmt: skip
+    return coarse.isel(density=0, drop=True).copy(data=found)
+
+
+def unused(arm, arms):
+    """[group]: by how much summed dimensionalities miss the dimensions there are, per dimension, at the worst density."""
+    return abs(best(arm, "total") - 1).max("density")
+
+
+def worst(name):
+    """[run]: a measure at the scale where it is largest."""
+    return lambda arm, arms: arm[name].max("scale")
+
+
+def shift(arm, arms):
+    """[run]: by how much the cross-entropy moves when W₁ is doubled or halved, the smaller of the two, nats."""
+    moved = abs(arm.loss_alone - arm.loss_alone.sel(scale=1.0, drop=True))
+    return moved.sel(scale=[0.5, 2.0]).min("scale")
+
+
+def compensated(arms):
+    """`relu` with W₂ divided by what W₁ is multiplied by, wherever W₁ alone was multiplied."""
+    return arms["relu"].assign(loss_alone=arms["relu"].loss)
+
+
+def over_fine(density):
+    """The value of a Finding, [group]: ‖W‖²/d over features per dimension by dimensionality, at an end of the densities."""
+
+    def value(arms):
+        main = arms["main"]
+        return (best(main, "fpd").sel(scale=1.0, drop=True) / best(main, "fine")).isel(density=density, drop=True)
+
+    return value
+
+
+# --- what is exact -------------------------------------------------------------------------------------------------------
+
+MATRIX = ((3.0, 0.0), (-1.0, 2.0), (0.5, 0.5))
+"""Three features in two dimensions: ‖W‖² = 14.5."""
+
+
+def by_hand(arms):
+    """‖W‖²/d of the matrix above and of twice it, then its dimensionalities and those of twice it."""
+    import torch
+
+    from assay.theory.capacity import dimensionality
+    from assay.theory.rescaling import features_per_dimension
+
+    W = torch.tensor(MATRIX, dtype=torch.float64)
+    return [*(float(features_per_dimension(c * W)) for c in (1, 2)), *dimensionality(W).tolist(), *dimensionality(2 * W).tolist()]
+
+
+def hexagon(arms):
+    """Loss of a regular hexagon's c W at c = .8, .9, 1, 1.1, 1.25, squared input: first with its bias, then with c² times it."""
+    from assay.theory.polygons import shape, side_loss
+
+    length, bias = shape(6)
+    return [side_loss(6, c * length, c**power * bias) for power in (0, 2) for c in (0.8, 0.9, 1.0, 1.1, 1.25)]
+
+
+HEXAGON = (0.181106, 0.089286, 0.048192, 0.104348, 0.469704, 0.085147, 0.058486, 0.048192, 0.060767, 0.138413)
+"""What a sum over two million inputs gives, to six digits."""
+TRAINED = ("main", "rescaled", "relu", "bias", "tanh")
+
+
+def not_square(arms):
+    """Largest relative difference of ‖cW‖²/d from c² ‖W‖²/d, over all trained weights and scales."""
+    gaps = []
+    for name in TRAINED:
+        fpd = arms[name].fpd
+        gaps.append(abs(fpd / (fpd.sel(scale=1.0, drop=True) * fpd.scale**2) - 1).max())
+    return max(map(float, gaps))
+
+
+def moved_at_all(arms):
+    """By how much a dimensionality moves at most when weights are multiplied, over all trained weights and scales, dimensions."""
+    return max(float(arms[name].moved.max()) for name in TRAINED)
+
+
+# --- what is drawn -------------------------------------------------------------------------------------------------------
+
+
+def figures(arms):
+    return [loss_along(arms), along_density(arms), along_scale(arms)]
+
+
+def along_scale(arms):
+    """Both counts of the features of the sparsest autoencoders, along the factor on their weights."""
+    main = arms["main"]
+    coarse, fine = best(main, "fpd").isel(density=0), best(main, "fine").isel(density=0)
+    rows = []
+    for c in SCALES:
+        rows.append(("by the size of the weights", c, *summary(coarse.sel(scale=c).values)))
+        rows.append(("by dimensionality", c, *summary(fine.values)))
+    return Figure(
+        "Multiply the weights, and one of two counts of the same features follows", columns(("way", "scale", "mean", "low", "high"), rows),
+        "line", x="scale", y="mean", color="way", band=("low", "high"), x_log=True, y_log=True,
+        x_title="factor on the weights", y_title="features per dimension", note=f"Autoencoders at density {main.density.values[0]:.2g}.",
+    )  # fmt: skip
+
+
+def loss_along(arms):
+    """Loss over its value at c = 1: tied autoencoders at three densities, and ReLU classifiers whose W₂ is divided by c."""
+    main, relu = best(arms["main"], "loss"), best(arms["relu"], "loss")
+    levels = main.density.values
+    rows = []
+    for name, at in [(f"tied, density {p:.2g}", main.sel(density=p)) for p in levels[[0, len(levels) // 2, -2]]] + [("untied ReLU", relu)]:
+        share = at / at.sel(scale=1.0, drop=True)
+        rows += [(name, c, *summary(share.sel(scale=c).values)) for c in (0.5, 0.8, 1.0, 1.25, 2.0)]
+    return Figure(
+        "Tied weights have a best size, untied ones do not", columns(("model", "scale", "mean", "low", "high"), rows), "line",
+        x="scale", y="mean", color="model", band=("low", "high"), x_log=True, y_log=True, x_title="factor c on the weights",
+        y_title="loss over the loss at c = 1", note="Untied: first layer times c, second layer over c.",
+    )  # fmt: skip
+
+
+def along_density(arms):
+    """Features per dimension by density: by size, by dimensionality, and by size after random rescaling."""
+    main = arms["main"]
+    shown = {
+        "by the size of the weights": best(main, "fpd").sel(scale=1.0),
+        "by dimensionality": best(main, "fine"),
+        "by size, weights rescaled at random": best(arms["rescaled"], "fpd").sel(scale=1.0),
+    }
+    rows = [(name, float(p), *spread(at.sel(density=p).values)) for name, at in shown.items() for p in at.density.values]
+    return Figure(
+        "Both counts rise together as inputs get sparser, until weights are rescaled", columns(("way", "density", "mean", "low", "high"), rows),
+        "line", x="density", y="mean", color="way", band=("low", "high"), x_log=True, y_log=True,
+        x_title="probability that a feature is active", y_title="features per dimension", note="Median, and the range over groups.",
+    )  # fmt: skip
+
+
+def spread(values):
+    """Median, least and largest of some values."""
+    return float(np.median(values)), float(np.min(values)), float(np.max(values))
+
+
+# --- arms and claims -----------------------------------------------------------------------------------------------------
+
+
+def net(kind):
+    """Classifiers of a kind, one for each of the first 32 seeds."""
+    return lambda specs: tuple(s.replace(net=kind) for s in specs[:32])
+
+
+def more_starts(specs):
+    """Twice as many seeds, not trained."""
+    return tuple(s.replace(seed=s.seed + 10_000 * k, steps=0) for k in range(2) for s in specs)
+
+
+PILOT = "pilot: seeds 0–47"
+GROUPS = {"units": ("group",), "half": {"main": "main-half"}, "published": "new"}
+
+experiment = Experiment(
+    arms={
+        "main": Arm(train_tied, specs=reserved("net", "rescale"), note="tied autoencoders at eight densities, x' = ReLU(W Wᵀ x + b)"),
+        "main-half": Arm(
+            train_tied, specs=lambda specs: tuple(s.replace(steps=s.steps // 2) for s in specs[: max(1, len(specs) // 2)]),
+            note="main for half as many steps, half of the seeds",
+        ),
+        "rescaled": Arm(
+            rescale, specs=changed(rescale=True), after="main",
+            note="main's W times a random number, log-uniform from 0.1 to 10, one for every model",
+        ),
+        "untrained": Arm(train_tied, specs=more_starts, note="starts that nobody trained, twice as many groups: Gaussian weights"),
+        "relu": Arm(train_classifier, specs=net("relu"), note="classifiers W₂ ReLU(W₁ x), nothing added: free to be rescaled"),
+        "bias": Arm(train_classifier, specs=net("bias"), note="the same with biases in both layers"),
+        "tanh": Arm(train_classifier, specs=net("tanh"), note="the same as relu with a tanh"),
+        "compensated": Arm(derive=compensated, note="relu where W₂ is divided by what W₁ is multiplied by: no loss can move"),
+    },
+    measure=measure,
+    claims=(
+        Claim(
+            text="Two layers of a bias-free ReLU net take a factor from each other: outputs move by at most 1e-5 of the largest",
+            of="relu", value=worst("change"), high=1e-5, unit="share of the largest output", must_fail=("bias", "tanh"),
+            threshold_from="theory: ReLU(c x) = c ReLU(x), up to float32", published="new", source=SEED,
+        ),
+        Claim(
+            text="Without the second factor no class changes: at most 0.001 of the inputs are classified otherwise",
+            of="relu", value=worst("reclassified"), high=0.001, unit="share of inputs", must_fail=("bias", "tanh"),
+            threshold_from="theory: outputs are multiplied by c > 0; pilot: seeds 0–31, bias .03 to .14", published="new", source=SEED,
+        ),
+        Claim(
+            text="The loss does change: cross-entropy moves by at least 0.05 nats when the first layer is halved or doubled",
+            of="relu", value=shift, low=0.05, unit="nats", must_fail=("compensated",),
+            threshold_from="pilot: seeds 0–31, .12 to .18", published="new", source=SEED,
+        ),
+        Claim(
+            text="A tied autoencoder's loss is least near its own scale: within 2 % of it at every density, biases fixed or rescaled too",
+            value=misplaced, high=float(np.log(1.02)), scale="log", unit="|ln c|", must_fail=("untrained",),
+            threshold_from="plan, before the pilot", source=SEED, **GROUPS,
+        ),
+        Claim(
+            text="And strictly: a quarter more or less of it costs at least 5 % of the loss at every density",
+            value=rise, low=0.05, unit="share of the loss", must_fail=("relu",), threshold_from=PILOT + ", .13 to .18",
+            source=SEED, **GROUPS,
+        ),
+        Claim(
+            text="On trained autoencoders the size of the weights agrees with dimensionality: rank correlation over densities at least 0.8",
+            value=agreement, low=0.8, unit="rank correlation", must_fail=("rescaled",),
+            threshold_from="pilot: seeds 0–47, .94, where four of eight densities nearly tie",
+            source=ELHAGE, **GROUPS,
+        ),
+        Claim(
+            text="Their dimensionalities sum to the dimensions there are, within 3 % at every density",
+            value=unused, high=0.03, unit="dimensions per dimension", must_fail=("untrained",), threshold_from="plan, before the pilot",
+            source=ELHAGE, **GROUPS,
+        ),
+        Exact(
+            text="[[3, −1, .5], [0, 2, .5]] and twice it: 7.25 and 29 features per dimension, dimensionalities .878049, .729927, .090909 of both",
+            value=by_hand, expected=[7.25, 29.0, *[36 / 41, 100 / 137, 1 / 11] * 2], tolerance=1e-12, source="arithmetic",
+        ),
+        Exact(
+            text="A tied hexagon's loss is least at its own scale: .8, .9, 1, 1.1 and 1.25 times it, bias fixed, then times the square",
+            value=hexagon, expected=HEXAGON, tolerance=1e-6, unit="squared input", source="a fine sum of E ‖x − x'‖² on one-hot inputs",
+        ),
+        Exact(
+            text="‖cW‖²/d is c² ‖W‖²/d on all trained weights: largest relative difference",
+            value=not_square, expected=0.0, tolerance=1e-6, source=SEED,
+        ),
+        Exact(
+            text="Dimensionality does not move: largest change over all trained weights, dimensions",
+            value=moved_at_all, expected=0.0, tolerance=1e-9, unit="dimensions", source=ELHAGE,
+        ),
+        Exact(
+            text="With the first layer alone outputs are multiplied by c: largest relative difference in bias-free ReLU nets",
+            value=lambda arms: float(arms["relu"].not_times.max()), expected=0.0, tolerance=1e-5, source="ReLU(c x) = c ReLU(x)",
+        ),
+        Exact(
+            text="Biases do not end the freedom if the first layer's are multiplied as well: largest relative change of outputs",
+            value=lambda arms: float(arms["bias"].change_biased.max()), expected=0.0, tolerance=1e-5, source="ReLU(c x) = c ReLU(x)",
+        ),
+        Finding(
+            text="At the sparsest inputs the size of the weights counts this many times what dimensionality counts",
+            value=over_fine(0), units=("group",), unit="1", source=ELHAGE,
+        ),
+        Finding(
+            text="At density 1 it counts this many times as much", value=over_fine(-1), units=("group",), unit="1", source=ELHAGE,
+        ),
+        Finding(
+            text="Accuracy of the bias-free ReLU nets over the best that is possible",
+            value=lambda arms: arms["relu"].accuracy / arms["relu"].attainable, unit="1", source="the nearest centre is the best guess",
+        ),
+    ),
+    figures=figures,
+    scope="five independent features of importance 0.9^i in two dimensions, best of eight starts; classifiers of ten Gaussian clouds, 64 neurons",
+    seeds_per_group=24,
+    smoke=grid(FeaturesPerDimension(steps=20, net_steps=20, densities=(0.02, 0.14, 1.0)), seed=range(4)),
+    default=grid(FeaturesPerDimension(), seed=range(1000, 1000 + 6 * GROUP)),
+    full=grid(FeaturesPerDimension(steps=10_000, batch=1_024, lr=1e-3), seed=range(1000, 1000 + 6 * GROUP)),
+)  # fmt: skip
