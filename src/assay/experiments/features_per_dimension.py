@@ -312,22 +312,7 @@ def moved_at_all(arms):
 
 
 def figures(arms):
-    return [loss_along(arms), along_density(arms), along_scale(arms)]
-
-
-def along_scale(arms):
-    """Both counts of the features of the sparsest autoencoders, along the factor on their weights."""
-    main = arms["main"]
-    coarse, fine = best(main, "fpd").isel(density=0), best(main, "fine").isel(density=0)
-    rows = []
-    for c in SCALES:
-        rows.append(("by the size of the weights", c, *summary(coarse.sel(scale=c).values)))
-        rows.append(("by dimensionality", c, *summary(fine.values)))
-    return Figure(
-        "Multiply the weights, and one of two counts of the same features follows", columns(("way", "scale", "mean", "low", "high"), rows),
-        "line", x="scale", y="mean", color="way", band=("low", "high"), x_log=True, y_log=True,
-        x_title="factor on the weights", y_title="features per dimension", note=f"Autoencoders at density {main.density.values[0]:.2g}.",
-    )  # fmt: skip
+    return [loss_along(arms), along_density(arms)]
 
 
 def loss_along(arms):
