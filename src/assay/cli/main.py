@@ -1,6 +1,6 @@
 """The `assay` command: one function per verb; each finds, asks the lab, and prints. Nothing is decided here.
 
-Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `doctor`); 2 wrong usage, one line on standard error;
+Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`); 2 wrong usage, one line on standard error;
 3 a run crashed; 130 interrupted, and the same command goes on where it was.
 """
 
@@ -119,6 +119,30 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     if record:
         return printing.written(recording.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
     return printing.differences(lab.check(result, printing.recorded(experiment, preset)), experiment.name, place.json)
+
+
+@app.command(sort_key=5)
+def reproduce(
+    name: Name,
+    /,
+    *,
+    root: Path | None = None,
+    preset: Literal["smoke", "default", "full"] = "default",
+    machine: Machine = CPU,
+    output: Output = PLAIN,
+) -> int:
+    """Run it from an empty store and compare with the committed record, claim by claim; exit 1 on a difference.
+
+    Parameters
+    ----------
+    root
+        Folder for the store, which must not hold the experiment and is kept; without it a temporary one.
+    preset
+        The preset that was recorded.
+    """
+    from assay.cli import reproducing
+
+    return reproducing.run(name, preset, machine, root, output.json)
 
 
 @app.command(sort_key=6)

@@ -166,9 +166,8 @@ def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
 
     record = records.read(experiment.name, experiment.origin)
     if record is None:
-        raise ExperimentError(
-            f"{experiment.name} has no record; write {records.path(experiment.name, experiment.origin)} with --record"
-        )
+        typed = f"{experiment.typed}{preset.options}"
+        raise ExperimentError(f"{experiment.name} has no record; make one: assay run {typed}, then assay check {typed} --record")
     of = str(record.get("preset", preset.name)).partition("-")[0]  # fields that were set, such as seeds, may differ
     if of != preset.name:
         raise ExperimentError(f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare with --preset {of}")

@@ -37,7 +37,7 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
     for arm, rows in plan.by_arm().items():
         stored = [r.stored for r in rows if r.stored is not None]
         specs = [json.loads(r.job.spec.to_json()) for r in rows]
-        arms[arm] = {"keys": [r.job.key for r in rows], **_factored(specs), "measures": _dump(result.arms[arm])}
+        arms[arm] = {"keys": [r.job.key for r in rows], **_factored(specs), "measures": dumped(result.arms[arm])}
         cost[arm] = round(sum(float(s.provenance.get("cpu_seconds", 0)) for s in stored) / len(rows), 4)
         space[arm] = round(sum(size(s.folder) for s in stored) / len(rows))
     json_result = result.to_json()
@@ -109,15 +109,31 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
     if result.claims_key != record["claims_key"]:
         what = "claims key: a text, range or control was changed"
         differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
-    now = result.to_json()
+    return differences + [Difference(t, _told(a), _told(b)) for _, t, a, b in paired(result.to_json(), record) if departs(a, b)]
+
+
+Statement = Mapping[str, Any] | None
+
+
+def paired(now: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str, Statement, Statement]]:
+    """Kind and text of every statement of either side, as recorded and as it is now; None where one side lacks it."""
+    found = []
     for kind in ("verdicts", "exact", "findings"):
-        old = {v["text"]: v for v in record[kind]}
-        new = {v["text"]: v for v in now[kind]}
-        for text in dict.fromkeys((*old, *new)):
-            a, b = old.get(text), new.get(text)
-            if a is None or b is None or a.get("outcome") != b.get("outcome") or (kind != "exact" and _apart(a, b)):
-                differences.append(Difference(text, _told(a), _told(b)))
-    return differences
+        old, new = ({v["text"]: v for v in side[kind]} for side in (record, now))
+        found += [(kind, text, old.get(text), new.get(text)) for text in dict.fromkeys((*old, *new))]
+    return found
+
+
+def departs(a: Statement, b: Statement) -> str:
+    """How a statement differs from what was recorded of it, "" where it does not.
+
+    The outcomes have to be the same, and one of the two estimates has to lie within the other's interval.
+    """
+    if a is None or b is None:
+        return "not in the record" if a is None else "no longer stated"
+    if a.get("outcome") != b.get("outcome"):
+        return "another outcome"
+    return "each estimate lies outside the other's interval" if "expected" not in a and _apart(a, b) else ""
 
 
 def _apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -146,7 +162,8 @@ def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"shared": shared, "specs": [{k: v for k, v in s.items() if k not in shared} for s in specs]}
 
 
-def _dump(data: xr.Dataset) -> dict[str, Any]:
+def dumped(data: xr.Dataset) -> dict[str, Any]:
+    """The small measures of an arm as a record holds them: plain values, rounded to single precision."""
     small = {str(k): v for k, v in data.data_vars.items() if v.size <= MOST * data.sizes["run"]}
     dims = {d for v in small.values() for d in v.dims if d != "run"}
     coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1 and c.dims[0] in dims}

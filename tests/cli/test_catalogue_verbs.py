@@ -1,0 +1,244 @@
+"""`assay run catalogue` and `assay reproduce`, on a catalogue of tiny experiments: pages, errors, interrupts, planted differences."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from assay.cli.main import main
+from assay.cli.new import write_experiment
+from assay.cli.studying import Display
+from assay.core.compute import Range
+from assay.core.errors import RunError
+from assay.lab import catalogue
+from assay.lab.events import Ended, Progress, Surveyed
+from assay.lab.study import Part
+
+SMALL = ("--preset", "smoke", "--executor", "inline")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three experiments, of which the last one crashes."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    for name in ("early", "late", "sick"):
+        write_experiment(name, folder)
+    text = (folder / "sick.py").read_text()
+    (folder / "sick.py").write_text(text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch('))
+    return folder
+
+
+def listing(folder: Path, *names: str) -> list[catalogue.Entry]:
+    return [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in names]
+
+
+@pytest.fixture
+def well(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, where the catalogue is the two experiments that are well."""
+    monkeypatch.setattr(catalogue, "entries", lambda: listing(files, "early", "late"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    return tmp_path
+
+
+def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(words)
+    return code, *capsys.readouterr()
+
+
+def test_the_whole_catalogue_on_one_page(capsys: pytest.CaptureFixture[str], well: Path) -> None:
+    code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--page", "docs/run.md")
+    assert code == 0, err
+    assert "catalogue: 2 experiments, 8 runs, 0 stored; 8 to train on 1 worker" in err
+    assert [line.split(":")[0] for line in err.splitlines() if " of 2  " in line] == ["1 of 2  early", "2 of 2  late"]
+    page, html = (well / "docs/run.md").read_text(), (well / "report/catalogue-smoke.html").read_text()
+    claim = "largest angle between the kept and the planted subspace"
+    for text in (page, html):
+        assert text.count(claim) >= 2, "the claim of each"
+        for fact in ("CPU-seconds", "Python 3.", "UTC", "cores", "Holm", "new"):
+            assert fact in text
+    assert "Written by `assay run catalogue --preset smoke --page docs/run.md`" in page
+    assert all(str(well) not in text and os.uname().nodename not in text for text in (page, html)), "no paths, no host names"
+    assert out.splitlines()[-2:] == ["report/catalogue-smoke.html", "docs/run.md"]
+    assert all(len(line) <= 100 for line in out.splitlines())
+
+    code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--json")
+    found = json.loads(out)
+    assert (code, [e["trained"] for e in found["experiments"]]) == (0, [0, 0]), "everything is stored"
+    assert {"preset", "seconds", "cpu_seconds", "planned_seconds", "errors", "pages"} <= set(found)
+    assert "early: " in err and "stored" in err
+    again = ran(capsys, "run", "catalogue", *SMALL, "--page", "docs/run.md")
+    assert again[0] == 0
+    changed = [(a, b) for a, b in zip(page.splitlines(), (well / "docs/run.md").read_text().splitlines(), strict=True) if a != b]
+    assert all("stored before" in b or "made by the command" in b or "| took |" in b for _, b in changed), changed
+
+
+def test_one_that_crashes_is_told_at_the_end(
+    capsys: pytest.CaptureFixture[str], well: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "entries", lambda: listing(files, "sick", "early"))
+    code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--page", "run.md")
+    assert code == 3
+    assert "too few cats" in err.splitlines()[-1] and err.splitlines()[-1].startswith("sick: ")
+    assert "no result" in out and "early" in out
+    assert "## Without a result\n\n- `sick`: " in (well / "run.md").read_text()
+    assert "too few cats" in (well / "report/catalogue-smoke.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "catalogue", "--set", "steps=1"), "--set changes the fields of one experiment"),
+        (("run", "catalogue", "--page", "page.html"), "--page is a Markdown file"),
+        (("run", "early", "--page", "page.md"), "--page belongs to `assay run catalogue`"),
+        (("new", "catalogue"), "what all experiments together are called"),
+        (("show", "catalogue"), "no experiment is called 'catalogue'"),
+        (("reproduce", "early"), "early has no record; make one: assay run early.py, then assay check early.py --record"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(capsys: pytest.CaptureFixture[str], well: Path, words: Any, says: str) -> None:
+    code, out, err = ran(capsys, *words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert says in err
+    assert not list(well.iterdir())
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from assay.lab import catalogue
+folder = Path(sys.argv[1])
+catalogue.entries = lambda: [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in ("early", "late")]
+from assay.cli.main import main
+sys.exit(main(["run", "catalogue", "--preset", "smoke"]))
+"""
+
+
+def test_an_interrupted_catalogue_goes_on_where_it_was(well: Path, files: Path) -> None:
+    for name in ("early", "late"):
+        text = re.sub(r"(smoke=grid\(\w+\().*?\)", r"\1steps=1_500)", (files / f"{name}.py").read_text())
+        assert "steps=1_500), seed" in text
+        (well / f"{name}.py").write_text(text)
+    words = [sys.executable, "-c", CHILD, str(well)]
+    env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.05"}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(well.glob("assay-store/groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert err.splitlines()[-1].endswith("goes on where it was: assay run catalogue --preset smoke")
+    before = set(well.glob("assay-store/groups/*/fit-*.safetensors"))
+    done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert before and not list(well.glob("assay-store/groups/*"))
+
+
+def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
+    plans = tuple(SimpleNamespace(rows=[0] * n, missing=[0] * n) for n in (10, 20))
+    out = StringIO()
+    display = Display("catalogue", Console(file=out, width=100, force_terminal=True, color_system=None))
+    verdicts = {"verdicts": [{"outcome": "holds"}], "seconds": 61.0, "cpu_seconds": 100.0}
+    with display:
+        display("", Surveyed(3, plans, Range(100, 225), 2))  # type: ignore[arg-type]
+        display("early", Progress("a", ("main", "relu"), 250, 1000, {}, eta=75.0))
+        display("late", Ended(Part("late", verdicts, runs=4, trained=4), 1, 3))
+        drawn = StringIO()
+        Console(file=drawn, width=100, color_system=None).print(display.draw())
+        display("sick", Ended(Part("sick", error=RunError("it fell\n  here")), 2, 3))
+    head, at_work = (line.rstrip() for line in drawn.getvalue().splitlines())
+    assert head == "catalogue  1 of 3 experiments, 0 s so far; about 1 min 15 s left"
+    assert at_work == "  ━━━━━━──────────────────  early · main, relu: 250 of 1,000"
+    said = out.getvalue()
+    assert "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, 1 min 40 s to 3 min 45 s" in said
+    assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds; about 1 min 15 s left" in said
+    assert "2 of 3  sick: no result, it fell here" in said
+
+
+@pytest.fixture
+def recorded(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The record of an experiment's smoke preset, in its folder's `records`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    write_experiment("own", tmp_path)
+    assert main(["run", "own.py", *SMALL]) == 0
+    assert main(["check", "own.py", "--preset", "smoke", "--record"]) == 0
+    return tmp_path / "records/own.json"
+
+
+def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    code, out, err = ran(capsys, "reproduce", "own.py", *SMALL)
+    assert code == 0, out + err
+    lines = out.splitlines()
+    assert lines[-1] == "own (smoke) is reproduced: every statement came out as recorded."
+    assert "as machine type and versions let expect" in " ".join(lines)
+    assert all(word in out for word in ("processor", "torch", "Python", "commit", "CPU-seconds"))
+    assert all(len(line) <= 100 for line in lines)
+    assert os.uname().nodename not in out and str(recorded.parent) not in out
+    assert {p.name for p in recorded.parent.parent.iterdir()} == {"assay-store", "own.py", "records"}, "its own store is gone"
+
+    code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--root", "kept", "--json")
+    found = json.loads(out)
+    assert (code, found["same"], found["same_runs"], found["same_claims"]) == (0, True, True, True)
+    assert found["numbers"]["equal"] == found["numbers"]["total"] > 0 and found["numbers"]["expected_equal"]
+    assert found["cost"]["recorded"].keys() == found["cost"]["reproduced"].keys() == {"seconds", "cpu_seconds"}
+    assert found["environment"]["recorded"]["torch"] == found["environment"]["reproduced"]["torch"]
+    (claim,) = [s for s in found["statements"] if s["kind"] == "verdicts"]
+    assert claim["recorded"] == claim["reproduced"] and claim["same"]
+    assert Path("kept/runs/own").exists(), "a named store is kept"
+
+
+@pytest.mark.parametrize(
+    ("planted", "why"),
+    [
+        ({"outcome": "holds"}, "another outcome"),
+        ({"estimate": 80.0, "low": 79.0, "high": 81.0}, "each estimate lies outside the other's interval"),
+        ({"text": "something else"}, "not in the record"),
+    ],
+)
+def test_a_planted_difference_is_found(
+    capsys: pytest.CaptureFixture[str], recorded: Path, planted: dict[str, Any], why: str
+) -> None:
+    record = json.loads(recorded.read_text())
+    record["verdicts"][0] |= planted
+    recorded.write_text(json.dumps(record))
+    code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL)
+    assert code == 1
+    assert why in " ".join(out.split()) and "not reproduced" in out
+
+
+def test_other_digits_are_no_difference_but_are_counted(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    """As another machine would leave them: a record whose measures are moved by a millionth."""
+    record = json.loads(recorded.read_text())
+    for data in record["arms"].values():
+        for v in data["measures"]["variables"].values():
+            v["values"] = json.loads(json.dumps(v["values"]), parse_float=lambda t: float(t) * (1 + 1e-6))
+    record["provenance"]["machine"]["cpu"] = "another"
+    recorded.write_text(json.dumps(record))
+    code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--json")
+    found = json.loads(out)
+    assert (code, found["same"], found["numbers"]["expected_equal"]) == (0, True, False)
+    assert found["numbers"]["equal"] < found["numbers"]["total"] and found["numbers"]["unequal"]
+
+
+def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    code, out, err = ran(capsys, "reproduce", "own.py", *SMALL, "--root", "assay-store")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "assay-store already holds own (runs/own), which would be read and not reproduced" in err
+
+
+def test_a_record_of_another_preset_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    code, out, err = ran(capsys, "reproduce", "own.py", "--executor", "inline")
+    assert (code, out) == (2, "") and "is of preset smoke, not default; compare with --preset smoke" in err
