@@ -106,6 +106,14 @@ def test_the_table_of_linear_networks(sizes):
     assert coefficient(*sizes) == TABLE[sizes]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "value"), [((5, 3, 5), 52 / 8), ((5, 4, 5), 64 / 8), ((4, 3, 8), 4 * 3 / 2), ((8, 3, 4), 3 * 4 / 2), ((3, 8, 4), 3 * 4 / 2)]
+)
+def test_every_case_of_the_formula_at_rank_zero(sizes, value):
+    """Written out at r = 0: (2MN + 2HN + 2MH − M² − N² − H²)/8, one more if odd; HM/2; HN/2; MN/2."""
+    assert coefficient(*sizes, 0)[0] == value
+
+
 def test_linear_networks_keep_the_laws_of_any_coefficient():
     for M in range(1, 6):
         for H in range(1, 6):

@@ -1,0 +1,141 @@
+"""Planted worlds for llc: measures in which its claims hold, fail, and are made vacuous by their controls.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from assay.core.chains import CHECKS
+from assay.core.claims import Claim, Exact
+from assay.core.errors import SpecError
+from assay.core.findings import verify
+from assay.core.judging import judge
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.experiments.llc import BY_RANK, Llc, experiment
+from assay.theory.known_potentials import Known, known
+
+TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
+RIGHT = {"main": "coefficient", "singular": "finite", "settings": "stationary", "localised": "finite"}
+
+
+@dataclass(frozen=True)
+class World:
+    """Per arm: the estimate over what it should be, the share of runs that fail a check, the late over the whole estimate."""
+
+    ratio: dict = field(default_factory=lambda: {"main": 1.02, "singular": 0.98, "settings": 1.003, "localised": 0.4, "coarse": 4.0})
+    failing: dict = field(default_factory=lambda: {"main": 0.05, "faulty": 1.0})
+    late: dict = field(default_factory=dict)
+    rises: dict = field(default_factory=lambda: {"main": 1.0, "one-rank": 0.0})
+    """How much of the rise from rank to rank is there; in `one-rank` from replicate to replicate."""
+    biased: bool = True
+    """Whether stationary chains on quadratics give anything else than half the curved directions."""
+
+    def arms(self) -> dict:
+        found = {arm: self.measures(arm, i) for i, arm in enumerate(TRAINED)}
+        return found | {arm: a.derive(found) for arm, a in experiment.arms.items() if a.derive is not None}
+
+    def measures(self, arm: str, stream: int):
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
+        every = [known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]
+        numbers = dict(zip(Known._fields, np.array(every).T, strict=True))
+        if not self.biased:
+            numbers["stationary"] = numbers["coefficient"]
+        estimate = self.ratio.get(arm, 1.0) * numbers[RIGHT.get(arm, "coefficient")]
+        if arm == "main":
+            ranked = np.isin(runs.each("potential"), BY_RANK)
+            estimate = np.where(ranked, 5.5 + self.rises["main"] * (estimate - 5.5), estimate)
+        if arm == "one-rank":
+            estimate = 7 + self.rises[arm] * (runs.each("replicate") - 10.0)
+        estimate = estimate * np.exp(rng.normal(0, 0.003, len(runs)))
+        failed = rng.random((len(runs), 1)) < self.failing.get(arm, 0.0)
+        return measures(
+            runs,
+            coords={"check": list(CHECKS)},
+            estimate=("run", estimate, "1"),
+            late=("run", estimate * self.late.get(arm, 1.0), "1"),
+            failed=("run check", failed & (np.arange(len(CHECKS)) == 0), "bool"),
+            **{name: ("run", x, "1") for name, x in numbers.items()},
+        )
+
+
+WORLD = World()
+
+
+def ratios(**changes):
+    return replace(WORLD, ratio=WORLD.ratio | {k.replace("_", "-"): v for k, v in changes.items()})
+
+
+def failing(**changes):
+    return replace(WORLD, failing=WORLD.failing | changes)
+
+
+# claim → (the world without the effect, {control: a world in which it passes too})
+CASES = {
+    "On nine linear networks": (ratios(main=1.3), {"localised": ratios(localised=1.02)}),
+    "On the 2-2-2 network": (ratios(main=1.3), {"localised": ratios(localised=1.02)}),
+    "On quadratics the estimate lies within 5 %": (
+        ratios(main=1.3),
+        {"localised": ratios(localised=1.02), "coarse": ratios(coarse=1.02)},
+    ),
+    "Where λ is far off": (ratios(singular=0.7), {"localised": ratios(localised=1.02)}),
+    "On quadratics at four settings": (ratios(settings=1.1), {"ignored": replace(WORLD, biased=False)}),
+    "At 5-3-4 the estimate rises": (
+        replace(WORLD, rises={"main": 0.1, "one-rank": 0.0}),
+        {"one-rank": replace(WORLD, rises={"main": 1.0, "one-rank": 1.0})},
+    ),
+    "Of runs that are bad on purpose": (failing(faulty=0.5), {"unchecked": failing(unchecked=1.0), "main": failing(main=1.0)}),
+    "Of sound runs": (failing(main=0.5), {"faulty": failing(faulty=0.05)}),
+}
+CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
+GATED = [c for c in CLAIMS if c.gates]
+
+
+def test_chains_that_still_move_decide_nothing():
+    assert len(GATED) == 5
+    for claim in GATED:
+        verdict = judge(claim, replace(WORLD, late={claim.of: 1.2}).arms()).verdict
+        assert (verdict.outcome, verdict.reason) == ("undecided", "gate stationary"), claim.text
+
+
+def test_theorems_are_met_whatever_was_sampled():
+    statements = [c for c in experiment.claims if isinstance(c, Exact)]
+    assert [verify(e, WORLD.arms()).outcome for e in statements] == ["exact"] * 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"potential": "network 3-1-3 rank 2"}, "rank 2 is above the smallest size, 1"),
+        ({"potential": "network 5-3-4"}, "it is like"),
+        ({"lr": 0.014}, "has to be below 4"),
+        ({"lr": 0.0}, "must be positive"),
+        ({"n_beta": 0.0}, "n_beta, data points over temperature, must be positive"),
+        ({"localisation": -1.0}, "localisation, the pull towards the centre, must be at least 0"),
+        ({"chains": 1}, "chains must be at least 2"),
+        ({"steps": 8_050}, "equal blocks"),
+        ({"burn_in": 7_900}, "burn_in must leave at least three blocks"),
+        ({"fault": "cursed"}, "fault is one of"),
+    ],
+)
+def test_what_cannot_be_sampled_is_one_line(fields, says):
+    with pytest.raises(SpecError, match=says) as error:
+        Llc(**fields)
+    assert "\n" not in str(error.value)
+
+
+def test_faults_and_replicates_are_for_arms_to_set():
+    for fields in ({"fault": "unstable"}, {"checked": False}, {"replicate": 3}):
+        with pytest.raises(SpecError, match="for arms to set"):
+            experiment.specs_of("main", (Llc(**fields),))
+
+
+def test_no_two_arms_share_a_chain():
+    seen = {}
+    for arm in TRAINED:
+        for s in experiment.specs_of(arm, experiment.default):
+            assert seen.setdefault((s.replicate, s.seed), arm) == arm
