@@ -100,7 +100,7 @@ def taken(found: Forecast) -> list[str]:
         f"FLOP {spanned(found.flop) if found.flop is not None else 'unknown: it states none'}.",
     ]
     if found.rate is not None:
-        lines.append(f"Matrix products run at {found.rate:.3g} FLOP/s here, measured for 2 seconds.")
+        lines.append(f"Matrix products run at {found.rate:.3g} FLOP a CPU-second here, measured for 2 seconds.")
     return lines
 
 

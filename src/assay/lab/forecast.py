@@ -68,7 +68,7 @@ class Forecast:
     flop: Range | None
     """FLOP of the missing runs, where the experiment states them."""
     rate: float | None
-    """FLOP per second of matrix products here, where FLOP had to be turned into seconds."""
+    """FLOP per CPU-second of matrix products here, where FLOP had to be turned into seconds."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
     claims: tuple[Prospect, ...]
@@ -91,7 +91,7 @@ class Forecast:
             "command_cpu_seconds": _plain(self.command[1] if self.command else None),
             "memory_bytes": self.memory,
             "flop": _plain(self.flop),
-            "flop_per_second": self.rate,
+            "flop_per_cpu_second": self.rate,
             "spread_from": self.spread_from,
             "claims": [c.to_json() for c in self.claims],
             "budget": bought,

@@ -74,7 +74,7 @@ class Lab:
         """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
         result = _judged(experiment, now, "main")
         if rate := benchmark(self.store, experiment, now):
-            result = replace(result, provenance={**result.provenance, "flop_per_second": rate})
+            result = replace(result, provenance={**result.provenance, "flop_per_cpu_second": rate})
         result.write(self.store)
         return result
 

@@ -59,7 +59,7 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
 
 
 def by_flop(flop: Range, rate: float) -> Range:
-    """CPU-seconds of so many FLOP where plain matrix products run at `rate` FLOP per second and trainings reach a share of it."""
+    """CPU-seconds of so many FLOP where plain matrix products run at `rate` FLOP per CPU-second and trainings reach a share of it."""
     return flop / (REACHED * rate)
 
 
@@ -76,7 +76,7 @@ def command(cpu: Range, workers: int) -> tuple[Range, Range]:
 
 
 def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
-    """FLOP per second of matrix products on the machine of this plan's result: as stored with it, else measured for 2 seconds.
+    """FLOP per CPU-second of matrix products on the machine of this plan's result: as stored with it, else measured for 2 seconds.
 
     None where the experiment states no FLOP, so that there is nothing to turn into seconds.
     """
@@ -85,7 +85,7 @@ def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
         return None
     try:
         stored = json.loads((store.root / "results" / experiment.name / f"{plan.preset.title}.json").read_text())
-        return float(stored["provenance"]["flop_per_second"])
+        return float(stored["provenance"]["flop_per_cpu_second"])
     except (OSError, ValueError, KeyError, TypeError):
         return float(f"{measured():.3g}")
 
