@@ -51,10 +51,15 @@ def errors(verdicts: Sequence[JSON]) -> str:
     )
 
 
-def counts(results: Mapping[str, JSON], seconds: float | None = None, beside: Mapping[str, str] | None = None, linked: bool = True) -> str:
+def counts(
+    results: Mapping[str, JSON],
+    took: tuple[float, float] | None = None,
+    beside: Mapping[str, str] | None = None,
+    linked: bool = True,
+) -> str:
     """One line per experiment in Markdown: its outcomes, how many of its numbers a paper prints, and its cost; and all together.
 
-    `seconds` is what all took together where they overlapped, `beside` a last column, `linked` whether their pages lie beside it.
+    `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last column, `linked` whether their pages lie beside it.
     """
     heads = ("experiment", "claims", "●", "✕", "○", "published", "new", "s", "CPU-s", "GB a process", *(["made"] if beside else []))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
@@ -65,8 +70,8 @@ def counts(results: Mapping[str, JSON], seconds: float | None = None, beside: Ma
         peak = (data.get("provenance") or {}).get("peak_rss", 0) / 1e9
         named = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
         lines.append(f"| {named} | " + " | ".join(map(str, row)) + f" | {peak:.1f} |" + (f" {beside[name]} |" if beside else ""))
-    if seconds is not None:
-        total[6] = round(seconds)
+    if took is not None:
+        total[6:] = map(round, took)
     return "\n".join([*lines, "| **all** | " + " | ".join(f"**{n}**" for n in total) + " | |" + " |" * bool(beside)]) + "\n"
 
 

@@ -65,7 +65,8 @@ def markdown(study: JSON, titles: Mapping[str, str], command: str, linked: bool 
     if wrong:
         lines += ["## Without a result\n", *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()), ""]
     beside = {e["name"]: made(e) for e in study["experiments"]}
-    lines += [overview.counts(found, study["seconds"], beside, linked), f"{CROSSING}; the last line counts no second twice.\n"]
+    took = study["seconds"], study["cpu_seconds"]
+    lines += [overview.counts(found, took, beside, linked), f"{CROSSING}; the last line counts no second twice.\n"]
     claims = [v for data in found.values() for v in data["verdicts"]]
     if claims:
         lines += ["## How many of these verdicts are wrong?\n", overview.errors(claims) + "\n"]
@@ -94,6 +95,7 @@ def html(study: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> st
         })  # fmt: skip
     claims = [v for e in entries for v in e["data"]["verdicts"]]
     total = [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)] if entries else []
+    total = total and [*total[:-2], round(study["seconds"]), round(study["cpu_seconds"])]
     everything = {"verdicts": claims, "exact": [x for e in entries for x in e["data"].get("exact", ())]}
     return environment().get_template("study.html").render(
         study=study, facts=facts(study), failures=failures(study), entries=entries, total=total, crossing=CROSSING,
