@@ -155,7 +155,8 @@ class Display:
         from rich.text import Text
 
         spent = duration(time.monotonic() - self.started)
-        lines = [Text(f"{self.name}  {self.done} of {self.total} experiments, {spent} so far{self.left()}")]
+        state = f"{self.done} of {self.total} experiments" if self.total else "looking at what is stored"
+        lines = [Text(f"{self.name}  {state}, {spent} so far{self.left()}")]
         lines += [bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values())]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
