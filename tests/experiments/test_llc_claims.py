@@ -82,7 +82,7 @@ CASES = {
         ratios(main=1.3),
         {"localised": ratios(localised=1.02), "coarse": ratios(coarse=1.02)},
     ),
-    "Where λ is far off": (ratios(singular=0.7), {"localised": ratios(localised=1.02)}),
+    "On w⁴, w⁶": (ratios(singular=0.7), {"localised": ratios(localised=1.02)}),
     "On quadratics at four settings": (ratios(settings=1.1), {"ignored": replace(WORLD, biased=False)}),
     "At 5-3-4 the estimate rises": (
         replace(WORLD, rises={"main": 0.1, "one-rank": 0.0}),
