@@ -82,6 +82,7 @@ def test_other_fields_and_other_arms_are_unknown(monkeypatch):
     recorded(monkeypatch, arms=("main",))
     assert times.as_recorded(experiment, {"main": grid(Toss(heads=1.0, width=2), seed=range(2)), "none": small}) == {}
     assert times.as_recorded(experiment, {"main": grid(Toss(heads=0.3), seed=range(12))}) == {"main": Range(24, 24)}
+    assert times.as_recorded(experiment, {"main": grid(Toss(heads=1.0, width=0), seed=range(12))}) == {"main": Range(0, 24)}, "at most"
 
 
 def test_unknown_says_unknown(lab):

@@ -111,7 +111,7 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
     per_run, cpu, source = _work(plan, experiment, rows, missing)
     if cpu is None and flop is not None:
         rate = compute.measured()
-        cpu, source = times.by_flop(flop, rate), "the FLOP it states and a benchmark of this machine"
+        cpu, source = times.by_flop(flop, rate), "its FLOP and a benchmark"
     busy = min(workers, times.groups(experiment, missing))
     record = records.read(experiment.name, experiment.origin) or {}
     told = Forecast(
@@ -151,7 +151,7 @@ def _work(
     scaled = plan.cost_from not in ("the experiment", "the record")
     recorded = times.as_recorded(experiment, rows) if scaled else {}
     if scaled and rows.keys() <= recorded.keys():
-        per_run, source = {arm: recorded[arm] / len(specs) for arm, specs in rows.items()}, "the record, by runs, groups and steps"
+        per_run, source = {arm: recorded[arm] / len(specs) for arm, specs in rows.items()}, "the record, scaled"
     else:
         per_run, source = {arm: Range(c, c) for arm, c in plan.per_run.items()}, plan.cost_from
     if not missing.keys() <= per_run.keys():

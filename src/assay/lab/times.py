@@ -36,7 +36,8 @@ Specs = Mapping[str, Sequence[Spec]]
 def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
     """CPU-seconds of all these runs of each arm, by the record; arms are left out of which it tells nothing.
 
-    It tells nothing of an arm it lacks, and of one whose static fields, steps apart, are not the recorded ones.
+    It tells nothing of an arm it lacks, and of one with larger static fields than the recorded ones, steps apart. Where they
+    are smaller, as in smoke presets, what was recorded is an upper bound and the lower one is 0.
     """
     record = records.read(experiment.name, experiment.origin) or {}
     known = {}
@@ -44,9 +45,9 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         held, each = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
         if held is None or each is None or not specs:
             continue
-        steps = _steps_over_recorded(specs[0], held)
-        if steps is None:
+        if (over := _over_recorded(specs[0], held)) is None:
             continue
+        steps, less = over
         recorded = len(held["specs"])
         of_seeds = {s.get("seed", held["shared"].get("seed")) for s in held["specs"]}
         by_runs = len(specs) / recorded
@@ -54,7 +55,7 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         whole = float(each) * recorded
         least, most = sorted((steps, FIXED + (1 - FIXED) * steps))  # the same where steps are those recorded
         low, high = whole * by_runs * least, whole * max(by_runs, by_groups) * most
-        known[arm] = Range(low, high)
+        known[arm] = Range(0.0 if less else low, high)
     return known
 
 
@@ -94,13 +95,24 @@ def _groups(experiment: Experiment, seeds: set[Any]) -> int:
     return math.ceil(len(seeds) / experiment.seeds_per_group)
 
 
-def _steps_over_recorded(spec: Spec, held: Mapping[str, Any]) -> float | None:
-    """This spec's steps over the recorded ones; None where other fields that all runs of an arm share differ as well."""
+def _over_recorded(spec: Spec, held: Mapping[str, Any]) -> tuple[float, bool] | None:
+    """This spec's steps over the recorded ones, and whether other fields that all runs of an arm share are smaller.
+
+    None where one of them is larger, or differs in kind.
+    """
     now: dict[str, Any] = json.loads(spec.to_json())
     then = {**held["shared"], **held["specs"][0]}
-    per_run = {*held["specs"][0], *per_run_fields(type(spec))}
-    if any(canonical_json(now[k]) != canonical_json(then.get(k)) for k in now if k not in per_run and k != "steps"):
-        return None
+    per_run = {*held["specs"][0], *per_run_fields(type(spec)), "steps"}
+    other = [(now[k], then.get(k)) for k in now if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))]
     a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
-    return 1.0 if a == b else (a / b if b else None)
+    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
+        return None
+    return (1.0 if a == b else a / b), bool(other)
 
+
+def _smaller(now: Any, then: Any) -> bool:
+    """Whether a field's value is a smaller number, or a shorter list, than another."""
+    if isinstance(now, list) and isinstance(then, list):
+        return len(now) <= len(then)
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (now, then))
+    return numbers and now <= then
