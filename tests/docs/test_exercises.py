@@ -86,7 +86,7 @@ def test_the_starter_asks_for_what_the_solution_is(exercise: Exercise) -> None:
     assert list(inspect.signature(function).parameters) == list(inspect.signature(answered[exercise.name]).parameters)
 
 
-@pytest.mark.parametrize("page", ["capacity"])
+@pytest.mark.parametrize("page", ["capacity", "llc"])
 def test_pages_that_promise_exercises_have_them(page: str) -> None:
     assert 2 <= len(exercises(ROOT / "docs" / f"{page}.md")) <= 3
 
