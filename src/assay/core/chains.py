@@ -105,7 +105,10 @@ def plateau(estimates: Float[np.ndarray, "row column"], within: float = 0.1) -> 
 def mean_over(
     blocks: Sequence[int] | Int[np.ndarray, "step"], history: Float[np.ndarray, "run step"], burn_in: int
 ) -> Float[np.ndarray, "run draw"]:
-    """The mean losses [run, draw] of the blocks that begin after `burn_in` steps; `blocks` are the steps at which they end. Raises: SpecError when none is left."""
+    """The mean losses [run, draw] of the blocks that begin after `burn_in` steps; `blocks` are the steps at which they end.
+
+    Raises: SpecError when none is left.
+    """
     starts = np.concatenate([[0], np.asarray(blocks)[:-1]])
     keep = starts >= burn_in
     if not keep.any():
