@@ -82,6 +82,7 @@ def test_on_the_scale_of_judging():
 
 def test_other_units_are_not_bought_with_seeds():
     assert outlook(claim(units=("entry",)), arms(12)) is None
+    assert outlook(claim(units=("entry",)), arms(12), "entry").spread == outlook(claim(), arms(12)).spread
 
 
 @pytest.mark.parametrize("wrong", [lambda: Spread(1.0, 1), lambda: Spread(-1.0, 5), lambda: Spread(1, 5, stays=2), lambda: Spread(1, 5).expected(1)])

@@ -150,3 +150,16 @@ def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):
     monkeypatch.setattr(records, "read", lambda name, origin="": record)
     told = forecast(lab.plan(experiment), experiment)
     assert told.spread_from.startswith("nothing, since its record no longer fits") and told.claims[0].expected == "unknown"
+
+
+def test_units_that_seeds_do_not_buy_have_their_width_where_nothing_changes(lab):
+    pairs = dataclasses.replace(claim, text="pairs of seeds", units=("pair",), value=lambda arm, arms: paired(arm.x))
+    both = dataclasses.replace(experiment, claims=(pairs,))
+    lab.run(both)
+    now, more = (forecast(lab.plan(both, p), both).claims[0] for p in ("default", override(both, "default", ["seed=1000:1024"])))
+    assert (now.units, now.half_width is not None, now.fewest) == (6, True, None) and "seeds do not buy its units, pairs" in now.why
+    assert (more.units, more.half_width, more.expected) == (None, None, "unknown")
+
+
+def paired(x):
+    return x.coarsen(run=2).mean().drop_vars([str(c) for c in x.coords]).rename(run="pair")

@@ -79,11 +79,13 @@ def claims(found: Forecast, counts: Mapping[str, Mapping[str, Any]]) -> None:
 
 def outlined(c: Prospect) -> str:
     """What is to be expected of a claim, in a sentence; what is unknown says so."""
+    from assay.core.reading import plural
+
     if c.half_width is None and c.fewest is None:
         return f"half-width unknown: {c.why or 'nothing is measured yet'}"
     spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
-    need = c.why if c.fewest is None else f"{c.fewest:,} {c.factor}s are enough{spent}"
-    at = f" at {c.units:,} {c.factor}s" if c.units is not None else ""
+    need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
+    at = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
     return f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: {c.expected}; {need}"
 
 

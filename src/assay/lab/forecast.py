@@ -234,18 +234,25 @@ def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tu
 
 def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None) -> Prospect:
     from assay.core.outlook import outlook
+    from assay.core.reading import plural
 
     nothing = Prospect(claim.text, claim.scale)
     if not arms:
         return replace(nothing, why="nothing is measured yet")
     try:
-        found = outlook(claim, arms)
+        found, bought = outlook(claim, arms), True
+        if found is None:
+            found, bought = outlook(claim, arms, claim.units[0]), False
     except AssayError as e:
         return replace(nothing, why=str(e))
     except Exception as e:  # an experiment's own code, on measures of other fields
         return replace(nothing, why=f"{type(e).__name__}: {e}")
     if found is None:
-        return replace(nothing, why=f"its units are {' × '.join(claim.units)}, which seeds do not buy one by one")
+        return replace(nothing, why="it has no interval yet")
+    if not bought:
+        why = f"seeds do not buy its units, {plural(found.factor, 2)}, one by one"
+        told = replace(nothing, factor=found.factor, distance=found.distance, why=why)
+        return _at(told, found, known, known) if seeds == known else told
     need = found.fewest()
     nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need)
     if need is None:
