@@ -333,7 +333,7 @@ experiment = Experiment(
         Claim(
             text="An ability comes without warning: from at most 0.5 of the starting points does an evaluation every 4× see it on its way",
             value=warned, high=0.5, unit="share of starting points", must_fail=("dense",), gates=(EMERGED,),
-            threshold_from="pilot: seeds 0–11, .12 to .25; every checkpoint 1", published="new",
+            threshold_from="pilot: seeds 0–11, .12 to .25; every checkpoint .88 to .92", published="new",
             source="own; on its way is from 0.05 to 0.5 of the unseen pairs",
         ),
         Claim(
