@@ -135,4 +135,4 @@ def test_a_command_that_fails_says_why(tmp_path):
     with pytest.raises(RunError, match="ended with 2: no experiment is called 'nothing'"):
         commands.ran("plan", "nothing", root=str(tmp_path))
     told = commands.ran("list", root=str(tmp_path))
-    assert json.dumps(told.told) and 0 < told.cpu_seconds and 0 < told.seconds
+    assert json.dumps(told.told) and told.cpu_seconds > 0 and told.seconds > 0
