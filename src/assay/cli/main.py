@@ -1,7 +1,7 @@
 """The `assay` command: one function per verb; each finds, asks the lab, and prints. Nothing is decided here.
 
-Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or overdue (`due`); 2 wrong usage, one line on standard error;
-3 a run crashed; 130 interrupted, and the same command goes on where it was.
+Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or an evaluation overdue (`due`); 2 wrong
+usage, one line on standard error; 3 a run crashed; 130 interrupted, and the same command goes on where it was.
 """
 
 from __future__ import annotations
