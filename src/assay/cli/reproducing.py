@@ -96,12 +96,12 @@ def show(found: Reproduction) -> None:
 def summary(found: Reproduction) -> list[str]:
     """What the comparison comes to, in sentences."""
     beside = [kind for kind, *_, why in found.statements if kind != "verdicts" and not why]
-    lines = [f"{beside.count('exact')} exact statements and {beside.count('findings')} findings beside these are the same."] if beside else []
+    lines = [f"Beside these the same: exact statements {beside.count('exact')}, findings {beside.count('findings')}."] if beside else []
     if not found.same_claims:
         lines.append("A text, range or control of a claim was changed since the record.")
     if not found.same_runs:
         lines.append("The record's runs were of other specs or of another version: single numbers need not agree.")
-    expected = "as machine type and versions let expect" if found.same_kind_of_machine else "none need be, on another machine or other versions"
+    expected = "as processor and versions let expect" if found.same_kind_of_machine else "none need be, on another machine or other versions"
     if found.same_kind_of_machine and found.equal < found.total:
         expected = f"all were expected on this machine and these versions; not in {', '.join(found.unequal[:5])}"
         expected += f" and {len(found.unequal) - 5} more measures" if len(found.unequal) > 5 else ""
