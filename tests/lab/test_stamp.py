@@ -1,0 +1,65 @@
+"""Stamp: a stored result stands in for judging only while nobody has touched what it was made from."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import assay
+
+STUDY = """
+import sys
+from pathlib import Path
+import assay
+from assay.core.claims import claims_key
+from assay.lab import catalogue
+from assay.lab.events import Started
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+edited = Path(assay.__file__).parent / sys.argv[2]
+def hear(name, event):
+    if isinstance(event, Started) and sys.argv[3:]:
+        edited.write_text(edited.read_text().replace(*sys.argv[3:]))
+
+lab = Lab(sys.argv[1], Inline())
+(part,) = lab.study(["walk"], on_event=hear).parts
+assert part.error is None, part.error
+print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part.data["verdicts"][0]["outcome"], part.trained)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of Assay in which the walk of these tests is an experiment of the catalogue."""
+    source = Path(assay.__file__).parent
+    shutil.copytree(source, tmp_path / "src/assay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "src/assay/experiments/walk.py")
+    return tmp_path
+
+
+def study(checkout, *edit):
+    """What a process of its own says after one study, with this edit made once training has begun."""
+    words = [sys.executable, "-c", STUDY, str(checkout / "s"), *(edit or ["experiments/walk.py"])]
+    told = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(checkout / "src")}, capture_output=True, text=True, cwd=checkout)
+    assert told.returncode == 0, told.stderr
+    held = json.loads((checkout / "s/results/walk/default.json").read_text())
+    return told.stdout.strip(), held.get("stamp", "")
+
+
+def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
+    assert study(checkout, "experiments/walk.py", "low=0.5,", "low=99.0,") == ("True holds 18", ""), "by the text that it began with"
+    said, stamp = study(checkout)
+    assert said == "True undecided 0" and len(stamp) == 64, "judged anew, and nothing trained"
+    assert study(checkout) == (said, stamp)
+
+
+def test_a_stamp_alone_does_not_serve_other_claims(checkout):
+    study(checkout)
+    path = checkout / "s/results/walk/default.json"
+    path.write_text(path.read_text().replace('"claims_key": "', '"claims_key": "0'))
+    assert study(checkout)[0] == "True holds 0"
