@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from assay.core.claims import Claim
+from assay.core.compute import Range
 from assay.core.errors import ClaimError, ModelError, StoreError
 from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
@@ -14,14 +15,17 @@ from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab import groups
 from assay.lab.executors import Inline
+from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
 from assay.lab.preset import override
 from assay.lab.watch import Watch
+from assay.lab.worker import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dot(Spec):
     rate: PerRun[float] = 0.5
+    width: int = 4
     steps: int = 2
 
 
@@ -53,6 +57,11 @@ experiment = Experiment(
     arms={"main": Arm(train, keep=True), "none": Arm(train, specs=changed(steps=0))},
     measure=measure, claims=(claim,), smoke=small[:1], default=small, full=small, name="dot",
 )  # fmt: skip
+
+
+def alone(spec, **axes):
+    """The same with one arm, and no claim that would need another."""
+    return dataclasses.replace(experiment, arms={"main": Arm(train)}, claims=(), default=grid(spec, **axes))
 
 
 def reasons(lab, e, preset="default"):
@@ -238,6 +247,40 @@ def test_cost_from_stored_runs_is_scaled_by_steps(lab):
         assert 0.1 < plan.per_run["main"] / (10 * one) < 10
     far_longer = dataclasses.replace(experiment, default=grid(Dot(steps=2000), seed=range(1000, 1006)))
     assert lab.plan(far_longer).seconds is None, "runs of two steps do not tell what two thousand cost"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "each", "least"),
+    [
+        ({}, 3.0, 3.0),
+        ({"rate": 0.1}, 3.0, 3.0),
+        ({"steps": 20}, 30.0, 30.0),
+        ({"width": 3}, 3.0, 0.0),
+        ({"width": 2, "steps": 20}, 30.0, 0.0),
+        ({"width": 8192}, None, None),
+        ({"width": 8192, "steps": 1}, None, None),
+    ],
+)
+def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, wanted, each, least):
+    monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": 3.0})
+    lab.run(alone(Dot(), seed=range(6)))
+    asked = alone(Dot(**wanted), seed=range(50, 60))
+    told = forecast(lab.plan(asked), asked)
+    if each is None:
+        assert (told.plan.per_run, told.plan.cost_from, told.cpu, told.command) == ({}, "unknown", None, None)
+    else:
+        assert (told.plan.per_run, told.cpu) == ({"main": each}, Range(10 * least, 10 * each))
+
+
+def test_runs_with_the_same_fields_tell_more_than_runs_with_larger_ones(lab, monkeypatch):
+    def stored(width, cpu):
+        monkeypatch.setattr(Workbench, "about", lambda self: {"cpu_seconds": cpu})
+        lab.run(alone(Dot(width=width), seed=range(6)))
+
+    stored(8, 5.0)
+    stored(4, 3.0)
+    asked = alone(Dot(steps=4), seed=range(50, 60))
+    assert (lab.plan(asked).per_run, lab.plan(asked).at_most) == ({"main": 6.0}, frozenset())
 
 
 def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):

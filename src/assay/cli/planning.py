@@ -61,7 +61,7 @@ def arms(plan: Plan) -> None:
         missing = [row for row in rows if row.state == "missing"]
         cost = plan.per_run.get(arm)
         reasons = "; ".join(dict.fromkeys(row.why for row in missing))
-        each = "unknown" if cost is None else f"{cost:.2f}"
+        each = "unknown" if cost is None else f"≤ {cost:.2f}" if arm in plan.at_most else f"{cost:.2f}"
         table.add_row(arm, str(len(rows)), str(len(rows) - len(missing)), str(len(missing)), each, reasons)
     draw(table)
 

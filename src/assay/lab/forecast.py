@@ -153,7 +153,8 @@ def _work(
     if scaled and rows.keys() <= recorded.keys():
         per_run, source = {arm: recorded[arm] / len(specs) for arm, specs in rows.items()}, "the record, scaled"
     else:
-        per_run, source = {arm: Range(c, c) for arm, c in plan.per_run.items()}, plan.cost_from
+        per_run = {arm: Range(0.0 if arm in plan.at_most else c, c) for arm, c in plan.per_run.items()}
+        source = plan.cost_from
     if not missing.keys() <= per_run.keys():
         return per_run, None, "unknown"
     return per_run, sum((per_run[arm] * len(specs) for arm, specs in missing.items()), Range(0, 0)), source

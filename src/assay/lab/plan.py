@@ -16,6 +16,7 @@ from assay.lab import catalogue, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.preset import Preset
 from assay.lab.store import Damaged, Job, Store, Stored, size
+from assay.lab.times import over
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Plan:
     """Bytes free on the disk of the store."""
     per_run: Mapping[str, float] = field(default_factory=dict)
     """CPU-seconds per run of each arm, where known."""
+    at_most: frozenset[str] = frozenset()
+    """Arms that take no more than that: it is known of runs with larger fields."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -114,7 +117,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
     )
     cost = None if inputs_of is as_stored else experiment.cost  # which may look at the model as well
-    per_run, cost_from = _cost_per_run(shelf, experiment, preset, cost)
+    per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
@@ -126,7 +129,9 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
-    return Plan(experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, shelf.notes(rows))
+    return Plan(
+        experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, at_most, shelf.notes(rows)
+    )  # fmt: skip
 
 
 def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
@@ -223,38 +228,37 @@ def _without_params(row: Row) -> Row:
 
 def _cost_per_run(
     shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
-) -> tuple[dict[str, float], str]:
+) -> tuple[dict[str, float], str, frozenset[str]]:
     arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
     arms = {n: specs for n, specs in arms.items() if specs}
     if cost_of is not None:
         stated = {n: (cost_of(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
         if all(seconds is not None for seconds, _ in stated.values()):
-            return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment"
+            return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment", frozenset()
     recorded = records.cost_per_run(experiment)
     if preset.title == "default" and arms.keys() <= recorded.keys():
-        return recorded, "the record"
-    known = {n: cost for n, specs in arms.items() if (cost := _scaled(shelf, n, float(getattr(specs[0], "steps", 0))))}
-    return known, "runs of this store, scaled by steps" if known else "unknown"
+        return recorded, "the record", frozenset()
+    known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
+    source = "runs of this store, scaled by steps" if known else "unknown"
+    return {n: cost for n, (cost, _) in known.items()}, source, frozenset(n for n, (_, less) in known.items() if less)
 
 
-def _scaled(shelf: _Shelf, arm: str, steps: float) -> float:
-    """CPU-seconds of one run of so many steps, from stored runs of this arm; 0 where they tell nothing.
+def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
+    """CPU-seconds of one run of this spec, from stored runs of this arm, and whether it takes at most that; None where they tell nothing.
 
     The median of the runs nearest in steps: the first group also pays for what all share. A run of very few steps shows what
-    starting costs, not what a step costs.
+    starting costs, not what a step costs; one with other fields shows nothing, unless they are larger, and so the time is.
     """
-    spent: dict[float, list[float]] = {_steps(s): [] for s in shelf.runs.values() if s.arm == arm and 20 * _steps(s) >= steps}
-    for s in shelf.runs.values():
-        if s.arm == arm and _steps(s) in spent:
-            spent[_steps(s)].append(float(s.provenance.get("cpu_seconds", 0.0)))
+    spent: dict[tuple[bool, float], list[float]] = {}  # by whether fields are larger, and by how far it is in steps
+    for stored in (s for s in shelf.runs.values() if s.arm == arm):
+        found = over(spec, json.loads(stored.spec_json))
+        cpu = float(stored.provenance.get("cpu_seconds", 0.0))
+        if found is not None and found[0] <= 20 and cpu:
+            spent.setdefault((found[1], found[0]), []).append(cpu)
     if not spent:
-        return 0.0
-    nearest = min(spent, key=lambda n: abs(n - steps))
-    return statistics.median(spent[nearest]) * (steps / nearest if steps and nearest else 1.0)
-
-
-def _steps(stored: Stored) -> float:
-    return float(json.loads(stored.spec_json).get("steps") or 0)
+        return None
+    less, steps = min(spent, key=lambda k: (k[0], abs(1 - k[1])))
+    return statistics.median(spent[less, steps]) * (steps or 1.0), less
 
 
 def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.core.compute import Range, measured
@@ -45,9 +45,9 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         held, each = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
         if held is None or each is None or not specs:
             continue
-        if (over := _over_recorded(specs[0], held)) is None:
+        if (found := over(specs[0], {**held["shared"], **held["specs"][0]}, held["specs"][0])) is None:
             continue
-        steps, less = over
+        steps, less = found
         recorded = len(held["specs"])
         of_seeds = {s.get("seed", held["shared"].get("seed")) for s in held["specs"]}
         by_runs = len(specs) / recorded
@@ -57,6 +57,20 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         low, high = whole * by_runs * least, whole * max(by_runs, by_groups) * most
         known[arm] = Range(0.0 if less else low, high)
     return known
+
+
+def over(spec: Spec, then: Mapping[str, Any], each: Iterable[str] = ()) -> tuple[float, bool] | None:
+    """This spec's steps over those of another, and whether other fields that all runs of an arm share are smaller.
+
+    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run to run.
+    """
+    now: dict[str, Any] = json.loads(spec.to_json())
+    per_run = {*each, *per_run_fields(type(spec)), "steps"}
+    other = [(now[k], then.get(k)) for k in now if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))]
+    a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
+    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
+        return None
+    return (1.0 if a == b else a / b), bool(other)
 
 
 def by_flop(flop: Range, rate: float) -> Range:
@@ -93,21 +107,6 @@ def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
 
 def _groups(experiment: Experiment, seeds: set[Any]) -> int:
     return math.ceil(len(seeds) / experiment.seeds_per_group)
-
-
-def _over_recorded(spec: Spec, held: Mapping[str, Any]) -> tuple[float, bool] | None:
-    """This spec's steps over the recorded ones, and whether other fields that all runs of an arm share are smaller.
-
-    None where one of them is larger, or differs in kind.
-    """
-    now: dict[str, Any] = json.loads(spec.to_json())
-    then = {**held["shared"], **held["specs"][0]}
-    per_run = {*held["specs"][0], *per_run_fields(type(spec)), "steps"}
-    other = [(now[k], then.get(k)) for k in now if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))]
-    a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
-    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
-        return None
-    return (1.0 if a == b else a / b), bool(other)
 
 
 def _smaller(now: Any, then: Any) -> bool:
