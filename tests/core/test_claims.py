@@ -97,9 +97,17 @@ def test_reason_too_few_units():
     assert v.reason == "too few units: 5 of 6 seeds" and (v.price.factor, v.price.more) == ("seed", 1)
 
 
+def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckoned_with():
+    values = arm(1.5)
+    values.x[2:] = np.nan
+    v = judged(main=values).verdict
+    assert v.reason == "too few units: 2 of 6 seeds" and v.price.more == 16  # a quarter of the eight that are there
+
+
 def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
     v = judged(main=arm(np.nan)).verdict
-    assert v.reason == "too few units: 0 of 6 seeds" and math.isnan(v.estimate) and v.price.more == 6
+    assert v.reason == "too few units: 0 of 6 seeds" and math.isnan(v.estimate)
+    assert v.price.more is None and v.price.text.startswith("more seeds alone do not help: none of 8 has")
     assert judged(control=arm(np.nan)).verdict.reason == "control control undecided"
     found = estimate(Finding(text="x", value=lambda arms: arms["main"].x), {"main": arm(np.nan)})
     assert math.isnan(found.estimate) and found.n == {"seed": 0}

@@ -86,7 +86,8 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
     fewest = _fewest(claim.units, others.take(name))
     asked = n | {unit: n[unit] + len(bad)} if unit in n else n  # where enough were asked for, what lacks is what diverged
     survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
-    reason, price = _reason(claim, i, asked, fewest, survived, gates, outcome, level)
+    there = {u: max(len(data.levels[u]), n[u]) for u in n}
+    reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome, level)
     estimate, low, high, t_low, t_high = (unscale(claim.scale, x) for x in (i.estimate, i.low, i.high, i.t_low, i.t_high))
     return Verdict(
         arm=name,
@@ -112,6 +113,7 @@ def _reason(
     claim: Claim,
     i: Interval,
     n: Mapping[str, int],
+    there: Mapping[str, int],
     fewest: int,
     survived: bool,
     gates: Mapping[str, bool],
@@ -122,7 +124,7 @@ def _reason(
     short, unmet = [u for u in claim.units if n[u] < fewest], [g for g, met in gates.items() if not met]
     if short:
         unit = min(short, key=lambda u: n[u])
-        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", _more(unit, fewest - n[unit])
+        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", _lacking(unit, n[unit], there[unit], fewest)
     if not survived:
         return "diverged", Price("more units do not help: mend the training of the runs that diverged")
     if unmet:
@@ -287,6 +289,13 @@ def _price(claim: Claim, i: Interval, level: float) -> Price:
     k = int(np.argmax(i.parts))
     more = math.ceil((factor - 1) * i.n[k])
     return Price(f"about {factor:g} times as many of both, {' and '.join(claim.units)}", claim.units[k], more)
+
+
+def _lacking(unit: str, n: int, there: int, fewest: int) -> Price:
+    """About how many more units, where `n` of those that are there have a number."""
+    if not n and there:
+        return Price(f"more {plural(unit, 2)} alone do not help: none of {there} has what the claim compares; change what is trained")
+    return _more(unit, math.ceil((fewest - n) * max(there, n) / n) if n else fewest)
 
 
 def _more(unit: str, more: int) -> Price:
