@@ -15,11 +15,11 @@ from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.llc import BY_RANK, Llc, experiment
+from assay.experiments.llc import BY_RANK, DEGENERATE, SINGULAR, Llc, experiment, over_integral
 from assay.theory.known_potentials import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
-RIGHT = {"main": "coefficient", "singular": "finite", "settings": "stationary", "localised": "finite"}
+RIGHT = {"main": "coefficient", "singular": "stationary", "settings": "stationary"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class World:
         if not self.biased:
             numbers["stationary"] = numbers["coefficient"]
         estimate = self.ratio.get(arm, 1.0) * numbers[RIGHT.get(arm, "coefficient")]
+        if arm == "localised":
+            estimate = self.ratio[arm] * np.array([aimed_at(r) for r in runs])
         if arm == "main":
             ranked = np.isin(runs.each("potential"), BY_RANK)
             estimate = np.where(ranked, 5.5 + self.rises["main"] * (estimate - 5.5), estimate)
@@ -61,6 +63,12 @@ class World:
             failed=("run check", failed & (np.arange(len(CHECKS)) == 0), "bool"),
             **{name: ("run", x, "1") for name, x in numbers.items()},
         )
+
+
+def aimed_at(r):
+    """What an estimate is judged against at localisation 1: the integral, where there is one, or the learning coefficient."""
+    k = known(r.potential, r.n_beta, 1.0)
+    return k.stationary if r.potential in (*SINGULAR, DEGENERATE) else k.coefficient
 
 
 WORLD = World()
@@ -88,7 +96,7 @@ CASES = {
         replace(WORLD, rises={"main": 0.1, "one-rank": 0.0}),
         {"one-rank": replace(WORLD, rises={"main": 1.0, "one-rank": 1.0})},
     ),
-    "Of runs that are bad on purpose": (failing(faulty=0.5), {"unchecked": failing(unchecked=1.0), "main": failing(main=1.0)}),
+    "Of runs that are bad on purpose": (failing(faulty=0.5), {"main": failing(main=1.0)}),
     "Of sound runs": (failing(main=0.5), {"faulty": failing(faulty=0.05)}),
 }
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
@@ -115,7 +123,9 @@ def test_theorems_are_met_whatever_was_sampled():
         ({"lr": 0.014}, "has to be below 4"),
         ({"lr": 0.0}, "must be positive"),
         ({"n_beta": 0.0}, "n_beta, data points over temperature, must be positive"),
-        ({"localisation": -1.0}, "localisation, the pull towards the centre, must be at least 0"),
+        ({"localisation": -1.0}, "localisation, the pull towards the minimum, must be above 0"),
+        ({"localisation": 0.0}, "must be above 0: without it free directions wander off"),
+        ({"potential": "quadratic ."}, "no potential 'quadratic .'; it is like"),
         ({"chains": 1}, "chains must be at least 2"),
         ({"steps": 8_050}, "equal blocks"),
         ({"burn_in": 7_900}, "burn_in must leave at least three blocks"),
@@ -129,7 +139,7 @@ def test_what_cannot_be_sampled_is_one_line(fields, says):
 
 
 def test_faults_and_replicates_are_for_arms_to_set():
-    for fields in ({"fault": "unstable"}, {"checked": False}, {"replicate": 3}):
+    for fields in ({"fault": "unstable"}, {"replicate": 3}):
         with pytest.raises(SpecError, match="for arms to set"):
             experiment.specs_of("main", (Llc(**fields),))
 
@@ -139,3 +149,25 @@ def test_no_two_arms_share_a_chain():
     for arm in TRAINED:
         for s in experiment.specs_of(arm, experiment.default):
             assert seen.setdefault((s.replicate, s.seed), arm) == arm
+
+
+def test_steps_overshoot_as_far_at_any_localisation():
+    for gamma in (1.0, 10.0):
+        base = tuple(s.replace(localisation=gamma) for s in experiment.smoke)
+        for s in experiment.specs_of("coarse", base):
+            assert s.localisation == gamma and s.lr * (s.n_beta + gamma) == pytest.approx(3.0)
+
+
+def test_integrals_are_those_of_the_localisation_that_was_set():
+    base = tuple(s.replace(localisation=10.0) for s in experiment.smoke)
+    found = {}
+    for name in ("singular", "localised"):
+        runs = Runs(experiment.specs_of(name, base))
+        numbers = np.array([known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]).T
+        every = {k: ("run", x, "1") for k, x in zip(Known._fields, numbers, strict=True)}
+        found[name] = measures(runs, estimate=("run", numbers[Known._fields.index("stationary")], "1"), **every)
+    own = over_integral(found["singular"], {})
+    assert own.sizes["row"] == 4 and (own == 1).all()  # chains that are right at localisation 10 are right
+    held = over_integral(found["localised"], found)
+    right = [known(n, Llc().n_beta, 100.0).stationary / known(n, Llc().n_beta, 10.0).stationary for n in (*SINGULAR, DEGENERATE)]
+    assert sorted(held.isel(seed=0).values) == pytest.approx(sorted(right))

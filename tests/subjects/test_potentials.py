@@ -17,6 +17,7 @@ N_BETA = 1000 / math.log(1000)
 def test_names_say_what_a_potential_is():
     assert potential("network 5-3-4 rank 1") == Network(5, 3, 4, 1)
     assert potential("quadratic 1x2 0.5 0x2") == Quadratic((1.0, 1.0, 0.5, 0.0, 0.0))
+    assert potential("quadratic .5 2.") == Quadratic((0.5, 2.0))
     assert potential("monomial 1 2") == Monomial((1, 2))
     assert [weights(potential(n)) for n in ("network 5-3-4 rank 1", "quadratic 1x10", "monomial 3")] == [27, 10, 1]
 
@@ -27,6 +28,8 @@ def test_names_say_what_a_potential_is():
         ("network 3-1-3 rank 2", "rank 2 is above the smallest size, 1"),
         ("network 0-1-3 rank 0", "at least 1"),
         ("quadratic 0x3", "above 0"),
+        ("quadratic .", "it is like"),
+        ("quadratic 1.2.3", "it is like"),
         ("monomial 0 0", "above 0"),
         ("monomial 1 1 1", "one or two"),
         ("cubic 3", "no potential 'cubic 3'"),

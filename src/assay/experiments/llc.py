@@ -2,8 +2,8 @@
 
 Paper: The Local Learning Coefficient, Lau et al. 2023; Stochastic Complexities of Reduced Rank Regression, Aoyagi & Watanabe 2005
 Claim: Langevin chains find the learning coefficient of a linear network within 10 %, and checks of the chains tell bad ones from sound ones
-Baselines: localised at 100; steps that overshoot; chains of one rank for all; unchecked chains; half the weights; half the Hessian's rank
-Cost: 70 s on 2 cores, 44 CPU-seconds, 0.42 GB a process; full a guess of 0.1 GPU-hours, never run
+Baselines: localised at 100; steps that overshoot; chains of one rank for all; sound chains; half the weights; half the Hessian's rank
+Cost: 60 s on 2 cores, 40 CPU-seconds, 0.42 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,6 @@ DEGENERATE = "network 2-2-2 rank 0"
 SINGULAR = ("monomial 2", "monomial 3", "monomial 1 1")
 ROUND, SOFT = "quadratic 1x10", "quadratic 1x6 0.5x2 0x2"
 VECTORS = ((ROUND, 1.0, 1e-3), (ROUND, 100.0, 1e-3), (ROUND, 1.0, 5e-3), (SOFT, 1.0, 1e-3))
-POLYNOMIALS = ("monomial 0 1", "monomial 1 1", "monomial 0 2", "monomial 1 2", "monomial 2 2", "monomial 0 3")
 FAULTS = ("none", "unstable", "off the minimum")
 UNSTABLE, OFF = 4.4, 0.3
 """How bad they are: lr · (n_beta · curvature + localisation) of the first; by how much every weight is moved in the second."""
@@ -75,8 +74,6 @@ class Llc(Spec):
     """Steps of each chain that are not counted."""
     blocks: int = 100
     """Parts of equal length whose mean losses are recorded."""
-    checked: bool = True
-    """Whether anybody looks at the chains' health."""
 
     def check(self) -> None:
         if self.fault not in FAULTS:
@@ -86,11 +83,14 @@ class Llc(Spec):
         block_ends(self.steps, self.blocks)
         if not 0 <= self.burn_in <= self.steps - 3 * (self.steps // self.blocks):
             raise SpecError(f"Llc.burn_in must leave at least three blocks of {self.steps} steps, got {self.burn_in}")
+        if not self.localisation > 0:
+            raise SpecError(f"Llc.localisation, the pull towards the minimum, must be above 0: without it free directions wander off "
+                            f"for ever, got {self.localisation:g}")  # fmt: skip
         check_sampler(self.lr, self.n_beta, self.localisation, potential(self.potential).stiffest)
 
 
 PUBLISHED = Llc(lr=4e-4, chains=10, steps=5_000, burn_in=0)
-"""As in a public test of such samplers; inputs of variance 4 make its n_beta four times as large."""
+"""As in a public test of such samplers."""
 
 
 # --- what is sampled ---------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def measure(runs, trained, bench):
         late = estimate(kept[..., kept.shape[-1] // 2 :], centre, n_beta[:, None])
         trace = n_beta[:, None] * (losses - centre[..., None]).mean(1)
         moved, accepted = drift(kept), accepted[..., -kept.shape[-1] :].mean((1, 2))
-        failed = flags(values, moved, accepted) & s.checked
+        failed = flags(values, moved, accepted)
         numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
         return measures(
             runs,
@@ -175,6 +175,15 @@ def over(measure, *of):
     return lambda arm, arms: rows(arm, arm.estimate / arm[measure], of)
 
 
+def over_integral(arm, arms):
+    """The same over the integral that holds at the localisation of `singular`, whatever the arm's own is."""
+    judged = "singular" not in arms  # an arm under judgement is none of the others
+    method = arm if judged else arms["singular"]
+    target = dict(zip(zip(method.potential.values, method.n_beta.values, strict=True), method.stationary.values, strict=True))
+    right = [target.get(at, np.nan) for at in zip(arm.potential.values, arm.n_beta.values, strict=True)]
+    return rows(arm, arm.estimate / right, (*SINGULAR, DEGENERATE))
+
+
 def worst(means):
     """Largest relative deviation from 1 over rows, [draw]."""
     return abs(means["value"] - 1).max(-1)
@@ -219,10 +228,10 @@ def estimates_figure(arms):
     for name in (*NETWORKS, DEGENERATE):
         main, held = (arm.isel(run=arm.potential.values == name) for arm in (arms["main"], arms["localised"]))
         first = main.isel(run=0)
-        numbers = {"main": main.estimate.mean(), "at localisation 100": held.estimate.mean(), "half the weights": first.half_weights,
+        numbers = {"estimate": main.estimate.mean(), "at localisation 100": held.estimate.mean(), "half the weights": first.half_weights,
                    "half the Hessian's rank": first.half_rank}  # fmt: skip
         points += [(float(first.coefficient), kind, float(x / first.coefficient)) for kind, x in numbers.items()]
-    title = "Chains find λ; counts of weights or curvatures do not"
+    title = "Chains find λ; counts of weights never do, of curvatures at two of ten"
     return Figure(title, columns(("λ", "number", "over λ"), points), "points", x="λ", y="over λ", color="number",
                   x_title="learning coefficient λ of ten linear networks", y_title="estimate or count over λ", rules=((1.0, "λ"),))  # fmt: skip
 
@@ -244,17 +253,17 @@ def grid_figure(arms):
     """The estimate over λ in every cell of the grid."""
     found, _ = cells_of(arms)
     ratio = found.mean("seed") / float(arms["grid"].coefficient[0])
-    points = [(f"{lr:g}", f"{gamma:g}", float(ratio.sel(lr=lr, localisation=gamma)))
-             for gamma in ratio.localisation.values[::-1] for lr in ratio.lr.values]  # fmt: skip
-    title = "Localisation pulls below λ, and nothing but a grid shows it: 5-3-4, rank 1"
-    return Figure(title, columns(("lr", "localisation", "estimate over λ"), points), "heatmap", x="lr", y="localisation",
-                  color="estimate over λ", x_title="step lr", y_title="localisation")  # fmt: skip
+    points = [(f"localisation {gamma:g}", float(lr), float(ratio.sel(lr=lr, localisation=gamma)))
+             for gamma in ratio.localisation.values for lr in ratio.lr.values]  # fmt: skip
+    title = "Strong localisation pulls below λ at every step, a large step pushes above: 5-3-4, rank 1"
+    return Figure(title, columns(("localisation", "lr", "over λ"), points), "line", x="lr", y="over λ", color="localisation",
+                  x_log=True, x_title="step lr", y_title="mean estimate over λ", rules=((1.0, "λ"),))  # fmt: skip
 
 
 def checks_figure(arms):
     """The share of runs that fail each check, arm by arm."""
     points = [(name, check, float(arms[name].failed.sel(check=check).mean()))
-             for name in ("main", "singular", "localised", "coarse", "faulty", "unchecked") for check in CHECKS]  # fmt: skip
+             for name in ("main", "singular", "localised", "coarse", "faulty") for check in CHECKS]  # fmt: skip
     return Figure("Checks find what is broken, not what is merely wrong", columns(("arm", "check", "share"), points), "bars", x="arm", y="share",
                   color="check", x_title="arm", y_title="share of runs that fail the check")  # fmt: skip
 
@@ -275,12 +284,12 @@ def shorter(s):
 def settings(s):
     """The quadratics at the localisations and steps whose outcome is known, a step that overshoots among them."""
     for name, gamma, lr in (*VECTORS, (ROUND, 1.0, None), (SOFT, 1.0, None)):
-        yield s.replace(potential=name, localisation=gamma, lr=lr or overshoot(s), replicate=3)
+        yield s.replace(potential=name, localisation=gamma, lr=lr or overshoot(s.n_beta, gamma), replicate=3)
 
 
-def overshoot(s):
+def overshoot(n_beta, localisation):
     """The step at which lr · (n_beta + localisation) is 3."""
-    return 3 / (s.n_beta + 1)
+    return 3 / (n_beta + localisation)
 
 
 def localised(s):
@@ -291,7 +300,7 @@ def localised(s):
 
 def coarse(s):
     """The quadratics with steps that overshoot."""
-    return [s.replace(potential=name, lr=overshoot(s), replicate=2, **shorter(s)) for name in (ROUND, SOFT)]
+    return [s.replace(potential=name, lr=overshoot(s.n_beta, s.localisation), replicate=2, **shorter(s)) for name in (ROUND, SOFT)]
 
 
 def one_rank(s):
@@ -299,16 +308,11 @@ def one_rank(s):
     return [s.replace(potential=BY_RANK[1], replicate=r, **shorter(s)) for r in range(10, 14)]
 
 
-def faults(s, **changes):
+def faults(s):
     """Potentials with a curvature, each with each fault."""
     for name in (ROUND, BY_RANK[1], BY_RANK[3]):
         for fault in FAULTS[1:]:
-            yield s.replace(**{"potential": name, "fault": fault, "replicate": 5} | shorter(s) | changes)
-
-
-def unchecked(s):
-    """The same, on chains of their own, and without checks."""
-    return faults(s, replicate=6, checked=False)
+            yield s.replace(potential=name, fault=fault, replicate=5, **shorter(s))
 
 
 def singular(s):
@@ -326,14 +330,13 @@ def cells(s):
 
 experiment = Experiment(
     arms={
-        "main": Arm(train, specs=reserved("fault", "checked", "replicate"), note="networks and quadratics at localisation 1, with small steps"),
+        "main": Arm(train, specs=reserved("fault", "replicate"), note="networks and quadratics at localisation 1, with small steps"),
         "singular": Arm(train, specs=each(singular), note="the same for monomials and a network of rank 0, whose finite-n value is an integral"),
         "settings": Arm(train, specs=each(settings), note="quadratics at several settings, where stationary chains are known exactly"),
         "localised": Arm(train, specs=each(localised), note="own chains at localisation 100"),
         "coarse": Arm(train, specs=each(coarse), note="own chains that overshoot, but not for ever: lr · (n_beta + localisation) = 3"),
         "one-rank": Arm(train, specs=each(one_rank), note="four sets of chains on networks of one rank: no order to find"),
         "faulty": Arm(train, specs=each(faults), note="bad on purpose: lr · (n_beta · curvature + localisation) = 4.4, or every weight .3 off"),
-        "unchecked": Arm(train, specs=each(unchecked), note="own chains with the same faults, at whose health nobody looks"),
         "grid": Arm(train, specs=each(cells), note="one network over localisations and steps"),
         "ignored": Arm(derive=ignored, note="the chains of `settings` against half the curved directions, as if there were no bias"),
     },
@@ -358,9 +361,9 @@ experiment = Experiment(
             threshold_from="theory: with both biases 0.4 % above and less, against −37 % and +297 % in the controls",
         ),
         Claim(
-            text="On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the integral that replaces λ at n = 1000: "
+            text="On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the integral that replaces λ at a finite n: "
                  "largest deviation",
-            value=over("finite", *SINGULAR, DEGENERATE), statistic=worst, of="singular", high=0.10, unit="share of the integral",
+            value=over_integral, statistic=worst, of="singular", high=0.10, unit="share of the integral",
             must_fail=("localised",), gates=(Gate("stationary", stationary),), published="new", source=WATANABE,
             threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
         ),
@@ -379,7 +382,7 @@ experiment = Experiment(
         ),
         Claim(
             text="Of runs that are bad on purpose at least 90 % fail a check",
-            value=flagged, of="faulty", low=0.9, unit="share of runs", must_fail=("unchecked", "main"), published="new", source=LAU,
+            value=flagged, of="faulty", low=0.9, unit="share of runs", must_fail=("main",), published="new", source=LAU,
             threshold_from="plan: nearly all, before any pilot; all of them on pilot seeds 0–7",
         ),
         Claim(
@@ -416,7 +419,7 @@ experiment = Experiment(
         ),
         Exact(
             text="w₁² w₂², λ = ½, at n = 10³, 10⁴, 10⁶ and localisation 1: the integrals are nowhere near",
-            value=lambda arms: [known("monomial 1 1", n_beta_of(n)).finite for n in (10**3, 10**4, 10**6)],
+            value=lambda arms: [known("monomial 1 1", n_beta_of(n)).stationary for n in (10**3, 10**4, 10**6)],
             expected=[0.3614, 0.3912, 0.4253], tolerance=6e-5, source=WATANABE,
         ),
         Exact(
@@ -437,9 +440,8 @@ experiment = Experiment(
     ),
     figures=lambda arms: [estimates_figure(arms), grid_figure(arms), trace_figure(arms), checks_figure(arms)],
     seeds_per_group=8,  # small tensors: a step costs about the same for four seeds as for eight
-    scope="these potentials and linear networks at n_beta = 1000/ln 1000, sampled from their known minimum",
+    scope="these potentials and linear networks at one temperature, n_beta = 1000/ln 1000 unless set, sampled from their known minimum",
     smoke=grid(Llc(steps=200, burn_in=80, chains=2), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(2)),
     default=grid(Llc(), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(1000, 1008)),
-    full=(*grid(PUBLISHED, potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(1000, 1008)),
-          *grid(PUBLISHED.replace(n_beta=4 * AT_1000), potential=POLYNOMIALS, seed=range(1000, 1008))),
+    full=grid(PUBLISHED, potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(1000, 1008)),
 )  # fmt: skip

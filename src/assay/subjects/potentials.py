@@ -77,7 +77,7 @@ class Network:
 Potential = Quadratic | Monomial | Network
 
 _NETWORK = re.compile(r"network (\d+)-(\d+)-(\d+) rank (\d+)")
-_QUADRATIC = re.compile(r"quadratic((?: [\d.]+(?:x\d+)?)+)")
+_QUADRATIC = re.compile(r"quadratic((?: (?:\d+(?:\.\d*)?|\.\d+)(?:x\d+)?)+)")
 _MONOMIAL = re.compile(r"monomial((?: \d+)+)")
 
 

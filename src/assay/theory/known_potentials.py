@@ -16,8 +16,6 @@ class Known(NamedTuple):
     """λ, the learning coefficient."""
     stationary: float
     """What stationary chains give: exact for a quadratic, without the step's error where there is an integral, else λ."""
-    finite: float
-    """The same at localisation 1 and without a step's error."""
     half_weights: float
     """Half the number of weights, the coefficient of a regular model."""
     half_rank: float
@@ -32,14 +30,13 @@ def known(name: str, n_beta: float, localisation: float = 1.0, lr: float = 0.0) 
     if isinstance(p, Quadratic):
         curved = sum(h > 0 for h in p.curvatures) / 2
         at = float(learning_coefficient.stationary_quadratic(p.curvatures, n_beta, localisation, lr))
-        still = float(learning_coefficient.stationary_quadratic(p.curvatures, n_beta, 1.0))
-        return Known(curved, at, still, half, curved)
+        return Known(curved, at, half, curved)
     if isinstance(p, Monomial):
-        at, still = (learning_coefficient.posterior_monomial(p.powers, n_beta, pull) for pull in (localisation, 1.0))
-        return Known(learning_coefficient.monomial(p.powers)[0], at, still, half, float(p.stiffest > 0) / 2)
+        at = learning_coefficient.posterior_monomial(p.powers, n_beta, localisation)
+        return Known(learning_coefficient.monomial(p.powers)[0], at, half, float(p.stiffest > 0) / 2)
     sizes = (p.inputs, p.hidden, p.outputs)
     coefficient = reduced_rank.coefficient(*sizes, p.rank)[0]
-    at = still = coefficient
+    at = coefficient
     if p.rank == 0 and min(p.hidden, p.outputs) <= 2:
-        at, still = (learning_coefficient.posterior_rank_zero(*sizes, n_beta, pull) for pull in (localisation, 1.0))
-    return Known(coefficient, at, still, half, reduced_rank.hessian_rank(*sizes, p.rank) / 2)
+        at = learning_coefficient.posterior_rank_zero(*sizes, n_beta, localisation)
+    return Known(coefficient, at, half, reduced_rank.hessian_rank(*sizes, p.rank) / 2)
