@@ -16,6 +16,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.deep_linear import DeepLinear, experiment, measure, train
+from assay.lab.preset import override
 
 STEPWISE = np.array([0.75, 0.95, 1.32, 2.3])
 """Half times of strengths 4, 3, 2 and 1, one after another."""
@@ -144,6 +145,13 @@ def test_impossible_specs_are_one_line(wrong, said):
 def test_what_arms_set_cannot_be_set():
     with pytest.raises(SpecError, match="turned is for arms to set"):
         experiment.specs_of("main", tuple(s.replace(turned=True) for s in experiment.smoke))
+
+
+def test_a_start_at_which_no_arm_is_compared_is_refused_before_anything_is_trained():
+    with pytest.raises(SpecError, match=r"must be 0\.01 in some runs, where arms are compared: start=0\.01,0\.02 and not"):
+        override(experiment, "smoke", ["start=0.02"])
+    kept = override(experiment, "smoke", ["start=0.01,0.02"]).specs
+    assert {s.start for s in experiment.specs_of("lopsided", kept)} == {0.01} and len(experiment.specs_of("main", kept)) == 4
 
 
 @pytest.mark.parametrize("changes", [{}, {"layers": 1}, {"turned": True}, {"aligned": True, "split": 5.0}])
