@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
-from assay.lab import catalogue
+from assay.lab import catalogue, groups
 from assay.lab.events import Ended, Started, Surveyed
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
@@ -172,6 +174,50 @@ def test_kills_in_either_experiment_change_no_byte(tmp_path, pair, monkeypatch):
     assert measures_of(root) == measures_of(tmp_path / "whole")
     assert [p.error for p in found.parts] == [None, None]
     assert 0 < sum(p.trained for p in found.parts) < 36
+
+
+INTERRUPTED = """
+import signal, sys
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+signal.signal(signal.SIGINT, signal.default_int_handler)
+Lab(sys.argv[1], Inline()).study(sys.argv[2:])
+"""
+
+
+def test_an_interrupt_waits_for_no_judgement(tmp_path, pair):
+    """The judging of the second would take ten minutes; what it leaves is whole or not there, and the next command goes on."""
+    quick = Path(pair[1]).read_text()
+    slowly = "lambda arm, arms: (mark('judging'), time.sleep(600)) and arm.end, low"
+    Path(pair[1]).write_text(quick.replace("lambda arm, arms: arm.end, low", slowly))
+    marks, root = tmp_path / "marks", tmp_path / "s"
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(root), *pair], env={**os.environ, "WALK_MARKS": str(marks)},
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    while process.poll() is None and not ("judging" in marked(marks) and (root / "results/amble/default.json").exists()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=120)[1]
+    assert not (root / "results/ramble").exists()
+    Path(pair[1]).write_text(quick)
+    found = Lab(root, Inline()).study(pair)
+    assert [(p.trained, p.data["verdicts"][0]["outcome"]) for p in found.parts] == [(0, "holds"), (0, "holds")]
+
+
+def test_what_stops_one_from_being_begun_stops_no_other(tmp_path, pair, monkeypatch):
+    form = groups.form
+
+    def torn(store, experiment, *rest):
+        if experiment.name == "ramble":
+            raise PermissionError("the folder of groups is another user's")
+        return form(store, experiment, *rest)
+
+    monkeypatch.setattr(groups, "form", torn)
+    lab = Lab(tmp_path / "s", Inline())
+    found = lab.study(pair)
+    assert [p.name for p in found.parts if p.data] == ["amble"]
+    assert str(found.parts[1].error) == "PermissionError: the folder of groups is another user's"
+    with pytest.raises(PermissionError):
+        lab.run(catalogue.find(pair[1]))
 
 
 def test_a_result_is_judged_again_only_when_what_it_was_made_from_changed(tmp_path, monkeypatch):

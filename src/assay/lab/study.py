@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def study(lab: Lab, names: Sequence[str], preset: str, tell: Callable[[str, Any]
 
     The dearest is begun first, so that short ones fill the end. One that ends in an error does not stop the others.
 
-    Raises: KeyboardInterrupt at once; the same call then goes on where it was.
+    Raises: KeyboardInterrupt at once, also while an experiment is judged; the same call then goes on where it was.
     """
     parts: dict[str, Part] = {}
     plans: dict[str, tuple[Experiment, Plan]] = {}
@@ -113,32 +114,59 @@ def study(lab: Lab, names: Sequence[str], preset: str, tell: Callable[[str, Any]
         parts[part.name] = part
         tell(part.name, Ended(part, len(parts), len(order)))
 
-    def judge(name: str) -> None:
-        ended(_judged(lab, *plans[name]))
-
     for i, part in enumerate(list(parts.values()), 1):
         tell(part.name, Ended(part, i, len(order)))
-    with _after(judge) as later:
+    with _beside(lambda name: _judged(lab, *plans[name]), ended) as judge:
         for name, (_, p) in plans.items():
             if not p.missing:
-                later(name)
+                judge(name)
         eta = remaining(works, executor.width)
         for one in works:
             one.eta = eta
-        work(lab.store, executor, works, lambda w: ended(Part(w.experiment.name, error=w.error)) if w.error else later(w.experiment.name))
+
+        def whole(one: Work) -> None:
+            if one.error is None:
+                judge(one.experiment.name)
+            else:
+                ended(Part(one.experiment.name, error=_told(one.error)))
+
+        work(lab.store, executor, works, whole)
     return Study(preset, tuple(parts[n] for n in order), planned)
 
 
 @contextlib.contextmanager
-def _after(do: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
-    """A function that has things done one after the other beside what the caller does; leaving waits for them, an interrupt does not."""
-    pool, begun = ThreadPoolExecutor(1), []
+def _beside(do: Callable[[str], Part], then: Callable[[Part], None]) -> Iterator[Callable[[str], None]]:
+    """A function that has things done one after the other, beside what the caller does; `then` is told what came of each.
+
+    Leaving waits for all of them. An interrupt waits for none: what is being done is heard of no more, and ends with the
+    process if that ends first, so it must leave whole files or none.
+    """
+    asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    failed: list[BaseException] = []
+    heard, left = threading.Lock(), threading.Event()
+
+    def serve() -> None:
+        try:
+            while (name := asked.get()) is not None and not left.is_set():
+                part = do(name)
+                with heard:
+                    if not left.is_set():
+                        then(part)
+        except BaseException as e:
+            failed.append(e)
+
+    server = threading.Thread(target=serve, daemon=True)  # no pool: the interpreter waits for the threads of one
+    server.start()
     try:
-        yield lambda name: begun.append(pool.submit(do, name))
-        for future in begun:
-            future.result()
+        yield asked.put
+        asked.put(None)
+        server.join()
+        if failed:
+            raise failed[0]
     finally:
-        pool.shutdown(cancel_futures=True)
+        with heard:  # whoever is being told something is told it to the end
+            left.set()
+        asked.put(None)
 
 
 def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
@@ -156,7 +184,10 @@ def _seconds(works: Sequence[Work], width: int) -> Range | None:
     """How long all of it takes, where something is known of each."""
     from assay.lab.forecast import forecast, survey
 
-    return survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0] if works else Range(0, 0)
+    try:
+        return survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0] if works else Range(0, 0)
+    except Exception:  # an experiment's own account of its costs, which its runs may not need
+        return None
 
 
 def _told(e: Exception) -> AssayError:

@@ -40,8 +40,8 @@ class Work:
         self._schedule: Schedule | None = None
         self._watch: Watch | None = None
         self._new: list[grouping.RunGroup] = []
-        self.error: AssayError | None = None
-        """What a user can mend, or a crash; None while nothing went wrong."""
+        self.error: Exception | None = None
+        """What a user can mend, a crash, or why no groups could be formed; None while nothing went wrong."""
 
     @property
     def begun(self) -> bool:
@@ -57,7 +57,7 @@ class Work:
         """Its tasks; the groups are formed when the first is drawn. None while all that is left waits for another."""
         try:
             self._form()
-        except AssayError as e:
+        except Exception as e:  # whatever it is, other works go on
             self.error = e
         if self._schedule is not None and self._watch is not None:
             yield from self._schedule.tasks(self._watch.starting)
@@ -102,9 +102,9 @@ class Work:
             now = plan(self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first))
             formed = grouping.form(self._store, self.experiment, [r.wanted for r in now.missing], begun)
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
-        self._schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
+        schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
-        self._watch = Watch(self._store, self.experiment, now, self._schedule, self._tell, self.eta)
+        self._schedule, self._watch = schedule, Watch(self._store, self.experiment, now, schedule, self._tell, self.eta)
 
 
 def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callable[[Work], None] = lambda one: None) -> None:
