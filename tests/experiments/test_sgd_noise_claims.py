@@ -17,6 +17,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.sgd_noise import PARTS, SNAPSHOTS, StepNoise, experiment
+from assay.lab.preset import override
 
 LOCKED = ("main", "epochs", "skewed", "full", "adam")
 PAIR = np.array([4.0, -6.0, 9.0])
@@ -134,7 +135,7 @@ CASES = {
     ),
     "Third moments can": (World(skewness={"skewed": 0.0}), {"full": World(skewness={"full": 0.7})}),
     "Adam keeps the lock-step": (World(slope={"adam": -1.5}), {"main": World(slope={"main": -1.0})}),
-    "To sample fitness is not enough": (
+    "Accept or reject by sampled fitness": (
         World(correlation={"environment": 0.3}),
         {"es": World(correlation={"es": 0.0}, rises={"es": 0.0})},
     ),
@@ -206,9 +207,25 @@ def test_what_only_an_arm_cannot_do_is_told_before_anything_is_trained(setting, 
         experiment.specs_of(arm, specs)
 
 
-def test_what_arms_set_cannot_be_set():
-    with pytest.raises(SpecError, match="law is for arms to set: leave it at 'sgd'"):
-        experiment.specs_of("main", tuple(s.replace(law="iso") for s in experiment.smoke))
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("spread=0", "StepNoise.spread is for arms to set: leave it at 1.0, got 0.0"),
+        ("drift=0", "StepNoise.drift is for arms to set"),
+        ("law=iso", "StepNoise.law is for arms to set: leave it at 'sgd', got 'iso'"),
+        ("coordinates=3", "StepNoise.coordinates must be at least 4, .* got 3"),
+    ],
+)
+def test_what_arms_set_cannot_be_set(setting, said):
+    with pytest.raises(SpecError, match=said):
+        override(experiment, "smoke", [setting])
+
+
+def test_one_trial_an_example_is_one_for_mutations_and_for_an_evolution_strategy():
+    [claim] = [c for c in CLAIMS if c.text.startswith("Accept or reject")]
+    found = judge(claim, World(rises={"es": 0.0}).arms()).controls["es"]
+    assert found.estimate == pytest.approx(0.46, abs=0.002)
+    assert judge(claim, World(rises={"es": 0.5}).arms()).controls["es"].estimate == pytest.approx(found.estimate)
 
 
 @pytest.mark.parametrize("arm", ["environment", "es-49", "quadratic", "softmax", "mlp"])

@@ -33,6 +33,7 @@ __all__ = [
     "interval",
     "lead_at_own",
     "mean",
+    "normal_errors",
     "products",
     "ratio",
     "share_closed",
@@ -215,6 +216,22 @@ def correlation(m: Means) -> np.ndarray:
 def slope(m: Means) -> np.ndarray:
     """The least-squares slope of y on x from the terms of `products`, [draw]; units of y per unit of x."""
     return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / (_term(m, "xx") - _term(m, "x") ** 2)
+
+
+def normal_errors(off: xr.DataArray) -> np.ndarray:
+    """How many standard errors each mean over runs lies from 0, as if the errors were known: the normal z of Student's two-sided p.
+
+    Formula: t = x̄ √n / s with n − 1 degrees of freedom; z has t's sign and P(|Z| > |z|) = P(|T| > |t|). With few runs s is so
+    uncertain that t itself is large by chance; z is as likely beyond 4 with three runs as with sixty.
+    Raises: ClaimError for a single run, which has no standard error.
+    """
+    from scipy.special import ndtri, stdtr
+
+    n = off.sizes["run"]
+    if n < 2:
+        raise ClaimError(f"a standard error needs at least 2 runs, got {n}")
+    t = np.atleast_1d((off.mean("run") * np.sqrt(n) / off.std("run", ddof=1)).values)
+    return -np.sign(t) * ndtri(np.maximum(stdtr(n - 1, -np.abs(t)), 1e-300))
 
 
 def holm(p: Float[np.ndarray, " claim"], level: float = 0.95) -> Bool[np.ndarray, " claim"]:
