@@ -17,20 +17,32 @@ from assay.core.fit import Trained, Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.myopia import Myopia, at_turn, experiment, first_epoch, game_of, invested_late, measure, off_turn, train
+from assay.experiments.myopia import (
+    Myopia,
+    at_turn,
+    experiment,
+    first_epoch,
+    follows,
+    game_of,
+    invested_late,
+    measure,
+    off_turn,
+    score,
+    train,
+)
 from assay.theory.epochs import best, best_forgetful
 
-LIKE = {"main-half": "main", "weak-half": "weak-penalty", "no-invest-half": "no-invest", "network-half": "network"}
+LIKE = {"main-half": "main", "own-half": "own-clock", "weak-half": "weak-penalty", "no-invest-half": "no-invest", "network-half": "network"}
 NEVER = ("no-shutdown", "always-positive", "myopic", "retrained", "weak-retrained", "network-always")
-LOST = ("no-index", "network-no-index")
+LOST = ("no-clock", "no-index", "network-no-index")
 
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: epochs that agents begin (at the turn unless said), units they buy first and late, what they earn, what they do frozen."""
+    """Per arm: epochs that agents begin (at the turn unless said), units they buy first and late, what they earn, what they make of a false index."""
 
     begins: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 8.0) | dict.fromkeys(LOST, 1.5))
-    at_once: dict = field(default_factory=lambda: {"no-index": 0.01, "always-positive": 0.01})
+    at_once: dict = field(default_factory=lambda: {"no-clock": 0.01, "always-positive": 0.01})
     """Probability of shutting down at the first step of the first bad epoch."""
     first: dict = field(default_factory=lambda: dict.fromkeys(("turn-1", "myopic-recipe", "network-turn-1"), 0.0))
     """Units bought in epoch 0; 1 unless said."""
@@ -38,7 +50,8 @@ class World:
     """Units bought from the last good epoch on; 0.01 unless said."""
     share: dict = field(default_factory=lambda: dict.fromkeys(LOST, 0.35) | {"weak-penalty": 0.62})
     """Return over the optimum; 0.99 unless said."""
-    frozen: dict = field(default_factory=lambda: {"no-index": 1.0})
+    follows: dict = field(default_factory=lambda: dict.fromkeys(("network-own-clock", "network-always"), 0.0))
+    """Epochs by which the stop moves for each that the index is off; 1 unless said."""
     excess: float = 0.0
     """By how much agents earn more than theory allows."""
 
@@ -64,7 +77,9 @@ class World:
             begun=("run epoch", begun, "probability"),
             invested=("run epoch", invested, "units"),
             stops_first=("run epoch", np.broadcast_to(self.at_once.get(of, 0.99), (n, 8)) - noise, "probability"),
-            frozen_all=("run", self.frozen.get(of, 0.01) - noise[:, 0], "probability"),
+            frozen=("run", 0.01 - noise[:, 0], "probability"),
+            ahead=("run", 3 - self.follows.get(of, 1.0) + noise[:, 0], "epochs"),
+            behind=("run", 3 + self.follows.get(of, 1.0) - noise[:, 0], "epochs"),
         )
 
 
@@ -80,20 +95,25 @@ def with_(**fields):
 CASES = {
     "(a) It learns to stop": (
         with_(begins={"main": 4.0}),
-        {arm: with_(begins={arm: 3.0}) for arm in ("no-index", "no-shutdown", "always-positive")},
+        {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-shutdown", "always-positive")},
     ),
-    "(a) It stops at once": (with_(at_once={"main": 0.5}), {arm: with_(at_once={arm: 0.99}) for arm in ("no-index", "always-positive")}),
+    "(a) It stops at once": (with_(at_once={"main": 0.5}), {arm: with_(at_once={arm: 0.99}) for arm in ("no-clock", "always-positive")}),
+    "(a) The index is": (with_(begins={"no-invest": 4.0}), {"no-index": with_(begins={"no-index": 3.0})}),
+    "(a) Units are": (with_(begins={"own-clock": 4.0}), {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-index")}),
     "It earns at least": (
         with_(share={"main": 0.8}),
-        {"no-index": with_(share={"no-index": 0.99}), "weak-penalty": with_(share={"weak-penalty": 0.99})},
+        {"no-clock": with_(share={"no-clock": 0.99}), "weak-penalty": with_(share={"weak-penalty": 0.99})},
     ),
     "(b) Less optimisation": (
         with_(late={"main": 0.5}),
         {arm: with_(late={arm: 0.01}) for arm in ("always-positive", "no-shutdown", "retrained")},
     ),
-    "(b) In all it buys": (with_(late={"main": 3.0}), {arm: with_(late={arm: 0.01}) for arm in ("no-shutdown", "retrained")}),
+    "(b) In all it buys": (with_(late={"main": 3.0}), {"no-shutdown": with_(late={"no-shutdown": 0.01})}),
     "(c) A limited horizon": (with_(first={"main": 0.1}), {arm: with_(first={arm: 1.0}) for arm in ("turn-1", "myopic-recipe")}),
-    "(d) It is the index": (with_(frozen={"no-invest": 0.9}), {"no-index": with_(frozen={"no-index": 0.01})}),
+    "(d) The stop moves": (
+        with_(follows={"network": 0.0}),
+        {arm: with_(follows={arm: 1.0}) for arm in ("network-own-clock", "network-always")},
+    ),
     "A weak penalty": (with_(begins={"weak-penalty": 3.0}), {"main": with_(begins={"main": 8.0})}),
     "(a) for networks": (
         with_(begins={"network": 4.0}),
@@ -150,7 +170,7 @@ def test_measures_of_the_best_course():
     assert off_turn(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
     assert at_turn(arm, {}).values == pytest.approx([1, 1]) == first_epoch(arm, {}).values
     assert invested_late(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
-    assert np.isnan(arm.stops.values[:, 4:]).all() and arm.frozen_all.values == pytest.approx([0, 0], abs=1e-6)
+    assert np.isnan(arm.stops.values[:, 4:]).all() and arm.frozen.values == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_stopping_inside_an_epoch_counts_it_as_begun():
@@ -158,6 +178,18 @@ def test_stopping_inside_an_epoch_counts_it_as_begun():
     assert arm.begun.sum("epoch").values == pytest.approx([5], abs=1e-5)
     assert off_turn(arm, {}).values == pytest.approx([2], abs=1e-5)
     assert at_turn(arm, {}).values == pytest.approx([0], abs=1e-5)
+
+
+def test_a_rule_on_the_index_follows_it_when_it_is_shifted():
+    rule = {(e, t): 2 for e in range(3, 8) for t in range(4)}
+    arm = planted([Myopia(invest=False), Myopia(invest=False, index=False)], rule)
+    assert arm.ahead.values == pytest.approx([2, 8], abs=1e-5)
+    assert arm.behind.values == pytest.approx([4, 8], abs=1e-5)
+    assert follows(arm, {}).values == pytest.approx([1, 0], abs=1e-5)
+
+
+def test_the_score_is_a_ratio_of_sums_over_seeds():
+    assert score({"own": np.array([2.0]), "free": np.array([8.0])}) == pytest.approx([0.75])
 
 
 def test_arms_that_are_trained_together_are_as_if_alone():
@@ -173,7 +205,8 @@ WRONG = [
     ({"turn": 0}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, or the reward never turns, got 0"),
     ({"penalty": 0.0}, "Myopia.penalty must be below 0, or the reward never turns, got 0"),
     ({"penalty": 2.5}, "Myopia.penalty must be below 0, or the reward never turns, got 2.5"),
-    ({"horizon": 0}, "Myopia.horizon must be at least 1, got 0"),
+    ({"horizon": 0}, "Myopia.horizon must be at least 2, got 0"),
+    ({"horizon": 1}, "Myopia.horizon must be at least 2, got 1"),
     ({"horizon": 3}, "Myopia.turn must be an epoch from 1 to 2, as horizon=3, or the reward never turns, got 3"),
     ({"lr": -0.5}, "Myopia.lr must be positive, got -0.5"),
     ({"rate": 0.0}, "Myopia.rate must be positive, got 0"),
@@ -193,7 +226,14 @@ def test_a_reward_that_never_turns_needs_no_turn():
     assert game_of(Myopia(turning=False, turn=99, penalty=5.0)).base == (1.0,) * 8
 
 
-@pytest.mark.parametrize(("wrong", "said"), [*WRONG[:8], ({"turning": False}, "Myopia.turning is for arms to set")])
+LATE = [
+    *WRONG[:9],
+    ({"turning": False}, "Myopia.turning is for arms to set"),
+    ({"horizon": 4}, "Myopia.horizon must be at least 5, as the reward of arm turn-4 turns at epoch 4, got 4"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), LATE)
 def test_the_command_says_it_in_one_line_before_anything_is_trained(wrong, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sets = [word for name, value in wrong.items() for word in ("--set", f"{name}={value}")]

@@ -56,6 +56,14 @@ def test_what_is_hidden_looks_like_the_first():
             torch.testing.assert_close(seen[2, :, e, :, u], logits[2, :, 0, :, 0])
 
 
+def test_a_shifted_index_shows_other_epochs():
+    logits = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 3, 4, 2, 4, 2)))
+    for by, read in ((1, (1, 2, 3, 3)), (-1, (0, 0, 1, 2)), (0, (0, 1, 2, 3))):
+        seen = agents.shifted(logits, by)
+        for e, other in enumerate(read):
+            torch.testing.assert_close(seen[:, :, e], logits[:, :, other])
+
+
 def test_a_network_is_the_plain_formula():
     games = stacked([Game()], torch.float32)
     params = agents.network(np.array([5]), games, 8)

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from assay.subjects.epoch_game import Game
-from assay.theory.epochs import best, best_forgetful, counting, forgetful, stopping_after
+from assay.theory.epochs import Course, best, best_forgetful, counting, forgetful, stopping_after
 
 MORE = {"always": {"turn": None}, "weak": {"penalty": -1.0}}
 
@@ -67,6 +67,11 @@ def test_a_best_course_is_worth_what_it_says():
     game = Game()
     actions = ["invest", *["work"] * 3] * 2 + ["work"] * 4 + ["shutdown"]
     assert played(game, actions) == (pytest.approx(14.4), [0, 1])
+
+
+def test_units_bought_first_are_counted_and_others_are_not():
+    assert best(Game()).at_first == 2 and best(Game(turn=1)).at_first == 0
+    assert np.isnan(Course(1.0, (0, 2), 12).at_first)
 
 
 def test_working_for_some_epochs():

@@ -15,7 +15,7 @@ from assay.core.descent import descent
 from assay.core.experiment import Bench
 from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
-from assay.subjects.epoch_game import INVEST, SHUTDOWN, WORK, Games, Policy, policy, policy_gradient
+from assay.subjects.epoch_game import INVEST, SHUTDOWN, WORK, Games, Policy, behaviour, greedy, policy, policy_gradient
 
 Params = Mapping[str, Tensor]
 
@@ -69,6 +69,37 @@ def shown(logits: Policy, index: Bool[Tensor, "run"], units: Bool[Tensor, "run"]
         return torch.where(seen.view(-1, *[1] * (x.ndim - 1)), x, x.narrow(axis, 0, 1))
 
     return hide(hide(logits, index, 2), units, 4)
+
+
+def shifted(logits: Policy, by: int) -> Policy:
+    """The logits where the index shown is `by` epochs ahead of the true one, and at the ends the first or the last."""
+    last = logits.shape[2] - 1
+    return logits[:, :, (torch.arange(last + 1, device=logits.device) + by).clamp(0, last)]
+
+
+def conduct(
+    games: Games, params: Params, index: Bool[np.ndarray, "run"], units: Bool[np.ndarray, "run"]
+) -> dict[str, Float[Tensor, "run ..."]]:
+    """What agents do over an episode, exactly: `behaviour` with what each is shown, and what they make of a false index.
+
+    `greedy` [run]: return of always taking the likeliest action. `frozen` [run]: probability of shutting down where the index
+    reads 0 throughout. `ahead`, `behind` [run]: epochs begun where it is one ahead or behind. `off_the_path` [run epoch]:
+    probability of shutting down at an epoch's first step without units, whether it ever gets there or not.
+    """
+    raw = logits_of(params, games)
+    seen, counted = (torch.from_numpy(np.asarray(x)).to(raw.device) for x in (index, units))
+    own = shown(raw, seen, counted)
+    frozen, ahead, behind = (
+        behaviour(games, policy(games, x))
+        for x in (shown(own, torch.zeros_like(seen), counted), shifted(own, 1), shifted(own, -1))
+    )
+    return behaviour(games, policy(games, own)) | {
+        "greedy": behaviour(games, greedy(policy(games, own)))["returned"],
+        "frozen": frozen["stopped"],
+        "ahead": ahead["begun"].sum(1),
+        "behind": behind["begun"].sum(1),
+        "off_the_path": policy(games, raw)[:, SHUTDOWN, :, 0, 0, 0],
+    }
 
 
 def sampled_gradient(games: Games, probabilities: Policy, draws: Float[Tensor, "run time episode"]) -> tuple[Tensor, Policy]:

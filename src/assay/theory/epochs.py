@@ -38,6 +38,11 @@ class Course:
     steps: int
     """Steps before it shuts down, or all of them."""
 
+    @property
+    def at_first(self) -> float:
+        """How many units it buys; NaN if it does not buy them in the very first epochs."""
+        return len(self.invests) if self.invests == tuple(range(len(self.invests))) else np.nan
+
 
 @cache
 def best(game: Game) -> Course:
@@ -102,6 +107,12 @@ def best_forgetful(game: Game, *, first: bool = False) -> tuple[float, float]:
     flat = earned.deriv().roots()
     inside = [float(keep) for keep in flat.real[abs(flat.imag) < 1e-12] if 0 < float(keep) < 1]
     return max(((keep, float(earned(keep))) for keep in (0.0, 1.0, *inside)), key=lambda pair: pair[1])
+
+
+def chances() -> list[float]:
+    """`best_forgetful` at penalties −1 and −3, stopping at last steps and at first ones: chance and return, in turn."""
+    games = [Game(penalty=p, invest=False) for p in (-1.0, -3.0)]
+    return [x for game in games for first in (False, True) for x in best_forgetful(game, first=first)]
 
 
 def counting(game: Game) -> float:
