@@ -25,6 +25,8 @@ SCALES = (0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0)
 """Factors by which weights are multiplied; those that are no power of two also change the last digits."""
 FINE = tuple(float(c) for c in np.geomspace(0.7, 1 / 0.7, 21))
 """Factors among which the least loss is looked for."""
+DRAWN = tuple(float(c) for c in np.geomspace(0.5, 2, 33))
+"""Factors at which losses are drawn."""
 TENFOLD = 10.0
 """The largest factor of a random rescaling; its inverse is the least."""
 
@@ -156,7 +158,7 @@ def measure(runs, trained, bench):
         "total": (axes, D.sum(-1) / W.shape[-1], "dimensions per dimension"),
     }
     more = (autoencoder if tied else classifier)(runs, trained.tensors, bench)
-    return measures(runs, coords=coords | {"scale": SCALES}, **named, **more)
+    return measures(runs, coords=coords | {"scale": SCALES} | ({"factor": DRAWN} if tied else {}), **named, **more)
 
 
 def autoencoder(runs, params, bench):
@@ -180,6 +182,7 @@ def autoencoder(runs, params, bench):
     held_out = toy.density_losses({"W": params["W"] / params.get("factor", 1), "b": params["b"]}, x, weight)
     return {
         "loss": ("run density scale", along(SCALES), "squared input"),
+        "drawn": ("run density factor", along(DRAWN), "squared input"),
         "least": ("run density bias", np.stack([least_at(np.array(FINE), along(FINE, power)) for power in (0, 2)], -1), "1"),
         "held_out": ("run density", held_out, "squared input"),
     }
@@ -266,31 +269,15 @@ def over_fine(density):
 
 # --- what is exact -------------------------------------------------------------------------------------------------------
 
-MATRIX = ((3.0, 0.0), (-1.0, 2.0), (0.5, 0.5))
-"""Three features in two dimensions: ‖W‖² = 14.5."""
-
-
-def by_hand(arms):
-    """‖W‖²/d of the matrix above and of twice it, then its dimensionalities and those of twice it."""
-    import torch
-
-    from assay.theory.capacity import dimensionality
-    from assay.theory.rescaling import features_per_dimension
-
-    W = torch.tensor(MATRIX, dtype=torch.float64)
-    return [*(float(features_per_dimension(c * W)) for c in (1, 2)), *dimensionality(W).tolist(), *dimensionality(2 * W).tolist()]
-
-
 def hexagon(arms):
-    """Loss of a regular hexagon's c W at c = .8, .9, 1, 1.1, 1.25, squared input: first with its bias, then with c² times it."""
+    """The factor at which the loss of a regular hexagon is least, its bias fixed, then times the square."""
     from assay.theory.polygons import shape, side_loss
+    from assay.theory.rescaling import least_at
 
     length, bias = shape(6)
-    return [side_loss(6, c * length, c**power * bias) for power in (0, 2) for c in (0.8, 0.9, 1.0, 1.1, 1.25)]
+    return [float(least_at(np.array(FINE), np.array([side_loss(6, c * length, c**power * bias) for c in FINE]))) for power in (0, 2)]
 
 
-HEXAGON = (0.181106, 0.089286, 0.048192, 0.104348, 0.469704, 0.085147, 0.058486, 0.048192, 0.060767, 0.138413)
-"""What a sum over two million inputs gives, to six digits."""
 TRAINED = ("main", "rescaled", "relu", "bias", "tanh")
 
 
@@ -317,12 +304,13 @@ def figures(arms):
 
 def loss_along(arms):
     """Loss over its value at c = 1: tied autoencoders at three densities, and ReLU classifiers whose W₂ is divided by c."""
-    main, relu = best(arms["main"], "loss"), best(arms["relu"], "loss")
+    main, relu = best(arms["main"], "drawn"), best(arms["relu"], "loss").sel(scale=[c for c in SCALES if 0.5 <= c <= 2])
     levels = main.density.values
+    lines = {f"tied, density {levels[i]:.2g}": main.isel(density=i) for i in (0, len(levels) // 2, len(levels) - 2)}
     rows = []
-    for name, at in [(f"tied, density {p:.2g}", main.sel(density=p)) for p in levels[[0, len(levels) // 2, -2]]] + [("untied ReLU", relu)]:
-        share = at / at.sel(scale=1.0, drop=True)
-        rows += [(name, c, *summary(share.sel(scale=c).values)) for c in (0.5, 0.8, 1.0, 1.25, 2.0)]
+    for name, at in {**lines, "untied ReLU": relu.rename(scale="factor")}.items():
+        share = at / at.sel(factor=1.0, drop=True)
+        rows += [(name, float(c), *summary(share.sel(factor=c).values)) for c in at.factor.values]
     return Figure(
         "Tied weights have a best size, untied ones do not", columns(("model", "scale", "mean", "low", "high"), rows), "line",
         x="scale", y="mean", color="model", band=("low", "high"), x_log=True, y_log=True, x_title="factor c on the weights",
@@ -369,7 +357,7 @@ GROUPS = {"units": ("group",), "half": {"main": "main-half"}, "published": "new"
 
 experiment = Experiment(
     arms={
-        "main": Arm(train_tied, specs=reserved("net", "rescale"), note="tied autoencoders at eight densities, x' = ReLU(W Wᵀ x + b)"),
+        "main": Arm(train_tied, specs=reserved("net", "rescale"), note="tied autoencoders, one for each density, x' = ReLU(W Wᵀ x + b)"),
         "main-half": Arm(
             train_tied, specs=lambda specs: tuple(s.replace(steps=s.steps // 2) for s in specs[: max(1, len(specs) // 2)]),
             note="main for half as many steps, half of the seeds",
@@ -423,12 +411,8 @@ experiment = Experiment(
             source=ELHAGE, **GROUPS,
         ),
         Exact(
-            text="[[3, −1, .5], [0, 2, .5]] and twice it: 7.25 and 29 features per dimension, dimensionalities .878049, .729927, .090909 of both",
-            value=by_hand, expected=[7.25, 29.0, *[36 / 41, 100 / 137, 1 / 11] * 2], tolerance=1e-12, source="arithmetic",
-        ),
-        Exact(
-            text="A tied hexagon's loss is least at its own scale: .8, .9, 1, 1.1 and 1.25 times it, bias fixed, then times the square",
-            value=hexagon, expected=HEXAGON, tolerance=1e-6, unit="squared input", source="a fine sum of E ‖x − x'‖² on one-hot inputs",
+            text="A tied hexagon's loss is least at its own scale: the factor where it is, bias fixed, then times the square",
+            value=hexagon, expected=1.0, tolerance=2e-3, source="the hexagon of least loss on one-hot inputs",
         ),
         Exact(
             text="‖cW‖²/d is c² ‖W‖²/d on all trained weights: largest relative difference",
@@ -451,7 +435,7 @@ experiment = Experiment(
             value=over_fine(0), units=("group",), unit="1", source=ELHAGE,
         ),
         Finding(
-            text="At density 1 it counts this many times as much", value=over_fine(-1), units=("group",), unit="1", source=ELHAGE,
+            text="At the densest inputs it counts this many times as much", value=over_fine(-1), units=("group",), unit="1", source=ELHAGE,
         ),
         Finding(
             text="Accuracy of the bias-free ReLU nets over the best that is possible",
@@ -461,6 +445,7 @@ experiment = Experiment(
     figures=figures,
     scope="five independent features of importance 0.9^i in two dimensions, best of eight starts; classifiers of ten Gaussian clouds, 64 neurons",
     seeds_per_group=24,
+    measured=2,  # losses along finer factors
     smoke=grid(FeaturesPerDimension(steps=20, net_steps=20, densities=(0.02, 0.14, 1.0)), seed=range(4)),
     default=grid(FeaturesPerDimension(), seed=range(1000, 1000 + 6 * GROUP)),
     full=grid(FeaturesPerDimension(steps=10_000, batch=1_024, lr=1e-3), seed=range(1000, 1000 + 6 * GROUP)),
