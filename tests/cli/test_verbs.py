@@ -90,7 +90,12 @@ def test_a_plan_counts_units_of_claims_and_controls(capsys: pytest.CaptureFixtur
 
 def test_a_plan_says_what_is_unknown_and_a_budget_is_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown" in said(capsys, "plan", "own.py", "--budget", "5m")
-    assert told(capsys, "plan", "superposition", "--budget", "5m")["budget"]["seeds"][0] > 8
+    bought = told(capsys, "plan", "superposition", "--budget", "5m")["budget"]
+    assert bought["seeds"][0] > 8
+    words = said(capsys, "plan", "superposition", "--budget", "5m")
+    assert f"To spend it: assay run superposition --set {bought['set']}" in words and f"are {bought['missing']:,} runs to train" in words
+    most = said(capsys, "plan", "superposition", "--budget", "8h@h200")
+    assert "more than 1,000,000 seeds, more than anybody needs" in most and "half-width below 1e-6 at 1,000,000 seeds" in most
     for words in (["--budget", "soon"], ["--budget=-3flop"], ["--budget", "8h@abacus"]):
         assert main(["plan", "superposition", *words]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1

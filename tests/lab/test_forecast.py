@@ -11,6 +11,7 @@ from assay.core.compute import Range, budget
 from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
+from assay.core.outlook import MOST
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab import records, times
 from assay.lab.executors import Inline
@@ -73,6 +74,11 @@ def test_fewer_steps_and_runs_lie_between_two_bounds(monkeypatch):
     recorded(monkeypatch)
     quarter = grid(Toss(heads=1.0, steps=25), seed=range(12))
     assert times.as_recorded(experiment, {"main": quarter}) == {"main": Range(24 * 0.25, 24 * (times.FIXED + (1 - times.FIXED) / 4))}
+    both = times.as_recorded(experiment, {"main": quarter[:2]})["main"]  # training by runs or groups; a fifth measuring, by runs
+    assert both.low == pytest.approx(24 / 6 / 4)
+    assert both.high == pytest.approx(24 * (times.FIXED / 6 + (1 - times.FIXED) / 3 / 4))
+    longer = times.as_recorded(experiment, {"main": grid(Toss(heads=1.0, steps=400), seed=range(2))})["main"]
+    assert longer.low == pytest.approx(24 / 6 * (times.FIXED + (1 - times.FIXED) * 4)) and longer.high == pytest.approx(24 / 3 * 4)
     two = small[:2]  # of three groups of four seeds, one with two
     assert times.as_recorded(experiment, {"main": two})["main"].low == pytest.approx(4)
     assert times.as_recorded(experiment, {"main": two})["main"].high == pytest.approx(24 / 3), "a group may cost the same with two seeds in it"
@@ -91,7 +97,7 @@ def test_unknown_says_unknown(lab):
     assert (told.claims[0].expected, told.claims[0].why) == ("unknown", "nothing is measured yet")
     assert json.loads(json.dumps(told.to_json()))["command_seconds"] is None
     bought = forecast(lab.plan(experiment), experiment, budget=budget("5m"))
-    assert bought.seeds is None and "unknown" in bought.notes[0]
+    assert bought.bought is None and "unknown" in bought.notes[0]
 
 
 def test_flop_become_seconds_by_a_benchmark_that_is_told(lab, monkeypatch):
@@ -100,7 +106,7 @@ def test_flop_become_seconds_by_a_benchmark_that_is_told(lab, monkeypatch):
     told = forecast(lab.plan(stated), stated)
     assert (told.flop, told.rate) == (Range(24e9, 24e9), 1e9)
     assert told.cpu == Range(24 / times.REACHED.high, 24 / times.REACHED.low)
-    assert forecast(lab.plan(stated), stated, budget=budget("1e10flop")).seeds == Range(5, 5), "2e9 a seed, in two arms"
+    assert forecast(lab.plan(stated), stated, budget=budget("1e10flop")).bought.range == Range(5, 5), "2e9 a seed, in two arms"
     assert "states no FLOP" in forecast(lab.plan(experiment), experiment, budget=budget("1e10flop")).notes[0]
 
 
@@ -120,7 +126,25 @@ def test_a_time_buys_seeds(lab, monkeypatch):
     monkeypatch.setattr("assay.lab.recording.arms", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2, budget=budget("106s"))
     each = 10 * times.MACHINE
-    assert told.seeds == Range((100 * 2) // each.high, ((106 - times.STARTING.low) * 2) // each.low)
+    assert told.bought.range == Range((100 * 2) // each.high, ((106 - times.STARTING.low) * 2) // each.low)
+    assert (told.bought.seeds, told.bought.chosen, told.bought.runs) == (20, "seed=1000:1020", 40), "√(16 · 25), of two arms"
+    assert told.bought.command == times.command(Range(200, 200), 2)
+
+
+def test_what_is_stored_is_not_bought_again(lab, monkeypatch):
+    lab.run(experiment)
+    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e9 * len(runs)))
+    told = forecast(lab.plan(stated), stated, budget=budget("1e10flop"))
+    assert told.bought.range == Range(17, 17) and told.bought.runs == 10 and told.bought.chosen == "seed=1000:1017"
+    assert told.bought.flop == Range(1e10, 1e10)
+    assert (told.claims[0].units, told.command[0]) == (17, times.STARTING), "and the plan itself needs nothing"
+
+
+def test_nobody_needs_a_million_seeds(lab, monkeypatch):
+    lab.run(experiment)
+    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e3 * len(runs)))
+    bought = forecast(lab.plan(stated), stated, budget=budget("1e15flop")).bought
+    assert (bought.seeds, bought.whole, bought.chosen) == (MOST, False, f"seed=1000:{1000 + MOST}")
 
 
 def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.core.claims import Claim
     from assay.core.experiment import Experiment
     from assay.core.spec import Spec
-    from assay.lab.forecast import Forecast, Prospect
+    from assay.lab.forecast import Bought, Forecast, Prospect
     from assay.lab.plan import Plan
 
 
@@ -42,9 +42,17 @@ def one(name: str, budget: str | None, choice: Choice, machine: Machine, root: P
         say(f"note: {note}")
     if found.budget is not None and found.budget.assumed:
         say(f"assumed: {found.budget.assumed}")
-    if found.seeds is not None and found.budget is not None:
-        say(f"{found.budget.text} buys {counted(found.seeds)} seeds, stored ones included; half-widths are those of {found.seeds.middle:.0f}.")
+    if found.bought is not None and found.budget is not None:
+        widths = f"; half-widths are those of {found.bought.seeds:,}" if found.bought.seeds else ""
+        say(f"{found.budget.text} buys {counted(found.bought.range)}, stored ones included{widths}.")
     print()
+    if found.bought is not None and found.bought.runs:
+        for line in spent(found, found.bought):
+            say(line)
+        print(f"To spend it: assay run {experiment.typed}{preset.but(found.bought.chosen).options}")
+        if not found.bought.whole:
+            print(f"The preset itself: assay run {experiment.typed}{preset.options}")
+        return None
     if not plan.missing:
         print(f"Everything is stored. Verdicts: assay show {experiment.typed}{plan.preset.options}")
         return None
@@ -91,19 +99,32 @@ def outlined(c: Prospect) -> str:
 
 def taken(found: Forecast) -> list[str]:
     """What the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is unknown says so."""
-    plan, times = found.plan, "an unknown time"
-    if found.command is not None:
-        clock, cpu = found.command
-        times = f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {found.times_from})"
-    memory = f"{found.memory / 1e9:.1f} GB a process" if found.memory else "an unknown amount"
-    lines = [
-        f"{len(plan.missing)} runs to train, {times}.",
-        f"Memory {memory}; {megabytes(plan.disk)} of disk, {megabytes(plan.free)} free; "
-        f"FLOP {spanned(found.flop) if found.flop is not None else 'unknown: it states none'}.",
-    ]
+    lines = [f"{len(found.plan.missing)} runs to train, {timed(found.command, found)}.", needed(found.plan.disk, found.flop, found)]
     if found.rate is not None:
         lines.append(f"Matrix products run at {found.rate:.3g} FLOP a CPU-second here, measured for 2 seconds.")
     return lines
+
+
+def spent(found: Forecast, bought: Bought) -> list[str]:
+    """What it takes to spend a budget: the same for what it buys; the time is this machine's, wherever it is spent."""
+    clock = timed(bought.command, found)
+    here = f", here {clock}" if found.budget is not None and found.budget.flop is not None else f", {clock}"
+    return [f"{bought.seeds:,} seeds are {bought.runs:,} runs to train{here}.", needed(bought.disk, bought.flop, found)]
+
+
+def timed(command: tuple[Range, Range] | None, found: Forecast) -> str:
+    """The time that a command takes, and where that is known from."""
+    if command is None:
+        return "an unknown time"
+    return f"{lasting(command[0])} ({spanned(command[1])} CPU-seconds, from {found.times_from})"
+
+
+def needed(disk: int | None, flop: Range | None, found: Forecast) -> str:
+    """Memory, disk and FLOP, in a sentence."""
+    memory = f"{found.memory / 1e9:.1f} GB a process" if found.memory else "an unknown amount"
+    place = "an unknown amount" if disk is None else megabytes(disk)
+    counts = spanned(flop) if flop is not None else "unknown: it states none"
+    return f"Memory {memory}; {place} of disk, {megabytes(found.plan.free)} free; FLOP {counts}."
 
 
 def catalogue(budget: str | None, choice: Choice, machine: Machine, root: Path, as_json: bool) -> None:
@@ -201,8 +222,13 @@ def spanned(r: Range) -> str:
 
 
 def counted(r: Range) -> str:
-    """A range of whole numbers."""
-    return f"{r.low:,.0f}" if r.known else f"{r.low:,.0f} to {r.high:,.0f}"
+    """A range of seeds; beyond what anybody needs there are no more figures."""
+    from assay.core.outlook import MOST
+
+    if r.low > MOST:
+        return f"more than {MOST:,} seeds, more than anybody needs"
+    high = f"more than {MOST:,}" if r.high > MOST else f"{r.high:,.0f}"
+    return f"{r.low:,.0f} seeds" if r.known else f"{r.low:,.0f} to {high} seeds"
 
 
 def lasting(r: Range) -> str:
@@ -212,5 +238,5 @@ def lasting(r: Range) -> str:
 
 
 def number(x: float | None) -> str:
-    """A number in three digits; a dash where there is none."""
-    return "–" if x is None else f"{x:.3g}"
+    """An amount in three digits; a dash where there is none."""
+    return "–" if x is None else "below 1e-6" if x < 1e-6 else f"{x:.3g}"

@@ -6,6 +6,7 @@ interval will be, whether that decides it, and the fewest seeds that do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from assay.core.compute import Budget, Range
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST
+from assay.core.outlook import MOST
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab import records, times
@@ -54,6 +56,37 @@ class Prospect:
 
 
 @dataclass(frozen=True)
+class Bought:
+    """What a budget buys where that is known, and what it is to spend it."""
+
+    range: Range
+    """How many seeds it buys, those included that are stored."""
+    seeds: int
+    """The middle of these, but no more than anybody needs: what half-widths and the rest are told of."""
+    chosen: str
+    """The seeds themselves, as `--set` takes them."""
+    runs: int
+    """Of these seeds, those runs that are not stored."""
+    command: tuple[Range, Range] | None
+    """Seconds by the clock here and CPU-seconds of training them."""
+    flop: Range | None
+    disk: int | None
+    """Bytes; None where all of the plan is stored."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether these seeds spend all of it; no if it buys more than anybody needs."""
+        return self.range.low <= MOST
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a range is [low, high]."""
+        clock, cpu = self.command or (None, None)
+        times = {"command_seconds": _plain(clock), "command_cpu_seconds": _plain(cpu)}
+        told = {"seeds": _plain(self.range), "planned_seeds": self.seeds, "set": self.chosen, "missing": self.runs}
+        return {**told, **times, "flop": _plain(self.flop), "disk_bytes": self.disk}
+
+
+@dataclass(frozen=True)
 class Forecast:
     """A plan with what can be expected of it; None where nothing is known."""
 
@@ -75,15 +108,16 @@ class Forecast:
     budget: Budget | None = None
     artefacts: Mapping[str, int] = field(default_factory=dict)
     """Bytes of what the missing runs may share with other experiments, by name; part of the plan's disk."""
-    seeds: Range | None = None
-    """How many seeds the budget buys, those included that are stored."""
+    bought: Bought | None = None
+    """What the budget buys."""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, what the plan says included; a range is [low, high]."""
-        bought = None
+        bought: dict[str, Any] | None = None
         if self.budget is not None:
-            bought = {"text": self.budget.text, "seeds": _plain(self.seeds), "assumed": self.budget.assumed}
+            bought = {"text": self.budget.text, "assumed": self.budget.assumed, "seeds": None}
+            bought |= self.bought.to_json() if self.bought is not None else {}
         return self.plan.to_json() | {
             "times_from": self.times_from,
             "work_cpu_seconds": _plain(self.cpu),
@@ -120,8 +154,9 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
     )  # fmt: skip
     each = _each_seed(rows, per_run)
     if budget is not None:
-        seeds, note = _bought(budget, plan, experiment, workers, each)
-        told = replace(told, seeds=seeds, notes=(note,) if note else ())
+        seeds, note = _seeds(budget, plan, experiment, workers, each)
+        bought = _bought(seeds, plan, experiment, workers, each) if seeds is not None else None
+        told = replace(told, bought=bought, notes=(note,) if note else ())
     return _with_claims(told, experiment, record, each) if claims else told
 
 
@@ -180,7 +215,7 @@ def _each_seed(rows: times.Specs, per_run: Mapping[str, Range]) -> Range | None:
     return sum((per_run[arm] * len(specs) for arm, specs in rows.items()), Range(0, 0)) / len(seeds)
 
 
-def _bought(budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None) -> tuple[Range | None, str]:
+def _seeds(budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None) -> tuple[Range | None, str]:
     """How many seeds a budget buys, stored ones included, and why that is not known."""
     stored = float(len({r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}))
     if budget.seconds is not None:
@@ -198,6 +233,25 @@ def _bought(budget: Budget, plan: Plan, experiment: Experiment, workers: int, ea
     return Range(stored + bought.low // 1, stored + bought.high // 1), ""
 
 
+def _bought(found: Range, plan: Plan, experiment: Experiment, workers: int, each: Range | None) -> Bought:
+    """What it takes to have so many seeds, in proportion to what the plan's own take."""
+    seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
+    wanted = min(MOST, int(found.middle))
+    new = max(0, wanted - len(seeds - missing))
+    arms = plan.by_arm()
+    busy = min(workers, len(arms) * math.ceil(new / experiment.seeds_per_group))
+    flop = _flop(experiment, {arm: [r.job.spec for r in rows] for arm, rows in arms.items()})
+    return Bought(
+        range=found,
+        seeds=wanted,
+        chosen=f"seed={min(seeds)}:{min(seeds) + wanted}",
+        runs=round(new * len(plan.rows) / len(seeds)),
+        command=times.command(each * float(new), busy) if each is not None else None,
+        flop=flop * (new / len(seeds)) if flop is not None else None,
+        disk=round(plan.disk * new / len(missing)) if missing else None,
+    )
+
+
 # what it brings -------------------------------------------------------------------------------------------------------------
 
 
@@ -206,7 +260,7 @@ def _with_claims(told: Forecast, experiment: Experiment, record: Mapping[str, An
     source, arms = _spread(told.plan, experiment, record)
     asked = len({r.job.spec.seed for r in told.plan.rows})
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
-    seeds = (int(told.seeds.middle) if told.seeds is not None else None) if told.budget is not None else asked
+    seeds = (told.bought.seeds if told.bought is not None else None) if told.budget is not None else asked
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
     prospects = tuple(_prospect(c, arms, seeds, len(known), each) for c in claims)
     return replace(told, spread_from=source, claims=prospects)

@@ -33,6 +33,11 @@ class Preset:
         """What to type after `assay run NAME` to get this preset: options, with a space before each."""
         return ("" if self.name == "default" else f" --preset {self.name}") + "".join(f" --set {s}" for s in self.sets)
 
+    def but(self, text: str) -> Preset:
+        """The same with this field=value in the place of what was set of the field; without specs, for its options."""
+        field = text.partition("=")[0]
+        return Preset(self.name, (), tuple(sorted([s for s in self.sets if s.partition("=")[0] != field] + [text])))
+
 
 def override(experiment: Experiment, preset: str = "default", sets: Sequence[str] = ()) -> Preset:
     """The preset with fields set by texts `field=value`; equal specs are asked for once.
