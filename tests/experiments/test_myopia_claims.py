@@ -170,7 +170,7 @@ def test_measures_of_the_best_course():
     assert off_turn(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
     assert at_turn(arm, {}).values == pytest.approx([1, 1]) == first_epoch(arm, {}).values
     assert invested_late(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
-    assert np.isnan(arm.stops.values[:, 4:]).all() and arm.frozen.values == pytest.approx([0, 0], abs=1e-6)
+    assert np.isnan(arm.stops_first.values[:, 4:]).all() and arm.frozen.values == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_stopping_inside_an_epoch_counts_it_as_begun():

@@ -146,7 +146,6 @@ def together(groups, bench):
 def measure(runs, trained, bench):
     """What each agent does, exactly: no episode is sampled."""
     did = agents.conduct(games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted"))
-    rare = did["reached"] < SEEN
     alone = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
     return measures(
         runs,
@@ -156,7 +155,7 @@ def measure(runs, trained, bench):
         forgetful=("run", np.array([theory.best_forgetful(game_of(spec))[1] for spec in runs.specs]), "reward"),
         **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},
         **{name: ("run epoch", did[name], "probability") for name in ("reached", "begun", "off_the_path")},
-        **{name: ("run epoch", did[name].masked_fill(rare, np.nan), "probability") for name in ("stops", "stops_first")},
+        stops_first=("run epoch", did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan), "probability"),
         invested=("run epoch", did["invested"], "units"),
         frozen=("run", did["frozen"], "probability"),
         **{name: ("run", did[name], "epochs") for name in ("ahead", "behind")},
@@ -226,23 +225,19 @@ def excess(arms, over, names):
 
 
 def figures(arms):
-    stop = [(name, int(e), float(p)) for name in ("main", "turn-1", "turn-4", "own-clock", "no-clock", "always-positive", "network")
-            for e, p in zip(arms[name].epoch.values, pooled(arms[name]), strict=True) if np.isfinite(p)]  # fmt: skip
-    learn = lines(arms, ("main", "weak-penalty", "turn-1", "no-clock", "network"), "loss", "step", sign=-1)
+    begun = lines(arms, ("main", "turn-4", "network", "own-clock", "no-clock", "always-positive"), "begun", "epoch")
     units = lines(arms, ("main", "turn-1", "always-positive", "myopic-recipe"), "invested", "epoch")
-    units["epoch"] = [str(e) for e in units["epoch"]]
+    learn = lines(arms, ("main", "weak-penalty", "turn-1", "no-clock", "network"), "loss", "step", sign=-1)
     conditions = ("main", "weak-penalty", "no-clock", "own-clock", "no-shutdown", "always-positive", "myopic", "network")
     kinds = {"optimum": "optimum", "as trained": "returned", "greedy": "greedy"}
     earned = [(name, kind, float(arms[name][of].mean())) for name in conditions for kind, of in kinds.items()]
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
-    turn, most = int(arms["main"].turn[0]), float(arms["main"].optimum.mean())
+    turns, most = set(arms["main"].turn.values.tolist()), float(arms["main"].optimum.mean())
     return [
-        Figure("The recipe stops agents at the turn; with no clock in sight they stop anywhere, without the turn nowhere",
-               columns(("arm", "epoch", "stops"), stop), "line", x="epoch", y="stops", color="arm", x_title="epoch",
-               y_title="probability of shutting down, once reached",
-               note=f"The reward turns at epoch {turn}, of turn-1 and turn-4 at 1 and 4, of always-positive never. own-clock sees its units "
-                    f"and no index, no-clock neither. All runs of an arm together; epochs that fewer than {SEEN:.0%} of their episodes reach "
-                    "are left out."),
+        Figure("Agents stop at the turn; with no clock in sight they stop anywhere, without the turn nowhere", begun, "bars",
+               x="epoch", facet="arm", **mean, **band, x_title="epoch", y_title="probability of beginning it",
+               note=f"The reward turns at epoch {' or '.join(map(str, sorted(turns)))}, of turn-4 at 4, of always-positive never. "
+                    "own-clock sees its units and no index, no-clock neither."),
         Figure("Before the turn agents invest for later epochs: what is limited is the horizon", units, "bars", x="epoch", facet="arm",
                **mean, **band, x_title="epoch", y_title="units bought"),
         Figure("Agents that see the index earn nearly what is possible, but under a weak penalty or learning one epoch at a time",
@@ -256,14 +251,9 @@ def figures(arms):
 
 def lines(arms, names, of, along, sign=1):
     """Columns of a measure along a dim, with intervals over runs."""
-    found = [(name, int(at), sign * arms[name][of].sel({along: at}).values) for name in names for at in arms[name][along].values]
-    return columns(("arm", along, "mean", "low", "high"), [(name, at, *summary(x)) for name, at, x in found])
-
-
-def pooled(arm):
-    """[epoch]: the share of all runs' episodes that shut down in an epoch among those that reach it; NaN where hardly any does."""
-    reached = arm.reached.mean("run")
-    return ((arm.stops * arm.reached).fillna(0.0).mean("run") / reached).where(reached >= SEEN).values
+    found = [(name, at, sign * arms[name][of].sel({along: at}).values) for name in names for at in arms[name][along].values]
+    written = str if along == "epoch" else int
+    return columns(("arm", along, "mean", "low", "high"), [(name, written(at), *summary(x)) for name, at, x in found])
 
 
 # --- the experiment ------------------------------------------------------------------------------------------------------
