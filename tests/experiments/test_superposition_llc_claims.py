@@ -15,7 +15,7 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.superposition_llc import STATES, SuperpositionLLC, at_polygons, experiment, state_of, train
+from assay.experiments.superposition_llc import STATES, SuperpositionLLC, at_polygons, experiment, train
 
 TRAINED = ("main", "main-half", "wide", "wide-half", "linear")
 CHAINS = ("polygons", "polygons-fine", "turned", "pulled")
@@ -36,8 +36,11 @@ class World:
     llc: dict = field(
         default_factory=lambda: dict.fromkeys(CHAINS, TRUE) | {"turned": SAME, "pulled": dict.fromkeys(STATES, 3.5)}
     )
-    ends: dict = field(default_factory=lambda: dict.fromkeys(("along", "ends", "ends-fine"), ENDS))
-    left: dict = field(default_factory=lambda: {"along": -9_000.0, "ends": -500.0, "ends-fine": -500.0})
+    ends: dict = field(default_factory=lambda: dict.fromkeys(("along", "stayed", "ends", "ends-fine"), ENDS))
+    left: dict = field(default_factory=lambda: {"along": -9_000.0, "stayed": None, "ends": -500.0, "ends-fine": -500.0})
+    """None: what the end has."""
+    lowest: dict = field(default_factory=lambda: {"along": -0.2})
+    """Lowest curvature at the plateau left."""
     noise: float = 0.2
     """Standard deviation of one chain's estimate."""
     drift: float = 0.0
@@ -72,15 +75,16 @@ class World:
         moment = arm not in CHAINS
         if moment:
             k, p, loss, at = (np.array([self.ends[arm][i % len(ENDS)][j] for i in range(n)], float) for j in range(4))
-            true = np.stack([at, np.full(n, self.left[arm])], 1)
+            true = np.stack([at, at if self.left[arm] is None else np.full(n, self.left[arm])], 1)
             place = {
+                "lowest": np.stack([np.zeros(n), np.full(n, self.lowest.get(arm, 0.0))], 1),
                 "at": np.stack([loss, np.full(n, 0.28)], 1),
                 "sides": np.stack([k, np.full(n, np.nan)], 1),
                 "positive": np.stack([p, p], 1),
             }
         else:
             true = np.array([self.llc[arm][s] for s in runs.each("state").tolist()])
-            place = {"at": 0.06 + 0 * true, "sides": 5 + 0 * true, "positive": 0 * true}
+            place = {"lowest": 0 * true, "at": 0.06 + 0 * true, "sides": 5 + 0 * true, "positive": 0 * true}
         curved = 0 * true + 17 if moment else np.array([2 * TRUE[s] for s in runs.each("state").tolist()])
         dims = "run moment" if moment else "run"
         named = place | {
@@ -88,7 +92,10 @@ class World:
             "accepted": self.accepted + 0 * true, "curved": curved, "expected": curved / 2,
         }  # fmt: skip
         return measures(
-            runs, coords={"moment": ("end", "left")} if moment else {}, **{k: (dims, v, "1") for k, v in named.items()}
+            runs,
+            coords={"moment": ("end", "left")} if moment else {},
+            **({"left": ("run", np.ones(n, bool), "bool")} if moment else {}),
+            **{k: (dims, v, "1") for k, v in named.items()},
         )
 
 
@@ -108,6 +115,9 @@ LEVELS_ANYWHERE = replace(WORLD, given={"random": main_too})
 APART = {"5": 7.0, "5+": 7.5, "6": 8.5}
 ALWAYS = but("llc", polygons=APART, polygons_fine=APART)
 
+CLIMBING = replace(but("left", along=5.0), lowest={"along": 0.0})
+"""Training leaves stable states of a lower estimate."""
+
 # claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
 CASES = {
     "Training stops at critical points": (
@@ -118,9 +128,11 @@ CASES = {
         but("off", wide=0.2, wide_half=0.2),
         {"random": LEVELS_ANYWHERE, "linear": but("off", linear=1e-3)},
     ),
-    "Every plateau that training leaves": (
-        but("left", along=8.0),
-        {"stayed": replace(WORLD, ends=WORLD.ends | {"along": [(k, p, loss, -9.0) for k, p, loss, _ in ENDS]})},
+    "What training leaves is no minimum": (but("left", along=8.0), {"stayed": but("left", stayed=-9.0)}),
+    "Along one training the LLC rises": (
+        CLIMBING,
+        replace(CLIMBING, left=CLIMBING.left | {"along": None}),
+        {"stayed": replace(CLIMBING, left=CLIMBING.left | {"stayed": 5.0})},
     ),
     "At smooth minima chains give": (
         but("llc", polygons=dict.fromkeys(STATES, 9.5), polygons_fine=dict.fromkeys(STATES, 9.5)),
@@ -156,15 +168,22 @@ def test_what_half_the_step_changes_decides_nothing():
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
-def test_runs_that_left_no_plateau_say_nothing_about_saddles():
+def test_runs_that_left_no_plateau_say_nothing_about_what_is_left():
     arms = WORLD.arms()
     still = arms["along"].copy(deep=True)
-    still["at"].values[:50, 1] = still["at"].values[:50, 0]
+    still["left"].values[:50] = False
     still.llc.values[:50, 1] = 8.0
-    verdict = judge(
-        claim_of("Every plateau"), arms | {"along": still, "stayed": DERIVED["stayed"](arms | {"along": still})}
-    ).verdict
+    verdict = judge(claim_of("What training leaves"), arms | {"along": still}).verdict
     assert verdict.outcome == "holds" and verdict.n == {"seed": 14}
+
+
+def test_where_no_stable_state_is_left_nothing_is_said_about_a_rise():
+    judged = judge(claim_of("Along one training"), WORLD.arms())
+    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "too few units: 0 of 6 seeds")
+    assert judged.verdict.price.text == (
+        "more seeds alone do not help: none of 64 has what the claim compares; change what is trained"
+    )
+    assert judged.controls["stayed"].outcome == "fails"
 
 
 def test_theorems_hold_without_any_run():
@@ -184,10 +203,6 @@ def by_state(arm):
     return {s: arm.llc.values[arm.state.values == s] for s in STATES}
 
 
-def test_states_have_their_names():
-    assert state_of(WORLD.arms()["main"])[:4] == ["5", "5+", "5", "5+"]
-
-
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -202,6 +217,7 @@ def test_states_have_their_names():
         ({"samples": 1}, "samples must be at least 2"),
         ({"lr": 1.2}, "lr must be above 0 and below 1"),
         ({"burn": 8_000}, "draws is a multiple of 100 above burn=8000"),
+        ({"beside": "middle"}, 'beside is "left", "end" or nothing'),
         ({"draws": 8_050}, "draws is a multiple of 100"),
     ],
 )

@@ -181,3 +181,10 @@ def test_at_a_saddle_the_estimate_is_negative(bench):
         np.arange(1), origin, samples=1_000_000, localisation=100.0, step=2e-6, draws=1_000, burn=500, bench=bench
     )
     assert float(found["llc"]) < -1_000
+
+
+def test_states_and_columns_are_called_by_what_they_are():
+    assert polygons.called(np.array([5.0, 4.0, np.nan]), np.array([1.0, 2.0, 0.0])) == ["5+", "4++", ""]
+    for name, roles in (("5+", ["corner"] * 5 + ["dead, bias above 0"]), ("5", ["corner"] * 5 + ["off: its output never answers it"])):
+        exact = polygons.weights(polygons.named(name, 6), 6, turn=0.3)
+        assert polygons.roles(exact["W"], exact["b"]) == roles

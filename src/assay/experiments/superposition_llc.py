@@ -43,7 +43,7 @@ SADDLE = -1e-3
 STEEPEST = 2.0
 """The largest curvature there is at these states: of the bias of a column that is always on."""
 MOMENTS = ("end", "left")
-"""Where a training ended, and the last plateau that it left."""
+"""Where a training ended, and the last plateau that it left, or what stands in its place."""
 CHAINS = 2
 """Chains at each of these."""
 BLOCKS = 100
@@ -65,7 +65,7 @@ class SuperpositionLLC(Spec):
     relu: bool = True
     """Whether the output passes a ReLU."""
     lr: float = 0.1
-    """Rate of gradient descent; each bias has a curvature of up to 2, so it is stable below 1."""
+    """Rate of gradient descent, stable below 1."""
     steps: int = 6_000
     """Training steps."""
     data: int = 0
@@ -84,8 +84,8 @@ class SuperpositionLLC(Spec):
     """Steps of the burn-in."""
     instead: str = ""
     """The polygon that chains start at in place of every state, each turned another way."""
-    left: bool = False
-    """Whether chains start at the last plateau that a training left, too, beside its end."""
+    beside: str = ""
+    """Where chains start beside the end of a training: "left", the last plateau that it left; "end", there once more."""
     replicate: int = 0
     """Another independent draw of the same chains: shifts every seed."""
 
@@ -94,6 +94,8 @@ class SuperpositionLLC(Spec):
 
         for name in (self.state, self.around, self.instead):
             polygons.named(name or "0", self.columns)
+        if self.beside not in ("", "left", "end"):
+            raise SpecError(f'SuperpositionLLC.beside is "left", "end" or nothing, got {self.beside!r}')
         for field, least in {"columns": 3, "steps": 2, "data": 0, "batch": 1, "samples": 2, "burn": 0}.items():
             if getattr(self, field) < least:
                 raise SpecError(f"SuperpositionLLC.{field} must be at least {least}, got {getattr(self, field)}")
@@ -137,45 +139,35 @@ def train(runs, bench):
     return fit([group], batches, steps=s.steps, bench=bench)[0]
 
 
-def sampled(s, seeds, centre, bench):
-    """Chains at these states, as the spec says."""
-    from assay.theory import stages
-
-    knobs = {name: getattr(s, name) for name in ("samples", "localisation", "step", "draws", "burn", "relu")}
-    return stages.sample(seeds, centre, **knobs, bench=bench)
+def knobs(s):
+    """The chains' settings, by name."""
+    return {name: getattr(s, name) for name in ("samples", "localisation", "step", "draws", "burn", "relu")}
 
 
 def at_polygons(runs, bench):
     """A chain for each run, at the polygon that it names."""
-    import torch
-
-    from assay.theory import polygons
+    from assay.theory import polygons, stages
 
     s = runs.shared
     states = [polygons.named(name, s.columns) for name in runs.each("state").tolist()]
     seeds = runs.replicated().seeds * 100 + np.array([10 * p.sides + p.positive for p in states])
     if s.instead:
         states = [polygons.named(s.instead, s.columns)] * len(states)
-    made = [polygons.weights(p, s.columns, turn=float(seed) if s.instead else 0.0) for p, seed in zip(states, seeds, strict=True)]
-    centre = {k: torch.from_numpy(np.stack([m[k] for m in made])).to(bench.device) for k in ("W", "b")}
-    found, diverged = sampled(s, seeds, centre, bench)
+    centre = stages.exact(states, s.columns, turns=seeds if s.instead else None)
+    found, diverged = stages.sample(seeds, {k: v.to(bench.device) for k, v in centre.items()}, **knobs(s), bench=bench)
     return Trained(centre | found, {}, {}, np.array([], int), diverged)
 
 
 def at_plateaus(runs, bench, before):
-    """Chains at the end of each training, and, if asked, at the last plateau that it left: its end again where it left none."""
+    """Chains at the end of each training, and, if asked, at the last plateau that it left, or its end where it left none."""
     from assay.theory import stages
 
-    s, end = runs.shared, np.full(len(runs), len(stages.moments(runs.shared.steps)) - 1)
-    middle, left = stages.standing(before, s.steps, s.relu)
-    last = np.where(left.any(1), np.where(left, middle, -1).max(1), end)
-    states = stages.at(before, np.stack([end, last] if s.left else [end], 1))
-    per = (*states["b"].shape[:2], CHAINS)
-    centre = {k: v.flatten(0, 1).repeat_interleave(CHAINS, 0).contiguous() for k, v in states.items()}
-    seeds = runs.replicated().seeds[:, None] * 10_000 + 7_000 + np.arange(per[1] * CHAINS)
-    found, diverged = sampled(s, seeds.ravel(), centre, bench)
-    tensors = states | {k: v.view(per).mean(-1) for k, v in found.items()}
-    return Trained(tensors, {}, {}, np.array([], int), diverged.reshape(per).any((1, 2)) | before.diverged)
+    s = runs.shared
+    last, left = stages.last_left(before, s.steps, s.relu)
+    end = np.full(len(runs), len(stages.moments(s.steps)) - 1)
+    states = stages.at(before, np.stack([end, *{"": [], "left": [last], "end": [end]}[s.beside]], 1))
+    found, diverged = stages.sample_each(runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **knobs(s), bench=bench)
+    return Trained(states | found | {"left": left}, {}, {}, np.array([], int), diverged | before.diverged)
 
 
 # --- what is measured --------------------------------------------------------------------------------------------------
@@ -217,15 +209,18 @@ def of_chains(runs, trained):
     low = stages.curvatures(t, s.relu)
     at = one_hot.potential({"W": t["W"].flatten(0, -3), "b": t["b"].flatten(0, -2)}, s.relu).view(t["llc"].shape).cpu().numpy()
     sides, positive, off = polygons.nearest(at, s.columns)
+    left = {"left": ("run", t["left"], "bool")} if "left" in t else {}
     return measures(
         runs,
         coords=coords,
+        **left,
         llc=(dims, t["llc"], "1"),
         moved=(dims, t["moved"], "1"),
         accepted=(dims, t["accepted"], "share of steps"),
         at=(dims, at, "squared input"),
         sides=(dims, np.where(abs(off) <= WITHIN, sides, np.nan), "sides"),
         positive=(dims, positive, "columns"),
+        lowest=(dims, low[..., 0], "squared input"),
         curved=(dims, (low > stages.CURVED).sum(-1).astype(float), "directions"),
         expected=(dims, stationary_quadratic(low.clip(0), n_beta_of(s.samples), s.localisation, s.step), "1"),
     )
@@ -268,8 +263,15 @@ def ranks(arm, arms):
 def negative(arm, arms):
     """[seed]: 1 where the estimate at the last plateau that training left is below 0, else 0; only of runs that left one."""
     runs = by(arm)
-    where = runs["at"].sel(moment="left") > runs["at"].sel(moment="end") * (1 + WITHIN)
-    return (runs.llc.sel(moment="left", drop=True) < 0).astype(float).where(where)
+    return (runs.llc.sel(moment="left", drop=True) < 0).astype(float).where(runs.left)
+
+
+def climb(arm, arms):
+    """[seed]: by how much the estimate rises from the last plateau that training left to its end; only where no direction curves
+    down at that plateau."""
+    runs = by(arm)
+    end, before = (runs.sel(moment=m, drop=True) for m in MOMENTS)
+    return (end.llc - before.llc).where(runs.left & (before.lowest >= SADDLE))
 
 
 def sound(arm):
@@ -283,13 +285,6 @@ def sound(arm):
 def stable_plateaus(name):
     """[run]: plateaus of a training at which no direction curves down."""
     return lambda arms: (arms[name].lowest >= SADDLE).sum("plateau").astype(float)
-
-
-def between_ends(arms):
-    """Terms: estimates at the ends of small starts, by whether they are pentagons or squares."""
-    end = by(arms["along"]).sel(moment="end", drop=True)
-    pick = {n: ((end.sides == n) & (end.positive == 6 - n)).astype(float) for n in (4, 5)}
-    return {f"{what}{n}": x for n, is_n in pick.items() for what, x in (("n", is_n), ("llc", is_n * end.llc))}
 
 
 # --- arms made from others ---------------------------------------------------------------------------------------------
@@ -324,13 +319,6 @@ def dealt_anew(arms):
     return arm.assign(llc=arm.llc.copy(data=arm.llc.values[order]))
 
 
-def stayed(arms):
-    """along, with each run's end in the place of the plateau it left."""
-    arm = arms["along"].copy(deep=True)
-    arm.llc.loc[{"moment": "left"}] = arm.llc.sel(moment="end")
-    return arm
-
-
 def shaped(**fields):
     """The chains' specs: each state once for every seed."""
     return lambda specs: grid(specs[0].replace(**fields), state=STATES, seed=sorted({s.seed for s in specs}))
@@ -354,26 +342,22 @@ def finer(specs):
 # --- what is drawn -----------------------------------------------------------------------------------------------------
 
 
-def state_of(arm):
-    """[run]: the names of the states where runs end."""
-    return [f"{int(k)}{'+' * int(p)}" for k, p in zip(arm.sides.values, arm.positive.values, strict=True)]
-
-
 def falling(main):
     from assay.theory import polygons
 
-    ends, levels = state_of(main), polygons.table(main.attrs["columns"])
+    ends, levels = polygons.called(main.sides, main.positive), polygons.table(main.attrs["columns"])
     none = "0" + "+" * main.attrs["columns"]
     rows = [
         (f"ends at {end}", which, float(t), float(loss))
         for end in sorted(set(ends), key=levels.__getitem__, reverse=True)
         for run, which in zip([i for i, e in enumerate(ends) if e == end], ("first seed", "second", "third"), strict=False)
         for t, loss in zip(main.time.values, main.loss.values[run], strict=True)
+        if t >= 10
     ]
     named = sorted({*ends, none}, key=levels.__getitem__)
     return Figure(
         "The loss stands near no weights at all, falls, and stops at the level of a polygon", columns(("end", "seed", "step", "loss"), rows),
-        "line", x="step", y="loss", color="seed", facet="end", x_log=True, y_log=True, x_title="step of gradient descent",
+        "line", x="step", y="loss", color="seed", facet="end", x_log=True, y_log=True, x_title="step of gradient descent, from 10 on",
         y_title="expected loss (squared input)", rules=tuple((levels[n], "no weights" if n == none else n) for n in named),
         note="Dashed: exact levels of the states that occur; + marks a dead column with a positive bias.",
     )  # fmt: skip
@@ -383,52 +367,38 @@ def shapes(arms):
     """The columns of one trained model for each state that trainings end at, the six of lowest loss."""
     from assay.theory import polygons
 
-    seen = {end: (arms[name], i) for name in ("wide", "main") for i, end in enumerate(state_of(arms[name]))}
+    named = {name: polygons.called(arms[name].sides, arms[name].positive) for name in ("wide", "main")}
+    seen = {end: (arms[name], i) for name, ends in named.items() for i, end in enumerate(ends)}
     rows = []
     for end in [name for name in polygons.table(arms["main"].attrs["columns"]) if name in seen][:6]:
         W, b = (seen[end][0][k].values[seen[end][1]] for k in "Wb")
-        length = np.hypot(*W.T)
-        kind = np.where(
-            length**2 + b <= 0, "off: its output never answers it", np.where(length > 0.5, "corner", "dead, bias above 0")
-        )
-        rows += [(f"state {end}", str(k), float(x), float(y)) for k, (x, y) in zip(kind, W, strict=True)]
+        rows += [(f"state {end}", kind, float(x), float(y)) for kind, (x, y) in zip(polygons.roles(W, b), W, strict=True)]
     return Figure(
         "Trained columns are corners of a polygon, or dead", columns(("state", "column", "x", "y"), sorted(rows, key=lambda row: row[1])),
         "points", x="x", y="y", color="column", facet="state", x_title="weight to the first hidden unit", y_title="weight to the second",
     )  # fmt: skip
 
 
-def cost(arms):
-    """Estimate against loss at the end of each training."""
-    ends = {"wide": arms["ends"].sel(moment="end"), "small": arms["along"].sel(moment="end")}
-    rows = [
-        (f"{name} starts{'' if sides >= 5 else ', on a kink'}", float(at), float(llc))
-        for name, end in ends.items()
-        for at, llc, sides in zip(end["at"].values, end.llc.values, end.sides.values, strict=True)
-    ]
-    return Figure(
-        "From 5 (.069) to 5+ (.062) and 6 (.048) the LLC rises, from 5+ to 6 it does not",
-        columns(("start", "loss", "llc"), sorted(rows, key=lambda row: ("kink" in row[0], row[0]))), "points",
-        x="loss", y="llc", color="start", x_title="loss at the end of training (squared input)", y_title="estimated LLC",
-        rules=((7.0, "7"), (8.5, "8.5")),
-        note="Dashed: half the rank of the Hessian at 5, and at 5+ and 6. Ends with fewer sides lie on a kink: not judged.",
-    )  # fmt: skip
-
-
 def estimates(arms):
-    """Mean estimates at the exact states, by arm."""
-    shown = {
-        "chains": "polygons",
-        "half their step": "polygons-fine",
-        "hexagons everywhere": "turned",
-        "held 300 times as tightly": "pulled",
-    }
-    rows = [
-        (s, label, *summary(by(arms[name], "state").llc.sel(state=s).values)) for s in STATES for label, name in shown.items()
-    ]
+    """Mean estimates at the smooth minima: exact, reached by training, and of chains that are held too tightly."""
+    from assay.theory import polygons
+
+    levels = polygons.table(arms["main"].attrs["columns"])
+    end = {name: arms[name].sel(moment="end") for name in ("along", "ends")}
+    rows = []
+    for state in STATES:
+        found = {"exact state": by(arms["polygons"], "state").llc.sel(state=state)}
+        found |= {
+            f"ends of {start} starts": end[name].llc[[s == state for s in polygons.called(end[name].sides, end[name].positive)]]
+            for name, start in (("ends", "wide"), ("along", "small"))
+        }
+        found["exact, held too tightly"] = by(arms["pulled"], "state").llc.sel(state=state)
+        rows += [(f"{state}: {levels[state]:.3f}", label, *summary(x.values)) for label, x in found.items()]
     return Figure(
-        "Chains give half the rank of the Hessian: 7 at 5, 8.5 at 5+ and 6", columns(("state", "arm", "mean", "low", "high"), rows), "bars",
-        x="state", y="mean", color="arm", band=("low", "high"), x_title="state", y_title="estimated LLC", rules=((7.0, "7"), (8.5, "8.5")),
+        "Among smooth minima a lower loss costs complexity from 5 to 5+, not from 5+ to 6",
+        columns(("state", "chains", "mean", "low", "high"), rows), "bars", x="state", y="mean", color="chains", band=("low", "high"),
+        x_title="state: its loss (squared input)", y_title="mean estimate of the LLC", rules=((7.0, "7"), (8.5, "8.5")),
+        note="Dashed: half the rank of the Hessian, 7 at 5 and 8.5 at 5+ and 6.",
     )  # fmt: skip
 
 
@@ -447,7 +417,7 @@ PILOT = "pilot: seeds 0–63, "
 experiment = Experiment(
     arms={
         "main": Arm(
-            train, specs=reserved("state", "instead", "left", "replicate"),
+            train, specs=reserved("state", "instead", "beside", "replicate"),
             note="gradient descent on the expected loss, six columns, weights near 0 at the start",
         ),
         "main-half": Arm(train, specs=halved, note="main, half as long"),
@@ -460,8 +430,8 @@ experiment = Experiment(
         "turned": Arm(at_polygons, specs=shaped(instead="6", replicate=2), note="turned hexagons for all states, on chains of their own"),
         "pulled": Arm(at_polygons, specs=shaped(localisation=3e4, replicate=3), note="chains held 300 times as tightly: too tight to roam"),
         "mixed": Arm(derive=mixed, note="polygons, labels 5 and 6 dealt anew between every two seeds"),
-        "along": Arm(at_plateaus, specs=changed(left=True), after="main", note="chains at the last plateau that main left and at its end"),
-        "stayed": Arm(derive=stayed, note="along, with the end in the place of the plateau left"),
+        "along": Arm(at_plateaus, specs=changed(beside="left"), after="main", note="chains at the last plateau that main left and at its end"),
+        "stayed": Arm(at_plateaus, specs=changed(beside="end", replicate=4), after="main", note="own chains, all of them at the end"),
         "ends": Arm(at_plateaus, after="wide", note="chains at the ends of wide, which have three to six sides"),
         "ends-fine": Arm(at_plateaus, specs=finer, after="wide", note="half the chains' step, twice the draws"),
         "dealt": Arm(derive=dealt_anew, note="ends, estimates dealt to other seeds"),
@@ -479,10 +449,16 @@ experiment = Experiment(
             threshold_from="plan, before the pilot", published="new", source=CHEN,
         ),
         Claim(
-            text="Every plateau that training leaves is a saddle: at the last one left the LLC estimate is negative in at least 0.9 of the seeds",
+            text="What training leaves is no minimum: at the plateau near no weights, which every run leaves, the LLC estimate is negative "
+                 "in at least 0.9 of the seeds",
             of="along", value=negative, low=0.9, unit="share of seeds", must_fail=("stayed",),
             threshold_from="theory: gradient descent does not leave a minimum; a tenth for plateaus that chains do not leave in time",
             published="new", source=LAU,
+        ),
+        Claim(
+            text="Along one training the LLC rises: from the last plateau left, where that is a stable state, to the end by at least 0.5",
+            of="along", value=climb, low=0.5, unit="1", must_fail=("stayed",), gates=(Gate("sound", sound),),
+            threshold_from="plan: as from pentagon to hexagon", published="new", source=CHEN,
         ),
         Claim(
             text="At smooth minima chains give half the rank of the Hessian: mean estimates at 5, 5+ and 6 all within 5 %",
@@ -533,19 +509,15 @@ experiment = Experiment(
             for start, name in (("small", "main"), ("wide", "wide"))
         ],
         Finding(
-            text="LLC estimate at the last plateau that a small start leaves, as it comes out: at a saddle it means nothing",
+            text="LLC estimate at the last plateau that a small start leaves, as it comes out: where the loss slopes down it means nothing",
             value=lambda arms: by(arms["along"]).llc.sel(moment="left", drop=True), source=LAU,
-        ),
-        Finding(
-            text="From small starts: estimate at ends 5+ less that at ends 4++, which lie on a kink and have a loss half as high again",
-            value=between_ends, statistic=lambda m: m["llc5"] / m["n5"] - m["llc4"] / m["n4"], source=CHEN,
         ),
         Finding(
             text="Estimates at 5, 5+ and 6 over what chains on parabolas of their curvatures give, step and localisation included: mean",
             value=lambda arms: (lambda cube: (cube.llc / cube.expected).mean("state"))(by(arms["polygons"], "state")), unit="ratio", source=LAU,
         ),
     ),
-    figures=lambda arms: [falling(arms["main"]), cost(arms), estimates(arms), shapes(arms)],
+    figures=lambda arms: [falling(arms["main"]), estimates(arms), shapes(arms)],
     scope="six columns in two dimensions, one-hot inputs, the expected loss; chains of two states differ in their noise, not in their state",
     seeds_per_group=64,
     smoke=grid(SuperpositionLLC(steps=300, draws=200, burn=100), seed=range(8)),

@@ -109,6 +109,18 @@ def nearest(loss: Float[np.ndarray, "*any"], columns: int) -> tuple[Float[np.nda
     return sides, positive, np.asarray(loss) / at[which] - 1
 
 
+def called(sides: Float[np.ndarray, "*any"], positive: Float[np.ndarray, "*any"]) -> list[str]:
+    """The names of states, from the numbers that `nearest` gives; "" where the sides are NaN."""
+    return ["" if np.isnan(k) else str(Polygon(int(k), int(p))) for k, p in zip(np.ravel(sides), np.ravel(positive), strict=True)]
+
+
+def roles(W: Float[np.ndarray, "f d=2"], b: Float[np.ndarray, " f"]) -> list[str]:
+    """What each column of a trained model is: a corner; dead with a positive bias; or off, so that its output never answers its input."""
+    length = np.hypot(*W.T)
+    off, corner = length**2 + b <= 0, length > 0.5
+    return ["off: its output never answers it" if o else "corner" if c else "dead, bias above 0" for o, c in zip(off, corner, strict=True)]
+
+
 def weights(state: Polygon, columns: int, turn: float = 0.0, dead: float = DEAD) -> dict[str, np.ndarray]:
     """W [f d=2] and b [f] of a state, turned by an angle (radians): corners first, then positive dead columns, then the others."""
     k, (length, bias) = state.sides, shape(state.sides)

@@ -6,6 +6,7 @@ A training is what `watched` gives: W/at [run moment f d] and b/at [run moment f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,13 @@ def standing(
     return (first + last) // 2, (last >= 0) & (last < len(times) - 1)
 
 
+def last_left(trained: Trained, steps: int, relu: bool = True) -> tuple[Int[np.ndarray, "run"], Bool[Tensor, "run"]]:
+    """The moment in the middle of the last plateau that each training left, its last moment where it left none; and whether it did."""
+    middle, left = standing(trained, steps, relu)
+    last = np.where(left, middle, -1).max(1)
+    return np.where(left.any(1), last, len(moments(steps)) - 1), torch.from_numpy(left.any(1))
+
+
 def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndarray, "*any k"]:
     """Curvatures of the expected loss at states W [*any f d], b [*any f], ascending."""
     W, b = params["W"], params["b"]
@@ -59,10 +67,15 @@ def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndar
     return found.view(*b.shape[:-1], -1).cpu().numpy()
 
 
+def exact(states: Sequence[polygons.Polygon], columns: int, turns: Sequence[float] | None = None) -> dict[str, Tensor]:
+    """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are given."""
+    made = [polygons.weights(p, columns, turn=float(t)) for p, t in zip(states, turns if turns is not None else [0.0] * len(states), strict=True)]
+    return {k: torch.from_numpy(np.stack([m[k] for m in made])) for k in ("W", "b")}
+
+
 def exactly(columns: int, names: Sequence[str] = ()) -> tuple[Float[np.ndarray, " state"], ...]:
     """Of exact polygons, all that so many columns have unless named: the loss, the steepest slope, and half the curved directions."""
-    made = [polygons.weights(polygons.named(name, columns), columns) for name in names or polygons.table(columns)]
-    params = {k: torch.from_numpy(np.stack([m[k] for m in made])) for k in ("W", "b")}
+    params = exact([polygons.named(name, columns) for name in names or polygons.table(columns)], columns)
     loss, slopes = one_hot.slopes(params)
     steepest = torch.cat([slopes["W"].flatten(1), slopes["b"]], 1).abs().amax(1)
     return loss.numpy(), steepest.numpy(), (curvatures(params) > CURVED).sum(-1) / 2
@@ -100,3 +113,14 @@ def sample(
         "accepted": accepted.mean(-1),
     }
     return {name: torch.from_numpy(v) for name, v in found.items()}, done.diverged
+
+
+def sample_each(
+    seeds: Int[np.ndarray, "run"], states: Mapping[str, Float[Tensor, "run k ..."]], chains: int, *, bench: Bench, **knobs: Any
+) -> tuple[dict[str, Tensor], Bool[np.ndarray, "run"]]:
+    """Several chains at each of k states of every run, seeded from the run's seed on: what `sample` gives, [run k], as means over them."""
+    shape = (*states["b"].shape[:2], chains)
+    centre = {k: v.flatten(0, 1).repeat_interleave(chains, 0).contiguous() for k, v in states.items()}
+    each = seeds[:, None] + np.arange(shape[1] * chains)
+    found, diverged = sample(each.ravel(), centre, **knobs, bench=bench)
+    return {k: v.view(shape).mean(-1) for k, v in found.items()}, np.asarray(diverged.reshape(shape).any((1, 2)))
