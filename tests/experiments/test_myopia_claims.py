@@ -3,6 +3,7 @@
 `tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -198,6 +199,11 @@ def test_arms_that_are_trained_together_are_as_if_alone():
     for own, done in zip(specs, together, strict=True):
         alone = train(Runs(own), Unkept())
         torch.testing.assert_close(done.tensors["logits"], alone.tensors["logits"], rtol=1e-5, atol=1e-7)
+
+
+def test_claims_name_no_number_that_a_set_may_move():
+    texts = [c.text for c in experiment.claims if isinstance(c, Claim)]
+    assert not [t for t in texts if re.search(r"epochs? [1-9]|\bthe 3\b|\bof 8\b|from 3\b", t)]
 
 
 WRONG = [
