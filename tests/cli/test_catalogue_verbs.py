@@ -103,7 +103,9 @@ def test_one_that_crashes_is_told_at_the_end(
         (("run", "catalogue", "--page", "page.html"), "--page is a Markdown file"),
         (("run", "early", "--page", "page.md"), "--page belongs to `assay run catalogue`"),
         (("new", "catalogue"), "what all experiments together are called"),
-        (("show", "catalogue"), "no experiment is called 'catalogue'"),
+        *(((verb, "catalogue"), "every experiment at once, which only assay run and assay plan take")
+          for verb in ("show", "check", "reproduce", "report", "remove")),
+        (("run", "catalog"), "did you mean catalogue?"),
         (("reproduce", "early"), "early has no record; make one: assay run early.py, then assay check early.py --record"),
     ],
 )

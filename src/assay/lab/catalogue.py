@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from assay.core.errors import AssayError, ExperimentError, nearest
-from assay.core.experiment import Experiment, Header, read_header
+from assay.core.experiment import ALL, Experiment, Header, read_header
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
@@ -56,9 +56,11 @@ def entry(name_or_path: str) -> Entry:
     if name_or_path in known:
         return known[name_or_path]
     path = Path(name_or_path)
+    if name_or_path == ALL:
+        raise ExperimentError(f"{ALL!r} is every experiment at once, which only assay run and assay plan take; name one of assay list")
     if path.suffix != ".py" and "/" not in name_or_path:
         own = Path(name_or_path.replace("-", "_") + ".py")
-        hint = f"did you mean {own}?" if own.is_file() else nearest(name_or_path, known)
+        hint = f"did you mean {own}?" if own.is_file() else nearest(name_or_path, [*known, ALL])
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
         raise ExperimentError(f"no experiment file {name_or_path}; name a Python file that exists, or one of {', '.join(known)}")
