@@ -81,7 +81,6 @@ LAST = len(STEPS) - 1
 CASES = {
     "Every 4×, an open ability": (replace(WORLD, late=4), {"end-only": since(main=LAST)}),
     "Every 4× with fine-tuning": (replace(WORLD, late=4), {"no-tuning": replace(WORLD, left=0.95), "end-only": since(main=LAST)}),
-    "Every 4×, a locked ability": (replace(WORLD, late=4), {"wider": since(main=LAST), "end-only": since(main=LAST)}),
     "Fine-tuning brings out": (
         replace(WORLD, until=WORLD.until | {"main": 30}),
         {"memorising": replace(WORLD, taught=0.9), "no-tuning": replace(WORLD, left=0.95)},
@@ -182,6 +181,7 @@ def test_networks_that_add_are_unlocked_and_those_that_memorised_are_not():
     [
         ("ratio=1", "ratio is how many times compute grows until an evaluation is due, above 1, got 1"),
         ("ratio=0.5", "above 1, got 0.5"),
+        ("ratio=8", "Schedule.ratio is for arms to set: leave it at 4.0, got 8.0"),
         ("months=0", "above 0, got 0"),
         ("months=-3", "above 0, got -3"),
         ("drawn_compute=1,2,3,2.5,4,5,6", "row 4: compute shrinks from 3 to 2.5"),
