@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from assay.core.chains import block_ends
+from assay.core.chains import block_ends, drift, estimate, flags, mean_over, standard_error
 from assay.core.experiment import Bench
 from assay.core.fit import Group, fit
 from assay.core.langevin import langevin
@@ -28,6 +28,48 @@ class Sampled(NamedTuple):
     """Loss at the point where a chain starts, which it takes for its minimum."""
     diverged: Bool[np.ndarray, run]
     """Runs with a chain whose loss was once not finite."""
+
+
+class Summed(NamedTuple):
+    """What the chains of each run say together; NaN where one of them has left for good."""
+
+    estimate: Float[np.ndarray, "run"]
+    """Mean over chains of their estimates of the learning coefficient."""
+    error: Float[np.ndarray, "run"]
+    """Its standard error."""
+    late: Float[np.ndarray, "run"]
+    """The estimate from the later half of the draws that count."""
+    trace: Float[np.ndarray, "run block"]
+    """n_beta times the excess loss, block by block, the burn-in included."""
+    drift: Float[np.ndarray, "run"]
+    """By how many standard errors the last third of the draws lies above the first."""
+    acceptance: Float[np.ndarray, "run"]
+    """Mean Metropolis acceptance."""
+    failed: Bool[np.ndarray, "run check"]
+    """Which of the checks of `core.chains` the run fails."""
+
+
+def summed(
+    losses: Float[np.ndarray, "run chain block"],
+    acceptance: Float[np.ndarray, "run chain block"],
+    at_centre: Float[np.ndarray, "run chain"],
+    n_beta: Float[np.ndarray, run],
+    ends: Int[np.ndarray, "block"],
+    burn_in: int,
+) -> Summed:
+    """Estimates, their errors and the chains' health, from what `sample` recorded in blocks that end at these steps."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        kept = mean_over(ends, losses.reshape(-1, losses.shape[-1]), burn_in).reshape(*losses.shape[:2], -1)
+        draws = kept.shape[-1]
+        values = estimate(kept, at_centre, n_beta[:, None])
+        late = estimate(kept[..., draws // 2 :], at_centre, n_beta[:, None]).mean(1)
+        trace = n_beta[:, None] * (losses - at_centre[..., None]).mean(1)
+        moved, accepted = drift(kept), acceptance[..., -draws:].mean((1, 2))
+        failed = flags(values, moved, accepted)
+        at, error, late, trace, moved = (
+            np.where(np.abs(x) < 1e30, x, np.nan) for x in (values.mean(1), standard_error(values), late, trace, moved)
+        )
+    return Summed(at, error, late, trace, moved, accepted, failed)
 
 
 def sample(
