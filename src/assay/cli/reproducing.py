@@ -96,7 +96,9 @@ def show(found: Reproduction) -> None:
 def summary(found: Reproduction) -> list[str]:
     """What the comparison comes to, in sentences."""
     beside = [kind for kind, *_, why in found.statements if kind != "verdicts" and not why]
-    lines = [f"Beside these the same: exact statements {beside.count('exact')}, findings {beside.count('findings')}."] if beside else []
+    kinds = (("exact", "exact statement"), ("findings", "finding"))
+    also = [f"{n} {word}{'s' * (n != 1)}" for kind, word in kinds if (n := beside.count(kind))]
+    lines = [f"As recorded too: {' and '.join(also)}."] if also else []
     if not found.same_claims:
         lines.append("A text, range or control of a claim was changed since the record.")
     if not found.same_runs:
@@ -107,7 +109,8 @@ def summary(found: Reproduction) -> list[str]:
         expected += f" and {len(found.unequal) - 5} more measures" if len(found.unequal) > 5 else ""
     lines.append(f"{found.equal:,} of {found.total:,} recorded numbers are equal to the last digit; {expected}.")
     many = sum(bool(why) for *_, why in found.statements)
-    verdict = "reproduced: every statement came out as recorded" if found.same else f"not reproduced: {many} statements differ"
+    differ = f"{many} {'statement differs' if many == 1 else 'statements differ'}" if many else "what is claimed is no longer the same"
+    verdict = "reproduced: every statement came out as recorded" if found.same else f"not reproduced: {differ}"
     return [*lines, f"{found.experiment} ({found.preset}) is {verdict}."]
 
 
