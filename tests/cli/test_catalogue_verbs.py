@@ -219,6 +219,7 @@ def test_a_planted_difference_is_found(
     code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL)
     assert code == 1
     assert why in " ".join(out.split()) and "not reproduced" in out
+    assert "After training" in out, "the claim has room beside the reason"
 
 
 def test_other_digits_are_no_difference_but_are_counted(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:

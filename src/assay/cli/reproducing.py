@@ -78,7 +78,8 @@ def show(found: Reproduction) -> None:
     for kind, text, old, new, why in found.statements:
         if kind == "verdicts" or why:
             ours = (told(old), told(new)) if kind != "exact" else tuple("absent" if v is None else v["outcome"] for v in (old, new))
-            claims.add_row(text, *ours, why or "same")
+            # the reason below the claim: it is long, and would leave the claim no room beside it
+            claims.add_row(f"{text}\n→ {why}" if why else text, *ours, "differs" if why else "same")
     printing.draw(claims)
     print()
     sides = printing.grid("", "recorded", "reproduced")
