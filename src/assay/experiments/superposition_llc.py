@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from scipy.stats import rankdata
 
 from assay.core import (
     Arm,
@@ -24,13 +26,21 @@ from assay.core import (
     Trained,
     changed,
     columns,
+    descent,
+    fit,
     grid,
     reserved,
+    rng,
     summary,
 )
 from assay.core.errors import SpecError
+from assay.core.fit import watched
+from assay.core.langevin import n_beta_of
 from assay.core.measures import by, measures
 from assay.core.stats import correlation, products
+from assay.subjects import one_hot
+from assay.theory import polygons, stages
+from assay.theory.learning_coefficient import stationary_quadratic
 
 CHEN = "Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition"
 LAU = "Lau et al. 2023, The Local Learning Coefficient"
@@ -39,7 +49,7 @@ STATES = ("5", "5+", "6")
 WITHIN = 0.01
 """Share of a level within which a loss is at it."""
 SADDLE = -1e-3
-"""Where a curvature is below this, the state is a saddle."""
+"""Where the lowest curvature is below this, the loss curves down: no minimum."""
 STEEPEST = 2.0
 """The largest curvature there is at these states: of the bias of a column that is always on."""
 MOMENTS = ("end", "left")
@@ -118,13 +128,6 @@ class SuperpositionLLC(Spec):
 
 
 def train(runs, bench):
-    import torch
-
-    from assay.core import descent, fit
-    from assay.core.fit import watched
-    from assay.subjects import one_hot
-    from assay.theory import polygons, stages
-
     s = runs.shared
     params = one_hot.start(runs, s.columns, s.start, s.bias)
     if s.around:
@@ -146,8 +149,6 @@ def knobs(s):
 
 def at_polygons(runs, bench):
     """A chain for each run, at the polygon that it names."""
-    from assay.theory import polygons, stages
-
     s = runs.shared
     states = [polygons.named(name, s.columns) for name in runs.each("state").tolist()]
     seeds = runs.replicated().seeds * 100 + np.array([10 * p.sides + p.positive for p in states])
@@ -160,8 +161,6 @@ def at_polygons(runs, bench):
 
 def at_plateaus(runs, bench, before):
     """Chains at the end of each training, and, if asked, at the last plateau that it left, or its end where it left none."""
-    from assay.theory import stages
-
     s = runs.shared
     last, left = stages.last_left(before, s.steps, s.relu)
     end = np.full(len(runs), len(stages.moments(s.steps)) - 1)
@@ -178,8 +177,6 @@ def measure(runs, trained, bench):
 
 
 def of_training(runs, trained):
-    from assay.theory import polygons, stages
-
     s = runs.shared
     loss, (middle, left) = stages.losses(trained, s.relu), stages.standing(trained, s.steps, s.relu)
     sides, positive, off = polygons.nearest(loss[:, -1], s.columns)
@@ -199,11 +196,6 @@ def of_training(runs, trained):
 
 
 def of_chains(runs, trained):
-    from assay.core.langevin import n_beta_of
-    from assay.subjects import one_hot
-    from assay.theory import polygons, stages
-    from assay.theory.learning_coefficient import stationary_quadratic
-
     s, t = runs.shared, trained.tensors
     dims, coords = ("run moment", {"moment": MOMENTS[: t["llc"].shape[1]]}) if t["llc"].ndim > 1 else ("run", {})
     low = stages.curvatures(t, s.relu)
@@ -252,8 +244,6 @@ def worst(m):
 
 def ranks(arm, arms):
     """Terms of a rank correlation of loss and estimate over the ends that are smooth minima: five sides or more."""
-    from scipy.stats import rankdata
-
     end = by(arm).sel(moment="end", drop=True)
     end = end.isel(seed=(end.sides >= 5).values)
     ranked = [end.llc.copy(data=rankdata(x)) for x in (np.round(end["at"].values, 5), end.llc.values)]
@@ -292,9 +282,6 @@ def stable_plateaus(name):
 
 def random_levels(arms):
     """main, with final losses drawn evenly between .04 and .30."""
-    from assay.core import rng
-    from assay.theory import polygons
-
     arm = arms["main"]
     drawn = 0.04 + 0.26 * rng.uniform(arm.seed.values, "superposition-llc.random", 0, ()).astype(float)
     return arm.assign(off=("run", polygons.nearest(drawn, arm.attrs["columns"])[-1]))
@@ -312,8 +299,6 @@ def mixed(arms):
 
 def dealt_anew(arms):
     """ends, with the estimates dealt to other seeds at random."""
-    from assay.core import rng
-
     arm = arms["ends"]
     order = rng.permutation(np.array([0]), "superposition-llc.dealt", 0, arm.sizes["run"])[0]
     return arm.assign(llc=arm.llc.copy(data=arm.llc.values[order]))
@@ -343,8 +328,6 @@ def finer(specs):
 
 
 def falling(main):
-    from assay.theory import polygons
-
     ends, levels = polygons.called(main.sides, main.positive), polygons.table(main.attrs["columns"])
     none = "0" + "+" * main.attrs["columns"]
     rows = [
@@ -365,8 +348,6 @@ def falling(main):
 
 def shapes(arms):
     """The columns of one trained model for each state that trainings end at, the six of lowest loss."""
-    from assay.theory import polygons
-
     named = {name: polygons.called(arms[name].sides, arms[name].positive) for name in ("wide", "main")}
     seen = {end: (arms[name], i) for name, ends in named.items() for i, end in enumerate(ends)}
     rows = []
@@ -381,8 +362,6 @@ def shapes(arms):
 
 def estimates(arms):
     """Mean estimates at the smooth minima: exact, reached by training, and of chains that are held too tightly."""
-    from assay.theory import polygons
-
     levels = polygons.table(arms["main"].attrs["columns"])
     end = {name: arms[name].sel(moment="end") for name in ("along", "ends")}
     rows = []
@@ -403,13 +382,6 @@ def estimates(arms):
 
 
 # --- arms and claims ---------------------------------------------------------------------------------------------------
-
-
-def exactly(among, names=()):
-    """Losses, steepest slopes and half the ranks of exact states, all of a table unless named."""
-    from assay.theory import stages
-
-    return stages.exactly(among, names)
 
 
 PILOT = "pilot: seeds 0–63, "
@@ -485,16 +457,17 @@ experiment = Experiment(
         ),
         Exact(
             text="Losses of 4, 4+, 4++, 5, 5+ and 6 among six columns",
-            value=lambda arms: exactly(6, ("4", "4+", "4++", *STATES))[0], unit="squared input",
+            value=lambda arms: stages.exactly(6, ("4", "4+", "4++", *STATES))[0], unit="squared input",
             expected=[0.11111, 0.10417, 0.09722, 0.06874, 0.06180, 0.04819], tolerance=6e-6, source="by quadrature",
         ),
         Exact(
             text="Every state of the table, six columns or eight, is a critical point: largest slope",
-            value=lambda arms: [float(exactly(c)[1].max()) for c in (6, 8)], expected=0.0, tolerance=1e-9, source="symmetry",
+            value=lambda arms: [float(stages.exactly(c)[1].max()) for c in (6, 8)], expected=0.0, tolerance=1e-9, source="symmetry",
         ),
         Exact(
             text="Half the rank of the Hessian at 5, 5+ and 6 of six columns, and at 7 and 8 of eight",
-            value=lambda arms: [*exactly(6, STATES)[2], *exactly(8, ("7", "8"))[2]], expected=[7.0, 8.5, 8.5, 10.0, 11.5], tolerance=0.0,
+            value=lambda arms: [*stages.exactly(6, STATES)[2], *stages.exactly(8, ("7", "8"))[2]],
+            expected=[7.0, 8.5, 8.5, 10.0, 11.5], tolerance=0.0,
             source="3 parameters a column that is not dead and off, less one for the rotation, over 2",
         ),
         Exact(
