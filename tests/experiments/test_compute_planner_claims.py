@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from assay.cli.main import main
 from assay.core.claims import Exact
 from assay.core.errors import RunError, SpecError
 from assay.core.findings import verify
@@ -34,6 +35,8 @@ class World:
     """Crossed half-widths over those planned as if all of them narrowed."""
     planned: dict = field(default_factory=dict)
     """{arm: what it plans, over what came out}, where a control is to pass."""
+    larger: float = 8.0
+    """What commands of the larger size cost, over those of the small one."""
 
     def arms(self) -> dict:
         made = {name: self.measures(name) for name, arm in experiment.arms.items() if arm.derive is None}
@@ -54,7 +57,8 @@ class World:
         rng = np.random.default_rng(len(arm))
         noise = lambda *shape: np.exp(rng.normal(0, 0.05, (len(runs), *shape)))  # noqa: E731
         if arm == "timed":
-            middle = {"cpu": 6.0 * noise(2), "seconds": 4.0 * noise(2)}
+            sizes = np.array([1.0, self.larger])
+            middle = {"cpu": 4.0 * sizes * noise(2), "seconds": 5.0 * sizes * noise(2)}
             ranges = {f"{k}_{end}": m * by for k, m in middle.items() for end, by in (("low", 0.5), ("high", 2.0))}
             took = {"cpu": middle["cpu"] * self.cpu, "seconds": middle["seconds"] * self.clock}
             named = {k: ("run size", v, "s") for k, v in (ranges | took).items()}
@@ -68,10 +72,11 @@ class World:
 
 
 WORLD = World()
+ALIKE = replace(WORLD, larger=1.2)  # commands that all take about as long
 # claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
-    "Actual CPU-seconds": (replace(WORLD, cpu=8.0), {"tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
-    "Actual seconds by the clock": (replace(WORLD, clock=0.1), {"tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
+    "Typically the CPU-seconds": (replace(WORLD, cpu=8.0), {"constant": ALIKE, "tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
+    "Typically a command's seconds": (replace(WORLD, clock=0.1), {"constant": ALIKE, "tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
     "The half-width that 24 toys": (replace(WORLD, width=2.0), {"by-n": replace(WORLD, planned={"by-n": 1.0})}),
     "With blocks of inputs": (replace(WORLD, crossed=1.8), {"all-shrinks": replace(WORLD, naive=1.1)}),
 }
@@ -105,6 +110,25 @@ def test_a_run_alone_is_the_run_among_others_over_fifty_steps():
         np.testing.assert_allclose(tensor[0], together.tensors[name][-1], rtol=1e-5, atol=1e-6)
     mine, theirs = measure(Runs(specs[-1:]), alone, Unkept()), measure(Runs(specs), together, Unkept())
     np.testing.assert_allclose(mine.seeds_planned[0], theirs.seeds_planned[-1], rtol=1e-4)
+
+
+def test_how_far_off_by_hand_and_no_constant_gets_nearer():
+    arms = WORLD.arms()
+    arm = arms["timed"].assign(cpu=arms["timed"].cpu * [4.0, 0.25])  # on average as planned, and off by 4 each time
+    np.testing.assert_allclose(planner.off("cpu")(arm, arms), 4.0)
+    np.testing.assert_allclose(planner.over_planned({"timed": arm}), 1.0)
+    best = planner.off("cpu")(arms["constant"], arms).values
+    assert np.log(best).mean() == pytest.approx(np.log(8) / 2, rel=0.05), "half of what lies between the sizes"
+    low, high = (arms["constant"][f"cpu_{end}"].values for end in ("low", "high"))
+    assert (low == high).all() and np.ptp(low) == 0 and low[0, 0] == pytest.approx(4 * 8**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("given", ["entry=llc", "entry=nothing"])
+def test_only_an_arm_says_which_experiment_is_timed(given, capsys, tmp_path):
+    code = main(["run", "compute-planner", "--preset", "smoke", "--set", given, "--root", str(tmp_path / "s"), "--executor", "inline"])
+    err = capsys.readouterr().err
+    assert code == 2 and "Planner.entry is " in err and err.strip().count("\n") == 0, err
+    assert not list((tmp_path / "s").glob("runs/*"))
 
 
 def test_planned_widths_are_those_of_independent_pilots():

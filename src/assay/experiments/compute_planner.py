@@ -2,8 +2,8 @@
 
 Paper: Kokotajlo 2021, Fun with +12 OOMs of Compute; Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1
 Claim: planned CPU-seconds and interval widths come true within stated factors; a search is 2 FLOP per parameter and token, not 6
-Baselines: tenfold, a planner with ten times the FLOP/s; by-n, widths that fall as 1/n; all-shrinks, one that forgets a second factor
-Cost: 180 s on 2 cores, 120 CPU-seconds, 0.5 GB a process; full a guess of 1 CPU-hour, never run
+Baselines: constant, one time for every command; tenfold, ten times the FLOP/s; by-n, widths as 1/n; all-shrinks, no second factor
+Cost: 150 s on 2 cores, 180 CPU-seconds, 0.5 GB a process; full a guess of 1 CPU-hour, never run
 """
 
 import itertools
@@ -11,25 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, PerRun, Spec, columns, descent, fit
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, PerRun, Spec, columns, descent, fit, reserved
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"
 AMP = "Kokotajlo 2021, Fun with +12 OOMs of Compute, Amp"
-PLAN = "plan: before the pilot, a factor of 2 either way"
+PLAN = "plan: before the pilot, a factor of 2 either way; that it is taken without its sign came later, before these commands ran"
 DENSITIES = tuple(float(p) for p in np.round(np.geomspace(1, 0.03, 16), 4))
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
 TIMED = {
-    "superposition": (("steps=20", "density=1.0,0.01", "seed=100:102"), ("steps=400", "density=1.0,0.01", "seed=100:108")),
-    "superposition-collapse": (("steps=30", "seed=100:104"), ("steps=300", "seed=100:108")),
-    "superposition-sae": (("steps=20", "seed=100:102"), ("steps=100", "seed=100:104")),
-    "s-curves": (("steps=20", "seed=100:102"), ("steps=100", "seed=100:104")),
-    "grokking-frequencies": (("steps=10", "seed=100:101"), ("steps=50", "seed=100:102")),
-    "grokking-efficiency": (("steps=10", "seed=100:101"), ("steps=50", "seed=100:102")),
+    "deep-linear": (("steps=20", "seed=200:202"), ("seed=200:248",)),
+    "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=1.0", "seed=200:201"), ("steps=750", "relative=0.5,1.0", "seed=200:204")),
+    "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
+    "eval-schedule": (("steps=32", "seed=200:202"), ("steps=2048", "seed=200:212")),
+    "myopia": (("steps=20", "updates=20", "seed=200:201"), ("steps=1500", "seed=200:206")),
+    "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=10000", "seed=200:232")),
 }
-"""Experiments that need no language model, each at two sizes; their seeds are none of the judged ones."""
+"""Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
+
+Their seeds are none of the judged ones. The larger sizes are those for which about 20 CPU-seconds are planned.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +218,13 @@ def tenfold(arms):
     return arms["timed"].assign({n: arms["timed"][n] / 10 for n in names})
 
 
+def constant(arms):
+    """The timed commands as a planner sees them that knows nothing of any: each takes what all of them take on average."""
+    told = arms["timed"]
+    same = {what: float(np.exp(np.log(told[what]).mean())) for what in ("cpu", "seconds")}
+    return told.assign({f"{what}_{end}": told[what] * 0 + x for what, x in same.items() for end in ("low", "high")})
+
+
 def by_n(arms):
     """Widths planned as if they fell with 1/n, of toys alone and of toys and blocks."""
     return arms["main"].assign({f"{k}_planned": arms["main"][f"{k}_planned"] * (FEW / MANY) ** 0.5 for k in ("seeds", "crossed")})
@@ -228,12 +238,12 @@ def all_shrinks(arms):
 # --- what is compared -------------------------------------------------------------------------------------------------------
 
 
-def over_planned(what):
-    """[entry]: seconds over the middle of the planned range, geometric mean over sizes."""
+def off(what):
+    """[entry]: the factor between seconds and the middle of the planned range, whichever is larger; geometric mean over sizes."""
 
     def value(arm, arms):
         middle = np.sqrt(arm[f"{what}_low"] * arm[f"{what}_high"])
-        return np.exp(np.log(arm[what] / middle).mean("size")).swap_dims(run="entry")
+        return np.exp(abs(np.log(arm[what] / middle)).mean("size")).swap_dims(run="entry")
 
     return value
 
@@ -247,11 +257,23 @@ def width_over_planned(kind):
     return value
 
 
+def over_planned(arms):
+    """[entry]: CPU-seconds over the middle of the planned range, geometric mean over sizes."""
+    arm = arms["timed"]
+    return np.exp(np.log(arm.cpu / np.sqrt(arm.cpu_low * arm.cpu_high)).mean("size")).swap_dims(run="entry")
+
+
 def inside(arms):
     """[entry]: the share of commands whose CPU-seconds lie in the planned range."""
     arm = arms["timed"]
     there = (arm.cpu >= arm.cpu_low) & (arm.cpu <= arm.cpu_high)
     return there.where(arm.cpu.notnull()).mean("size").swap_dims(run="entry")
+
+
+def wide(arms):
+    """[entry]: the upper end of the planned range over the lower, geometric mean over sizes."""
+    arm = arms["timed"]
+    return np.exp(np.log(arm.cpu_high / arm.cpu_low).mean("size")).swap_dims(run="entry")
 
 
 def toy_flop(s):
@@ -357,23 +379,22 @@ def worlds(first, count, **fields):
 
 experiment = Experiment(
     arms={
-        "main": Arm(train, note="192 toys for each density: what the intervals of 24 will be, planned from 6"),
+        "main": Arm(train, specs=reserved("entry"), note="192 toys for each density: what the intervals of 24 will be, planned from 6"),
         "timed": Arm(train, specs=timings, note="commands of this program at two sizes, each planned first, in an empty store"),
+        "constant": Arm(derive=constant, note="a planner that knows nothing: for each command the geometric mean of what all took"),
         "tenfold": Arm(derive=tenfold, note="a planner that believes in ten times the FLOP per second"),
         "by-n": Arm(derive=by_n, note="a planner whose widths fall with 1/n"),
         "all-shrinks": Arm(derive=all_shrinks, note="a planner that forgets the factor that is not bought"),
     },
     measure=measure,
     claims=(
-        Claim(
-            text="Actual CPU-seconds of a command are between half and twice the middle of what was planned",
-            value=over_planned("cpu"), units=("entry",), low=0.5, high=2.0, fail_low=0.2, fail_high=5.0, scale="log", of="timed",
-            must_fail=("tenfold",), threshold_from=PLAN, published="new", source=AMP, unit="actual over planned",
-        ),
-        Claim(
-            text="Actual seconds by the clock are between half and twice the middle of what was planned",
-            value=over_planned("seconds"), units=("entry",), low=0.5, high=2.0, fail_low=0.2, fail_high=5.0, scale="log", of="timed",
-            must_fail=("tenfold",), threshold_from=PLAN, published="new", source=AMP, unit="actual over planned",
+        *(
+            Claim(
+                text=f"Typically {told} differ by a factor of at most 2 from the middle of what was planned",
+                value=off(what), units=("entry",), high=2.0, scale="log", of="timed", must_fail=("constant", "tenfold"),
+                threshold_from=PLAN, published="new", source=AMP, unit="× off",
+            )
+            for what, told in {"cpu": "the CPU-seconds of a command", "seconds": "a command's seconds by the clock"}.items()
         ),
         Claim(
             text="The half-width that 24 toys have is between 0.7 and 1.4 times what 6 others promise",
@@ -388,9 +409,13 @@ experiment = Experiment(
             source="Owen 2007, The pigeonhole bootstrap", unit="actual over planned",
         ),
         *STATEMENTS,
-        Finding(
-            text="Share of commands whose CPU-seconds lie within the whole planned range", value=inside, units=("entry",),
-            published="new", source="this program",
+        *(
+            Finding(text=text, value=value, units=("entry",), published="new", source="this program", unit=unit)
+            for text, value, unit in (
+                ("CPU-seconds over the middle of what was planned, geometric mean over an experiment's sizes", over_planned, "actual over planned"),
+                ("How wide planned ranges of CPU-seconds are, geometric mean over an experiment's sizes", wide, "upper over lower"),
+                ("Share of commands whose CPU-seconds lie within the whole planned range", inside, "share of commands"),
+            )
         ),
     ),
     figures=figures,

@@ -1,7 +1,7 @@
 """Times: CPU-seconds that runs will take, from an experiment's record or from its FLOP, as ranges; and what a command adds.
 
-A record knows what its own runs cost. Other numbers of runs and steps lie between two bounds: cost may go with runs and
-steps, or with groups, of which a part may be measuring that no number of steps changes.
+A record knows what its own runs cost. Other numbers of runs and steps lie between bounds: training may cost what its runs do,
+or what its groups do; and a part of the cost may be measuring, which goes with runs and which no number of steps changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
 FIXED = 0.2
-"""The share of a group's recorded cost that may be measuring, whatever the number of steps. Pilot: the commands of compute-planner."""
+"""The share of a run's recorded cost that may be measuring, whatever the number of steps. Pilot: the commands of compute-planner."""
 MACHINE = Range(0.8, 1.25)
 """By how much one machine, or one hour, differs from the recorded one."""
 REACHED = Range(0.02, 0.5)
@@ -53,9 +53,9 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         by_runs = len(specs) / recorded
         by_groups = _groups(experiment, {s.seed for s in specs}) / _groups(experiment, of_seeds)
         whole = float(each) * recorded
-        least, most = sorted((steps, FIXED + (1 - FIXED) * steps))  # the same where steps are those recorded
-        low, high = whole * by_runs * least, whole * max(by_runs, by_groups) * most
-        known[arm] = Range(0.0 if less else low, high)
+        by = (by_runs, max(by_runs, by_groups))
+        shares = [fixed * by_runs + (1 - fixed) * trained * steps for fixed in (0.0, FIXED) for trained in by]
+        known[arm] = Range(0.0 if less else whole * min(shares), whole * max(shares))
     return known
 
 
