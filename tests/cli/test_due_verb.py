@@ -57,6 +57,13 @@ def test_dates_efficiency_and_limits(capsys):
     assert run(capsys, "date,compute\n2026-01-01,1\n", "--months", "inf")[0] == 0
 
 
+def test_an_empty_cell_is_no_efficiency_and_one_month_is_singular(capsys):
+    code, _, error = run(capsys, "months,flop,efficiency\n0,1e20,2\n1,1.5e20,\n")
+    assert code == 2 and "row 2: efficiency must be a number" in error
+    code, out, _ = run(capsys, "months,compute\n0,1\n4,1.5\n")
+    assert code == 1 and re.search(r"1 month\s*$", out, re.MULTILINE) and "at month 7" in " ".join(out.split())
+
+
 def test_names_of_columns_and_cells_may_have_spaces_and_a_mark_of_order(capsys):
     assert run(capsys, "\ufeffmonths, compute\n0, 1\n\n1, 4\n")[0] == 0
 

@@ -207,13 +207,13 @@ def test_claims_name_no_number_that_a_set_may_move():
 
 
 WRONG = [
-    ({"turn": 8}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, or the reward never turns, got 8"),
-    ({"turn": 0}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, or the reward never turns, got 0"),
-    ({"penalty": 0.0}, "Myopia.penalty must be below 0, or the reward never turns, got 0"),
-    ({"penalty": 2.5}, "Myopia.penalty must be below 0, or the reward never turns, got 2.5"),
+    ({"turn": 8}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, got 8; the recipe needs a reward that turns"),
+    ({"turn": 0}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, got 0; the recipe needs a reward that turns"),
+    ({"penalty": 0.0}, "Myopia.penalty must be below 0, since otherwise the reward never turns, got 0"),
+    ({"penalty": 2.5}, "Myopia.penalty must be below 0, since otherwise the reward never turns, got 2.5"),
     ({"horizon": 0}, "Myopia.horizon must be at least 2, got 0"),
     ({"horizon": 1}, "Myopia.horizon must be at least 2, got 1"),
-    ({"horizon": 3}, "Myopia.turn must be an epoch from 1 to 2, as horizon=3, or the reward never turns, got 3"),
+    ({"horizon": 3}, "Myopia.turn must be an epoch from 1 to 2, as horizon=3, got 3; the recipe needs a reward that turns"),
     ({"lr": -0.5}, "Myopia.lr must be positive, got -0.5"),
     ({"rate": 0.0}, "Myopia.rate must be positive, got 0"),
     ({"discount": 1.5}, "Myopia.discount must be from 0 to 1, got 1.5"),

@@ -1,6 +1,7 @@
 """Plan: why each run is missing, what it will cost, and that planning writes nothing."""
 
 import dataclasses
+import shlex
 import shutil
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from assay.lab import groups
 from assay.lab.executors import Inline
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.preset import Preset, override
 from assay.lab.watch import Watch
 from assay.lab.worker import Workbench
 
@@ -304,3 +305,8 @@ def test_removing_and_running_again(lab):
     assert (lab.store.root / "results" / "dot" / "looks.jsonl").exists()
     shutil.rmtree(lab.store.root)
     assert lab.removable("dot") == []
+
+
+def test_a_printed_command_survives_a_shell():
+    value = "potential=network 2-2-2 rank 2"
+    assert shlex.split("assay run llc" + Preset("smoke", (), (value,)).options) == ["assay", "run", "llc", "--preset", "smoke", "--set", value]

@@ -31,7 +31,7 @@ def told(path: Path, ratio: float, months: float, as_json: bool) -> int:
         limits = {"ratio": _or_none(ratio), "months": _or_none(months)}
         printing.emit({"events": len(events), **limits, "due": rows, "next": following})
     else:
-        show(labels, found, len(events), following)
+        show(labels, found, len(events), following, "at" if dated else "at month")
     return 1 if any(d.overdue > 0 for d in found) else 0
 
 
@@ -69,18 +69,18 @@ def later(months: float, first: str | None) -> str | None:
         return None
 
 
-def show(labels: Sequence[str], found: Sequence[Due], events: int, following: Mapping[str, Any]) -> None:
+def show(labels: Sequence[str], found: Sequence[Due], events: int, following: Mapping[str, Any], at: str) -> None:
     """Print the table, how many events there were, and when the next evaluation is due at the latest."""
     numbers = ("row", "compute", "grown", "months since")
     table = printing.grid("row", "at", *numbers[1:], "due by", "overdue", right=numbers)
     for d in found:
         grown, since = ("", "") if d.reasons == ("initial",) else (f"{d.growth:.3g}×", f"{d.since:.3g}")
-        overdue = f"{d.overdue:.2g} months" if d.overdue else ""
+        overdue = f"{d.overdue:.2g} month{'' if f'{d.overdue:.2g}' == '1' else 's'}" if d.overdue else ""
         table.add_row(str(d.row + 1), labels[d.row], f"{d.compute:.4g}", grown, since, ", ".join(d.reasons), overdue)
     printing.draw(table)
     print()
     limits = [f"when compute reaches {following['compute']:.4g}"] if following["compute"] is not None else []
-    limits += [f"at {following['at']}"] if following["at"] is not None else []
+    limits += [f"{at} {following['at']}"] if following["at"] is not None else []
     sooner = ", whichever comes sooner" if len(limits) == 2 else ""
     printing.say(f"An evaluation is due at {len(found)} of {events} events. The next one: {' or '.join(limits) or 'never'}{sooner}.")
 
@@ -105,7 +105,7 @@ def _compute(row: Mapping[str, str | None], i: int, what: str) -> float:
     number, better = _number(row[what], i, what), row.get("efficiency")
     if what == "compute":
         return number
-    factor = _number(better, i, "efficiency") if better else 1.0
+    factor = _number(better, i, "efficiency") if "efficiency" in row else 1.0
     try:
         return effective_compute(number, factor)
     except DataError as e:

@@ -195,7 +195,7 @@ def measured(seconds: float = 2.0) -> float:
 # budgets --------------------------------------------------------------------------------------------------------------------
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_BUDGET = re.compile(r"([\d.]+(?:e[+-]?\d+)?)\s*(s|min|m|h|d|flop)(?:@([\w-]+))?", re.IGNORECASE)
+_BUDGET = re.compile(r"(-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|m|h|d|flop)(?:@([\w-]+))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ def budget(text: str) -> Budget:
     """
     found = _BUDGET.fullmatch(text.strip())
     if found is None:
-        raise DataError(f"a budget is a time, FLOP, or a time on a device, such as 5m, 1e15flop or 8h@h200; got {text!r}")
-    number, unit, device = float(found[1]) if found[1].count(".") < 2 else 0.0, found[2].lower(), (found[3] or "").lower()
+        raise DataError(f"a budget is a time, FLOP, or a time on a device, such as 5m, 1.5h, 1e15flop or 8h@h200; got {text!r}")
+    number, unit, device = float(found[1]), found[2].lower(), (found[3] or "").lower()
     if not 0 < number < math.inf:
         raise DataError(f"a budget is above 0 and finite, got {text!r}")
     if unit == "flop":

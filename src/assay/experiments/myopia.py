@@ -97,10 +97,10 @@ class Myopia(Spec):
             if getattr(self, name) < low:
                 raise SpecError(f"Myopia.{name} must be at least {low}, got {getattr(self, name):g}")
         if self.turning and not 1 <= self.turn < self.horizon:
-            raise SpecError(f"Myopia.turn must be an epoch from 1 to {self.horizon - 1}, as horizon={self.horizon}, or the reward never "
-                            f"turns, got {self.turn}")  # fmt: skip
+            raise SpecError(f"Myopia.turn must be an epoch from 1 to {self.horizon - 1}, as horizon={self.horizon}, got {self.turn}; "
+                            f"the recipe needs a reward that turns")  # fmt: skip
         if self.turning and self.penalty >= 0:
-            raise SpecError(f"Myopia.penalty must be below 0, or the reward never turns, got {self.penalty:g}")
+            raise SpecError(f"Myopia.penalty must be below 0, since otherwise the reward never turns, got {self.penalty:g}")
         if not 0 <= self.discount <= 1:
             raise SpecError(f"Myopia.discount must be from 0 to 1, got {self.discount:g}")
         if self.agent == "network" and self.discount != 1:

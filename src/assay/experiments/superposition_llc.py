@@ -109,9 +109,12 @@ class SuperpositionLLC(Spec):
         for field, least in {"columns": 3, "steps": 2, "data": 0, "batch": 1, "samples": 2, "burn": 0}.items():
             if getattr(self, field) < least:
                 raise SpecError(f"SuperpositionLLC.{field} must be at least {least}, got {getattr(self, field)}")
-        for field in ("start", "bias", "localisation"):
+        for field in ("start", "bias"):
             if getattr(self, field) < 0:
                 raise SpecError(f"SuperpositionLLC.{field} must be at least 0, got {getattr(self, field):g}")
+        if not self.localisation > 0:
+            raise SpecError("SuperpositionLLC.localisation, the pull towards the state, must be above 0: without it chains wander off along "
+                            f"what the loss leaves free, got {self.localisation:g}")  # fmt: skip
         if not 0 < self.lr < 1:
             raise SpecError(
                 f"SuperpositionLLC.lr must be above 0 and below 1, where gradient descent becomes unstable, got {self.lr:g}"
@@ -404,7 +407,7 @@ experiment = Experiment(
         "mixed": Arm(derive=mixed, note="polygons, labels 5 and 6 dealt anew between every two seeds"),
         "along": Arm(at_plateaus, specs=changed(beside="left"), after="main", note="chains at the last plateau that main left and at its end"),
         "stayed": Arm(at_plateaus, specs=changed(beside="end", replicate=4), after="main", note="own chains, all of them at the end"),
-        "ends": Arm(at_plateaus, after="wide", note="chains at the ends of wide, which have three to six sides"),
+        "ends": Arm(at_plateaus, after="wide", note="chains at the ends of wide, which have two to six sides"),
         "ends-fine": Arm(at_plateaus, specs=finer, after="wide", note="half the chains' step, twice the draws"),
         "dealt": Arm(derive=dealt_anew, note="ends, estimates dealt to other seeds"),
     },

@@ -260,7 +260,7 @@ def _with_claims(told: Forecast, experiment: Experiment, record: Mapping[str, An
     source, arms = _spread(told.plan, experiment, record)
     asked = len({r.job.spec.seed for r in told.plan.rows})
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
-    seeds = (told.bought.seeds if told.bought is not None else None) if told.budget is not None else asked
+    seeds = told.bought.seeds if told.bought is not None else asked
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
     prospects = tuple(_prospect(c, arms, seeds, len(known), each) for c in claims)
     return replace(told, spread_from=source, claims=prospects)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,7 +32,7 @@ class Preset:
     @property
     def options(self) -> str:
         """What to type after `assay run NAME` to get this preset: options, with a space before each."""
-        return ("" if self.name == "default" else f" --preset {self.name}") + "".join(f" --set {s}" for s in self.sets)
+        return ("" if self.name == "default" else f" --preset {self.name}") + "".join(f" --set {shlex.quote(s)}" for s in self.sets)
 
     def but(self, text: str) -> Preset:
         """The same with this field=value in the place of what was set of the field; without specs, for its options."""

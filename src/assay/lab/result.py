@@ -285,11 +285,12 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
     price = judged.verdict.price
     if price is None or price.more is None or price.factor != "seed":
         return judged
-    seeds = sorted({r.job.spec.seed for r in plan.rows})
+    seeds = sorted({s.seed for s in plan.preset.specs})  # not those of the arms, which may be shifted
     sets = (*(s for s in plan.preset.sets if not s.startswith("seed=")), f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}")
     command = f"assay run {experiment.typed}{dataclasses.replace(plan.preset, sets=sets).options}"
     minutes = per_seed * price.more / 60
-    text = f"{price.text}, about {minutes:.{0 if minutes >= 10 else 1}f} CPU-minutes: {command}"
+    told = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
+    text = f"{price.text}, {told} CPU-minutes: {command}"
     return dataclasses.replace(judged, verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)))
 
 
