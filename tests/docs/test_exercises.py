@@ -1,10 +1,12 @@
 """The exercises that close some pages: each solution passes its test, and nothing that is no solution does.
 
 An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks of Python: a starter, the
-solution and its test, the last two folded away. They run in this process, one namespace an exercise. Run as a script, this file
-is also how a reader checks an own answer: `python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
+solution and its test, the last two folded away; every assertion of a test says in words what it asks. They run in this process,
+one namespace an exercise. Run as a script, this file is also how a reader checks an own answer:
+`.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
 """
 
+import ast
 import inspect
 import math
 import re
@@ -86,12 +88,74 @@ def test_the_starter_asks_for_what_the_solution_is(exercise: Exercise) -> None:
     assert list(inspect.signature(function).parameters) == list(inspect.signature(answered[exercise.name]).parameters)
 
 
-@pytest.mark.parametrize("page", ["capacity", "llc"])
+@each
+def test_every_assertion_says_what_it_asks(exercise: Exercise) -> None:
+    bare = [ast.unparse(node) for node in ast.walk(ast.parse(exercise.test)) if isinstance(node, ast.Assert) and node.msg is None]
+    assert not bare, bare
+
+
+@pytest.mark.parametrize("page", ["capacity", "llc", "superposition-llc"])
 def test_pages_that_promise_exercises_have_them(page: str) -> None:
     assert 2 <= len(exercises(ROOT / "docs" / f"{page}.md")) <= 3
 
 
-if __name__ == "__main__":
-    chosen = exercises(Path(sys.argv[1]))[int(sys.argv[2]) - 1]
-    run(chosen, chosen.starter, Path(sys.argv[3]).read_text())
+def check(arguments: list[str]) -> int:
+    """The exit code of a reader's answer: 0 it is right, 1 not yet, 2 there is nothing to check."""
+    try:
+        page, number, answer = arguments
+        chosen = exercises(Path(page))
+        if number not in [str(n + 1) for n in range(len(chosen))]:
+            raise ValueError(f"{page} has exercises 1 to {len(chosen)}, not {number}" if chosen else f"{page} has no exercises")
+        given = Path(answer).read_text()
+    except (ValueError, OSError) as error:
+        usage = "give a page, the number of an exercise and a file: test_exercises.py docs/capacity.md 1 mine.py"
+        print(error if len(arguments) == 3 else usage, file=sys.stderr)
+        return 2
+    exercise = chosen[int(number) - 1]
+    try:
+        run(exercise, exercise.starter, given)
+    except NotImplementedError:
+        print(f"not yet: {exercise.name} is still as the page has it")
+        return 1
+    except AssertionError as error:
+        print(f"not yet: {error}")
+        return 1
     print("right")
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ([], 2, "give a page, the number of an exercise and a file"),
+        (["docs/capacity.md", "1"], 2, "give a page, the number of an exercise and a file"),
+        (["docs/capacity.md", "4", "mine.py"], 2, "has exercises 1 to 3, not 4"),
+        (["docs/capacity.md", "0", "mine.py"], 2, "has exercises 1 to 3, not 0"),
+        (["docs/capacity.md", "one", "mine.py"], 2, "has exercises 1 to 3, not one"),
+        (["docs/cli.md", "1", "mine.py"], 2, "has no exercises"),
+        (["docs/no.md", "1", "mine.py"], 2, "No such file"),
+        (["docs/capacity.md", "1", "no.py"], 2, "No such file"),
+        (["docs/capacity.md", "1", "mine.py"], 1, "not yet: capacity is still as the page has it"),
+        (["docs/capacity.md", "2", "mine.py"], 1, "not yet: one owner at density 0.3"),
+        (["docs/capacity.md", "3", "mine.py"], 0, "right"),
+    ],
+)
+def test_a_reader_is_told_in_one_line(
+    arguments: list[str],
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    third = exercises(ROOT / "docs" / "capacity.md")[2].solution
+    (tmp_path / "mine.py").write_text(f"def losses(p):\n    return p**2 / 3, p / 3\n\n\n{third}")
+    monkeypatch.chdir(tmp_path)
+    assert check(arguments) == code
+    out = "".join(capsys.readouterr())
+    assert told in out and len(out.splitlines()) == 1
+
+
+if __name__ == "__main__":
+    sys.exit(check(sys.argv[1:]))
