@@ -3,7 +3,7 @@
 Paper: Anthropic's Responsible Scaling Policy 1.0, 2023, evaluation protocol; Power et al. 2022, Grokking
 Claim: evaluations every 4× of compute, fine-tuning included, find an ability that stays at the first one due after it exists
 Baselines: no fine-tuning; the finished model alone; every 8×; every checkpoint; networks that can only memorise; one limit alone
-Cost: 70 s on 2 cores, 45 CPU-seconds, 0.57 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 24 s on 2 cores, 42 CPU-seconds, 0.55 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 import math

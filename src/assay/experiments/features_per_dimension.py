@@ -3,7 +3,7 @@
 Paper: Toy Models of Superposition, "The Geometry of Superposition", Elhage et al. 2022
 Claim: ‖W‖²/d counts nothing where the function leaves the scale of W free; a tied autoencoder fixes it, and dimensionality needs no scale
 Baselines: bias and tanh, where rescaling is no freedom; relu, where it is; rescaled, trained models times a number; untrained
-Cost: 43 s on 2 cores, 32 CPU-seconds, 0.95 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 19 s on 2 cores, 31 CPU-seconds, 0.89 GB a process; full a guess of 1 GPU-hour, never run
 Seed: rescaling a bias-free ReLU net changes the measure and no class; a tied autoencoder is not free to be rescaled (A. Jermyn)
 """
 

@@ -3,7 +3,7 @@
 Paper: none; a comment by Adam Jermyn under a post on training with preferences asks it, without an experiment or a number
 Claim: the recipe limits the horizon and does not make myopic: the agent stops at the turn, and before it still invests in later epochs
 Baselines: no clock in sight; no shutdown; a reward that never turns; a weak penalty; a turn after one epoch; learning one epoch at a time
-Cost: 60 s on 2 cores, 51 CPU-seconds, 0.42 GB a process; full a guess of 0.5 GPU-hours, never run
+Cost: 24 s on 2 cores, 46 CPU-seconds, 0.42 GB a process; full a guess of 0.5 GPU-hours, never run
 """
 
 from dataclasses import dataclass, replace

@@ -3,7 +3,7 @@
 Paper: Sourbut 2022, Conditions for mathematical equivalence of SGD and Natural Selection, and a comment on it; Zhu et al. 2019
 Claim: coordinates that every example moves in lock-step stay so under SGD, and do not where noise or selection is drawn apart from examples
 Baselines: isotropic and diagonal noise of equal size, selection by the true gradient, networks' noise redrawn isotropic
-Cost: 30 s on 2 cores, 34 CPU-seconds, 0.6 GB a process; full a guess of 0.3 GPU-hours, never run
+Cost: 22 s on 2 cores, 35 CPU-seconds, 0.63 GB a process; full a guess of 0.3 GPU-hours, never run
 """
 
 from dataclasses import dataclass, replace

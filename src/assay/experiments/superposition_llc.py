@@ -3,7 +3,7 @@
 Paper: Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition, Chen et al. 2023
 Claim: training ends at polygons of known loss; a hexagon is more complex than a pentagon, but a lower loss does not always cost complexity
 Baselines: random losses; linear, without ReLU; turned, hexagons for every state; shuffled labels; pulled, chains held too tightly
-Cost: 70 s on 2 cores, 70 CPU-seconds, 0.45 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 37 s on 2 cores, 65 CPU-seconds, 0.41 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 import math
