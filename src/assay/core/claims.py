@@ -36,11 +36,14 @@ class Published:
     same: bool = False
     """True when model, site, data and definition are the same; otherwise it is shown for orientation only."""
     note: str = ""
+    at: str = "not checked"
+    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody could open the source."""
 
     def to_json(self) -> dict[str, Any]:
-        """The number, its source, and how far it can be compared."""
+        """The number, its source, where it stands there, and how far it can be compared."""
         setup = "same set-up" if self.same else "other set-up: not comparable, for orientation"
-        return {"number": self.number, "source": self.source, "same": self.same, "set_up": setup, "note": self.note}
+        told = {"number": self.number, "source": self.source, "at": self.at, "same": self.same}
+        return {**told, "set_up": setup, "note": self.note}
 
 
 Literature = Published | Literal["new"] | None
@@ -104,6 +107,12 @@ class Claim:
     """The arm it is about."""
     must_fail: tuple[str, ...]
     """Arms in which it has to fail, or it says nothing; at least one."""
+    near: Mapping[str, str] = field(default_factory=dict)
+    """Those controls that stand for the strongest other explanations: {control: what it would explain without the method}."""
+    also: Mapping[str, str] = field(default_factory=dict)
+    """Other arms that may satisfy the claim as well: {arm: why}. Any arm not named here that does makes it unspecific."""
+    bounds: tuple[float, float] | None = None
+    """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an exact interval."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     gates: tuple[Gate, ...] = ()
@@ -123,6 +132,14 @@ class Claim:
             raise ClaimError(f"claim {self.text!r} names no control: must_fail needs at least one arm in which it has to fail")
         if self.of in self.must_fail or self.of in self.must_hold:
             raise ClaimError(f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own control")
+        for control in self.near:
+            if control not in self.must_fail:
+                raise ClaimError(f"claim {self.text!r}: near names {control!r}, which is no control; {nearest(control, self.must_fail)}")
+        for arm in self.also:
+            if arm == self.of or arm in self.must_fail or arm in self.must_hold:
+                raise ClaimError(f"claim {self.text!r}: also names {arm!r}, which is the method, a control or a planted effect")
+        if self.bounds is not None:
+            _check_bounds(self)
         fail_low, fail_high = self.fail_range
         if not fail_low <= self.low <= self.high <= fail_high:
             got = ", ".join(f"{e:g}" for e in (fail_low, self.low, self.high, fail_high))
@@ -162,7 +179,14 @@ class Claim:
         if arm == self.of:
             return self
         others = tuple(c for c in self.must_fail if c != arm) or (self.of,)
-        return replace(self, of=arm, must_fail=others, must_hold=tuple(p for p in self.must_hold if p != arm))
+        return replace(
+            self,
+            of=arm,
+            must_fail=others,
+            must_hold=tuple(p for p in self.must_hold if p != arm),
+            near={c: why for c, why in self.near.items() if c in others},
+            also={a: why for a, why in self.also.items() if a != arm and a not in others},
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -306,7 +330,20 @@ def _said(s: Claim | Exact | Finding) -> dict[str, Any]:
         edges = [repr(float(e)) for e in (s.low, s.high, *s.fail_range)]
         said |= {"range": edges, "scale": s.scale, "of": s.of, "must_fail": list(s.must_fail), "must_hold": list(s.must_hold),
                  "gates": [g.name for g in s.gates], "half": dict(s.half), "threshold_from": s.threshold_from}  # fmt: skip
+        said |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
+        said |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
     return said
+
+
+def _check_bounds(claim: Claim) -> None:
+    least, greatest = claim.bounds or (-math.inf, math.inf)
+    if not (math.isfinite(least) and math.isfinite(greatest) and least < greatest):
+        raise ClaimError(f"claim {claim.text!r}: bounds are two finite numbers, the smaller first, got {claim.bounds}")
+    if claim.statistic is not mean or claim.scale != "plain":
+        raise ClaimError(f"claim {claim.text!r}: bounds are of the units of a plain mean; drop the statistic and the scale, or the bounds")
+    for edge in (claim.low, claim.high, *claim.fail_range):
+        if math.isfinite(edge) and not least <= edge <= greatest:
+            raise ClaimError(f"claim {claim.text!r}: the threshold {edge:g} is outside of its bounds {least:g} to {greatest:g}")
 
 
 def _check_units(text: str, units: tuple[str, ...]) -> None:

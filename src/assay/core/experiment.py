@@ -142,7 +142,7 @@ class Experiment(Generic[S]):
         from assay.core.claims import Claim
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
-            for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.half, *claim.half.values()):
+            for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.also, *claim.half, *claim.half.values()):
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
         if self.name == ALL:
