@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assay.core.claims import Claim, Exact, Finding, Gate, Judged, Published, claims_key, converged
 from assay.core.errors import ClaimError
 from assay.core.findings import estimate, verify
-from assay.core.judging import adjust, judge
+from assay.core.judging import judge
 from assay.core.measures import by
 from assay.core.stats import best_of, difference, lead_at_own, ratio, sides
 
@@ -83,10 +83,75 @@ def test_between_two_thresholds_nothing_is_decided_and_more_units_do_not_help():
     assert judged(main=0.5, changes={"low": 1.0, "fail_low": 0.6}).verdict.outcome == "fails"
 
 
-def test_a_value_equal_in_all_seeds_is_a_result():
+def test_units_that_agree_are_no_certainty():
     v = judged(main=arm(4.0, spread=0)).verdict
-    assert v.outcome == "holds" and (v.low, v.high, v.p) == (4.0, 4.0, 0.0)
-    assert judged(main=arm(1.0, spread=0)).verdict.outcome == "holds"  # the range includes its ends
+    assert (v.outcome, v.reason) == ("undecided", "units agree") and math.isnan(v.p)
+    assert "all 8 seeds have the same number" in v.price.text and "bounds" in v.price.text
+    half = xr.Dataset({"x": ("run", [4.0] * 4 + [4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)})
+    assert judged(main=half).verdict.reason == "units agree"
+    few = xr.Dataset({"x": ("run", [4.0] * 3 + [4.5, 4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)})
+    assert judged(main=few).verdict.outcome == "holds"
+
+
+def test_units_between_bounds_get_the_clopper_pearson_interval():
+    from scipy.stats import binomtest
+
+    for k in range(9):
+        share = xr.Dataset({"x": ("run", np.arange(8) < k)}, coords={"seed": ("run", SEEDS)})
+        none = xr.Dataset({"x": ("run", np.arange(8) < 0)}, coords={"seed": ("run", SEEDS)})
+        v = judged(main=share, control=none, changes={"low": 0.5, "bounds": (0, 1)}).verdict
+        wanted = binomtest(k, 8).proportion_ci(0.95, "exact")
+        assert (v.low, v.high) == pytest.approx(tuple(wanted), abs=1e-9) and v.low < v.high and 0 < v.p <= 1
+        assert v.outcome == ("holds" if wanted.low >= 0.5 else "fails" if wanted.high < 0.5 else "undecided")
+
+
+def test_what_would_have_been_found_stands_beside_what_was_not():
+    from scipy.stats import binom, nct
+
+    v = judged(main=1.01, changes={"low": 1.0}).verdict  # s/sqrt(8) = 0.00707
+    assert v.outcome == "undecided"
+    shift = (v.detectable[0] - 1.0) / (0.02 / math.sqrt(8))
+    assert 1 - nct.cdf(2.364624, 7, shift) == pytest.approx(0.8, abs=0.03)  # the power of Student's t there
+    share = xr.Dataset({"x": ("run", np.arange(8) < 7)}, coords={"seed": ("run", SEEDS)})
+    v = judged(main=share, changes={"low": 0.5, "bounds": (0, 1)}).verdict
+    assert binom.sf(7, 8, v.detectable[0]) == pytest.approx(0.8)  # all eight have to be right
+    v = judged(main=share, changes={"low": 0.9, "bounds": (0, 1)}).verdict
+    assert math.isnan(v.detectable[0])  # not even eight of eight would be enough
+
+
+def test_an_arm_that_nobody_named_makes_a_claim_unspecific():
+    j = judged(other=1.4, far=0.4)
+    assert (j.verdict.outcome, j.verdict.reason) == ("unspecific", "other satisfies it too")
+    assert list(j.also) == ["other"] and j.asked == ("other", "far")
+    named = judged(changes={"also": {"other": "has it as well"}}, other=1.4)
+    assert named.verdict.outcome == "holds" and named.to_json()["also"]["other"]["reason"] == "has it as well"
+    lacks = xr.Dataset({"y": ("run", NOISE)}, coords={"seed": ("run", SEEDS)})
+    assert judged(other=lacks).verdict.outcome == "holds"  # it cannot be asked
+
+
+def test_the_half_length_method_may_hold_as_well():
+    j = judged(changes={"half": {"main": "main-half"}}, **{"main-half": 1.49})
+    assert j.verdict.outcome == "holds" and j.to_json()["also"]["main-half"]["reason"] == "the same method, trained half as long"
+
+
+def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
+    kinds = {"pilot: seeds 0–5": "confirming", "paper: 2": "risky", "theory: 1": "risky", "plan: before any run": "risky"}
+    assert {origin: claim(threshold_from=origin).kind for origin in kinds} == kinds
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"near": {"contrl": "luck"}}, "contrl"),
+        ({"also": {"control": "why not"}}, "also names 'control'"),
+        ({"bounds": (1, 0)}, "the smaller first"),
+        ({"bounds": (0, 1), "scale": "log", "low": 0.5}, "drop the statistic and the scale"),
+        ({"bounds": (0, 0.5)}, "outside of its bounds"),
+    ],
+)
+def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
+    with pytest.raises(ClaimError, match=says):
+        claim(**changes)
 
 
 # reasons of undecided, and their order
@@ -126,7 +191,7 @@ def test_reason_interval_straddles_and_its_price_comes_true():
 
 def test_reason_control_passes():
     v = judged(control=1.5).verdict
-    assert (v.outcome, v.reason) == ("undecided", "control control passes (vacuous)")
+    assert (v.outcome, v.reason) == ("unspecific", "control control satisfies it too")
 
 
 def test_reason_control_undecided_with_the_controls_price():
@@ -136,7 +201,7 @@ def test_reason_control_undecided_with_the_controls_price():
 
 def test_a_passing_control_goes_before_an_undecided_one():
     v = judged(control=1.0, other=1.5, changes={"must_fail": ("control", "other")}).verdict
-    assert v.reason == "control other passes (vacuous)"
+    assert v.reason == "control other satisfies it too"
 
 
 def test_reason_gate():
@@ -190,12 +255,13 @@ def test_the_outcome_must_survive_the_change_since_half_length():
     assert judged(main=0.5, changes=changes, **{"main-half": 0.45}).verdict.outcome == "fails"
 
 
-def test_below_twenty_units_student_t_must_agree():
+def test_all_three_intervals_must_agree():
     # one far seed: the percentile interval stays above the threshold, the t interval does not
-    x = np.array([0.0, 0, 0, 0, 0, 0, 0, 6]) + 0.6
+    x = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 6]) + 0.4
     main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
-    v = judged(main=main, changes={"low": -0.3}, control=-3).verdict
-    assert v.low > -0.3 > v.t_low
+    v = judged(main=main, changes={"low": 0.0}, control=-3).verdict
+    assert v.boot_low > 0 > v.t_low
+    assert (v.low, v.high) == (min(v.boot_low, v.t_low, v.skew_low), max(v.boot_high, v.t_high, v.skew_high))
     assert v.reason == "interval straddles" and v.price.more >= 1
 
 
@@ -205,7 +271,7 @@ def test_draws_without_overlap_are_an_unmet_gate():
         return xr.Dataset(
             {
                 "l0": (("seed", "penalty"), np.broadcast_to(l0, shape).copy()),
-                "fvu": (("seed", "penalty"), np.broadcast_to(fvu, shape).copy()),
+                "fvu": (("seed", "penalty"), np.broadcast_to(fvu, shape) + NOISE[:, None] / 100 * (fvu[0] == 0.2)),
             },
             coords={"seed": SEEDS},
         )
@@ -297,8 +363,8 @@ def test_ratios_are_ratios_of_sums():
 
 def test_a_difference_of_two_arms_pairs_seeds():
     c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
-    v = judge(c, {"main": arm(1.0), "other": arm(2.0), "control": arm(2.0)}).verdict
-    assert v.outcome == "holds" and v.high - v.low < 1e-12  # the same noise in both arms cancels
+    v = judge(c, {"main": arm(1.0), "other": arm(2.0, spread=1.001), "control": arm(2.0)}).verdict
+    assert v.outcome == "holds" and v.high - v.low < 1e-4  # the same noise in both arms cancels
 
 
 @pytest.mark.parametrize("value", [lambda arm, arms: by(arms["other"]).x - by(arm).x, lambda arm, arms: arms["other"].x - arm.x])
@@ -316,9 +382,10 @@ def test_terms_with_other_levels_are_refused():
 
 def test_best_of_groups_are_units():
     many = arm(1.5, np.arange(1000, 1048))
+    many["x"] = many.x + 0.001 * np.arange(48) / 8
     c = claim(value=lambda arm, arms: best_of(by(arm).x, 8), units=("group",))
     v = judge(c, {"main": many, "control": arm(0.5, np.arange(1000, 1048))}).verdict
-    assert v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53)
+    assert v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53, abs=0.01)
 
 
 # scales
@@ -363,23 +430,22 @@ def test_a_diverged_run_leaves_with_its_seed_when_the_verdict_survives_the_worst
 
 def test_a_seed_that_diverged_in_another_arm_that_the_value_reads_leaves_too():
     c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
-    other = {"main": arm(1.0), "other": diverged(2.0, [1001, 1006]), "control": arm(2.0), "unread": diverged(0.0, SEEDS)}
+    other = {"main": arm(1.0, spread=0.5), "other": diverged(2.0, [1001, 1006]), "control": arm(2.0), "unread": diverged(0.0, SEEDS)}
     v = judge(c, other).verdict
     assert v.outcome == "holds" and v.dropped == 2 and v.n == {"seed": 6}
 
 
 def test_a_verdict_that_the_worst_case_would_change_is_undecided():
-    # nine seeds at 1.2 and eight times 2: mean 1.911 and t interval [1.706, 2.116]; with three more at 1.2: [1.483, 1.984]
+    # nine seeds between 1.6 and 2.4; with three more at 1.6 the interval reaches below 1.75
     seeds = np.arange(1000, 1012)
-    x = np.append([1.2], np.full(11, 2.0))
+    x = np.append([1.6], 2.0 + 10 * np.resize(NOISE, 11))
     bad = np.arange(12) >= 9
     main = xr.Dataset({"x": ("run", x), "diverged": ("run", bad)}, coords={"seed": ("run", seeds)})
-    changes = {"low": 1.6}
+    changes = {"low": 1.75}
     v = judged(main=main, control=arm(0.1, seeds), changes=changes).verdict
     assert (v.outcome, v.reason, v.dropped) == ("undecided", "diverged", 3)
-    assert (v.t_low, v.t_high) == pytest.approx((1.7061, 2.1161), abs=1e-4)
     assert judged(main=main.isel(run=~bad), control=arm(0.1, seeds), changes=changes).verdict.outcome == "holds"
-    worst = main.assign(x=("run", np.where(bad, 1.2, x))).drop_vars("diverged")
+    worst = main.assign(x=("run", np.where(bad, 1.6, x))).drop_vars("diverged")
     assert judged(main=worst, control=arm(0.1, seeds), changes=changes).verdict.outcome == "undecided"
 
 
@@ -467,8 +533,8 @@ def test_the_verdict_as_json_has_every_key_and_its_controls_the_same():
     j = judged(changes={"published": Published(2.0, "paper, table 1")})
     out = json.loads(json.dumps(j.to_json(), allow_nan=False))
     keys = "text outcome reason price estimate low high t_low t_high p n dropped units scope method source published threshold"
-    assert set(keys.split()) | {"threshold_from", "adjusted", "gates", "controls"} <= set(out)
-    assert set(out) - {"controls", "planted", "notes"} == set(out["controls"]["control"])
+    assert set(keys.split()) | {"threshold_from", "kind", "near", "also", "asked", "bounds", "detectable", "gates", "controls"} <= set(out)
+    assert set(out) - {"controls", "planted", "notes", "also", "asked"} == set(out["controls"]["control"])
     assert out["published"]["set_up"] == "other set-up: not comparable, for orientation"
     assert [judged(changes={"published": p}).to_json()["published"] for p in ("new", None)] == ["new", None]
     assert out["threshold"] == ">= 1" and out["range"] == [1.0, None]
@@ -521,17 +587,6 @@ def test_what_papers_print_moves_no_goalpost_and_is_a_number_or_new():
         claim(published="0.5")
 
 
-def test_holm_keeps_the_strong_and_drops_the_weak():
-    strong, weak = judged(main=1.5), judged(main=1.0175)
-    assert weak.verdict.outcome == "holds" and 0.02 < weak.verdict.p < 0.05
-    assert [j.verdict.adjusted for j in adjust([strong, weak])] == [
-        "holds",
-        "holds",
-    ]  # .05 and .025: the weak one may use all of .05
-    assert [j.verdict.adjusted for j in adjust([weak, weak])] == ["undecided", "undecided"]
-    assert adjust([judged(main=0.5)])[0].verdict.adjusted == "fails"
-
-
 def test_p_is_that_of_the_t_test_against_the_deciding_threshold():
     from scipy import stats
 
@@ -544,7 +599,7 @@ def test_p_is_that_of_the_t_test_against_the_deciding_threshold():
 @given(st.floats(0.2, 3.0), st.floats(0, 3))
 @settings(max_examples=30, deadline=None)
 def test_an_outcome_never_contradicts_its_interval(level, spread):
-    v = judged(main=arm(level, spread=spread)).verdict
+    v = judged(main=arm(level, spread=spread + 0.01)).verdict
     if v.outcome == "holds":
         assert v.low >= 1 and v.t_low >= 1
     elif v.outcome == "fails":

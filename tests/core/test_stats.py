@@ -19,7 +19,6 @@ from assay.core.stats import (
     budget_ratio,
     correlation,
     difference,
-    holm,
     lead_at_own,
     mean,
     normal_errors,
@@ -62,7 +61,7 @@ def test_bootstrap_limits_equal_a_loop_that_resamples_rows_and_columns():
         values.append(err / var)
     tail = reference.norm.cdf(-reference.t.ppf(0.975, 5) * math.sqrt(6 / 5))
     got = interval(terms, ratio("err", "var"), factors=2, draws=draws)
-    np.testing.assert_allclose([got.low, got.high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
+    np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
     assert got.estimate == pytest.approx(terms["err"].sum() / terms["var"].sum(), rel=1e-12)
     assert got.n == (6, 9) and got.df == 5
 
@@ -80,7 +79,7 @@ def test_factors_may_come_in_either_order_of_length():
     values = np.einsum("ka,ab,kb->k", c, terms["err"], d) / np.einsum("ka,ab,kb->k", c, terms["var"], d)
     tail = reference.norm.cdf(-reference.t.ppf(0.975, 6) * math.sqrt(7 / 6))
     got = interval(terms, ratio("err", "var"), factors=2, draws=300)
-    np.testing.assert_allclose([got.low, got.high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
+    np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
 
 
 def test_student_t_of_one_to_six_is_the_textbook_interval():
@@ -91,14 +90,29 @@ def test_student_t_of_one_to_six_is_the_textbook_interval():
     assert got.variance == pytest.approx(3.5 / 6, rel=1e-12)
 
 
+def test_the_skew_correction_is_halls_transformation():
+    x = np.random.default_rng(3).exponential(size=9)
+    got = interval({"x": x}, mean)
+    n, skew = 9, reference.skew(x, bias=False)  # the unbiased estimator G1
+
+    def transformed(t):
+        return t + skew / (3 * math.sqrt(n)) * t**2 + skew**2 / (27 * n) * t**3 + skew / (6 * math.sqrt(n))
+
+    error = x.std(ddof=1) / math.sqrt(n)
+    limits = [(x.mean() - limit) / error for limit in (got.skew_low, got.skew_high)]
+    t = reference.t.ppf(0.975, 8)
+    assert [transformed(z) for z in limits] == pytest.approx([t, -t], rel=1e-9)
+    assert (got.low, got.high) == (min(got.boot_low, got.t_low, got.skew_low), max(got.boot_high, got.t_high, got.skew_high))
+
+
 def test_expanded_percentile_of_one_factor_is_wider_than_the_plain_one():
     x = np.random.default_rng(1).normal(size=8)
     got = interval({"x": x}, mean)
     draws = counts(0, 8, 10_000) @ x / 8
     tail = reference.norm.cdf(-reference.t.ppf(0.975, 7) * math.sqrt(8 / 7))
-    np.testing.assert_allclose([got.low, got.high], np.quantile(draws, [tail, 1 - tail]), rtol=1e-9)
+    np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(draws, [tail, 1 - tail]), rtol=1e-9)
     plain = np.quantile(draws, [0.025, 0.975])
-    assert got.low < plain[0] and got.high > plain[1]
+    assert got.boot_low < plain[0] and got.boot_high > plain[1]
 
 
 def test_variance_of_a_crossed_mean_is_the_closed_form():
@@ -378,14 +392,6 @@ def test_the_errors_of_right_means_are_normal_and_one_run_has_none():
     assert abs(normal_errors(xr.DataArray([1.0, 1.0], dims="run"))[0]) > 30  # no spread at all, and yet off
     with pytest.raises(ClaimError, match="at least 2 runs, got 1"):
         normal_errors(xr.DataArray([1.0], dims="run"))
-
-
-def test_holm_by_hand():
-    # limits in ascending order .0125, .0167, .025, .05: .005 and .01 pass, .03 does not, so .04 may not either
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == [True, False, False, True]
-    assert holm(np.array([0.04, np.nan])).tolist() == [False, False]
-    assert holm(np.array([0.02, np.nan])).tolist() == [True, False]
-    assert holm(np.array([])).tolist() == []
 
 
 def test_correlation_and_slope_are_those_of_scipy_at_any_weights():

@@ -106,10 +106,21 @@ def test_the_users_frame_is_left_as_it_was():
     pd.testing.assert_frame_equal(f, before)
 
 
-def test_truth_values_are_numbers():
+def test_truth_values_are_numbers_with_an_exact_interval():
     f = frame()
-    f["right"] = f["arm"] != "shuffled"
-    assert assay.judge(f, **{**ASK, "claim": "gated.right > 0.9"}).verdict.outcome == "holds"
+    f["right"] = (f["arm"] != "shuffled") & (f["fvu"] < f["fvu"].quantile(0.99))
+    j = assay.judge(f, **{**ASK, "claim": "gated.right > 0.3"})
+    assert j.verdict.estimate == f[f["arm"] == "gated"]["right"].mean() and j.claim.bounds == (0, 1)
+    assert "right is 0 or 1 in every row: judged by an exact interval for shares" in j.notes
+    assert assay.judge(f, **{**ASK, "claim": "gated.fvu < 0.3"}, bounds=(0, 1)).verdict.method.startswith("95% exact")
+
+
+def test_an_arm_of_the_table_that_satisfies_the_claim_too_is_told():
+    f = frame()
+    f.loc[f["arm"] == "no-aux", "fvu"] -= 0.06
+    v = assay.judge(f, **ASK).verdict
+    assert (v.outcome, v.reason) == ("unspecific", "no-aux satisfies it too")
+    assert assay.judge(f, **ASK, also="no-aux").verdict.outcome == "holds"
 
 
 def test_a_bare_column_belongs_to_the_arm_under_judgement():
@@ -127,11 +138,11 @@ def test_removing_the_effect_flips_the_verdict_and_a_good_control_makes_it_vacuo
     assert assay.judge(f, **ASK).verdict.outcome == "fails"
     f = frame()
     f.loc[f["arm"] == "shuffled", "fvu"] -= 0.20
-    assert assay.judge(f, **ASK).verdict.reason == "control shuffled passes (vacuous)"
+    assert assay.judge(f, **ASK).verdict.reason == "control shuffled satisfies it too"
 
 
 def test_strictly_less_than_itself_does_not_hold():
-    assert assay.judge(frame(), **{**ASK, "claim": "gated.fvu - gated.fvu < 0"}).verdict.outcome == "fails"
+    assert assay.judge(frame(), **{**ASK, "claim": "gated.fvu - gated.fvu < 0"}).verdict.reason == "units agree"
 
 
 def test_a_planted_effect_can_be_asked_for():

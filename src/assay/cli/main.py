@@ -154,6 +154,8 @@ def judge(
     unit: Annotated[tuple[str, ...], Bare],
     control: Annotated[tuple[str, ...], Bare],
     must_hold: Annotated[tuple[str, ...], Bare] = (),
+    also: Annotated[tuple[str, ...], Bare] = (),
+    bounds: tuple[float, float] | None = None,
     scope: str = "",
     output: Output = PLAIN,
 ) -> None:
@@ -169,12 +171,19 @@ def judge(
         Arm for which the claim must fail.
     must_hold
         Arm with a planted effect, for which the claim must hold.
+    also
+        Arm that may satisfy the claim as well; any other arm of the table that does makes the claim unspecific.
+    bounds
+        Least and greatest number that a unit can have, 0 1 for shares: the interval is then exact.
     scope
         What the numbers speak about, as a phrase.
     """
     from assay.core.table import judge as judged
 
-    printing.judged(judged(table, claim=claim, unit=unit, control=control, must_hold=must_hold, scope=scope), output.json)
+    printing.judged(
+        judged(table, claim=claim, unit=unit, control=control, must_hold=must_hold, also=also, bounds=bounds, scope=scope),
+        output.json,
+    )
 
 
 @app.command(sort_key=7)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     Terms = xr.DataArray | Mapping[str, xr.DataArray]
 
 Plain = bool | int | float | str
-Outcome = Literal["holds", "fails", "undecided"]
+Outcome = Literal["holds", "fails", "unspecific", "undecided"]
+Kind = Literal["exact", "confirming", "risky", "finding"]
+RISKY = ("paper", "theory", "plan")
+"""Where a threshold comes from that was fixed before any pilot of the same set-up."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,17 @@ class Claim:
         return (self.low if self.fail_low is None else self.fail_low, self.high if self.fail_high is None else self.fail_high)
 
     @property
+    def kind(self) -> Kind:
+        """risky where the threshold was fixed before any pilot, by theory, paper or plan; confirming where a pilot gave it."""
+        return "risky" if self.threshold_from.startswith(RISKY) else "confirming"
+
+    @property
+    def may_hold(self) -> Mapping[str, str]:
+        """The arms that may satisfy the claim as well, each with the reason; the half-length method is one by itself."""
+        half = self.half.get(self.of)
+        return {**({half: "the same method, trained half as long"} if half else {}), **self.also}
+
+    @property
     def threshold(self) -> str:
         """The range as text, such as ">= 1.5 features per dimension" or "in [0.98, 1.02]"."""
         unit = "" if self.unit == "1" else f" {self.unit}"
@@ -244,15 +258,20 @@ class Verdict:
     arm: str
     outcome: Outcome
     reason: str
-    """Why it is undecided; empty when it is decided."""
+    """Why it is undecided or unspecific; empty when it holds or fails."""
     price: Price | None
     estimate: float
     low: float
+    """Lower limit of the interval that decided: the hull of the three below, or an exact one, where they are NaN."""
     high: float
+    boot_low: float
+    boot_high: float
     t_low: float
     t_high: float
+    skew_low: float
+    skew_high: float
     p: float
-    """Two-sided p-value against the threshold that decided, by Student's t."""
+    """Two-sided p-value against the nearest threshold, by Student's t or the exact interval; never 0, NaN without a width."""
     n: Mapping[str, int]
     """Units per factor."""
     dropped: int
@@ -262,8 +281,8 @@ class Verdict:
     gates: Mapping[str, bool]
     points: tuple[float, ...]
     """The statistic of every level of the first factor by itself: the spread behind the interval."""
-    adjusted: str = ""
-    """The outcome after Holm's adjustment over all claims of the experiment."""
+    detectable: tuple[float, float] = (math.nan, math.nan)
+    """From which to which true value the claim would be found to hold in 80 % of such experiments; NaN twice for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +293,10 @@ class Judged:
     verdict: Verdict
     controls: Mapping[str, Verdict]
     planted: Mapping[str, Verdict]
+    also: Mapping[str, Verdict] = field(default_factory=dict)
+    """The other arms that satisfy the claim too."""
+    asked: tuple[str, ...] = ()
+    """All other arms on which the claim could be computed."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
 
@@ -286,14 +309,22 @@ class Judged:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and infinity become None."""
         named = {"controls": self.controls, "planted": self.planted}
         nested = {kind: {arm: self._entry(v) for arm, v in verdicts.items()} for kind, verdicts in named.items()}
-        return {**self._entry(self.verdict), **nested, "notes": list(self.notes)}
+        may = self.claim.may_hold
+        also = {arm: {"reason": may.get(arm), **self._numbers(v)} for arm, v in self.also.items()}
+        return {**self._entry(self.verdict), **nested, "also": also, "asked": list(self.asked), "notes": list(self.notes)}
+
+    @staticmethod
+    def _numbers(v: Verdict) -> dict[str, Any]:
+        return {k: _number(getattr(v, k)) for k in ("estimate", "low", "high")}
 
     def _entry(self, v: Verdict) -> dict[str, Any]:
         c = self.claim
-        numbers = {k: _number(getattr(v, k)) for k in ("estimate", "low", "high", "t_low", "t_high", "p")}
+        limits = ("boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high", "p")
+        numbers = {**self._numbers(v), **{k: _number(getattr(v, k)) for k in limits}}
         return {
             "text": c.text,
             "arm": v.arm,
+            "kind": c.kind,
             "outcome": v.outcome,
             "reason": v.reason,
             "price": v.price.to_json() if v.price else None,
@@ -310,7 +341,9 @@ class Judged:
             "range": [_number(c.low), _number(c.high)],
             "fail_range": [_number(e) for e in c.fail_range],
             "threshold_from": c.threshold_from,
-            "adjusted": v.adjusted,
+            "near": dict(c.near),
+            "bounds": list(c.bounds) if c.bounds else None,
+            "detectable": None if math.isnan(v.detectable[0]) else [_number(x) for x in v.detectable],
             "gates": dict(v.gates),
             "points": [_number(x) for x in v.points],
         }

@@ -49,6 +49,8 @@ class Parsed:
     statistic: Statistic
     columns: tuple[tuple[str | None, str], ...]
     """(arm or None, column) in the order of the text."""
+    plain: bool = False
+    """Whether what is compared is a single column, without any arithmetic."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class _Reader:
             statistic = mean
         if not self.columns:
             raise self._no("it names no column, such as gated.fvu")
-        return Parsed(self.text, low, high, self.terms, statistic, tuple(dict.fromkeys(self.columns)))
+        return Parsed(self.text, low, high, self.terms, statistic, tuple(dict.fromkeys(self.columns)), _column(body) is not None)
 
     def _tree(self) -> ast.expr:
         if not self.text:

@@ -29,6 +29,7 @@ class Verified:
         """Plain values; a deviation that is not a number becomes None."""
         return {
             "text": self.exact.text,
+            "kind": "exact",
             "outcome": self.outcome,
             "value": self.value,
             "expected": np.asarray(self.exact.expected, dtype=float).tolist(),
@@ -78,6 +79,7 @@ class Estimated:
         f = self.finding
         return {
             "text": f.text,
+            "kind": "finding",
             **{k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")},
             "n": dict(self.n),
             "dropped": self.dropped,
@@ -111,7 +113,7 @@ def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "")
     factors = len(finding.units)
     i = interval(data.or_empty(factors), finding.statistic, factors=factors, level=level)
     low, high, t_low, t_high = (i.low, i.high, i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan,) * 4
-    method = describe_method(finding.units, i, level, agree=False)
+    method = describe_method(finding.units, level)
     if i.undefined > UNDEFINED:
         method = f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, or when one unit is left out"
     return Estimated(

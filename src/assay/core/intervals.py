@@ -1,4 +1,4 @@
-"""Intervals for a statistic of crossed units: a bootstrap that re-weights units, and Student's t by leaving units out.
+"""Intervals for a statistic of crossed units: a bootstrap, Student's t, and a t that knows of skew; and the hull of the three.
 
 Units are one or two crossed factors, such as the seeds of trained networks and the held-out documents that all of them
 were measured on. A term is an array [a, b, ...] over the levels of both factors (b has one level when there is one factor).
@@ -30,15 +30,21 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with both of its intervals, in the unit of the statistic; NaN where there are too few units for one."""
+    """An estimate with its interval, in the unit of the statistic; NaN where there are too few units for one."""
 
     estimate: float
     low: float
-    """Lower limit of the bootstrap interval."""
+    """Lower limit of the hull, the smallest interval that contains the three below: what is shown, and what decides."""
     high: float
+    boot_low: float
+    """Lower limit of the expanded percentile bootstrap."""
+    boot_high: float
     t_low: float
-    """Lower limit of the Student-t interval."""
+    """Lower limit of Student's t."""
     t_high: float
+    skew_low: float
+    """Lower limit of Student's t corrected for the skew of the units."""
+    skew_high: float
     n: tuple[int, ...]
     """Units per factor that have at least one number."""
     variance: float
@@ -61,15 +67,17 @@ def interval(
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> Interval:
-    """The statistic of the terms' means with a bootstrap and a Student-t interval, in the statistic's unit.
+    """Estimate the statistic of the terms' means, with three intervals and their hull, in the statistic's unit.
 
     The first `factors` axes of every term are units. A cell that is NaN in one term counts in none.
 
     Formula: bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor; t interval
     estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) - mean)^2, for two factors V = max(V_a + V_b - V_ab, V_a, V_b).
+    Skew-corrected: estimate - h(+/-t) sqrt(V), h(q) = 3/c (cbrt(1 + c (q - c/6)) - 1), with c = k_3 / V^(3/2) and
+    k_3 = (n-1)^2 / (n (n-2)) sum_l (mean - theta_(-l))^3, summed over factors: the third cumulant of the estimate.
     Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not give one number per draw.
     Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile); Owen, The pigeonhole
-    bootstrap, 2007 (crossed factors).
+    bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by Transformation, 1992.
     """
     if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
         return _nothing(math.nan, (0,) * factors, np.empty(0))
@@ -90,20 +98,26 @@ def interval(
         variance = max(parts[0] + parts[1] - _jackknife(each_cell), *parts)
     t = float(stdtrit(smaller - 1, (1 + level) / 2))
     half = t * float(np.sqrt(variance))
+    skewness = sum(_third(x) for x in left_out[:factors])
+    skewed = [float(theta) - math.sqrt(variance) * _hall(q, skewness, variance) for q in (t, -t)]
 
     values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
     finite = np.isfinite(values)
     whole = np.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
-    low = high = float("nan")
+    boot = [float("nan")] * 2
     if finite.any():
         tail = ndtr(-t * np.sqrt(smaller / (smaller - 1)))
-        low, high = (float(q) for q in np.quantile(values[finite], [tail, 1 - tail]))
+        boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
     return Interval(
         estimate=float(theta),
-        low=low,
-        high=high,
+        low=min(boot[0], float(theta) - half, skewed[0]),
+        high=max(boot[1], float(theta) + half, skewed[1]),
+        boot_low=boot[0],
+        boot_high=boot[1],
         t_low=float(theta) - half,
         t_high=float(theta) + half,
+        skew_low=skewed[0],
+        skew_high=skewed[1],
         n=n,
         variance=variance,
         parts=parts,
@@ -117,7 +131,7 @@ def _nothing(estimate: float, n: tuple[int, ...], points: np.ndarray) -> Interva
     """An estimate from too few units for any interval."""
     nan = math.nan
     undefined = 0.0 if math.isfinite(estimate) else 1.0
-    return Interval(estimate, nan, nan, nan, nan, n, nan, (nan,) * len(n), 0, undefined, points)
+    return Interval(estimate, *(nan,) * 8, n, nan, (nan,) * len(n), 0, undefined, points)
 
 
 def counts(position: int, n: int, draws: int, bits: np.random.Philox | None = None) -> Int[np.ndarray, "draw unit"]:
@@ -140,6 +154,21 @@ def _jackknife(left_out: np.ndarray) -> float:
     n = len(left_out)
     off = left_out - left_out[0]  # so that equal values have no variance at all, not one of rounding
     return float((n - 1) / n * np.sum((off - off.mean()) ** 2))
+
+
+def _third(left_out: np.ndarray) -> float:
+    """The third cumulant of the estimate that one factor causes: of pseudo-values n θ − (n − 1) θ_(−l), unbiased for a mean."""
+    n = len(left_out)
+    if n < 3:
+        return 0.0
+    off = (n - 1) * (left_out.mean() - left_out)
+    return float(n / ((n - 1) * (n - 2)) * np.sum(off**3) / n**2)
+
+
+def _hall(q: float, third: float, variance: float) -> float:
+    """The t value that Hall's monotone transformation takes to q, where the estimate has this third cumulant and variance."""
+    c = third / variance**1.5 if variance > 0 else 0.0
+    return q if abs(c) < 1e-6 or not math.isfinite(c) else 3 / c * (float(np.cbrt(1 + c * (q - c / 6))) - 1)
 
 
 class _Cells:

@@ -1,28 +1,31 @@
-"""judge: a claim and the measures of all arms → holds, fails or undecided; controls are judged by the same code."""
+"""judge: a claim and the measures of all arms → holds, fails, unspecific or undecided; every arm is judged by the same code."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
+from assay.core import power, prices
+from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Interval, interval
+from assay.core.prices import edges
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
 from assay.core.scales import ESTIMAND, rescale, unscale
-from assay.core.stats import holm
 
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs only."""
-AGREE_BELOW = 20
-"""With fewer units of the smaller factor, the Student-t interval must give the same outcome."""
+ALIKE = 0.5
+"""Share of the units that may not have one and the same number, unless the claim names their bounds."""
 UNDEFINED = 0.01
 """Share of draws that may be undefined before the gate `overlap` is not met."""
 
@@ -30,22 +33,41 @@ Arms = Mapping[str, xr.Dataset]
 
 
 def judge(claim: Claim, arms: Arms, level: float = 0.95, scope: str = "") -> Judged:
-    """The claim's verdict with those of its controls and planted effects; a pure function of the measures.
+    """Judge a claim with its controls, its planted effects, and every other arm that it can be asked of.
 
-    `scope` says for which model, site and corpus, as a phrase. The outcome *holds* stands only if every control fails.
+    A pure function of the measures. `scope` says for which model, site and corpus, as a phrase. The outcome *holds* stands only if
+    every control fails and no other arm satisfies the claim but those that it names in `also`.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     own = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
-    controls = {name: _judge_arm(claim, name, arms, level, scope, gated=False) for name in claim.must_fail}
+    controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
     planted = {name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold}
-    return Judged(claim, _with_others(own, controls, planted), controls, planted)
+    also, asked = _others_that_hold(claim, arms, level, scope)
+    return Judged(claim, _with_others(claim, own, controls, planted, also), controls, planted, also, asked)
 
 
-def adjust(judged: Sequence[Judged], level: float = 0.95) -> list[Judged]:
-    """The same verdicts with `adjusted`: what remains after Holm's adjustment over all these claims, controls apart."""
-    passed = holm(np.array([j.verdict.p for j in judged], dtype=float), level)
-    kept = [j.verdict.outcome if ok else "undecided" for j, ok in zip(judged, passed, strict=True)]
-    return [replace(j, verdict=replace(j.verdict, adjusted=outcome)) for j, outcome in zip(judged, kept, strict=True)]
+def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: str) -> tuple[dict[str, Verdict], tuple[str, ...]]:
+    """The verdicts of all other arms that satisfy the claim too, and the names of all that could be asked."""
+    found, asked = {}, []
+    for name in arms:
+        if name in (claim.of, *claim.must_fail, *claim.must_hold):
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                if _may_hold(claim, name, arms, level):
+                    verdict = _judge_arm(claim, name, arms, level, scope)
+                    found |= {name: verdict} if verdict.outcome == "holds" else {}
+            asked.append(name)
+        except Exception:  # noqa: BLE001, S112: an arm that lacks what the claim reads has no answer to give
+            continue
+    return found, tuple(asked)
+
+
+def _may_hold(claim: Claim, name: str, arms: Arms, level: float) -> bool:
+    """Whether an arm's Student-t limits, which cost nothing, lie in the range to hold; without it the hull cannot."""
+    i, *_ = standing(replace(claim, of=name, must_fail=(claim.of,), near={}, also={}, must_hold=(), half={}), arms, level)
+    low, high = (i.estimate, i.estimate) if claim.bounds else (i.t_low, i.t_high)
+    return _place(claim, low, high) == "holds"
 
 
 def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
@@ -57,10 +79,10 @@ def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, t
         others = Others(arms, claim.of, claim.where, without=bad)
     factors = len(claim.units)
     data = _scaled(claim, claim.of, _read(claim, claim.of, others))
-    return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *_edges(claim)
+    return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *edges(claim)
 
 
-def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *, gated: bool) -> Verdict:
+def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *, gated: bool = False) -> Verdict:
     others = Others(arms, name, claim.where)
     data = _read(claim, name, others)
     unit = run_unit(claim.units, others)
@@ -74,6 +96,7 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
     data = _scaled(claim, name, data)
     i = _interval(claim, data, level)
     outcome = _outcome(claim, i)
+    alike = _alike(claim, data, i)
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = {g.name: bool(np.all(g.met(others.take(name)))) for g in claim.gates} if gated and i.n[0] else {}
@@ -87,24 +110,23 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
     asked = n | {unit: n[unit] + len(bad)} if unit in n else n  # where enough were asked for, what lacks is what diverged
     survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
     there = {u: max(len(data.levels[u]), n[u]) for u in n}
-    reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome, level)
-    estimate, low, high, t_low, t_high = (unscale(claim.scale, x) for x in (i.estimate, i.low, i.high, i.t_low, i.t_high))
+    reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome)
+    if not reason and alike and name == claim.of:
+        reason, price = "units agree", Price(f"{alike}: name the bounds of a unit for an exact interval, or state a theorem as Exact")
+    limits = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high")
     return Verdict(
         arm=name,
         outcome="undecided" if reason else outcome,
         reason=reason,
         price=price,
-        estimate=estimate,
-        low=low,
-        high=high,
-        t_low=t_low,
-        t_high=t_high,
-        p=_p(claim, i),
+        **{name: unscale(claim.scale, getattr(i, name)) for name in limits},
+        p=_p(claim, data, i),
         n=n,
         dropped=len(bad),
         scope=describe_scope(claim.units, i, others, scope),
-        method="; ".join(t for t in (describe_method(claim.units, i, level), ESTIMAND[claim.scale]) if t),
+        method="; ".join(t for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale]) if t),
         gates=gates,
+        detectable=power.detectable(claim, i, level) if name == claim.of else power.NOTHING,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
     )
 
@@ -118,35 +140,39 @@ def _reason(
     survived: bool,
     gates: Mapping[str, bool],
     outcome: Outcome,
-    level: float,
 ) -> tuple[str, Price | None]:
     """Why one arm by itself is undecided, the first reason that applies, and its price; empty and None when it is decided."""
     short, unmet = [u for u in claim.units if n[u] < fewest], [g for g, met in gates.items() if not met]
     if short:
         unit = min(short, key=lambda u: n[u])
-        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", _lacking(unit, n[unit], there[unit], fewest)
+        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", prices.lacking(unit, n[unit], there[unit], fewest)
     if not survived:
         return "diverged", Price("more units do not help: mend the training of the runs that diverged")
     if unmet:
-        return f"gate {unmet[0]}", _gate_price(unmet[0], i)
-    return ("interval straddles", _price(claim, i, level)) if outcome == "undecided" else ("", None)
+        return f"gate {unmet[0]}", prices.of_gate(unmet[0], i)
+    return ("interval straddles", prices.to_decide(claim, i)) if outcome == "undecided" else ("", None)
 
 
-def _with_others(own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict]) -> Verdict:
-    """The verdict after its controls and planted effects have spoken; the first reason that applies is kept."""
-    early = own.reason.startswith(("too few", "diverged", "gate"))
+def _with_others(
+    claim: Claim, own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict], also: Mapping[str, Verdict]
+) -> Verdict:
+    """The verdict after its controls, planted effects and all other arms have spoken; the first reason that applies is kept."""
+    early = own.reason.startswith(("too few", "diverged", "gate", "units agree"))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price("more units do not help: the planted effect itself was judged absent")
-            return replace(own, outcome="undecided", reason=f"planted {name} not found", price=_of(name, price))
-    if own.outcome == "holds":
-        for name, v in controls.items():
-            if v.outcome == "holds":
-                price = Price("more units do not help: the claim is also true where it must not be; choose another threshold")
-                return replace(own, outcome="undecided", reason=f"control {name} passes (vacuous)", price=price)
-        for name, v in controls.items():
-            if v.outcome == "undecided":
-                return replace(own, outcome="undecided", reason=f"control {name} undecided", price=_of(name, v.price))
+            return replace(own, outcome="undecided", reason=f"planted {name} not found", price=prices.of_arm(name, price))
+    if own.outcome != "holds":
+        return own
+    passing = [name for name, v in controls.items() if v.outcome == "holds"]
+    if passing:
+        return replace(own, outcome="unspecific", reason=f"control {', '.join(passing)} satisfies it too")
+    unnamed = [name for name in also if name not in claim.may_hold]
+    if unnamed:
+        return replace(own, outcome="unspecific", reason=f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too")
+    for name, v in controls.items():
+        if v.outcome == "undecided":
+            return replace(own, outcome="undecided", reason=f"control {name} undecided", price=prices.of_arm(name, v.price))
     return own
 
 
@@ -172,33 +198,50 @@ def _units_of(data: xr.Dataset, unit: str) -> int:
 
 
 def _interval(claim: Claim, data: Table, level: float) -> Interval:
-    factors = len(claim.units)
-    return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=DRAWS)
+    """The interval that decides: the hull of three, or, where a unit has bounds, the exact one in their place."""
+    factors, terms = len(claim.units), data.or_empty(len(claim.units))
+    i = interval(terms, claim.statistic, factors=factors, level=level, draws=1 if claim.bounds else DRAWS)
+    if claim.bounds is None or min(i.n) < 2:
+        return i
+    found = bounded_mean(_points(data, factors), i.estimate, claim.bounds, level)
+    nan = math.nan
+    return replace(i, low=found.low, high=found.high, boot_low=nan, boot_high=nan, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
 
 
-def _edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The ranges to hold and to fail on the scale of judging."""
+def _points(data: Table, factors: int) -> list[np.ndarray]:
+    """For each factor the means of its levels over the other, of a claim with one term."""
+    (x,) = data.terms.values()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a level without any number has no mean
+        return [x] if factors == 1 else [np.nanmean(x, 1), np.nanmean(x, 0)]
 
-    def mapped(e: float) -> float:
-        return e if math.isinf(e) else rescale(claim.scale, e)
 
-    (fail_low, fail_high) = claim.fail_range
-    return (mapped(claim.low), mapped(claim.high)), (mapped(fail_low), mapped(fail_high))
+def _alike(claim: Claim, data: Table, i: Interval) -> str:
+    """How many units have one and the same number, in words; empty where that is no obstacle."""
+    if claim.bounds is not None or min(i.n) < 2:
+        return ""
+    if i.variance == 0:
+        return f"all {i.n[0]} {plural(claim.units[0], i.n[0])} have the same number"
+    points = i.points[np.isfinite(i.points)]
+    if len(claim.units) == 2 or not len(points):
+        return ""
+    _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
+    return f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number" if times.max() >= ALIKE * len(points) else ""
 
 
 def _place(claim: Claim, low: float, high: float) -> Outcome:
-    (hold_low, hold_high), (fail_low, fail_high) = _edges(claim)
+    (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     if hold_low <= low and high <= hold_high:
         return "holds"
     return "fails" if high < fail_low or low > fail_high else "undecided"
 
 
 def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:
-    """Where the interval lies; below 20 units of the smaller factor only if the t interval lies there too."""
-    outcome = _place(claim, i.low + shift, i.high + shift)
-    if min(i.n) < AGREE_BELOW and _place(claim, i.t_low + shift, i.t_high + shift) != outcome:
-        return "undecided"
-    return outcome
+    """Where the interval lies, moved by `shift`; between bounds it is not moved beyond them."""
+    low, high = i.low + shift, i.high + shift
+    if claim.bounds is not None:
+        low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
+    return _place(claim, low, high)
 
 
 def _worst_cases_agree(claim: Claim, data: Table, unit: str, lost: int, i: Interval, outcome: Outcome, level: float) -> bool:
@@ -258,61 +301,14 @@ def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     return FEWEST_ALONE if alone else FEWEST
 
 
-def _distance(claim: Claim, i: Interval) -> float:
-    (hold, fail) = _edges(claim)
-    return min(abs(i.estimate - e) for e in (*hold, *fail) if math.isfinite(e))
-
-
-def _p(claim: Claim, i: Interval) -> float:
+def _p(claim: Claim, data: Table, i: Interval) -> float:
+    """The two-sided p-value at the nearest edge, by Student's t or the exact interval; NaN where no interval has a width."""
     if i.df < 1 or math.isnan(i.variance):
         return math.nan
-    if i.variance == 0:
-        return 0.0
-    return float(2 * stdtr(i.df, -_distance(claim, i) / math.sqrt(i.variance)))
-
-
-def _price(claim: Claim, i: Interval, level: float) -> Price:
-    """About how many more units would bring the half-width below the distance to the nearest threshold."""
-    distance, t = _distance(claim, i), float(stdtrit(i.df, (1 + level) / 2))
-    (hold_low, hold_high), (fail_low, fail_high) = _edges(claim)
-    between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
-    if between and (fail_low, fail_high) != (hold_low, hold_high):
-        return Price("more units do not help: the estimate lies between the two thresholds")
-    wanted = (distance / t) ** 2
-    if wanted == 0:
-        return Price("no number of units: the estimate lies on the threshold")
-    for k in sorted(range(len(i.parts)), key=lambda k: -i.parts[k]):
-        room = wanted - (i.variance - i.parts[k])
-        if room > 0:
-            return _more(claim.units[k], max(1, math.ceil(i.n[k] * i.parts[k] / room) - i.n[k]))
-    factor = math.ceil(10 * i.variance / wanted) / 10
-    k = int(np.argmax(i.parts))
-    more = math.ceil((factor - 1) * i.n[k])
-    return Price(f"about {factor:g} times as many of both, {' and '.join(claim.units)}", claim.units[k], more)
-
-
-def _lacking(unit: str, n: int, there: int, fewest: int) -> Price:
-    """About how many more units, where `n` of those that are there have a number."""
-    if not n and there:
-        return Price(f"more {plural(unit, 2)} alone do not help: none of {there} has what the claim compares; change what is trained")
-    return _more(unit, math.ceil((fewest - n) * max(there, n) / n) if n else fewest)
-
-
-def _more(unit: str, more: int) -> Price:
-    return Price(f"about {more:,} more {plural(unit, more)}", unit, more)
-
-
-def _of(name: str, price: Price | None) -> Price | None:
-    return replace(price, text=f"{name}: {price.text}") if price else None
-
-
-def _gate_price(gate: str, i: Interval) -> Price:
-    if gate == "overlap":
-        what = f"in {i.undefined:.1%} of the draws" if i.undefined < 1 else "for the estimate itself or when one unit is left out"
-        return Price(f"more units do not help: the statistic is undefined {what}; let the sweeps overlap, or choose other points")
-    if gate == "converged" and i.n[0]:
-        return Price("longer training; or more units, if a narrower interval survives the change since half-way")
-    return Price(f"more units do not help: meet the gate {gate}, by longer training for instance")
+    if claim.bounds is not None:
+        edge = prices.nearest_edge(claim, i)
+        return bounded_mean(_points(data, len(claim.units)), i.estimate, claim.bounds, edge=edge).p
+    return float(2 * stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance))) if i.variance else math.nan
 
 
 def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: str) -> str:
@@ -324,10 +320,10 @@ def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: str
     return "; ".join(p for p in parts if p)
 
 
-def describe_method(units: Sequence[str], i: Interval, level: float, agree: bool = True) -> str:
+def describe_method(units: Sequence[str], level: float, bounds: tuple[float, float] | None = None) -> str:
     """How the interval was made, in one line."""
-    crossed = "crossed bootstrap" if len(units) == 2 else "bootstrap"
-    text = f"{level:.0%} {crossed} over {' × '.join(units)}, {DRAWS:,} draws, expanded percentile"
-    if agree and min(i.n) < AGREE_BELOW:
-        text += f"; Student t by jackknife must agree (fewer than {AGREE_BELOW} units)"
-    return text
+    over = " × ".join(units)
+    if bounds is not None:
+        return f"{level:.0%} exact interval over {over}, units between {bounds[0]:g} and {bounds[1]:g}"
+    boot = f"{'crossed ' * (len(units) == 2)}bootstrap ({DRAWS:,} draws, expanded percentile)"
+    return f"{level:.0%} hull over {over} of {boot}, Student's t by jackknife, and t corrected for skew"

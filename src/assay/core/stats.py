@@ -1,4 +1,4 @@
-"""Statistics of weighted means: what a claim's `statistic` may be, and what several claims together need.
+"""Statistics of weighted means: what a claim's `statistic` may be.
 
 A statistic is a function of means {name: [draw, ...]} that gives one number per draw, so that any function of means has an
 interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are told apart by sides:
@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, counts, interval
@@ -29,7 +28,6 @@ __all__ = [
     "correlation",
     "counts",
     "difference",
-    "holm",
     "interval",
     "lead_at_own",
     "mean",
@@ -232,19 +230,6 @@ def normal_errors(off: xr.DataArray) -> np.ndarray:
         raise ClaimError(f"a standard error needs at least 2 runs, got {n}")
     t = np.atleast_1d((off.mean("run") * np.sqrt(n) / off.std("run", ddof=1)).values)
     return -np.sign(t) * ndtri(np.maximum(stdtr(n - 1, -np.abs(t)), 1e-300))
-
-
-def holm(p: Float[np.ndarray, " claim"], level: float = 0.95) -> Bool[np.ndarray, " claim"]:
-    """Which of several p-values are small enough together, so that no false one is expected with probability `level`.
-
-    Formula: in ascending order p_(i) <= (1 - level) / (m - i + 1), up to the first that is not; NaN counts in m and never passes.
-    Source: Holm, A simple sequentially rejective multiple test procedure, 1979.
-    """
-    order = np.argsort(np.where(np.isnan(p), np.inf, p), kind="stable")
-    limits = (1 - level) / np.arange(len(p), 0, -1)
-    passed = np.zeros(len(p), dtype=bool)
-    passed[order] = np.logical_and.accumulate(np.asarray(p)[order] <= limits)
-    return passed
 
 
 def _term(m: Means, name: str) -> np.ndarray:

@@ -34,22 +34,26 @@ def judge(
     unit: str | Sequence[str],
     control: str | Sequence[str],
     must_hold: str | Sequence[str] = (),
+    also: str | Sequence[str] = (),
+    bounds: tuple[float, float] | None = None,
     level: float = 0.95,
     scope: str = "",
 ) -> Judged:
-    """The verdict on a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its controls'.
+    """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its controls.
 
+    Every other arm of the table is asked as well; one that satisfies the claim and is not named in `also` makes it unspecific.
+    `bounds` are the least and the greatest number that a unit can have, for an exact interval; a column of only 0 and 1 has them.
     The table has a column `arm`, a column for each unit, and numbers. The first arm named is the one under judgement; each
     control takes its place and has to fail. Rows that share arm and units are averaged, which a note tells.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on it.
     """
-    units, controls, planted = _names(unit), _names(control), _names(must_hold)
+    units, controls, planted, allowed = _names(unit), _names(control), _names(must_hold), _names(also)
     parsed = parse(claim)
     rows, source = _rows(frame)
     _check_units(rows, units, parsed)
     known = [str(a) for a in rows["arm"].unique()]
     of = _under_judgement(parsed, known, controls)
-    for arm in (of, *parsed.arms, *controls, *planted):
+    for arm in (of, *parsed.arms, *controls, *planted, *allowed):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
@@ -63,10 +67,13 @@ def judge(
     for column in columns:
         _check_numeric(rows, column, units, source)
     used = dict.fromkeys((of, *parsed.arms, *controls, *planted))
-    read = {arm: _cells(rows[rows["arm"] == arm], arm, units, columns) for arm in used}
+    read = {arm: _cells(rows[rows["arm"] == arm], arm, units, columns) for arm in dict.fromkeys((*used, *known))}
     arms = {arm: data for arm, (data, _) in read.items()}
-    notes = tuple(note for _, notes in read.values() for note in notes)
-    return replace(judging.judge(_claim(parsed, of, units, controls, planted, source), arms, level, scope), notes=notes)
+    notes = tuple(note for arm in used for note in read[arm][1])
+    within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
+    if bounds is None and parsed.plain and within and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns):
+        bounds, notes = (0.0, 1.0), (*notes, f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares")
+    return replace(judging.judge(_claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope), notes=notes)
 
 
 def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tuple[xr.Dataset, list[str]]:
@@ -83,7 +90,16 @@ def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tup
     return data, notes
 
 
-def _claim(parsed: Parsed, of: str, units: Names, controls: Names, planted: Names, source: str) -> Claim:
+def _claim(
+    parsed: Parsed,
+    of: str,
+    units: Names,
+    controls: Names,
+    planted: Names,
+    allowed: Names,
+    bounds: tuple[float, float] | None,
+    source: str,
+) -> Claim:
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         def numbers(name: str | None, column: str) -> xr.DataArray:
             read.append((arm if name is None or name == of else arms[name])[column])
@@ -111,6 +127,8 @@ def _claim(parsed: Parsed, of: str, units: Names, controls: Names, planted: Name
         of=of,
         must_fail=controls,
         must_hold=planted,
+        also=dict.fromkeys(allowed, "named by whoever asked"),
+        bounds=bounds,
         threshold_from="given with the claim",
         source=source,
     )

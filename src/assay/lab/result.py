@@ -18,7 +18,7 @@ from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
 from assay.core.errors import AssayError, ClaimError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
-from assay.core.judging import adjust, judge
+from assay.core.judging import judge
 from assay.core.spec import canonical_json
 from assay.lab import provenance
 from assay.lab.atomic import explained, write
@@ -90,7 +90,12 @@ class Result:
 
         rows = []
         for j in self.judged:
-            roles = {"method": [j.verdict], "planted": j.planted.values(), "control": j.controls.values()}
+            roles = {
+                "method": [j.verdict],
+                "planted": j.planted.values(),
+                "control": j.controls.values(),
+                "also": j.also.values(),
+            }
             for role, v in ((role, v) for role, verdicts in roles.items() for v in verdicts):
                 row: dict[str, Any] = {
                     "claim": j.claim.text,
@@ -99,7 +104,7 @@ class Result:
                     "outcome": v.outcome,
                     "reason": v.reason,
                 }
-                row |= {"estimate": v.estimate, "low": v.low, "high": v.high, "unit": j.claim.unit, "adjusted": v.adjusted}
+                row |= {"estimate": v.estimate, "low": v.low, "high": v.high, "unit": j.claim.unit, "kind": j.claim.kind}
                 rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
         return pd.DataFrame(rows)
 
@@ -243,7 +248,7 @@ def judge_statements(
     *,
     changed: bool = False,
 ) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
-    """Claims with their verdicts, Holm-adjusted; theorems; findings; and what cannot be asked of `arm`, with the reason.
+    """Claims with their verdicts; theorems; findings; and what cannot be asked of `arm`, with the reason.
 
     Raises: ClaimError when a statement cannot be computed, `arm` is main, and no field of the specs was `changed`.
     """
@@ -263,7 +268,7 @@ def judge_statements(
             if arm == "main" and not changed:
                 raise
             skipped.append((s.text, str(e).removeprefix(f"{s.text!r} ")))
-    return adjust(judged) if judged else [], tuple(exact), tuple(findings), tuple(skipped)
+    return judged, tuple(exact), tuple(findings), tuple(skipped)
 
 
 @contextlib.contextmanager

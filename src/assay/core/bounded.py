@@ -1,0 +1,79 @@
+"""The mean of units that lie between two bounds, such as shares: an interval that is valid for few units, and never without width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import betaincinv
+
+DRAWS = 20_000
+_STREAM = 2
+"""Position of this stream; those of the bootstrap's factors are 0 and 1."""
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """The interval of a bounded mean, and how unlikely a number is as its truth; both in the unit of the quantity."""
+
+    low: float
+    high: float
+    p: float
+    """Two-sided: the widest error rate whose interval still reaches the number that was asked about; never 0."""
+
+
+def bounded_mean(
+    points: Sequence[Float[np.ndarray, " unit"]], estimate: float, bounds: Bounds, level: float = 0.95, edge: float = math.nan
+) -> Bounded:
+    """Bracket the mean of a quantity that lies within bounds, and test whether it could be `edge`.
+
+    `points` has for each factor the means of its levels, NaN where a level has none. Units of one factor that only take the two
+    bounds get the Clopper–Pearson interval.
+
+    Formula: for one factor, high is the (1 + level)/2 quantile of sum_i w_i x_i + w_(n+1) · upper bound with weights
+    w ~ Dirichlet(1, …, 1), low the (1 − level)/2 quantile with the lower bound in its place. Two factors: the distances from the
+    estimate are added in squares.
+    Source: Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable, 2005;
+    Clopper and Pearson, 1934; Zou and Donner, Construction of confidence limits about effect measures, 2008 (the squares).
+    """
+    factors = [x[np.isfinite(x)] for x in points]
+    if not all(len(x) for x in factors):
+        return Bounded(math.nan, math.nan, math.nan)
+    sides = [(_quantiles(x, bounds[0]), _quantiles(x, bounds[1])) for x in factors]
+
+    def limits(error: float) -> Bounds:
+        below = sum(max(0.0, estimate - low(error / 2)) ** 2 for low, _ in sides)
+        above = sum(max(0.0, high(1 - error / 2) - estimate) ** 2 for _, high in sides)
+        return max(bounds[0], estimate - math.sqrt(below)), min(bounds[1], estimate + math.sqrt(above))
+
+    low, high = limits(1 - level)
+    return Bounded(low, high, _widest_error(limits, edge) if math.isfinite(edge) else math.nan)
+
+
+def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
+    """The quantiles of a mean of the units and one more at the bound, with Dirichlet weights."""
+    values, times = np.unique(np.append(x, bound), return_counts=True)
+    if len(values) == 1:
+        return lambda q: bound
+    if len(values) == 2:  # a Beta distribution, exactly
+        return lambda q: float(values[0] + (values[1] - values[0]) * betaincinv(times[1], times[0], q))
+    units = np.append(np.sort(x), bound)
+    raw = np.random.Philox(key=(_STREAM << 64) + len(x)).random_raw(DRAWS * len(units)) >> np.uint64(11)
+    weights = -np.log((raw.astype(np.float64).reshape(DRAWS, len(units)) + 0.5) / 2.0**53)
+    means = np.sort(weights @ units / weights.sum(1))
+    return lambda q: float(np.quantile(means, q))
+
+
+def _widest_error(limits: Callable[[float], Bounds], edge: float) -> float:
+    """The largest error rate, from e^-40 to 1, whose limits still contain the edge."""
+    low, high = -40.0, 0.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        least, greatest = limits(math.exp(middle))
+        low, high = (middle, high) if least <= edge <= greatest else (low, middle)
+    return max(math.exp(low), 1 / DRAWS)
