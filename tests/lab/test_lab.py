@@ -10,7 +10,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.preset import override
-from assay.lab.result import looks
+from assay.lab.looks import judgings as looks
 
 WALK = str(Path(__file__).with_name("walk.py"))
 

@@ -34,7 +34,7 @@ def one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -
     """One experiment's page, and the files exported into `export`."""
     from assay.core.experiment import read_header
     from assay.lab import catalogue
-    from assay.lab.result import looks
+    from assay.lab.looks import judgings
     from assay.report import export as exporting
     from assay.report import pages
 
@@ -47,7 +47,7 @@ def one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -
         header=header,
         text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()},
-        looks=looks(lab.store, experiment.name),
+        looks=judgings(lab.store, experiment.name),
         specs=result.specs,
     )
     if export is None:

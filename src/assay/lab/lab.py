@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
+from assay.lab import looks
+from assay.lab.atomic import explained
 from assay.lab.events import Finished
 from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.plan import Plan, again, as_stored, plan
@@ -72,10 +74,12 @@ class Lab:
 
     def finish(self, experiment: Experiment, now: Plan) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
-        result = _judged(experiment, now, "main")
+        result = _judged(self.store, experiment, now, "main")
         if rate := benchmark(self.store, experiment, now):
             result = replace(result, provenance={**result.provenance, "flop_per_cpu_second": rate})
         result.write(self.store)
+        with explained(self.store.root):
+            looks.freeze(looks.stored(self.store, experiment.name), experiment, now)
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -86,7 +90,7 @@ class Lab:
         chosen = _preset(experiment, preset)
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        return _judged(experiment, self._stored(experiment, chosen), arm)
+        return _judged(self.store, experiment, self._stored(experiment, chosen), arm)
 
     show = judge
 
@@ -141,7 +145,7 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
     return preset if isinstance(preset, Preset) else override(experiment, preset)
 
 
-def _judged(experiment: Experiment, now: Plan, arm: str) -> Result:
+def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result:
     from assay.lab.result import judge_all
 
     if now.missing:
@@ -155,7 +159,7 @@ def _judged(experiment: Experiment, now: Plan, arm: str) -> Result:
         if len(read) > 1:
             told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
             raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
-    return judge_all(experiment, now, load(now), arm)
+    return replace(judge_all(experiment, now, load(now), arm), changed=looks.changed(experiment, now, store))
 
 
 def _one_at_a_time(on_event: OnEvent) -> OnEvent:

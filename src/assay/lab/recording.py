@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
+from assay.lab import looks
 from assay.lab.atomic import explained, write
 from assay.lab.provenance import commit
 from assay.lab.records import path, read
@@ -49,7 +50,7 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
         "provenance": json_result["provenance"],
         "cost": cost,
         "bytes": space,
-        **{k: json_result[k] for k in ("verdicts", "exact", "findings")},
+        **{k: json_result[k] for k in ("changed", "verdicts", "exact", "findings")},
         "arms": arms,
     }
 
@@ -68,6 +69,7 @@ def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
     body = ",\n".join(f"  {json.dumps(a)}: {canonical_json(v)}" for a, v in arms.items())
     with explained(there.parent):
         there.parent.mkdir(parents=True, exist_ok=True)
+        looks.freeze(looks.committed(experiment), experiment, plan)
         write(there, (head.removesuffix("\n}") + ',\n "arms": {\n' + body + "\n }\n}\n").encode())
     return there
 
@@ -109,6 +111,7 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
     if result.claims_key != record["claims_key"]:
         what = "claims key: a text, range or control was changed"
         differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
+    differences += [Difference(f"changed after a look at these seeds: {c}", "as looked at", "otherwise") for c in result.changed]
     return differences + [Difference(t, _told(a), _told(b)) for _, t, a, b in paired(result.to_json(), record) if departs(a, b)]
 
 

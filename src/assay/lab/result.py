@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
 from assay.core.spec import canonical_json
-from assay.lab import provenance
+from assay.lab import looks, provenance
 from assay.lab.atomic import explained, write
 
 if TYPE_CHECKING:
@@ -59,6 +57,8 @@ class Result:
     """Each trained arm's specs as JSON."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Statements that cannot be asked of this arm, and why."""
+    changed: tuple[str, ...] = ()
+    """What is not as it was at an earlier look at the same judged seeds."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
 
@@ -81,6 +81,7 @@ class Result:
             "exact": [v.to_json() for v in self.exact],
             "findings": [f.to_json() for f in self.findings],
             "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
+            "changed": list(self.changed),
             "provenance": dict(self.provenance),
         }
 
@@ -123,23 +124,23 @@ class Result:
 
         Nothing is written when the file says the same already. Raises: StoreError.
         """
-        path, looks = self.path(store), self.new_looks(store)
+        path, fresh = self.path(store), self.new_looks(store)
         figures = [_plain(dataclasses.asdict(f)) for f in self.figures]
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
         text = json.dumps({**self.to_json(), **stamped, "figures": figures}, indent=1, ensure_ascii=False, allow_nan=False).encode()
-        if not looks and path.exists() and path.read_bytes() == text:
+        if not fresh and path.exists() and path.read_bytes() == text:
             return path
         store.prepare()
         with explained(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, text)
-            if looks:
-                _append(path.with_name("looks.jsonl"), "".join(canonical_json(look) + "\n" for look in looks).encode())
+            if fresh:
+                looks.append(path.with_name("looks.jsonl"), "".join(canonical_json(look) + "\n" for look in fresh).encode())
         return path
 
     def new_looks(self, store: Store) -> list[dict[str, Any]]:
         """The judgings worth noting: those whose n, outcome or claims key differ from the last look at the same claim."""
-        last = {(look["preset"], look["text"]): look for look in looks(store, self.experiment)}
+        last = {(look["preset"], look["text"]): look for look in looks.judgings(store, self.experiment)}
         fresh = []
         for j in self.judged:
             seen = {"n": dict(j.verdict.n), "outcome": j.verdict.outcome, "claims_key": self.claims_key}
@@ -147,35 +148,6 @@ class Result:
             if any(before.get(k) != v for k, v in seen.items()):
                 fresh.append({"time": provenance.now(), "preset": self.preset, "text": j.claim.text, **seen})
         return fresh
-
-
-def looks(store: Store, experiment: str) -> list[dict[str, Any]]:
-    """Every recorded judging of an experiment's claims, oldest first; a line torn by a kill is left out."""
-    found = []
-    try:
-        lines = (store.root / "results" / experiment / "looks.jsonl").read_text().splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
-
-
-def _append(path: Path, lines: bytes) -> None:
-    """Nothing; these lines stand at the end of the file, on lines of their own. Raises: OSError when the disk is full."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        end = os.fstat(handle).st_size
-        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"  # by a full disk: what follows would be lost with it
-        lines = b"\n" * torn + lines
-        if os.write(handle, lines) < len(lines):  # one write: lines of two processes never mix
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:

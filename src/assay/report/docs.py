@@ -44,10 +44,13 @@ def arms(name: str) -> str:
 
 def claims(name: str) -> str:
     """Each claim of an experiment: the arm it is about, its threshold and where that comes from, units, and controls."""
-    lines = ["| | claim | arm | holds if | threshold from | units | must fail |", "|---|---|---|---|---|---|---|"]
+    lines = ["| | claim | arm | holds if | threshold from | units | must fail | may hold too |", "|---|---|---|---|---|---|---|---|"]
     for i, c in enumerate(_of(catalogue.find(name), Claim), 1):
-        controls = ", ".join(f"`{arm}`" for arm in c.must_fail)
-        cells = (str(i), c.text, f"`{c.of}`", c.threshold, _short(c.threshold_from), " × ".join(c.units), controls)
+        near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
+        controls = ", ".join([*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)])
+        also = ", ".join(f"`{arm}`: {why}" for arm, why in c.may_hold.items())
+        origin = f"*{c.kind}*, {_short(c.threshold_from)}"
+        cells = (str(i), c.text, f"`{c.of}`", c.threshold, origin, " × ".join(c.units), controls, also)
         lines.append("| " + " | ".join(tables.minus(tables.cell(cell)) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -65,7 +68,7 @@ def decided(name: str) -> str:
         return _absent(name)
     lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
-        controls = ", ".join(f"{c.sign} `{c.arm}` {c.estimate}" for c in r.controls)
+        controls = ", ".join(f"{c.sign} `{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
         why = f" *({tables.cell(r.why)})*" if r.why else ""
         numbers = tables.minus(f"| {r.estimate} {r.interval} | {controls} |")
         lines.append(f"| {r.sign} {r.outcome} | {tables.cell(r.text)}{why} {numbers}")

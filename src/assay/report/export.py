@@ -12,7 +12,7 @@ from typing import Any
 from assay.core.figures import Figure
 from assay.report import draw, tables
 
-NUMBERS = ("estimate", "low", "high", "t_low", "t_high", "p")
+NUMBERS = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high", "p")
 TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_{}"},
     "γ": r"$\gamma$", "λ": r"$\lambda$", "π": r"$\pi$", "σ": r"$\sigma$", "δ": r"$\delta$", "×": r"$\times$", "≥": r"$\geq$",
@@ -22,6 +22,7 @@ TEX = {
 TEX_SIGNS = {
     "holds": r"$\bullet$",
     "fails": r"$\times$",
+    "unspecific": r"$\ominus$",
     "undecided": r"$\circ$",
     "exact": r"$\equiv$",
     "violated": r"$\not\equiv$",
@@ -65,20 +66,23 @@ def figure_csv(figure: Figure) -> str:
 
 
 def verdicts_csv(data: Mapping[str, Any]) -> str:
-    """One line for each statement and each control: kind, arm, outcome, numbers in full, n, text."""
+    """One line for each statement, each control and each other arm that satisfies a claim: role, kind, outcome, numbers in full."""
     lines = []
     for kind, key in (("claim", "verdicts"), ("exact", "exact"), ("finding", "findings")):
         for entry in data.get(key, ()):
             lines.append((kind, entry))
             lines += [("control", c) for c in (entry.get("controls") or {}).values()]
             lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
-    head = ["kind", "arm", "outcome", "reason", *NUMBERS, "unit", "n", "threshold", "published", "set_up", "text", "source"]
+            for arm, c in (entry.get("also") or {}).items():
+                own = {k: entry.get(k) for k in ("kind", "unit", "threshold", "text", "source")}
+                lines.append(("also", {**own, **c, "arm": arm, "outcome": "holds", "reason": c.get("reason") or "not named by the claim"}))
+    head = ["role", "kind", "arm", "outcome", "reason", *NUMBERS, "unit", "n", "threshold", "published", "set_up", "text", "source"]
     return _csv(
         head,
         [
-            [kind, e.get("arm", ""), e.get("outcome", ""), e.get("reason", ""), *(e.get(k) for k in NUMBERS), e.get("unit", ""),
+            [role, e.get("kind", ""), e.get("arm", ""), e.get("outcome", ""), e.get("reason", ""), *(e.get(k) for k in NUMBERS), e.get("unit", ""),
              tables.units(e), e.get("threshold", ""), *tables.literature(e), e.get("text", ""), e.get("source", "")]
-            for kind, e in lines
+            for role, e in lines
         ],
     )  # fmt: skip
 

@@ -20,11 +20,18 @@ NAME, BAR = 14, 30
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their spans gets an arrow."""
 
-ROLES = {"control": ", must fail", "planted": ", must hold"}
+ROLES = {
+    "near": ", near control: must fail",
+    "control": ", must fail",
+    "planted": ", must hold",
+    "also": ", may hold too",
+    "unnamed": ", holds too",
+}
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
     "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',
     "undecided": '<circle r="4.5" class="open"/>',
+    "unspecific": '<circle r="4.5" class="open"/><path d="M0-4.5A4.5 4.5 0 0 0 0 4.5Z" class="filled"/>',
     "finding": '<circle r="4" class="filled"/>',
 }
 
@@ -32,8 +39,12 @@ MARKS = {
 def interval_plot(entry: Mapping[str, Any]) -> Markup:
     """The plot of one verdict's JSON; also of a finding, which has no range."""
     lines = [(entry.get("arm") or "value", "method", entry)]
-    lines += [(arm, "control", c) for arm, c in (entry.get("controls") or {}).items()]
+    near = entry.get("near") or {}
+    controls = [(arm, "near" if arm in near else "control", c) for arm, c in (entry.get("controls") or {}).items()]
+    lines += sorted(controls, key=lambda line: line[1] != "near")
     lines += [(arm, "planted", c) for arm, c in (entry.get("planted") or {}).items()]
+    for arm, c in (entry.get("also") or {}).items():
+        lines.append((arm, "also" if c.get("reason") else "unnamed", {**c, "outcome": "holds"}))
     published = _number_of(entry.get("published"))
     span = _domain(entry, [line[2] for line in lines[1:]], published)
     if span is None:
@@ -128,7 +139,8 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
         )
     else:
         out += _arrow(middle < span[0], y)
-    return Markup('<g class="{}">{}</g>').format(kind, out)
+    group = {"near": "control near", "also": "planted", "unnamed": "planted"}.get(kind, kind)
+    return Markup('<g class="{}">{}</g>').format(group, out)
 
 
 def _labels(name: str, role: str, numbers: str, y: int) -> Markup:

@@ -5,14 +5,15 @@ Takes records or stored results as plain values, so that the page in the docs an
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from assay.report import tables
 
 JSON = Mapping[str, Any]
-LEVEL = 0.95
-"""Of every interval in the catalogue."""
 
 
 def cost(data: JSON) -> str:
@@ -31,24 +32,43 @@ def about(data: JSON, title: str) -> str:
 
 
 def errors(verdicts: Sequence[JSON]) -> str:
-    """How many false verdicts to expect among these claims, and how many remain when all of them are adjusted for at once.
+    """Say how many false verdicts to expect among these claims, by the error rates that were measured, not by nominal ones.
 
-    Formula: n (1 − level)/2 false *holds* and as many false *fails*, if every claim lay on its threshold; Holm over all n.
+    Formula: a sum over claims of the measured rate at the claim's number of units, if every claim lay on its threshold.
+    Source: docs/coverage.md, whose rates are packaged as coverage.json.
     """
-    import numpy as np
-
-    from assay.core.stats import holm
-
-    n, tail = len(verdicts), len(verdicts) * (1 - LEVEL) / 2
-    p = np.array([np.nan if v.get("p") is None else v["p"] for v in verdicts], dtype=float)
-    decided = np.array([v["outcome"] != "undecided" for v in verdicts], dtype=bool)
-    kept = int((holm(p, LEVEL) & decided).sum())
+    decided = sum(v["outcome"] != "undecided" for v in verdicts)
+    even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     return (
-        f"{decided.sum()} of {n} claims are decided. If every one of the {n} lay exactly on its threshold, where errors are likeliest, "
-        f"about {tail:.1f} would be expected to be announced as holding although they do not hold, and {tail:.1f} as failing although "
-        f"they do not fail; the further they lie from it, the fewer. {kept} of the {decided.sum()} also survive Holm's adjustment over "
-        f"all {n} at once: that even one of those is false has a chance of at most {100 * (1 - LEVEL):.0f} %, as far as intervals keep their level."
+        f"{decided} of {len(verdicts)} claims are decided. If every one of the {len(verdicts)} lay exactly on its threshold, where errors are "
+        f"likeliest, about {even:.1f} would be announced as holding although they do not hold, and as many as failing, if units are spread "
+        f"as normal ones are; about {skewed:.1f} on the worse side, if they are as skewed as exponential ones. The further claims lie from "
+        f"their thresholds, the fewer. These are measured rates, not nominal ones. They say nothing of claims whose units are not independent, "
+        f"or whose threshold was chosen by what came out."
     )
+
+
+def rate(verdict: JSON, world: str) -> float:
+    """The measured share of worlds in which a claim on its threshold is falsely announced, on the worse side, at this n of units."""
+    table = _coverage()["exact" if verdict.get("bounds") else world]
+    n = min((verdict.get("n") or {"": 0}).values(), default=0)
+    known = [int(k) for k in table if int(k) <= n] or [min(map(int, table))]
+    return float(max(table[str(max(known))]))
+
+
+@functools.cache
+def _coverage() -> dict[str, dict[str, list[float]]]:
+    """World → number of units → the shares falsely below and falsely above."""
+    return json.loads((Path(__file__).parent / "coverage.json").read_text())
+
+
+COLUMNS = (
+    *((f"{kind} {tables.SIGNS[o]}", kind, o) for kind in ("risky", "confirming") for o in tables.OUTCOMES),
+    ("exact", "exact", "exact"),
+    ("violated", "exact", "violated"),
+)
+"""Head, kind and outcome of what is counted apart."""
+HEADS = ("experiment", *(head for head, *_ in COLUMNS), "findings", "published", "s", "CPU-s", "GB a process")
 
 
 def counts(
@@ -57,13 +77,13 @@ def counts(
     beside: Mapping[str, str] | None = None,
     linked: bool = True,
 ) -> str:
-    """One line per experiment in Markdown: its outcomes, how many of its numbers a paper prints, and its cost; and all together.
+    """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper prints, and its cost; and all together.
 
     `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last column, `linked` whether their pages lie beside it.
     """
-    heads = ("experiment", "claims", "●", "✕", "○", "published", "new", "s", "CPU-s", "GB a process", *(["made"] if beside else []))
+    heads = (*HEADS, *(["made"] if beside else []))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    total = [0] * 8
+    total = [0] * (len(HEADS) - 2)
     for name, data in results.items():
         row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
@@ -71,29 +91,27 @@ def counts(
         named = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
         lines.append(f"| {named} | " + " | ".join(map(str, row)) + f" | {peak:.1f} |" + (f" {beside[name]} |" if beside else ""))
     if took is not None:
-        total[6:] = map(round, took)
+        total[-2:] = map(round, took)
     return "\n".join([*lines, "| **all** | " + " | ".join(f"**{n}**" for n in total) + " | |" + " |" * bool(beside)]) + "\n"
 
 
 def counted(data: JSON) -> list[int]:
-    """Of one experiment: claims, those that hold, fail, are undecided; with a number in print, without; seconds, CPU-seconds."""
-    verdicts = data["verdicts"]
-    outcome = [v["outcome"] for v in verdicts]
-    known = [tables.literature(v)[0] for v in verdicts]
-    new = known.count("new")
-    numbers = len(known) - new - known.count("")
-    said = [outcome.count(o) for o in ("holds", "fails", "undecided")]
-    return [len(verdicts), *said, numbers, new, round(data["seconds"]), round(data["cpu_seconds"])]
+    """Count one experiment's statements by kind and outcome; then findings, numbers in print, seconds, CPU-seconds."""
+    said = [(v.get("kind", "confirming"), v["outcome"]) for v in data["verdicts"]]
+    said += [("exact", e["outcome"]) for e in data.get("exact", ())]
+    printed = sum(isinstance(v.get("published"), Mapping) for v in data["verdicts"])
+    apart = [said.count((kind, outcome)) for _, kind, outcome in COLUMNS]
+    return [*apart, len(data.get("findings", ())), printed, round(data["seconds"]), round(data["cpu_seconds"])]
 
 
 def listed(data: JSON) -> str:
     """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is published, and every control."""
-    lines = ["| | claim | estimate [95 % interval] | published | control |", "|---|---|---|---|---|"]
+    lines = ["| | claim | estimate [95 % interval] | published | controls, and other arms that hold |", "|---|---|---|---|---|"]
     for r in tables.rows({"verdicts": data["verdicts"]}):
         why = f"<br>*{tables.cell(r.why)}*" if r.why else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
-        controls = "<br>".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}" for c in r.controls)
+        controls = "<br>".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))
         words = f"{tables.cell(r.text)}{why}"
-        lines.append(f"| {r.sign} {r.outcome} | {words} | " + tables.minus(f"{value} | {published} | {controls} |"))
+        lines.append(f"| {r.sign} {r.outcome}<br>*{r.kind}* | {words} | " + tables.minus(f"{value} | {published} | {controls} |"))
     return "\n".join(lines) + "\n"

@@ -41,6 +41,7 @@ def environment() -> Environment:
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
+        "found": tables.found,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ
         "words": contexts.words,
         "token": contexts.token,

@@ -13,6 +13,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "method": ("#0b63ce", "#58a6ff"),
     "holds": ("#1a7f37", "#3fb950"),
     "fails": ("#b42318", "#ff7b72"),
+    "unspecific": ("#9a6700", "#d29922"),
     "undecided": ("#6e7781", "#9198a1"),
     "allowed": ("#e3eefb", "#15263d"),
     "promoted": ("#d0453c", "#e5635a"),
@@ -30,7 +31,7 @@ PALETTE: dict[str, tuple[str, str]] = {
 """Name → (light, dark). `ramp` is for ordered levels, `grey` for baselines, `undecided` also for controls."""
 
 LIGHT = {name: light for name, (light, _) in PALETTE.items()}
-TEXT = ("ink", "quiet", "method", "holds", "fails", "undecided")
+TEXT = ("ink", "quiet", "method", "holds", "fails", "unspecific", "undecided")
 """The colours that text is set in; each has a contrast of at least 4.5 on `paper`, light and dark."""
 
 

@@ -16,22 +16,34 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.table import Table
 
-SIGNS = {"holds": "●", "fails": "✕", "undecided": "○", "exact": "≡", "violated": "≢", "finding": "–"}
+SIGNS = {"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○", "exact": "≡", "violated": "≢", "finding": "–"}
 """Outcome → its sign; never colour alone."""
-STYLES = {"holds": "green", "fails": "red", "undecided": "bright_black", "violated": "red"}
+STYLES = {"holds": "green", "fails": "red", "unspecific": "yellow", "undecided": "bright_black", "violated": "red"}
+OUTCOMES = ("holds", "fails", "unspecific", "undecided")
 WIDTH = 100
 JSON = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Control:
-    """One line of the control column: a control (which must fail) or a planted effect (which must hold)."""
+    """One line of the control column: a control (which must fail), a planted effect (which must hold), or another arm that holds."""
 
     arm: str
     outcome: str
     estimate: str
     interval: str
-    planted: bool
+    role: str
+    """near, control, planted, also (named by the author) or unnamed."""
+
+    @property
+    def planted(self) -> bool:
+        """Whether it has to hold."""
+        return self.role == "planted"
+
+    @property
+    def told(self) -> str:
+        """What is said beside it."""
+        return {"near": "near", "planted": "must hold", "also": "may hold too", "unnamed": "holds too"}.get(self.role, "")
 
     @property
     def sign(self) -> str:
@@ -53,6 +65,7 @@ class Row:
     published: str
     setup: str
     controls: tuple[Control, ...]
+    kind: str = ""
 
     @property
     def sign(self) -> str:
@@ -133,14 +146,15 @@ def _row(entry: JSON, outcome: str) -> Row:
     if "expected" in entry:
         value, interval = _exact(entry)
     published, setup = literature(entry)
-    controls = [
-        Control(arm, c["outcome"], *estimate(c), planted)
-        for kind, planted in (("controls", False), ("planted", True))
-        for arm, c in (entry.get(kind) or {}).items()
-    ]
+    near = entry.get("near") or {}
+    controls = [Control(arm, c["outcome"], *estimate(c), "near" if arm in near else "control") for arm, c in (entry.get("controls") or {}).items()]
+    controls.sort(key=lambda c: c.role != "near")  # the strongest other explanation first
+    controls += [Control(arm, c["outcome"], *estimate(c), "planted") for arm, c in (entry.get("planted") or {}).items()]
+    for arm, c in (entry.get("also") or {}).items():
+        controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
     unit = entry.get("unit") or ""
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls))  # fmt: skip
+               published, setup, tuple(controls), entry.get("kind", ""))  # fmt: skip
 
 
 def literature(entry: JSON) -> tuple[str, str]:
@@ -166,18 +180,28 @@ def _flat(value: Any) -> list[float]:
 
 
 def why(entry: JSON) -> str:
-    """Why a claim is undecided and what deciding it would take; also when only Holm's adjustment makes it so."""
+    """Why a claim is undecided or unspecific, what deciding it would take, and which effect would have been found."""
     parts = []
     if entry.get("reason"):
-        parts.append(f"undecided: {entry['reason']}")
+        parts.append(f"{entry.get('outcome', 'undecided')}: {entry['reason']}")
     price = entry.get("price")
     if price:
         parts.append(price["text"] if isinstance(price, Mapping) else str(price))
-    if entry.get("adjusted") and entry["adjusted"] != entry.get("outcome"):
-        parts.append(f"{entry['adjusted']} after Holm's adjustment")
+    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry:
+        parts.append(found(entry["detectable"]))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     return "; ".join(parts)
+
+
+def found(detectable: Sequence[float | None] | None) -> str:
+    """Which true value would have been found to hold four times in five: "1.2 or more would be found"."""
+    if detectable is None:
+        return "no value would be found with these units"
+    low, high = detectable
+    if low is not None and high is not None:
+        return f"values from {low:.3g} to {high:.3g} would be found"
+    return f"{low:.3g} or more would be found" if low is not None else f"{high:.3g} or less would be found"
 
 
 def terminal(data: JSON, width: int = WIDTH) -> Table:
@@ -208,7 +232,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [
-            Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}" + (", must hold" if c.planted else ""))
+            Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}" + (f", {c.told}" if c.told else ""))
             for c in r.controls
         ]
         table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
@@ -250,17 +274,18 @@ def markdown(data: JSON) -> str:
     for r in rows(data):
         claim = cell(r.text) + (f"<br>*{cell(r.why)}*" if r.why else "")
         published = f"{r.published} ({r.setup})" if r.setup else r.published
-        controls = "<br>".join(f"{c.sign} {cell(c.arm)} {c.estimate} {c.interval}" for c in r.controls)
-        outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}"
+        controls = "<br>".join(f"{c.sign} {cell(c.arm)} {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
+        kind = f"<br>*{r.kind}*" if r.kind in ("risky", "confirming") else ""
+        outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}{kind}"
         value = " ".join(filter(None, (r.estimate, r.interval, cell(r.unit))))
         lines.append(f"| {outcome} | {claim} | {value} | {cell(r.n)} | {published} | {controls} |")
     return "\n".join(lines) + "\n"
 
 
 def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
-    """How many claims of a record or stored result hold, fail and are undecided; empty without one."""
+    """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty without one."""
     got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
-    return {outcome: got.count(outcome) for outcome in ("holds", "fails", "undecided") if outcome in got}
+    return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
 
 
 def signs(counts: Mapping[str, int]) -> str:

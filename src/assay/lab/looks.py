@@ -1,0 +1,136 @@
+"""Looks: every judging that is noted, and what claims, settings and arms were at each; what changed since is told.
+
+A look at judged seeds burns them: whoever has seen what they say and then changes a claim, a control or a setting judges what was
+seen. Seeds below 1000 are for pilots, which anybody may look at.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.claims import Claim, Exact, claims_key
+from assay.core.experiment import Experiment
+from assay.core.spec import canonical_json
+from assay.lab import provenance, records
+
+if TYPE_CHECKING:
+    from assay.lab.plan import Plan
+    from assay.lab.store import Store
+
+JUDGED = 1000
+"""The first seed that is not a pilot's."""
+Frozen = Mapping[str, Any]
+
+
+def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
+    """Say what is judged on which seeds: hashes of every claim and exact statement by its text, and of every arm's settings."""
+    arms = {}
+    for arm, rows in plan.by_arm().items():
+        fields = {canonical_json({k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}) for r in rows}
+        arms[arm] = _hash(canonical_json([experiment.version, sorted(fields)]))
+    derived = {name: "derived" for name, arm in experiment.arms.items() if arm.derive is not None}
+    return {
+        "seeds": spans(getattr(s, "seed", -1) for s in plan.preset.specs),
+        "claims": {s.text: claims_key([s])[:12] for s in experiment.claims if isinstance(s, Claim | Exact)},
+        "arms": {**arms, **derived},
+    }
+
+
+def changes(before: Frozen, now: Frozen) -> list[str]:
+    """What differs between two looks at some of the same judged seeds, one phrase for each claim and arm; empty for other seeds."""
+    seen = {s for s in _seeds(before["seeds"]) & _seeds(now["seeds"]) if s >= JUDGED}
+    if not seen:
+        return []
+    told = []
+    for kind, what in (("claims", "claim"), ("arms", "arm")):
+        old, new = before[kind], now[kind]
+        told += [f"{what} added or reworded: {name}" for name in new if name not in old]
+        told += [f"{what} dropped or reworded: {name}" for name in old if name not in new]
+        told += [f"{what} changed: {name}" for name in new if name in old and old[name] != new[name]]
+    return told
+
+
+def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
+    """What changed after a look at these seeds, by the committed looks and those of a store; each phrase once."""
+    now = frozen(experiment, plan)
+    before = [*read(committed(experiment)), *(read(stored(store, experiment.name)) if store else [])]
+    return tuple(dict.fromkeys(change for look in before for change in changes(look, now)))
+
+
+def committed(experiment: Experiment) -> Path:
+    """Where the looks at an experiment's records are kept, beside its record."""
+    return records.path(experiment.name, experiment.origin).with_suffix(".looks.jsonl")
+
+
+def stored(store: Store, experiment: str) -> Path:
+    """Where a store keeps what was frozen at each look."""
+    return store.root / "results" / experiment / "frozen.jsonl"
+
+
+def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
+    """Note what is judged on which seeds, unless the last look already says so. Raises: OSError when the disk is full."""
+    now, before = frozen(experiment, plan), read(path)
+    if any({k: look.get(k) for k in now} == now for look in before):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    append(path, (canonical_json({"time": provenance.now(), "commit": provenance.commit(), **now}) + "\n").encode())
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Every line of a file of looks, oldest first; a line torn by a kill is left out."""
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def judgings(store: Store, experiment: str) -> list[dict[str, Any]]:
+    """Every noted judging of an experiment's claims in a store, oldest first."""
+    return read(store.root / "results" / experiment / "looks.jsonl")
+
+
+def append(path: Path, lines: bytes) -> None:
+    """Put these lines at the end of a file, on lines of their own. Raises: OSError when the disk is full."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        end = os.fstat(handle).st_size
+        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"  # by a full disk: what follows would be lost with it
+        lines = b"\n" * torn + lines
+        if os.write(handle, lines) < len(lines):  # one write: lines of two processes never mix
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def spans(seeds: Iterable[int]) -> str:
+    """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
+    told: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if told and told[-1][1] == seed:
+            told[-1][1] += 1
+        else:
+            told.append([seed, seed + 1])
+    return ",".join(f"{a}:{b}" for a, b in told)
+
+
+def _seeds(text: str) -> set[int]:
+    parts = [part.split(":") for part in text.split(",") if part]
+    return {s for a, b in parts for s in range(int(a), int(b))}
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12]
