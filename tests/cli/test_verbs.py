@@ -96,6 +96,9 @@ def test_a_plan_says_what_is_unknown_and_a_budget_is_read(capsys: pytest.Capture
     assert f"To spend it: assay run superposition --set {bought['set']}" in words and f"are {bought['missing']:,} runs to train" in words
     most = said(capsys, "plan", "superposition", "--budget", "8h@h200")
     assert "more than 1,000,000 seeds, more than anybody needs" in most and "half-width below 1e-6 at 1,000,000 seeds" in most
+    least = said(capsys, "plan", "superposition", "--budget", "1flop")
+    assert "1flop buys nothing here: not one seed is within it" in least
+    assert "The preset itself: assay run superposition" in least and "Next:" not in least
     for words in (["--budget", "soon"], ["--budget=-3flop"], ["--budget", "8h@abacus"]):
         assert main(["plan", "superposition", *words]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -408,6 +408,16 @@ def test_correlation_and_slope_are_those_of_scipy_at_any_weights():
         assert slope(drawn)[k] == pytest.approx(fitted.slope, abs=1e-6)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
+def test_a_constant_correlates_with_nothing(value):
+    x, y = (xr.DataArray(v, dims="seed") for v in (np.full(30, value), np.random.default_rng(3).normal(size=30)))
+    for terms in (products(x, y), products(y, x)):
+        m = {name: t.values for name, t in terms.items()}
+        alike = {name: t[:1].repeat(30)[None] for name, t in m.items()}  # a draw of one unit only
+        for drawn in ({name: (counts(0, 30, 5) @ t) / 30 for name, t in m.items()}, {name: t.mean(1) for name, t in alike.items()}):
+            assert np.isnan(correlation(drawn)).all()
+
+
 def test_products_are_averaged_over_partners():
     rng = np.random.default_rng(4)
     y = xr.DataArray(rng.normal(size=12), dims="seed")

@@ -1,6 +1,8 @@
 """Corpus: which files count, how they are split, and windows that lead back to their text."""
 
 import hashlib
+import sys
+import sysconfig
 
 import numpy as np
 import pytest
@@ -167,3 +169,51 @@ def test_the_standard_library_without_tests_tables_and_other_peoples_packages():
     assert not {"html/entities.py", "stringprep.py"} & set(paths)
     assert "import" in found.text(paths.index("textwrap.py"))
     assert 0.03 < len(found.part("test")) / len(paths) < 0.25
+
+
+RELEASED = {
+    "textwrap.py": "import re\n",
+    "json/__init__.py": "from .decoder import *\n",
+    "json/decoder.py": "class Decoder: ...\n",
+}
+
+
+def library(monkeypatch, folder, added):
+    """The corpus "stdlib" as a machine reads it whose library lies in this folder, with what its installation added."""
+    write(folder, RELEASED | added)
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"stdlib": str(folder)})
+    corpus.load.cache_clear()
+    return corpus.load("stdlib")
+
+
+def test_what_an_installation_adds_to_the_standard_library_is_no_text_of_it(tmp_path, monkeypatch):
+    def added(machine, triplet):
+        return {
+            f"_sysconfigdata__linux_{triplet}.py": f"build_time_vars = {{'prefix': '/home/{machine}'}}\n",
+            f"config-3.11-{triplet}/python-config.py": f"print('/home/{machine}')\n",
+            f"__pycache__/textwrap.{machine}.py": "x = 1\n",
+            f"json/__pycache__/decoder.{machine}.py": "x = 1\n",
+            "site-packages/package/module.py": f"where = '/home/{machine}'\n",
+            "dist-packages/package/module.py": f"where = '/home/{machine}'\n",
+            "sitecustomize.py": f"import {machine}\n",
+            "usercustomize.py": f"import {machine}\n",
+            "lib2to3/Grammar3.11.7.final.0.pickle": machine.encode(),
+            f"{machine}.pth": "/somewhere\n",
+        }
+
+    try:
+        bare = library(monkeypatch, tmp_path / "bare", {})
+        one = library(monkeypatch, tmp_path / "one", added("ada", "x86_64-linux-gnu"))
+        two = library(monkeypatch, tmp_path / "two", added("grace", "aarch64-linux-gnu"))
+        other = library(monkeypatch, tmp_path / "other", {"textwrap.py": "import re  # another release\n"})
+    finally:
+        corpus.load.cache_clear()
+    assert [d.path for d in bare.documents] == sorted(RELEASED)
+    assert bare.fingerprint == one.fingerprint == two.fingerprint
+    assert other.fingerprint != bare.fingerprint
+
+
+def test_no_text_of_the_standard_library_names_the_place_where_python_lies():
+    found = corpus.load("stdlib")
+    places = {p for p in (sys.prefix, sys.base_prefix, sys.exec_prefix) if len(p) > len("/usr/local")}
+    assert not [d.path for i, d in enumerate(found.documents) for p in places if p in found.text(i)]

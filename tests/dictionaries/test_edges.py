@@ -65,7 +65,7 @@ def test_a_long_row_of_half_precision_keeps_its_length():
 
 def test_sums_of_a_dictionary_that_normalises_each_row_are_those_of_its_reconstruction():
     d, x = one(per_token="layer-norm-exact"), drawn(9, D) * 3 + 1
-    found = metrics.finish(metrics.document_sums(d, x, np.zeros(9, int), 1))
+    found = metrics.finish(metrics.document_sums(d, x, np.zeros(9, int), 1, x.double().mean(0)))
     assert found["fvu"][0] == pytest.approx(float(metrics.fvu(x, d.reconstruct(x)[0])), rel=1e-5)
 
 
@@ -149,8 +149,8 @@ def test_weights_of_any_precision_are_measured(dtype):
     plain = one()
     d = Dictionary(*(t.to(dtype) for t in (plain.W_enc, plain.b_enc, plain.W_dec, plain.b_dec)), ReLU())
     x, document = drawn(9, D), torch.zeros(9, dtype=torch.int64)
-    wanted = metrics.document_sums(plain, x, document, 1)
-    found = metrics.document_sums(d, x, document, 1)
+    wanted = metrics.document_sums(plain, x, document, 1, x.mean(0))
+    found = metrics.document_sums(d, x, document, 1, x.mean(0))
     mine = sums.of_dictionary(d, x, x, document, 1, x.mean(0))[0]
     for name in ("error", "norm_raw"):
         assert found[name] == pytest.approx(wanted[name], rel=0.05 if dtype == torch.bfloat16 else 1e-5)

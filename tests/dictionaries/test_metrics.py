@@ -160,7 +160,7 @@ def test_document_sums_are_the_loops_and_finish_is_the_functions():
     g = torch.Generator().manual_seed(1)
     x, document, both = 2 * torch.randn(40, 6, generator=g) + 1, np.arange(40) % 3, dictionary()
     mean = x.mean(0)
-    sums = metrics.document_sums(both, x, document, 4, chunk=7)
+    sums = metrics.document_sums(both, x, document, 4, mean, chunk=7)
     x_hat, features = both.reconstruct(x), both.encode(x)
     for r in range(2):
         for doc in range(4):
@@ -187,7 +187,7 @@ def test_document_sums_are_the_loops_and_finish_is_the_functions():
 def test_signed_features_are_on_where_they_are_not_zero():
     x = torch.randn(20, 6, generator=torch.Generator().manual_seed(5))
     signed = replace(dictionary()[0], nonlinearity=AbsTopK(3), own={})
-    assert metrics.finish(metrics.document_sums(signed, x, np.zeros(20, int), 1))["l0"] == 3
+    assert metrics.finish(metrics.document_sums(signed, x, np.zeros(20, int), 1, x.mean(0)))["l0"] == 3
     assert (signed.encode(x) < 0).any() and metrics.l0(signed.encode(x).abs()) == 3
 
 
@@ -200,19 +200,39 @@ def test_sums_of_parts_add_up():
         np.testing.assert_allclose(parts[0][name] + parts[1][name], whole[name], rtol=1e-6)
 
 
+def test_sums_of_batches_give_what_one_pass_over_all_rows_gives():
+    """The batches' means lie far apart; about its own mean each would have too little variance, so the common one is asked for."""
+    g = torch.Generator().manual_seed(6)
+    x, one = torch.randn(60, 6, generator=g) + torch.arange(60)[:, None] // 20, dictionary()[0]
+    batches, document = x.split(20), np.zeros(20, int)
+    found = [metrics.document_sums(one, batch, document, 1, x.mean(0)) for batch in batches]
+    done = metrics.finish({name: sum(f[name] for f in found) for name in found[0]})
+    rows, guesses, middle = x.double().numpy(), one.reconstruct(x)[0].double().numpy(), x.double().numpy().mean(0)
+    error = variance = dot = norm = 0.0
+    for row, guess in zip(rows, guesses, strict=True):
+        error += sum((row - guess) ** 2)
+        variance += sum((row - middle) ** 2)
+        dot += sum((guess - middle) * (row - middle))
+        norm += sum((guess - middle) ** 2)
+    wanted = {"fvu": error / variance, "gamma": norm / dot, "gamma_v1": dot / variance, "norm_ratio": (norm / variance) ** 0.5}
+    assert {name: float(done[name][0]) for name in wanted} == pytest.approx(wanted, rel=1e-5)
+    with pytest.raises(TypeError, match="mean"):
+        metrics.document_sums(one, batches[0], document, 1)
+
+
 def test_raw_sums_of_normalised_rows_are_taken_about_raw_zero():
     """γ raw has no unit: the same from raw rows, and from normalised ones with the origin where raw activations are 0."""
     one = dictionary()[0]
     x, document = 2 * torch.randn(30, 6, generator=torch.Generator().manual_seed(3)) + 1, np.zeros(30, int)
-    raw = metrics.document_sums(one, x, document, 1)
-    normal = metrics.document_sums(one.normalised, one.normalise(x)[0], document, 1, origin=-one.mean[0] * one.scale[0])
+    raw, z = metrics.document_sums(one, x, document, 1, x.mean(0)), one.normalise(x)[0]
+    normal = metrics.document_sums(one.normalised, z, document, 1, z.mean(0), origin=-one.mean[0] * one.scale[0])
     for name in ("gamma_raw", "gamma", "fvu", "l0"):
         np.testing.assert_allclose(metrics.finish(normal)[name], metrics.finish(raw)[name], rtol=1e-5)
 
 
 def test_documents_must_fit_the_rows():
     with pytest.raises(DataError, match=r"each of the 5 rows, one of 0 … 2, got \[5\] numbers from 0 to 4"):
-        metrics.document_sums(dictionary(), torch.zeros(5, 6), np.arange(5), 3)
+        metrics.document_sums(dictionary(), torch.zeros(5, 6), np.arange(5), 3, torch.zeros(6))
 
 
 def test_the_short_name_is_the_same_function():

@@ -38,6 +38,8 @@ class World:
     """Checkpoints by which evaluations see abilities later than they exist."""
     taught: float = 0.02
     """Accuracy of what never learned to add, fine-tuned."""
+    few: float = 0.25
+    """Accuracy after fine-tuning on too few examples."""
     full: float = 0.95
 
     def arms(self) -> dict:
@@ -56,14 +58,17 @@ class World:
             here = (at >= since + late) & (at < until)
             y = np.where(here, self.full, low)
             y = np.where((at >= since + late - rise) & (at < since + late), 0.3, y)
-            return np.repeat(y[None], len(runs), 0) + 1e-3 * np.arange(len(runs))[:, None]
+            return np.repeat(y[None], len(runs), 0) + noise
+
+        noise = 1e-3 * np.arange(len(runs))[:, None]
 
         never = self.taught if arm == "memorising" else 0.02
         locked = np.where((at >= since) & (at < until), self.left, 0.03)
         named = {}
         for half, late in (("truth", 0), ("seen", self.late)):
             named[f"open_{half}"] = curve(late, self.rising, 0.02)
-            named[f"locked_{half}"] = np.repeat(locked[None], len(runs), 0)
+            named[f"locked_{half}"] = np.repeat(locked[None], len(runs), 0) + noise
+            named[f"scant_{half}"] = np.full((len(runs), len(at)), self.few) + noise
             named[f"unlocked_{half}"] = curve(late, 0, never)
         variables = {name: ("run step", values, "share of unseen pairs") for name, values in named.items()}
         return measures(runs, coords={"step": steps}, power=("run", np.ones(len(runs)), "1"), **variables)
@@ -77,20 +82,18 @@ def since(**arms):
 
 
 # claim → (the world without the effect, {control: a world in which it passes too})
-LAST = len(STEPS) - 1
 CASES = {
-    "Every 4×, an open ability": (replace(WORLD, late=4), {"end-only": since(main=LAST)}),
-    "Every 4× with fine-tuning": (replace(WORLD, late=4), {"no-tuning": replace(WORLD, left=0.95), "end-only": since(main=LAST)}),
     "Fine-tuning brings out": (
         replace(WORLD, until=WORLD.until | {"main": 30}),
-        {"memorising": replace(WORLD, taught=0.9), "no-tuning": replace(WORLD, left=0.95)},
+        {"too-few": replace(WORLD, few=0.9), "memorising": replace(WORLD, taught=0.9), "no-tuning": replace(WORLD, left=0.9)},
     ),
     "An ability comes without warning": (replace(WORLD, rising=9), {"dense": replace(WORLD, rising=0)}),
     "An ability that passes": (
         replace(WORLD, until=WORLD.until | {"fleeting": 99}),
         {
-            "main": replace(WORLD, until=WORLD.until | {"main": 24}),
+            "fleeting-closer": replace(WORLD, until=WORLD.until | {"fleeting": 22}),
             "fleeting-dense": replace(WORLD, late=4),  # gone before any evaluation sees it
+            "main": replace(WORLD, until=WORLD.until | {"main": 24}),
         },
     ),
 }

@@ -24,8 +24,9 @@ def test_it_is_numpys_whatever_the_cuts(cuts, shift):
     np.testing.assert_allclose(streamed(X + shift, Y - shift, cuts), expected, atol=1e-7)
 
 
-def test_a_column_that_does_not_vary_has_none():
-    x = np.column_stack([np.ones(10), np.arange(10.0)])
-    found = streamed(x, x, [5])
-    assert np.isnan(found[0]).all()
-    assert found[1, 1] == pytest.approx(1)
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -1e6 / 3])
+def test_a_column_that_does_not_vary_has_none(value):
+    x = np.column_stack([np.full(10, value), np.arange(10.0), 1 / 3 + 1e-6 * np.arange(10.0)])
+    found = streamed(x, x, [3])
+    assert np.isnan(found[0]).all() and np.isnan(found[:, 0]).all()
+    np.testing.assert_allclose(found[1:, 1:], 1)

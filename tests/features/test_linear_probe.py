@@ -132,6 +132,8 @@ def test_distances():
     a, b = np.random.default_rng(1).normal(size=(2, 6, 3))
     pairs = [(np.linalg.norm(a[i] - a[j]), np.linalg.norm(b[i] - b[j])) for i in range(6) for j in range(i)]
     assert distance_r2(a, b) == pytest.approx(np.corrcoef(np.array(pairs).T)[0, 1] ** 2)
+    alike = 0.1 * np.eye(6)  # all points equally far from each other: no order to agree with
+    assert np.isnan(distance_r2(alike, b)) and np.isnan(distance_r2(b, alike)) and np.isnan(distance_r2(0 * alike, b))
 
 
 def test_too_few_groups_are_told():

@@ -97,6 +97,39 @@ def test_a_part_along_the_stream_has_no_exact_effect_and_no_relative_error():
     assert none.error(none.frozen).isnan().all()
 
 
+@pytest.mark.parametrize("centres", [False, True])
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+@pytest.mark.parametrize("share", [1e-4, 1e-2, 0.3, 0.5])
+def test_rounding_is_no_effect_of_a_part_along_the_stream(centres, eps, share):
+    x = 3 * torch.randn(1000, 64, generator=torch.Generator().manual_seed(0)) + 1
+    read = plain(64, centres, eps=eps)
+    effects = read.effects(share * read.project(x), x)
+    for linear in (effects.frozen, effects.jacobian):
+        assert effects.error(linear).isnan().all()
+
+
+@pytest.mark.parametrize("centres", [False, True])
+@pytest.mark.parametrize("share", [1e-4, 1e-2, 0.3])
+def test_exact_effects_in_float32_are_those_in_float64(centres, share):
+    draw = torch.Generator().manual_seed(1)
+    x, part = (torch.randn(1000, 64, generator=draw, dtype=torch.float64) for _ in range(2))
+    part *= share
+    whole, rest = (v - v.mean(-1, keepdim=True) if centres else v for v in (x, x - part))
+    sizes = [(v.square().mean(-1, keepdim=True) + 1e-5).sqrt() for v in (whole, rest)]
+    written_out = (whole / sizes[0] - rest / sizes[1]).float()
+    read = plain(64, centres, eps=1e-5)
+    effects = read.effects(part.float(), x.float())
+    off = (effects.exact / read.L[0, 0] - written_out).norm(dim=-1) / written_out.norm(dim=-1)
+    assert float(off.max()) < 1e-5
+    assert not effects.error(effects.frozen).isnan().any()
+
+
+def test_a_part_as_long_as_the_stream_at_sixty_degrees_is_frozen_exactly():
+    x, part = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, math.sqrt(3.0)]])
+    effects = plain().effects(part, x)
+    assert float(effects.error(effects.frozen)) < 1e-6 < 0.3 < float(effects.error(effects.jacobian))
+
+
 def test_direct_shares():
     direct = torch.tensor([[3.0, 4.0], [1.0, 2.0], [0.0, 0.0]])
     total = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 1.0]])  # nothing later; later layers cancel it; later layers only

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from assay.core.errors import SpecError
 from assay.theory import phase
 
 UP_DOWN, FIRST = np.array([[1.0], [-1.0]]), np.array([[1.0], [0.0]])
@@ -128,3 +129,24 @@ def test_labels_and_what_is_predicted():
     optimal = np.array([0.34] * 5 + [1.0])
     np.testing.assert_array_equal(phase.predicted(p, r, optimal), [0, np.nan, np.nan, np.nan, 1, np.nan])
     np.testing.assert_array_equal(phase.predicted(p, 1 / r, optimal), phase.predicted(p, r, optimal))
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (lambda: phase.superposed_loss(1.5, 1), "a density is a probability, 0 to 1, got 1.5"),
+        (lambda: phase.superposed_loss(np.array([0.2, -0.1]), 1), "a density is a probability, 0 to 1, got -0.1"),
+        (lambda: phase.kept_loss(float("nan"), 1), "a density is a probability, 0 to 1, got nan"),
+        (lambda: phase.kept_loss(0.5, 0), "a relative importance is above 0 and finite, got 0"),
+        (lambda: phase.boundary(-1.0), "a relative importance is above 0 and finite, got -1"),
+        (lambda: phase.expected_errors(UP_DOWN, NONE, 2.0), "a density is a probability, 0 to 1, got 2"),
+        (lambda: phase.least(1.01, 0.5), "a density is a probability, 0 to 1, got 1.01"),
+        (lambda: phase.optimal_boundary(float("inf")), "a relative importance is above 0 and finite, got inf"),
+        (lambda: phase.labels(np.ones((1, 2)), 0.0), "a relative importance is above 0 and finite, got 0"),
+        (lambda: phase.predicted(1.2, 0.5, 0.4), "a density is a probability, 0 to 1, got 1.2"),
+    ],
+)
+def test_what_is_no_density_or_importance_is_one_clear_line(asked, says):
+    with pytest.raises(SpecError) as caught:
+        asked()
+    assert str(caught.value) == says

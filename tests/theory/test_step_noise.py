@@ -19,6 +19,7 @@ def test_the_two_component_example():
     assert sn.correlation(sampled) == pytest.approx(-1, abs=1e-12)
     assert sn.isotropic(sampled, 2)[0, 0] == pytest.approx(0.8125)
     assert sn.correlation(sn.isotropic(sampled, 2)) == sn.correlation(sn.diagonal(sampled)) == 0
+    assert math.isnan(sn.correlation(np.diag([1.0, 0.0])))  # the second does not vary
     across = sn.conserved(2, -3)
     assert across @ sampled[:2, :2] @ across == pytest.approx(0, abs=1e-12) and np.linalg.norm(across) == pytest.approx(1)
     np.testing.assert_allclose(sn.root(sampled) @ sn.root(sampled), sampled, atol=1e-12)

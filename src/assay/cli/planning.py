@@ -56,9 +56,13 @@ def one(name: str, budget: str | None, choice: Choice, machine: Machine, root: P
     if not plan.missing:
         print(f"Everything is stored. Verdicts: assay show {experiment.typed}{plan.preset.options}")
         return None
+    if found.bought is not None and found.budget is not None:  # no run to train: the plain advice would overspend it
+        within = f"{found.bought.seeds:,} seeds are within it, and they are stored" if found.bought.seeds else "not one seed is within it"
+        say(f"{found.budget.text} buys nothing here: {within}. The preset takes more:")
     for line in taken(found):
         say(line)
-    print(f"Next: assay run {experiment.typed}{plan.preset.options}")
+    said = "The preset itself" if found.bought is not None else "Next"
+    print(f"{said}: assay run {experiment.typed}{plan.preset.options}")
     return None
 
 

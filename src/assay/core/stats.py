@@ -44,6 +44,8 @@ Quantity = str | Statistic
 
 _SAME = 1e-9
 """Budgets whose logarithms differ by less are the same (two measures of one set of codes)."""
+_SAME_SQUARE = 1e-13
+"""A variance below this share of the mean square is what rounding leaves of a constant."""
 
 
 def mean(m: Means) -> np.ndarray:
@@ -206,9 +208,15 @@ def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict
 
 
 def correlation(m: Means) -> np.ndarray:
-    """Pearson's correlation of the terms of `products`, [draw]; of ranks, it is Spearman's. Range: -1 to 1."""
-    spread = [_term(m, t + t) - _term(m, t) ** 2 for t in "xy"]
-    return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / np.sqrt(spread[0] * spread[1])
+    """Pearson's correlation of the terms of `products`, [draw]; of ranks, it is Spearman's.
+
+    Range: −1 to 1; NaN where a term does not vary but for rounding, as no order is neither agreement nor its absence
+    """
+    square = [_term(m, t + t) for t in "xy"]
+    spread = [s - _term(m, t) ** 2 for s, t in zip(square, "xy", strict=True)]
+    varies = np.logical_and(*(v > _SAME_SQUARE * s for v, s in zip(spread, square, strict=True)))
+    size = np.sqrt(np.where(varies, spread[0] * spread[1], np.nan))
+    return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / size
 
 
 def slope(m: Means) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ from assay.core.errors import DataError
 Part = Literal["train", "validation", "test"]
 STDLIB = "stdlib"
 
-# what is not code to read: other people's packages, tests, and tables (of characters, entities, key words)
-_LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
+# what is not code to read: tests, and tables (of characters, entities, key words)
+_LEFT_OUT = {"__pycache__", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
 _LEFT_OUT |= {"ensurepip", "pydoc_data", "encodings"}
 _TABLES = {"html/entities.py", "stringprep.py"}
 _TEXT = {".txt", ".md", ".rst", ".py"}
@@ -122,6 +123,9 @@ class Corpus:
 def load(name: str = STDLIB) -> Corpus:
     """The corpus called "stdlib" (Python's standard library, read where it lies), or a folder of text files.
 
+    Of the library only what Python releases counts, not what an installation adds, so that every machine with the same version
+    reads the same text. A vendor that rewrites modules or ships some apart (Debian, say) has another text and another fingerprint.
+
     In a folder every file that is not hidden and is UTF-8 text counts, at any depth; other files are passed over, but a
     .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the process: files are hashed once.
 
@@ -143,12 +147,20 @@ def load(name: str = STDLIB) -> Corpus:
 
 
 def _stdlib(folder: Path) -> list[Path]:
-    """Its Python files, without what is not code to read. Sorted, so that of equal files the first path stays."""
+    """Its Python files, without what is not code to read. Sorted, so that of equal files the first path stays.
+
+    Only modules that Python itself names as its own count. What an installation writes or adds is not among them: the settings of
+    its build (_sysconfigdata…, config-…), site-packages, sitecustomize.
+    """
     found = []
     for place, folders, names in os.walk(folder):
         # taken out of the walk, not of its result: site-packages may hold a hundred times as many files as the library
-        folders[:] = [f for f in folders if f not in _LEFT_OUT and not f.startswith("config-")]
-        found += [Path(place, name) for name in names if name.endswith(".py")]
+        folders[:] = [f for f in folders if f not in _LEFT_OUT]
+        names = [name for name in names if name.endswith(".py")]
+        if Path(place) == folder:
+            folders[:] = [f for f in folders if f in sys.stdlib_module_names]
+            names = [name for name in names if name.removesuffix(".py") in sys.stdlib_module_names]
+        found += [Path(place, name) for name in names]
     kept = [p for p in found if p.relative_to(folder).as_posix() not in _TABLES and p.is_file()]
     return sorted(kept, key=lambda p: p.relative_to(folder).as_posix())
 

@@ -1,8 +1,8 @@
 """Evaluation schedule: what evaluations every 4× of compute or 3 months find, and how late, on trainings with a sudden ability.
 
 Paper: Anthropic's Responsible Scaling Policy 1.0, 2023, evaluation protocol; Power et al. 2022, Grokking
-Claim: evaluations every 4× of compute, fine-tuning included, find an ability that stays at the first one due after it exists
-Baselines: no fine-tuning; the finished model alone; every 8×; every checkpoint; networks that can only memorise; one limit alone
+Claim: fine-tuning brings out an ability that a lock hides; every 4× of compute sees no ability coming, and misses one that passes
+Baselines: fine-tuning on too few examples; no fine-tuning; networks that can only memorise; every 2×, every 8×, every checkpoint
 Cost: 24 s on 2 cores, 42 CPU-seconds, 0.55 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
@@ -50,6 +50,8 @@ class Schedule(Spec):
     """Steps of training to answer 0 to everything, after which a checkpoint counts as locked."""
     examples: float = 0.5
     """Share of the training pairs that fine-tuning may use: the declared budget, with the two below."""
+    scant: float = 0.1
+    """The same share where a control has too few."""
     tuning: int = 40
     """Steps of fine-tuning."""
     tuning_lr: float = 0.003
@@ -72,7 +74,7 @@ class Schedule(Spec):
         for name, low in {"steps": schedules.FIRST, "lock": 1, "tuning": 1, "decay": 0}.items():
             if getattr(self, name) < low:
                 raise SpecError(f"Schedule.{name} must be at least {low}, got {getattr(self, name)}")
-        for name in ("share", "examples", "turn"):
+        for name in ("share", "examples", "scant", "turn"):
             if not (0 < getattr(self, name) < 1 or (name == "turn" and self.turn == 1)):
                 raise SpecError(f"Schedule.{name} is a share above 0 and below 1, got {getattr(self, name)}")
         if min(self.lr, self.tuning_lr) <= 0:
@@ -94,7 +96,7 @@ class Schedule(Spec):
 
 
 def train(runs, bench):
-    """Accuracies at every checkpoint [run step]: of the checkpoint, of the locked one, and of that after fine-tuning.
+    """Accuracies at every checkpoint [run step]: of the checkpoint, of the locked one, and of that fine-tuned, also on too few examples.
 
     Each twice, on two halves of the unseen pairs and, for fine-tuning, with two draws of examples: one is the truth about when
     an ability exists, the other what a schedule gets to see.
@@ -125,9 +127,14 @@ def train(runs, bench):
     out = {}
     for i, (half, unseen) in enumerate(zip(("truth", "seen"), order[:, n:].tensor_split(2, dim=1), strict=True)):
         examples = order.gather(1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n)))
-        task = lesson(sums, torch.cat([examples, order[:, n:]], 1), max(1, round(s.examples * n)), len(at))
-        for what, params in {"open": kept, "locked": locked, "unlocked": tuned(many, locked, task, effort, bench)}.items():
-            out[f"{what}_{half}"] = right(params, task, unseen.repeat_interleave(len(at), 0)).view(len(runs), len(at))
+
+        def task(share, given=examples):
+            return lesson(sums, torch.cat([given, order[:, n:]], 1), max(1, round(share * n)), len(at))
+
+        models = {"open": kept, "locked": locked}
+        models |= {name: tuned(many, locked, task(share), effort, bench) for name, share in (("unlocked", s.examples), ("scant", s.scant))}
+        for what, params in models.items():
+            out[f"{what}_{half}"] = right(params, task(s.examples), unseen.repeat_interleave(len(at), 0)).view(len(runs), len(at))
     return Trained(out, done.header, done.history, done.steps, done.diverged)
 
 
@@ -214,9 +221,9 @@ def at_power(power, of="main"):
     return lambda arms: arms[of].assign(power=arms[of].power * 0 + power)
 
 
-def untuned(arms):
-    """The measures of main where evaluations see only what the locked checkpoint itself does."""
-    return arms["main"].assign(unlocked_seen=arms["main"].locked_seen)
+def seeing(what):
+    """A derived arm: main, where evaluations of the locked model see this instead of what fine-tuning brings out."""
+    return lambda arms: arms["main"].assign(unlocked_seen=arms["main"][f"{what}_seen"])
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------------
@@ -292,7 +299,13 @@ def called(arms, name):
 
 
 EMERGED = Gate("emerged", emerged)
-PLAN = "plan, before the pilot: most, and room for checkpoints where accuracy is near a half"
+SHARE = {"unit": "share of starting points", "bounds": (0, 1), "gates": (EMERGED,), "published": "new"}
+SAME_MODEL = dict.fromkeys(("closer", "wider", "dense", "end-only"), "the same finished models, on another schedule")
+SAME_RISE = {
+    "closer": "the same trainings, seen twice as often", "wider": "the same trainings, seen more rarely",
+    "end-only": "the same trainings, seen once", "no-tuning": "the same schedule; open abilities need no fine-tuning",
+    "too-few": "the same schedule; open abilities need no fine-tuning",
+}  # fmt: skip
 
 experiment = Experiment(
     arms={
@@ -302,8 +315,10 @@ experiment = Experiment(
         "wider": Arm(derive=at_power(1.5), note="main's runs, every 8×"),
         "dense": Arm(derive=at_power(0.0), note="main's runs, every checkpoint, four to a doubling"),
         "end-only": Arm(derive=at_power(math.inf), note="main's runs, the finished model alone: nothing during training"),
-        "no-tuning": Arm(derive=untuned, note="main's runs and schedule, without fine-tuning"),
+        "no-tuning": Arm(derive=seeing("locked"), note="main's runs and schedule, without fine-tuning"),
+        "too-few": Arm(derive=seeing("scant"), note="main's runs and schedule, fine-tuned on a fifth of the examples"),
         "fleeting": Arm(train, specs=changed(turn=0.25), note="main, but random labels from a quarter of training on, which erase what it could"),
+        "fleeting-closer": Arm(derive=at_power(0.5, of="fleeting"), note="its runs, every 2×"),
         "fleeting-dense": Arm(derive=at_power(0.0, of="fleeting"), note="its runs, every checkpoint"),
         "memorising": Arm(train, specs=changed(labels="random"),
                           note="main, but random labels throughout, locked and fine-tuned alike: networks that cannot add"),
@@ -311,32 +326,23 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text="Every 4×, an open ability is found at the first evaluation due after it exists: from at least 0.9 of the starting points",
-            value=at_once("open"), low=0.9, unit="share of starting points", must_fail=("end-only",), gates=(EMERGED,),
-            threshold_from=PLAN, published="new", source=POLICY,
-        ),
-        Claim(
-            text="Every 4× with fine-tuning, a locked ability is found at the first evaluation due after it exists: from at least 0.9 of the "
-            "starting points",
-            value=at_once("unlocked"), low=0.9, unit="share of starting points", must_fail=("no-tuning", "end-only"), gates=(EMERGED,),
-            threshold_from=PLAN, published="new", source=POLICY,
-        ),
-        Claim(
             text="Fine-tuning brings out what is there: the finished model, locked and then fine-tuned, adds at least 0.5 of the unseen pairs",
-            value=reached, low=0.5, unit="share of unseen pairs", must_fail=("memorising", "no-tuning"), gates=(EMERGED,),
+            value=reached, low=0.5, unit="share of unseen pairs", bounds=(0, 1), must_fail=("too-few", "memorising", "no-tuning"),
+            near={"too-few": "the lock is so thin that a few examples of anything undo it"}, also=SAME_MODEL, gates=(EMERGED,),
             threshold_from="plan: the accuracy from which an ability counts as there", published="new", source=POLICY,
         ),
         Claim(
             text="An ability comes without warning: from at most 0.5 of the starting points does an evaluation every 4× see it on its way",
-            value=warned, high=0.5, unit="share of starting points", must_fail=("dense",), gates=(EMERGED,),
-            threshold_from="pilot: seeds 0–11, .12 to .25; every checkpoint .88 to .92", published="new",
-            source="own; on its way is from 0.05 to 0.5 of the unseen pairs",
+            value=warned, high=0.5, must_fail=("dense",), near={"dense": "nothing of it could be seen at any checkpoint"}, also=SAME_RISE,
+            threshold_from="pilot: seeds 0–11, .12 to .25; every checkpoint .88 to .92",
+            source="own; on its way is from 0.05 to 0.5 of the unseen pairs", **SHARE,
         ),
         Claim(
             text="An ability that passes is missed: every 4×, one that random labels erase after a quarter of training is found from at most "
             "0.75 of the starting points",
-            of="fleeting", value=caught, high=0.75, unit="share of starting points", must_fail=("main", "fleeting-dense"), gates=(EMERGED,),
-            threshold_from="pilot: seeds 0–11, .38 to .50; one that stays, or every checkpoint, 1", published="new", source=POLICY,
+            of="fleeting", value=caught, high=0.75, must_fail=("fleeting-closer", "fleeting-dense", "main"),
+            near={"fleeting-closer": "it is gone too soon for any schedule"},
+            threshold_from="pilot: seeds 0–11, .38 to .50; every 2× 1", source=POLICY, **SHARE,
         ),
         Exact(
             text="Four histories worked out by hand: the rows at which an evaluation is due",
@@ -373,25 +379,26 @@ experiment = Experiment(
             source="arithmetic, starting points spread evenly; steps are whole numbers, which leaves up to 1 %",
         ),
         *(
+            Finding(text=f"Every 4×: share of starting points from which {told} is found at the first evaluation due after it exists",
+                    value=lambda arms, what=what: at_once(what)(arms["main"], {}), unit="share of starting points", published="new", source=POLICY)
+            for what, told in {"open": "the open ability", "unlocked": "the locked one, fine-tuned,"}.items()
+        ),
+        *(
             Finding(text=f"{told}: compute when the locked ability is found over compute when it exists",
                     value=lambda arms, name=name: lag(arms[name], {}), unit="×", published="new", source=POLICY)
             for name, told in {"main": "Every 4×", "closer": "Every 2×", "wider": "Every 8×", "end-only": "The finished model alone"}.items()
         ),
         *(
-            Finding(text=f"{told}: share of starting points from which an evaluation sees the open ability on its way",
-                    value=lambda arms, name=name: warned(arms[name], {}), unit="share of starting points", published="new", source="own")
-            for name, told in {"closer": "Every 2×", "wider": "Every 8×"}.items()
-        ),
-        *(
             Finding(text=f"{told}: share of starting points from which the ability that passes is found",
                     value=lambda arms, how=how: caught(arms["fleeting"], {}, *how), unit="share of starting points", published="new", source=POLICY)
-            for told, how in {"Every 2×": (0.5,), "Every 8×": (1.5,), "Every 4×, with a lock and fine-tuning": (1.0, "unlocked")}.items()
+            for told, how in {"Every 8×": (1.5,), "Every 4×, with a lock and fine-tuning": (1.0, "unlocked")}.items()
         ),
     ),
     figures=figures,
     scope="networks of 64 hidden units that learn to add mod 31 from 0.7 of all pairs; a lock of ten steps; a training of 4,096 steps",
     seeds_per_group=4,
+    version=2,  # fine-tuned on too few examples as well
     smoke=grid(Schedule(steps=128), seed=range(2)),
-    default=grid(Schedule(), seed=range(2000, 2012)),
-    full=grid(Schedule(p=97, steps=65_536, share=0.4, lr=1e-3, decay=1e-4), seed=range(2000, 2012)),
+    default=grid(Schedule(), seed=range(3000, 3024)),
+    full=grid(Schedule(p=97, steps=65_536, share=0.4, lr=1e-3, decay=1e-4), seed=range(3000, 3012)),
 )  # fmt: skip

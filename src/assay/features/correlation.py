@@ -53,8 +53,12 @@ def pearson(sums: CoMoments) -> Float[np.ndarray, "n m"]:
     """Correlation of every column of x with every column of y.
 
     Formula: Σ(x − x̄)(y − ȳ) / √(Σ(x − x̄)² Σ(y − ȳ)²)
-    Range: −1 to 1; NaN where a column does not vary
+    Range: −1 to 1; NaN where a column does not vary but for rounding
     Better: neither
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return sums.xy / (np.sqrt(sums.xx)[:, None] * np.sqrt(sums.yy)[None])
+    rows = float(sums.rows[0])
+    x, y = (
+        np.where(s > rows * (1e-12 * mean) ** 2, np.sqrt(s), np.nan)
+        for s, mean in ((sums.xx, sums.mean_x), (sums.yy, sums.mean_y))
+    )
+    return sums.xy / (x[:, None] * y[None])

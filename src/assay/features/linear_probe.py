@@ -91,13 +91,14 @@ def distance_r2(a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]) -> 
     """How far distances between points agree in two descriptions of them.
 
     Formula: squared correlation of ‖a_i − a_j‖ and ‖b_i − b_j‖ over all pairs i < j
-    Range: 0 to 1
+    Range: 0 to 1; NaN where one has all points equally far from each other but for rounding
     Better: higher
     """
     i, j = np.triu_indices(len(b), 1)
     left, right = (np.linalg.norm(p[..., i, :] - p[..., j, :], axis=-1) for p in (np.asarray(a), np.asarray(b)))
+    size = [np.where(np.ptp(d, axis=-1) > 1e-12 * d.max(-1), d.var(-1), np.nan) for d in (left, right)]
     left, right = left - left.mean(-1, keepdims=True), right - right.mean()
-    return (left @ right) ** 2 / ((left**2).sum(-1) * (right**2).sum())
+    return (left @ right / left.shape[-1]) ** 2 / (size[0] * size[1])
 
 
 def centroids(x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]) -> Float[np.ndarray, "run group y"]:

@@ -20,6 +20,8 @@ from assay.core.errors import ModelError
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
+FLOOR = 1e-5
+"""An exact effect is taken as 0 below this share of the frozen one: float32 rounds at about 1e-6 of it."""
 JITTER = 1e-6
 """Added to the Gram matrix before it is factored, as a share of its mean diagonal: quantised unembeddings can be near singular."""
 
@@ -72,14 +74,14 @@ class Effects:
     """The same to first order: the divisor moves with the stream, along its tangent."""
 
     def error(self, linear: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
-        """Relative error of a linear version; NaN where the exact effect is 0.
+        """Relative error of a linear version; NaN where the exact effect is 0 but for rounding.
 
-        Formula: ‖exact − linear‖ / ‖exact‖
-        Range: 0 to ∞; infinite in the limit of a part along x, whose exact effect under RMSNorm is 0
+        Formula: ‖exact − linear‖ / ‖exact‖; NaN where ‖exact‖ ≤ FLOOR · ‖frozen‖
+        Range: 0 to 1/FLOOR for the frozen version; large for a part nearly along P x, whose exact effect is nearly 0
         Better: lower
         """
-        size = torch.linalg.vector_norm(self.exact, dim=-1)
-        return torch.where(size > 0, torch.linalg.vector_norm(self.exact - linear, dim=-1) / size, torch.nan)
+        size, least = (torch.linalg.vector_norm(v, dim=-1) for v in (self.exact, self.frozen))
+        return torch.where(size > FLOOR * least, torch.linalg.vector_norm(self.exact - linear, dim=-1) / size, torch.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +143,12 @@ class Readout:
     def exact(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """What x adds to the logits over x without the part, in logit coordinates.
 
-        Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part))
+        Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part)), as P part / σ' + P x (σ' − σ) / (σ σ') with σ' = σ(x − part), so that
+        a short part is not lost in the rounding of x
         """
-        rest = x - part
-        return (self.project(x) / self.sigma(x) - self.project(rest) / self.sigma(rest)) @ self.L
+        sigma, after, whole, left_out = self.sigma(x), self.sigma(x - part), self.project(x), self.project(part)
+        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (after + sigma)  # σ' − σ
+        return (left_out / after + whole * longer / (sigma * after)) @ self.L
 
     def jacobian(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """`exact` to first order in the part.

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize
 
+from assay.core.errors import SpecError
+
 Numbers = float | Float[np.ndarray, "..."]
 State = Literal["superposed", "lesser ignored", "other"]
 STATES: tuple[State, ...] = ("superposed", "lesser ignored", "other")
@@ -24,8 +26,18 @@ KEPT = 0.3
 """Length of a feature's column from which it counts as kept."""
 
 
+def _checked(density: Numbers = 0.0, relative: Numbers = 1.0) -> None:
+    """Raises: SpecError unless densities are probabilities and relative importances above 0 and finite."""
+    p, r = np.asarray(density, float), np.asarray(relative, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise SpecError(f"a density is a probability, 0 to 1, got {p[~((p >= 0) & (p <= 1))].flat[0]:g}")
+    if not ((r > 0) & np.isfinite(r)).all():
+        raise SpecError(f"a relative importance is above 0 and finite, got {r[~((r > 0) & np.isfinite(r))].flat[0]:g}")
+
+
 def superposed_loss(density: Numbers, relative: Numbers) -> Numbers:
     """The exact loss of W = (1, −1), b = 0: p²(1 + r)/6. Only inputs with both features cost, E min(u, v)² = 1/6 each."""
+    _checked(density, relative)
     return density**2 * (1 + relative) / 6
 
 
@@ -34,6 +46,7 @@ def kept_loss(density: Numbers, relative: Numbers) -> Numbers:
 
     The least loss of any model whose other column is zero: W = (1, 0), b = (0, p/2) where r ≤ 1.
     """
+    _checked(density, relative)
     return np.minimum(1.0, relative) * (density / 3 - density**2 / 4)
 
 
@@ -42,6 +55,7 @@ def boundary(relative: Numbers) -> Numbers:
 
     Sufficient and not necessary: with W and b free, superposition lasts to a larger density (`optimal_boundary`).
     """
+    _checked(relative=relative)
     lesser = np.minimum(relative, 1 / np.asarray(relative))
     return 4 * lesser / (2 + 5 * lesser)
 
@@ -55,6 +69,7 @@ def expected_errors(
     points on each are enough), the others at `nodes` Gauss–Legendre points each. Relative error about 1e-7 for two features, 1e-4
     for three; the cost grows as 2^f · nodes^(f−1).
     """
+    _checked(density)
     return _errors(W, b, density, relu, nodes)[0]
 
 
@@ -155,6 +170,7 @@ def least(density: float, relative: float) -> tuple[float, float]:
 
     The best of three descents: from W = (1, −1), from a lesser column of half the length, and from none.
     """
+    _checked(density, relative)
     if relative > 1:
         loss, length = least(density, 1 / relative)
         return relative * loss, length
@@ -173,6 +189,7 @@ def optimal_boundary(relative: float, tolerance: float = 1e-4) -> float:
     change is sudden, for the lesser importance at most about half the greater; near equal importance the superposed optimum
     shrinks gradually, is still ahead at almost every density, and the number tends to 1.
     """
+    _checked(relative=relative)
     lesser = min(relative, 1 / relative)
     low, high = float(boundary(lesser)), 1.0
     W, b = np.array([[1.0], [-1.0]]), np.zeros(2)
@@ -191,6 +208,7 @@ def labels(W: Float[np.ndarray, "... 2"], relative: Numbers) -> Int[np.ndarray, 
 
     The lesser feature is the less important one; where both are equal, either may be ignored.
     """
+    _checked(relative=relative)
     length = np.abs(W)
     second = np.asarray(relative) < 1
     lesser = np.where(second, length[..., 1], length[..., 0])
@@ -208,6 +226,7 @@ def predicted(density: Numbers, relative: Numbers, optimal: Numbers) -> Float[np
     Superposed below 0.95 p*(r), whatever r; lesser ignored above 1.1 p_opt(r) (`optimal`) where one feature is at least twice
     as important as the other, since nearer to equality the change is gradual.
     """
+    _checked(density, relative)
     lesser = np.minimum(relative, 1 / np.asarray(relative))
     below = np.asarray(density) < 0.95 * boundary(relative)
     above = (np.asarray(density) > 1.1 * np.asarray(optimal)) & (lesser <= 0.5)

@@ -39,8 +39,9 @@ def conserved(a: float, c: float) -> Float[np.ndarray, " 2"]:
 
 
 def correlation(covariance: Matrix) -> float:
-    """Correlation of the first two coordinates. Range: −1 to 1."""
-    return float(covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1]))
+    """Correlation of the first two coordinates. Range: −1 to 1; NaN where one of them does not vary."""
+    size = math.sqrt(covariance[0, 0] * covariance[1, 1])
+    return float(covariance[0, 1] / size) if size > 0 else math.nan
 
 
 # --- gradient steps ------------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def sparsity(features: Nested) -> dict[str, Any]:
 def quality(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
     """ev and l0 of a dictionary on rows."""
     d, a = dictionary(architecture, weights, centred), rows(x)
-    done = metrics.finish(metrics.document_sums(_single(d), a.float(), np.zeros(len(a), int), 1))
+    done = metrics.finish(metrics.document_sums(_single(d), a.float(), np.zeros(len(a), int), 1, a.double().mean(0)))
     return {"ev": 1 - done["fvu"][0], "l0": done["l0"][0]}
 
 

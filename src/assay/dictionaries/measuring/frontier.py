@@ -59,7 +59,7 @@ def document_measures(
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)
-    sums = document_sums(dictionary.normalised, x, document, len(files), origin=-test.mean * test.scale)
+    sums = document_sums(dictionary.normalised, x, document, len(files), x.double().mean(0), origin=-test.mean * test.scale)
     named: dict[str, tuple[str, Any, str]] = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
     named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
     return named, {"document": [test.files[f] for f in files]}

@@ -3,7 +3,7 @@
 Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number), NumPy or torch; the answer is of the same kind, in
 float64, one number per run. A quantity that is undefined (nothing to divide by) is NaN. `document_sums` streams the same
 quantities over a test set as sums per run and document, which is what a crossed bootstrap resamples; sums of several calls
-add up; `finish` turns them into the numbers.
+about one mean add up; `finish` turns them into the numbers.
 """
 
 from __future__ import annotations
@@ -157,16 +157,18 @@ def document_sums(
     x: Float[Tensor, "b d"],
     document: Int[Array, "b"],
     documents: int,
-    mean: Float[Array, "d"] | None = None,
+    mean: Float[Array, "d"],
     origin: Float[Array, "d"] | None = None,
     chunk: int = 1024,
 ) -> dict[str, Float[np.ndarray, "run document"]]:
     """Sums over the rows of each document, per run, and `firings` [run, feature]; one pass, memory bounded by `chunk` rows.
 
-    With μ the `mean` (default: of these rows) the sums are `tokens` of 1, `active` of #{f > 0}, `error` of ‖x − x̂‖², `variance`
+    With μ the `mean` of all rows, those of other calls included, the sums are `tokens` of 1, `active` of #{f > 0}, `error` of ‖x − x̂‖², `variance`
     of ‖x − μ‖², `dot` of (x̂ − μ)·(x − μ), `norm` of ‖x̂ − μ‖², `dot_raw` of x̂·x, `norm_raw` of ‖x̂‖², `square_raw` of ‖x‖².
     So FVU is error over variance, γ centred norm over dot, γ raw norm_raw over dot_raw, the earlier form dot over variance,
     L0 active over tokens. The raw sums are taken about `origin`: for normalised x give where raw activations are 0, −mean·scale.
+
+    Sums of several batches add up only about one μ: about each batch's own mean, variance is too small and FVU too large.
 
     Raises: DataError where rows and documents do not fit together.
     """
@@ -176,7 +178,7 @@ def document_sums(
             f"document must name, for each of the {len(x)} rows, one of 0 … {documents - 1}, got {list(document.shape)} numbers"
             + (f" from {int(document.min())} to {int(document.max())}" if len(document) else "")
         )
-    middle = x.double().mean(0).float() if mean is None else torch.as_tensor(mean, device=x.device, dtype=torch.float32)
+    middle = torch.as_tensor(mean, device=x.device, dtype=torch.float32)
     zero = torch.zeros_like(middle) if origin is None else torch.as_tensor(origin, device=x.device, dtype=torch.float32)
     names = ("tokens", "active", "error", "variance", "dot", "norm", "dot_raw", "norm_raw", "square_raw")
     sums = torch.zeros(len(names), len(dictionary), documents, dtype=torch.float64, device=x.device)
