@@ -15,7 +15,8 @@ def test_its_measures_give_its_verdicts(name):
     _, record = committed(name)
     assert [j.claim.text for j in claims] == [v["text"] for v in record["verdicts"]]
     for j, v in zip(claims, record["verdicts"], strict=True):
-        assert (j.verdict.outcome, j.verdict.adjusted) == (v["outcome"], v["adjusted"]), v["text"]
+        assert (j.verdict.outcome, j.claim.kind) == (v["outcome"], v["kind"]), v["text"]
+        assert list(j.also) == list(v["also"]) and list(j.asked) == v["asked"], v["text"]
         assert {arm: c.outcome for arm, c in j.controls.items()} == {arm: c["outcome"] for arm, c in v["controls"].items()}
         for number in ("estimate", "low", "high"):
             recorded = float("nan") if v[number] is None else v[number]  # a record has no NaN: None where there was no unit

@@ -40,7 +40,7 @@ def test_its_control_can_pass(tmp_path: Path) -> None:
     path = write_experiment("claim", tmp_path)
     path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
     (verdict,) = assay(tmp_path, "run", "claim.py", "--executor", "inline")["verdicts"]
-    assert (verdict["outcome"], verdict["reason"]) == ("undecided", "control flat passes (vacuous)")
+    assert (verdict["outcome"], verdict["reason"]) == ("unspecific", "control flat satisfies it too")
 
 
 def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path) -> None:

@@ -23,8 +23,12 @@ def entry(text, outcome, estimate, low, high, *, threshold="", allowed=(None, No
         "estimate": estimate,
         "low": low,
         "high": high,
+        "boot_low": low,
+        "boot_high": high,
         "t_low": low,
         "t_high": high,
+        "skew_low": low,
+        "skew_high": high,
         "p": 0.004,
         "n": dict(N),
         "dropped": 0,
@@ -38,7 +42,12 @@ def entry(text, outcome, estimate, low, high, *, threshold="", allowed=(None, No
         "range": list(allowed),
         "fail_range": list(allowed),
         "threshold_from": "pilot: seeds 0–5",
-        "adjusted": outcome,
+        "kind": "confirming",
+        "near": {},
+        "also": {},
+        "asked": [],
+        "bounds": None,
+        "detectable": [0.5, None],
         "gates": {"converged": True},
         "points": spread,
         "controls": {},
@@ -105,7 +114,6 @@ def verdicts():
         threshold=">= 0.9",
         allowed=(0.9, None),
         reason="interval straddles 0.9",
-        adjusted="undecided",
         price={"text": "about 40 more seeds, 12 min: assay run gated-sae --set seeds=46", "factor": "seed", "more": 40},
     )
     share["controls"] = {"rescaled": control("rescaled", "undecided", 0.89, 0.84, 0.95, share)}
@@ -117,20 +125,18 @@ def verdicts():
         1.74,
         threshold=">= 1.4",
         allowed=(1.4, None),
-        adjusted="undecided",
     )
     l0["controls"] = {"relu-again": control("relu-again", "fails", 0.99, 0.95, 1.04, l0)}
     l0["planted"] = {"halved": control("halved", "holds", 2.01, 1.97, 2.06, l0)}
     wide = entry(
         "The share closed against the wider ReLU is below 0.9",
-        "undecided",
+        "unspecific",
         -41.0,
         -138.2,
         221.5,
         threshold="<= 0.9",
         allowed=(None, 0.9),
-        reason="control shuffled passes (vacuous)",
-        adjusted="undecided",
+        reason="control shuffled satisfies it too",
         unit="share of the gap",
     )
     wide["controls"] = {"shuffled": control("shuffled", "holds", 0.1, 0.05, 0.2, wide)}
@@ -143,7 +149,6 @@ def verdicts():
         threshold=">= 1",
         allowed=(1, None),
         reason="diverged",
-        adjusted="undecided",
         points=[],
         gates={"converged": False},
         dropped=2,

@@ -37,19 +37,20 @@ def test_the_catalogue_counts_recorded_outcomes(recorded):
 
 
 def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
-    verdict = {**RECORD["verdicts"][0], "published": "new", "p": 0.001, "adjusted": "undecided"}
-    other = {**verdict, "text": "It leads by 2", "outcome": "undecided", "reason": "interval straddles", "adjusted": "", "p": 0.4}
+    verdict = {**RECORD["verdicts"][0], "published": "new", "kind": "risky", "near": {"relu-again": "luck"}}
+    other = {**verdict, "text": "It leads by 2", "outcome": "undecided", "reason": "interval straddles", "kind": "confirming"}
+    other |= {"detectable": [2.4, None], "also": {"wide": {"reason": None, "estimate": 3.0, "low": 2.5, "high": 3.5}}}
     other |= {"price": {"text": "about 40 more seeds"}, "published": {"number": 2.0, "same": True}}
     record = RECORD | {"verdicts": [verdict, other]}
     monkeypatch.setattr(records, "read", lambda name, origin="": record if name == "gated-sae" else None)
     page = docs.everything()
     assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
-    assert "*holds after" not in page and "*undecided after Holm's adjustment*" in page
-    assert "| new | ✕ `relu-again` 0.000 [−0.002, 0.002] |" in page
+    assert "2.4 or more would be found" in page and "● `wide` 3.0 [2.5, 3.5] (holds too)" in page
+    assert "| new | ✕ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page and "| ● holds<br>*risky* |" in page
     assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page
     counted = docs.overview()
-    assert "| [`gated-sae`](gated-sae.md) | 2 | 1 | 0 | 1 | 1 | 1 | 290 | 541 |" in counted
-    assert "1 of 2 claims are decided." in counted and "1 of the 1 also survive" in counted  # .001 is below .05 / 2
+    assert "| [`gated-sae`](gated-sae.md) | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 1 | 290 | 541 |" in counted
+    assert "1 of 2 claims are decided." in counted
 
 
 def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_recorded(monkeypatch):
@@ -61,11 +62,14 @@ def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_r
     assert "| 2 (other set-up) |" in first and "| new |" in second
 
 
-def test_errors_expected_are_a_fortieth_of_the_claims_on_each_side():
-    said = overview.errors([{"outcome": "holds", "p": p} for p in [1e-6] * 30 + [0.04] * 10])
-    assert "about 1.0 would be expected to be announced as holding" in said and "and 1.0 as failing" in said
-    assert "30 of the 40 also survive" in said  # the ten at .04 would each have to be below .005
-    assert "0 of the 1 also" in overview.errors([{"outcome": "fails", "p": None}])
+def test_errors_to_expect_come_from_measured_rates(monkeypatch):
+    rates = {"normal": {"6": [0.02, 0.01], "20": [0.025, 0.025]}, "exponential": {"6": [0.1, 0.0]}, "exact": {"6": [0.0, 0.01]}}
+    monkeypatch.setattr(overview, "_coverage", lambda: rates)
+    few, many = {"outcome": "holds", "n": {"seed": 8}}, {"outcome": "undecided", "n": {"seed": 30, "document": 50}}
+    share = {"outcome": "holds", "n": {"seed": 40}, "bounds": [0, 1]}
+    assert [overview.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
+    said = overview.errors([few] * 100 + [many] * 40 + [share] * 100)
+    assert "200 of 240 claims are decided" in said and "about 4.0 would be announced as holding" in said and "about 15.0" in said
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):
