@@ -60,6 +60,25 @@ def figures(**changes):
     [
         (bar.test_every_claim_is_complete, {"experiment": claims(published=None)}, "does not say what is published"),
         (bar.test_every_claim_is_complete, {"experiment": claims(source="")}, "names no source"),
+        (bar.test_every_claim_is_complete, {"experiment": claims(near={})}, "names no near control"),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": claims(threshold_from="theory: 1, as the pilot has it")},
+            "that a pilot had a part in starts with pilot:",
+        ),
+        (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(low=2.0, high=2.0)}, "the interval [2.0, 2.0]"),
+        (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(p=0.0)}, "has p = 0.0"),
+        (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(near={})}, "have no width, so none had a chance"),
+        (
+            bar.test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them,
+            {"record": verdict(also={"other": {"reason": None}})},
+            "holds, and so does ['other']",
+        ),
+        (
+            bar.test_skewed_units_are_judged_on_a_log_scale,
+            {"record": verdict(points=[1.0, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 9.0])},
+            "scale='log'",
+        ),
         (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="a guess")}, "threshold_from starts with"),
         (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="pilot: as seen")}, "names the pilot's seeds"),
         (bar.test_every_claim_is_complete, {"experiment": dataclasses.replace(FOUND, scope="")}, "says no scope"),
@@ -86,12 +105,12 @@ def figures(**changes):
             "the record judged ['linear-again']",
         ),
         (
-            bar.test_most_claims_are_decided_and_the_others_say_what_is_missing,
+            bar.test_most_claims_get_an_answer_and_the_others_say_what_is_missing,
             {"record": RECORD | {"verdicts": [{**v, "outcome": "undecided"} for v in RECORD["verdicts"]]}},
             "4 of 4 claims are undecided",
         ),
         (
-            bar.test_most_claims_are_decided_and_the_others_say_what_is_missing,
+            bar.test_most_claims_get_an_answer_and_the_others_say_what_is_missing,
             {"record": verdict(outcome="undecided", reason="", price=None)},
             "undecided without reason or price",
         ),
@@ -114,7 +133,7 @@ def figures(**changes):
             "should hold and its controls fail in WORLD; got {'main': 'fails'",
         ),
         (
-            bar.test_every_control_can_pass_and_then_the_claim_is_vacuous,
+            bar.test_every_control_can_pass_and_then_the_claim_is_unspecific,
             {"module": cases(lambda world, removed, passing: (removed, {"linear": world}))},
             "linear should pass in its world",
         ),
