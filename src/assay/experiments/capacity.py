@@ -423,9 +423,9 @@ experiment = Experiment(
         Claim(
             text="More capacity is worth the same to every partly represented feature: on average over densities "
             "their benefits spread over at most 0.25 of their mean",
-            of="benefit", value=spread, high=0.25, unit="share of the mean", must_fail=("benefit-linear", "benefit-scattered"),
+            of="benefit", value=spread, high=0.25, scale="log", unit="share of the mean", must_fail=("benefit-linear", "benefit-scattered"),
             near={"benefit-linear": "benefits differ no more than importances do"}, gates=(Gate("held", held),),
-            threshold_from="plan, before the pilot", published="new", source=SCHERLIS + ", section 3",
+            threshold_from="plan: before any run", published="new", source=SCHERLIS + ", section 3",
         ),
         Exact(
             text="Capacity is dimensionality: largest difference over all weights, trained or not",
