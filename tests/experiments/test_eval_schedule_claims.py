@@ -58,6 +58,7 @@ class World:
             here = (at >= since + late) & (at < until)
             y = np.where(here, self.full, low)
             y = np.where((at >= since + late - rise) & (at < since + late), 0.3, y)
+            y = np.where(rise & (at >= until) & (at < until + 6), 0.3, y)  # what passes goes slowly
             return np.repeat(y[None], len(runs), 0) + noise
 
         noise = 1e-3 * np.arange(len(runs))[:, None]
@@ -201,7 +202,9 @@ def test_networks_that_add_are_unlocked_and_those_that_memorised_are_not():
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_trained(given, told, capsys, tmp_path):
-    code = main(["run", "eval-schedule", "--preset", "smoke", "--set", given, "--root", str(tmp_path / "store"), "--executor", "inline"])
+    code = main(
+        ["run", "eval-schedule", "--preset", "smoke", "--set", given, "--root", str(tmp_path / "store"), "--executor", "inline"]
+    )
     err = capsys.readouterr().err
     assert code == 2 and told in err and err.strip().count("\n") == 0, err
     assert not list((tmp_path / "store").glob("runs/*"))

@@ -26,9 +26,11 @@ LOG = np.log(SCALES)
 class World:
     """Per arm; `main-half` is as `main`."""
 
-    rise: dict = field(default_factory=lambda: {"main": 0.15, "untrained": -0.05, "relu": 0.0, "bias": 0.0, "tanh": 0.1})
+    rise: dict = field(
+        default_factory=lambda: {"main": 0.15, "untrained": -0.05, "rescaled": -0.2, "relu": 0.0, "bias": 0.1, "tanh": 0.1}
+    )
     """Share by which the loss grows when W is divided or multiplied by 1.25; for a net, W₂ doing the opposite."""
-    scatter: dict = field(default_factory=lambda: {"main": 0.0, "untrained": 0.0, "rescaled": 2.0})
+    scatter: dict = field(default_factory=lambda: {"main": 0.1, "untrained": 0.1, "rescaled": 2.0})
     """Spread of ln ‖W‖² beside what dimensionality says."""
     over: dict = field(default_factory=lambda: {"main": 1.3, "rescaled": 1.3, "untrained": 0.7})
     """‖W‖²/d over what dimensionality says at the sparsest inputs."""
@@ -100,7 +102,7 @@ CASES = {
     "The loss of a tied autoencoder": (
         but("rise", main=0.01), {"untrained": but("rise", untrained=0.15), "relu": but("rise", relu=0.15)}
     ),
-    "On trained autoencoders": (but("scatter", main=2.0), {"rescaled": but("scatter", rescaled=0.0)}),
+    "On trained autoencoders": (but("scatter", main=2.0), {"rescaled": but("scatter", rescaled=0.1)}),
     "And it counts too many": (but("over", main=1.0), {"untrained": but("over", untrained=1.4)}),
 }  # fmt: skip
 CLAIMS = {c.text: c for c in experiment.claims if isinstance(c, Claim)}

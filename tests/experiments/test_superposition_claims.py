@@ -32,7 +32,7 @@ class World:
     sparse: dict = field(default_factory=lambda: {"main": 19})
     """One in six where an arm is not named."""
     dense: dict = field(default_factory=dict)
-    loss: dict = field(default_factory=lambda: {"main": 0.16, "drawn": 0.62, "linear-drawn": 1.3})
+    loss: dict = field(default_factory=lambda: {"main": 0.16, "drawn": 0.62})
     half: float = 1.0
     """Training loss at half time over that at the end."""
     inputs: float = 1.0
@@ -71,9 +71,6 @@ CASES = {
     "From the densest to the sparsest": (but("dense", main=15), MANY),
     "At density 0.01 the ReLU model's held-out loss": (
         but("loss", main=0.9), {"drawn": but("loss", drawn=0.3), "linear-again": but("loss", linear_again=0.3)}
-    ),
-    "At density 0.01 the linear model reaches": (
-        but("loss", linear=1.3), {"linear-drawn": but("loss", linear_drawn=1.0), "main": but("loss", main=1.0)}
     ),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]

@@ -45,13 +45,15 @@ def test_the_loss_is_the_mean_of_minus_log_softmax():
     assert float(eg.losses(params, (x, y))[1]) == pytest.approx(wanted, rel=1e-6)
 
 
-@pytest.mark.parametrize("law", ["sgd", "diag", "iso"])
+@pytest.mark.parametrize("law", ["sgd", "even", "diag", "iso"])
 def test_noise_has_the_covariance_that_sampling_has(law):
     _, params, x, y = some((5, 4))
     g = eg.of_examples(params, x, y, torch.arange(20).expand(2, 20))[0].double()
     off = g - g.mean(0)
     true = off.T @ off / len(g) / 8
-    wanted = {"sgd": true, "diag": true.diagonal().diag(), "iso": true.trace() / 20 * torch.eye(20).double()}[law]
+    each = true.diagonal().sqrt()
+    even = true / each[:, None] / each * true.trace() / 20  # the same correlations, one variance
+    wanted = {"sgd": true, "even": even, "diag": true.diagonal().diag(), "iso": true.trace() / 20 * torch.eye(20).double()}[law]
     drawn = eg.noise(g, 5, 0, law, batch=8, count=40_000)
     torch.testing.assert_close(drawn.T @ drawn / len(drawn), wanted, atol=0.04 * float(true.diagonal().max()), rtol=0)
     values = eg.noise_spectra(g[None], np.array([5]), 0, law, 8, 40_000)[0]

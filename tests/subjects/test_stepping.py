@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
 from assay.core.fit import Unkept, fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -132,32 +131,6 @@ def test_adam_is_adam():
             x.grad = gradient.clone()
             optimiser.step()
     np.testing.assert_allclose(done.tensors["x"][0], x.detach(), rtol=1e-9)
-
-
-def test_the_bowl_is_a_plain_loop():
-    runs, H, lr = Runs([Spec(seed=s) for s in (3, 4)]), np.array([1.0, 10.0]), 0.05
-    noise = [torch.from_numpy(rng.normal(runs.seeds, "test", part, (30, 2)).astype(np.float64)) for part in range(4)]
-    [done] = fit([stepping.quadratic(runs, H, 30, 1, lr=lr)], lambda part: noise[part], steps=4, bench=Unkept())
-    x, squares = np.zeros((2, 2)), np.zeros((2, 2))
-    for part in range(4):
-        for t in range(30):
-            x = x - lr * (H * x + noise[part][:, t].numpy())
-            squares += x**2 * (part >= 1)
-    np.testing.assert_allclose(done.tensors["x"], x, rtol=1e-12)
-    np.testing.assert_allclose(done.tensors["squares"], squares, rtol=1e-12)
-    last = np.square(done.history["loss"][:, -1])
-    assert np.isfinite(last).all()
-
-
-def test_the_quadratic_settles_where_theory_says():
-    runs, H, lr = Runs([Spec(seed=s) for s in range(600, 632)]), np.array([1.0, 10.0]), 0.01
-    size = np.sqrt(0.1 * H)
-
-    def draw(part):
-        return torch.from_numpy(rng.normal(runs.seeds, "bowl", part, (2000, 2)) * size)
-
-    [done] = fit([stepping.quadratic(runs, H, 2000, 1, lr=lr)], draw, steps=10, bench=Unkept())
-    near(done.tensors["squares"].numpy() / (9 * 2000), [5.0251e-4, 5.2632e-4])
 
 
 def test_float32_would_make_what_is_conserved_drift():

@@ -17,7 +17,7 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.runs import Runs
 
-Law = Literal["sgd", "iso", "diag"]
+Law = Literal["sgd", "even", "iso", "diag"]
 
 
 def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, Tensor]:
@@ -89,11 +89,15 @@ def noise(
 ) -> Float[Tensor, "minibatch coordinate"]:
     """`count` draws of what a minibatch's mean gradient has on top of that of all examples, at the same weights.
 
-    "sgd" samples examples with replacement; "diag" is normal with each coordinate's variance, "iso" with their mean in all.
+    "sgd" samples examples with replacement, "even" too, with every coordinate scaled to the mean variance, so that only correlations
+    are left; "diag" is normal with each coordinate's variance and no correlation, "iso" with the mean variance in all.
     """
     off = gradients - gradients.mean(0)
     named = f"{stream}.{law}"
-    if law == "sgd":
+    if law == "even":
+        own = off.square().mean(0)
+        off = off * (own.mean() / own.where(own > 0, own.mean())).sqrt()
+    if law in ("sgd", "even"):
         picks = rng.integers(np.array([seed]), named, index, (count, batch), len(off))[0]
         return torch.nn.functional.embedding_bag(torch.from_numpy(picks).to(off.device), off, mode="mean")
     variance = off.square().mean(0) / batch

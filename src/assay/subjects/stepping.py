@@ -178,26 +178,6 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
     return Group(runs, state, step_fn)
 
 
-def quadratic(runs: Runs, curvature: Float[np.ndarray, "n"], times: int, burn: int, *, lr: float) -> Group:
-    """A Group that takes x ← x − lr (H x + ξ), H diagonal, on batches of noise ξ [run time n], a stretch at a time, float64.
-
-    State: x [run n], where it is; squares [run n], summed x² after the first `burn` stretches. A step's loss is the mean of ½ xᵀHx.
-    """
-    zeros = torch.zeros(len(runs), len(curvature), dtype=torch.float64)
-    state: State = {"x": zeros.clone(), "squares": zeros.clone()}
-    keep = 1 - lr * curvature
-
-    def step_fn(state: State, batch: Steps, stretch: int) -> Float[Tensor, "run"]:
-        path = torch.stack([_recursion(-lr * batch[..., i], float(k), state["x"][:, i]) for i, k in enumerate(keep)], -1)
-        state["x"].copy_(path[:, -1])
-        squares = path.square().sum(1)
-        if stretch >= burn:
-            state["squares"] += squares
-        return squares @ torch.from_numpy(0.5 * curvature).to(squares) / times
-
-    return Group(runs, state, step_fn)
-
-
 def moments(tensors: Mapping[str, Tensor], slope: Slope, steps: int) -> dict[str, np.ndarray]:
     """What a finished `walk` tells of its steps.
 
