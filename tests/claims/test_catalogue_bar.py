@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import skew as skew_of
 from committed import NAMES, ROOT, arms, cases, claims, committed
+from scipy.stats import skew as skew_of
 
 from assay.core.claims import Claim, Published
 from assay.core.experiment import Joint
@@ -168,7 +168,7 @@ def test_skewed_units_are_judged_on_a_log_scale(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
-    experiment, record = committed(name)
+    experiment, _record = committed(name)
     asked = plan(Store(tmp_path), experiment, override(experiment, "default"), inputs_of=lambda job, stored: {})
     seen, now = looks.read(looks.committed(experiment)), looks.frozen(experiment, asked)
     assert any({k: look[k] for k in now} == now for look in seen), "no look says what the record judged; assay check NAME --record notes it"

@@ -189,12 +189,12 @@ def library(monkeypatch, folder, added):
 def test_what_an_installation_adds_to_the_standard_library_is_no_text_of_it(tmp_path, monkeypatch):
     def added(machine, triplet):
         return {
-            f"_sysconfigdata__linux_{triplet}.py": f"build_time_vars = {{'prefix': '/home/{machine}'}}\n",
-            f"config-3.11-{triplet}/python-config.py": f"print('/home/{machine}')\n",
+            f"_sysconfigdata__linux_{triplet}.py": f"build_time_vars = {{'prefix': '/builder/{machine}'}}\n",
+            f"config-3.11-{triplet}/python-config.py": f"print('/builder/{machine}')\n",
             f"__pycache__/textwrap.{machine}.py": "x = 1\n",
             f"json/__pycache__/decoder.{machine}.py": "x = 1\n",
-            "site-packages/package/module.py": f"where = '/home/{machine}'\n",
-            "dist-packages/package/module.py": f"where = '/home/{machine}'\n",
+            "site-packages/package/module.py": f"where = '/builder/{machine}'\n",
+            "dist-packages/package/module.py": f"where = '/builder/{machine}'\n",
             "sitecustomize.py": f"import {machine}\n",
             "usercustomize.py": f"import {machine}\n",
             "lib2to3/Grammar3.11.7.final.0.pickle": machine.encode(),

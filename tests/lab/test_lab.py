@@ -9,8 +9,8 @@ from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
 from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
-from assay.lab.preset import override
 from assay.lab.looks import judgings as looks
+from assay.lab.preset import override
 
 WALK = str(Path(__file__).with_name("walk.py"))
 

@@ -120,6 +120,8 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
     tables.show(data)
     for text, reason in result.skipped:
         say(f"not asked of {result.arm}: {text} ({reason})")
+    for change in result.changed:
+        say(f"changed after a look at these seeds: {change}")
     print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
     for line in invitations(name, result, experiment, preset):
         print(line)

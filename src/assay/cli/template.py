@@ -110,7 +110,7 @@ experiment = Experiment(
             unit="degrees",
             must_fail=("flat",),
             near={"flat": "training that finds some subspace, whatever the data"},  # the strongest other explanation
-            # also={"arm": "why it may satisfy the claim too"}: any other arm that does would make the claim unspecific
+            # also={"arm": "why it may satisfy the claim too"},  # any other arm that does makes the claim unspecific
             gates=(converged("loss"),),  # undertraining refutes nothing: without convergence the verdict is undecided
             threshold_from="theory: 0 degrees at the global minimum, 85 for a random subspace; 10 leaves room for noise",
             published="new",  # no paper prints this angle; where one does: Published(0.5, "paper, table 2", same=False)

@@ -48,7 +48,8 @@ def judge(claim: Claim, arms: Arms, level: float = 0.95, scope: str = "") -> Jud
 
 def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: str) -> tuple[dict[str, Verdict], tuple[str, ...]]:
     """The verdicts of all other arms that satisfy the claim too, and the names of all that could be asked."""
-    found, asked = {}, []
+    found: dict[str, Verdict] = {}
+    asked: list[str] = []
     for name in arms:
         if name in (claim.of, *claim.must_fail, *claim.must_hold):
             continue
