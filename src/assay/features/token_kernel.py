@@ -53,7 +53,13 @@ def token_kernel(last: Int[np.ndarray, "row place"], vocab: int, interaction: fl
 
 
 def kernel_out_of_fold(
-    last: Int[np.ndarray, "row place"], vocab: int, y: Float[Tensor, "row y"], group: Int[np.ndarray, "row"], k: int, *, seed: int = 0
+    last: Int[np.ndarray, "row place"],
+    vocab: int,
+    y: Float[Tensor, "row y"],
+    group: Int[np.ndarray, "row"],
+    k: int,
+    *,
+    seed: int = 0,
 ) -> OutOfFold:
     """Each row's y by kernel ridge regression on its tokens, fitted on the folds in which its group is not.
 
