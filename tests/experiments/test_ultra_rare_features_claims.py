@@ -39,7 +39,13 @@ PILOT = {
     "no-l1": {"rare": {**RARE, "share": 0.0, "resists": np.nan}, "ordinary": {**STAYING}, "": {"rare_share": 0.25}},
     "slowed": {"rare": {**RARE, "late_slope": -0.8}, "ordinary": {**STAYING}, "": {"rare_share": 0.25}},
     "about-mean": {"rare": {**RARE, "late_slope": -4.2}, "ordinary": {**STAYING}, "": {"rare_share": 0.75}},
-    "real": {"rare": {**RARE}, "uncommon": {**STAYING}, "ordinary": {**STAYING}, "ordinary-2": {**STAYING}, "": {"rare_share": 0.3}},
+    "real": {
+        "rare": {**RARE},
+        "uncommon": {**STAYING},
+        "ordinary": {**STAYING},
+        "ordinary-2": {**STAYING},
+        "": {"rare_share": 0.3},
+    },
 }
 BY_MOMENT = ("share", "resists", "drift", "cosine", "alignment", "synergy", "saved")
 

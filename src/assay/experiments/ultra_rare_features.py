@@ -563,13 +563,13 @@ CLAIMS = (
         text="Rare latents followed in a dictionary (main)", value=lambda arms: arms["main"].followed.sel(kind="rare"), unit="latents",
     ),
     Finding(
-        text="The same on SmolLM2", value=lambda arms: arms["real"].followed.sel(kind="rare"), unit="latents",
+        text="Rare latents followed in a dictionary of SmolLM2", value=lambda arms: arms["real"].followed.sel(kind="rare"), unit="latents",
     ),
     Finding(
         text="L0 at the end (main)", value=lambda arms: arms["main"].l0.sel(kind="rare", moment="end"), unit="latents",
     ),
     Finding(
-        text="The same on SmolLM2", value=lambda arms: arms["real"].l0.sel(kind="rare", moment="end"), unit="latents",
+        text="L0 at the end on SmolLM2", value=lambda arms: arms["real"].l0.sel(kind="rare", moment="end"), unit="latents",
     ),
     Finding(
         text="Asked too early: slope up to a quarter of training, of latents that are ultra-rare at a twenty-fifth of it (main)",
@@ -588,13 +588,13 @@ CLAIMS = (
         value=lambda arms: arms["main"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="The same on SmolLM2", value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
+        text="Share of rare latents left alone that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
         text="Share of resampled latents that end above 1e-3 (main)", value=lambda arms: arms["main"].resampled_alive, unit="share",
     ),
     Finding(
-        text="The same on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
+        text="Share of resampled latents that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
     ),
     Finding(
         text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at the end (about a mean)",
