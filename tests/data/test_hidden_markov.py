@@ -170,3 +170,29 @@ def test_groups_of_suffixes_are_named_by_their_tokens():
         while tree.parent[path[0]] >= 0:
             path.insert(0, tree.parent[path[0]])
         assert names[groups[row]] == "".join(str(tree.token[i]) for i in path)[-2:]
+
+
+@pytest.mark.parametrize("ask", [rrxor().beliefs, lambda tokens: rrxor().tree(6).rows(np.array(tokens))])
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        ([0, -1], "tokens of this process are 0 to 1, got -1"),
+        ([[0, 1], [2, 0]], "tokens of this process are 0 to 1, got 2"),
+        ([0.0, 1.0], "whole numbers, got float64"),
+        ([1, 1, 1, 1, 1, 1], "probability 0|probability is 0"),
+    ],
+)
+def test_tokens_that_cannot_come_are_told_in_one_line(ask, tokens, told):
+    with pytest.raises(DataError, match=told) as e:
+        ask(tokens)
+    assert "\n" not in str(e.value)
+
+
+def test_one_impossible_sequence_among_possible_ones_is_found():
+    process = rrxor()
+    possible = process.sequences([0], 8, 6)(0)[0]
+    assert np.isfinite(process.beliefs(possible)).all()
+    with pytest.raises(DataError, match="token 1 cannot come here"):
+        process.beliefs(np.r_[possible, np.ones((1, 6), dtype=np.int64)])
+    with pytest.raises(DataError, match="token 1 cannot come here"):
+        process.updated(np.array([0, 0, 0, 0, 1.0]), np.array(1))  # from F only a 0 comes

@@ -145,3 +145,24 @@ def test_dead_weight_fires_as_often_as_asked():
     assert pulls.features(more, x)[:, :6].numpy() == pytest.approx(pulls.features(p, x).numpy())
     assert len(cohort.where_any_fires(more, x, which)) <= 160
     assert cohort.where_any_fires(more, x, which[:0]).shape == (0, 5)
+
+
+def test_what_resists_the_penalty_is_its_pull_taken_back():
+    """One latent that reads and writes direction 0, on inputs of 1 there: x̂ = 1 + b, so 2 (x̂ − x)·d = 2b against λ."""
+    p = {"W_enc": torch.eye(3)[:, :1], "b_enc": torch.tensor([-0.2]), "W_dec": torch.eye(3)[:1], "b_dec": torch.zeros(3)}
+    x = torch.eye(3)[:1].repeat(4, 1)
+    assert float(pulls.pulls(p, x, torch.tensor([0]), 0.4).resists) == pytest.approx(1)  # at its optimum b = −λ/2
+    assert float(pulls.pulls(p, x, torch.tensor([0]), 1.6).resists) == pytest.approx(0.25)
+    wrong = {**p, "W_dec": torch.eye(3)[1:2]}  # writes where nothing is: reconstruction too asks it to stop
+    assert float(pulls.pulls(wrong, x, torch.tensor([0]), 0.4).resists) < 0
+    assert torch.isinf(pulls.pulls(p, x, torch.tensor([0]), 0.0).resists).all()
+
+
+def test_counted_densities_are_shares_of_rows_and_none_is_half_a_firing():
+    W = torch.eye(2)[None].repeat(2, 1, 1)
+    bias = torch.tensor([[0.0, -0.5], [-2.0, -0.5]])
+    snaps = cohort.Counted([10, 20], W, bias, torch.zeros(2, 2))
+    x = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.0], [1.0, 0.0]])
+    assert snaps.density(x, np.array([0, 1]), [0, 1]).tolist() == [[0.75, 0.125], [0.25, 0.25]]
+    assert snaps.density(x, np.array([], dtype=int), [0, 1]).shape == (0, 2)
+    assert snaps.density(x, np.array([0]), []).shape == (1, 0)

@@ -17,7 +17,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels import cpu, sparse
-from assay.dictionaries.training.train import Method, fit_dictionaries, group
+from assay.dictionaries.training.train import Method, fit_dictionaries, group, start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,3 +235,23 @@ def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
     mended = rescale_and_shift(d, x)
     assert shrinkage(x, mended.reconstruct(x)).tolist() == pytest.approx([1.0] * len(d), abs=1e-4)
     assert fvu(x, mended.reconstruct(x)).tolist() == pytest.approx([0.0] * len(d), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["relu", "topk", "topk_sparse"])
+@pytest.mark.parametrize("frozen", [("W_dec",), ("W_enc", "b_enc")])
+def test_frozen_parameters_stay_bit_for_bit_and_the_others_learn(name, frozen):
+    nonlinearity, loss, width, more = METHODS[name]
+    plain = Method(nonlinearity, loss, width, RUNS.each("lr"), RUNS.each("penalty"), **more)
+    method = replace(plain, frozen=frozen)
+    batch = WORLD[:20]
+    [done] = fit_dictionaries([(RUNS, method)], lambda step: batch, d=D, steps=10)
+    before, after = start(RUNS.seeds, method, D), Dictionary.of(done)
+    for key in ("W_enc", "W_dec"):
+        now = getattr(after, key).mT if key == "W_enc" else getattr(after, key)
+        assert torch.equal(now, before[key]) == (key in frozen), key
+
+
+def test_freezing_what_is_not_trained_is_refused():
+    with pytest.raises(SpecError, match="frozen names W_gate"):
+        one = Method(ReLU(), losses.l1, 4, RUNS.each("lr"), RUNS.each("penalty"), frozen=("W_gate",))
+        fit_dictionaries([(RUNS, one)], lambda step: WORLD[:4], d=D, steps=1)

@@ -80,15 +80,15 @@ def test_what_arms_set_is_refused_before_anything_is_trained():
             b.experiment.specs_of("main", tuple(s.replace(**{name: value}) for s in b.experiment.smoke))
 
 
-def test_moments_are_shuffled_within_each_run():
-    from test_belief_states_claims import WORLD
-
-    arms = WORLD.arms()
-    made = b.shuffled_moments(arms).r2_at.values
-    assert (np.sort(made, 1) == np.sort(arms["main"].r2_at.values, 1)).all()
-    moved = made != arms["main"].r2_at.values
-    assert moved.mean() > 0.7 and len({tuple(order) for order in np.argsort(made, 1).tolist()}) > 6  # each run in an order of its own
-    assert (b.shuffled_moments(arms).r2_at.values == made).all()
+def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_noise(bench):
+    found = {}
+    for read in ("planted", "noise", "tokens"):
+        runs = Runs([b.SMALL.replace(seed=s, steps=0, moments=(), read=read, probed=8, context=8) for s in (3, 4)])
+        found[read] = b.measure(runs, b.train(runs, bench), bench)
+    kernel = b.level(found["tokens"], "ending", "kernel")
+    assert kernel[0] != kernel[1]  # each seed draws its folds
+    assert (b.level(found["planted"], "ending", "concat + kernel") > kernel + 0.1).all()
+    assert (b.level(found["noise"], "ending", "concat + kernel") < kernel + 0.05).all()
 
 
 @pytest.mark.parametrize(

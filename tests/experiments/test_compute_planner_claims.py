@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from assay.cli.main import main
-from assay.core.claims import Exact
+from assay.core.claims import Claim, Exact
 from assay.core.errors import RunError, SpecError
 from assay.core.findings import verify
 from assay.core.fit import Unkept
+from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import compute_planner as planner
@@ -35,6 +36,8 @@ class World:
     """Crossed half-widths over those planned as if all of them narrowed."""
     planned: dict = field(default_factory=dict)
     """{arm: what it plans, over what came out}, where a control is to pass."""
+    load: float = 1.05
+    """Seconds by the clock for each CPU-second of a busy loop."""
     larger: float = 8.0
     """What commands of the larger size cost, over those of the small one."""
 
@@ -61,7 +64,7 @@ class World:
             middle = {"cpu": 4.0 * sizes * noise(2), "seconds": 5.0 * sizes * noise(2)}
             ranges = {f"{k}_{end}": m * by for k, m in middle.items() for end, by in (("low", 0.5), ("high", 2.0))}
             took = {"cpu": middle["cpu"] * self.cpu, "seconds": middle["seconds"] * self.clock}
-            named = {k: ("run size", v, "s") for k, v in (ranges | took).items()}
+            named = {k: ("run size", v, "s") for k, v in (ranges | took | {"crowded": self.load * noise(2)}).items()}
             return measures(runs, coords={"size": ["small", "larger"]}, **named)
         actual = 0.1 * noise(PILOTS)
         widths = {"seeds_planned": actual / self.width, "seeds_actual": actual, "seeds_naive": actual, "crossed_actual": actual}
@@ -76,7 +79,7 @@ ALIKE = replace(WORLD, larger=1.2)  # commands that all take about as long
 # claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
     "Typically the CPU-seconds": (replace(WORLD, cpu=8.0), {"constant": ALIKE, "tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
-    "Typically a command's seconds": (replace(WORLD, clock=0.1), {"constant": ALIKE, "tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
+    "Where nobody else uses the cores": (replace(WORLD, clock=0.1), {"constant": ALIKE, "tenfold": replace(WORLD, planned={"tenfold": 1.0})}),
     "The half-width that 24 toys": (replace(WORLD, width=2.0), {"by-n": replace(WORLD, planned={"by-n": 1.0})}),
     "With blocks of inputs": (replace(WORLD, crossed=1.8), {"all-shrinks": replace(WORLD, naive=1.1)}),
 }
@@ -145,13 +148,14 @@ def test_commands_are_planned_and_run_in_a_store_of_their_own(monkeypatch):
     def pretend(*words, root):
         heard.append((words, root))
         told = {"command_seconds": [2.0, 8.0], "command_cpu_seconds": None} if words[0] == "plan" else {}
-        return commands.Ran(told, 4.0, 3.0)
+        return commands.Ran(told, 4.0, 3.0, 1.5)
 
     monkeypatch.setattr(commands, "ran", pretend)
     specs = planner.timings(experiment.smoke)
     found = measure(Runs(specs), train(Runs(specs), Unkept()), Unkept())
     assert [w[0] for w, _ in heard] == ["plan", "run"] and heard[0][1] == heard[1][1]
-    assert found.seconds.values.tolist()[0][0] == 4.0 and np.isnan(found.cpu_low.values).all(), "an unknown time stays unknown"
+    assert found.seconds.values.tolist()[0][0] == 4.0 and found.crowded.values.tolist()[0][0] == 1.5
+    assert np.isnan(found.cpu_low.values).all(), "an unknown time stays unknown"
     assert set(found.entry.values) <= set(TIMED)
 
 
@@ -159,4 +163,11 @@ def test_a_command_that_fails_says_why(tmp_path):
     with pytest.raises(RunError, match="ended with 2: no experiment is called 'nothing'"):
         commands.ran("plan", "nothing", root=str(tmp_path))
     told = commands.ran("list", root=str(tmp_path))
-    assert json.dumps(told.told) and told.cpu_seconds > 0 and told.seconds > 0
+    assert json.dumps(told.told) and told.cpu_seconds > 0 and told.seconds > 0 and told.load >= 0.99
+
+
+@pytest.mark.parametrize("crowded", [3.0, float("nan")])
+def test_seconds_by_the_clock_are_not_judged_on_crowded_cores_or_under_an_unknown_load(crowded):
+    arms = replace(WORLD, load=crowded).arms()
+    told = {c.text[:9]: judge(c, arms).verdict for c in experiment.claims if isinstance(c, Claim) and c.of == "timed"}
+    assert told["Where nob"].reason == "gate quiet" and told["Typically"].outcome == "holds"

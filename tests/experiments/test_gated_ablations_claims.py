@@ -1,4 +1,4 @@
-"""Every claim of gated-ablations can hold, can fail, and can be made vacuous by each of its controls; its measures are what they say.
+"""Every claim of gated-ablations can hold, can fail, and can be made unspecific by each of its controls; its measures are what they say.
 
 The numbers of the first part are planted, not trained: each arm gets an L0, an FVU and a γ per penalty, and a soft FVU and share of
 latents, from which the sums follow by arithmetic (with v1 = (1 − FVU)/(2 − γ): dot = v1 · variance, norm = γ · dot, error =
@@ -18,6 +18,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.gated_ablations import GATED, RELU, UNITS, experiment
+from assay.lab.result import with_derived
 
 ROWS = 20_000
 
@@ -54,6 +55,7 @@ LEVELS = {
     "no-heaviside": {1.2: (5.21, 0.148, 0.997)},
     "sigmoid": {0.1: (0.25, 0.949, 1.85), 0.4: (0.19, 1.90, 4.36)},
     "sigmoid-relu": {0.65: (0.055, 0.978, 1.71)},
+    "short": {0.8: (6.50, 0.120, 0.997)},
     "oracle": {0.65: (2.56, 0.0025, 1.0025)},
     "orthonormal-relu": {0.3: (0.551, 0.0107, 0.929), 0.4: (0.527, 0.0183, 0.908), 0.5: (0.498, 0.0276, 0.888)},
     "orthonormal-gated": {0.4: (0.521, 0.0013, 1.0)},
@@ -74,11 +76,17 @@ LEVELS = {
     "unfrozen-half": {0.5: (8.49, 0.0787, 0.998)},
     "untied-half": {0.65: (6.85, 0.0918, 0.999)},
     "no-heaviside-half": {1.2: (6.64, 0.132, 0.994)},
-    "sigmoid-half": {0.1: (0.21, 1.324, 2.98), 0.4: (1.0, 1.71, 3.37)},
     "sigmoid-relu-half": {0.65: (0.086, 0.951, 1.55)},
 }
+for of, ends in {
+    "narrow": ("main", "half"),
+    "narrow-wide": ("wide", "wide-half"),
+    "narrow-rescaled": ("rescaled", "wide-half-rescaled"),
+}.items():
+    for arm, like in zip((of, f"{of}-half"), ends, strict=True):  # at half the width Gated leads by more, in this world
+        LEVELS[arm] = {p: (l0, fvu * (0.8 if of == "narrow" else 1.0), gamma) for p, (l0, fvu, gamma) in LEVELS[like].items()}
 SOFT = {
-    "sigmoid": (0.045, 0.6), "sigmoid-half": (0.065, 0.6), "sigmoid-relu": (0.003, 0.95), "sigmoid-relu-half": (0.005, 0.93)
+    "sigmoid": (0.045, 0.3), "sigmoid-relu": (0.003, 0.95), "sigmoid-relu-half": (0.005, 0.93)
 }  # fmt: skip
 """FVU with the gate as trained, and the share of latents that are on then; elsewhere the same as with a hard gate."""
 
@@ -105,7 +113,10 @@ class World:
 
     def arms(self) -> dict:
         """The measures that runs of the default preset would have."""
-        return {name: planted(name, tuple(self.levels[name].items()), self.soft.get(name)) for name in experiment.arms}
+        trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
+        return with_derived(
+            experiment, {name: planted(name, tuple(self.levels[name].items()), self.soft.get(name)) for name in trained}
+        )
 
 
 @functools.cache  # most arms are the same in most worlds
@@ -143,73 +154,71 @@ def on_the_curve_of(other, *arms):
 
 
 SHUT = WORLD.but(l0={"main": 0.3})
-# claim → (the world without the effect, {control: a world in which it passes too})
+BRIGHT = WORLD.but(gamma={"wide": 0.995})
+UNMENDED = WORLD.but(fvu=on_the_curve_of("wide", "rescaled"))
+MENDED = ("rescaled", "refit", "relu-rescaled", "wide-half-rescaled")
+WORSE = WORLD.but(fvu={arm: lambda v: v + 0.02 for arm in MENDED})
+"""Repairs mend less than in the pilot, where Gated's lead over them is as large as the margin."""
+DEARER = WORLD.but(fvu={"unfrozen": 0.125, "unfrozen-half": 0.09})
+CHEAPER = WORLD.but(fvu={"unfrozen": 0.108, "unfrozen-half": 0.0787})
+SHRUNKEN = along(GATED, 0.999, 0.98, 0.95, 0.92, 0.9)
+# claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
 CASES = {
-    "Gated is unbiased": (WORLD.but(gamma={"main": 0.95, "half": 0.95}), {"wide": WORLD.but(gamma={"wide": 0.995})}),
+    "Gated is unbiased": (WORLD.but(gamma={"main": 0.95, "half": 0.95}), {"lightest": BRIGHT, "wide": BRIGHT}),
     "ReLU + L1 shrinks more": (
-        WORLD.but(gamma={"relu": 0.88, "relu-half": 0.88}), {"main": WORLD.but(gamma={"main": along(GATED, 0.999, 0.98, 0.95, 0.92, 0.9)})}
+        WORLD.but(gamma={"relu": 0.88, "relu-half": 0.88}),
+        {"rescaled": WORLD.but(gamma={"rescaled": dict(zip(RELU, SHRUNKEN.values(), strict=True))}), "main": WORLD.but(gamma={"main": SHRUNKEN})},
     ),
-    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a": (
-        WORLD.but(fvu=on_the_curve_of("wide", "main") | on_the_curve_of("wide-half", "half")),
-        {"relu": WORLD.but(fvu={"relu": lambda v: v - 0.06})},
+    "On orthonormal features ReLU's γ is": (
+        WORLD.but(gamma={"orthonormal-relu": 0.95}),
+        {"relu": WORLD.but(gamma={"relu": {p: 2 / (2 + p / 2) for p in RELU}}), "orthonormal-gated": WORLD.but(gamma={"orthonormal-gated": 2 / 2.2})},
     ),
-    "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal": (
-        WORLD.but(fvu=on_the_curve_of("relu", "main") | on_the_curve_of("relu-half", "half")),
-        {"wide": WORLD.but(fvu={"wide": lambda v: v - 0.06})},
+    "Gated leads plain ReLU": (
+        UNMENDED,
+        UNMENDED.but(fvu=on_the_curve_of("wide", "main") | on_the_curve_of("wide-half", "half")),
+        {"rescaled": WORLD, "relu": WORLD.but(fvu={"relu": lambda v: v - 0.06})},
     ),
-    "Without the auxiliary loss the gate": (WORLD.but(l0={"no-aux": 4.7, "no-aux-half": 5.0}), {"main": SHUT}),
-    "Without the auxiliary loss at least 0.7": (WORLD.but(fvu={"no-aux": 0.3, "no-aux-half": 0.3}), {"main": WORLD.but(fvu={"main": 0.92})}),
-    "Gated's reconstructions are shorter": (
-        WORLD.but(fvu={"main": 0.03, "half": 0.03}), {"oracle": WORLD.but(fvu={"oracle": 0.15})}
+    "Gated leads repaired ReLU": (
+        WORSE,
+        WORLD.but(fvu=on_the_curve_of("rescaled", "main") | on_the_curve_of("wide-half-rescaled", "half")),
+        {"refit": WORSE.but(fvu={"refit": lambda v: v - 0.04}), "relu-rescaled": WORSE.but(fvu={"relu-rescaled": lambda v: v - 0.05})},
+    ),
+    "At half the width": (
+        WORLD.but(fvu=on_the_curve_of("narrow-rescaled", "narrow") | on_the_curve_of("narrow-rescaled-half", "narrow-half")),
+        {"relu-rescaled": WORLD.but(fvu={"relu-rescaled": lambda v: v - 0.03}), "narrow-wide": WORLD.but(fvu={"narrow-wide": lambda v: v / 2})},
+    ),
+    "Without the auxiliary loss the gate": (
+        WORLD.but(l0={"no-aux": 4.7, "no-aux-half": 5.0}), {"relu": WORLD.but(l0={"relu": 0.3}), "main": SHUT}
     ),
     "Rescale & shift repairs": (
-        WORLD.but(gamma={"rescaled": 0.95, "wide-half-rescaled": 0.95}), {"wide": WORLD.but(gamma={"wide": 0.995})}
-    ),
-    "Rescale & shift leaves a gap": (
-        WORLD.but(fvu=on_the_curve_of("main", "rescaled") | on_the_curve_of("half", "wide-half-rescaled")),
-        {"orthonormal-rescaled": WORLD.but(fvu={"orthonormal-rescaled": lambda v: v + 0.006})},
+        WORLD.but(gamma={"rescaled": 0.95, "wide-half-rescaled": 0.95}), {"lightest": BRIGHT, "wide": BRIGHT}
     ),
     "An auxiliary loss that moves": (
-        WORLD.but(fvu=on_the_curve_of("main", "unfrozen") | on_the_curve_of("half", "unfrozen-half")),
-        {"untied": WORLD.but(fvu={"untied": lambda v: v + 0.015})},
+        DEARER,
+        DEARER.but(fvu=on_the_curve_of("main", "unfrozen") | on_the_curve_of("half", "unfrozen-half")),
+        {name: DEARER.but(fvu={name: lambda v: v + 0.03}) for name in ("no-rmag", "untied")},
     ),
     "An encoder of its own": (
         WORLD.but(fvu={"untied": lambda v: v + 0.03, "untied-half": lambda v: v + 0.03}),
-        {"no-heaviside": WORLD.but(fvu=on_the_curve_of("main", "no-heaviside"))},
+        {name: WORLD.but(fvu=on_the_curve_of("main", name)) for name in ("short", "no-heaviside")},
     ),
     "Without the Heaviside the code": (
-        WORLD.but(gamma={"no-heaviside": 0.95, "no-heaviside-half": 0.95}), {"wide": WORLD.but(gamma={"wide": 0.995})}
+        WORLD.but(gamma={"no-heaviside": 0.95, "no-heaviside-half": 0.95}), {"lightest": BRIGHT, "wide": BRIGHT}
     ),
     "The Heaviside earns": (
-        WORLD.but(fvu=on_the_curve_of("main", "no-heaviside") | on_the_curve_of("half", "no-heaviside-half")),
-        {"again": WORLD.but(fvu={"again": lambda v: v + 0.04})},
+        CHEAPER,
+        CHEAPER.but(fvu=on_the_curve_of("main", "no-heaviside") | on_the_curve_of("half", "no-heaviside-half")),
+        {"unfrozen": CHEAPER.but(fvu={"unfrozen": 0.15}), "again": CHEAPER.but(fvu={"again": lambda v: v + 0.04})},
     ),
-    "A sigmoid gate evades the L1 of its input: read hard, at most": (
-        WORLD.but(l0={"sigmoid-relu": 5.0, "sigmoid-relu-half": 6.0}), {"main": SHUT}
-    ),
-    "A sigmoid gate evades the L1 of its input: read hard, its FVU": (
-        WORLD.but(soft={"sigmoid-relu": (0.9, 0.05), "sigmoid-relu-half": (0.9, 0.05)}),
-        {"main": WORLD.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
+    "A sigmoid gate evades the L1 of its input: read hard": (
+        WORLD.but(l0={"sigmoid-relu": 5.0, "sigmoid-relu-half": 6.0}), {"relu": WORLD.but(l0={"relu": 0.3}), "main": SHUT}
     ),
     "A sigmoid gate evades the L1 of its input: as trained": (
-        WORLD.but(soft={"sigmoid-relu": (0.003, 0.2), "sigmoid-relu-half": (0.003, 0.2)}), {"main": WORLD.but(soft={"main": (0.05, 0.9)})}
-    ),
-    "Penalising the sigmoid": (
-        WORLD.but(soft={"sigmoid": (0.9, 0.05), "sigmoid-half": (1.25, 0.05)}),
-        {"main": WORLD.but(fvu={"main": 0.95}, soft={"main": (0.05, 0.9)})},
+        WORLD.but(soft={"sigmoid-relu": (0.003, 0.2), "sigmoid-relu-half": (0.003, 0.2)}),
+        {"sigmoid": WORLD.but(soft={"sigmoid": (0.045, 0.9)}), "main": WORLD.but(soft={"main": (0.05, 0.9)})},
     ),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
-
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
-
-
-@pytest.fixture(scope="module")
-def pilot():
-    return WORLD.arms()
 
 
 @pytest.mark.parametrize(
@@ -217,31 +226,36 @@ def pilot():
     [
         ("Gated is unbiased", {"gamma": {"half": 0.96}}),
         ("ReLU + L1 shrinks more", {"gamma": {"relu-half": along(RELU, 0.99, 0.9, 0.85, 0.8, 0.72)}}),
-        ("At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of a", {"fvu": {"wide-half": lambda v: v + 0.1}}),
         (
-            "At L0 3, 5 and 8 Gated's FVU lies at least 0.03 below that of ReLU of equal",
-            {"fvu": {"relu-half": lambda v: v + 0.1}},
+            "Gated leads plain ReLU",
+            {"fvu": {"wide-half": lambda v: v + 0.1}},
         ),
+        (
+            "Gated leads repaired ReLU",
+            {"fvu": {"wide-half-rescaled": lambda v: v + 0.1}},
+        ),
+        ("At half the width", {"fvu": {"narrow-rescaled-half": lambda v: v + 0.1}}),
         ("Without the auxiliary loss the gate", {"l0": {"no-aux-half": 2.0}}),
-        ("Without the auxiliary loss at least 0.7", {"fvu": {"no-aux-half": 0.6}}),
-        ("Gated's reconstructions are shorter", {"fvu": {"half": 0.03}}),
         ("Rescale & shift repairs", {"gamma": {"wide-half-rescaled": 0.96}}),
-        ("Rescale & shift leaves a gap", {"fvu": {"wide-half-rescaled": lambda v: v - 0.02}}),
-        ("An auxiliary loss that moves", {"fvu": {"unfrozen-half": lambda v: v + 0.01}}),
+        ("An auxiliary loss that moves", {"fvu": {"unfrozen-half": lambda v: v + 0.03}}),
         ("An encoder of its own", {"fvu": {"untied-half": lambda v: v + 0.03}}),
         ("Without the Heaviside the code", {"gamma": {"no-heaviside-half": 0.96}}),
-        ("The Heaviside earns", {"fvu": {"no-heaviside-half": lambda v: v + 0.05}}),
-        ("A sigmoid gate evades the L1 of its input: read hard, at most", {"l0": {"sigmoid-relu-half": 2.0}}),
-        ("A sigmoid gate evades the L1 of its input: read hard, its FVU", {"soft": {"sigmoid-relu-half": (0.4, 0.9)}}),
+        ("The Heaviside earns", {"fvu": {"no-heaviside-half": lambda v: v + 0.08}}),
+        ("A sigmoid gate evades the L1 of its input: read hard", {"l0": {"sigmoid-relu-half": 2.0}}),
         ("A sigmoid gate evades the L1 of its input: as trained", {"soft": {"sigmoid-relu-half": (0.003, 0.3)}}),
-        ("Penalising the sigmoid", {"soft": {"sigmoid-half": (1.25, 0.6)}}),
     ],
 )
 def test_numbers_that_still_move_decide_nothing(start, moved):
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(claim_of(start), WORLD.but(**moved).arms()).verdict
+    world = CASES[start][0] if len(CASES[start]) == 3 else WORLD
+    verdict = judge(claim_of(start), world.but(**moved).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
-def test_every_claim_has_a_convergence_gate():
-    assert all(claim.of in claim.half for claim in CLAIMS)
+def claim_of(start: str) -> Claim:
+    [found] = [c for c in CLAIMS if c.text.startswith(start)]
+    return found
+
+
+def test_every_claim_has_a_convergence_gate_but_the_one_that_is_held_to_the_optimum():
+    assert [claim.of for claim in CLAIMS if claim.of not in claim.half] == ["orthonormal-relu"]

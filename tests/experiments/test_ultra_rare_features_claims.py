@@ -1,6 +1,6 @@
 """Every claim of ultra-rare-features can hold, can fail, and can be made vacuous by each of its controls.
 
-The numbers are planted, not trained: what the pilot saw per arm and kind of latent, with seeds of unequal luck.
+The numbers are planted, not trained: about what a hunch that is right would give, with seeds of unequal luck.
 
 `tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from assay.core.claims import Claim, Exact
+from assay.core.errors import ClaimError
 from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
@@ -19,25 +20,34 @@ from assay.core.runs import Runs
 from assay.experiments import ultra_rare_features as urf
 from assay.experiments.ultra_rare_features import KINDS, MOMENTS, experiment
 
-# arm → measure → value of each kind, of the rare ones first; what is left out is 0 and read by no claim
+# arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
-    "slope": -4.2, "late_slope": -4.9, "fallen": 0.9, "share": 0.73, "drift": 0.68, "cosine": 0.12, "alignment": 0.39, "synergy": 0.007,
+    "slope": -3.0, "late_slope": -3.2, "resists": 0.1, "share": 0.9, "drift": 0.6, "cosine": 0.15, "alignment": 0.4, "synergy": 0.005,
 }  # fmt: skip
+STAYING = {"slope": -0.1, "late_slope": -0.1, "resists": 0.9, "share": 0.2, "drift": 0.15, "cosine": 0.7, "alignment": 0.02}
 PILOT = {
     "main": {
-        "rare": RARE,
-        "ordinary": {"slope": -0.24, "late_slope": -0.27, "fallen": 0.26, "drift": 0.15, "cosine": 0.77, "alignment": 0.01},
-        "ordinary-2": {"slope": -0.15, "late_slope": -0.05, "fallen": 0.18, "drift": 0.14, "cosine": 0.78, "alignment": -0.01},
-        "useful": {"slope": -0.04, "late_slope": -0.08},
+        "rare": {**RARE},
+        "uncommon": {**STAYING},
+        "ordinary": {**STAYING},
+        "ordinary-2": {**STAYING},
+        "useful": {**STAYING},
         "dead-weight": {"synergy": 0.0},
         "pair": {"synergy": 0.69},
-        "": {"rare_share": 0.35},
+        "": {"rare_share": 0.26},
     },
-    "strong": {"rare": {**RARE, "slope": -3.9, "share": 1.15}, "": {"rare_share": 0.5}},
-    "no-l1": {"rare": {**RARE, "slope": -2.6, "share": 0.0}, "": {"rare_share": 0.36}},
-    "centred": {"rare": RARE, "": {"rare_share": 0.07}},
+    "no-l1": {"rare": {**RARE, "share": 0.0, "resists": np.nan}, "ordinary": {**STAYING}, "": {"rare_share": 0.25}},
+    "slowed": {"rare": {**RARE, "late_slope": -0.8}, "ordinary": {**STAYING}, "": {"rare_share": 0.25}},
+    "about-mean": {"rare": {**RARE, "late_slope": -4.2}, "ordinary": {**STAYING}, "": {"rare_share": 0.75}},
+    "real": {
+        "rare": {**RARE},
+        "uncommon": {**STAYING},
+        "ordinary": {**STAYING},
+        "ordinary-2": {**STAYING},
+        "": {"rare_share": 0.3},
+    },
 }
-BY_MOMENT = ("share", "drift", "cosine", "alignment", "synergy", "saved")
+BY_MOMENT = ("share", "resists", "drift", "cosine", "alignment", "synergy", "saved")
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,11 @@ class World:
         runs = Runs(experiment.specs_of(arm, experiment.default))
         luck = np.random.default_rng(list(self.levels).index(arm))
         named = {}
-        for name in ("slope", "late_slope", "fallen", *BY_MOMENT):
+        for name in ("slope", "late_slope", *BY_MOMENT):
             shape = (len(runs), len(KINDS)) + ((len(MOMENTS),) if name in BY_MOMENT else ())
             values = np.zeros(shape)
             for k, kind in enumerate(KINDS):
-                level = 1.0 if name == "saved" else self.levels[arm].get(kind, {}).get(name, 0.0)
+                level = 1.0 if name == "saved" else self.levels[arm].get(kind, {}).get(name, np.nan)
                 values[:, k] = level
                 if name in BY_MOMENT and kind == "rare" and name in self.half:
                     values[:, k, MOMENTS.index("half")] = self.half[name]
@@ -83,35 +93,41 @@ class World:
 WORLD = World()
 FREED = WORLD.but("no-l1", slope=-0.1)
 PLOTTING = WORLD.but(synergy=0.5)
+
+
+def passing(world, of="main", kinds=("useful", "uncommon", "ordinary"), **values):
+    """{control: a world in which that kind of latent has these values}."""
+    return {kind if of == "main" else f"{of}-{kind}": world.but(of, kind, **values) for kind in kinds}
+
+
+ON_MODEL = {"of": "real", "kinds": ("uncommon", "ordinary")}
 # claim → (a world where it holds, if not WORLD; the same without the effect; {control: a world in which it passes too})
 CASES = {
-    "Left alone": (
-        WORLD.but(slope=-0.3), {"ordinary": WORLD.but(kind="ordinary", slope=-3.0), "useful": WORLD.but(kind="useful", slope=-3.0)}
+    "Left alone": (WORLD.but(slope=-0.3), passing(WORLD, slope=-3.0)),
+    "At Adam's constant rate": (WORLD.but(late_slope=-0.1), passing(WORLD, late_slope=-3.0)),
+    "The pace is": (
+        WORLD.but("slowed", late_slope=-3.2), {"before": WORLD.but(slope=-0.9), "about-mean": WORLD.but("about-mean", late_slope=-0.9)}
     ),
-    "The same under the stronger penalty: median slope": (
-        WORLD.but("strong", slope=-0.3),
-        {"ordinary": WORLD.but(kind="ordinary", slope=-3.0), "useful": WORLD.but(kind="useful", slope=-3.0)},
+    "It takes the penalty": (FREED, WORLD, {"main": FREED.but(slope=-0.1), "about-mean": FREED.but("about-mean", slope=-0.1)}),
+    "When one fires": (WORLD.but(resists=0.9), passing(WORLD, resists=0.1)),
+    "Its encoder's gradient": (
+        WORLD.but(share=0.2), passing(WORLD, kinds=("useful", "ordinary"), share=0.9) | {"no-l1": WORLD.but("no-l1", share=0.8)}
     ),
-    "There is no equilibrium": (
-        WORLD.but(late_slope=-0.1),
-        {"ordinary": WORLD.but(kind="ordinary", late_slope=-3.0), "useful": WORLD.but(kind="useful", late_slope=-3.0)},
+    "That gradient": (
+        WORLD.but(drift=0.2),
+        passing(WORLD, kinds=("useful", "uncommon"), drift=0.6) | {"ordinary": WORLD.but(drift=1.0).but(kind="ordinary", drift=0.7)},
     ),
-    "Most of them end": (WORLD.but(fallen=0.2), {"ordinary": WORLD.but(kind="ordinary", fallen=0.95)}),
-    "It takes the penalty": (FREED, WORLD, {"main": FREED.but(slope=-0.1)}),
-    "When one fires": (WORLD.but(share=0.2), {"no-l1": WORLD.but("no-l1", share=0.8)}),
-    "The same under the stronger penalty: median signed": (
-        WORLD.but("strong", share=0.2), {"no-l1": WORLD.but("no-l1", share=0.8)}
+    "Their encoder and decoder": (WORLD.but(cosine=0.7, half={"cosine": 0.7}), passing(WORLD, cosine=0.1)),
+    "They share": (WORLD.but(alignment=0.05, half={"alignment": 0.05}), passing(WORLD, alignment=0.5)),
+    "They come from": (
+        WORLD.but("about-mean", "", rare_share=0.26),
+        {"slowed": WORLD.but("slowed", "", rare_share=0.8), "no-l1": WORLD.but("no-l1", "", rare_share=0.8)},
     ),
-    "That gradient": (WORLD.but(drift=0.2), {"ordinary": WORLD.but(drift=1.0).but(kind="ordinary", drift=0.7)}),
-    "Their encoder and decoder": (
-        WORLD.but(cosine=0.7, half={"cosine": 0.7}), {"ordinary": WORLD.but(kind="ordinary", cosine=0.1)}
-    ),
-    "They share": (
-        WORLD.but(alignment=0.05, half={"alignment": 0.05}), {"ordinary": WORLD.but(kind="ordinary", alignment=0.5)}
-    ),
-    "They come from": (WORLD.but("centred", "", rare_share=0.35), {"strong": WORLD.but("strong", "", rare_share=0.1)}),
     "They conspire": (PLOTTING, WORLD, {"dead-weight": PLOTTING.but(kind="dead-weight", synergy=0.5)}),
-}
+    "On SmolLM2, latents": (WORLD.but("real", slope=-0.3), passing(WORLD, **ON_MODEL, slope=-3.0)),
+    "On SmolLM2, when": (WORLD.but("real", resists=0.9), passing(WORLD, **ON_MODEL, resists=0.1)),
+    "On SmolLM2, their": (WORLD.but("real", cosine=0.7), passing(WORLD, **ON_MODEL, cosine=0.1)),
+}  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 
 
@@ -152,11 +168,25 @@ def test_who_counts_as_rare():
     density = np.array([1e-4, 1e-4, 1e-4, 5e-3, 1e-15, 0.05, 0.06, 0.07])
     planted = np.arange(8) == 0
     exempt = np.array([True, True, False, True, True, False, True, True])
-    found = urf.chosen(urf.DEFAULT, density, exempt & ~planted, planted)
-    assert {k: v.tolist() for k, v in found.items()} == {"rare": [1], "ordinary": [5, 7], "ordinary-2": [6], "useful": [0]}
+    found = urf.chosen(urf.DEFAULT, density, exempt & ~planted, planted, 1e-12)
+    wanted = {"rare": [1], "ordinary": [5, 7], "ordinary-2": [6], "useful": [0], "uncommon": [3]}
+    assert {k: v.tolist() for k, v in found.items()} == wanted
 
 
 def test_a_quarter_and_a_half_are_checkpoints():
-    assert len(urf.checkpoints(12_000)) == urf.CHECKPOINTS
+    assert len(urf.checkpoints(urf.DEFAULT)) == urf.CHECKPOINTS
     assert urf.moments(12_000) == [3000, 6000, 12_000]
-    assert set(urf.moments(12_000)) <= set(urf.checkpoints(12_000))
+    assert set(urf.moments(12_000)) <= set(urf.checkpoints(urf.DEFAULT))
+
+
+def test_on_a_model_latents_are_followed_from_a_quarter_on_and_start_with_nobody_fresh():
+    for preset in (experiment.smoke, experiment.default, experiment.full):
+        s = experiment.specs_of("real", preset)[0]
+        assert urf.checkpoints(s)[0] == urf.moments(s.steps)[0]
+        assert set(urf.moments(s.steps)) <= set(urf.checkpoints(s))
+        assert s.silent <= urf.moments(s.steps)[0]  # the first of two checks comes after the start
+
+
+def test_a_claim_about_planted_inputs_is_not_asked_of_a_model():
+    with pytest.raises(ClaimError, match="subject"):
+        judge(replace(claim_of("Left alone"), of="real", also={}), WORLD.arms())

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
+from assay.core.fit import Unkept
 from assay.core.rng import normal
-from assay.subjects.potential_chains import sample
+from assay.subjects.potential_chains import sample, summed
 from assay.subjects.potentials import Monomial, Network, Quadratic, mean_loss, minimum, potential, weights
+from assay.theory.known_potentials import known
 
 N_BETA = 1000 / math.log(1000)
 
@@ -116,3 +119,19 @@ def test_an_unstable_run_breaks_and_its_neighbours_do_not_notice(bench):
     fine = chains(names, seeds, bench, steps=2600)
     assert found.diverged.tolist() == [False, True, False]
     assert torch.equal(found.losses[[0, 2]], fine.losses[[0, 2]])
+
+
+def test_a_step_too_coarse_for_a_monomial_fails_one_check_only():
+    """On w₁² w₂² the loss comes from far out on an axis, where it is steep: a mean acceptance of .98 hides that steps overshoot there."""
+    steps, fine, coarse = 6_000, 6e-4, 2.4e-3
+    right = known("monomial 1 1", N_BETA, 1.0).stationary
+    one = np.ones(2)
+    knobs = {"lr": np.array([fine, coarse]), "n_beta": N_BETA * one, "localisation": one, "off": 0 * one}
+    seeds = np.arange(2 * 128).reshape(2, 128)
+    found = sample([potential("monomial 1 1")] * 2, seeds, **knobs, steps=steps, blocks=20, bench=Unkept())
+    kept = (x.double().numpy() for x in (found.losses, found.acceptance, found.refused, found.at_centre))
+    told = summed(*kept, N_BETA * one, np.array(block_ends(steps, 20)), 2_400)
+    off = np.abs(told.estimate - right)
+    assert off[0] < 3 * told.error[0] and off[1] > 4 * told.error[1]  # right at a quarter of the step, wrong by many errors
+    assert told.acceptance[1] > 0.95 and told.overshoot[0] < 0.03 < 0.05 < told.overshoot[1]
+    assert told.failed[1].tolist() == [check == "overshoot" for check in CHECKS]

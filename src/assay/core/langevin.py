@@ -42,7 +42,8 @@ def langevin(
 
     The series beside `loss`: with `paired`, `centre`, the loss of the same batch at the centre, which has to be subtracted
     when batches differ; with `acceptance`, the probability with which the Metropolis rule would have taken the step before
-    (1 at step 0, which has none before it), which means something on full batches only.
+    (1 at step 0, which has none before it), and `refused`, the loss times what is missing of it to 1; both mean something on
+    full batches only.
 
     The noise is a function of seed, stream and step, so chains that share a seed share their noise; give other streams
     where they must not. Raises: SpecError as `check_sampler`.
@@ -87,6 +88,7 @@ def langevin(
                 state[n].add_(move)
             if acceptance:
                 more["acceptance"] = (state["energy.before"] - energy - back).clamp(max=0).exp()
+                more["refused"] = (1 - more["acceptance"]) * losses.detach()
                 state["energy.before"].copy_(energy + forth)
         return (losses, more) if more else losses
 

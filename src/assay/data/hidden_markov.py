@@ -73,17 +73,33 @@ class HiddenMarkov:
         return belief @ self.T.sum(2).T
 
     def updated(self, belief: Float[np.ndarray, "*b state"], token: Int[np.ndarray, "*b"]) -> Float[np.ndarray, "*b state"]:
-        """The belief after one more token; NaN where that token was impossible.
+        """The belief after one more token.
 
         Formula: b' = b T_v / (b T_v 1)
+        Raises: DataError for a token outside the alphabet, and for one that cannot come under its belief.
         """
-        moved = np.einsum("...i,...ij->...j", belief, self.T[token])
+        moved = np.einsum("...i,...ij->...j", belief, self.T[self._known(token)])
         total = moved.sum(-1, keepdims=True)
-        return moved / np.where(total > 0, total, np.nan)
+        if not (total > 0).all():
+            v = np.broadcast_to(token, total.shape[:-1])[~(total[..., 0] > 0)].ravel()[0]
+            raise DataError(f"token {v} cannot come here: after what went before, its probability is 0 in this process")
+        return moved / total
+
+    def _known(self, tokens: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
+        """The same tokens. Raises: DataError when one of them is no whole number from 0 to vocab − 1."""
+        tokens = np.asarray(tokens)
+        if tokens.dtype.kind not in "iu":
+            raise DataError(f"tokens are whole numbers, got {tokens.dtype}")
+        if (off := tokens[(tokens < 0) | (tokens >= self.vocab)]).size:
+            raise DataError(f"the tokens of this process are 0 to {self.vocab - 1}, got {off[0]}")
+        return tokens
 
     def beliefs(self, tokens: Int[np.ndarray, "*b s"]) -> Float[np.ndarray, "*b s state"]:
-        """The belief after each token of a sequence, from the stationary start."""
-        tokens = np.asarray(tokens)
+        """The belief after each token of a sequence, from the stationary start.
+
+        Raises: DataError for a token outside the alphabet, and for a sequence that cannot occur.
+        """
+        tokens = self._known(tokens)
         belief, out = np.broadcast_to(self.stationary, (*tokens.shape[:-1], self.states)), []
         for t in range(tokens.shape[-1]):
             belief = self.updated(belief, tokens[..., t])
@@ -177,7 +193,11 @@ class PrefixTree:
         return paths
 
     def rows(self, tokens: Int[np.ndarray, "*b s"]) -> Int[np.ndarray, "*b s"]:
-        """The row of every prefix of these sequences. Raises: DataError where a sequence is impossible, or longer than the tree."""
+        """The row of every prefix of these sequences.
+
+        Raises: DataError for a token outside the alphabet, and where a sequence is impossible, or longer than the tree.
+        """
+        tokens = self.process._known(tokens)
         if tokens.shape[-1] > self.depth[-1]:
             raise DataError(f"this tree holds prefixes of at most {self.depth[-1]} tokens, got {tokens.shape[-1]}")
         at, out = np.full(tokens.shape[:-1], -1), []

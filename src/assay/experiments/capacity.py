@@ -287,7 +287,7 @@ def spread(arm, arms):
     worth = arm.benefit.where(partly(arm))
     found = (worth.max("feature") - worth.min("feature")) / abs(worth).mean("feature")
     found = found.where(partly(arm).any("feature") | arm.benefit.isnull().any("feature"), 0.0)  # nobody there, nothing spread
-    return by(arm.assign(found=found), "density").found.mean("density", skipna=False)
+    return by(arm.assign(found=found), "density").found.mean("density", skipna=False).clip(min=1e-6)
 
 
 def off_envelope(arm, arms):

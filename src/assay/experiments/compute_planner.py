@@ -11,19 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, PerRun, Spec, columns, descent, fit, reserved
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Spec, columns, descent, fit, reserved
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"
 AMP = "Kokotajlo 2021, Fun with +12 OOMs of Compute, Amp"
-PLAN = "plan: before the pilot, a factor of 2 either way; that it is taken without its sign came later, before these commands ran"
-DENSITIES = tuple(float(p) for p in np.round(np.geomspace(1, 0.03, 16), 4))
+PLAN = "plan: a factor of 2 either way, before any command ran; that it is taken without its sign came later, before these commands ran"
+DENSITIES = tuple(float(p) for p in np.round(np.geomspace(1, 0.03, 36), 4))
+QUIET = 1.25
+"""Most seconds by the clock for each CPU-second of a busy loop at which a command's seconds by the clock are judged."""
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
 TIMED = {
     "deep-linear": (("steps=20", "seed=200:202"), ("seed=200:248",)),
-    "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=1.0", "seed=200:201"), ("steps=750", "relative=0.5,1.0", "seed=200:204")),
+    "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"), ("steps=500", "relative=0.2", "seed=200:208")),
     "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
     "eval-schedule": (("steps=32", "seed=200:202"), ("steps=2048", "seed=200:212")),
     "myopia": (("steps=20", "updates=20", "seed=200:201"), ("steps=1500", "seed=200:206")),
@@ -186,13 +188,13 @@ def measure(runs, trained, bench):
 
 
 def timed(runs):
-    """Planned ranges and what came out, [run, size], of each run's experiment, one command after the other in an empty store."""
+    """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment, each command in an empty store."""
     import tempfile
 
     from assay.subjects.commands import ran
 
     shape = (len(runs), 2)
-    found = {name: np.full(shape, np.nan) for name in ("seconds_low", "seconds_high", "cpu_low", "cpu_high", "seconds", "cpu")}
+    found = {name: np.full(shape, np.nan) for name in ("seconds_low", "seconds_high", "cpu_low", "cpu_high", "seconds", "cpu", "crowded")}
     for i, entry in enumerate(runs.each("entry").tolist()):
         for j, sets in enumerate(TIMED[entry][: runs.shared.sizes]):
             words = [word for text in sets for word in ("--set", text)]
@@ -201,8 +203,9 @@ def timed(runs):
                 took = ran("run", entry, *words, "--executor", "inline", root=root)
             found["seconds_low"][i, j], found["seconds_high"][i, j] = told["command_seconds"] or (np.nan, np.nan)
             found["cpu_low"][i, j], found["cpu_high"][i, j] = told["command_cpu_seconds"] or (np.nan, np.nan)
-            found["seconds"][i, j], found["cpu"][i, j] = took.seconds, took.cpu_seconds
-    return measures(runs, coords={"size": ["small", "larger"]}, **{name: ("run size", x, "s") for name, x in found.items()})
+            found["seconds"][i, j], found["cpu"][i, j], found["crowded"][i, j] = took.seconds, took.cpu_seconds, took.load
+    units = dict.fromkeys(found, "s") | {"crowded": "seconds a CPU-second"}
+    return measures(runs, coords={"size": ["small", "larger"]}, **{name: ("run size", x, units[name]) for name, x in found.items()})
 
 
 def timings(specs):
@@ -226,13 +229,15 @@ def constant(arms):
 
 
 def by_n(arms):
-    """Widths planned as if they fell with 1/n, of toys alone and of toys and blocks."""
-    return arms["main"].assign({f"{k}_planned": arms["main"][f"{k}_planned"] * (FEW / MANY) ** 0.5 for k in ("seeds", "crossed")})
+    """Widths of toys alone, planned as if they fell with 1/n."""
+    main = arms["main"][["seeds_planned", "seeds_actual"]]
+    return main.assign(seeds_planned=main.seeds_planned * (FEW / MANY) ** 0.5)
 
 
 def all_shrinks(arms):
     """Widths planned as if more toys narrowed the part of the blocks as well."""
-    return arms["main"].assign(crossed_planned=arms["main"].crossed_naive)
+    main = arms["main"][["crossed_planned", "crossed_actual", "crossed_naive"]]
+    return main.assign(crossed_planned=main.crossed_naive)
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------------
@@ -261,6 +266,16 @@ def over_planned(arms):
     """[entry]: CPU-seconds over the middle of the planned range, geometric mean over sizes."""
     arm = arms["timed"]
     return np.exp(np.log(arm.cpu / np.sqrt(arm.cpu_low * arm.cpu_high)).mean("size")).swap_dims(run="entry")
+
+
+def crowding(arms):
+    """[entry]: seconds by the clock for each CPU-second of a busy loop beside the commands, geometric mean over sizes."""
+    return np.exp(np.log(arms["timed"].crowded).mean("size")).swap_dims(run="entry")
+
+
+def quiet(arm):
+    """Whether the commands had cores to themselves; where the load is unknown nobody can say so."""
+    return float(np.exp(np.log(arm.crowded).mean(skipna=False))) <= QUIET
 
 
 def inside(arms):
@@ -383,35 +398,42 @@ experiment = Experiment(
         "timed": Arm(train, specs=timings, note="commands of this program at two sizes, each planned first, in an empty store"),
         "constant": Arm(derive=constant, note="a planner that knows nothing: for each command the geometric mean of what all took"),
         "tenfold": Arm(derive=tenfold, note="a planner that believes in ten times the FLOP per second"),
-        "by-n": Arm(derive=by_n, note="a planner whose widths fall with 1/n"),
+        "by-n": Arm(derive=by_n, note="a planner whose widths of toys fall with 1/n"),
         "all-shrinks": Arm(derive=all_shrinks, note="a planner that forgets the factor that is not bought"),
     },
     measure=measure,
     claims=(
         *(
             Claim(
-                text=f"Typically {told} differ by a factor of at most 2 from the middle of what was planned",
+                text=f"{told} differ by a factor of at most 2 from the middle of what was planned",
                 value=off(what), units=("entry",), high=2.0, scale="log", of="timed", must_fail=("constant", "tenfold"),
+                near={"constant": "that commands take about as long as each other"}, gates=gates,
                 threshold_from=PLAN, published="new", source=AMP, unit="× off",
             )
-            for what, told in {"cpu": "the CPU-seconds of a command", "seconds": "a command's seconds by the clock"}.items()
+            for what, told, gates in (
+                ("cpu", "Typically the CPU-seconds of a command", ()),
+                ("seconds", "Where nobody else uses the cores, a command's seconds by the clock", (Gate("quiet", quiet),)),
+            )
         ),
         Claim(
             text="The half-width that 24 toys have is between 0.7 and 1.4 times what 6 others promise",
             value=width_over_planned("seeds"), units=("density",), low=0.7, high=1.4, scale="log",
-            must_fail=("by-n",), threshold_from="plan: before the pilot", published="new",
+            must_fail=("by-n",), near={"by-n": "that widths fall in proportion to the number of units"},
+            threshold_from="plan: before any toy was trained", published="new",
             source="standard error of a mean of independent units", unit="actual over planned",
         ),
         Claim(
             text="With blocks of inputs as a second factor too: between 0.7 and 1.4 times what 6 toys on these blocks promise",
             value=width_over_planned("crossed"), units=("density",), low=0.7, high=1.4, scale="log",
-            must_fail=("all-shrinks",), threshold_from="plan: before the pilot", published="new",
+            must_fail=("all-shrinks",), near={"all-shrinks": "that more toys narrow all of the interval"},
+            threshold_from="plan: before any toy was trained", published="new",
             source="Owen 2007, The pigeonhole bootstrap", unit="actual over planned",
         ),
         *STATEMENTS,
         *(
             Finding(text=text, value=value, units=("entry",), published="new", source="this program", unit=unit)
             for text, value, unit in (
+                ("Load: seconds by the clock for each CPU-second of a busy loop beside the commands; 1 on free cores", crowding, "× as long"),
                 ("CPU-seconds over the middle of what was planned, geometric mean over an experiment's sizes", over_planned, "actual over planned"),
                 ("How wide planned ranges of CPU-seconds are, geometric mean over an experiment's sizes", wide, "upper over lower"),
                 ("Share of commands whose CPU-seconds lie within the whole planned range", inside, "share of commands"),
@@ -421,7 +443,8 @@ experiment = Experiment(
     figures=figures,
     scope="toys of eight features in three dimensions; experiments of this program without a language model, on this machine",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
-    default=worlds(1000, 16),
-    full=worlds(1000, 16, toys=1920, steps=3000),
+    default=worlds(3000, 36),
+    full=worlds(3000, 36, toys=1920, steps=3000),
     seeds_per_group=1,
+    measured=2,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 Paper: The Local Learning Coefficient, Lau et al. 2023; Stochastic Complexities of Reduced Rank Regression, Aoyagi & Watanabe 2005
 Claim: Langevin chains find the learning coefficient of a linear network within 10 %, and checks of the chains tell bad ones from sound ones
-Baselines: localised at 100; steps that overshoot; chains of one rank for all; sound chains; half the weights; half the Hessian's rank
+Baselines: a pull ten times as strong; λ itself where n is finite; chains of one rank for all; sound chains; checks without the newest
 Cost: 20 s on 2 cores, 37 CPU-seconds, 0.41 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
@@ -50,6 +50,10 @@ FAULTS = ("none", "unstable", "off the minimum")
 UNSTABLE, OFF = 4.4, 0.3
 """How bad they are: lr · (n_beta · curvature + localisation) of the first; by how much every weight is moved in the second."""
 AT_1000 = n_beta_of(1000)
+KEPT = ("losses", "acceptance", "refused", "at_centre")
+"""What is kept of chains: mean losses, Metropolis acceptance, and losses at refused steps, block by block; the loss at the start."""
+COARSE = 3e-3
+"""A step at which estimates at singular minima come out at least 10 % too high, and the mean acceptance stays above .7."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +112,15 @@ def train(runs, bench):
         blocks=s.blocks,
         bench=bench,
     )
-    kept = {"losses": found.losses, "acceptance": found.acceptance, "at_centre": found.at_centre}
+    kept = {name: getattr(found, name) for name in KEPT}
     meant = fault != "none"  # a chain that breaks on purpose is measured, not left out
     at = np.array(block_ends(s.steps, s.blocks))
     return Trained(kept, {}, {"loss": found.losses.mean(1).numpy()}, at, found.diverged & ~meant)
 
 
 def measure(runs, trained, bench):
-    losses, acceptance, centre = (trained.tensors[k].double().cpu().numpy() for k in ("losses", "acceptance", "at_centre"))
-    found = summed(losses, acceptance, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
+    kept = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
+    found = summed(*kept, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
     return measures(
         runs,
@@ -124,16 +128,38 @@ def measure(runs, trained, bench):
         trace=("run step", found.trace, "1"),
         drift=("run", found.drift, "standard errors"),
         acceptance=("run", found.acceptance, "probability"),
+        overshoot=("run", found.overshoot, "share of the estimate"),
         failed=("run check", found.failed, "bool"),
         **{name: ("run", getattr(found, name), "1") for name in ("estimate", "error", "late")},
         **{name: ("run", x, "1") for name, x in zip(Known._fields, numbers, strict=True)},
     )
 
 
-def ignored(arms):
-    """The chains of `settings`, set against what one expects who knows of neither bias: half the curved directions."""
-    arm = arms["settings"]
-    return arm.assign(stationary=arm.coefficient)
+def without(lr, pull):
+    """The chains of `settings` against the closed form of one who does not know what the step does, or the pull."""
+
+    def derived(arms):
+        arm = arms["settings"]
+        runs = (arm[k].values.tolist() for k in ("potential", "n_beta", "localisation", "lr"))
+        said = [
+            known(name, n, gamma if pull else 0.0, step if lr else 0.0).stationary
+            for name, n, gamma, step in zip(*runs, strict=True)
+        ]
+        return arm.assign(stationary=("run", np.array(said)))
+
+    return derived
+
+
+def asymptotic(arms):
+    """The chains of `singular` as if they had been set against λ itself, a thousand data points being infinitely many."""
+    arm = arms["singular"]
+    return arm.assign(estimate=arm.estimate * arm.stationary / arm.coefficient)
+
+
+def unweighted(arms):
+    """The chains of `coarse` without the check that looks where losses come from."""
+    failed = arms["coarse"].failed
+    return arms["coarse"].assign(failed=failed & (failed.check != CHECKS[-1]))
 
 
 # --- what is claimed ---------------------------------------------------------------------------------------------------
@@ -154,7 +180,13 @@ def rows(arm, values, of=None):
 
 def over(measure, *of):
     """A value: the estimate over this measure, [seed row], for these potentials."""
-    return lambda arm, arms: rows(arm, arm.estimate / arm[measure], of)
+
+    def value(arm, arms):
+        if missing := set(of) - set(arm.potential.values.tolist()):
+            raise KeyError(f"no chains on {', '.join(sorted(missing))}")
+        return rows(arm, arm.estimate / arm[measure], of)
+
+    return value
 
 
 def over_integral(arm, arms):
@@ -162,6 +194,8 @@ def over_integral(arm, arms):
     judged = "singular" not in arms  # an arm under judgement is none of the others
     method = arm if judged else arms["singular"]
     target = dict(zip(zip(method.potential.values, method.n_beta.values, strict=True), method.stationary.values, strict=True))
+    if missing := {*SINGULAR, DEGENERATE} - set(arm.potential.values.tolist()):
+        raise KeyError(f"no chains on {', '.join(sorted(missing))}")
     right = [target.get(at, np.nan) for at in zip(arm.potential.values, arm.n_beta.values, strict=True)]
     return rows(arm, arm.estimate / right, (*SINGULAR, DEGENERATE))
 
@@ -177,8 +211,11 @@ def smallest_rise(means):
 
 
 def along_rank(arm, arms):
-    """[seed row]: the estimate on 5-3-4 networks, in order of the truth's rank (and of replicate where it is one rank)."""
-    return rows(arm, arm.estimate, BY_RANK)
+    """[seed row]: the estimate on 5-3-4 networks, in order of the truth's rank (and of replicate where it is one rank); four of them."""
+    found = rows(arm, arm.estimate, BY_RANK)
+    if found.sizes["row"] != len(BY_RANK):
+        raise KeyError("no four sets of chains on 5-3-4 networks")
+    return found
 
 
 def flagged(arm, arms):
@@ -210,7 +247,7 @@ def estimates_figure(arms):
     for name in (*NETWORKS, DEGENERATE):
         main, held = (arm.isel(run=arm.potential.values == name) for arm in (arms["main"], arms["localised"]))
         first = main.isel(run=0)
-        numbers = {"estimate": main.estimate.mean(), "at localisation 100": held.estimate.mean(), "half the weights": first.half_weights,
+        numbers = {"estimate": main.estimate.mean(), "under a strong pull": held.estimate.mean(), "half the weights": first.half_weights,
                    "half the Hessian's rank": first.half_rank}  # fmt: skip
         points += [(float(first.coefficient), kind, float(x / first.coefficient)) for kind, x in numbers.items()]
     title = "Chains find λ; counts of weights never do, of curvatures at two of ten"
@@ -253,9 +290,16 @@ def checks_figure(arms):
 # --- the arms' runs ----------------------------------------------------------------------------------------------------
 
 
-def each(make):
-    """A map from specs to what `make` gives for every seed, from the first spec of that seed."""
-    return lambda specs: tuple(new for s in {s.seed: s for s in reversed(specs)}.values() for new in make(s))
+def each(make, part=1.0):
+    """A map from specs to what `make` gives for every seed, for the first part of them, or for more than there are."""
+
+    def specs(given):
+        seeds = sorted({s.seed for s in given})
+        count = max(2, round(part * len(seeds)))
+        more = range(seeds[-1] + 1, seeds[-1] + 1 + count - len(seeds))
+        return tuple(new for seed in (*seeds[:count], *more) for new in make(given[0].replace(seed=seed)))
+
+    return specs
 
 
 def shorter(s):
@@ -264,9 +308,9 @@ def shorter(s):
 
 
 def settings(s):
-    """The quadratics at the localisations and steps whose outcome is known, a step that overshoots among them."""
-    for name, gamma, lr in (*VECTORS, (ROUND, 1.0, None), (SOFT, 1.0, None)):
-        yield s.replace(potential=name, localisation=gamma, lr=lr or overshoot(s.n_beta, gamma), replicate=3)
+    """The quadratics at the localisations and steps whose outcome is known."""
+    for name, gamma, lr in VECTORS:
+        yield s.replace(potential=name, localisation=gamma, lr=lr, replicate=3)
 
 
 def overshoot(n_beta, localisation):
@@ -275,14 +319,17 @@ def overshoot(n_beta, localisation):
 
 
 def localised(s):
-    """All potentials under a strong pull."""
-    for name in (*NETWORKS, DEGENERATE, ROUND, SOFT, *SINGULAR):
-        yield s.replace(potential=name, localisation=100.0, replicate=1, **shorter(s))
+    """All potentials under a pull ten times as strong."""
+    for name in (*NETWORKS, DEGENERATE, *SINGULAR):
+        yield s.replace(potential=name, localisation=10.0 * s.localisation, replicate=1, **shorter(s))
 
 
 def coarse(s):
-    """The quadratics with steps that overshoot."""
-    return [s.replace(potential=name, lr=overshoot(s.n_beta, s.localisation), replicate=2, **shorter(s)) for name in (ROUND, SOFT)]
+    """The quadratics with steps that overshoot, and singular minima with steps too large in the few steep places that carry the loss."""
+    for name in (ROUND, SOFT):
+        yield s.replace(potential=name, lr=overshoot(s.n_beta, s.localisation), replicate=2, **shorter(s))
+    for name in ("monomial 1 1", DEGENERATE, BY_RANK[1]):
+        yield s.replace(potential=name, lr=COARSE, replicate=2, **shorter(s))
 
 
 def one_rank(s):
@@ -292,88 +339,97 @@ def one_rank(s):
 
 def faults(s):
     """Potentials with a curvature, each with each fault."""
-    for name in (ROUND, BY_RANK[1], BY_RANK[3]):
+    for name in (ROUND, BY_RANK[1]):
         for fault in FAULTS[1:]:
             yield s.replace(potential=name, fault=fault, replicate=5, **shorter(s))
 
 
 def singular(s):
-    """Monomials and the network of rank 0, whose outcome at this n_beta is an integral; more chains, as they move slowly."""
+    """Monomials and the network of rank 0, whose outcome at this n_beta is an integral."""
     for name in (*SINGULAR, DEGENERATE):
-        yield s.replace(potential=name, lr=s.lr * (2 if name in SINGULAR else 1), chains=4 * s.chains, replicate=4)
+        yield s.replace(potential=name, lr=s.lr * (2 if name in SINGULAR else 1), replicate=4)
 
 
 def cells(s):
     """One network over a grid of localisations and steps."""
     for gamma in (0.3, 1.0, 3.0, 10.0, 30.0, 100.0):
         for lr in (1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3):
-            yield s.replace(potential=BY_RANK[1], localisation=gamma, lr=lr, chains=max(2, s.chains // 4), replicate=7, **shorter(s))
+            yield s.replace(
+                potential=BY_RANK[1], localisation=gamma, lr=lr, chains=max(2, s.chains // 4), replicate=7, **shorter(s)
+            )
 
+
+STATIONARY = (Gate("stationary", stationary),)
 
 experiment = Experiment(
+    version=2,
     arms={
         "main": Arm(train, specs=reserved("fault", "replicate"), note="networks and quadratics at localisation 1, with small steps"),
         "singular": Arm(train, specs=each(singular), note="the same for monomials and a network of rank 0, whose finite-n value is an integral"),
         "settings": Arm(train, specs=each(settings), note="quadratics at several settings, where stationary chains are known exactly"),
-        "localised": Arm(train, specs=each(localised), note="own chains at localisation 100"),
-        "coarse": Arm(train, specs=each(coarse), note="own chains that overshoot, but not for ever: lr · (n_beta + localisation) = 3"),
+        "localised": Arm(train, specs=each(localised, 1 / 2), note="own chains under a pull ten times as strong"),
+        "coarse": Arm(train, specs=each(coarse, 3 / 2), note="own chains with steps that are stable and bias the estimate by 10 % and more"),
         "one-rank": Arm(train, specs=each(one_rank), note="four sets of chains on networks of one rank: no order to find"),
-        "faulty": Arm(train, specs=each(faults), note="bad on purpose: lr · (n_beta · curvature + localisation) = 4.4, or every weight .3 off"),
-        "grid": Arm(train, specs=each(cells), note="one network over localisations and steps"),
-        "ignored": Arm(derive=ignored, note="the chains of `settings` against half the curved directions, as if there were no bias"),
+        "faulty": Arm(train, specs=each(faults, 3 / 2), note="bad on purpose: steps that cannot be stable, or every weight .3 off the minimum"),
+        "grid": Arm(train, specs=each(cells, 1 / 3), note="one network over localisations and steps"),
+        "no-step": Arm(derive=without(lr=False, pull=True), note="the chains of `settings` against the closed form for steps of size 0"),
+        "no-pull": Arm(derive=without(lr=True, pull=False), note="the chains of `settings` against the closed form without localisation"),
+        "asymptotic": Arm(derive=asymptotic, note="the chains of `singular` against λ itself, as if n were infinite"),
+        "unweighted": Arm(derive=unweighted, note="the chains of `coarse` without the check that looks where losses come from"),
     },
     measure=measure,
     claims=(
         Claim(
             text="On nine linear networks the estimate lies within 10 % of the learning coefficient: largest deviation",
             value=over("coefficient", *NETWORKS), statistic=worst, high=0.10, unit="share of the coefficient",
-            must_fail=("localised",), gates=(Gate("stationary", stationary),), published="new", source=f"{AOYAGI}; {LAU}",
-            threshold_from="plan: 10 %, before any pilot; pilot seeds 0–7 gave .058 [.038, .077]",
-        ),
-        Claim(
-            text="On the 2-2-2 network at rank 0 the estimate lies within 15 % of the learning coefficient: deviation",
-            value=over("coefficient", DEGENERATE), statistic=worst, high=0.15, unit="share of the coefficient",
-            must_fail=("localised",), gates=(Gate("stationary", stationary),), published="new", source=AOYAGI,
-            threshold_from="theory: the integral at n = 1000 is 1.376, 8 % below 3/2",
-        ),
-        Claim(
-            text="On quadratics the estimate lies within 5 % of half the curved directions: largest deviation",
-            value=over("coefficient", ROUND, SOFT), statistic=worst, high=0.05, unit="share of the coefficient",
-            must_fail=("localised", "coarse"), gates=(Gate("stationary", stationary),), published="new", source=WATANABE,
-            threshold_from="theory: with both biases 0.4 % above and less, against −37 % and +297 % in the controls",
+            must_fail=("localised",), near={"localised": "some pull would do, and chains that are held more tightly give λ as well"},
+            gates=STATIONARY, published="new", source=f"{AOYAGI}; {LAU}", threshold_from="plan: 10 %, before any pilot",
         ),
         Claim(
             text="On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the integral that replaces λ at a finite n: "
                  "largest deviation",
             value=over_integral, statistic=worst, of="singular", high=0.10, unit="share of the integral",
-            must_fail=("localised",), gates=(Gate("stationary", stationary),), published="new", source=WATANABE,
-            threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
+            must_fail=("localised", "asymptotic"), near={"asymptotic": "what chains find is λ itself, and n is large enough"},
+            gates=STATIONARY, published="new", source=WATANABE, threshold_from="plan: as for networks",
         ),
         Claim(
-            text="On quadratics at four settings and at steps that overshoot, the estimate is what the closed form with both biases says, "
-                 "within 2 %: largest deviation",
+            text="On quadratics at four settings the estimate is what the closed form with both biases says, within 2 %: largest deviation",
             value=over("stationary", ROUND, SOFT), statistic=worst, of="settings", high=0.02, unit="share of the closed form",
-            must_fail=("ignored",), published="new", source="stationary variance of a linear recursion",
-            threshold_from="theory: exact but for chance, half a per cent in the pilot on seeds 0–7",
+            must_fail=("no-step", "no-pull"), gates=STATIONARY, published="new", source="stationary variance of a linear recursion",
+            near={"no-step": "steps bias nothing, and the pull explains the difference", "no-pull": "the pull biases nothing, only the step"},
+            also={"main": "quadratics at the first of these settings, with a smaller step"},
+            threshold_from="theory: exact but for chance",
         ),
         Claim(
             text="At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each time: smallest rise",
             value=along_rank, statistic=smallest_rise, low=0.5, must_fail=("one-rank",),
-            gates=(Gate("stationary", stationary),), published="new", source=AOYAGI,
-            threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
+            near={"one-rank": "chance between sets of chains puts four estimates in order"},
+            also={"localised": "a pull takes most from the networks of low rank, which have the most free directions, and so keeps the order"},
+            gates=STATIONARY, published="new", source=AOYAGI, threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
         ),
         Claim(
             text="Of runs that are bad on purpose at least 90 % fail a check",
-            value=flagged, of="faulty", low=0.9, unit="share of runs", must_fail=("main",), published="new", source=LAU,
-            threshold_from="plan: nearly all, before any pilot; all of them on pilot seeds 0–7",
+            value=flagged, of="faulty", low=0.9, unit="share of runs", bounds=(0, 1), must_fail=("main",), published="new", source=LAU,
+            near={"main": "checks are up by chance, or wherever chains move slowly"},
+            also={"coarse": "these are bad on purpose as well, by their step"}, threshold_from="plan: nearly all, before any pilot",
+        ),
+        Claim(
+            text="Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % fail a check",
+            value=flagged, of="coarse", low=0.9, unit="share of runs", bounds=(0, 1), must_fail=("unweighted", "main"), published="new", source=LAU,
+            near={"unweighted": "drift, sign and mean acceptance would have told as well"},
+            also={"faulty": "these are bad on purpose in another way"}, threshold_from="plan: as for the others that are bad on purpose",
         ),
         Claim(
             text="Of sound runs at most 20 % fail a check",
-            value=flagged, high=0.2, unit="share of runs", must_fail=("faulty",), published="new", source=LAU,
+            value=flagged, high=0.2, unit="share of runs", bounds=(0, 1), must_fail=("faulty", "coarse"), published="new", source=LAU,
+            near={"coarse": "checks pass whatever settles, right or wrong"},
+            also=dict.fromkeys(("one-rank", "singular", "settings"), "sound chains as well")
+            | {"localised": "chains that sample what they were asked for; it is the pull that is too strong",
+               "unweighted": "runs with one check fewer, which is the one that they fail"},
             threshold_from="theory: |t| > 2 on 8 chains happens in 8.6 % of stationary runs",
         ),
         Finding(
-            text="At localisation 100 the estimate on networks is this share of the learning coefficient",
+            text="Under a pull ten times as strong the estimate on networks is this share of the learning coefficient",
             value=lambda arms: over("coefficient", *NETWORKS)(arms["localised"], arms).mean("row"), unit="share of the coefficient", source=LAU,
         ),
         Finding(
@@ -381,8 +437,8 @@ experiment = Experiment(
             value=lambda arms: flagged(arms["localised"], arms), unit="share of runs", source=LAU,
         ),
         Finding(
-            text="The share of runs that fail a check where steps overshoot and the estimate is four times too large",
-            value=lambda arms: flagged(arms["coarse"], arms), unit="share of runs", source=LAU,
+            text="With steps of 3e-3 on w₁² w₂², the 2-2-2 network at rank 0 and 5-3-4 at rank 1: the estimate over what is right",
+            value=lambda arms: over("stationary", "monomial 1 1", DEGENERATE, BY_RANK[1])(arms["coarse"], arms).mean("row"), unit="ratio", source=LAU,
         ),
         Finding(
             text="On the grid for 5-3-4 at rank 1, λ = 7: the mean over cells that agree with two neighbours within 10 %",
@@ -421,10 +477,10 @@ experiment = Experiment(
         ),
     ),
     figures=lambda arms: [estimates_figure(arms), grid_figure(arms), trace_figure(arms), checks_figure(arms)],
-    seeds_per_group=8,  # small tensors: a step costs about the same for four seeds as for eight
+    seeds_per_group=36,  # small tensors: a step costs little more for many seeds than for a few
     scope="these potentials and linear networks at one temperature, n_beta = 1000/ln 1000 unless set, sampled from their known minimum",
     smoke=grid(Llc(steps=200, burn_in=80, chains=2), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(2)),
-    default=grid(Llc(), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(1000, 1008)),
+    default=grid(Llc(), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(3000, 3024)),
     # step, chains and draws as in a public test of such samplers
-    full=grid(Llc(lr=4e-4, chains=10, steps=5_000, burn_in=0), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(1000, 1008)),
+    full=grid(Llc(lr=4e-4, chains=10, steps=5_000, burn_in=0), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(3000, 3024)),
 )  # fmt: skip

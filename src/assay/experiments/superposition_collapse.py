@@ -1,8 +1,8 @@
 """Superposition collapse: as inputs become denser, the less important features are given up first.
 
 Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
-Claim: denser inputs keep fewer features, by default from five in two dimensions to two, and the least important go first, whatever its index
-Baselines: linear, without ReLU, keeps as many at every density; uniform, equal importance; by-index, permuted importance read as if it were not
+Claim: denser inputs keep fewer features, by default from five in two dimensions to two, and the least important go first
+Baselines: single, one start in place of the best of twenty; uniform, equal importance; by-index, features ranked by index; linear, without ReLU
 Cost: 180 s on 2 cores, 180 CPU-seconds, 1 GB a process; full a guess of 2 GPU-hours, never run
 Seed: with varying importance it is usually the lower-importance features that collapse first (C. McDougall)
 """
@@ -10,8 +10,9 @@ Seed: with varying importance it is usually the lower-importance features that c
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, changed, grid, summary
+from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, grid, summary
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
@@ -20,9 +21,11 @@ from assay.subjects import toy
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = "C. McDougall: the lower-importance features usually collapse first; Elhage et al. 2022, Demonstrating Superposition"
-PLAN = "plan, before the pilot (seeds 0–47)"
+PLAN = "plan: before anything was trained"
 GROUP = 20
-"""Seeds in a group: starts at one problem, for which the one with the lowest held-out loss speaks."""
+"""Seeds in a group: starts at one problem, for which the one with the lowest held-out loss speaks. Groups are the units."""
+GROUPS = 36
+"""Groups of `main`: if a share is 1 in all of them, the exact interval lies above 0.9."""
 
 PUBLISHED = tuple(float(p) for p in np.round(20.0 ** -np.linspace(1, 0, 10), 4))
 """Densities of the notebook that the paper comes with."""
@@ -116,13 +119,8 @@ def ranked(arm, name):
 
 
 def best(arm, name):
-    """[group, density, rank]: the same in the run of each group with the lowest held-out loss; fewer seeds are one group."""
-    return at_best(ranked(arm, name), by(arm).held_out, size(arm))
-
-
-def size(arm):
-    """Seeds in a group; all of them where, as in smoke, there are fewer than one group needs."""
-    return min(GROUP, len(np.unique(arm.seed)))
+    """[group, density, rank]: the same in the run of each group with the lowest held-out loss."""
+    return at_best(ranked(arm, name), by(arm).held_out, GROUP)
 
 
 def kept(arm):
@@ -130,79 +128,83 @@ def kept(arm):
     return best(arm, "represented").sum("rank")
 
 
-def fall(arm, arms):
-    """[group]: Spearman's correlation of the number of represented features with density."""
+def collapsed(arm, arms):
+    """[group]: 1 where all features are represented at the sparsest inputs and one a dimension at the densest, else 0."""
     count = kept(arm)
-    return each_group(count, lambda n: correlation("spearmanr", count.density.values, n))
-
-
-def given_up(arm, arms):
-    """[group]: how many features are represented at the sparsest inputs and no more at the densest."""
-    count = kept(arm)
-    return count.isel(density=0, drop=True) - count.isel(density=-1, drop=True)
+    all_of, one_each = arm.sizes["feature"], arm.attrs["width"]
+    return ((count.isel(density=0, drop=True) == all_of) & (count.isel(density=-1, drop=True) == one_each)).astype(float)
 
 
 def in_order(arm, arms):
-    """Terms [group]: densities at which only some features are represented, and those of them where no less important one is."""
+    """[group]: of the densities at which only some features are represented, the share at which they are the most important ones.
+
+    A group without such a density has no order to show: NaN.
+    """
     here = best(arm, "represented").astype(int)
     count = here.sum("rank")
     some = (count > 0) & (count < here.sizes["rank"])
     first = (here.diff("rank") <= 0).all("rank")
-    return {"first": (some & first).sum("density"), "some": some.sum("density")}
+    return (some & first).sum("density") / some.sum("density").where(some.any("density"))
 
 
-def drop_order(arm, arms):
-    """[group]: Kendall's τ_b of importance with the density from which a feature is represented no more.
+def drop_order(arms):
+    """[group]: Kendall's τ_b of importance with the density from which a feature is represented no more; NaN if all go at one.
 
     That density is twice the largest for a feature that is never dropped, and the smallest for one that is never there.
     """
-    here = best(arm, "represented")
+    from scipy.stats import kendalltau
+
+    here = best(arms["main"], "represented")
     p = here.density.values
     after = np.append(p[1:], 2 * p[-1])
 
     def tau(rows):
         dropped = [max(after[row.astype(bool)], default=p[0]) for row in rows.T]
-        return correlation("kendalltau", -np.arange(len(dropped)), dropped)
+        return kendalltau(-np.arange(len(dropped)), dropped).statistic if np.ptp(dropped) > 0 else np.nan
 
-    return each_group(here, tau)
+    return here.isel(density=0, rank=0, drop=True).copy(data=[float(tau(one)) for one in here.values])
 
 
 def pairs(arm, arms):
-    """Terms [seed]: pairs of a represented and a missing feature in one run, and those where the represented one is more important."""
+    """Terms [group]: pairs of a represented and a missing feature in each run, and those where the represented one is more important."""
     here = ranked(arm, "represented").astype(int)
     missing = 1 - here
     behind = missing.sum("rank") - missing.cumsum("rank")  # missing features less important than each
-    total = here.sum("rank") * missing.sum("rank")
-    return {"ordered": (here * behind).sum(("rank", "density")), "pairs": total.sum("density")}
+    terms = {"ordered": (here * behind).sum(("rank", "density")), "pairs": (here.sum("rank") * missing.sum("rank")).sum("density")}
+    return {name: in_groups(x).mean("start") for name, x in terms.items()}
 
 
-def each_group(x, of):
-    """[group]: a function of each group's array."""
-    return x.isel({d: 0 for d in x.dims if d != "group"}, drop=True).copy(data=[float(of(one)) for one in x.values])
-
-
-def correlation(name, a, b):
-    """A rank correlation by scipy; 0 where one side is constant: no order is no agreement."""
-    from scipy import stats
-
-    return 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else getattr(stats, name)(a, b).statistic
+def in_groups(x):
+    """[group, start, …]: seeds by group; an incomplete last group is left out."""
+    groups = x.sizes["seed"] // GROUP
+    values = x.transpose("seed", ...).values[: groups * GROUP]
+    rest = [d for d in x.dims if d != "seed"]
+    return xr.DataArray(values.reshape(groups, GROUP, *values.shape[1:]), dims=("group", "start", *rest), coords={"group": np.arange(groups)})
 
 
 def read_by_index(arms):
-    """The measures of `permuted`, as if importance fell with the index there too."""
-    arm = arms["permuted"]
+    """The measures of main, as if importance fell with the index."""
+    arm = arms["main"]
     return arm.assign(
         importance=arm.importance.copy(data=np.broadcast_to(-np.arange(arm.sizes["feature"]), arm.importance.shape))
     )
 
 
+def single(arms):
+    """What main's runs represent, with every group's first start in the place of its best."""
+    arm = arms["main"]
+    first = np.arange(arm.sizes["run"]) // GROUP * GROUP
+    order = np.argsort(arm.seed.values)
+    at = order[first[np.argsort(order)]]
+    return arm.assign(represented=(arm.represented.dims, arm.represented.values[at]))[["represented", "held_out", "importance"]]
+
+
 def reaches(arms):
-    """[seed]: the share of densities at which a run represents as many features as the best of its group, and in order."""
+    """[group]: the share of starts and densities at which as many features are represented as in the group's best, and in order."""
     here = ranked(arms["main"], "represented").astype(int)
     first = (here.diff("rank") <= 0).all("rank")
-    top = kept(arms["main"])
-    same = here.sum("rank").copy(data=np.repeat(top.values, size(arms["main"]), 0)) == here.sum("rank")
-    return (first & same).mean("density")
+    same = in_groups(here.sum("rank")) == kept(arms["main"])
+    return (in_groups(first) & same).mean(("start", "density"))
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -210,7 +212,7 @@ def reaches(arms):
 
 def figures(arms):
     counts: dict[str, list] = {"arm": [], "density": [], "mean": [], "low": [], "high": []}
-    for name in ("main", "linear", "uniform"):
+    for name in ("main", "uniform", "linear"):
         count = kept(arms[name])
         for p in count.density.values:
             row = (name, float(p), *summary(count.sel(density=p).values))
@@ -218,13 +220,12 @@ def figures(arms):
                 counts[column].append(value)
     return [
         by_rank("The least important feature goes first, whatever its index", arms, "norm", "mean length of its column",
-                {"main": "importance falls with the index", "permuted": "order drawn, by importance",
-                 "by-index": "the same models, by index"}, order="feature, in the order of the panel"),
+                {"main": "features by importance", "by-index": "the same models, by index"}, order="feature, in the order of the panel"),
         Figure("Denser inputs, fewer features", counts, "line", x="density", y="mean", color="arm", band=("low", "high"), x_log=True,
                x_title="probability that a feature is active", y_title="represented features, best of each group",
                rules=((float(arms["main"].attrs["width"]), "dimensions"),)),
         by_rank("Interference ends when each has a dimension", arms, "interference", "squared overlap",
-                {"main": "importance falls with the index"}, only="represented",
+                {"main": "features by importance"}, only="represented",
                 note="Squared overlap of a feature's direction with the columns of the others, summed; none: no group represents it."),
     ]  # fmt: skip
 
@@ -248,76 +249,80 @@ def by_rank(title, arms, name, shown, panels, only=None, order="feature, the mos
 # --- arms and claims ---------------------------------------------------------------------------------------------------
 
 
-def halved(**fields):
-    return lambda specs: tuple(s.replace(steps=max(1, s.steps // 2), **fields) for s in specs)
+def whole_groups(main):
+    """The preset's runs. Raises: SpecError where seeds are too few for one group, or cut a group in two."""
+    seeds = sorted({s.seed for s in main})
+    if len(seeds) < GROUP or seeds[0] % GROUP:
+        raise SpecError(f"superposition-collapse judges the best of {GROUP} starts at one problem: it needs {GROUP} seeds or more from a "
+                        f"multiple of {GROUP} on, got {len(seeds)} from {seeds[0]} on")  # fmt: skip
+    return main
 
 
-HALF = {"main": "main-half", "permuted": "permuted-half"}
+def like(groups, share=1.0, **fields):
+    """The preset's first groups, for a share of its steps, with other fields."""
+
+    def specs(main):
+        seeds = set(sorted({s.seed for s in main})[: groups * GROUP])
+        return tuple(s.replace(steps=max(1, round(share * s.steps)), **fields) for s in main if s.seed in seeds)
+
+    return specs
+
+
+HALF = {"main": "main-half"}
+LINEAR = {"linear": "a linear model keeps the most important features too, the same ones at every density"}
 
 experiment = Experiment(
     arms={
-        "main": Arm(train, note="importance falls by a tenth from feature to feature"),
-        "permuted": Arm(train, specs=changed(permuted=True), note="the same importances in an order that each group of seeds draws"),
-        "uniform": Arm(train, specs=changed(ratio=1.0), note="equal importance: no order to follow"),
-        "linear": Arm(train, specs=changed(relu=False), note="the same model without ReLU: no superposition to lose"),
-        "by-index": Arm(derive=read_by_index, note="`permuted`, ranked by index as if importance fell with it"),
-        "main-half": Arm(train, specs=halved(), note="main, half as long"),
-        "permuted-half": Arm(train, specs=halved(permuted=True), note="permuted, half as long"),
+        "main": Arm(train, specs=whole_groups, note="importance falls by a tenth from feature to feature, in an order that each group draws"),
+        "single": Arm(derive=single, note="each group's first start in the place of its best: what any one training shows"),
+        "uniform": Arm(train, specs=like(12, ratio=1.0), note="equal importance: no order to follow"),
+        "by-index": Arm(derive=read_by_index, note="`main`, ranked by index as if importance fell with it"),
+        "linear": Arm(train, specs=like(6, relu=False), note="the same models without ReLU: no superposition to lose"),
+        "main-half": Arm(train, specs=like(12, 0.5), note="main, half as long"),
     },
     measure=measure,
     claims=(
         Claim(
-            text="Denser inputs keep fewer features: Spearman's correlation of their number with density is at most −0.8",
-            value=fall, units=("group",), high=-0.8, unit="rank correlation", must_fail=("linear",), half=HALF,
-            threshold_from=PLAN, published="new", source=PAPER,
-        ),
-        Claim(
-            text="From the sparsest to the densest inputs at least 2.5 features are given up",
-            value=given_up, units=("group",), low=2.5, unit="features", must_fail=("linear",), half=HALF,
-            threshold_from="theory: three in the default preset, from all five to one a dimension; half a feature of margin",
+            text="Denser inputs keep fewer features: in at least 0.9 of the groups all at the sparsest and one a dimension at the densest",
+            value=collapsed, units=("group",), low=0.9, bounds=(0, 1), unit="share of groups", must_fail=("single",),
+            near={"single": "that any start would do, and twenty are not needed to see it"},
+            also={"uniform": "features of equal importance are given up as well; which ones go is the next claims' matter",
+                  "by-index": "the same models, whose features are counted in another order"},
+            half=HALF, threshold_from="pilot: seeds 0–47, all groups; 0.9 is what 36 groups can show if all of them are",
             published="new", source=PAPER,
         ),
         Claim(
             text="Where only some features are kept, they are the most important ones at 0.9 or more of the densities",
-            value=in_order, statistic=ratio("first", "some"), units=("group",), low=0.9, unit="share of densities",
-            must_fail=("uniform",), half=HALF, threshold_from=PLAN, published="new", source=SEED,
-        ),
-        Claim(
-            text="The less important a feature, the lower the density at which it goes: Kendall's τ_b at least 0.8",
-            value=drop_order, units=("group",), low=0.8, unit="rank correlation", must_fail=("uniform",), half=HALF,
-            threshold_from=PLAN, published="new", source=SEED,
-        ),
-        Claim(
-            text="It is importance, not index: in a drawn order too the most important ones are kept at 0.9 or more of the densities",
-            of="permuted", value=in_order, statistic=ratio("first", "some"), units=("group",), low=0.9, unit="share of densities",
-            must_fail=("by-index",), half=HALF, threshold_from=PLAN, published="new", source=SEED,
-        ),
-        Claim(
-            text="In a drawn order too features go by importance: Kendall's τ_b at least 0.8",
-            of="permuted", value=drop_order, units=("group",), low=0.8, unit="rank correlation", must_fail=("by-index",), half=HALF,
-            threshold_from=PLAN, published="new", source=SEED,
+            value=in_order, units=("group",), low=0.9, bounds=(0, 1), unit="share of densities",
+            must_fail=("by-index", "single"),
+            near={"by-index": "that features go by their place and not by importance",
+                  "single": "that any start would do, and twenty are not needed to see it"},
+            also=LINEAR, half=HALF, threshold_from=PLAN, published="new", source=SEED,
         ),
         Claim(
             text="In single runs too it is usually so: of a kept and a missing feature the kept one is more important in 0.75 or more of pairs",
-            value=pairs, statistic=ratio("ordered", "pairs"), low=0.75, unit="share of pairs", must_fail=("uniform",), half=HALF,
-            threshold_from="theory: half way between chance, 0.5, and always", published="new", source=SEED,
+            value=pairs, statistic=ratio("ordered", "pairs"), units=("group",), low=0.75, unit="share of pairs",
+            must_fail=("uniform", "by-index"),
+            near={"uniform": "that some features are kept, whatever they are worth", "by-index": "that features are kept by their place"},
+            also=LINEAR | {"single": "it consists of single runs, which this claim is about"},
+            half=HALF, threshold_from="plan: half way between chance, 0.5, and always", published="new", source=SEED,
+        ),
+        Finding(
+            text="The less important a feature, the lower the density at which it goes: Kendall's τ_b",
+            value=drop_order, units=("group",), unit="rank correlation", source=SEED,
         ),
         Finding(
             text="Share of single runs that keep as many features as the best of their group, and in order",
-            value=reaches, unit="share of densities", source=PAPER,
-        ),
-        Finding(
-            text="Features kept at density 1 by the best runs",
-            value=lambda arms: kept(arms["main"]).isel(density=-1, drop=True), units=("group",), unit="features", source=PAPER,
+            value=reaches, units=("group",), unit="share of densities", source=PAPER,
         ),
     ),
     figures=figures,
-    scope="independent features, by default five in two dimensions with importances 0.9^i; a unit is a group of twenty starts",
+    scope="independent features, by default five in two dimensions with importances 0.9^i; a unit is a group of twenty starts at one problem",
     seeds_per_group=20,
-    smoke=grid(Collapse(steps=20, test=500, densities=(0.05, 0.277, 1.0)), seed=range(5)),
-    default=grid(Collapse(), seed=range(1000, 1000 + 6 * GROUP)),
+    smoke=grid(Collapse(permuted=True, steps=20, test=500, densities=(0.05, 0.277, 1.0)), seed=range(GROUP)),
+    default=grid(Collapse(permuted=True, densities=(0.05, 0.18, 0.425, 0.652, 1.0)), seed=range(3000, 3000 + GROUPS * GROUP)),
     full=grid(
-        Collapse(features=20, width=5, ratio=0.7, lr=1e-3, steps=10_000, batch=1_024, densities=PUBLISHED),
-        seed=range(1000, 1000 + 6 * GROUP),
+        Collapse(permuted=True, features=20, width=5, ratio=0.7, lr=1e-3, steps=10_000, batch=1_024, densities=PUBLISHED),
+        seed=range(3000, 3000 + GROUPS * GROUP),
     ),
 )  # fmt: skip

@@ -1,26 +1,31 @@
 """Ultra-rare features: are they on their way to dying, and what moves them when they fire?
 
 Paper: Bricken et al. 2023, Towards Monosemanticity, the ultralow density cluster; nostalgebraist 2023, comment on a replication of it
-Claim: latents that are rare and left alone grow rarer without end, by at least 0.9 decades for each decade of training
-Baselines: ordinary latents; useful ones that encode a rare truth; no-l1; centred; dead-weight; pair, a planted conspiracy
+Claim: latents that are rare and left alone grow rarer, by at least 0.9 decades for each decade of training
+Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; slowed; dead-weight; pair, a planted conspiracy
 Cost: 180 s on 2 cores, 350 CPU-seconds, 0.9 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Joint, PerRun, Spec, grid, summary
+from assay.core import Arm, Claim, Cost, Exact, Experiment, Figure, Finding, Joint, PerRun, Published, Spec, grid, summary
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.stats import ratio
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import inputs as harvest_inputs
 from assay.features.followed import BINS, KINDS, SHOWN
+from assay.subjects.folder import find
+from assay.subjects.site import Site
 
 SEED = "nostalgebraist 2023, comment on Open Source Replication & Commentary on Anthropic's Dictionary Learning Paper"
-BRICKEN = "Bricken et al. 2023, Towards Monosemanticity, ultralow density cluster"
 NANDA = "Nanda 2023, Open Source Replication & Commentary on Anthropic's Dictionary Learning Paper"
 FLOW = "theory: under a penalty alone, gradient flow falls by 0.88 to 1.43 decades a decade"
-PLAN = "plan, before the pilot (seeds 0, 3, 4)"
+BALANCE = "theory: 1 in balance, 0 with nothing to gain; half way"
+PLAN = "plan: before anything was trained"
 
 CHECKPOINTS = 24
 """Log-spaced, three an octave, the last at the end: a half, a quarter and so on of training are among them."""
@@ -30,11 +35,23 @@ MOMENTS = ("quarter", "half", "end")
 @dataclass(frozen=True, kw_only=True)
 class UltraRare(Spec):
     penalty: PerRun[float] = 0.1
-    """λ of ‖x − x̂‖² + λ Σ f, on inputs that are not normalised."""
+    """λ of ‖x − x̂‖² + λ Σ f, on inputs that are not normalised (planted) or have E‖x − mean‖² = d (a model's)."""
     width: int = 256
     """Latents in the dictionary."""
     d: int = 32
     """Dimensions of the inputs."""
+    subject: Literal["planted", "smollm2"] = "planted"
+    """Where inputs come from: planted features, or a language model's activations."""
+    layer: int = 4
+    """The model's site is the residual stream before this block."""
+    windows: int = 600
+    """Training windows of 128 tokens; a planted world ignores these three."""
+    test_windows: int = 400
+    """Held-out windows on which firings are counted."""
+    silent: int = 0
+    """Batches without a firing after which a latent counts as dead at a check; 0: a 300th of training."""
+    ramp: int = 1
+    """Steps over which rate and penalty rise at the start."""
     truth: int = 64
     """True features, random directions."""
     rarest: float = 1e-3
@@ -46,7 +63,7 @@ class UltraRare(Spec):
     useful_p: float = 5e-4
     """Their probability."""
     mean: float = 2.0
-    """Length of the constant that is added to every input."""
+    """Length of the constant that is added to every planted input."""
     centred: bool = False
     """Whether the expectation of the inputs is subtracted."""
     frozen: bool = False
@@ -54,20 +71,20 @@ class UltraRare(Spec):
     annealed: bool = False
     """Whether the learning rate falls to a tenth for the last third."""
     batch: int = 256
-    """Inputs a step, drawn fresh."""
+    """Inputs a step."""
     steps: int = 12_000
     """Training steps."""
     lr: float = 1e-3
-    """Adam's learning rate, constant but for the 100 steps after a check for dead latents."""
+    """Adam's learning rate, constant but for the ramp and for the 100 steps after a check for dead latents."""
     rare: float = 1e-3
     """Density below which a latent counts as ultra-rare: no true feature but the planted is rarer."""
     ordinary: float = 1e-2
-    """Density above which one counts as ordinary."""
+    """Density above which one counts as ordinary; between the two it is uncommon."""
     rows: int = 400_000
-    """Held-out inputs on which gradients and ablations are measured; densities have a formula."""
+    """Inputs on which gradients and ablations are measured; planted densities have a formula, others are counted on them."""
 
     def check(self) -> None:
-        least = {"width": 2, "d": 2, "truth": 1, "useful": 0, "batch": 1, "steps": 48, "rows": 1}
+        least = {"width": 2, "d": 2, "truth": 1, "useful": 0, "batch": 1, "steps": 48, "rows": 1, "windows": 1, "test_windows": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise SpecError(f"UltraRare.{name} must be at least {low}, got {getattr(self, name)}")
@@ -75,11 +92,19 @@ class UltraRare(Spec):
             raise SpecError(f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}")
         if self.lr <= 0 or self.penalty < 0:
             raise SpecError(f"UltraRare needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
+        if self.subject != "planted" and not self.centred:
+            raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
+
+    def text(self, part):
+        """The harvest of one part of the corpus at this site."""
+        count = self.windows if part == "train" else self.test_windows
+        return HarvestSpec(subject=self.subject, site=f"blocks.{self.layer}.hook_resid_pre", part=part, windows=count)
 
 
-def checkpoints(steps):
-    """The steps at which densities are taken."""
-    return sorted({s for k in range(CHECKPOINTS) if (s := round(steps * 2 ** (-k / 3))) > 0})
+def checkpoints(s):
+    """The steps at which densities are taken; on a model from a quarter on, since counting them takes time."""
+    steps = sorted({c for k in range(CHECKPOINTS) if (c := round(s.steps * 2 ** (-k / 3))) > 0})
+    return steps if s.subject == "planted" else [c for c in steps if c >= moments(s.steps)[0]]
 
 
 def moments(steps):
@@ -99,6 +124,18 @@ def world(runs):
     return made.centred if s.centred else made
 
 
+def activations(s, bench):
+    """(training harvest, test harvest); both come centred and scaled."""
+    data = harvest(s.text("train"), bench)
+    return data, harvest(s.text("test"), bench, like=data)
+
+
+def batches(runs, bench):
+    """Inputs by step."""
+    s = runs.shared
+    return world(runs).batches(s.batch) if s.subject == "planted" else activations(s, bench)[0].batches(runs.seeds, s.batch)
+
+
 def method(runs):
     """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a quarter and a half spare a random half."""
     import torch
@@ -110,19 +147,24 @@ def method(runs):
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
-    truth, quarter = world(runs), moments(s.steps)[0]
+    quarter = moments(s.steps)[0]
     # Checks come in pairs: silent for 40 batches (10,240 inputs) is rare, silent since the pair before is nobody. They come a
     # step after the snapshots, in which nobody is fresh.
-    window, first = max(1, s.steps // 300), [m + 1 for m in moments(s.steps)[:2]]
+    window, first = s.silent or max(1, s.steps // 300), [m + 1 for m in moments(s.steps)[:2]]
     dead = Resample(at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5)
-    useful = np.arange(s.truth, s.truth + s.useful)
-    reads, writes = (torch.from_numpy(m.astype(np.float32)) for m in (truth.detectors(useful), truth.directions[:, useful]))
-    held = ("b_enc",) if s.frozen else ()
+    if s.subject == "planted":
+        truth, useful = world(runs), np.arange(s.truth, s.truth + s.useful)
+        reads, writes = (torch.from_numpy(m.astype(np.float32)) for m in (truth.detectors(useful), truth.directions[:, useful]))
+        held = ("b_enc",) if s.frozen else ()
+        dead = ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held)
+
+    def rate(step):
+        return min(1.0, (step + 1) / s.ramp) * (0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0)
+
     return Method(
         ReLU(), losses.l1, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, betas=(0.9, 0.999),
-        tied_start=False, dead=ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held),
-        rate=(lambda step: 0.1 if step >= s.steps * 2 / 3 else 1.0) if s.annealed else (lambda step: 1.0),
-        sparsity=lambda step: 1.0,
+        tied_start=False, dead=dead, rate=rate, sparsity=lambda step: min(1.0, (step + 1) / s.ramp),
+        products="float32" if s.subject == "planted" else "bfloat16",
     )  # fmt: skip
 
 
@@ -131,14 +173,13 @@ def train_together(groups, bench):
     from assay.dictionaries.training.train import fit_dictionaries
 
     s = groups[0].shared
-    at = checkpoints(s.steps)
+    at = checkpoints(s)
     watch = {
         "encoder_at": (at, lambda p: p["W_enc"]), "bias_at": (at, lambda p: p["b_enc"]), "centre_at": (at, lambda p: p["b_dec"]),
         "decoder_at": (moments(s.steps), lambda p: p["W_dec"]), "encoder_start": ((0,), lambda p: p["W_enc"]),
     }  # fmt: skip
     return fit_dictionaries(
-        [(r, method(r)) for r in groups], world(groups[0]).batches(s.batch), d=s.d, steps=s.steps, bench=bench,
-        probe_at=at, watch=watch,
+        [(r, method(r)) for r in groups], batches(groups[0], bench), d=s.d, steps=s.steps, bench=bench, probe_at=at, watch=watch,
     )  # fmt: skip
 
 
@@ -150,35 +191,50 @@ def train(runs, bench):
 
 
 def measure(runs, trained, bench):
-    found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}) for r, one in enumerate(runs.split(1))]
-    coords = {"step": checkpoints(runs.shared.steps), "kind": list(KINDS), "moment": list(MOMENTS)}
+    found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
+    coords = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
     named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
     return measures(runs, coords=coords, **named)
 
 
-def one_run(one, t):
-    """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
+def looked_at(one, bench):
+    """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
     import torch
 
+    s = one.shared
+    if s.subject == "planted":
+        truth = world(one)
+        draw = truth.batches(4096, "test")
+        return truth, truth, torch.cat([draw(i)[0] for i in range(-(-s.rows // 4096))])[: s.rows]
+    seen, held_out = (part.rows(part.kept[: s.rows]) for part in activations(s, bench))
+    return seen, held_out, held_out
+
+
+def one_run(one, t, bench):
+    """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
     from assay.core.rng import generator
-    from assay.dictionaries.dynamics.cohort import Snapshots
+    from assay.data.embedded import SMALLEST
+    from assay.dictionaries.dynamics.cohort import Counted, Snapshots
     from assay.dictionaries.dynamics.pulls import features
     from assay.features.followed import at_moment, directions, fates, histograms, trajectories
 
-    s, truth, penalty = one.shared, world(one), float(one.each("penalty")[0])
-    steps = checkpoints(s.steps)
-    snaps = Snapshots(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
-    early, quarter, half, end = (steps.index(m) for m in (round(s.steps * 2 ** (-14 / 3)), *moments(s.steps)))
+    s, penalty = one.shared, float(one.each("penalty")[0])
+    planted_world = s.subject == "planted"
+    by, on, x = looked_at(one, bench)
+    steps = checkpoints(s)
+    snaps = (Snapshots if planted_world else Counted)(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
+    quarter, half, end = (steps.index(m) for m in moments(s.steps))
+    early = steps.index(round(s.steps * 2 ** (-14 / 3))) if planted_world else quarter
     everyone = np.arange(s.width)
     planted, exempt = everyone < s.useful, t["exempt"].numpy()
-    density = {m: snaps.density(truth, everyone, [m])[:, 0] for m in sorted({early, quarter, half, end})}
-    kinds = chosen(s, density[quarter], exempt & ~planted, planted)
-    named = histograms(density) | trajectories(snaps, truth, kinds, quarter, s.rare)
+    density = {m: snaps.density(by if m == quarter else on, everyone, [m])[:, 0] for m in sorted({early, quarter, half, end})}
+    kinds = chosen(s, density[quarter], exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
+    named = histograms(density) | trajectories(snaps, on, kinds, quarter, s.rare)
     resampled, along = ~exempt & (t["resampled"].numpy() > 0), (early, quarter, end)
-    named |= fates(snaps, truth, density, exempt & ~planted, resampled, along, s.rare)
-    draw = truth.batches(4096, "test")
-    x = torch.cat([draw(i)[0] for i in range(-(-s.rows // 4096))])[: s.rows]
+    named |= fates(snaps, on, density, exempt & ~planted, resampled, along, s.rare)
     for m, at in enumerate((quarter, half, end)):
+        if not planted_world and at == half:
+            continue  # nothing is asked of that moment there
         params = {
             "W_enc": t["encoder_at"][at],
             "b_enc": t["bias_at"][at],
@@ -186,26 +242,50 @@ def one_run(one, t):
             "b_dec": t["centre_at"][at],
         }
         rng = generator(int(one.seeds[0]), "ultra-rare.dead-weight")
-        for name, (values, unit) in at_moment(params, t["encoder_start"][0], x, kinds, penalty, rng).items():
+        found = at_moment(params, t["encoder_start"][0], x, kinds, penalty, rng, few=20_000 if planted_world else 6_000)
+        for name, (values, unit) in found.items():
             table = named.setdefault(name, ("kind moment", np.full((len(KINDS), len(MOMENTS)), np.nan), unit))[1]
             table[:, m] = [values.get(kind, np.nan) for kind in KINDS]
     cosine = directions(params)
     cosines = np.full((len(KINDS), SHOWN), np.nan)
     for kind, latents in kinds.items():
-        cosines[KINDS.index(kind), : len(latents)] = cosine[latents[:SHOWN]]
+        shown = latents[:SHOWN]
+        cosines[KINDS.index(kind), : len(shown)] = cosine[shown]
     common = np.flatnonzero(density[end] > s.ordinary)
     fires = (features(params, x[:100_000])[:, common] > 0).double().mean(0).sum()
     counted = float(fires) / density[end][common].sum() if len(common) else np.nan
     return named | {"cosines": ("kind shown", cosines, "1"), "counted_density": ("", counted, "share of the formula's")}
 
 
-def chosen(s, density, may_be_rare, planted):
-    """{kind: latents}, by their densities at a quarter: rare ones that are exempt, two halves of the ordinary ones, the planted."""
-    from assay.data.embedded import SMALLEST
-
+def chosen(s, density, exempt, planted, least):
+    """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and fire at all (above `least`),
+    two halves of the ordinary ones, the planted."""
     ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[:64]  # any 64: their order is that of random starts
-    rare = np.flatnonzero(may_be_rare & (density > SMALLEST) & (density < s.rare))
-    return {"rare": rare, "ordinary": ordinary[::2], "ordinary-2": ordinary[1::2], "useful": np.flatnonzero(planted)}
+    rare = np.flatnonzero(exempt & (density > least) & (density < s.rare))
+    uncommon = np.flatnonzero(exempt & (density >= s.rare) & (density <= s.ordinary))
+    return {
+        "rare": rare,
+        "ordinary": ordinary[::2],
+        "ordinary-2": ordinary[1::2],
+        "useful": np.flatnonzero(planted),
+        "uncommon": uncommon,
+    }
+
+
+def inputs(spec):
+    """Model and corpus of a run that reads a model; nothing for planted inputs."""
+    if spec.subject == "planted":
+        return {}
+    find(spec.subject).check(Site.parse(spec.text("train").site))
+    return harvest_inputs(spec.text("train"))
+
+
+def cost(runs):
+    """The disk that the harvest takes, shared by all arms that read it; seconds come from the record."""
+    if runs.shared.subject == "planted":
+        return Cost()
+    text = runs.shared.text("train")
+    return Cost(bytes=text.bytes(), artefacts={text.to_json(): text.bytes()})
 
 
 # --- what is compared ---------------------------------------------------------------------------------------------------
@@ -227,40 +307,59 @@ def more_drift(arm, arms):
     return drift.sel(kind="rare") - drift.sel(kind="ordinary")
 
 
+def late_terms(arm, arms):
+    """Terms by seed: late slope of this arm's rare latents, and of main's."""
+    return {name: a.late_slope.sel(kind="rare").swap_dims(run="seed") for name, a in (("mine", arm), ("steady", arms["main"]))}
+
+
 def conspiracy_terms(arm, arms):
     """Terms: what the rare latents save only together, and what as many ordinary firings of equal strength save."""
     return {name: arm[name].sel(kind="rare", moment="quarter") for name in ("synergy", "saved")}
 
 
-def against_main(arm, arms):
-    """[seed]: log of the share of latents that end ultra-rare, over main's at the same seed; half a latent is added to both."""
-    half_a_latent = 0.5 / arm.attrs["width"]
-    mine, mains = (x.rare_share.swap_dims(run="seed") for x in (arm, arms["main"]))
-    return np.log((mine + half_a_latent) / (mains + half_a_latent))
+def against(base):
+    """[seed]: log of the share of latents that end ultra-rare, over that of the arm `base` at the same seed."""
+
+    def value(arm, arms):
+        half_a_latent = 0.5 / arm.attrs["width"]  # added to both, as none may be left
+        mine, other = (x.rare_share.swap_dims(run="seed") for x in (arm, arms[base]))
+        return np.log((mine + half_a_latent) / (other + half_a_latent))
+
+    return value
 
 
-def taken_for_rare(kind, second=None):
-    """A derived arm: main's measures with another kind of latent in the place of the rare ones."""
+def taken_for_rare(kind, second=None, of="main", later=False):
+    """A derived arm: another arm's measures with another kind of latent in the place of the rare ones.
+
+    With `later`, what was measured half-way stands for a quarter: of latents that were planted at a quarter.
+    """
 
     def derive(arms):
-        made = arms["main"].copy(deep=True)
-        for name, values in arms["main"].data_vars.items():
-            if "kind" in values.dims:
-                made[name].loc[{"kind": "rare"}] = values.sel(kind=kind)
-                if second is not None:
-                    made[name].loc[{"kind": kind}] = values.sel(kind=second)
-        return made
+        made = arms[of].copy(deep=True)
+        for name, values in arms[of].data_vars.items():
+            if "kind" not in values.dims:
+                continue
+            made[name].loc[{"kind": "rare"}] = values.sel(kind=kind)
+            if second is not None:
+                made[name].loc[{"kind": kind}] = values.sel(kind=second)
+            if later and "moment" in values.dims:
+                made[name].loc[{"kind": "rare", "moment": "quarter"}] = values.sel(kind=kind, moment="half")
+        return made.drop_vars("rare_share")  # the dictionary is the same, and so is its share
 
     return derive
 
 
 def at_half(arms):
     """A derived arm: what a training of half the length would have had. The rate is constant, so that is main's half-way point."""
-    made = arms["main"].copy(deep=True)
-    for name, values in arms["main"].data_vars.items():
-        if "moment" in values.dims:
-            made[name].loc[{"moment": "end"}] = values.sel(moment="half")
+    made = arms["main"][["cosine", "alignment"]].copy(deep=True)
+    for name in made.data_vars:
+        made[name].loc[{"moment": "end"}] = made[name].sel(moment="half")
     return made
+
+
+def before_late(arms):
+    """A derived arm: main's slopes since a quarter in the place of its late ones, to see whether falls slow down by themselves."""
+    return arms["main"][["slope"]].rename(slope="late_slope")
 
 
 # --- arms, claims, figures -----------------------------------------------------------------------------------------------
@@ -276,20 +375,31 @@ def like(seeds=None, penalty=None, **fields):
     return specs
 
 
+def on_model(main):
+    """The preset's seeds on a language model's activations: a fifteenth of its steps, half as many latents again."""
+    s = main[0]
+    steps = max(48, s.steps // 15)
+    own = s.replace(subject="smollm2", d=576, width=3 * s.width // 2, useful=0, centred=True, rows=min(s.rows, 50_000), steps=steps,
+                    silent=steps // 20, ramp=steps // 16)  # fmt: skip
+    return grid(own, penalty=(7.2,), seed=sorted({one.seed for one in main}))
+
+
 TOGETHER = Joint(train_together)
 ARMS = {
-    "main": Arm(TOGETHER, note="ReLU + L1 at λ = 0.1; its rare latents are those judged"),
-    "strong": Arm(TOGETHER, specs=like(penalty=0.4), note="λ = 0.4, where L0 is near the truth's 1.4"),
+    "main": Arm(TOGETHER, note="planted inputs about 0, λ = 0.4, where L0 is near the truth's 1.4; its rare latents are those judged"),
     "no-l1": Arm(TOGETHER, specs=like(penalty=0.0), note="no penalty: reconstruction alone"),
-    "centred": Arm(train, specs=like(centred=True), note="the same inputs with their expectation subtracted (as with b_dec set there)"),
-    "frozen": Arm(TOGETHER, specs=like(2, frozen=True), note="encoder biases held at 0"),
-    "annealed": Arm(TOGETHER, specs=like(2, annealed=True), note="a tenth of the learning rate for the last third"),
-    "no-rare-truth": Arm(train, specs=like(2, rarest=1e-2), note="no true feature below 1 %, but for the planted"),
+    "slowed": Arm(TOGETHER, specs=like(annealed=True), note="a tenth of the learning rate for the last third"),
+    "about-mean": Arm(train, specs=like(centred=False), note="the same inputs about a mean of length 2, which is not subtracted"),
+    "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
+    "uncommon": Arm(derive=taken_for_rare("uncommon"), note="main's uncommon latents taken for the rare: between .001 and .01"),
     "ordinary": Arm(derive=taken_for_rare("ordinary", "ordinary-2"), note="main's ordinary latents taken for the rare, half against half"),
-    "useful": Arm(derive=taken_for_rare("useful"), note="main's planted latents, each of which encodes a rare truth, taken for the rare"),
+    "useful": Arm(derive=taken_for_rare("useful", later=True), note="main's planted latents, each of which encodes a rare truth, taken for the rare"),
     "dead-weight": Arm(derive=taken_for_rare("dead-weight"), note="32 random latents added to main's dictionaries, of density 3e-4"),
     "pair": Arm(derive=taken_for_rare("pair"), note="a conspiracy by construction: each useful latent split into two halves"),
+    "real-uncommon": Arm(derive=taken_for_rare("uncommon", of="real"), note="uncommon latents of the dictionaries of SmolLM2"),
+    "real-ordinary": Arm(derive=taken_for_rare("ordinary", "ordinary-2", of="real"), note="ordinary latents of the dictionaries of SmolLM2"),
     "half": Arm(derive=at_half, note="main at half its length (the rate is constant, so that is the half-way point)"),
+    "before": Arm(derive=before_late, note="main's slopes since a quarter of training, in the place of its late ones"),
 }  # fmt: skip
 
 
@@ -330,65 +440,103 @@ def counted_density(arms):
 
 
 SLOPE = "decades per decade of training"
+PLANTED, MODEL = {"subject": "planted"}, {"subject": "smollm2"}
+RARITY = "rarity alone: it encodes a truth, and would drift off only because it seldom fires"
+SPARSER = "a dictionary that grows sparser as a whole, of which the rare latents are only one end"
+ALSO = {
+    "about-mean": "its rare latents are left alone as well, among inputs about a mean",
+    "no-l1": "its rare latents are left alone as well; what the penalty adds is another claim",
+    "slowed": "main's own latents: the same training for its first two thirds",
+}
+FOUND = {"about-mean": ALSO["about-mean"], "slowed": ALSO["slowed"]}
+COMMON = ("uncommon", "ordinary", "useful")
+KEPT = dict.fromkeys(COMMON, "not rare latents, and they do not get rarer with the penalty either")
 CLAIMS = (
     Claim(
         text="Left alone, latents that are ultra-rare at a quarter of training grow rarer: median slope at most −0.9",
-        value=of_rare("slope"), high=-0.9, unit=SLOPE, must_fail=("ordinary", "useful"), threshold_from=FLOW,
-        published="new", source=SEED,
+        value=of_rare("slope"), where=PLANTED, high=-0.9, unit=SLOPE, must_fail=("useful", "uncommon", "ordinary"),
+        near={"useful": RARITY, "uncommon": SPARSER}, also=ALSO, threshold_from=FLOW, published="new", source=SEED,
     ),
     Claim(
-        text="The same under the stronger penalty: median slope at most −0.9",
-        of="strong", value=of_rare("slope"), high=-0.9, unit=SLOPE, must_fail=("ordinary", "useful"), threshold_from=FLOW,
-        published="new", source=SEED,
+        text="At Adam's constant rate of .001 there is no equilibrium rarity: the slope in the last two fifths is still at most −0.9",
+        value=of_rare("late_slope"), where=PLANTED, high=-0.9, unit=SLOPE, must_fail=("useful", "uncommon", "ordinary"),
+        near={"useful": RARITY, "uncommon": SPARSER},
+        also={**ALSO, "before": "main's own latents: their slope since a quarter"}, threshold_from=FLOW, published="new", source=SEED,
     ),
     Claim(
-        text="There is no equilibrium rarity: in the last third of training the median slope is still at most −0.9",
-        value=of_rare("late_slope"), high=-0.9, unit=SLOPE, must_fail=("ordinary", "useful"), threshold_from=FLOW,
-        published="new", source=SEED,
-    ),
-    Claim(
-        text="Most of them end at less than a third of the density they were chosen at: at least 0.6 of them",
-        value=of_rare("fallen"), low=0.6, unit="share of rare latents", must_fail=("ordinary",),
-        threshold_from=PLAN, published="new", source=SEED,
+        text="The pace is the step's: with a tenth of the rate in the last third the late slope is at most half as steep",
+        of="slowed", value=late_terms, statistic=ratio("mine", "steady"), where=PLANTED, high=0.5, unit="ratio of slopes",
+        must_fail=("before", "about-mean"), near={"before": "falls that change their pace by themselves, at a constant rate"},
+        also=dict.fromkeys(COMMON, "not rare latents: they hardly move at any rate"),
+        threshold_from="pilot: seeds 1000–1005 of a first design, about a mean and at λ = 0.1: −4.2 at a constant rate, −.8 with a tenth",
+        published="new", source="Assay's own",
     ),
     Claim(
         text="It takes the penalty: without L1 the median slope is above −0.9",
-        of="no-l1", value=of_rare("slope"), low=-0.9, unit=SLOPE, must_fail=("main",), threshold_from=FLOW,
-        published="new", source=SEED,
+        of="no-l1", value=of_rare("slope"), where=PLANTED, low=-0.9, unit=SLOPE, must_fail=("main", "about-mean"),
+        near={"main": "a decline in which the penalty has no part"}, also=KEPT, threshold_from=FLOW, published="new", source=SEED,
     ),
     Claim(
-        text="When one fires, its encoder's gradient is mostly the penalty's: median signed share at least 0.5",
-        value=of_rare("share", "quarter"), low=0.5, unit="share of the gradient", must_fail=("no-l1",),
-        threshold_from="theory: half of it", published="new", source=SEED,
+        text="When one fires, reconstruction takes back at most half of the penalty's pull on its bias",
+        value=of_rare("resists", "quarter"), where=PLANTED, high=0.5, unit="share of the penalty's pull",
+        must_fail=("useful", "uncommon", "ordinary"), near={"useful": RARITY, "uncommon": "a pull that is out of balance for all that fire little"},
+        also=FOUND, threshold_from=BALANCE, published="new", source=SEED,
     ),
     Claim(
-        text="The same under the stronger penalty: median signed share at least 0.5",
-        of="strong", value=of_rare("share", "quarter"), low=0.5, unit="share of the gradient", must_fail=("no-l1",),
-        threshold_from="theory: half of it", published="new", source=SEED,
+        text="Its encoder's gradient is mostly the penalty's: median signed share at least 0.5",
+        value=of_rare("share", "quarter"), where=PLANTED, low=0.5, unit="share of the gradient",
+        must_fail=("useful", "ordinary", "no-l1"), near={"useful": RARITY, "ordinary": "what is left of two large terms that balance"},
+        also=FOUND, threshold_from="theory: half of it", published="new", source=SEED,
     ),
     Claim(
         text="That gradient is out of balance: its net drift exceeds that of ordinary latents by at least 0.2",
-        value=more_drift, low=0.2, unit="net drift", must_fail=("ordinary",), threshold_from=PLAN, published="new", source=SEED,
-    ),
-    Claim(
-        text="Their encoder and decoder directions are unrelated: median |cosine| at most 0.3",
-        value=of_rare("cosine", "end"), high=0.3, unit="|cosine|", must_fail=("ordinary",), half={"main": "half"},
+        value=more_drift, where=PLANTED, low=0.2, unit="net drift", must_fail=("useful", "uncommon", "ordinary"),
+        near={"useful": RARITY, "uncommon": "few firings: a balanced gradient drifts by 1/√n"}, also=ALSO,
         threshold_from=PLAN, published="new", source=SEED,
     ),
     Claim(
-        text="They share an encoder direction: mean cosine at least 0.3 above that of their random starts",
-        value=of_rare("alignment", "end"), low=0.3, unit="mean cosine", must_fail=("ordinary",), half={"main": "half"},
-        threshold_from=PLAN, published="new", source=NANDA,
+        text="Their encoder and decoder directions are unrelated: median |cosine| at most 0.3",
+        value=of_rare("cosine", "end"), where=PLANTED, high=0.3, unit="|cosine|", must_fail=("useful", "uncommon", "ordinary"),
+        near={"uncommon": "an independent start that latents with few firings have not left yet"},
+        also=ALSO, half={"main": "half"}, threshold_from=PLAN, published="new", source=SEED,
     ),
     Claim(
-        text="They come from the inputs' mean: on centred inputs at most half as many latents end ultra-rare",
-        of="centred", value=against_main, high=float(np.log(0.5)), unit="log ratio of shares", must_fail=("strong",),
-        threshold_from="pilot: seeds 0 and 3, .08 and .09 against .39 and .38", published="new", source="Assay's own",
+        text="They share an encoder direction: mean cosine at least 0.3 above that of their random starts",
+        value=of_rare("alignment", "end"), where=PLANTED, low=0.3, unit="mean cosine", must_fail=("useful", "uncommon", "ordinary"),
+        near={"uncommon": "a direction that all latents of a dictionary lean towards"}, also=ALSO, half={"main": "half"},
+        threshold_from=PLAN, source=NANDA,
+        published=Published(0.95, NANDA, at="TLDR", note="share of the rare latents that fired on one input, told there beside 'almost all "
+                            "the same' encoder; its cosines are a histogram without numbers"),
+    ),
+    Claim(
+        text="They come from the inputs' mean: about a mean at least twice as many latents end ultra-rare",
+        of="about-mean", value=against("main"), where=PLANTED, low=float(np.log(2)), unit="log ratio of shares",
+        must_fail=("slowed", "no-l1"), near={"no-l1": "a share that moves as much with any change of the training"},
+        threshold_from="pilot: seeds 0 and 3 at λ = 0.1, .39 and .38 about a mean, .08 and .09 without", published="new",
+        source=f"{SEED}: to fire as rarely as possible, turn away from the data",
     ),
     Claim(
         text="They conspire: what they save only together is at least 0.2 of what as many ordinary firings save",
-        value=conspiracy_terms, statistic=ratio("synergy", "saved"), low=0.2, unit="share of ordinary savings",
-        must_fail=("dead-weight",), must_hold=("pair",), threshold_from=PLAN, published="new", source=SEED,
+        value=conspiracy_terms, statistic=ratio("synergy", "saved"), where=PLANTED, low=0.2, unit="share of ordinary savings",
+        must_fail=("dead-weight",), near={"dead-weight": "latents without any use that fire at once by chance"}, also=ALSO,
+        must_hold=("pair",), threshold_from=PLAN, published="new", source=SEED,
+    ),
+    Claim(
+        text="On SmolLM2, latents that are left alone and ultra-rare at a quarter of training grow rarer: median slope at most −0.9",
+        of="real", value=of_rare("slope"), where=MODEL, high=-0.9, unit=SLOPE, must_fail=("real-uncommon", "real-ordinary"),
+        near={"real-uncommon": SPARSER}, threshold_from=FLOW, published="new", source=SEED,
+    ),
+    Claim(
+        text="On SmolLM2, when one fires, reconstruction takes back at most half of the penalty's pull on its bias",
+        of="real", value=of_rare("resists", "quarter"), where=MODEL, high=0.5, unit="share of the penalty's pull",
+        must_fail=("real-uncommon", "real-ordinary"), near={"real-uncommon": "a training too young for anything to be in balance"},
+        threshold_from=BALANCE, published="new", source=SEED,
+    ),
+    Claim(
+        text="On SmolLM2, their encoder and decoder directions are unrelated: median |cosine| at most 0.3",
+        of="real", value=of_rare("cosine", "end"), where=MODEL, high=0.3, unit="|cosine|", must_fail=("real-uncommon", "real-ordinary"),
+        near={"real-uncommon": "an independent start that latents with few firings have not left yet"},
+        threshold_from=PLAN, published="new", source=SEED,
     ),
     Exact(
         text="A lone feature under a penalty never settles: slopes by gradient flow at ‖μ‖ = 1, 2, 4 (b free) in three spans of time",
@@ -412,48 +560,62 @@ CLAIMS = (
         value=counted_density, expected=1.0, tolerance=0.02, source="characteristic function of the planted inputs",
     ),
     Finding(
+        text="Rare latents followed in a dictionary (main)", value=lambda arms: arms["main"].followed.sel(kind="rare"), unit="latents",
+    ),
+    Finding(
+        text="Rare latents followed in a dictionary of SmolLM2", value=lambda arms: arms["real"].followed.sel(kind="rare"), unit="latents",
+    ),
+    Finding(
+        text="L0 at the end (main)", value=lambda arms: arms["main"].l0.sel(kind="rare", moment="end"), unit="latents",
+    ),
+    Finding(
+        text="L0 at the end on SmolLM2", value=lambda arms: arms["real"].l0.sel(kind="rare", moment="end"), unit="latents",
+    ),
+    Finding(
         text="Asked too early: slope up to a quarter of training, of latents that are ultra-rare at a twenty-fifth of it (main)",
         value=lambda arms: arms["main"].early_slope, unit=SLOPE,
     ),
     Finding(
-        text="The same under the stronger penalty",
-        value=lambda arms: arms["strong"].early_slope, unit=SLOPE,
+        text="Slope in the last two fifths with a tenth of the learning rate for the last third",
+        value=lambda arms: arms["slowed"].late_slope.sel(kind="rare"), unit=SLOPE,
     ),
     Finding(
-        text="Share of resampled latents that end above 1e-3 (main)",
-        value=lambda arms: arms["main"].resampled_alive, unit="share",
+        text="Share that ends below a third of the density it was chosen at (main)",
+        value=lambda arms: arms["main"].fallen.sel(kind="rare"), unit="share of rare latents",
     ),
     Finding(
         text="Share of rare latents left alone that end above 1e-3 (main)",
         value=lambda arms: arms["main"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at the end (main)",
-        value=lambda arms: arms["main"].away.sel(kind="rare", moment="end"), unit="cosine",
+        text="Share of rare latents left alone that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="Share of latents that end ultra-rare with encoder biases held at 0",
-        value=lambda arms: arms["frozen"].rare_share, unit="share",
+        text="Share of resampled latents that end above 1e-3 (main)", value=lambda arms: arms["main"].resampled_alive, unit="share",
     ),
     Finding(
-        text="Slope with a tenth of the learning rate for the last third",
-        value=lambda arms: arms["annealed"].late_slope.sel(kind="rare"), unit=SLOPE,
+        text="Share of resampled latents that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
     ),
     Finding(
-        text="Slope where no true feature is rarer than 1 %",
-        value=lambda arms: arms["no-rare-truth"].slope.sel(kind="rare"), unit=SLOPE,
+        text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at the end (about a mean)",
+        value=lambda arms: arms["about-mean"].away.sel(kind="rare", moment="end"), unit="cosine",
+    ),
+    Finding(
+        text="Mean cosine of rare encoder rows on SmolLM2 at the end, over that of their random starts",
+        value=lambda arms: arms["real"].alignment.sel(kind="rare", moment="end"), unit="mean cosine",
     ),
 )  # fmt: skip
 
 
 def along_training(arms):
-    """Columns: density of rare, ordinary and useful latents along training in three arms, means over seeds of each quartile."""
+    """Columns: density of rare, ordinary and useful latents along training in four arms, means over seeds of each quartile."""
     columns: dict[str, list] = {"step": [], "density": [], "low": [], "high": [], "kind": [], "arm": []}
-    for arm in ("main", "strong", "no-l1"):
+    for arm in ("main", "about-mean", "no-l1", "real"):
         data = arms[arm].quantiles.mean("run")
-        for kind in ("rare", "ordinary", "useful"):
+        for kind in ("rare", "uncommon", "ordinary", "useful"):
             for step, (low, middle, high) in zip(data.step.values, 10 ** data.sel(kind=kind).values, strict=True):
-                if step >= data.step.values[-1] / (60 if kind != "useful" else 4):  # those are planted at a quarter
+                from_here = 60 if kind != "useful" else 4  # those are planted at a quarter
+                if step >= data.step.values[-1] / from_here and not np.isnan(middle):
                     row = (int(step), middle, low, high, kind, arm)
                     for name, value in zip(columns, row, strict=True):
                         columns[name].append(value)
@@ -479,7 +641,7 @@ def apart(arms):
     """Columns: encoder-decoder cosine and end density of single latents of main's first run."""
     columns: dict[str, list] = {"density": [], "cosine": [], "kind": []}
     one = arms["main"].isel(run=0)
-    for kind in ("rare", "ordinary", "useful"):
+    for kind in ("rare", "uncommon", "ordinary", "useful"):
         for density, cosine in zip(10 ** one.ends.sel(kind=kind).values, one.cosines.sel(kind=kind).values, strict=True):
             if not np.isnan(density):
                 for name, value in zip(columns, (density, cosine, kind), strict=True):
@@ -513,30 +675,36 @@ def figures(arms):
     ]  # fmt: skip
 
 
-DEFAULT = UltraRare()
-SMALL = UltraRare(width=64, d=8, truth=16, useful=2, steps=120, batch=64, rows=8192, rare=0.2, ordinary=0.1)
+DEFAULT = UltraRare(penalty=0.4, centred=True, windows=500, test_windows=300)
+SMALL = UltraRare(penalty=0.4, centred=True, width=64, d=8, truth=16, useful=2, steps=120, batch=64, rows=8192, rare=0.2, ordinary=0.4,
+                  windows=8, test_windows=8)  # fmt: skip
 
 PAGE = """
 **The hypothesis.** Sparse autoencoders trained with an L1 penalty have a second, ultra-rare cluster of latents. Are these dying and not
 yet dead, so that the density we see is an artefact of when we look? Then latents that are never resampled should get rarer without an
-end; when one fires, the penalty should rule its encoder's gradient; and its encoder and decoder rows should be unrelated. Or do they
-conspire, saving together what none saves alone?
+end; when one fires, the penalty should rule its encoder's gradient and nothing hold it up; and its encoder and decoder rows should be
+unrelated. Or do they conspire, saving together what none saves alone?
 
-**How it is judged.** Inputs are planted: 64 sparse features in 32 dimensions, about a mean of length 2, so the density of a latent has a
-formula and nothing below one in a million is guessed from counts. Encoder and decoder start independently. At a quarter of training the
-latents below 1e-3 are chosen among a random half that is never resampled; what is told of them comes after. A statistic is the median
-over these latents, a unit is a seed with a world of its own.
+**How it is judged.** At a quarter of training the latents below 1e-3 are chosen among a random half that is never resampled; what is told
+of their densities comes after. Planted inputs are 64 sparse features in 32 dimensions, about 0, where the density of a latent has a
+formula and nothing is guessed from counts. The same is followed on dictionaries of SmolLM2's activations, where latents are chosen on one
+text and counted on another. Encoder and decoder start independently. A statistic is the median over the latents of a dictionary; a unit
+is a seed, on planted inputs with a world of its own. Every claim is held against latents that are not ultra-rare: the uncommon
+(.001 to .01), the ordinary, and planted ones that are as rare and of use.
 
-**Read this before you quote it.** A toy with 256 latents; what it says about language models is a guess. "Rare at a quarter of training"
-matters: asked at a twenty-fifth, when rare truths are still unlearned, some rare latents come alive and the median may rise. The penalty's
-share of a gradient speaks of latents that fire on at least ten of 400,000 inputs.
+**Read this before you quote it.** 256 latents on planted inputs, 384 on a model, and 800 steps there: the youngest of trainings. "Rare at
+a quarter of training" matters: asked at a twenty-fifth, when rare truths are still unlearned, some rare latents come alive. Slopes on the
+model end at half a firing in 38,000 rows, so falls are at least as steep as told. All its dictionaries are counted on one test text, which
+is not resampled.
 """
 
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=1,
-    scope="planted inputs, 64 sparse features in 32 dimensions about a mean, 256 latents",
-    smoke=grid(SMALL, seed=range(1000, 1002)),
-    default=grid(DEFAULT, seed=range(1000, 1006)),
-    full=grid(UltraRare(width=4096, d=256, truth=2048, rarest=1e-5, useful_p=5e-6, batch=4096, steps=200_000, lr=3e-4, rows=4_000_000),
-              seed=range(1000, 1008)),
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
+    measured=2,  # uncommon latents, and what resists the penalty
+    scope="planted inputs, 64 sparse features in 32 dimensions about 0, 256 latents; claims that name SmolLM2-135M-Instruct (4-bit): its "
+          "residual stream before block 4, Python's standard library, 384 latents",
+    smoke=grid(SMALL, seed=range(3000, 3002)),
+    default=grid(DEFAULT, seed=range(3000, 3006)),
+    full=grid(DEFAULT.replace(width=4096, d=256, truth=2048, rarest=1e-5, useful_p=5e-6, batch=4096, steps=200_000, lr=3e-4, rows=4_000_000,
+                              windows=12_000, test_windows=2_000), seed=range(3000, 3008)),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What is measured of one training whose latents are followed by kind: {name: (dims, values, unit)}, dims without `run`.
 
-For planted inputs, where the density of a latent has a formula. The kinds are the caller's choice of latents; two more,
-dead weight and pairs, are added to the trained dictionary here.
+For planted inputs, where the density of a latent has a formula, and for others, where firings are counted. The kinds are the
+caller's choice of latents; two more, dead weight and pairs, are added to the trained dictionary here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from jaxtyping import Bool, Float, Int, Shaped
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from assay.data.embedded import Embedded
-    from assay.dictionaries.dynamics.cohort import Snapshots
+    from assay.dictionaries.dynamics.cohort import Snapshots, World
 
     Kinds = Mapping[str, Int[np.ndarray, "latent"]]
     Named = dict[str, tuple[str, Any, str]]
     ByKind = dict[str, tuple[dict[str, float], str]]
 
-KINDS = ("rare", "ordinary", "ordinary-2", "useful", "dead-weight", "pair")
+KINDS = ("rare", "ordinary", "ordinary-2", "useful", "uncommon", "dead-weight", "pair")
 """Levels of the dim `kind`; what was not measured of one is NaN."""
 BINS = np.arange(-12, 0.01, 0.25)
 """Edges of log10 density in histograms; the lowest bin holds everything below."""
@@ -43,10 +42,11 @@ def histograms(density: Mapping[int, Float[np.ndarray, "latent"]]) -> Named:
     return {"histogram": ("checkpoint bin", np.stack([np.histogram(x, BINS)[0] for x in logs]), "latents")}
 
 
-def trajectories(snaps: Snapshots, truth: Embedded, kinds: Kinds, chosen: int, rare: float) -> Named:
+def trajectories(snaps: Snapshots, truth: World, kinds: Kinds, chosen: int, rare: float) -> Named:
     """Densities of each kind along training, and what becomes of them after the checkpoint at which they were chosen.
 
-    Slopes count checkpoints after that one only, late slopes those of the last two fifths of training; `fallen` is the share
+    `truth` is what densities are told of: planted inputs, by formula, or rows on which firings are counted. Slopes count
+    checkpoints after that one only, late slopes those of the last two fifths of training; `fallen` is the share
     that ends below a third of its density when chosen, `risen` the share that ends above `rare`.
     """
     from assay.dictionaries.dynamics.cohort import median, slopes
@@ -76,7 +76,7 @@ def trajectories(snaps: Snapshots, truth: Embedded, kinds: Kinds, chosen: int, r
 
 def fates(
     snaps: Snapshots,
-    truth: Embedded,
+    truth: World,
     density: Mapping[int, Float[np.ndarray, "latent"]],
     exempt: Bool[np.ndarray, "latent"],
     resampled: Bool[np.ndarray, "latent"],
@@ -111,10 +111,12 @@ def at_moment(
     kinds: Kinds,
     penalty: float,
     rng: np.random.Generator,
+    few: int = 20_000,
 ) -> ByKind:
     """{name: ({kind: value}, unit)} at one moment of training: gradients, directions and ablations on held-out rows x.
 
-    `start` holds the encoder's random start, from which the rows' mean cosine is told.
+    `start` holds the encoder's random start, from which the rows' mean cosine is told. Ordinary latents are looked at on the
+    first `few` rows.
     """
     import torch
 
@@ -122,14 +124,15 @@ def at_moment(
     from assay.dictionaries.dynamics.pulls import ablate, alignment, error, features
 
     latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
-    few = x[:20_000]
-    codes = features(params, few)
-    fvu = float(error(params, few, codes).square().sum() / (few - few.mean(0)).square().sum())
+    some = x[:few]
+    codes = features(params, some)
+    fvu = float(error(params, some, codes).square().sum() / (some - some.mean(0)).square().sum())
     out: ByKind = {"fvu": ({"rare": fvu}, "1"), "l0": ({"rare": float((codes > 0).sum(1).float().mean())}, "latents")}
-    rows = {k: cohort.where_any_fires(params, x, latents[k]) for k in ("rare", "useful")}
+    rows = {k: cohort.where_any_fires(params, x, latents[k]) for k in ("rare", "useful", "uncommon") if k in latents}
     moved = {k: cohort.moved(params, rows[k], latents[k], penalty) for k in rows}
-    moved |= {k: cohort.moved(params, few, latents[k], penalty, like=moved["rare"].fired) for k in ("ordinary", "ordinary-2")}
+    moved |= {k: cohort.moved(params, some, latents[k], penalty, like=moved["rare"].fired) for k in ("ordinary", "ordinary-2")}
     out["share"] = ({k: m.share for k, m in moved.items()}, "share")
+    out["resists"] = ({k: m.resists for k, m in moved.items()}, "share")
     out["drift"] = ({k: m.drift for k, m in moved.items()}, "1")
     out["measured"] = ({k: float(m.counted) for k, m in moved.items()}, "latents")
     cosine = np.abs(directions(params))
@@ -139,7 +142,7 @@ def at_moment(
     away = -(x.mean(0) - params["b_dec"])
     mean_rows = {k: params["W_enc"][:, i].mean(1) for k, i in latents.items()}
     out["away"] = ({k: float(torch.cosine_similarity(row, away, dim=0)) for k, row in mean_rows.items()}, "1")
-    ordinary = ablate(params, few, torch.cat([latents["ordinary"], latents["ordinary-2"]]))
+    ordinary = ablate(params, some, torch.cat([latents["ordinary"], latents["ordinary-2"]]))
     weighed = cohort.with_dead_weight(params, x, rng, 32, 3e-4)
     groups = {"rare": (params, latents["rare"]), "dead-weight": weighed, "pair": cohort.with_halves(params, latents["useful"])}
     told = {k: cohort.conspiracy(p, x, i, ordinary.strength, ordinary.loss) for k, (p, i) in groups.items()}

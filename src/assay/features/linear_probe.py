@@ -47,10 +47,12 @@ def out_of_fold(
     *,
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
+    beside: tuple[Float[Tensor, "row y"], Float[Tensor, "fold row y"]] | None = None,
 ) -> Float[Tensor, "run row y"]:
     """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not, for each run by itself.
 
-    Columns are standardised by their training rows; one that does not vary there is not used.
+    Columns are standardised by their training rows; one that does not vary there is not used. With `beside`, another method's
+    predictions in the same folds (`token_kernel.OutOfFold`), the ridge is fitted to what that method leaves over, and added to it.
 
     Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows, r with the least squared
     error on `INNER` folds of the training rows
@@ -61,7 +63,7 @@ def out_of_fold(
     out = y.new_zeros(len(x), *y.shape)
     for fold in range(k):
         train, held = (torch.from_numpy(np.flatnonzero(part)) for part in (outer != fold, outer == fold))
-        x_train, y_train = x[:, train], y[train]
+        x_train, y_train = x[:, train], y[train] if beside is None else y[train] - beside[1][fold, train]
         inner = folds(np.asarray(group)[train], INNER, seed)
         error = torch.zeros(len(x), len(grid), dtype=y.dtype)
         for one in range(INNER):
@@ -70,7 +72,7 @@ def out_of_fold(
             error += (_apply(found, x_train[:, judged]) - y_train[judged]).square().sum((2, 3))
         best = grid[error.argmin(1)][:, None]
         out[:, held] = _apply(_ridge(x_train, y_train, best), x[:, held])[:, 0]
-    return out
+    return out if beside is None else out + beside[0]
 
 
 def error_sums(

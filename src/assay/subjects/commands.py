@@ -28,6 +28,19 @@ class Ran:
     """By the clock, the start of the interpreter included."""
     cpu_seconds: float
     """Of the process and of those it started, user and system together."""
+    load: float
+    """What `load` said just before and just after it, their geometric mean."""
+
+
+def load(cpu_seconds: float = 0.2) -> float:
+    """How crowded the cores are: a busy loop's seconds by the clock over its CPU-seconds.
+
+    Range: 1 on a core of its own; about 2 where two processes share each core; above. Takes `cpu_seconds` of CPU.
+    """
+    clock, start = time.perf_counter(), time.thread_time()
+    while time.thread_time() - start < cpu_seconds:
+        pass
+    return (time.perf_counter() - clock) / (time.thread_time() - start)
 
 
 def ran(*words: str, root: str) -> Ran:
@@ -37,6 +50,7 @@ def ran(*words: str, root: str) -> Ran:
     Raises: RunError with the last line it wrote when it fails, or takes ten minutes.
     """
     command: Sequence[str] = [sys.executable, "-m", "assay", *words, "--root", root, "--json"]
+    crowded = load()
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -47,4 +61,4 @@ def ran(*words: str, root: str) -> Ran:
         last = (done.stderr.strip().splitlines() or ["nothing was written"])[-1]
         raise RunError(f"assay {' '.join(words)} ended with {done.returncode}: {last}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Ran(json.loads(done.stdout), seconds, cpu)
+    return Ran(json.loads(done.stdout), seconds, cpu, (crowded * load()) ** 0.5)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from assay.core.chains import block_ends, drift, estimate, flags, mean_over, standard_error
+from assay.core.chains import block_ends, drift, estimate, flags, mean_over, overshoot, standard_error
 from assay.core.experiment import Bench
 from assay.core.fit import Group, fit
 from assay.core.langevin import langevin
@@ -24,6 +24,8 @@ class Sampled(NamedTuple):
     """Mean loss of each block of steps."""
     acceptance: Float[Tensor, "run chain block"]
     """Mean probability with which the Metropolis rule would have taken the steps."""
+    refused: Float[Tensor, "run chain block"]
+    """Mean of the loss times what is missing of that probability to 1."""
     at_centre: Float[Tensor, "run chain"]
     """Loss at the point where a chain starts, which it takes for its minimum."""
     diverged: Bool[np.ndarray, run]
@@ -45,6 +47,8 @@ class Summed(NamedTuple):
     """By how many standard errors the last third of the draws lies above the first."""
     acceptance: Float[np.ndarray, "run"]
     """Mean Metropolis acceptance."""
+    overshoot: Float[np.ndarray, "run"]
+    """The share of the estimate that comes from steps which the Metropolis rule would refuse."""
     failed: Bool[np.ndarray, "run check"]
     """Which of the checks of `core.chains` the run fails."""
 
@@ -52,6 +56,7 @@ class Summed(NamedTuple):
 def summed(
     losses: Float[np.ndarray, "run chain block"],
     acceptance: Float[np.ndarray, "run chain block"],
+    refused: Float[np.ndarray, "run chain block"],
     at_centre: Float[np.ndarray, "run chain"],
     n_beta: Float[np.ndarray, run],
     ends: Int[np.ndarray, "block"],
@@ -65,11 +70,14 @@ def summed(
         late = estimate(kept[..., draws // 2 :], at_centre, n_beta[:, None]).mean(1)
         trace = n_beta[:, None] * (losses - at_centre[..., None]).mean(1)
         moved, accepted = drift(kept), acceptance[..., -draws:].mean((1, 2))
-        failed = flags(values, moved, accepted)
+        # all chains of a run as one, since the places that count are rare
+        each = (x[..., -draws:].reshape(len(x), -1) for x in (losses, refused, acceptance))
+        over = overshoot(*each, at_centre.mean(1))
+        failed = flags(values, moved, accepted, over)
         at, error, late, trace, moved = (
             np.where(np.abs(x) < 1e30, x, np.nan) for x in (values.mean(1), standard_error(values), late, trace, moved)
         )
-    return Summed(at, error, late, trace, moved, accepted, failed)
+    return Summed(at, error, late, trace, moved, accepted, over, failed)
 
 
 def sample(
@@ -106,5 +114,5 @@ def sample(
         return torch.cat([torch.as_tensor(x).cpu().view(-1, count, *x.shape[1:]) for x in each])[order]
 
     broken = gathered([d.diverged for d in done]).any(1).numpy()
-    losses, acceptance = (gathered([d.history[name] for d in done]) for name in ("loss", "acceptance"))
-    return Sampled(losses, acceptance, gathered(centres), broken)
+    losses, acceptance, refused = (gathered([d.history[name] for d in done]) for name in ("loss", "acceptance", "refused"))
+    return Sampled(losses, acceptance, refused, gathered(centres), broken)

@@ -1,11 +1,11 @@
-"""Which sets of frequencies an experiment looks at: a seed's random, good and bad ones, and quantiles over all."""
+"""Which sets of frequencies an experiment looks at: a seed's random, good and bad ones."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from assay.core import rng
 from assay.data.primes import prime
@@ -44,26 +44,3 @@ def lots(
             amplitudes[r, image - 1] = good[1].amplitudes[r, frequency - 1]
     same = (good[0] * unit % p, Optimum(good[1].objective, good[1].size, amplitudes))
     return {"random": pick(np.zeros(n, dtype=int)), "good": good, "bad": pick(J.argmax(1)), "same": same}
-
-
-@lru_cache(maxsize=8)
-def quantiles(
-    p: int, count: int, at: tuple[float, ...], *, decay: float, nu: float, most: int
-) -> tuple[Float[np.ndarray, " quantile"], Float[np.ndarray, " quantile"], int]:
-    """(J, S, orbits): the J of cheapest circuits at quantiles over all sets of `count` frequencies, and the S of the set there.
-
-    One set of each orbit is looked at, and counts as often as the orbit has sets. Where there are more than `most` orbits it
-    is `most` random sets. Raises: SpecError as `interference.orbits`.
-    """
-    orbits = interference.orbit_count(p, count)
-    if orbits > most:  # not even listed: at p = 113 sets of seven would take tens of gigabytes
-        zero, waves = np.zeros(1, dtype=int), (p - 1) // 2
-        sets = np.stack([rng.permutation(zero, "frequencies.all", i, waves)[0, :count] + 1 for i in range(most)])
-        times = np.ones(most, dtype=int)
-    else:
-        sets, times = interference.orbits(p, count)
-    best = interference.optimum(sets.tolist(), p, decay=decay, nu=nu)
-    order = np.argsort(best.objective, kind="stable")
-    below = times[order].cumsum() / times.sum()
-    chosen = order[[min(int(np.searchsorted(below, q)), len(order) - 1) for q in at]]
-    return best.objective[chosen], best.size[chosen], orbits

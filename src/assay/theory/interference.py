@@ -22,8 +22,12 @@ from assay.data.primes import prime
 Sets = Iterable[Iterable[int]]
 """Sets of frequencies, each an iterable of whole numbers; sizes may differ."""
 
-STARTS = (1.5, 3.0, 6.0, 15.0)
-"""Amplitudes from which the optimum is looked for: the penalty is concave, so that there are many local ones."""
+STARTS = (1.5, 4.0, 12.0)
+"""Amplitudes, the same for all frequencies, from which each subset's optimum is looked for."""
+WHOLE = 11
+"""The most frequencies of a set all of whose subsets are tried; of larger ones weak frequencies are dropped one by one."""
+MOST_LOG = 12.0
+"""The largest log amplitude: without a price there is no optimum, and amplitudes would grow for ever."""
 
 
 @dataclass(frozen=True)
@@ -89,33 +93,131 @@ def profile(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Float[np.
     return _checked(amplitudes, p) @ np.cos(2 * np.pi * np.outer(k, d) / p)
 
 
-def optimum(sets: Sets, p: int, *, decay: float, nu: float, steps: int = 600) -> Optimum:
+def optimum(sets: Sets, p: int, *, decay: float, nu: float) -> Optimum:
     """The cheapest circuit of each set: amplitudes of at least 0 that minimise loss plus decayed norm.
 
-    Formula: min over A of cross_entropy(A) + decay/2 nu sum_k A_k^(2/3), found by Adam on log A in float64 from several starts.
-    The power 2/3 is that of a network whose logits are cubic in its weights.
+    Formula: min over A of cross_entropy(A) + decay/2 nu sum_k A_k^(2/3), to 1e-9 nats. The power 2/3 is that of a network whose
+    logits are cubic in its weights. It is concave, so that each subset of the set may hold a local minimum with the others at 0.
+    All are tried, by Newton steps on log A from three starts, so that no set costs more than a part of it; of a set of more than
+    11 frequencies, only what is left when the weakest is dropped again and again, which bounds J from above.
     Raises: SpecError for sets as in `folded`, and for a negative decay or nu.
     """
     _check_price(decay, nu)
-    mask = masks(sets, p)
-    price, drops = decay / 2 * nu, _drops(p)
-    at = np.repeat(np.log(np.array(STARTS))[:, None], len(mask), 1)[..., None] * np.ones(mask.shape[1])
-    at = at.reshape(-1, mask.shape[1])  # [start·set, frequency]
-    used = np.tile(mask, (len(STARTS), 1))
-    mean, square = np.zeros_like(at), np.zeros_like(at)
-    for step in range(1, steps + 1):
-        A = used * np.exp(at)
-        e = 2 * np.exp(-A @ drops)
-        e /= 1 + e.sum(1, keepdims=True)
-        slope = A * -(e @ drops.T) + price * (2 / 3) * np.cbrt(A) ** 2
-        mean += 0.1 * (slope - mean)
-        square += 0.02 * (slope * slope - square)
-        rate = 0.2 * (1 + np.cos(np.pi * step / steps)) / 2
-        at -= rate * mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.98**step)) + 1e-12)
-    A = used * np.exp(at)
-    J = (cross_entropy(A, p) + price * (np.cbrt(A) ** 2).sum(1)).reshape(len(STARTS), -1)
-    best = A.reshape(len(STARTS), *mask.shape)[J.argmin(0), np.arange(len(mask))]
-    return Optimum(J.min(0), (np.cbrt(best) ** 2).sum(1), best)
+    given = [tuple(sorted(folded(k, p))) for k in sets]
+    price = decay / 2 * nu
+    known = _known(p, price)
+    parts = {k: [c for m in range(1, len(k) + 1) for c in itertools.combinations(k, m)] for k in set(given) if len(k) <= WHOLE}
+    names = _representatives({c for some in parts.values() for c in some}, p)
+    _solve({names[c] for some in parts.values() for c in some}, p, price, known)
+    out = np.zeros((len(given), (p - 1) // 2))
+    objective = np.empty(len(given))
+    for i, k in enumerate(given):
+        if k not in parts:
+            parts[k] = _dropped(k, p, price, known)
+            names |= _representatives(parts[k], p)
+        cost, chosen = min(((known[names[c]][0], c) for c in parts[k]), default=(math.inf, ()))
+        objective[i] = min(cost, math.log(p))  # that of no circuit at all
+        if cost < math.log(p):
+            out[i, np.array(chosen) - 1] = _amplitudes(chosen, names[chosen], p, known)
+    return Optimum(objective, (np.cbrt(out) ** 2).sum(1), out)
+
+
+Circuit = tuple[float, Float[np.ndarray, " frequency"]]
+"""J and the amplitudes of a set of which every frequency is used."""
+
+
+@lru_cache(maxsize=16)
+def _known(p: int, price: float) -> dict[tuple[int, ...], Circuit]:
+    """The cheapest circuits that were found so far at a modulus and a price, by representative; they only save time."""
+    return {}
+
+
+def _dropped(k: tuple[int, ...], p: int, price: float, known: dict[tuple[int, ...], Circuit]) -> list[tuple[int, ...]]:
+    """A set, and what is left of it when the weakest frequency of its cheapest circuit is dropped again and again."""
+    out = [k]
+    while len(out[-1]) > 1:
+        name = representative(out[-1], p)
+        _solve({name}, p, price, known)
+        A = _amplitudes(out[-1], name, p, known)
+        out.append(tuple(x for i, x in enumerate(out[-1]) if i != int(A.argmin())))
+    _solve({representative(out[-1], p)}, p, price, known)
+    return out
+
+
+def _representatives(sets: Iterable[tuple[int, ...]], p: int) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Each set and its representative."""
+    by_size: dict[int, list[tuple[int, ...]]] = {}
+    for k in sets:
+        by_size.setdefault(len(k), []).append(k)
+    return {
+        k: tuple(row) for some in by_size.values() for k, row in zip(some, _smallest(np.array(some), p)[0].tolist(), strict=True)
+    }
+
+
+def _amplitudes(k: tuple[int, ...], name: tuple[int, ...], p: int, known: dict[tuple[int, ...], Circuit]) -> np.ndarray:
+    """The amplitudes of a set, from those of its representative."""
+    for f in k:
+        unit = pow(f, -1, p)
+        image = [min(x * unit % p, -x * unit % p) for x in k]
+        if sorted(image) == list(name):
+            return known[name][1][[name.index(x) for x in image]]
+    raise AssertionError("a representative is an image of its set")
+
+
+def _solve(names: set[tuple[int, ...]], p: int, price: float, known: dict[tuple[int, ...], Circuit], chunk: int = 4_000) -> None:
+    """Adds to `known` the cheapest circuits of these sets with every frequency in use: the best of Newton's from all starts."""
+    todo = sorted(names - known.keys(), key=lambda k: (len(k), k))
+    for some in (todo[i : i + chunk] for i in range(0, len(todo), chunk)):
+        m = len(some[-1])
+        inside = np.array([[i < len(k) for i in range(m)] for k in some], dtype=float)
+        filled = np.array([[*k, *[1] * (m - len(k))] for k in some])
+        drops = _drops(p)[filled - 1] * inside[..., None]  # [set, frequency, difference]
+        best = np.full(len(some), np.inf)
+        kept = np.zeros_like(inside)
+        for start in STARTS:
+            J, A = _descended(np.full(inside.shape, math.log(start)), drops, price * inside)
+            kept = np.where((best > J)[:, None], A, kept)
+            best = np.minimum(J, best)
+        known.update({k: (float(J), A[: len(k)]) for k, J, A in zip(some, best, kept, strict=True)})
+
+
+def _descended(x: np.ndarray, drops: np.ndarray, price: np.ndarray, steps: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """(J [set], A [set, frequency]) of a local minimum, from log amplitudes x: Newton steps along |curvature|, only downhill."""
+    J, slope, bend = _local(x, drops, price)
+    damping = np.full(len(x), 1e-6)
+    live = np.arange(len(x))
+    for _ in range(steps):
+        curve, axes = np.linalg.eigh(bend[live])
+        turned = np.einsum("sij,si->sj", axes, slope[live]) / (np.abs(curve) + damping[live, None])
+        step = -np.einsum("sij,sj->si", axes, turned)
+        step /= np.maximum(1, np.abs(step).max(1, keepdims=True))
+        to = np.minimum(x[live] + step, MOST_LOG)
+        found = _local(to, drops[live], price[live])
+        lower = found[0] <= J[live]
+        won = live[lower]
+        done = lower & ((J[live] - found[0]) < 1e-12) & (np.abs(slope[live]).max(1) < 1e-9)
+        x[won] = to[lower]
+        J[won], slope[won], bend[won] = (v[lower] for v in found)
+        damping[live] = np.where(lower, damping[live] / 10, damping[live] * 10)
+        live = live[~done & (damping[live] < 1e6)]
+        if not len(live):
+            break
+    return J, np.where(price > 0, np.exp(x), 0) if price.any() else np.exp(x)
+
+
+def _local(x: np.ndarray, drops: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """J [set], and its slope and curvature in log amplitudes."""
+    A = np.exp(x)
+    e = 2 * np.exp(-np.einsum("sk,skd->sd", A, drops))
+    total = 1 + e.sum(1)
+    share = e / total[:, None]
+    cost = price * np.cbrt(A) ** 2
+    mean = np.einsum("skd,sd->sk", drops, share)
+    spread = (drops * share[:, None]) @ drops.transpose(0, 2, 1) - mean[:, :, None] * mean[:, None]
+    bend = A[:, :, None] * A[:, None] * spread
+    diagonal = np.arange(A.shape[1])
+    bend[:, diagonal, diagonal] += 4 / 9 * cost - A * mean
+    return np.log(total) + cost.sum(1), 2 / 3 * cost - A * mean, bend
 
 
 def even(sets: Sets, p: int, *, decay: float, nu: float) -> Float[np.ndarray, " set"]:
@@ -137,39 +239,6 @@ def representative(frequencies: Iterable[int], p: int) -> tuple[int, ...]:
     """The first, in dictionary order, of all sets that multiplying by a unit mod p makes of this one; it contains 1."""
     k = np.array([folded(frequencies, p)])
     return tuple(int(x) for x in _smallest(k, p)[0][0])
-
-
-@lru_cache(maxsize=8)
-def orbits(p: int, size: int) -> tuple[Int[np.ndarray, "orbit frequency"], Int[np.ndarray, " orbit"]]:
-    """All sets of `size` frequencies up to a unit mod p: one of each orbit, and how many sets the orbit has.
-
-    Interference, and so loss and efficiency, is the same within an orbit.
-    """
-    most = _checked_size(p, size)
-    with_one = itertools.combinations(range(2, most + 1), size - 1)  # every orbit has a set with 1 in it
-    k = np.array([(1, *rest) for rest in with_one], dtype=np.int64)
-    smallest, times = _smallest(k, p)
-    first = np.unique(smallest, axis=0, return_index=True)[1]
-    return smallest[first], most // times[first]
-
-
-def orbit_count(p: int, size: int) -> int:
-    """How many orbits `orbits` would list, without listing sets: necklaces, as units turn frequencies about in one cycle.
-
-    Formula: with m = (p − 1)/2 frequencies, (1/m) sum over t = 1 … m of C(g, size·g/m) where m divides size·g, g = gcd(t, m).
-    Raises: SpecError as `orbits`.
-    """
-    most = _checked_size(p, size)
-    cycles = [math.gcd(t, most) for t in range(1, most + 1)]
-    return sum(math.comb(g, size * g // most) for g in cycles if size * g % most == 0) // most
-
-
-def _checked_size(p: int, size: int) -> int:
-    """How many frequencies there are. Raises: SpecError when a set cannot have `size` of them."""
-    most = (prime(p) - 1) // 2
-    if not 1 <= size <= most:
-        raise SpecError(f"sets have 1 to {most} frequencies at modulus {p}, got {size}")
-    return most
 
 
 def _smallest(k: Int[np.ndarray, "set frequency"], p: int) -> tuple[Int[np.ndarray, "set frequency"], Int[np.ndarray, " set"]]:

@@ -50,11 +50,11 @@ def pace(loss: Curve) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "*r
     return times, smooth.reshape(*loss.shape[:-1], POINTS)
 
 
-def drops(loss: Curve) -> Int[np.ndarray, "*runs"]:
-    """How often the loss drops: peaks of its `pace` with a prominence of at least 5 % of the highest. A plateau precedes each."""
+def drops(loss: Curve, prominence: float = PROMINENCE) -> Int[np.ndarray, "*runs"]:
+    """How often the loss drops: peaks of its `pace` with a prominence of at least this share of the highest. A plateau precedes each."""
     _, falling = pace(loss)
     flat = falling.reshape(-1, POINTS)
-    counts = [len(find_peaks(one, prominence=PROMINENCE * one.max())[0]) if one.max() > 0 else 0 for one in flat]
+    counts = [len(find_peaks(one, prominence=prominence * one.max())[0]) if one.max() > 0 else 0 for one in flat]
     return np.array(counts, dtype=np.int64).reshape(loss.shape[:-1])
 
 

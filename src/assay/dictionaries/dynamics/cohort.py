@@ -37,6 +37,27 @@ class Snapshots:
         return world.exceedance(rows, bias.mT.reshape(1, -1).numpy()).reshape(len(latents), len(at))
 
 
+@dataclass(frozen=True, eq=False)
+class Counted(Snapshots):
+    """The same on inputs whose densities have no formula: firings are counted on rows."""
+
+    def density(
+        self, world: Float[Tensor, "b d"], latents: Int[np.ndarray, "latent"], at: Sequence[int]
+    ) -> Float[np.ndarray, "latent step"]:
+        """The share of rows on which these latents fire at these checkpoints; none at all counts as half a firing."""
+        chosen = torch.as_tensor(latents, dtype=torch.int64)
+        fired = torch.zeros(len(latents), len(at))
+        for k, step in enumerate(at if len(latents) else ()):
+            W = self.W_enc[step][:, chosen]
+            bias = self.b_enc[step][chosen] - self.b_dec[step] @ W
+            fired[:, k] = sum((torch.addmm(bias, part, W) > 0).sum(0) for part in world.split(8192))
+        return fired.clamp_min(0.5).double().numpy() / len(world)
+
+
+World = Embedded | Tensor
+"""What densities are told of: planted inputs, by formula, or rows [b, d], by counting."""
+
+
 def slopes(
     density: Float[np.ndarray, "latent step"], steps: Sequence[int] | Int[np.ndarray, "step"]
 ) -> Float[np.ndarray, "latent"]:
@@ -71,9 +92,10 @@ def where_any_fires(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor
 
 @dataclass(frozen=True)
 class Moved:
-    """Medians over a group: the penalty's signed share of the gradient, and net drift; how many latents stand behind each."""
+    """Medians over a group: the penalty's signed share of the gradient, what resists it, and net drift; over how many latents."""
 
     share: float
+    resists: float
     drift: float
     counted: int
     fired: tuple[int, ...]
@@ -92,7 +114,8 @@ def moved(
     enough = p.fired >= (FEWEST if most is None else torch.minimum(most, torch.tensor(FEWEST)))
     drift = torch.where(enough, p.drift, torch.nan).numpy()
     share = torch.where(enough & (p.drift > DRIFTING), p.share, torch.nan).numpy()
-    return Moved(median(share), median(drift), int(enough.sum()), tuple(p.fired[enough].tolist()))
+    resists = torch.where(enough & (p.fired > 0) & (penalty > 0), p.resists, torch.nan).numpy()
+    return Moved(median(share), median(resists), median(drift), int(enough.sum()), tuple(p.fired[enough].tolist()))
 
 
 @dataclass(frozen=True)

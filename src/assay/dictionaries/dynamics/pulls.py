@@ -35,6 +35,16 @@ class Pulls:
         return (self.penalty * g).sum(-1) / g.square().sum(-1)
 
     @property
+    def resists(self) -> Float[Tensor, "latent"]:
+        """How much of the penalty's pull on the bias the reconstruction takes back.
+
+        Formula: −g_reconstruction / g_penalty, of the bias alone
+        Range: 1 in balance; 0 for a latent with nothing to gain; below 0 where reconstruction too asks it to stop firing;
+        NaN or infinite without a penalty
+        """
+        return -self.reconstruction[:, -1] / self.penalty[:, -1]
+
+    @property
     def drift(self) -> Float[Tensor, "latent"]:
         """How far the two terms are from balance.
 

@@ -56,6 +56,8 @@ class Method:
     """The encoder starts as this times the decoder, transposed."""
     decoder_bias: bool = True
     """Whether b_dec is trained; otherwise it stays 0."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that stay as they started, such as ("W_dec",): what a dictionary reaches without learning them."""
     tied_start: bool = True
     """Whether the encoder starts along the decoder; otherwise, and in transcoders, its rows are random directions of their own."""
     decoder: Literal["unit", "free"] = "unit"
@@ -139,6 +141,8 @@ def group(
     _check(method, asked, d_out)
     state = start(runs.seeds, method, d, d_out)
     names = tuple(name for name in state if name not in FIXED)
+    if unknown := sorted(set(method.frozen) - set(names)):
+        raise SpecError(f"frozen names {', '.join(unknown)}, which this method does not train; it trains {', '.join(names)}")
     state |= adam_state({name: state[name] for name in names})
     learners = _learners(method, asked, watch)
     noting = any(learner.note(torch.zeros(1, 1, method.width)) for learner in learners)
@@ -181,8 +185,10 @@ def group(
             remove_parallel(grads["W_dec"], state["W_dec"])
         if not method.decoder_bias:
             grads["b_dec"].zero_()
+        for name in method.frozen:
+            grads[name].zero_()
         adam[0].step(grads, step, rate(step) * method.dead.rate(step))
-        if method.decoder == "unit":
+        if method.decoder == "unit" and "W_dec" not in method.frozen:
             unit_rows(state["W_dec"])
         if isinstance(method.nonlinearity, Confined):
             method.nonlinearity.confine(state)
