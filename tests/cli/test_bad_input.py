@@ -124,7 +124,7 @@ CASES = {
     "width above features": case("run", "features-per-dimension", "--set", "width=6", says="the rank, at most the 5 features, got 6"),
     "more sides than columns": case("run", "superposition-llc", "--set", "columns=4", says="no polygon with 5 sides fits 4 columns"),
     "unstable chain": case("run", "superposition-llc", "--set", "step=1e-4", says=r"step must be above 0 and below 2\.76e-05"),
-    "a field of arms": case("run", "superposition-llc", "--set", "state=5", says="state is for arms to set"),
+    "a field of arms": case("run", "superposition-llc", "--set", "passing=True", says="passing is for arms to set"),
     "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
     "missing preset": case("run", "own.py", "--preset", "huge", says='"smoke", "default", "full"'),
     "unknown arm": case("show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"),

@@ -155,8 +155,8 @@ def on_the_curve_of(other, *arms):
 
 SHUT = WORLD.but(l0={"main": 0.3})
 BRIGHT = WORLD.but(gamma={"wide": 0.995})
-UNMENDED = WORLD.but(fvu=on_the_curve_of("wide", "rescaled"))
-MENDED = ("rescaled", "refit", "relu-rescaled", "wide-half-rescaled")
+UNMENDED = WORLD.but(fvu=on_the_curve_of("wide", "rescaled", "refit", "relu-rescaled", "narrow-rescaled"))
+MENDED = ("rescaled", "refit", "relu-rescaled", "narrow-rescaled", "wide-half-rescaled")
 WORSE = WORLD.but(fvu={arm: lambda v: v + 0.02 for arm in MENDED})
 """Repairs mend less than in the pilot, where Gated's lead over them is as large as the margin."""
 DEARER = WORLD.but(fvu={"unfrozen": 0.125, "unfrozen-half": 0.09})

@@ -130,7 +130,7 @@ CASES = {
     ),
     "Generalising does not": (
         replace(WORLD, generalising=0.4),
-        {"memorise": replace(WORLD, beta=0.0), "scratch": replace(WORLD, partly=0.0)},
+        {"memorise": replace(WORLD, beta=0.0), "shuffled": replace(WORLD, beta=0.1)},
     ),
     "Ungrokking": (
         replace(WORLD, accuracy={"ungrok": {200: 0.9}}),
@@ -156,10 +156,10 @@ CASES = {
         },
     ),
     "Semi-grokking": (
-        replace(WORLD, late={"main": 0.95, "scratch": 0.97}),
+        replace(WORLD, accuracy={"scratch": {460: 0.99}}),
         {
-            "at-400": replace(WORLD, late={"main": 0.95, "scratch": 0.8}),
-            "main": replace(WORLD, late={"main": 0.5, "scratch": 0.6}),
+            "at-400": replace(WORLD, accuracy={"scratch": {400: 0.5}}, late={"main": 0.95, "scratch": 0.85}),
+            "main": replace(WORLD, accuracy={"main": {800: 0.5}}),
         },
     ),
     "Hysteresis": (replace(WORLD, ungrok=430.0), {"others-ungrok": replace(WORLD, others=400.0)}),

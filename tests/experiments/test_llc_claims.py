@@ -30,7 +30,7 @@ class World:
         default_factory=lambda: {"main": 1.02, "singular": 0.98, "settings": 1.003, "localised": 0.7, "coarse": 4.0}
     )
     failing: dict = field(default_factory=lambda: {"main": 0.05, "singular": 0.05, "settings": 0.05, "localised": 0.05, "one-rank": 0.05,
-                                                   "grid": 0.4, "faulty": 0.995, "coarse": 0.995})  # fmt: skip
+                                                   "grid": 0.4, "faulty": 1.0, "coarse": 1.0})  # fmt: skip
     seen_without: float = 0.1
     """The share of runs of `coarse` that fail another check as well."""
     late: dict = field(default_factory=dict)
@@ -101,7 +101,7 @@ def ratios(**changes):
 
 
 def failing(**changes):
-    return replace(WORLD, failing=WORLD.failing | changes)
+    return replace(WORLD, failing=WORLD.failing | {k.replace("_", "-"): v for k, v in changes.items()})
 
 
 # claim → (the world without the effect, {control: a world in which it passes too})
@@ -116,10 +116,10 @@ CASES = {
         replace(WORLD, rises={"main": 0.1, "one-rank": 0.0}),
         {"one-rank": replace(WORLD, rises={"main": 1.0, "one-rank": 1.0})},
     ),
-    "Of runs that are bad on purpose": (failing(faulty=0.5), {"main": failing(main=0.995)}),
+    "Of runs that are bad on purpose": (failing(faulty=0.5), {"one-rank": failing(one_rank=1.0)}),
     "Of runs whose step is stable": (
         failing(coarse=0.5),
-        {"unweighted": replace(WORLD, seen_without=1.0), "main": failing(main=0.995)},
+        {"unweighted": replace(WORLD, seen_without=1.0), "one-rank": failing(one_rank=1.0)},
     ),
     "Of sound runs": (failing(main=0.5), {"faulty": failing(faulty=0.05), "coarse": failing(coarse=0.05)}),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+import torch
 
 from assay.core.claims import Claim, Exact
 from assay.core.errors import SpecError
@@ -15,34 +16,50 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.superposition_llc import STATES, SuperpositionLLC, at_polygons, experiment, train
+from assay.experiments.superposition_llc import MOMENTS, SuperpositionLLC, experiment, train
+from assay.theory import stages
 
-TRAINED = ("main", "main-half", "wide", "wide-half", "linear")
-CHAINS = ("polygons", "polygons-fine", "turned", "pulled")
-TRUE = {"5": 7.0, "5+": 8.5, "6": 8.5}
-SAME = dict.fromkeys(STATES, 8.5)
-FIVE, ONE_ON = (5, 0, 0.0687, 7.0), (5, 1, 0.0618, 8.5)
-ENDS = [FIVE, ONE_ON, FIVE, ONE_ON, (6, 0, 0.0482, 8.5), (4, 0, 0.1111, 7.3)]
+STOPPING = ("main", "main-half", "wide", "wide-half", "linear")
+SQUARES = ("sampled", "calm", "plenty", "still")
+ENDS = [
+    (5, 0, 0.0687, 7.0),
+    (5, 1, 0.0618, 8.5),
+    (5, 0, 0.0687, 7.0),
+    (5, 1, 0.0618, 8.5),
+    (6, 0, 0.0482, 8.5),
+    (4, 0, 0.1111, 7.5),
+]
 """Sides, positive dead biases, loss and estimate of the ends that runs have in turn."""
-FLAT = [(k, p, loss, 8.0) for k, p, loss, _ in ENDS]
+PASSED = [
+    (5, 0, 0.0687, 7.0, 4, 1, 8.0),
+    (4, 1, 0.1042, 8.0, 4, 1, 8.0),
+    (5, 1, 0.0618, 8.5, 4, 2, 8.5),
+    (4, 0, 0.1111, 7.5, 4, 0, 7.5),
+]
+"""The same of trainings from squares, and sides, positive dead biases and estimate of the states that they were in before."""
 DERIVED = {name: arm.derive for name, arm in experiment.arms.items() if arm.derive}
 
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: how far final losses lie from a level; true estimates of states; what ends cost; estimates where plateaus were left."""
+    """Per arm: how far final losses lie from a level, what ends cost, the share that passes; and what states along a training cost."""
 
-    off: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, 1e-4) | {"linear": 0.07})
-    llc: dict = field(
-        default_factory=lambda: dict.fromkeys(CHAINS, TRUE) | {"turned": SAME, "pulled": dict.fromkeys(STATES, 3.5)}
-    )
-    ends: dict = field(default_factory=lambda: dict.fromkeys(("along", "stayed", "ends", "ends-fine"), ENDS))
-    left: dict = field(default_factory=lambda: {"along": -9_000.0, "stayed": None, "ends": -500.0, "ends-fine": -500.0})
-    """None: what the end has."""
-    lowest: dict = field(default_factory=lambda: {"along": -0.2})
-    """Lowest curvature at the plateau left."""
+    off: dict = field(default_factory=lambda: dict.fromkeys(STOPPING, 1e-4) | {"linear": 0.07})
+    over: dict = field(default_factory=lambda: {"ends": 1.0, "ends-fine": 1.0, "pulled": 0.6, "passing": 1.0})
+    """Estimates over what they should be."""
+    flat: bool = False
+    """Whether all ends cost the same."""
+    share: dict = field(default_factory=lambda: {"sampled": 0.5, "calm": 0.4, "plenty": 0.4, "still": 0.0})
+    climbs: float = 1.5
+    """By how much the estimate rises where a training passes."""
+    climbs_anyway: float = 0.0
+    """By how much it rises where it does not."""
+    gained: int = 0
+    """How many columns more are in use after a passage."""
+    alike: bool = False
+    """Whether all trainings that pass have one kind of state before and after."""
     noise: float = 0.2
-    """Standard deviation of one chain's estimate."""
+    """Standard deviation of a run's estimate."""
     drift: float = 0.0
     accepted: float = 0.98
     given: dict = field(default_factory=dict)
@@ -57,7 +74,7 @@ class World:
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))
         rng, n = np.random.default_rng(stream), len(runs)
-        if arm in TRAINED:
+        if arm in STOPPING:
             k, p, loss = (np.array([ENDS[i % len(ENDS)][j] for i in range(n)], float) for j in range(3))
             off = np.where(arm == "linear", self.off[arm], rng.uniform(0, self.off[arm], n))
             return measures(
@@ -72,30 +89,40 @@ class World:
                 W=("run column axis", rng.normal(size=(n, 6, 2)), "1"),
                 b=("run column", rng.normal(size=(n, 6)), "input"),
             )
-        moment = arm not in CHAINS
-        if moment:
-            k, p, loss, at = (np.array([self.ends[arm][i % len(ENDS)][j] for i in range(n)], float) for j in range(4))
-            true = np.stack([at, at if self.left[arm] is None else np.full(n, self.left[arm])], 1)
-            place = {
-                "lowest": np.stack([np.zeros(n), np.full(n, self.lowest.get(arm, 0.0))], 1),
-                "at": np.stack([loss, np.full(n, 0.28)], 1),
-                "sides": np.stack([k, np.full(n, np.nan)], 1),
-                "positive": np.stack([p, p], 1),
-            }
+        if arm in SQUARES:
+            over = rng.permutation(n) < round(self.share[arm] * n)
+            sides = np.stack([np.full(n, 4.0), 4.0 + over], 1)
+            return measures(
+                runs,
+                coords={"time": [100, 12000]},
+                sides=("run time", sides, "sides"),
+                passed=("run", over.astype(float), "bool"),
+            )
+        if arm == "passing":
+            rows = [PASSED[(0 if self.alike and i % 2 == 0 else i) % len(PASSED)] for i in range(n)]
+            k, p, loss, llc, k0, p0, llc0 = np.array(rows, float).T
+            left = k > k0
+            p0 = np.where(left, p0 - self.gained, p0)
+            llc0 = llc - np.where(left, self.climbs, self.climbs_anyway)
+            place = {"llc": np.stack([llc * self.over[arm], llc0], 1), "at": np.stack([loss, loss + 0.03], 1),
+                     "sides": np.stack([k, k0], 1), "positive": np.stack([p, p0], 1)}  # fmt: skip
         else:
-            true = np.array([self.llc[arm][s] for s in runs.each("state").tolist()])
-            place = {"lowest": 0 * true, "at": 0.06 + 0 * true, "sides": 5 + 0 * true, "positive": 0 * true}
-        curved = 0 * true + 17 if moment else np.array([2 * TRUE[s] for s in runs.each("state").tolist()])
-        dims = "run moment" if moment else "run"
+            k, p, loss, llc = (np.array([ENDS[i % len(ENDS)][j] for i in range(n)], float)[:, None] for j in range(4))
+            left, flat = np.zeros(n, bool), self.flat and not arm.startswith("passing")
+            place = {"llc": (0 * llc + 8.0 if flat else llc) * self.over[arm], "at": loss, "sides": k, "positive": p}
+        true = place["llc"]
+        half = np.where(place["sides"] + place["positive"] == 5, 7.0, 8.5)
+        if self.flat:
+            half = 0 * half + 8.0
         named = place | {
             "llc": true + rng.normal(0, self.noise, true.shape), "moved": self.drift + rng.normal(0, self.noise, true.shape),
-            "accepted": self.accepted + 0 * true, "curved": curved, "expected": curved / 2,
+            "accepted": self.accepted + 0 * true, "curved": 2 * half, "expected": half, "lowest": 0 * true,
         }  # fmt: skip
         return measures(
             runs,
-            coords={"moment": ("end", "left")} if moment else {},
-            **({"left": ("run", np.ones(n, bool), "bool")} if moment else {}),
-            **{k: (dims, v, "1") for k, v in named.items()},
+            coords={"moment": MOMENTS[: true.shape[1]]},
+            left=("run", left, "bool"),
+            **{name: ("run moment", v, "1") for name, v in named.items()},
         )
 
 
@@ -107,16 +134,11 @@ def but(of: str, **changes) -> World:
     return replace(WORLD, **{of: getattr(WORLD, of) | {k.replace("_", "-"): v for k, v in changes.items()}})
 
 
-def main_too(arms):
+def as_main(arms):
     return arms["main"]
 
 
-LEVELS_ANYWHERE = replace(WORLD, given={"random": main_too})
-APART = {"5": 7.0, "5+": 7.5, "6": 8.5}
-ALWAYS = but("llc", polygons=APART, polygons_fine=APART)
-
-CLIMBING = replace(but("left", along=5.0), lowest={"along": 0.0})
-"""Training leaves stable states of a lower estimate."""
+LEVELS_ANYWHERE = replace(WORLD, given={"random": as_main})
 
 # claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
 CASES = {
@@ -128,25 +150,19 @@ CASES = {
         but("off", wide=0.2, wide_half=0.2),
         {"random": LEVELS_ANYWHERE, "linear": but("off", linear=1e-3)},
     ),
-    "What training leaves is no minimum": (but("left", along=8.0), {"stayed": but("left", stayed=-9.0)}),
-    "Along one training the LLC rises": (
-        CLIMBING,
-        replace(CLIMBING, left=CLIMBING.left | {"along": None}),
-        {"stayed": replace(CLIMBING, left=CLIMBING.left | {"stayed": 5.0})},
-    ),
-    "At smooth minima chains give": (
-        but("llc", polygons=dict.fromkeys(STATES, 9.5), polygons_fine=dict.fromkeys(STATES, 9.5)),
-        {"pulled": but("llc", pulled=TRUE)},
-    ),
-    "A lower loss can cost complexity": (
-        but("llc", polygons=SAME, polygons_fine=SAME),
-        {"turned": but("llc", turned=TRUE), "mixed": replace(WORLD, given={"mixed": lambda arms: arms["polygons"]})},
-    ),
-    "It always does": (ALWAYS, WORLD, {"turned": but("llc", polygons=APART, polygons_fine=APART, turned=APART)}),
+    "Where trainings end at smooth minima": (but("over", ends=1.3, ends_fine=1.3), {"pulled": but("over", pulled=1.0)}),
     "Between trainings lower goes with": (
-        but("ends", ends=FLAT, ends_fine=FLAT),
+        replace(WORLD, flat=True),
         {"dealt": replace(WORLD, given={"dealt": lambda arms: arms["ends"]})},
     ),
+    "The noise of small batches": (but("share", plenty=0.0), {"still": but("share", still=0.4)}),
+    "A finite sample does": (
+        but("share", plenty=0.0),
+        replace(WORLD, share=WORLD.share | {"calm": 0.0, "plenty": 0.0}),
+        {"plenty": WORLD, "still": but("share", still=0.4)},
+    ),
+    "Along one training the LLC rises": (replace(WORLD, climbs=0.0), {"remained": replace(WORLD, climbs_anyway=1.5)}),
+    "What becomes the fifth corner": (replace(WORLD, gained=1), {"exchanged": replace(WORLD, alike=True)}),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 EXACT = [c for c in experiment.claims if isinstance(c, Exact)]
@@ -159,57 +175,50 @@ def claim_of(start: str) -> Claim:
 
 @pytest.mark.parametrize("change", [{"drift": 1.0}, {"accepted": 0.3}])
 def test_chains_that_drift_or_overshoot_decide_nothing(change):
-    verdict = judge(claim_of("A lower loss can cost"), replace(WORLD, **change).arms()).verdict
+    verdict = judge(claim_of("Where trainings end"), replace(WORLD, **change).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate sound")
 
 
 def test_what_half_the_step_changes_decides_nothing():
-    verdict = judge(claim_of("A lower loss can cost"), but("llc", polygons_fine=SAME).arms()).verdict
+    verdict = judge(claim_of("Where trainings end"), but("over", ends_fine=1.2).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
-def test_runs_that_left_no_plateau_say_nothing_about_what_is_left():
+def test_only_trainings_that_pass_say_what_a_passage_costs():
     arms = WORLD.arms()
-    still = arms["along"].copy(deep=True)
-    still["left"].values[:50] = False
-    still.llc.values[:50, 1] = 8.0
-    verdict = judge(claim_of("What training leaves"), arms | {"along": still}).verdict
-    assert verdict.outcome == "holds" and verdict.n == {"seed": 14}
+    judged = judge(claim_of("Along one training"), arms)
+    assert judged.verdict.outcome == "holds" and judged.verdict.n == {"seed": int(arms["passing"].left.sum())}
+    assert judged.controls["remained"].n == {"seed": int((~arms["passing"].left).sum())}
 
 
-def test_where_no_stable_state_is_left_nothing_is_said_about_a_rise():
-    judged = judge(claim_of("Along one training"), WORLD.arms())
+def test_where_no_training_passes_nothing_is_said_about_a_rise():
+    arms = WORLD.arms()
+    still = arms["passing"].copy(deep=True)
+    still["left"].values[:] = False
+    judged = judge(claim_of("Along one training"), arms | {"passing": still})
     assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "too few units: 0 of 6 seeds")
-    assert judged.verdict.price.text == (
-        "more seeds alone do not help: none of 64 has what the claim compares; change what is trained"
-    )
-    assert judged.controls["stayed"].outcome == "fails"
+
+
+def test_states_are_exchanged_among_trainings_that_passed_only():
+    arms = WORLD.arms()
+    own, other = arms["passing"], arms["exchanged"]
+    left = own.left.values
+    assert (own.positive.values[~left] == other.positive.values[~left]).all() and (
+        own.llc.values[:, 0] == other.llc.values[:, 0]
+    ).all()
+    assert sorted(own.positive.values[left, 1]) == sorted(other.positive.values[left, 1])
+    assert (own.positive.values[left, 1] != other.positive.values[left, 1]).mean() > 0.3
 
 
 def test_theorems_hold_without_any_run():
     assert [verify(e, WORLD.arms()).outcome for e in EXACT] == ["exact"] * len(EXACT)
 
 
-def test_mixed_labels_use_each_estimate_once():
-    arms = WORLD.arms()
-    for state in ("5", "5+", "6"):
-        assert (arms["mixed"].state.values == arms["polygons"].state.values).all(), state
-    assert np.sort(arms["mixed"].llc.values).tolist() == np.sort(arms["polygons"].llc.values).tolist()
-    own, mixed = (by_state(arms[name]) for name in ("polygons", "mixed"))
-    assert own["6"].mean() - own["5"].mean() == pytest.approx(1.5, abs=0.3) and abs(mixed["6"].mean() - mixed["5"].mean()) < 0.4
-
-
-def by_state(arm):
-    return {s: arm.llc.values[arm.state.values == s] for s in STATES}
-
-
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"columns": 4, "state": "5"}, "no polygon with 5 sides fits 4 columns"),
-        ({"state": "5++"}, "6 columns leave 1 dead"),
         ({"around": "square"}, "a state is called by its sides"),
-        ({"columns": 12}, "worked out for 1 to 10 columns"),
+        ({"columns": 12, "around": "4"}, "worked out for 1 to 10 columns"),
         ({"columns": 2}, "columns must be at least 3"),
         ({"step": 1e-4}, r"step must be above 0 and below 2\.76e-05, where the steepest direction becomes unstable"),
         ({"step": 0.0}, "step must be above 0"),
@@ -218,7 +227,6 @@ def by_state(arm):
         ({"samples": 1}, "samples must be at least 2"),
         ({"lr": 1.2}, "lr must be above 0 and below 1"),
         ({"burn": 8_000}, "draws is a multiple of 100 above burn=8000"),
-        ({"beside": "middle"}, 'beside is "left", "end" or nothing'),
         ({"draws": 8_050}, "draws is a multiple of 100"),
     ],
 )
@@ -228,25 +236,19 @@ def test_what_cannot_be_run_is_refused_in_one_line(fields, says):
     assert "\n" not in str(error.value)
 
 
-def test_too_few_columns_for_the_judged_states_are_refused_before_training():
-    with pytest.raises(SpecError, match="no polygon with 5 sides fits 4 columns"):
-        experiment.specs_of("polygons", tuple(s.replace(columns=4) for s in experiment.default))
-
-
-def test_a_chain_alone_is_the_chain_among_others():
-    specs = experiment.specs_of("turned", experiment.smoke)
-    among = at_polygons(Runs(specs), Unkept()).tensors
-    alone = at_polygons(Runs(specs[-1:]), Unkept()).tensors
-    for name in ("llc", "moved", "accepted", "W"):
-        np.testing.assert_allclose(alone[name][0].numpy(), among[name][-1].numpy(), rtol=1e-5, err_msg=name)
-    turned = among["W"].norm(dim=-1)
-    np.testing.assert_allclose(turned.numpy(), 1.3205263, rtol=1e-6)
-    assert len(np.unique(np.round(among["W"][:, 0, 0].numpy(), 6))) == len(specs)
-
-
-def test_noise_and_polygon_starts_can_be_asked_for():
+def test_samples_and_polygon_starts_can_be_asked_for():
     base = experiment.smoke[0].replace(steps=50)
     around = train(Runs([base.replace(around="4", start=0.01, seed=s) for s in range(3)]), Unkept()).tensors
     assert ((around["W"].norm(dim=-1) > 0.9).sum(1) == 4).all()
     noisy = train(Runs([base.replace(data=100, batch=8, seed=s) for s in range(3)]), Unkept())
     assert not noisy.diverged.any() and noisy.history["loss"].shape[0] == 3
+
+
+def test_noise_is_taken_out_and_columns_that_are_off_are_parked():
+    made = stages.exact([stages.polygons.named(name, 6) for name in ("4+", "5", "5+")], 6)
+    made["b"] = torch.where(made["b"] == -1.0, -0.02, made["b"])  # off, but only just
+    shaken = {k: v + 0.004 * torch.from_numpy(np.random.default_rng(0).normal(size=v.shape)) for k, v in made.items()}
+    found = stages.settled({k: v[:, None] for k, v in shaken.items()})
+    loss = stages.one_hot.potential({k: v[:, 0] for k, v in found.items()})
+    assert loss.numpy() == pytest.approx([0.104167, 0.068741, 0.061797], abs=1e-5)
+    assert (found["b"] == -1.0).sum(-1)[:, 0].tolist() == [1, 1, 0]

@@ -12,7 +12,7 @@ import torch
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.superposition_sae import CHOSEN, SuperpositionSAE, experiment, frequencies, importances
+from assay.experiments.superposition_sae import BLOCK, SuperpositionSAE, blocks, experiment, frequencies, importances, matched
 
 KEPT = 12
 """Features of the twenty that a planted toy represents."""
@@ -23,7 +23,7 @@ TRAINED = [name for name, arm in experiment.arms.items() if arm.derive is None a
 class World:
     """Planted toys keep the most important features; cosines fall with their norm and crowding, and rise with importance by `direct`."""
 
-    tied: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, True) | {"equal": False})
+    tied: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, True) | dict.fromkeys(("equal", "random", "pca", "shuffled"), False))
     """Per arm: whether what is kept follows importance."""
     pointed: dict = field(
         default_factory=lambda: dict.fromkeys(TRAINED, 0.97) | dict.fromkeys(("random", "pca", "shuffled"), 0.3)
@@ -44,8 +44,8 @@ class World:
 
     def measures(self, arm, stream):
         runs = Runs(experiment.specs_of(arm, experiment.default))
-        seeds, row = np.unique(runs.seeds, return_inverse=True)
-        toys, rng, shape = np.random.default_rng(self.draw), np.random.default_rng([self.draw, stream]), (len(seeds), 20)
+        row, shape = runs.seeds - experiment.default[0].seed, (len(experiment.default), 20)  # arms of fewer toys have the first ones
+        toys, rng = np.random.default_rng(self.draw), np.random.default_rng([self.draw, stream])
         rank = np.argsort(np.argsort(toys.random(shape)))
         kept_by = rank if self.tied[arm] else np.argsort(np.argsort(toys.random(shape)))
         here = kept_by < KEPT
@@ -82,14 +82,13 @@ BLIND = of(WORLD, "direct", main=1.0, half=1.0)
 """Importance counts for ReLU dictionaries, not for TopK."""
 
 CASES = {
-    "What mattered to the toy": (UNTIED, {"equal": of(WORLD, "tied", equal=True)}),
+    "What mattered to the toy": (UNTIED, {name: of(WORLD, "tied", **{name: True}) for name in ("pca", "equal")}),
     "At least 0.8 of the represented features have": (of(WORLD, "pointed", main=0.5, half=0.5), FOUND),
     "At least 0.8 of the represented features are": (of(WORLD, "told", main=0.4, half=0.4), FOUND),
     "Norm and density are all": (BYPASSED, UNBIASED),
     "Norm, density and crowding are all": (BYPASSED, {"bypassed": of(WORLD, "blurred", main=3.0, half=3.0)}),
     "They are all there is to directions": (BYPASSED, UNBIASED),
     "With one latent at a time": (BLIND, of(BLIND, "direct", topk=1.0), {"main": WORLD}),
-    "A partial rank correlation": (UNTIED, {"equal": of(WORLD, "tied", equal=True)}),
 }
 
 
@@ -199,15 +198,24 @@ def test_an_antipodal_pair_is_recovered_by_a_dictionary_of_its_directions(bench)
         assert float(told.f1[i]) == pytest.approx(2 * (fires & on).sum() / (fires.sum() + on.sum()))
 
 
-def test_a_donated_recovery_is_another_toy_s():
+def test_a_donated_recovery_is_another_toy_s_of_the_same_block():
     arms = WORLD.arms()
-    main = arms["main"].isel(run=arms["main"].penalty.values == CHOSEN)
-    given = arms["donated"]
-    for r in range(3):
+    main, given = arms["main"], arms["donated"]
+    for r in (0, 1, BLOCK):
         for f in range(20):
             value, kept = float(given.cosine[r, f]), float(main.norm_squared[r, f]) > 0.5
             at = np.argwhere(main.cosine.values == value)
             assert [r, f] not in at.tolist() if kept else [r, f] in at.tolist()
+            assert (at[:, 0] // BLOCK == r // BLOCK).any()
+
+
+def test_a_block_knows_nothing_of_other_blocks():
+    main, value = WORLD.arms()["main"], matched(("norm_squared", "frequency"), "f1")
+    whole, alone = value(main, {}), value(main.isel(run=range(BLOCK, 2 * BLOCK)), {})
+    assert whole.dims == ("block",) and whole.sizes["block"] == main.sizes["run"] // BLOCK
+    assert whole.values[1] == alone.values[0]
+    assert [b.tolist() for b in blocks(main.isel(run=[2, 0, 1]))] == [[1, 2, 0]], "fewer toys than a block are one, by seed"
+    assert len(blocks(main.isel(run=range(2 * BLOCK + 3)))) == 2, "an incomplete last block is left out"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ QUIET = 1.25
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
 TIMED = {
-    "deep-linear": (("steps=20", "seed=200:202"), ("seed=200:248",)),
+    "deep-linear": (("steps=20", "seed=200:202"), ("seed=200:224",)),
     "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"), ("steps=500", "relative=0.2", "seed=200:208")),
     "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
     "eval-schedule": (("steps=32", "seed=200:202"), ("steps=2048", "seed=200:212")),

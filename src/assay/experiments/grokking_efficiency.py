@@ -218,9 +218,10 @@ def accuracy(arm, arms):
     return at(arm, arms, 450).test
 
 
-def late(arm, arms):
-    """[seed]: accuracy on unseen pairs that is gained later than five fit times, at an arm's smallest training set."""
-    return by(arm, "pairs").late.isel(pairs=0, drop=True)
+def gained_late(arm, arms):
+    """[seed]: accuracy on unseen pairs at an arm's smallest training set; 0 where half of it was there by five fit times."""
+    data = by(arm, "pairs").isel(pairs=0, drop=True)
+    return data.test.where(data.late > data.test / 2, 0.0)
 
 
 def more_than_ungrok(arm, arms):
@@ -451,9 +452,10 @@ CLAIMS = (
     ),
     Claim(
         text="Generalising does not: over 800 to 1,400 pairs log J changes by at most 0.1 per log D",
-        of="generalise", value=steepness, low=-0.1, high=0.1, unit="log J per log D", must_fail=("memorise", "scratch"),
-        near={"scratch": "networks that do not generalise fully cost as little for more pairs"},
-        also={"plenty": "the larger of the same networks' sizes"}, gates=(FITTED,),
+        of="generalise", value=steepness, low=-0.1, high=0.1, unit="log J per log D", must_fail=("memorise", "shuffled"),
+        near={"shuffled": "costs in little order have hardly a slope, whatever they are of"},
+        also={"plenty": "the larger of the same networks' sizes", "scratch": "networks that generalise in part pay as those that do",
+              "scratch-half": "the same half-way"}, gates=(FITTED,),
         half={"generalise": "generalise-half"}, threshold_from=PILOT + ", slope .051", published="new", source=PAPER + ", section 5",
     ),
     Claim(
@@ -486,11 +488,11 @@ CLAIMS = (
         published="new", source=PAPER + ", section 5",
     ),
     Claim(
-        text="Semi-grokking: from scratch on 460 pairs networks gain 0.3 to 0.9 of accuracy later than five fit times",
-        of="at-460", value=late, low=0.3, high=0.9, unit="share of unseen pairs", must_fail=("at-400", "main"),
+        text="Semi-grokking: from scratch on 460 pairs networks end with an accuracy of 0.3 to 0.9, most of it gained later than five fit times",
+        of="at-460", value=gained_late, low=0.3, high=0.9, unit="share of unseen pairs", must_fail=("at-400", "main"),
         near={"at-400": "networks gain some accuracy late on any number of pairs"}, gates=(FITTED,),
-        half={"at-460": "at-460-half"}, threshold_from=PILOT + ", a final accuracy of .67",
-        published=Published(0.7, PAPER, at="section 5.3", note="final accuracy, at D of about 2,000; " + TRANSFORMER),
+        half={"at-460": "at-460-half"}, threshold_from=PILOT + ", .67",
+        published=Published(0.7, PAPER, at="section 5.3", note="at D of about 2,000; " + TRANSFORMER),
         source=PAPER + ", section 5.3",
     ),
     Claim(

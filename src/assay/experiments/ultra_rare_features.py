@@ -143,7 +143,7 @@ def method(runs):
     from assay.dictionaries.dynamics.byhand import ByHand
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.training import losses
-    from assay.dictionaries.training.dead import Resample
+    from assay.dictionaries.training.dead import DeadPolicy, Resample
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
@@ -151,7 +151,7 @@ def method(runs):
     # Checks come in pairs: silent for 40 batches (10,240 inputs) is rare, silent since the pair before is nobody. They come a
     # step after the snapshots, in which nobody is fresh.
     window, first = s.silent or max(1, s.steps // 300), [m + 1 for m in moments(s.steps)[:2]]
-    dead = Resample(at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5)
+    dead: DeadPolicy = Resample(at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5)
     if s.subject == "planted":
         truth, useful = world(runs), np.arange(s.truth, s.truth + s.useful)
         reads, writes = (torch.from_numpy(m.astype(np.float32)) for m in (truth.detectors(useful), truth.directions[:, useful]))

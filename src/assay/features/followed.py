@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from assay.dictionaries.dynamics.cohort import Snapshots, World
+    from assay.dictionaries.dynamics.cohort import Snapshots
 
     Kinds = Mapping[str, Int[np.ndarray, "latent"]]
     Named = dict[str, tuple[str, Any, str]]
@@ -42,7 +42,7 @@ def histograms(density: Mapping[int, Float[np.ndarray, "latent"]]) -> Named:
     return {"histogram": ("checkpoint bin", np.stack([np.histogram(x, BINS)[0] for x in logs]), "latents")}
 
 
-def trajectories(snaps: Snapshots, truth: World, kinds: Kinds, chosen: int, rare: float) -> Named:
+def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, chosen: int, rare: float) -> Named:
     """Densities of each kind along training, and what becomes of them after the checkpoint at which they were chosen.
 
     `truth` is what densities are told of: planted inputs, by formula, or rows on which firings are counted. Slopes count
@@ -76,7 +76,7 @@ def trajectories(snaps: Snapshots, truth: World, kinds: Kinds, chosen: int, rare
 
 def fates(
     snaps: Snapshots,
-    truth: World,
+    truth: Any,
     density: Mapping[int, Float[np.ndarray, "latent"]],
     exempt: Bool[np.ndarray, "latent"],
     resampled: Bool[np.ndarray, "latent"],
@@ -128,7 +128,8 @@ def at_moment(
     codes = features(params, some)
     fvu = float(error(params, some, codes).square().sum() / (some - some.mean(0)).square().sum())
     out: ByKind = {"fvu": ({"rare": fvu}, "1"), "l0": ({"rare": float((codes > 0).sum(1).float().mean())}, "latents")}
-    rows = {k: cohort.where_any_fires(params, x, latents[k]) for k in ("rare", "useful", "uncommon") if k in latents}
+    alone = [k for k in latents if not k.startswith("ordinary")]
+    rows = {k: cohort.where_any_fires(params, x, latents[k]) for k in alone}
     moved = {k: cohort.moved(params, rows[k], latents[k], penalty) for k in rows}
     moved |= {k: cohort.moved(params, some, latents[k], penalty, like=moved["rare"].fired) for k in ("ordinary", "ordinary-2")}
     out["share"] = ({k: m.share for k, m in moved.items()}, "share")

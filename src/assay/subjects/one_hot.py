@@ -7,6 +7,7 @@ An input is a·e_i, i uniform over the columns and a ~ U(0, 1). One output entry
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -104,9 +105,15 @@ def batches(runs: Runs, columns: int, data: int, size: int):
     which = rng.integers(runs.seeds, "one-hot.which", 0, (data,), columns)
     amount = rng.uniform(runs.seeds, "one-hot.amount", 0, (data,)).astype(np.float64)
 
+    many = max(1, 4096 // size)  # steps whose batches are drawn at once
+
+    @lru_cache(2)
+    def picked(block: int) -> np.ndarray:
+        return rng.integers(runs.seeds, "one-hot.batches", block, (many, size), data)
+
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        picked = rng.integers(runs.seeds, "one-hot.batch", step, (size,), data)
-        return tuple(torch.from_numpy(np.take_along_axis(x, picked, 1)) for x in (which, amount))  # type: ignore[return-value]
+        at = picked(step // many)[:, step % many]
+        return tuple(torch.from_numpy(np.take_along_axis(x, at, 1)) for x in (which, amount))  # type: ignore[return-value]
 
     return batch
 

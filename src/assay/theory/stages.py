@@ -24,6 +24,8 @@ BLOCKS = 100
 """Equal parts of a chain, of each of which the mean loss is kept; its steps are a multiple."""
 CURVED = 1e-6
 """Curvatures below this are none."""
+LATE = 24
+"""So many of the last moments are looked at for passages from state to state: about the last two decades of training."""
 
 
 def moments(steps: int) -> list[int]:
@@ -60,6 +62,37 @@ def last_left(trained: Trained, steps: int, relu: bool = True) -> tuple[Int[np.n
     return np.where(left.any(1), last, len(moments(steps)) - 1), torch.from_numpy(left.any(1))
 
 
+def settled(params: Mapping[str, Tensor], steps: int = 1_500, lr: float = 0.5) -> dict[str, Tensor]:
+    """The critical points to which descent on the expected loss takes states W [*any f d], b [*any f]: noise and data are gone.
+
+    Columns that are off there, dead with a bias of at most 0, are parked at no weights and a bias of −1, so that chains do not
+    turn them on by chance; no output changes by that.
+    """
+    shape = params["b"].shape
+    W, b = params["W"].flatten(0, -3).clone(), params["b"].flatten(0, -2).clone()
+    for _ in range(steps):
+        slope = one_hot.slopes({"W": W, "b": b})[1]
+        W, b = W - lr * slope["W"], b - lr * slope["b"]
+    off = (W.norm(dim=-1) < 0.5) & (b <= 0)
+    W, b = torch.where(off[..., None], 0.0, W), torch.where(off, polygons.DEAD, b)
+    return {"W": W.view(*shape, W.shape[-1]), "b": b.view(shape)}
+
+
+def passages(
+    trained: Trained, steps: int, columns: int
+) -> tuple[Float[np.ndarray, "run moment"], Int[np.ndarray, "run"], Bool[np.ndarray, "run"]]:
+    """The sides of the state that each run is in at each moment, noise taken out; the last moment with fewer sides than at the end,
+    the middle one where there is none; and whether there is one. Only the last 24 moments are looked at.
+    """
+    late = np.arange(len(moments(steps)))[-LATE:]
+    found = settled(at(trained, np.tile(late, (trained.tensors["b"].shape[0], 1))))
+    flat = one_hot.potential({"W": found["W"].flatten(0, 1), "b": found["b"].flatten(0, 1)})
+    sides = polygons.nearest(flat.view(found["b"].shape[:2]).cpu().numpy(), columns)[0]
+    fewer = sides < sides[:, -1:]
+    last = np.where(fewer, np.arange(len(late)), -1).max(1)
+    return sides, late[np.where(last < 0, len(late) // 2, last)], last >= 0
+
+
 def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndarray, "*any k"]:
     """Curvatures of the expected loss at states W [*any f d], b [*any f], ascending."""
     W, b = params["W"], params["b"]
@@ -69,7 +102,10 @@ def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndar
 
 def exact(states: Sequence[polygons.Polygon], columns: int, turns: Sequence[float] | None = None) -> dict[str, Tensor]:
     """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are given."""
-    made = [polygons.weights(p, columns, turn=float(t)) for p, t in zip(states, turns if turns is not None else [0.0] * len(states), strict=True)]
+    made = [
+        polygons.weights(p, columns, turn=float(t))
+        for p, t in zip(states, turns if turns is not None else [0.0] * len(states), strict=True)
+    ]
     return {k: torch.from_numpy(np.stack([m[k] for m in made])) for k in ("W", "b")}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from assay.data.embedded import SMALLEST, Embedded
+from assay.data.embedded import SMALLEST
 from assay.dictionaries.dynamics.pulls import Params, ablate, features, joined, matched, pulls
 
 FEWEST = 10
@@ -28,8 +29,8 @@ class Snapshots:
     b_enc: Float[Tensor, "step f"]
     b_dec: Float[Tensor, "step d"]
 
-    def density(self, world: Embedded, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
-        """The probability that these latents fire at these checkpoints (indices into `steps`), by formula and not by counting."""
+    def density(self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
+        """The probability that these latents fire at these checkpoints (indices into `steps`), by the formula of an Embedded world."""
         chosen = torch.as_tensor(latents, dtype=torch.int64)
         W = self.W_enc[list(at)][:, :, chosen].double()
         bias = self.b_enc[list(at)][:, chosen].double() - torch.einsum("sd,sdf->sf", self.b_dec[list(at)].double(), W)
@@ -41,10 +42,8 @@ class Snapshots:
 class Counted(Snapshots):
     """The same on inputs whose densities have no formula: firings are counted on rows."""
 
-    def density(
-        self, world: Float[Tensor, "b d"], latents: Int[np.ndarray, "latent"], at: Sequence[int]
-    ) -> Float[np.ndarray, "latent step"]:
-        """The share of rows on which these latents fire at these checkpoints; none at all counts as half a firing."""
+    def density(self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
+        """The share of rows `world` [b, d] on which these latents fire at these checkpoints; none at all counts as half a firing."""
         chosen = torch.as_tensor(latents, dtype=torch.int64)
         fired = torch.zeros(len(latents), len(at))
         for k, step in enumerate(at if len(latents) else ()):
@@ -52,10 +51,6 @@ class Counted(Snapshots):
             bias = self.b_enc[step][chosen] - self.b_dec[step] @ W
             fired[:, k] = sum((torch.addmm(bias, part, W) > 0).sum(0) for part in world.split(8192))
         return fired.clamp_min(0.5).double().numpy() / len(world)
-
-
-World = Embedded | Tensor
-"""What densities are told of: planted inputs, by formula, or rows [b, d], by counting."""
 
 
 def slopes(
