@@ -439,20 +439,20 @@ def spreads(arm, arms):
         raise ClaimError("what networks share beyond the order of their pairs takes two parts of them")
     x, (a, b) = arm.log_predicted, arm.log_size
     x, a, b = (v - v.mean() for v in (x, a, b))
-    terms = {"x": x, "xx": x * x, "a": a, "b": b, "ab": a * b}
+    terms = {"x": x, "xx": x * x, "a": a, "b": b, "ab": a * b, "aa": a * a}
     return {name: t.mean([d for d in ("draw", "partner") if d in t.dims]) for name, t in terms.items()}
 
 
-def variance(m):
-    """Variance of x; NaN where it is rounding, as for a unit by itself."""
-    made = m["xx"] - m["x"] ** 2
-    return np.where(made > 1e-9 * m["xx"], made, np.nan)
+def variance(m, of="x"):
+    """Variance of a term; NaN where it is rounding, as for a unit by itself."""
+    made = m[of * 2] - m[of] ** 2
+    return np.where(made > 1e-9 * m[of * 2], made, np.nan)
 
 
 def spread_ratio(m):
     """Standard deviation of actual log sizes between networks, over that of predicted ones."""
     shared = m["ab"] - m["a"] * m["b"]
-    return np.sqrt(np.maximum(shared, 0) / variance(m))
+    return np.sqrt(np.where(np.isnan(variance(m, "a")), np.nan, np.maximum(shared, 0)) / variance(m))
 
 
 def rise(m):
