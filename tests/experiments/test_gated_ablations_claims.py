@@ -131,7 +131,8 @@ def planted(arm: str, points: tuple, soft: tuple | None):
     levels = dict(points)
     l0, fvu, gamma = np.array([levels[s.penalty] for s in runs.specs]).T
     hard = np.exp(np.random.default_rng(0).normal(0, 0.02, 8))[seed]  # of the world, for every arm
-    fvu, gamma, l0 = fvu * hard * np.exp(luck[0][seed]), gamma + 0.3 * luck[1][seed], l0 * np.exp(luck[2][seed])
+    own = np.random.default_rng(200 + list(experiment.arms).index(root)).normal(0, 0.0005, len(runs))  # of a single run
+    fvu, gamma, l0 = fvu * hard * np.exp(luck[0][seed]), gamma + 0.3 * luck[1][seed] + own, l0 * np.exp(luck[2][seed])
     variance = np.full(len(runs), 5.0 * ROWS)
     dot = (1 - fvu) / (2 - gamma) * variance
     sums = {"tokens": np.full(len(runs), ROWS), "active": l0 * ROWS, "variance": variance, "dot": dot, "norm": gamma * dot}

@@ -193,7 +193,11 @@ def world():
 @pytest.mark.parametrize(
     ("start", "changes", "reason"),
     [
-        ("Hysteresis", {"half": {"scratch": -0.3}}, "gate converged"),  # half as long, it would have been a larger size
+        (
+            "Hysteresis",
+            {"scratch": 410.0, "ungrok": 365.0, "half": {"scratch": -0.3}},
+            "gate converged",
+        ),  # half as long, it would have been a larger size
         ("Ungrokking", {"half": {"ungrok": 0.3}}, "gate converged"),
         ("Hysteresis", {"scratch": 700.0}, "too few units: 0 of 6 seeds"),  # beyond the sizes, and never their edge
         ("Theory says where networks forget", {"ungrok": 150.0}, "too few units: 0 of 6 seeds"),

@@ -19,40 +19,34 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.myopia import (
+    COSTS,
     Myopia,
-    at_turn,
+    as_it_pays,
+    cost_of,
     experiment,
     first_epoch,
-    follows,
     game_of,
-    invested_late,
     measure,
     off_turn,
-    score,
     train,
 )
-from assay.theory.epochs import best, best_forgetful
+from assay.subjects.epoch_game import Game
+from assay.theory.epochs import best
 
-LIKE = {"main-half": "main", "own-half": "own-clock", "weak-half": "weak-penalty", "no-invest-half": "no-invest", "network-half": "network"}
-NEVER = ("no-shutdown", "always-positive", "myopic", "retrained", "weak-retrained", "network-always")
-LOST = ("no-clock", "no-index", "network-no-index")
+LIKE = {"main-half": "main", "own-half": "own-clock", "weak-half": "weak-penalty", "network-half": "network"}
+NEVER = ("no-shutdown", "always-positive", "retrained", "network-always")
+FAR = ("no-shutdown", "always-positive", "retrained", "network-always")
 
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: epochs that agents begin (at the turn unless said), units they buy first and late, what they earn, what they make of a false index."""
+    """Per arm: epochs that agents begin (at the turn unless said), up to which cost they buy in epoch 0, and what they earn."""
 
-    begins: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 8.0) | dict.fromkeys(LOST, 1.5))
-    at_once: dict = field(default_factory=lambda: {"no-clock": 0.01, "always-positive": 0.01})
-    """Probability of shutting down at the first step of the first bad epoch."""
-    first: dict = field(default_factory=lambda: dict.fromkeys(("turn-1", "myopic-recipe", "network-turn-1"), 0.0))
-    """Units bought in epoch 0; 1 unless said."""
-    late: dict = field(default_factory=lambda: dict.fromkeys(("no-shutdown", "always-positive", "retrained"), 4.0))
-    """Units bought from the last good epoch on; 0.01 unless said."""
-    share: dict = field(default_factory=lambda: dict.fromkeys(LOST, 0.35) | {"weak-penalty": 0.62})
+    begins: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 8.0) | {"no-clock": 1.5})
+    buys: dict = field(default_factory=lambda: dict.fromkeys(FAR, 11.2) | {"myopic-recipe": 0.0, "no-clock": 0.0})
+    """The cost up to which an arm buys; 3.2 unless said."""
+    share: dict = field(default_factory=lambda: {"no-clock": 0.35, "weak-penalty": 0.62})
     """Return over the optimum; 0.99 unless said."""
-    follows: dict = field(default_factory=lambda: dict.fromkeys(("network-own-clock", "network-always"), 0.0))
-    """Epochs by which the stop moves for each that the index is off; 1 unless said."""
     excess: float = 0.0
     """By how much agents earn more than theory allows."""
 
@@ -65,22 +59,25 @@ class World:
         turn = runs.each("turn")[:, None]
         noise = 0.005 * np.random.default_rng(stream).uniform(size=(n, 1))
         begun = np.clip(self.begins.get(of, turn) - epoch - noise, 0, 1)
-        invested = np.where(epoch == 0, self.first.get(of, 1.0) - noise, 0) + np.where(epoch == 2, self.late.get(of, 0.01) + noise, 0)
+        price = np.array([cost_of(s) for s in runs.specs])
+        bought = (price < self.buys.get(of, 3.2))[:, None]
+        invested = np.where(epoch == 0, np.where(bought, 1 - noise, noise), 0)
         optimum = np.array([best(replace(game_of(s), discount=1.0)).returned for s in runs.specs])
-        forgetful = np.array([best_forgetful(game_of(s))[1] for s in runs.specs])
         returned = self.share.get(of, 0.99) * optimum - noise[:, 0] - (optimum < 0) + self.excess
         return measures(
             runs,
             coords={"epoch": epoch},
             optimum=("run", optimum, "reward"),
-            forgetful=("run", forgetful, "reward"),
+            weak_lasts=("run", price < 3.2, "bool"),
+            price=("run", price, "reward"),
+            pays=("run", price < 3.2, "bool"),
+            pays_later=("run", price < 11.2, "bool"),
             returned=("run", returned, "reward"),
             begun=("run epoch", begun, "probability"),
             invested=("run epoch", invested, "units"),
-            stops_first=("run epoch", np.broadcast_to(self.at_once.get(of, 0.99), (n, 8)) - noise, "probability"),
             frozen=("run", 0.01 - noise[:, 0], "probability"),
-            ahead=("run", 3 - self.follows.get(of, 1.0) + noise[:, 0], "epochs"),
-            behind=("run", 3 + self.follows.get(of, 1.0) - noise[:, 0], "epochs"),
+            ahead=("run", 2 + noise[:, 0], "epochs"),
+            behind=("run", 4 - noise[:, 0], "epochs"),
         )
 
 
@@ -92,35 +89,40 @@ def with_(**fields):
     return replace(WORLD, **{name: getattr(WORLD, name) | entries for name, entries in fields.items()})
 
 
-# claim → (the world without the effect, {control: a world in which it passes too})
+# claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
 CASES = {
     "(a) It learns to stop": (
         with_(begins={"main": 4.0}),
         {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-shutdown", "always-positive")},
     ),
-    "(a) It stops at once": (with_(at_once={"main": 0.5}), {arm: with_(at_once={arm: 0.99}) for arm in ("no-clock", "always-positive")}),
-    "(a) The index is": (with_(begins={"no-invest": 4.0}), {"no-index": with_(begins={"no-index": 3.0})}),
-    "(a) Units are": (with_(begins={"own-clock": 4.0}), {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-index")}),
+    "(a) Units are": (with_(begins={"own-clock": 4.0}), {"no-clock": with_(begins={"no-clock": 3.0})}),
     "It earns at least": (
         with_(share={"main": 0.8}),
         {"no-clock": with_(share={"no-clock": 0.99}), "weak-penalty": with_(share={"weak-penalty": 0.99})},
     ),
-    "(b) Less optimisation": (
-        with_(late={"main": 0.5}),
-        {arm: with_(late={arm: 0.01}) for arm in ("always-positive", "no-shutdown", "retrained")},
+    "(b) The turn limits": (with_(buys={"main": 11.2}), {arm: with_(buys={arm: 3.2}) for arm in ("no-shutdown", "retrained")}),
+    "(b) for networks": (
+        with_(buys={"always-positive": 3.2}),
+        with_(buys={"always-positive": 3.2, "network": 11.2}),
+        {"main": WORLD, "no-shutdown": with_(buys={"no-shutdown": 3.2})},
     ),
-    "(b) In all it buys": (with_(late={"main": 3.0}), {"no-shutdown": with_(late={"no-shutdown": 0.01})}),
-    "(c) A limited horizon": (with_(first={"main": 0.1}), {arm: with_(first={arm: 1.0}) for arm in ("turn-1", "myopic-recipe")}),
-    "(d) The stop moves": (
-        with_(follows={"network": 0.0}),
-        {arm: with_(follows={arm: 1.0}) for arm in ("network-own-clock", "network-always")},
+    "(c) It invests as far": (
+        with_(buys={"main": 0.0}),
+        {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "always-positive")},
+    ),
+    "(c) A limited horizon": (
+        with_(buys={"main": 0.0}),
+        {"myopic-recipe": with_(buys={"myopic-recipe": 3.2})},
     ),
     "A weak penalty": (with_(begins={"weak-penalty": 3.0}), {"main": with_(begins={"main": 8.0})}),
     "(a) for networks": (
         with_(begins={"network": 4.0}),
-        {arm: with_(begins={arm: 3.0}) for arm in ("network-no-index", "network-always")},
+        {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "network-always")},
     ),
-    "(c) for networks": (with_(first={"network": 0.1}), {"network-turn-1": with_(first={"network-turn-1": 1.0})}),
+    "(c) for networks": (
+        with_(buys={"network": 0.0}),
+        {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "network-always")},
+    ),
 }
 
 
@@ -128,8 +130,6 @@ CASES = {
     ("start", "broken"),
     [
         ("No agent of any arm", replace(WORLD, excess=2.0)),
-        ("None without index", with_(share={"no-index": 0.99})),
-        ("None without index", replace(WORLD, excess=0.1)),
     ],
 )
 def test_no_agent_may_beat_theory(start, broken):
@@ -139,8 +139,8 @@ def test_no_agent_may_beat_theory(start, broken):
 
 
 def test_what_is_known_beforehand_comes_out():
-    known = [e for e in experiment.claims if isinstance(e, Exact) and not e.text.startswith(("No agent", "None without"))]
-    assert len(known) == 5 and all(verify(e, WORLD.arms()).outcome == "exact" for e in known)
+    known = [e for e in experiment.claims if isinstance(e, Exact) and not e.text.startswith("No agent")]
+    assert len(known) == 4 and all(verify(e, WORLD.arms()).outcome == "exact" for e in known)
 
 
 def test_what_half_a_training_gives_otherwise_decides_nothing():
@@ -169,8 +169,8 @@ def test_measures_of_the_best_course():
     assert arm.returned.values == pytest.approx([14.4] * 2, abs=1e-5) == arm.optimum.values
     assert arm.greedy.values == pytest.approx([14.4] * 2)
     assert off_turn(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
-    assert at_turn(arm, {}).values == pytest.approx([1, 1]) == first_epoch(arm, {}).values
-    assert invested_late(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
+    assert arm.stops_first.values[:, 3] == pytest.approx([1, 1]) == first_epoch(arm).values
+    assert as_it_pays(arm, {}).values == pytest.approx([1, 1])
     assert np.isnan(arm.stops_first.values[:, 4:]).all() and arm.frozen.values == pytest.approx([0, 0], abs=1e-6)
 
 
@@ -178,7 +178,6 @@ def test_stopping_inside_an_epoch_counts_it_as_begun():
     arm = planted([Myopia()], {(4, 2): 2})
     assert arm.begun.sum("epoch").values == pytest.approx([5], abs=1e-5)
     assert off_turn(arm, {}).values == pytest.approx([2], abs=1e-5)
-    assert at_turn(arm, {}).values == pytest.approx([0], abs=1e-5)
 
 
 def test_a_rule_on_the_index_follows_it_when_it_is_shifted():
@@ -186,15 +185,29 @@ def test_a_rule_on_the_index_follows_it_when_it_is_shifted():
     arm = planted([Myopia(invest=False), Myopia(invest=False, index=False)], rule)
     assert arm.ahead.values == pytest.approx([2, 8], abs=1e-5)
     assert arm.behind.values == pytest.approx([4, 8], abs=1e-5)
-    assert follows(arm, {}).values == pytest.approx([1, 0], abs=1e-5)
 
 
-def test_the_score_is_a_ratio_of_sums_over_seeds():
-    assert score({"own": np.array([2.0]), "free": np.array([8.0])}) == pytest.approx([0.75])
+def test_every_seed_has_its_cost_and_arms_share_it():
+    costs = np.array([cost_of(s) for s in experiment.default])
+    assert (costs > 0.8).all() and (costs < 12.8).all() and len(np.unique(costs)) == len(costs)
+    assert 8 <= (costs < 3.2).sum() <= 28 and ((costs > 3.2) & (costs < 11.2)).sum() >= 6
+    assert [cost_of(s) for s in experiment.specs_of("network", experiment.default)] == costs.tolist()
+    assert cost_of(Myopia(seed=5)) == 1.0
+
+
+def test_whether_a_unit_pays_is_asked_of_the_recipe_whatever_the_arm():
+    for changes in ({}, {"turning": False}, {"discount": 0.0}, {"shutdown": False}, {"penalty": -1.0}):
+        specs = [Myopia(seed=s, **COSTS, **changes) for s in range(6)]
+        arm = planted(specs, {})
+        costs = [cost_of(s) for s in specs]
+        assert arm.pays.values.tolist() == [c < 3.2 for c in costs] and arm.pays_later.values.tolist() == [
+            c < 11.2 for c in costs
+        ]
+        assert arm.weak_lasts.values.tolist() == [best(Game(cost=c, penalty=-1.0)).steps == 32 for c in costs]
 
 
 def test_arms_that_are_trained_together_are_as_if_alone():
-    specs = [experiment.specs_of(arm, experiment.smoke)[:2] for arm in ("main", "no-index", "always-positive")]
+    specs = [experiment.specs_of(arm, experiment.smoke)[:2] for arm in ("main", "own-clock", "always-positive")]
     together = experiment.arms["main"].train.train([Runs(s) for s in specs], Unkept())
     for own, done in zip(specs, together, strict=True):
         alone = train(Runs(own), Unkept())
@@ -218,6 +231,7 @@ WRONG = [
     ({"rate": 0.0}, "Myopia.rate must be positive, got 0"),
     ({"discount": 1.5}, "Myopia.discount must be from 0 to 1, got 1.5"),
     ({"steps": 0}, "Myopia.steps must be at least 1, got 0"),
+    ({"spread": 0.5}, "Myopia.spread must be at least 1, which gives all seeds one cost, got 0.5"),
 ]
 
 
@@ -235,7 +249,6 @@ def test_a_reward_that_never_turns_needs_no_turn():
 LATE = [
     *WRONG[:9],
     ({"turning": False}, "Myopia.turning is for arms to set"),
-    ({"horizon": 4}, "Myopia.horizon must be at least 5, as the reward of arm turn-4 turns at epoch 4, got 4"),
 ]
 
 

@@ -12,7 +12,6 @@ from assay.core.claims import Claim
 from assay.core.errors import SpecError
 from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.rng import permutation
 from assay.core.runs import Runs
 from assay.core.spec import grid
 from assay.experiments.s_curves import PROMINENCES, SCurves, experiment, measure, train
@@ -33,6 +32,10 @@ def flat(depth):
     return lambda start: dict.fromkeys((1, 2, 10, 100), depth)
 
 
+def whatever(start):
+    return {1: 0.01, 2: 0.05, 10: 0.25, 100: 1.0}
+
+
 @dataclass(frozen=True)
 class World:
     """Per arm, where it is not named what a plain factorisation would show: depth by start and rank, shares of seeds that drop
@@ -43,8 +46,6 @@ class World:
     left: dict = field(default_factory=dict)
     off: dict = field(default_factory=dict)
     predicted: dict = field(default_factory=lambda: {0.1: 240.0, 0.2: 215.0, 0.3: 200.0, 0.4: 190.0, 0.5: 180.0})
-    ordered_when_dealt: bool = False
-    """Whether main's depths are in the order of ranks only after they were dealt out."""
     half: float = 1.0
     """How many of the second drops are seen at half time already."""
 
@@ -59,8 +60,6 @@ class World:
         s, rng, starts = runs.shared, np.random.default_rng(stream), runs.each("start")
         noise = lambda: np.exp(rng.normal(0, 0.01, (len(runs), len(s.ranks))))  # noqa: E731
         depth = np.array([[self.depth.get(arm, by_rank)(x)[r] for r in s.ranks] for x in starts]) * noise()
-        if self.ordered_when_dealt and arm == "main":
-            np.put_along_axis(depth, permutation(runs.seeds, "s-curves.dealt", 0, len(s.ranks)), depth.copy(), axis=1)
         place = rng.permutation(len(runs))[:, None] + 0.5
         second = np.array([self.twice.get(arm, {}).get(r, 0.0) for r in s.ranks]) * len(runs)
         left = np.array([self.left.get(arm, {}).get(r, 1e-6) for r in s.ranks]) * noise()
@@ -107,7 +106,7 @@ CASES = {
     ),
     "From starts of 0.1 to 0.3": (
         world(depth={"main": flat(0.5)}),
-        {"dealt": replace(WORLD, ordered_when_dealt=True), "free": world(depth={"free": by_rank})},
+        {"dealt": world(depth={"main": whatever}), "free": world(depth={"free": by_rank})},
     ),
     "A smaller start makes": (
         world(depth={"main": flat(0.05)}), {"full-rank": world(depth={"main": alike}), "free": world(depth={"free": by_rank})}

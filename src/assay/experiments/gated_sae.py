@@ -17,7 +17,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.rng import generator
 from assay.core.spec import changed, removed
-from assay.core.stats import budget_ratio, lead_at_own, ratio, sides
+from assay.core.stats import lead_at_own, ratio, sides
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.dictionaries.measuring import frontier
@@ -380,11 +380,6 @@ CLAIMS = (
         text="Width alone: the lead of 1.5 × ReLU over ReLU of equal width, in full",
         value=lambda arms: sides(a=sums(arms["wide"], *FRONTIER), other=sums(arms["relu"], *FRONTIER), ruler=sums(arms["main"], *FRONTIER)),
         statistic=corner(0), units=CROSSED, unit="FVU",
-    ),
-    Finding(
-        text="How many times Gated's L0 ReLU of equal width needs for the same FVU",
-        value=on_frontier("relu"), statistic=lambda m: 1 / budget_ratio(L0, FVU)(m), units=CROSSED, unit="ratio of L0",
-        published=Published(2.0, PAPER, at="abstract", note="there at equal loss recovered, against ReLU 1.5 times wider"),
     ),
     Finding(
         text="L0 without the auxiliary loss, as a share of the full loss's at the same penalty",

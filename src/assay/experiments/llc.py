@@ -415,7 +415,8 @@ experiment = Experiment(
         ),
         Claim(
             text="Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % fail a check",
-            value=flagged, of="coarse", low=0.9, unit="share of runs", bounds=(0, 1), must_fail=("unweighted", "one-rank"), published="new", source=LAU,
+            value=flagged, of="coarse", low=0.9, unit="share of runs", bounds=(0, 1), must_fail=("unweighted", "one-rank"),
+            published="new", source=LAU,
             near={"unweighted": "drift, sign and mean acceptance would have told as well"},
             also={"faulty": "these are bad on purpose in another way"},
             threshold_from="pilot: seeds 0–63, on which the check's 5 % was chosen; all of them on seeds 0–35",

@@ -1,8 +1,8 @@
 """Myopia: does an epoch index, a reward that turns negative and a way to shut down make an agent care for the present epoch only?
 
 Paper: none; a comment by Adam Jermyn under a post on training with preferences asks it, without an experiment or a number
-Claim: the recipe limits the horizon and does not make myopic: the agent stops at the turn, and before it still invests in later epochs
-Baselines: no clock in sight; no shutdown; a reward that never turns; a weak penalty; a turn after one epoch; learning one epoch at a time
+Claim: the agent stops at the turn and is not myopic: before it it still invests in later epochs where that pays well
+Baselines: no clock in sight; no shutdown; a reward that never turns; a weak penalty; learning one epoch at a time
 Cost: 24 s on 2 cores, 46 CPU-seconds, 0.42 GB a process; full a guess of 0.5 GPU-hours, never run
 """
 
@@ -22,28 +22,27 @@ from assay.core import (
     Joint,
     PerRun,
     Spec,
+    added,
     changed,
     columns,
     grid,
     probes,
     reserved,
+    rng,
     summary,
 )
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.core.stats import ratio
 from assay.subjects import epoch_agents as agents
 from assay.subjects import epoch_game as world
 from assay.theory import epochs as theory
 
 SOURCE = "a comment's proposal; the game is Assay's own"
-PLAN = "plan, before the pilot"
-AGAIN = "plan, before a second pilot, on seeds 0–15; fresh seeds judge it"
+PLAN = "plan: before any run"
+AGAIN = "plan: as for the full recipe, before any run in which costs differ"
+VARIED = "plan: before any run in which costs differ"
 DYNAMIC = "dynamic programming over 288 states"
-ROOTS = "roots of a polynomial"
-TURNS = (1, 2, 4)
-"""Other epochs in which the reward turns, an arm each."""
 SEEN = 0.01
 """What an agent would do in an epoch that fewer than this share of its episodes reach is not reported: it is hardly trained there."""
 
@@ -73,7 +72,9 @@ class Myopia(Spec):
     bonus: float = 0.4
     """What a unit adds to the reward of working, from the next epoch on."""
     cost: float = 1.0
-    """What investing takes from the base reward."""
+    """What investing takes from the base reward, or its middle value where costs differ between seeds."""
+    spread: float = added(1.0, before=1.0)
+    """By which factor costs differ: each seed's is drawn from cost/spread to cost · spread, evenly in its logarithm."""
     agent: Literal["table", "network"] = "table"
     """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE with a baseline."""
     start: float = 0.1
@@ -105,6 +106,8 @@ class Myopia(Spec):
             raise SpecError(f"Myopia.discount must be from 0 to 1, got {self.discount:g}")
         if self.agent == "network" and self.discount != 1:
             raise SpecError(f"Myopia.discount is for tables; a network learns with 1, got {self.discount:g}")
+        if self.spread < 1:
+            raise SpecError(f"Myopia.spread must be at least 1, which gives all seeds one cost, got {self.spread:g}")
         for name in ("lr", "rate"):
             if getattr(self, name) <= 0:
                 raise SpecError(f"Myopia.{name} must be positive, got {getattr(self, name):g}")
@@ -113,9 +116,16 @@ class Myopia(Spec):
 # --- what is trained and measured ----------------------------------------------------------------------------------------
 
 
+def cost_of(spec):
+    """What investing costs in the game of this seed."""
+    drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", 0, ())[0])
+    return spec.cost * spec.spread ** (2 * drawn - 1)
+
+
 def game_of(spec):
-    names = ("horizon", "length", "penalty", "bonus", "cost", "invest", "shutdown", "discount")
-    return world.Game(turn=spec.turn if spec.turning else None, **{name: getattr(spec, name) for name in names})
+    names = ("horizon", "length", "penalty", "bonus", "invest", "shutdown", "discount")
+    kept = {name: getattr(spec, name) for name in names}
+    return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **kept)
 
 
 def games_of(runs, bench):
@@ -146,13 +156,21 @@ def together(groups, bench):
 def measure(runs, trained, bench):
     """What each agent does, exactly: no episode is sampled."""
     did = agents.conduct(games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted"))
-    alone = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
+    own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
+    usual = [world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s)) for s in runs.specs]
+    weak = [theory.best(replace(game, penalty=-1.0)).steps == game.horizon * game.length for game in usual]
+    early, late = (
+        [0 in theory.best(game).invests for game in games] for games in (usual, [replace(game, turn=None) for game in usual])
+    )
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "epoch": range(runs.shared.horizon)},
         loss=("run step", trained.history["loss"], "reward"),
-        optimum=("run", np.array(alone), "reward"),
-        forgetful=("run", np.array([theory.best_forgetful(game_of(spec))[1] for spec in runs.specs]), "reward"),
+        optimum=("run", np.array(own), "reward"),
+        weak_lasts=("run", np.array(weak), "bool"),
+        price=("run", np.array([cost_of(spec) for spec in runs.specs]), "reward"),
+        pays=("run", np.array(early), "bool"),
+        pays_later=("run", np.array(late), "bool"),
         **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},
         **{name: ("run epoch", did[name], "probability") for name in ("reached", "begun", "off_the_path")},
         stops_first=("run epoch", did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan), "probability"),
@@ -171,81 +189,69 @@ def off_turn(arm, arms):
     return (1 - arm.begun).where(before, arm.begun).sum("epoch")
 
 
-def at_turn(arm, arms):
-    """[run]: probability of shutting down at the first step of the first bad epoch, once it is reached."""
-    return arm.stops_first.where(arm.epoch == arm.turn).sum("epoch", min_count=1)
-
-
 def of_optimum(arm, arms):
-    """[run]: return over that of the best course."""
-    return arm.returned / arm.optimum
+    """[run]: return over that of the best course, where that earns anything."""
+    return (arm.returned / arm.optimum).where(arm.optimum > 0)
 
 
-def invested_late(arm, arms):
-    """[run]: units bought in the last epoch before the turn or later, which pay in no good epoch."""
-    return arm.invested.where(arm.epoch >= arm.turn - 1, 0.0).sum("epoch")
-
-
-def bought(arm, arms):
-    """Terms [run]: units bought, and those bought where the reward never turns."""
-    return {"own": arm.invested.sum("epoch"), "free": arms["always-positive"].invested.sum("epoch")}
-
-
-def score(m):
-    """Myopia score, 1 less the units bought over those bought where the reward never turns: a ratio of sums over seeds."""
-    return 1 - ratio("own", "free")(m)
-
-
-def first_epoch(arm, arms):
+def first_epoch(arm):
     """[run]: probability of investing in epoch 0."""
     return arm.invested.sel(epoch=0, drop=True)
 
 
-def epochs(arm, arms):
-    """[run]: mean number of epochs begun."""
-    return arm.begun.sum("epoch")
+def as_it_pays(arm, arms):
+    """[run]: probability of doing in epoch 0 what pays under the recipe at the cost of this seed: investing, or not."""
+    return xr.where(arm.pays, first_epoch(arm), 1 - first_epoch(arm))
 
 
-def follows(arm, arms):
-    """[run]: how many epochs fewer are begun for each epoch that the index shown is ahead."""
-    return (arm.behind - arm.ahead) / 2
+def bought_less(arm, arms):
+    """[run]: by how much less it invests in epoch 0 than where the reward never turns, if that pays there and not before the turn."""
+    between = arm.pays_later.astype(bool) & ~arm.pays.astype(bool)
+    free = arms["network-always" if arm.attrs["agent"] == "network" else "always-positive"]
+    return (first_epoch(arm).copy(data=first_epoch(free).values) - first_epoch(arm)).where(between)
 
 
-def other_turns(arms):
-    """[run]: the largest distance to the turn where that is at 1, 2 or 4."""
-    return xr.concat([off_turn(arms[f"turn-{k}"], arms).drop_vars("turn") for k in TURNS], "k").max("k")
+def well_paid(arm, arms):
+    """[run]: probability of investing in epoch 0 where a unit returns at least twice its cost before the turn."""
+    return first_epoch(arm).where(arm.price <= HALF)
 
 
-def excess(arms, over, names):
-    """By how much the best agent of some arms beats what theory allows; 0 where none does."""
-    return max(0.0, *(float((arms[n].returned - arms[n][over]).max()) for n in names))
+def left_out(arm, arms):
+    """[run]: mean number of epochs not begun, at costs at which the best course under a penalty of −1 begins all."""
+    return (1 - arm.begun).sum("epoch").where(arm.weak_lasts.astype(bool))
+
+
+def excess(arms):
+    """By how much the best agent of any arm beats the best course of its game; 0 where none does."""
+    return max(0.0, *(float((arm.returned - arm.optimum).max()) for arm in arms.values()))
 
 
 # --- what is drawn -------------------------------------------------------------------------------------------------------
 
 
 def figures(arms):
-    begun = lines(arms, ("main", "turn-4", "network", "own-clock", "no-clock", "always-positive"), "begun", "epoch")
-    units = lines(arms, ("main", "turn-1", "always-positive", "myopic-recipe"), "invested", "epoch")
-    learn = lines(arms, ("main", "weak-penalty", "turn-1", "no-clock", "network"), "loss", "step", sign=-1)
-    conditions = ("main", "weak-penalty", "no-clock", "own-clock", "no-shutdown", "always-positive", "myopic", "network")
+    begun = lines(arms, ("main", "network", "own-clock", "no-clock", "always-positive"), "begun", "epoch")
+    learn = lines(arms, ("main", "weak-penalty", "no-clock", "network"), "loss", "step", sign=-1)
+    conditions = ("main", "weak-penalty", "no-clock", "own-clock", "no-shutdown", "always-positive", "myopic-recipe", "network")
     kinds = {"optimum": "optimum", "as trained": "returned", "greedy": "greedy"}
     earned = [(name, kind, float(arms[name][of].mean())) for name in conditions for kind, of in kinds.items()]
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
-    turns, most = set(arms["main"].turn.values.tolist()), float(arms["main"].optimum.mean())
+    bought = [(name, float(c), float(x)) for name in ("main", "network", "always-positive", "myopic-recipe")
+              for c, x in zip(arms[name].price.values, first_epoch(arms[name]).values, strict=True)]  # fmt: skip
+    before, ever = (max(cost for cost in np.arange(0.0, 20.0, 0.1) if 0 in theory.best(world.Game(turn=turn, cost=cost)).invests)
+                    for turn in (3, None))  # fmt: skip
     return [
+        Figure("What an agent buys for later epochs depends on what it costs, and on how many epochs it reckons with",
+               columns(("arm", "cost", "probability"), bought), "points", x="cost", y="probability", color="arm", x_log=True,
+               x_title="what investing costs", y_title="probability of investing in epoch 0",
+               note=f"A unit pays up to a cost of {before:.1f} before a turn at epoch 3, up to {ever:.1f} where the reward never turns."),
         Figure("Agents stop at the turn; with no clock in sight they stop anywhere, without the turn nowhere", begun, "bars",
                x="epoch", facet="arm", **mean, **band, x_title="epoch", y_title="probability of beginning it",
-               note=f"The reward turns at epoch {' or '.join(map(str, sorted(turns)))}, of turn-4 at 4, of always-positive never. "
-                    "own-clock sees its units and no index, no-clock neither."),
-        Figure("Before the turn agents invest for later epochs: what is limited is the horizon", units, "bars", x="epoch", facet="arm",
-               **mean, **band, x_title="epoch", y_title="units bought"),
-        Figure("Agents that see the index earn nearly what is possible, but under a weak penalty or learning one epoch at a time",
-               columns(("arm", "policy", "return"), earned), "bars", x="arm", y="return", color="policy", x_title="condition",
-               y_title="return of an episode"),
+               note="The reward turns at epoch 3, of always-positive never. own-clock sees its units and no index, no-clock neither."),
+        Figure("What is earned, and what could be", columns(("arm", "policy", "return"), earned), "bars", x="arm", y="return", color="policy",
+               x_title="condition", y_title="return of an episode, mean over costs"),
         Figure("Tables learn in a hundred steps, networks from episodes in a few hundred", learn, "line", x="step", color="arm",
-               **mean, **band, x_log=True, x_title="training step", y_title="return of an episode",
-               rules=((most, ""),), note=f"Dashed: {most:.3g}, the most that the full recipe allows."),
+               **mean, **band, x_log=True, x_title="training step", y_title="return of an episode"),
     ]  # fmt: skip
 
 
@@ -259,28 +265,9 @@ def lines(arms, names, of, along, sign=1):
 # --- the experiment ------------------------------------------------------------------------------------------------------
 
 
-def fewer(**changes):
-    """The lower half of the seeds, with these changes."""
-
-    def specs(main):
-        seeds = sorted({s.seed for s in main})
-        return tuple(s.replace(**changes) for s in main if s.seed in seeds[: (len(seeds) + 1) // 2])
-
-    return specs
-
-
 def half(name, **changes):
     """The same for half as many steps."""
     return lambda specs: tuple(s.replace(**{name: max(1, getattr(s, name) // 2)}, **changes) for s in specs)
-
-
-def usual(specs):
-    """The specs as they are, if the latest turn of any arm fits in and only arms set what is theirs."""
-    for s in specs:
-        if s.horizon <= max(TURNS):
-            raise SpecError(f"Myopia.horizon must be at least {max(TURNS) + 1}, as the reward of arm turn-{max(TURNS)} turns at epoch "
-                            f"{max(TURNS)}, got {s.horizon}")  # fmt: skip
-    return reserved("turning", "index", "counted", "shutdown", "invest", "discount", "agent")(specs)
 
 
 def judged(text, value, must_fail, halved, of="main", threshold_from=PLAN, **rest):
@@ -290,98 +277,119 @@ def judged(text, value, must_fail, halved, of="main", threshold_from=PLAN, **res
 
 
 TABLES, HALVES, NETWORKS, NETWORK_HALVES = (Joint(lambda groups, bench: together(groups, bench)) for _ in range(4))
-HIDDEN = {"index": False, "counted": False}
-FORGETFUL = HIDDEN | {"invest": False}
+OWN = ("turning", "index", "counted", "shutdown", "invest", "discount", "agent")
+"""Fields that arms set."""
+STOPS = {
+    "weak-penalty": "a turn, if to a weaker penalty", "weak-half": "the same, trained for half as long", "own-clock": "units in sight are a clock",
+    "own-half": "the same, trained for half as long", "network": "the recipe for a network", "network-half": "the same, trained for half as long",
+    "myopic-recipe": "the recipe: stopping needs no foresight",
+}  # fmt: skip
+"""Arms that have a turn and a clock in sight as well, and why they may stop there."""
+COSTS = {"cost": 3.2, "spread": 4.0}
+"""From .8 to 12.8: half of them below what a unit earns before a turn at 3, nearly all below what it earns in eight epochs."""
+HALF = 1.6
+"""Half of what a unit bought in epoch 0 earns before a turn at 3."""
+PAYS = (({}, (3.1, 3.3)), ({"turn": None}, (11.1, 11.3)), ({"discount": 0.0}, (0.32, 1.12)))
+"""Games, and costs around the one at which buying at once stops to pay."""
 
 experiment = Experiment(
+    version=2,
     arms={
-        "main": Arm(TABLES, specs=usual, note="the full recipe, a table of logits: index, a reward that turns negative, shutdown"),
-        "weak-penalty": Arm(TABLES, specs=changed(penalty=-1.0), note="a penalty of −1, which units bought early outbid"),
+        "main": Arm(TABLES, specs=reserved(*OWN), note="the full recipe, a table of logits: index, a reward that turns negative, shutdown"),
+        "weak-penalty": Arm(TABLES, specs=changed(penalty=-1.0), note="a penalty of −1, which units bought early outbid where they are cheap"),
         "no-shutdown": Arm(TABLES, specs=changed(shutdown=False), note="the recipe for an agent that cannot stop"),
         "always-positive": Arm(TABLES, specs=changed(turning=False), note="a reward that never turns"),
-        **{f"turn-{k}": Arm(TABLES, specs=changed(turn=k), note=f"the recipe with the turn at epoch {k}") for k in TURNS},
-        "myopic": Arm(TABLES, specs=changed(turning=False, discount=0.0), note="a reward that never turns, learned one epoch at a time"),
         "myopic-recipe": Arm(TABLES, specs=changed(discount=0.0), note="the recipe, learned one epoch at a time: full myopia"),
-        "no-clock": Arm(TABLES, specs=changed(**HIDDEN), note="the recipe, but neither index nor units in sight"),
+        "no-clock": Arm(TABLES, specs=changed(index=False, counted=False), note="the recipe, but neither index nor units in sight"),
         "own-clock": Arm(TABLES, specs=changed(index=False), note="the recipe without the index, but with its units in sight"),
-        "no-invest": Arm(TABLES, specs=changed(invest=False), note="the recipe without investing: the index is the only clock"),
-        "no-index": Arm(TABLES, specs=changed(**FORGETFUL), note="no-invest without the index: it knows the step of the epoch alone"),
         "retrained": Arm(train, specs=changed(turning=True), after="always-positive", note="`always-positive`, trained on with the recipe"),
-        "weak-retrained": Arm(train, specs=changed(turning=True, penalty=-1.0), after="always-positive",
-                              note="`always-positive`, trained on with the weak penalty"),
-        "wide-start": Arm(train, specs=changed(start=1.0), note="main from first logits ten times as wide"),
         "main-half": Arm(HALVES, specs=half("steps"), note="main for half as many steps"),
         "own-half": Arm(HALVES, specs=half("steps", index=False), note="own-clock for half as many steps"),
-        "no-invest-half": Arm(HALVES, specs=half("steps", invest=False), note="no-invest for half as many steps"),
         "weak-half": Arm(HALVES, specs=half("steps", penalty=-1.0), note="weak-penalty for half as many steps"),
-        "network": Arm(NETWORKS, specs=fewer(agent="network"), note="the recipe for a network, by REINFORCE on sampled episodes"),
-        "network-always": Arm(NETWORKS, specs=fewer(agent="network", turning=False), note="the network and a reward that never turns"),
-        "network-turn-1": Arm(NETWORKS, specs=fewer(agent="network", turn=1), note="the network with one good epoch"),
-        "network-own-clock": Arm(NETWORKS, specs=fewer(agent="network", index=False), note="the network without index, units in sight"),
-        "network-no-index": Arm(NETWORKS, specs=fewer(agent="network", **FORGETFUL), note="the network without index, units, investing"),
-        "network-half": Arm(NETWORK_HALVES, specs=lambda specs: half("updates")(fewer(agent="network")(specs)),
-                            note="network for half as many steps"),
+        "network": Arm(NETWORKS, specs=changed(agent="network"), note="the recipe for a network, by REINFORCE on sampled episodes"),
+        "network-always": Arm(NETWORKS, specs=changed(agent="network", turning=False), note="the network and a reward that never turns"),
+        "network-half": Arm(NETWORK_HALVES, specs=half("updates", agent="network"), note="network for half as many steps"),
     },
     measure=measure,
     claims=(
         judged("(a) It learns to stop: the number of epochs it begins is on average at most 0.1 away from those before the turn",
-               off_turn, ("no-clock", "no-shutdown", "always-positive"), "main-half", high=0.1, unit="epochs"),
-        judged("(a) It stops at once: at the first step of the first bad epoch it shuts down with a probability of at least 0.95",
-               at_turn, ("no-clock", "always-positive"), "main-half", low=0.95, unit="probability"),
-        judged("(a) The index is clock enough: without investing, the number of epochs begun is at most 0.1 away from those before the turn",
-               off_turn, ("no-index",), "no-invest-half", of="no-invest", threshold_from=AGAIN, high=0.1, unit="epochs"),
+               off_turn, ("no-clock", "no-shutdown", "always-positive"), "main-half", high=0.1, unit="epochs", also=STOPS,
+               near={"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"}),
         judged("(a) Units are clock enough: with them in sight and no index, the number of epochs begun is at most 0.1 away from those before "
                "the turn",
-               off_turn, ("no-clock", "no-index"), "own-half", of="own-clock", threshold_from=AGAIN, high=0.1, unit="epochs"),
+               off_turn, ("no-clock",), "own-half", of="own-clock", threshold_from=AGAIN, high=0.1, unit="epochs",
+               near={"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"},
+               also={name: why for name, why in STOPS.items() if not name.startswith("own")}
+               | dict.fromkeys(("main", "main-half"), "these see the index")),
         judged("It earns at least 0.95 of what the best course earns",
-               of_optimum, ("no-clock", "weak-penalty"), "main-half", low=0.95, unit="share of the optimum"),
-        judged("(b) Less optimisation across epochs: from the last good epoch on it buys at most 0.05 units",
-               invested_late, ("always-positive", "no-shutdown", "retrained"), "main-half", high=0.05, unit="units"),
-        judged("(b) In all it buys at most half as many units as where the reward never turns: myopia score at least 0.5",
-               bought, ("no-shutdown",), "main-half", statistic=score, low=0.5),
-        judged("(c) A limited horizon is not full myopia: it invests in epoch 0 with a probability of at least 0.8",
-               first_epoch, ("turn-1", "myopic-recipe"), "main-half", low=0.8, unit="probability"),
-        judged("(d) The stop moves with the index: for each epoch that it is shown ahead, networks begin at least 0.8 epochs less",
-               follows, ("network-own-clock", "network-always"), "network-half", of="network", threshold_from=AGAIN,
-               low=0.8, unit="epochs"),
-        judged("A weak penalty stops nothing: trained with −1, agents leave out at most 0.1 epochs",
-               lambda arm, arms: (1 - arm.begun).sum("epoch"), ("main",), "weak-half", of="weak-penalty", high=0.1, unit="epochs"),
+               of_optimum, ("no-clock", "weak-penalty"), "main-half", low=0.95, unit="share of the optimum",
+               near={"weak-penalty": "any turn will do, and any agent that stops there earns about as much as can be had"},
+               also=dict.fromkeys(("network", "network-half"), "the recipe for a network")
+               | dict.fromkeys(("always-positive", "network-always"), "an index and a best course that is easier still: go on, and buy")
+               | {"myopic-recipe": "it forgoes what units bring, which is little where they are dear"}),
+        judged("(b) The turn limits the horizon: where a unit pays over all epochs and not before the turn, a table invests in epoch 0 by at least "
+               "0.8 less often than where the reward never turns",
+               bought_less, ("no-shutdown", "retrained"), "main-half", threshold_from=VARIED, low=0.8, unit="probability", bounds=(-1, 1),
+               near={"no-shutdown": "a reward that turns is enough, and a way to stop is not needed",
+                     "retrained": "the reward as it is decides, and not what was learned before"},
+               also={"network": "the recipe for a network", "network-half": "the same, trained for half as long"}),
+        judged("(b) for networks by REINFORCE: there they invest by at least 0.8 less often than where the reward never turns",
+               bought_less, ("main", "no-shutdown"), "network-half", of="network", threshold_from=VARIED, low=0.8, unit="probability",
+               bounds=(-1, 1), near={"main": "the game decides, and whatever learns it, table or network, shows the same"}),
+        judged("(c) It invests as far as that pays: in epoch 0 it does what pays before the turn, or leaves what does not, with a "
+               "probability of at least 0.9",
+               as_it_pays, ("myopic-recipe", "always-positive"), "main-half", threshold_from=VARIED, low=0.9, unit="probability", bounds=(0, 1),
+               near={"myopic-recipe": "not to invest at all is right at most costs",
+                     "always-positive": "to invest wherever it ever pays is right at most costs"},
+               also=dict.fromkeys(("network", "network-half", "own-clock", "own-half"), "a turn and a clock as well")
+               | dict.fromkeys(("weak-penalty", "weak-half"), "agents that stop at the turn, if for a weaker penalty")),
+        judged("(c) A limited horizon is not myopia: where a unit returns at least twice its cost before the turn, it invests in epoch 0 with a "
+               "probability of at least 0.8",
+               well_paid, ("myopic-recipe",), "main-half", low=0.8, unit="probability", bounds=(0, 1),
+               threshold_from="pilot: seeds 0–11, in which tables invest up to a cost of 2.2; .8 as in the plan",
+               near={"myopic-recipe": "the same recipe and the same course before the turn, by an agent that cares for one epoch only"},
+               also=dict.fromkeys(("no-shutdown", "always-positive", "network-always", "retrained"), "longer horizons")
+               | dict.fromkeys(("weak-penalty", "weak-half", "own-clock", "own-half"), "a turn and a clock as well")
+               | dict.fromkeys(("network", "network-half"), "the recipe for a network")),
+        judged("A weak penalty stops nothing where going on pays: trained with −1, agents leave out at most 0.1 epochs there",
+               left_out, ("main",), "weak-half", of="weak-penalty", high=0.1, unit="epochs",
+               near={"main": "agents never stop where units are cheap, whatever the penalty"},
+               also=dict.fromkeys(("no-shutdown", "always-positive", "network-always", "retrained"), "agents that cannot stop, or never had to")),
         judged("(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 away from those before the turn",
-               off_turn, ("network-no-index", "network-always"), "network-half", of="network", high=0.1, unit="epochs"),
-        judged("(c) for networks by REINFORCE: they invest in epoch 0 with a probability of at least 0.8",
-               first_epoch, ("network-turn-1",), "network-half", of="network", low=0.8, unit="probability"),
-        Exact(text="Returns of the best courses: recipe, weak penalty, no shutdown, never turning, turns at 1, 2 and 4, recipe without investing, "
-              "that without shutdown, and the best one epoch at a time where the reward never turns and under the recipe",
+               off_turn, ("no-clock", "network-always"), "network-half", of="network", high=0.1, unit="epochs",
+               near={"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"},
+               also={name: why for name, why in STOPS.items() if name != "network"}
+               | dict.fromkeys(("main", "main-half"), "the recipe for a table")),
+        judged("(c) for networks by REINFORCE: in epoch 0 they invest where that pays before the turn, and only there, with a probability of at "
+               "least 0.9",
+               as_it_pays, ("myopic-recipe", "network-always"), "network-half", of="network", threshold_from=VARIED, low=0.9,
+               unit="probability", bounds=(0, 1),
+               near={"myopic-recipe": "not to invest at all is right at most costs",
+                     "network-always": "to invest wherever it ever pays is right at most costs"},
+               also=dict.fromkeys(("main", "main-half", "own-clock", "own-half"), "a turn and a clock as well")
+               | dict.fromkeys(("weak-penalty", "weak-half"), "agents that stop at the turn, if for a weaker penalty")),
+        Exact(text="Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never turning, turns at 1, 2 and 4, recipe "
+              "without investing, that without shutdown, and the best one epoch at a time where the reward never turns and under the recipe",
               value=lambda arms: [theory.best(game).returned for game in theory.USUAL.values()],
               expected=[14.4, 23.2, -16.8, 63.2, 4.0, 8.6, 21.6, 12.0, -48.0, 32.0, 12.0], tolerance=1e-9, unit="reward", source=DYNAMIC),
         Exact(text="Units that these courses buy, one in each of the first epochs",
               value=lambda arms: [theory.best(game).at_first for game in theory.USUAL.values()],
               expected=[2, 6, 6, 6, 0, 1, 2, 0, 0, 0, 0], tolerance=0, unit="units", source=DYNAMIC),
-        Exact(text="Working for 0 to 8 epochs and then stopping, at a penalty of −1",
-              value=lambda arms: [theory.stopping_after(world.Game(penalty=-1.0), k) for k in range(9)],
-              expected=[0, 4, 8, 12, 8, 4, 0, -4, -8], tolerance=0, unit="reward", source="arithmetic: T(min(k, 3) − max(0, k − 3))"),
-        Exact(text="Without index, units and investing, the best chance of going on and what it earns: stopping at last steps, at first "
-              "steps, at penalties −1 and −3",
-              value=lambda arms: theory.chances(), tolerance=5e-4, source=ROOTS,
-              expected=[0.5498, 5.330, 0.6479, 3.585, 0.3576, 4.275, 0.4624, 2.101]),
-        Exact(text="Units are a clock: what a rule earns that sees them and no index", expected=12.6, tolerance=1e-9, unit="reward",
+        Exact(text="A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 where the reward never turns, and never one "
+              "epoch at a time: whether the best courses buy at costs .1 below and above, and at .32 and 1.12",
+              value=lambda arms: [0 in theory.best(world.Game(cost=c, **how)).invests for how, costs in PAYS for c in costs],
+              expected=[1, 0, 1, 0, 0, 0], tolerance=0, unit="units", source="arithmetic: 8 and 28 steps at .4 each"),
+        Exact(text="Units are a clock: what a rule earns at a cost of 1 that sees them and no index", expected=12.6, tolerance=1e-9, unit="reward",
               value=lambda arms: theory.counting(world.Game()), source="arithmetic: investing in every epoch"),
         Exact(text="No agent of any arm earns more than the best course of its game: excess",
-              value=lambda arms: excess(arms, "optimum", arms), expected=0.0, tolerance=1e-4, unit="reward", source=DYNAMIC),
-        Exact(text="None without index, units and investing earns more than the best chance of going on: excess", expected=0.0, tolerance=1e-4,
-              value=lambda arms: excess(arms, "forgetful", ("no-index", "network-no-index")), unit="reward", source=ROOTS),
+              value=excess, expected=0.0, tolerance=1e-4, unit="reward", source=DYNAMIC),
         *(
             Finding(text=text, value=lambda arms, of=of, value=value: value(arms[of], arms), unit=unit, published="new", source=SOURCE)
             for text, unit, of, value in (
                 ("What the greedy policy earns beyond the trained one", "reward", "main", lambda arm, arms: arm.greedy - arm.returned),
-                ("Largest distance to the turn where that is at 1, 2 or 4", "epochs", "main", lambda arm, arms: other_turns(arms)),
                 ("Probability of shutting down at the first step of the last epoch, which hardly any episode reaches", "probability", "main",
                  lambda arm, arms: arm.off_the_path.isel(epoch=-1, drop=True)),
-                ("Share of the optimum earned from first logits ten times as wide", "share of the optimum", "wide-start", of_optimum),
                 ("Distance to the turn of agents that learned without one before", "epochs", "retrained", off_turn),
-                ("Share of the optimum that such agents earn under the weak penalty", "share of the optimum", "weak-retrained", of_optimum),
-                ("Epochs begun where the reward never turns, by agents that learn one epoch at a time", "epochs", "myopic", epochs),
-                ("Units that they buy", "units", "myopic", lambda arm, arms: arm.invested.sum("epoch")),
                 ("Share of episodes in which a network stops when its index is frozen at 0 and its units are in sight", "share of episodes",
                  "network", lambda arm, arms: arm.frozen),
                 ("Epochs begun by networks whose index is shown one ahead", "epochs", "network", lambda arm, arms: arm.ahead),
@@ -390,9 +398,9 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope="a short epoch game in which the best course is known; agents with a few hundred states to learn",
-    seeds_per_group=16,
-    smoke=grid(Myopia(steps=20, updates=10, episodes=8), seed=range(4)),
-    default=grid(Myopia(), seed=range(2000, 2016)),
-    full=grid(Myopia(steps=20_000, updates=10_000, episodes=512, hidden=128), seed=range(2000, 2032)),
+    scope="a short epoch game in which the best course is known; a cost of investing for each seed; agents with a few hundred states to learn",
+    seeds_per_group=36,
+    smoke=grid(Myopia(steps=20, updates=10, episodes=8, **COSTS), seed=range(4)),
+    default=grid(Myopia(**COSTS), seed=range(3000, 3036)),
+    full=grid(Myopia(steps=20_000, updates=10_000, episodes=512, hidden=128, **COSTS), seed=range(3000, 3072)),
 )  # fmt: skip
