@@ -105,6 +105,11 @@ def test_units_between_bounds_get_the_clopper_pearson_interval():
         assert v.outcome == ("holds" if wanted.low >= 0.5 else "fails" if wanted.high < 0.5 else "undecided")
 
 
+def test_a_unit_outside_of_its_bounds_is_refused():
+    with pytest.raises(ClaimError, match="a unit is 1.47, outside of its bounds 0 to 1"):
+        judged(main=1.5, changes={"low": 0.5, "bounds": (0, 1)})
+
+
 def test_what_would_have_been_found_stands_beside_what_was_not():
     from scipy.stats import binom, nct
 

@@ -67,19 +67,21 @@ def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: str) -> tup
 def _may_hold(claim: Claim, name: str, arms: Arms, level: float) -> bool:
     """Whether an arm's Student-t limits, which cost nothing, lie in the range to hold; without it the hull cannot."""
     i, *_ = standing(replace(claim, of=name, must_fail=(claim.of,), near={}, also={}, must_hold=(), half={}), arms, level)
-    low, high = (i.estimate, i.estimate) if claim.bounds else (i.t_low, i.t_high)
+    low, high = (i.low, i.high) if claim.bounds else (i.t_low, i.t_high)
     return _place(claim, low, high) == "holds"
 
 
 def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
-    """Where a claim's own arm stands on the scale of judging, runs that diverged left out: an interval whose Student-t limits
-    count (there are no draws), the range to hold and the range to fail."""
+    """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an interval, the range to hold and
+    the range to fail. Of the interval the exact limits count where units have bounds, else Student's t, since there are no draws."""
     others = Others(arms, claim.of, claim.where)
     _read(claim, claim.of, others)
     if bad := others.diverged(run_unit(claim.units, others)):
         others = Others(arms, claim.of, claim.where, without=bad)
     factors = len(claim.units)
     data = _scaled(claim, claim.of, _read(claim, claim.of, others))
+    if claim.bounds is not None:
+        return _interval(claim, data, level), *edges(claim)
     return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *edges(claim)
 
 
@@ -204,6 +206,9 @@ def _interval(claim: Claim, data: Table, level: float) -> Interval:
     i = interval(terms, claim.statistic, factors=factors, level=level, draws=1 if claim.bounds else DRAWS)
     if claim.bounds is None or min(i.n) < 2:
         return i
+    (x,) = data.terms.values()
+    if (off := x[(x < claim.bounds[0]) | (x > claim.bounds[1])]).size:
+        raise ClaimError(f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds {claim.bounds[0]:g} to {claim.bounds[1]:g}")
     found = bounded_mean(_points(data, factors), i.estimate, claim.bounds, level)
     nan = math.nan
     return replace(i, low=found.low, high=found.high, boot_low=nan, boot_high=nan, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)

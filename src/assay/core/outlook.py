@@ -112,14 +112,15 @@ def placed(low: float, high: float, hold: tuple[float, float], fail: tuple[float
 
 
 def spread(i: Interval, factor: int = 0) -> Spread:
-    """The spread behind an interval, by its Student-t limits, when units of this factor, the first or second, are bought.
+    """The spread behind an interval, by its Student-t limits or the exact ones between bounds, when units of this factor, the first or second, are bought.
 
     Formula: stays = 1 − V_a / V of the interval's squared standard errors; 0 for one factor.
     Raises: DataError when there are fewer than two units.
     """
     stays = 1 - i.parts[factor] / i.variance if i.variance else 0.0
     beside = i.n[1 - factor] if len(i.n) == 2 else None
-    return Spread((i.t_high - i.t_low) / 2, i.n[factor], min(1.0, max(0.0, stays)), beside)
+    low, high = (i.low, i.high) if math.isnan(i.t_low) else (i.t_low, i.t_high)
+    return Spread((high - low) / 2, i.n[factor], min(1.0, max(0.0, stays)), beside)
 
 
 def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") -> Outlook | None:
