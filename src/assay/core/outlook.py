@@ -112,7 +112,9 @@ def placed(low: float, high: float, hold: tuple[float, float], fail: tuple[float
 
 
 def spread(i: Interval, factor: int = 0) -> Spread:
-    """The spread behind an interval, by its Student-t limits or the exact ones between bounds, when units of this factor, the first or second, are bought.
+    """Tell the spread behind an interval when units of this factor, the first or second, are bought.
+
+    By its Student-t limits, or by the exact ones where units have bounds.
 
     Formula: stays = 1 − V_a / V of the interval's squared standard errors; 0 for one factor.
     Raises: DataError when there are fewer than two units.
