@@ -50,8 +50,9 @@ class World:
             arm = made[name]
             kept = {v: arm[v] for v in map(str, arm) if not v.endswith(("_planned", "_low", "_high"))}
             spread = {"low": 0.5, "high": 2.0}
-            times = {f"{w}_{end}": arm[w] * over * k for w in ("cpu", "seconds") for end, k in spread.items() if w in kept}
-            widths = {f"{k}_planned": arm[f"{k}_actual"] * over for k in ("seeds", "crossed") if f"{k}_actual" in kept}
+            beside = np.exp(np.random.default_rng(8).normal(0, 0.05, (arm.sizes["run"], 1)))
+            times = {f"{w}_{end}": arm[w] * over * k * beside for w in ("cpu", "seconds") for end, k in spread.items() if w in kept}
+            widths = {f"{k}_planned": arm[f"{k}_actual"] * over * beside for k in ("seeds", "crossed") if f"{k}_actual" in kept}
             made[name] = arm.assign({**kept, **times, **widths})
         return made
 
@@ -63,12 +64,13 @@ class World:
             sizes = np.array([1.0, self.larger])
             middle = {"cpu": 4.0 * sizes * noise(2), "seconds": 5.0 * sizes * noise(2)}
             ranges = {f"{k}_{end}": m * by for k, m in middle.items() for end, by in (("low", 0.5), ("high", 2.0))}
-            took = {"cpu": middle["cpu"] * self.cpu, "seconds": middle["seconds"] * self.clock}
+            took = {"cpu": middle["cpu"] * self.cpu * noise(2), "seconds": middle["seconds"] * self.clock * noise(2)}
             named = {k: ("run size", v, "s") for k, v in (ranges | took | {"crowded": self.load * noise(2)}).items()}
             return measures(runs, coords={"size": ["small", "larger"]}, **named)
         actual = 0.1 * noise(PILOTS)
-        widths = {"seeds_planned": actual / self.width, "seeds_actual": actual, "seeds_naive": actual, "crossed_actual": actual}
-        widths |= {"crossed_planned": actual / self.crossed, "crossed_naive": actual / self.naive}
+        widths = {"seeds_planned": actual / self.width * noise(PILOTS), "seeds_actual": actual, "seeds_naive": actual}
+        widths |= {"crossed_actual": actual, "crossed_planned": actual / self.crossed * noise(PILOTS)}
+        widths |= {"crossed_naive": actual / self.naive * noise(PILOTS)}
         curves = {f"curve_{k}": ("run kind toys_bought", 0.1 * noise(2, len(SIZES)), "share of the loss") for k in ("planned", "actual")}
         named = {k: ("run pilot", v, "squared input") for k, v in widths.items()}
         return measures(runs, coords={"toys_bought": SIZES}, **named, **curves, flop_per_toy=("run", np.ones(len(runs)), "FLOP"))
@@ -117,7 +119,8 @@ def test_a_run_alone_is_the_run_among_others_over_fifty_steps():
 
 def test_how_far_off_by_hand_and_no_constant_gets_nearer():
     arms = WORLD.arms()
-    arm = arms["timed"].assign(cpu=arms["timed"].cpu * [4.0, 0.25])  # on average as planned, and off by 4 each time
+    middle = np.sqrt(arms["timed"].cpu_low * arms["timed"].cpu_high)
+    arm = arms["timed"].assign(cpu=middle * [4.0, 0.25])  # on average as planned, and off by 4 each time
     np.testing.assert_allclose(planner.off("cpu")(arm, arms), 4.0)
     np.testing.assert_allclose(planner.over_planned({"timed": arm}), 1.0)
     best = planner.off("cpu")(arms["constant"], arms).values

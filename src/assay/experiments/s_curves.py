@@ -429,7 +429,7 @@ CLAIMS = (
     ),
     Claim(
         text="Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, plateau depth at most 0.1",
-        of="adam", value=at_rank("depth", 1), where={"start": 0.1, "adam": True}, high=0.1, scale="log", unit=DEPTH,
+        of="adam", value=at_rank("depth", 1), where={"start": 0.1, "adam": True}, high=0.1, unit=DEPTH,
         must_fail=("adam-full", "free-adam"), near={"adam-full": "that it is a product of factors, of however many components at once"},
         gates=(fallen(1),), threshold_from="plan: before anything was trained", published="new", source=COMMENT,
     ),
