@@ -106,7 +106,7 @@ def test_units_between_bounds_get_the_clopper_pearson_interval():
 
 
 def test_a_unit_outside_of_its_bounds_is_refused():
-    with pytest.raises(ClaimError, match="a unit is 1.47, outside of its bounds 0 to 1"):
+    with pytest.raises(ClaimError, match=r"a unit is 1\.47, outside of its bounds 0 to 1"):
         judged(main=1.5, changes={"low": 0.5, "bounds": (0, 1)})
 
 

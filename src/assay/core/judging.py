@@ -19,6 +19,7 @@ from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.prices import edges
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
 from assay.core.scales import ESTIMAND, rescale, unscale
+from assay.core.stats import mean
 
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
@@ -229,8 +230,8 @@ def _alike(claim: Claim, data: Table, i: Interval) -> str:
     if i.variance == 0:
         return f"all {i.n[0]} {plural(claim.units[0], i.n[0])} have the same number"
     points = i.points[np.isfinite(i.points)]
-    if len(claim.units) == 2 or not len(points):
-        return ""
+    if len(claim.units) == 2 or claim.statistic is not mean or not len(points):
+        return ""  # what a ratio or a slope is of one unit by itself is no unit's number
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
     return f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number" if times.max() >= ALIKE * len(points) else ""
 
