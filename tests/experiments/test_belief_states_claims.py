@@ -67,7 +67,8 @@ class World:
         return 0.02 if probe in ("additive", "next token") else {**own, **changes}[arm]
 
     def measures(self, arm: str, stream: int):
-        runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
+        like = arm.removesuffix("-with-kernel")  # a derived arm has the runs of the one that it is made from
+        runs, rng = Runs(experiment.specs_of(like, experiment.default)), np.random.default_rng(stream)
         mess3, n, tokens = runs.shared.process == "mess3", len(runs), arm.endswith("tokens")
         probes = ["concat", *(f"layer {i}" for i in range(1, 5)), "softmax", "concat + kernel", "softmax + kernel"]
         probes += ["layer 4 + kernel"] * mess3
