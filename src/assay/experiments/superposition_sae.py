@@ -22,7 +22,7 @@ CHOSEN = 2.5
 """The penalty at which claims are judged: of the pilot's three the one that finds most."""
 DONORS = 3
 """Features of other toys with which each feature is compared."""
-BLOCK = 16
+BLOCK = 12
 """Toys in a block. Donors come from toys of the same block, so that blocks share nothing: the whole procedure is done anew in each."""
 FEWER = 32
 """Toys of the arms that only serve claims about single toys."""
@@ -608,9 +608,9 @@ def by_match(arms, of):
 
 experiment = Experiment(
     arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=16,
-    scope="20 features in 5 dimensions, importance falling by a fifth a feature, densities from 1/160 to 1/10; a block is sixteen toys",
+    scope="20 features in 5 dimensions, importance falling by a fifth a feature, densities from 1/160 to 1/10; a block is twelve toys",
     smoke=grid(SuperpositionSAE(toy_steps=20, steps=20, rows=5000, batch=64), seed=range(2)),
-    default=grid(SuperpositionSAE(), seed=range(3000, 3128)),
+    default=grid(SuperpositionSAE(), seed=range(3000, 3132)),
     full=grid(SuperpositionSAE(features=80, width=20, ratio=0.9, latents=80, toy_steps=10_000, toy_lr=1e-3, batch=1024, steps=20_000,
-                               rows=100_000), seed=range(3000, 3128)),
+                               rows=100_000), seed=range(3000, 3132)),
 )  # fmt: skip
