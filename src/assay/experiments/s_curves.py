@@ -404,13 +404,15 @@ CLAIMS = (
     Claim(
         text="At rank 1 the loss stands before it falls: from a start of 0.2, plateau depth at most 0.1",
         value=at_rank("depth", 1), where={"start": 0.2}, high=0.1, scale="log", unit=DEPTH, must_fail=("rank-ten", "full-rank"),
-        near={"rank-ten": "that it is a product of factors, of however many components at once"}, gates=(fallen(1),),
+        near={"rank-ten": "that it is a product of factors, of however many components at once"},
+        also={"dealt": "rank 1 as well, its depths dealt out to other starts"}, gates=(fallen(1),),
         threshold_from="pilot: seeds 0–7; 0.1 was the plan's, for a start of 0.4", published="new", source=POST,
     ),
     Claim(
         text="From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: ranks 1, 2, 10, full",
         value=next_rank(0.1, 0.3), low=1.5, scale="log", unit="ratio of depths", must_fail=("dealt", "free"),
-        near={"dealt": "that ranks differ, whatever they start from"}, gates=(fallen(),),
+        near={"dealt": "that ranks differ, whatever they start from"},
+        also={"adam": "the same products, by Adam", "ce-full": "the same products under cross-entropy, ranks 1 and full"}, gates=(fallen(),),
         threshold_from="pilot: seeds 0–7, least ratios of 2.7 to 9", published="new", source=POST,
     ),
     Claim(
