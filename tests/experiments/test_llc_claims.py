@@ -15,7 +15,7 @@ from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.llc import BY_RANK, DEGENERATE, SINGULAR, Llc, experiment, over_integral
+from assay.experiments.llc import BY_RANK, DEGENERATE, SINGULAR, Llc, experiment, one_biased, over_integral
 from assay.theory.known_potentials import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
@@ -37,7 +37,7 @@ class World:
     rises: dict = field(default_factory=lambda: {"main": 1.0, "one-rank": 0.0})
     """How much of the rise from rank to rank is there; in `one-rank` from replicate to replicate."""
     of_step: float = 1.0
-    """The share of the step's bias that chains on quadratics show."""
+    """The share of the step's bias on quadratics that there is."""
     of_pull: float = 1.0
     """The same of the pull's."""
     as_limit: bool = False
@@ -52,11 +52,15 @@ class World:
         rng = np.random.default_rng(stream)
         every = [known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]
         numbers = dict(zip(Known._fields, np.array(every).T, strict=True))
-        estimate = self.ratio.get(arm, 1.0) * numbers[RIGHT.get(arm, "coefficient")]
-        if arm == "settings":
-            estimate = self.ratio[arm] * np.array([half_biased(r, self.of_step, self.of_pull) for r in runs])
+        no_step, no_pull = np.array([one_biased(r.replace(lr=min(r.lr, 0.01))) for r in runs]).T
+        bias_of_step, bias_of_pull = numbers["stationary"] - no_step, numbers["stationary"] - no_pull
+        numbers["no_step"], numbers["no_pull"] = (
+            no_step + (1 - self.of_step) * bias_of_step,
+            no_pull + (1 - self.of_pull) * bias_of_pull,
+        )
         if arm == "singular" and self.as_limit:
-            estimate = self.ratio[arm] * numbers["coefficient"]
+            numbers["stationary"] = numbers["coefficient"]
+        estimate = self.ratio.get(arm, 1.0) * numbers[RIGHT.get(arm, "coefficient")]
         if arm == "localised":
             estimate = self.ratio[arm] * np.array([aimed_at(r) for r in runs])
         if arm == "main":
@@ -77,14 +81,6 @@ class World:
             failed=("run check", failed, "bool"),
             **{name: ("run", x, "1") for name, x in numbers.items()},
         )
-
-
-def half_biased(r, of_step, of_pull):
-    """What chains on a quadratic give that show these shares of the biases."""
-    right, no_step, no_pull = (
-        known(r.potential, r.n_beta, *at).stationary for at in ((r.localisation, r.lr), (r.localisation, 0.0), (0.0, r.lr))
-    )
-    return right + (1 - of_step) * (no_step - right) + (1 - of_pull) * (no_pull - right)
 
 
 def aimed_at(r):

@@ -118,10 +118,18 @@ def train(runs, bench):
     return Trained(kept, {}, {"loss": found.losses.mean(1).numpy()}, at, found.diverged & ~meant)
 
 
+def one_biased(r):
+    """On a quadratic, what stationary chains would give if the step biased nothing, and if the pull did; NaN elsewhere."""
+    if not r.potential.startswith("quadratic"):
+        return np.nan, np.nan
+    return known(r.potential, r.n_beta, r.localisation).stationary, known(r.potential, r.n_beta, 0.0, r.lr).stationary
+
+
 def measure(runs, trained, bench):
     kept = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
     found = summed(*kept, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
+    one_bias = np.array([one_biased(r) for r in runs]).T
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "check": list(CHECKS)},
@@ -132,22 +140,13 @@ def measure(runs, trained, bench):
         failed=("run check", found.failed, "bool"),
         **{name: ("run", getattr(found, name), "1") for name in ("estimate", "error", "late")},
         **{name: ("run", x, "1") for name, x in zip(Known._fields, numbers, strict=True)},
+        **{name: ("run", x, "1") for name, x in zip(("no_step", "no_pull"), one_bias, strict=True)},
     )
 
 
-def without(lr, pull):
+def against(measure):
     """The chains of `settings` against the closed form of one who does not know what the step does, or the pull."""
-
-    def derived(arms):
-        arm = arms["settings"]
-        runs = (arm[k].values.tolist() for k in ("potential", "n_beta", "localisation", "lr"))
-        said = [
-            known(name, n, gamma if pull else 0.0, step if lr else 0.0).stationary
-            for name, n, gamma, step in zip(*runs, strict=True)
-        ]
-        return arm.assign(stationary=("run", np.array(said)))
-
-    return derived
+    return lambda arms: arms["settings"].assign(stationary=arms["settings"][measure])
 
 
 def asymptotic(arms):
@@ -372,8 +371,8 @@ experiment = Experiment(
         "one-rank": Arm(train, specs=each(one_rank, 3 / 2), note="four sets of chains on networks of one rank: no order to find"),
         "faulty": Arm(train, specs=each(faults, 3 / 2), note="bad on purpose: steps that cannot be stable, or every weight .3 off the minimum"),
         "grid": Arm(train, specs=each(cells, 1 / 3), note="one network over localisations and steps"),
-        "no-step": Arm(derive=without(lr=False, pull=True), note="the chains of `settings` against the closed form for steps of size 0"),
-        "no-pull": Arm(derive=without(lr=True, pull=False), note="the chains of `settings` against the closed form without localisation"),
+        "no-step": Arm(derive=against("no_step"), note="the chains of `settings` against the closed form for steps of size 0"),
+        "no-pull": Arm(derive=against("no_pull"), note="the chains of `settings` against the closed form without localisation"),
         "asymptotic": Arm(derive=asymptotic, note="the chains of `singular` against λ itself, as if n were infinite"),
         "unweighted": Arm(derive=unweighted, note="the chains of `coarse` without the check that looks where losses come from"),
     },

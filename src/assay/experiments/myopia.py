@@ -41,7 +41,7 @@ from assay.theory import epochs as theory
 SOURCE = "a comment's proposal; the game is Assay's own"
 PLAN = "plan: before any run"
 AGAIN = "plan: as for the full recipe, before any run in which costs differ"
-VARIED = "plan: before any run in which costs differ"
+VARIED = "pilot: seeds 0–11, .75 for tables and .50 for networks; four in five, since 36 seeds cannot show nine in ten"
 SOME = "pilot: seeds 0–11, in which tables invest up to a cost of 2.1 and networks without a turn at all; a half, which some ten seeds can show"
 DYNAMIC = "dynamic programming over 288 states"
 SEEN = 0.01
@@ -338,8 +338,8 @@ experiment = Experiment(
                bought_less, ("main", "no-shutdown"), "network-half", of="network", threshold_from=SOME, low=0.5, unit="probability",
                bounds=(-1, 1), near={"main": "the game decides, and whatever learns it, table or network, shows the same"}),
         judged("(c) It invests as far as that pays: in epoch 0 it does what pays before the turn, or leaves what does not, with a "
-               "probability of at least 0.9",
-               as_it_pays, ("myopic-recipe", "always-positive"), "main-half", threshold_from=VARIED, low=0.9, unit="probability", bounds=(0, 1),
+               "probability of at least 0.8",
+               as_it_pays, ("myopic-recipe", "always-positive"), "main-half", threshold_from=VARIED, low=0.8, unit="probability", bounds=(0, 1),
                near={"myopic-recipe": "not to invest at all is right at most costs",
                      "always-positive": "to invest wherever it ever pays is right at most costs"},
                also=dict.fromkeys(("network", "network-half", "own-clock", "own-half"), "a turn and a clock as well")
@@ -361,8 +361,8 @@ experiment = Experiment(
                also={name: why for name, why in STOPS.items() if name != "network"}
                | dict.fromkeys(("main", "main-half"), "the recipe for a table")),
         judged("(c) for networks by REINFORCE: in epoch 0 they invest where that pays before the turn, and only there, with a probability of at "
-               "least 0.9",
-               as_it_pays, ("myopic-recipe", "network-always"), "network-half", of="network", threshold_from=VARIED, low=0.9,
+               "least 0.8",
+               as_it_pays, ("myopic-recipe", "network-always"), "network-half", of="network", threshold_from=VARIED, low=0.8,
                unit="probability", bounds=(0, 1),
                near={"myopic-recipe": "not to invest at all is right at most costs",
                      "network-always": "to invest wherever it ever pays is right at most costs"},
