@@ -76,8 +76,8 @@ class WhichTarget(Spec):
     """Training steps of the dictionaries."""
     lr: float = 4e-3
     """Adam's learning rate at its top."""
-    products: Literal["bfloat16", "float32"] = "bfloat16"
-    """Precision of matrix products in training; parameters are float32."""
+    products: Literal["bfloat16", "float32"] = "float32"
+    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in bfloat16."""
     noise: float = 0.01
     """Variance of the noise in the control that holds what W_out reads, as a share of its own."""
 

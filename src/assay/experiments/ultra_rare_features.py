@@ -164,7 +164,7 @@ def method(runs):
     return Method(
         ReLU(), losses.l1, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, betas=(0.9, 0.999),
         tied_start=False, dead=dead, rate=rate, sparsity=lambda step: min(1.0, (step + 1) / s.ramp),
-        products="float32" if s.subject == "planted" else "bfloat16",
+        products="float32",
     )  # fmt: skip
 
 
