@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.errors import ExperimentError
+from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
 from assay.lab import looks
@@ -75,11 +75,13 @@ def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
 
 
 def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Dataset]:
-    """The measures in a record, per trained arm. Raises: SpecError when its specs no longer fit the experiment."""
+    """Read the measures in a record, per trained arm. Raises: SpecError, ExperimentError when they no longer fit the experiment."""
     from assay.lab.groups import spec_class
 
     found = {}
     for arm, data in record["arms"].items():
+        if arm not in experiment.arms:
+            raise ExperimentError(f"the record of {experiment.name} has an arm {arm!r}, which is none now; {nearest(arm, experiment.arms)}")
         cls = spec_class(experiment, arm)
         specs = [cls.from_json(canonical_json({**data["shared"], **own})) for own in data["specs"]]
         found[arm] = _load(specs, data["measures"])
