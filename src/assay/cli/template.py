@@ -100,7 +100,10 @@ def figures(arms: Mapping[str, Measures]) -> list[Figure]:
 
 experiment = Experiment(
     # `main` is the method. The other arm is its control: the same code on data without the effect, where the claim must fail.
-    arms={"main": Arm(train), "flat": Arm(train, specs=changed(spread=1.0))},
+    arms={
+        "main": Arm(train, note="training on data with a wide subspace"),
+        "flat": Arm(train, specs=changed(spread=1.0), note="the same training where no direction is wider than another"),
+    },
     measure=measure,
     claims=(
         Claim(
@@ -118,6 +121,7 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
+    scope="linear autoencoders on normal data with one planted subspace",  # a verdict speaks for this and nothing wider
     # Judged seeds start at 1000: choose settings on lower ones, and judge on seeds that no choice has seen.
     smoke=grid(MyClaim(steps=20), seed=range(2)),
     default=grid(MyClaim(), seed=range(1000, 1008)),
