@@ -87,8 +87,9 @@ def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_no
         found[read] = b.measure(runs, b.train(runs, bench), bench)
     kernel = b.level(found["tokens"], "ending", "kernel")
     assert kernel[0] != kernel[1]  # each seed draws its folds
-    assert (b.level(found["planted"], "ending", "concat + kernel") > kernel + 0.1).all()
-    assert (b.level(found["noise"], "ending", "concat + kernel") < kernel + 0.05).all()
+    planted, noise = (b.level(found[read], "ending", "concat + kernel") for read in ("planted", "noise"))
+    assert (planted > 0.9).all() and (planted > kernel + 0.5).all()
+    assert (noise < kernel + 0.1).all()  # what shrinking the predictions of a small kernel is worth
 
 
 @pytest.mark.parametrize(

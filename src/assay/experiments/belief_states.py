@@ -270,7 +270,7 @@ def held_out(tree, ending, protocol):
 def probe_all(x, s, tree, seeds, protocol, belief=None):
     """{probe: predicted beliefs [run, row, state]}, out of folds that each seed draws, fitted to exact beliefs (or to others).
 
-    "kernel" is no probe but the kernel regression; "… + kernel" is a probe of what that leaves over, added to it.
+    "kernel" is no probe but the kernel regression; "… + kernel" is a probe of what a share of its predictions leaves over, and that share.
     """
     import torch
 
@@ -486,7 +486,7 @@ ARMS = {
     "own-prediction": Arm(derive=in_place("main", alone="softmax", with_kernel="softmax + kernel"),
                           note="main's own next-token predictions in the place of its stream"),
     "untrained-with-kernel": Arm(derive=in_place("untrained", alone="concat + kernel"),
-                                 note="kernel regression on the tokens, and the untrained stream read for what it leaves over"),
+                                 note="kernel regression on the tokens, and the untrained stream beside it"),
     "table": Arm(derive=in_place("tokens", alone=f"last {WINDOWS}"), note="the joint table of the last 7 tokens in its place"),
     "shuffled": Arm(derive=shuffled, note="main's stream, beliefs exchanged among prefixes of one length, fitted and scored so"),
     "mess3-untrained-with-kernel": Arm(derive=in_place("mess3-untrained", alone="concat + kernel"),
@@ -512,8 +512,8 @@ CLAIMS = (
         threshold_from=f"{PILOT}, .44 [.23, .62] above tables alone; the kernel was no rival then",
     ),
     Claim(
-        text="The stream adds at least 0.1 of R² to the best that the tokens alone give, when its probe is fitted to what kernel regression "
-             "on them leaves over, endings held out; both are trained on exact posteriors",
+        text="The stream adds at least 0.1 of R² to the best that the tokens alone give, when it is read beside kernel regression on "
+             "them, endings held out; both are trained on exact posteriors",
         value=over_tokens("ending", beside), units=ENDINGS, statistic=gain_over_best, low=0.1, unit="R²",
         must_fail=("untrained", "own-prediction", "noise"), must_hold=("planted",), gates=(LEARNED,), half=HALF, also={"whole": TRAINED},
         near={"untrained": FEATURES, "own-prediction": "what the loss asks for, the next token, is all that the stream adds"},

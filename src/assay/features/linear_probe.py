@@ -21,6 +21,8 @@ STRENGTHS = tuple(10.0**e for e in range(-6, 1))
 """Penalties among which every fit chooses, in shares of the mean diagonal entry of its Gram matrix."""
 INNER = 3
 """Folds within a training part, by which it chooses."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How much of another method's predictions a fit may take over."""
 
 
 def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarray, "row"]:
@@ -52,27 +54,40 @@ def out_of_fold(
     """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not, for each run by itself.
 
     Columns are standardised by their training rows; one that does not vary there is not used. With `beside`, another method's
-    predictions in the same folds (`token_kernel.OutOfFold`), the ridge is fitted to what that method leaves over, and added to it.
+    predictions in the same folds (`token_kernel.OutOfFold`), a share of them is taken over, and the ridge is fitted to what it leaves.
 
     Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows, r with the least squared
     error on `INNER` folds of the training rows
     """
     x, y = x.double() - x.double().mean(1, keepdim=True), y.double()  # no fit changes, and sums of squares lose no digits
     grid = torch.tensor(strengths, dtype=y.dtype)
+    shares = torch.tensor((0.0,) if beside is None else SHARES, dtype=y.dtype)
     outer = folds(group, k, seed)
     out = y.new_zeros(len(x), *y.shape)
     for fold in range(k):
         train, held = (torch.from_numpy(np.flatnonzero(part)) for part in (outer != fold, outer == fold))
-        x_train, y_train = x[:, train], y[train] if beside is None else y[train] - beside[1][fold, train]
+        x_train, y_train = x[:, train], y[train]
+        other, other_held = (0 * y_train, 0 * y[held]) if beside is None else (beside[1][fold, train], beside[0][held])
+        both = torch.cat([y_train, other], -1)  # a fit is linear in what it is fitted to, so one serves all shares
         inner = folds(np.asarray(group)[train], INNER, seed)
-        error = torch.zeros(len(x), len(grid), dtype=y.dtype)
+        error = torch.zeros(len(x), len(grid), len(shares), dtype=y.dtype)
         for one in range(INNER):
             rest, judged = (torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one))
-            found = _ridge(x_train[:, rest], y_train[rest], grid.expand(len(x), -1))
-            error += (_apply(found, x_train[:, judged]) - y_train[judged]).square().sum((2, 3))
-        best = grid[error.argmin(1)][:, None]
-        out[:, held] = _apply(_ridge(x_train, y_train, best), x[:, held])[:, 0]
-    return out if beside is None else out + beside[0]
+            found = _ridge(x_train[:, rest], both[rest], grid.expand(len(x), -1))
+            tried = _mixed(_apply(found, x_train[:, judged]), other[judged], shares[None])
+            error += (tried - y_train[judged]).square().sum((3, 4))
+        best = error.flatten(1).argmin(1)
+        strength, share = grid[best // len(shares)][:, None], shares[best % len(shares)][:, None]
+        out[:, held] = _mixed(_apply(_ridge(x_train, both, strength), x[:, held]), other_held, share)[:, 0, 0]
+    return out
+
+
+def _mixed(
+    fitted: Float[Tensor, "run s row y2"], other: Float[Tensor, "row y"], shares: Float[Tensor, "run a"]
+) -> Float[Tensor, "run s a row y"]:
+    """A share of another method's predictions, and the fit to what that share leaves over."""
+    own, of_other = fitted[:, :, None].chunk(2, -1)
+    return own + shares[:, None, :, None, None] * (other - of_other)
 
 
 def error_sums(
