@@ -37,7 +37,6 @@ PILOT = {
         "": {"rare_share": 0.26},
     },
     "no-l1": {"rare": {**RARE, "share": 0.0, "resists": np.nan}, "ordinary": {**STAYING}, "": {"rare_share": 0.25}},
-    "slowed": {"rare": {**RARE, "late_slope": -0.8}, "ordinary": {**STAYING}, "": {"rare_share": 0.25}},
     "about-mean": {"rare": {**RARE, "late_slope": -4.2}, "ordinary": {**STAYING}, "": {"rare_share": 0.75}},
     "real": {
         "rare": {**RARE},
@@ -105,9 +104,6 @@ ON_MODEL = {"of": "real", "kinds": ("uncommon", "ordinary")}
 CASES = {
     "Left alone": (WORLD.but(slope=-0.3), passing(WORLD, slope=-3.0)),
     "At Adam's constant rate": (WORLD.but(late_slope=-0.1), passing(WORLD, late_slope=-3.0)),
-    "The pace is": (
-        WORLD.but("slowed", late_slope=-3.2), {"before": WORLD.but(slope=-0.9), "about-mean": WORLD.but("about-mean", late_slope=-0.9)}
-    ),
     "It takes the penalty": (FREED, WORLD, {"main": FREED.but(slope=-0.1), "about-mean": FREED.but("about-mean", slope=-0.1)}),
     "When one fires": (WORLD.but(resists=0.9), passing(WORLD, resists=0.1)),
     "Its encoder's gradient": (
@@ -121,7 +117,7 @@ CASES = {
     "They share": (WORLD.but(alignment=0.05, half={"alignment": 0.05}), passing(WORLD, alignment=0.5)),
     "They come from": (
         WORLD.but("about-mean", "", rare_share=0.26),
-        {"slowed": WORLD.but("slowed", "", rare_share=0.8), "no-l1": WORLD.but("no-l1", "", rare_share=0.8)},
+        {"no-l1": WORLD.but("no-l1", "", rare_share=0.8)},
     ),
     "They conspire": (PLOTTING, WORLD, {"dead-weight": PLOTTING.but(kind="dead-weight", synergy=0.5)}),
     "On SmolLM2, latents": (WORLD.but("real", slope=-0.3), passing(WORLD, **ON_MODEL, slope=-3.0)),

@@ -2,7 +2,7 @@
 
 Paper: Bricken et al. 2023, Towards Monosemanticity, the ultralow density cluster; nostalgebraist 2023, comment on a replication of it
 Claim: latents that are rare and left alone grow rarer, by at least 0.9 decades for each decade of training
-Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; slowed; dead-weight; pair, a planted conspiracy
+Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; dead-weight; pair, a planted conspiracy
 Cost: 180 s on 2 cores, 350 CPU-seconds, 0.9 GB a process; full a guess of 1 GPU-hour, never run
 """
 
@@ -307,11 +307,6 @@ def more_drift(arm, arms):
     return drift.sel(kind="rare") - drift.sel(kind="ordinary")
 
 
-def late_terms(arm, arms):
-    """Terms by seed: late slope of this arm's rare latents, and of main's."""
-    return {name: a.late_slope.sel(kind="rare").swap_dims(run="seed") for name, a in (("mine", arm), ("steady", arms["main"]))}
-
-
 def conspiracy_terms(arm, arms):
     """Terms: what the rare latents save only together, and what as many ordinary firings of equal strength save."""
     return {name: arm[name].sel(kind="rare", moment="quarter") for name in ("synergy", "saved")}
@@ -357,11 +352,6 @@ def at_half(arms):
     return made
 
 
-def before_late(arms):
-    """A derived arm: main's slopes since a quarter in the place of its late ones, to see whether falls slow down by themselves."""
-    return arms["main"][["slope"]].rename(slope="late_slope")
-
-
 # --- arms, claims, figures -----------------------------------------------------------------------------------------------
 
 
@@ -388,7 +378,6 @@ TOGETHER = Joint(train_together)
 ARMS = {
     "main": Arm(TOGETHER, note="planted inputs about 0, λ = 0.4, where L0 is near the truth's 1.4; its rare latents are those judged"),
     "no-l1": Arm(TOGETHER, specs=like(penalty=0.0), note="no penalty: reconstruction alone"),
-    "slowed": Arm(TOGETHER, specs=like(annealed=True), note="a tenth of the learning rate for the last third"),
     "about-mean": Arm(train, specs=like(centred=False), note="the same inputs about a mean of length 2, which is not subtracted"),
     "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
     "uncommon": Arm(derive=taken_for_rare("uncommon"), note="main's uncommon latents taken for the rare: between .001 and .01"),
@@ -399,7 +388,6 @@ ARMS = {
     "real-uncommon": Arm(derive=taken_for_rare("uncommon", of="real"), note="uncommon latents of the dictionaries of SmolLM2"),
     "real-ordinary": Arm(derive=taken_for_rare("ordinary", "ordinary-2", of="real"), note="ordinary latents of the dictionaries of SmolLM2"),
     "half": Arm(derive=at_half, note="main at half its length (the rate is constant, so that is the half-way point)"),
-    "before": Arm(derive=before_late, note="main's slopes since a quarter of training, in the place of its late ones"),
 }  # fmt: skip
 
 
@@ -446,9 +434,8 @@ SPARSER = "a dictionary that grows sparser as a whole, of which the rare latents
 ALSO = {
     "about-mean": "its rare latents are left alone as well, among inputs about a mean",
     "no-l1": "its rare latents are left alone as well; what the penalty adds is another claim",
-    "slowed": "main's own latents: the same training for its first two thirds",
 }
-FOUND = {"about-mean": ALSO["about-mean"], "slowed": ALSO["slowed"]}
+FOUND = {"about-mean": ALSO["about-mean"]}
 COMMON = ("uncommon", "ordinary", "useful")
 KEPT = dict.fromkeys(COMMON, "not rare latents, and they do not get rarer with the penalty either")
 CLAIMS = (
@@ -461,15 +448,7 @@ CLAIMS = (
         text="At Adam's constant rate of .001 there is no equilibrium rarity: the slope in the last two fifths is still at most −0.9",
         value=of_rare("late_slope"), where=PLANTED, high=-0.9, unit=SLOPE, must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
-        also={**ALSO, "before": "main's own latents: their slope since a quarter"}, threshold_from=FLOW, published="new", source=SEED,
-    ),
-    Claim(
-        text="The pace is the step's: with a tenth of the rate in the last third the late slope is at most half as steep",
-        of="slowed", value=late_terms, statistic=ratio("mine", "steady"), where=PLANTED, high=0.5, unit="ratio of slopes",
-        must_fail=("before", "about-mean"), near={"before": "falls that change their pace by themselves, at a constant rate"},
-        also=dict.fromkeys(COMMON, "not rare latents: they hardly move at any rate"),
-        threshold_from="pilot: seeds 1000–1005 of a first design, about a mean and at λ = 0.1: −4.2 at a constant rate, −.8 with a tenth",
-        published="new", source="Assay's own",
+        also=ALSO, threshold_from=FLOW, published="new", source=SEED,
     ),
     Claim(
         text="It takes the penalty: without L1 the median slope is above −0.9",
@@ -511,7 +490,7 @@ CLAIMS = (
     Claim(
         text="They come from the inputs' mean: about a mean at least twice as many latents end ultra-rare",
         of="about-mean", value=against("main"), where=PLANTED, low=float(np.log(2)), unit="log ratio of shares",
-        must_fail=("slowed", "no-l1"), near={"no-l1": "a share that moves as much with any change of the training"},
+        must_fail=("no-l1",), near={"no-l1": "a share that moves as much with any change of the training"},
         threshold_from="pilot: seeds 0 and 3 at λ = 0.1, .39 and .38 about a mean, .08 and .09 without", published="new",
         source=f"{SEED}: to fire as rarely as possible, turn away from the data",
     ),
@@ -574,10 +553,6 @@ CLAIMS = (
     Finding(
         text="Asked too early: slope up to a quarter of training, of latents that are ultra-rare at a twenty-fifth of it (main)",
         value=lambda arms: arms["main"].early_slope, unit=SLOPE,
-    ),
-    Finding(
-        text="Slope in the last two fifths with a tenth of the learning rate for the last third",
-        value=lambda arms: arms["slowed"].late_slope.sel(kind="rare"), unit=SLOPE,
     ),
     Finding(
         text="Share that ends below a third of the density it was chosen at (main)",
