@@ -13,16 +13,16 @@ from assay.core.runs import Runs
 from assay.experiments.belief_states import experiment
 
 ENDING = {
-    "main": 0.5, "half": 0.49, "untrained": -0.05, "whole": 0.3, "planted": 0.99, "noise": -0.1, "own-prediction": 0.2,
+    "main": 0.5, "half": 0.49, "untrained": -0.05, "planted": 0.99, "noise": -0.1, "own-prediction": 0.2,
     "untrained-with-kernel": 0.2, "table": -0.06, "shuffled": -0.02, "mess3": 0.98, "mess3-half": 0.977, "mess3-untrained": 0.75,
     "mess3-untrained-with-kernel": 0.88,
 }  # fmt: skip
 PREFIX = {
-    "main": 0.82, "half": 0.82, "untrained": 0.06, "whole": 0.58, "planted": 0.99, "noise": -0.08, "own-prediction": 0.29,
+    "main": 0.82, "half": 0.82, "untrained": 0.06, "planted": 0.99, "noise": -0.08, "own-prediction": 0.29,
     "untrained-with-kernel": 0.71, "table": 0.6, "shuffled": -0.02, "mess3": 0.995, "mess3-half": 0.995, "mess3-untrained": 0.87,
     "mess3-untrained-with-kernel": 0.95,
 }  # fmt: skip
-BESIDE = {"main": 0.6, "half": 0.59, "whole": 0.4, "planted": 0.99, "own-prediction": 0.25, "mess3": 0.98, "mess3-half": 0.977}
+BESIDE = {"main": 0.6, "half": 0.59, "planted": 0.99, "own-prediction": 0.25, "mess3": 0.98, "mess3-half": 0.977}
 TOKENS = {"ending": (0.0, 0.07, 0.04, 0.04, -0.06, -0.06, -0.06), "prefix": (0.07, 0.21, 0.31, 0.46, 0.61, 0.69, 0.74)}
 DISTANCES = {"untrained": (0.05, 0.02), "own-prediction": (0.24, 1.0), "planted": (0.99, 0.23), "tokens": (0.4, 0.35), "table": (0.4, 0.36)}
 

@@ -75,7 +75,7 @@ def test_planted_streams_are_read_and_noise_is_not(bench):
 
 
 def test_what_arms_set_is_refused_before_anything_is_trained():
-    for name, value in {"process": "mess3", "read": "tokens", "whole": True, "replicate": 1}.items():
+    for name, value in {"process": "mess3", "read": "tokens", "replicate": 1}.items():
         with pytest.raises(SpecError, match=f"BeliefStates.{name} is for arms to set"):
             b.experiment.specs_of("main", tuple(s.replace(**{name: value}) for s in b.experiment.smoke))
 

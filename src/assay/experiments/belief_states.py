@@ -466,12 +466,10 @@ EIGHT = 8
 MESS3 = {"process": "mess3", "decay": 0.3, "probed": 6, "ending": 2}
 MESS3_STEPS = 500 / 2200
 ARMS = {
-    "main": Arm(train, specs=reserved("process", "read", "whole", "replicate"),
+    "main": Arm(train, specs=reserved("process", "read", "replicate"),
                 note="RRXOR, AdamW on exact next-token distributions of sampled prefixes"),
     "half": Arm(train, specs=first(FEW, steps=0.5), note="half as long, with its own decay of the rate"),
     "untrained": Arm(train, specs=first(steps=0.0), note="the same networks before training"),
-    "whole": Arm(train, specs=first(FEW, steps=900 / 2200, whole=True, decay=0.0, lr=2e-3),
-                 note="trained for the loss alone: all prefixes in every step, no noise, no weight decay, a lower rate, cosine"),
     "tokens": Arm(train, specs=first(steps=0.0, read="tokens"),
                   note="no network: kernel regression on the tokens, joint tables of the last 1 to 7, the last 10 one by one, the exact "
                        "prediction"),
@@ -501,21 +499,20 @@ HALF, HALF_3 = {"main": "half"}, {"mess3": "mess3-half"}
 ENDINGS, BELIEFS = ("seed", "ending"), ("seed", "belief")
 PROBE = "Assay's own: endings held out"
 FEATURES = "any 256 functions of the tokens, fitted to exact posteriors as the stream is, help the kernel as well"
-TRAINED = "these networks are trained as well, for the loss alone"
 CLAIMS = (
     Claim(
         text="A linear probe of the stream, trained on exact posteriors, reads at least 0.1 of R² more than whatever reads the tokens alone "
              "(kernel regression, tables), endings held out",
         value=over_tokens("ending"), units=ENDINGS, statistic=gain_over_best, low=0.1, unit="R²",
         must_fail=("untrained-with-kernel", "shuffled"), near={"untrained-with-kernel": FEATURES}, must_hold=("planted",), gates=(LEARNED,),
-        half=HALF, also={"whole": TRAINED}, source=PAPER, published="new",
+        half=HALF, source=PAPER, published="new",
         threshold_from=f"{PILOT}, .44 [.23, .62] above tables alone; the kernel was no rival then",
     ),
     Claim(
         text="The stream adds at least 0.1 of R² to the best that the tokens alone give, when it is read beside kernel regression on "
              "them, endings held out; both are trained on exact posteriors",
         value=over_tokens("ending", beside), units=ENDINGS, statistic=gain_over_best, low=0.1, unit="R²",
-        must_fail=("untrained", "own-prediction", "noise"), must_hold=("planted",), gates=(LEARNED,), half=HALF, also={"whole": TRAINED},
+        must_fail=("untrained", "own-prediction", "noise"), must_hold=("planted",), gates=(LEARNED,), half=HALF,
         near={"untrained": FEATURES, "own-prediction": "what the loss asks for, the next token, is all that the stream adds"},
         threshold_from="plan: the margin over tables, kept", source=PROBE, published="new",
     ),
@@ -523,7 +520,7 @@ CLAIMS = (
         text="Beyond the next token: beside kernel regression on the tokens the stream adds at least 0.05 of R² more than the network's own "
              "predictions do, endings held out",
         value=lambda arm, arms: over_itself("ending", beside(arm.attrs), "softmax + kernel")(arm, arms), units=ENDINGS, statistic=GAIN,
-        low=0.05, unit="R²", must_fail=("untrained", "mess3"), must_hold=("planted",), gates=(LEARNED,), half=HALF, also={"whole": TRAINED},
+        low=0.05, unit="R²", must_fail=("untrained", "mess3"), must_hold=("planted",), gates=(LEARNED,), half=HALF,
         near={"untrained": FEATURES, "mess3": "a longer vector is read better, though it says no more than the prediction"},
         threshold_from="plan: the margin over the prediction alone, kept", source=PAPER, published="new",
     ),
@@ -531,14 +528,14 @@ CLAIMS = (
         text="With single prefixes held out, too, a linear probe of the stream reads at least 0.05 of R² more than whatever reads the tokens "
              "alone; all are trained on exact posteriors",
         value=over_tokens("prefix"), units=BELIEFS, statistic=gain_over_best, low=0.05, unit="R²", must_fail=("untrained-with-kernel",),
-        near={"untrained-with-kernel": FEATURES}, gates=(LEARNED,), half=HALF, also={"whole": TRAINED},
+        near={"untrained-with-kernel": FEATURES}, gates=(LEARNED,), half=HALF,
         threshold_from=f"{PILOT}, .08 above the table of the last 7; the kernel was no rival then", source=PROBE, published="new",
     ),
     Claim(
         text="Its geometry is the belief's: distances between beliefs that were read agree by at least 0.1 of R² better with the true ones "
              "than with next tokens, on these 35 beliefs, from probes trained on exact posteriors",
         value=distance_gain, low=0.1, unit="R² of distances", must_fail=("untrained", "own-prediction", "table", "tokens"),
-        must_hold=("planted",), gates=(LEARNED,), half=HALF, also={"whole": TRAINED},
+        must_hold=("planted",), gates=(LEARNED,), half=HALF,
         near={"table": "the last 7 tokens have that geometry", "tokens": "whatever predicts posteriors from tokens has it, without a network"},
         threshold_from=f"{PILOT}, .27 [.22, .31] over seeds", source=PAPER,
         published=Published(0.64, "Shai et al. 2024, RRXOR",
@@ -549,7 +546,7 @@ CLAIMS = (
              "held out; all are trained on exact posteriors",
         of="mess3", value=over_tokens("ending"), units=ENDINGS, statistic=gain_over_best, low=0.03, unit="R²",
         must_fail=("mess3-untrained", "mess3-untrained-with-kernel"), near={"mess3-untrained-with-kernel": FEATURES}, gates=(LEARNED,),
-        half=HALF_3, also={"planted": "it is the belief", "main": "on RRXOR that is the first claim", "whole": TRAINED},
+        half=HALF_3, also={"planted": "it is the belief", "main": "on RRXOR that is the first claim"},
         threshold_from=f"{PILOT}, .08 [.05, .13] above the last 6 tokens one by one", source=ROHIN, published="new",
     ),
     Claim(
@@ -563,39 +560,30 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def floors(arms):
-    """[RRXOR, Mess3]: least mean cross-entropy over ten positions, in nats."""
-    return [hidden(name, 0.05, 0.85).floors(10).mean() for name in ("rrxor", "mess3")]
+def published(process, length):
+    """The prefixes of a process at its published x and alpha."""
+    return prefixes_of(process, 0.05, 0.85, length)
 
 
-def counts(arms):
-    """Prefixes of at most ten tokens of RRXOR, beliefs among them."""
-    tree = prefixes_of("rrxor", 0.05, 0.85, 10)
-    return [len(tree), len(np.unique(tree.state))]
+def in_sample(*pairs):
+    """In-sample R² of the beliefs of prefixes from features, for each pair of them."""
+    from assay.theory.beliefs import explained
+
+    return [explained(tree, x) for tree, x in pairs]
 
 
 def windows(arms):
     """In-sample R² of Mess3's beliefs from the last 1, 2, 3 tokens, prefixes of at most 8."""
-    from assay.theory.beliefs import explained, joint
+    from assay.theory.beliefs import joint
 
-    tree = prefixes_of("mess3", 0.05, 0.85, 8)
-    return [explained(tree, joint(tree, k)) for k in (1, 2, 3)]
-
-
-def from_next_token(arms):
-    """In-sample R² of beliefs from exact next-token distributions: RRXOR, Mess3."""
-    from assay.theory.beliefs import explained
-
-    return [
-        explained(tree, tree.predicted) for tree in (prefixes_of("rrxor", 0.05, 0.85, 10), prefixes_of("mess3", 0.05, 0.85, 8))
-    ]
+    return in_sample(*((tree, joint(tree, k)) for tree in (published("mess3", 8),) for k in (1, 2, 3)))
 
 
 def intrinsic(arms):
     """R² between belief distances and next-token distances, over RRXOR's 35 beliefs."""
     from assay.features.linear_probe import distance_r2
 
-    tree = prefixes_of("rrxor", 0.05, 0.85, 10)
+    tree = published("rrxor", 10)
     at = np.unique(tree.state, return_index=True)[1]
     return distance_r2(tree.predicted[at], tree.belief[at])
 
@@ -603,11 +591,14 @@ def intrinsic(arms):
 ENUMERATED = "enumeration of all prefixes with exact probabilities, apart from this code"
 EXACT = (
     Exact(text="No one predicts better: mean entropy of the next token over ten positions, RRXOR and Mess3",
-          value=floors, expected=[0.578185, 0.802512], tolerance=1e-5, unit="nats", source=ENUMERATED),
+          value=lambda arms: [published(name, 1).process.floors(10).mean() for name in ("rrxor", "mess3")],
+          expected=[0.578185, 0.802512], tolerance=1e-5, unit="nats", source=ENUMERATED),
     Exact(text="Within ten tokens RRXOR has 1,046 prefixes and 35 beliefs (36 with the empty prefix)",
-          value=counts, expected=[1046, 35], tolerance=0, source=ENUMERATED),
+          value=lambda arms: [len(published("rrxor", 10)), len(np.unique(published("rrxor", 10).state))],
+          expected=[1046, 35], tolerance=0, source=ENUMERATED),
     Exact(text="The exact next token tells little of RRXOR's belief and all of Mess3's: in-sample R², by probability",
-          value=from_next_token, expected=[0.2464, 1.0], tolerance=1e-4, unit="R²", source=ENUMERATED),
+          value=lambda arms: in_sample(*((tree, tree.predicted) for tree in (published("rrxor", 10), published("mess3", 8)))),
+          expected=[0.2464, 1.0], tolerance=1e-4, unit="R²", source=ENUMERATED),
     Exact(text="Mess3's fractal needs no transformer: in-sample R² of the last 1, 2, 3 tokens, by probability",
           value=windows, expected=[0.834, 0.949, 0.991], tolerance=6e-4, unit="R²", source=ROHIN),
     Exact(text="Distances between RRXOR's beliefs and between its next-token distributions: R² over 35 beliefs",
@@ -636,8 +627,6 @@ FINDINGS = (
             other="tokens", against="kernel"),
     finding("What all layers hold beyond the last, prefixes held out", "main", "prefix", BELIEFS, against="layer 4"),
     finding("What all layers hold beyond the last, endings held out", "main", "ending", ENDINGS, against="layer 4"),
-    finding("Trained for the loss alone, against half-length networks, prefixes held out", "whole", "prefix", BELIEFS, other="half"),
-    finding("Trained for the loss alone, against half-length networks, endings held out", "whole", "ending", ENDINGS, other="half"),
     Finding(text="Rank correlation over moments of R² and minus excess loss, endings held out",
             value=lambda arms: growth(arms["main"]), unit="rank correlation", published="new"),
     Finding(text="Rank correlation over moments of R² and time itself, endings held out",
@@ -659,7 +648,7 @@ def level(arm, protocol, probe=None):
 
 def against_baselines(arms):
     """Columns: R² of networks and baselines by both ways of holding out, means over seeds with t intervals."""
-    networks = (("trained", "main"), ("trained for loss alone", "whole"), ("untrained", "untrained"))
+    networks = (("trained", "main"), ("untrained", "untrained"))
     rows = [(told, arm, "concat") for told, arm in networks]
     rows += [("trained + kernel", "main", "concat + kernel"), ("kernel on tokens", "tokens", "kernel"),
              ("exact next token", "tokens", "next token")]  # fmt: skip
