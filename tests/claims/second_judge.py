@@ -99,7 +99,10 @@ class Cells:
 
     def estimate(self, statistic) -> float:
         """The statistic of the means over all cells."""
-        found = self.theta(statistic, np.ones((1, len(self.levels[0]))))
+        try:
+            found = self.theta(statistic, np.ones((1, len(self.levels[0]))))
+        except Exception as e:
+            raise NotComputable(str(e)) from e
         if found.shape != (1,):
             raise NotComputable("the statistic gives more than one number")
         return float(found[0])
