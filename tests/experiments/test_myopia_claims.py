@@ -96,16 +96,7 @@ CASES = {
         {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-shutdown", "always-positive")},
     ),
     "(a) Units are": (with_(begins={"own-clock": 4.0}), {"no-clock": with_(begins={"no-clock": 3.0})}),
-    "It earns at least": (
-        with_(share={"main": 0.8}),
-        {"no-clock": with_(share={"no-clock": 0.99}), "weak-penalty": with_(share={"weak-penalty": 0.99})},
-    ),
     "(b) The turn limits": (with_(buys={"main": 11.2}), {arm: with_(buys={arm: 3.2}) for arm in ("no-shutdown", "retrained")}),
-    "(b) for networks": (
-        with_(buys={"always-positive": 3.2}),
-        with_(buys={"always-positive": 3.2, "network": 11.2}),
-        {"main": WORLD, "no-shutdown": with_(buys={"no-shutdown": 3.2})},
-    ),
     "(c) It invests as far": (
         with_(buys={"main": 0.0}),
         {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "always-positive")},
@@ -190,7 +181,7 @@ def test_a_rule_on_the_index_follows_it_when_it_is_shifted():
 def test_every_seed_has_its_cost_and_arms_share_it():
     costs = np.array([cost_of(s) for s in experiment.default])
     assert (costs > 0.8).all() and (costs < 12.8).all() and len(np.unique(costs)) == len(costs)
-    assert 8 <= (costs < 3.2).sum() <= 28 and ((costs > 3.2) & (costs < 11.2)).sum() >= 6
+    assert 0.2 < (costs < 3.2).mean() < 0.8 and ((costs > 3.2) & (costs < 11.2)).sum() >= 6
     assert [cost_of(s) for s in experiment.specs_of("network", experiment.default)] == costs.tolist()
     assert cost_of(Myopia(seed=5)) == 1.0
 
