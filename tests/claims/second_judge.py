@@ -1,4 +1,4 @@
-"""The judging rule a second time, written from docs/verdicts.md alone, so that a slip in either code shows as a disagreement."""
+"""The judging rule a second time, written in other code from docs/verdicts.md, so that a slip in either shows as a disagreement."""
 
 from __future__ import annotations
 

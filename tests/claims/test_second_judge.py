@@ -1,4 +1,4 @@
-"""Every committed verdict is given a second time, by code that was written from docs/verdicts.md alone."""
+"""Every committed verdict is given a second time, by other code, written from docs/verdicts.md."""
 
 import functools
 import math
