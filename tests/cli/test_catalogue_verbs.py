@@ -66,7 +66,7 @@ def test_the_whole_catalogue_on_one_page(capsys: pytest.CaptureFixture[str], wel
     claim = "largest angle between the kept and the planted subspace"
     for text in (page, html):
         assert text.count(claim) >= 2, "the claim of each"
-        for fact in ("CPU-seconds", "Python 3.", "UTC", "cores", "Holm", "new"):
+        for fact in ("CPU-seconds", "Python 3.", "UTC", "cores", "measured rates", "new"):
             assert fact in text
     assert "Written by `assay run catalogue --preset smoke --page docs/run.md`" in page
     assert all(str(well) not in text and os.uname().nodename not in text for text in (page, html)), "no paths, no host names"
