@@ -33,7 +33,7 @@ def test_decided_shows_the_outcome_and_its_control(recorded):
 
 
 def test_the_catalogue_counts_recorded_outcomes(recorded):
-    assert all(line.endswith("| ● 1 |") for line in docs.experiments().splitlines()[2:])
+    assert all(line.endswith("| confirming ● 1 |") for line in docs.experiments().splitlines()[2:])
 
 
 def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):

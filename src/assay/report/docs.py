@@ -22,11 +22,11 @@ BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).
 
 
 def experiments() -> str:
-    """The catalogue: each experiment's name, claim and cost as its header says, and the outcomes in its record."""
+    """The catalogue: each experiment's name, claim and cost as its header says, and what its record says, by kind."""
     entries = []
     for entry in catalogue.entries():
         header = entry.header()
-        counted = tables.outcomes(records.read(entry.name, entry.origin))
+        counted = tables.board(records.read(entry.name, entry.origin))
         entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
     return tables.catalogue(entries)
 

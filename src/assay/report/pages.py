@@ -42,6 +42,7 @@ def environment() -> Environment:
         "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
         "found": tables.found,
+        "board": tables.board,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ
         "words": contexts.words,
         "token": contexts.token,

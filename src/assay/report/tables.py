@@ -288,14 +288,27 @@ def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
     return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
 
 
+def board(result: Mapping[str, Any] | None) -> str:
+    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings 6`; empty without a result."""
+    data = result or {}
+    parts = []
+    for kind in ("risky", "confirming"):
+        own = outcomes({"verdicts": [v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind]})
+        parts += [f"{kind} {signs(own)}"] if own else []
+    exact = [e["outcome"] for e in data.get("exact", ())]
+    parts += [f"exact {signs({o: exact.count(o) for o in ('exact', 'violated') if o in exact})}"] if exact else []
+    parts += [f"findings {len(data['findings'])}"] if data.get("findings") else []
+    return ", ".join(parts)
+
+
 def signs(counts: Mapping[str, int]) -> str:
     """Outcomes as signs with their number: `● 6 ✕ 2`."""
     return " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in counts.items())
 
 
 def catalogue(entries: Sequence[JSON]) -> str:
-    """The catalogue in Markdown: name, claim, cost, and how many recorded verdicts have each outcome."""
+    """The catalogue in Markdown: name, claim, cost, and what is recorded, the kinds of statement counted apart."""
     lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
     for e in entries:
-        lines.append(f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | {signs(e.get('recorded') or {}) or '–'} |")
+        lines.append(f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | {e.get('recorded') or '–'} |")
     return "\n".join(lines) + "\n"
