@@ -11,7 +11,14 @@ from assay.core.claims import Claim
 from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
-NAMES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
+PENDING = {
+    "targets": "its new design costs about 1,000 CPU-seconds on a slow core and has to become cheaper first",
+    "superposition-sae": "its new design has not been run yet",
+    "compute-planner": "it is recorded after the entries whose commands it times",
+}
+"""Entries without a record, and why: they are held to the bar as soon as they have one."""
+ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
+NAMES = [name for name in ENTRIES if name not in PENDING]
 PLANTED = ROOT / "tests" / "experiments"
 
 

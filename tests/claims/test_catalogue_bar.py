@@ -1,5 +1,7 @@
 """The bar for every experiment of the catalogue, found by walking it: a new entry is held to all of this and registers nowhere.
 
+ENTRIES are all of them, NAMES those that have a record; `committed.PENDING` says why one has none yet.
+
 One entry alone: pytest tests/claims/test_catalogue_bar.py -k NAME. What a test asks for is what its message says to write.
 """
 
@@ -9,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from committed import NAMES, ROOT, arms, cases, claims, committed
+from committed import ENTRIES, NAMES, ROOT, arms, cases, claims, committed
 from scipy.stats import skew as skew_of
 
 from assay.core.claims import Claim, Published
@@ -44,8 +46,8 @@ def reads_a_model(name):
     return re.search(r"\binputs=", catalogue.entry(name).path.read_text()) is not None
 
 
-LIGHT = [name for name in NAMES if not reads_a_model(name)]
-HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in NAMES if reads_a_model(name)]
+LIGHT = [name for name in ENTRIES if not reads_a_model(name)]
+HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in ENTRIES if reads_a_model(name)]
 
 
 def none(problems):
@@ -67,7 +69,7 @@ def test_its_header_says_what_a_run_costs(name):
         assert found / factor <= claimed <= found * factor, f"the header says {claimed:g} {what}, the record {found:.3g}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_claim_is_complete(name):
     experiment = catalogue.find(name)
     problems = [] if experiment.scope else ["the experiment says no scope: for which model, site, corpus or world it speaks"]
@@ -228,7 +230,7 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
 # planted worlds
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_claim_and_every_control_has_its_planted_worlds(name):
     missing = [f"CASES lacks the claim {c.text!r}" for c in claims(name) if c not in cases(name)]
     for c, (*_, passing) in cases(name).items():
@@ -237,7 +239,7 @@ def test_every_claim_and_every_control_has_its_planted_worlds(name):
     none(missing)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_claim_holds_in_its_world_and_every_control_fails(name):
     problems = []
     for c, (holds, *_) in cases(name).items():
@@ -248,14 +250,14 @@ def test_every_claim_holds_in_its_world_and_every_control_fails(name):
     none(problems)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_without_its_effect_every_claim_fails(name):
     # one control is enough here: controls take away a *holds*, never a *fails*
     verdicts = {c: judge(with_control(c, c.must_fail[0], arms(removed)), arms(removed)).verdict for c, (_, removed, _) in cases(name).items()}
     none([f"{c.text!r} should fail without its effect; got {said(v)}" for c, v in verdicts.items() if v.outcome != "fails"])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_control_can_pass_and_then_the_claim_is_unspecific(name):
     problems = []
     for c, (*_, passing) in cases(name).items():

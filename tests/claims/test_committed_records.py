@@ -1,12 +1,17 @@
 """Every committed record: judged again from its own measures it says what it says; and it is what a record has to be."""
 
 import pytest
-from committed import NAMES, committed, judged_again
+from committed import ENTRIES, NAMES, PENDING, committed, judged_again
 
 from assay.core.claims import claims_key
+from assay.lab import catalogue, records
 from assay.lab.plan import plan
 from assay.lab.preset import override
 from assay.lab.store import Store
+
+
+def test_entries_without_a_record_are_named_with_the_reason():
+    assert {name for name in ENTRIES if records.read(name, catalogue.entry(name).origin) is None} == set(PENDING)
 
 
 @pytest.mark.parametrize("name", NAMES)
