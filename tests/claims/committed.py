@@ -12,6 +12,7 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING = {
+    "belief-states": "twelve networks decide one of its seven claims, at 587 CPU-seconds: it needs more of them for less",
     "targets": "its new design costs about 1,000 CPU-seconds on a slow core and has to become cheaper first",
     "superposition-sae": "its new design has not been run yet",
     "compute-planner": "it is recorded after the entries whose commands it times",
