@@ -1,6 +1,6 @@
 """The bar for every experiment of the catalogue, found by walking it: a new entry is held to all of this and registers nowhere.
 
-ENTRIES are all of them, NAMES those that have a record; `committed.PENDING` says why one has none yet.
+ENTRIES are all of them, NAMES those that meet it; `committed.PENDING` says why one does not yet.
 
 One entry alone: pytest tests/claims/test_catalogue_bar.py -k NAME. What a test asks for is what its message says to write.
 """

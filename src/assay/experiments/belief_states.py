@@ -734,6 +734,6 @@ experiment = Experiment(
     scope="RRXOR and Mess3 with 4-layer transformers of width 64, prefixes of at most 10 (Mess3: 6) tokens",
     measured=2,  # folds drawn by each seed, and kernel regression on tokens
     smoke=grid(SMALL, seed=range(1000, 1002)),
-    default=grid(DEFAULT, seed=range(4000, 4012)),
-    full=grid(BeliefStates(moments=ALONG, steps=1_000_000, lr=0.01, decay=0.0, sgd=True, sampled=True), seed=range(4000, 4012)),
+    default=grid(DEFAULT, seed=range(3000, 3012)),
+    full=grid(BeliefStates(moments=ALONG, steps=1_000_000, lr=0.01, decay=0.0, sgd=True, sampled=True), seed=range(3000, 3012)),
 )  # fmt: skip
