@@ -3,7 +3,7 @@
 Paper: Shai et al. 2024, Transformers represent belief state geometry in their residual stream
 Claim: on RRXOR the stream adds at least 0.1 of R² of the belief to kernel regression on the raw tokens, endings held out
 Baselines: kernel regression and tables on tokens, without a network; untrained; the network's own prediction; shuffled beliefs; noise
-Cost: 355 s on 2 cores, 471 CPU-seconds, 0.85 GB a process; full a guess of 10 GPU-hours, never run
+Cost: 350 s on 2 cores, 590 CPU-seconds, 0.57 GB a process; full a guess of 10 GPU-hours, never run
 """
 
 from dataclasses import dataclass
