@@ -99,8 +99,8 @@ def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
 
 
 def test_the_catalogue_names_cost_and_outcomes():
-    entry = {"name": "toy", "claim": "it holds", "cost": "1 min", "recorded": {"holds": 2, "undecided": 1}}
-    assert tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | ● 2 ○ 1 |"
+    entry = {"name": "toy", "claim": "it holds", "cost": "1 min", "recorded": "risky ● 2 ○ 1"}
+    assert tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | risky ● 2 ○ 1 |"
 
 
 def test_an_exact_statement_shows_what_was_due():

@@ -68,6 +68,7 @@ class GatedSAE(Spec):
     repair: Literal["", "rescale"] = ""
     """What is done to a trained dictionary: nothing, or rescale & shift."""
     of: ClassVar = removed("of", was="")
+    """A field of the first design: which dictionary a repair was of."""
     showcase_width: int = 4608
     """Width of the one dictionary whose features are shown."""
     showcase_steps: int = 250
