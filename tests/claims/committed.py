@@ -24,6 +24,7 @@ PENDING = {
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
 RECORDED = [name for name in ENTRIES if records.read(name, catalogue.entry(name).origin) is not None]
 NAMES = [name for name in ENTRIES if name not in PENDING]
+PLANTED = ROOT / "tests" / "experiments"
 
 
 @functools.cache
