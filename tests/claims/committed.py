@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 PENDING = {
     "belief-states": "twelve networks decide one of its seven claims, at 587 CPU-seconds: it needs more of them for less",
     "gated-ablations": "six seeds leave four of fourteen claims undecided, eight cost more than the budget",
-    "ultra-rare-features": "it costs about 750 CPU-seconds on a slow core",
+    "myopia": "108 agents leave three of eight claims undecided",
+    "ultra-rare-features": "six seeds leave half of its claims undecided, at 712 CPU-seconds",
     "targets": "no record: its new design costs about 1,000 CPU-seconds on a slow core and has to become cheaper first",
     "superposition-sae": "no record: its new design has not been run yet",
     "compute-planner": "no record: it comes after the entries whose commands it times",
