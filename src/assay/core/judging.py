@@ -60,7 +60,7 @@ def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: str) -> tup
                     verdict = _judge_arm(claim, name, arms, level, scope)
                     found |= {name: verdict} if verdict.outcome == "holds" else {}
             asked.append(name)
-        except Exception:  # noqa: BLE001, S112 - an arm that lacks what the claim reads has no answer to give
+        except Exception:  # an arm that lacks what the claim reads has no answer to give
             continue
     return found, tuple(asked)
 

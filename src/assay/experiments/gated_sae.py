@@ -217,7 +217,7 @@ def over(other):
 
     def value(arm, arms):
         points = [dict(by(x, "corner")[list(FRONTIER)].data_vars) for x in (arm, arms[other])]
-        return sides(a=points[0], other=points[1], ruler=sums(arms["main"], *FRONTIER))
+        return sides(a=points[0], other=points[1], ruler=sums(arms["main"], *FRONTIER))  # type: ignore[arg-type]  # texts
 
     return value
 

@@ -126,8 +126,8 @@ def one_biased(r):
 
 
 def measure(runs, trained, bench):
-    kept = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
-    found = summed(*kept, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
+    losses, taken, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
+    found = summed(losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
     one_bias = np.array([one_biased(r) for r in runs]).T
     return measures(

@@ -7,7 +7,7 @@ Cost: 320 s on 2 cores, 310 CPU-seconds, 0.46 GB a process; full a guess of 0.5 
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -286,11 +286,11 @@ STOPS = {
     "myopic-recipe": "the recipe: stopping needs no foresight",
 }  # fmt: skip
 """Arms that have a turn and a clock in sight as well, and why they may stop there."""
-COSTS = {"cost": 3.2, "spread": 4.0}
+COSTS: dict[str, Any] = {"cost": 3.2, "spread": 4.0}
 """From .8 to 12.8: half of them below what a unit earns before a turn at 3, nearly all below what it earns in eight epochs."""
 HALF = 1.6
 """Half of what a unit bought in epoch 0 earns before a turn at 3."""
-PAYS = (({}, (3.1, 3.3)), ({"turn": None}, (11.1, 11.3)), ({"discount": 0.0}, (0.32, 1.12)))
+PAYS: tuple[tuple[dict[str, Any], tuple[float, float]], ...] = (({}, (3.1, 3.3)), ({"turn": None}, (11.1, 11.3)), ({"discount": 0.0}, (0.32, 1.12)))
 """Games, and costs around the one at which buying at once stops to pay."""
 
 experiment = Experiment(

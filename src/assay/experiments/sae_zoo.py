@@ -260,7 +260,7 @@ def stacked(points):
 def everywhere(arm, arms):
     """Terms: this method at every corner, and TopK's frontier there, straight from 12 to 21 features a token."""
     corners = [dict(by(x, "corner")[list(FRONTIER)].data_vars) for x in (arm, arms["topk-12-along"], arms["topk-21-along"])]
-    return sides(a=corners[0], b=stacked(corners[1:]))
+    return sides(a=corners[0], b=stacked(corners[1:]))  # type: ignore[arg-type]  # names of a Dataset are texts
 
 
 LEAD = lead_at_own(L0, FVU)

@@ -7,7 +7,7 @@ Cost: 240 s on 2 cores, 420 CPU-seconds, 2.8 GB a process; full a guess of 30 GP
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -171,7 +171,8 @@ def measure(runs, trained, bench):
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     at = torch.from_numpy(document), len(files)
     raw, found = test.raw(test.kept), dictionaries(trained) if s.cells else {}
-    named, coords = {}, {"document": [test.files[f] for f in files]}
+    named: dict[str, Any] = {}
+    coords = {"document": [test.files[f] for f in files]}
     if not found or "post" in found:  # the model itself, once for each
         named |= of_model(s, data, raw, at)
     if "readable" in found:
@@ -253,9 +254,9 @@ def of_blocks(runs, s, bench):
     for i in range(model.layers):  # all about the mean over the kept tokens of the block
         middle, n = vectors[i].sum(0) / sums["tokens"][i].sum(), sums["tokens"][i]
         found["total"][i] = sums["square"][i] - 2 * vectors[i] @ middle + n * (middle @ middle)
-        for name, of, Q in (("null", "read", reads[i]), ("random_null", "drawn", drawn[i])):
+        for name, which, Q in (("null", "read", reads[i]), ("random_null", "drawn", drawn[i])):
             seen, at_middle = vectors[i] @ Q.double().numpy(), middle @ Q.double().numpy()
-            found[name][i] = found["total"][i] - (sums[of][i] - 2 * seen @ at_middle + n * (at_middle @ at_middle))
+            found[name][i] = found["total"][i] - (sums[which][i] - 2 * seen @ at_middle + n * (at_middle @ at_middle))
     found["isotropic"] = (1 - d / m) * found["total"]
     named = {name: ("run block document", x[None], "squared activation") for name, x in found.items()}
     h, mid, of = (torch.cat(x) for x in zip(*kept, strict=True))

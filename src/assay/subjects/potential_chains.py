@@ -71,8 +71,8 @@ def summed(
         trace = n_beta[:, None] * (losses - at_centre[..., None]).mean(1)
         moved, accepted = drift(kept), acceptance[..., -draws:].mean((1, 2))
         # all chains of a run as one, since the places that count are rare
-        each = (x[..., -draws:].reshape(len(x), -1) for x in (losses, refused, acceptance))
-        over = overshoot(*each, at_centre.mean(1))
+        late_losses, late_refused, taken = (x[..., -draws:].reshape(len(x), -1) for x in (losses, refused, acceptance))
+        over = overshoot(late_losses, late_refused, taken, at_centre.mean(1))
         failed = flags(values, moved, accepted, over)
         at, error, late, trace, moved = (
             np.where(np.abs(x) < 1e30, x, np.nan) for x in (values.mean(1), standard_error(values), late, trace, moved)
