@@ -86,7 +86,7 @@ class HiddenMarkov:
         return moved / total
 
     def _known(self, tokens: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
-        """The same tokens. Raises: DataError when one of them is no whole number from 0 to vocab − 1."""
+        """Check tokens and give them back. Raises: DataError when one of them is no whole number from 0 to vocab − 1."""
         tokens = np.asarray(tokens)
         if tokens.dtype.kind not in "iu":
             raise DataError(f"tokens are whole numbers, got {tokens.dtype}")

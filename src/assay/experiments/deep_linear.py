@@ -196,7 +196,7 @@ def here(arm):
 
 
 def next_seed(values):
-    """The same numbers, each run's those of the run after it."""
+    """Shift the numbers by one run, each run's those of the run after it."""
     return np.roll(values, -1, axis=0)
 
 

@@ -51,7 +51,7 @@ class Schedule(Spec):
     examples: float = 0.5
     """Share of the training pairs that fine-tuning may use: the declared budget, with the two below."""
     scant: float = 0.1
-    """The same share where a control has too few."""
+    """Measure that share where a control has too few."""
     tuning: int = 40
     """Steps of fine-tuning."""
     tuning_lr: float = 0.003

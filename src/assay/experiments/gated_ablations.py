@@ -242,12 +242,12 @@ def sweep(arm, arms):
 
 
 def sweep_of(name):
-    """The same of a named arm, for a finding."""
+    """Ask it of a named arm, for a finding."""
     return lambda arms: sweep(arms[name], arms)
 
 
 def scarcely_empty(arm, arms):
-    """The same without the largest of several penalties, where ReLU has fewer than 1.5 features on."""
+    """Leave out the largest of several penalties, where ReLU has fewer than 1.5 features on."""
     return {name: x.isel(penalty=slice(None, max(1, x.sizes["penalty"] - 1))) for name, x in sweep(arm, arms).items()}
 
 

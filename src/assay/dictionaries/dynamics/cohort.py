@@ -40,7 +40,7 @@ class Snapshots:
 
 @dataclass(frozen=True, eq=False)
 class Counted(Snapshots):
-    """The same on inputs whose densities have no formula: firings are counted on rows."""
+    """Follow a cohort on inputs whose densities have no formula: firings are counted on rows."""
 
     def density(self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
         """The share of rows `world` [b, d] on which these latents fire at these checkpoints; none at all counts as half a firing."""
