@@ -36,6 +36,8 @@ CPU_SECONDS = 550
 ORIGINS = ("paper: ", "theory: ", "plan: ", "plan, ", "pilot: ")
 SKEWED = 2.0
 """Sample skew above which units are no exponential ones: the hull's coverage was measured up to there."""
+COVERAGE = 0.93
+"""The least share of simulated worlds in which the interval of a decided claim contains the truth, nominal 0.95."""
 UNITS = 6
 """Levels of every factor that a claim generalises over."""
 SKIPPED = pytest.mark.skipif(present() is None, reason=ABSENT)
@@ -48,6 +50,18 @@ def reads_a_model(name):
 
 LIGHT = [name for name in ENTRIES if not reads_a_model(name)]
 HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in ENTRIES if reads_a_model(name)]
+
+
+def measured_coverage():
+    """{law: {units: share}}: how often intervals contained the truth, by the rows of docs/coverage.md for units of one factor."""
+    laws = {}
+    for law, units, *rates in re.findall(r"^\| ([^|]+) \| (\d+) \|((?: [\d.]+% \|)+)", (ROOT / "docs" / "coverage.md").read_text(), re.MULTILINE):
+        found = [float(x) / 100 for x in re.findall(r"([\d.]+)%", rates[0])]
+        laws.setdefault(law, {})[int(units)] = found[-3]  # the hull, or the exact interval; then falsely below and above
+    return laws
+
+
+COVERED = measured_coverage()
 
 
 def none(problems):
@@ -165,6 +179,24 @@ def test_skewed_units_are_judged_on_a_log_scale(name):
         points = np.array([p for p in v["points"] if p is not None])
         if v["text"] in plain and v["outcome"] in ("holds", "fails") and len(points) > 2 and (points > 0).all() and skew(points) > SKEWED:
             problems.append(f"units have skew {skew(points):.1f}, where no plain interval covers: scale='log' for {v['text']!r}")
+    none(problems)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_intervals_of_such_units_were_measured_to_contain_the_truth(name):
+    _, record = committed(name)
+    problems = []
+    for v in record["verdicts"]:
+        if v["outcome"] == "undecided":
+            continue
+        points = np.array([p for p in v["points"] if p is not None])
+        law = "binary, share 0.9" if v["bounds"] else "normal units"
+        if not v["bounds"] and len(points) > 2 and np.ptp(points) > 0:
+            law = "log-normal units" if abs(skew(points)) > SKEWED else "exponential units" if abs(skew(points)) > 1 else law
+        n = min(v["n"].values())
+        rate = min((hull for units, hull in COVERED[law].items() if units >= max(k for k in COVERED[law] if k <= n)), default=0.0)
+        if rate < COVERAGE:
+            problems.append(f"{v['outcome']}: {n} units like {law} are covered in {rate:.1%} of worlds: more units, or a log scale: {v['text']!r}")
     none(problems)
 
 

@@ -21,6 +21,7 @@ JUDGED = (
     bar.test_no_verdict_rests_on_an_interval_without_width,
     bar.test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them,
     bar.test_skewed_units_are_judged_on_a_log_scale,
+    bar.test_intervals_of_such_units_were_measured_to_contain_the_truth,
     bar.test_most_claims_get_an_answer_and_the_others_say_what_is_missing,
 )
 """What the bar asks of an experiment that has a record, wherever its file lies."""
@@ -90,6 +91,11 @@ def figures(**changes):
             bar.test_skewed_units_are_judged_on_a_log_scale,
             {"experiment": claims(bounds=None), "record": verdict(points=[1.0, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 9.0])},
             "scale='log'",
+        ),
+        (
+            bar.test_intervals_of_such_units_were_measured_to_contain_the_truth,
+            {"record": verdict(bounds=None, n={"seed": 8}, points=[1.0, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 9.0])},
+            "8 units like log-normal units are covered in 89.9% of worlds",
         ),
         (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="a guess")}, "threshold_from starts with"),
         (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="pilot: as seen")}, "names the pilot's seeds"),
