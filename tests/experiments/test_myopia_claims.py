@@ -23,19 +23,22 @@ from assay.experiments.myopia import (
     Myopia,
     as_it_pays,
     cost_of,
+    critical,
     experiment,
     first_epoch,
     game_of,
+    left_out,
     measure,
     off_turn,
+    returned_before,
     train,
+    well_paid,
 )
 from assay.subjects.epoch_game import Game
 from assay.theory.epochs import best
 
-LIKE = {"main-half": "main", "own-half": "own-clock", "weak-half": "weak-penalty", "network-half": "network"}
-NEVER = ("no-shutdown", "always-positive", "retrained", "network-always")
-FAR = ("no-shutdown", "always-positive", "retrained", "network-always")
+LIKE = {"main-half": "main", "long-half": "long", "own-half": "own-clock", "weak-half": "weak-penalty", "network-half": "network"}
+NEVER = ("no-shutdown", "always-positive", "retrained", "network-always", "network-endless")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class World:
     """Per arm: epochs that agents begin (at the turn unless said), up to which cost they buy in epoch 0, and what they earn."""
 
     begins: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 8.0) | {"no-clock": 1.5})
-    buys: dict = field(default_factory=lambda: dict.fromkeys(FAR, 11.2) | {"myopic-recipe": 0.0, "no-clock": 0.0})
+    buys: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 11.2) | {"myopic-recipe": 0.0, "no-clock": 0.0})
     """The cost up to which an arm buys; 3.2 unless said."""
     share: dict = field(default_factory=lambda: {"no-clock": 0.35, "weak-penalty": 0.62})
     """Return over the optimum; 0.99 unless said."""
@@ -70,8 +73,6 @@ class World:
             optimum=("run", optimum, "reward"),
             weak_lasts=("run", price < 3.2, "bool"),
             price=("run", price, "reward"),
-            pays=("run", price < 3.2, "bool"),
-            pays_later=("run", price < 11.2, "bool"),
             returned=("run", returned, "reward"),
             begun=("run epoch", begun, "probability"),
             invested=("run epoch", invested, "units"),
@@ -92,7 +93,7 @@ def with_(**fields):
 # claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
 CASES = {
     "(a) It learns to stop": (
-        with_(begins={"main": 4.0}),
+        with_(begins={"long": 4.0}),
         {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-shutdown", "always-positive")},
     ),
     "(a) Units are": (with_(begins={"own-clock": 4.0}), {"no-clock": with_(begins={"no-clock": 3.0})}),
@@ -106,6 +107,7 @@ CASES = {
         {"myopic-recipe": with_(buys={"myopic-recipe": 3.2})},
     ),
     "A weak penalty": (with_(begins={"weak-penalty": 3.0}), {"main": with_(begins={"main": 8.0})}),
+    "(b) for networks": (with_(buys={"network": 11.2}), {"network-endless": with_(buys={"network-endless": 3.2})}),
     "(a) for networks": (
         with_(begins={"network": 4.0}),
         {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "network-always")},
@@ -137,7 +139,7 @@ def test_what_is_known_beforehand_comes_out():
 def test_what_half_a_training_gives_otherwise_decides_nothing():
     [claim] = [c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith("(a) It learns")]
     arms = WORLD.arms()
-    arms["main-half"] = replace(WORLD, begins=WORLD.begins | {"main": 4.0}).measures("main-half", 1)
+    arms["long-half"] = with_(begins={"long": 4.0}).measures("long-half", 1)
     verdict = judge(claim, arms).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
@@ -161,7 +163,6 @@ def test_measures_of_the_best_course():
     assert arm.greedy.values == pytest.approx([14.4] * 2)
     assert off_turn(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
     assert arm.stops_first.values[:, 3] == pytest.approx([1, 1]) == first_epoch(arm).values
-    assert as_it_pays(arm, {}).values == pytest.approx([1, 1])
     assert np.isnan(arm.stops_first.values[:, 4:]).all() and arm.frozen.values == pytest.approx([0, 0], abs=1e-6)
 
 
@@ -178,23 +179,43 @@ def test_a_rule_on_the_index_follows_it_when_it_is_shifted():
     assert arm.behind.values == pytest.approx([4, 8], abs=1e-5)
 
 
-def test_every_seed_has_its_cost_and_arms_share_it():
-    costs = np.array([cost_of(s) for s in experiment.default])
-    assert (costs > 0.8).all() and (costs < 12.8).all() and len(np.unique(costs)) == len(costs)
-    assert 0.2 < (costs < 3.2).mean() < 0.8 and ((costs > 3.2) & (costs < 11.2)).sum() >= 6
-    assert [cost_of(s) for s in experiment.specs_of("network", experiment.default)] == costs.tolist()
+def test_every_seed_has_one_cost_in_each_part_and_arms_share_it():
+    costs = np.array([cost_of(s) for s in experiment.default]).reshape(12, 8)
+    parts = np.geomspace(0.8, 12.8, 9)
+    assert (costs > parts[:-1]).all() and (costs < parts[1:]).all()
+    assert len(np.unique(costs.round(9))) == costs.size and ((costs <= 1.6).sum(1) == 2).all()
+    assert [cost_of(s) for s in experiment.specs_of("network", experiment.default)] == costs.ravel().tolist()
     assert cost_of(Myopia(seed=5)) == 1.0
 
 
-def test_whether_a_unit_pays_is_asked_of_the_recipe_whatever_the_arm():
+def test_the_critical_cost_is_where_investing_stops():
+    for cost in (1.2, 3.2, 9.0):
+        arm = with_(buys={"main": cost}).measures("main", 0)
+        found = np.log(critical(arm) / cost)
+        assert abs(found).max() < np.log(16) / 16 + 0.02 and abs(found.mean()) < 0.1  # half of a part, more for no seed
+        np.testing.assert_allclose(as_it_pays(arm, {}), critical(arm) / 3.2)
+    none, all_ = (critical(with_(buys={"main": c}).measures("main", 0)) for c in (0.0, 99.0))
+    assert (none < 1.2).all() and (all_ > 9.0).all()  # no lower than a seed's lowest cost, no higher than its highest
+
+
+def test_what_a_unit_returns_is_what_the_best_course_stops_paying_at():
+    for turn in (2, 3, 5):
+        arm = planted([Myopia(turn=turn)], {})
+        at = returned_before(arm)
+        assert [0 in best(Game(turn=turn, cost=c)).invests for c in (at - 0.1, at + 0.1)] == [True, False]
+    assert np.isnan(returned_before(planted([Myopia(turn=1)], {}))) and returned_before(arm, 8) == pytest.approx(11.2)
+
+
+def test_whether_going_on_pays_is_asked_of_the_weak_penalty_whatever_the_arm():
     for changes in ({}, {"turning": False}, {"discount": 0.0}, {"shutdown": False}, {"penalty": -1.0}):
-        specs = [Myopia(seed=s, **COSTS, **changes) for s in range(6)]
-        arm = planted(specs, {})
-        costs = [cost_of(s) for s in specs]
-        assert arm.pays.values.tolist() == [c < 3.2 for c in costs] and arm.pays_later.values.tolist() == [
-            c < 11.2 for c in costs
-        ]
-        assert arm.weak_lasts.values.tolist() == [best(Game(cost=c, penalty=-1.0)).steps == 32 for c in costs]
+        arm = planted([Myopia(cost=cost, **changes) for cost in COSTS], {})
+        assert arm.weak_lasts.values.tolist() == [best(Game(cost=c, penalty=-1.0)).steps == 32 for c in COSTS]
+        assert arm.weak_lasts.values.tolist() == [c < 3.2 for c in COSTS]
+
+
+def test_costs_that_a_claim_does_not_ask_about_leave_and_take_no_seed_along():
+    arm = WORLD.measures("main", 0)
+    assert well_paid(arm, {}).sizes["run"] == 2 * 12 and left_out(arm, {}).sizes["run"] == 4 * 12
 
 
 def test_arms_that_are_trained_together_are_as_if_alone():
@@ -222,7 +243,7 @@ WRONG = [
     ({"rate": 0.0}, "Myopia.rate must be positive, got 0"),
     ({"discount": 1.5}, "Myopia.discount must be from 0 to 1, got 1.5"),
     ({"steps": 0}, "Myopia.steps must be at least 1, got 0"),
-    ({"spread": 0.5}, "Myopia.spread must be at least 1, which gives all seeds one cost, got 0.5"),
+    ({"spread": 0.5}, "Myopia.spread must be at least 1, which gives all seeds the same costs, got 0.5"),
 ]
 
 

@@ -41,7 +41,9 @@ from assay.theory import epochs as theory
 SOURCE = "a comment's proposal; the game is Assay's own"
 PLAN = "plan: before any run"
 AGAIN = "plan: as for the full recipe, before any run in which costs differ"
-VARIED = "pilot: seeds 0–11, .75 for tables and .50 for networks; four in five, since 36 seeds cannot show nine in ten"
+LONG = "pilot: seeds 900–902, in which stopping on time takes 4,000 to 8,000 steps at costs above 10; the .1 is the plan's"
+NINE = "pilot: seeds 0–11 and 4000–4107; nine in ten of the costs, a factor of 1.32, which one cost a seed was too few to show"
+ROOT = "pilot: seeds 0–11 and 4000–4107, in which tables invest up to about the same cost and networks do not; the root of theory's 3.5"
 SOME = "pilot: seeds 0–11, in which tables invest up to a cost of 2.1 and networks without a turn at all; a half, which some ten seeds can show"
 DYNAMIC = "dynamic programming over 288 states"
 SEEN = 0.01
@@ -72,10 +74,10 @@ class Myopia(Spec):
     """Steps in an epoch."""
     bonus: float = 0.4
     """What a unit adds to the reward of working, from the next epoch on."""
-    cost: float = 1.0
-    """What investing takes from the base reward, or its middle value where costs differ between seeds."""
+    cost: PerRun[float] = 1.0
+    """What investing takes from the base reward, before the factor of the seed."""
     spread: float = added(1.0, before=1.0)
-    """By which factor costs differ: each seed's is drawn from cost/spread to cost · spread, evenly in its logarithm."""
+    """Each seed multiplies its costs by a factor of its own, drawn from 1/spread to spread evenly in its logarithm."""
     agent: Literal["table", "network"] = "table"
     """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE with a baseline."""
     start: float = 0.1
@@ -108,7 +110,7 @@ class Myopia(Spec):
         if self.agent == "network" and self.discount != 1:
             raise SpecError(f"Myopia.discount is for tables; a network learns with 1, got {self.discount:g}")
         if self.spread < 1:
-            raise SpecError(f"Myopia.spread must be at least 1, which gives all seeds one cost, got {self.spread:g}")
+            raise SpecError(f"Myopia.spread must be at least 1, which gives all seeds the same costs, got {self.spread:g}")
         for name in ("lr", "rate"):
             if getattr(self, name) <= 0:
                 raise SpecError(f"Myopia.{name} must be positive, got {getattr(self, name):g}")
@@ -118,7 +120,7 @@ class Myopia(Spec):
 
 
 def cost_of(spec):
-    """What investing costs in the game of this seed."""
+    """What investing costs in the game of this run."""
     drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", 0, ())[0])
     return spec.cost * spec.spread ** (2 * drawn - 1)
 
@@ -160,9 +162,6 @@ def measure(runs, trained, bench):
     own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
     usual = [world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s)) for s in runs.specs]
     weak = [theory.best(replace(game, penalty=-1.0)).steps == game.horizon * game.length for game in usual]
-    early, late = (
-        [0 in theory.best(game).invests for game in games] for games in (usual, [replace(game, turn=None) for game in usual])
-    )
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "epoch": range(runs.shared.horizon)},
@@ -170,8 +169,6 @@ def measure(runs, trained, bench):
         optimum=("run", np.array(own), "reward"),
         weak_lasts=("run", np.array(weak), "bool"),
         price=("run", np.array([cost_of(spec) for spec in runs.specs]), "reward"),
-        pays=("run", np.array(early), "bool"),
-        pays_later=("run", np.array(late), "bool"),
         **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},
         **{name: ("run epoch", did[name], "probability") for name in ("reached", "begun", "off_the_path")},
         stops_first=("run epoch", did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan), "probability"),
@@ -200,26 +197,44 @@ def first_epoch(arm):
     return arm.invested.sel(epoch=0, drop=True)
 
 
+def critical(arm):
+    """[seed]: the cost up to which the agents of a seed invest in epoch 0.
+
+    Formula: log c* = log c₁ + ∫ P d log c, by trapezoids over the seed's costs, of which c₁ is the lowest.
+    """
+    seeds = np.unique(arm.seed)
+    found = []
+    for seed in seeds:
+        of_seed = arm.isel(run=arm.seed.values == seed).sortby("price")
+        at = np.log(of_seed.price.values)
+        found.append(np.exp(at[0] + np.trapezoid(first_epoch(of_seed).values, at)))
+    return xr.DataArray(found, {"seed": seeds}, "seed")
+
+
+def returned_before(arm, epochs=None):
+    """What a unit bought in epoch 0 returns in the epochs before the turn, or in so many; NaN where that is nothing."""
+    later = (float(arm.turn[0]) if epochs is None else epochs) - 1
+    return arm.attrs["bonus"] * arm.attrs["length"] * later or np.nan
+
+
 def as_it_pays(arm, arms):
-    """[run]: probability of doing in epoch 0 what pays under the recipe at the cost of this seed: investing, or not."""
-    return xr.where(arm.pays, first_epoch(arm), 1 - first_epoch(arm))
+    """[seed]: the cost up to which it invests, over what a unit returns before the turn."""
+    return critical(arm) / returned_before(arm)
 
 
-def bought_less(arm, arms):
-    """[run]: by how much less it invests in epoch 0 than where the reward never turns, if that pays there and not before the turn."""
-    between = arm.pays_later.astype(bool) & ~arm.pays.astype(bool)
-    free = arms["network-always" if arm.attrs["agent"] == "network" else "always-positive"]
-    return (first_epoch(arm).copy(data=first_epoch(free).values) - first_epoch(arm)).where(between)
+def shortened(arm, arms):
+    """[seed]: the cost up to which agents invest whose reward never turns, over that of this arm."""
+    return critical(arms["network-always" if arm.attrs["agent"] == "network" else "always-positive"]) / critical(arm)
 
 
 def well_paid(arm, arms):
     """[run]: probability of investing in epoch 0 where a unit returns at least twice its cost before the turn."""
-    return first_epoch(arm).where(arm.price <= HALF)
+    return first_epoch(arm).where(arm.price <= returned_before(arm) / 2, drop=True)
 
 
 def left_out(arm, arms):
     """[run]: mean number of epochs not begun, at costs at which the best course under a penalty of −1 begins all."""
-    return (1 - arm.begun).sum("epoch").where(arm.weak_lasts.astype(bool))
+    return (1 - arm.begun).sum("epoch").where(arm.weak_lasts.astype(bool), drop=True)
 
 
 def excess(arms):
@@ -237,15 +252,14 @@ def figures(arms):
     kinds = {"optimum": "optimum", "as trained": "returned", "greedy": "greedy"}
     earned = [(name, kind, float(arms[name][of].mean())) for name in conditions for kind, of in kinds.items()]
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
-    bought = [(name, float(c), float(x)) for name in ("main", "network", "always-positive", "myopic-recipe")
+    bought = [(name, float(c), float(x)) for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
               for c, x in zip(arms[name].price.values, first_epoch(arms[name]).values, strict=True)]  # fmt: skip
-    before, ever = (max(cost for cost in np.arange(0.0, 20.0, 0.1) if 0 in theory.best(world.Game(turn=turn, cost=cost)).invests)
-                    for turn in (3, None))  # fmt: skip
+    before, ever = returned_before(arms["main"]), returned_before(arms["main"], arms["main"].sizes["epoch"])
     return [
         Figure("What an agent buys for later epochs depends on what it costs, and on how many epochs it reckons with",
                columns(("arm", "cost", "probability"), bought), "points", x="cost", y="probability", color="arm", x_log=True,
                x_title="what investing costs", y_title="probability of investing in epoch 0",
-               note=f"A unit pays up to a cost of {before:.1f} before a turn at epoch 3, up to {ever:.1f} where the reward never turns."),
+               note=f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where the reward never turns."),
         Figure("Agents stop at the turn; with no clock in sight they stop anywhere, without the turn nowhere", begun, "bars",
                x="epoch", facet="arm", **mean, **band, x_title="epoch", y_title="probability of beginning it",
                note="The reward turns at epoch 3, of always-positive never. own-clock sees its units and no index, no-clock neither."),
@@ -271,94 +285,123 @@ def half(name, **changes):
     return lambda specs: tuple(s.replace(**{name: max(1, getattr(s, name) // 2)}, **changes) for s in specs)
 
 
+def twice(specs):
+    """The same for twice as many steps."""
+    return tuple(s.replace(steps=2 * s.steps) for s in specs)
+
+
 def judged(text, value, must_fail, halved, of="main", threshold_from=PLAN, **rest):
     """A claim about an arm, which training it for half as long must not change."""
     return Claim(text=text, value=value, must_fail=must_fail, half={of: halved}, of=of, threshold_from=threshold_from,
                  published="new", source=SOURCE, **rest)  # fmt: skip
 
 
-TABLES, HALVES, NETWORKS, NETWORK_HALVES = (Joint(lambda groups, bench: together(groups, bench)) for _ in range(4))
+TABLES, HIDDEN, HALVES, NETWORKS, NETWORK_HALVES = (Joint(lambda groups, bench: together(groups, bench)) for _ in range(5))
 OWN = ("turning", "index", "counted", "shutdown", "invest", "discount", "agent")
 """Fields that arms set."""
 STOPS = {
-    "weak-penalty": "a turn, if to a weaker penalty", "weak-half": "the same, trained for half as long", "own-clock": "units in sight are a clock",
-    "own-half": "the same, trained for half as long", "network": "the recipe for a network", "network-half": "the same, trained for half as long",
-    "myopic-recipe": "the recipe: stopping needs no foresight",
+    "main": "the recipe for a table", "main-half": "the same, trained for half as long", "long": "the recipe, trained for longer",
+    "long-half": "the recipe, trained for twice as long", "weak-penalty": "a turn, if to a weaker penalty",
+    "weak-half": "the same, trained for half as long", "own-clock": "units in sight are a clock", "own-half": "the same, trained for half as long",
+    "network": "the recipe for a network", "network-half": "the same, trained for half as long",
 }  # fmt: skip
-"""Arms that have a turn and a clock in sight as well, and why they may stop there."""
-COSTS: dict[str, Any] = {"cost": 3.2, "spread": 4.0}
-"""From .8 to 12.8: half of them below what a unit earns before a turn at 3, nearly all below what it earns in eight epochs."""
-HALF = 1.6
-"""Half of what a unit bought in epoch 0 earns before a turn at 3."""
-PAYS: tuple[tuple[dict[str, Any], tuple[float, float]], ...] = (({}, (3.1, 3.3)), ({"turn": None}, (11.1, 11.3)), ({"discount": 0.0}, (0.32, 1.12)))
+"""Arms that have a turn, a clock in sight and a way to stop, and why they may do what the recipe does."""
+FORESIGHT = {"myopic-recipe": "the recipe: stopping needs no foresight"}
+FREE = ("no-shutdown", "always-positive", "network-always", "network-endless", "retrained")
+"""Arms that cannot stop, or never had to."""
+SHORT = {
+    "myopic-recipe": "full myopia is the shortest horizon",
+    "no-clock": "it stops after a few epochs, which is a short horizon too",
+}
+COSTS = tuple(np.geomspace(0.8, 12.8, 17)[1::2].tolist())
+"""Middles of eight equal parts of the costs from .8 to 12.8, on a log scale: a unit earns 3.2 before a turn at 3, 11.2 in eight epochs."""
+SPREAD = 16 ** (1 / 16)
+"""Half of such a part: with its own factor each seed has one cost in every part, each as likely as any other there."""
+WITHIN = 1.32
+"""About 16**.1, the factor that a tenth of these costs spans."""
+APART = 1.87
+"""About the root of 3.5, the factor between what a unit earns in eight epochs and before a turn at 3."""
+PAYS: tuple[tuple[dict[str, Any], tuple[float, float]], ...] = (
+    ({}, (3.1, 3.3)),
+    ({"turn": None}, (11.1, 11.3)),
+    ({"discount": 0.0}, (0.32, 1.12)),
+)
 """Games, and costs around the one at which buying at once stops to pay."""
+
+
+def but(arms, *names):
+    """The entries of these arms without some."""
+    return {name: why for name, why in arms.items() if name not in names}
+
+
+CLOCKLESS = {"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"}
+NOTHING = {"myopic-recipe": "not to invest at all is right at most costs"}
 
 experiment = Experiment(
     version=2,
+    measured=2,
     arms={
         "main": Arm(TABLES, specs=reserved(*OWN), note="the full recipe, a table of logits: index, a reward that turns negative, shutdown"),
         "weak-penalty": Arm(TABLES, specs=changed(penalty=-1.0), note="a penalty of −1, which units bought early outbid where they are cheap"),
         "no-shutdown": Arm(TABLES, specs=changed(shutdown=False), note="the recipe for an agent that cannot stop"),
         "always-positive": Arm(TABLES, specs=changed(turning=False), note="a reward that never turns"),
         "myopic-recipe": Arm(TABLES, specs=changed(discount=0.0), note="the recipe, learned one epoch at a time: full myopia"),
-        "no-clock": Arm(TABLES, specs=changed(index=False, counted=False), note="the recipe, but neither index nor units in sight"),
-        "own-clock": Arm(TABLES, specs=changed(index=False), note="the recipe without the index, but with its units in sight"),
+        "no-clock": Arm(HIDDEN, specs=changed(index=False, counted=False), note="the recipe, but neither index nor units in sight"),
+        "own-clock": Arm(HIDDEN, specs=changed(index=False), note="the recipe without the index, but with its units in sight"),
         "retrained": Arm(train, specs=changed(turning=True), after="always-positive", note="`always-positive`, trained on with the recipe"),
+        "long-half": Arm(train, after="main", note="`main`, trained on for as many steps again"),
+        "long": Arm(train, specs=twice, after="long-half", note="`long-half`, trained on to four times the steps of `main`"),
         "main-half": Arm(HALVES, specs=half("steps"), note="main for half as many steps"),
         "own-half": Arm(HALVES, specs=half("steps", index=False), note="own-clock for half as many steps"),
         "weak-half": Arm(HALVES, specs=half("steps", penalty=-1.0), note="weak-penalty for half as many steps"),
         "network": Arm(NETWORKS, specs=changed(agent="network"), note="the recipe for a network, by REINFORCE on sampled episodes"),
         "network-always": Arm(NETWORKS, specs=changed(agent="network", turning=False), note="the network and a reward that never turns"),
+        "network-endless": Arm(NETWORKS, specs=changed(agent="network", shutdown=False), note="the network and the recipe, but it cannot stop"),
         "network-half": Arm(NETWORK_HALVES, specs=half("updates", agent="network"), note="network for half as many steps"),
     },
     measure=measure,
     claims=(
-        judged("(a) It learns to stop: the number of epochs it begins is on average at most 0.1 away from those before the turn",
-               off_turn, ("no-clock", "no-shutdown", "always-positive"), "main-half", high=0.1, unit="epochs", also=STOPS,
-               near={"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"}),
-        judged("(a) Units are clock enough: with them in sight and no index, the number of epochs begun is at most 0.1 away from those before "
-               "the turn",
-               off_turn, ("no-clock",), "own-half", of="own-clock", threshold_from=AGAIN, high=0.1, unit="epochs",
-               near={"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"},
-               also={name: why for name, why in STOPS.items() if not name.startswith("own")}
-               | dict.fromkeys(("main", "main-half"), "these see the index")),
-        judged("(b) The turn limits the horizon: where a unit pays over all epochs and not before the turn, a table invests in epoch 0 by at least "
-               "0.5 less often than where the reward never turns",
-               bought_less, ("no-shutdown", "retrained"), "main-half", threshold_from=SOME, low=0.5, unit="probability", bounds=(-1, 1),
+        judged("(a) It learns to stop, given time: after four times as many steps, the number of epochs it begins is on average at most 0.1 "
+               "away from those before the turn",
+               off_turn, ("no-clock", "no-shutdown", "always-positive"), "long-half", of="long", threshold_from=LONG, high=0.1, unit="epochs",
+               scale="log", near=CLOCKLESS, also=but(STOPS, "long", "long-half") | FORESIGHT),
+        judged("(a) Units are clock enough: with them in sight and no index, the number of epochs begun is on average at most 0.1 away from "
+               "those before the turn",
+               off_turn, ("no-clock",), "own-half", of="own-clock", threshold_from=AGAIN, high=0.1, unit="epochs", scale="log", near=CLOCKLESS,
+               also=but(STOPS, "own-clock", "own-half") | FORESIGHT),
+        judged("(b) The turn limits the horizon: the cost up to which a table invests in epoch 0 is lower than where the reward never turns by "
+               "a factor of at least 1.87",
+               shortened, ("no-shutdown", "retrained"), "main-half", threshold_from=ROOT, low=APART, scale="log",
                near={"no-shutdown": "a reward that turns is enough, and a way to stop is not needed",
                      "retrained": "the reward as it is decides, and not what was learned before"},
-               also={"network": "the recipe for a network", "network-half": "the same, trained for half as long"}),
-        judged("(c) It invests as far as that pays: in epoch 0 it does what pays before the turn, or leaves what does not, with a "
-               "probability of at least 0.8",
-               as_it_pays, ("myopic-recipe", "always-positive"), "main-half", threshold_from=VARIED, low=0.8, unit="probability", bounds=(0, 1),
-               near={"myopic-recipe": "not to invest at all is right at most costs",
-                     "always-positive": "to invest wherever it ever pays is right at most costs"},
-               also=dict.fromkeys(("network", "network-half", "own-clock", "own-half"), "a turn and a clock as well")
-               | dict.fromkeys(("weak-penalty", "weak-half"), "agents that stop at the turn, if for a weaker penalty")),
+               also=but(STOPS, "main", "main-half") | SHORT),
+        judged("(c) It invests as far as that pays: the cost up to which it invests in epoch 0 is within a factor of 1.32 of what a unit "
+               "returns before the turn",
+               as_it_pays, ("myopic-recipe", "always-positive"), "main-half", threshold_from=NINE, low=1 / WITHIN, high=WITHIN, scale="log",
+               near=NOTHING | {"always-positive": "to invest wherever it ever pays is right at most costs"},
+               also=but(STOPS, "main", "main-half")),
         judged("(c) A limited horizon is not myopia: where a unit returns at least twice its cost before the turn, it invests in epoch 0 with a "
                "probability of at least 0.5",
                well_paid, ("myopic-recipe",), "main-half", low=0.5, unit="probability", bounds=(0, 1), threshold_from=SOME,
                near={"myopic-recipe": "the same recipe and the same course before the turn, by an agent that cares for one epoch only"},
-               also=dict.fromkeys(("no-shutdown", "always-positive", "network-always", "retrained"), "longer horizons")
-               | dict.fromkeys(("weak-penalty", "weak-half", "own-clock", "own-half"), "a turn and a clock as well")
-               | dict.fromkeys(("network", "network-half"), "the recipe for a network")),
+               also=but(STOPS, "main", "main-half") | dict.fromkeys(FREE, "longer horizons")),
         judged("A weak penalty stops nothing where going on pays: trained with −1, agents leave out at most 0.1 epochs there",
                left_out, ("main",), "weak-half", of="weak-penalty", high=0.1, unit="epochs",
                near={"main": "agents never stop where units are cheap, whatever the penalty"},
-               also=dict.fromkeys(("no-shutdown", "always-positive", "network-always", "retrained"), "agents that cannot stop, or never had to")),
+               also=dict.fromkeys(FREE, "agents that cannot stop, or never had to")),
         judged("(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 away from those before the turn",
-               off_turn, ("no-clock", "network-always"), "network-half", of="network", high=0.1, unit="epochs",
-               near={"no-clock": "whoever may shut down stops after a few epochs, whatever it sees"},
-               also={name: why for name, why in STOPS.items() if name != "network"}
-               | dict.fromkeys(("main", "main-half"), "the recipe for a table")),
-        judged("(c) for networks by REINFORCE: in epoch 0 they invest where that pays before the turn, and only there, with a probability of at "
-               "least 0.8",
-               as_it_pays, ("myopic-recipe", "network-always"), "network-half", of="network", threshold_from=VARIED, low=0.8,
-               unit="probability", bounds=(0, 1),
-               near={"myopic-recipe": "not to invest at all is right at most costs",
-                     "network-always": "to invest wherever it ever pays is right at most costs"},
-               also=dict.fromkeys(("main", "main-half", "own-clock", "own-half"), "a turn and a clock as well")
-               | dict.fromkeys(("weak-penalty", "weak-half"), "agents that stop at the turn, if for a weaker penalty")),
+               off_turn, ("no-clock", "network-always"), "network-half", of="network", high=0.1, unit="epochs", scale="log", near=CLOCKLESS,
+               also=but(STOPS, "network", "network-half") | FORESIGHT),
+        judged("(b) for networks by REINFORCE: the cost up to which they invest in epoch 0 is lower than where the reward never turns by a "
+               "factor of at least 1.87",
+               shortened, ("network-endless",), "network-half", of="network", threshold_from=ROOT, low=APART, scale="log",
+               near={"network-endless": "a reward that turns is enough, and a way to stop is not needed"},
+               also=but(STOPS, "network", "network-half") | SHORT),
+        judged("(c) for networks by REINFORCE: the cost up to which they invest in epoch 0 is within a factor of 1.32 of what a unit returns "
+               "before the turn",
+               as_it_pays, ("myopic-recipe", "network-always"), "network-half", of="network", threshold_from=NINE, low=1 / WITHIN, high=WITHIN,
+               scale="log", near=NOTHING | {"network-always": "to invest wherever it ever pays is right at most costs"},
+               also=but(STOPS, "network", "network-half")),
         Exact(text="Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never turning, turns at 1, 2 and 4, recipe "
               "without investing, that without shutdown, and the best one epoch at a time where the reward never turns and under the recipe",
               value=lambda arms: [theory.best(game).returned for game in theory.USUAL.values()],
@@ -375,11 +418,17 @@ experiment = Experiment(
         Exact(text="No agent of any arm earns more than the best course of its game: excess",
               value=excess, expected=0.0, tolerance=1e-4, unit="reward", source=DYNAMIC),
         *(
+            Finding(text=f"Cost up to which {who} in epoch 0: geometric mean", value=lambda arms, of=of: np.log(critical(arms[of])),
+                    statistic=lambda means: np.exp(means["value"]), unit="reward", published="new", source=SOURCE)
+            for of, who in (("main", "tables invest"), ("always-positive", "tables invest whose reward never turns"),
+                            ("network", "networks invest"), ("network-always", "networks invest whose reward never turns"))
+        ),
+        *(
             Finding(text=text, value=lambda arms, of=of, value=value: value(arms[of], arms), unit=unit, published="new", source=SOURCE)
             for text, unit, of, value in (
+                ("Distance to the turn after the usual steps, which could not be judged", "epochs", "main", off_turn),
+                ("Distance to the turn after four times as many, arithmetic mean", "epochs", "long", off_turn),
                 ("Share of what the best course earns that it earns", "share of the optimum", "main", of_optimum),
-                ("(b) for networks by REINFORCE: by how much less often they invest than where the reward never turns, where a unit pays over "
-                 "all epochs and not before the turn", "probability", "network", bought_less),
                 ("What the greedy policy earns beyond the trained one", "reward", "main", lambda arm, arms: arm.greedy - arm.returned),
                 ("Probability of shutting down at the first step of the last epoch, which hardly any episode reaches", "probability", "main",
                  lambda arm, arms: arm.off_the_path.isel(epoch=-1, drop=True)),
@@ -392,9 +441,9 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope="a short epoch game in which the best course is known; a cost of investing for each seed; agents with a few hundred states to learn",
-    seeds_per_group=36,
-    smoke=grid(Myopia(steps=20, updates=10, episodes=8, **COSTS), seed=range(4)),
-    default=grid(Myopia(**COSTS), seed=range(4000, 4108)),
-    full=grid(Myopia(steps=20_000, updates=10_000, episodes=512, hidden=128, **COSTS), seed=range(4000, 4108)),
+    scope="a short epoch game in which the best course is known; eight costs of investing a seed; agents with a few hundred states to learn",
+    seeds_per_group=6,
+    smoke=grid(Myopia(steps=20, updates=10, episodes=8, spread=SPREAD), seed=range(2), cost=COSTS),
+    default=grid(Myopia(spread=SPREAD), seed=range(5000, 5012), cost=COSTS),
+    full=grid(Myopia(steps=20_000, updates=10_000, episodes=512, hidden=128, spread=SPREAD), seed=range(5000, 5012), cost=COSTS),
 )  # fmt: skip
