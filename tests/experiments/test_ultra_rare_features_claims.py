@@ -22,8 +22,15 @@ from assay.experiments.ultra_rare_features import KINDS, MOMENTS, experiment
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
-    "slope": -3.0, "late_slope": -3.2, "resists": 0.1, "share": 0.9, "drift": 0.6, "cosine": 0.15, "alignment": 0.4, "synergy": 0.005,
-}  # fmt: skip
+    "slope": -3.0,
+    "late_slope": -3.2,
+    "resists": 0.1,
+    "share": 0.9,
+    "drift": 0.6,
+    "cosine": 0.15,
+    "alignment": 0.4,
+    "synergy": 0.005,
+}
 STAYING = {"slope": -0.1, "late_slope": -0.1, "resists": 0.9, "share": 0.2, "drift": 0.15, "cosine": 0.7, "alignment": 0.02}
 PILOT = {
     "main": {
@@ -46,7 +53,8 @@ PILOT = {
         "": {"rare_share": 0.3},
     },
 }
-BY_MOMENT = ("share", "resists", "drift", "cosine", "alignment", "synergy", "saved")
+MEASURES = ("slope", "late_slope", "share", "resists", "drift", "synergy", "saved", "cosine", "alignment")
+BY_MOMENT = ("cosine", "alignment")
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class World:
         runs = Runs(experiment.specs_of(arm, experiment.default))
         luck = np.random.default_rng(list(self.levels).index(arm))
         named = {}
-        for name in ("slope", "late_slope", *BY_MOMENT):
+        for name in MEASURES:
             shape = (len(runs), len(KINDS)) + ((len(MOMENTS),) if name in BY_MOMENT else ())
             values = np.zeros(shape)
             for k, kind in enumerate(KINDS):
@@ -99,13 +107,21 @@ def passing(world, of="main", kinds=("useful", "uncommon", "ordinary"), **values
     return {kind if of == "main" else f"{of}-{kind}": world.but(of, kind, **values) for kind in kinds}
 
 
+def unheld(of="main"):
+    """{control: a world in which that kind of latent is held up by 0.4 less than what it is compared with}."""
+    world = WORLD.but(of, resists=-0.5)  # so that the rare ones stay below
+    named = {"uncommon": world.but(of, "uncommon", resists=0.4), "ordinary": world.but(of, "ordinary-2", resists=1.4)}
+    named |= {"useful": world.but(of, "useful", resists=0.4)} if of == "main" else {}
+    return {kind if of == "main" else f"{of}-{kind}": made for kind, made in named.items()}
+
+
 ON_MODEL = {"of": "real", "kinds": ("uncommon", "ordinary")}
 # claim → (a world where it holds, if not WORLD; the same without the effect; {control: a world in which it passes too})
 CASES = {
     "Left alone": (WORLD.but(slope=-0.3), passing(WORLD, slope=-3.0)),
     "At Adam's constant rate": (WORLD.but(late_slope=-0.1), passing(WORLD, late_slope=-3.0)),
     "It takes the penalty": (FREED, WORLD, {"main": FREED.but(slope=-0.1), "about-mean": FREED.but("about-mean", slope=-0.1)}),
-    "When one fires": (WORLD.but(resists=0.9), passing(WORLD, resists=0.1)),
+    "When one fires": (WORLD.but(resists=0.85), unheld()),
     "Its encoder's gradient": (
         WORLD.but(share=0.2), passing(WORLD, kinds=("useful", "ordinary"), share=0.9) | {"no-l1": WORLD.but("no-l1", share=0.8)}
     ),
@@ -114,14 +130,13 @@ CASES = {
         passing(WORLD, kinds=("useful", "uncommon"), drift=0.6) | {"ordinary": WORLD.but(drift=1.0).but(kind="ordinary", drift=0.7)},
     ),
     "Their encoder and decoder": (WORLD.but(cosine=0.7, half={"cosine": 0.7}), passing(WORLD, cosine=0.1)),
-    "They share": (WORLD.but(alignment=0.05, half={"alignment": 0.05}), passing(WORLD, alignment=0.5)),
     "They come from": (
         WORLD.but("about-mean", "", rare_share=0.26),
         {"no-l1": WORLD.but("no-l1", "", rare_share=0.8)},
     ),
     "They conspire": (PLOTTING, WORLD, {"dead-weight": PLOTTING.but(kind="dead-weight", synergy=0.5)}),
     "On SmolLM2, latents": (WORLD.but("real", slope=-0.3), passing(WORLD, **ON_MODEL, slope=-3.0)),
-    "On SmolLM2, when": (WORLD.but("real", resists=0.9), passing(WORLD, **ON_MODEL, resists=0.1)),
+    "On SmolLM2, when": (WORLD.but("real", resists=0.85), unheld("real")),
     "On SmolLM2, their": (WORLD.but("real", cosine=0.7), passing(WORLD, **ON_MODEL, cosine=0.1)),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
@@ -132,9 +147,8 @@ def claim_of(start: str) -> Claim:
     return found
 
 
-@pytest.mark.parametrize(("start", "half"), [("Their encoder and decoder", {"cosine": 0.4}), ("They share", {"alignment": 0.2})])
-def test_numbers_that_still_move_decide_nothing(start, half):
-    verdict = judge(claim_of(start), replace(WORLD, half=half).arms()).verdict
+def test_numbers_that_still_move_decide_nothing():
+    verdict = judge(claim_of("Their encoder and decoder"), replace(WORLD, half={"cosine": 0.4}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
@@ -146,7 +160,9 @@ def test_a_conspiracy_is_only_denied_where_a_planted_one_was_found():
 
 def test_seeds_without_any_rare_latent_are_left_out_and_counted():
     arms = WORLD.arms()
-    arms["main"].slope.loc[{"kind": "rare", "run": 0}] = np.nan
+    arms["main"].slope.loc[{"kind": "rare", "run": [0]}] = np.nan
+    assert judge(claim_of("Left alone"), arms).verdict.n == {"seed": 11}
+    arms["main"].slope.loc[{"kind": "rare", "run": slice(0, 7)}] = np.nan
     verdict = judge(claim_of("Left alone"), arms).verdict
     assert verdict.n == {"seed": 5}
     assert (verdict.outcome, verdict.reason.split(":")[0]) == ("undecided", "too few units")
@@ -169,15 +185,12 @@ def test_who_counts_as_rare():
     assert {k: v.tolist() for k, v in found.items()} == wanted
 
 
-def test_a_quarter_and_a_half_are_checkpoints():
-    assert len(urf.checkpoints(urf.DEFAULT)) == urf.CHECKPOINTS
+def test_latents_are_followed_from_a_quarter_on_and_start_with_nobody_fresh():
     assert urf.moments(12_000) == [3000, 6000, 12_000]
-    assert set(urf.moments(12_000)) <= set(urf.checkpoints(urf.DEFAULT))
-
-
-def test_on_a_model_latents_are_followed_from_a_quarter_on_and_start_with_nobody_fresh():
-    for preset in (experiment.smoke, experiment.default, experiment.full):
-        s = experiment.specs_of("real", preset)[0]
+    specs = [
+        experiment.specs_of(a, p)[0] for a in ("main", "real") for p in (experiment.smoke, experiment.default, experiment.full)
+    ]
+    for s in specs:
         assert urf.checkpoints(s)[0] == urf.moments(s.steps)[0]
         assert set(urf.moments(s.steps)) <= set(urf.checkpoints(s))
         assert s.silent <= urf.moments(s.steps)[0]  # the first of two checks comes after the start

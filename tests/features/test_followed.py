@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.features.followed import BINS, KINDS, SHOWN, at_moment, directions, fates, histograms, trajectories
+from assay.features.followed import BINS, KINDS, SHOWN, directions, encoders, gradients, histograms, savings, trajectories
 
 STEPS = np.array([100, 200, 400, 800, 1600, 2400, 3200])
 
@@ -28,7 +28,7 @@ def kind(named, name, which):
 def test_trajectories_tell_planted_slopes_and_fates():
     snaps = Planted([1e-4] * 3 + [0.1] * 2, [-2.0, -1.0, 1.0, 0.0, 0.0])
     kinds = {"rare": np.array([0, 1, 2]), "ordinary": np.array([3, 4]), "useful": np.array([], dtype=int)}
-    named = trajectories(snaps, None, kinds, 1, 1e-3)
+    named = trajectories(snaps, None, kinds, 1e-3)
     assert kind(named, "slope", "rare") == pytest.approx(-1)
     assert kind(named, "late_slope", "rare") == pytest.approx(-1)
     assert kind(named, "fallen", "rare") == pytest.approx(2 / 3)
@@ -42,20 +42,19 @@ def test_trajectories_tell_planted_slopes_and_fates():
     assert len(kind(named, "ends", "ordinary")) == SHOWN
 
 
-def test_fates_ask_early_and_look_at_the_resampled():
-    snaps = Planted([1e-4, 1e-4, 0.1, 1e-5, 0.1], [0.5, 0.5, 0.0, 0.0, 0.0])
-    density = {i: snaps.density(None, np.arange(5), [i])[:, 0] for i in (0, 3, 6)}
-    exempt = np.array([True, True, True, False, False])
-    named = fates(snaps, None, density, exempt, ~exempt, (0, 3, 6), 1e-3)
-    assert named["early_slope"][1] == pytest.approx(0.5)
-    assert named["early_count"][1] == 2
-    assert named["resampled_alive"][1] == 0.5
-    assert named["rare_share"][1] == pytest.approx(3 / 5)
-    assert np.isnan(fates(snaps, None, density, exempt & False, exempt & False, (0, 3, 6), 1e-3)["early_slope"][1])
+def test_the_median_density_falls_though_most_latents_stand_still_late():
+    class Jumping(Planted):
+        def density(self, world, latents, at):  # each falls tenfold once: two early, one late, two never
+            falls = np.array([2, 3, 4, 9, 9])[latents][:, None]
+            return np.where(np.array(at)[None] > falls, 1e-5, 1e-4)
+
+    named = trajectories(Jumping([], []), None, {"rare": np.arange(5)}, 1e-3)
+    assert kind(named, "late_slope", "rare") < -2
+    assert kind(named, "late_slope", "rare") > -5
 
 
 def test_histograms_count_everyone_once():
-    counts = histograms({0: np.array([0.0, 1e-20, 1e-3, 0.5, 1.0])})["histogram"][1][0]
+    counts = histograms([np.array([0.0, 1e-20, 1e-3, 0.5, 1.0])])["histogram"][1][0]
     assert counts.sum() == 5
     assert counts[0] == 2
     assert counts[np.searchsorted(BINS, np.log10(0.5)) - 1] >= 1
@@ -76,13 +75,13 @@ def test_a_dictionary_in_which_every_answer_is_known():
     x[:20, 2] = 3
     kinds = {"rare": np.array([2, 3]), "ordinary": np.array([0]), "ordinary-2": np.array([1]), "useful": np.array([], dtype=int)}
     assert directions(params).tolist() == [1, 1, 0, 0]
-    found = at_moment(
-        params, torch.randn(4, 4, generator=torch.Generator().manual_seed(1)), x, kinds, 0.1, np.random.default_rng(0)
-    )
+    found = encoders(params, torch.randn(4, 4, generator=torch.Generator().manual_seed(1)), kinds)
     assert found["cosine"][0] == pytest.approx({"rare": 0, "ordinary": 1, "ordinary-2": 1, "useful": float("nan")}, nan_ok=True)
+    found = savings(params, x, kinds, np.random.default_rng(0))
     # Each rare latent writes 1 where 0 is: both together err by 4, each alone leaves 1. Joint −4, single −3 − 3 a row
     assert found["synergy"][0]["rare"] == pytest.approx(20 * (-4 + 6), rel=1e-4)
     assert found["events"][0]["rare"] == 40
+    found = gradients(params, x, kinds, 0.1)
     # Ordinary latents reconstruct exactly: the penalty is the whole gradient. Rare ones pull down by 2·2 beside it
     assert found["share"][0]["ordinary"] == pytest.approx(1, abs=1e-4)
     assert found["share"][0]["rare"] == pytest.approx(0.1 / 4.1, rel=1e-3)

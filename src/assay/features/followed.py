@@ -6,11 +6,11 @@ caller's choice of latents; two more, dead weight and pairs, are added to the tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,35 +36,36 @@ def directions(params: Mapping[str, Tensor]) -> Float[np.ndarray, "latent"]:
     return cosine.numpy()
 
 
-def histograms(density: Mapping[int, Float[np.ndarray, "latent"]]) -> Named:
+def histograms(densities: Sequence[Float[np.ndarray, "latent"]]) -> Named:
     """Counts of latents by log10 density, one histogram for each checkpoint given."""
-    logs = [np.log10(np.maximum(d, FLOOR)) for d in density.values()]
+    logs = [np.log10(np.maximum(d, FLOOR)) for d in densities]
     return {"histogram": ("checkpoint bin", np.stack([np.histogram(x, BINS)[0] for x in logs]), "latents")}
 
 
-def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, chosen: int, rare: float) -> Named:
-    """Densities of each kind along training, and what becomes of them after the checkpoint at which they were chosen.
+def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, rare: float) -> Named:
+    """Densities of each kind at all checkpoints, of which the first is that at which the latents were chosen.
 
-    `truth` is what densities are told of: planted inputs, by formula, or rows on which firings are counted. Slopes count
-    checkpoints after that one only, late slopes those of the last two fifths of training; `fallen` is the share
-    that ends below a third of its density when chosen, `risen` the share that ends above `rare`.
+    `truth` is what densities are told of: planted inputs, by formula, or rows on which firings are counted. `slope` is the median
+    over latents of their slopes after the choice. `late_slope` is the slope of their median density over the second half of
+    training: many a latent does not fire in that time and stands still, so a median of slopes would jump. `fallen` is the
+    share that ends below a third of its density when chosen, `risen` the share that ends above `rare`.
     """
     from assay.dictionaries.dynamics.cohort import median, slopes
 
-    steps, after = np.array(snaps.steps), chosen + 1
-    late = int(np.searchsorted(steps, 0.6 * steps[-1]))
+    steps = np.array(snaps.steps)
+    late = int(np.searchsorted(steps, steps[-1] / 2))
     out = {name: np.full(len(KINDS), np.nan) for name in ("slope", "late_slope", "fallen", "risen", "followed")}
     quantiles, ends = np.full((len(KINDS), len(steps), 3), np.nan), np.full((len(KINDS), SHOWN), np.nan)
     for k, latents in ((KINDS.index(kind), latents) for kind, latents in kinds.items()):
-        density = snaps.density(truth, latents, range(len(steps)))
         out["followed"][k] = len(latents)
         if not len(latents):
             continue
+        density = snaps.density(truth, latents, range(len(steps)))
         logs = np.log10(np.maximum(density, FLOOR))
         quantiles[k], ends[k, : len(latents)] = np.percentile(logs, [25, 50, 75], axis=0).T, logs[:SHOWN, -1]
-        out["slope"][k] = median(slopes(density[:, after:], steps[after:]))
-        out["late_slope"][k] = median(slopes(density[:, late:], steps[late:]))
-        out["fallen"][k] = (density[:, -1] < density[:, chosen] / 3).mean()
+        out["slope"][k] = median(slopes(density[:, 1:], steps[1:]))
+        out["late_slope"][k] = slopes(10 ** quantiles[k, None, late:, 1], steps[late:])[0]
+        out["fallen"][k] = (density[:, -1] < density[:, 0] / 3).mean()
         out["risen"][k] = (density[:, -1] > rare).mean()
     units = {"slope": "decades per decade", "late_slope": "decades per decade", "followed": "latents"}
     named: Named = {name: ("kind", values, units.get(name, "share")) for name, values in out.items()}
@@ -74,80 +75,58 @@ def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, chosen: int, rare: 
     }
 
 
-def fates(
-    snaps: Snapshots,
-    truth: Any,
-    density: Mapping[int, Float[np.ndarray, "latent"]],
-    exempt: Bool[np.ndarray, "latent"],
-    resampled: Bool[np.ndarray, "latent"],
-    moments: tuple[int, int, int],
-    rare: float,
-) -> Named:
-    """The slope of those that are rare early, from then to the time of choosing, and what became of the resampled latents.
+def gradients(params: Mapping[str, Tensor], x: Float[Tensor, "b d"], kinds: Kinds, penalty: float, few: int = 20_000) -> ByKind:
+    """{name: ({kind: value}, unit)}: what moves the encoders of each kind, medians over its latents, on held-out rows x.
 
-    `moments` are the checkpoints of early, of choosing and of the end; `density` has all latents at each.
-    """
-    from assay.dictionaries.dynamics.cohort import median, slopes
-
-    (early, chosen, end), steps = moments, np.array(snaps.steps)
-    found = np.flatnonzero(exempt & (density[early] < rare) & (density[early] > FLOOR))
-    along = range(early + 1, chosen + 1)
-    slope = median(slopes(snaps.density(truth, found, along), steps[list(along)])) if len(found) else np.nan
-    alive = (density[end][resampled] > rare).mean() if resampled.any() else np.nan
-    return {
-        "early_slope": ("", slope, "decades per decade"),
-        "early_count": ("", float(len(found)), "latents"),
-        "resampled": ("", float(resampled.sum()), "latents"),
-        "resampled_alive": ("", alive, "share"),
-        "silent": ("", np.mean(density[end] <= FLOOR), "share"),
-        "rare_share": ("", np.mean(density[end] < rare), "share"),
-    }
-
-
-def at_moment(
-    params: Mapping[str, Tensor],
-    start: Shaped[Tensor, "d latent"],
-    x: Float[Tensor, "b d"],
-    kinds: Kinds,
-    penalty: float,
-    rng: np.random.Generator,
-    few: int = 20_000,
-) -> ByKind:
-    """{name: ({kind: value}, unit)} at one moment of training: gradients, directions and ablations on held-out rows x.
-
-    `start` holds the encoder's random start, from which the rows' mean cosine is told. Ordinary latents are looked at on the
-    first `few` rows.
+    Ordinary latents are looked at on the first `few` rows, each on as many firings as a rare latent had.
     """
     import torch
 
     from assay.dictionaries.dynamics import cohort
-    from assay.dictionaries.dynamics.pulls import ablate, alignment, error, features
 
     latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
-    some = x[:few]
-    codes = features(params, some)
-    fvu = float(error(params, some, codes).square().sum() / (some - some.mean(0)).square().sum())
-    out: ByKind = {"fvu": ({"rare": fvu}, "1"), "l0": ({"rare": float((codes > 0).sum(1).float().mean())}, "latents")}
-    alone = [k for k in latents if not k.startswith("ordinary")]
-    rows = {k: cohort.where_any_fires(params, x, latents[k]) for k in alone}
-    moved = {k: cohort.moved(params, rows[k], latents[k], penalty) for k in rows}
-    moved |= {k: cohort.moved(params, some, latents[k], penalty, like=moved["rare"].fired) for k in ("ordinary", "ordinary-2")}
-    out["share"] = ({k: m.share for k, m in moved.items()}, "share")
-    out["resists"] = ({k: m.resists for k, m in moved.items()}, "share")
-    out["drift"] = ({k: m.drift for k, m in moved.items()}, "1")
-    out["measured"] = ({k: float(m.counted) for k, m in moved.items()}, "latents")
+    moved = {}
+    for kind, some in latents.items():
+        often = kind.startswith("ordinary")
+        rows = x[:few] if often else cohort.where_any_fires(params, x, some)
+        moved[kind] = cohort.moved(params, rows, some, penalty, like=moved["rare"].fired if often and "rare" in moved else ())
+    return {
+        "share": ({k: m.share for k, m in moved.items()}, "share"),
+        "resists": ({k: m.resists for k, m in moved.items()}, "share"),
+        "drift": ({k: m.drift for k, m in moved.items()}, "1"),
+        "measured": ({k: float(m.counted) for k, m in moved.items()}, "latents"),
+    }
+
+
+def encoders(params: Mapping[str, Tensor], start: Shaped[Tensor, "d latent"], kinds: Kinds) -> ByKind:
+    """{name: ({kind: value}, unit)}: median |cosine| of encoder and decoder rows, and how far encoder rows have turned to one side.
+
+    The latter is their mean cosine less that of their random `start`.
+    """
+    from assay.dictionaries.dynamics import cohort
+    from assay.dictionaries.dynamics.pulls import alignment
+
     cosine = np.abs(directions(params))
-    out["cosine"] = ({k: cohort.median(cosine[i]) for k, i in kinds.items()}, "1")
-    aligned = {k: float(alignment(params["W_enc"].mT[i]) - alignment(start.mT[i])) for k, i in latents.items()}
-    out["alignment"] = (aligned, "1")
-    away = -(x.mean(0) - params["b_dec"])
-    mean_rows = {k: params["W_enc"][:, i].mean(1) for k, i in latents.items()}
-    out["away"] = ({k: float(torch.cosine_similarity(row, away, dim=0)) for k, row in mean_rows.items()}, "1")
-    ordinary = ablate(params, some, torch.cat([latents["ordinary"], latents["ordinary-2"]]))
+    aligned = {k: float(alignment(params["W_enc"].mT[i]) - alignment(start.mT[i])) for k, i in kinds.items()}
+    return {"cosine": ({k: cohort.median(cosine[i]) for k, i in kinds.items()}, "1"), "alignment": (aligned, "1")}
+
+
+def savings(
+    params: Mapping[str, Tensor], x: Float[Tensor, "b d"], kinds: Kinds, rng: np.random.Generator, few: int = 20_000
+) -> ByKind:
+    """{name: ({kind: value}, unit)}: what rare latents, dead weight and pairs save together, beside as many ordinary firings."""
+    import torch
+
+    from assay.dictionaries.dynamics import cohort
+    from assay.dictionaries.dynamics.pulls import ablate
+
+    latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
+    ordinary = ablate(params, x[:few], torch.cat([latents["ordinary"], latents["ordinary-2"]]))
     weighed = cohort.with_dead_weight(params, x, rng, 32, 3e-4)
     groups = {"rare": (params, latents["rare"]), "dead-weight": weighed, "pair": cohort.with_halves(params, latents["useful"])}
     told = {k: cohort.conspiracy(p, x, i, ordinary.strength, ordinary.loss) for k, (p, i) in groups.items()}
-    out["synergy"] = ({k: c.synergy for k, c in told.items()}, "squared input")
-    out["saved"] = ({k: c.ordinary for k, c in told.items()}, "squared input")
-    out["events"] = ({k: float(c.events) for k, c in told.items()}, "firings")
-    return out
+    return {
+        "synergy": ({k: c.synergy for k, c in told.items()}, "squared input"),
+        "saved": ({k: c.ordinary for k, c in told.items()}, "squared input"),
+        "events": ({k: float(c.events) for k, c in told.items()}, "firings"),
+    }
