@@ -185,6 +185,9 @@ def test_every_seed_has_one_cost_in_each_part_and_arms_share_it():
     assert (costs > parts[:-1]).all() and (costs < parts[1:]).all()
     assert len(np.unique(costs.round(9))) == costs.size and ((costs <= 1.6).sum(1) == 2).all()
     assert [cost_of(s) for s in experiment.specs_of("network", experiment.default)] == costs.ravel().tolist()
+    free = np.array([cost_of(s) for s in experiment.specs_of("always-positive", experiment.default)]).reshape(12, 8)
+    assert (free > parts[:-1]).all() and (free < parts[1:]).all() and not np.isclose(free, costs).any()
+    assert [cost_of(s) for s in experiment.specs_of("retrained", experiment.default)] == free.ravel().tolist()
     assert cost_of(Myopia(seed=5)) == 1.0
 
 

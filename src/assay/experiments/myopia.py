@@ -78,6 +78,8 @@ class Myopia(Spec):
     """What investing takes from the base reward, before the factor of the seed."""
     spread: float = added(1.0, before=1.0)
     """Each seed multiplies its costs by a factor of its own, drawn from 1/spread to spread evenly in its logarithm."""
+    draw: PerRun[int] = added(0, before=0)  # noqa: RUF009
+    """Which draw of that factor it takes; arms whose critical costs are compared take others, so that steps between costs do not cancel."""
     agent: Literal["table", "network"] = "table"
     """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE with a baseline."""
     start: float = 0.1
@@ -121,7 +123,7 @@ class Myopia(Spec):
 
 def cost_of(spec):
     """What investing costs in the game of this run."""
-    drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", 0, ())[0])
+    drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", spec.draw, ())[0])
     return spec.cost * spec.spread ** (2 * drawn - 1)
 
 
@@ -297,7 +299,7 @@ def judged(text, value, must_fail, halved, of="main", threshold_from=PLAN, **res
 
 
 TABLES, HIDDEN, HALVES, NETWORKS, NETWORK_HALVES = (Joint(lambda groups, bench: together(groups, bench)) for _ in range(5))
-OWN = ("turning", "index", "counted", "shutdown", "invest", "discount", "agent")
+OWN = ("turning", "index", "counted", "shutdown", "invest", "discount", "agent", "draw")
 """Fields that arms set."""
 STOPS = {
     "main": "the recipe for a table", "main-half": "the same, trained for half as long", "long": "the recipe, trained for longer",
@@ -344,7 +346,7 @@ experiment = Experiment(
         "main": Arm(TABLES, specs=reserved(*OWN), note="the full recipe, a table of logits: index, a reward that turns negative, shutdown"),
         "weak-penalty": Arm(TABLES, specs=changed(penalty=-1.0), note="a penalty of −1, which units bought early outbid where they are cheap"),
         "no-shutdown": Arm(TABLES, specs=changed(shutdown=False), note="the recipe for an agent that cannot stop"),
-        "always-positive": Arm(TABLES, specs=changed(turning=False), note="a reward that never turns"),
+        "always-positive": Arm(TABLES, specs=changed(turning=False, draw=1), note="a reward that never turns"),
         "myopic-recipe": Arm(TABLES, specs=changed(discount=0.0), note="the recipe, learned one epoch at a time: full myopia"),
         "no-clock": Arm(HIDDEN, specs=changed(index=False, counted=False), note="the recipe, but neither index nor units in sight"),
         "own-clock": Arm(HIDDEN, specs=changed(index=False), note="the recipe without the index, but with its units in sight"),
@@ -355,7 +357,7 @@ experiment = Experiment(
         "own-half": Arm(HALVES, specs=half("steps", index=False), note="own-clock for half as many steps"),
         "weak-half": Arm(HALVES, specs=half("steps", penalty=-1.0), note="weak-penalty for half as many steps"),
         "network": Arm(NETWORKS, specs=changed(agent="network"), note="the recipe for a network, by REINFORCE on sampled episodes"),
-        "network-always": Arm(NETWORKS, specs=changed(agent="network", turning=False), note="the network and a reward that never turns"),
+        "network-always": Arm(NETWORKS, specs=changed(agent="network", turning=False, draw=1), note="the network and a reward that never turns"),
         "network-endless": Arm(NETWORKS, specs=changed(agent="network", shutdown=False), note="the network and the recipe, but it cannot stop"),
         "network-half": Arm(NETWORK_HALVES, specs=half("updates", agent="network"), note="network for half as many steps"),
     },
