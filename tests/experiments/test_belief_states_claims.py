@@ -22,7 +22,6 @@ PREFIX = {
     "untrained-with-kernel": 0.71, "table": 0.6, "shuffled": -0.02, "mess3": 0.995, "mess3-half": 0.995, "mess3-untrained": 0.87,
     "mess3-untrained-with-kernel": 0.95,
 }  # fmt: skip
-BESIDE = {"main": 0.6, "half": 0.59, "planted": 0.99, "own-prediction": 0.25, "mess3": 0.98, "mess3-half": 0.977}
 TOKENS = {"ending": (0.0, 0.07, 0.04, 0.04, -0.06, -0.06, -0.06), "prefix": (0.07, 0.21, 0.31, 0.46, 0.61, 0.69, 0.74)}
 DISTANCES = {
     "untrained": (0.05, 0.02),
@@ -35,14 +34,12 @@ DISTANCES = {
 
 @dataclass(frozen=True)
 class World:
-    """R² of the probe that stands for each arm, of the others beside it, of distances, and how training went."""
+    """R² of the probe that stands for each arm, of what reads the tokens, of distances, and how training went."""
 
     ending: dict = field(default_factory=dict)
     """Changes to ENDING."""
     prefix: dict = field(default_factory=dict)
     """Changes to PREFIX."""
-    beside: dict = field(default_factory=dict)
-    """Changes to BESIDE: R² with kernel regression beside the probe, 0.2 where it adds nothing."""
     kernel: dict = field(default_factory=lambda: {"ending": 0.2, "prefix": 0.7})
     """R² of kernel regression on RRXOR's tokens."""
     additive: float = 0.88
@@ -56,10 +53,6 @@ class World:
 
     def level(self, arm: str, protocol: str, probe: str) -> float:
         own, changes = (ENDING, self.ending) if protocol == "ending" else (PREFIX, self.prefix)
-        if probe == "softmax + kernel":
-            return 0.25
-        if probe.endswith("+ kernel"):
-            return {**BESIDE, **self.beside}.get(arm, 0.2)
         if probe == "softmax":
             return 0.2
         if arm == "mess3-tokens":
@@ -74,8 +67,7 @@ class World:
         like = arm.removesuffix("-with-kernel")  # a derived arm has the runs of the one that it is made from
         runs, rng = Runs(experiment.specs_of(like, experiment.default)), np.random.default_rng(stream)
         mess3, n, tokens = runs.shared.process == "mess3", len(runs), arm.endswith("tokens")
-        probes = ["concat", *(f"layer {i}" for i in range(1, 5)), "softmax", "concat + kernel", "softmax + kernel"]
-        probes += ["layer 4 + kernel"] * mess3
+        probes = ["concat", *(f"layer {i}" for i in range(1, 5)), "softmax"]
         if tokens:
             probes = [f"last {k}" for k in range(1, 3 if mess3 else 8)] + ["additive", "next token", "kernel"]
         if arm == "shuffled":
@@ -104,14 +96,7 @@ WORLD = World()
 CASES = {
     "A linear probe of the stream": (
         World(kernel={"ending": 0.5, "prefix": 0.9}),
-        {
-            "untrained-with-kernel": World(ending={"untrained-with-kernel": 0.5}),
-            "shuffled": World(ending={"shuffled": 0.5}),
-        },
-    ),
-    "The stream adds at least 0.1": (
-        World(beside={"main": 0.22, "half": 0.22}),
-        {arm: World(beside={arm: 0.5}) for arm in ("untrained", "own-prediction", "noise")},
+        {arm: World(ending={arm: 0.5}) for arm in ("untrained-with-kernel", "own-prediction", "noise", "shuffled")},
     ),
     "With single prefixes held out": (
         World(kernel={"ending": 0.2, "prefix": 0.94}),
@@ -146,13 +131,13 @@ def test_a_network_that_has_not_learned_decides_nothing(start):
 
 @pytest.mark.parametrize("start", [c.text for c in CLAIMS if "planted" in c.must_hold])
 def test_a_probe_that_misses_a_planted_belief_decides_nothing(start):
-    blind = World(ending={"planted": -0.1}, prefix={"planted": 0.0}, beside={"planted": 0.2}, distances={"planted": (0.2, 0.3)})
+    blind = World(ending={"planted": -0.1}, prefix={"planted": 0.0}, distances={"planted": (0.2, 0.3)})
     verdict = judge(claim_of(start), blind.arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "planted planted not found")
 
 
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
-    verdict = judge(claim_of("The stream adds"), World(beside={"half": 0.25}).arms()).verdict
+    verdict = judge(claim_of("Its geometry"), World(distances={"half": (0.36, 0.31)}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
