@@ -146,7 +146,7 @@ def method(runs):
 
     s = runs.shared
     quarter = moments(s.steps)[0]
-    # Checks come in pairs: silent for 40 batches (10,240 inputs) is rare, silent since the pair before is nobody. They come a
+    # Checks come in pairs: silent for 20 batches (5,120 inputs) is rare, silent since the pair before is nobody. They come a
     # step after the snapshots, in which nobody is fresh.
     window, first = s.silent or max(1, s.steps // 300), [m + 1 for m in moments(s.steps)[:2]]
     dead: DeadPolicy = Resample(at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5)
@@ -656,11 +656,11 @@ of their densities comes after. Planted inputs are 64 sparse features in 32 dime
 formula and nothing is guessed from counts. The same is followed on dictionaries of SmolLM2's activations, where latents are chosen on one
 text and counted on another. Encoder and decoder start independently. A statistic is the median over the latents of a dictionary; a unit
 is a seed, on planted inputs with a world of its own. Every claim is held against latents that are not ultra-rare: the uncommon
-(.001 to .01), the ordinary, and planted ones that are as rare and of use.
+(.001 to .01), the ordinary, and planted ones that are as rare and of use. Two kinds are compared within one dictionary.
 
-**Read this before you quote it.** 256 latents on planted inputs, 384 on a model, and 800 steps there: the youngest of trainings. "Rare at
-a quarter of training" matters: asked at a twenty-fifth, when rare truths are still unlearned, some rare latents come alive. Slopes on the
-model end at half a firing in 38,000 rows, so falls are at least as steep as told. All its dictionaries are counted on one test text, which
+**Read this before you quote it.** 256 latents on planted inputs and on a model, and 800 steps there: the youngest of trainings. "Rare at
+a quarter of training" matters: nothing is said of latents that are rare before that, when rare truths are still unlearned. Slopes on the
+model end at half a firing in 25,400 rows, so falls are at least as steep as told. All its dictionaries are counted on one test text, which
 is not resampled.
 """
 

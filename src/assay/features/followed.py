@@ -85,7 +85,7 @@ def gradients(params: Mapping[str, Tensor], x: Float[Tensor, "b d"], kinds: Kind
     from assay.dictionaries.dynamics import cohort
 
     latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
-    moved = {}
+    moved: dict[str, cohort.Moved] = {}
     for kind, some in latents.items():
         often = kind.startswith("ordinary")
         rows = x[:few] if often else cohort.where_any_fires(params, x, some)
