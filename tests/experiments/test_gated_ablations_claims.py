@@ -143,8 +143,8 @@ UNMENDED = WORLD.but(fvu=on_the_curve_of("wide", "rescaled", "refit", "relu-resc
 MENDED = ("rescaled", "refit", "relu-rescaled", "narrow-rescaled", "wide-half-rescaled")
 WORSE = WORLD.but(fvu={arm: lambda v: v + 0.02 for arm in MENDED})
 """Repairs mend less than in the pilot, where Gated's lead over them is as large as the margin."""
-DEAREST = WORLD.but(fvu={"no-heaviside": 0.25, "no-heaviside-half": 0.22})
-"""A Heaviside that is worth much more than in the pilot, so that another part can be dear as well."""
+DEAREST = WORLD.but(fvu={"no-heaviside": 0.25, "no-heaviside-half": 0.22, "short": 0.25})
+"""A Heaviside and a planted effect that are worth much more than in the pilot, so that another part can be dear as well."""
 SHRUNKEN = along(GATED, 0.999, 0.98, 0.95, 0.92, 0.9)
 # claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
 CASES = {
