@@ -41,8 +41,6 @@ class World:
     plain: dict = field(default_factory=lambda: PLAIN)
     smol: dict = field(default_factory=lambda: PLAIN)
     stream: dict = field(default_factory=lambda: STREAM)
-    thin: dict = field(default_factory=lambda: STREAM)
-    """The same of dictionaries half as wide."""
     logit: dict = field(default_factory=lambda: LOGIT)
     similar: dict = field(default_factory=lambda: SIMILAR)
     half: dict = field(default_factory=dict)
@@ -72,7 +70,7 @@ class World:
         coords = {"document": [f"file-{i:02}" for i in range(DOCUMENTS)]}
         total = np.broadcast_to(250.0 * tokens, (n, DOCUMENTS))
         named = {}
-        if runs.shared.subject == "tiny" and arm not in ("half", "narrow", "narrow-half", "readable"):
+        if runs.shared.subject == "tiny" and arm != "half":
             named = {f"{p}total": ("run document", total, "1") for p in ("", "readable_", "raw_")}
             named |= {f"{p}isotropic": ("run document", level["isotropic"] * total, "1") for p in ("", "readable_")}
             shares = {
@@ -94,8 +92,6 @@ class World:
             coords["block"] = list(range(BLOCKS))
         if bare:
             return measures(runs, coords=coords, **named)
-        if arm == "readable":
-            return measures(runs, coords=coords, **spending(level["readable_spent"], level["random_spent"], total, luck))
         if arm in ("main", "smollm2"):
             for kind in (
                 f"{change}{kind}" for change in ("", "tenfold_", "turned_", "random_") for kind in ("frozen", "jacobian")
@@ -107,37 +103,27 @@ class World:
         if arm == "smollm2":
             return measures(runs, coords=coords, **named)
         if arm == "main":
-            named |= spending(level["spent"], level["random_spent"], total, luck)
+            named |= {f"{p}written": ("run document", total, "1") for p in ("", "readable_")}
+            spent = {"unread": "spent", "random_unread": "random_spent", "readable_unread": "readable_spent"}
+            named |= {name: ("run document", level[of] * total * luck(DOCUMENTS), "1") for name, of in spent.items()}
         cells = runs.shared.cells
-        changed = self.half if arm.endswith("half") else {}
+        changed = self.half if arm == "half" else {}
         named["tokens"] = ("run document", np.broadcast_to(tokens, total.shape), "1")
         active = np.array([self.l0.get(c, 8.0) for c in cells])[:, None] * tokens
         named["active"] = ("run cell document", np.broadcast_to(active, (n, *active.shape)), "1")
         for space in ("stream", "logit"):
-            if space == "logit" and "logit" not in cells:
-                continue
-            of = getattr(self, "thin" if space == "stream" and arm.startswith("narrow") else space)
-            fvu = np.array([{**of, **changed.get(space, {})}[c] for c in cells])[:, None]
+            fvu = np.array([{**getattr(self, space), **changed.get(space, {})}[c] for c in cells])[:, None]
             variance = 64.0 * tokens * np.ones((n, 1))
             at = "update" if space == "stream" else "logit"
             named[f"variance_{at}"] = ("run document", variance, "1")
             shared_luck = luck(DOCUMENTS)[:, None]
             error = fvu * variance[:, None] * hard * shared_luck * luck(len(cells), DOCUMENTS, size=0.005)
             named[f"error_{at}"] = ("run cell document", error, "1")
-        if "logit" not in cells:
-            return measures(runs, coords={**coords, "cell": list(cells)}, **named)
         others = [o for o in OTHER if o in cells] + ["random"]
         pairs = np.array([{**self.similar, **changed.get("similar", {})}[o] for o in others])
         named["found"] = ("run other", pairs[:, 0] + own.normal(0, 0.004, (n, len(others))), "1")
         named["chance"] = ("run other", pairs[:, 1] + own.normal(0, 0.002, (n, len(others))), "1")
         return measures(runs, coords={**coords, "cell": list(cells), "other": others}, **named)
-
-
-def spending(share, isotropic, total, luck):
-    spent = {"unread": share, "random_unread": isotropic}
-    return {"written": ("run document", total, "1")} | {
-        n: ("run document", x * total * luck(DOCUMENTS), "1") for n, x in spent.items()
-    }
 
 
 WORLD = World()
@@ -162,12 +148,8 @@ CASES = {
     "A dictionary of activations spends": (
         without(plain={"spent": 0.74}), {"isotropic-rows": WORLD.but(plain={"random_spent": 0.5})}
     ),
-    "Reading the activations, training on the update lowers the update's FVU by at least 0.003 at equal L0 (512": (
-        without(stream={"act-update": 0.104}), {"same-target": WORLD.but(stream={"again": 0.080})}
-    ),
-    "Reading the activations, training on the update lowers the update's FVU by at least 0.003 at equal L0 (256": (
-        replace(without(thin={"act-update": 0.104}), half={"stream": {**STREAM, "act-update": 0.104}}),
-        {"narrow-same-target": WORLD.but(thin={"again": 0.080})},
+    "Reading the activations": (
+        without(stream={"act-update": 0.107}), {"same-target": WORLD.but(stream={"again": 0.080})}
     ),
     "Training on activations costs little": (
         without(logit={"act": 0.090}), {"whole-stream": WORLD.but(logit={"post": 0.060})}
@@ -204,14 +186,7 @@ def claim_of(start):
 @pytest.mark.parametrize(
     ("start", "half"),
     [
-        (
-            "Reading the activations, training on the update lowers the update's FVU by at least 0.003 at equal L0 (512",
-            {"stream": {"act-update": 0.1035}},
-        ),
-        (
-            "Reading the activations, training on the update lowers the update's FVU by at least 0.003 at equal L0 (256",
-            {"stream": {"act-update": 0.1035}},
-        ),
+        ("Reading the activations", {"stream": {"act-update": 0.1035}}),
         ("Training on activations costs little", {"logit": {"logit": 0.064, "act": 0.064}}),
         ("Features are similar", {"similar": {"logit": (0.74, 0.60)}}),
     ],
@@ -222,12 +197,6 @@ def test_numbers_that_still_move_decide_nothing(start, half):
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        "Reading the activations, training on the update lowers the update's FVU by at least 0.003 at equal L0 (512",
-        "Training on activations costs little",
-    ],
-)
+@pytest.mark.parametrize("start", ["Reading the activations", "Training on activations costs little"])
 def test_dictionaries_of_unequal_l0_are_not_compared(start):
     assert judge(claim_of(start), WORLD.but(l0={"act": 8.3}).arms()).verdict.reason == "gate equal L0"

@@ -7,7 +7,7 @@ from assay.core.errors import ModelError
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
-from assay.subjects.untrained import untrained
+from assay.subjects.untrained import redrawn, untrained
 from tiny_models import make
 
 
@@ -40,3 +40,12 @@ def test_blocks_that_the_model_does_not_have_are_refused(tmp_path, bench, blocks
     folder = make(tmp_path / "model", "llama")
     with pytest.raises(ModelError, match="can have 1 to"):
         untrained(str(folder), blocks, bench)
+
+
+def test_weights_drawn_again_in_memory_are_as_before_training(tmp_path):
+    folder = str(make(tmp_path / "model", "gpt2"))
+    first, again, other = (redrawn(load(folder), seed).model.state_dict() for seed in (0, 0, 1))
+    name = "transformer.h.0.mlp.c_fc.weight"
+    assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
+    assert first[name].std().item() == pytest.approx(find(folder).config["initializer_range"], rel=0.2)
+    assert (first["transformer.ln_f.weight"] == 1).all() and (first["transformer.ln_f.bias"] == 0).all()

@@ -172,20 +172,29 @@ class Readout:
         return torch.linalg.solve_triangular(self.L.T, z.reshape(-1, z.shape[-1]).T, upper=True).T.reshape(z.shape)
 
 
+def written(model: Pretrained, layer: int) -> Float[Tensor, "m d"]:
+    """Gives what each neuron of a block's MLP adds to the stream, float32. Raises: ModelError for a block that the model lacks."""
+    out = _output(model, layer)
+    W: Tensor = out.weight.detach().float().cpu()
+    return W.T.contiguous() if isinstance(out, nn.Linear) else W  # GPT-2 keeps its matrices input first
+
+
+def _output(model: Pretrained, layer: int) -> Any:
+    model.folder.check(Site("mlp_out", layer))
+    return model.blocks[layer].get_submodule("mlp.c_proj" if hasattr(model.model.base_model, "ln_f") else "mlp.down_proj")
+
+
 def readout(model: Pretrained, layer: int) -> Readout:
     """The Readout of one block of a model. Raises: ModelError for a block that it lacks."""
-    model.folder.check(Site("mlp_out", layer))
-    inner = model.model.base_model
+    inner, out = model.model.base_model, _output(model, layer)
     norm = inner.ln_f if hasattr(inner, "ln_f") else inner.norm
-    out: Any = model.blocks[layer].get_submodule("mlp.c_proj" if hasattr(inner, "ln_f") else "mlp.down_proj")
-    W = out.weight.detach().float().cpu()
     bias = getattr(out, "bias", None)
     layer_norm = isinstance(norm, nn.LayerNorm)
     eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)
     if eps is None:
         raise ModelError(f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm")
     return Readout(
-        W_out=W.T.contiguous() if isinstance(out, nn.Linear) else W,  # GPT-2 keeps its matrices input first
+        W_out=written(model, layer),
         b_out=torch.zeros(len(norm.weight)) if bias is None else bias.detach().float().cpu(),
         gain=norm.weight.detach().float().cpu(), centres=layer_norm, eps=float(eps),
         gram=gram(model.model.get_output_embeddings().weight.detach().cpu()),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import ModelError
 from assay.core.experiment import Bench
 from assay.core.spec import Spec
 from assay.subjects.folder import ModelFolder, find
+
+if TYPE_CHECKING:
+    from assay.subjects.pretrained import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,22 @@ def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
         raise ModelError(f"an untrained {name} can have 1 to {folder.layers} blocks, got {blocks}")
     spec = UntrainedSpec(seed=seed, model=folder.fingerprint, blocks=blocks)
     return bench.artefact(spec, lambda path: _build(folder, blocks, seed, path))
+
+
+def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
+    """The same model, its weights in memory drawn as before its training: matrices as in `untrained`, gains 1, biases 0.
+
+    For what is measured once and needs no folder. Nothing on disk changes.
+    """
+    import torch
+
+    draw, spread = torch.Generator().manual_seed(seed), model.model.config.initializer_range
+    for name, weight in model.model.named_parameters():
+        if weight.ndim == 2:
+            weight.data.copy_(torch.empty(weight.shape).normal_(0, spread, generator=draw))
+        else:
+            weight.data.fill_(0 if name.endswith("bias") else 1)
+    return model
 
 
 def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
