@@ -327,13 +327,13 @@ def off_theory(m):
 
 
 def off_identity(arms):
-    """[arm, λ]: norm ratio² less (1 − FVU) γ/(2 − γ), of Gated and of the 1.5 times wider ReLU."""
+    """Norm ratio² less (1 − FVU) γ/(2 − γ), of each penalty of Gated and of the 1.5 times wider ReLU."""
     found = []
     for name in ("main", "wide"):
         total = sums(arms[name], *UNITS)
         m = {term: x.sum("seed").values[None] for term, x in total.items()}
         found.append((norm_ratio(m) ** 2 - (1 - FVU(m)) * GAMMA(m) / (2 - GAMMA(m)))[0])
-    return np.array(found)
+    return np.concatenate(found)
 
 
 # --- arms, claims, figures -----------------------------------------------------------------------------------------------
