@@ -247,11 +247,17 @@ class OnTokens(Spec):
     """Kernel regression of the belief on the raw tokens, out of the folds that this seed draws: made once for all arms."""
 
     process: str
+    """As in BeliefStates, like the next four."""
     x: float
+    """See there."""
     alpha: float
+    """See there."""
     probed: int
+    """See there."""
     ending: int
+    """See there."""
     protocol: str
+    """What is held out: "prefix" or "ending"."""
 
 
 def regress(spec, folder):
@@ -319,8 +325,7 @@ def probe_all(x, runs, tree, protocol, bench):
     found = folded(x, belief, runs, tree, protocol)
     if s.read == "tokens":
         return found | {"kernel": torch.stack([torch.stack([one.predicted for one in own]) for own in kernels]).clamp(0, 1)}
-    helped = dict.fromkeys(("concat", judged(vars(s)), "softmax"))
-    beside = folded({name: x[name] for name in helped}, belief, runs, tree, protocol, kernels)
+    beside = folded({name: x[name] for name in (judged(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
     return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
 
 
@@ -478,7 +483,7 @@ ARMS = {
     "mess3": Arm(train, specs=first(FEW, steps=MESS3_STEPS, **MESS3), note="Mess3, last layer"),
     "mess3-half": Arm(train, specs=first(FEW, steps=MESS3_STEPS / 2, **MESS3), note="half as long, with its own decay of the rate"),
     "mess3-untrained": Arm(train, specs=first(FEW, steps=0.0, **MESS3), note="untrained networks on Mess3, all layers"),
-    "mess3-tokens": Arm(train, specs=first(steps=0.0, read="tokens", **{**MESS3, "draws": 2}),
+    "mess3-tokens": Arm(train, specs=first(steps=0.0, read="tokens", **MESS3),
                         note="no network: the last 6 tokens of Mess3, by kernel regression, one by one, and tables of the last 1 and 2"),
     "own-prediction": Arm(derive=in_place("main", alone="softmax", with_kernel="softmax + kernel"),
                           note="main's own next-token predictions in the place of its stream"),

@@ -6,6 +6,8 @@ folds of the same kind as those that judge.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,30 +69,44 @@ def kernel_out_of_fold(
     `INNER` folds of the training rows
     """
     y = y.double()
-    kernels = [token_kernel(last, vocab, c, m) for c in INTERACTIONS for m in MEMORIES]
-    choices = [(kernel, r) for kernel in kernels for r in RIDGES]
+    kernels = _kernels(last.tobytes(), last.shape, str(last.dtype), vocab)
     outer = folds(group, k, seed)
     predicted, within = torch.zeros_like(y), y.new_zeros(k, *y.shape)
     for fold in range(k):
         train, held = np.flatnonzero(outer != fold), np.flatnonzero(outer == fold)
         inner = folds(np.asarray(group)[train], INNER, seed)
-        tried = torch.stack([_across(kernel, y, train, inner, r) for kernel, r in choices])
+        tried = torch.cat([_across(kernel, y, train, inner) for kernel in kernels])
         best = int((tried - y[train]).square().sum((1, 2)).argmin())
         within[fold, train] = tried[best]
-        predicted[held] = _fitted(*choices[best], y, train, held)
+        kernel, r = divmod(best, len(RIDGES))
+        predicted[held] = _fitted(kernels[kernel], RIDGES[r : r + 1], y, train, held)[0]
     return OutOfFold(predicted, within)
 
 
-def _across(kernel: Tensor, y: Tensor, rows: Int[np.ndarray, "n"], fold: Int[np.ndarray, "n"], r: float) -> Tensor:
-    """These rows, each as predicted from the others that are not in its fold."""
-    out = y.new_zeros(len(rows), y.shape[1])
+@lru_cache(maxsize=2)
+def _kernels(last: bytes, shape: tuple[int, int], dtype: str, vocab: int) -> tuple[Tensor, ...]:
+    """The kernel of every interaction and memory, in the order of both; made once for all draws of folds."""
+    tokens = np.frombuffer(last, dtype).reshape(shape)
+    return tuple(token_kernel(tokens, vocab, c, m) for c in INTERACTIONS for m in MEMORIES)
+
+
+def _across(kernel: Tensor, y: Tensor, rows: Int[np.ndarray, "n"], fold: Int[np.ndarray, "n"]) -> Float[Tensor, "r n y"]:
+    """These rows with each penalty, each row as predicted from the others that are not in its fold."""
+    out = y.new_zeros(len(RIDGES), len(rows), y.shape[1])
     for one in range(INNER):
-        out[fold == one] = _fitted(kernel, r, y, rows[fold != one], rows[fold == one])
+        out[:, torch.from_numpy(fold == one)] = _fitted(kernel, RIDGES, y, rows[fold != one], rows[fold == one])
     return out
 
 
-def _fitted(kernel: Tensor, r: float, y: Tensor, train: Int[np.ndarray, "n"], held: Int[np.ndarray, "m"]) -> Tensor:
-    system, mean = kernel[train][:, train], y[train].mean(0)
-    system.diagonal().add_(r * system.diagonal().mean())
-    weights = torch.cholesky_solve(y[train] - mean, torch.linalg.cholesky(system))
-    return mean + kernel[held][:, train] @ weights
+def _fitted(
+    kernel: Tensor, ridges: Sequence[float], y: Tensor, train: Int[np.ndarray, "n"], held: Int[np.ndarray, "m"]
+) -> Float[Tensor, "r m y"]:
+    """The held rows as predicted from the others, with each penalty."""
+    at, to = torch.from_numpy(train), torch.from_numpy(held)
+    rows, mean = kernel.index_select(0, at), y[at].mean(0)  # a kernel is symmetric
+    system, cross = rows.index_select(1, at), rows.index_select(1, to)
+    scale, found, off = float(system.diagonal().mean()), [], y[at] - mean
+    for before, r in zip((0.0, *ridges), ridges, strict=False):
+        system.diagonal().add_((r - before) * scale)
+        found.append(mean + cross.mT @ torch.cholesky_solve(off, torch.linalg.cholesky(system)))
+    return torch.stack(found)
