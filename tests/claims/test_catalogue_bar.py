@@ -195,9 +195,17 @@ def test_intervals_of_such_units_were_measured_to_contain_the_truth(name):
             law = "log-normal units" if abs(skew(points)) > SKEWED else "exponential units" if abs(skew(points)) > 1 else law
         n = min(v["n"].values())
         rate = min((hull for units, hull in COVERED[law].items() if units >= max(k for k in COVERED[law] if k <= n)), default=0.0)
-        if rate < COVERAGE:
+        if rate < COVERAGE and not spare(v):
             problems.append(f"{v['outcome']}: {n} units like {law} are covered in {rate:.1%} of worlds: more units, or a log scale: {v['text']!r}")
     none(problems)
+
+
+def spare(verdict):
+    """Whether an interval three times as wide would decide the same: the law of the units then hardly matters."""
+    width, (low, high) = verdict["high"] - verdict["low"], verdict["range" if verdict["outcome"] != "fails" else "fail_range"]
+    low, high = (-np.inf if low is None else low), (np.inf if high is None else high)
+    wide_low, wide_high = verdict["low"] - width, verdict["high"] + width
+    return wide_high < low or wide_low > high if verdict["outcome"] == "fails" else low <= wide_low and wide_high <= high
 
 
 @pytest.mark.parametrize("name", NAMES)
