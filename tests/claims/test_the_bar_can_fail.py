@@ -94,7 +94,7 @@ def figures(**changes):
         ),
         (
             bar.test_intervals_of_such_units_were_measured_to_contain_the_truth,
-            {"record": verdict(bounds=None, n={"seed": 8}, points=[1.0, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 9.0])},
+            {"record": verdict(bounds=None, n={"seed": 8}, points=[1, 1, 1.1, 0.9, 1, 1, 1, 9], low=1.0, high=2.0, range=[0.9, None])},
             "8 units like log-normal units are covered in 89.9% of worlds",
         ),
         (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="a guess")}, "threshold_from starts with"),
