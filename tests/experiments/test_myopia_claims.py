@@ -69,7 +69,7 @@ class World:
         returned = self.share.get(of, 0.99) * optimum - noise[:, 0] - (optimum < 0) + self.excess
         return measures(
             runs,
-            coords={"epoch": epoch},
+            coords={"epoch": epoch.tolist()},
             optimum=("run", optimum, "reward"),
             weak_lasts=("run", price < 3.2, "bool"),
             price=("run", price, "reward"),
