@@ -27,9 +27,9 @@ TIMED = {
     "deep-linear": (("steps=20", "seed=200:202"), ("seed=200:224",)),
     "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"), ("steps=500", "relative=0.2", "seed=200:208")),
     "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
-    "eval-schedule": (("steps=32", "seed=200:202"), ("steps=2048", "seed=200:212")),
+    "eval-schedule": (("steps=32", "seed=200:202"), ("steps=1024", "seed=200:208")),
     "myopia": (("steps=20", "updates=20", "seed=200:201"), ("steps=1500", "seed=200:206")),
-    "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=10000", "seed=200:232")),
+    "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=4000", "seed=200:232")),
 }
 """Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
 
@@ -443,8 +443,8 @@ experiment = Experiment(
     figures=figures,
     scope="toys of eight features in three dimensions; experiments of this program without a language model, on this machine",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
-    default=worlds(3000, 36),
-    full=worlds(3000, 36, toys=1920, steps=3000),
+    default=worlds(4000, 36),
+    full=worlds(4000, 36, toys=1920, steps=3000),
     seeds_per_group=1,
     measured=2,
 )  # fmt: skip
