@@ -185,18 +185,15 @@ CASES = {
     "(b), the test as it was proposed": (WIDER, {"by-number": NUMBERS}),
     "(b) of their own sets": (WIDER, {"by-number": NUMBERS}),
     "(b) network by network": (APART, {"others": NEIGHBOURS, "by-number": NUMBERS}),
-    "(b) the same with one amplitude": (APART, {"others": NEIGHBOURS, "by-number": NUMBERS}),
     "(b) where there is no choice": (
         but("follows", random=0.0), {"confined-others": NEIGHBOURS, "confined-strength": STRONG},
     ),
-    "(b) and by as much": (but("follows", random=0.1), {"confined-others": NEIGHBOURS, "confined-strength": STRONG}),
     "The theory puts": (replace(WORLD, off=0.4), {"shuffled": replace(WORLD, middle=402.0, inside=1.0)}),
     "Networks as they come forget": (DULL, replace(DULL, own=20.0), {"others": NEIGHBOURS, "even": WORLD}),
     "And with the power": (DULL, replace(DULL, power=0.5), {"others": NEIGHBOURS, "even": WORLD}),
     "(a) Frequencies that are strong": (replace(WORLD, lean=0.0), {"others-start": replace(WORLD, alike=True)}),
     "(a), as it was said": (replace(WORLD, lean=0.0), {"others-start": replace(WORLD, alike=True, lean=3.5)}),
     "(a) as a cause: doubling": (but("used", doubled=1), {"turned": but("used", turned=5)}),
-    "(a) as a cause: of five": (but("used", halved=3), {"untouched": but("used", main=0)}),
     "Bad sets are left": (but("outsiders", free_bad=0.2), {"free-same": but("outsiders", free_same=1.3)}),
     "So an imposed set": (but("paid", free_good=0.9, free_bad=0.9), {"kept": but("paid", random=0.05)}),
 }  # fmt: skip

@@ -22,7 +22,6 @@ from assay.theory import critical_size, frequency_sets, interference
 SEED = "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a proposed test"
 VARMA = "Varma et al. 2023, Explaining grokking through circuit efficiency, critical dataset size"
 PILOT = "pilot: seeds 0–31, met once by fresh seeds 100–131"
-FIRST = "pilot: seeds 1000–1063"
 RECORD = "pilot: seeds 2000–2063, the networks of the first record"
 THEORY = "pilot: seeds 0–31, 2.6 to 3.6; the range is about theory's 1/β = 1.54 with β = .65"
 VIEWS = ("E", "E W1", "W2", "best neuron")
@@ -354,11 +353,6 @@ def planted(derive):
     return follow
 
 
-def unchanged(main, other):
-    """A derived arm: networks as they come, beside the sets that were imposed on others of their seeds."""
-    return main[["used", "train", "test", "diverged"]].assign(imposed=beside(main, other, "imposed"))
-
-
 def costs(*names):
     """A derived arm: log J of networks on which sets were imposed, beside that of the sets' cheapest circuits."""
 
@@ -559,15 +553,14 @@ ARMS = {
     "main-again": Arm(go_on, after="main", specs=less(LESS, again=True), note="the same going on with as many others of their pairs"),
     "labels": Arm(train, specs=like(8, LABELS, what="labels"), note="random labels on 200 to 700 pairs: pure memorisers"),
     "doubled": Arm(train, specs=like(16, imposed="random", factor=2.0), note=f"{DOUBLED} at random"),
-    "halved": Arm(train, specs=like(72, imposed="random", factor=0.5), note="halved instead"),
+    "halved": Arm(train, specs=like(16, imposed="random", factor=0.5), note="halved instead"),
     "turned": Arm(train, specs=like(16, imposed="random", turned=True), note="turned in phase instead, with the power as it was"),
-    "free-good": Arm(train, specs=like(20, imposed="good", factor=2.0), note=f"{DOUBLED} that interfere little"),
-    "free-bad": Arm(train, specs=like(20, imposed="bad", factor=2.0), note=f"{DOUBLED} that interfere much"),
-    "free-same": Arm(train, specs=like(20, imposed="same", factor=2.0), note="another set of the orbit of the good one: equal interference"),
+    "free-good": Arm(train, specs=like(16, imposed="good", factor=2.0), note=f"{DOUBLED} that interfere little"),
+    "free-bad": Arm(train, specs=like(16, imposed="bad", factor=2.0), note=f"{DOUBLED} that interfere much"),
+    "free-same": Arm(train, specs=like(16, imposed="same", factor=2.0), note="another set of the orbit of the good one: equal interference"),
     "random": Arm(train, specs=like(36, imposed="random", confined=True), note="confined to five frequencies at random"),
     "random-less": Arm(go_on, after="random", specs=less(LESS_RANDOM), note="random going on with 300 to 580 pairs, free again"),
     "others-start": Arm(derive=of_others(lambda arms: arms["main"]), note="main with the starts of eight other networks"),
-    "untouched": Arm(derive=lambda arms: unchanged(arms["main"], arms["halved"]), note="main's networks, beside the five that halved has"),
     "pushed": Arm(derive=costs("free-good", "free-bad"), note="J of networks that may leave their set, beside that of the set"),
     "kept": Arm(derive=costs("random"), note="the same of networks that cannot leave it"),
     "natural": Arm(derive=NATURAL, note="main's networks with the sizes at which they forget, and those that their own sets predict"),
@@ -579,7 +572,6 @@ ARMS = {
     "planted-sampled": Arm(derive=planted(SAMPLED), note="sampled, were sizes what one of the four sets predicts and the order of pairs adds"),
     "confined": Arm(derive=CONFINED, note="random's networks, as natural"),
     "confined-others": Arm(derive=of_others(CONFINED, 5), note="confined, predicted by five other networks"),
-    "confined-even": Arm(derive=predicted_by(CONFINED, by_even, "even"), note="confined, predicted by circuits with one amplitude; J is theirs"),
     "confined-margin": Arm(derive=predicted_by(CONFINED, lambda data, arms: -np.log(data.margin)),
                            note="confined, predicted by the least margin of the set at equal amplitudes, without a norm"),
     "confined-strength": Arm(derive=predicted_by(CONFINED, lambda data, arms: -np.log(data.strength)),
@@ -587,7 +579,6 @@ ARMS = {
     "shuffled": Arm(derive=lambda arms: MIXED(arms)[["off", "start", "diverged"]], note="confined, with a memoriser whose sizes are mixed up"),
     "natural-half": Arm(derive=NATURAL_HALF, note="natural half-way through going on with less"),
     "sampled-half": Arm(derive=predicted_by(NATURAL_HALF, by_drawn_sets), note="sampled half-way"),
-    "even-half": Arm(derive=predicted_by(NATURAL_HALF, by_even, "even"), note="even half-way"),
     "confined-half": Arm(derive=CONFINED_HALF, note="confined half-way"),
 }  # fmt: skip
 
@@ -599,14 +590,13 @@ MADE_SO = "sizes were planted to follow interference"
 KEPT = dict.fromkeys(("confined", "confined-half"), "sets are random there and cannot be left, which lets interference show more")
 OWN = dict.fromkeys(("natural", "natural-half"), "these predictions are of the interference of own sets too")
 MARGIN = {"confined-margin": "the margin is interference too, without amplitudes and norm"}
-KEPT_EVEN = {"confined-even": "random sets that cannot be left, at one amplitude: interference too"}
 DOUBLED_TOO = dict.fromkeys(("free-good", "free-bad", "free-same"), "these sets were doubled as well")
 CLAIMS = (
     Claim(
         text="(b), the test as it was proposed: actual log sizes spread over networks 0.67 to 1.5 times as widely as sampled sets predict",
         of="sampled", value=spreads, statistic=spread_ratio, low=0.67, high=1.5, unit="ratio of standard deviations", must_fail=("by-number",),
         near={"by-number": "sizes differ by how many frequencies there are, whichever they are"}, must_hold=("planted-sampled",),
-        also={**OWN, "even": OWN_SETS, "even-half": OWN_SETS, "others": WHOSE, "planted": MADE_SO},
+        also={**OWN, "even": OWN_SETS, "others": WHOSE, "planted": MADE_SO},
         gates=(STARTED,), half={"sampled": "sampled-half"},
         threshold_from=f"{RECORD}, .91 with the order of pairs in it", **NEW,
     ),
@@ -614,39 +604,23 @@ CLAIMS = (
         text="(b) of their own sets: actual log sizes spread over networks 0.67 to 1.5 times as widely as their own sets predict",
         of="natural", value=spreads, statistic=spread_ratio, low=0.67, high=1.5, unit="ratio of standard deviations", must_fail=("by-number",),
         near={"by-number": "sizes differ by how many frequencies there are, whichever they are"}, must_hold=("planted",),
-        also={"sampled": RANDOM_SETS, "sampled-half": RANDOM_SETS, "even": OWN_SETS, "even-half": OWN_SETS, "others": WHOSE,
+        also={"sampled": RANDOM_SETS, "sampled-half": RANDOM_SETS, "even": OWN_SETS, "others": WHOSE,
               "planted-sampled": MADE_SO},
         gates=(STARTED,), half={"natural": "natural-half"}, threshold_from=f"{RECORD}, 2.5 with the order of pairs in it", **NEW,
     ),
     Claim(
         text="(b) network by network, as they come: rank correlation of predicted and actual size at least 0.5",
         of="natural", value=ranks, statistic=correlation, low=0.5, unit="rank correlation", must_fail=("others", "by-number"),
-        near={"by-number": "sizes follow how many frequencies there are, whichever they are"}, must_hold=("planted", "confined"),
-        also={"even": OWN_SETS, "even-half": OWN_SETS, "confined-half": KEPT["confined-half"], **KEPT_EVEN, **MARGIN}, gates=(STARTED,),
+        near={"by-number": "sizes follow how many frequencies there are, whichever they are"}, must_hold=("planted",),
+        also={"even": OWN_SETS, **KEPT, **MARGIN}, gates=(STARTED,),
         half={"natural": "natural-half"}, threshold_from=PILOT, **NEW,
-    ),
-    Claim(
-        text="(b) the same with one amplitude for all frequencies of the circuit that predicts: at least 0.25",
-        of="even", value=ranks, statistic=correlation, low=0.25, unit="rank correlation", must_fail=("others", "by-number"),
-        near={"by-number": "sizes follow how many frequencies there are, whichever they are"}, must_hold=("planted", "confined-even"),
-        also={**OWN, **KEPT, **MARGIN},
-        gates=(STARTED,), half={"even": "even-half"}, threshold_from=f"{FIRST}, .55 [.34, .73]; 0–31, .50", **NEW,
     ),
     Claim(
         text="(b) where there is no choice: rank correlation of predicted and actual size at least 0.5",
         of="confined", value=ranks, statistic=correlation, low=0.5, unit="rank correlation", must_fail=("confined-others", "confined-strength"),
         near={"confined-strength": "sets that were weak at the start are harder to implement, whatever their interference"},
-        also={**OWN, "even": OWN_SETS, "even-half": OWN_SETS, "planted": MADE_SO, **KEPT_EVEN, **MARGIN}, gates=(STARTED,),
+        also={**OWN, "even": OWN_SETS, "planted": MADE_SO, **MARGIN}, gates=(STARTED,),
         half={"confined": "confined-half"}, threshold_from=PILOT, **NEW,
-    ),
-    Claim(
-        text="(b) and by as much as predicted: slope of actual on predicted log sizes 0.5 to 1.5",
-        of="confined", value=logs, statistic=rise, low=0.5, high=1.5, unit="log size per predicted log size",
-        must_fail=("confined-others", "confined-strength"),
-        near={"confined-strength": "sets that were weak at the start are harder to implement, whatever their interference"},
-        also={**OWN,
-              "even": OWN_SETS, "even-half": OWN_SETS, "planted": MADE_SO, **KEPT_EVEN, **MARGIN},
-        gates=(STARTED,), half={"confined": "confined-half"}, threshold_from=f"{PILOT}, as the share of the gap between bad and good sets", **NEW,
     ),
     Claim(
         text="The theory puts confined networks where they are, whichever ν is taken: log of actual over predicted size within 0.15 by both",
@@ -659,7 +633,7 @@ CLAIMS = (
         text="Networks as they come forget by their own efficiency: correlation of log J with the log size at least 0.7",
         of="natural", value=own, statistic=correlation, low=0.7, unit="correlation", must_fail=("others", "even"),
         near={"even": "what their sets cost decides, not what networks make of them"},
-        also=KEPT | KEPT_EVEN, gates=(STARTED,), half={"natural": "natural-half"}, threshold_from=PILOT, published="new", source=VARMA,
+        also=KEPT, gates=(STARTED,), half={"natural": "natural-half"}, threshold_from=PILOT, published="new", source=VARMA,
     ),
     Claim(
         text="And with the power of the theory, sizes as J to the 1/β of about 1.5: slope between 1.1 and 2.0",
@@ -686,11 +660,6 @@ CLAIMS = (
         threshold_from="pilot: first trials on 6 seeds, .43; seeds 0–31, .66", **NEW,
     ),
     Claim(
-        text="(a) as a cause: of five frequencies halved at the start at most 0.05 are used",
-        of="halved", value=chosen, high=0.05, bounds=(0, 1), unit="share of the five", must_fail=("untouched",),
-        near={"untouched": "five at random are hardly ever used"}, gates=(GENERAL,), threshold_from=PILOT, **NEW,
-    ),
-    Claim(
         text="Bad sets are left: frequencies outside a doubled bad set have at least 0.5 of the largest amplitude more than outside a good one",
         of="free-bad", value=more_outsiders, low=0.5, unit="largest amplitudes", must_fail=("free-same",),
         near={"free-same": "some sets are left for other reasons than their interference"},
@@ -706,6 +675,14 @@ CLAIMS = (
     *(Finding(text=f"(a) AUROC of the strength at the start read from {view} instead of E", unit="AUROC",
               value=lambda arms, view=view: auroc(view)(arms["main"], arms))
       for view in VIEWS[1:]),
+    *(Finding(text=f"(b) Rank correlation of predicted and actual size, {what}", unit="rank correlation",
+              value=lambda arms, name=name: ranks(arms[name], arms), statistic=correlation)
+      for name, what in (("even", "as they come, predicted by circuits with one amplitude"),
+                         ("confined-margin", "confined, predicted by the margin"))),
+    Finding(text="(b) Slope of actual on predicted log sizes where there is no choice", unit="log size per predicted log size",
+            value=lambda arms: logs(arms["confined"], arms), statistic=rise),
+    Finding(text="(a) Of five frequencies halved at the start, those that are used", unit="share of the five",
+            value=lambda arms: chosen(arms["halved"], arms)),
     Finding(text="Frequencies that a network uses", value=lambda arms: arms["main"].used.sum("frequency"), unit="frequencies"),
     Finding(
         text="Random sets of as many frequencies that would cost more than the chosen one", unit="share of sets",
@@ -826,7 +803,7 @@ experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=8,
     scope="a + b mod 53, one two-layer network, full-batch Adam with coupled weight decay",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(Frequencies(), seed=range(3000, 3072)),
-    full=grid(Frequencies(p=113, size=3_600, width=128, steps=6_000), seed=range(3000, 3128)),
+    default=grid(Frequencies(), seed=range(4000, 4088)),
+    full=grid(Frequencies(p=113, size=3_600, width=128, steps=6_000), seed=range(4000, 4128)),
     version=2, measured=3,
 )  # fmt: skip
