@@ -361,12 +361,12 @@ def like(seeds=None, penalty=None, **fields):
 
 
 def on_model(main):
-    """The preset's seeds on a language model's activations, for two fifteenths of its steps."""
-    s = main[0]
+    """The preset's seeds, and as many more, on a language model's activations, for two fifteenths of its steps."""
+    s, seeds = main[0], sorted({one.seed for one in main})
     steps = max(48, s.steps * 2 // 15)
     own = s.replace(subject="smollm2", d=576, useful=0, centred=True, rows=min(s.rows, 50_000), steps=steps, lr=min(s.lr, 1e-3),
                     silent=steps // 20, ramp=steps // 16)  # fmt: skip
-    return grid(own, penalty=(7.2,), seed=sorted({one.seed for one in main}))
+    return grid(own, penalty=(7.2,), seed=(*seeds, *range(seeds[-1] + 1, seeds[-1] + 1 + len(seeds))))
 
 
 UNCOMMON = {"rare": "uncommon", "uncommon": "ordinary"}
@@ -670,8 +670,8 @@ experiment = Experiment(
     measured=3,  # from a quarter on; the median density's own slope
     scope="planted inputs, 64 sparse features in 32 dimensions about 0, 256 latents; claims that name SmolLM2-135M-Instruct (4-bit): its "
           "residual stream before block 4, Python's standard library, 256 latents",
-    smoke=grid(SMALL, seed=range(4000, 4002)),
-    default=grid(DEFAULT, seed=range(4000, 4012)),
+    smoke=grid(SMALL, seed=range(2)),
+    default=grid(DEFAULT, seed=range(5000, 5012)),
     full=grid(DEFAULT.replace(width=4096, d=256, truth=2048, rarest=1e-5, useful_p=5e-6, batch=4096, steps=200_000, lr=3e-4, rows=4_000_000,
-                              windows=12_000, test_windows=2_000), seed=range(4000, 4008)),
+                              windows=12_000, test_windows=2_000), seed=range(5000, 5008)),
 )  # fmt: skip
