@@ -120,7 +120,7 @@ ON_MODEL = {"of": "real", "kinds": ("uncommon", "ordinary")}
 CASES = {
     "Left alone": (WORLD.but(slope=-0.3), passing(WORLD, slope=-3.0)),
     "At Adam's constant rate": (WORLD.but(late_slope=-0.1), passing(WORLD, late_slope=-3.0)),
-    "It takes the penalty": (FREED, WORLD, {"main": FREED.but(slope=-0.1), "about-mean": FREED.but("about-mean", slope=-0.1)}),
+    "It takes the penalty": (FREED, WORLD, {"about-mean": FREED.but("about-mean", slope=-0.1)}),
     "When one fires": (WORLD.but(resists=0.85), unheld()),
     "Its encoder's gradient": (
         WORLD.but(share=0.2), passing(WORLD, kinds=("useful", "ordinary"), share=0.9) | {"no-l1": WORLD.but("no-l1", share=0.8)}
@@ -137,7 +137,10 @@ CASES = {
     "They conspire": (PLOTTING, WORLD, {"dead-weight": PLOTTING.but(kind="dead-weight", synergy=0.5)}),
     "On SmolLM2, latents": (WORLD.but("real", slope=-0.3), passing(WORLD, **ON_MODEL, slope=-3.0)),
     "On SmolLM2, when": (WORLD.but("real", resists=0.85), unheld("real")),
-    "On SmolLM2, their": (WORLD.but("real", cosine=0.7), passing(WORLD, **ON_MODEL, cosine=0.1)),
+    "On SmolLM2, their": (
+        WORLD.but("real", cosine=0.7),
+        {"real-uncommon": WORLD.but("real", "uncommon", cosine=0.4), "real-ordinary": WORLD.but("real", "ordinary-2", cosine=0.9)},
+    ),
 }  # fmt: skip
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 

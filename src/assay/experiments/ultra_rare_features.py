@@ -306,9 +306,20 @@ def of_rare(name, moment=None):
     return value
 
 
-def between(name, more, less):
-    """[run]: what the one kind of latents has more of than the other, in the same dictionary."""
-    return lambda arm, arms: arm[name].sel(kind=more) - arm[name].sel(kind=less)
+def between(name, more, less, moment=None):
+    """[run]: what the one kind of latents has more of than the other, in the same dictionary, at one moment where there are several."""
+
+    def value(arm, arms):
+        found = arm[name] if moment is None else arm[name].sel(moment=moment)
+        return found.sel(kind=more) - found.sel(kind=less)
+
+    return value
+
+
+def less_steep(arm, arms):
+    """[run]: slope of the rare latents' densities over that of main at the same seed: above 0 where they fall less steeply."""
+    mine, main = (x.slope.sel(kind="rare").swap_dims(run="seed") for x in (arm, arms["main"]))
+    return mine - main
 
 
 def conspiracy_terms(arm, arms):
@@ -361,12 +372,12 @@ def like(seeds=None, penalty=None, **fields):
 
 
 def on_model(main):
-    """The preset's seeds, and as many more, on a language model's activations, for two fifteenths of its steps."""
+    """The preset's seeds, and half as many more, on a language model's activations, for two fifteenths of its steps."""
     s, seeds = main[0], sorted({one.seed for one in main})
     steps = max(48, s.steps * 2 // 15)
     own = s.replace(subject="smollm2", d=576, useful=0, centred=True, rows=min(s.rows, 50_000), steps=steps, lr=min(s.lr, 1e-3),
                     silent=steps // 20, ramp=steps // 16)  # fmt: skip
-    return grid(own, penalty=(7.2,), seed=(*seeds, *range(seeds[-1] + 1, seeds[-1] + 1 + len(seeds))))
+    return grid(own, penalty=(7.2,), seed=(*seeds, *range(seeds[-1] + 1, seeds[-1] + 1 + len(seeds) // 2)))
 
 
 UNCOMMON = {"rare": "uncommon", "uncommon": "ordinary"}
@@ -449,9 +460,11 @@ CLAIMS = (
         near={"useful": RARITY, "uncommon": SPARSER}, also=ALSO, threshold_from=FLOW, published="new", source=SEED,
     ),
     Claim(
-        text="It takes the penalty: without L1 the median slope is above −0.9",
-        of="no-l1", value=of_rare("slope"), where=PLANTED, low=-0.9, unit=SLOPE, must_fail=("main", "about-mean"),
-        near={"main": "a decline in which the penalty has no part"}, also=KEPT, threshold_from=FLOW, published="new", source=SEED,
+        text="It takes the penalty: without L1 the median slope is less steep by at least 0.9, in the same worlds",
+        of="no-l1", value=less_steep, where=PLANTED, low=0.9, unit=SLOPE, must_fail=("about-mean",),
+        near={"about-mean": "any change of the training slows it as much"}, also=KEPT,
+        threshold_from="pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory gives a penalty alone", published="new",
+        source=SEED,
     ),
     Claim(
         text="When one fires, reconstruction takes back less of the penalty's pull on its bias than of an uncommon latent's: by at least 0.2",
@@ -501,10 +514,11 @@ CLAIMS = (
         near={"real-uncommon": "the rarer the less held up, at any rarity"}, threshold_from=PILOT, published="new", source=SEED,
     ),
     Claim(
-        text="On SmolLM2, their encoder and decoder directions are unrelated: median |cosine| at most 0.3",
-        of="real", value=of_rare("cosine", "end"), where=MODEL, high=0.3, unit="|cosine|", must_fail=("real-uncommon", "real-ordinary"),
-        near={"real-uncommon": "an independent start that latents with few firings have not left yet"},
-        threshold_from=PLAN, published="new", source=SEED,
+        text="On SmolLM2, their encoder and decoder directions are less related than uncommon latents': median |cosine| lower by at least 0.05",
+        of="real", value=between("cosine", "uncommon", "rare", "end"), where=MODEL, low=0.05, unit="|cosine|",
+        must_fail=("real-uncommon", "real-ordinary"),
+        near={"real-uncommon": "the fewer firings, the nearer to independent starts, at any rarity"},
+        threshold_from="pilot: seeds 4000–4011, .09 beside .23", published="new", source=SEED,
     ),
     Exact(
         text="A lone feature under a penalty never settles: slopes by gradient flow at ‖μ‖ = 1, 2, 4 (b free) in three spans of time",
@@ -671,7 +685,7 @@ experiment = Experiment(
     scope="planted inputs, 64 sparse features in 32 dimensions about 0, 256 latents; claims that name SmolLM2-135M-Instruct (4-bit): its "
           "residual stream before block 4, Python's standard library, 256 latents",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(DEFAULT, seed=range(5000, 5012)),
+    default=grid(DEFAULT, seed=range(6000, 6012)),
     full=grid(DEFAULT.replace(width=4096, d=256, truth=2048, rarest=1e-5, useful_p=5e-6, batch=4096, steps=200_000, lr=3e-4, rows=4_000_000,
-                              windows=12_000, test_windows=2_000), seed=range(5000, 5008)),
+                              windows=12_000, test_windows=2_000), seed=range(6000, 6008)),
 )  # fmt: skip
