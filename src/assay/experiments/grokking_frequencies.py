@@ -603,7 +603,7 @@ CLAIMS = (
         text="(b) of their own sets: actual log sizes spread over networks 0.67 to 1.5 times as widely as their own sets predict",
         of="natural", value=spreads, statistic=spread_ratio, low=0.67, high=1.5, unit="ratio of standard deviations", must_fail=("by-number",),
         near={"by-number": "sizes differ by how many frequencies there are, whichever they are"},
-        also={"sampled": RANDOM_SETS, "sampled-half": RANDOM_SETS, "even": OWN_SETS, "others": WHOSE},
+        also={"sampled": RANDOM_SETS, "sampled-half": RANDOM_SETS, "even": OWN_SETS, "others": WHOSE, "planted": MADE_SO},
         gates=(STARTED,), half={"natural": "natural-half"}, threshold_from=f"{RECORD}, 2.5 with the order of pairs in it", **NEW,
     ),
     Claim(
