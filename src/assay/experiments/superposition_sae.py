@@ -610,7 +610,7 @@ experiment = Experiment(
     arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=16,
     scope="20 features in 5 dimensions, importance falling by a fifth a feature, densities from 1/160 to 1/10; a block is twelve toys",
     smoke=grid(SuperpositionSAE(toy_steps=20, steps=20, rows=5000, batch=64), seed=range(2)),
-    default=grid(SuperpositionSAE(), seed=range(3000, 3132)),
+    default=grid(SuperpositionSAE(), seed=range(4000, 4120)),
     full=grid(SuperpositionSAE(features=80, width=20, ratio=0.9, latents=80, toy_steps=10_000, toy_lr=1e-3, batch=1024, steps=20_000,
-                               rows=100_000), seed=range(3000, 3132)),
+                               rows=100_000), seed=range(4000, 4120)),
 )  # fmt: skip
