@@ -129,7 +129,11 @@ CASES = {
         WORLD.but(drift=0.2),
         passing(WORLD, kinds=("useful", "uncommon"), drift=0.6) | {"ordinary": WORLD.but(drift=1.0).but(kind="ordinary", drift=0.7)},
     ),
-    "Their encoder and decoder": (WORLD.but(cosine=0.7, half={"cosine": 0.7}), passing(WORLD, cosine=0.1)),
+    "Their encoder and decoder": (
+        WORLD.but(cosine=0.7, half={"cosine": 0.7}),
+        {"useful": WORLD.but(kind="useful", cosine=0.1), "uncommon": WORLD.but(kind="uncommon", cosine=0.4),
+         "ordinary": WORLD.but(kind="ordinary-2", cosine=1.0)},
+    ),
     "They come from": (
         WORLD.but("about-mean", "", rare_share=0.26),
         {"no-l1": WORLD.but("no-l1", "", rare_share=0.8)},
@@ -151,7 +155,7 @@ def claim_of(start: str) -> Claim:
 
 
 def test_numbers_that_still_move_decide_nothing():
-    verdict = judge(claim_of("Their encoder and decoder"), replace(WORLD, half={"cosine": 0.4}).arms()).verdict
+    verdict = judge(claim_of("Their encoder and decoder"), WORLD.but(cosine=0.45, half={"cosine": 0.6}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
