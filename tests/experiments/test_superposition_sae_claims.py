@@ -35,7 +35,7 @@ class World:
     """Per arm: effect of importance on the cosine of features that are alike."""
     blurred: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, 0.02))
     """Per arm: spread of F1 that nothing explains."""
-    draw: int = 2
+    draw: int = 4
     """Seed of the planted numbers."""
 
     def arms(self):
