@@ -28,7 +28,7 @@ TIMED = {
     "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"), ("steps=500", "relative=0.2", "seed=200:208")),
     "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
     "eval-schedule": (("steps=32", "seed=200:202"), ("steps=1024", "seed=200:208")),
-    "myopia": (("steps=20", "updates=20", "seed=200:201"), ("steps=1500", "seed=200:206")),
+    "superposition": (("steps=20", "seed=200:202"), ("seed=200:202",)),
     "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=4000", "seed=200:232")),
 }
 """Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
