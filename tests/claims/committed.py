@@ -11,9 +11,8 @@ from assay.core.claims import Claim
 from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
-PENDING: dict[str, str] = {
-    "ultra-rare-features": "to be recorded", "targets": "to be recorded", "superposition-sae": "to be recorded",
-    "compute-planner": "to be recorded", "grokking-frequencies": "to be recorded",
+PENDING = {
+    "compute-planner": "six commands leave both claims about times undecided, and one of them had a part in the planner's pilot",
 }
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
