@@ -254,14 +254,15 @@ def figures(arms):
     kinds = {"optimum": "optimum", "as trained": "returned", "greedy": "greedy"}
     earned = [(name, kind, float(arms[name][of].mean())) for name in conditions for kind, of in kinds.items()]
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
-    bought = [(name, float(c), float(x)) for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
-              for c, x in zip(arms[name].price.values, first_epoch(arms[name]).values, strict=True)]  # fmt: skip
+    bought = [(name, *point) for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
+              for point in by_cost(arms[name])]  # fmt: skip
     before, ever = returned_before(arms["main"]), returned_before(arms["main"], arms["main"].sizes["epoch"])
     return [
         Figure("What an agent buys for later epochs depends on what it costs, and on how many epochs it reckons with",
-               columns(("arm", "cost", "probability"), bought), "points", x="cost", y="probability", color="arm", x_log=True,
-               x_title="what investing costs", y_title="probability of investing in epoch 0",
-               note=f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where the reward never turns."),
+               columns(("arm", "cost", "probability"), bought), "line", x="cost", y="probability", color="arm", x_log=True,
+               x_title="what investing costs", y_title="share that invests in epoch 0",
+               note="Mean over seeds in each eighth of the costs. "
+                    f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where the reward never turns."),
         Figure("Agents stop at the turn; with no clock in sight they stop anywhere, without the turn nowhere", begun, "bars",
                x="epoch", facet="arm", **mean, **band, x_title="epoch", y_title="probability of beginning it",
                note="The reward turns at epoch 3, of always-positive never. own-clock sees its units and no index, no-clock neither."),
@@ -270,6 +271,13 @@ def figures(arms):
         Figure("Tables learn in a hundred steps, networks from episodes in a few hundred", learn, "line", x="step", color="arm",
                **mean, **band, x_log=True, x_title="training step", y_title="return of an episode"),
     ]  # fmt: skip
+
+
+def by_cost(arm):
+    """(cost, share of agents that invest in epoch 0) in each eighth of the costs of all runs: geometric mean, mean."""
+    order = np.array_split(np.argsort(arm.price.values), 8)
+    cost, share = np.log(arm.price.values), first_epoch(arm).values
+    return [(float(np.exp(cost[i].mean())), float(share[i].mean())) for i in order if len(i)]
 
 
 def lines(arms, names, of, along, sign=1):
