@@ -12,6 +12,7 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING = {
+    "grokking-frequencies": "no control of its two claims about spreads fails: predicted sizes have a heavy tail, and 64 networks do not tell",
     "compute-planner": "six commands leave both claims about times undecided, and one of them had a part in the planner's pilot",
 }
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
