@@ -177,7 +177,10 @@ def theta(claim, made, *weights):
             known = np.where(present.reshape(*present.shape, *(1 for _ in x.shape[2:])), x, 0.0)
             total = np.einsum("db,db...->...d", second, np.tensordot(first, known, 1))
             means[name] = np.moveaxis(total / weight, -1, 0)
-        return np.asarray(claim.statistic(means), float).reshape(-1)
+        found = np.asarray(claim.statistic(means), float)
+    if found.ndim > 1:
+        raise ValueError("a statistic gives one number")
+    return found.reshape(-1)
 
 
 def without_cells(claim, made):
