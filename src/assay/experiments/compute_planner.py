@@ -31,7 +31,7 @@ TIMED = {
     "superposition": (("steps=20", "seed=200:202"), ("seed=200:202",)),
     "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=4000", "seed=200:232")),
 }
-"""Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
+"""Experiments that need no language model, each at two sizes far apart; but for superposition no number of the planner comes from them.
 
 Their seeds are none of the judged ones. The larger sizes are those for which about 20 CPU-seconds are planned.
 """

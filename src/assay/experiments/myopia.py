@@ -296,7 +296,7 @@ def half(name, **changes):
 
 
 def twice(specs):
-    """The same for twice as many steps."""
+    """Double the training steps of all specs."""
     return tuple(s.replace(steps=2 * s.steps) for s in specs)
 
 

@@ -41,7 +41,7 @@ def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
 
 
 def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
-    """The same model, its weights in memory drawn as before its training: matrices as in `untrained`, gains 1, biases 0.
+    """Draw a model's weights in memory as before its training: matrices as in `untrained`, gains 1, biases 0.
 
     For what is measured once and needs no folder. Nothing on disk changes.
     """
