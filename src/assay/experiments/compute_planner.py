@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Spec, columns, descent, fit, reserved
+from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, PerRun, Spec, columns, descent, fit, reserved
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
@@ -19,8 +19,6 @@ KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"
 AMP = "Kokotajlo 2021, Fun with +12 OOMs of Compute, Amp"
 PLAN = "plan: a factor of 2 either way, before any command ran; that it is taken without its sign came later, before these commands ran"
 DENSITIES = tuple(float(p) for p in np.round(np.geomspace(1, 0.03, 36), 4))
-QUIET = 1.25
-"""Most seconds by the clock for each CPU-second of a busy loop at which a command's seconds by the clock are judged."""
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
 TIMED = {
@@ -28,12 +26,15 @@ TIMED = {
     "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"), ("steps=500", "relative=0.2", "seed=200:208")),
     "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
     "eval-schedule": (("steps=32", "seed=200:202"), ("steps=1024", "seed=200:208")),
-    "superposition": (("steps=20", "seed=200:202"), ("seed=200:202",)),
+    "superposition-llc": (("steps=100", "seed=200:202"), ("steps=1500", "seed=200:208")),
+    "llc": (("burn_in=160", "steps=400", "seed=200:202"), ("burn_in=2000", "steps=5000", "seed=200:208")),
+    "myopia": (("steps=20", "updates=20", "seed=200:202"), ("steps=1000", "updates=500", "seed=200:202")),
     "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=4000", "seed=200:232")),
 }
-"""Experiments that need no language model, each at two sizes far apart; but for superposition no number of the planner comes from them.
+"""Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
 
-Their seeds are none of the judged ones. The larger sizes are those for which about 20 CPU-seconds are planned.
+Their seeds are none of the judged ones. The larger sizes are those for which about 20 CPU-seconds are planned. The two that are left out,
+belief-states and gated-ablations, have no command for which fewer than 10 are planned.
 """
 
 
@@ -47,7 +48,7 @@ class Planner(Spec):
     """Toys in a run: a multiple of 24."""
     blocks: int = 24
     """Blocks of held-out inputs that all toys of a run are measured on."""
-    entries: int = 6
+    entries: int = 8
     """How many experiments the arm `timed` times."""
     sizes: int = 2
     """At how many sizes: with very few steps and seeds, then with more of both."""
@@ -253,6 +254,11 @@ def off(what):
     return value
 
 
+def clock(arms):
+    """[entry]: `off` of seconds by the clock."""
+    return off("seconds")(arms["timed"], arms)
+
+
 def width_over_planned(kind):
     """[density]: half-width of 24 toys over that planned from 6, geometric mean over pilots."""
 
@@ -271,11 +277,6 @@ def over_planned(arms):
 def crowding(arms):
     """[entry]: seconds by the clock for each CPU-second of a busy loop beside the commands, geometric mean over sizes."""
     return np.exp(np.log(arms["timed"].crowded).mean("size")).swap_dims(run="entry")
-
-
-def quiet(arm):
-    """Whether the commands had cores to themselves; where the load is unknown nobody can say so."""
-    return float(np.exp(np.log(arm.crowded).mean(skipna=False))) <= QUIET
 
 
 def inside(arms):
@@ -403,17 +404,11 @@ experiment = Experiment(
     },
     measure=measure,
     claims=(
-        *(
-            Claim(
-                text=f"{told} differ by a factor of at most 2 from the middle of what was planned",
-                value=off(what), units=("entry",), high=2.0, scale="log", of="timed", must_fail=("constant", "tenfold"),
-                near={"constant": "that commands take about as long as each other"}, gates=gates,
-                threshold_from=PLAN, published="new", source=AMP, unit="× off",
-            )
-            for what, told, gates in (
-                ("cpu", "Typically the CPU-seconds of a command", ()),
-                ("seconds", "Where nobody else uses the cores, a command's seconds by the clock", (Gate("quiet", quiet),)),
-            )
+        Claim(
+            text="Typically the CPU-seconds of a command differ by a factor of at most 2 from the middle of what was planned",
+            value=off("cpu"), units=("entry",), high=2.0, scale="log", of="timed", must_fail=("constant", "tenfold"),
+            near={"constant": "that commands take about as long as each other"},
+            threshold_from=PLAN, published="new", source=AMP, unit="× off",
         ),
         Claim(
             text="The half-width that 24 toys have is between 0.7 and 1.4 times what 6 others promise",
@@ -433,6 +428,7 @@ experiment = Experiment(
         *(
             Finding(text=text, value=value, units=("entry",), published="new", source="this program", unit=unit)
             for text, value, unit in (
+                ("Seconds by the clock, by which factor off the middle of what was planned; read it with the load", clock, "× off"),
                 ("Load: seconds by the clock for each CPU-second of a busy loop beside the commands; 1 on free cores", crowding, "× as long"),
                 ("CPU-seconds over the middle of what was planned, geometric mean over an experiment's sizes", over_planned, "actual over planned"),
                 ("How wide planned ranges of CPU-seconds are, geometric mean over an experiment's sizes", wide, "upper over lower"),
@@ -443,8 +439,8 @@ experiment = Experiment(
     figures=figures,
     scope="toys of eight features in three dimensions; experiments of this program without a language model, on this machine",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
-    default=worlds(4000, 36),
-    full=worlds(4000, 36, toys=1920, steps=3000),
+    default=worlds(5000, 36),
+    full=worlds(5000, 36, toys=1920, steps=3000),
     seeds_per_group=1,
     measured=2,
 )  # fmt: skip
