@@ -24,8 +24,8 @@ from scipy import stats
 
 from assay.core.stats import mean
 
-DRAWS = 30_000
-"""More than the page has, so that less than the engine's own chance is added."""
+DRAWS = 10_000
+"""As many as the page has: two streams of so many put a limit within a fiftieth of the interval's width of each other."""
 SPACINGS = 100_000
 LEAST, LEAST_LEVELS = 6, 20
 MAP = {
