@@ -34,7 +34,7 @@ demo: env model
 	@$(BIN)/assay report gated-sae
 
 test: env model
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: env
 	@$(BIN)/ruff check src tests benchmarks
