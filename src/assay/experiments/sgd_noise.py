@@ -3,7 +3,7 @@
 Paper: Sourbut 2022, Conditions for mathematical equivalence of SGD and Natural Selection, and a comment on it; Zhu et al. 2019
 Claim: with classes as unequal as words, networks' minibatch noise has at most half the directions of isotropic noise, mostly by unequal variances
 Baselines: classes equally frequent; the noise of each weight by itself; the noise with equal variances, correlations alone; closed forms
-Cost: 52 s on 2 cores, 90 CPU-seconds, 1 GB a process; full a guess of 0.3 GPU-hours, never run
+Cost: 42 s on 2 cores, 74 CPU-seconds, 0.98 GB a process; full a guess of 0.3 GPU-hours, never run
 """
 
 from dataclasses import dataclass, replace
