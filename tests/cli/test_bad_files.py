@@ -179,6 +179,24 @@ def deep() -> bytes:
     return b"\x80\x02" + b"}U\x01a" * 100_000 + b"}" + b"s" * 100_000 + b"."
 
 
+def shared() -> bytes:
+    """A list that holds another one twice, sixty times over: 2⁶⁰ values to whoever visits each of them."""
+    values: list = []
+    for _ in range(60):
+        values = [values, values]
+    return saved({"a": values})
+
+
+def flipped() -> bytes:
+    """A torch file in which one bit of a weight is another, so that its checksum no longer fits."""
+    whole = bytearray(saved(STATE))
+    with zipfile.ZipFile(io.BytesIO(bytes(whole))) as archive:
+        at = max(archive.infolist(), key=lambda entry: entry.file_size * ("/data/" in entry.filename)).header_offset
+    name, extra = struct.unpack_from("<HH", whole, at + 26)
+    whole[at + 30 + name + extra + 8] ^= 1
+    return bytes(whole)
+
+
 def object_array() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, W_enc=np.array([Hostile()], dtype=object))
@@ -233,7 +251,7 @@ CASES = {
     "settings without end": Case(
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[" * 100_000)), "cfg.json is not readable JSON"
     ),
-    "settings of 20 MiB": Case(lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)), "20 MiB of JSON"),
+    "settings of 20 MiB": Case(lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)), "more than 16 MiB of JSON"),
     "unknown architecture": Case(copied(STANDARD, {"architecture": "standart"}), "did you mean standard"),
     "an architecture that is a number": Case(copied(STANDARD, {"architecture": 3}), "architecture 3 is not known"),
     "matching pursuit": Case(copied("saelens/matching_pursuit"), "goes on until the residual is small"),
@@ -312,6 +330,16 @@ CASES = {
     "a tensor larger than what is stored": Case(alone(strided), "encoder.weight claims shape", path="it.pt"),
     "names that are numbers": Case(alone(saved({1: torch.zeros(2), "a": 3})), "holds 1, a, names that no", path="it.pt"),
     "values without end": Case(alone(lambda: deep()), "nests its values too deep|not a readable torch file", path="it.pt"),
+    "values that are shared": Case(alone(shared), "holds a, names that no known format has|only tensors, numbers", path="it.pt"),
+    "a wrong checksum": Case(alone(flipped), "differs from its checksum", path="it.pt"),
+    "a pipe": Case(lambda it: (copied(STANDARD, lose="cfg.json")(it), os.mkfifo(it / "cfg.json")), "cfg.json is a pipe, which may never end"),
+    "a device": Case(lambda it: (copied(STANDARD, lose="cfg.json")(it), (it / "cfg.json").symlink_to("/dev/zero")), "cfg.json is a device"),
+    "weights that are a pipe": Case(
+        lambda it: (copied(STANDARD, lose="sae_weights.safetensors")(it), os.mkfifo(it / "sae_weights.safetensors")), "has cfg.json but no weights"
+    ),
+    "a swollen npz": Case(
+        alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)), "would unpack to .* times its size", path="params.npz"
+    ),
     "truncated npz": Case(alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"),
     "an array called .npz": Case(alone(b"\x93NUMPY\x01\x00"), "is not a readable npz file", path="params.npz"),
     "own file without its header": Case(

@@ -250,6 +250,8 @@ def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, 
         (b"arm,seed,fvu\na,1,2,3,4\nb,1\n", "rows have more values than its header has names"),
         (b"\x00\x00\x00", None),
         (b"arm;seed;fvu\na;1;2\n", "has no column 'arm'"),
+        (b"arm,seed,fvu,fvu\na,1,2,3\n", "several columns called 'fvu'"),
+        (b"arm,seed,fvu, fvu \na,1,2,3\n", "several columns called 'fvu'"),
     ],
 )
 def test_files_that_are_no_tables_get_one_line_of_advice(tmp_path, content, says):
@@ -287,3 +289,14 @@ def test_a_function_that_has_no_value_for_a_unit_does_not_drop_it_silently(claim
     with pytest.raises(ClaimError, match=r"is no number in 1 cell: a log or root|is infinite"):
         assay.judge(table, claim=claim, unit="seed", control="b")
     assert not recwarn.list, "one line is all that is told"
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"])
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08\x00broken", b"PK\x03\x04broken", b"\x28\xb5\x2f\xfdbroken", b"\xfd7zXZ\x00broken"])
+def test_packed_tables_are_not_unpacked(tmp_path, suffix, content):
+    """Whatever they hold: an archive of a few bytes may be larger than the machine."""
+    path = tmp_path / f"r.csv{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(AssayError) as e:
+        assay.judge(path, claim="a.fvu < 1", unit="seed", control="b")
+    assert "\n" not in str(e.value)

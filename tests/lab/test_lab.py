@@ -1,5 +1,6 @@
 """Lab: from specs to verdicts; crashes, divergence, other arms as the method, looks, results as plain values."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -237,3 +238,14 @@ def test_the_last_experiment_takes_the_artefacts_along(tmp_path, walk):
     lab.remove("walk")
     assert not list((tmp_path / "s" / "artefacts").iterdir())
     assert lab.run(walk, "smoke").provenance["runs"] == 6
+
+
+def test_seeds_without_a_number_are_told(tmp_path, walk):
+    def measure(runs, trained, bench):
+        found = walk.measure(runs, trained, bench)
+        return found.assign(end=found.end.where(found.seed > 1001))
+
+    result = Lab(tmp_path / "s", Inline()).run(dataclasses.replace(walk, measure=measure))
+    assert result.judged[0].verdict.n == {"seed": 4}
+    assert result.to_json()["notes"] == ["2 of 6 seeds have no number, and count in nothing: The walk ends above 0.5"]
+    assert not Lab(tmp_path / "t", Inline()).run(walk).notes

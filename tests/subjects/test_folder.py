@@ -46,7 +46,7 @@ BREAK = {
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "lacks tokenizer.json"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), r"lacks \*.safetensors"),
     "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
-    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "should hold a JSON object, holds a list"),
+    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "must hold one JSON object, got a list"),
     "another architecture": (lambda f: config(f, model_type="bert"), "of type bert; Assay can hook llama, mistral, qwen2, gpt2"),
     "no number of layers": (lambda f: config(f, num_hidden_layers=None), "lacks the number num_hidden_layers"),
     "weights cut short": (lambda f: cut(f / "model.safetensors", 0.6), "no whole safetensors file .*copy the folder again"),

@@ -110,7 +110,7 @@ def disk(root: Path) -> Check:
 
 def store(root: Path) -> Iterator[Check]:
     """What the store holds: whole runs, damaged folders, what kills left behind."""
-    from assay.lab.groups import unfinished
+    from assay.lab import groups
     from assay.lab.store import Store
 
     try:
@@ -126,11 +126,16 @@ def store(root: Path) -> Iterator[Check]:
     for bad in found.damaged():
         mend = "it is never used; `assay run` trains it again, `assay doctor --clean` deletes it"
         yield Check("damaged run", "broken", f"{bad.folder}: {bad.reason}", mend)
-    for group in unfinished(found):
+    for group in groups.unfinished(found):
         state = f"stopped at step {group.step}" + (f" ({group.error.splitlines()[0]})" if group.error else "")
         yield Check(
             "unfinished", "missing", f"{group.experiment}, {', '.join(group.arms)}: {state}", "`assay run` goes on from there"
         )
+    for folder in groups.damaged(found):
+        mend = "nothing goes on from it; `assay run` starts those runs again, `assay doctor --clean` deletes it"
+        yield Check("damaged group", "broken", f"{folder}: its keys.json is not as it was written", mend)
+    for folder, why in found.broken_artefacts():
+        yield Check("damaged artefact", "broken", f"{folder}: {why}", "it is never used; the next command that needs it builds it again")
     if left := sorted((root / "tmp").glob("*")):
         yield Check(
             "leftovers",
@@ -142,13 +147,22 @@ def store(root: Path) -> Iterator[Check]:
 
 def clean(root: Path) -> list[str]:
     """A line for each thing removed: damaged runs, and what kills left in the store's `tmp`."""
+    from assay.lab import groups
     from assay.lab.store import Store
 
     found = Store(root)
     lines = []
+    for folder in list(groups.damaged(found)):
+        with found.lock("groups"):  # nobody forms one meanwhile
+            if groups.read(folder) is None:
+                found.remove(folder)
+                lines.append(f"removed {folder} (its keys.json was not as it was written)")
     for bad in list(found.damaged()):
         found.remove(bad.folder)
         lines.append(f"removed {bad.folder} ({bad.reason})")
+    for folder, why in list(found.broken_artefacts()):
+        found.remove(folder)
+        lines.append(f"removed {folder} ({why})")
     freed = found.clean()
     return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]
 

@@ -124,8 +124,9 @@ def told(values: dict[str, Any]) -> list[str]:
         + (f", {values['runs']} runs" if values["runs"] > 1 else "")
     ]
     if origin:
-        lines.append(f"from {origin['format']}: {origin['file']}, sha256 {origin['sha256'][:12]}…")
-        if origin["inferred"]:
+        if "file" in origin:  # what Assay trained itself comes from no file
+            lines.append(f"from {origin.get('format', 'a file')}: {origin['file']}, sha256 {str(origin.get('sha256', ''))[:12]}…")
+        if origin.get("inferred"):
             lines.append(f"inferred, not stated in the file: {', '.join(origin['inferred'])}")
     lines += [trial["verdict"] for trial in values["self_test"]]
     return [*lines, *(f"wrote {path}" for path in values["written"])]

@@ -6,6 +6,7 @@ usage, one line on standard error; 3 a run crashed; 130 interrupted, and the sam
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -25,6 +26,7 @@ from assay.cli.exchange import Open, Real
 from assay.cli.options import Arm, Bare, Choice, Machine, Name, NameOrAll, Output, Place
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
+from assay.core.plain import plain
 
 HERE = Place()
 PLAIN = Output()
@@ -242,9 +244,10 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
     yes
         Do not ask.
     """
-    from assay.lab import catalogue
+    from assay.lab import catalogue, owners
 
-    lab, experiment = place.lab(), catalogue.entry(name).name
+    lab, entry = place.lab(), catalogue.entry(name)
+    owners.check(lab.store, experiment := entry.name, entry.origin)
     if not printing.agreed(lab.removable(experiment), name, yes, place.json):
         return 0
     return printing.freed(lab.remove(experiment), place.json)
@@ -456,6 +459,9 @@ def due(
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code after running these words (those of the command line when None)."""
     words = list(sys.argv[1:] if words is None else words)
+    _speak()
+    if odd := next((w for w in words if any("\ud800" <= c <= "\udfff" for c in w)), None):
+        return refuse(f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8")
     try:
         code = app(words, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
         sys.stdout.flush()
@@ -477,5 +483,15 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def refuse(text: str, code: int = 2) -> int:
     """The exit code; the text is one line on standard error, a crash of an experiment keeps its lines."""
-    print(text if code == 3 else " ".join(text.split()), file=sys.stderr)
+    print(plain(text if code == 3 else " ".join(text.split())), file=sys.stderr)
     return code
+
+
+def _speak() -> None:
+    """Make every text printable: a character that the terminal's encoding lacks is printed as ?, and a closed output takes anything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 — for as long as the process lives
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

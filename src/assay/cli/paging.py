@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +73,9 @@ def stored(root: Path) -> list[str]:
 
 
 def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
-    """What the index lists: each stored result whose page lies in `out`."""
+    """What the index lists: each stored result whose page lies in `out`, as it was written; what was changed since is told and left out."""
     from assay.lab import catalogue
+    from assay.lab.sealed import unseal
 
     headers = {entry.name: entry for entry in catalogue.entries()}
     found: list[Mapping[str, Any]] = []
@@ -82,10 +83,16 @@ def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
         href = f"{slug(path.parent.name, path.stem)}.html"
         if (out / href).exists():
             entry = headers.get(path.parent.name)
-            found.append({"data": json.loads(path.read_text()), "href": href, "header": entry and entry.header()})
+            try:
+                data = unseal(path)
+            except StoreError as e:
+                print(f"left out of the index: {e}", file=sys.stderr)
+                continue
+            found.append({"data": data, "href": href, "header": entry and entry.header()})
     return found
 
 
 def slug(name: str, title: str) -> str:
-    """The file name of a result's page, without its ending."""
-    return name if title == "default" else f"{name}-{title}"
+    """The file name of a result's page, without its ending; never that of the index."""
+    found = name if title == "default" else f"{name}-{title}"
+    return f"{found}-page" if found == "index" else found

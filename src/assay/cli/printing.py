@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import textwrap
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.cli.progress import duration
-from assay.core.errors import AssayError, ExperimentError
+from assay.core.errors import AssayError, ExperimentError, StoreError
+from assay.core.plain import plain
 from assay.report import tables
 
 if TYPE_CHECKING:
@@ -33,7 +35,11 @@ def draw(table: Table) -> None:
     """Print a table: as wide as the terminal, at most 100 columns, plain where there is no terminal."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    class Outside(Console):  # what a table shows may come from anybody's files: it is text, never markup or a terminal's code
+        def render_str(self, text: str, **how: Any) -> Any:
+            return super().render_str(plain(text), **how)
+
+    console = Outside(highlight=False, markup=False, emoji=False)
     console.width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
     with console.capture() as drawn:
         console.print(table)
@@ -52,7 +58,7 @@ def grid(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def say(text: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
-    print(textwrap.fill(text, tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+    print(textwrap.fill(plain(text), tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
 
 
 def catalogue(root: Path, as_json: bool) -> None:
@@ -72,7 +78,7 @@ def catalogue(root: Path, as_json: bool) -> None:
                 "cost": header.cost,
                 "presets": ["smoke", "default", "full"],
                 "recorded": tables.outcomes(record),
-                "local": local(root, entry.name),
+                "local": local(root, entry.name, catalogue.code(entry.origin)),
             }
         )
     if as_json:
@@ -86,23 +92,32 @@ def catalogue(root: Path, as_json: bool) -> None:
     return None
 
 
-def local(root: Path, name: str) -> dict[str, Any]:
-    """What a store holds of an experiment: the number of runs, and the outcomes of each stored result."""
+def local(root: Path, name: str, code: str = "") -> dict[str, Any]:
+    """What a store holds of an experiment: the number of runs, the outcomes of each stored result, and which another text made.
+
+    `code` is that of the experiment's file now.
+    """
+    from assay.lab.sealed import unseal
+
     runs = [folder for folder in (root / "runs" / name).glob("*") if folder.is_dir()]
-    results = {}
+    results: dict[str, dict[str, int]] = {}
+    older = []
     for path in sorted((root / "results" / name).glob("*.json")):
-        try:
-            results[path.stem] = tables.outcomes(json.loads(path.read_text()))
-        except (OSError, ValueError):
-            results[path.stem] = {}  # `assay run` writes it again
-    return {"runs": len(runs), "results": results}
+        results[path.stem] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
+        with contextlib.suppress(StoreError):
+            data = unseal(path)
+            results[path.stem] = tables.outcomes(data)
+            if code and set(data["provenance"].get("code", [code])) != {code}:
+                older.append(path.stem)
+    return {"runs": len(runs), "results": results, "other_text": older}
 
 
 def said(state: Mapping[str, Any]) -> str:
     """The local state in a few words."""
     if not state["runs"]:
         return "–"
-    return tables.signs(state["results"].get("default", {})) or f"{state['runs']} runs"
+    other = " (by another text of its file)" if "default" in state["other_text"] else ""
+    return (tables.signs(state["results"].get("default", {})) or f"{state['runs']} runs") + other
 
 
 def megabytes(count: float) -> str:
@@ -122,6 +137,8 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
         say(f"not asked of {result.arm}: {text} ({reason})")
     for change in result.changed:
         say(f"changed after a look at these seeds: {change}")
+    for note in result.notes:
+        say(f"note: {note}")
     print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
     for line in invitations(name, result, experiment, preset):
         print(line)

@@ -222,6 +222,8 @@ def budget(text: str) -> Budget:
     number, unit, device = float(found[1]), found[2].lower(), (found[3] or "").lower()
     if not 0 < number < math.inf:
         raise DataError(f"a budget is above 0 and finite, got {text!r}")
+    if number > 1e60:
+        raise DataError(f"a budget is at most 1e60, got {text!r}")
     if unit == "flop":
         if device:
             raise DataError(f"FLOP are the same on every device, got {text!r}; write {found[1]}flop, or a time such as 8h@{device}")

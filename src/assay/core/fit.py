@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from assay.core.errors import SpecError
+from assay.core.errors import ExperimentError, SpecError
 from assay.core.experiment import Bench, Slot
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -145,6 +145,9 @@ class _Book:
         self.last = torch.zeros((), device=device)
 
     def note(self, step: int, series: Mapping[str, Tensor]) -> None:
+        if series["loss"].shape != self.diverged.shape:
+            runs, got = len(self.diverged), tuple(series["loss"].shape)
+            raise ExperimentError(f"a loss has one number for each of {runs} runs, shape ({runs},), got shape {got}; average over all but runs")
         self.diverged |= ~series["loss"].detach().isfinite()
         self.last = series["loss"].detach()[0]
         if self.next >= len(self.at):

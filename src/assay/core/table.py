@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -142,12 +144,19 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
         path, source = Path(frame), str(frame)
         try:
             separator = "\t" if path.suffix == ".tsv" else ","
+            # pandas renames the second of two equal names before anybody could ask which one is meant
+            text = path.read_bytes()  # once, since it may be a pipe
+            header = pd.read_csv(io.BytesIO(text), sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
+            twice = [name for name, n in Counter(str(c).strip() for c in header.iloc[0]).items() if name and n > 1]
+            if twice:
+                raise DataError(f"{source} has several columns called {twice[0]!r}; a column has one name of its own")
             # an arm may well be called "null", which pandas would read as nothing
-            frame = pd.read_csv(path, sep=separator, float_precision="round_trip", keep_default_na=False, na_values=[""])
+            frame = pd.read_csv(io.BytesIO(text), sep=separator, float_precision="round_trip", keep_default_na=False, na_values=[""])
         except pd.errors.EmptyDataError as e:
             raise DataError(f"{source} is empty; expected a header line with arm, the units and the numbers") from e
         except (UnicodeDecodeError, pd.errors.ParserError) as e:
-            raise DataError(f"{source} is not a comma-separated table: {str(e).splitlines()[0].strip()}") from e
+            packed = " (unpack it first)" if path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz") else ""
+            raise DataError(f"{source} is not a comma-separated table{packed}: {str(e).splitlines()[0].strip()}") from e
         except OSError as e:
             raise DataError(f"cannot read {source}: {e.strerror or e}; expected a CSV file") from e
         if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for row names

@@ -13,13 +13,14 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-import traceback
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
+from assay.lab.asked import asked, where
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
@@ -46,7 +47,8 @@ def entries() -> list[Entry]:
     for point in sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name):
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
-            found.setdefault(point.name, Entry(point.name, point.module, Path(spec.origin)))
+            name = _slug(point.name)
+            found.setdefault(name, Entry(name, point.module, Path(spec.origin)))
     return list(found.values())
 
 
@@ -84,15 +86,15 @@ def load(name: str, origin: str) -> Experiment:
         module = _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
     except Exception as e:
         if isinstance(e, AssayError) and not isinstance(e, ExperimentError):
-            raise ExperimentError(f"{_where(e, origin)}: {e}") from e
+            raise ExperimentError(f"{where(e, origin)}: {e}") from e
         if isinstance(e, ExperimentError) and origin in str(e):
             raise
-        raise ExperimentError(f"{_where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}") from e
+        raise ExperimentError(f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}") from e
     value = getattr(module, "experiment", None)
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
-    return dataclasses.replace(value, name=name, origin=origin)
+    return asked(dataclasses.replace(value, name=name, origin=origin))
 
 
 def code(origin: str) -> str:
@@ -132,14 +134,13 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _name(path: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    return _slug(path.stem)
 
 
-def _where(error: BaseException, origin: str) -> str:
-    """File and line of an error: the last place inside the experiment's own file, if there is one."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename} line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    stem = Path(origin).name if origin.endswith(".py") else origin.rsplit(".", 1)[-1] + ".py"
-    own = [f for f in frames if Path(f.filename).name == stem]
-    return f"{own[-1].filename} line {own[-1].lineno}" if own else origin
+def _slug(text: str) -> str:
+    """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text, so that it is nobody else's."""
+    whole = unicodedata.normalize("NFC", text)  # as one file system has it, whichever of two forms another one makes of it
+    slug = re.sub(r"[^a-z0-9]+", "-", whole.lower()).strip("-")
+    if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
+        return slug
+    return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"

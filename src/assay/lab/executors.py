@@ -162,7 +162,9 @@ class _Worker:
         self._process.wait()
         for t in self._threads:
             t.join(timeout=1)
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        # What a training started may live on and hold the other end: closing a pipe that is being read would wait for it.
+        listened = [pipe for pipe, t in zip((self._process.stdout, self._process.stderr), self._threads, strict=True) if not t.is_alive()]
+        for pipe in (self._process.stdin, *listened):
             try:
                 assert pipe is not None
                 pipe.close()

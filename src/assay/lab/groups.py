@@ -77,17 +77,20 @@ class RunGroup:
         """What the last attempt died of; empty when it did not."""
         try:
             return str(json.loads((self.folder / "failed.json").read_text())["error"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return ""
 
 
 def read(folder: Path) -> RunGroup | None:
     """The group in this folder; None when it is finished or was never whole."""
     try:
-        data = json.loads((folder / "keys.json").read_text())
+        text = (folder / "keys.json").read_bytes()
+        if _named(text) != folder.name:
+            return None  # other runs than those the group was formed for
+        data = json.loads(text)
         arms = {arm: tuple(Member(*m) for m in members) for arm, members in data["arms"]}
         return RunGroup(folder, data["experiment"], data["version"], data["inputs"], arms)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -155,7 +158,7 @@ def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wante
     members = [[a, [[w.job.key, json.loads(w.job.spec.to_json()), w.parent] for w in ws]] for a, ws in arms.items()]
     inputs = {w.job.key: dict(w.inputs) for ws in arms.values() for w in ws}
     text = canonical_json({"experiment": experiment.name, "version": experiment.version, "inputs": inputs, "arms": members})
-    folder = store.root / "groups" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = store.root / "groups" / _named(text.encode())
     with explained(store.root):
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "keys.json", text.encode())
@@ -177,10 +180,22 @@ def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: step, and code, the hash of the experiment's file; empty when it cannot be read."""
+    """What a checkpoint says of itself: step; code, the hash of the experiment's file; sha256; empty when it cannot be read."""
     try:
         with path.open("rb") as f:
             length = int.from_bytes(f.read(8), "little")
-            return dict(json.loads(json.loads(f.read(length))["__metadata__"]["assay"]))
-    except (OSError, ValueError, KeyError, TypeError):
+            if length > path.stat().st_size:
+                return {}
+            found = dict(json.loads(json.loads(f.read(length))["__metadata__"]["assay"]))
+            return found if isinstance(found.get("step"), int) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
+
+
+def damaged(store: Store) -> Iterator[Path]:
+    """The folders of groups that nobody can go on with, since what they are of was changed or lost."""
+    return (folder for folder in sorted((store.root / "groups").glob("*")) if folder.is_dir() and read(folder) is None)
+
+
+def _named(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]

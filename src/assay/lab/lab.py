@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
-from assay.lab import looks
+from assay.lab import looks, owners
 from assay.lab.atomic import explained
 from assay.lab.events import Finished
 from assay.lab.executors import Executor, Inline, Workers
@@ -103,11 +103,14 @@ class Lab:
     def removable(self, experiment: str, preset: str | None = None) -> list[tuple[Path, int]]:
         """What `remove` would delete: folders and files with their bytes, results first. Looks stay: they cannot be rebuilt.
 
+        Raises: StoreError for a name that is not one experiment's folder.
+
         Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last experiment that has runs.
         """
         from assay.lab.store import size
 
         root = self.store.root
+        owners.sound(experiment)
         results = [p for p in sorted((root / "results" / experiment).glob("*.json")) if preset in (None, p.stem)]
         runs = [root / "runs" / experiment] if preset is None and (root / "runs" / experiment).exists() else []
         begun = [g.folder for g in grouping.unfinished(self.store, experiment)] if preset is None else []
@@ -125,6 +128,8 @@ class Lab:
             else:
                 self.store.remove(path)
             freed += n
+        if preset is None:
+            owners.forget(self.store, experiment)
         return freed
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
@@ -146,7 +151,7 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
 
 
 def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result:
-    from assay.lab.result import judge_all
+    from assay.lab.result import judge_all, left_out
 
     if now.missing:
         why = now.missing[0].why
@@ -159,7 +164,8 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result
         if len(read) > 1:
             told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
             raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
-    return replace(judge_all(experiment, now, load(now), arm), changed=looks.changed(experiment, now, store))
+    result = judge_all(experiment, now, load(now), arm)
+    return replace(result, changed=looks.changed(experiment, now, store), notes=(*now.notes, *left_out(result)))
 
 
 def _one_at_a_time(on_event: OnEvent) -> OnEvent:

@@ -6,9 +6,11 @@ seen. Seeds below 1000 are for pilots, which anybody may look at.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 JUDGED = 1000
 """The first seed that is not a pilot's."""
 Frozen = Mapping[str, Any]
+FROZEN: Mapping[str, type] = {"seeds": str, "claims": dict, "arms": dict}
+"""What a line has that says what was judged."""
+SEEDS = re.compile(r"(-?\d+:-?\d+)?(,-?\d+:-?\d+)*")
+SEAL = "sha256"
 
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
@@ -79,27 +85,35 @@ def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
     if any({k: look.get(k) for k in now} == now for look in before):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    append(path, (canonical_json({"time": provenance.now(), "commit": provenance.commit(), **now}) + "\n").encode())
+    append(path, line({"time": provenance.now(), "commit": provenance.commit(), **now}))
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Every line of a file of looks, oldest first; a line torn by a kill is left out."""
+def line(look: Mapping[str, Any]) -> bytes:
+    """A line of a file of looks, with the hash of what it says."""
+    return (canonical_json({**look, SEAL: _hash(canonical_json(look))}) + "\n").encode()
+
+
+def read(path: Path, needed: Mapping[str, type] = FROZEN) -> list[dict[str, Any]]:
+    """Every line of a file of looks, oldest first; one that was torn by a kill or changed, or has not what is needed, is left out."""
     found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().split(b"\n")
     except OSError:
         return []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
+    for text in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            look = json.loads(text)
+            if not isinstance(look, dict) or not all(isinstance(look.get(k), kind) for k, kind in needed.items()):
+                continue
+            held = look.pop(SEAL, None)  # lines of older stores have none
+            if held in (None, _hash(canonical_json(look))) and SEEDS.fullmatch(look.get("seeds", "")):
+                found.append(look)
     return found
 
 
 def judgings(store: Store, experiment: str) -> list[dict[str, Any]]:
     """Every noted judging of an experiment's claims in a store, oldest first."""
-    return read(store.root / "results" / experiment / "looks.jsonl")
+    return read(store.root / "results" / experiment / "looks.jsonl", {"preset": str, "text": str})
 
 
 def append(path: Path, lines: bytes) -> None:

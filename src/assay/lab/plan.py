@@ -12,7 +12,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.lab import catalogue, records
+from assay.lab import catalogue, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.preset import Preset
 from assay.lab.store import Damaged, Job, Store, Stored, size
@@ -112,6 +112,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
 
     `inputs_of` says what a run should have read from outside; by default the experiment is asked, which may need its model.
     """
+    owners.check(store, experiment.name, experiment.origin)
     shelf = _Shelf(store, experiment)
     rows = _rows(
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})

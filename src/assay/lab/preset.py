@@ -40,6 +40,10 @@ class Preset:
         return Preset(self.name, (), tuple(sorted([s for s in self.sets if s.partition("=")[0] != field] + [text])))
 
 
+MOST = 100_000
+"""Runs of one arm that a command takes; asked for more, it would hold the machine long before anything is trained."""
+
+
 def override(experiment: Experiment, preset: str = "default", sets: Sequence[str] = ()) -> Preset:
     """The preset with fields set by texts `field=value`; equal specs are asked for once.
 
@@ -59,6 +63,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         if name not in {f.name for f in fields(cls)}:
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, (f.name for f in fields(cls)))}")
         values = _values(value) if name in per_run_fields(cls) else [value]
+        if len(specs) * len(values) > MOST:
+            raise SpecError(f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes up to {MOST:,}")
         specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
     chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))))
     for arm in (name for name, a in experiment.arms.items() if a.train is not None):
@@ -73,8 +79,10 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
 
 
 def _values(text: str) -> list[str]:
-    first, colon, last = text.partition(":")
-    if colon and first.strip().isdigit() and last.strip().isdigit():
+    first, colon, last = (part.strip() for part in text.partition(":"))
+    if colon and first.isdecimal() and last.isdecimal():
+        if max(len(first), len(last)) > 18 or int(last) - int(first) > MOST:
+            raise SpecError(f"a range has up to {MOST:,} values, got {text[:60]}")
         if int(last) <= int(first):
             raise SpecError(f"a range needs first:end with end above first, got {text}")
         return [str(i) for i in range(int(first), int(last))]

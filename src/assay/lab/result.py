@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
 from assay.core.errors import AssayError, ClaimError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
+from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab import looks, provenance
 from assay.lab.atomic import explained, write
+from assay.lab.sealed import seal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +62,8 @@ class Result:
     """Statements that cannot be asked of this arm, and why."""
     changed: tuple[str, ...] = ()
     """What is not as it was at an earlier look at the same judged seeds."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the stored runs, such as that another text of the experiment's file made them."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
 
@@ -82,6 +87,7 @@ class Result:
             "findings": [f.to_json() for f in self.findings],
             "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
             "changed": list(self.changed),
+            "notes": list(self.notes),
             "provenance": dict(self.provenance),
         }
 
@@ -127,7 +133,7 @@ class Result:
         path, fresh = self.path(store), self.new_looks(store)
         figures = [_plain(dataclasses.asdict(f)) for f in self.figures]
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
-        text = json.dumps({**self.to_json(), **stamped, "figures": figures}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        text = seal({**self.to_json(), **stamped, "figures": figures})
         if not fresh and path.exists() and path.read_bytes() == text:
             return path
         store.prepare()
@@ -135,7 +141,7 @@ class Result:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, text)
             if fresh:
-                looks.append(path.with_name("looks.jsonl"), "".join(canonical_json(look) + "\n" for look in fresh).encode())
+                looks.append(path.with_name("looks.jsonl"), b"".join(map(looks.line, fresh)))
         return path
 
     def new_looks(self, store: Store) -> list[dict[str, Any]]:
@@ -212,6 +218,20 @@ def judge_all(
     )
 
 
+def left_out(result: Result) -> tuple[str, ...]:
+    """A line for each verdict whose units are fewer than were measured, since the others have no number; not those that diverged."""
+    told = []
+    for j in result.judged:
+        arm = result.arms.get(j.verdict.arm)
+        for unit, n in j.verdict.n.items():
+            if arm is None or unit not in arm.coords:
+                continue
+            measured = len(np.unique(arm[unit].values)) - j.verdict.dropped
+            if n < measured:
+                told.append(f"{measured - n} of {measured} {plural(unit, measured)} have no number, and count in nothing: {j.claim.text}")
+    return tuple(told)
+
+
 def judge_statements(
     statements: Sequence[Claim | Exact | Finding],
     arms: Mapping[str, xr.Dataset],
@@ -280,6 +300,7 @@ def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]
         "runs": len(plan.cached),
         "diverged": diverged,
         "inputs": inputs,
+        "code": sorted({str(p.get("code", "")) for p in found}),
         "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
         "finished": last.get("finished", ""),
         "device": last.get("device", ""),

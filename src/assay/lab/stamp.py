@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from assay.core.claims import claims_key
+from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import sources
 from assay.lab.plan import Plan
+from assay.lab.sealed import unseal
 from assay.lab.store import PARAMS, Store
 
 
@@ -33,9 +33,9 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
     """The stored result of this plan as plain values, without its figures; None where judging it now might say anything else."""
     now = "" if plan.missing else stamp(experiment, plan)
     try:
-        data = json.loads((store.root / "results" / experiment.name / f"{plan.preset.title}.json").read_text())
-    except (OSError, ValueError):
+        data = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")
+    except StoreError:
         return None
-    if not now or not isinstance(data, Mapping) or data.get("stamp") != now or data.get("claims_key") != claims_key(experiment.claims):
+    if not now or data.get("stamp") != now or data.get("claims_key") != claims_key(experiment.claims):
         return None
     return {k: v for k, v in data.items() if k not in ("figures", "stamp")}

@@ -4,7 +4,8 @@
     <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
                                                       [params.safetensors], and status.json: status, sizes and hashes of these
     <root>/groups/<16hex>/                            an unfinished group (groups.py)
-    <root>/artefacts/<kind>/<16hex>[.partial]/        harvests, indexes; may be deleted at any time
+    <root>/artefacts/<kind>/<16hex>[.partial]/        harvests, indexes, with hashes.json; may be deleted at any time
+    <root>/owners/<experiment>.json                   which file the runs under this name belong to (owners.py)
     <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl (append-only)
     <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
     <root>/tmp/                                       folders being written
@@ -15,11 +16,13 @@ kernel releases at a kill. Reading never writes, so a read-only store can be rea
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +35,7 @@ from filelock import FileLock, Timeout
 
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
+from assay.lab import intact
 from assay.lab.atomic import explained, sync, write, write_folder
 
 if TYPE_CHECKING:
@@ -126,7 +130,7 @@ class Store:
         try:
             number = json.loads(header.read_text())["format"]
             assert isinstance(number, int)
-        except (ValueError, KeyError, TypeError, AssertionError, UnicodeDecodeError):
+        except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
             raise StoreError(f'{header} is damaged; it should hold {{"format": {FORMAT}}}') from None
         if number > FORMAT:
             advice = "upgrade Assay or name another --root"
@@ -258,18 +262,34 @@ class Store:
             for spec, path in zip(specs, paths, strict=True):
                 lock = self.lock(f"artefact-{path.parent.name}-{path.name}")
                 try:
-                    if not path.exists():
+                    if not path.exists() or intact.wrong(path):
                         with lock.acquire(blocking=wait), explained(self.root):
+                            self._mend(path)
                             if not path.exists():  # built by another process while this one waited
                                 _build(spec, path, build)
+                    elif not intact.noted(path):
+                        with contextlib.suppress(OSError):  # a store that can only be read
+                            intact.note(path)  # an older store's: from now on it is looked after
                 except Timeout:
                     continue
         return paths
 
+    def _mend(self, path: Path) -> None:
+        """Set this artefact aside where it is not as it was written, so that it is built again."""
+        if path.exists() and (why := intact.wrong(path)):
+            aside = self.root / "tmp" / f"damaged-{path.name}-{uuid.uuid4().hex[:12]}"
+            path.rename(aside)
+            print(f"{path} is damaged: {why}; it is kept as {aside} for an hour at least, and built again", file=sys.stderr)
+
     def built(self, spec: Spec) -> Path | None:
-        """The finished folder of this artefact, or None; builds nothing."""
+        """The finished folder of this artefact, or None where there is none, or none that is as it was written; builds nothing."""
         path = self._artefact_path(spec)
-        return path if path.exists() else None
+        return path if path.exists() and not intact.wrong(path) else None
+
+    def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
+        """Every artefact that is not as it was written, and why."""
+        folders = sorted(p for p in (self.root / "artefacts").glob("*/*") if p.is_dir() and p.suffix != ".partial")
+        return ((p, why) for p in folders if (why := intact.wrong(p)))
 
     def _artefact_path(self, spec: Spec) -> Path:
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()
@@ -330,6 +350,7 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
     partial.mkdir(parents=True, exist_ok=True)
     build(spec, partial)
     write(partial / "spec.json", spec.to_json().encode())
+    intact.note(partial)
     for file in partial.rglob("*"):
         sync(file)
     partial.rename(path)

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.core.compute import Range, measured
+from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab import records
+from assay.lab.sealed import unseal
 
 if TYPE_CHECKING:
     from assay.lab.plan import Plan
@@ -99,9 +101,9 @@ def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
     if experiment.cost is None or any(experiment.cost(Runs(s)).flop is None for s in specs):
         return None
     try:
-        stored = json.loads((store.root / "results" / experiment.name / f"{plan.preset.title}.json").read_text())
+        stored = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")
         return float(stored["provenance"]["flop_per_cpu_second"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (StoreError, ValueError, KeyError, TypeError):
         return float(f"{measured():.3g}")
 
 

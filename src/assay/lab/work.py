@@ -16,6 +16,7 @@ from assay.core import errors
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
+from assay.lab import owners
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
 from assay.lab.plan import Plan, as_planned, expected, plan
@@ -98,6 +99,7 @@ class Work:
         self.first.require_disk()
         self._store.prepare()
         with self._store.lock("groups"):
+            owners.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
             now = plan(self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first))
             formed = grouping.form(self._store, self.experiment, [r.wanted for r in now.missing], begun)

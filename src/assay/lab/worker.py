@@ -7,8 +7,10 @@ input closes, which the kernel does when the parent dies.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -222,11 +224,16 @@ class FileSlot:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        saved = groups.checkpoint(self._path)
         try:
-            saved = groups.checkpoint(self._path)
-            return (int(saved["step"]), load_file(self._path)) if saved.get("code") == self._code else None
-        except (FileNotFoundError, SafetensorError, KeyError):
-            return None
+            tensors = load_file(self._path) if saved.get("code") == self._code else {}
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            tensors = {}
+        if tensors and saved.get("sha256") == digest(tensors, saved["step"], self._code):
+            return saved["step"], tensors
+        if tensors or (self._path.exists() and not saved):
+            print(f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; this group starts again", file=sys.stderr)
+        return None
 
     def due(self) -> bool:
         """True when the last save is long enough ago; saving never takes more than a twentieth of the time."""
@@ -238,15 +245,27 @@ class FileSlot:
         from safetensors.torch import save_file
 
         started = time.monotonic()
-        whole = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+        whole: dict[str, torch.Tensor] = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+        said = {"step": step, "code": self._code, "sha256": digest(whole, step, self._code)}
         with explained(self._root):
             write(
                 self._path,
-                lambda path: save_file(whole, path, metadata={"assay": canonical_json({"step": step, "code": self._code})}),
+                lambda path: save_file(whole, path, metadata={"assay": canonical_json(said)}),
             )
         self._note()
         self._last = time.monotonic()
         self._every = max(self._every, 20 * (self._last - started))
+
+
+def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
+    """64 hex digits of a checkpoint: every tensor's name, type, shape and bytes, the step and the text that made it."""
+    import torch
+
+    shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
+    found = hashlib.sha256(canonical_json({"step": step, "code": code, "tensors": shapes}).encode())
+    for name in sorted(tensors):
+        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 class _Clock:
@@ -255,8 +274,8 @@ class _Clock:
     def __init__(self, path: Path, started: float, cpu: float):
         self._path, self._started, self._cpu = path, started, cpu
         try:
-            self._before = json.loads(path.read_text())
-        except (OSError, ValueError):
+            self._before = [[float(a), float(b), float(c)] for a, b, c in json.loads(path.read_text())]
+        except (OSError, ValueError, TypeError, RecursionError):
             self._before = []
 
     def note(self) -> list[list[float]]:
@@ -286,7 +305,6 @@ def serve() -> None:
     """Nothing; answers tasks until standard input closes. Prints of an experiment go to standard error."""
     import queue
     import signal
-    import sys
     import threading
 
     from assay.lab.events import to_line

@@ -246,7 +246,9 @@ def text(data: JSON, width: int = WIDTH) -> str:
     from rich.console import Console
 
     out = StringIO()
-    Console(file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False).print(terminal(data, width))
+    Console(
+        file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
+    ).print(terminal(data, width))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -255,7 +257,7 @@ def show(data: JSON, file: TextIO | None = None) -> None:
     from rich.console import Console
 
     file = file or sys.stdout
-    console = Console(file=file)
+    console = Console(file=file, markup=False, emoji=False)
     width = min(WIDTH, console.width) if console.is_terminal else WIDTH
     if not console.is_terminal or os.environ.get("NO_COLOR"):
         file.write(text(data, width))

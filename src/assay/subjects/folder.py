@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import ModelError
+from assay.core import foreign
+from assay.core.errors import DataError, ModelError
 from assay.subjects import fetch, hashes
 from assay.subjects.site import KINDS, Site
 
@@ -18,6 +18,8 @@ from assay.subjects.site import KINDS, Site
 _LLAMA = {"layers": "num_hidden_layers", "d": "hidden_size", "m": "intermediate_size", "h": "num_attention_heads"}
 _GPT2 = {"layers": "n_layer", "d": "n_embd", "m": "n_inner", "h": "n_head"}
 _SIZES = {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "gpt2": _GPT2}
+_MOST_LAYERS, _MOST = 1_000, 1_000_000
+"""What a file may claim of a model before anything is made as large as it says; known models have 126 blocks and widths of 53,248."""
 _SPOKEN = {"Q4_0": "4-bit Q4_0", "Q4_1": "4-bit Q4_1", "Q5_0": "5-bit Q5_0", "Q5_1": "5-bit Q5_1", "Q8_0": "8-bit Q8_0"}
 
 
@@ -32,12 +34,16 @@ def find(name: str) -> ModelFolder:
         raise ModelError(f"model folder {folder} lacks {', '.join(lacking or ['*.safetensors'])}")
     config = _json(folder / "config.json")
     kind = config.get("model_type")
-    if kind not in _SIZES:
+    if not isinstance(kind, str) or kind not in _SIZES:
         raise ModelError(f"{folder} holds a model of type {kind}; Assay can hook {', '.join(_SIZES)}")
     needed = [key for size, key in _SIZES[kind].items() if size != "m" or kind != "gpt2"]
     absent = [key for key in needed if not isinstance(config.get(key), int)]
     if absent:
         raise ModelError(f"{folder / 'config.json'} lacks the number {', '.join(absent)}")
+    for size, key in _SIZES[kind].items():
+        most = _MOST_LAYERS if size == "layers" else _MOST
+        if (found := config.get(key)) is not None and not (isinstance(found, int) and 1 <= found <= most):
+            raise ModelError(f"{folder / 'config.json'}: {key} is a number from 1 to {most:,}, got {str(found)[:40]}")
     about = _json(folder / "assay.json") if (folder / "assay.json").is_file() else {}
     return ModelFolder(name, folder, weights, config, about)
 
@@ -172,9 +178,6 @@ class Tokenizer:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} should hold a JSON object, holds a {type(value).__name__}")
-    return value
+        return foreign.json_object(path)
+    except DataError as error:
+        raise ModelError(str(error)) from error

@@ -219,7 +219,7 @@ def failed_run() -> dict[str, Any]:
 
     experiment = Experiment(
         arms={"main": Arm(train)}, measure=lambda runs, trained, bench: measures(runs, x=("run", trained.tensors["x"], "1")),
-        claims=(), smoke=(_Config(),), default=(_Config(),), full=(_Config(),),
+        claims=(), smoke=(_Config(),), default=(_Config(),), full=(_Config(),), name="failed-once",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as room:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
 
@@ -21,13 +22,39 @@ def read(path: Path) -> Dictionary:
 
     Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN or infinite.
     """
+    foreign.regular(path, "a safetensors file")
     try:
         found = Dictionary.load(path)
     except AssayError:
         raise
     except Exception as error:  # a header of the right kind whose fields are not
         raise DataError(f"{path}: its header does not describe its tensors ({type(error).__name__}: {error})") from error
+    wrong = _wrong(found)
+    if wrong:
+        raise DataError(f"{path}: {wrong}; the file was not written by Assay, or was changed since")
     bad = [name for name, value in found.tensors().items() if not bool(value.isfinite().all())]
     if bad:
         raise DataError(f"{path}: {', '.join(sorted(bad))} has numbers that are NaN or infinite; the file is no use as it is")
     return found
+
+
+def _wrong(found: Dictionary) -> str:
+    """What of a header or of its tensors no dictionary has, in a few words; empty where all is as it should be."""
+    kind = found.nonlinearity
+    known = {*kind.init(1, found.width), *getattr(kind, "encoders", ())}
+    if extra := sorted(found.own.keys() - known):
+        return f"{', '.join(extra)} are no tensors of a {type(kind).__name__} dictionary"
+    if whole := sorted(name for name, value in found.tensors().items() if not value.is_floating_point()):
+        return f"{', '.join(whole)} must be a tensor of floating-point numbers"
+    k = getattr(kind, "k", 1)
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= found.width:
+        return f"k must be a whole number from 1 to {found.width}, got {k!r}"
+    if not all(isinstance(site, str) for site in (*found.sites, *found.sites_out)):
+        return "sites must be a list of names"
+    if not isinstance(found.origin, Mapping):
+        return "origin must be an object"
+    for name in ("scale", "scale_out"):
+        value = getattr(found, name)
+        if value is not None and not bool((value > 0).all()):
+            return f"{name} must be above 0 in every run"
+    return ""

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign
 from assay.core.errors import DataError
 
 # What a state dict needs: ordered dictionaries, tensors and parameters, and the storages they lie in.
@@ -35,6 +36,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     import torch
 
+    foreign.regular(path, "a torch file")
     for program in _programs(path):
         for name in _globals(path, program):
             if not _ALLOWED.fullmatch(name):
@@ -51,7 +53,7 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DataError(f"{path} holds a {type(values).__name__}, not a dictionary of tensors by name")
     try:
-        _check(path, values)
+        _check(path, values, set())
     except RecursionError as error:
         raise DataError(f"{path} nests its values too deep for a state dict") from error
     return dict(values)
@@ -85,6 +87,8 @@ def _from_zip(path: Path) -> io.BytesIO:
             raise DataError(f"{path} is a zip archive but no torch file: it must hold one data.pkl, and no name twice")
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
             raise DataError(f"{path} is compressed, which torch never does: refused, since it could unpack to any size")
+        if (broken := archive.testzip()) is not None:  # which torch does not look at
+            raise DataError(f"{path} is damaged: {broken} differs from its checksum")
         return io.BytesIO(archive.read(data[0]))
 
 
@@ -107,16 +111,20 @@ def _globals(path: Path, program: io.BytesIO) -> Iterator[str]:
         raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
 
 
-def _check(path: Path, values: Any, name: str = "") -> None:
-    """Nothing; raises for values of other kinds, and for tensors that are larger than what is stored of them."""
+def _check(path: Path, values: Any, seen: set[int], name: str = "") -> None:
+    """Refuse values of other kinds, and tensors that are larger than what is stored of them; what is shared is looked at once."""
     from torch import Tensor
 
+    if isinstance(values, dict | list | tuple):
+        if id(values) in seen:
+            return
+        seen.add(id(values))
     if isinstance(values, dict):
         for key, value in values.items():
-            _check(path, value, f"{name}.{key}" if name else str(key))
+            _check(path, value, seen, f"{name}.{key}" if name else str(key))
     elif isinstance(values, list | tuple):
         for value in values:
-            _check(path, value, name)
+            _check(path, value, seen, name)
     elif isinstance(values, Tensor):
         if (
             values.layout.__repr__() != "torch.strided"

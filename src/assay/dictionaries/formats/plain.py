@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from assay.core import foreign
 from assay.core.errors import DataError
 
-_LONGEST = 16 * 2**20  # bytes of JSON settings
-_SWOLLEN = 100  # an npz that unpacks to more than so many times its size holds no trained weights
+_SWOLLEN = 20  # an npz that unpacks to more than so many times its size holds no trained weights
 
 
 def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a safetensors file by name, and its metadata. Raises: DataError."""
     from safetensors import SafetensorError, safe_open
 
+    foreign.regular(path, "a safetensors file")
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
@@ -33,11 +33,13 @@ def npz(path: Path) -> dict[str, Tensor]:
     """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python objects too."""
     import numpy as np
 
+    foreign.regular(path, "an npz file")
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > max(2**30, _SWOLLEN * path.stat().st_size):
-            raise DataError(f"{path} would unpack to {size / 2**30:.0f} GiB, which no weights do: refused")
+        if size > max(2**26, _SWOLLEN * path.stat().st_size):
+            times = size / path.stat().st_size
+            raise DataError(f"{path} would unpack to {size / 2**20:,.0f} MiB, {times:,.0f} times its size, which no weights do: refused")
         with np.load(path) as arrays:
             return {
                 name: torch.from_numpy(np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)) for name in arrays.files
@@ -51,17 +53,9 @@ def npz(path: Path) -> dict[str, Tensor]:
 
 def settings(path: Path) -> dict[str, Any]:
     """The JSON object of a settings file. Raises: DataError."""
-    try:
-        if path.stat().st_size > _LONGEST:
-            raise DataError(f"{path} is {path.stat().st_size / 2**20:.0f} MiB of JSON; settings are a few lines")
-        values = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; a dictionary of this format needs it beside its weights") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not readable JSON ({_line(error)})") from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path} must hold one JSON object, got a {type(values).__name__}")
-    return values
+    if not path.exists():
+        raise DataError(f"{path} is missing; a dictionary of this format needs it beside its weights")
+    return foreign.json_object(path)
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,70 @@
+"""Owners: which file the runs stored under an experiment's name belong to, so that two files of one name never share runs.
+
+A name is made from a file's name, and runs are found by it: `a/my_claim.py` and `b/my_claim.py` are both my-claim. The store
+notes whose runs it holds under a name, and refuses another file while the first one exists and says something else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.core.errors import StoreError
+from assay.core.experiment import Experiment
+from assay.core.spec import canonical_json
+from assay.lab import catalogue
+from assay.lab.atomic import write
+
+if TYPE_CHECKING:
+    from assay.lab.store import Store
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""What a stored name looks like: one folder, never another one's and never outside."""
+
+
+def sound(name: str) -> str:
+    """This name, if it may be a folder of the store. Raises: StoreError for any other, such as an empty one or ../x."""
+    if not NAME.fullmatch(name):
+        raise StoreError(
+            f"an experiment is stored under a name of a–z, 0–9 and -, got {name!r}; give Experiment(name=…), or name its file"
+        )
+    return name
+
+
+def check(store: Store, experiment: str, origin: str) -> None:
+    """Raise: StoreError where the runs stored under this name are another file's, which still exists and reads differently."""
+    owner = _owner(store, sound(experiment))
+    if owner and origin and owner != origin and Path(owner).is_file() and catalogue.code(owner) != catalogue.code(origin):
+        raise StoreError(
+            f"the runs of {experiment} in {store.root} are those of {owner}, and {origin} is another file of that name; "
+            "rename one of the two files, or name another store with --root"
+        )
+
+
+def claim(store: Store, experiment: Experiment) -> None:
+    """Note that the runs under this name are this file's from now on; built-in experiments and entry points need no note."""
+    if experiment.origin.endswith(".py") and _owner(store, experiment.name) != experiment.origin:
+        path = _path(store, experiment.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # as seen from the store, so that a folder in which both lie can be moved or copied
+        write(path, canonical_json({"origin": os.path.relpath(experiment.origin, store.root.resolve())}).encode())
+
+
+def forget(store: Store, experiment: str) -> None:
+    """Delete the note, where there is one."""
+    _path(store, sound(experiment)).unlink(missing_ok=True)
+
+
+def _owner(store: Store, experiment: str) -> str:
+    """The path of the file; empty where nothing readable is noted, as in older stores."""
+    try:
+        return os.path.normpath(store.root.resolve() / json.loads(_path(store, experiment).read_text())["origin"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _path(store: Store, experiment: str) -> Path:
+    return store.root / "owners" / f"{experiment}.json"

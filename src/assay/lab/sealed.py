@@ -1,0 +1,41 @@
+"""Sealed: JSON files that carry a hash of what they say, so that nothing is shown that was changed after it was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import StoreError
+from assay.core.spec import canonical_json
+
+SEAL = "sha256"
+"""The field that holds the hash of all others."""
+
+
+def seal(data: dict[str, Any]) -> bytes:
+    """The file's bytes: these values, and the hash of them. Raises: ValueError for a number that is not finite."""
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps({**json.loads(text), SEAL: _hash(json.loads(text))}, indent=1, ensure_ascii=False).encode()
+
+
+def unseal(path: Path) -> dict[str, Any]:
+    """The values in this file, without the hash.
+
+    Raises: StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        held, found = data.pop(SEAL), _hash(data)
+    except OSError as e:
+        raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise StoreError(f"{path} is damaged, or older than hashes of results; what it was made from is stored, so ask again") from e
+    if held != found:
+        raise StoreError(f"{path} was changed after it was written; what it was made from is stored, so ask again")
+    return dict(data)
+
+
+def _hash(data: Any) -> str:
+    return hashlib.sha256(canonical_json(data).encode(errors="surrogatepass")).hexdigest()

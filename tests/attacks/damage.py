@@ -1,0 +1,90 @@
+"""Ways in which a stored or foreign file can come to harm, drawn by a seeded generator."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+def flip(path: Path, rng: np.random.Generator) -> None:
+    """One bit."""
+    data = bytearray(path.read_bytes() or b"\0")
+    data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(bytes(data))
+
+
+def digit(path: Path, rng: np.random.Generator) -> None:
+    """One digit by another: what a hand would do to a number in a text."""
+    data = bytearray(path.read_bytes())
+    digits = [i for i, byte in enumerate(data) if 48 <= byte <= 57]
+    if digits:
+        at = digits[int(rng.integers(len(digits)))]
+        data[at] = 48 + (data[at] - 48 + int(rng.integers(1, 10))) % 10
+        path.write_bytes(bytes(data))
+    else:
+        flip(path, rng)
+
+
+def zeros(path: Path, rng: np.random.Generator) -> None:
+    """A block that a disk lost."""
+    data = bytearray(path.read_bytes())
+    start = int(rng.integers(max(1, len(data))))
+    stop = min(len(data), start + int(rng.integers(1, 4097)))
+    data[start:stop] = bytes(stop - start)
+    path.write_bytes(bytes(data))
+
+
+def cut(path: Path, rng: np.random.Generator) -> None:
+    """The end is missing."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(rng.integers(max(1, len(data))))])
+
+
+def longer(path: Path, rng: np.random.Generator) -> None:
+    """Something follows."""
+    path.write_bytes(path.read_bytes() + rng.bytes(int(rng.integers(1, 64))))
+
+
+def garbage(path: Path, rng: np.random.Generator) -> None:
+    """Other bytes, as many."""
+    path.write_bytes(rng.bytes(path.stat().st_size))
+
+
+def gone(path: Path, rng: np.random.Generator) -> None:
+    """No file."""
+    path.unlink()
+
+
+def folder(path: Path, rng: np.random.Generator) -> None:
+    """A folder of the same name."""
+    path.unlink()
+    path.mkdir()
+
+
+def swapped(path: Path, rng: np.random.Generator) -> None:
+    """Another file of the same name, from elsewhere in the same store."""
+    others = sorted(p for p in path.parents[2].rglob(f"*{path.suffix}") if p.is_file() and p != path)
+    if others:
+        shutil.copyfile(others[int(rng.integers(len(others)))], path)
+    else:
+        cut(path, rng)
+
+
+def odd(path: Path, rng: np.random.Generator) -> None:
+    """A text that is JSON, and not what is expected."""
+    texts = [b"", b"{}", b"[]", b"null", b"3", b'"a"', b"NaN", b"[" * 5000, b'{"a": 1e999}', b"\xff\xfe", b"{}\n{}\n"]
+    path.write_bytes(texts[int(rng.integers(len(texts)))])
+
+
+WAYS: tuple[Callable[[Path, np.random.Generator], None], ...] = (flip, flip, digit, digit, zeros, cut, longer, garbage, gone, folder, swapped, odd)
+"""Small harms are the ones that go unnoticed, so they come twice."""
+
+
+def harm(path: Path, rng: np.random.Generator) -> str:
+    """Do one of them to a file; its name."""
+    way = WAYS[int(rng.integers(len(WAYS)))]
+    way(path, rng)
+    return way.__name__

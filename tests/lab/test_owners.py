@@ -1,0 +1,113 @@
+"""Owners: every experiment file has a name of its own, and no file reads, takes over or deletes the runs of another."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.cli.main import main
+from assay.core.errors import StoreError
+from assay.lab import catalogue, owners
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+WALK = Path(__file__).with_name("walk.py").read_text()
+STEMS = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+def written(folder, name, text=WALK):
+    """An experiment file of this name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@given(STEMS)
+def test_a_name_is_never_empty_and_one_folder(stem):
+    name = catalogue._slug(stem)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) and owners.sound(name) == name
+
+
+@given(STEMS, STEMS)
+def test_names_differ_where_files_do(one, other):
+    """But for case, - and _, which the note of the owner tells apart."""
+    alike = lambda text: re.sub(r"[-_]+", "-", text.lower()).strip("-")  # noqa: E731
+    if alike(one) != alike(other) and not one.isascii():
+        assert catalogue._slug(one) != catalogue._slug(other)
+
+
+@pytest.mark.parametrize("stem, name", [("my_claim", "my-claim"), ("my-claim", "my-claim"), ("walk2", "walk2")])
+def test_plain_names_are_as_they_were(stem, name):
+    assert catalogue._slug(stem) == name
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "../runs", "a/b", "A", "-a", "a\n", "/x/y", "é"])
+def test_only_one_experiments_folder_can_be_deleted(tmp_path, name):
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(catalogue.find(str(written(tmp_path, "walk_one.py"))), "smoke")
+    before = sorted(p for p in (tmp_path / "s").rglob("*"))
+    with pytest.raises(StoreError, match="stored under a name"):
+        lab.remove(name)
+    assert sorted(p for p in (tmp_path / "s").rglob("*")) == before
+
+
+def test_files_without_a_latin_letter_have_runs_of_their_own(tmp_path):
+    lab = Lab(tmp_path / "s", Inline())
+    files = [written(tmp_path, name) for name in ("é.py", "实验.py", "my_claim.py", "my claim ü.py")]
+    for file in files:
+        assert lab.run(catalogue.find(str(file)), "smoke").provenance["runs"]
+    names = [catalogue.find(str(file)).name for file in files]
+    assert len(set(names)) == 4
+    lab.remove(names[0])
+    assert [bool(list((tmp_path / "s" / "runs" / name).glob("*"))) for name in names] == [False, True, True, True]
+
+
+def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path, capsys):
+    first, other = written(tmp_path / "a", "walk_x.py"), written(tmp_path / "b", "walk_x.py", WALK + "\n# another text\n")
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(catalogue.find(str(first)), "smoke")
+    before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    for verb in (["run"], ["show"], ["plan"], ["remove", "--yes"]):
+        preset = [] if verb[0] == "remove" else ["--preset", "smoke"]
+        code = main([verb[0], str(other), "--root", str(tmp_path / "s"), *verb[1:], *preset])
+        told = capsys.readouterr().err
+        assert code == 2 and told.count("\n") == 1, (verb, told)
+        assert str(first) in told and str(other) in told and "rename one of the two" in told
+    assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()} == before
+    first.rename(first.with_name("elsewhere.py"))
+    assert lab.run(catalogue.find(str(other)), "smoke").notes, "the runs of a file that moved away are told to be of another text"
+
+
+def test_a_folder_with_file_and_store_can_be_copied_and_edited(tmp_path):
+    file = written(tmp_path / "a", "walk_x.py")
+    Lab(tmp_path / "a" / "s", Inline()).run(catalogue.find(str(file)), "smoke")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    edited = written(tmp_path / "b", "walk_x.py", WALK + "\n# another text\n")
+    assert not Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke").missing
+
+
+def test_a_copy_of_a_file_finds_its_runs(tmp_path):
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(catalogue.find(str(written(tmp_path / "a", "walk_x.py"))), "smoke")
+    copy = catalogue.find(str(written(tmp_path / "b", "walk_x.py")))
+    assert not lab.plan(copy, "smoke").missing and not lab.show(copy, "smoke").notes
+
+
+def test_results_of_another_text_say_so_wherever_they_are_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, "walk_y.py")
+    assert main(["run", "walk_y.py", "--preset", "smoke", "--root", "s", "--executor", "inline"]) == 0
+    file.write_text(WALK + "\n# a comment\n")
+    capsys.readouterr()
+    for verb in ("run", "show"):
+        assert main([verb, "walk_y.py", "--preset", "smoke", "--root", "s"]) == 0
+        assert "made by another text of walk-y's file" in "".join(capsys.readouterr())
+        assert main([verb, "walk_y.py", "--preset", "smoke", "--root", "s", "--json"]) == 0
+        assert "another text" in json.loads(capsys.readouterr().out)["notes"][0]
+    assert main(["report", "walk_y.py", "--preset", "smoke", "--root", "s", "--out", "pages"]) == 0
+    assert "made by another text" in Path("pages/walk-y-smoke.html").read_text()
