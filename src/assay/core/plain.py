@@ -9,5 +9,5 @@ _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud8
 
 
 def plain(text: str) -> str:
-    """The same text with � for every character that is obeyed instead of shown; such as the escape that recolours a terminal."""
+    """Put � in the place of every character that is obeyed instead of shown, such as the escape that recolours a terminal."""
     return _OBEYED.sub("�", text)

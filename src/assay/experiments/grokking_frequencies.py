@@ -2,7 +2,7 @@
 
 Seed: Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis of his own and how to test it
 Paper: Varma et al. 2023, Explaining grokking through circuit efficiency; the hypothesis itself was, as far as we know, never tested
-Claim: actual critical sizes spread as sampled sets of frequencies predict, between networks and beyond the order of their pairs
+Claim: critical sizes differ between networks as sampled sets of frequencies predict, beyond what the order of their pairs does
 Baselines: the number of frequencies alone; other networks' starts and predictions; turned phases; sets of equal interference; planted sizes
 Cost: 260 s on 2 cores, 490 CPU-seconds, 0.49 GB a process; full a guess of 2 GPU-hours, never run
 """

@@ -14,7 +14,7 @@ from assay.core.experiment import Cost, Experiment
 
 
 def asked(experiment: Experiment) -> Experiment:
-    """The same experiment, whose `inputs` and `cost` raise ExperimentError in one line where they raise or return the wrong thing."""
+    """Make `inputs` and `cost` of an experiment raise ExperimentError, in one line, where they raise or return the wrong thing."""
     named = experiment.origin or experiment.name
     changes: dict[str, Any] = {}
     if experiment.inputs is not None:

@@ -20,6 +20,7 @@ from assay.core.claims import Claim, Exact, claims_key
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import provenance, records
+from assay.lab.sealed import SEAL
 
 if TYPE_CHECKING:
     from assay.lab.plan import Plan
@@ -31,7 +32,7 @@ Frozen = Mapping[str, Any]
 FROZEN: Mapping[str, type] = {"seeds": str, "claims": dict, "arms": dict}
 """What a line has that says what was judged."""
 SEEDS = re.compile(r"(-?\d+:-?\d+)?(,-?\d+:-?\d+)*")
-SEAL = "sha256"
+"""What `spans` writes."""
 
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
