@@ -11,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from damage import harm
 
+import tiny_models
 from assay.cli.main import main
-from assay.lab import intact
+from assay.core import intact
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 OTHER = "superposition"
@@ -55,7 +59,46 @@ def world(tmp_path_factory):
     return home, numbers(out)
 
 
+EVALUATED = ("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "600", "--root", "e", "--json")
+
+
+def measured(text):
+    """What an evaluation says of its dictionaries, but whether it was stored already."""
+    return [{k: v for k, v in entry.items() if k != "cached"} for entry in json.loads(text)["dictionaries"]]
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """A folder with a dictionary, a model, texts, and a store with everything that evaluating stores; and what it says."""
+    home = tmp_path_factory.mktemp("evaluated")
+    tiny_models.make(home / "model", "llama", bos_token_id=3)
+    (home / "texts").mkdir()
+    for i in range(12):
+        (home / f"texts/t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12)))
+    draw = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(1, 40, 24, generator=draw), dim=-1)
+    site = ("blocks.1.hook_resid_post",)
+    Dictionary(0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, 24), ReLU(), sites=site).save(home / "d.safetensors")
+    with contextlib.chdir(home):
+        code, out, err = said(*EVALUATED)
+    assert code == 0, err
+    return home, measured(out)
+
+
 KINDS = ("runs/**/*", "results/**/*", "groups/**/*", "artefacts/**/*", "owners/*", "store.json")
+
+
+UNHASHED = {"owners", "store.json", "clock.json", "failed.json"}
+"""Which file a name belongs to, the store's format, the time that was spent, an error's text: none is a number that is judged."""
+
+
+def content(path):
+    """What a file says: its bytes; of results and looks the values, since 0.10 is 0.1."""
+    try:
+        text = path.read_bytes()
+        return [json.loads(line) for line in (text.splitlines() if path.suffix == ".jsonl" else [text])] if "results" in path.parts else text
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def attacked(world, tmp_path, seed):
@@ -67,9 +110,19 @@ def attacked(world, tmp_path, seed):
     kind = KINDS[int(rng.integers(len(KINDS)))]
     files = sorted(p for p in (here / "s").glob(kind) if p.is_file())
     victim = files[int(rng.integers(len(files)))]
+    before = content(victim)
     how = harm(victim, rng)
     intact._seen.clear()
     wrong = []
+    if content(victim) != before and not set(victim.relative_to(here / "s").parts) & UNHASHED:
+        code, out, _ = said("doctor", "--root", str(here / "s"), "--json")
+        if code != 1 or not any(c["about"].startswith("damaged") for c in json.loads(out)["checks"]):
+            wrong.append(("doctor", "finds nothing", out[-300:]))
+    if rng.random() < 0.25:
+        said("doctor", "--clean", "--root", str(here / "s"))
+        intact._seen.clear()
+        if "damaged" in (out := said("doctor", "--root", str(here / "s"))[1]):
+            wrong.append(("doctor --clean", "mends not all", out[-600:]))
     where = ("--preset", "smoke", "--root", str(here / "s"))
     tried = [("show", "walk.py", *where, "--json"), ("list", "--root", str(here / "s"), "--json"), ("doctor", "--root", str(here / "s")),
              ("report", "walk.py", *where, "--out", str(here / "pages")), ("plan", "walk.py", *where, "--json"),
@@ -88,17 +141,51 @@ def attacked(world, tmp_path, seed):
     return str(victim.relative_to(here / "s")), how, wrong
 
 
+def attacked_evaluation(evaluated, tmp_path, seed):
+    """The same of one harm to what an evaluation stored."""
+    whole, expected = evaluated
+    rng = np.random.default_rng([21, seed])
+    here = tmp_path / f"e{seed}"
+    shutil.copytree(whole, here)
+    files = sorted(p for p in (here / "e").rglob("*") if p.is_file() and "locks" not in p.parts)
+    kinds = sorted({p.relative_to(here / "e").parts[:2] for p in files})
+    kind = kinds[int(rng.integers(len(kinds)))]
+    files = [p for p in files if p.relative_to(here / "e").parts[:2] == kind]
+    victim = files[int(rng.integers(len(files)))]
+    how = harm(victim, rng)
+    if rng.random() < 0.5:  # the sums are read only where the measures have to be worked out
+        shutil.rmtree(here / "e" / "artefacts" / "evaluation", ignore_errors=True)
+    intact._seen.clear()
+    wrong = []
+    for words in (("doctor", "--root", "e"), EVALUATED, EVALUATED):
+        with contextlib.chdir(here):
+            code, out, err = said(*words)
+        if code not in ((0, 1) if words[0] == "doctor" else (0, 2)) or "Traceback" in err:
+            wrong.append((words[0], code, err[-300:]))
+        if code == 0 and words[0] == "evaluate" and measured(out) != expected:
+            wrong.append((words[0], "other numbers", out[:300]))
+        if code == 2 and words[0] == "evaluate" and err.strip().count("\n"):
+            wrong.append((words[0], "more than a line", err[-300:]))
+    shutil.rmtree(here)
+    return str(victim.relative_to(here / "e")), how, wrong
+
+
 def told(found):
     """What went wrong, a line each."""
     return "\n".join(f"{victim} {how}: {wrong}" for victim, how, wrong in found if wrong)
 
 
-def test_harm_to_what_is_stored(world, tmp_path):
-    assert not (wrong := told([attacked(world, tmp_path, seed) for seed in range(20)])), wrong
+def attacks(world, evaluated, tmp_path, seeds):
+    """One in five is about an evaluation."""
+    return told([attacked_evaluation(evaluated, tmp_path, s) if s % 5 == 4 else attacked(world, tmp_path, s) for s in seeds])
+
+
+def test_harm_to_what_is_stored(world, evaluated, tmp_path):
+    assert not (wrong := attacks(world, evaluated, tmp_path, range(20))), wrong
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(20))
-def test_two_thousand_harms_to_what_is_stored(world, tmp_path, block):
-    assert not (wrong := told([attacked(world, tmp_path, seed) for seed in range(100 * block + 1000, 100 * block + 1100)])), wrong
+def test_two_thousand_harms_to_what_is_stored(world, evaluated, tmp_path, block):
+    assert not (wrong := attacks(world, evaluated, tmp_path, range(100 * block + 1000, 100 * block + 1100))), wrong

@@ -262,5 +262,5 @@ def test_a_damaged_shard_is_named(world, bench, name):
     made = harvest(spec(world), bench)
     file = made.shards[2] / f"{name}.npy"
     file.write_bytes(file.read_bytes()[:-100] if name == "acts" else b"")
-    with pytest.raises(StoreError, match=rf"{made.shards[2].name}/{name}\.npy is missing or damaged; delete the folder"):
+    with pytest.raises(StoreError, match=rf"{made.shards[2].name}/{name}\.npy is missing or damaged; `assay doctor --clean` removes"):
         harvest(spec(world), bench).rows(made.kept[:1])

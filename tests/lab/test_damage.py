@@ -12,7 +12,6 @@ from assay.cli.main import main
 from assay.lab import catalogue, groups
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.worker import digest
 
 rng = np.random.default_rng(0)
 
@@ -104,11 +103,11 @@ def test_the_hash_of_a_checkpoint_sees_names_types_shapes_bytes_step_and_text():
         {**one, "a": torch.arange(4.0).double()}, {**one, "a": torch.arange(4.0).reshape(2, 2)}, {"c": one["a"], "b": one["b"]},
         {**one, "a": -torch.arange(4.0)}, {"a": one["a"]}, {**one, "b": torch.ones((), dtype=torch.bool)},
     ]  # fmt: skip
-    found = [digest(one, 3, "x"), digest(one, 4, "x"), digest(one, 3, "y"), *(digest(o, 3, "x") for o in others)]
+    found = [groups.digest(one, 3, "x"), groups.digest(one, 4, "x"), groups.digest(one, 3, "y"), *(groups.digest(o, 3, "x") for o in others)]
     assert len(set(found)) == len(found)
-    assert digest(dict(reversed(one.items())), 3, "x") == found[0] == digest({k: v.clone() for k, v in one.items()}, 3, "x")
+    assert groups.digest(dict(reversed(one.items())), 3, "x") == found[0] == groups.digest({k: v.clone() for k, v in one.items()}, 3, "x")
     half = torch.arange(4.0).to(torch.bfloat16)
-    assert digest({"a": half}, 1, "") == digest({"a": half.clone()}, 1, "")
+    assert groups.digest({"a": half}, 1, "") == groups.digest({"a": half.clone()}, 1, "")
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe\n", b"[1]\n", b"[" * 5000 + b"\n", b"{\n", b"\x00"])

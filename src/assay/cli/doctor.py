@@ -110,7 +110,7 @@ def disk(root: Path) -> Check:
 
 def store(root: Path) -> Iterator[Check]:
     """What the store holds: whole runs, damaged folders, what kills left behind."""
-    from assay.lab import groups
+    from assay.lab import groups, health
     from assay.lab.store import Store
 
     try:
@@ -123,19 +123,14 @@ def store(root: Path) -> Iterator[Check]:
         return
     whole = sum(1 for _ in found.list())
     yield Check("store", "well", f"{root}: {whole} runs, {size(found.size())}")
-    for bad in found.damaged():
-        mend = "it is never used; `assay run` trains it again, `assay doctor --clean` deletes it"
-        yield Check("damaged run", "broken", f"{bad.folder}: {bad.reason}", mend)
     for group in groups.unfinished(found):
         state = f"stopped at step {group.step}" + (f" ({group.error.splitlines()[0]})" if group.error else "")
         yield Check(
             "unfinished", "missing", f"{group.experiment}, {', '.join(group.arms)}: {state}", "`assay run` goes on from there"
         )
-    for folder in groups.damaged(found):
-        mend = "nothing goes on from it; `assay run` starts those runs again, `assay doctor --clean` deletes it"
-        yield Check("damaged group", "broken", f"{folder}: its keys.json is not as it was written", mend)
-    for folder, why in found.broken_artefacts():
-        yield Check("damaged artefact", "broken", f"{folder}: {why}", "it is never used; the next command that needs it builds it again")
+    for harm in health.harms(found):
+        mend = "keeps the other lines" if harm.what == "looks" else "removes it"
+        yield Check(f"damaged {harm.what}", "broken", f"{harm.path}: {harm.why}", f"{harm.then}; `assay doctor --clean` {mend}")
     if left := sorted((root / "tmp").glob("*")):
         yield Check(
             "leftovers",
@@ -146,23 +141,15 @@ def store(root: Path) -> Iterator[Check]:
 
 
 def clean(root: Path) -> list[str]:
-    """A line for each thing removed: damaged runs, and what kills left in the store's `tmp`."""
-    from assay.lab import groups
-    from assay.lab.store import Store
+    """A line for each thing removed: what is damaged, and what kills left in the store's `tmp`."""
+    from assay.lab import health
+    from assay.lab.store import Store, mend_header
 
+    lines = [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
     found = Store(root)
-    lines = []
-    for folder in list(groups.damaged(found)):
-        with found.lock("groups"):  # nobody forms one meanwhile
-            if groups.read(folder) is None:
-                found.remove(folder)
-                lines.append(f"removed {folder} (its keys.json was not as it was written)")
-    for bad in list(found.damaged()):
-        found.remove(bad.folder)
-        lines.append(f"removed {bad.folder} ({bad.reason})")
-    for folder, why in list(found.broken_artefacts()):
-        found.remove(folder)
-        lines.append(f"removed {folder} ({why})")
+    for harm in list(health.harms(found)):
+        harm.mend()
+        lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
     freed = found.clean()
     return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]
 

@@ -7,6 +7,7 @@
     ├── DataError              a table, text folder or activation file that cannot be used
     ├── ModelError             a model that is missing, broken, or lacks the site asked for
     ├── StoreError             a store that is newer, damaged, read-only or full
+    │   └── DamageError        bytes of the store that are not as they were written
     └── RunError               training crashed or diverged beyond the limit; exit code 3
 """
 
@@ -43,6 +44,14 @@ class ModelError(AssayError):
 
 class StoreError(AssayError):
     """The store cannot be read or written as it is."""
+
+
+class DamageError(StoreError):
+    """Bytes in a folder of the store are not as they were written; `folder` can be built again."""
+
+    def __init__(self, folder: Path, why: str):
+        super().__init__(f"{why}; `assay doctor --clean` removes what is damaged, and the same command builds it again")
+        self.folder, self.why = folder, why
 
 
 class RunError(AssayError):

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from assay.core.errors import SpecError, nearest
 
@@ -35,6 +35,9 @@ class Spec:
 
     Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal.
     """
+
+    MAPPED: ClassVar[frozenset[str]] = frozenset()
+    """Of an artefact: its .npy files that are only read through `core.intact.Mapped`, which compares the blocks that are touched."""
 
     seed: PerRun[int] = 0
     """Seed of everything random in this run; judged seeds start at 1000."""

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
-from assay.core.errors import DataError, StoreError
+from assay.core.errors import DamageError, DataError, StoreError
 from assay.core.experiment import Bench
+from assay.core.intact import Mapped
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part, Windows
@@ -94,6 +95,8 @@ class HarvestWindowsSpec(Spec):
 class HarvestShardSpec(Spec):
     """One shard of a harvest: `count` of its windows from `first` on, as this model computes them in this dtype."""
 
+    MAPPED: ClassVar[frozenset[str]] = frozenset({"acts.npy"})
+
     of: HarvestWindowsSpec
     site: str
     dtype: str
@@ -141,14 +144,19 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
         _run(model, site, windows.tokens[shard.first : shard.first + shard.count], path, spec, shard.first, count, bench)
 
     paths = bench.artefacts(shards, build)
-    return _opened(spec, cut, tuple(d.path for d in text.documents), tuple(paths), dtype, folder.provenance, like)
+    built = tuple(p.stat().st_ino for p in paths)
+    return _opened(spec, cut, tuple(d.path for d in text.documents), tuple(paths), built, dtype, folder.provenance, like)
 
 
 @lru_cache(maxsize=8)
 def _opened(
-    spec: HarvestSpec, cut: Path, files: tuple[str, ...], shards: tuple[Path, ...], dtype: str, provenance: str, like: Harvest | None
+    spec: HarvestSpec, cut: Path, files: tuple[str, ...], shards: tuple[Path, ...], built: tuple[int, ...], dtype: str, provenance: str,
+    like: Harvest | None,
 ) -> Harvest:
-    """One Harvest per process for the same files, so that what it works out (mean, order, masks) is worked out once."""
+    """One Harvest per process for the same files, so that what it works out (mean, order, masks) is worked out once.
+
+    `built` are the folders' inodes: a shard that was built again is another one at the same place.
+    """
     return Harvest(spec, _windows(cut), files, shards, dtype, provenance, like)
 
 
@@ -165,13 +173,11 @@ def _windows(path: Path) -> Windows:
     return Windows(*(_open(path, name) for name in ("tokens", "document", "offset")))
 
 
-def _open(path: Path, name: str, mmap: bool = False) -> np.ndarray:
+def _open(path: Path, name: str) -> np.ndarray:
     try:
-        return np.load(path / f"{name}.npy", mmap_mode="r" if mmap else None)
+        return np.load(path / f"{name}.npy")
     except (OSError, ValueError, EOFError) as error:
-        raise StoreError(
-            f"{path / name}.npy is missing or damaged; delete the folder {path} and run the same command again"
-        ) from error
+        raise DamageError(path, f"{path / name}.npy is missing or damaged") from error
 
 
 def _dtype(spec: HarvestSpec, bench: Bench) -> str:
@@ -251,8 +257,8 @@ class Harvest:
         return self.windows.tokens
 
     @cached_property
-    def _acts(self) -> list[np.ndarray]:
-        return [_open(path, "acts", mmap=True) for path in self.shards]
+    def _acts(self) -> list[Mapped]:
+        return [Mapped(path / "acts.npy") for path in self.shards]
 
     @cached_property
     def norms(self) -> Float[np.ndarray, "window s"]:
@@ -323,7 +329,7 @@ class Harvest:
         out = np.empty((len(rows), self.d), np.float32)
         for shard in np.unique(which):
             mine = np.flatnonzero(which == shard)
-            out[mine] = self._acts[shard].reshape(-1, self.d)[inside[mine]]
+            out[mine] = self._acts[shard].rows(inside[mine], self.d)
         return out
 
     def rows(self, rows: Int[np.ndarray, "b"]) -> Float[Tensor, "b d"]:

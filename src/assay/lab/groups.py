@@ -23,6 +23,8 @@ from assay.core.spec import Spec, canonical_json
 from assay.lab.atomic import explained, write
 
 if TYPE_CHECKING:
+    import torch
+
     from assay.lab.store import Job, Store
 
 
@@ -190,6 +192,29 @@ def checkpoint(path: Path) -> dict[str, Any]:
             return found if isinstance(found.get("step"), int) else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
+
+
+def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+    """What a checkpoint says of itself and its tensors; None where it differs from its hash, or has none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        said, tensors = checkpoint(path), load_file(path)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
+    return (said, tensors) if said and said.get("sha256") == digest(tensors, said["step"], str(said.get("code"))) else None
+
+
+def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
+    """64 hex digits of a checkpoint: every tensor's name, type, shape and bytes, the step and the text that made it."""
+    import torch
+
+    shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
+    found = hashlib.sha256(canonical_json({"step": step, "code": code, "tensors": shapes}).encode())
+    for name in sorted(tensors):
+        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def damaged(store: Store) -> Iterator[Path]:

@@ -11,7 +11,9 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from assay.core.claims import Claim, Exact, claims_key
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import provenance, records
+from assay.lab.atomic import explained, write
 from assay.lab.sealed import SEAL
 
 if TYPE_CHECKING:
@@ -31,6 +34,10 @@ JUDGED = 1000
 Frozen = Mapping[str, Any]
 FROZEN: Mapping[str, type] = {"seeds": str, "claims": dict, "arms": dict}
 """What a line has that says what was judged."""
+JUDGINGS = "looks.jsonl"
+"""The file in which a store notes each judging of a claim."""
+JUDGING: Mapping[str, type] = {"preset": str, "text": str}
+"""What a line of it has."""
 SEEDS = re.compile(r"(-?\d+:-?\d+)?(,-?\d+:-?\d+)*")
 """What `spans` writes."""
 
@@ -80,6 +87,17 @@ def stored(store: Store, experiment: str) -> Path:
     return store.root / "results" / experiment / "frozen.jsonl"
 
 
+def files(store: Store, experiment: str) -> list[Path]:
+    """The files of looks that a store has of an experiment."""
+    return [p for p in (store.root / "results" / experiment / JUDGINGS, stored(store, experiment)) if p.is_file()]
+
+
+def lines(numbers: Sequence[int]) -> str:
+    """Some lines as the subject of a sentence: "line 3 is", "lines 1, 2, 5 are"; of many the first ones."""
+    told = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+    return f"line {told} is" if len(numbers) == 1 else f"lines {told} are"
+
+
 def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
     """Note what is judged on which seeds, unless the last look already says so. Raises: OSError when the disk is full."""
     now, before = frozen(experiment, plan), read(path)
@@ -96,25 +114,49 @@ def line(look: Mapping[str, Any]) -> bytes:
 
 def read(path: Path, needed: Mapping[str, type] = FROZEN) -> list[dict[str, Any]]:
     """Every line of a file of looks, oldest first; one that was torn by a kill or changed, or has not what is needed, is left out."""
-    found = []
+    return [look for _, look in _lines(path, needed) if look is not None]
+
+
+def damaged(path: Path) -> list[int]:
+    """The numbers, from 1, of lines that are not as they were written, such as one that a kill tore."""
+    needed: Mapping[str, type] = FROZEN if path.name != JUDGINGS else JUDGING
+    return [number for number, look in _lines(path, needed) if look is None]
+
+
+def mend(store: Store, path: Path) -> None:
+    """Leave out the damaged lines of a file of looks; the file as it was is kept in the store's `tmp`."""
+    lines, bad = path.read_bytes().split(b"\n"), set(damaged(path))
+    kept = b"".join(text + b"\n" for number, text in enumerate(lines, 1) if text.strip() and number not in bad)
+    with explained(store.root):
+        shutil.copyfile(path, store.prepare().root / "tmp" / f"damaged-{path.parent.name}-{path.name}-{uuid.uuid4().hex[:12]}")
+        write(path, kept)
+
+
+def _lines(path: Path, needed: Mapping[str, type]) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Each line that is not empty with its number, and what it says; None where that cannot be trusted."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
-        return []
-    for text in lines:
-        with contextlib.suppress(ValueError, RecursionError):
-            look = json.loads(text)
-            if not isinstance(look, dict) or not all(isinstance(look.get(k), kind) for k, kind in needed.items()):
-                continue
-            held = look.pop(SEAL, None)  # lines of older stores have none
-            if held in (None, _hash(canonical_json(look))) and SEEDS.fullmatch(look.get("seeds", "")):
-                found.append(look)
-    return found
+        return
+    for number, text in enumerate(lines, 1):
+        if text.strip():
+            yield number, _look(text, needed)
+
+
+def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
+    with contextlib.suppress(ValueError, RecursionError):
+        look = json.loads(text)
+        if not isinstance(look, dict) or not all(isinstance(look.get(k), kind) for k, kind in needed.items()):
+            return None
+        held = look.pop(SEAL, None)  # lines of older stores have none
+        if held in (None, _hash(canonical_json(look))) and SEEDS.fullmatch(look.get("seeds", "")):
+            return look
+    return None
 
 
 def judgings(store: Store, experiment: str) -> list[dict[str, Any]]:
     """Every noted judging of an experiment's claims in a store, oldest first."""
-    return read(store.root / "results" / experiment / "looks.jsonl", {"preset": str, "text": str})
+    return read(store.root / "results" / experiment / JUDGINGS, JUDGING)
 
 
 def append(path: Path, lines: bytes) -> None:

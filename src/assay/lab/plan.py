@@ -12,7 +12,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.lab import catalogue, owners, records
+from assay.lab import catalogue, looks, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.preset import Preset
 from assay.lab.store import Damaged, Job, Store, Stored, size
@@ -144,7 +144,7 @@ class _Shelf:
     """One reading of everything stored for an experiment."""
 
     def __init__(self, store: Store, experiment: Experiment):
-        self.experiment = experiment
+        self.store, self.experiment = store, experiment
         self.runs = {s.key: s for s in store.list(experiment.name)}
         self.damaged: tuple[Damaged, ...] = tuple(store.damaged(experiment.name))
         self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
@@ -179,13 +179,18 @@ class _Shelf:
         return ""
 
     def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """What a reader should know: stored runs that another text of the experiment's file produced."""
+        """What a reader should know: runs that another text of the experiment's file produced, looks that cannot be trusted."""
+        told = []
         now = catalogue.code(self.experiment.origin) if self.experiment.origin else ""
         other = sum(r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != now for r in rows)
-        if not now or not other:
-            return ()
-        made = f"{other} cached runs were made by another text of {self.experiment.name}'s file"
-        return (f"{made}; if training changed, raise its version",)
+        if now and other:
+            told.append(
+                f"{other} cached runs were made by another text of {self.experiment.name}'s file; if training changed, raise its version"
+            )
+        for path in looks.files(self.store, self.experiment.name):
+            if bad := looks.damaged(path):
+                told.append(f"of {path} {looks.lines(bad)} not as written, so what changed after that look may go untold")
+        return tuple(told)
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:

@@ -38,4 +38,5 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
         return None
     if not now or data.get("stamp") != now or data.get("claims_key") != claims_key(experiment.claims):
         return None
-    return {k: v for k, v in data.items() if k not in ("figures", "stamp")}
+    notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))  # what has come to the store since
+    return {**{k: v for k, v in data.items() if k not in ("figures", "stamp")}, "notes": notes}

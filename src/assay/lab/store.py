@@ -1,6 +1,6 @@
 """Store: runs as content-addressed folders that anyone can read, for any number of processes.
 
-    <root>/store.json                                 {"format": 1}
+    <root>/store.json                                 {"format": 1, "hashes": true}
     <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
                                                       [params.safetensors], and status.json: status, sizes and hashes of these
     <root>/groups/<16hex>/                            an unfinished group (groups.py)
@@ -16,7 +16,6 @@ kernel releases at a kill. Reading never writes, so a read-only store can be rea
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -33,9 +32,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
+from assay.core import intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
-from assay.lab import intact
 from assay.lab.atomic import explained, sync, write, write_folder
 
 if TYPE_CHECKING:
@@ -117,6 +116,7 @@ class Store:
 
     def __init__(self, root: Path | str):
         self.root = Path(root)
+        self._hashed = False
         if not self.root.exists():
             return
         if not self.root.is_dir():
@@ -128,10 +128,12 @@ class Store:
                 raise StoreError(f"{self.root} has no store.json but holds {strange[0]}; name an empty or new folder with --root")
             return
         try:
-            number = json.loads(header.read_text())["format"]
+            said = json.loads(header.read_text())
+            number = said["format"]
             assert isinstance(number, int)
+            self._hashed = said.get("hashes") is True
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
-            raise StoreError(f'{header} is damaged; it should hold {{"format": {FORMAT}}}') from None
+            raise StoreError(f"{header} is damaged; `assay doctor --clean` writes it again") from None
         if number > FORMAT:
             advice = "upgrade Assay or name another --root"
             raise StoreError(f"the store {self.root} has format {number}, this version reads up to {FORMAT}; {advice}")
@@ -140,8 +142,12 @@ class Store:
         """This store, with its header written; the first thing that writing commands call. Raises: StoreError."""
         with explained(self.root):
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-            if not (self.root / "store.json").exists():
-                write(self.root / "store.json", canonical_json({"format": FORMAT}).encode())
+            if not self._hashed or not (self.root / "store.json").exists():
+                for path in self._artefacts():  # of an older store: from now on they are looked after
+                    if not intact.noted(path):
+                        write(path / intact.NOTE, intact.described(path))
+                _write_header(self.root)
+                self._hashed = True
         return self
 
     # -- runs ---------------------------------------------------------------------------------------------------------
@@ -262,34 +268,39 @@ class Store:
             for spec, path in zip(specs, paths, strict=True):
                 lock = self.lock(f"artefact-{path.parent.name}-{path.name}")
                 try:
-                    if not path.exists() or intact.wrong(path):
+                    if not path.exists() or self._wrong(spec, path):
                         with lock.acquire(blocking=wait), explained(self.root):
-                            self._mend(path)
+                            if path.exists() and (why := self._wrong(spec, path)):
+                                self.set_aside(path, why)
                             if not path.exists():  # built by another process while this one waited
                                 _build(spec, path, build)
-                    elif not intact.noted(path):
-                        with contextlib.suppress(OSError):  # a store that can only be read
-                            intact.note(path)  # an older store's: from now on it is looked after
                 except Timeout:
                     continue
         return paths
 
-    def _mend(self, path: Path) -> None:
-        """Set this artefact aside where it is not as it was written, so that it is built again."""
-        if path.exists() and (why := intact.wrong(path)):
-            aside = self.root / "tmp" / f"damaged-{path.name}-{uuid.uuid4().hex[:12]}"
-            path.rename(aside)
-            print(f"{path} is damaged: {why}; it is kept as {aside} for an hour at least, and built again", file=sys.stderr)
+    def set_aside(self, path: Path, why: str) -> None:
+        """Move an artefact that is not as it was written to `tmp`, and say so; whoever needs it builds it again."""
+        if not path.is_relative_to(self.root / "artefacts"):
+            raise StoreError(f"{path} is damaged: {why}; it is no artefact of {self.root}, so it cannot be built again")
+        aside = self.root / "tmp" / f"damaged-{path.name}-{uuid.uuid4().hex[:12]}"
+        path.rename(aside)
+        print(f"{path} is damaged: {why}; it is kept as {aside} for an hour at least, and built again", file=sys.stderr)
 
     def built(self, spec: Spec) -> Path | None:
         """The finished folder of this artefact, or None where there is none, or none that is as it was written; builds nothing."""
         path = self._artefact_path(spec)
-        return path if path.exists() and not intact.wrong(path) else None
+        return path if path.exists() and not self._wrong(spec, path) else None
 
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
-        """Every artefact that is not as it was written, and why."""
-        folders = sorted(p for p in (self.root / "artefacts").glob("*/*") if p.is_dir() and p.suffix != ".partial")
-        return ((p, why) for p in folders if (why := intact.wrong(p)))
+        """Every artefact that is not as it was written, and why; all its bytes are read."""
+        return ((p, why) for p in self._artefacts() if (intact.noted(p) or self._hashed) and (why := intact.wrong(p)))
+
+    def _artefacts(self) -> Paths:
+        return sorted(p for p in (self.root / "artefacts").glob("*/*") if p.is_dir() and p.suffix != ".partial")
+
+    def _wrong(self, spec: Spec, path: Path) -> str:
+        """What is not as it was written; nothing is known of an older store's, until something is written into that store."""
+        return intact.wrong(path, spec.MAPPED) if self._hashed or intact.noted(path) else ""
 
     def _artefact_path(self, spec: Spec) -> Path:
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()
@@ -330,6 +341,25 @@ class Store:
             discard(aside)
 
 
+def mend_header(root: Path) -> bool:
+    """Write `store.json` again where it is damaged and a store lies around it; True where that was needed. Raises: StoreError."""
+    header = root / "store.json"
+    try:
+        json.loads(header.read_bytes())["format"]
+        return False
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        if not header.exists() or not any((root / part).is_dir() for part in ("runs", "artefacts", "groups", "results", "tmp")):
+            return False
+    with explained(root):
+        discard(header)
+        _write_header(root)
+    return True
+
+
+def _write_header(root: Path) -> None:
+    write(root / "store.json", canonical_json({"format": FORMAT, "hashes": True}).encode())
+
+
 def discard(path: Path) -> None:
     """Nothing; the file or folder, which nobody reads any more, is deleted."""
     if path.is_dir():
@@ -350,7 +380,7 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
     partial.mkdir(parents=True, exist_ok=True)
     build(spec, partial)
     write(partial / "spec.json", spec.to_json().encode())
-    intact.note(partial)
+    write(partial / intact.NOTE, intact.described(partial))
     for file in partial.rglob("*"):
         sync(file)
     partial.rename(path)

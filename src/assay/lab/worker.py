@@ -7,7 +7,6 @@ input closes, which the kernel does when the parent dies.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import Timeout
 
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, DamageError
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, canonical_json
 from assay.lab import groups, provenance
@@ -74,7 +73,11 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
                 text = code(experiment.origin) if experiment.origin else ""
-                stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
+                try:
+                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
+                except DamageError as e:  # found at first touch, so nothing was computed on it: it is built again, training goes on
+                    store.set_aside(e.folder, e.why)
+                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
             except Exception as e:
                 _note_failure(group.folder, e)
                 raise
@@ -221,19 +224,14 @@ class FileSlot:
 
     def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
         """The last saved (step, tensors), or None, also where another text of the experiment's file saved it."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        saved = groups.checkpoint(self._path)
-        try:
-            tensors = load_file(self._path) if saved.get("code") == self._code else {}
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-            tensors = {}
-        if tensors and saved.get("sha256") == digest(tensors, saved["step"], self._code):
-            return saved["step"], tensors
-        if tensors or (self._path.exists() and not saved):
+        if not self._path.exists():
+            return None
+        found = groups.whole(self._path)
+        if found is None:
             print(f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; this group starts again", file=sys.stderr)
-        return None
+            return None
+        said, tensors = found
+        return (said["step"], tensors) if said.get("code") == self._code else None
 
     def due(self) -> bool:
         """True when the last save is long enough ago; saving never takes more than a twentieth of the time."""
@@ -246,7 +244,7 @@ class FileSlot:
 
         started = time.monotonic()
         whole: dict[str, torch.Tensor] = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
-        said = {"step": step, "code": self._code, "sha256": digest(whole, step, self._code)}
+        said = {"step": step, "code": self._code, "sha256": groups.digest(whole, step, self._code)}
         with explained(self._root):
             write(
                 self._path,
@@ -255,17 +253,6 @@ class FileSlot:
         self._note()
         self._last = time.monotonic()
         self._every = max(self._every, 20 * (self._last - started))
-
-
-def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
-    """64 hex digits of a checkpoint: every tensor's name, type, shape and bytes, the step and the text that made it."""
-    import torch
-
-    shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
-    found = hashlib.sha256(canonical_json({"step": step, "code": code, "tensors": shapes}).encode())
-    for name in sorted(tensors):
-        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 class _Clock:

@@ -1,0 +1,73 @@
+"""Health: everything in a store that is not as it was written, and what is done about it; every byte is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from assay.core.errors import StoreError
+from assay.lab import groups, looks
+from assay.lab.sealed import unseal
+from assay.lab.store import PARAMS, Store
+
+AGAIN = "it is never used; `assay run` trains it again"
+
+
+@dataclass(frozen=True)
+class Harm:
+    """One file or folder that cannot be trusted."""
+
+    what: str
+    """Kind: run, parameters, group, checkpoint, artefact, result, looks."""
+    path: Path
+    why: str
+    then: str
+    """What becomes of it if nobody does anything."""
+    mend: Callable[[], None] = field(repr=False, compare=False)
+    """Remove it, or what cannot be trusted in it."""
+
+
+def harms(store: Store) -> Iterator[Harm]:
+    """Everything in a store that is not as it was written, runs first."""
+    for bad in store.damaged():
+        yield Harm("run", bad.folder, bad.reason, AGAIN, partial(store.remove, bad.folder))
+    for run in store.list():
+        if run.has_params and _sha256(run.folder / PARAMS) != run.files[PARAMS][1]:
+            yield Harm("parameters", run.folder, f"{PARAMS} differs from its hash", AGAIN, partial(store.remove, run.folder))
+    for folder in groups.damaged(store):
+        then = "nothing goes on from it; `assay run` starts those runs again"
+        yield Harm("group", folder, "its keys.json is not as it was written", then, partial(_unformed, store, folder))
+    for group in groups.unfinished(store):
+        for path in sorted(group.folder.glob("fit-*.safetensors")):
+            if groups.whole(path) is None:
+                then = "nothing goes on from it; `assay run` starts that group again"
+                yield Harm("checkpoint", path, "it differs from its hash, or is older than hashes", then, partial(store.remove, path))
+    for folder, why in store.broken_artefacts():
+        yield Harm("artefact", folder, why, "it is never used; the next command that needs it builds it again", partial(store.remove, folder))
+    for path in sorted((store.root / "results").glob("*/*.json")):
+        try:
+            unseal(path)
+        except StoreError as e:
+            yield Harm("result", path, str(e).removeprefix(f"{path} "), "it is never shown; `assay run` writes it again", partial(store.remove, path))
+    for folder in sorted((store.root / "results").glob("*")):
+        for path in looks.files(store, folder.name):
+            if bad_lines := looks.damaged(path):
+                then = "what changed after that look may go untold"
+                yield Harm("looks", path, f"{looks.lines(bad_lines)} not as written", then, partial(looks.mend, store, path))
+
+
+def _unformed(store: Store, folder: Path) -> None:
+    with store.lock("groups"):  # nobody forms one meanwhile
+        if groups.read(folder) is None:
+            store.remove(folder)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
