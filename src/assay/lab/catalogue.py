@@ -137,10 +137,15 @@ def _name(path: Path) -> str:
     return _slug(path.stem)
 
 
+def lossy(text: str) -> str:
+    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an experiment."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def _slug(text: str) -> str:
     """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text, so that it is nobody else's."""
     whole = unicodedata.normalize("NFC", text)  # as one file system has it, whichever of two forms another one makes of it
-    slug = re.sub(r"[^a-z0-9]+", "-", whole.lower()).strip("-")
+    slug = lossy(whole)
     if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
         return slug
     return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"

@@ -53,6 +53,12 @@ def claim(store: Store, experiment: Experiment) -> None:
         write(path, canonical_json({"origin": os.path.relpath(experiment.origin, store.root.resolve())}).encode())
 
 
+def earlier(store: Store, experiment: str, origin: str) -> str:
+    """The name under which an older version may have stored this file's runs: the same without digits, if nobody else owns those."""
+    name = catalogue.lossy(Path(origin).stem) if origin.endswith(".py") else ""
+    return name if name not in ("", experiment) and (store.root / "runs" / name).is_dir() and not _owner(store, name) else ""
+
+
 def forget(store: Store, experiment: str) -> None:
     """Delete the note, where there is one."""
     _path(store, sound(experiment)).unlink(missing_ok=True)

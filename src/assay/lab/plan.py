@@ -187,6 +187,8 @@ class _Shelf:
             told.append(
                 f"{other} cached runs were made by another text of {self.experiment.name}'s file; if training changed, raise its version"
             )
+        if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
+            told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")
         for path in looks.files(self.store, self.experiment.name):
             if bad := looks.damaged(path):
                 told.append(f"of {path} {looks.lines(bad)} not as written, so what changed after that look may go untold")
