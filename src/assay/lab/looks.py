@@ -89,7 +89,7 @@ def stored(store: Store, experiment: str) -> Path:
 
 def files(store: Store, experiment: str) -> list[Path]:
     """The files of looks that a store has of an experiment."""
-    return [p for p in (store.root / "results" / experiment / JUDGINGS, stored(store, experiment)) if p.is_file()]
+    return [p for p in (store.root / "results" / experiment / JUDGINGS, stored(store, experiment)) if p.exists()]
 
 
 def lines(numbers: Sequence[int]) -> str:
@@ -125,6 +125,9 @@ def damaged(path: Path) -> list[int]:
 
 def mend(store: Store, path: Path) -> None:
     """Leave out the damaged lines of a file of looks; the file as it was is kept in the store's `tmp`."""
+    if not path.is_file():
+        store.remove(path)
+        return
     lines, bad = path.read_bytes().split(b"\n"), set(damaged(path))
     kept = b"".join(text + b"\n" for number, text in enumerate(lines, 1) if text.strip() and number not in bad)
     with explained(store.root):
@@ -136,8 +139,10 @@ def _lines(path: Path, needed: Mapping[str, type]) -> Iterator[tuple[int, dict[s
     """Each line that is not empty with its number, and what it says; None where that cannot be trusted."""
     try:
         lines = path.read_bytes().split(b"\n")
-    except OSError:
+    except FileNotFoundError:
         return
+    except OSError:
+        lines = [b"no file that can be read"]
     for number, text in enumerate(lines, 1):
         if text.strip():
             yield number, _look(text, needed)
