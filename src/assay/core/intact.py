@@ -40,12 +40,15 @@ def noted(folder: Path) -> bool:
 
 def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
     """What is not as it was noted, in a few words; empty where all is. Of files that are `mapped` only the size is compared."""
-    known = (folder, frozenset(mapped))
+    asked = (folder, frozenset(mapped))
     try:
         state = _state(folder)
-        if _seen.get(known) == state:
+        if _seen.get(asked) == state:
             return ""
-        for name, (size, hashes) in json.loads((folder / NOTE).read_bytes()).items():
+        known = json.loads((folder / NOTE).read_bytes())
+        if strange := {p.relative_to(folder).as_posix() for p in _files(folder)} - set(known):
+            return f"{min(strange)} is not in {NOTE}"
+        for name, (size, hashes) in known.items():
             path = folder / name
             if path.stat().st_size != size:
                 return f"{name} has {path.stat().st_size:,} bytes instead of {size:,}"
@@ -55,7 +58,7 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
         return f"{Path(e.filename or folder).name} cannot be read ({e.strerror})"
     except (ValueError, TypeError, AttributeError, RecursionError):
         return f"{NOTE} is not what a store writes"
-    _seen[known] = state
+    _seen[asked] = state
     return ""
 
 
