@@ -155,8 +155,8 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                 rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
                 shared = sums.of_activations(target[keep], rows, n, centre)
                 for one, mine in zip(ours, parts, strict=True):
-                    more, firings, made = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
-                    if not bool(made.isfinite().all()):
+                    more, firings, _ = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
+                    if not sums.finite(more):
                         raise DataError(f"a dictionary gives numbers that are not finite on {file.path}; is it that dictionary's site?")
                     mine.append(shared | more | {"firings": firings})
             for mine, all_of in zip(parts, found, strict=True):

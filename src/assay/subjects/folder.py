@@ -33,7 +33,7 @@ def find(name: str) -> ModelFolder:
         raise ModelError(f"model folder {folder} lacks {', '.join(lacking or ['*.safetensors'])}")
     config = _json(folder / "config.json")
     sizes.check(config, folder / "config.json")
-    about = _json(folder / "assay.json") if (folder / "assay.json").is_file() else {}
+    about = _json(folder / "assay.json") if (folder / "assay.json").exists() else {}
     return ModelFolder(name, folder, weights, config, about)
 
 

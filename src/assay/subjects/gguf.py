@@ -183,7 +183,8 @@ def _weights(reader: GGUFReader, heads: int, kv_heads: int) -> tuple[dict[str, n
         else:
             name = f"{_TOP[stem]}.weight"
         # a copy in every case: float32 tensors come as a read-only memory map of the file
-        weights[name] = np.array(w, np.float32 if w.ndim == 1 else np.float16, order="C")
+        with np.errstate(over="ignore"):  # what is too large for float16 is refused with what is no number
+            weights[name] = np.array(w, np.float32 if w.ndim == 1 else np.float16, order="C")
     return weights, kinds.most_common(1)[0][0]
 
 
