@@ -81,9 +81,8 @@ def open_file(path: Path) -> ActsFile:
             kinds = {name: str(file.get_slice(name).get_dtype()) for name in shapes}
             if "document" in shapes:
                 foreign.within(math.prod(shapes["document"]), DOCUMENTS, path, "numbers of documents")
-                if not kinds["document"].startswith(("I", "U")):
-                    raise DataError(f"{path}: document must be whole numbers, got {kinds['document']}")
-            document = file.get_tensor("document").numpy() if "document" in shapes else None
+            whole = kinds.get("document", "").startswith(("I", "U"))  # NumPy has none of some others
+            document = file.get_tensor("document").numpy() if whole else None
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is not a readable safetensors file ({str(error)[:120]})") from error
     others = [n for n in shapes if n != "document" and n not in TARGETS]
@@ -95,9 +94,11 @@ def open_file(path: Path) -> ActsFile:
         raise DataError(f"{path}: {name} must be [rows, d] or [windows, positions, d] and not empty, got {list(shape)}")
     for tensor in (name, target):
         if tensor is not None and kinds[tensor] not in KINDS:
-            raise DataError(f"{path}: {tensor} must be floating-point numbers ({', '.join(KINDS)}), got {kinds[tensor]}")
+            raise DataError(f"{path}: {tensor} must be floating-point numbers, got {kinds[tensor]}; known: {', '.join(KINDS)}")
     if target is not None and shapes[target][:-1] != shape[:-1]:
         raise DataError(f"{path}: {target} is {list(shapes[target])}, expected one row for each of {name} {list(shape)}")
+    if "document" in shapes and document is None:
+        raise DataError(f"{path}: document must be {shape[0]} whole numbers, one for each first index, got {kinds['document']}")
     width = shape[-1] if target is None else shapes[target][-1]
     return ActsFile(path, name, target, shape, width, _documents(path, document, shape))
 
