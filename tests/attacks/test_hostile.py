@@ -326,7 +326,7 @@ def limited(seconds):
 
 
 def test_hostile_input(tmp_path, world, monkeypatch):
-    assert not (wrong := told(tmp_path, world, range(140), monkeypatch)), wrong
+    assert not (wrong := told(tmp_path, world, range(120), monkeypatch)), wrong
 
 
 @pytest.mark.slow
