@@ -78,6 +78,71 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return {k.removeprefix("transformer."): v for k, v in w.items()}
 
 
+GGUF_NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+
+
+def interleave(w, heads):
+    """What llama.cpp's converter does to query and key rows."""
+    return w.reshape(heads, 2, w.shape[0] // heads // 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
+
+
+def write_gguf(path, folder, kind=None, *, architecture="llama", pre="smollm", extra=(), leave_out=()):
+    """The folder's model as a GGUF file whose matrices are of this kind, float32 without one."""
+    import gguf
+
+    tokens = json.loads((folder / "tokenizer.json").read_text())["model"]
+    config = json.loads((folder / "config.json").read_text())
+    out = gguf.GGUFWriter(path, architecture)
+    out.add_block_count(config["num_hidden_layers"])
+    out.add_context_length(64)
+    out.add_embedding_length(32)
+    out.add_feed_forward_length(64)
+    out.add_head_count(4)
+    out.add_head_count_kv(2)
+    out.add_rope_freq_base(500.0)
+    out.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    out.add_license("mit")
+    out.add_tokenizer_model("gpt2")
+    out.add_tokenizer_pre(pre)
+    vocab = sorted(tokens["vocab"], key=tokens["vocab"].get)
+    out.add_token_list(vocab)
+    out.add_token_types([3 if i == 0 else 1 for i in range(len(vocab))])
+    out.add_token_merges([" ".join(m) for m in tokens["merges"]])
+    for name, w in weights(folder).items():
+        stem = name.removesuffix(".weight")
+        if stem.startswith("model.layers."):
+            _, _, layer, part = stem.split(".", 3)
+            stem = f"blk.{layer}.{GGUF_NAMES[part]}"
+            if part.endswith(("q_proj", "k_proj")):
+                w = interleave(w, 4 if "q_proj" in part else 2)
+        else:
+            stem = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}[stem]
+        if stem in leave_out:
+            continue
+        raw = np.ascontiguousarray(w, np.float32)
+        if w.ndim == 1 or kind is None:
+            out.add_tensor(f"{stem}.weight", raw)
+        else:
+            out.add_tensor(f"{stem}.weight", gguf.quants.quantize(raw, kind), raw_dtype=kind)
+    for stem in extra:
+        out.add_tensor(f"{stem}.weight", np.ones(32, np.float32))
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+    return path
+
+
 def naive(folder: Path, tokens: np.ndarray, edits: dict | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Logits and the activations at every site, by name, with `edits` applied where they are named."""
     config = json.loads((folder / "config.json").read_text())

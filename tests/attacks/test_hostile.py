@@ -6,14 +6,24 @@ A short form runs always; `pytest -m slow tests/attacks` tries 5,000.
 import contextlib
 import io
 import json
+import os
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from damage import harm
+from safetensors.torch import load_file, save_file
 
+import tiny_models
 from assay.cli.main import main
+from assay.core.errors import AssayError, ModelError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.subjects import folder, gguf
 
 DATA = Path(__file__).parents[1] / "fixtures" / "formats"
 ROWS = (f"{arm},{seed},{0.2 + 0.01 * seed + 0.1 * (arm == 'relu')}" for arm in ("gated", "relu", "none") for seed in range(8))
@@ -51,12 +61,12 @@ def wrong(code, err, codes=(0, 2, 3)):
     return "a terminal's code" if "\x1b" in err else ""
 
 
-def settings_changed(path, rng):
+def settings_changed(path, rng, odd=SETTINGS):
     """One value of a settings file by one that it never has; what cannot be parsed is harmed in another way."""
     try:
         values = json.loads(path.read_text())
         keys = sorted(values)
-        value = SETTINGS[int(rng.integers(len(SETTINGS)))]
+        value = odd[int(rng.integers(len(odd)))]
         values[keys[int(rng.integers(len(keys)))] if rng.random() < 0.9 else "new"] = value
         path.write_text(json.dumps(values))
         return f"settings {value!r}"[:60]
@@ -105,24 +115,222 @@ def typed(tmp_path, seed):
     return " ".join(words)[:200], "typed", wrong(code, err, codes=(0, 1, 2, 3))
 
 
-KINDS = (imported, imported, judged, typed)
+ODD = (
+    None, True, False, -1, 0, 1, 3, 7, 1.5, 1e308, 2**31, 2**63, 10**9, 10**30, "", "3", "x" * 5_000, [], [1], {}, {"a": 1}, "eager", "gelu",
+    "kernels/attention", "float64", [[]], "../..",
+)  # fmt: skip
+SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3}
 
 
-def told(tmp_path, seeds, monkeypatch):
+def plain_dictionary(path):
+    """A dictionary for the second block of the model of `world`."""
+    draw = torch.Generator().manual_seed(0)
+    W = torch.nn.functional.normalize(torch.randn(1, 40, 32, generator=draw), dim=-1)
+    site = ("blocks.1.hook_resid_post",)
+    Dictionary(0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, 32), ReLU(), sites=site).save(path)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A model as a folder and as a GGUF file, a text, activations, and a dictionary that fits all of them."""
+    home = tmp_path_factory.mktemp("whole")
+    tiny_models.make(home / "model", "llama", bos_token_id=3, **SIZES)
+    tiny_models.write_gguf(home / "model.gguf", home / "model")
+    shutil.copytree(home / "model", home / "shards")
+    tensors = load_file(home / "shards/model.safetensors")
+    (home / "shards/model.safetensors").unlink()
+    files = {name: f"model-{1 + i % 2:05d}-of-00002.safetensors" for i, name in enumerate(sorted(tensors))}
+    for file in set(files.values()):
+        save_file({n: t for n, t in tensors.items() if files[n] == file}, home / "shards" / file, metadata={"format": "pt"})
+    (home / "shards/model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    (home / "texts").mkdir()
+    for i in range(4):
+        (home / f"texts/t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(6)))
+    plain_dictionary(home / "d.safetensors")
+    draw = torch.Generator().manual_seed(1)
+    save_file({"acts": torch.randn(60, 8, 32, generator=draw)}, home / "acts.safetensors")
+    save_file({"acts": torch.randn(300, 32, generator=draw), "document": torch.arange(300) // 20}, home / "rows.safetensors")
+    return home
+
+
+def made(path, rng):
+    """Something that is no file, in the place of a file; what it is."""
+    kind = ("pipe", "zeros", "loop", "folder")[int(rng.integers(4))]
+    path.unlink()
+    {"pipe": os.mkfifo, "zeros": lambda p: p.symlink_to("/dev/zero"), "loop": lambda p: p.symlink_to(p), "folder": Path.mkdir}[kind](path)
+    return kind
+
+
+def reheaded(path, rng):
+    """The header of a safetensors file with one value that it never has; the tensors stay."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    name = sorted(header)[int(rng.integers(len(header)))]
+    odd = ODD[int(rng.integers(len(ODD)))]
+    if isinstance(header[name], dict) and "shape" in header[name]:
+        key = ("dtype", "shape", "data_offsets", "name")[int(rng.integers(4))]
+        kinds = ("F64", "F16", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "F4", "C64")
+        if key == "name":
+            header[f"{name}.b"] = header.pop(name)
+        elif key == "dtype" and rng.random() < 0.7:
+            header[name]["dtype"] = kinds[int(rng.integers(len(kinds)))]
+        elif key == "shape" and rng.random() < 0.5:
+            header[name]["shape"] = header[name]["shape"][::-1]
+        else:
+            header[name][key] = odd
+    else:
+        header[name] = odd
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    return "header"
+
+
+def number(path, rng):
+    """One number of a safetensors file by one that no training leaves."""
+    data = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    at = start + 4 * int(rng.integers((len(data) - start) // 4))
+    data[at : at + 4] = np.float32((np.nan, np.inf, -np.inf, 3e38, -1e30, 1e-45)[int(rng.integers(6))]).tobytes()
+    path.write_bytes(bytes(data))
+    return "number"
+
+
+def harmed(path, rng):
+    """One harm to one file, of the sort that its kind calls for; its name."""
+    chance = rng.random()
+    if chance < 0.1:
+        return made(path, rng)
+    if path.suffix == ".json" and chance < 0.7:
+        return settings_changed(path, rng, ODD)
+    if path.suffix == ".safetensors" and chance < 0.7:
+        return reheaded(path, rng) if chance < 0.45 else number(path, rng)
+    return harm(path, rng)
+
+
+def below(folder):
+    """All that lies in a folder."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def converted(tmp_path, seed, world):
+    """What one harmed GGUF file led to."""
+    rng = np.random.default_rng([15, seed])
+    here = tmp_path / f"g{seed}"
+    here.mkdir()
+    path = Path(shutil.copy(world / "model.gguf", here / "it.gguf"))
+    chance = rng.random()
+    data = bytearray(path.read_bytes())
+    if chance < 0.5:  # in the header, where counts, lengths and kinds are
+        at = int(rng.integers(4, 400 if chance < 0.25 else data.index(b"blk.0.attn_q") + 2_000))
+        counts = (0, 1, 2**20, 2**31 - 1, 2**32, 2**40, 2**63, 2**64 - 1, int(rng.integers(2**62)))
+        data[at : at + 8] = counts[int(rng.integers(len(counts)))].to_bytes(8, "little")
+        path.write_bytes(bytes(data))
+        how = "count"
+    else:
+        how = harmed(path, rng)
+    code, err = 0, ""
+    try:
+        gguf.convert(path, here / "made", name="Tiny")
+    except AssayError as error:
+        code, err = error.exit_code, str(error)
+    except Exception as error:
+        return "gguf", how, f"{type(error).__name__}: {error}"[:300]
+    found = wrong(code, err) or ("written although refused" if code and below(here) not in ([], ["it.gguf"]) else "")
+    if not code:
+        with contextlib.suppress(ModelError):  # whole, and perhaps of another vocabulary
+            folder.find(str(here / "made")).check_weights()
+    shutil.rmtree(here)
+    return "gguf", how, found
+
+
+def evaluated(tmp_path, seed, world, victims, words):
+    """What evaluating on one harmed file led to: an answer, or one line and nothing written."""
+    rng = np.random.default_rng([16, seed])
+    here = tmp_path / f"e{seed}"
+    here.mkdir()
+    for name in {Path(v).parts[0] for v in (*victims, "d.safetensors")}:
+        (shutil.copytree if (world / name).is_dir() else shutil.copy)(world / name, here / name)
+    victim = here / victims[int(rng.integers(len(victims)))]
+    how = harmed(victim, rng)
+    with contextlib.chdir(here):
+        code, _, err = said("evaluate", "d.safetensors", *words, "--root", "store", "--out", "report")
+    # what overflows only on these activations is found while measuring, and the windows of the text stay for the next try
+    there = [here / "report", *(here / "store").rglob("result.json"), *([] if "not finite on" in err else [here / "store"])]
+    found = wrong(code, err) or (f"written although refused: {err}" if code and any(p.exists() for p in there) else "")
+    shutil.rmtree(here)
+    return f"evaluate {victim.relative_to(here)}", how, found
+
+
+ON_TEXT = ("--text", "texts", "--tokens", "300", "--context", "16", "--ablation-tokens", "32", "--model")
+
+
+def on_model(tmp_path, seed, world):
+    """A model whose folder was harmed."""
+    name = "shards" if seed % 3 else "model"
+    files = [f"{name}/{p.name}" for p in sorted((world / name).iterdir())]
+    return evaluated(tmp_path, seed, world, [*files, f"{name}/config.json", f"{name}/config.json"], (*ON_TEXT, name))
+
+
+def on_text(tmp_path, seed, world):
+    """A text, or the dictionary, that was harmed."""
+    return evaluated(tmp_path, seed, world, ["texts/t0.py", "texts/t1.py", "d.safetensors", "d.safetensors"], (*ON_TEXT, str(world / "model")))
+
+
+def on_acts(tmp_path, seed, world):
+    """Activations, or the dictionary, that were harmed."""
+    name = "rows.safetensors" if seed % 2 else "acts.safetensors"
+    return evaluated(tmp_path, seed, world, [name, name, name, "d.safetensors"], ("--acts", name))
+
+
+KINDS = (imported, imported, judged, typed, converted, imported, on_acts, judged, typed, converted, imported, on_model, imported, judged, typed,
+         on_acts, imported, converted, imported, on_text)  # fmt: skip
+GROWTH = 512 * 2**20
+"""Bytes by which memory may grow over a block of cases: what is imported for the first time, and nothing that a file claims."""
+
+
+def told(tmp_path, world, seeds, monkeypatch):
     """What went wrong, a line each."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("assay.lab.store.sync", lambda path: None)  # durability is tested elsewhere
+    monkeypatch.setattr("assay.lab.atomic.sync", lambda path: None)
     (tmp_path / "table.csv").write_text(TABLE)
     shutil.copy(Path(__file__).parents[1] / "lab" / "walk.py", tmp_path / "walk.py")
-    found = [(KINDS[seed % len(KINDS)](tmp_path, seed), seed) for seed in seeds]
-    return "\n".join(f"seed {seed}: {what}, {how}: {why}" for (what, how, why), seed in found if why)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = []
+    for seed in seeds:
+        kind = KINDS[seed % len(KINDS)]
+        with limited(30):
+            found.append((kind(tmp_path, seed, world) if kind in WITH_WORLD else kind(tmp_path, seed), seed))
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    lines = [f"seed {seed}: {what}, {how}: {why}" for (what, how, why), seed in found if why]
+    return "\n".join([*lines, *([f"memory grew by {grown / 2**20:.0f} MiB"] if grown > GROWTH else [])])
 
 
-def test_hostile_input(tmp_path, monkeypatch):
-    assert not (wrong := told(tmp_path, range(120), monkeypatch)), wrong
+WITH_WORLD = (converted, on_model, on_text, on_acts)
+
+
+@contextlib.contextmanager
+def limited(seconds):
+    """Ends a case that hangs."""
+    def stop(*_):
+        raise TimeoutError(f"a case took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_hostile_input(tmp_path, world, monkeypatch):
+    assert not (wrong := told(tmp_path, world, range(120), monkeypatch)), wrong
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(20))
-def test_five_thousand_hostile_inputs(tmp_path, monkeypatch, block):
-    assert not (wrong := told(tmp_path, range(250 * block + 1000, 250 * block + 1250), monkeypatch)), wrong
+def test_five_thousand_hostile_inputs(tmp_path, world, monkeypatch, block):
+    assert not (wrong := told(tmp_path, world, range(250 * block + 1000, 250 * block + 1250), monkeypatch)), wrong

@@ -251,7 +251,13 @@ CASES = {
     "settings without end": Case(
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[" * 100_000)), "cfg.json is not readable JSON"
     ),
-    "settings of 20 MiB": Case(lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)), "more than 16 MiB of JSON"),
+    "settings of 20 MiB": Case(
+        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)),
+        "cfg.json has 20,971,520 bytes; at most 16,777,216 are read: --limits 2 or ASSAY_LIMITS=2 raises that",
+    ),
+    "settings of 20 MiB, raised": Case(
+        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)), "cfg.json is not readable JSON", ("--limits", "2")
+    ),
     "unknown architecture": Case(copied(STANDARD, {"architecture": "standart"}), "did you mean standard"),
     "an architecture that is a number": Case(copied(STANDARD, {"architecture": 3}), "architecture 3 is not known"),
     "matching pursuit": Case(copied("saelens/matching_pursuit"), "goes on until the residual is small"),
@@ -265,8 +271,8 @@ CASES = {
         copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"), "inputs were whitened, and activation_whitening"
     ),
     "k of 0": Case(copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"),
-    "k without end": Case(copied("saelens/topk", {"k": float("inf")}), "k must be a whole number from 1 to 32, got inf"),
-    "k that is no number": Case(copied("saelens/topk", {"k": float("nan")}), "k must be a whole number from 1 to 32, got nan"),
+    "k without end": Case(copied("saelens/topk", {"k": float("inf")}), "cfg.json is not readable JSON .Infinity is no number"),
+    "k that is no number": Case(copied("saelens/topk", {"k": float("nan")}), "cfg.json is not readable JSON .NaN is no number"),
     "an architecture that is a list": Case(copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"),
     "a scale without measure": Case(copied("saelens/checkpoint_standard"), "too large for float32", ("--scale", "1e300")),
     "k above the width": Case(copied("saelens/topk", {"k": 33}), "k must be a whole number from 1 to 32, got 33"),
@@ -338,7 +344,9 @@ CASES = {
         lambda it: (copied(STANDARD, lose="sae_weights.safetensors")(it), os.mkfifo(it / "sae_weights.safetensors")), "has cfg.json but no weights"
     ),
     "a swollen npz": Case(
-        alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)), "would unpack to .* times its size", path="params.npz"
+        alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)),
+        "has 100,000,000 bytes unpacked, .* times its size; at most 67,108,864 are read: --limits 2 or ASSAY_LIMITS=2 raises that",
+        path="params.npz",
     ),
     "truncated npz": Case(alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"),
     "an array called .npz": Case(alone(b"\x93NUMPY\x01\x00"), "is not a readable npz file", path="params.npz"),

@@ -35,7 +35,7 @@ def made(folder, kind):
 @pytest.mark.parametrize("read", [foreign.regular, foreign.json_object])
 def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, monkeypatch, kind, read):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"it\.json (is|cannot be read)") as e:
+    with pytest.raises(DataError, match=r"(it\.json is|cannot read .*it\.json: )") as e:
         read(made(tmp_path, kind))
     assert "\n" not in str(e.value)
 
@@ -59,7 +59,7 @@ def test_what_is_no_object_is_one_line(tmp_path, text):
 def test_no_more_is_read_than_settings_have(tmp_path):
     path = tmp_path / "it.json"
     path.write_text(json.dumps({"a": "x" * 5_000}))
-    with pytest.raises(DataError, match="settings are a few lines"):
+    with pytest.raises(DataError, match=r"it\.json has 5,009 bytes; at most 5,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that"):
         foreign.json_object(path, longest=5_000)
     assert foreign.json_object(path, longest=6_000)["a"] == "x" * 5_000
 
@@ -72,3 +72,57 @@ def test_any_bytes_are_an_object_or_one_line(tmp_path_factory, text):
         assert isinstance(foreign.json_object(path), dict)
     except DataError as e:
         assert "\n" not in str(e)
+
+
+def test_a_limit_is_raised_for_whoever_asks_and_only_as_long(tmp_path, monkeypatch):
+    path = tmp_path / "it.json"
+    path.write_text(json.dumps({"a": "x" * 5_000}))
+    with foreign.limits(2):
+        assert foreign.json_object(path, longest=3_000)["a"] == "x" * 5_000
+        with pytest.raises(DataError, match=r"at most 2,000 are read: --limits 6 or"):
+            foreign.json_object(path, longest=1_000)
+    with pytest.raises(DataError, match=r"at most 3,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that"):
+        foreign.json_object(path, longest=3_000)
+    monkeypatch.setenv("ASSAY_LIMITS", "2")
+    assert foreign.json_object(path, longest=3_000)["a"] == "x" * 5_000
+
+
+@pytest.mark.parametrize("times", ["0", "-1", "1.5", "x", "٣", "9" * 30])
+def test_a_limit_that_is_no_number_is_one_line(monkeypatch, times):
+    monkeypatch.setenv("ASSAY_LIMITS", times)
+    with pytest.raises(DataError, match="ASSAY_LIMITS must be a whole number from 1 up"):
+        foreign.limit(3)
+    with pytest.raises(DataError, match="from 1 up, got 0"), foreign.limits(0):
+        pass
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e400"])
+def test_every_number_is_finite(tmp_path, number):
+    (tmp_path / "it.json").write_text(f'{{"a": [{number}]}}')
+    with pytest.raises(DataError, match=r"is not readable JSON"):
+        foreign.json_object(tmp_path / "it.json")
+
+
+@pytest.mark.parametrize("deep", [63, 64])
+def test_no_deeper_than_settings_are(tmp_path, deep):
+    (tmp_path / "it.json").write_text('{"a":' + "[" * deep + "]" * deep + "}")
+    if deep < 64:
+        assert foreign.json_object(tmp_path / "it.json")
+    else:
+        with pytest.raises(DataError, match="has 65 objects and lists inside each other; at most 64 are read: --limits 2"):
+            foreign.json_object(tmp_path / "it.json")
+
+
+def test_a_long_header_of_tensors_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "it.safetensors"
+    with path.open("wb") as file:  # a file with a hole: no disk is used
+        file.write((20 * 2**20).to_bytes(8, "little"))
+        file.truncate(2**30)
+    with pytest.raises(DataError, match="has 20,971,520 bytes of header; at most 16,777,216 are read: --limits 2"):
+        foreign.tensors(path)
+    with foreign.limits(2):
+        assert foreign.tensors(path) == path
+    with path.open("wb") as file:
+        file.truncate(2**36)
+    with pytest.raises(DataError, match="has 68,719,476,736 bytes; at most 34,359,738,368 are read: --limits 2"):
+        foreign.tensors(path)

@@ -231,7 +231,7 @@ def other_levels():
         (lambda: {"arm": [1, 2], "seed": [1]}, {}, DataError, "expected a DataFrame, or columns of one length, got dict"),
         (lambda: 3, {}, DataError, "expected a DataFrame, or columns of one length, got int"),
         (lambda: "nowhere.csv", {}, DataError, "cannot read nowhere.csv: No such file or directory; expected a CSV file"),
-        (lambda: ".", {}, DataError, "cannot read .: Is a directory; expected a CSV file"),
+        (lambda: ".", {}, DataError, ". is a folder; expected a CSV file"),
     ],
 )
 def test_tables_that_cannot_be_judged_get_one_line_of_advice(table, ask, error, says):

@@ -41,6 +41,18 @@ def drop_tensor(folder):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def infinite(folder):
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 4] = float("inf")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def index(folder, part):
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"model.norm.weight": part}}))
+
+
 BREAK = {
     "no config": (lambda f: (f / "config.json").unlink(), "lacks config.json"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "lacks tokenizer.json"),
@@ -53,6 +65,17 @@ BREAK = {
     "weights are text": (lambda f: (f / "model.safetensors").write_text("hello"), "no whole safetensors file"),
     "weights are empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "no whole safetensors file"),
     "a tensor is missing": (drop_tensor, "lack model.layers.1.mlp.up_proj.weight; copy the folder again"),
+    "a vocabulary that is not stored": (lambda f: config(f, vocab_size=10**6), r"embed_tokens.weight is \[300, 24\], .* claims \[1000000, 24\]"),
+    "blocks that are not stored": (lambda f: config(f, num_hidden_layers=1000), "lack layers.3.mlp.down_proj.weight, which its config.json claims"),
+    "too many blocks": (lambda f: config(f, num_hidden_layers=2500), "2,500 num_hidden_layers; at most 1,000 are read: --limits 3 or"),
+    "a size that is a truth": (lambda f: config(f, num_hidden_layers=True), "num_hidden_layers must be a whole number from 1 up, got True"),
+    "heads of nothing": (lambda f: config(f, num_attention_heads=48, head_dim=None), "hidden_size must be at least num_attention_heads"),
+    "attention from elsewhere": (lambda f: config(f, attn_implementation="somebody/kernel"), "attn_implementation must be eager or sdpa"),
+    "an activation that nobody knows": (lambda f: config(f, hidden_act="glou"), "transformers cannot load"),
+    "a number that is none": (infinite, r"mlp.up_proj.weight in .* has numbers that are NaN or infinite"),
+    "an index that leads elsewhere": (lambda f: index(f, "../other/model.safetensors"), "names '../other/model.safetensors', which is no file"),
+    "an index of a lost part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "names 'model-00002-of-00002.safetensors', which is no"),
+    "an index of nothing": (lambda f: index(f, 3), "must name a file for each tensor in weight_map"),
     "sizes that differ": (lambda f: config(f, intermediate_size=64), "cannot load"),
 }
 

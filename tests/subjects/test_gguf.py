@@ -14,68 +14,7 @@ from assay.subjects.gguf import convert, sha256_of
 from assay.subjects.pretrained import load
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
-NAMES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
 TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99, 12]])
-
-
-def interleave(w, heads):
-    """What llama.cpp's converter does to query and key rows."""
-    return w.reshape(heads, 2, w.shape[0] // heads // 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
-
-
-def write(path, folder, kind=Kind.F32, *, architecture="llama", pre="smollm", extra=(), leave_out=()):
-    """The folder's model as a GGUF file whose matrices are of this kind."""
-    tokens = json.loads((folder / "tokenizer.json").read_text())["model"]
-    config = json.loads((folder / "config.json").read_text())
-    out = gguf.GGUFWriter(path, architecture)
-    out.add_block_count(config["num_hidden_layers"])
-    out.add_context_length(64)
-    out.add_embedding_length(32)
-    out.add_feed_forward_length(64)
-    out.add_head_count(4)
-    out.add_head_count_kv(2)
-    out.add_rope_freq_base(500.0)
-    out.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    out.add_license("mit")
-    out.add_tokenizer_model("gpt2")
-    out.add_tokenizer_pre(pre)
-    vocab = sorted(tokens["vocab"], key=tokens["vocab"].get)
-    out.add_token_list(vocab)
-    out.add_token_types([3 if i == 0 else 1 for i in range(len(vocab))])
-    out.add_token_merges([" ".join(m) for m in tokens["merges"]])
-    for name, w in tiny_models.weights(folder).items():
-        stem = name.removesuffix(".weight")
-        if stem.startswith("model.layers."):
-            _, _, layer, part = stem.split(".", 3)
-            stem = f"blk.{layer}.{NAMES[part]}"
-            if part.endswith(("q_proj", "k_proj")):
-                w = interleave(w, 4 if "q_proj" in part else 2)
-        else:
-            stem = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}[stem]
-        if stem in leave_out:
-            continue
-        raw = np.ascontiguousarray(w, np.float32)
-        if w.ndim == 1 or kind == Kind.F32:
-            out.add_tensor(f"{stem}.weight", raw)
-        else:
-            out.add_tensor(f"{stem}.weight", gguf.quants.quantize(raw, kind), raw_dtype=kind)
-    for stem in extra:
-        out.add_tensor(f"{stem}.weight", np.ones(32, np.float32))
-    out.write_header_to_file()
-    out.write_kv_data_to_file()
-    out.write_tensors_to_file()
-    out.close()
-    return path
 
 
 def half(folder):
@@ -95,7 +34,7 @@ def model(request, tmp_path_factory):
 
 
 def test_the_converted_model_has_the_logits_of_the_original(model, tmp_path):
-    path = write(tmp_path / "tiny.gguf", model)
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
     made = convert(path, tmp_path / "made", name="Tiny", sha256=sha256_of(path))
     expected, _ = tiny_models.naive(model, TOKENS.numpy())
     got = load(str(made)).run(TOKENS).logits.double().numpy()
@@ -107,7 +46,7 @@ def test_the_converted_model_has_the_logits_of_the_original(model, tmp_path):
 def test_matrices_are_kept_as_float16_and_norms_as_float32(model, tmp_path):
     from safetensors.numpy import load_file
 
-    made = convert(write(tmp_path / "tiny.gguf", model), tmp_path / "made", name="Tiny")
+    made = convert(tiny_models.write_gguf(tmp_path / "tiny.gguf", model), tmp_path / "made", name="Tiny")
     for name, w in load_file(made / "model.safetensors").items():
         assert w.dtype == (np.float32 if "norm" in name else np.float16), name
 
@@ -124,7 +63,7 @@ def by_hand(raw, columns):
 def test_four_bit_weights_are_what_their_bytes_say(model, tmp_path):
     from safetensors.numpy import load_file
 
-    path = write(tmp_path / "tiny.gguf", model, Kind.Q4_1)
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model, Kind.Q4_1)
     made = convert(path, tmp_path / "made", name="Tiny")
     stored = {t.name: t for t in gguf.GGUFReader(path).tensors}["blk.1.ffn_down.weight"]
     got = load_file(made / "model.safetensors")["model.layers.1.mlp.down_proj.weight"]
@@ -141,8 +80,8 @@ def test_four_bit_weights_are_what_their_bytes_say(model, tmp_path):
 
 
 def test_digits_are_split_one_by_one_where_the_file_says_smollm(model, tmp_path):
-    split = load(str(convert(write(tmp_path / "a.gguf", model), tmp_path / "a", name="a")))
-    whole = load(str(convert(write(tmp_path / "b.gguf", model, pre="gpt-2"), tmp_path / "b", name="b")))
+    split = load(str(convert(tiny_models.write_gguf(tmp_path / "a.gguf", model), tmp_path / "a", name="a")))
+    whole = load(str(convert(tiny_models.write_gguf(tmp_path / "b.gguf", model, pre="gpt-2"), tmp_path / "b", name="b")))
     text = "y = 2048\n"
     assert split.token_text(split.encode(text))[-5:] == ["2", "0", "4", "8", "\n"]
     assert "2048" in "|".join(whole.token_text(whole.encode(text))).replace(" ", "")  # the tokenizer was trained on this line
@@ -152,14 +91,14 @@ def test_digits_are_split_one_by_one_where_the_file_says_smollm(model, tmp_path)
 def test_the_folder_opens_by_transformers_alone(model, tmp_path):
     import transformers
 
-    made = convert(write(tmp_path / "tiny.gguf", model), tmp_path / "made", name="Tiny")
+    made = convert(tiny_models.write_gguf(tmp_path / "tiny.gguf", model), tmp_path / "made", name="Tiny")
     opened = transformers.AutoModelForCausalLM.from_pretrained(made, dtype=torch.float32)
     assert torch.equal(opened(TOKENS).logits, load(str(made)).run(TOKENS).logits)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
 def test_a_file_cut_short_is_one_clear_line_and_leaves_nothing(model, tmp_path, share):
-    path = write(tmp_path / "tiny.gguf", model)
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ModelError, match=r"no whole GGUF file") as caught:
@@ -179,16 +118,54 @@ def test_a_file_cut_short_is_one_clear_line_and_leaves_nothing(model, tmp_path, 
     ],
 )
 def test_a_file_of_another_shape_says_which(model, tmp_path, options, message):
-    path = write(tmp_path / "tiny.gguf", model, **options)
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model, **options)
     with pytest.raises(ModelError, match=message):
         convert(path, tmp_path / "made", name="Tiny")
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.gguf"]
 
 
 def test_a_wrong_hash_and_an_absent_file(model, tmp_path):
-    path = write(tmp_path / "tiny.gguf", model)
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
     with pytest.raises(ModelError, match=f"sha256 should be {'0' * 64}, is {sha256_of(path)}; fetch it again"):
         convert(path, tmp_path / "made", name="Tiny", sha256="0" * 64)
     with pytest.raises(ModelError, match=r"no GGUF file at"):
         convert(tmp_path / "none.gguf", tmp_path / "made", name="Tiny")
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.gguf"]
+
+
+def counted(path, place, value):
+    """The file with 64 bits at this place that say so much."""
+    data = bytearray(path.read_bytes())
+    data[place : place + 8] = value.to_bytes(8, "little")
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "place, value, message",
+    [
+        (8, 10**12, "values and tensors in its header; at most 2,000,000 are read: --limits 500000 or"),
+        (16, 3_000_000, r"3,000,\d+ values and tensors in its header; at most 2,000,000 are read: --limits 2 or"),
+        (24, 10**9, "has 1,000,000,000 bytes in one text of its header; at most 1,048,576 are read: --limits 954 or"),
+        (24, 2**20, "it ends within its header"),
+        (4, 99, "does not begin with GGUF, version 2 or 3"),
+    ],
+)
+def test_a_header_is_not_believed(model, tmp_path, place, value, message):
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
+    counted(path, place, value)
+    with pytest.raises(ModelError, match=message) as caught:
+        convert(path, tmp_path / "made", name="Tiny")
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.gguf"]
+
+
+def test_an_array_without_end_is_told_at_once(model, tmp_path):
+    path = tiny_models.write_gguf(tmp_path / "tiny.gguf", model)
+    data = path.read_bytes()
+    at = data.index(b"tokenizer.ggml.token_type") + len(b"tokenizer.ggml.token_type") + 8  # kind of the value, kind within, length
+    counted(path, at, 2**60)
+    with pytest.raises(ModelError, match="values and tensors in its header"):
+        convert(path, tmp_path / "made", name="Tiny")
+    path.write_bytes(data[: at - 4] + (9).to_bytes(4, "little") + data[at:])
+    with pytest.raises(ModelError, match="an array of values of kind 9"):
+        convert(path, tmp_path / "made", name="Tiny")

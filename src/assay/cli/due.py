@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.cli import printing
+from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.evaluations import MONTH, Due, check_limits, due, effective_compute, in_months, moment
 
 COLUMNS = ("date", "months", "compute", "flop", "efficiency")
+LARGEST = 16 * 2**20
+"""Bytes of a file of events."""
 
 
 def told(path: Path, ratio: float, months: float, as_json: bool) -> int:
@@ -41,14 +45,12 @@ def read(path: Path) -> tuple[list[str], list[tuple[float, float]], bool]:
     Raises: DataError for a file that is no such table, naming the row or the column.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            names = [str(name).strip() for name in table.fieldnames or ()]
-            table.fieldnames = names
-            when, what = _columns(names, path)
-            rows = list(table)
-    except OSError as e:
-        raise DataError(f"cannot read {path}: {e.strerror or e}; expected a CSV file of events") from e
+        text = foreign.read(path, "a CSV file of events", LARGEST).decode("utf-8-sig")
+        table = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+        names = [str(name).strip() for name in table.fieldnames or ()]
+        table.fieldnames = names
+        when, what = _columns(names, path)
+        rows = list(table)
     except (UnicodeDecodeError, csv.Error) as e:
         raise DataError(f"{path} is not a comma-separated table: {e}") from e
     for i, row in enumerate(rows, 1):

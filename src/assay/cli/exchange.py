@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
+from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 CONTEXT, TOKENS = 128, 8192
 OUTLIER = 6.0
 """Activations longer than this many medians are left out of the trial, as they are of training and evaluation."""
+TRIED = 4 * 2**30
+"""Bytes of a file of activations to try a dictionary on, which is read at once."""
 
 
 @Parameter(name="*")
@@ -155,7 +158,7 @@ def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
     from assay.evaluation.acts import fingerprint, open_file
 
     fingerprint(path)  # refuses what is no file
-    file = open_file(path)
+    file = open_file(foreign.tensors(path, TRIED))
     with safe_open(path, "pt") as opened:
         x = opened.get_tensor(file.name).flatten(0, -2).float()
         return x, opened.get_tensor(file.target).flatten(0, -2).float() if file.target else None

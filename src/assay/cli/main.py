@@ -23,7 +23,7 @@ from rich.box import Box
 from assay.cli import printing
 from assay.cli.evaluating import How, Where
 from assay.cli.exchange import Open, Real
-from assay.cli.options import Arm, Bare, Choice, Machine, Name, NameOrAll, Output, Place
+from assay.cli.options import Arm, Bare, Choice, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
@@ -32,6 +32,7 @@ HERE = Place()
 PLAIN = Output()
 DEFAULT = Choice()
 CPU = Machine()
+AS_WRITTEN = Trust()
 AS_FILED, ON = How(), Where()
 OPEN, UNTRIED = Open(), Real()
 
@@ -159,6 +160,7 @@ def judge(
     also: Annotated[tuple[str, ...], Bare] = (),
     bounds: tuple[float, float] | None = None,
     scope: str = "",
+    trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> None:
     """The same verdicts on your own numbers: a CSV with a column `arm`, a column per unit, and the numbers.
@@ -182,10 +184,9 @@ def judge(
     """
     from assay.core.table import judge as judged
 
-    printing.judged(
-        judged(table, claim=claim, unit=unit, control=control, must_hold=must_hold, also=also, bounds=bounds, scope=scope),
-        output.json,
-    )
+    with trust.raised():
+        found = judged(table, claim=claim, unit=unit, control=control, must_hold=must_hold, also=also, bounds=bounds, scope=scope)
+    printing.judged(found, output.json)
 
 
 @app.command(sort_key=7)
@@ -276,6 +277,7 @@ def import_(
     out: Path,
     hints: Open = OPEN,
     real: Real = UNTRIED,
+    trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> None:
     """Read another library's dictionary and keep it as one of ours; with activations, only if it reconstructs them.
@@ -287,7 +289,8 @@ def import_(
     """
     from assay.cli import exchange
 
-    done = exchange.bring(path, out, hints, real)
+    with trust.raised():
+        done = exchange.bring(path, out, hints, real)
     printing.emit(done) if output.json else print("\n".join(exchange.told(done)))
 
 
@@ -300,6 +303,7 @@ def export(
     format: Literal["saelens", "assay"] = "saelens",
     run: int | None = None,
     model: str | None = None,
+    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
     """Write a dictionary for another library, means and scales folded into its weights; several runs become several folders.
@@ -317,7 +321,9 @@ def export(
     """
     from assay.cli import exchange
 
-    done = exchange.give(exchange.named(dictionary, place.root), out, format, run, model)
+    with trust.raised():
+        found = exchange.named(dictionary, place.root)
+    done = exchange.give(found, out, format, run, model)
     printing.emit(done) if place.json else print("\n".join(exchange.told(done)))
 
 
@@ -353,6 +359,7 @@ def evaluate(
     device: str = "cpu",
     batch: int | None = None,
     out: Path | None = None,
+    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
     """Every core measure of your dictionaries, with intervals, on your model and text; several at once give one table and one plot.
@@ -371,7 +378,7 @@ def evaluate(
     from assay.cli.options import device_here
     from assay.evaluation.evaluating import evaluate as measured
 
-    with Bar("evaluate", "tokens") as bar:
+    with trust.raised(), Bar("evaluate", "tokens") as bar:
         found = measured(
             *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
         )
@@ -393,6 +400,7 @@ def look(
     outlier: float = 6.0,
     device: str = "cpu",
     html: Path | None = None,
+    trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
     """Which features fire where in a text, and what taking each of them out does to the loss on it.
@@ -422,10 +430,11 @@ def look(
     from assay.cli.options import device_here
     from assay.evaluation.looking import look as looked
 
-    found = looked(
-        text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
-        root=place.root, device=device_here(device),
-    )  # fmt: skip
+    with trust.raised():
+        found = looked(
+            text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
+            root=place.root, device=device_here(device),
+        )  # fmt: skip
     if html is not None:
         from assay.report import looks
 
@@ -440,6 +449,7 @@ def due(
     *,
     ratio: float = 4.0,
     months: float = 3.0,
+    trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> int:
     """At which events of a line of models an evaluation is due, why, and how overdue; exit 1 if time had run out before one of them.
@@ -453,7 +463,8 @@ def due(
     """
     from assay.cli.due import told
 
-    return told(events, ratio, months, output.json)
+    with trust.raised():
+        return told(events, ratio, months, output.json)
 
 
 def main(words: Sequence[str] | None = None) -> int:

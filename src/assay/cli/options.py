@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from assay.core import foreign
 from assay.core.errors import AssayError
 
 if TYPE_CHECKING:
@@ -45,6 +47,19 @@ class Place(Output):
         from assay.lab.lab import Lab
 
         return Lab(self.root, Inline())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """How far files that somebody else wrote are trusted."""
+
+    limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS")] = 1
+    """Multiply by this every limit on how much a foreign file may hold or claim."""
+
+    def raised(self) -> AbstractContextManager[None]:
+        """Read within these limits."""
+        return foreign.limits(self.limits)
 
 
 @Parameter(name="*")

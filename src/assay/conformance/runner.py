@@ -14,10 +14,13 @@ from typing import Any
 from assay.conformance.adapters import protocol
 from assay.conformance.outcomes import Outcome, judge
 from assay.conformance.vectors import Vector
-from assay.core.errors import AssayError, nearest
+from assay.core import foreign
+from assay.core.errors import AssayError, DataError, nearest
 
 TIMEOUT = 900.0
 """Seconds after which a peer is given up."""
+LARGEST = 64 * 2**20
+"""Bytes of a peer's answers."""
 ADAPTERS = Path(protocol.__file__).parent
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "WANDB_MODE": "disabled"}
 """No vector needs the network, so no peer gets to use it."""
@@ -109,12 +112,14 @@ def _last(name: str, python: Path, done: subprocess.CompletedProcess[str]) -> st
 
 def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
     try:
-        page = json.loads(path.read_text(encoding="utf-8"))
+        if not path.exists():
+            raise ValueError("no file was written")
+        page = json.loads(foreign.read(path, "answers", LARGEST))
         answers = page["answers"]
         missing = [case["id"] for case in _cases(vectors) if not isinstance(answers.get(case["id"]), dict)]
         if missing:
             raise ValueError(f"no answer to {missing[0]}")
         return Run(str(page["peer"]), str(page["version"]), _judged(vectors, answers), dict(page.get("environment", {})))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        said = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else "no file was written"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError) as error:
+        said = f"{type(error).__name__}: {error}"
         raise AssayError(f"the answers of {name} cannot be read ({' '.join(said.split())[:200]})") from error

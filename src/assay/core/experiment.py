@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from assay.core.errors import ExperimentError, nearest
+from assay.core import foreign
+from assay.core.errors import DataError, ExperimentError, nearest
 from assay.core.spec import Spec
 
 if TYPE_CHECKING:
@@ -199,10 +200,11 @@ def read_header(path: Path) -> Header:
     Raises: ExperimentError when the file cannot be parsed, or when keys are missing or unknown.
     """
     try:
-        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
-    except OSError as e:
-        raise ExperimentError(f"cannot read {path}: {e.strerror}") from e
-    except (SyntaxError, UnicodeDecodeError, ValueError) as e:
+        text = foreign.read(path, "a Python file", foreign.LONGEST).decode()
+        doc = ast.get_docstring(ast.parse(text, filename=str(path)))
+    except DataError as e:
+        raise ExperimentError(str(e)) from e
+    except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as e:
         line = getattr(e, "lineno", None)
         raise ExperimentError(f"{path}{f' line {line}' if line else ''} is not a Python file: {getattr(e, 'msg', e)}") from e
     if not doc:

@@ -1,16 +1,28 @@
-"""Foreign: the door for files that somebody else wrote: what a path is, and how long, is looked at before anything is read."""
+"""Foreign: the door for files that somebody else wrote: what a path is, and how much it holds, is looked at before it is read.
+
+Every limit is a number of what known files have, many times over. `limits` multiplies all of them.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from assay.core.errors import DataError
 
 LONGEST = 16 * 2**20
-"""Bytes of JSON settings that are read; those that are known have a few thousand."""
+"""Bytes of JSON settings, and of the header of a safetensors file; those that are known have a few thousand to a few hundred thousand."""
+DEEPEST = 64
+"""Objects and lists inside each other in JSON settings; known ones have five."""
+LARGEST = 32 * 2**30
+"""Bytes of one file of weights."""
 KINDS = {
     stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a pipe, which may never end",
@@ -18,31 +30,102 @@ KINDS = {
     stat.S_ISBLK: "a device",
     stat.S_ISSOCK: "a socket",
 }
+_times: ContextVar[int | None] = ContextVar("limits", default=None)
 
 
-def regular(path: Path, expected: str = "a file") -> Path:
-    """This path, if a file is there, links followed. Raises: DataError for anything that may block, never end, or is not there."""
+@contextmanager
+def limits(times: int) -> Iterator[None]:
+    """Multiply every limit by this number, for whoever trusts a file. Raises: DataError for a number below 1."""
+    if times < 1:
+        raise DataError(f"limits are multiplied by a whole number from 1 up, got {times}")
+    before = _times.set(times)
     try:
-        mode = path.stat().st_mode
+        yield
+    finally:
+        _times.reset(before)
+
+
+def limit(most: int) -> int:
+    """Give a limit as it stands: as it is written, times what `limits` or the variable ASSAY_LIMITS says. Raises: DataError."""
+    times = _times.get()
+    if times is None:
+        given = os.environ.get("ASSAY_LIMITS") or "1"
+        if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given)):
+            raise DataError(f"ASSAY_LIMITS must be a whole number from 1 up, got {given[:40]!r}")
+        times = int(given)
+    return most * times
+
+
+def within(found: int, most: int, what: object, unit: str) -> None:
+    """Raise DataError where more is found than the limit allows, saying how to raise it."""
+    if found > limit(most):
+        times = -(-found // most)
+        raise DataError(f"{what} has {found:,} {unit}; at most {limit(most):,} are read: --limits {times} or ASSAY_LIMITS={times} raises that")
+
+
+def regular(path: Path, expected: str = "a file", most: int = LARGEST) -> Path:
+    """Return this path, if a file of at most so many bytes is there, links followed.
+
+    Raises: DataError for anything that may block, never end, or is not there.
+    """
+    try:
+        found = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
-        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); expected {expected}") from error
-    if not stat.S_ISREG(mode):
-        kind = next((told for is_it, told in KINDS.items() if is_it(mode)), "no file")
+        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; expected {expected}") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((told for is_it, told in KINDS.items() if is_it(found.st_mode)), "no file")
         raise DataError(f"{path} is {kind}; expected {expected}")
+    within(found.st_size, most, path, "bytes")
+    return path
+
+
+def read(path: Path, expected: str, most: int) -> bytes:
+    """Read the bytes of a file that has at most so many. Raises: DataError."""
+    try:
+        with regular(path, expected, most).open("rb") as file:
+            content = file.read(limit(most) + 1)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; expected {expected}") from error
+    within(len(content), most, path, "bytes")  # files of /proc say that they have none
+    return content
+
+
+def tensors(path: Path, most: int = LARGEST) -> Path:
+    """Return this path, if it is a file whose safetensors header, should it have one, is of bounded length. Raises: DataError."""
+    with regular(path, "a safetensors file", most).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length <= path.stat().st_size:  # a longer one is refused by whoever reads it
+        within(length, LONGEST, path, "bytes of header")
     return path
 
 
 def json_object(path: Path, longest: int = LONGEST) -> dict[str, Any]:
-    """The JSON object in a file of at most so many bytes. Raises: DataError."""
-    with regular(path, "a JSON file").open("rb") as file:
-        text = file.read(longest + 1)
-    if len(text) > longest:
-        raise DataError(f"{path} is more than {longest / 2**20:.0f} MiB of JSON; settings are a few lines")
+    """Read the JSON object in a file of at most so many bytes, every number in it finite. Raises: DataError."""
+    text = read(path, "a JSON file", longest)
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise DataError(f"{path} is not readable JSON ({first})") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} must hold one JSON object, got a {type(value).__name__}")
+    within(_depth(value), DEEPEST, path, "objects and lists inside each other")
     return value
+
+
+def _depth(value: Any) -> int:
+    layer, deep = [value], 0
+    while layer := [part for part in layer if isinstance(part, dict | list)]:
+        layer = [inner for part in layer for inner in (part.values() if isinstance(part, dict) else part)]
+        deep += 1
+    return deep
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON's")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return number

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from assay.core import judging
+from assay.core import foreign, judging
 from assay.core.claims import Claim, Judged
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Names = tuple[str, ...]
 MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"})
 """Words for a missing number."""
+LARGEST, WIDEST, ARMS, CELLS = 64 * 2**20, 1_000, 1_000, 10_000_000
+"""Bytes and columns of a file, arms of a table, and combinations of its units' levels."""
 
 
 def judge(
@@ -54,6 +56,8 @@ def judge(
     rows, source = _rows(frame)
     _check_units(rows, units, parsed)
     known = [str(a) for a in rows["arm"].unique()]
+    foreign.within(len(known), ARMS, source, "arms")
+    foreign.within(math.prod(rows[unit].nunique() for unit in units), CELLS, source, f"combinations of {' and '.join(units)}")
     of = _under_judgement(parsed, known, controls)
     for arm in (of, *parsed.arms, *controls, *planted, *allowed):
         if arm not in known:
@@ -145,7 +149,8 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
         try:
             separator = "\t" if path.suffix == ".tsv" else ","
             # pandas renames the second of two equal names before anybody could ask which one is meant
-            text = path.read_bytes()  # once, since it may be a pipe
+            text = foreign.read(path, "a CSV file", LARGEST)
+            foreign.within(text.partition(b"\n")[0].count(separator.encode()) + 1, WIDEST, path, "columns")
             header = pd.read_csv(io.BytesIO(text), sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
             twice = [name for name, n in Counter(str(c).strip() for c in header.iloc[0]).items() if name and n > 1]
             if twice:
@@ -157,8 +162,6 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
         except (UnicodeDecodeError, pd.errors.ParserError) as e:
             packed = " (unpack it first)" if path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz") else ""
             raise DataError(f"{source} is not a comma-separated table{packed}: {str(e).splitlines()[0].strip()}") from e
-        except OSError as e:
-            raise DataError(f"cannot read {source}: {e.strerror or e}; expected a CSV file") from e
         if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for row names
             raise DataError(f"{source} is not a comma-separated table: its rows have more values than its header has names")
     try:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
+from assay.core import foreign, rng
 from assay.core.errors import DataError
 
 Part = Literal["train", "validation", "test"]
@@ -26,6 +26,8 @@ _LEFT_OUT = {"__pycache__", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
 _LEFT_OUT |= {"ensurepip", "pydoc_data", "encodings"}
 _TABLES = {"html/entities.py", "stringprep.py"}
 _TEXT = {".txt", ".md", ".rst", ".py"}
+LARGEST, MOST = 256 * 2**20, 1_000_000
+"""Bytes of a text file, and files in a folder of texts."""
 
 
 @dataclass(frozen=True)
@@ -166,15 +168,13 @@ def _stdlib(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    files = (p for p in folder.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(folder).parts))
+    files = [p for p in folder.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(folder).parts)]
+    foreign.within(len(files), MOST, folder, "files")
     return sorted(files, key=lambda p: p.relative_to(folder).as_posix())
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; make it readable or take it out of the folder") from error
+    return foreign.read(path, "a readable text file (else take it out of the folder)", LARGEST)
 
 
 def _is_text(path: Path, content: bytes) -> bool:

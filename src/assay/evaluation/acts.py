@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int
 
+from assay.core import foreign
 from assay.core.errors import DataError
 from assay.evaluation.setting import Setting
 from assay.subjects import hashes
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")
+KINDS = ("F64", "F32", "F16", "BF16")
 PIECE = 8192
 """Rows read at a time."""
+LARGEST, DOCUMENTS = 2**40, 100_000_000
+"""Bytes of a file, and numbers of documents in it, which are all read at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +64,7 @@ def fingerprint(path: Path) -> str:
     """The hash of the file's bytes. Raises: DataError when there is no such file."""
     if not path.is_file():
         raise DataError(f"no file {path}; --acts takes a safetensors file with acts, [rows, d] or [windows, positions, d]")
-    return hashes.sha256(path)
+    return hashes.sha256(foreign.tensors(path, LARGEST), most=LARGEST)
 
 
 def open_file(path: Path) -> ActsFile:
@@ -69,11 +74,15 @@ def open_file(path: Path) -> ActsFile:
     """
     from safetensors import SafetensorError, safe_open
 
+    foreign.tensors(path, LARGEST)
     try:
         with safe_open(path, "pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             kinds = {name: str(file.get_slice(name).get_dtype()) for name in shapes}
-            document = file.get_tensor("document").numpy() if "document" in shapes else None
+            if "document" in shapes:
+                foreign.within(math.prod(shapes["document"]), DOCUMENTS, path, "numbers of documents")
+            whole = kinds.get("document", "").startswith(("I", "U"))  # NumPy has none of some others
+            document = file.get_tensor("document").numpy() if whole else None
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is not a readable safetensors file ({str(error)[:120]})") from error
     others = [n for n in shapes if n != "document" and n not in TARGETS]
@@ -84,10 +93,12 @@ def open_file(path: Path) -> ActsFile:
     if len(shape) not in (2, 3) or 0 in shape:
         raise DataError(f"{path}: {name} must be [rows, d] or [windows, positions, d] and not empty, got {list(shape)}")
     for tensor in (name, target):
-        if tensor is not None and not kinds[tensor].startswith(("F", "BF")):
-            raise DataError(f"{path}: {tensor} must be floating-point numbers, got {kinds[tensor]}")
+        if tensor is not None and kinds[tensor] not in KINDS:
+            raise DataError(f"{path}: {tensor} must be floating-point numbers, got {kinds[tensor]}; known: {', '.join(KINDS)}")
     if target is not None and shapes[target][:-1] != shape[:-1]:
         raise DataError(f"{path}: {target} is {list(shapes[target])}, expected one row for each of {name} {list(shape)}")
+    if "document" in shapes and document is None:
+        raise DataError(f"{path}: document must be {shape[0]} whole numbers, one for each first index, got {kinds['document']}")
     width = shape[-1] if target is None else shapes[target][-1]
     return ActsFile(path, name, target, shape, width, _documents(path, document, shape))
 
@@ -145,8 +156,8 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                 rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
                 shared = sums.of_activations(target[keep], rows, n, centre)
                 for one, mine in zip(ours, parts, strict=True):
-                    more, firings, made = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
-                    if not bool(made.isfinite().all()):
+                    more, firings, _ = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
+                    if not sums.finite(more):
                         raise DataError(f"a dictionary gives numbers that are not finite on {file.path}; is it that dictionary's site?")
                     mine.append(shared | more | {"firings": firings})
             for mine, all_of in zip(parts, found, strict=True):

@@ -120,7 +120,7 @@ def shard(
         runs: list[Trace] = []
         for one, mine in zip(dictionaries, own, strict=True):
             found, firings, y_hat = sums.of_dictionary(one, x, y, rows, n, at.donors.mean)
-            if not bool(y_hat.isfinite().all()):
+            if not sums.finite(found):
                 raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
             sums.add(mine, found | {"firings": firings})
             runs.append(spliced_run(subject, at.writes, passage, _put(passage.acts, keep, y_hat)))

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.core import foreign
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.core.spec import canonical_json
 from assay.subjects import hashes
@@ -115,7 +116,7 @@ def _longer(value: str | Path | Dictionary) -> str:
 
 def _of_path(path: Path) -> str:
     """The hash of all that `formats.load` reads of a path: its files, the settings beside them, and what names say of their place."""
-    folder = path if path.is_dir() else path.absolute().parent
+    folder = path if path.is_dir() else foreign.regular(path, "a dictionary").absolute().parent
     if path.is_file() and path.suffix != ".json":
         above = folder.parent / "config.json" if folder.name == "checkpoints" else path
         files = [path, *(p for p in (*(folder / name for name in _SETTINGS), above) if p.is_file() and p != path)]

@@ -73,6 +73,11 @@ def add(total: Sums, more: Mapping[str, Tensor]) -> None:
         total[name] = total[name] + value if name in total else value
 
 
+def finite(sums: Mapping[str, Tensor]) -> bool:
+    """Tell whether every sum is a number; squares of a reconstruction may be none where it itself still is one."""
+    return all(bool(value.isfinite().all()) for value in sums.values())
+
+
 def arrays(sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     """The sums as float64 arrays."""
     return {name: value.detach().double().cpu().numpy() for name, value in sums.items()}

@@ -12,8 +12,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import ExperimentError
+from assay.core import foreign
+from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
+
+LARGEST = 64 * 2**20
+"""Bytes of a record."""
 
 
 def path(name: str, origin: str = "") -> Path:
@@ -33,7 +37,7 @@ def read(name: str, origin: str = "") -> dict[str, Any] | None:
         record = _parsed(there, state.st_mtime_ns, state.st_size)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError, DataError) as e:
         raise ExperimentError(f"{there} is not a record ({type(e).__name__}); write it with: assay check {name} --record") from e
     if not isinstance(record, dict) or "verdicts" not in record:
         raise ExperimentError(f"{there} is not a record: it has no verdicts; write it with: assay check {name} --record")
@@ -43,7 +47,7 @@ def read(name: str, origin: str = "") -> dict[str, Any] | None:
 @functools.lru_cache(maxsize=2)
 def _parsed(there: Path, changed: int, size: int) -> Any:
     """The file's JSON: a plan asks for it once for every arm. Nobody changes what they are given."""
-    return json.loads(there.read_text(encoding="utf-8"))
+    return json.loads(foreign.read(there, "a record", LARGEST))
 
 
 def cost_per_run(experiment: Experiment) -> dict[str, float]:

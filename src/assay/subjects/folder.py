@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from assay.core import foreign
-from assay.core.errors import DataError, ModelError
-from assay.subjects import fetch, hashes
+from assay.core.errors import ModelError
+from assay.subjects import fetch, hashes, sizes
 from assay.subjects.site import KINDS, Site
+from assay.subjects.sizes import told_of_a_model
 
-# config names of the sizes, for the architectures whose modules Assay knows where to hook
-_LLAMA = {"layers": "num_hidden_layers", "d": "hidden_size", "m": "intermediate_size", "h": "num_attention_heads"}
-_GPT2 = {"layers": "n_layer", "d": "n_embd", "m": "n_inner", "h": "n_head"}
-_SIZES = {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "gpt2": _GPT2}
-_MOST_LAYERS, _MOST = 1_000, 1_000_000
-"""What a file may claim of a model before anything is made as large as it says; known models have 126 blocks and widths of 53,248."""
+TOKENIZER = 128 * 2**20
+"""Bytes of a tokenizer.json; those of 256,000 tokens have 33 million."""
+T = TypeVar("T")
+INDEX = "model.safetensors.index.json"
 _SPOKEN = {"Q4_0": "4-bit Q4_0", "Q4_1": "4-bit Q4_1", "Q5_0": "5-bit Q5_0", "Q5_1": "5-bit Q5_1", "Q8_0": "8-bit Q8_0"}
 
 
@@ -33,18 +32,8 @@ def find(name: str) -> ModelFolder:
     if lacking or not weights:
         raise ModelError(f"model folder {folder} lacks {', '.join(lacking or ['*.safetensors'])}")
     config = _json(folder / "config.json")
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in _SIZES:
-        raise ModelError(f"{folder} holds a model of type {kind}; Assay can hook {', '.join(_SIZES)}")
-    needed = [key for size, key in _SIZES[kind].items() if size != "m" or kind != "gpt2"]
-    absent = [key for key in needed if not isinstance(config.get(key), int)]
-    if absent:
-        raise ModelError(f"{folder / 'config.json'} lacks the number {', '.join(absent)}")
-    for size, key in _SIZES[kind].items():
-        most = _MOST_LAYERS if size == "layers" else _MOST
-        if (found := config.get(key)) is not None and not (isinstance(found, int) and 1 <= found <= most):
-            raise ModelError(f"{folder / 'config.json'}: {key} is a number from 1 to {most:,}, got {str(found)[:40]}")
-    about = _json(folder / "assay.json") if (folder / "assay.json").is_file() else {}
+    sizes.check(config, folder / "config.json")
+    about = _json(folder / "assay.json") if (folder / "assay.json").exists() else {}
     return ModelFolder(name, folder, weights, config, about)
 
 
@@ -68,20 +57,15 @@ class ModelFolder:
         """transformers' model type, e.g. "llama"."""
         return str(self.config["model_type"])
 
-    def _size(self, letter: str) -> int | None:
-        return self.config.get(_SIZES[self.architecture][letter])
-
     @property
     def layers(self) -> int:
         """Number of blocks."""
-        return self._size("layers") or 0
+        return sizes.of(self.config)["layers"]
 
     def shape(self, site: Site) -> tuple[int, ...]:
         """Sizes of a site's axes after batch and sequence: (d,), (m,) or (h, e). Raises: ModelError for an absent site."""
         self.check(site)
-        d, h = self._size("d") or 0, self._size("h") or 1
-        sizes = {"d": d, "m": self._size("m") or 4 * d, "h": h, "e": self.config.get("head_dim") or d // h}
-        return tuple(sizes[axis] for axis in site.dims.split()[2:])
+        return tuple(sizes.of(self.config)[axis] for axis in site.dims.split()[2:])
 
     def width(self, site: Site) -> int:
         """Numbers per token at a site."""
@@ -107,15 +91,37 @@ class ModelFolder:
         return "run `assay fetch smollm2` again" if self.name == fetch.NAME else "copy the folder again"
 
     def check_weights(self) -> None:
-        """Raises: ModelError when a weights file is no whole safetensors file; reads headers only."""
+        """Raise ModelError where a file is missing or not whole, or where the weights are not those that config.json claims.
+
+        Headers and settings are read, no weight.
+        """
         from safetensors import SafetensorError, safe_open
 
+        if self.config.get("attn_implementation") not in (None, "eager", "sdpa"):  # others may be code that transformers would download
+            raise ModelError(f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent")
+        for beside in ("generation_config.json", "adapter_config.json"):  # which transformers reads where they are
+            if (self.path / beside).exists():
+                _json(self.path / beside)
+        shapes: dict[str, Sequence[int]] = {}
         for path in self.weights:
             try:
-                with safe_open(path, framework="numpy"):
-                    pass
+                with told_of_a_model(), safe_open(foreign.tensors(path), framework="numpy") as file:
+                    shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             except (SafetensorError, OSError) as error:
                 raise ModelError(f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}") from error
+        self._check_shards()
+        sizes.check_stored(self.config, shapes, self.path, self.mend)
+
+    def _check_shards(self) -> None:
+        """Transformers would follow the index to wherever it leads."""
+        if not (index := self.path / INDEX).exists():
+            return
+        parts = _json(index).get("weight_map")
+        here = {path.name for path in self.weights}
+        if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
+            raise ModelError(f"{index} must name a file for each tensor in weight_map; {self.mend}")
+        if missing := sorted(set(parts.values()) - here):
+            raise ModelError(f"{index} names {missing[0][:80]!r}, which is no file of its folder; {self.mend}")
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -148,10 +154,19 @@ def _hash(path: Path, modified: int) -> str:
 def _tokenizer(path: Path) -> Tokenizer:
     import tokenizers
 
+    with told_of_a_model():
+        foreign.regular(path, "a tokenizer", TOKENIZER)
+    return _asked(f"{path} is no tokenizer", lambda: Tokenizer(tokenizers.Tokenizer.from_file(str(path))))
+
+
+def _asked(else_: str, call: Callable[[], T]) -> T:
+    """What the call gives. Raises: ModelError, where the tokenizer that somebody made cannot do it."""
     try:
-        return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{path} is no tokenizer: {str(error)[:100]}") from error
+        return call()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # tokenizers raises bare Exception, and where Rust panics no Exception at all
+        raise ModelError(f"{else_}: {' '.join(str(error).split())[:100]}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,22 +177,20 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text; no BOS."""
-        return self.inner.encode(text, add_special_tokens=False).ids
+        return _asked("the model's tokenizer cannot encode the text", lambda: self.inner.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens included."""
-        return self.inner.decode([int(i) for i in ids], skip_special_tokens=False)
+        return _asked("the model's tokenizer cannot decode", lambda: self.inner.decode([int(i) for i in ids], skip_special_tokens=False))
 
     def token_text(self, ids: Sequence[int]) -> list[str]:
         """The text of each token by itself; a token that is a part of one character reads as �."""
-        return [self.inner.decode([int(i)], skip_special_tokens=False) for i in ids]
+        return [self.decode([i]) for i in ids]
 
     def __len__(self) -> int:
         return self.inner.get_vocab_size()
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
+    with told_of_a_model():
         return foreign.json_object(path)
-    except DataError as error:
-        raise ModelError(str(error)) from error

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from assay.core import foreign
 from assay.core.errors import ModelError
+from assay.subjects import gguf_header, sizes
+from assay.subjects.sizes import told_of_a_model
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -49,6 +52,8 @@ def convert(path: Path, folder: Path, *, name: str, sha256: str | None = None) -
     """
     if not path.is_file():
         raise ModelError(f"no GGUF file at {path}; give the path of an existing .gguf file")
+    with told_of_a_model():
+        foreign.regular(path, "a GGUF file")
     found = sha256_of(path)
     if sha256 is not None and found != sha256:
         raise ModelError(f"{path} is not the expected file: sha256 should be {sha256}, is {found}; fetch it again")
@@ -75,8 +80,10 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
     from safetensors.numpy import save_file
 
     try:
+        gguf_header.check(path)  # the reader believes every count, and makes as much as it says
         reader = GGUFReader(path)
         config = _config(reader, path)
+        sizes.check(config, path)
         weights, kinds = _weights(reader, config["num_attention_heads"], config["num_key_value_heads"])
         tokenizer = _tokenizer(reader, path)
         licence = _optional(reader, "general.license", "unknown")
@@ -86,9 +93,12 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
         raise ModelError(f"{path} is no whole GGUF file ({type(error).__name__} while reading it); fetch it again") from error
     missing = _expected(config) - weights.keys()
     extra = weights.keys() - _expected(config)
+    if bad := sorted(name for name, w in weights.items() if not np.isfinite(w).all()):
+        raise ModelError(f"{path}: {bad[0]} has numbers that are NaN or infinite; fetch it again")
     if missing or extra:
         what = f"lacks {', '.join(sorted(missing)[:3])}" if missing else f"has unknown tensors {', '.join(sorted(extra)[:3])}"
         raise ModelError(f"{path} is not Llama-shaped: it {what}")
+    sizes.check_stored(config, {name: w.shape for name, w in weights.items()}, path, "fetch it again")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps(config, indent=1))
@@ -173,7 +183,8 @@ def _weights(reader: GGUFReader, heads: int, kv_heads: int) -> tuple[dict[str, n
         else:
             name = f"{_TOP[stem]}.weight"
         # a copy in every case: float32 tensors come as a read-only memory map of the file
-        weights[name] = np.array(w, np.float32 if w.ndim == 1 else np.float16, order="C")
+        with np.errstate(over="ignore"):  # what is too large for float16 is refused with what is no number
+            weights[name] = np.array(w, np.float32 if w.ndim == 1 else np.float16, order="C")
     return weights, kinds.most_common(1)[0][0]
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign
 from assay.subjects import fetch
 
 SMALL = 32e6
@@ -20,12 +21,14 @@ MOST = 2000
 """Files remembered; then the memory starts anew."""
 
 
-def sha256(path: Path, memory: Path | None = None) -> str:
+def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) -> str:
     """64 hex digits of a file's bytes; of a large one that has the same size, inode and times as before, those from before.
 
     What is remembered lies in the model cache (`hashes.json`); where nothing can be kept, files are read each time.
+
+    Raises: DataError for what is no file, and for one of more than `most` bytes.
     """
-    state = path.stat()
+    state = foreign.regular(path, most=most).stat()
     if state.st_size < SMALL:
         return _read(path)
     where = memory or fetch.cache_folder() / "hashes.json"

@@ -64,6 +64,9 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder.path, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
+        bad = next((name for name, weight in opened[0].named_parameters() if not bool(weight.isfinite().all())), "")
+        with torch.no_grad():  # settings that no model runs with show here, before anything is measured
+            opened[0].eval().base_model(input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"transformers cannot load {folder.path}: {first[:160]}; {folder.mend}") from error
@@ -72,6 +75,8 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         if bars:
             logging.enable_progress_bar()
     model, found = opened
+    if bad:
+        raise ModelError(f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}")
     if found["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}")
     model = model.eval().requires_grad_(False).to(device)

@@ -22,7 +22,7 @@ def read(path: Path) -> Dictionary:
 
     Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN or infinite.
     """
-    foreign.regular(path, "a safetensors file")
+    foreign.tensors(path)
     try:
         found = Dictionary.load(path)
     except AssayError:

@@ -66,7 +66,7 @@ def _programs(path: Path) -> Iterator[io.BytesIO]:
             yield _from_zip(path)
             return
         with path.open("rb") as file:
-            head = io.BytesIO(file.read(_LONGEST))
+            head = io.BytesIO(file.read(foreign.limit(_LONGEST)))
     except DataError:
         raise
     except Exception as error:  # a damaged archive: zipfile raises many kinds
@@ -85,8 +85,9 @@ def _from_zip(path: Path) -> io.BytesIO:
             raise DataError(f"{path} is a TorchScript program; Assay reads weights and runs no stored code")
         if len(data) != 1 or len(set(names)) != len(names):
             raise DataError(f"{path} is a zip archive but no torch file: it must hold one data.pkl, and no name twice")
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise DataError(f"{path} is compressed, which torch never does: refused, since it could unpack to any size")
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        foreign.within(unpacked, path.stat().st_size, path, "bytes unpacked: it is compressed, which torch never does")
+        foreign.within(archive.getinfo(data[0]).file_size, _LONGEST, path, "bytes of pickle")
         if (broken := archive.testzip()) is not None:  # which torch does not look at
             raise DataError(f"{path} is damaged: {broken} differs from its checksum")
         return io.BytesIO(archive.read(data[0]))

@@ -13,14 +13,15 @@ from torch import Tensor
 from assay.core import foreign
 from assay.core.errors import DataError
 
-_SWOLLEN = 20  # an npz that unpacks to more than so many times its size holds no trained weights
+_SWOLLEN = 20  # times its size, or _SMALL bytes: an npz that unpacks to more holds no trained weights
+_SMALL = 2**26
 
 
 def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a safetensors file by name, and its metadata. Raises: DataError."""
     from safetensors import SafetensorError, safe_open
 
-    foreign.regular(path, "a safetensors file")
+    foreign.tensors(path)
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
@@ -37,9 +38,8 @@ def npz(path: Path) -> dict[str, Tensor]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > max(2**26, _SWOLLEN * path.stat().st_size):
-            times = size / path.stat().st_size
-            raise DataError(f"{path} would unpack to {size / 2**20:,.0f} MiB, {times:,.0f} times its size, which no weights do: refused")
+        stored = path.stat().st_size
+        foreign.within(size, max(_SMALL, _SWOLLEN * stored), path, f"bytes unpacked, {size / stored:,.0f} times its size")
         with np.load(path) as arrays:
             return {
                 name: torch.from_numpy(np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)) for name in arrays.files
