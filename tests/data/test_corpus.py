@@ -182,7 +182,7 @@ def library(monkeypatch, folder, added):
     """The corpus "stdlib" as a machine reads it whose library lies in this folder, with what its installation added."""
     write(folder, RELEASED | added)
     monkeypatch.setattr(sysconfig, "get_paths", lambda: {"stdlib": str(folder)})
-    corpus.load.cache_clear()
+    corpus._loaded.cache_clear()
     return corpus.load("stdlib")
 
 
@@ -207,7 +207,7 @@ def test_what_an_installation_adds_to_the_standard_library_is_no_text_of_it(tmp_
         two = library(monkeypatch, tmp_path / "two", added("grace", "aarch64-linux-gnu"))
         other = library(monkeypatch, tmp_path / "other", {"textwrap.py": "import re  # another release\n"})
     finally:
-        corpus.load.cache_clear()
+        corpus._loaded.cache_clear()
     assert [d.path for d in bare.documents] == sorted(RELEASED)
     assert bare.fingerprint == one.fingerprint == two.fingerprint
     assert other.fingerprint != bare.fingerprint
@@ -217,3 +217,15 @@ def test_no_text_of_the_standard_library_names_the_place_where_python_lies():
     found = corpus.load("stdlib")
     places = {p for p in (sys.prefix, sys.base_prefix, sys.exec_prefix) if len(p) > len("/usr/local")}
     assert not [d.path for i, d in enumerate(found.documents) for p in places if p in found.text(i)]
+
+
+def test_a_relative_folder_is_the_one_of_the_place_where_it_is_named(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name / "texts").mkdir(parents=True)
+        (tmp_path / name / "texts" / "a.txt").write_text(f"text of {name}")
+    found = []
+    for name in ("one", "two"):
+        monkeypatch.chdir(tmp_path / name)
+        found.append(corpus.load("texts"))
+    monkeypatch.chdir(tmp_path)
+    assert [c.text(0) for c in found] == ["text of one", "text of two"] and found[0].name == "texts"

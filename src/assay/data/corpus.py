@@ -121,7 +121,6 @@ class Corpus:
         return Windows(np.concatenate(tokens)[order], np.concatenate(document)[order], np.concatenate(offset)[order])
 
 
-@lru_cache(maxsize=8)
 def load(name: str = STDLIB) -> Corpus:
     """The corpus called "stdlib" (Python's standard library, read where it lies), or a folder of text files.
 
@@ -133,7 +132,12 @@ def load(name: str = STDLIB) -> Corpus:
 
     Raises: DataError when the folder does not exist, holds no text, or holds a text file that cannot be read.
     """
-    folder = Path(sysconfig.get_paths()["stdlib"]) if name == STDLIB else Path(name).expanduser()
+    return _loaded(name, Path(sysconfig.get_paths()["stdlib"]) if name == STDLIB else Path(name).expanduser().absolute())
+
+
+@lru_cache(maxsize=8)
+def _loaded(name: str, folder: Path) -> Corpus:
+    """One Corpus per folder, wherever the process has gone since it was named."""
     if not folder.is_dir():
         raise DataError(f"no corpus {name!r}; give {STDLIB} or a folder of text files")
     paths = _stdlib(folder) if name == STDLIB else _visible(folder)

@@ -126,7 +126,7 @@ class ModelFolder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged."""
-        return _tokenizer(self.path / "tokenizer.json")
+        return _tokenizer((self.path / "tokenizer.json").absolute())
 
     @cached_property
     def fingerprint(self) -> str:
