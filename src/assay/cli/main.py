@@ -288,7 +288,7 @@ def import_(
     from assay.cli import exchange
 
     done = exchange.bring(path, out, hints, real)
-    printing.emit(done) if output.json else print("\n".join(exchange.told(done)))
+    printing.emit(done) if output.json else printing.tell("\n".join(exchange.told(done)))
 
 
 @app.command(sort_key=21)
@@ -318,7 +318,7 @@ def export(
     from assay.cli import exchange
 
     done = exchange.give(exchange.named(dictionary, place.root), out, format, run, model)
-    printing.emit(done) if place.json else print("\n".join(exchange.told(done)))
+    printing.emit(done) if place.json else printing.tell("\n".join(exchange.told(done)))
 
 
 @app.command(sort_key=40)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import StoreError
+from assay.core.plain import plain
 
 if TYPE_CHECKING:
     from assay.cli.options import Choice
@@ -86,7 +87,7 @@ def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
             try:
                 data = unseal(path)
             except StoreError as e:
-                print(f"left out of the index: {e}", file=sys.stderr)
+                print(plain(f"left out of the index: {e}"), file=sys.stderr)
                 continue
             found.append({"data": data, "href": href, "header": entry and entry.header()})
     return found

@@ -15,6 +15,7 @@ from assay.cli.planning import lasting
 from assay.cli.progress import bar, duration, stage
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
+from assay.core.plain import plain
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ def show(study: Study, written: list[Path], as_json: bool) -> None:
     if claims:
         printing.say(overview.errors(claims))
     for path in written:
-        print(path)
+        printing.tell(str(path))
     for name, why in studies.failures(data).items():
-        print(f"{name}: {' '.join(why.split())}", file=sys.stderr)
+        printing.tell(f"{name}: {' '.join(why.split())}", sys.stderr)
     return None
 
 
@@ -119,7 +120,7 @@ class Display:
     def __call__(self, name: str, event: Any) -> None:
         """Take one event of the lab, about the experiment of this name."""
         if line := self.note(name, event):
-            self.console.print(line, markup=False, soft_wrap=True)
+            self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def note(self, name: str, event: Any) -> str:
         """The line that stays for an event, empty where there is none."""
