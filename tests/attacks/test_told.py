@@ -4,14 +4,20 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
+import sys
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.cli import paging
 from assay.cli.main import main
+from assay.core.errors import nearest
 from assay.core.figures import Figure
 from assay.core.plain import as_json, cell, plain
 from assay.evaluation.result import Evaluation
@@ -109,3 +115,45 @@ def test_a_page_shows_evil_text_as_text(capsys, tmp_path):
     data = {"experiment": EVIL, "verdicts": [row], "exact": [], "findings": [], "provenance": {"keys": EVIL, EVIL: EVIL}}
     page = pages.page(data, text=EVIL, notes={"main": EVIL})
     assert page.encode() and plain(page) == page and "<script>{" not in page and "red�2J�gnirts" in page
+
+
+WALK = Path(__file__).parents[1] / "lab" / "walk.py"
+
+
+def test_a_million_names_are_not_listed():
+    line = nearest("arm", [f"c{i}" for i in range(10**6)])
+    assert len(line) < 1000 and line.startswith("known: c0, c1, ") and line.endswith(" … (1,000,000 in all)")
+    assert nearest("arm", ["x", "y"]) == "known: x, y"
+
+
+def test_no_page_of_an_experiment_is_the_index():
+    assert paging.slug("index", "default") != "index" and paging.slug("index", "smoke") != "index"
+
+
+@pytest.mark.parametrize("words", [("evaluate", "d", "--acts", "a", "--out"), ("look", "some text", "--html"), ("report", "walk.py", "--out"),
+                                   ("report", "walk.py", "--export"), ("import", "d", "--out"), ("run", "catalogue", "--page")])  # fmt: skip
+@pytest.mark.parametrize("where", ["file/report.md", "/proc/assay/report.md"])
+def test_where_results_go_is_checked_before_anything_is_measured(tmp_path, monkeypatch, capsys, words, where):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    shutil.copy(WALK, tmp_path / "walk.py")
+    assert main([*words, where]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "cannot write into the folder" in err and (words[-1] in err), err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "walk.py"]
+
+
+def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path):
+    shutil.copy(WALK, tmp_path / "walk.py")
+    command = [sys.executable, "-m", "assay", "run", "walk.py", "--preset", "smoke", "--executor", "inline"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=slowly()) for _ in range(2)]
+    said = [p.communicate(timeout=100)[1] for p in both]
+    assert [p.returncode for p in both] == [0, 0], said
+    assert sum(text.count("started") for text in said) == 2, said  # one group of main and still, one of far
+
+
+def slowly():
+    """The environment in which the walk takes so long that two of them meet."""
+    import os
+
+    return os.environ | {"OMP_NUM_THREADS": "1", "WALK_MARKS": "marks", "WALK_PAUSE": "0.3"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -58,6 +59,26 @@ def grid(*columns: str, right: Sequence[str] = ()) -> Table:
 def say(text: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
     print(textwrap.fill(plain(text), tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+
+
+class _Aside(io.TextIOBase):
+    """Standard error for whoever prints on standard output, and may close it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Send what an experiment's own code prints to standard error meanwhile; standard output is for what a verb answers."""
+    with contextlib.redirect_stdout(_Aside()):
+        yield
 
 
 def tell(text: str, file: TextIO | None = None) -> None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
+from assay.cli.options import writable, writable_file
 from assay.cli.planning import lasting
 from assay.cli.progress import bar, duration, stage
 from assay.core.errors import AssayError
@@ -36,6 +37,9 @@ def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> in
         raise AssayError(f"--set changes the fields of one experiment: name it in place of {ALL!r}")
     if page is not None and page.suffix != ".md":
         raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}; the page as HTML is written in any case")
+    writable(PAGES, "another working folder")
+    if page is not None:
+        writable_file(page, "--page")
     entries = catalogue.entries()
     with Display(ALL) as display:
         study = machine.lab(place.root).study([e.name for e in entries], choice.preset, display)
