@@ -86,6 +86,16 @@ def test_missing_numbers_leave_their_cells_out_and_are_told():
     f.loc[(f["arm"] == "relu") & (f["seed"] == 2) & (f["document"] == "d3"), "fvu"] = np.nan
     j = assay.judge(f, **ASK)
     assert j.verdict.outcome == "holds" and "relu: 1 cell with a missing number left out" in j.notes
+    assert not [n for n in j.notes if "count in nothing" in n]  # the seed and the document have other numbers
+
+
+def test_units_that_count_in_nothing_are_told_with_the_arms_that_lack_them():
+    f = frame()
+    f.loc[(f["arm"] == "relu") & f["seed"].isin([2, 3]), "fvu"] = np.nan
+    j = assay.judge(f, **ASK)
+    assert j.verdict.n == {"seed": 4, "document": 8} and "2 of 6 seeds count in nothing: relu has no number there" in j.to_json()["notes"]
+    f.loc[(f["arm"] == "gated") & (f["document"] == "d1"), "fvu"] = np.nan
+    assert "1 of 8 documents count in nothing: gated has no number there" in assay.judge(f, **ASK).notes
 
 
 def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):

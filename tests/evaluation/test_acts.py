@@ -53,6 +53,16 @@ def test_windows_and_rows_with_documents_are_the_same(x, tmp_path, monkeypatch):
     assert "ce_clean" not in a
 
 
+def test_documents_that_count_in_nothing_are_told(x, tmp_path):
+    x[3:6] *= 100
+    save_file({"acts": torch.from_numpy(x)}, tmp_path / "a.safetensors")
+    found = evaluate(dictionary(), acts=tmp_path / "a.safetensors", root=tmp_path / "s")
+    assert found.dictionaries[0]["documents"] == 60 and found["dictionary 1"]["fvu"]["n"] == {"document": 57}
+    assert "dictionary 1: 3 of 60 documents have no position left, and count in nothing" in found.to_json()["notes"]
+    whole = evaluate(dictionary(), acts=tmp_path / "a.safetensors", root=tmp_path / "s", outlier=0)
+    assert not [note for note in whole.notes if "documents have" in note]
+
+
 def test_skipped_positions_and_outliers_are_left_out(x, tmp_path):
     x[3, 4] *= 100
     save_file({"acts": torch.from_numpy(x)}, tmp_path / "a.safetensors")

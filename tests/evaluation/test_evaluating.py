@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import naive_evaluation
@@ -115,6 +116,15 @@ def test_the_second_call_reads_what_the_first_left_and_other_content_is_measured
     assert first["standard"] == again["standard"] and first["topk"] == again["topk"]
     for change in ({"tokens": 200}, {"skip_first": 2}, {"text": _copy(texts, tmp_path / "t"), "part": "all"}):
         assert not evaluate(SAELENS / "topk", **{**ask, **change}).dictionaries[0]["cached"]
+
+
+def test_what_is_refused_leaves_no_half_of_anything(model, texts, tmp_path):
+    huge = dataclasses.replace(plain(), scale=torch.tensor([1e38]))
+    with pytest.raises(DataError, match="not finite"):
+        evaluate(huge, model=model, text=texts, root=tmp_path, tokens=400)
+    with pytest.raises(DataError, match="all activations"):
+        evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=400, context=12, outlier=1e-9)
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def _copy(texts, folder):

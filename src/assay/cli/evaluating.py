@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 
-from assay.cli.printing import draw, grid, say
+from assay.cli.printing import draw, grid, say, tell
+from assay.core.plain import as_json
 
 if TYPE_CHECKING:
     from assay.evaluation.result import Evaluation
@@ -61,15 +62,13 @@ class How:
 
 def write(found: Evaluation, out: Path) -> list[Path]:
     """The files written into `out`: the report, every measure as CSV and JSON, each figure as SVG and its data."""
-    import json
-
     from assay.report import draw as drawing
     from assay.report import evaluations, export
 
     out.mkdir(parents=True, exist_ok=True)
     files = {"evaluation.html": evaluations.page(found.to_json(), found.figures)}
-    files["evaluation.csv"] = found.to_pandas().to_csv(index=False)
-    files["evaluation.json"] = json.dumps(found.to_json(), indent=1, ensure_ascii=False)
+    files["evaluation.csv"] = export.table_csv(found.to_pandas())
+    files["evaluation.json"] = as_json(found.to_json(), indent=1)
     for name, figure in zip(export.names(found.figures), found.figures, strict=True):
         files |= {f"{name}.svg": drawing.svg(figure), f"{name}.csv": export.figure_csv(figure)}
     for name, content in files.items():
@@ -95,7 +94,7 @@ def show(found: Evaluation, written: Sequence[Path]) -> None:
     if all(e["cached"] for e in found.dictionaries):
         print("stored before: nothing was run")
     for path in written:
-        print(path)
+        tell(str(path))
     if not written:
         print("With --out DIR: the report, a Pareto plot, every number as CSV and JSON.")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
+from assay.cli.options import writable
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
 
@@ -68,6 +69,7 @@ def bring(path: Path, out: Path, hints: Open, real: Real) -> dict[str, Any]:
 
     if out.exists():
         raise DataError(f"{out} exists already; remove it, or name another --out")
+    writable(out.parent, "--out")
     if real.acts is not None and (real.model or real.text):
         raise AssayError("give --acts, or --model and --text, and not both")
     if (real.model is None) != (real.text is None):

@@ -91,9 +91,10 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
     if name == ALL:
         return studying.run(choice, machine, place, page)
     studying.refuse(page)
-    experiment, preset = choice.of(name)
-    with Display(experiment.name) as display:
-        result = machine.lab(place.root).run(experiment, preset, display)
+    with printing.aside():
+        experiment, preset = choice.of(name)
+        with Display(experiment.name) as display:
+            result = machine.lab(place.root).run(experiment, preset, display)
     printing.result(result, name, experiment, preset, place.json)
     return 0
 
@@ -101,8 +102,10 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
 @app.command(sort_key=4)
 def show(name: Name, /, *, arm: Arm = "main", choice: Choice = DEFAULT, place: Place = HERE) -> None:
     """Verdicts, controls and intervals of what is stored; trains nothing."""
-    experiment, preset = choice.of(name)
-    printing.result(place.lab().judge(experiment, preset, arm), name, experiment, preset, place.json)
+    with printing.aside():
+        experiment, preset = choice.of(name)
+        result = place.lab().judge(experiment, preset, arm)
+    printing.result(result, name, experiment, preset, place.json)
 
 
 @app.command(sort_key=5)
@@ -116,9 +119,10 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     """
     from assay.lab import recording
 
-    experiment, preset = choice.of(name)
-    lab = place.lab()
-    result = lab.judge(experiment, preset)
+    with printing.aside():
+        experiment, preset = choice.of(name)
+        lab = place.lab()
+        result = lab.judge(experiment, preset)
     if record:
         return printing.written(recording.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
     return printing.differences(lab.check(result, printing.recorded(experiment, preset)), experiment.name, place.json)
@@ -211,7 +215,9 @@ def report(
     from assay.cli import paging
 
     names = paging.stored(place.root) if name is None else [name]
-    printing.pages(paging.write(place.lab(), names, choice, out, export), place.json)
+    with printing.aside():
+        written = paging.write(place.lab(), names, choice, out, export)
+    printing.pages(written, place.json)
 
 
 @app.command(sort_key=8)
@@ -291,7 +297,7 @@ def import_(
 
     with trust.raised():
         done = exchange.bring(path, out, hints, real)
-    printing.emit(done) if output.json else print("\n".join(exchange.told(done)))
+    printing.emit(done) if output.json else printing.tell("\n".join(exchange.told(done)))
 
 
 @app.command(sort_key=21)
@@ -324,7 +330,7 @@ def export(
     with trust.raised():
         found = exchange.named(dictionary, place.root)
     done = exchange.give(found, out, format, run, model)
-    printing.emit(done) if place.json else print("\n".join(exchange.told(done)))
+    printing.emit(done) if place.json else printing.tell("\n".join(exchange.told(done)))
 
 
 @app.command(sort_key=40)
@@ -375,9 +381,11 @@ def evaluate(
     """
     from assay.cli import evaluating
     from assay.cli.bar import Bar
-    from assay.cli.options import device_here
+    from assay.cli.options import device_here, writable
     from assay.evaluation.evaluating import evaluate as measured
 
+    if out is not None:
+        writable(out, "--out")
     with trust.raised(), Bar("evaluate", "tokens") as bar:
         found = measured(
             *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
@@ -427,9 +435,11 @@ def look(
         A file for the same as a page.
     """
     from assay.cli import looking
-    from assay.cli.options import device_here
+    from assay.cli.options import device_here, writable_file
     from assay.evaluation.looking import look as looked
 
+    if html is not None:
+        writable_file(html, "--html")
     with trust.raised():
         found = looked(
             text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,

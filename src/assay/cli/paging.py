@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import StoreError
+from assay.core.plain import plain
 
 if TYPE_CHECKING:
     from assay.cli.options import Choice
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
 def write(lab: Lab, names: Sequence[str], choice: Choice, out: Path, export: Path | None) -> dict[str, Any]:
     """The paths of the page of each experiment, of the index over all pages in `out`, and of what was exported."""
+    from assay.cli.options import writable
     from assay.report import pages
 
+    for folder, option in ((out, "--out"), (export, "--export")):
+        if folder is not None:
+            writable(folder, option)
     written, exported = [], []
     for name in names:
         experiment, preset = choice.of(name)
@@ -86,7 +91,7 @@ def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
             try:
                 data = unseal(path)
             except StoreError as e:
-                print(f"left out of the index: {e}", file=sys.stderr)
+                print(plain(f"left out of the index: {e}"), file=sys.stderr)
                 continue
             found.append({"data": data, "href": href, "header": entry and entry.header()})
     return found

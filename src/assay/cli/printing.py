@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import io
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.cli.progress import duration
 from assay.core.errors import AssayError, ExperimentError, StoreError
-from assay.core.plain import plain
+from assay.core.plain import as_json, plain
 from assay.report import tables
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def emit(data: Any) -> None:
     """Print one JSON value, and nothing else, on standard output."""
-    print(json.dumps(data, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None, allow_nan=False))
+    print(as_json(data, indent=1 if sys.stdout.isatty() else None, allow_nan=False))
 
 
 def draw(table: Table) -> None:
@@ -59,6 +59,31 @@ def grid(*columns: str, right: Sequence[str] = ()) -> Table:
 def say(text: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
     print(textwrap.fill(plain(text), tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+
+
+class _Aside(io.TextIOBase):
+    """Standard error for whoever prints on standard output, and may close it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Send what an experiment's own code prints to standard error meanwhile; standard output is for what a verb answers."""
+    with contextlib.redirect_stdout(_Aside()):
+        yield
+
+
+def tell(text: str, file: TextIO | None = None) -> None:
+    """Print lines as they are, but for what a terminal would obey."""
+    print(plain(text), file=file)
 
 
 def catalogue(root: Path, as_json: bool) -> None:
@@ -131,7 +156,7 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
     if as_json:
         return emit(data)
     arm = "" if result.arm == "main" else f", arm {result.arm} judged as if it were the method"
-    print(f"{result.experiment} ({', '.join((result.preset, *preset.sets))}){arm}\n")
+    tell(f"{result.experiment} ({', '.join((result.preset, *preset.sets))}){arm}\n")
     tables.show(data)
     for text, reason in result.skipped:
         say(f"not asked of {result.arm}: {text} ({reason})")
@@ -141,7 +166,7 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
         say(f"note: {note}")
     print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
     for line in invitations(name, result, experiment, preset):
-        print(line)
+        tell(line)
     return None
 
 
@@ -175,7 +200,7 @@ def differences(found: Sequence[Difference], name: str, as_json: bool) -> int:
             table.add_row(d.what, d.recorded, d.now)
         draw(table)
     else:
-        print(f"{name}: as recorded")
+        tell(f"{name}: as recorded")
     return 1 if found else 0
 
 
@@ -198,13 +223,13 @@ def pages(paths: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         return emit(paths)
     for path in (*paths["pages"], paths["index"], *paths["exported"]):
-        print(path)
+        tell(str(path))
     return None
 
 
 def written(path: Path, as_json: bool) -> int:
     """Print the path of a file that was written; exit code 0."""
-    emit({"path": str(path)}) if as_json else print(path)
+    emit({"path": str(path)}) if as_json else tell(str(path))
     return 0
 
 
@@ -214,7 +239,7 @@ def agreed(found: Sequence[tuple[Path, int]], name: str, yes: bool, as_json: boo
     Raises: AssayError where nobody can, and `--yes` was not given.
     """
     if not found:
-        emit({"bytes": 0}) if as_json else print(f"nothing is stored of {name}")
+        emit({"bytes": 0}) if as_json else tell(f"nothing is stored of {name}")
         return False
     size = megabytes(sum(count for _, count in found))
     if not yes and (as_json or not sys.stdin.isatty()):
@@ -222,7 +247,7 @@ def agreed(found: Sequence[tuple[Path, int]], name: str, yes: bool, as_json: boo
             f"{', '.join(str(path) for path, _ in found)} ({size}) would be deleted; say so with: assay remove {name} --yes"
         )
     for path, count in found:
-        print(f"{path}  {megabytes(count)}", file=sys.stderr)
+        tell(f"{path}  {megabytes(count)}", sys.stderr)
     return yes or input(f"Delete these, {size}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
@@ -238,5 +263,5 @@ def health(checks: Sequence[Check], done: Sequence[str], as_json: bool) -> int:
     if as_json:
         emit({"healthy": not broken, "done": list(done), "checks": [check.to_json() for check in checks]})
     else:
-        print("\n".join([*done, *map(str, checks)]))
+        tell("\n".join([*done, *map(str, checks)]))
     return 1 if broken else 0

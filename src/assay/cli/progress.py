@@ -10,6 +10,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from assay.core.plain import plain
 from assay.lab.events import Event, Failed, Partial, Planned, Progress, Said, Saved, Started
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Display:
         """Take one event of the lab."""
         line = self.note(event)
         if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said)):
-            self.console.print(line, markup=False, soft_wrap=True)
+            self.console.print(plain(line), markup=False, soft_wrap=True)
             self.spoken = time.monotonic()
 
     def note(self, event: Event) -> str:

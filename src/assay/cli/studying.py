@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
+from assay.cli.options import writable, writable_file
 from assay.cli.planning import lasting
 from assay.cli.progress import bar, duration, stage
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
+from assay.core.plain import plain
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> in
         raise AssayError(f"--set changes the fields of one experiment: name it in place of {ALL!r}")
     if page is not None and page.suffix != ".md":
         raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}; the page as HTML is written in any case")
+    writable(PAGES, "another working folder")
+    if page is not None:
+        writable_file(page, "--page")
     entries = catalogue.entries()
     with Display(ALL) as display:
         study = machine.lab(place.root).study([e.name for e in entries], choice.preset, display)
@@ -87,9 +92,9 @@ def show(study: Study, written: list[Path], as_json: bool) -> None:
     if claims:
         printing.say(overview.errors(claims))
     for path in written:
-        print(path)
+        printing.tell(str(path))
     for name, why in studies.failures(data).items():
-        print(f"{name}: {' '.join(why.split())}", file=sys.stderr)
+        printing.tell(f"{name}: {' '.join(why.split())}", sys.stderr)
     return None
 
 
@@ -119,7 +124,7 @@ class Display:
     def __call__(self, name: str, event: Any) -> None:
         """Take one event of the lab, about the experiment of this name."""
         if line := self.note(name, event):
-            self.console.print(line, markup=False, soft_wrap=True)
+            self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def note(self, name: str, event: Any) -> str:
         """The line that stays for an event, empty where there is none."""

@@ -60,11 +60,17 @@ class RunError(AssayError):
     exit_code = 3
 
 
+MANY = 60
+"""So many names are listed at most: all experiments, arms and fields that there are, but not a million columns."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of an error sentence: the closest known name, or the list of all when none is close."""
+    """The end of an error sentence: the closest known name, or a list of them when none is close, of the first where they are very many."""
     known = sorted(names)
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
+    near = [n for n in known if abs(len(n) - len(name)) <= len(name)] if len(known) > MANY else known
+    close = get_close_matches(name, near[: 100 * MANY], n=1, cutoff=0.5)
+    more = f" … ({len(known):,} in all)" if len(known) > MANY else ""
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known[:MANY]) or 'none'}{more}"
 
 
 def nearest_beside(path: Path) -> str:

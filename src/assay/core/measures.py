@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from assay.core.errors import ClaimError
+from assay.core.plain import plain
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, static_fields
 
-_RESERVED = frozenset(dir(xr.Dataset)) | {"run"}
+_RESERVED = frozenset(dir(xr.Dataset)) | {"run", "__metadata__"}
 _META = "measures"
 
 
@@ -54,6 +55,29 @@ def _numpy(array: Any) -> np.ndarray:
     if hasattr(array, "detach"):
         array = array.detach().cpu().numpy()
     return np.asarray(array)
+
+
+def storable(data: Any, specs: Sequence[Spec]) -> str:
+    """Say why these measures of the runs of these specs could not be stored and read again, in words; "" where they can."""
+    if not isinstance(data, xr.Dataset):
+        return f"must return a Dataset, which assay.core.measures makes, got {'nothing' if data is None else type(data).__name__}"
+    if not data.data_vars:
+        return "returned a Dataset without a measure"
+    for name, values in data.data_vars.items():
+        if not isinstance(name, str) or not name or plain(name) != name or name in _RESERVED or name in per_run_fields(type(specs[0])):
+            return f"called a measure {plain(str(name))!r}, a name that is taken or cannot be stored; choose another"
+        if "run" not in values.dims or values.sizes["run"] != len(specs):
+            dims = ", ".join(f"{d} {n}" for d, n in zip(values.dims, values.shape, strict=True)) or "no dims"
+            return f"must return one row for each of {len(specs)} runs; measure {name!r} has {dims}"
+        odd = [str(d) for d in values.dims if values.dims.count(d) > 1 or str(d).split() != [str(d)]]
+        if odd:
+            return f"gave measure {name!r} the dim {odd[0]!r} twice or with a space in it; dims are words, each of them once"
+        if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
+            return f"must return real numbers of at most 64 bits; measure {name!r} is {values.dtype}"
+    for name, c in data.coords.items():
+        if c.ndim == 1 and c.dims != ("run",) and not all(isinstance(v, str | int | float) and v == v for v in c.values.tolist()):
+            return f"gave {str(name)!r} levels that are neither texts nor numbers, such as {str(c.values.tolist()[0])[:60]!r}"
+    return ""
 
 
 def one_run(data: xr.Dataset, index: int) -> xr.Dataset:

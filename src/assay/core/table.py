@@ -79,7 +79,20 @@ def judge(
     within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
     if bounds is None and parsed.plain and within and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns):
         bounds, notes = (0.0, 1.0), (*notes, f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares")
-    return replace(judging.judge(_claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope), notes=notes)
+    found = judging.judge(_claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope)
+    return replace(found, notes=(*notes, *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))}, columns)))
+
+
+def _left_out(found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset], columns: list[str]) -> list[str]:
+    """A line for each unit of which levels count in nothing, with the arms of the verdict that lack them."""
+    told = []
+    for unit, n in found.verdict.n.items():
+        levels, others = rows[unit].nunique(), [u for u in units if u != unit]
+        if n < levels:
+            empty = [a for a, data in arms.items() if bool(data[columns].to_array().isnull().any("variable").all(others).any())]
+            why = f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no number there" if empty else "no arm has all numbers there"
+            told.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
+    return told
 
 
 def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tuple[xr.Dataset, list[str]]:

@@ -148,7 +148,8 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
     entry = {
         "format": one.origin.get("format", "assay"), "sha256": spec.dictionary, "width": one.width, "d": one.W_enc.shape[1],
         "nonlinearity": to_json(one.nonlinearity), "inferred": list(one.origin.get("inferred", ())), **of,
-        "tokens": int(numbers["tokens"].sum()), "measures": measures, "notes": [*of["notes"], *_warnings(one, measures)],
+        "tokens": int(numbers["tokens"].sum()), "measures": measures,
+        "notes": [*of["notes"], *_left_out(numbers, of["documents"]), *_warnings(one, measures)],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
     }  # fmt: skip
 
@@ -157,6 +158,16 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
         write(path / "result.json", json.dumps(entry, allow_nan=False).encode())
 
     store.artefact(spec, build)
+
+
+def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
+    """Which documents count in nothing, or in no loss."""
+    import numpy as np
+
+    kinds = (("tokens", "no position left, and count in nothing"), ("predictions", "no prediction left, and count in no loss"))
+    empty = {kind: int(np.sum(sums[kind] == 0)) for kind, _ in kinds if kind in sums and documents}
+    told = {kind: lost for kind, lost in empty.items() if lost > (empty["tokens"] if kind != "tokens" else 0)}
+    return [f"{told[kind]:,} of {documents:,} documents have {words}" for kind, words in kinds if kind in told]
 
 
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:

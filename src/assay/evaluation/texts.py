@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core.errors import StoreError
+from assay.core.errors import AssayError, StoreError
 from assay.data.corpus import Corpus
 from assay.evaluation import measure, sources, text
 from assay.evaluation.plans import Plan
@@ -88,7 +89,7 @@ def _bunch(
     """The sums of dictionaries at one site over all shards, [document, …], and firings [shard, feature]."""
     reads, writes = Site.parse(site.site), Site.parse(site.site_out)
     path = store.artefact(
-        site, lambda path: measure.constants(subject(), reads, writes, words.spare, site.skip_first, site.outlier, path)
+        site, lambda path: _or_nothing(path, lambda: measure.constants(subject(), reads, writes, words.spare, site.skip_first, site.outlier, path))
     )
     at = functools.cache(lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device))
     ablated = words.ablated(site.ablation_tokens)
@@ -121,12 +122,22 @@ def _bunch(
 
 def _kept(store: Store, spec: Any, measured: Callable[[], Any], which: int | None) -> Arrays:
     """One shard's sums, from the store or measured now."""
-    path = store.artefact(spec, lambda path: np.savez(path / "sums.npz", **measured()[which]))
+    path = store.artefact(spec, lambda path: np.savez(path / "sums.npz", **_or_nothing(path, measured)[which]))
     try:
         with np.load(path / "sums.npz") as file:
             return dict(file)
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
+
+
+def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:
+    """What is made for a folder, which is gone where what was asked for is refused: nobody will go on with it."""
+    try:
+        return make()
+    except AssayError:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+        raise
 
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:

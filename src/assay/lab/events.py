@@ -31,7 +31,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Started:
-    """A group was handed to a worker."""
+    """A worker is at a group, which no other process is."""
 
     group: str
     arms: tuple[str, ...]
@@ -130,14 +130,15 @@ class Outcome:
 Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished | Surveyed | Ended
 
 
-def to_line(message: Progress | Outcome) -> str:
+def to_line(message: Started | Progress | Outcome) -> str:
     """One line of JSON, for the pipe between a worker and its parent."""
     return canonical_json({"kind": type(message).__name__, **asdict(message)})
 
 
-def from_line(line: str) -> Progress | Outcome:
+def from_line(line: str) -> Started | Progress | Outcome:
     """The message of `to_line`."""
     data: dict[str, Any] = json.loads(line)
-    if data.pop("kind") == "Outcome":
+    kind = data.pop("kind")
+    if kind == "Outcome":
         return Outcome(**data)
-    return Progress(**{**data, "arms": tuple(data["arms"])})
+    return {"Started": Started, "Progress": Progress}[kind](**{**data, "arms": tuple(data["arms"])})

@@ -8,6 +8,7 @@ nothing inherited, and they end when the pipe from their parent closes.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import queue
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from assay.lab.events import Outcome, Progress, Said, from_line
+from assay.lab.events import Outcome, Said, from_line
 from assay.lab.provenance import cores
 from assay.lab.worker import Task, run_group
 
@@ -37,7 +38,7 @@ class Executor(Protocol):
         """How many tasks run at the same time."""
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task as it ends, in any order; `report` gets progress in between. Closing it stops what runs."""
+        """The outcome of each task as it ends, in any order; `report` hears of starts and progress in between. Closing it stops what runs."""
 
 
 class Inline:
@@ -62,7 +63,8 @@ class Inline:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                outcome = run_group(task, report)
+                with contextlib.chdir("."):  # an experiment that goes elsewhere does not take a relative store along
+                    outcome = run_group(task, report)
             finally:
                 torch.set_num_threads(before)
             yield outcome
@@ -109,11 +111,11 @@ class Workers:
                         yield Outcome(task.group, "failed", error="RunError", text=worker.epitaph())
                     continue
                 message = from_line(line)
-                if isinstance(message, Progress):
-                    report(message)
-                else:
+                if isinstance(message, Outcome):
                     worker.task = None
                     yield message
+                else:
+                    report(message)
         finally:
             for w in workers:
                 w.stop()

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
-from assay.core.errors import AssayError, ClaimError
+from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
 from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab import looks, provenance
+from assay.lab.asked import first_line, where
 from assay.lab.atomic import explained, write
 from assay.lab.sealed import seal
 
@@ -162,7 +163,7 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
     made = {}
     for name, a in experiment.arms.items():
         if a.derive is not None:
-            with _computing(f"arm {name}"):
+            with _computing(f"arm {name}", experiment.origin):
                 made[name] = a.derive(trained)
     return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
 
@@ -185,15 +186,15 @@ def judge_all(
     scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {plan.preset.name}{but}") if t)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
-    judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope, changed=changed)
+    judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin)
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
     drawn: tuple[Figure, ...] = ()
     cards: tuple[Any, ...] = ()
     try:
-        with _computing("figures"):
+        with _computing("figures", experiment.origin):
             drawn = tuple(experiment.figures(everything)) if figures else ()
             cards = tuple(experiment.cards(everything)) if experiment.cards is not None and figures else ()
-    except ClaimError as e:
+    except (ClaimError, ExperimentError) as e:
         if not changed:
             raise
         skipped += (("figures", str(e).removeprefix("figures ")),)
@@ -239,6 +240,7 @@ def judge_statements(
     scope: str = "",
     *,
     changed: bool = False,
+    origin: str = "",
 ) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
     """Claims with their verdicts; theorems; findings; and what cannot be asked of `arm`, with the reason.
 
@@ -247,7 +249,7 @@ def judge_statements(
     judged, exact, findings, skipped = [], [], [], []
     for s in statements:
         try:
-            with _computing(repr(s.text)):
+            with _computing(repr(s.text), origin):
                 if isinstance(s, Exact):
                     exact.append(verify(s, arms))
                 elif isinstance(s, Finding):
@@ -264,17 +266,19 @@ def judge_statements(
 
 
 @contextlib.contextmanager
-def _computing(what: str) -> Iterator[None]:
-    """Turns what an experiment's own code raises into one line; a measure that is missing says how to get it."""
+def _computing(what: str, origin: str) -> Iterator[None]:
+    """Turns what an experiment's own code raises into one line, with the place; a measure that is missing says how to get it."""
     try:
         yield
     except AssayError:
         raise
     except Exception as e:
-        told = (str(e) or "no message").splitlines()[0]
+        told = first_line(e)
+        if origin.endswith(".py"):
+            told += f" ({Path(where(e, origin)).name})"
         if re.search("No variable named|'Dataset' object has no attribute", told):
             told += "; if `measure` was changed, raise `measured`, and stored runs are measured again"
-        raise ClaimError(f"{what} cannot be computed: {type(e).__name__}: {told}") from e
+        raise ClaimError(f"{what} cannot be computed: {told}") from e
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:

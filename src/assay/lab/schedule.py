@@ -7,7 +7,7 @@ build on them; groups that another process holds again later, and waited for onl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from assay.core.experiment import Experiment
 from assay.lab.events import Outcome
@@ -34,7 +34,7 @@ class Schedule:
         self.failed: list[Outcome] = []
         self.done: list[str] = []
 
-    def tasks(self, starting: Callable[[RunGroup], None]) -> Iterator[Task | None]:
+    def tasks(self) -> Iterator[Task | None]:
         """The next task, or None while all that is left waits for another; ends when nothing is left."""
         while self._waiting or self._running:
             name = next((n for n in self._waiting if self._ready(n)), None)
@@ -43,8 +43,6 @@ class Schedule:
                 continue
             self._waiting.remove(name)
             self._running.add(name)
-            if name not in self._again:
-                starting(self.groups[name])
             root, e = str(self._store.root.absolute()), self._experiment
             yield Task(root, name, e.name, e.origin, self._device, experiment=e)
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from assay.core.experiment import Experiment
-from assay.lab.events import Failed, Outcome, Partial, Progress, Saved, Started
-from assay.lab.groups import RunGroup
+from assay.lab.events import Failed, Outcome, Partial, Progress, Saved
 from assay.lab.plan import Plan, as_planned, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
@@ -31,10 +30,6 @@ class Watch:
         self._judging: threading.Thread | None = None
         self._next_look = 0.0
         self._closed = False
-
-    def starting(self, group: RunGroup) -> None:
-        """Nothing; a group was handed out."""
-        self._tell(Started(group.name, tuple(group.arms), len(group.members)))
 
     def heard(self, event: Any) -> None:
         """Nothing; a worker reported something."""

@@ -61,7 +61,7 @@ class Work:
         except Exception as e:  # whatever it is, other works go on
             self.error = e
         if self._schedule is not None and self._watch is not None:
-            yield from self._schedule.tasks(self._watch.starting)
+            yield from self._schedule.tasks()
 
     def has(self, group: str) -> bool:
         """True when the group is one of its own."""

@@ -22,11 +22,12 @@ from filelock import Timeout
 
 from assay.core.errors import AssayError, DamageError
 from assay.core.experiment import Experiment, Joint
+from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
 from assay.lab import groups, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import code, load
-from assay.lab.events import Outcome, Progress
+from assay.lab.events import Outcome, Progress, Started
 from assay.lab.store import Job, Store, Stored
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
             group = groups.read(store.root / "groups" / task.group)
             if group is None:  # another process finished it
                 return Outcome(task.group, "done")
+            report(Started(group.name, tuple(group.arms), len(group.members)))
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
                 text = code(experiment.origin) if experiment.origin else ""
@@ -78,7 +80,9 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
                 except DamageError as e:  # found at first touch, so nothing was computed on it: it is built again, training goes on
                     store.set_aside(e.folder, e.why)
                     stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
-            except Exception as e:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as e:
                 _note_failure(group.folder, e)
                 raise
             store.remove(group.folder)
@@ -86,8 +90,10 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
     except Timeout:
         return Outcome(task.group, "busy")
     except AssayError as e:
-        return Outcome(task.group, "failed", error=type(e).__name__, text=str(e))
-    except Exception as e:
+        return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # sys.exit too: what an experiment raises ends no worker and no command
         return Outcome(task.group, "failed", error="RunError", text=_short(e))
 
 
@@ -273,8 +279,8 @@ class _Clock:
         return sessions
 
 
-def _note_failure(folder: Path, error: Exception) -> None:
-    text = str(error) if isinstance(error, AssayError) else _short(error)
+def _note_failure(folder: Path, error: BaseException) -> None:
+    text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
     with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
         write(folder / "failed.json", canonical_json({"error": text}).encode())
 
@@ -285,7 +291,7 @@ def _short(error: BaseException) -> str:
     ours = Path(__file__).parent
     theirs = [f for f in frames if Path(f.filename).parent != ours] or list(frames)
     places = [f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]]
-    return "\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)])
+    return plain("\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)]))
 
 
 def serve() -> None:
@@ -314,6 +320,9 @@ def serve() -> None:
     while True:
         task = Task(**json.loads(tasks.get()))
         provenance.forget_peak()  # the memory of this group, not of the largest that this worker ever had
-        outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
+        try:
+            outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
+        except KeyboardInterrupt as e:  # an experiment's own: what a terminal sends is ignored here
+            outcome = Outcome(task.group, "failed", error="RunError", text=_short(e))
         paid = provenance.cpu_seconds()
         print(to_line(outcome), file=answers)

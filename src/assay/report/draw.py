@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from assay.core.figures import Figure
-from assay.core.plain import plain
+from assay.core.plain import plain, plain_all
 from assay.report.vega import vega
 
 
@@ -20,7 +18,7 @@ def svg(figure: Figure, *, titled: bool = True, alone: bool = False) -> str:
     """
     import vl_convert
 
-    drawn = vl_convert.vegalite_to_svg(_clean(vega(figure, titled=titled, alone=alone)))
+    drawn = vl_convert.vegalite_to_svg(plain_all(vega(figure, titled=titled, alone=alone)))
     prefix = "f" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
     drawn = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawn)
     drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawn)
@@ -31,20 +29,11 @@ def png(figure: Figure) -> bytes:
     """The figure as a PNG image at twice its size, on white."""
     import vl_convert
 
-    return vl_convert.vegalite_to_png({**_clean(vega(figure)), "background": "white"}, scale=2)
+    return vl_convert.vegalite_to_png({**plain_all(vega(figure)), "background": "white"}, scale=2)
 
 
 def pdf(figure: Figure) -> bytes:
     """The figure as a one-page PDF."""
     import vl_convert
 
-    return vl_convert.vegalite_to_pdf(_clean(vega(figure)))
-
-
-def _clean(value: Any) -> Any:
-    """A specification whose texts hold nothing that ends a drawing in an error, such as a control character in a folder's name."""
-    if isinstance(value, Mapping):
-        return {plain(k): _clean(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(v) for v in value]
-    return plain(value) if isinstance(value, str) else value
+    return vl_convert.vegalite_to_pdf(plain_all(vega(figure)))

@@ -5,20 +5,35 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
+from assay.core.plain import cell, plain
 from assay.report import draw, tables
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NUMBERS = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high", "p")
+SMALL = "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho varsigma sigma tau upsilon varphi chi psi omega"
+CAPITAL = {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Υ": "Upsilon", "Φ": "Phi", "Ψ": "Psi"}
 TEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_{}"},
-    "γ": r"$\gamma$", "λ": r"$\lambda$", "π": r"$\pi$", "σ": r"$\sigma$", "δ": r"$\delta$", "×": r"$\times$", "≥": r"$\geq$",
-    "≤": r"$\leq$", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$",
-    "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}",
+    "{": r"\textbraceleft{}", "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
+    "<": "$<$", ">": "$>$", "|": "$|$",  # other glyphs in LaTeX's first encoding
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"},
+    **{chr(ord("α") + i): "$o$" if name == "o" else f"$\\{name}$" for i, name in enumerate(SMALL.split())},
+    **{c: f"$\\{name}$" for c, name in CAPITAL.items()}, "Ω": r"$\Omega$",
+    **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}, **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$", "←": r"$\gets$",
+    "‖": r"$\Vert$", "√": r"$\surd$", "∫": r"$\int$", "∞": r"$\infty$", "·": r"$\cdot$", "½": r"$\frac12$", "¼": r"$\frac14$",
+    "′": "$'$", "ᵀ": r"$^\top$", "µ": r"$\mu$", "°": r"$^\circ$", "≡": r"$\equiv$", "≠": r"$\neq$",
+    "\u0302": r"\^{}", "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}", "“": "``", "”": "''", "‘": "`", "’": "'",
 }  # fmt: skip
+"""What stands for a character; letters with accents LaTeX reads by itself, and every other character is named by its number."""
+LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
 TEX_SIGNS = {
     "holds": r"$\bullet$",
     "fails": r"$\times$",
@@ -56,8 +71,13 @@ def names(figures: Sequence[Figure]) -> list[str]:
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([head, *rows])
+    csv.writer(out, lineterminator="\n").writerows([map(cell, row) for row in (head, *rows)])
     return out.getvalue()
+
+
+def table_csv(frame: pd.DataFrame) -> str:
+    """Write a table as CSV, numbers in full, nothing where one is missing."""
+    return str(frame.rename(columns=cell).map(cell).to_csv(index=False))
 
 
 def figure_csv(figure: Figure) -> str:
@@ -88,8 +108,9 @@ def verdicts_csv(data: Mapping[str, Any]) -> str:
 
 
 def tex(words: str) -> str:
-    """Words as LaTeX sets them: special characters escaped, Greek and signs as mathematics."""
-    return "".join(TEX.get(c, c) for c in words)
+    """Set words on one line of LaTeX: special characters escaped, Greek and signs as mathematics, what no font is sure to have as [U+4E2D]."""
+    line = " ".join(unicodedata.normalize("NFC", plain(words)).split())
+    return "".join(TEX.get(c, c if c.isascii() or c in LETTERS else f"[U+{ord(c):04X}]") for c in line)
 
 
 def latex(data: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from assay.core.figures import Figure
+from assay.core.plain import as_json, plain
 from assay.report import contexts, draw, export, overview, palette, tables
 from assay.report.interval_plot import interval_plot
 
@@ -30,7 +31,7 @@ PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
 @functools.cache
 def environment() -> Environment:
     """The templates, with the signs and filters that pages use."""
-    env = Environment(loader=PackageLoader("assay.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    env = Environment(loader=PackageLoader("assay.report"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
     env.globals |= {
         "signs": tables.SIGNS,
         "outcome_words": WORDS,
@@ -52,6 +53,11 @@ def environment() -> Environment:
         "plainly": _plainly,
     }
     return env
+
+
+def _shown(value: Any) -> Any:
+    """What a page shows of a value: no text or markup in it turns the direction of writing, or cannot be encoded."""
+    return type(value)(plain(value)) if isinstance(value, str) else value
 
 
 def _style() -> Markup:
@@ -111,7 +117,7 @@ def page(
         notes={arm: note for arm, note in (notes or {}).items() if note}, scopes=scopes, tally=tally(data),
         rows=tables.rows(data), claims=claims, findings=data.get("findings", ()), table_csv=export.verdicts_csv(data),
         figures=shown, drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn],
-        bibtex=export.bibtex(data, header), whole=json.dumps(data, indent=1, ensure_ascii=False, default=str),
+        bibtex=export.bibtex(data, header), whole=as_json(data, indent=1, default=str),
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from assay.core.plain import plain_all
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -209,7 +211,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    listed, wide = rows(data), width >= 96
+    listed, wide = rows(plain_all(data)), width >= 96  # a terminal obeys what a name may hold
     table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bright_black")
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=1, overflow="fold")
