@@ -6,15 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.cli.printing import draw, grid, say
+from assay.report import looks
 from assay.report.looks import left_out, plain, quoted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.text import Text
 
     from assay.evaluation.looking import Look
 
 ORANGE = (255, 140, 0)
 """The colour of the strongest activation, as in pages."""
+
+
+def write(found: Look, html: Path) -> None:
+    """Write the page of what was found."""
+    html.write_text(looks.page(found.data), encoding="utf-8")
 
 
 def show(found: Look) -> None:

@@ -446,9 +446,7 @@ def look(
             root=place.root, device=device_here(device),
         )  # fmt: skip
     if html is not None:
-        from assay.report import looks
-
-        html.write_text(looks.page(found.data), encoding="utf-8")
+        looking.write(found, html)
     printing.emit(found.to_json()) if place.json else looking.show(found)
 
 
