@@ -38,6 +38,8 @@ JUDGINGS = "looks.jsonl"
 """The file in which a store notes each judging of a claim."""
 JUDGING: Mapping[str, type] = {"preset": str, "text": str}
 """What a line of it has."""
+UNSEALED = {"time", "commit", "preset", "text", "n", "outcome", "claims_key", "seeds", "claims", "arms"}
+"""All that a line of an older store has, from before there were hashes; whatever else a line has, its hash is among it."""
 SEEDS = re.compile(r"(-?\d+:-?\d+)?(,-?\d+:-?\d+)*")
 """What `spans` writes."""
 
@@ -153,8 +155,9 @@ def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
         look = json.loads(text)
         if not isinstance(look, dict) or not all(isinstance(look.get(k), kind) for k, kind in needed.items()):
             return None
-        held = look.pop(SEAL, None)  # lines of older stores have none
-        if held in (None, _hash(canonical_json(look))) and SEEDS.fullmatch(look.get("seeds", "")):
+        held = look.pop(SEAL, None)
+        whole = held == _hash(canonical_json(look)) if held else set(look) <= UNSEALED
+        if whole and SEEDS.fullmatch(look.get("seeds", "")):
             return look
     return None
 

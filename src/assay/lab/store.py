@@ -132,6 +132,8 @@ class Store:
             number = said["format"]
             assert isinstance(number, int)
             self._hashed = said.get("hashes") is True
+        except OSError as e:
+            raise StoreError(f"{header} cannot be read ({e.strerror}); `assay doctor --clean` writes it again") from e
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
             raise StoreError(f"{header} is damaged; `assay doctor --clean` writes it again") from None
         if number > FORMAT:
