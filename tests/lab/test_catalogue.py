@@ -22,7 +22,7 @@ def test_a_built_in_by_name_and_by_path():
 def test_a_file_gets_its_name_and_origin():
     e = catalogue.find(str(WALK))
     assert (e.name, e.origin) == ("walk", str(WALK))
-    assert catalogue.load(e.name, e.origin).arms is catalogue.find(str(WALK)).arms, "one file is loaded once"
+    assert catalogue.load(e.name, e.origin).claims is catalogue.find(str(WALK)).claims, "one file is loaded once"
 
 
 @pytest.mark.parametrize(
