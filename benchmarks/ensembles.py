@@ -21,7 +21,7 @@ from torch import nn
 from assay.core import Runs, descent, grid
 from assay.data import planted
 from assay.experiments.superposition import Superposition
-from assay.subjects import toy
+from assay.worlds.bottleneck import toy
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [100, 64][len(sys.argv[1:3]) :]
 REPEATS, WARM = 9, 2

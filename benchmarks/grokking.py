@@ -19,9 +19,9 @@ from torch import nn
 
 from assay.core import Runs, grid
 from assay.core.fit import Unkept
-from assay.data import modular
 from assay.experiments.grokking_efficiency import Grokking, lesson
-from assay.subjects import modular_network
+from assay.worlds.modular import addition as modular
+from assay.worlds.modular import network as modular_network
 
 RUNS, REPEATS, WARM = 64, 5, 1
 STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 25

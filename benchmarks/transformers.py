@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from assay.core import Runs, descent, grid
-from assay.data.hidden_markov import rrxor
 from assay.experiments import belief_states
-from assay.subjects.prefixes import Prefixes, forward_prefixes
-from assay.subjects.transformer import MATRICES, Sizes, forward, transformer
+from assay.worlds.hidden_markov.process import rrxor
+from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
+from assay.worlds.networks.transformer import MATRICES, Sizes, forward, transformer
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [20, 6][len(sys.argv[1:3]) :]
 REPEATS = 5

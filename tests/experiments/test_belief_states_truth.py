@@ -7,7 +7,7 @@ import torch
 from assay.core.errors import DataError, SpecError
 from assay.core.runs import Runs
 from assay.experiments import belief_states as b
-from assay.subjects.transformer import Sizes, forward, transformer
+from assay.worlds.networks.transformer import Sizes, forward, transformer
 
 SMALL = b.experiment.smoke[0]
 

@@ -18,7 +18,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import eval_schedule
 from assay.experiments.eval_schedule import Schedule, experiment, train
-from assay.theory.schedules_replayed import replays
+from assay.worlds.modular.replays import replays
 
 TRAINED = [arm for arm, a in experiment.arms.items() if a.train]
 STEPS = Schedule().checkpoints

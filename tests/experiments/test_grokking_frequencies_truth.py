@@ -10,7 +10,7 @@ from assay.core.runs import Runs
 from assay.core.spec import grid
 from assay.experiments import grokking_frequencies as module
 from assay.experiments.grokking_frequencies import Frequencies, experiment
-from assay.subjects import modular_spectrum
+from assay.worlds.modular import spectrum
 
 SMALL = Frequencies(p=23, size=154, width=16, count=3, steps=50)
 
@@ -23,7 +23,7 @@ def test_a_confined_embedding_never_leaves_its_set_and_starts_at_full_length():
     runs = confined(3, 4)
     mask = module.lot(runs, "bad")[0]
     for E in (module.start(runs)["E"], module.train(runs, Unkept()).tensors["E"]):
-        power = modular_spectrum.power(E.double()).numpy()
+        power = spectrum.power(E.double()).numpy()
         assert (power[mask == 0] < 1e-10).all() and (power[mask == 1] > 1e-3).all()
         assert E.mean(1).abs().max() < 1e-6
     free = module.start(Runs(grid(SMALL, seed=range(40))))["E"]
@@ -43,11 +43,11 @@ def test_doubling_and_turning_change_the_set_alone():
     runs = Runs((SMALL.replace(imposed="random", factor=2.0),))
     mask = module.lot(runs, "random")[0]
     doubled = module.start(runs)["E"].double()
-    before, after = (modular_spectrum.power(E).numpy() for E in (free, doubled))
+    before, after = (spectrum.power(E).numpy() for E in (free, doubled))
     assert after == pytest.approx(before * np.where(mask, 4, 1), rel=1e-5)
     turned = module.start(Runs((SMALL.replace(imposed="random", turned=True),)))["E"].double()
-    assert modular_spectrum.power(turned).numpy() == pytest.approx(before, rel=1e-5)
-    parts = (modular_spectrum.coefficients(turned) - modular_spectrum.coefficients(free)).square().sum((2, 3)).numpy()
+    assert spectrum.power(turned).numpy() == pytest.approx(before, rel=1e-5)
+    parts = (spectrum.coefficients(turned) - spectrum.coefficients(free)).square().sum((2, 3)).numpy()
     assert (parts[mask == 0] < 1e-8).all() and (parts[mask == 1] > 1e-4).all()
 
 
@@ -57,7 +57,7 @@ def test_networks_that_go_on_start_where_they_were_and_may_use_any_frequency():
     less = Runs([s.replace(size=80) for s in runs.specs])
     before = Trained(dict(done.tensors), done.header, done.history, done.steps, done.diverged)
     on = module.go_on(less, Unkept(), before)
-    power = modular_spectrum.power(on.tensors["E"].double()).numpy()
+    power = spectrum.power(on.tensors["E"].double()).numpy()
     assert (power[module.lot(runs, "bad")[0] == 0] > 1e-8).any()
     seen = module.measure(less, on, Unkept())
     assert 0 <= float(seen.start[0]) <= 1
@@ -66,7 +66,7 @@ def test_networks_that_go_on_start_where_they_were_and_may_use_any_frequency():
 def test_measures_agree_with_one_network_looked_at_by_itself():
     runs = Runs(grid(SMALL, seed=(0, 1)))
     seen = module.measure(runs, done := module.train(runs, Unkept()), Unkept())
-    A = modular_spectrum.amplitudes({n: done.tensors[n][1:] for n in ("E", "W1", "W2")})[0].numpy()
+    A = spectrum.amplitudes({n: done.tensors[n][1:] for n in ("E", "W1", "W2")})[0].numpy()
     assert seen.amplitude.values[1] == pytest.approx(A, rel=1e-6)
     assert seen.used.values[1].tolist() == (A / A.max() > 0.1).tolist()
     norm = sum(float(done.tensors[n][1].double().square().sum()) for n in ("E", "W1", "W2"))

@@ -16,7 +16,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.llc import BY_RANK, DEGENERATE, SINGULAR, Llc, experiment, one_biased, over_integral
-from assay.theory.known_potentials import Known, known
+from assay.worlds.potentials.known import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
 RIGHT = {"main": "coefficient", "singular": "stationary", "settings": "stationary"}

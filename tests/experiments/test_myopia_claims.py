@@ -34,8 +34,8 @@ from assay.experiments.myopia import (
     train,
     well_paid,
 )
-from assay.subjects.epoch_game import Game
-from assay.theory.epochs import best
+from assay.worlds.epoch_game.best_course import best
+from assay.worlds.epoch_game.game import Game
 
 LIKE = {"main-half": "main", "long-half": "long", "own-half": "own-clock", "weak-half": "weak-penalty", "network-half": "network"}
 NEVER = ("no-shutdown", "always-positive", "retrained", "network-always", "network-endless")

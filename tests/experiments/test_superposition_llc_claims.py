@@ -17,7 +17,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.superposition_llc import MOMENTS, SuperpositionLLC, experiment, train
-from assay.theory import stages
+from assay.worlds.bottleneck import stages
 
 STOPPING = ("main", "main-half", "wide", "wide-half", "linear")
 SQUARES = ("sampled", "calm", "plenty", "still")

@@ -15,7 +15,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_phase as phases
 from assay.experiments.superposition_phase import Phase, experiment
-from assay.theory import phase
+from assay.worlds.bottleneck import phase
 
 OF = {"main-half": "main", "diagram": "main"}
 

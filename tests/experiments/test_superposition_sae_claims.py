@@ -140,7 +140,7 @@ def test_of_a_run_s_candidates_the_best_is_kept(toys, bench):
     from assay.core import descent, fit
     from assay.core.schedules import warm_up_decay
     from assay.data import planted
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     runs = Runs([toys[0].specs[0]] * SMALL.candidates)
     weight, p = importances(runs), frequencies(runs)

@@ -7,8 +7,8 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from assay.core.errors import DataError
-from assay.data.hidden_markov import rrxor
 from assay.features.linear_probe import INNER, STRENGTHS, centroids, distance_r2, error_sums, folds, out_of_fold
+from assay.worlds.hidden_markov.process import rrxor
 
 TREE = rrxor().tree(10)
 BELIEF = torch.from_numpy(TREE.belief)

@@ -6,9 +6,9 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from assay.core.errors import DataError
-from assay.data.hidden_markov import mess3, rrxor
 from assay.features.linear_probe import INNER, folds, out_of_fold
 from assay.features.token_kernel import INTERACTIONS, MEMORIES, RIDGES, kernel_out_of_fold, token_kernel
+from assay.worlds.hidden_markov.process import mess3, rrxor
 
 TREE = rrxor().tree(7)
 BELIEF = torch.from_numpy(TREE.belief)

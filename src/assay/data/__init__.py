@@ -1,4 +1,4 @@
-"""Where numbers come from: text cut into windows, harvested activations, and worlds whose truth is known.
+"""Where numbers come from: text cut into windows, harvested activations, and planted inputs.
 
 Names are loaded when first used, so that importing this package costs nothing.
 """

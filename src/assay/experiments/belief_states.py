@@ -99,7 +99,7 @@ class BeliefStates(Spec):
 @lru_cache
 def hidden(process, x, alpha):
     """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
-    from assay.data.hidden_markov import mess3, rrxor
+    from assay.worlds.hidden_markov.process import mess3, rrxor
 
     return rrxor() if process == "rrxor" else mess3(x, alpha)
 
@@ -122,8 +122,8 @@ def train(runs, bench):
 
     from assay.core import Group, cosine, descent, fit, warm_up_decay
     from assay.core.fit import watched
-    from assay.subjects.prefixes import Prefixes, forward_prefixes
-    from assay.subjects.transformer import MATRICES, Sizes, transformer
+    from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
+    from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
 
     s = runs.shared
     if s.read != "network":  # nothing is trained: what is probed is made when it is measured
@@ -155,7 +155,7 @@ def moments(s):
 
 def batches(runs):
     """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts, what follows it."""
-    from assay.data.prefix_batches import drawn_prefixes, every_prefix
+    from assay.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
 
     s = runs.shared
     tree = tree_of(s, s.context)
@@ -171,7 +171,7 @@ def batches(runs):
 def measure(runs, trained, bench):
     import torch
 
-    from assay.theory.beliefs import excess
+    from assay.worlds.hidden_markov.beliefs import excess
 
     s = runs.shared
     tree = tree_of(s, s.probed)
@@ -207,8 +207,8 @@ def streams(s, params, tree):
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run, row, v]."""
     import torch
 
-    from assay.data.prefix_batches import all_prefixes
-    from assay.subjects.prefixes import forward_prefixes
+    from assay.worlds.hidden_markov.batches import all_prefixes
+    from assay.worlds.networks.prefixes import forward_prefixes
 
     with torch.no_grad():
         logits, residuals = forward_prefixes(params, all_prefixes(tree))
@@ -221,7 +221,7 @@ def probed_features(runs, trained, tree):
     import torch
 
     from assay.core import rng
-    from assay.theory.beliefs import additive, joint
+    from assay.worlds.hidden_markov.beliefs import additive, joint
 
     s = runs.shared
     exact = torch.from_numpy(tree.predicted)[None]
@@ -354,7 +354,7 @@ def along_training(runs, trained, tree, count):
     import torch
 
     from assay.core import Runs
-    from assay.theory.beliefs import excess
+    from assay.worlds.hidden_markov.beliefs import excess
 
     belief, once, over, left = torch.from_numpy(tree.belief), Runs([s.replace(draws=1) for s in runs.specs]), [], []
     for i in range(count):
@@ -554,14 +554,14 @@ def published(process, length):
 
 def in_sample(*pairs):
     """In-sample R² of the beliefs of prefixes from features, for each pair of them."""
-    from assay.theory.beliefs import explained
+    from assay.worlds.hidden_markov.beliefs import explained
 
     return [explained(tree, x) for tree, x in pairs]
 
 
 def windows(arms):
     """In-sample R² of Mess3's beliefs from the last 1, 2, 3 tokens, prefixes of at most 8."""
-    from assay.theory.beliefs import joint
+    from assay.worlds.hidden_markov.beliefs import joint
 
     return in_sample(*((tree, joint(tree, k)) for tree in (published("mess3", 8),) for k in (1, 2, 3)))
 

@@ -97,8 +97,8 @@ def train(runs, bench):
     from assay.core import descent, fit
     from assay.core.fit import best_starts
     from assay.data import planted
-    from assay.subjects import toy
-    from assay.theory.capacity import capacity
+    from assay.worlds.bottleneck import toy
+    from assay.worlds.bottleneck.capacity import capacity
 
     s = runs.shared
     wide = type(runs)([r.replace(seed=s.starts * r.seed + k) for r in runs.specs for k in range(s.starts)])
@@ -136,8 +136,8 @@ def benefit(runs, bench, before):
     import torch
 
     from assay.core import fit, rng
-    from assay.theory.capacity import capacity
-    from assay.theory.marginal import at_capacities
+    from assay.worlds.bottleneck.capacity import capacity
+    from assay.worlds.bottleneck.marginal import at_capacities
 
     s, world = runs.shared, World(runs, bench)
     W, b = (before.tensors[k].double() for k in "Wb")
@@ -192,8 +192,8 @@ class World:
         import torch
 
         from assay.data import planted
-        from assay.subjects import toy
-        from assay.theory.sparse_law import sparse_law
+        from assay.worlds.bottleneck import toy
+        from assay.worlds.bottleneck.sparse_law import sparse_law
 
         s = runs.shared
         self.relu, self.law = s.relu, sparse_law(s.features).to(bench.device)
@@ -233,7 +233,7 @@ EXTRAS = {
 def measure(runs, trained, bench):
     import torch
 
-    from assay.theory.capacity import capacity, dimensionality
+    from assay.worlds.bottleneck.capacity import capacity, dimensionality
 
     world = World(runs, bench)
     params = {k: t.double() for k, t in trained.tensors.items() if k in ("W", "b", "gain")}

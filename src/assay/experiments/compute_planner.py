@@ -87,7 +87,7 @@ class Planner(Spec):
 def replicas(runs):
     """The toys of all runs as runs of their own: a run's seed draws a hundred others for them."""
     from assay.core.runs import Runs
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     s = runs.shared
     pairs = zip(runs.seeds.tolist(), runs.each("density").tolist(), strict=True)
@@ -100,7 +100,7 @@ def train(runs, bench):
 
     from assay.core.fit import Trained
     from assay.data import planted
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     s, each = runs.shared, replicas(runs)
     if runs.each("entry")[0]:
@@ -121,7 +121,7 @@ def held_out(runs, trained):
     import torch
 
     from assay.data import planted
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     s = runs.shared
     one = planted.sparse_features(runs, s.features, 8 * s.blocks, stream="blocks")(0)  # [run, b, f]

@@ -31,7 +31,7 @@ from assay.core import (
 )
 from assay.core.errors import SpecError
 from assay.core.measures import measures
-from assay.theory import deep_linear as theory
+from assay.worlds.linear import one_mode as theory
 
 SAXE = theory.SAXE
 SEED = "nostalgebraist, a footnote on the training of networks that compute the same function; " + SAXE
@@ -94,7 +94,7 @@ class DeepLinear(Spec):
 
 def world(runs):
     """Singular directions and the map of each run."""
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     s = runs.shared
     left, right = factors.modes(runs, s.size, s.strengths)
@@ -125,7 +125,7 @@ def layers(runs):
 
 
 def train(runs, bench):
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     s = runs.shared
     left, right, A = world(runs)
@@ -137,7 +137,7 @@ def train(runs, bench):
 def measure(runs, trained, bench):
     import torch
 
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     s = runs.shared
     held = np.stack([trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1)  # before each step

@@ -16,8 +16,8 @@ from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, Spe
 from assay.core.errors import SpecError
 from assay.core.evaluations import check_limits, checked, coverage, due
 from assay.core.measures import measures
-from assay.theory import schedules_replayed as schedules
-from assay.theory.schedules_replayed import STARTS, YEAR, rows_due
+from assay.worlds.modular import replays as schedules
+from assay.worlds.modular.replays import STARTS, YEAR, rows_due
 
 POLICY = "Anthropic, Responsible Scaling Policy 1.0, 2023, evaluation protocol"
 EXISTS = 0.5
@@ -62,7 +62,7 @@ class Schedule(Spec):
     """Its effective compute by then, in FLOP; it never shrinks."""
 
     def check(self) -> None:
-        from assay.data.primes import prime
+        from assay.worlds.modular.primes import prime
 
         prime(self.p)
         check_limits(self.ratio, self.months)
@@ -104,9 +104,9 @@ def train(runs, bench):
     import torch
 
     from assay.core.fit import Trained
-    from assay.data import modular
-    from assay.subjects.locked_network import Budget, checkpoints, right, tuned
-    from assay.subjects.modular_network import NAMES, Lesson
+    from assay.worlds.modular import addition as modular
+    from assay.worlds.modular.locked import Budget, checkpoints, right, tuned
+    from assay.worlds.modular.network import NAMES, Lesson
 
     s, at, n = runs.shared, runs.shared.checkpoints, runs.shared.trained_on
     sums, order = modular.sums(s.p).expand(len(runs), -1), modular.order(runs.seeds, s.p)

@@ -84,7 +84,7 @@ class FeaturesPerDimension(Spec):
 def train_tied(runs, bench):
     """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run from one start."""
     from assay.data import planted
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     s = runs.shared
     batches = planted.sparse_features(toy.models(runs.seeds, s.densities), s.features, s.batch)
@@ -93,7 +93,7 @@ def train_tied(runs, bench):
 
 def importance(runs):
     """[run, f]: importance of every feature."""
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio)
 
@@ -101,7 +101,7 @@ def importance(runs):
 def train_classifier(runs, bench):
     """A classifier of two layers for each run, on Gaussian clouds of its own."""
     from assay.core import descent, fit
-    from assay.subjects import two_layer
+    from assay.worlds.networks import two_layer
 
     s = runs.shared
     clouds = world(s)
@@ -116,7 +116,7 @@ def train_classifier(runs, bench):
 
 def world(s):
     """The law of the classifiers' inputs."""
-    from assay.data.classes import Clouds
+    from assay.worlds.networks.classes import Clouds
 
     return Clouds(d=s.inputs, apart=s.apart)
 
@@ -142,8 +142,8 @@ def measure(runs, trained, bench):
     """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind; then each kind's own."""
     import torch
 
-    from assay.theory.capacity import dimensionality
-    from assay.theory.rescaling import features_by_dimensionality, features_per_dimension
+    from assay.worlds.bottleneck.capacity import dimensionality
+    from assay.worlds.bottleneck.rescaling import features_by_dimensionality, features_per_dimension
 
     s, tied = runs.shared, runs.shared.net == "tied"
     W = trained.tensors["W"].double() if tied else trained.tensors["W1"].double().transpose(1, 2)  # [.., f, d]
@@ -165,8 +165,8 @@ def autoencoder(runs, params, bench):
     import torch
 
     from assay.data import planted
-    from assay.subjects import toy
-    from assay.theory.rescaling import tied_losses
+    from assay.worlds.bottleneck import toy
+    from assay.worlds.bottleneck.rescaling import tied_losses
 
     s, weight = runs.shared, importance(runs).to(bench.device)
     W, b = (params[name].double().flatten(0, 1) for name in "Wb")
@@ -187,7 +187,7 @@ def autoencoder(runs, params, bench):
 
 def classifier(runs, params, bench):
     """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy, and the best there is."""
-    from assay.subjects import two_layer
+    from assay.worlds.networks import two_layer
 
     s = runs.shared
     x, label = (t.to(bench.device) for t in world(s).batches(runs.seeds, 2_000, stream="test")(0))
@@ -244,8 +244,8 @@ def shift(arm, arms):
 
 def hexagon(arms):
     """The factor at which the loss of a regular hexagon is least, its bias fixed, then times the square."""
-    from assay.theory.polygons import shape, side_loss
-    from assay.theory.rescaling import least_at
+    from assay.worlds.bottleneck.polygons import shape, side_loss
+    from assay.worlds.bottleneck.rescaling import least_at
 
     length, bias = shape(6)
     losses = [np.array([side_loss(6, c * length, c**power * bias) for c in FINE]) for power in (0, 2)]

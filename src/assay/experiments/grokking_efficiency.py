@@ -16,10 +16,10 @@ import xarray as xr
 from assay.core import Arm, Claim, Exact, Experiment, Figure, Finding, Gate, PerRun, Published, Spec, grid, reserved, summary
 from assay.core.errors import ClaimError, SpecError
 from assay.core.measures import by, measures
-from assay.data import modular
-from assay.data.primes import prime
-from assay.subjects import modular_network, modular_spectrum
-from assay.theory import critical_size, interference, two_circuits
+from assay.worlds.modular import addition as modular
+from assay.worlds.modular import critical_size, interference, spectrum, two_circuits
+from assay.worlds.modular import network as modular_network
+from assay.worlds.modular.primes import prime
 
 PAPER = "Varma et al. 2023, Explaining grokking through circuit efficiency"
 SEED = "Rohin Shah, comment on explanations by slowness: why would it impact the generalising circuit more?"
@@ -157,7 +157,7 @@ def cheapest(s, params, test, decay):
     grokked = np.flatnonzero((test >= 0.9) & (s.labels == "sums") & (not s.continued))
     if len(grokked):
         some = {name: params[name][grokked] for name in modular_network.NAMES}
-        A = modular_spectrum.amplitudes(some).numpy().clip(min=0)
+        A = spectrum.amplitudes(some).numpy().clip(min=0)
         inside = 0.1 * A.max(1, keepdims=True) < A
         for law, over in enumerate((A, A * inside)):
             nu[law, grokked] = modular_network.norm(some).numpy() / (over ** (2 / 3)).sum(1)

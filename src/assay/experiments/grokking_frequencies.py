@@ -16,8 +16,8 @@ from assay.core import Arm, Claim, Experiment, Figure, Finding, Gate, PerRun, Sp
 from assay.core.errors import ClaimError, SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import correlation, products
-from assay.data.primes import prime
-from assay.theory import critical_size, frequency_sets, interference
+from assay.worlds.modular import critical_size, frequency_sets, interference
+from assay.worlds.modular.primes import prime
 
 SEED = "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a proposed test"
 VARMA = "Varma et al. 2023, Explaining grokking through circuit efficiency, critical dataset size"
@@ -104,16 +104,16 @@ def lesson(runs):
     import torch
 
     from assay.core import rng
-    from assay.data import modular
-    from assay.subjects.modular_network import Lesson
+    from assay.worlds.modular import addition
+    from assay.worlds.modular.network import Lesson
 
     s = runs.shared
-    labels = modular.random_labels(runs.seeds, s.p) if s.what == "labels" else modular.sums(s.p).expand(len(runs), -1)
-    order = modular.order(runs.seeds, s.p)
+    labels = addition.random_labels(runs.seeds, s.p) if s.what == "labels" else addition.sums(s.p).expand(len(runs), -1)
+    order = addition.order(runs.seeds, s.p)
     if s.pool:
         mixed = torch.from_numpy(rng.permutation(runs.seeds, "frequencies.part", 0, s.pool))
         order = torch.cat([order.gather(1, mixed), order[:, s.pool :]], 1)
-    return Lesson(s.p, modular.pairs(s.p), labels, order, runs.each("size"))
+    return Lesson(s.p, addition.pairs(s.p), labels, order, runs.each("size"))
 
 
 def start(runs):
@@ -121,25 +121,26 @@ def start(runs):
     import torch
 
     from assay.core import rng
-    from assay.subjects import modular_network, modular_spectrum
+    from assay.worlds.modular import network as modular_network
+    from assay.worlds.modular import spectrum
 
     s = runs.shared
     params = modular_network.start(runs.seeds, s.p, s.width, s.width)
     if s.imposed == "none":
         return params
     mask = torch.from_numpy(lot(runs, s.imposed)[0]).float()
-    E = modular_spectrum.scaled(params["E"], 1 + (s.factor - 1) * mask)
+    E = spectrum.scaled(params["E"], 1 + (s.factor - 1) * mask)
     if s.turned:
         angle = torch.from_numpy(rng.uniform(runs.seeds, "frequencies.angle", 0, (mask.shape[1],)))
-        E = modular_spectrum.rotated(E, 2 * np.pi * angle * mask)
+        E = spectrum.rotated(E, 2 * np.pi * angle * mask)
     if s.confined:  # rescaled, so that less of a table is as long as all of it
-        E = torch.bmm(modular_spectrum.projector(mask, s.p), E) * (s.p / 2 / s.count) ** 0.5
+        E = torch.bmm(spectrum.projector(mask, s.p), E) * (s.p / 2 / s.count) ** 0.5
     return {**params, "E": E}
 
 
 def go(runs, params, bench, confine=None):
     """The networks after another `steps` steps on their own pairs; looks at half time and the end."""
-    from assay.subjects import modular_network
+    from assay.worlds.modular import network as modular_network
 
     s = runs.shared
     same = np.full(len(runs), 1.0)
@@ -152,12 +153,12 @@ def train(runs, bench):
     """Networks from their start, confined after each step if they are to be."""
     import torch
 
-    from assay.subjects import modular_spectrum
+    from assay.worlds.modular import spectrum
 
     s = runs.shared
     if not s.confined:
         return go(runs, start(runs), bench)
-    onto = modular_spectrum.projector(torch.from_numpy(lot(runs, s.imposed)[0]).float(), s.p).to(bench.device)
+    onto = spectrum.projector(torch.from_numpy(lot(runs, s.imposed)[0]).float(), s.p).to(bench.device)
 
     def confine(params, rows):
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
@@ -169,7 +170,7 @@ def go_on(runs, bench, before):
     """Trained networks on the first few of their own pairs, free to use any frequency."""
     import torch
 
-    from assay.subjects import modular_network
+    from assay.worlds.modular import network as modular_network
 
     done = go(runs, before.tensors, bench)
     with torch.no_grad():
@@ -197,10 +198,11 @@ def measure(runs, trained, bench):
 
 def measure_spectrum(runs, trained):
     """What networks use, and the cheapest circuit of their set: the imposed, else the used one; what was strong at the start."""
-    from assay.subjects import modular_network, modular_spectrum
+    from assay.worlds.modular import network as modular_network
+    from assay.worlds.modular import spectrum
 
     s = runs.shared
-    A = modular_spectrum.amplitudes(trained.tensors).cpu().numpy()
+    A = spectrum.amplitudes(trained.tensors).cpu().numpy()
     peak = A.max(1, keepdims=True)
     used = A / peak > 0.1
     target = used if s.imposed == "none" else lot(runs, s.imposed)[0] > 0
@@ -232,11 +234,11 @@ def measure_spectrum(runs, trained):
 
 def views(params):
     """{where it is read: strength of every frequency [run, frequency]} of networks at their start."""
-    from assay.subjects import modular_spectrum
+    from assay.worlds.modular import spectrum
 
     read = (params["E"], params["E"] @ params["W1"], params["W2"].transpose(1, 2))
-    best = modular_spectrum.best_neuron({n: v.double() for n, v in params.items()})
-    return dict(zip(VIEWS, (*(modular_spectrum.power(v.double()) for v in read), best), strict=True))
+    best = spectrum.best_neuron({n: v.double() for n, v in params.items()})
+    return dict(zip(VIEWS, (*(spectrum.power(v.double()) for v in read), best), strict=True))
 
 
 def random_sets(runs, number):

@@ -30,10 +30,10 @@ from assay.core.chains import CHECKS, block_ends, plateau
 from assay.core.errors import SpecError
 from assay.core.langevin import check_sampler, n_beta_of
 from assay.core.measures import by, measures
-from assay.subjects.potential_chains import sample, summed
-from assay.subjects.potentials import potential
-from assay.theory.known_potentials import Known, known
-from assay.theory.learning_coefficient import posterior_monomial
+from assay.worlds.potentials.chains import sample, summed
+from assay.worlds.potentials.known import Known, known
+from assay.worlds.potentials.learning_coefficient import posterior_monomial
+from assay.worlds.potentials.potential import potential
 
 LAU = "Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient: A Singularity-Aware Complexity Measure"
 AOYAGI = "Aoyagi & Watanabe 2005, Stochastic Complexities of Reduced Rank Regression in Bayesian Estimation"

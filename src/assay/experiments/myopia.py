@@ -34,9 +34,9 @@ from assay.core import (
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.subjects import epoch_agents as agents
-from assay.subjects import epoch_game as world
-from assay.theory import epochs as theory
+from assay.worlds.epoch_game import agents
+from assay.worlds.epoch_game import best_course as theory
+from assay.worlds.epoch_game import game as world
 
 SOURCE = "a comment's proposal; the game is Assay's own"
 PLAN = "plan: before any run"

@@ -80,7 +80,7 @@ class SCurves(Spec):
 
 def world(runs, rank, device="cpu"):
     """The target of each run at a rank, and the loss it makes."""
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     losses = {"square": factors.square, "row-kl": factors.row_kl, "raw": factors.raw_cross_entropy,
               "normalised": factors.normalised_cross_entropy, "generalised": factors.generalised_kl}  # fmt: skip
@@ -91,7 +91,7 @@ def world(runs, rank, device="cpu"):
 
 def start(runs, rank):
     """The factors of each run at the start."""
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     return factors.start(runs.replicated(), runs.shared.n, rank, runs.each("start"), "ab" if runs.shared.positive == "ab" else "")
 
@@ -103,7 +103,7 @@ def rates(runs):
 
 
 def train(runs, bench):
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     s, groups = runs.shared, []
     for rank in s.ranks:
@@ -129,7 +129,7 @@ def shown(steps):
 
 
 def measure(runs, trained, bench):
-    from assay.theory import plateaus
+    from assay.core import plateaus
 
     s = runs.shared
     rows: dict[str, list] = {name: [] for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")}
@@ -168,7 +168,7 @@ def measure(runs, trained, bench):
 
 def distance(tensors, rank, A):
     """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
-    from assay.subjects import factors
+    from assay.worlds.linear import factors
 
     Z = factors.product({name: tensors[f"{name}{rank}"] for name in ("Z", "a", "b") if f"{name}{rank}" in tensors})
     return ((Z - A).flatten(1).norm(dim=1) / A.flatten(1).norm(dim=1)).cpu().numpy()
@@ -179,8 +179,7 @@ def predicted(runs):
 
     NaN where it says nothing: free matrices, Adam, other losses.
     """
-    from assay.subjects import factors
-    from assay.theory import plateaus
+    from assay.worlds.linear import curves, factors
 
     s = runs.shared
     if s.free or s.adam or s.loss != "square":
@@ -189,7 +188,7 @@ def predicted(runs):
     length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
     along = sum((true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab")  # what grows is their sum
     sigma = s.scale * length["a"] * length["b"]
-    times = [plateaus.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, along, strict=True)]
+    times = [curves.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, along, strict=True)]
     return np.array(times) / rates(runs)
 
 
@@ -339,24 +338,24 @@ ARMS = {
 
 def scalar_error(arms):
     """Largest deviation of small steps on ½(σ − u²)² from the closed form, as a share of σ, at σ = 1 and u₀ = 0.01, 0.1, 0.3."""
-    from assay.theory import plateaus
+    from assay.worlds.linear import curves
 
     worst = []
     for u in (0.01, 0.1, 0.3):
         path = [u]
         for _ in range(12_000):
             path.append(path[-1] + 1e-3 * (1 - path[-1] ** 2) * path[-1])
-        worst.append(np.abs(np.square(path) - plateaus.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max())
+        worst.append(np.abs(np.square(path) - curves.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max())
     return worst
 
 
 def free_error(arms):
     """Largest deviation of the free matrices' losses from L₀(1 − η)^{2t}, as a share of L₀, over all runs and steps shown."""
-    from assay.theory import plateaus
+    from assay.worlds.linear import curves
 
     free = arms["free"]
     rate = (free.lr / (free.attrs["n"] * free.attrs["scale"])).values[:, None, None]
-    return float(np.abs(free.curve - plateaus.free_matrix(free.time.values, 1.0, rate)).max())
+    return float(np.abs(free.curve - curves.free_matrix(free.time.values, 1.0, rate)).max())
 
 
 def free_depths(arms):
@@ -369,7 +368,7 @@ def open_question(arms):
     """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2, .1))."""
     import torch
 
-    from assay.subjects.factors import generalised_kl, raw_cross_entropy
+    from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy
 
     C = torch.tensor([[[0.5, 1.0], [2.0, 0.1]]], dtype=torch.float64)
     asked = [(raw_cross_entropy, C), (raw_cross_entropy, 2 * C), (generalised_kl, torch.ones_like(C)), (generalised_kl, C)]
@@ -380,7 +379,7 @@ def logits(arms):
     """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to each row."""
     import torch
 
-    from assay.subjects.factors import row_kl
+    from assay.worlds.linear.factors import row_kl
 
     C = torch.tensor([[[1.0, 0.0, -1.0], [2.0, 2.0, 0.0]]], dtype=torch.float64)
     Z = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]]], dtype=torch.float64)

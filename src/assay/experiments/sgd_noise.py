@@ -95,7 +95,7 @@ class StepNoise(Spec):
             self.check_selection()
 
     def check_selection(self) -> None:
-        from assay.theory import step_noise
+        from assay.worlds.steps import noise as step_noise
 
         sampled = step_noise.lock_step(self.a, self.c, self.spread) / self.batch
         beyond = step_noise.clipped(np.array([0, 0, self.drift]), sampled, self.mutation, self.sharpness)
@@ -116,8 +116,8 @@ def measure(runs, trained, bench):
 
 
 def slope_and_law(runs):
-    from assay.subjects.stepping import Slope
-    from assay.theory.step_laws import Law
+    from assay.worlds.steps.laws import Law
+    from assay.worlds.steps.optimisers import Slope
 
     s = runs.shared
     name = f"{s.law}.{s.spread:g}.{s.coordinates}"
@@ -127,20 +127,20 @@ def slope_and_law(runs):
 
 def walk(runs, bench):
     from assay.core import fit
-    from assay.subjects import stepping
-    from assay.theory import step_laws
+    from assay.worlds.steps import laws as step_laws
+    from assay.worlds.steps import optimisers
 
     slope, law = slope_and_law(runs)
-    group = stepping.walk(runs, slope, PARTS, lr=law.scale, adam=law.name == "adam")
+    group = optimisers.walk(runs, slope, PARTS, lr=law.scale, adam=law.name == "adam")
     return fit([group], step_laws.source(slope, law), steps=PARTS, bench=bench)[0]
 
 
 def steps_taken(runs, trained, bench):
-    from assay.subjects import stepping
-    from assay.theory import step_laws
+    from assay.worlds.steps import laws as step_laws
+    from assay.worlds.steps import optimisers
 
     s, (slope, law) = runs.shared, slope_and_law(runs)
-    found, (mean, covariance) = stepping.moments(trained.tensors, slope, s.steps), step_laws.expected(slope, law)
+    found, (mean, covariance) = optimisers.moments(trained.tensors, slope, s.steps), step_laws.expected(slope, law)
     pair, wanted = (np.stack([x[:, 0, 0], x[:, 0, 1], x[:, 1, 1]], 1) for x in (found["covariance"], covariance))
     named: dict = {
         "correlation": ("run", pair[:, 1] / np.sqrt(pair[:, 0] * pair[:, 2]), "1"),
@@ -161,7 +161,7 @@ def steps_taken(runs, trained, bench):
 
 def problem(runs):
     """Inputs [run b f] and classes [run b] of every network."""
-    from assay.data import teacher
+    from assay.worlds.networks import teacher
 
     s = runs.shared
     return teacher.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
@@ -171,7 +171,7 @@ def network(runs, bench):
     """Weights [run snapshot in out] along a training by minibatches."""
     from assay.core import descent, fit
     from assay.core.fit import watched
-    from assay.subjects import example_gradients as eg
+    from assay.worlds.networks import example_gradients as eg
 
     s = runs.shared
     params = eg.classifier(runs, (s.features, *([s.hidden] if s.hidden else []), s.classes))
@@ -191,8 +191,8 @@ def again(runs, bench, before):
 def noise(runs, trained, bench):
     import torch
 
-    from assay.subjects import example_gradients as eg
-    from assay.theory.step_noise import participation
+    from assay.worlds.networks import example_gradients as eg
+    from assay.worlds.steps.noise import participation
 
     s, (x, y) = runs.shared, (part.to(bench.device) for part in problem(runs))
     moments = [{name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))]

@@ -30,7 +30,7 @@ from assay.core.errors import SpecError
 from assay.core.experiment import Cost
 from assay.core.measures import by, measures
 from assay.data import planted
-from assay.subjects import toy
+from assay.worlds.bottleneck import toy
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 GEOMETRY = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"

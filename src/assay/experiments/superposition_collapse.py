@@ -17,7 +17,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
 from assay.data import planted
-from assay.subjects import toy
+from assay.worlds.bottleneck import toy
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = "C. McDougall: the lower-importance features usually collapse first; Elhage et al. 2022, Demonstrating Superposition"

@@ -38,9 +38,8 @@ from assay.core.fit import watched
 from assay.core.langevin import n_beta_of
 from assay.core.measures import by, measures
 from assay.core.stats import correlation, products
-from assay.subjects import one_hot
-from assay.theory import polygons, stages
-from assay.theory.learning_coefficient import stationary_quadratic
+from assay.worlds.bottleneck import one_hot, polygons, stages
+from assay.worlds.potentials.learning_coefficient import stationary_quadratic
 
 CHEN = "Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition"
 LAU = "Lau et al. 2023, The Local Learning Coefficient"
@@ -98,7 +97,7 @@ class SuperpositionLLC(Spec):
     """Another independent draw of the same chains: shifts every seed."""
 
     def check(self) -> None:
-        from assay.theory import polygons
+        from assay.worlds.bottleneck import polygons
 
         polygons.named(self.around or "0", self.columns)
         for field, least in {"columns": 3, "steps": 2, "data": 0, "batch": 1, "samples": 2, "burn": 0}.items():

@@ -15,7 +15,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
 from assay.data import planted
-from assay.subjects import toy
+from assay.worlds.bottleneck import toy
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Superposition as a Phase Change"
 GROUP = 8
@@ -77,7 +77,7 @@ def train(runs, bench):
 
 def measure(runs, trained, bench):
     """The weights, and what theory says of them and of the best possible ones; no inputs are drawn."""
-    from assay.theory import phase
+    from assay.worlds.bottleneck import phase
 
     s = runs.shared
     W, b = (trained.tensors[name].double().cpu().numpy() for name in ("W", "b"))  # [run, density, 2, 1], [run, density, 2]

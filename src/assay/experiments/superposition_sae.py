@@ -88,7 +88,7 @@ class SuperpositionSAE(Spec):
 
 def importances(runs):
     """[run, f]: ratio^rank in an order that each seed draws."""
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio, permuted=True)
 
@@ -109,7 +109,7 @@ def train_toys(runs, bench):
     from assay.core.fit import best_starts
     from assay.core.schedules import warm_up_decay
     from assay.data import planted
-    from assay.subjects import toy
+    from assay.worlds.bottleneck import toy
 
     s, p, k = runs.shared, frequencies(runs), runs.shared.candidates
     each = type(runs)([x.replace(seed=k * x.seed + c) for x in runs.specs for c in range(k)])
@@ -220,8 +220,8 @@ def kept(runs, trained):
     """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
     import torch
 
-    from assay.theory.capacity import capacity
-    from assay.theory.crowding import crowding
+    from assay.worlds.bottleneck.capacity import capacity
+    from assay.worlds.bottleneck.crowding import crowding
 
     W, p = trained.tensors["W"].double().cpu(), frequencies(runs)
     return {

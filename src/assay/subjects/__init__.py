@@ -1,4 +1,4 @@
-"""What is looked into: language models with named sites, and toy models with a run axis.
+"""What is looked into: language models with named sites.
 
 Names are loaded when first used, so that importing this package costs nothing.
 """

@@ -1,1 +1,0 @@
-"""What can be worked out about a small world without training: closed forms, exact optima, enumerations."""

@@ -1,0 +1,1 @@
+"""Tokens of a process with a hidden state: its exact Bayes filter, its prefixes, and what a belief decides."""

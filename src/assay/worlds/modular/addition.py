@@ -1,0 +1,37 @@
+"""Addition modulo a prime as a table of unordered pairs: nested training sets, true sums, random labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from assay.core import rng
+from assay.worlds.modular.primes import prime
+
+
+def pairs(p: int) -> Int[Tensor, "pair 2"]:
+    """All pairs a ≤ b of residues mod p, p(p + 1)/2 of them; ordered ones would put each sum on both sides of a split.
+
+    Raises: SpecError unless p is an odd prime.
+    """
+    return torch.from_numpy(np.stack(np.triu_indices(prime(p)), 1))
+
+
+def sums(p: int) -> Int[Tensor, "pair"]:
+    """(a + b) mod p of each pair, in the order of `pairs`. Raises: SpecError unless p is an odd prime."""
+    return pairs(p).sum(1) % p
+
+
+def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "run pair"]:
+    """A uniform order of all pairs for each seed; the first D are a training set, so sets are nested in D.
+
+    `draw` gives the same seeds other, independent orders.
+    """
+    return torch.from_numpy(rng.permutation(np.asarray(seeds), "modular.order", draw, p * (p + 1) // 2))
+
+
+def random_labels(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "run pair"]:
+    """A uniform label for each pair, drawn by each seed: a table that can only be memorised."""
+    return torch.from_numpy(rng.integers(np.asarray(seeds), "modular.labels", draw, (p * (p + 1) // 2,), p))

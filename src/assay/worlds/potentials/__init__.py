@@ -1,0 +1,1 @@
+"""Losses whose learning coefficient is known, and Langevin chains on them."""
