@@ -19,7 +19,7 @@ from torch import nn
 
 from assay.core import Runs, grid
 from assay.core.fit import Unkept
-from assay.experiments.grokking_efficiency import Grokking, lesson
+from assay.experiments.grokking_efficiency.method import Grokking, lesson
 from assay.worlds.modular import addition as modular
 from assay.worlds.modular import network as modular_network
 

@@ -19,6 +19,7 @@ import torch
 
 from assay.core import Runs, descent, grid
 from assay.experiments import belief_states
+from assay.experiments.belief_states import method as belief_states_method
 from assay.worlds.hidden_markov.process import rrxor
 from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
 from assay.worlds.networks.transformer import MATRICES, Sizes, forward, transformer
@@ -67,7 +68,7 @@ def seconds(specs, loss, source):
 def main():
     torch.set_num_threads(1)
     contenders = {
-        "prefixes": lambda: seconds(SPECS, on_prefixes, belief_states.batches),
+        "prefixes": lambda: seconds(SPECS, on_prefixes, belief_states_method.batches),
         "sequences": lambda: seconds(SPECS, on_sequences, sequences),
         "sequences, one run at a time": lambda: sum(seconds([s], on_sequences, sequences) for s in SPECS),
     }

@@ -13,7 +13,8 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.capacity import Capacity, experiment, measure
+from assay.experiments.capacity import experiment
+from assay.experiments.capacity.method import Capacity, measure
 
 IMPORTANCE = 0.9 ** np.arange(5)
 ASIDE = np.linspace(-0.5, 0.5, 5)

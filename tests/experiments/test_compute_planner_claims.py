@@ -17,7 +17,10 @@ from assay.core.fit import Unkept
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import compute_planner as planner
-from assay.experiments.compute_planner import SIZES, TIMED, Planner, experiment, measure, train
+from assay.experiments.compute_planner import claims as planner_claims
+from assay.experiments.compute_planner import experiment
+from assay.experiments.compute_planner import method as planner_method
+from assay.experiments.compute_planner.method import SIZES, TIMED, Planner, measure, train
 from assay.subjects import commands
 
 PILOTS = 32
@@ -91,7 +94,7 @@ def test_every_count_of_flop_is_exact(statement):
 
 
 def test_a_wrong_count_is_violated():
-    wrong = planner.arithmetic("a search is 6 FLOP a token", lambda c: planner.amp(c, 2), 1.5e35, "nowhere")
+    wrong = planner_claims.arithmetic("a search is 6 FLOP a token", lambda c: planner_claims.amp(c, 2), 1.5e35, "nowhere")
     assert verify(wrong, WORLD.arms()).outcome == "violated"
 
 
@@ -119,9 +122,9 @@ def test_how_far_off_by_hand_and_no_constant_gets_nearer():
     arms = WORLD.arms()
     middle = np.sqrt(arms["timed"].cpu_low * arms["timed"].cpu_high)
     arm = arms["timed"].assign(cpu=middle * [4.0, 0.25])  # on average as planned, and off by 4 each time
-    np.testing.assert_allclose(planner.off("cpu")(arm, arms), 4.0)
-    np.testing.assert_allclose(planner.over_planned({"timed": arm}), 1.0)
-    best = planner.off("cpu")(arms["constant"], arms).values
+    np.testing.assert_allclose(planner_claims.off("cpu")(arm, arms), 4.0)
+    np.testing.assert_allclose(planner_claims.over_planned({"timed": arm}), 1.0)
+    best = planner_claims.off("cpu")(arms["constant"], arms).values
     assert np.log(best).mean() == pytest.approx(np.log(8) / 2, rel=0.05), "half of what lies between the sizes"
     low, high = (arms["constant"][f"cpu_{end}"].values for end in ("low", "high"))
     assert (low == high).all() and np.ptp(low) == 0 and low[0, 0] == pytest.approx(4 * 8**0.5, rel=0.05)
@@ -137,7 +140,7 @@ def test_only_an_arm_says_which_experiment_is_timed(given, capsys, tmp_path):
 
 def test_planned_widths_are_those_of_independent_pilots():
     rng = np.random.default_rng(5)
-    told = planner.planned(rng.normal(size=(96, 1)) + np.zeros((1, 24)))
+    told = planner_method.planned(rng.normal(size=(96, 1)) + np.zeros((1, 24)))
     assert len(told["seeds_planned"]) == 16 and told["crossed_planned"] == pytest.approx(told["crossed_naive"]), "blocks add nothing"
     first, other = 2.0639 / 24**0.5, np.unique(np.round(told["seeds_actual"], 9))
     assert len(other) == 4 and 0.6 < np.mean(other) / first < 1.4, "Student's t with 23 degrees of freedom, of a standard normal"

@@ -15,7 +15,8 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.deep_linear import DeepLinear, experiment, measure, train
+from assay.experiments.deep_linear import experiment
+from assay.experiments.deep_linear.method import DeepLinear, measure, train
 from assay.lab.preset import override
 
 STEPWISE = np.array([0.75, 0.95, 1.32, 2.3])

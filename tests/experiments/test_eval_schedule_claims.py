@@ -16,8 +16,9 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments import eval_schedule
-from assay.experiments.eval_schedule import Schedule, experiment, train
+from assay.experiments.eval_schedule import claims as eval_schedule
+from assay.experiments.eval_schedule import experiment
+from assay.experiments.eval_schedule.method import Schedule, train
 from assay.worlds.modular.replays import replays
 
 TRAINED = [arm for arm, a in experiment.arms.items() if a.train]

@@ -15,7 +15,8 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.features_per_dimension import DRAWN, SCALES, FeaturesPerDimension, classifier, experiment, measure, rescale
+from assay.experiments.features_per_dimension import experiment
+from assay.experiments.features_per_dimension.method import DRAWN, SCALES, FeaturesPerDimension, classifier, measure, rescale
 
 FINE = np.array([2.5, 2.45, 2.4, 2.3, 2.0, 1.9, 1.6, 1.0])
 """Features per dimension at eight densities, the sparsest first."""

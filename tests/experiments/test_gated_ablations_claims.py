@@ -17,7 +17,8 @@ from assay.core.claims import Claim
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.gated_ablations import GATED, RELU, UNITS, experiment
+from assay.experiments.gated_ablations import GATED, RELU, experiment
+from assay.experiments.gated_ablations.method import UNITS
 from assay.lab.result import with_derived
 
 ROWS = 20_000

@@ -16,7 +16,9 @@ from assay.dictionaries.measuring.metrics import document_sums, fvu, shrinkage
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
-from assay.experiments.gated_ablations import GatedAblations, experiment, measure, off_theory, oracle, train, with_theory
+from assay.experiments.gated_ablations import experiment
+from assay.experiments.gated_ablations.claims import off_theory, with_theory
+from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, train
 
 METHODS = ("gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu")
 SMALL = GatedAblations(width=16, d=8, features=12, density=0.1, batch=32, steps=50, test_rows=400)

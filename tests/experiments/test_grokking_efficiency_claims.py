@@ -11,8 +11,9 @@ from assay.core.findings import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments import grokking_efficiency
-from assay.experiments.grokking_efficiency import experiment, looks
+from assay.experiments.grokking_efficiency import claims as grokking_efficiency
+from assay.experiments.grokking_efficiency import experiment
+from assay.experiments.grokking_efficiency.method import looks
 from assay.lab.result import with_derived
 
 CENTRE = np.log([200, 300, 400, 500, 600, 700]).mean()

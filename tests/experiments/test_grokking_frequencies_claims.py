@@ -10,8 +10,9 @@ from assay.core.findings import estimate
 from assay.core.judging import judge
 from assay.core.measures import by, measures
 from assay.core.runs import Runs
-from assay.experiments import grokking_frequencies as module
+from assay.experiments.grokking_frequencies import claims as module_claims
 from assay.experiments.grokking_frequencies import experiment
+from assay.experiments.grokking_frequencies import method as module_method
 from assay.lab.result import with_derived
 
 ALPHA, BETA, NU, SIZE = 4.235e-4, 0.65, 122.7, 11.0
@@ -98,7 +99,7 @@ class World:
                 runs, test=("run", test, "share"), test_half=("run", half, "share"),
                 start=("run", np.full(n, self.start), "share"), **diverged,
             )  # fmt: skip
-        return measures(runs, coords={"view": module.VIEWS}, **self.network(arm, runs, predicted, actual), **diverged)
+        return measures(runs, coords={"view": module_method.VIEWS}, **self.network(arm, runs, predicted, actual), **diverged)
 
     def cost(self, arm, seeds):
         """Standardised log cost of the sets, up to a spread."""
@@ -143,7 +144,7 @@ class World:
         drawn = np.stack(
             [
                 np.log(365) + 0.05 * (self.cost(arm, seeds) + 0.2 * bell(seeds, 80 + i) if self.numbers else -bell(seeds, 80 + i))
-                for i in range(module.DRAWS)
+                for i in range(module_method.DRAWS)
             ],
             1,
         )
@@ -159,8 +160,8 @@ class World:
         }  # fmt: skip
         if runs.shared.imposed == "none":
             named |= {
-                "power": ("run view frequency", np.stack([power] * len(module.VIEWS), 1), "1"),
-                "drawn": ("run draw", ALPHA * np.exp(BETA * drawn), "nats"), "drawn_size": ("run draw", np.full((n, module.DRAWS), SIZE), "1"),
+                "power": ("run view frequency", np.stack([power] * len(module_method.VIEWS), 1), "1"),
+                "drawn": ("run draw", ALPHA * np.exp(BETA * drawn), "nats"), "drawn_size": ("run draw", np.full((n, module_method.DRAWS), SIZE), "1"),
             }  # fmt: skip
         else:
             named["imposed"] = ("run frequency", first, "bool")
@@ -248,7 +249,7 @@ def test_a_planted_spread_is_found_under_the_noise_that_the_order_of_pairs_makes
     assert said("were the order of pairs all that differs") == apart([*half, *-half])
     assert said("as own sets predict") == apart([*(sets + half), *(sets - half)])
     assert said("actual") == apart(world.sizes("main", seeds)[1] + (first + again) / 2)
-    assert np.isnan(module.apart(module.below(wide["natural"], wide)["actual"].values[0])), "one network differs from none"
+    assert np.isnan(module_claims.apart(module_claims.below(wide["natural"], wide)["actual"].values[0])), "one network differs from none"
 
 
 def test_a_distribution_can_be_right_of_networks_that_do_not_follow_their_sets():
@@ -262,7 +263,7 @@ def test_a_distribution_can_be_right_of_networks_that_do_not_follow_their_sets()
 
 def test_locations_with_another_nu_are_what_calculus_gives(true):
     """J rises with ν by w S / 2, and log sizes by 1/β times that of log J."""
-    found = module.off_by(true["confined"], true)
+    found = module_claims.off_by(true["confined"], true)
     moved = np.log1p(3e-5 / 2 * NU * (1 / 0.9 - 1) * SIZE / by(true["random"]).circuit.values) / BETA
     assert (found["all"] - found["set"]).values == pytest.approx(moved, rel=1e-2)
 

@@ -8,8 +8,9 @@ from assay.core.errors import SpecError
 from assay.core.fit import Trained, Unkept
 from assay.core.runs import Runs
 from assay.core.spec import grid
-from assay.experiments import grokking_frequencies as module
-from assay.experiments.grokking_frequencies import Frequencies, experiment
+from assay.experiments.grokking_frequencies import experiment
+from assay.experiments.grokking_frequencies import method as module
+from assay.experiments.grokking_frequencies.method import Frequencies
 from assay.worlds.modular import spectrum
 
 SMALL = Frequencies(p=23, size=154, width=16, count=3, steps=50)

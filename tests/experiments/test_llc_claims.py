@@ -15,7 +15,9 @@ from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.llc import BY_RANK, DEGENERATE, SINGULAR, Llc, experiment, one_biased, over_integral
+from assay.experiments.llc import experiment
+from assay.experiments.llc.claims import BY_RANK, DEGENERATE, SINGULAR, over_integral
+from assay.experiments.llc.method import Llc, one_biased
 from assay.worlds.potentials.known import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]

@@ -18,22 +18,9 @@ from assay.core.fit import Trained, Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.myopia import (
-    COSTS,
-    Myopia,
-    as_it_pays,
-    cost_of,
-    critical,
-    experiment,
-    first_epoch,
-    game_of,
-    left_out,
-    measure,
-    off_turn,
-    returned_before,
-    train,
-    well_paid,
-)
+from assay.experiments.myopia import COSTS, experiment
+from assay.experiments.myopia.claims import as_it_pays, critical, first_epoch, left_out, off_turn, returned_before, well_paid
+from assay.experiments.myopia.method import Myopia, cost_of, game_of, measure, train
 from assay.worlds.epoch_game.best_course import best
 from assay.worlds.epoch_game.game import Game
 

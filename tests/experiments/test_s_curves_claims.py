@@ -14,7 +14,8 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import grid
-from assay.experiments.s_curves import PROMINENCES, SCurves, experiment, measure, train
+from assay.experiments.s_curves import experiment
+from assay.experiments.s_curves.method import PROMINENCES, SCurves, measure, train
 
 SHALLOW = {1: 0.06, 2: 0.15, 10: 2.0, 100: 30.0}
 """Plateau depths from a start of 0.5, did not 1 mean none at all; they fall as its square and a bit."""

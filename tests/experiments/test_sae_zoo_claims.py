@@ -13,8 +13,9 @@ from assay.core.findings import estimate
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments import sae_zoo
-from assay.experiments.sae_zoo import TUNED, experiment, method, shuffled
+from assay.experiments.sae_zoo import TUNED, experiment
+from assay.experiments.sae_zoo import method as sae_zoo
+from assay.experiments.sae_zoo.method import method, shuffled
 from assay.lab.result import with_derived
 
 DOCUMENTS = 24

@@ -16,7 +16,8 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.sgd_noise import SNAPSHOTS, StepNoise, experiment
+from assay.experiments.sgd_noise import experiment
+from assay.experiments.sgd_noise.method import SNAPSHOTS, StepNoise
 from assay.lab.preset import override
 
 LOCKED = ("main", "epochs", "skewed", "full", "adam")

@@ -16,7 +16,8 @@ from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.superposition_llc import MOMENTS, SuperpositionLLC, experiment, train
+from assay.experiments.superposition_llc import experiment
+from assay.experiments.superposition_llc.method import MOMENTS, SuperpositionLLC, train
 from assay.worlds.bottleneck import stages
 
 STOPPING = ("main", "main-half", "wide", "wide-half", "linear")

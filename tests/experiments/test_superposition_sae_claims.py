@@ -12,7 +12,9 @@ import torch
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.superposition_sae import BLOCK, SuperpositionSAE, blocks, experiment, frequencies, importances, matched
+from assay.experiments.superposition_sae import experiment
+from assay.experiments.superposition_sae.claims import BLOCK, blocks, matched
+from assay.experiments.superposition_sae.method import SuperpositionSAE, frequencies, importances
 
 KEPT = 12
 """Features of the twenty that a planted toy represents."""
@@ -166,7 +168,7 @@ def test_importance_and_density_are_unrelated_and_what_they_are_said_to_be():
 
 
 def test_hidden_activations_are_scaled_to_their_width_and_apart_keeps_each_coordinate(toys):
-    from assay.experiments.superposition_sae import apart, hidden
+    from assay.experiments.superposition_sae.method import apart, hidden
 
     h, x = hidden(toys[0], toys[1].tensors, 100_000, "test")(0)
     assert h.square().sum(-1).mean(1).numpy() == pytest.approx([2.0] * 3, rel=0.05)
@@ -182,7 +184,7 @@ def test_an_antipodal_pair_is_recovered_by_a_dictionary_of_its_directions(bench)
     """Two features each way along two axes, four latents along them: cosine 1, and F1 by a naive count."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
-    from assay.experiments.superposition_sae import hidden
+    from assay.experiments.superposition_sae.method import hidden
 
     runs = Runs([SMALL.replace(features=4, latents=4, method="relu", seed=5)])
     W = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])

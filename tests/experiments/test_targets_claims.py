@@ -17,7 +17,8 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.dictionaries.measuring.cell_measures import EPS
-from assay.experiments.targets import OTHER, experiment
+from assay.experiments.targets import experiment
+from assay.experiments.targets.method import OTHER
 from assay.lab.result import with_derived
 
 DOCUMENTS, NEURONS, BLOCKS = 24, 256, 30

@@ -18,7 +18,10 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import ultra_rare_features as urf
-from assay.experiments.ultra_rare_features import KINDS, MOMENTS, experiment
+from assay.experiments.ultra_rare_features import experiment
+from assay.experiments.ultra_rare_features import method as urf_method
+from assay.experiments.ultra_rare_features.method import MOMENTS
+from assay.features.followed import KINDS
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
@@ -187,20 +190,20 @@ def test_who_counts_as_rare():
     density = np.array([1e-4, 1e-4, 1e-4, 5e-3, 1e-15, 0.05, 0.06, 0.07])
     planted = np.arange(8) == 0
     exempt = np.array([True, True, False, True, True, False, True, True])
-    found = urf.chosen(urf.DEFAULT, density, exempt & ~planted, planted, 1e-12)
+    found = urf_method.chosen(urf.DEFAULT, density, exempt & ~planted, planted, 1e-12)
     wanted = {"rare": [1], "ordinary": [5, 7], "ordinary-2": [6], "useful": [0], "uncommon": [3]}
     assert {k: v.tolist() for k, v in found.items()} == wanted
 
 
 def test_latents_are_followed_from_a_quarter_on_and_start_with_nobody_fresh():
-    assert urf.moments(12_000) == [3000, 6000, 12_000]
+    assert urf_method.moments(12_000) == [3000, 6000, 12_000]
     specs = [
         experiment.specs_of(a, p)[0] for a in ("main", "real") for p in (experiment.smoke, experiment.default, experiment.full)
     ]
     for s in specs:
-        assert urf.checkpoints(s)[0] == urf.moments(s.steps)[0]
-        assert set(urf.moments(s.steps)) <= set(urf.checkpoints(s))
-        assert s.silent <= urf.moments(s.steps)[0]  # the first of two checks comes after the start
+        assert urf_method.checkpoints(s)[0] == urf_method.moments(s.steps)[0]
+        assert set(urf_method.moments(s.steps)) <= set(urf_method.checkpoints(s))
+        assert s.silent <= urf_method.moments(s.steps)[0]  # the first of two checks comes after the start
 
 
 def test_a_claim_about_planted_inputs_is_not_asked_of_a_model():

@@ -57,7 +57,7 @@ def test_public_names_are_documented(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted((ROOT / "src/assay/experiments").glob("*.py")), ROOT / "src/assay/cli/template.py"], ids=name
+    "path", [*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/cli/template.py"], ids=name
 )
 def test_spec_fields_say_what_they_mean(path: Path) -> None:
     for spec in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)):
@@ -126,7 +126,7 @@ def test_files_are_named_after_what_they_hold() -> None:
 
 def test_experiments_are_found_by_being_there() -> None:
     """No file of Assay lists the catalogue: an experiment's name appears in its own file alone (and in the command line's invitation)."""
-    stems = [path.stem for path in (ROOT / "src/assay/experiments").glob("*.py") if path.stem != "__init__"]
+    stems = [path.stem for path in (ROOT / "src/assay/experiments").glob("*") if path.stem[0] != "_"]
     lab = "".join(path.read_text() for path in SOURCE if path.parent.name in {"lab", "core"})
     assert not [stem for stem in stems if re.search(rf"[\"']{stem.replace('_', '[-_]')}[\"']", lab)]
 

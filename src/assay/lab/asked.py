@@ -38,8 +38,8 @@ def where(error: BaseException, origin: str) -> str:
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return f"{error.filename} line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    stem = Path(origin).name if origin.endswith(".py") else origin.rsplit(".", 1)[-1] + ".py"
-    own = [f for f in frames if Path(f.filename).name == stem]
+    file = Path(origin).name if origin.endswith(".py") else origin.rsplit(".", 1)[-1] + ".py"
+    own = [f for f in frames if file in (Path(f.filename).name, Path(f.filename).parent.name + ".py")]
     return f"{own[-1].filename} line {own[-1].lineno}" if own else origin
 
 

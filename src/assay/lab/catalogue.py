@@ -1,7 +1,7 @@
 """Catalogue: finds an experiment by name or by path. Being there is all that an experiment needs to be found.
 
-Names come from three places: files of `assay.experiments` (gated_sae.py ↔ gated-sae), entry points in the group
-`assay.experiments`, and paths of Python files. Headers are read as text; only `find` imports, and only what was asked for.
+Names come from three places: files and folders of `assay.experiments` (gated_sae.py or gated_sae/ ↔ gated-sae), entry points in the
+group `assay.experiments`, and paths of Python files. Headers are read as text; only `find` imports, and only what was asked for.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Every experiment with a name, built-in ones first, in alphabetical order; nothing is imported."""
-    files = sorted(p for p in BUILT_IN.glob("*.py") if not p.name.startswith("_"))
-    found = {_name(p): Entry(_name(p), f"assay.experiments.{p.stem}", p) for p in files}
+    files = sorted(p for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py")) if p.parent != BUILT_IN or p.name[0] != "_")
+    found = {_name(p): Entry(_name(p), f"assay.experiments.{_stem(p)}", p) for p in sorted(files, key=_stem)}
     for point in sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name):
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
@@ -98,12 +98,17 @@ def load(name: str, origin: str) -> Experiment:
 
 
 def code(origin: str) -> str:
-    """16 hex digits of the file's text; stored with each run, not part of its key. Empty without a file."""
+    """16 hex digits of the text of its file, or of all files of its folder; stored with each run, not part of its key. Empty without a file."""
     try:
         if not origin.endswith(".py"):
             spec = importlib.util.find_spec(origin)
             origin = (spec and spec.origin) or ""
-        return hashlib.sha256(Path(origin).read_bytes()).hexdigest()[:16]
+        path = Path(origin)
+        if path.name != "__init__.py":
+            return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        files = sorted(path.parent.rglob("*.py"))
+        texts = (p.relative_to(path.parent).as_posix().encode() + b"\0" + p.read_bytes() + b"\0" for p in files)
+        return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
     except (OSError, ImportError):
         return ""
 
@@ -134,7 +139,12 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _name(path: Path) -> str:
-    return _slug(path.stem)
+    return _slug(_stem(path))
+
+
+def _stem(path: Path) -> str:
+    """The name of a file without its ending, or of the folder that it opens."""
+    return path.parent.name if path.name == "__init__.py" else path.stem
 
 
 def lossy(text: str) -> str:

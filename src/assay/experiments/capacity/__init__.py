@@ -1,0 +1,64 @@
+"""Capacity: how a narrow model shares its dimensions among features, and what more of them would be worth.
+
+Paper: Polysemanticity and Capacity in Neural Networks, Scherlis et al. 2022; Toy Models of Superposition, Elhage et al. 2022
+Claim: trained models leave hardly any capacity unused, share it evenly, and more is worth about the same to every feature that shares
+Baselines: early, the first hundred steps; untrained; scattered, trained lengths in random directions; linear models
+Cost: 94 s on 2 cores, 180 CPU-seconds, 0.48 GB a process; full a guess of 1 GPU-hour, never run
+"""
+
+from assay.core import (
+    Arm,
+    Experiment,
+    changed,
+    grid,
+    reserved,
+)
+from assay.experiments.capacity.claims import CLAIMS, DENSITIES, SPARSE
+from assay.experiments.capacity.figures import drawings
+from assay.experiments.capacity.method import Capacity, benefit, envelope, measure, scatter, train
+
+
+def half_as_long(specs):
+    """The first eight seeds for half as many steps; the rate is constant."""
+    few = sorted({s.seed for s in specs})[:8]
+    return tuple(s.replace(steps=s.steps // 2) for s in specs if s.seed in few)
+
+
+def at(*densities, **changes):
+    """The runs at these densities, with these changes."""
+    return lambda specs: tuple(s.replace(**changes) for s in specs if s.density in densities)
+
+
+ARMS = {
+    "main": Arm(
+        train, specs=reserved("asked"), note="the ReLU model: of every eight starts the one with the lowest held-out loss"
+    ),
+    "main-half": Arm(train, specs=half_as_long, note="main for half as many steps, eight seeds"),
+    "untrained": Arm(train, specs=changed(steps=0), note="its starts, Gaussian weights: again the best of eight"),
+    "scattered": Arm(scatter, specs=changed(asked="scatter"), after="main", note="main's lengths in random directions"),
+    "benefit": Arm(benefit, specs=changed(asked="benefit"), after="main", note="what more capacity is worth, near main's capacities"),
+    "benefit-scattered": Arm(
+        benefit, specs=at(*SPARSE, asked="benefit"), after="scattered", note="the same near capacities that nobody chose"
+    ),
+    "benefit-linear": Arm(
+        benefit, specs=at(SPARSE[0], SPARSE[-1], asked="benefit", relu=False), after="untrained",
+        note="a linear model with a free gain, where the worth is importance times variance",
+    ),
+    "envelope": Arm(
+        envelope, specs=changed(asked="envelope", exact=400), after="main", note="main trained on, each importance 10 % up and down"
+    ),
+    "early": Arm(
+        envelope, specs=changed(asked="envelope", exact=100), after="untrained", note="the same for only 100 steps from the start"
+    ),
+}
+experiment = Experiment(
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=drawings,
+    scope="5 independent features of importance 0.9^i in 2 dimensions, best of 8 starts",
+    seeds_per_group=4,
+    smoke=grid(Capacity(steps=20, exact=20, starts=2), density=(1.0, DENSITIES[3], SPARSE[-1]), seed=range(2)),
+    default=grid(Capacity(), density=DENSITIES, seed=range(3000, 3024)),
+    full=grid(Capacity(steps=10_000, batch=1_024, lr=1e-3, exact=4_000), density=DENSITIES, seed=range(3000, 3008)),
+)  # fmt: skip

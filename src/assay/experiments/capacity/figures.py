@@ -1,0 +1,51 @@
+"""The figures of capacity."""
+
+from assay.core import (
+    Figure,
+    summary,
+)
+
+
+def drawings(arms):
+    return [by_density(arms["main"]), regimes(arms["main"])]
+
+
+def by_density(main):
+    """Capacity of every feature along densities."""
+    rows = [
+        (feature_name(i, main), p, *summary(main.capacity.values[main.density.values == p, i]))
+        for i in range(main.sizes["feature"])
+        for p in sorted(set(main.density.values.tolist()))
+    ]
+    return Figure(
+        "Two dimensions are shared by two, four and five features as inputs get sparser", columns("density", rows), "line",
+        x="density", y="mean", color="feature", band=("low", "high"), x_log=True,
+        x_title="probability that a feature is active", y_title="capacity (dimensions)", rules=((0.5, ""), (0.4, "")),
+        note="Dashed: a half and two fifths of a dimension.",
+    )  # fmt: skip
+
+
+def regimes(main):
+    """Capacity of every feature in every run, at three densities."""
+    levels = sorted(set(main.density.values.tolist()), reverse=True)
+    rows = [
+        (f"density {p:.2f}", main.attrs["ratio"] ** i, float(c))
+        for p in (levels[0], levels[(len(levels) - 1) // 2], levels[-1])
+        for own in main.capacity.values[main.density.values == p]
+        for i, c in enumerate(own)
+    ]
+    named = dict(zip(("density", "importance", "capacity"), map(list, zip(*rows, strict=True)), strict=True))
+    return Figure(
+        "Importance decides who gets a share, hardly how large", named, "points", x="importance", y="capacity",
+        color="density", x_title="importance", y_title="capacity (dimensions)",
+    )  # fmt: skip
+
+
+def columns(x, rows):
+    """Columns of a line with its interval, from rows (feature, x, mean, low, high)."""
+    return dict(zip(("feature", x, "mean", "low", "high"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def feature_name(i, arm):
+    """A feature by its importance."""
+    return f"importance {arm.attrs['ratio'] ** i:.2f}"

@@ -1,0 +1,76 @@
+"""Deep linear nets: layers that change no function change how it is learned.
+
+Paper: Exact solutions to the nonlinear dynamics of learning in deep linear neural networks, Saxe, McClelland & Ganguli 2014
+Claim: two linear layers learn one mode after another, each in a step; split unevenly, the same function at the start, they do not
+Baselines: lopsided, the same product split unevenly; redrawn, another draw of the start; shallow, one layer; turned, another basis
+Cost: 18 s on 2 cores, 31 CPU-seconds, 0.33 GB a process; full a guess of 5 CPU-minutes, never run
+Seed: what does not change the function a network computes still changes its training, as in deep linear nets (nostalgebraist)
+"""
+
+from assay.core import (
+    Arm,
+    Experiment,
+    by,
+    changed,
+    grid,
+    reserved,
+)
+from assay.core.errors import SpecError
+from assay.experiments.deep_linear.claims import CLAIMS, here, next_seed
+from assay.experiments.deep_linear.figures import figures
+from assay.experiments.deep_linear.method import START, DeepLinear, measure, train
+
+
+def other_start(arms):
+    """A derived arm: lopsided, with the times that theory gives for main, whose function is the same."""
+    lopsided = arms["lopsided"]
+    theirs = by(here(arms["main"])).predicted.sel(seed=lopsided.seed.values)
+    return lopsided.assign(predicted=(lopsided.predicted.dims, theirs.values, lopsided.predicted.attrs))
+
+
+def other_draw(of):
+    """A derived arm: an arm's own times, with the course and the predicted times of the next seed."""
+
+    def derive(arms):
+        arm = here(arms[of])
+        return arm.assign({name: (arm[name].dims, next_seed(arm[name].values), arm[name].attrs) for name in ("held", "predicted")})
+
+    return derive
+
+
+def plain(given):
+    """Main's runs. Raises: SpecError where arms set a field, or where no run is at the start at which arms are compared."""
+    starts = sorted({s.start for s in given})
+    if START not in starts:
+        got = ",".join(f"{x:g}" for x in starts)
+        raise SpecError(f"DeepLinear.start must be {START:g} in some runs, where arms are compared: start={START:g},{got} and not start={got}")
+    return reserved("layers", "split", "turned", "aligned")(given)
+
+
+def at_start(**changes):
+    """The runs at the start where arms are compared, with these changes."""
+    return lambda specs: tuple(s.replace(**changes) for s in specs if s.start == START)
+
+
+ARMS = {
+    "main": Arm(train, specs=plain, note="two layers that start small and at random"),
+    "shallow": Arm(train, specs=changed(layers=1), note="one layer that starts as the product of main's two: the same map"),
+    "turned": Arm(train, specs=at_start(turned=True), note="main's layers with the hidden units in another basis: the same map, the same course"),
+    "lopsided": Arm(train, specs=at_start(split=20.0), note="main's second layer times 20, the first over 20: the same map again"),
+    "aligned": Arm(train, specs=at_start(aligned=True), note="balanced layers along the modes, as the published curves assume"),
+    "aligned-lopsided": Arm(train, specs=at_start(aligned=True, split=20.0), note="the same, split unevenly"),
+    "redrawn": Arm(derive=other_draw("main"), note="main, with the course and the predicted times of another seed's draw"),
+    "lopsided-redrawn": Arm(derive=other_draw("lopsided"), note="lopsided, with those of another seed's draw"),
+    "lopsided-as-main": Arm(derive=other_start, note="lopsided, with the times that theory gives for main"),
+}
+experiment = Experiment(
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    scope="modes of strength 4, 3, 2 and 1 in maps of 10 × 10, whitened inputs, 100 hidden units, full gradient descent",
+    seeds_per_group=16,
+    smoke=grid(DeepLinear(steps=1_000, lr=0.008), start=(0.001, START, 0.3), seed=range(2)),
+    default=grid(DeepLinear(), start=(0.001, START, 0.1, 0.3), seed=range(3000, 3064)),
+    full=grid(DeepLinear(size=32, hidden=1_024, lr=0.001, steps=8_000), start=(0.001, START, 0.1, 0.3), seed=range(3000, 3016)),
+)  # fmt: skip

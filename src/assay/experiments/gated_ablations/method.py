@@ -1,0 +1,209 @@
+"""The method of gated-ablations: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import PerRun, Spec, probes
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.dictionaries.measuring import frontier
+
+Method = Literal[
+    "gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu", "oracle"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedAblations(Spec):
+    penalty: PerRun[float] = 0.65
+    """λ of Σ‖x − x̂‖² + λ Σ f as published; means different things to different methods, so never compared at equal λ."""
+    method: Method = "gated"
+    """The architecture and its loss; oracle: the true directions and codes."""
+    width: int = 128
+    """Features in the dictionary."""
+    d: int = 32
+    """Dimensions of an input."""
+    features: int = 128
+    """True directions."""
+    density: float = 0.02
+    """Probability that a true feature is on."""
+    orthonormal: bool = False
+    """Whether the true directions are orthogonal: no superposition."""
+    batch: int = 128
+    """Fresh inputs a step."""
+    steps: int = 4000
+    """Training steps."""
+    lr: float = 1e-2
+    """Adam's learning rate at its top."""
+    decay: float = 0.4
+    """Share of the steps, at the end, over which the rate falls to 0."""
+    test_rows: int = 50_000
+    """Held-out inputs of each seed."""
+    repair: Literal["", "rescale", "refit"] = ""
+    """What is done to a trained dictionary: rescale & shift, or a decoder refit."""
+    of: str = ""
+    """The arm that was repaired."""
+    repair_rows: int = 50_000
+    """Inputs to which a repair is fitted."""
+    repair_pull: float = 5.0
+    """Firings' worth of pull towards no repair."""
+    code_noise: float = 0.05
+    """Standard deviation of the oracle's codes, relative to the true ones."""
+    replicate: int = 0
+    """Another independent draw of start and training inputs in the world of the same seed."""
+
+    def check(self) -> None:
+        for name in ("width", "d", "features", "batch", "test_rows", "repair_rows"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"GatedAblations.{name} must be at least 1, got {getattr(self, name)}")
+        if self.steps < 2 or self.lr <= 0 or self.penalty < 0:
+            raise SpecError(
+                f"GatedAblations needs steps of at least 2, lr above 0 and penalty at least 0, got steps={self.steps}, lr={self.lr}, "
+                f"penalty={self.penalty}"
+            )
+
+    def world(self):
+        """The law of the inputs."""
+        from assay.data.planted import Mixture
+
+        return Mixture(d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal)
+
+
+def train(runs, bench):
+    """Dictionaries of one method, each on the inputs of its seed's own world."""
+    from assay.dictionaries.training.train import Method as Trainer
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    s = runs.shared
+    nonlinearity, loss = architecture(s.method)
+    method = Trainer(
+        nonlinearity, loss, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, decay=s.decay,
+        penalty_warm_up=0.05, encoder_scale=1.0,
+    )  # fmt: skip
+    inputs = s.world().inputs(runs.seeds, s.batch, f"train-{s.replicate}")
+    return fit_dictionaries(
+        [(runs.replicated(), method)], inputs, d=s.d, steps=s.steps, bench=bench, probe_at=probes(s.steps, 30, log=True)
+    )[0]
+
+
+def architecture(name):
+    """(nonlinearity, loss) of a method."""
+    from assay.dictionaries import gates
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.training import losses
+
+    return {
+        "relu": (ReLU(), losses.l1),
+        "gated": (gates.Gated(), losses.gated),
+        "no-aux": (gates.Gated(), losses.gated_no_aux),
+        "unfrozen-aux": (gates.Gated(), losses.gated_unfrozen_aux),
+        "untied": (gates.GatedUntied(), losses.gated),
+        "no-rmag": (gates.GatedShift(), losses.gated),
+        "no-heaviside": (gates.ScaledReLU(), losses.gated),
+        "sigmoid": (gates.GatedSigmoid(), losses.gated_sigmoid),
+        "sigmoid-relu": (gates.GatedSigmoid(), losses.gated_no_aux),
+    }[name]
+
+
+def oracle(runs, bench):
+    """The true directions as a decoder; `measure` gives it the true codes."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import Identity
+
+    D = runs.shared.world().directions(runs.seeds)  # [run, f, d]
+    return Dictionary(D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()).to_trained()
+
+
+def repair(runs, bench, before):
+    """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on inputs of a stream of their own."""
+    from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
+    from assay.dictionaries.dictionary import Dictionary
+
+    s, given = runs.shared, Dictionary.of(before)
+    mend = {"rescale": rescale_and_shift, "refit": refit_decoder}[s.repair]
+    fitted = [
+        mend(given[i], s.world().inputs([spec.seed], s.repair_rows, "repair")(0)[0], pull=s.repair_pull)
+        for i, spec in enumerate(runs)
+    ]
+    return Dictionary.join(fitted).to_trained()
+
+
+UNITS = {**frontier.SUMS, "soft_active": "features", "soft_error": "squared activation"}
+BINS = np.linspace(-1.5, 4.0, 56)
+
+
+def measure(runs, trained, bench):
+    """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it was trained."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.measuring.recovery import mcc
+
+    s, given = runs.shared, Dictionary.of(trained)
+    world, found, gates = s.world(), [], []
+    tests = {seed: held_out(world, seed, s.test_rows, bench) for seed in np.unique(runs.seeds).tolist()}
+    with torch.no_grad():
+        for one, spec in zip(given, runs, strict=True):
+            x, codes, directions = tests[spec.seed]
+            features = noisy(codes, spec)[None] if s.method == "oracle" else one.encode(x)
+            row = sums_of(x, one.decode(features)[0], features[0])
+            soft = row if one.as_trained is one else soft_sums(one.as_trained, x)
+            found.append(row | {"soft_active": soft["active"], "soft_error": soft["error"]})
+            if s.method == "gated":
+                gates.append(gate_counts(one, x, codes, directions))
+        recovered = mcc(world.directions(runs.seeds).to(given.W_dec), given.W_dec)
+    named = {name: ("run document", np.array([[row[name]] for row in found]), unit) for name, unit in UNITS.items()}
+    coords = {"document": ["test"]}
+    if gates:
+        named |= {f"gate_{when}": ("run bin", np.stack([g[when] for g in gates]), "inputs") for when in ("on", "off")}
+        coords["bin"] = ((BINS[1:] + BINS[:-1]) / 2).round(6).tolist()
+    if trained.history:
+        coords["step"] = trained.steps.tolist()
+        named |= {name: ("run step", trained.history[name], unit) for name, unit in (("loss", "1"), ("l0", "features"))}
+    return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **named)
+
+
+def held_out(world, seed, rows, bench):
+    """(x [b, d], codes [b, f], directions [f, d]) of one seed."""
+    codes = world.codes([seed], rows, "test")(0)[0].to(bench.device)
+    directions = world.directions([seed])[0].to(bench.device)
+    return codes @ directions, codes, directions
+
+
+def sums_of(x, x_hat, features):
+    """Sums over rows as `metrics.document_sums` gives them, of one document and given codes."""
+    middle = x.double().mean(0).float()
+    centred, guess = x - middle, x_hat - middle
+    pairs = {"error": (x - x_hat, x - x_hat), "variance": (centred, centred), "dot": (guess, centred), "norm": (guess, guess),
+             "dot_raw": (x_hat, x), "norm_raw": (x_hat, x_hat)}  # fmt: skip
+    total = {name: float((a * b).sum(1).double().sum()) for name, (a, b) in pairs.items()}
+    return {"tokens": float(len(x)), "active": float((features > 0).sum()), **total}
+
+
+def soft_sums(one, x):
+    """The same sums of a smooth gate's own code."""
+    features = one.encode(x)
+    return sums_of(x, one.decode(features)[0], features[0])
+
+
+def noisy(codes, spec):
+    """True codes with a little noise of their own, relative to their size."""
+    import torch
+
+    from assay.core import rng
+
+    noise = rng.normal(np.array([spec.seed]), "gated-ablations.oracle", 0, tuple(codes.shape))[0]
+    return codes * (1 + spec.code_noise * torch.from_numpy(noise).to(codes.device))
+
+
+def gate_counts(one, x, codes, directions):
+    """Histograms of π_gate of the latent that best matches a true direction, where that feature is on and where it is off."""
+    from assay.dictionaries.measuring.recovery import cosines
+
+    similarity = cosines(directions, one.W_dec[0])
+    feature, latent = divmod(int(similarity.argmax()), one.width)
+    gate = ((x - one.b_dec[0]) @ one.W_enc[0, :, latent] + one.b_enc[0, latent]).cpu().numpy()
+    on = (codes[:, feature] > 0).cpu().numpy()
+    return {"on": np.histogram(gate[on], BINS)[0], "off": np.histogram(gate[~on], BINS)[0]}

@@ -1,0 +1,171 @@
+"""The method of gated-sae: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.core.rng import generator
+from assay.core.spec import removed
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import inputs as harvest_inputs
+from assay.dictionaries.measuring import frontier
+from assay.subjects.folder import find
+from assay.subjects.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedSAE(Spec):
+    penalty: PerRun[float] = 0.2
+    """λ on the sum of features (Gated: of the gate); means different things to different methods, so never compared at equal λ."""
+    method: Literal["gated", "gated-no-aux", "relu", "topk"] = "gated"
+    """The architecture and its loss."""
+    width: int = 512
+    """Features in the dictionary."""
+    k: int = 16
+    """Features that TopK keeps; other methods ignore it."""
+    subject: str = "smollm2"
+    """The language model: "smollm2" or a local folder."""
+    layer: int = 9
+    """The site is the residual stream before this block."""
+    corpus: str = "stdlib"
+    """The text: "stdlib" or a folder of text files."""
+    windows: int = 500
+    """Training windows of 128 tokens."""
+    per_file: int = 2
+    """Test windows from one file, at most, so that no large file is most of the test."""
+    passages: int = 8
+    """Test documents (one window each) on which cross-entropy is measured."""
+    ce_at: tuple[float, ...] = ()
+    """Penalties at which cross-entropy is measured: it costs more than training."""
+    batch: int = 128
+    """Activations a step."""
+    steps: int = 500
+    """Training steps."""
+    lr: float = 4e-3
+    """Adam's learning rate at its top."""
+    products: Literal["bfloat16", "float32"] = "float32"
+    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in bfloat16."""
+    repair: Literal["", "rescale"] = ""
+    """What is done to a trained dictionary: nothing, or rescale & shift."""
+    of: ClassVar = removed("of", was="")
+    """A field of the first design: which dictionary a repair was of."""
+    showcase_width: int = 4608
+    """Width of the one dictionary whose features are shown."""
+    showcase_steps: int = 250
+    """Steps for it, each of eight batches."""
+    repair_rows: int = 10_000
+    """Training activations to which a repair is fitted."""
+    repair_pull: float = 5.0
+    """Firings' worth of pull towards no repair: plain least squares gave rare features factors up to 13 (pilot seeds 0 and 1)."""
+    replicate: int = 0
+    """Another independent draw of start and data order at the same seed."""
+    cards: int = 0
+    """How many features are written up as cards."""
+    card_windows: int = 250
+    """Training windows on which they are shown."""
+
+    def check(self) -> None:
+        least = {"width": 1, "k": 1, "layer": 0, "windows": 1, "per_file": 0, "passages": 1, "batch": 1, "steps": 2}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SpecError(f"GatedSAE.{name} must be at least {low}, got {getattr(self, name)}")
+        if self.lr <= 0 or self.penalty < 0:
+            raise SpecError(f"GatedSAE needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
+
+    def text(self, part, windows=0, per_file=0):
+        """The harvest of one part of the corpus at this site."""
+        site = f"blocks.{self.layer}.hook_resid_pre"
+        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
+
+
+def activations(s, bench):
+    """(training harvest, test harvest), made once and read by every arm."""
+    train = harvest(s.text("train", s.windows), bench)
+    return train, harvest(s.text("test", per_file=s.per_file), bench, like=train)
+
+
+def method(runs):
+    """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for TopK alone."""
+    from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.train import Method
+
+    s = runs.shared
+    given = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
+    if s.method == "topk":
+        return Method(TopK(s.k), losses.mse, betas=(0.9, 0.999), encoder_scale=1.0, **given)
+    if s.method == "relu":
+        return Method(ReLU(), losses.l1, **given)
+    return Method(Gated(), losses.gated if s.method == "gated" else losses.gated_no_aux, **given)
+
+
+def train_together(groups, bench):
+    """Dictionaries of several shapes in one pass over the same batches."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    s = groups[0].shared
+    data, _ = activations(s, bench)
+    drawn = [r.replicated() for r in groups]
+    return fit_dictionaries(
+        [(r, method(r)) for r in drawn], data.batches(drawn[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
+        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20),
+    )  # fmt: skip
+
+
+def train(runs, bench):
+    return train_together([runs], bench)[0]
+
+
+def repair(runs, bench, before):
+    """Another arm's dictionaries with features rescaled & shifted, fitted to training activations."""
+    from assay.dictionaries.baselines.repair import rescale_and_shift
+    from assay.dictionaries.dictionary import Dictionary
+
+    given = Dictionary.of(before)
+    data, _ = activations(runs.shared, bench)
+    chosen = generator(int(runs.seeds[0]), "gated-sae.rows").permutation(data.kept)[: runs.shared.repair_rows]
+    mended = rescale_and_shift(given.normalised, data.rows(np.sort(chosen)), pull=runs.shared.repair_pull)
+    return replace(mended, mean=given.mean, scale=given.scale).to_trained()
+
+
+def measure(runs, trained, bench):
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.measuring.splice import cross_entropy
+    from assay.features.showcase import card_measures
+
+    s = runs.shared
+    data, test = activations(s, bench)
+    dictionary = Dictionary.of(trained)
+    named, coords = frontier.document_measures(dictionary, test)
+    if trained.history:
+        coords["step"] = trained.steps.tolist()
+        named |= {name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")}
+    if s.ce_at:
+        files, losses = cross_entropy(dictionary, test, s.passages, bench, only=np.isin(runs.each("penalty"), s.ce_at))
+        coords["passage"] = files
+        named |= {f"ce_{name}": ("run passage", values, "nats") for name, values in losses.items()}
+    if s.cards:
+        more, levels = card_measures(dictionary, data, bench, windows=s.card_windows, count=s.cards)
+        named |= more
+        coords |= levels
+    return measures(runs, coords=coords, **named)
+
+
+def inputs(spec):
+    """Model and corpus of a run, after a look at whether the model has the site at all."""
+    find(spec.subject).check(Site.parse(spec.text("train").site))
+    return harvest_inputs(spec.text("train", spec.windows))
+
+
+def cost(runs):
+    """The disk that the harvest takes, shared by all arms; seconds come from the record."""
+    harvest = runs.shared.text("train", runs.shared.windows)
+    return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})
+
+
+TOGETHER, SHORT = (Joint(lambda groups, bench: train_together(groups, bench)) for _ in range(2))
+"""Arms of equal length share a pass over the same batches."""

@@ -1,0 +1,225 @@
+"""The method of grokking-frequencies: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import PerRun, Spec
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.worlds.modular import frequency_sets, interference
+from assay.worlds.modular.primes import prime
+
+VIEWS = ("E", "E W1", "W2", "best neuron")
+"""Where the initial strength of a frequency is read."""
+DRAWS = 16
+"""Random sets of as many frequencies as a network uses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frequencies(Spec):
+    size: PerRun[int] = 800
+    """Unordered pairs in the training set; sets of one seed are nested."""
+    count: int = 5
+    """Frequencies in a set that is imposed."""
+    what: Literal["sums", "labels"] = "sums"
+    """What is learned: a + b, or random labels."""
+    imposed: Literal["none", "random", "good", "bad", "same"] = "none"
+    """Which of the seed's sets is imposed on the initial embedding."""
+    factor: float = 1.0
+    """By how much the set's part of it is multiplied."""
+    turned: bool = False
+    """Whether the phases of that part are turned at random."""
+    confined: bool = False
+    """Whether the embedding is projected onto the set, at the start and after each step."""
+    p: int = 53
+    """The modulus, a prime."""
+    width: int = 64
+    """Width of the embedding and number of hidden units."""
+    steps: int = 1_500
+    """Full-batch steps, of the first training and of going on with less data."""
+    lr: float = 0.01
+    """Adam's learning rate."""
+    decay: float = 3e-5
+    """Coupled weight decay w: the loss is cross-entropy + w/2 times the squared norm."""
+    nu: float = 122.7
+    """Squared norm over the sum of A^(2/3), for predictions; what differs from it in the trained networks is put right to first order."""
+    pool: int = 0
+    """Of how many first pairs of its order the training set is a random part; 0: it is the first of the order."""
+
+    def check(self) -> None:
+        most = (prime(self.p) - 1) // 2
+        for name, least in {"size": 1, "width": 1, "steps": 2, "count": 1}.items():
+            if getattr(self, name) < least:
+                raise SpecError(f"Frequencies.{name} must be at least {least}, got {getattr(self, name)}")
+        if self.count > most:
+            raise SpecError(f"Frequencies.count: there are {most} frequencies at modulus {self.p}, got {self.count}")
+        if self.size > self.p * (self.p + 1) // 2:
+            raise SpecError(f"Frequencies.size: there are {self.p * (self.p + 1) // 2:,} pairs at p={self.p}, got {self.size:,}")
+        if self.pool and not self.size <= self.pool <= self.p * (self.p + 1) // 2:
+            raise SpecError(
+                f"Frequencies.pool must be 0, or at least size={self.size:,} and at most all pairs, got {self.pool:,}"
+            )
+        if self.lr <= 0 or self.decay < 0 or self.nu <= 0:
+            raise SpecError(
+                f"Frequencies needs lr and nu above 0 and decay at least 0, got {self.lr:g}, {self.nu:g}, {self.decay:g}"
+            )
+        if (self.confined or self.turned or self.factor != 1) and self.imposed == "none":
+            raise SpecError(
+                "Frequencies: confined, turned and factor act on an imposed set; choose imposed=random, good, bad or same"
+            )
+
+
+def lot(runs, kind):
+    """(mask [run, frequency], J [run], S [run]) of the runs' sets of one kind."""
+    s = runs.shared
+    sets, best = frequency_sets.lots(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[kind]
+    return interference.masks(sets.tolist(), s.p), best.objective, best.size
+
+
+def lesson(runs):
+    """The pairs that each run learns, and its order of them."""
+    import torch
+
+    from assay.core import rng
+    from assay.worlds.modular import addition
+    from assay.worlds.modular.network import Lesson
+
+    s = runs.shared
+    labels = addition.random_labels(runs.seeds, s.p) if s.what == "labels" else addition.sums(s.p).expand(len(runs), -1)
+    order = addition.order(runs.seeds, s.p)
+    if s.pool:
+        mixed = torch.from_numpy(rng.permutation(runs.seeds, "frequencies.part", 0, s.pool))
+        order = torch.cat([order.gather(1, mixed), order[:, s.pool :]], 1)
+    return Lesson(s.p, addition.pairs(s.p), labels, order, runs.each("size"))
+
+
+def start(runs):
+    """Initial parameters; an imposed set's part of the embedding is multiplied, turned, or all that is left."""
+    import torch
+
+    from assay.core import rng
+    from assay.worlds.modular import network as modular_network
+    from assay.worlds.modular import spectrum
+
+    s = runs.shared
+    params = modular_network.start(runs.seeds, s.p, s.width, s.width)
+    if s.imposed == "none":
+        return params
+    mask = torch.from_numpy(lot(runs, s.imposed)[0]).float()
+    E = spectrum.scaled(params["E"], 1 + (s.factor - 1) * mask)
+    if s.turned:
+        angle = torch.from_numpy(rng.uniform(runs.seeds, "frequencies.angle", 0, (mask.shape[1],)))
+        E = spectrum.rotated(E, 2 * np.pi * angle * mask)
+    if s.confined:  # rescaled, so that less of a table is as long as all of it
+        E = torch.bmm(spectrum.projector(mask, s.p), E) * (s.p / 2 / s.count) ** 0.5
+    return {**params, "E": E}
+
+
+def go(runs, params, bench, confine=None):
+    """The networks after another `steps` steps on their own pairs; looks at half time and the end."""
+    from assay.worlds.modular import network as modular_network
+
+    s = runs.shared
+    same = np.full(len(runs), 1.0)
+    looks = (s.steps // 2, s.steps)
+    return modular_network.train(runs, params, lesson(runs), steps=s.steps, lr=s.lr * same, decay=s.decay * same, looks=looks,
+                                 confine=confine, bench=bench)  # fmt: skip
+
+
+def train(runs, bench):
+    """Networks from their start, confined after each step if they are to be."""
+    import torch
+
+    from assay.worlds.modular import spectrum
+
+    s = runs.shared
+    if not s.confined:
+        return go(runs, start(runs), bench)
+    onto = spectrum.projector(torch.from_numpy(lot(runs, s.imposed)[0]).float(), s.p).to(bench.device)
+
+    def confine(params, rows):
+        params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
+
+    return go(runs, start(runs), bench, confine)
+
+
+def go_on(runs, bench, before):
+    """Trained networks on the first few of their own pairs, free to use any frequency."""
+    import torch
+
+    from assay.worlds.modular import network as modular_network
+
+    done = go(runs, before.tensors, bench)
+    with torch.no_grad():
+        done.tensors["start"] = modular_network.evaluate(before.tensors, lesson(runs))["test"]
+    return done
+
+
+def measure(runs, trained, bench):
+    s = runs.shared
+    last = {name: trained.tensors[f"{name}_at"].cpu().numpy() for name in ("train", "test", "loss", "norm")}
+    seen = {
+        "train": ("run", last["train"][:, -1], "share right"), "test": ("run", last["test"][:, -1], "share right"),
+        "test_half": ("run", last["test"][:, 0], "share right"), "norm": ("run", last["norm"][:, -1], "squared norm"),
+        "objective": ("run", last["loss"][:, -1] + s.decay / 2 * last["norm"][:, -1], "nats"),
+    }  # fmt: skip
+    if s.what == "labels":
+        return measures(runs, coords=None, **seen)
+    if "start" in trained.tensors:
+        return measures(runs, coords=None, start=("run", trained.tensors["start"], "share right"), **seen)
+    return measures(runs, coords={"view": VIEWS}, **seen, **measure_spectrum(runs, trained))
+
+
+def measure_spectrum(runs, trained):
+    """What networks use, and the cheapest circuit of their set: the imposed, else the used one; what was strong at the start."""
+    from assay.worlds.modular import network as modular_network
+    from assay.worlds.modular import spectrum
+
+    s = runs.shared
+    A = spectrum.amplitudes(trained.tensors).cpu().numpy()
+    peak = A.max(1, keepdims=True)
+    used = A / peak > 0.1
+    target = used if s.imposed == "none" else lot(runs, s.imposed)[0] > 0
+    S, sets = np.clip(A, 0, None) ** (2 / 3), interference.sets_of(target)
+    best = interference.optimum(sets, s.p, decay=s.decay, nu=s.nu)
+    first = modular_network.start(runs.seeds, s.p, s.width, s.width)
+    power = {name: v.numpy() for name, v in views(first).items()}
+    named = {
+        "amplitude": ("run frequency", A, "logit"), "used": ("run frequency", used, "bool"),
+        "size_used": ("run", S.sum(1), "1"), "size_set": ("run", (S * target).sum(1), "1"),
+        "circuit": ("run", best.objective, "nats"), "circuit_size": ("run", best.size, "1"),
+        "even": ("run", interference.even(sets, s.p, decay=s.decay, nu=s.nu), "nats"),
+        "margin": ("run", interference.margin(target.astype(float), s.p), "logit at amplitude 1"),
+        "strength": ("run", (power["E"] * target).sum(1) / power["E"].sum(1), "share of the start's power"),
+    }  # fmt: skip
+    if s.imposed == "none":
+        drawn = interference.optimum(random_sets(runs, used.sum(1)), s.p, decay=s.decay, nu=s.nu)
+        named |= {
+            "power": ("run view frequency", np.stack([power[v] for v in VIEWS], 1), "squared length"),
+            "drawn": ("run draw", drawn.objective.reshape(-1, DRAWS), "nats"),
+            "drawn_size": ("run draw", drawn.size.reshape(-1, DRAWS), "1"),
+        }  # fmt: skip
+    else:
+        named["imposed"] = ("run frequency", target, "bool")
+    if s.factor > 1:
+        named["outsiders"] = ("run", (np.clip(A / peak, 0, None) * ~target).sum(1), "strongest frequencies")
+    return named
+
+
+def views(params):
+    """{where it is read: strength of every frequency [run, frequency]} of networks at their start."""
+    from assay.worlds.modular import spectrum
+
+    read = (params["E"], params["E"] @ params["W1"], params["W2"].transpose(1, 2))
+    best = spectrum.best_neuron({n: v.double() for n, v in params.items()})
+    return dict(zip(VIEWS, (*(spectrum.power(v.double()) for v in read), best), strict=True))
+
+
+def random_sets(runs, number):
+    """Some random sets for each run, of as many frequencies as it has."""
+    from assay.core import rng
+
+    order = [rng.permutation(runs.seeds, "frequencies.drawn", i, (runs.shared.p - 1) // 2) + 1 for i in range(DRAWS)]
+    return [o[r, :m].tolist() for r, m in enumerate(number) for o in order]

@@ -1,0 +1,154 @@
+"""The method of myopia: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from assay.core import (
+    Joint,
+    PerRun,
+    Spec,
+    added,
+    probes,
+    rng,
+)
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.worlds.epoch_game import agents
+from assay.worlds.epoch_game import best_course as theory
+from assay.worlds.epoch_game import game as world
+
+SEEN = 0.01
+"""What an agent would do in an epoch that fewer than this share of its episodes reach is not reported: it is hardly trained there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Myopia(Spec):
+    turn: PerRun[int] = 3
+    """The first epoch in which the reward is negative; epochs count from 0."""
+    penalty: PerRun[float] = -3.0
+    """Base reward of a step from there on; before it is +1."""
+    turning: PerRun[bool] = True
+    """Whether the reward turns at all; False: it is +1 throughout."""
+    index: PerRun[bool] = True
+    """Whether the agent sees which epoch it is."""
+    counted: PerRun[bool] = True
+    """Whether the agent sees its units."""
+    shutdown: PerRun[bool] = True
+    """Whether it can shut down."""
+    invest: PerRun[bool] = True
+    """Whether it can invest for later epochs."""
+    discount: PerRun[float] = 1.0
+    """Weight, while it learns, of all that follows the end of the present epoch."""
+    horizon: int = 8
+    """Epochs in an episode."""
+    length: int = 4
+    """Steps in an epoch."""
+    bonus: float = 0.4
+    """What a unit adds to the reward of working, from the next epoch on."""
+    cost: PerRun[float] = 1.0
+    """What investing takes from the base reward, before the factor of the seed."""
+    spread: float = added(1.0, before=1.0)
+    """Each seed multiplies its costs by a factor of its own, drawn from 1/spread to spread evenly in its logarithm."""
+    draw: PerRun[int] = added(0, before=0)  # noqa: RUF009
+    """Which draw of that factor it takes; arms whose critical costs are compared take others, so that steps between costs do not cancel."""
+    agent: Literal["table", "network"] = "table"
+    """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE with a baseline."""
+    start: float = 0.1
+    """Standard deviation of a table's first logits."""
+    lr: float = 0.5
+    """Rate of a table's plain gradient ascent."""
+    steps: int = 2_000
+    """Steps of a table."""
+    hidden: int = 32
+    """Width of a network."""
+    rate: float = 3e-3
+    """Adam's rate for a network."""
+    updates: int = 1_000
+    """Steps of a network."""
+    episodes: int = 64
+    """Episodes sampled for each of them."""
+
+    def check(self) -> None:
+        counts = {"horizon": 2} | dict.fromkeys(("length", "steps", "updates", "hidden", "episodes"), 1)
+        for name, low in (counts | dict.fromkeys(("bonus", "cost", "start"), 0)).items():
+            if getattr(self, name) < low:
+                raise SpecError(f"Myopia.{name} must be at least {low}, got {getattr(self, name):g}")
+        if self.turning and not 1 <= self.turn < self.horizon:
+            raise SpecError(f"Myopia.turn must be an epoch from 1 to {self.horizon - 1}, as horizon={self.horizon}, got {self.turn}; "
+                            f"the recipe needs a reward that turns")  # fmt: skip
+        if self.turning and self.penalty >= 0:
+            raise SpecError(f"Myopia.penalty must be below 0, since otherwise the reward never turns, got {self.penalty:g}")
+        if not 0 <= self.discount <= 1:
+            raise SpecError(f"Myopia.discount must be from 0 to 1, got {self.discount:g}")
+        if self.agent == "network" and self.discount != 1:
+            raise SpecError(f"Myopia.discount is for tables; a network learns with 1, got {self.discount:g}")
+        if self.spread < 1:
+            raise SpecError(f"Myopia.spread must be at least 1, which gives all seeds the same costs, got {self.spread:g}")
+        for name in ("lr", "rate"):
+            if getattr(self, name) <= 0:
+                raise SpecError(f"Myopia.{name} must be positive, got {getattr(self, name):g}")
+
+
+def cost_of(spec):
+    """What investing costs in the game of this run."""
+    drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", spec.draw, ())[0])
+    return spec.cost * spec.spread ** (2 * drawn - 1)
+
+
+def game_of(spec):
+    names = ("horizon", "length", "penalty", "bonus", "invest", "shutdown", "discount")
+    kept = {name: getattr(spec, name) for name in names}
+    return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **kept)
+
+
+def games_of(runs, bench):
+    import torch
+
+    dtype = torch.float64 if runs.shared.agent == "table" else torch.float32
+    return world.stacked([game_of(spec) for spec in runs.specs], dtype, bench.device)
+
+
+def train(runs, bench, before=None):
+    """The agents of some runs; with `before`, tables go on from theirs."""
+    s, games = runs.shared, games_of(runs, bench)
+    shown = runs.each("index"), runs.each("counted")
+    if s.agent == "network":
+        start, how = agents.network(runs.seeds, games, s.hidden), {"lr": s.rate, "steps": s.updates, "episodes": s.episodes}
+    else:
+        start = before.tensors if before else agents.table(runs.seeds, games, s.start)
+        how = {"lr": s.lr, "steps": s.steps}
+    return agents.train(runs, games, start, *shown, **how, probe_at=probes(how["steps"], 16, log=True), bench=bench)
+
+
+def together(groups, bench):
+    """Several arms as one ensemble: their games differ only in what may differ between runs."""
+    done = train(Runs([spec for runs in groups for spec in runs.specs]), bench)
+    return agents.parted(done, [len(runs) for runs in groups])
+
+
+def measure(runs, trained, bench):
+    """What each agent does, exactly: no episode is sampled."""
+    did = agents.conduct(games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted"))
+    own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
+    usual = [world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s)) for s in runs.specs]
+    weak = [theory.best(replace(game, penalty=-1.0)).steps == game.horizon * game.length for game in usual]
+    return measures(
+        runs,
+        coords={"step": trained.steps.tolist(), "epoch": range(runs.shared.horizon)},
+        loss=("run step", trained.history["loss"], "reward"),
+        optimum=("run", np.array(own), "reward"),
+        weak_lasts=("run", np.array(weak), "bool"),
+        price=("run", np.array([cost_of(spec) for spec in runs.specs]), "reward"),
+        **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},
+        **{name: ("run epoch", did[name], "probability") for name in ("reached", "begun", "off_the_path")},
+        stops_first=("run epoch", did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan), "probability"),
+        invested=("run epoch", did["invested"], "units"),
+        frozen=("run", did["frozen"], "probability"),
+        **{name: ("run", did[name], "epochs") for name in ("ahead", "behind")},
+    )
+
+
+TABLES, HIDDEN, HALVES, NETWORKS, NETWORK_HALVES = (Joint(lambda groups, bench: together(groups, bench)) for _ in range(5))

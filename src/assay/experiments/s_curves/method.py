@@ -1,0 +1,170 @@
+"""The method of s-curves: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import (
+    PerRun,
+    Spec,
+    Trained,
+    fit,
+)
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+
+DEPTH, SHARE, LEFT = "share of the fastest descent", "share of seeds", "share of the loss at the start"
+PROMINENCES = (0.02, 0.05, 0.1, 0.2)
+"""How far a drop has to stand out to count, as shares of the fastest one. A claim about drops has to be true at all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCurves(Spec):
+    start: PerRun[float] = 0.3
+    """Standard deviation of the factors' entries at the start."""
+    lr: PerRun[float] = 0.02
+    """Gradient descent: n × scale × its rate, since the curvature grows like n × scale. Adam: its rate."""
+    n: int = 100
+    """Rows and columns of the target."""
+    ranks: tuple[int, ...] = (1, 2, 10, 100)
+    """Ranks of target and model, each trained by itself on a target of its own."""
+    scale: float = 1.0
+    """What a target whose entries have variance 1 is multiplied by."""
+    positive: Literal["", "a", "ab"] = ""
+    """Factors of the target that have no negative entry; "ab" makes the model start so, too."""
+    loss: Literal["square", "row-kl", "raw", "normalised", "generalised"] = "square"
+    """½Σ(A − Z)²; cross-entropy with both matrices as logits; with both as they are; with Z's rows normalised; generalised KL."""
+    free: bool = False
+    """Whether the matrix itself is learned, from the same starting function, in place of its factors."""
+    adam: bool = False
+    """Adam, in place of plain gradient descent. Both see the whole loss at each step."""
+    steps: int = 1_500
+    """Training steps."""
+    replicate: PerRun[int] = 0
+    """Which of several independent draws of the same set-up with this seed."""
+
+    def check(self) -> None:
+        for name in ("start", "lr", "scale"):
+            if getattr(self, name) <= 0:
+                raise SpecError(f"SCurves.{name} must be positive, got {getattr(self, name):g}")
+        if self.n < 2 or self.steps < 20:
+            raise SpecError(f"SCurves needs n of at least 2 and at least 20 steps, got n={self.n}, steps={self.steps}")
+        if not self.ranks or list(self.ranks) != sorted(set(self.ranks)) or self.ranks[0] < 1:
+            raise SpecError(f"SCurves.ranks are rising numbers from 1 on, got {self.ranks}")
+        if self.ranks[-1] > self.n:
+            raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")
+
+
+def world(runs, rank, device="cpu"):
+    """The target of each run at a rank, and the loss it makes."""
+    from assay.worlds.linear import factors
+
+    losses = {"square": factors.square, "row-kl": factors.row_kl, "raw": factors.raw_cross_entropy,
+              "normalised": factors.normalised_cross_entropy, "generalised": factors.generalised_kl}  # fmt: skip
+    s = runs.shared
+    A = (s.scale * factors.target(runs.replicated(), s.n, rank, s.positive)).to(device)
+    return A, losses[s.loss](A)
+
+
+def start(runs, rank):
+    """The factors of each run at the start."""
+    from assay.worlds.linear import factors
+
+    return factors.start(runs.replicated(), runs.shared.n, rank, runs.each("start"), "ab" if runs.shared.positive == "ab" else "")
+
+
+def rates(runs):
+    """[run]: the rate of each run's steps."""
+    s = runs.shared
+    return runs.each("lr") / (1.0 if s.adam else s.n * s.scale)
+
+
+def train(runs, bench):
+    from assay.worlds.linear import factors
+
+    s, groups = runs.shared, []
+    for rank in s.ranks:
+        A, loss = world(runs, rank, bench.device)
+        if s.loss == "square" and not s.adam:
+            factors.check_step(runs.each("lr"), A, s.free, per=s.n * s.scale)
+        params = factors.freed(start(runs, rank)) if s.free else start(runs, rank)
+        groups.append((factors.adam if s.adam else factors.gradient_descent)(runs, params, loss, lr=rates(runs)))
+    done = fit(groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)
+    named = list(zip(s.ranks, done, strict=True))
+    return Trained(
+        tensors={f"{name}{rank}": x for rank, t in named for name, x in t.tensors.items()},
+        header={},
+        history={f"loss{rank}": t.history["loss"] for rank, t in named},
+        steps=done[0].steps,
+        diverged=np.any([t.diverged for t in done], axis=0),
+    )
+
+
+def shown(steps):
+    """The steps at which figures show the loss: evenly and logarithmically spread."""
+    return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
+
+
+def measure(runs, trained, bench):
+    from assay.core import plateaus
+
+    s = runs.shared
+    rows: dict[str, list] = {name: [] for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")}
+    for rank in s.ranks:
+        A, loss = world(runs, rank, bench.device)
+        least = loss(A)[0].cpu().numpy()[:, None]
+        at = trained.history[f"loss{rank}"] - least  # after 0, 1, … updates
+        share = at / at[:, :1]
+        found = {
+            "depth": plateaus.depth(at),
+            "left": share[:, -1],
+            "curve": share[:, shown(s.steps)],
+        }
+        found |= {f"t{p}": plateaus.time_to(at, p / 100) for p in (90, 50, 10)}
+        for name, seen in (("drops", at), ("drops_half", at[:, : s.steps // 2])):
+            found[name] = np.stack([plateaus.drops(seen, p) for p in PROMINENCES], axis=-1)
+        found["off"] = distance(trained.tensors, rank, A)
+        for name, values in found.items():
+            rows[name].append(values)
+    each = {name: np.stack(values, axis=1) for name, values in rows.items()}
+    return measures(
+        runs,
+        coords={"rank": s.ranks, "time": shown(s.steps), "prominence": PROMINENCES},
+        depth=("run rank", each["depth"], DEPTH),
+        drops=("run rank prominence", each["drops"], "drops"),
+        drops_half=("run rank prominence", each["drops_half"], "drops"),
+        t90=("run rank", each["t90"], "steps"),
+        t50=("run rank", each["t50"], "steps"),
+        t10=("run rank", each["t10"], "steps"),
+        left=("run rank", each["left"], LEFT),
+        off=("run rank", each["off"], "share of the target's norm"),
+        curve=("run rank time", each["curve"], LEFT),
+        predicted=("run", predicted(runs), "steps"),
+    )
+
+
+def distance(tensors, rank, A):
+    """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
+    from assay.worlds.linear import factors
+
+    Z = factors.product({name: tensors[f"{name}{rank}"] for name in ("Z", "a", "b") if f"{name}{rank}" in tensors})
+    return ((Z - A).flatten(1).norm(dim=1) / A.flatten(1).norm(dim=1)).cpu().numpy()
+
+
+def predicted(runs):
+    """[run]: the step at which the scalar solution has lost half its loss, from how far the start points at the rank-1 target.
+
+    NaN where it says nothing: free matrices, Adam, other losses.
+    """
+    from assay.worlds.linear import curves, factors
+
+    s = runs.shared
+    if s.free or s.adam or s.loss != "square":
+        return np.full(len(runs), np.nan)
+    true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), start(runs, 1)
+    length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
+    along = sum((true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab")  # what grows is their sum
+    sigma = s.scale * length["a"] * length["b"]
+    times = [curves.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, along, strict=True)]
+    return np.array(times) / rates(runs)

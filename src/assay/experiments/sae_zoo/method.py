@@ -1,0 +1,206 @@
+"""The method of sae-zoo: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.core.rng import generator, integers
+from assay.core.runs import Runs
+from assay.core.spec import added
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import inputs as harvest_inputs
+from assay.dictionaries.measuring import frontier
+from assay.subjects.folder import find
+from assay.subjects.site import Site
+from assay.subjects.untrained import untrained
+
+
+@dataclass(frozen=True, kw_only=True)
+class SAEZoo(Spec):
+    method: Literal["batch-topk", "topk", "matryoshka", "relu", "jumprelu", "random", "pca"] = "batch-topk"
+    """The architecture and its loss, or an untrained baseline."""
+    penalty: PerRun[float] = 0.0
+    """λ of the methods that have one, chosen on pilot seeds for an L0 near k; never compared across methods."""
+    k: int = 16
+    """Features that the TopK family keeps on average; rank of pca."""
+    frozen: Literal["", "encoder", "decoder"] = added("", before="")
+    """Which half of the dictionary stays as random as it started."""
+    acts: Literal["model", "shuffled", "untrained"] = "model"
+    """Activations of the model; the same with every coordinate permuted by itself; those of a model with weights drawn by the seed."""
+    width: int = 512
+    """Features in the dictionary."""
+    subject: str = "smollm2"
+    """The language model: "smollm2" or a local folder."""
+    layer: int = 9
+    """The site is the residual stream before this block."""
+    corpus: str = "stdlib"
+    """The text: "stdlib" or a folder of text files."""
+    windows: int = 500
+    """Training windows of 128 tokens."""
+    per_file: int = 2
+    """Test windows from one file, at most, so that no large file is most of the test."""
+    batch: int = 128
+    """Activations a step."""
+    steps: int = 500
+    """Training steps."""
+    lr: float = 4e-3
+    """Adam's learning rate at its top."""
+    bandwidth: float = 0.1
+    """Width of JumpReLU's window, in units of normalised activations; its thresholds start there."""
+    products: Literal["bfloat16", "float32"] = "float32"
+    """Precision of matrix products in training where the gradients are written by hand; many CPUs are far slower in bfloat16."""
+    rows: int = 10_000
+    """Training activations to which untrained baselines are fitted."""
+    replicate: int = 0
+    """Another independent draw of start and data order at the same seed."""
+
+    def check(self) -> None:
+        least = {"width": 1, "k": 1, "layer": 1, "windows": 1, "per_file": 0, "batch": 1, "steps": 2, "rows": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SpecError(f"SAEZoo.{name} must be at least {low}, got {getattr(self, name)}")
+        if self.lr <= 0 or self.penalty < 0:
+            raise SpecError(f"SAEZoo needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
+
+    def text(self, part, windows=0, per_file=0):
+        """The harvest of one part of the corpus at this site."""
+        site = f"blocks.{self.layer}.hook_resid_pre"
+        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
+
+
+def activations(runs, bench):
+    """(training harvest, test harvest) of the model, or of the same architecture with weights drawn by the first run's seed."""
+    s = runs.shared
+    train, test = s.text("train", s.windows), s.text("test", per_file=s.per_file)
+    if s.acts == "untrained":
+        site = f"blocks.{s.layer - 1}.hook_resid_post"  # the same place: the model without its weights ends there
+        given = {"subject": str(untrained(s.subject, s.layer, bench, seed=int(runs.seeds[0]))), "site": site}
+        train, test = train.replace(**given), test.replace(**given)
+    train = harvest(train, bench)
+    return train, harvest(test, bench, like=train)
+
+
+def shuffled(x, seed, index):
+    """The rows with every coordinate rolled by its own random number of rows: each keeps its law, what ties them is gone."""
+    import torch
+
+    b, d = x.shape[-2:]
+    offset = torch.from_numpy(integers(np.array([seed]), "sae-zoo.shuffle", index, (d,), b)[0])
+    return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
+
+
+def method(runs):
+    """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data and steps for all."""
+    from assay.dictionaries.nonlinearity import BatchTopK, JumpReLU, ReLU, TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.train import Method
+
+    s = runs.shared
+    frozen = {"": (), "encoder": ("W_enc", "b_enc"), "decoder": ("W_dec",)}[s.frozen]
+    given = {
+        "width": s.width,
+        "lr": np.full(len(runs), s.lr),
+        "penalty": runs.each("penalty"),
+        "products": s.products,
+        "frozen": frozen,
+    }
+    ranked = {"betas": (0.9, 0.999), "encoder_scale": 1.0, **given}
+    match s.method:
+        case "topk":
+            return Method(TopK(s.k), losses.mse, **ranked)
+        case "batch-topk":
+            return Method(BatchTopK(s.k), losses.mse, **ranked)
+        case "matryoshka":
+            return Method(BatchTopK(s.k), losses.Matryoshka(tuple(round(s.width * part) for part in PREFIXES)), **ranked)
+        case "relu":
+            return Method(ReLU(), losses.l1, **given)
+        case "jumprelu":
+            return Method(JumpReLU(s.bandwidth, s.bandwidth), losses.jumprelu, **given)
+    raise SpecError(f"{s.method} is not trained by gradient descent")
+
+
+PREFIXES = (1 / 8, 1 / 4, 1 / 2, 1)
+"""Shares of the width that Matryoshka reconstructs from, each by itself."""
+
+
+def train_together(groups, bench):
+    """Dictionaries of several architectures in one pass over the same batches."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    s = groups[0].shared
+    data, _ = activations(groups[0], bench)
+    drawn = [r.replicated() for r in groups]
+    seeds = drawn[0].seeds
+    plain = data.batches(seeds, s.batch)
+    batches = plain if s.acts != "shuffled" else lambda step: shuffled(plain(step), int(seeds[0]), step)
+    return fit_dictionaries(
+        [(r, method(r)) for r in drawn], batches, d=data.d, steps=s.steps, bench=bench, mean=data.mean, scale=data.scale,
+        sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
+    )  # fmt: skip
+
+
+def train(runs, bench):
+    return train_together([runs], bench)[0]
+
+
+def fitted(runs, bench):
+    """Baselines that no gradient trains, fitted to activations drawn by each seed."""
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.baselines.repair import refit_decoder
+    from assay.dictionaries.dictionary import Dictionary
+
+    found = []
+    for one in runs.split(1):
+        s = one.shared
+        data, _ = activations(one, bench)
+        x = data.rows(np.sort(generator(int(one.seeds[0]), "sae-zoo.rows").permutation(data.kept)[: s.rows]))
+        if s.method == "random":
+            made = refit_decoder(random_features(one, data.d), x)
+        else:
+            made = pca(x, s.k)[0]
+        found.append(replace(made, sites=(data.spec.site,)))
+    return Dictionary.join(found).to_trained()
+
+
+def random_features(runs, d):
+    """Encoder and decoder rows in the same random unit directions, the k largest kept: what a dictionary is before training."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import TopK, to_json
+    from assay.dictionaries.training.train import start
+
+    given = start(runs.seeds, method(Runs([runs.specs[0].replace(method="topk")])), d)
+    tensors = {**given, "W_enc": given["W_enc"].mT.contiguous()}
+    return Dictionary.from_tensors(tensors, {"nonlinearity": to_json(TopK(runs.shared.k))})
+
+
+def measure(runs, trained, bench):
+    from assay.dictionaries.dictionary import Dictionary
+
+    s = runs.shared
+    _, test = activations(runs, bench)
+    change = (lambda x: shuffled(x, int(runs.seeds[0]), -1)) if s.acts == "shuffled" else (lambda x: x)
+    named, coords = frontier.document_measures(Dictionary.of(trained), test, change)
+    if trained.history:
+        coords["step"] = trained.steps.tolist()
+        named |= {name: ("run step", values, "1") for name, values in trained.history.items() if name in ("loss", "mse", "l0")}
+    return measures(runs, coords=coords, **named)
+
+
+def inputs(spec):
+    """Model and corpus of a run, after a look at whether the model has the site at all."""
+    find(spec.subject).check(Site.parse(spec.text("train").site))
+    return harvest_inputs(spec.text("train", spec.windows))
+
+
+def cost(runs):
+    """The disk that the harvest takes, shared by the arms on the same activations; seconds come from the record."""
+    harvest = runs.shared.text("train", runs.shared.windows)
+    return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})
+
+
+TOGETHER, SHORT = (Joint(lambda groups, bench: train_together(groups, bench)) for _ in range(2))
+"""Arms of equal length share a pass over the same batches."""

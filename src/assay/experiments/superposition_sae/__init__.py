@@ -1,0 +1,133 @@
+"""Dictionaries on toy features of unequal importance: is what mattered to the toy found again, and does it matter beyond the toy?
+
+Paper: none; proposed by C. McDougall in a comment on his superposition exercises, whose toy is Elhage et al. 2022, Toy Models of Superposition
+Claim: over a toy's features the rank correlation of recovery by a dictionary with importance is at least 0.5
+Baselines: pca; equal, toys whose features matter alike; random; shuffled; favoured and bypassed, planted effects; donated, importance set aside
+Cost: 210 s on 2 cores, 410 CPU-seconds, 0.72 GB a process; full a guess of 1 GPU-hour, never run
+"""
+
+import numpy as np
+
+from assay.core import Arm, Experiment, grid, reserved
+from assay.experiments.superposition_sae.claims import AROUND, CLAIMS, DONORS, OWN, blocks, likes
+from assay.experiments.superposition_sae.figures import CHOSEN, figures
+from assay.experiments.superposition_sae.method import (
+    SuperpositionSAE,
+    beside,
+    frequencies,
+    hidden,
+    measure,
+    train_dictionaries,
+    train_toys,
+)
+
+FEWER = 32
+"""Toys of the arms that only serve claims about single toys."""
+
+
+def fixed_directions(runs, bench, before):
+    """Random directions, or principal components both ways round, each latent with the bias at which it is on as often as a feature."""
+    import torch
+
+    from assay.core import rng
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+
+    s = runs.shared
+    h = hidden(runs, before.tensors, 20_000, "bias")(0)[0]
+    if s.method == "pca":
+        found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
+        D = torch.cat([found, -found], 1)
+    else:
+        D = torch.from_numpy(rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width)))
+        D = D / D.norm(dim=-1, keepdim=True)
+    rate = float(frequencies(runs).mean())
+    bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
+    made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
+    return beside(made.to(bench.device).to_trained(), before)
+
+
+READ = ("cosine", "f1", "importance", "norm_squared", "frequency", "crowding")
+
+
+def donated(names):
+    """A derived arm: each represented feature's recovery is that of a feature of another toy of its block, near in `names`, no donor."""
+
+    def derive(arms):
+        main = arms["main"]
+        given = main[list(READ)].copy(deep=True)
+        for runs in blocks(main):
+            near, here = likes(main.isel(run=runs), names, DONORS + 1)
+            if near is None:
+                continue
+            r, f = np.nonzero(here)
+            for name in ("cosine", "f1"):
+                given[name].values[runs[r], f] = main[name].values[runs[r], f][near[:, -1]]
+        return given
+
+    return derive
+
+
+def bypassed(arms):
+    """A derived arm: nothing but donors' recovery, and 0.1 of F1 for every factor e of importance: what no summary of W explains."""
+    given = donated(AROUND)(arms)
+    given["f1"].values[:] += 0.1 * np.log(given.importance.values)
+    return given
+
+
+asked = reserved("method", "penalty", "equal", "favour")
+"""The preset's toys, whose other fields may be set."""
+
+
+def dictionaries(**fields):
+    """Each toy's run as a run of a dictionary on it."""
+    return lambda toys: tuple(t.replace(penalty=CHOSEN, **fields) for t in toys)
+
+
+def first(toys):
+    """The first toys, by seed."""
+    return tuple(sorted(toys, key=lambda t: t.seed)[:FEWER])
+
+
+def halved(toys):
+    """The main arm's first dictionaries, trained half as long."""
+    return tuple(t.replace(method="relu", penalty=CHOSEN, steps=t.steps // 2) for t in first(toys))
+
+
+def equally(toys):
+    """The first toys with a loss that weighs all features alike."""
+    return tuple(t.replace(equal=True) for t in first(asked(toys)))
+
+
+def built(train, note, after="toy", few=False, **fields):
+    """An arm of dictionaries on an arm of toys, or on the first of them."""
+    specs = dictionaries(**fields)
+    return Arm(train, after=after, specs=(lambda toys: specs(first(toys))) if few else specs, note=note)
+
+
+ARMS = {
+    "toy": Arm(train_toys, specs=asked, note="toys with importances ratio^rank; the best of eight starts of each seed"),
+    "toy-equal": Arm(train_toys, specs=equally, note="toys whose loss weighs all features alike"),
+    "main": built(train_dictionaries, "ReLU + L1 dictionaries as wide as the toy has features", method="relu"),
+    "half": Arm(train_dictionaries, after="toy", specs=halved, note="the same, trained half as long"),
+    "topk": built(train_dictionaries, "TopK with k = 1: one latent an input", method="topk"),
+    "equal": built(train_dictionaries, "dictionaries on the toys of equal importance: the label means nothing there",
+                   after="toy-equal", method="relu"),
+    "favoured": built(train_dictionaries, "the dictionary is shown important features more often than the toy was: an effect that bypasses it",
+                      method="relu", favour=4.0),
+    "pca": built(fixed_directions, "principal components both ways round, biases set so that each is on as often as a feature", method="pca"),
+    "random": built(fixed_directions, "random directions, biases set likewise", method="random"),
+    "shuffled": built(train_dictionaries, "trained on activations whose coordinates come from different inputs", few=True, method="shuffled"),
+    "donated": Arm(derive=donated(OWN), note="each feature has the recovery of one of another toy alike in norm and density"),
+    "donated-around": Arm(derive=donated(AROUND), note="… alike in norm, density and crowding"),
+    "bypassed": Arm(derive=bypassed, note="the same, and 0.1 of F1 for every factor e of importance: an effect of known size"),
+}  # fmt: skip
+experiment = Experiment(
+    arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=16,
+    scope="20 features in 5 dimensions, importance falling by a fifth a feature, densities from 1/160 to 1/10; a block is twelve toys",
+    smoke=grid(SuperpositionSAE(toy_steps=20, steps=20, rows=5000, batch=64), seed=range(2)),
+    default=grid(SuperpositionSAE(), seed=range(4000, 4120)),
+    full=grid(SuperpositionSAE(features=80, width=20, ratio=0.9, latents=80, toy_steps=10_000, toy_lr=1e-3, batch=1024, steps=20_000,
+                               rows=100_000), seed=range(4000, 4120)),
+)  # fmt: skip

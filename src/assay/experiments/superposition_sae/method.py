@@ -1,0 +1,215 @@
+"""The method of superposition-sae: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import PerRun, Spec, descent, fit
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperpositionSAE(Spec):
+    penalty: PerRun[float] = 1.0
+    """λ of ‖h − ĥ‖² + λ Σ f, on hidden activations scaled to E‖h‖² = width."""
+    method: Literal["toy", "relu", "topk", "shuffled", "random", "pca"] = "toy"
+    """What is trained: the toy itself, or a dictionary on its hidden activations."""
+    features: int = 20
+    """Input features of the toy."""
+    width: int = 5
+    """Dimensions of its bottleneck."""
+    ratio: float = 0.8
+    """Importance of each feature over that of the next more important one."""
+    equal: bool = False
+    """Whether the toy's loss weighs all features alike; the importances are then labels without a meaning."""
+    density: float = 0.025
+    """Geometric middle of the probabilities that features are on."""
+    spread: float = 4.0
+    """They run from density/spread to density·spread in equal ratios, in an order that has nothing to do with importance."""
+    candidates: int = 8
+    """Toys of one group, started from seeds of their own; the one of lowest held-out loss is frozen."""
+    toy_steps: int = 3000
+    """Training steps of the toys."""
+    toy_lr: float = 5e-3
+    """Adam's learning rate for the toys, falling to 0 over the last third."""
+    latents: int = 20
+    """Latents of the dictionary."""
+    favour: float = 0.0
+    """The dictionary is shown each occurrence of a feature with probability importance^favour; 0: all of them, as the toy has."""
+    steps: int = 3000
+    """Training steps of the dictionaries."""
+    lr: float = 3e-3
+    """Adam's learning rate for the dictionaries."""
+    batch: int = 256
+    """Fresh inputs a step."""
+    rows: int = 30_000
+    """Held-out inputs of each toy."""
+
+    def check(self) -> None:
+        for name in ("features", "width", "candidates", "toy_steps", "latents", "steps", "batch", "rows"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"SuperpositionSAE.{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.density <= 1 or self.spread < 1 or self.density * self.spread > 1:
+            raise SpecError(
+                "SuperpositionSAE needs a density above 0 and a spread of at least 1, whose product is a probability of at most 1; "
+                f"got density={self.density}, spread={self.spread}"
+            )
+        if not 0 < self.ratio <= 1:
+            raise SpecError(f"SuperpositionSAE.ratio lies above 0 and at most at 1, got {self.ratio}")
+        if self.width > self.features:
+            raise SpecError(f"SuperpositionSAE.width is a bottleneck of at most the {self.features} features, got {self.width}")
+        if self.lr <= 0 or self.toy_lr <= 0 or self.penalty < 0 or self.favour < 0:
+            raise SpecError("SuperpositionSAE needs lr and toy_lr above 0, penalty and favour of at least 0, got "
+                            f"lr={self.lr}, toy_lr={self.toy_lr}, penalty={self.penalty}, favour={self.favour}")  # fmt: skip
+
+
+def importances(runs):
+    """[run, f]: ratio^rank in an order that each seed draws."""
+    from assay.worlds.bottleneck import toy
+
+    return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio, permuted=True)
+
+
+def frequencies(runs):
+    """[run, f]: the probability that each feature is on, in an order of its own."""
+    from assay.core import rng
+
+    s = runs.shared
+    steps = np.linspace(-1, 1, s.features) if s.features > 1 else np.zeros(1)
+    return s.density * s.spread ** steps[rng.permutation(runs.seeds, "superposition-sae.density", 0, s.features)]
+
+
+def train_toys(runs, bench):
+    """Of each run's candidates the toy with the lowest held-out loss: W [run, f, d], b [run, f]."""
+    import torch
+
+    from assay.core.fit import best_starts
+    from assay.core.schedules import warm_up_decay
+    from assay.data import planted
+    from assay.worlds.bottleneck import toy
+
+    s, p, k = runs.shared, frequencies(runs), runs.shared.candidates
+    each = type(runs)([x.replace(seed=k * x.seed + c) for x in runs.specs for c in range(k)])
+    weight = torch.ones(len(runs), s.features) if s.equal else importances(runs)
+    weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
+
+    def shared(stream, batch):
+        """The same inputs for all candidates of a run."""
+        drawn = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
+        return lambda step: drawn(step).repeat_interleave(k, 0)
+
+    def loss(params, x):
+        return toy.weighted_square(toy.reconstruct(params, x), x, weight)
+
+    start, rate = toy.bottleneck(each, s.features, s.width), warm_up_decay(s.toy_steps, 0, 1 / 3)
+    group = descent(each, start, loss, lr=np.full(len(each), s.toy_lr), schedule=rate)
+    trained = fit([group], shared("train", s.batch), steps=s.toy_steps, bench=bench)[0]
+    fresh = shared("choice", 2048)
+    with torch.no_grad():
+        held_out = sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10))
+    return best_starts(trained, held_out, k)
+
+
+def hidden(runs, before, batch, stream, p=None):
+    """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs [run, b, f] behind them."""
+    import torch
+
+    from assay.data import planted
+
+    p = frequencies(runs) if p is None else p
+    W = before["W"].cpu()
+    chance = torch.from_numpy(p).to(W)[..., None]
+    second = (W.square() * (chance / 3 - chance**2 / 4)).sum((1, 2)) + (W * chance / 2).sum(1).square().sum(-1)  # E‖W x‖²
+    W = W * (runs.shared.width / second.clamp_min(1e-12)).sqrt()[:, None, None]
+    drawn = planted.sparse_features(runs, runs.shared.features, batch, stream=stream, density=p)
+    return lambda step: (torch.bmm(x := drawn(step), W), x)
+
+
+def train_dictionaries(runs, bench, before):
+    """A dictionary on each toy's hidden activations; beside it the toy's W."""
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.selection import TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.train import Method, fit_dictionaries
+
+    s = runs.shared
+    shown = frequencies(runs) * importances(runs).numpy() ** s.favour
+    draw = hidden(runs, before.tensors, s.batch, "dictionary", shown)
+    method = Method(
+        TopK(1) if s.method == "topk" else ReLU(), losses.mse if s.method == "topk" else losses.l1, s.latents,
+        lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.width**0.5,
+    )  # fmt: skip
+
+    def batches(step):
+        h, _ = draw(step)
+        return apart(h) if s.method == "shuffled" else h
+
+    trained = fit_dictionaries([(runs, method)], batches, d=s.width, steps=s.steps, bench=bench)[0]
+    return beside(trained, before)
+
+
+def apart(h):
+    """The same activations with each coordinate taken from another row: every coordinate keeps its law, directions are lost."""
+    import torch
+
+    return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
+
+
+def beside(trained, before):
+    """A trained dictionary with its toy's W among its tensors."""
+    tensors = {**trained.tensors, "W": before.tensors["W"]}
+    header = {**trained.header, "beside": [*trained.header.get("beside", ()), "W"]}
+    return type(trained)(tensors, header, trained.history, trained.steps, trained.diverged | before.diverged)
+
+
+def measure(runs, trained, bench):
+    """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
+    return measures(runs, **kept(runs, trained), **({} if runs.shared.method == "toy" else found(runs, trained)))
+
+
+def kept(runs, trained):
+    """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
+    import torch
+
+    from assay.worlds.bottleneck.capacity import capacity
+    from assay.worlds.bottleneck.crowding import crowding
+
+    W, p = trained.tensors["W"].double().cpu(), frequencies(runs)
+    return {
+        "importance": ("run feature", importances(runs), "1"),
+        "frequency": ("run feature", p, "probability"),
+        "norm_squared": ("run feature", W.square().sum(-1), "1"),
+        "capacity": ("run feature", capacity(W), "dimensions"),
+        "crowding": ("run feature", crowding(W, torch.from_numpy(p)), "share of own energy"),
+    }
+
+
+def found(runs, trained):
+    """The dictionary's side: of each feature the cosine of the latent nearest in direction, and that latent's F1; L0 and FVU."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.measuring.metrics import fvu, l0
+    from assay.dictionaries.measuring.recovery import cosines, support, support_sums
+
+    s, given = runs.shared, Dictionary.of(trained).to("cpu")
+    direction = cosines(trained.tensors["W"].cpu(), given.W_dec)  # [run, f, latent]
+    direction = torch.nan_to_num(direction, nan=0.0)  # a feature of length 0 has no direction to find
+    cosine, match = direction.max(-1)
+    draw = hidden(runs, trained.tensors, 5000, "test")
+    f1, active, error = np.zeros(cosine.shape), np.zeros(len(runs)), np.zeros(len(runs))
+    with torch.no_grad():
+        rows = [draw(i) for i in range(max(1, s.rows // 5000))]
+        for r, one in enumerate(given):
+            h, x = torch.cat([a[r] for a, _ in rows]), torch.cat([b[r] for _, b in rows])
+            features = one.encode(h)[0]
+            f1[r] = np.nan_to_num(support(support_sums(x, features), match[r].numpy())["f1"])
+            active[r], error[r] = l0(features), fvu(h, one.decode(features[None])[0])
+    return {
+        "cosine": ("run feature", cosine, "cosine"),
+        "f1": ("run feature", f1, "F1"),
+        "l0": ("run", active, "latents"),
+        "fvu": ("run", error, "FVU"),
+    }

@@ -1,0 +1,260 @@
+"""The method of targets: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from assay.core import Cost, Spec, probes
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.core.rng import normal
+from assay.data import corpus as corpora
+from assay.data.targets import Target, TargetSpec, targets
+from assay.data.tiny import TinySpec, tiny
+from assay.subjects import folder as models
+
+CELLS: dict[str, tuple[Target, Target]] = {
+    "act": ("act", "act"), "again": ("act", "act"), "act-update": ("act", "update"), "update": ("update", "update"),
+    "post": ("post", "post"), "logit": ("logit", "logit"), "act-logit": ("act", "logit"),
+}  # fmt: skip
+"""What each dictionary reads and what it reconstructs."""
+OTHER = ("again", "act-update", "update", "post", "logit", "act-logit")
+"""The cells among whose features those of `act` are looked for."""
+TRAINED = ("act", "again", "act-update", "post", "logit")
+"""The cells of the presets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhichTarget(Spec):
+    subject: str = "tiny"
+    """"tiny": a one-block model that each seed trains for itself; "smollm2" or a local folder; "untrained smollm2": its weights drawn anew."""
+    layer: int = 0
+    """The block of a tiny model; of a model on disk all blocks are measured."""
+    model_steps: int = 480
+    """Training steps of the tiny model."""
+    d: int = 64
+    """Width of its stream."""
+    m: int = 256
+    """Neurons of its MLP."""
+    activation: Literal["gelu", "relu"] = "gelu"
+    """Their non-linearity."""
+    cells: tuple[str, ...] = TRAINED
+    """The dictionaries that are trained."""
+    width: int = 256
+    """Features in a dictionary."""
+    k: int = 8
+    """Features that TopK keeps: L0 is equal by construction."""
+    corpus: str = corpora.STDLIB
+    """The text: "stdlib" or a folder of text files."""
+    windows: int = 1800
+    """Training windows of `context` tokens."""
+    per_file: int = 4
+    """Test windows from one file, at most."""
+    tested: int = 0
+    """Test windows; 0: all there are."""
+    context: int = 64
+    """Tokens in a window."""
+    batch: int = 256
+    """Tokens a step."""
+    steps: int = 600
+    """Training steps of the dictionaries."""
+    lr: float = 8e-3
+    """Adam's learning rate at its top."""
+    products: Literal["bfloat16", "float32"] = "float32"
+    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in bfloat16."""
+    noise: float = 0.01
+    """Variance of the noise added to what is planted as read by W_out, as a share of its own."""
+
+    def check(self) -> None:
+        for name in ("layer", "windows", "per_file"):
+            if getattr(self, name) < 0:
+                raise SpecError(f"WhichTarget.{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("model_steps", "d", "m", "width", "k", "context", "batch", "steps"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"WhichTarget.{name} must be at least 1, got {getattr(self, name)}")
+        if unknown := [c for c in self.cells if c not in CELLS]:
+            raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
+
+    def model(self):
+        """The tiny model of this seed."""
+        return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
+                        steps=self.model_steps)  # fmt: skip
+
+
+def places(s, bench):
+    """(training part, test part): the targets of this seed's model."""
+    asked = TargetSpec(subject=str(tiny(s.model(), bench)), layer=s.layer, targets=("act", "update", "post", "logit"),
+                       corpus=s.corpus, windows=s.windows, context=s.context, dtype="float32")  # fmt: skip
+    train = targets(asked, bench)
+    return train, targets(asked.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train)
+
+
+def cells_of(s):
+    from assay.dictionaries.training.cells import Cell
+
+    return {name: Cell(*CELLS[name], replicate=int(name == "again")) for name in s.cells}
+
+
+def train(runs, bench):
+    """Every cell's dictionary of this seed, on the same batches."""
+    from assay.dictionaries.nonlinearity import TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.cells import fit_cells
+    from assay.dictionaries.training.train import Method
+
+    (s,) = runs.specs  # a seed has a model of its own, so it is a group of its own
+    data, _ = places(s, bench)
+    batches = data.batches(runs.seeds, s.batch)
+    method = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999),
+                    encoder_scale=1.0, products=s.products)  # fmt: skip
+    return fit_cells(cells_of(s), runs, method, data, batches, steps=s.steps, bench=bench, probe_at=probes(s.steps, 20))
+
+
+def no_training(runs, bench):
+    """Nothing: the model is measured as it is."""
+    from assay.core.fit import Trained
+
+    return Trained({}, {"kind": "none"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
+
+
+def measure(runs, trained, bench):
+    import torch
+
+    from assay.dictionaries.training.cells import dictionaries
+
+    (s,) = runs.specs
+    if s.subject != "tiny":
+        return of_blocks(runs, s, bench)
+    data, test = places(s, bench)
+    files, document = np.unique(test.document[test.kept], return_inverse=True)
+    at, raw = (torch.from_numpy(document), len(files)), test.raw(test.kept)
+    coords: dict[str, Any] = {"document": [test.files[f] for f in files]}
+    named: dict[str, Any] = {}
+    if not s.cells or "post" in s.cells:  # the model itself, once for each
+        named |= of_model(s, data, raw, at)
+    if s.cells:
+        found = dictionaries(trained)
+        named |= of_dictionaries(s, found, raw, test, at)
+        named["loss"] = ("run cell step", np.stack([trained.history[f"{name}:loss"] for name in found], 1), "1")
+        coords |= {"cell": list(found), "other": [*(n for n in OTHER if n in found), "random"], "step": trained.steps.tolist()}
+    return measures(runs, coords=coords, **named)
+
+
+def drawn(s, purpose, *shape, index=0):
+    """Standard normal numbers of this seed, for one purpose."""
+    import torch
+
+    return torch.from_numpy(normal(np.array([s.seed]), f"targets.{purpose}", index, shape)[0])
+
+
+def readable(s, x, null, purpose):
+    """Rows without what W_out does not read of them, and a little noise so that the share is not 0 by arithmetic."""
+    seen = x - x @ null
+    return seen + (s.noise * seen.square().mean()).sqrt() * drawn(s, purpose, *x.shape)
+
+
+def of_model(s, data, raw, at):
+    """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
+    import torch
+
+    from assay.dictionaries.measuring.cell_measures import by_document
+
+    read, h, named = data.readout, data.normalise("act", raw["act"]), {}
+    m, d = read.W_out.shape
+    any_subspace, _ = torch.linalg.qr(drawn(s, "subspace", m, d))
+    seen = readable(s, h, read.null, "noise")
+    parts = {"null": h @ read.null, "total": h, "random_null": h - h @ any_subspace @ any_subspace.T,
+             "readable_null": seen @ read.null, "readable_total": seen, "raw_null": raw["act"] @ read.null, "raw_total": raw["act"]}  # fmt: skip
+    for name, x in parts.items():
+        named[name] = ("run document", by_document(x.square().sum(1), *at)[None], "squared activation")
+    for name in ("", "readable_"):
+        named[name + "isotropic"] = ("run document", (1 - d / m) * named[name + "total"][1], "squared activation")
+    worth = read.importance * h.var(0) / data.scale("act") ** 2
+    named["importance"] = ("run neuron", worth[None], "squared logit")
+    named["uneven"] = ("run neuron", drawn(s, "uneven", m).exp()[None], "1")
+    return named
+
+
+def of_blocks(runs, s, bench):
+    """Measures of a model on disk: what each block's W_out reads, and what the last block's neurons and update do to the logits."""
+    from assay.dictionaries.measuring.cell_measures import by_document, gini
+    from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts
+    from assay.subjects.pretrained import fast_dtype, load
+    from assay.subjects.readout import readout
+    from assay.subjects.unread import unread as unread_of
+    from assay.subjects.untrained import redrawn
+
+    name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
+    model = load(name, bench.device, fast_dtype())
+    model = model if name == s.subject else redrawn(model, s.seed)
+    cut = text.windows(model.encode, "test", context=s.context, count=s.tested, per_file=s.per_file, seed=s.seed)
+    files, document = np.unique(cut.document, return_inverse=True)
+    found, read = unread_of(model, cut.tokens, document, s.seed), readout(model, model.layers - 1)
+    (m, d), at = read.W_out.shape, (found.document, len(files))
+    sums = {"total": found.total, "null": found.null, "random_null": found.random_null, "isotropic": (1 - d / m) * found.total}
+    named = {name: ("run block document", x[None], "squared activation") for name, x in sums.items()}
+    worth = by_document((found.h - found.h.mean(0)).square(), *at) * read.importance.numpy()  # [document, neuron]
+    named["importance"] = ("run neuron", worth.sum(0)[None] / len(found.h), "squared logit")
+    named["gini"] = ("run document", np.array([[gini(row) for row in worth]]), "Gini coefficient")
+    if name == s.subject:
+        update = read.update(found.h)
+        parts, row = principal_parts(update)
+        named |= effect_errors(parts, row, found.mid + update, read, found.document, len(files), s.seed)
+    coords = {"document": [text.documents[f].path for f in files], "block": list(range(model.layers))}
+    return measures(runs, coords=coords, **named)
+
+
+def of_dictionaries(s, found, raw, test, at):
+    """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary of activations writes."""
+    import torch
+
+    from assay.dictionaries.measuring import cell_measures as of
+    from assay.dictionaries.measuring.linear_effects import effect_errors
+
+    cells, read, act = cells_of(s), test.readout, found["act"]
+    rows = {name: of.cell_sums(cells[name], one, raw, read, *at) for name, one in found.items()}
+    named = {"tokens": ("run document", of.by_document(raw["act"][:, 0] ** 0, *at)[None], "tokens")}
+    for space, sums in of.variances(raw, test, *at).items():
+        named[f"variance_{space}"] = ("run document", sums[None], f"squared {space}")
+    for key in ("active", *(f"error_{space}" for space in of.SPACES)):
+        named[key] = ("run cell document", np.stack([r[key] for r in rows.values()])[None], key.replace("error_", "squared "))
+    features, D = act.encode(raw["act"])[0], act.W_dec[0]
+    if "logit" in found:
+        named |= alike(s, found, features, read)
+    if "post" in found:
+        isotropic = torch.nn.functional.normalize(drawn(s, "rows", *D.shape), dim=-1) * D.norm(dim=-1, keepdim=True)
+        for change, W in (("", D), ("random_", isotropic), ("readable_", readable(s, D, read.null, "noise.rows"))):
+            for name, sums in of.spent(features, W, read.null, *at).items():
+                named[change + name] = ("run document", sums[None], "squared feature")
+        named["null_of_feature"] = ("run feature", (D @ read.null).square().sum(1)[None], "share")
+        token, feature = features.nonzero(as_tuple=True)
+        parts = features[token, feature][:, None] * (D @ read.W_out)[feature] / act.scale[0]
+        document, n = at
+        named |= effect_errors(parts, token, raw["post"], read, document, n, s.seed)
+    return named
+
+
+def alike(s, found, features, read):
+    """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
+    from assay.dictionaries.measuring import cell_measures as of
+
+    rows = {name: of.logit_rows(CELLS[name][1], one.W_dec[0], read) for name, one in found.items()}
+    weight = features.square().mean(0)
+    others = [rows[name] for name in OTHER if name in rows]
+    others.append(of.like_rows(rows["logit"], s.seed, 1))  # it knows the spread of the logit dictionary and nothing else
+    here = [of.agreement(rows["act"], b, weight) for b in others]
+    chance = [np.mean([of.agreement(rows["act"], of.like_rows(b, s.seed, 2 + i), weight) for i in range(4)]) for b in others]
+    return {"found": ("run other", np.array([here]), "cosine"), "chance": ("run other", np.array([chance]), "cosine")}
+
+
+def inputs(spec):
+    """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec."""
+    read = {"corpus": corpora.load(spec.corpus).fingerprint}
+    return read if spec.subject == "tiny" else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
+
+
+def cost(runs):
+    """The disk that harvests take; seconds come from the record."""
+    s = runs.shared
+    return Cost(bytes=s.windows * s.context * (2 * (s.m + s.d) + 8) if s.subject == "tiny" else 0)

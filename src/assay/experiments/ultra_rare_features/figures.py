@@ -1,0 +1,70 @@
+"""The figures of ultra-rare-features."""
+
+import numpy as np
+
+from assay.core import Figure, summary
+from assay.features.followed import BINS
+
+
+def along_training(arms):
+    """Columns: density of rare, ordinary and useful latents along training in four arms, means over seeds of each quartile."""
+    columns: dict[str, list] = {"step": [], "density": [], "low": [], "high": [], "kind": [], "arm": []}
+    for arm in ("main", "about-mean", "no-l1", "real"):
+        data = arms[arm].quantiles.mean("run")
+        for kind in ("rare", "uncommon", "ordinary", "useful"):
+            for step, (low, middle, high) in zip(data.step.values, 10 ** data.sel(kind=kind).values, strict=True):
+                if not np.isnan(middle):
+                    row = (int(step), middle, low, high, kind, arm)
+                    for name, value in zip(columns, row, strict=True):
+                        columns[name].append(value)
+        guide = 10 ** float(data.sel(kind="rare")[0, 1]) * data.step.values[0] / data.step.values
+        for step, value in zip(data.step.values, guide, strict=True):
+            for name, cell in zip(columns, (int(step), value, value, value, "1/t, a guide", arm), strict=True):
+                columns[name].append(cell)
+    return columns
+
+
+def densities(arms):
+    """Columns: how many of main's latents have which density at a quarter of training and at its end, means over runs."""
+    data, middle = arms["main"].histogram.mean("run").values, (BINS[1:] + BINS[:-1]) / 2
+    names = [f"step {int(arms['main'].step.values[i]):,}" for i in (0, -1)]
+    rows = [(x, float(n), name) for name, counts in zip(names, data, strict=True) for x, n in zip(middle, counts, strict=True)]
+    return {name: [row[i] for row in rows] for i, name in enumerate(("density", "count", "at"))}
+
+
+def apart(arms):
+    """Columns: encoder-decoder cosine and end density of single latents of main's first run."""
+    columns: dict[str, list] = {"density": [], "cosine": [], "kind": []}
+    one = arms["main"].isel(run=0)
+    for kind in ("rare", "uncommon", "ordinary", "useful"):
+        for density, cosine in zip(10 ** one.ends.sel(kind=kind).values, one.cosines.sel(kind=kind).values, strict=True):
+            if not np.isnan(density):
+                for name, value in zip(columns, (density, cosine, kind), strict=True):
+                    columns[name].append(value)
+    return columns
+
+
+def together(arms):
+    """Columns: synergy over what ordinary firings save, of the rare latents, of dead weight and of planted pairs."""
+    columns: dict[str, list] = {"kind": [], "mean": [], "low": [], "high": []}
+    for label, kind in (("rare latents", "rare"), ("dead weight", "dead-weight"), ("planted pairs", "pair")):
+        at = arms["main"].sel(kind=kind)
+        for name, value in zip(columns, (label, *summary((at.synergy / at.saved).values)), strict=True):
+            columns[name].append(value)
+    return columns
+
+
+def figures(arms):
+    quartiles = "Medians and quartiles over latents, averaged over seeds on the log scale; chosen at a quarter of training."
+    return [
+        Figure("Density along training: rare latents that are left alone, beside others", along_training(arms), "line",
+               x="step", y="density", color="kind", facet="arm", band=("low", "high"), x_log=True, y_log=True,
+               x_title="training step", y_title="density, share of inputs", note=quartiles),
+        Figure("How often main's latents fire, at a quarter of training and at its end", densities(arms), "line", x="density", y="count", color="at",
+               x_title="log10 density", y_title="latents in a quarter of a decade", note="The lowest bin holds all densities below 1e-12."),
+        Figure("Encoder against decoder row, and density, of single latents", apart(arms), "points", x="density",
+               y="cosine", color="kind", x_log=True, x_title="density at the end of training", y_title="cosine of encoder and decoder row",
+               note="Main's first run, at most 48 latents of a kind."),
+        Figure("What latents save only together, over what as many ordinary firings save", together(arms), "bars", x="kind", y="mean",
+               band=("low", "high"), x_title="", y_title="share of ordinary savings", rules=((0.2, "a conspiracy"),)),
+    ]  # fmt: skip

@@ -1,0 +1,277 @@
+"""The method of ultra-rare-features: what one run is, how it is trained and what is measured of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from assay.core import Cost, Joint, PerRun, Spec
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import inputs as harvest_inputs
+from assay.features.followed import KINDS, SHOWN
+from assay.subjects.folder import find
+from assay.subjects.site import Site
+
+MOMENTS = ("half", "end")
+"""When directions are told of; gradients are those of a quarter, those of useful latents of the half."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UltraRare(Spec):
+    penalty: PerRun[float] = 0.1
+    """λ of ‖x − x̂‖² + λ Σ f, on inputs that are not normalised (planted) or have E‖x − mean‖² = d (a model's)."""
+    width: int = 256
+    """Latents in the dictionary."""
+    d: int = 32
+    """Dimensions of the inputs."""
+    subject: Literal["planted", "smollm2"] = "planted"
+    """Where inputs come from: planted features, or a language model's activations."""
+    layer: int = 4
+    """The model's site is the residual stream before this block."""
+    windows: int = 600
+    """Training windows of 128 tokens; a planted world ignores these three."""
+    test_windows: int = 400
+    """Held-out windows on which firings are counted."""
+    silent: int = 0
+    """Batches without a firing after which a latent counts as dead at a check; 0: a 300th of training."""
+    ramp: int = 1
+    """Steps over which rate and penalty rise at the start."""
+    truth: int = 64
+    """True features, random directions."""
+    rarest: float = 1e-3
+    """Least probability of a true feature; they are log-uniform from here to `commonest`."""
+    commonest: float = 1e-1
+    """Largest probability of a true feature."""
+    useful: int = 8
+    """Further true features, rarer than all others, for which a latent each is planted at a quarter of training."""
+    useful_p: float = 5e-4
+    """Their probability."""
+    mean: float = 2.0
+    """Length of the constant that is added to every planted input."""
+    centred: bool = False
+    """Whether the expectation of the inputs is subtracted."""
+    frozen: bool = False
+    """Whether encoder biases stay at 0."""
+    annealed: bool = False
+    """Whether the learning rate falls to a tenth for the last third."""
+    batch: int = 256
+    """Inputs a step."""
+    steps: int = 12_000
+    """Training steps."""
+    lr: float = 1e-3
+    """Adam's learning rate, constant but for the ramp and for the 100 steps after a check for dead latents."""
+    rare: float = 1e-3
+    """Density below which a latent counts as ultra-rare: no true feature but the planted is rarer."""
+    ordinary: float = 1e-2
+    """Density above which one counts as ordinary; between the two it is uncommon."""
+    rows: int = 400_000
+    """Inputs on which gradients and ablations are measured; planted densities have a formula, others are counted on them."""
+
+    def check(self) -> None:
+        least = {"width": 2, "d": 2, "truth": 1, "useful": 0, "batch": 1, "steps": 48, "rows": 1, "windows": 1, "test_windows": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SpecError(f"UltraRare.{name} must be at least {low}, got {getattr(self, name)}")
+        if 2 * self.useful > self.width:
+            raise SpecError(f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}")
+        if self.lr <= 0 or self.penalty < 0:
+            raise SpecError(f"UltraRare needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
+        if self.subject != "planted" and not self.centred:
+            raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
+
+    def text(self, part):
+        """The harvest of one part of the corpus at this site."""
+        count = self.windows if part == "train" else self.test_windows
+        return HarvestSpec(subject=self.subject, site=f"blocks.{self.layer}.hook_resid_pre", part=part, windows=count)
+
+
+def checkpoints(s):
+    """The steps at which densities are taken: log-spaced, three an octave, from a quarter of training to its end."""
+    return sorted({round(s.steps * 2 ** (-k / 3)) for k in range(7)})
+
+
+def moments(steps):
+    """The steps of a quarter, a half and the end; a quarter is when the judged latents are chosen."""
+    return [round(steps * 2 ** (-k / 3)) for k in (6, 3, 0)]
+
+
+def world(runs):
+    """The planted truth of each run."""
+    from assay.data.embedded import embedded
+
+    s = runs.shared
+    made = embedded(runs.seeds, s.truth, s.d, p=(s.rarest, s.commonest), mean=s.mean, rare=(s.useful_p,) * s.useful)
+    return made.centred if s.centred else made
+
+
+def activations(s, bench):
+    """(training harvest, test harvest); both come centred and scaled."""
+    data = harvest(s.text("train"), bench)
+    return data, harvest(s.text("test"), bench, like=data)
+
+
+def batches(runs, bench):
+    """Inputs by step."""
+    s = runs.shared
+    return world(runs).batches(s.batch) if s.subject == "planted" else activations(s, bench)[0].batches(runs.seeds, s.batch)
+
+
+def method(runs):
+    """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a quarter and a half spare a random half."""
+    import torch
+
+    from assay.dictionaries.dynamics.byhand import ByHand
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.dead import DeadPolicy, Resample
+    from assay.dictionaries.training.train import Method
+
+    s = runs.shared
+    quarter = moments(s.steps)[0]
+    # Checks come in pairs: silent for 20 batches (5,120 inputs) is rare, silent since the pair before is nobody. They come a
+    # step after the snapshots, in which nobody is fresh.
+    window, first = s.silent or max(1, s.steps // 300), [m + 1 for m in moments(s.steps)[:2]]
+    dead: DeadPolicy = Resample(at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5)
+    if s.subject == "planted":
+        truth, useful = world(runs), np.arange(s.truth, s.truth + s.useful)
+        reads, writes = (torch.from_numpy(m.astype(np.float32)) for m in (truth.detectors(useful), truth.directions[:, useful]))
+        held = ("b_enc",) if s.frozen else ()
+        dead = ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held)
+
+    def rate(step):
+        return min(1.0, (step + 1) / s.ramp) * (0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0)
+
+    return Method(
+        ReLU(), losses.l1, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, betas=(0.9, 0.999),
+        tied_start=False, dead=dead, rate=rate, sparsity=lambda step: min(1.0, (step + 1) / s.ramp),
+        products="float32",
+    )  # fmt: skip
+
+
+def train_together(groups, bench):
+    """Arms that see the same inputs, in one pass."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    s = groups[0].shared
+    at = checkpoints(s)
+    watch = {
+        "encoder_at": (at, lambda p: p["W_enc"]), "bias_at": (at, lambda p: p["b_enc"]), "centre_at": (at, lambda p: p["b_dec"]),
+        "decoder_at": (moments(s.steps), lambda p: p["W_dec"]), "encoder_start": ((0,), lambda p: p["W_enc"]),
+    }  # fmt: skip
+    return fit_dictionaries(
+        [(r, method(r)) for r in groups], batches(groups[0], bench), d=s.d, steps=s.steps, bench=bench, probe_at=at, watch=watch,
+    )  # fmt: skip
+
+
+def train(runs, bench):
+    return train_together([runs], bench)[0]
+
+
+def measure(runs, trained, bench):
+    found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
+    coords = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
+    named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
+    return measures(runs, coords=coords, **named)
+
+
+def looked_at(one, bench):
+    """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
+    import torch
+
+    s = one.shared
+    if s.subject == "planted":
+        truth = world(one)
+        draw = truth.batches(4096, "test")
+        return truth, truth, torch.cat([draw(i)[0] for i in range(-(-s.rows // 4096))])[: s.rows]
+    seen, held_out = (part.rows(part.kept[: s.rows]) for part in activations(s, bench))
+    return seen, held_out, held_out
+
+
+def one_run(one, t, bench):
+    """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
+    import torch
+
+    from assay.core.rng import generator
+    from assay.data.embedded import SMALLEST
+    from assay.dictionaries.dynamics.cohort import Counted, Snapshots
+    from assay.dictionaries.dynamics.pulls import features
+    from assay.features.followed import directions, encoders, gradients, histograms, savings, trajectories
+
+    s, penalty = one.shared, float(one.each("penalty")[0])
+    planted_world = s.subject == "planted"
+    by, on, x = looked_at(one, bench)
+    steps = checkpoints(s)
+    snaps = (Snapshots if planted_world else Counted)(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
+    at = [steps.index(m) for m in moments(s.steps)]
+    everyone = np.arange(s.width)
+    planted, exempt = everyone < s.useful, t["exempt"].numpy()
+    first, end = (snaps.density(seen, everyone, [i])[:, 0] for seen, i in ((by, at[0]), (on, at[2])))
+    kinds = chosen(s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
+    followed = {kind: latents for kind, latents in kinds.items() if kind != "ordinary-2"}
+    named = histograms([first, end]) | trajectories(snaps, on, followed, s.rare)
+    resampled = ~exempt & (t["resampled"].numpy() > 0)
+    then, halfway, last = (
+        {"W_enc": t["encoder_at"][i], "b_enc": t["bias_at"][i], "W_dec": t["decoder_at"][m], "b_dec": t["centre_at"][i]}
+        for m, i in enumerate(at)
+    )
+    few = 20_000 if planted_world else 6_000
+    found = gradients(then, x, {k: i for k, i in kinds.items() if k != "useful"}, penalty, few)
+    for name, (values, _) in gradients(halfway, x, {"useful": kinds["useful"]}, penalty).items():
+        found[name][0].update(values)  # they were planted at a quarter
+    found |= savings(then, x, kinds, generator(int(one.seeds[0]), "ultra-rare.dead-weight"), few)
+    named |= {name: ("kind", [values.get(k, np.nan) for k in KINDS], unit) for name, (values, unit) in found.items()}
+    turned = [encoders(params, t["encoder_start"][0], kinds) for params in (halfway, last)]
+    for name, (_, unit) in turned[0].items():
+        named[name] = ("kind moment", [[one[name][0].get(k, np.nan) for one in turned] for k in KINDS], unit)
+    cosine, cosines = directions(last), np.full((len(KINDS), SHOWN), np.nan)
+    for kind, latents in kinds.items():
+        cosines[KINDS.index(kind), : len(latents[:SHOWN])] = cosine[latents[:SHOWN]]
+    common = end > s.ordinary
+    rows = x[:100_000]
+    fires = (features(last, rows) > 0).sum(0) / len(rows)
+    counted = float(fires[common].sum()) / end[common].sum() if common.any() else np.nan
+    away = torch.cosine_similarity(last["W_enc"][:, kinds["rare"]].mean(1), last["b_dec"] - x.mean(0), dim=0)
+    return named | {
+        "cosines": ("kind shown", cosines, "1"),
+        "counted_density": ("", counted, "share of the formula's"),
+        "l0": ("", float(fires.sum()), "latents"),
+        "away": ("", float(away), "cosine"),
+        "rare_share": ("", np.mean(end < s.rare), "share"),
+        "resampled_alive": ("", (end[resampled] > s.rare).mean() if resampled.any() else np.nan, "share"),
+    }
+
+
+def chosen(s, density, exempt, planted, least):
+    """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and fire at all (above `least`),
+    two halves of the ordinary ones, the planted."""
+    ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[:64]  # any 64: their order is that of random starts
+    rare = np.flatnonzero(exempt & (density > least) & (density < s.rare))
+    uncommon = np.flatnonzero(exempt & (density >= s.rare) & (density <= s.ordinary))
+    return {
+        "rare": rare,
+        "ordinary": ordinary[::2],
+        "ordinary-2": ordinary[1::2],
+        "useful": np.flatnonzero(planted),
+        "uncommon": uncommon,
+    }
+
+
+def inputs(spec):
+    """Model and corpus of a run that reads a model; nothing for planted inputs."""
+    if spec.subject == "planted":
+        return {}
+    find(spec.subject).check(Site.parse(spec.text("train").site))
+    return harvest_inputs(spec.text("train"))
+
+
+def cost(runs):
+    """The disk that the harvest takes, shared by all arms that read it; seconds come from the record."""
+    if runs.shared.subject == "planted":
+        return Cost()
+    text = runs.shared.text("train")
+    return Cost(bytes=text.bytes(), artefacts={text.to_json(): text.bytes()})
+
+
+TOGETHER = Joint(train_together)
