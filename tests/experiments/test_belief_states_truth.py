@@ -8,6 +8,8 @@ from assay.core.errors import DataError, SpecError
 from assay.core.runs import Runs
 from assay.experiments import belief_states as b
 from assay.experiments.belief_states import method as b_method
+from assay.experiments.belief_states import probes as b_probes
+from assay.experiments.belief_states import process as b_process
 from assay.experiments.belief_states.figures import level
 from assay.worlds.networks.transformer import Sizes, forward, transformer
 
@@ -23,7 +25,7 @@ def test_the_loss_is_the_mean_over_sequences_and_positions(bench):
     trained = b_method.train(runs, bench)
     s = SMALL
     params = transformer(runs.seeds, Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2))
-    process = b_method.hidden("rrxor", 0.05, 0.85)
+    process = b_process.hidden("rrxor", 0.05, 0.85)
     tokens = process.sequences(runs.seeds, s.batch, s.context)(0)
     follows = process.tree(s.context).predicted[process.tree(s.context).rows(tokens)[0]]
     log_q = forward(params, torch.from_numpy(tokens))[0].log_softmax(-1)[0].numpy()
@@ -91,7 +93,7 @@ def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_no
     kernel = level(found["tokens"], "ending", "kernel")
     assert kernel[0] != kernel[1]  # each seed draws its folds
     twice = Runs(
-        [b.SMALL.replace(seed=s, steps=0, moments=(), read="tokens", probed=8, context=8, draws=2) for s in (3, 3 + b_method.APART)]
+        [b.SMALL.replace(seed=s, steps=0, moments=(), read="tokens", probed=8, context=8, draws=2) for s in (3, 3 + b_probes.APART)]
     )
     [both, second] = level(b_method.measure(twice, b_method.train(twice, bench), bench), "ending", "last 2")
     alone = Runs([twice.specs[1].replace(draws=1), twice.specs[0].replace(draws=1)])

@@ -9,7 +9,8 @@ Cost: 210 s on 2 cores, 350 CPU-seconds, 0.62 GB a process; full a guess of 10 G
 from assay.core import Arm, Experiment, grid, reserved
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
-from assay.experiments.belief_states.method import WINDOWS, BeliefStates, judged, measure, train
+from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
+from assay.experiments.belief_states.probes import judged
 
 
 def in_place(of, **probes):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from assay.core import Claim, Exact, Finding, Gate, Published
-from assay.experiments.belief_states.method import judged, prefixes_of
+from assay.experiments.belief_states.probes import judged
+from assay.experiments.belief_states.process import prefixes_of
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
 ROHIN = "Shah 2024, comment on Transformers Represent Belief State Geometry in their Residual Stream"

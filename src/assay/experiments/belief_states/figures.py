@@ -2,7 +2,9 @@
 
 from assay.core.figures import Figure, columns, summary
 from assay.experiments.belief_states.claims import left
-from assay.experiments.belief_states.method import HELD_OUT, SHOWN, WINDOWS, prefixes_of
+from assay.experiments.belief_states.method import SHOWN, WINDOWS
+from assay.experiments.belief_states.probes import HELD_OUT
+from assay.experiments.belief_states.process import prefixes_of
 
 
 def level(arm, protocol, probe=None):

@@ -1,7 +1,6 @@
 """The method of belief-states: what one run is, how it is trained and what is measured of it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -9,16 +8,13 @@ import numpy as np
 from assay.core import PerRun, Spec, added
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+from assay.experiments.belief_states.probes import HELD_OUT, distances, folded, judged, missing, probe_all, rounded
+from assay.experiments.belief_states.process import hidden, tree_of
 
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
 SHOWN = 5
 """Length of the longest prefixes in the picture of the simplex."""
-HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
-APART = 10**6
-"""How far apart the seeds are of one run's draws of folds."""
-WEAKER = (10.0, 100.0, 1000.0)
-"""Penalties that a probe beside the kernel may choose as well: the last of them adds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,24 +80,6 @@ class BeliefStates(Spec):
                 f"BeliefStates.ending={self.ending} tokens are more than the longest prefix has, probed={self.probed}"
             )
         hidden(self.process, self.x, self.alpha)
-
-
-@lru_cache
-def hidden(process, x, alpha):
-    """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
-    from assay.worlds.hidden_markov.process import mess3, rrxor
-
-    return rrxor() if process == "rrxor" else mess3(x, alpha)
-
-
-@lru_cache(maxsize=8)
-def prefixes_of(process, x, alpha, length):
-    """The tree of all prefixes of at most this length."""
-    return hidden(process, x, alpha).tree(length)
-
-
-def tree_of(s, length):
-    return prefixes_of(s.process, s.x, s.alpha, length)
 
 
 def train(runs, bench):
@@ -182,11 +160,6 @@ def measure(runs, trained, bench):
     return measures(runs, coords=coords, **named)
 
 
-def rounded(values):
-    """Six digits: a record is a text, and nobody reads more."""
-    return np.round(np.asarray(values, dtype=np.float64), 6)
-
-
 def streams(s, params, tree):
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run, row, v]."""
     import torch
@@ -226,113 +199,6 @@ def probed_features(runs, trained, tree):
     return {**x, "softmax": predicted}, predicted
 
 
-@dataclass(frozen=True, kw_only=True)
-class OnTokens(Spec):
-    """Kernel regression of the belief on the raw tokens, out of the folds that this seed draws: made once for all arms."""
-
-    process: str
-    """As in BeliefStates, like the next four."""
-    x: float
-    """See there."""
-    alpha: float
-    """See there."""
-    probed: int
-    """See there."""
-    ending: int
-    """See there."""
-    protocol: str
-    """What is held out: "prefix" or "ending"."""
-
-
-def regress(spec, folder):
-    """Writes the predictions of the kernel regression, and those within its training rows."""
-    import torch
-
-    from assay.features.token_kernel import kernel_out_of_fold
-
-    tree = tree_of(spec, spec.probed)
-    group, k = held_out(tree, spec.ending, spec.protocol)
-    last, belief = tree.last(spec.probed), torch.from_numpy(tree.belief)
-    found = kernel_out_of_fold(last, tree.process.vocab, belief, group, k, seed=spec.seed)
-    np.savez(folder / "kernel.npz", **{name: part.numpy() for name, part in found._asdict().items()})
-
-
-def on_tokens(s, seed, protocol, bench):
-    """The kernel regression's predictions [row, state], and those within its training rows [fold, row, state]."""
-    import torch
-
-    from assay.features.token_kernel import OutOfFold
-
-    own = {name: getattr(s, name) for name in ("process", "x", "alpha", "probed", "ending")}
-    [folder] = bench.artefacts([OnTokens(seed=seed, protocol=protocol, **own)], regress)
-    with np.load(folder / "kernel.npz") as stored:
-        return OutOfFold(**{name: torch.from_numpy(part) for name, part in stored.items()})
-
-
-def held_out(tree, ending, protocol):
-    """The groups of prefixes that are held out together, and in how many folds."""
-    return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
-
-
-def draws(runs, protocol):
-    """The seeds of every run's folds [run][draw]."""
-    return [[spec.seed + APART * i for i in range(spec.draws if protocol == "ending" else 1)] for spec in runs.specs]
-
-
-def folded(x, y, runs, tree, protocol, kernels=None):
-    """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are probabilities.
-
-    With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share leaves over.
-    """
-    import torch
-
-    from assay.features.linear_probe import STRENGTHS, out_of_fold
-
-    group, k = held_out(tree, runs.shared.ending, protocol)
-
-    def read(features, i, j, seed):
-        how = {} if kernels is None else {"beside": kernels[i][j], "strengths": STRENGTHS + WEAKER}
-        return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[0].clamp(0, 1)
-
-    return {
-        name: torch.stack([torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)]) for i, own in enumerate(draws(runs, protocol))])
-        for name, features in x.items()
-    }  # fmt: skip
-
-
-def probe_all(x, runs, tree, protocol, bench):
-    """{probe: beliefs as predicted [run, draw, row, state]}, fitted to exact beliefs; "kernel" is no probe but the kernel regression."""
-    import torch
-
-    s, belief = runs.specs[0], torch.from_numpy(tree.belief)
-    kernels = [[on_tokens(s, seed, protocol, bench) for seed in own] for own in draws(runs, protocol)]
-    found = folded(x, belief, runs, tree, protocol)
-    if s.read == "tokens":
-        return found | {"kernel": torch.stack([torch.stack([one.predicted for one in own]) for own in kernels]).clamp(0, 1)}
-    beside = folded({name: x[name] for name in (judged(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
-    return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
-
-
-def missing(found, y):
-    """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of folds."""
-    spread = (y - y.mean(0)).square().sum()
-    return rounded(np.stack([((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy() for predicted in found.values()], 1))
-
-
-def distances(tree, belief, found):
-    """How well distances between the 35 predicted beliefs are those of the true ones, and those of the next-token distributions."""
-    import torch
-
-    from assay.features.linear_probe import centroids, distance_r2
-
-    true, following = (centroids(y[None], tree.state)[0] for y in (belief, torch.from_numpy(tree.predicted)))
-    means = [centroids(predicted[:, 0], tree.state) for predicted in found.values()]
-    return {
-        f"distance_{name}": ("run probe", rounded(np.stack([distance_r2(m, to) for m in means], 1)), "R²")
-        for name, to in (("belief", true), ("next", following))
-    }
-
-
 def along_training(runs, trained, tree, count):
     """Excess loss and R² with endings held out, in one draw of the folds, at each moment of training."""
     import torch
@@ -347,10 +213,3 @@ def along_training(runs, trained, tree, count):
         over.append(excess(tree, predicted.numpy()))
         left.append(missing(folded({"concat": x["concat"]}, belief, once, tree, "ending"), belief)[:, 0])
     return {"excess_at": ("run moment", np.stack(over, 1), "nats"), "r2_at": ("run moment", 1 - np.stack(left, 1), "R²")}
-
-
-def judged(spec):
-    """The probe that stands for a run, by its static fields: on Mess3 a trained network's last layer, else all; of tokens, the best rival."""
-    if spec["read"] == "tokens":
-        return "kernel" if spec["process"] == "rrxor" else "additive"
-    return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"

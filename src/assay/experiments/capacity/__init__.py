@@ -6,13 +6,7 @@ Baselines: early, the first hundred steps; untrained; scattered, trained lengths
 Cost: 94 s on 2 cores, 180 CPU-seconds, 0.48 GB a process; full a guess of 1 GPU-hour, never run
 """
 
-from assay.core import (
-    Arm,
-    Experiment,
-    changed,
-    grid,
-    reserved,
-)
+from assay.core import Arm, Experiment, changed, grid, reserved
 from assay.experiments.capacity.claims import CLAIMS, DENSITIES, SPARSE
 from assay.experiments.capacity.figures import drawings
 from assay.experiments.capacity.method import Capacity, benefit, envelope, measure, scatter, train

@@ -2,13 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-    Published,
-)
+from assay.core import Claim, Exact, Finding, Gate, Published
 from assay.core.measures import by
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"

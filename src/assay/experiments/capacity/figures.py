@@ -1,9 +1,6 @@
 """The figures of capacity."""
 
-from assay.core import (
-    Figure,
-    summary,
-)
+from assay.core import Figure, summary
 
 
 def drawings(arms):

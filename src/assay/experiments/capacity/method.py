@@ -4,10 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from assay.core import (
-    PerRun,
-    Spec,
-)
+from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 

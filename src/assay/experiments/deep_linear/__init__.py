@@ -7,14 +7,7 @@ Cost: 18 s on 2 cores, 31 CPU-seconds, 0.33 GB a process; full a guess of 5 CPU-
 Seed: what does not change the function a network computes still changes its training, as in deep linear nets (nostalgebraist)
 """
 
-from assay.core import (
-    Arm,
-    Experiment,
-    by,
-    changed,
-    grid,
-    reserved,
-)
+from assay.core import Arm, Experiment, by, changed, grid, reserved
 from assay.core.errors import SpecError
 from assay.experiments.deep_linear.claims import CLAIMS, here, next_seed
 from assay.experiments.deep_linear.figures import figures

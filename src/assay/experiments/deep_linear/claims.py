@@ -2,13 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-    by,
-)
+from assay.core import Claim, Exact, Finding, Gate, by
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
 

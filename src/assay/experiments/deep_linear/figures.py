@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Figure,
-    columns,
-    summary,
-)
+from assay.core import Figure, columns, summary
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
 

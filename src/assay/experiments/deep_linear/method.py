@@ -4,11 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import (
-    PerRun,
-    Spec,
-    fit,
-)
+from assay.core import PerRun, Spec, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.worlds.linear import one_mode as theory

@@ -6,12 +6,7 @@ Baselines: a pull ten times as strong; λ itself where n is finite; chains of on
 Cost: 47 s on 2 cores, 82 CPU-seconds, 0.47 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
-from assay.core import (
-    Arm,
-    Experiment,
-    grid,
-    reserved,
-)
+from assay.core import Arm, Experiment, grid, reserved
 from assay.core.chains import CHECKS
 from assay.experiments.llc.claims import BY_RANK, CLAIMS, DEGENERATE, NETWORKS, ROUND, SINGULAR, SOFT, VECTORS
 from assay.experiments.llc.figures import checks_figure, estimates_figure, grid_figure, trace_figure

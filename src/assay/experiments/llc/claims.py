@@ -2,12 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-)
+from assay.core import Claim, Exact, Finding, Gate
 from assay.core.chains import plateau
 from assay.core.langevin import n_beta_of
 from assay.core.measures import by

@@ -1,10 +1,6 @@
 """The figures of llc."""
 
-from assay.core import (
-    Figure,
-    columns,
-    summary,
-)
+from assay.core import Figure, columns, summary
 from assay.core.chains import CHECKS
 from assay.experiments.llc.claims import BY_RANK, DEGENERATE, NETWORKS, cells_of
 

@@ -4,11 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import (
-    PerRun,
-    Spec,
-    Trained,
-)
+from assay.core import PerRun, Spec, Trained
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
 from assay.core.langevin import check_sampler, n_beta_of

@@ -8,13 +8,7 @@ Cost: 99 s on 2 cores, 180 CPU-seconds, 0.51 GB a process; full a guess of 0.5 G
 
 import numpy as np
 
-from assay.core import (
-    Arm,
-    Experiment,
-    changed,
-    grid,
-    reserved,
-)
+from assay.core import Arm, Experiment, changed, grid, reserved
 from assay.experiments.myopia.claims import CLAIMS
 from assay.experiments.myopia.figures import figures
 from assay.experiments.myopia.method import HALVES, HIDDEN, NETWORK_HALVES, NETWORKS, TABLES, Myopia, measure, train

@@ -5,11 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from assay.core import (
-    Claim,
-    Exact,
-    Finding,
-)
+from assay.core import Claim, Exact, Finding
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
 

@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Figure,
-    columns,
-    summary,
-)
+from assay.core import Figure, columns, summary
 from assay.experiments.myopia.claims import first_epoch, returned_before
 
 

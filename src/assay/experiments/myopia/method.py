@@ -5,14 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from assay.core import (
-    Joint,
-    PerRun,
-    Spec,
-    added,
-    probes,
-    rng,
-)
+from assay.core import Joint, PerRun, Spec, added, probes, rng
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs

@@ -8,12 +8,7 @@ Cost: 100 s on 2 cores, 190 CPU-seconds, 0.48 GB a process; full a guess of 2 GP
 
 import numpy as np
 
-from assay.core import (
-    Arm,
-    Experiment,
-    by,
-    grid,
-)
+from assay.core import Arm, Experiment, by, grid
 from assay.experiments.s_curves.claims import CLAIMS
 from assay.experiments.s_curves.figures import figures
 from assay.experiments.s_curves.method import SCurves, measure, train

@@ -2,13 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-    by,
-)
+from assay.core import Claim, Exact, Finding, Gate, by
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
 
 POST = "Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves"

@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from assay.core import (
-    Figure,
-    by,
-    summary,
-)
+from assay.core import Figure, by, summary
 from assay.experiments.s_curves.claims import several
 from assay.experiments.s_curves.method import PROMINENCES
 

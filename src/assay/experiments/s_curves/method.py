@@ -5,12 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from assay.core import (
-    PerRun,
-    Spec,
-    Trained,
-    fit,
-)
+from assay.core import PerRun, Spec, Trained, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 

@@ -8,14 +8,7 @@ Cost: 62 s on 2 cores, 110 CPU-seconds, 0.45 GB a process; full a guess of 2 GPU
 
 import numpy as np
 
-from assay.core import (
-    Arm,
-    Experiment,
-    changed,
-    grid,
-    reserved,
-    rng,
-)
+from assay.core import Arm, Experiment, changed, grid, reserved, rng
 from assay.experiments.superposition_llc.claims import CLAIMS, STATES
 from assay.experiments.superposition_llc.figures import estimates, falling, passing_figure, shapes
 from assay.experiments.superposition_llc.method import SuperpositionLLC, at_ends, measure, train

@@ -3,13 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from assay.core import (
-    Claim,
-    Exact,
-    Finding,
-    Gate,
-    Published,
-)
+from assay.core import Claim, Exact, Finding, Gate, Published
 from assay.core.measures import by
 from assay.core.stats import correlation, products
 from assay.experiments.superposition_llc.method import MOMENTS, WITHIN

@@ -1,10 +1,6 @@
 """The figures of superposition-llc."""
 
-from assay.core import (
-    Figure,
-    columns,
-    summary,
-)
+from assay.core import Figure, columns, summary
 from assay.experiments.superposition_llc.claims import STATES
 from assay.worlds.bottleneck import polygons
 

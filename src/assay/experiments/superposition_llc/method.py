@@ -6,12 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from assay.core import (
-    Spec,
-    Trained,
-    descent,
-    fit,
-)
+from assay.core import Spec, Trained, descent, fit
 from assay.core.errors import SpecError
 from assay.core.fit import watched
 from assay.core.langevin import n_beta_of
