@@ -21,7 +21,7 @@ from assay.experiments.compute_planner import claims as planner_claims
 from assay.experiments.compute_planner import experiment
 from assay.experiments.compute_planner import method as planner_method
 from assay.experiments.compute_planner.method import SIZES, TIMED, Planner, measure, train
-from assay.subjects import commands
+from assay.experiments.compute_planner import commands
 
 PILOTS = 32
 

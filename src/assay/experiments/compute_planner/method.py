@@ -175,7 +175,7 @@ def timed(runs):
     """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment, each command in an empty store."""
     import tempfile
 
-    from assay.subjects.commands import ran
+    from assay.experiments.compute_planner.commands import ran
 
     shape = (len(runs), 2)
     found = {name: np.full(shape, np.nan) for name in ("seconds_low", "seconds_high", "cpu_low", "cpu_high", "seconds", "cpu", "crowded")}
