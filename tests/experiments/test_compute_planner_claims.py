@@ -18,10 +18,9 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import compute_planner as planner
 from assay.experiments.compute_planner import claims as planner_claims
-from assay.experiments.compute_planner import experiment
+from assay.experiments.compute_planner import commands, experiment
 from assay.experiments.compute_planner import method as planner_method
 from assay.experiments.compute_planner.method import SIZES, TIMED, Planner, measure, train
-from assay.experiments.compute_planner import commands
 
 PILOTS = 32
 

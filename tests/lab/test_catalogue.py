@@ -1,11 +1,13 @@
 """Catalogue and presets: what is found, what is refused in one line, and what --set makes of a preset."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
+from assay.cli.main import main
 from assay.core.errors import ExperimentError, SpecError
-from assay.lab import catalogue
+from assay.lab import catalogue, origin
 from assay.lab.preset import override
 
 WALK = Path(__file__).with_name("walk.py")
@@ -67,9 +69,9 @@ def test_the_text_of_a_module_elsewhere_is_its_own(tmp_path, monkeypatch):
     path.write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert (
-        catalogue.code("theirs.superposition") == catalogue.code(str(path)) != catalogue.code("assay.experiments.superposition")
+        origin.code("theirs.superposition") == origin.code(str(path)) != origin.code("assay.experiments.superposition")
     )
-    assert catalogue.code("theirs.gone") == ""
+    assert origin.code("theirs.gone") == ""
 
 
 def test_an_edited_file_is_read_again(tmp_path):
@@ -113,3 +115,58 @@ def test_impossible_settings(sets, says):
 def test_unknown_preset():
     with pytest.raises(ExperimentError, match="no preset 'tiny'; presets: smoke, default, full"):
         override(catalogue.find(str(WALK)), "tiny")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A user's own experiment as a folder: its training in one file, the rest where the folder opens."""
+    text = WALK.read_text()
+    cut = text.index("pair = Joint(together)")
+    (tmp_path / "my_walk").mkdir()
+    (tmp_path / "my_walk/method.py").write_text(text[:cut])
+    names = "Walk, farther, measure, together"
+    head = f'"""{text.split(chr(34) * 3)[1]}"""\nfrom assay.core import *\nfrom .method import {names}\nfrom assay.core.experiment import Joint\n'
+    (tmp_path / "my_walk/__init__.py").write_text(head + text[cut : text.index("def slow(path)")])
+    return tmp_path / "my_walk"
+
+
+def test_a_folder_is_found_run_and_told_by_its_name(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder.parent)
+    for typed in ("my_walk", "my_walk/", "my_walk/__init__.py", str(folder)):
+        found = catalogue.find(typed)
+        assert (found.name, found.origin, found.typed) == ("my-walk", str(folder / "__init__.py"), "my_walk/")
+    where = ("--preset", "smoke", "--root", "s")
+    assert main(["run", "my_walk/", *where]) == 0, "its functions travel to workers by name"
+    capsys.readouterr()
+    assert main(["run", "my_walk", *where, "--executor", "inline", "--json"]) == 0
+    assert '"runs": 6' in capsys.readouterr().out
+    assert main(["check", "my_walk", "--record", *where]) == 0
+    assert (folder.parent / "records/my-walk.json").is_file(), "beside the folder, as a file's lies beside the file"
+
+
+def test_every_file_of_a_folder_counts_as_its_text(folder):
+    before = origin.code(str(folder / "__init__.py"))
+    (folder / "method.py").write_text((folder / "method.py").read_text() + "\n# another text\n")
+    after = origin.code(str(folder / "__init__.py"))
+    assert before != after and len(after) == 16
+    (folder / "notes.txt").write_text("no part of it")
+    assert origin.code(str(folder / "__init__.py")) == after
+
+
+def test_an_edit_of_any_file_of_a_folder_is_read_again(folder):
+    assert catalogue.find(str(folder)).measure.__wrapped__.__doc__ is None
+    text = (folder / "method.py").read_text()
+    (folder / "method.py").write_text(text.replace("def measure(runs, trained, bench):", 'def measure(runs, trained, bench):\n    """Edited."""'))
+    assert catalogue.find(str(folder)).measure.__wrapped__.__doc__ == "Edited."
+
+
+def test_an_error_in_a_file_of_a_folder_is_told_with_that_file(folder):
+    (folder / "method.py").write_text((folder / "method.py").read_text() + "\n1 / 0\n")
+    line = len((folder / "method.py").read_text().splitlines())
+    with pytest.raises(ExperimentError, match=rf"method\.py line {line}: ZeroDivisionError"):
+        catalogue.find(str(folder))
+
+
+def test_folders_and_files_are_hashed_apart(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    assert origin.code(str(tmp_path / "a.py")) == hashlib.sha256(b"x = 1\n").hexdigest()[:16], "as every run stored so far has it"

@@ -89,6 +89,7 @@ def tell(text: str, file: TextIO | None = None) -> None:
 def catalogue(root: Path, as_json: bool) -> None:
     """Print every experiment: title, claim, cost, recorded verdicts, and what is stored here."""
     from assay.lab import catalogue, records
+    from assay.lab.origin import code
 
     entries: list[dict[str, Any]] = []
     for entry in catalogue.entries():
@@ -103,7 +104,7 @@ def catalogue(root: Path, as_json: bool) -> None:
                 "cost": header.cost,
                 "presets": ["smoke", "default", "full"],
                 "recorded": tables.outcomes(record),
-                "local": local(root, entry.name, catalogue.code(entry.origin)),
+                "local": local(root, entry.name, code(entry.origin)),
             }
         )
     if as_json:

@@ -153,8 +153,10 @@ class Experiment(Generic[S]):
 
     @property
     def typed(self) -> str:
-        """What to type for it in its folder: its name, or its file's where it is a user's own."""
-        return Path(self.origin).name if self.origin.endswith(".py") else self.name
+        """What to type for it in its folder: its name, or its file's or folder's where it is a user's own."""
+        path = Path(self.origin)
+        own = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
+        return own if self.origin.endswith(".py") else self.name
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""

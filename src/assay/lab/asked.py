@@ -12,6 +12,7 @@ from typing import Any
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Arm, Cost, Experiment, Joint
 from assay.core.plain import plain
+from assay.lab.origin import frames_in, where
 
 
 def asked(experiment: Experiment) -> Experiment:
@@ -31,16 +32,6 @@ def asked(experiment: Experiment) -> Experiment:
     if experiment.cards is not None:
         changes["cards"] = _told(experiment.cards, named, "cards", _must(lambda found: isinstance(found, list | tuple), "a list of cards"))
     return dataclasses.replace(experiment, **changes)
-
-
-def where(error: BaseException, origin: str) -> str:
-    """File and line of an error: the last place inside the experiment's own file, if there is one."""
-    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
-        return f"{error.filename} line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    file = Path(origin).name if origin.endswith(".py") else origin.rsplit(".", 1)[-1] + ".py"
-    own = [f for f in frames if file in (Path(f.filename).name, Path(f.filename).parent.name + ".py")]
-    return f"{own[-1].filename} line {own[-1].lineno}" if own else origin
 
 
 def first_line(error: BaseException) -> str:
@@ -74,7 +65,8 @@ def _told(function: Callable[..., Any], origin: str, what: str, wrong: Wrong, *,
 def _beyond(error: BaseException, origin: str) -> str:
     """The place that raised it, where that is not the experiment's own file."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return "" if Path(last.filename).name == Path(origin).name else f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
+    own = frames_in(error, origin)
+    return "" if own and own[-1].filename == last.filename else f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
 
 
 def _defined(function: Callable[..., Any], origin: str) -> str:

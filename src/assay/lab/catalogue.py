@@ -20,7 +20,8 @@ from types import ModuleType
 
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
-from assay.lab.asked import asked, where
+from assay.lab.asked import asked
+from assay.lab.origin import OPENS, called, files, where
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
@@ -43,7 +44,7 @@ class Entry:
 def entries() -> list[Entry]:
     """Every experiment with a name, built-in ones first, in alphabetical order; nothing is imported."""
     files = sorted(p for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py")) if p.parent != BUILT_IN or p.name[0] != "_")
-    found = {_name(p): Entry(_name(p), f"assay.experiments.{_stem(p)}", p) for p in sorted(files, key=_stem)}
+    found = {_name(p): Entry(_name(p), f"assay.experiments.{called(p)}", p) for p in sorted(files, key=called)}
     for point in sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name):
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
@@ -58,6 +59,7 @@ def entry(name_or_path: str) -> Entry:
     if name_or_path in known:
         return known[name_or_path]
     path = Path(name_or_path)
+    path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
     if name_or_path == ALL:
         raise ExperimentError(f"{ALL!r} is every experiment at once, which only assay run and assay plan take; name one of assay list")
     if path.suffix != ".py" and "/" not in name_or_path:
@@ -97,38 +99,26 @@ def load(name: str, origin: str) -> Experiment:
     return asked(dataclasses.replace(value, name=name, origin=origin))
 
 
-def code(origin: str) -> str:
-    """16 hex digits of the text of its file, or of all files of its folder; stored with each run, not part of its key. Empty without a file."""
-    try:
-        if not origin.endswith(".py"):
-            spec = importlib.util.find_spec(origin)
-            origin = (spec and spec.origin) or ""
-        path = Path(origin)
-        if path.name != "__init__.py":
-            return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        files = sorted(path.parent.rglob("*.py"))
-        texts = (p.relative_to(path.parent).as_posix().encode() + b"\0" + p.read_bytes() + b"\0" for p in files)
-        return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
-    except (OSError, ImportError):
-        return ""
-
-
-_loaded: dict[str, tuple[tuple[int, int], ModuleType]] = {}
+_loaded: dict[str, tuple[list[tuple[str, int, int]], ModuleType]] = {}
 
 
 def _from_file(path: Path) -> ModuleType:
-    state = path.stat()
-    version = (state.st_mtime_ns, state.st_size)
+    parts = files(str(path))
+    version = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in parts]
     if path.as_posix() in _loaded and _loaded[path.as_posix()][0] == version:
         return _loaded[path.as_posix()][1]
     # A name of its own, so that no file shadows a module; registered, since dataclasses and annotations look there.
-    name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
+    folder = [str(path.parent)] if path.name == OPENS else None  # whose files it imports as `.method`
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
+    for stale in [m for m in sys.modules if m.startswith(f"{name}.")]:  # its files as they were before an edit
+        del sys.modules[stale]
     sys.modules[name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last: its neighbours can be imported, but shadow nothing
+    beside = str(path.parent if folder is None else path.parent.parent)
+    if beside not in sys.path:
+        sys.path.append(beside)  # last: its neighbours can be imported, but shadow nothing
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -139,12 +129,7 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _name(path: Path) -> str:
-    return _slug(_stem(path))
-
-
-def _stem(path: Path) -> str:
-    """The name of a file without its ending, or of the folder that it opens."""
-    return path.parent.name if path.name == "__init__.py" else path.stem
+    return _slug(called(path))
 
 
 def lossy(text: str) -> str:

@@ -17,6 +17,7 @@ from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.atomic import write
+from assay.lab.origin import called, code
 
 if TYPE_CHECKING:
     from assay.lab.store import Store
@@ -37,7 +38,7 @@ def sound(name: str) -> str:
 def check(store: Store, experiment: str, origin: str) -> None:
     """Raise: StoreError where the runs stored under this name are another file's, which still exists and reads differently."""
     owner = _owner(store, sound(experiment))
-    if owner and origin and owner != origin and Path(owner).is_file() and catalogue.code(owner) != catalogue.code(origin):
+    if owner and origin and owner != origin and Path(owner).is_file() and code(owner) != code(origin):
         raise StoreError(
             f"the runs of {experiment} in {store.root} are those of {owner}, and {origin} is another file of that name; "
             "rename one of the two files, or name another store with --root"
@@ -55,7 +56,7 @@ def claim(store: Store, experiment: Experiment) -> None:
 
 def earlier(store: Store, experiment: str, origin: str) -> str:
     """The name under which an older version may have stored this file's runs: the same without digits, if nobody else owns those."""
-    name = catalogue.lossy(Path(origin).stem) if origin.endswith(".py") else ""
+    name = catalogue.lossy(called(Path(origin))) if origin.endswith(".py") else ""
     return name if name not in ("", experiment) and (store.root / "runs" / name).is_dir() and not _owner(store, name) else ""
 
 

@@ -12,8 +12,9 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.lab import catalogue, looks, owners, records
+from assay.lab import looks, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
+from assay.lab.origin import code
 from assay.lab.preset import Preset
 from assay.lab.store import Damaged, Job, Store, Stored, size
 from assay.lab.times import over
@@ -181,7 +182,7 @@ class _Shelf:
     def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """What a reader should know: runs that another text of the experiment's file produced, looks that cannot be trusted."""
         told = []
-        now = catalogue.code(self.experiment.origin) if self.experiment.origin else ""
+        now = code(self.experiment.origin) if self.experiment.origin else ""
         other = sum(r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != now for r in rows)
         if now and other:
             told.append(

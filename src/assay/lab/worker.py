@@ -26,8 +26,9 @@ from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
 from assay.lab import groups, provenance
 from assay.lab.atomic import explained, write
-from assay.lab.catalogue import code, load
+from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started
+from assay.lab.origin import code
 from assay.lab.store import Job, Store, Stored
 
 if TYPE_CHECKING:

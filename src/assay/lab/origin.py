@@ -1,0 +1,61 @@
+"""Origin: which files an experiment is made of: a file, a folder with `__init__.py`, or a module."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import traceback
+from pathlib import Path
+
+OPENS = "__init__.py"
+
+
+def files(origin: str) -> list[Path]:
+    """The file at a path, or that of a module; of a folder all of its files, sorted. Empty where there is none."""
+    try:
+        if not origin.endswith(".py"):
+            spec = importlib.util.find_spec(origin)
+            origin = (spec and spec.origin) or ""
+    except (ImportError, ValueError):
+        return []
+    path = Path(origin)
+    if not path.is_file():
+        return []
+    return sorted(path.parent.rglob("*.py")) if path.name == OPENS else [path]
+
+
+def code(origin: str) -> str:
+    """16 hex digits of the text of its file, or of all files of its folder; stored with each run, not part of its key. Empty without a file."""
+    try:
+        found = files(origin)
+        if len(found) < 2:
+            return hashlib.sha256(found[0].read_bytes()).hexdigest()[:16] if found else ""
+        folder = min((p.parent for p in found), key=lambda p: len(p.parts))
+        texts = (p.relative_to(folder).as_posix().encode() + b"\0" + p.read_bytes() + b"\0" for p in found)
+        return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+    except OSError:
+        return ""
+
+
+def called(path: Path) -> str:
+    """The name of a file without its ending, or of the folder that it opens."""
+    return path.parent.name if path.name == OPENS else path.stem
+
+
+def beside(path: Path) -> Path:
+    """The folder in which the file, or the folder that it opens, lies."""
+    return path.parent.parent if path.name == OPENS else path.parent
+
+
+def where(error: BaseException, origin: str) -> str:
+    """File and line of an error: the last place inside the experiment's own files, if there is one."""
+    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+        return f"{error.filename} line {error.lineno}"
+    own = frames_in(error, origin)
+    return f"{own[-1].filename} line {own[-1].lineno}" if own else origin
+
+
+def frames_in(error: BaseException, origin: str) -> list[traceback.FrameSummary]:
+    """The places of a traceback that lie in the experiment's own files."""
+    own = {str(path) for path in files(origin)}
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
