@@ -10,7 +10,7 @@ import torch
 
 from assay.core import rng
 from assay.core.descent import descent
-from assay.core.fit import Group, best_starts, fit, watched
+from assay.core.fit import Group, Trained, best_starts, fit, watched
 from assay.core.runs import Runs
 from assay.core.schedules import cosine, probes, warm_up_decay
 from assay.core.spec import PerRun, Spec, grid
@@ -228,3 +228,13 @@ def test_of_starts_the_lowest_score_is_kept_and_a_lost_start_marks_its_run(bench
     assert torch.equal(kept.tensors["W"], trained.tensors["W"][[1, 5]])
     assert (kept.history["loss"] == trained.history["loss"][[1, 5]]).all()
     assert kept.diverged.tolist() == [False, True]
+
+
+def test_what_trains_nothing_and_what_changes_weights_keep_the_runs():
+    runs = Runs(grid(Toy(), seed=range(3)))
+    nothing = Trained.nothing(runs)
+    assert not nothing.tensors and not nothing.history and nothing.steps.size == 0 and nothing.diverged.tolist() == [False] * 3
+    before = Trained({"W": torch.ones(3, 2)}, {"kind": "toy"}, {"loss": np.ones((3, 4))}, np.arange(4), np.array([False, True, False]))
+    after = before.with_tensors({"W": torch.zeros(3, 2)})
+    assert after.tensors["W"].sum() == 0 and after.header == before.header and not after.history
+    assert after.diverged.tolist() == [False, True, False] and before.tensors["W"].sum() == 6

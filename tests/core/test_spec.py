@@ -25,6 +25,7 @@ from assay.core.spec import (
     renamed,
     reserved,
     static_fields,
+    variant,
     with_values,
 )
 
@@ -151,3 +152,15 @@ def test_golden_keys_never_move():
     assert key("golden", 1, "main", Toy()) == hashlib.sha256(
         b'["golden",1,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":0,"sites":[],"width":5}]'
     ).hexdigest()
+
+
+def test_a_variant_is_the_methods_specs_with_what_is_said_of_it():
+    main = grid(Toy(lr=0.3, width=5), lr=(0.3, 0.1), seed=range(4, 1, -1))
+    assert variant()(main) == main and variant(width=7)(main) == changed(width=7)(main)
+    assert {s.seed for s in variant(seeds=2)(main)} == {2, 3}, "the first seeds, in whatever order they stand"
+    assert variant(where={"lr": 0.1})(main) == main[3:] and variant(where={"lr": (0.1, 0.3)})(main) == main
+    assert [s.width for s in variant(times={"width": 0.5})(main)] == [2] * 6 and variant(times={"width": 0.01})(main)[0].width == 1
+    assert variant(times={"lr": 2.0})(main)[0].lr == 0.6
+    assert variant(seeds=2, over={"width": (1, 2)}, kind="b")(main) == grid(Toy(lr=0.3, kind="b"), width=(1, 2), seed=(2, 3))
+    with pytest.raises(SpecError, match="widht"):
+        variant(widht=3)(main)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
@@ -249,3 +250,14 @@ def test_seeds_without_a_number_are_told(tmp_path, walk):
     assert result.judged[0].verdict.n == {"seed": 4}
     assert result.to_json()["notes"] == ["2 of 6 seeds have no number, and count in nothing: The walk ends above 0.5"]
     assert not Lab(tmp_path / "t", Inline()).run(walk).notes
+
+
+def test_an_arm_may_be_measured_in_its_own_way(tmp_path):
+    found = catalogue.find(str(Path(__file__).with_name("walk.py")))
+    twice = lambda runs, trained, bench: found.measure(runs, trained, bench).assign(end=lambda d: 2 * d.end)  # noqa: E731
+    arms = {**found.arms, "far": dataclasses.replace(found.arms["far"], measure=twice)}
+    plain = Lab(tmp_path / "a", Inline()).run(found, "smoke")
+    own = Lab(tmp_path / "b", Inline()).run(dataclasses.replace(found, arms=arms, claims=()), "smoke")
+    assert np.allclose(own.arms["far"].end, 2 * plain.arms["far"].end) and np.allclose(own.arms["main"].end, plain.arms["main"].end)
+    with pytest.raises(ExperimentError, match="nothing to measure"):
+        dataclasses.replace(found.arms["mirror"], measure=twice)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # where a file and the function in it share a name, say which
 
 _HOME = {
     "errors": ("AssayError", "ClaimError", "DataError", "ExperimentError", "ModelError", "RunError", "SpecError", "StoreError"),
-    "spec": ("PerRun", "Spec", "added", "changed", "grid", "key", "removed", "renamed", "reserved"),
+    "spec": ("PerRun", "Spec", "added", "changed", "grid", "key", "removed", "renamed", "reserved", "variant"),
     "runs": ("Runs",),
     "experiment": ("Arm", "Arms", "Bench", "Cost", "Experiment", "Joint", "Slot"),
     "fit": ("Group", "State", "Trained", "fit"),

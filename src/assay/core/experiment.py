@@ -81,6 +81,8 @@ class Arm(Generic[S]):
     """The preset's specs → this arm's; None: the same."""
     after: str | None = None
     """Builds on another arm's stored parameters: `specs` then maps each run of that arm by itself."""
+    measure: Callable[[Runs[S], Trained, Bench], xr.Dataset] | None = None
+    """How this arm is measured, where that is not how the experiment's others are."""
     derive: Callable[[Arms], xr.Dataset] | None = None
     """No training: measures made from the trained arms' measures; not stored."""
     keep: bool = False
@@ -91,6 +93,8 @@ class Arm(Generic[S]):
     def __post_init__(self) -> None:
         if (self.train is None) == (self.derive is None):
             raise ExperimentError("an arm either trains or is derived: give exactly one of train= and derive=")
+        if self.derive is not None and self.measure is not None:
+            raise ExperimentError("a derived arm is made of measures: it has nothing to measure; leave measure= out")
 
 
 @dataclass(frozen=True)

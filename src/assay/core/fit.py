@@ -49,6 +49,15 @@ class Trained:
     diverged: Bool[np.ndarray, run]
     """Runs whose loss was once not finite; their numbers mean nothing."""
 
+    @classmethod
+    def nothing(cls, runs: Runs) -> Trained:
+        """What an arm gives that trains nothing: no tensors, no history."""
+        return cls({}, {"kind": "nothing"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:
+        """What an arm gives that changes these runs' weights and trains no further: other tensors, no history."""
+        return Trained(tensors, self.header, {}, np.zeros(0, np.int64), self.diverged)
+
 
 class Unkept:
     """A Bench and its Slot without a lab: on the CPU, nothing is kept or resumed. For training in a notebook, say."""

@@ -90,6 +90,35 @@ def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
     return lambda specs: tuple(s.replace(**changes) for s in specs)
 
 
+def variant(
+    *, seeds: int | None = None, where: Mapping[str, object] | None = None, times: Mapping[str, float] | None = None,
+    over: Mapping[str, Sequence[object]] | None = None, **fields: object,
+) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+    """A map from the method's specs to those of an arm that stands beside it.
+
+    Kept are the first `seeds` seeds, and the specs whose fields have the values in `where`, or one of several. `times` multiplies
+    fields, whole numbers rounded to at least 1, so that `times={"steps": 0.5}` is half as long. Other fields are replaced. With
+    `over` the arm is a grid of its own, made from the first spec that is kept: these axes, then the seeds, the last fastest.
+    """  # fmt: skip
+
+    def specs(main: tuple[S, ...]) -> tuple[S, ...]:
+        first = set(sorted({s.seed for s in main})[:seeds])
+        kept = [s for s in main if s.seed in first and all(_among(getattr(s, name), value) for name, value in (where or {}).items())]
+        made = [s.replace(**fields) for s in kept]
+        made = [s.replace(**{name: _multiplied(getattr(s, name), by) for name, by in (times or {}).items()}) for s in made]
+        return tuple(made) if over is None else grid(made[0], **over, seed=sorted(first))
+
+    return specs
+
+
+def _among(value: object, wanted: object) -> bool:
+    return value in wanted if isinstance(wanted, tuple | list | set | frozenset) else value == wanted
+
+
+def _multiplied(value: Any, by: float) -> Any:
+    return max(1, round(by * value)) if isinstance(value, int) else by * value
+
+
 def reserved(*names: str) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
     """A map from specs to the same specs, for an arm that all others are made from: only arms set these fields.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, grid, summary
+from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, grid, summary, variant
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
@@ -258,14 +258,7 @@ def whole_groups(main):
     return main
 
 
-def like(groups, share=1.0, **fields):
-    """The preset's first groups, for a share of its steps, with other fields."""
 
-    def specs(main):
-        seeds = set(sorted({s.seed for s in main})[: groups * GROUP])
-        return tuple(s.replace(steps=max(1, round(share * s.steps)), **fields) for s in main if s.seed in seeds)
-
-    return specs
 
 
 HALF = {"main": "main-half"}
@@ -275,10 +268,10 @@ experiment = Experiment(
     arms={
         "main": Arm(train, specs=whole_groups, note="importance falls by a tenth from feature to feature, in an order that each group draws"),
         "single": Arm(derive=single, note="each group's first start in the place of its best: what any one training shows"),
-        "uniform": Arm(train, specs=like(12, ratio=1.0), note="equal importance: no order to follow"),
+        "uniform": Arm(train, specs=variant(seeds=12 * GROUP, ratio=1.0), note="equal importance: no order to follow"),
         "by-index": Arm(derive=read_by_index, note="`main`, ranked by index as if importance fell with it"),
-        "linear": Arm(train, specs=like(6, relu=False), note="the same models without ReLU: no superposition to lose"),
-        "main-half": Arm(train, specs=like(12, 0.5), note="main, half as long"),
+        "linear": Arm(train, specs=variant(seeds=6 * GROUP, relu=False), note="the same models without ReLU: no superposition to lose"),
+        "main-half": Arm(train, specs=variant(seeds=12 * GROUP, times={"steps": 0.5}), note="main, half as long"),
     },
     measure=measure,
     claims=(

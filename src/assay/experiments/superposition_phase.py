@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, columns, grid, summary
+from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, columns, grid, summary, variant
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
@@ -241,21 +241,10 @@ def whole_groups(main):
     return main
 
 
-def like(groups=FEWER, relatives=None, share=1.0, **fields):
-    """The runs of the preset's first groups of seeds, at other relative importances, for a share of its steps, with other fields."""
-
-    def specs(main):
-        base = main[0].replace(steps=max(1, round(share * main[0].steps)), **fields)
-        seeds = sorted({s.seed for s in main})[: groups * GROUP]
-        return grid(base, relative=relatives or sorted({s.relative for s in main}), seed=seeds)
-
-    return specs
-
-
 def diagram(main):
     """One group over the whole diagram; of a preset with as few densities as smoke has, over those."""
     few = len(main[0].densities) <= 3
-    return like(1)(main) if few else like(1, RELATIVE, densities=DENSITIES)(main)
+    return (variant(seeds=GROUP) if few else variant(seeds=GROUP, over={"relative": RELATIVE}, densities=DENSITIES))(main)
 
 
 EQUAL = {"equal": "two equal features: theory says as much of them, that both are kept"}
@@ -266,9 +255,10 @@ experiment = Experiment(
         "single": Arm(derive=single, note="each group's first start in the place of its best: what any one training shows"),
         "blind": Arm(derive=blind, note="`main`, with a prediction that ignores importance"),
         "by-row": Arm(derive=by_row, note="`main`, with a prediction that ignores density: each row's more frequent state"),
-        "equal": Arm(train, specs=like(relatives=(1.0,)), note="the row of equal importance: no feature is the lesser"),
-        "linear": Arm(train, specs=like(relu=False), note="the same models without ReLU: they cannot superpose"),
-        "main-half": Arm(train, specs=like(share=0.5), note="main, half as long"),
+        "equal": Arm(train, specs=variant(seeds=FEWER * GROUP, over={"relative": (1.0,)}),
+                     note="the row of equal importance: no feature is the lesser"),
+        "linear": Arm(train, specs=variant(seeds=FEWER * GROUP, relu=False), note="the same models without ReLU: they cannot superpose"),
+        "main-half": Arm(train, specs=variant(seeds=FEWER * GROUP, times={"steps": 0.5}), note="main, half as long"),
         "diagram": Arm(train, specs=diagram, note="one group over the whole diagram, for its pictures"),
     },
     measure=measure,

@@ -101,6 +101,8 @@ def _figures(arguments: Sequence[Any], found: Any) -> str:
 
 
 def _trains(arm: Arm, origin: str, joints: dict[int, Joint]) -> Arm:
+    if arm.measure is not None:
+        arm = dataclasses.replace(arm, measure=_told(arm.measure, origin, "measure", _measured))
     if isinstance(arm.train, Joint):
         if id(arm.train) not in joints:
             joints[id(arm.train)] = Joint(_told(arm.train.train, origin, "train", _trained_together, raises=False))

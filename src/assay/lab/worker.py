@@ -121,7 +121,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     trained = _train(store, experiment, group, runs, bench)
     ready = []
     for arm, members in group.arms.items():
-        data = experiment.measure(runs[arm], trained[arm], bench)
+        data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
         diverged = np.asarray(trained[arm].diverged, dtype=bool)
         if "diverged" in data:  # measuring may find more
             diverged = diverged | np.asarray(data.diverged.values, dtype=bool)

@@ -6,7 +6,7 @@ Baselines: kernel regression and tables on tokens, without a network; untrained;
 Cost: 210 s on 2 cores, 350 CPU-seconds, 0.62 GB a process; full a guess of 10 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid, reserved
+from assay.core import Arm, Experiment, grid, reserved, variant
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
@@ -35,37 +35,26 @@ def shuffled(arms):
     return made
 
 
-def first(seeds=None, **fields):
-    """The preset's (first so many) seeds with other fields; `steps` as a share of main's."""
-
-    def specs(main):
-        chosen = sorted({s.seed for s in main})[:seeds]
-        share = fields.get("steps", 1.0)
-        rest = {k: v for k, v in fields.items() if k != "steps"}
-        return tuple(s.replace(moments=(), **rest, steps=round(s.steps * share)) for s in main if s.seed in chosen)
-
-    return specs
-
-
 FEW = 6
 """Seeds of arms that stand beside the judged one, and on Mess3, where networks hardly differ."""
-MESS3 = {"process": "mess3", "decay": 0.3, "context": 6, "probed": 6, "ending": 2, "draws": 1}
+MESS3 = {"process": "mess3", "moments": (), "decay": 0.3, "context": 6, "probed": 6, "ending": 2, "draws": 1}
 MESS3_STEPS = 500 / 1800
 ARMS = {
     "main": Arm(train, specs=reserved("process", "read", "replicate"),
                 note="RRXOR, AdamW on exact next-token distributions of sampled prefixes"),
-    "half": Arm(train, specs=first(FEW, steps=0.5), note="half as long, with its own decay of the rate"),
-    "untrained": Arm(train, specs=first(FEW, steps=0.0), note="the same networks before training"),
-    "tokens": Arm(train, specs=first(steps=0.0, read="tokens"),
+    "half": Arm(train, specs=variant(seeds=FEW, times={"steps": 0.5}, moments=()), note="half as long, with its own decay of the rate"),
+    "untrained": Arm(train, specs=variant(seeds=FEW, steps=0, moments=()), note="the same networks before training"),
+    "tokens": Arm(train, specs=variant(steps=0, moments=(), read="tokens"),
                   note="no network: kernel regression on the tokens, joint tables of the last 1 to 7, the last 10 one by one, the exact "
                        "prediction"),
-    "planted": Arm(train, specs=first(FEW, steps=0.0, read="planted"),
+    "planted": Arm(train, specs=variant(seeds=FEW, steps=0, moments=(), read="planted"),
                    note="the belief through a random matrix, plus noise of 0.3, in the place of the stream"),
-    "noise": Arm(train, specs=first(FEW, steps=0.0, read="noise"), note="noise alone in its place"),
-    "mess3": Arm(train, specs=first(FEW, steps=MESS3_STEPS, **MESS3), note="Mess3, last layer"),
-    "mess3-half": Arm(train, specs=first(FEW, steps=MESS3_STEPS / 2, **MESS3), note="half as long, with its own decay of the rate"),
-    "mess3-untrained": Arm(train, specs=first(FEW, steps=0.0, **MESS3), note="untrained networks on Mess3, all layers"),
-    "mess3-tokens": Arm(train, specs=first(steps=0.0, read="tokens", **MESS3),
+    "noise": Arm(train, specs=variant(seeds=FEW, steps=0, moments=(), read="noise"), note="noise alone in its place"),
+    "mess3": Arm(train, specs=variant(seeds=FEW, times={"steps": MESS3_STEPS}, **MESS3), note="Mess3, last layer"),
+    "mess3-half": Arm(train, specs=variant(seeds=FEW, times={"steps": MESS3_STEPS / 2}, **MESS3),
+                      note="half as long, with its own decay of the rate"),
+    "mess3-untrained": Arm(train, specs=variant(seeds=FEW, steps=0, **MESS3), note="untrained networks on Mess3, all layers"),
+    "mess3-tokens": Arm(train, specs=variant(steps=0, read="tokens", **MESS3),
                         note="no network: the last 6 tokens of Mess3, by kernel regression, one by one, and tables of the last 1 and 2"),
     "own-prediction": Arm(derive=in_place("main", alone="softmax", with_kernel="softmax + kernel"),
                           note="main's own next-token predictions in the place of its stream"),

@@ -83,17 +83,14 @@ class BeliefStates(Spec):
 
 
 def train(runs, bench):
-    import torch
-
-    from assay.core import Group, cosine, descent, fit, warm_up_decay
-    from assay.core.fit import watched
+    from assay.core import cosine, descent, fit, warm_up_decay
+    from assay.core.fit import Trained, watched
     from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
     from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
 
     s = runs.shared
     if s.read != "network":  # nothing is trained: what is probed is made when it is measured
-        return fit([Group(runs, {"none": torch.zeros(len(runs))}, lambda *step: torch.zeros(len(runs)))], batches(runs), steps=0,
-                   bench=bench)[0]  # fmt: skip
+        return Trained.nothing(runs)
     sizes = Sizes(layers=s.layers, d=s.d, heads=s.heads, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context,
                   vocab=hidden(s.process, s.x, s.alpha).vocab)  # fmt: skip
 

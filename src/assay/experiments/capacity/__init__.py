@@ -6,36 +6,24 @@ Baselines: early, the first hundred steps; untrained; scattered, trained lengths
 Cost: 94 s on 2 cores, 180 CPU-seconds, 0.48 GB a process; full a guess of 1 GPU-hour, never run
 """
 
-from assay.core import Arm, Experiment, changed, grid, reserved
+from assay.core import Arm, Experiment, changed, grid, reserved, variant
 from assay.experiments.capacity.claims import CLAIMS, DENSITIES, SPARSE
 from assay.experiments.capacity.figures import drawings
 from assay.experiments.capacity.method import Capacity, benefit, envelope, measure, scatter, train
-
-
-def half_as_long(specs):
-    """The first eight seeds for half as many steps; the rate is constant."""
-    few = sorted({s.seed for s in specs})[:8]
-    return tuple(s.replace(steps=s.steps // 2) for s in specs if s.seed in few)
-
-
-def at(*densities, **changes):
-    """The runs at these densities, with these changes."""
-    return lambda specs: tuple(s.replace(**changes) for s in specs if s.density in densities)
-
 
 ARMS = {
     "main": Arm(
         train, specs=reserved("asked"), note="the ReLU model: of every eight starts the one with the lowest held-out loss"
     ),
-    "main-half": Arm(train, specs=half_as_long, note="main for half as many steps, eight seeds"),
+    "main-half": Arm(train, specs=variant(seeds=8, times={"steps": 0.5}), note="main for half as many steps, eight seeds"),
     "untrained": Arm(train, specs=changed(steps=0), note="its starts, Gaussian weights: again the best of eight"),
     "scattered": Arm(scatter, specs=changed(asked="scatter"), after="main", note="main's lengths in random directions"),
     "benefit": Arm(benefit, specs=changed(asked="benefit"), after="main", note="what more capacity is worth, near main's capacities"),
     "benefit-scattered": Arm(
-        benefit, specs=at(*SPARSE, asked="benefit"), after="scattered", note="the same near capacities that nobody chose"
+        benefit, specs=variant(where={"density": SPARSE}, asked="benefit"), after="scattered", note="the same near capacities that nobody chose"
     ),
     "benefit-linear": Arm(
-        benefit, specs=at(SPARSE[0], SPARSE[-1], asked="benefit", relu=False), after="untrained",
+        benefit, specs=variant(where={"density": (SPARSE[0], SPARSE[-1])}, asked="benefit", relu=False), after="untrained",
         note="a linear model with a free gain, where the worth is importance times variance",
     ),
     "envelope": Arm(

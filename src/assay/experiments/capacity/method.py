@@ -97,7 +97,7 @@ def scatter(runs, bench, before):
 
     W = before.tensors["W"]
     drawn = torch.from_numpy(rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))).to(W)
-    return weights(before, drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), before.tensors["b"])
+    return before.with_tensors({"W": drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), "b": before.tensors["b"]})
 
 
 def benefit(runs, bench, before):
@@ -179,13 +179,6 @@ class World:
             A = params["gain"].unsqueeze(2) * A
         weights = self.weights if variants == 1 else self.weights.repeat_interleave(variants, 0)
         return self.law.errors(A, params["b"], weights, self.relu)
-
-
-def weights(before, W, b):
-    """A model with these weights, and nothing of how the one before it was trained."""
-    from assay.core.fit import Trained
-
-    return Trained({"W": W, "b": b}, before.header, {}, np.array([], int), before.diverged)
 
 
 EXTRAS = {

@@ -82,15 +82,13 @@ def replicas(runs):
 
 def train(runs, bench):
     """W [run toy f d] and b [run toy f]; the commands of a timed run are measured, not trained."""
-    import torch
-
     from assay.core.fit import Trained
     from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s, each = runs.shared, replicas(runs)
     if runs.each("entry")[0]:
-        return Trained({"none": torch.zeros(len(runs))}, {}, {}, np.zeros(0, dtype=int), np.zeros(len(runs), dtype=bool))
+        return Trained.nothing(runs)
     start = toy.bottleneck(each, s.features, s.width)
     params = {name: t.unflatten(0, (len(runs), s.toys)).contiguous() for name, t in start.items()}
 

@@ -111,13 +111,12 @@ def rescale(runs, bench, before):
     import torch
 
     from assay.core import rng
-    from assay.core.fit import Trained
 
     drawn = rng.uniform(runs.seeds, "features-per-dimension.rescale", 0, (len(runs.shared.densities),))
     factor = torch.from_numpy(TENFOLD ** (2 * drawn.astype(np.float64) - 1))[..., None, None]
     W = before.tensors["W"]
     own = {"W": W * factor.to(W), "b": before.tensors["b"], "factor": factor.to(W)}
-    return Trained(own, before.header, {}, np.array([], int), before.diverged)
+    return before.with_tensors(own)
 
 
 def measure(runs, trained, bench):

@@ -6,7 +6,7 @@ Baselines: wide and relu; rescaled, refit and relu-rescaled, repairs of them; ag
 Cost: 150 s on 2 cores, 300 CPU-seconds, 1.2 GB a process; full a guess of 2 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid
+from assay.core import Arm, Experiment, grid, variant
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, repair, train
@@ -14,13 +14,7 @@ from assay.experiments.gated_ablations.method import GatedAblations, measure, or
 
 def like(*penalties, seeds=6, halved=False, wider=1.0, **fields):
     """The preset's first seeds with these penalties and fields; `halved`: three of them, half as long, with a whole schedule."""
-
-    def specs(main):
-        base = main[0].replace(**fields)
-        base = base.replace(width=round(wider * base.width), steps=base.steps // 2 if halved else base.steps)
-        return grid(base, penalty=penalties, seed=sorted({s.seed for s in main})[: 3 if halved else seeds])
-
-    return specs
+    return variant(seeds=3 if halved else seeds, times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
 
 
 def repaired(kind, of):

@@ -9,7 +9,7 @@ Cost: 260 s on 2 cores, 490 CPU-seconds, 1.9 GB a process; full a guess of 40 GP
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Experiment, grid
+from assay.core import Arm, Experiment, grid, variant
 from assay.core.spec import changed
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
@@ -35,15 +35,7 @@ def along(half, full, broad):
 
 def like(*penalties, halved=False, wider=1.0, **fields):
     """The preset's seeds with these penalties and fields; `halved`: half as long, with a whole schedule of its own."""
-
-    def specs(main):
-        base = main[0].replace(**fields)
-        if halved:
-            base = base.replace(steps=base.steps // 2)
-        base = base.replace(width=round(wider * base.width))
-        return grid(base, penalty=penalties, seed=sorted({s.seed for s in main}))
-
-    return specs
+    return variant(times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
 
 
 def showcase(main):

@@ -8,21 +8,10 @@ Cost: 99 s on 2 cores, 180 CPU-seconds, 0.51 GB a process; full a guess of 0.5 G
 
 import numpy as np
 
-from assay.core import Arm, Experiment, changed, grid, reserved
+from assay.core import Arm, Experiment, changed, grid, reserved, variant
 from assay.experiments.myopia.claims import CLAIMS
 from assay.experiments.myopia.figures import figures
 from assay.experiments.myopia.method import HALVES, HIDDEN, NETWORK_HALVES, NETWORKS, TABLES, Myopia, measure, train
-
-
-def half(name, **changes):
-    """The same for half as many steps."""
-    return lambda specs: tuple(s.replace(**{name: max(1, getattr(s, name) // 2)}, **changes) for s in specs)
-
-
-def twice(specs):
-    """Double the training steps of all specs."""
-    return tuple(s.replace(steps=2 * s.steps) for s in specs)
-
 
 OWN = ("turning", "index", "counted", "shutdown", "invest", "discount", "agent", "draw")
 """Fields that arms set."""
@@ -40,14 +29,14 @@ ARMS = {
     "own-clock": Arm(HIDDEN, specs=changed(index=False), note="the recipe without the index, but with its units in sight"),
     "retrained": Arm(train, specs=changed(turning=True), after="always-positive", note="`always-positive`, trained on with the recipe"),
     "long-half": Arm(train, after="main", note="`main`, trained on for as many steps again"),
-    "long": Arm(train, specs=twice, after="long-half", note="`long-half`, trained on to four times the steps of `main`"),
-    "main-half": Arm(HALVES, specs=half("steps"), note="main for half as many steps"),
-    "own-half": Arm(HALVES, specs=half("steps", index=False), note="own-clock for half as many steps"),
-    "weak-half": Arm(HALVES, specs=half("steps", penalty=-1.0), note="weak-penalty for half as many steps"),
+    "long": Arm(train, specs=variant(times={"steps": 2}), after="long-half", note="`long-half`, trained on to four times the steps of `main`"),
+    "main-half": Arm(HALVES, specs=variant(times={"steps": 0.5}), note="main for half as many steps"),
+    "own-half": Arm(HALVES, specs=variant(times={"steps": 0.5}, index=False), note="own-clock for half as many steps"),
+    "weak-half": Arm(HALVES, specs=variant(times={"steps": 0.5}, penalty=-1.0), note="weak-penalty for half as many steps"),
     "network": Arm(NETWORKS, specs=changed(agent="network"), note="the recipe for a network, by REINFORCE on sampled episodes"),
     "network-always": Arm(NETWORKS, specs=changed(agent="network", turning=False, draw=1), note="the network and a reward that never turns"),
     "network-endless": Arm(NETWORKS, specs=changed(agent="network", shutdown=False), note="the network and the recipe, but it cannot stop"),
-    "network-half": Arm(NETWORK_HALVES, specs=half("updates", agent="network"), note="network for half as many steps"),
+    "network-half": Arm(NETWORK_HALVES, specs=variant(times={"updates": 0.5}, agent="network"), note="network for half as many steps"),
 }
 experiment = Experiment(
     version=2,

@@ -122,12 +122,7 @@ def at_ends(runs, bench, before):
 
 
 def measure(runs, trained, bench):
-    if "W/at" not in trained.tensors:
-        return of_chains(runs, trained)
-    return of_passages(runs, trained) if runs.shared.around else of_training(runs, trained)
-
-
-def of_training(runs, trained):
+    """Loss along the course, plateaus and what is left of them, and the polygon at the end."""
     s = runs.shared
     loss, (middle, left) = stages.losses(trained, s.relu), stages.standing(trained, s.steps, s.relu)
     sides, positive, off = polygons.nearest(loss[:, -1], s.columns)
@@ -146,7 +141,7 @@ def of_training(runs, trained):
     )
 
 
-def of_passages(runs, trained):
+def measure_passages(runs, trained, bench):
     """Of trainings that start around a polygon: the sides of the states that they are in, noise taken out, and whether they got more."""
     s = runs.shared
     sides, _, more = stages.passages(trained, s.steps, s.columns)
@@ -154,7 +149,8 @@ def of_passages(runs, trained):
     return measures(runs, coords={"time": times}, sides=("run time", sides, "sides"), passed=("run", more.astype(float), "bool"))
 
 
-def of_chains(runs, trained):
+def measure_chains(runs, trained, bench):
+    """Estimates at the ends of trainings, and the states that they are of."""
     s, t = runs.shared, trained.tensors
     dims, coords = ("run moment", {"moment": MOMENTS[: t["llc"].shape[1]]}) if t["llc"].ndim > 1 else ("run", {})
     low = stages.curvatures(t, s.relu)

@@ -6,21 +6,10 @@ Baselines: untrained models; isotropic directions of the same rank; another star
 Cost: 280 s on 2 cores, 420 CPU-seconds, 1.7 GB a process; full a guess of 30 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid
+from assay.core import Arm, Experiment, grid, variant
 from assay.experiments.targets.claims import CLAIMS
 from assay.experiments.targets.figures import figures
-from assay.experiments.targets.method import WhichTarget, cost, inputs, measure, no_training, train
-
-
-def like(seeds=None, halved=False, **fields):
-    """The preset's (first so many) seeds with these fields; `halved`: half the steps, with a whole schedule of their own."""
-
-    def specs(main):
-        base = main[0].replace(**fields)
-        base = base.replace(steps=base.steps // 2) if halved else base
-        return grid(base, seed=sorted({s.seed for s in main})[:seeds])
-
-    return specs
+from assay.experiments.targets.method import WhichTarget, cost, inputs, measure, measure_blocks, no_training, train
 
 
 def only(data, *names):
@@ -72,10 +61,13 @@ ISOTROPIC = {"null": "random_null", "isotropic": "isotropic", "total": "total"}
 READ = {"null": "readable_null", "isotropic": "readable_isotropic", "total": "readable_total"}
 ARMS = {
     "main": Arm(train, note="a one-block model per seed, and a dictionary for each target"),
-    "half": Arm(train, specs=like(3, halved=True, cells=("act", "again", "act-update", "logit")), note="half as many steps, with their own decay"),
-    "untrained": Arm(no_training, specs=like(cells=(), model_steps=1, windows=64), note="the same models after one warm-up step: as they were drawn"),
-    "smollm2": Arm(no_training, specs=language_model("smollm2"), note="all blocks of SmolLM2, without a dictionary"),
-    "smollm2-untrained": Arm(no_training, specs=language_model("untrained smollm2"), note="SmolLM2 with weights drawn as before its training"),
+    "half": Arm(train, specs=variant(seeds=3, times={"steps": 0.5}, cells=("act", "again", "act-update", "logit")),
+                note="half as many steps, with their own decay"),
+    "untrained": Arm(no_training, specs=variant(cells=(), model_steps=1, windows=64),
+                     note="the same models after one warm-up step: as they were drawn"),
+    "smollm2": Arm(no_training, measure=measure_blocks, specs=language_model("smollm2"), note="all blocks of SmolLM2, without a dictionary"),
+    "smollm2-untrained": Arm(no_training, measure=measure_blocks, specs=language_model("untrained smollm2"),
+                             note="SmolLM2 with weights drawn as before its training"),
     "isotropic": Arm(derive=instead("main", **ISOTROPIC), note="what a random subspace of W_out's rank does not read of the same activations"),
     "readable-acts": Arm(derive=instead("main", **READ), note="activations without what W_out does not read, and 1 % noise"),
     "isotropic-rows": Arm(derive=instead("main", unread="random_unread", written="written"),

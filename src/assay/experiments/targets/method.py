@@ -112,20 +112,19 @@ def train(runs, bench):
 
 
 def no_training(runs, bench):
-    """Nothing: the model is measured as it is."""
+    """Train nothing: the model is measured as it is."""
     from assay.core.fit import Trained
 
-    return Trained({}, {"kind": "none"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
+    return Trained.nothing(runs)
 
 
 def measure(runs, trained, bench):
+    """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by document."""
     import torch
 
     from assay.dictionaries.training.cells import dictionaries
 
     (s,) = runs.specs
-    if s.subject != "tiny":
-        return of_blocks(runs, s, bench)
     data, test = places(s, bench)
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     at, raw = (torch.from_numpy(document), len(files)), test.raw(test.kept)
@@ -176,8 +175,8 @@ def of_model(s, data, raw, at):
     return named
 
 
-def of_blocks(runs, s, bench):
-    """Measures of a model on disk: what each block's W_out reads, and what the last block's neurons and update do to the logits."""
+def measure_blocks(runs, trained, bench):
+    """Of a model on disk: what each block's W_out reads, and what the last block's neurons and update do to the logits."""
     from assay.dictionaries.measuring.cell_measures import by_document, gini
     from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts
     from assay.subjects.pretrained import fast_dtype, load
@@ -185,6 +184,7 @@ def of_blocks(runs, s, bench):
     from assay.subjects.unread import unread as unread_of
     from assay.subjects.untrained import redrawn
 
+    (s,) = runs.specs
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
     model = load(name, bench.device, fast_dtype())
     model = model if name == s.subject else redrawn(model, s.seed)

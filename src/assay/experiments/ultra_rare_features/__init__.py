@@ -6,7 +6,7 @@ Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; dead-weight
 Cost: 200 s on 2 cores, 370 CPU-seconds, 1.3 GB a process; full a guess of 1 GPU-hour, never run
 """
 
-from assay.core import Arm, Experiment, grid
+from assay.core import Arm, Experiment, grid, variant
 from assay.experiments.ultra_rare_features.claims import CLAIMS
 from assay.experiments.ultra_rare_features.figures import figures
 from assay.experiments.ultra_rare_features.method import TOGETHER, UltraRare, cost, inputs, measure, train
@@ -32,16 +32,6 @@ def at_half(arms):
     return made
 
 
-def like(seeds=None, penalty=None, **fields):
-    """The preset's (first so many) seeds with other fields."""
-
-    def specs(main):
-        base = main[0].replace(**fields)
-        return grid(base, penalty=(base.penalty if penalty is None else penalty,), seed=sorted({s.seed for s in main})[:seeds])
-
-    return specs
-
-
 def on_model(main):
     """The preset's seeds, and half as many more, on a language model's activations, for two fifteenths of its steps."""
     s, seeds = main[0], sorted({one.seed for one in main})
@@ -55,8 +45,8 @@ UNCOMMON = {"rare": "uncommon", "uncommon": "ordinary"}
 ORDINARY = {"rare": "ordinary", "ordinary": "ordinary-2", "uncommon": "ordinary-2"}
 ARMS = {
     "main": Arm(TOGETHER, note="planted inputs about 0, λ = 0.4, where L0 is near the truth's 1.4; its rare latents are those judged"),
-    "no-l1": Arm(TOGETHER, specs=like(penalty=0.0), note="no penalty: reconstruction alone"),
-    "about-mean": Arm(train, specs=like(centred=False), note="the same inputs about a mean of length 2, which is not subtracted"),
+    "no-l1": Arm(TOGETHER, specs=variant(penalty=0.0), note="no penalty: reconstruction alone"),
+    "about-mean": Arm(train, specs=variant(centred=False), note="the same inputs about a mean of length 2, which is not subtracted"),
     "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
     "uncommon": Arm(derive=taken(**UNCOMMON), note="main's uncommon latents, between .001 and .01, taken for the rare, ordinary ones for them"),
     "ordinary": Arm(derive=taken(**ORDINARY), note="main's ordinary latents taken for the rare, half against half"),
