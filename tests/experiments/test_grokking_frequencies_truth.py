@@ -22,7 +22,7 @@ def confined(*seeds):
 
 def test_a_confined_embedding_never_leaves_its_set_and_starts_at_full_length():
     runs = confined(3, 4)
-    mask = module.lot(runs, "bad")[0]
+    mask = module.drawn_sets(runs, "bad")[0]
     for E in (module.start(runs)["E"], module.train(runs, Unkept()).tensors["E"]):
         power = spectrum.power(E.double()).numpy()
         assert (power[mask == 0] < 1e-10).all() and (power[mask == 1] > 1e-3).all()
@@ -42,7 +42,7 @@ def test_a_run_alone_is_the_run_among_others():
 def test_doubling_and_turning_change_the_set_alone():
     free = module.start(Runs((SMALL,)))["E"].double()
     runs = Runs((SMALL.replace(imposed="random", factor=2.0),))
-    mask = module.lot(runs, "random")[0]
+    mask = module.drawn_sets(runs, "random")[0]
     doubled = module.start(runs)["E"].double()
     before, after = (spectrum.power(E).numpy() for E in (free, doubled))
     assert after == pytest.approx(before * np.where(mask, 4, 1), rel=1e-5)
@@ -57,9 +57,9 @@ def test_networks_that_go_on_start_where_they_were_and_may_use_any_frequency():
     done = module.train(runs, Unkept())
     less = Runs([s.replace(size=80) for s in runs.specs])
     before = Trained(dict(done.tensors), done.header, done.history, done.steps, done.diverged)
-    on = module.go_on(less, Unkept(), before)
+    on = module.train_on_fewer(less, Unkept(), before)
     power = spectrum.power(on.tensors["E"].double()).numpy()
-    assert (power[module.lot(runs, "bad")[0] == 0] > 1e-8).any()
+    assert (power[module.drawn_sets(runs, "bad")[0] == 0] > 1e-8).any()
     seen = module.measure(less, on, Unkept())
     assert 0 <= float(seen.start[0]) <= 1
 

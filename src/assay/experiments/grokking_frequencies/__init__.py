@@ -14,7 +14,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import by
 from assay.experiments.grokking_frequencies.claims import CLAIMS, LAWS
 from assay.experiments.grokking_frequencies.figures import figures
-from assay.experiments.grokking_frequencies.method import Frequencies, go_on, measure, train
+from assay.experiments.grokking_frequencies.method import Frequencies, measure, train, train_on_fewer
 from assay.worlds.modular import critical_size
 
 LESS, LESS_RANDOM = (0.4, 0.4625, 0.525), (0.375, 0.45, 0.525, 0.6, 0.725)
@@ -177,7 +177,7 @@ def like(seeds, sizes=(1.0,), **fields):
     return specs
 
 
-def less(shares, again=False):
+def on_fewer_pairs(shares, again=False):
     """Each network's sizes for going on: with its first pairs, or with others of its pairs."""
     return lambda parents: tuple(
         p.replace(size=size, pool=p.size if again else 0, steps=max(2, p.steps * 2 // 3)) for p in parents for size in part(p.size, shares)
@@ -191,8 +191,10 @@ MIXED = networks("random", crossing, "random-less", shuffled=True)
 CONFINED, CONFINED_HALF = (networks("random", crossing, "random-less", at=at) for at in ("test", "test_half"))
 ARMS = {
     "main": Arm(train, specs=as_they_come, note="networks as they come, on 800 of 1,431 pairs"),
-    "main-less": Arm(go_on, after="main", specs=less(LESS), note="the same going on with the first 320, 370 and 420 of their pairs"),
-    "main-again": Arm(go_on, after="main", specs=less(LESS, again=True), note="the same going on with as many others of their pairs"),
+    "main-less": Arm(train_on_fewer, after="main", specs=on_fewer_pairs(LESS),
+                     note="the same going on with the first 320, 370 and 420 of their pairs"),
+    "main-again": Arm(train_on_fewer, after="main", specs=on_fewer_pairs(LESS, again=True),
+                      note="the same going on with as many others of their pairs"),
     "labels": Arm(train, specs=like(8, LABELS, what="labels"), note="random labels on 200 to 700 pairs: pure memorisers"),
     "doubled": Arm(train, specs=like(24, imposed="random", factor=2.0), note=f"{DOUBLED} at random"),
     "halved": Arm(train, specs=like(8, imposed="random", factor=0.5), note="halved instead"),
@@ -201,7 +203,7 @@ ARMS = {
     "free-bad": Arm(train, specs=like(20, imposed="bad", factor=2.0), note=f"{DOUBLED} that interfere much"),
     "free-same": Arm(train, specs=like(20, imposed="same", factor=2.0), note="another set of the orbit of the good one: equal interference"),
     "random": Arm(train, specs=like(40, imposed="random", confined=True), note="confined to five frequencies at random"),
-    "random-less": Arm(go_on, after="random", specs=less(LESS_RANDOM), note="random going on with 300 to 580 pairs, free again"),
+    "random-less": Arm(train_on_fewer, after="random", specs=on_fewer_pairs(LESS_RANDOM), note="random going on with 300 to 580 pairs, free again"),
     "others-start": Arm(derive=of_others(lambda arms: arms["main"]), note="main with the starts of eight other networks"),
     "pushed": Arm(derive=costs("free-good", "free-bad"), note="J of networks that may leave their set, beside that of the set"),
     "kept": Arm(derive=costs("random"), note="the same of networks that cannot leave it"),

@@ -26,7 +26,7 @@ def auroc(view="E"):
         weak = strong.rename(frequency="other")
         pairs = arm.used * ~arm.used.rename(frequency="other")
         wins = ((strong > weak) + 0.5 * (strong == weak)) * pairs
-        return alone(wins.sum(("frequency", "other")) / pairs.sum(("frequency", "other")))
+        return mean_over_partners(wins.sum(("frequency", "other")) / pairs.sum(("frequency", "other")))
 
     return value
 
@@ -35,10 +35,10 @@ def overlap(arm, arms):
     """[run]: share of the m used frequencies among the m strongest at the start."""
     strong, m = arm.power.sel(view="E", drop=True), arm.used.sum("frequency")
     stronger = (strong.rename(frequency="other") > strong).sum("other")
-    return alone((arm.used & (stronger < m)).sum("frequency") / m)
+    return mean_over_partners((arm.used & (stronger < m)).sum("frequency") / m)
 
 
-def alone(x):
+def mean_over_partners(x):
     """The mean over partners, where there are any."""
     return x.mean("partner") if "partner" in x.dims else x
 
@@ -126,7 +126,7 @@ def logs(arm, arms):
     return products(arm.log_predicted, size_of(arm), over=["partner", "draw"])
 
 
-def own(arm, arms):
+def log_cost_against_size(arm, arms):
     """Products of a network's own log J with the log of the size at which it forgets."""
     return products(np.log(arm.objective), size_of(arm), over=["partner"])
 
@@ -189,7 +189,7 @@ CLAIMS = (
     ),
     Claim(
         text="Networks as they come forget with the power of the theory: sizes go as their own J to the 1/β of about 1.5, slope between 1.1 and 2.0",
-        of="natural", value=own, statistic=rise, low=1.1, high=2.0, unit="log size per log J", must_fail=("others", "even"),
+        of="natural", value=log_cost_against_size, statistic=rise, low=1.1, high=2.0, unit="log size per log J", must_fail=("others", "even"),
         near={"even": "what their sets cost decides, not what networks make of them"},
         also=KEPT, gates=(STARTED,), half={"natural": "natural-half"}, threshold_from=THEORY, published="new", source=VARMA,
     ),
@@ -228,7 +228,7 @@ CLAIMS = (
     Finding(text="(b) Mean difference between two log sizes, actual over predicted by own sets", unit="log ratio of mean differences",
             value=lambda arms: below(arms["natural"], arms), statistic=wider),
     *(Finding(text=f"Correlation of log J with the log size at which networks as they come forget, {what}", unit="correlation",
-              value=lambda arms, name=name: own(arms[name], arms), statistic=correlation)
+              value=lambda arms, name=name: log_cost_against_size(arms[name], arms), statistic=correlation)
       for name, what in (("natural", "their own J"), ("even", "J of circuits with one amplitude"), ("others", "other networks' J"))),
     *(Finding(text=f"What an imposed set costs: slope of log J that networks pay on that of the set, {what}", unit="log J per predicted log J",
               value=lambda arms, name=name: paid(arms[name], arms), statistic=rise)

@@ -71,7 +71,7 @@ class Frequencies(Spec):
             )
 
 
-def lot(runs, kind):
+def drawn_sets(runs, kind):
     """(mask [run, frequency], J [run], S [run]) of the runs' sets of one kind."""
     s = runs.shared
     sets, best = frequency_sets.lots(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[kind]
@@ -107,7 +107,7 @@ def start(runs):
     params = modular_network.start(runs.seeds, s.p, s.width, s.width)
     if s.imposed == "none":
         return params
-    mask = torch.from_numpy(lot(runs, s.imposed)[0]).float()
+    mask = torch.from_numpy(drawn_sets(runs, s.imposed)[0]).float()
     E = spectrum.scaled(params["E"], 1 + (s.factor - 1) * mask)
     if s.turned:
         angle = torch.from_numpy(rng.uniform(runs.seeds, "frequencies.angle", 0, (mask.shape[1],)))
@@ -117,7 +117,7 @@ def start(runs):
     return {**params, "E": E}
 
 
-def go(runs, params, bench, confine=None):
+def train_on(runs, params, bench, confine=None):
     """The networks after another `steps` steps on their own pairs; looks at half time and the end."""
     from assay.worlds.modular import network as modular_network
 
@@ -136,22 +136,22 @@ def train(runs, bench):
 
     s = runs.shared
     if not s.confined:
-        return go(runs, start(runs), bench)
-    onto = spectrum.projector(torch.from_numpy(lot(runs, s.imposed)[0]).float(), s.p).to(bench.device)
+        return train_on(runs, start(runs), bench)
+    onto = spectrum.projector(torch.from_numpy(drawn_sets(runs, s.imposed)[0]).float(), s.p).to(bench.device)
 
     def confine(params, rows):
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
 
-    return go(runs, start(runs), bench, confine)
+    return train_on(runs, start(runs), bench, confine)
 
 
-def go_on(runs, bench, before):
+def train_on_fewer(runs, bench, before):
     """Trained networks on the first few of their own pairs, free to use any frequency."""
     import torch
 
     from assay.worlds.modular import network as modular_network
 
-    done = go(runs, before.tensors, bench)
+    done = train_on(runs, before.tensors, bench)
     with torch.no_grad():
         done.tensors["start"] = modular_network.evaluate(before.tensors, lesson(runs))["test"]
     return done
@@ -181,7 +181,7 @@ def measure_spectrum(runs, trained):
     A = spectrum.amplitudes(trained.tensors).cpu().numpy()
     peak = A.max(1, keepdims=True)
     used = A / peak > 0.1
-    target = used if s.imposed == "none" else lot(runs, s.imposed)[0] > 0
+    target = used if s.imposed == "none" else drawn_sets(runs, s.imposed)[0] > 0
     S, sets = np.clip(A, 0, None) ** (2 / 3), interference.sets_of(target)
     best = interference.optimum(sets, s.p, decay=s.decay, nu=s.nu)
     first = modular_network.start(runs.seeds, s.p, s.width, s.width)

@@ -112,7 +112,7 @@ PAYS: tuple[tuple[dict[str, Any], tuple[float, float]], ...] = (
 """Games, and costs around the one at which buying at once stops to pay."""
 
 
-def but(arms, *names):
+def without(arms, *names):
     """The entries of these arms without some."""
     return {name: why for name, why in arms.items() if name not in names}
 
@@ -123,44 +123,44 @@ CLAIMS = (
     judged("(a) It learns to stop, given time: after four times as many steps, the number of epochs it begins is on average at most 0.1 "
            "away from those before the turn",
            off_turn, ("no-clock", "no-shutdown", "always-positive"), "long-half", of="long", threshold_from=LONG, high=0.1, unit="epochs",
-           scale="log", near=CLOCKLESS, also=but(STOPS, "long", "long-half") | FORESIGHT),
+           scale="log", near=CLOCKLESS, also=without(STOPS, "long", "long-half") | FORESIGHT),
     judged("(a) Units are clock enough: with them in sight and no index, the number of epochs begun is on average at most 0.1 away from "
            "those before the turn",
            off_turn, ("no-clock",), "own-half", of="own-clock", threshold_from=AGAIN, high=0.1, unit="epochs", scale="log", near=CLOCKLESS,
-           also=but(STOPS, "own-clock", "own-half") | FORESIGHT),
+           also=without(STOPS, "own-clock", "own-half") | FORESIGHT),
     judged("(b) The turn limits the horizon: the cost up to which a table invests in epoch 0 is lower than where the reward never turns by "
            "a factor of at least 1.87",
            shortened, ("no-shutdown", "retrained"), "main-half", threshold_from=ROOT, low=APART, scale="log",
            near={"no-shutdown": "a reward that turns is enough, and a way to stop is not needed",
                  "retrained": "the reward as it is decides, and not what was learned before"},
-           also=but(STOPS, "main", "main-half") | SHORT),
+           also=without(STOPS, "main", "main-half") | SHORT),
     judged("(c) It invests as far as that pays: the cost up to which it invests in epoch 0 is within a factor of 1.32 of what a unit "
            "returns before the turn",
            as_it_pays, ("myopic-recipe", "always-positive"), "main-half", threshold_from=NINE, low=1 / WITHIN, high=WITHIN, scale="log",
            near=NOTHING | {"always-positive": "to invest wherever it ever pays is right at most costs"},
-           also=but(STOPS, "main", "main-half")),
+           also=without(STOPS, "main", "main-half")),
     judged("(c) A limited horizon is not myopia: where a unit returns at least twice its cost before the turn, it invests in epoch 0 with a "
            "probability of at least 0.5",
            well_paid, ("myopic-recipe",), "main-half", low=0.5, unit="probability", bounds=(0, 1), threshold_from=SOME,
            near={"myopic-recipe": "the same recipe and the same course before the turn, by an agent that cares for one epoch only"},
-           also=but(STOPS, "main", "main-half") | dict.fromkeys(FREE, "longer horizons")),
+           also=without(STOPS, "main", "main-half") | dict.fromkeys(FREE, "longer horizons")),
     judged("A weak penalty stops nothing where going on pays: trained with −1, agents leave out at most 0.1 epochs there",
            left_out, ("main",), "weak-half", of="weak-penalty", high=0.1, unit="epochs",
            near={"main": "agents never stop where units are cheap, whatever the penalty"},
            also=dict.fromkeys(FREE, "agents that cannot stop, or never had to")),
     judged("(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 away from those before the turn",
            off_turn, ("no-clock", "network-always"), "network-half", of="network", high=0.1, unit="epochs", scale="log", near=CLOCKLESS,
-           also=but(STOPS, "network", "network-half") | FORESIGHT),
+           also=without(STOPS, "network", "network-half") | FORESIGHT),
     judged("(b) for networks by REINFORCE: the cost up to which they invest in epoch 0 is lower than where the reward never turns by a "
            "factor of at least 1.87",
            shortened, ("network-endless",), "network-half", of="network", threshold_from=ROOT, low=APART, scale="log",
            near={"network-endless": "a reward that turns is enough, and a way to stop is not needed"},
-           also=but(STOPS, "network", "network-half") | SHORT),
+           also=without(STOPS, "network", "network-half") | SHORT),
     judged("(c) for networks by REINFORCE: the cost up to which they invest in epoch 0 is within a factor of 1.32 of what a unit returns "
            "before the turn",
            as_it_pays, ("myopic-recipe", "network-always"), "network-half", of="network", threshold_from=NINE, low=1 / WITHIN, high=WITHIN,
            scale="log", near=NOTHING | {"network-always": "to invest wherever it ever pays is right at most costs"},
-           also=but(STOPS, "network", "network-half")),
+           also=without(STOPS, "network", "network-half")),
     Exact(text="Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never turning, turns at 1, 2 and 4, recipe "
           "without investing, that without shutdown, and the best one epoch at a time where the reward never turns and under the recipe",
           value=lambda arms: [theory.best(game).returned for game in theory.USUAL.values()],

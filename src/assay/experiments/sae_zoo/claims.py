@@ -81,7 +81,7 @@ LEARNED = dict.fromkeys(
 )  # fmt: skip
 
 
-def but(*names):
+def without(*names):
     """The arms that are learned in full, without these."""
     return {name: why for name, why in LEARNED.items() if name not in names}
 
@@ -98,13 +98,13 @@ CLAIMS = (
         of="topk", value=below("random"), statistic=excess, units=CROSSED, low=0.10, unit="FVU", must_fail=("frozen-decoder", "frozen-encoder"),
         near={"frozen-decoder": "it is enough to learn when random directions are used",
               "frozen-encoder": "it is enough to learn what random detectors stand for"},
-        also=but("topk"), threshold_from=f"{PILOT}: .19 [.18, .21]", published="new", source=SANITY,
+        also=without("topk"), threshold_from=f"{PILOT}: .19 [.18, .21]", published="new", source=SANITY,
     ),
     Claim(
         text="Ties between coordinates are learned: with these shuffled, TopK leaves at least 0.20 more FVU after equal training",
         of="topk-half", value=below("shuffled"), statistic=excess, units=CROSSED, low=0.20, unit="FVU", must_fail=("frozen-encoder", "random"),
         near={"random": "features that nobody learned gain as much from these ties", "frozen-encoder": "so do detectors that nobody learned"},
-        also={**but("topk-half"), "frozen-decoder": "its encoder was learned from them"},
+        also={**without("topk-half"), "frozen-decoder": "its encoder was learned from them"},
         threshold_from=f"{PILOT}: .34 [.31, .37]", published="new", source="Assay's own baseline",
     ),
     Claim(
@@ -113,7 +113,7 @@ CLAIMS = (
         must_fail=("frozen-encoder", "random", "pca"),
         near={"random": "activations of the trained model are easier for features that nobody learned, too",
               "pca": "they merely lie near a few directions"},
-        also={**but("topk-half"), "frozen-decoder": "its encoder was learned from the trained model"},
+        also={**without("topk-half"), "frozen-decoder": "its encoder was learned from the trained model"},
         threshold_from=f"{PILOT}: .49 [.46, .52]", published="new", source=UNTRAINED,
     ),
     *(Finding(

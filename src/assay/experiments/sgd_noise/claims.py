@@ -25,7 +25,7 @@ def directions(hidden):
     return lambda arm, arms: anisotropy(arm).where(arm.attrs["hidden"] == hidden)
 
 
-def alone(of):
+def log_directions(of):
     """Terms: by how much, in logarithms, fewer directions there are than in isotropic noise, in this arm and in arm `of`.
 
     Only for noise of the same kind of network, on the same kind of data.
@@ -70,7 +70,7 @@ def about_networks(name, hidden, few, most):
             threshold_from="pilot: seeds 0–2 chose these data; one half is the plan's", published="new", source=ZHU,
         ),
         Claim(
-            text=most, of=f"{name}-diag", value=alone(name), statistic=ratio("own", "all"), low=0.5, unit="share of log anisotropy",
+            text=most, of=f"{name}-diag", value=log_directions(name), statistic=ratio("own", "all"), low=0.5, unit="share of log anisotropy",
             must_fail=(f"{name}-even",), near={f"{name}-even": "correlations alone give as much"},
             also={name: "the whole, of which this is a share", f"{name}-half": "the whole, half-way"},
             threshold_from="pilot: seeds 0–63, .94 and .73; most is half", published="new", source=ZHU,
