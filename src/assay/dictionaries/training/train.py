@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
-from assay.core.experiment import Bench
-from assay.core.fit import Group, State, Trained, Unkept, fit
+from assay.core.fit import Group, State, Trained, fit
 from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay

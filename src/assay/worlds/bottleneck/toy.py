@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.descent import descent
-from assay.core.experiment import Bench
 from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec

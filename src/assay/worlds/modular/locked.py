@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
-from assay.core.experiment import Bench
 from assay.core.fit import Trained, fit, watched
 from assay.core.runs import Runs
 from assay.worlds.modular import network
