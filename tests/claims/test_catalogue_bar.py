@@ -20,7 +20,7 @@ from assay.core.figures import Figure
 from assay.core.judging import judge
 from assay.core.runs import Runs
 from assay.core.stats import mean
-from assay.lab import catalogue, looks
+from assay.lab import catalogue, journal, looks
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan import plan
@@ -212,7 +212,7 @@ def spare(verdict):
 def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
     experiment, _record = committed(name)
     asked = plan(Store(tmp_path), experiment, override(experiment, "default"), inputs_of=lambda job, stored: {})
-    seen, now = looks.read(looks.committed(experiment)), looks.frozen(experiment, asked)
+    seen, now = journal.read(looks.committed(experiment)), looks.frozen(experiment, asked)
     assert any({k: look[k] for k in now} == now for look in seen), "no look says what the record judged; assay check NAME --record notes it"
     none([f"{change}; judge on fresh seeds" for change in looks.changed(experiment, asked)])
 

@@ -29,8 +29,13 @@ class Slot(Protocol):
 class Bench(Protocol):
     """What an experiment needs from the lab while it trains and measures."""
 
-    device: torch.device
-    root: Path
+    @property
+    def device(self) -> torch.device:
+        """Where tensors are trained."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of the store."""
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
         """The folder of an artefact, built once by `build(folder)`; shared by everyone who asks for the same spec."""
@@ -48,10 +53,14 @@ class Bench(Protocol):
 class Unkept:
     """A Bench and its Slot without a lab: on the CPU, nothing is kept or resumed. For training in a notebook, say."""
 
-    def __init__(self) -> None:
+    root = Path()
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
         import torch  # here, so that what only names a Bench stays light
 
-        self.device, self.root = torch.device("cpu"), Path()
+        return torch.device("cpu")
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
         """Refuse to build: there is no store to build in. Raises: SpecError."""

@@ -170,18 +170,6 @@ class Store:
         found = self.find(key, experiment)
         return found if isinstance(found, Stored) else None
 
-    def status(self, key: str, experiment: str | None = None) -> Status:
-        """Whether the run with this key is absent, running (in an unfinished group), done, failed or diverged."""
-        from assay.lab.groups import unfinished
-
-        found = self.get(key, experiment)
-        if found is not None:
-            return found.status
-        for group in unfinished(self):
-            if key in group.keys:
-                return "failed" if group.error else "running"
-        return "absent"
-
     def list(self, experiment: str | None = None) -> Iterator[Stored]:
         """Every whole run, by experiment and folder name."""
         return (s for s in map(_open, self._folders(experiment)) if isinstance(s, Stored))
