@@ -140,7 +140,7 @@ def measurements(
 
 
 def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firings]:
-    """The same firings in chunks of at least `least`: `keep` sorts all it holds each time, so few large chunks are cheaper."""
+    """Join firings into chunks of at least `least`: `keep` sorts all it holds each time, so few large chunks are cheaper."""
     held: list[Firings] = []
     for chunk in firings:
         held.append(chunk)

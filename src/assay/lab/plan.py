@@ -78,7 +78,7 @@ class Plan:
         return {a: tuple(rows) for a, rows in arms.items()}
 
     def require_disk(self) -> None:
-        """Nothing. Raises: StoreError when the missing runs need more disk than is free."""
+        """Refuse a plan whose missing runs need more disk than is free. Raises: StoreError."""
         if self.missing and self.disk > self.free:
             need, have = _bytes(self.disk), _bytes(self.free)
             raise StoreError(
@@ -135,7 +135,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
 
 
 def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
-    """The same plan after work on it: what is stored by now, each run asked to have read what it should have read then."""
+    """Plan once more after work on it: what is stored by now, each run asked to have read what it should have read then."""
     return plan(store, experiment, first.preset, inputs_of=as_planned(first)) if first.missing else first
 
 

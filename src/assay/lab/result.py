@@ -303,7 +303,7 @@ def _computing(what: str, origin: str) -> Iterator[None]:
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
-    """The same verdict, its price completed with the minutes of one core and the command, where more seeds would decide it."""
+    """Complete a verdict's price with the minutes of one core and the command, where more seeds would decide it."""
     price = judged.verdict.price
     if price is None or price.more is None or price.factor != "seed":
         return judged

@@ -323,7 +323,7 @@ class Store:
         return freed
 
     def remove(self, path: Path) -> None:
-        """Nothing; this file or folder of the store is gone, at once: a kill half way leaves nothing that looks whole."""
+        """Remove this file or folder of the store at once: a kill half way leaves nothing that looks whole."""
         with explained(self.root):
             self.prepare()
             aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
@@ -351,7 +351,7 @@ def _write_header(root: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Nothing; the file or folder, which nobody reads any more, is deleted."""
+    """Delete a file or folder that nobody reads any more."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

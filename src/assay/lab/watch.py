@@ -29,14 +29,14 @@ class Watch:
         self._closed = False
 
     def heard(self, event: Any) -> None:
-        """Nothing; a worker reported something."""
+        """Pass on what a worker reported, with the seconds that are left."""
         if isinstance(event, Progress):
             self._done_share[event.group] = event.done / event.total if event.total else 0.0
             event = Progress(event.group, event.arms, event.done, event.total, event.numbers, (self._whole_eta or self._eta)())
         self._tell(event)
 
     def settled(self, outcome: Outcome) -> None:
-        """Nothing; a task ended."""
+        """Tell how a task ended, and judge now and then what is stored."""
         group = self._schedule.groups[outcome.group]
         self._done_share.pop(outcome.group, None)
         if outcome.status == "failed":
@@ -47,7 +47,7 @@ class Watch:
             self._look()
 
     def close(self) -> None:
-        """Nothing; no early verdict is told after this."""
+        """Wait for an early verdict that is being judged, and tell none after this."""
         self._closed = True
         if self._judging is not None:
             self._judging.join()

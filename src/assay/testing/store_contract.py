@@ -45,7 +45,10 @@ def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
 
 
 def check_store(make: Callable[[], Any]) -> None:
-    """Nothing; raises AssertionError with what failed. `make` opens the same, at first empty, store anew at every call."""
+    """Hold a store to its contract; `make` opens the same, at first empty, store anew at every call.
+
+    Raises: AssertionError with what failed.
+    """
     from xarray import testing
 
     job, data, trained = sample(3)
