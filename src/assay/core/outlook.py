@@ -40,7 +40,7 @@ class Spread:
             got = f"{self.units} units, half-width {self.half_width:g}, {self.stays:g} of it staying"
             raise DataError(f"a spread needs two units or more, a half-width from 0 up and a share from 0 to 1, got {got}")
 
-    def alone(self) -> Spread:
+    def if_all_narrow(self) -> Spread:
         """Let all of it narrow with the units that are bought: right for one factor only."""
         return replace(self, stays=0.0)
 

@@ -92,7 +92,7 @@ def measurements(
     for row, feature, value in _larger(firings):
         statistics.update(sums, feature, value, 0)
         top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
-        sample = examples.keep(sample, feature, row, value, examples.lot(feature, row, seed), 64)
+        sample = examples.keep(sample, feature, row, value, examples.sampling_priority(feature, row, seed), 64)
     sums.rows[0] = len(text.sequence)
     ends = text.tokens[text.sequence, text.position]
     all_top = examples.table(top, np.arange(features), TOP)

@@ -20,7 +20,7 @@ from types import ModuleType
 
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
-from assay.lab.asked import asked, where
+from assay.lab.checked import checked, where
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
@@ -94,7 +94,7 @@ def load(name: str, origin: str) -> Experiment:
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
-    return asked(dataclasses.replace(value, name=name, origin=origin))
+    return checked(dataclasses.replace(value, name=name, origin=origin))
 
 
 def code(origin: str) -> str:

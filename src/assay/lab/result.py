@@ -21,8 +21,8 @@ from assay.core.judging import judge
 from assay.core.reading import plural
 from assay.core.spec import canonical_json
 from assay.lab import journal, provenance
-from assay.lab.asked import first_line, where
 from assay.lab.atomic import explained, write
+from assay.lab.checked import first_line, where
 from assay.lab.sealed import seal
 
 if TYPE_CHECKING:

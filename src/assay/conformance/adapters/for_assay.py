@@ -153,7 +153,7 @@ def example_groups(activations: Nested, groups: int) -> dict[str, Any]:
     value, row = np.asarray(activations, float), np.arange(len(activations))
     feature = np.zeros_like(row)
     top = examples.keep(examples.nothing(1), feature, row, value, value, 20)
-    sample = examples.keep(examples.nothing(1), feature, row, value, examples.lot(feature, row, 0), 64)
+    sample = examples.keep(examples.nothing(1), feature, row, value, examples.sampling_priority(feature, row, 0), 64)
     picked = [sample.value[q] for q in examples.quarters(sample.value, 3)]
     shown = np.concatenate([top.value, *picked])
     return {"inactive": int((shown == 0).sum()), "active": len(set(shown[shown > 0].tolist()))}
