@@ -159,8 +159,6 @@ class Result:
 
 def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
     """The measures of the seeds of which no arm lacks a run, and how many these are."""
-    import numpy as np
-
     seeds = {r.job.spec.seed for r in now.rows} - {r.job.spec.seed for r in now.missing}
     kept = {arm: data.isel(run=np.isin(data.seed.values, sorted(seeds))) for arm, data in load(now).items()}
     return {arm: data for arm, data in kept.items() if data.sizes["run"]}, len(seeds)
