@@ -23,7 +23,7 @@ import torch
 
 from assay.data import corpus as corpora
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import TopK
+from assay.dictionaries.selection import TopK
 from assay.evaluation import evaluate
 from assay.evaluation.texts import BATCH
 from assay.subjects import folder, pretrained

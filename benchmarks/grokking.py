@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from assay.core import Runs, grid
-from assay.core.fit import Unkept
+from assay.core.bench import Unkept
 from assay.experiments.grokking_efficiency.method import Grokking, lesson
 from assay.worlds.modular import addition as modular
 from assay.worlds.modular import network as modular_network

@@ -23,7 +23,9 @@ from torch import nn
 
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.dictionaries.nonlinearity import Gated, Nonlinearity, ReLU, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, group
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from xarray import Dataset as Measures
 
     from assay.core import stats as stats
+    from assay.core.bench import Bench
     from assay.core.claims import Claim, Exact, Finding, Gate, Published, Verdict, converged
     from assay.core.descent import descent
-    from assay.core.experiment import Arm, Bench, Experiment, Joint
+    from assay.core.experiment import Arm, Experiment, Joint
     from assay.core.figures import Figure, curve
     from assay.core.fit import Group, Trained, fit
     from assay.core.measures import by, measures
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 # public name → module it lives in, then its name there when that differs; without a second part, the module itself
 _HOME = {
     **dict.fromkeys(("Claim", "Exact", "Finding", "Gate", "Published", "Verdict", "converged"), "assay.core.claims:"),
-    **dict.fromkeys(("Arm", "Bench", "Experiment", "Joint"), "assay.core.experiment:"),
+    **dict.fromkeys(("Arm", "Experiment", "Joint"), "assay.core.experiment:"),
+    "Bench": "assay.core.bench:",
     **dict.fromkeys(("Figure", "curve"), "assay.core.figures:"),
     **dict.fromkeys(("Group", "Trained", "fit"), "assay.core.fit:"),
     **dict.fromkeys(("by", "measures"), "assay.core.measures:"),

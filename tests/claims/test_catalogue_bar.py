@@ -20,7 +20,7 @@ from assay.core.figures import Figure
 from assay.core.judging import judge
 from assay.core.runs import Runs
 from assay.core.stats import mean
-from assay.lab import catalogue, looks
+from assay.lab import catalogue, journal, looks
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan import plan
@@ -212,7 +212,7 @@ def spare(verdict):
 def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
     experiment, _record = committed(name)
     asked = plan(Store(tmp_path), experiment, override(experiment, "default"), inputs_of=lambda job, stored: {})
-    seen, now = looks.read(looks.committed(experiment)), looks.frozen(experiment, asked)
+    seen, now = journal.read(looks.committed(experiment)), looks.frozen(experiment, asked)
     assert any({k: look[k] for k in now} == now for look in seen), "no look says what the record judged; assay check NAME --record notes it"
     none([f"{change}; judge on fresh seeds" for change in looks.changed(experiment, asked)])
 
@@ -283,7 +283,7 @@ def test_every_claim_and_every_control_has_its_planted_worlds(name):
 def test_every_claim_holds_in_its_world_and_every_control_fails(name):
     problems = []
     for c, (holds, *_) in cases(name).items():
-        judged = judge(alone(c, arms(holds)), arms(holds))
+        judged = judge(judged_alone(c, arms(holds)), arms(holds))
         told = {judged.verdict.arm: said(judged.verdict), **{arm: v.outcome for arm, v in judged.controls.items()}}
         if said(judged.verdict) != "holds" or {v.outcome for v in judged.controls.values()} != {"fails"}:
             problems.append(f"{c.text!r} should hold and its controls fail in WORLD; got {told}")
@@ -309,7 +309,7 @@ def test_every_control_can_pass_and_then_the_claim_is_unspecific(name):
     none(problems)
 
 
-def alone(claim, world):
+def judged_alone(claim, world):
     """The claim as if all arms that are not its controls might satisfy it as well: what others do is the record's matter."""
     others = [a for a in world if a not in (claim.of, *claim.must_fail, *claim.must_hold)]
     return replace(claim, also=dict.fromkeys(others, "planted"))
@@ -317,7 +317,7 @@ def alone(claim, world):
 
 def with_control(claim, control, world):
     """The same claim with this control only."""
-    return alone(replace(claim, must_fail=(control,), near={}, also={}), world)
+    return judged_alone(replace(claim, must_fail=(control,), near={}, also={}), world)
 
 
 def said(verdict):

@@ -21,8 +21,7 @@ from assay.cli.studying import Display
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue
-from assay.lab.events import Ended, Progress, Surveyed
-from assay.lab.study import Part
+from assay.lab.events import Ended, Part, Progress, Surveyed
 
 SMALL = ("--preset", "smoke", "--executor", "inline")
 

@@ -24,7 +24,7 @@ def test_what_the_other_factor_adds_stays():
     crossed = Spread(1.0, 20, stays=0.36, beside=8)
     assert crossed.expected(20) == pytest.approx(1.0)
     assert crossed.expected(10**6) == pytest.approx(0.6, rel=1e-4), "seeds do not narrow what documents contribute"
-    assert crossed.alone().expected(80) == pytest.approx(0.5), "seven degrees of freedom both times: the smaller factor's"
+    assert crossed.if_all_narrow().expected(80) == pytest.approx(0.5), "seven degrees of freedom both times: the smaller factor's"
 
 
 def test_simulated_half_widths_are_met_on_the_average():

@@ -13,19 +13,11 @@ from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
+from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.measuring.metrics import fvu, l0
-from assay.dictionaries.nonlinearity import (
-    BatchTopK,
-    Gated,
-    GatedShift,
-    GatedSigmoid,
-    GatedUntied,
-    GroupMax,
-    JumpReLU,
-    ReLU,
-    ScaledReLU,
-    TopK,
-)
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, GroupMax, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.sparsity import TargetL0

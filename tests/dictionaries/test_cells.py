@@ -12,7 +12,7 @@ from scipy.special import erf
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.measuring import cell_measures as of
-from assay.dictionaries.nonlinearity import TopK
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.cells import Cell, dictionaries, fit_cells
 from assay.dictionaries.training.train import Method

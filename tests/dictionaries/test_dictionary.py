@@ -12,7 +12,9 @@ import torch
 from assay.core.errors import DataError
 from assay.dictionaries.baselines.repair import shrunk
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import Gated, ReLU, Rescaled, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.nonlinearity import ReLU, Rescaled
+from assay.dictionaries.selection import TopK
 
 
 def make(nonlinearity=None, runs=2, d=5, f=7):

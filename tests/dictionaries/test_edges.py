@@ -13,19 +13,12 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.equivalence import as_gated, as_jumprelu
+from assay.dictionaries.gates import Gated, GatedSigmoid, GatedUntied
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring import metrics
-from assay.dictionaries.nonlinearity import (
-    BatchTopK,
-    Gated,
-    GatedSigmoid,
-    GatedUntied,
-    Identity,
-    JumpReLU,
-    ReLU,
-    Rescaled,
-    TopK,
-    to_json,
-)
+from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.cpu import kernel_for
 from assay.dictionaries.training.kernels.reference import autograd

@@ -15,9 +15,12 @@ from assay.core.errors import DataError, SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.measuring.ablation import capture, finish, splice_sums
 from assay.dictionaries.measuring.metrics import fvu
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, ReLU, TopK
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.endtoend import Through, fit_end_to_end

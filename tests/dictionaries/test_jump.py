@@ -11,7 +11,9 @@ import torch
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.equivalence import as_gated, as_jumprelu
-from assay.dictionaries.nonlinearity import Gated, JumpReLU, ReLU
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 
 

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, ReLU, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels import chosen, cpu, penalised, reference, sparse
 

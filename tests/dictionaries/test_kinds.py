@@ -10,7 +10,10 @@ import torch
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, GatedSigmoid, GatedUntied, Identity, JumpReLU, ReLU
+from assay.dictionaries.gates import Gated, GatedSigmoid, GatedUntied
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import Identity, ReLU
+from assay.dictionaries.selection import BatchTopK
 
 R, B, F, D_IN, D_OUT = 2, 6, 7, 5, 3
 G = torch.Generator().manual_seed(3)

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
-from assay.dictionaries.nonlinearity import AbsTopK, BatchTopK, Gated, JumpReLU, ReLU, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import AbsTopK, BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.learners import Idle, Learner, Seen, Watch

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 
 RUNS, ROWS, D, F = 2, 6, 4, 5

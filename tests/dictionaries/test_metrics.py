@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import assay.metrics
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import metrics
-from assay.dictionaries.nonlinearity import Gated
 from assay.dictionaries.selection import AbsTopK
 
 KINDS = [np.asarray, torch.as_tensor]

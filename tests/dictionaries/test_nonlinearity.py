@@ -8,24 +8,11 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.nonlinearity import (
-    AbsTopK,
-    BatchTopK,
-    Gated,
-    GatedShift,
-    GatedSigmoid,
-    GatedUntied,
-    GroupMax,
-    Identity,
-    JumpReLU,
-    ReLU,
-    Rescaled,
-    ScaledReLU,
-    TopK,
-    from_json,
-    inference,
-    to_json,
-)
+from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.kinds import from_json, to_json
+from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled, inference
+from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 
 torch.manual_seed(0)
 Z, B = torch.randn(2, 7, 5, dtype=torch.float64), 0.3 * torch.randn(2, 5, dtype=torch.float64)

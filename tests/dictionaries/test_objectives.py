@@ -9,17 +9,10 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.dictionaries.nonlinearity import (
-    BatchTopK,
-    Gated,
-    GatedShift,
-    GatedSigmoid,
-    GatedUntied,
-    JumpReLU,
-    ReLU,
-    ScaledReLU,
-    TopK,
-)
+from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.auxiliary import aux_k
 from assay.dictionaries.training.kernels.reference import autograd

@@ -13,8 +13,9 @@ from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.baselines.repair import rescale_and_shift
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring.metrics import fvu, l0, shrinkage
-from assay.dictionaries.nonlinearity import Gated, ReLU
+from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
 

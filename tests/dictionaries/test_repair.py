@@ -12,8 +12,10 @@ from assay.core import rng
 from assay.dictionaries.baselines.linear import pca
 from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring.metrics import fvu, l0, norm_ratio, shrinkage, shrinkage_v1
-from assay.dictionaries.nonlinearity import Gated, ReLU, Rescaled, TopK
+from assay.dictionaries.nonlinearity import ReLU, Rescaled
+from assay.dictionaries.selection import TopK
 
 
 def make(nonlinearity, d=6, f=9, runs=2):

@@ -14,7 +14,9 @@ from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels import cpu, sparse
 from assay.dictionaries.training.train import Method, fit_dictionaries, group, start

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import AbsTopK, ReLU
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import AbsTopK
 from assay.evaluation import acts, evaluate
 
 D, F = 10, 30

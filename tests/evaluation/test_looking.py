@@ -148,7 +148,7 @@ def test_what_cannot_be_looked_at(model, tmp_path):
 def test_features_with_a_sign_are_on_where_they_are_negative(model, tmp_path):
     from dataclasses import replace
 
-    from assay.dictionaries.nonlinearity import AbsTopK
+    from assay.dictionaries.selection import AbsTopK
 
     found = look(TEXT, replace(plain(), nonlinearity=AbsTopK(3)), model=model, features=12, root=tmp_path)
     negative = [f for f in found.features if max(f["activations"]) <= 0]

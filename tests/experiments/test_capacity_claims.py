@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.claims import Claim, Exact
 from assay.core.errors import SpecError
 from assay.core.findings import verify
-from assay.core.fit import Unkept
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from assay.cli.main import main
+from assay.core.bench import Unkept
 from assay.core.claims import Exact
 from assay.core.errors import RunError, SpecError
 from assay.core.findings import verify
-from assay.core.fit import Unkept
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import compute_planner as planner

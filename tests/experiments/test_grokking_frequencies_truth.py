@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.errors import SpecError
-from assay.core.fit import Trained, Unkept
+from assay.core.fit import Trained
 from assay.core.runs import Runs
 from assay.core.spec import grid
 from assay.experiments.grokking_frequencies import experiment

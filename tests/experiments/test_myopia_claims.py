@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from assay.cli.main import main
+from assay.core.bench import Unkept
 from assay.core.claims import Claim, Exact
 from assay.core.errors import SpecError
 from assay.core.findings import verify
-from assay.core.fit import Trained, Unkept
+from assay.core.fit import Trained
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

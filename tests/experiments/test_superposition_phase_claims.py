@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.errors import SpecError
-from assay.core.fit import Unkept
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_phase as phases

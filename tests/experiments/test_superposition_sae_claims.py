@@ -112,7 +112,7 @@ def dictionaries_on(toys, bench, name, **fields):
 
 @pytest.fixture(scope="module")
 def toys():
-    from assay.core.fit import Unkept
+    from assay.core.bench import Unkept
 
     runs = Runs([SMALL.replace(seed=s) for s in (3, 4, 9)])
     return runs, experiment.arms["toy"].train(runs, Unkept())
@@ -120,7 +120,7 @@ def toys():
 
 @pytest.fixture
 def bench():
-    from assay.core.fit import Unkept
+    from assay.core.bench import Unkept
 
     return Unkept()
 

@@ -87,13 +87,13 @@ def test_the_even_sample_is_even_and_does_not_depend_on_the_chunks(toy):
     for size in (50, 1000):
         kept = examples.nothing(FEATURES)
         for row, feature, value in chunks(dense, size):
-            kept = examples.keep(kept, feature, row, value, examples.lot(feature, row, 3), 16)
+            kept = examples.keep(kept, feature, row, value, examples.sampling_priority(feature, row, 3), 16)
         samples.append(examples.table(kept, np.arange(FEATURES), 16))
     assert np.array_equal(*samples)
-    numbers = examples.lot(np.full(20_000, 5), np.arange(20_000), 1)
+    numbers = examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 1)
     share = np.histogram(numbers, 10, (0, 1))[0] / 20_000
     assert np.abs(share - 0.1).max() < 0.01  # three standard deviations of a tenth are .0064; the maximum of ten gets more room
-    assert abs(np.corrcoef(numbers, examples.lot(np.full(20_000, 5), np.arange(20_000), 2))[0, 1]) < 0.03
+    assert abs(np.corrcoef(numbers, examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 2))[0, 1]) < 0.03
 
 
 def test_quarters_split_a_sample_by_value():

@@ -1,8 +1,11 @@
 """What may import what, and what an import may cost."""
 
+import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,27 @@ def test_imports_go_one_way() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
+    """The modules that a file names in its imports, wherever they stand: at the top, in functions, for type checkers alone."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in files)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{path} line {node.lineno}: imports are absolute here"
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in files else node.module for name in inside if name in files or node.module in files)
+
+
+def test_no_two_files_need_each_other() -> None:
+    """Not even through a third, and not for the name of a type: what two files share lies in a file below both."""
+    here = ROOT / "src"
+    files = {".".join(p.relative_to(here).with_suffix("").parts).removesuffix(".__init__"): p for p in here.rglob("*.py")}
+    try:
+        TopologicalSorter({name: set(needs(path, files)) for name, path in files.items()}).prepare()
+    except CycleError as e:
+        pytest.fail("these files need each other in a circle: " + " → ".join(reversed(e.args[1])))
 
 
 def call(*words: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from assay.cli.main import main
 from assay.core import intact
-from assay.lab import catalogue, looks
+from assay.lab import catalogue, journal
 from assay.lab.executors import Inline
 from assay.lab.health import harms
 from assay.lab.lab import Lab
@@ -75,13 +75,13 @@ def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
     lines = path.read_text().splitlines()
     look = json.loads(lines[0]) | {"outcome": "holds" if "holds" not in lines[0] else "fails"}
     path.write_text("\n".join([json.dumps(look), *lines[1:], '{"torn": ']) + "\n")
-    assert looks.damaged(path) == [1, len(lines) + 1]
+    assert journal.damaged(path) == [1, len(lines) + 1]
     for words in (("show",), ("plan",), ("run", "--executor", "inline")):
         assert main([words[0], str(world / "walk.py"), *words[1:], "--preset", "smoke", "--root", str(world / "s")]) == 0
         said = "".join(capsys.readouterr())
         assert "looks.jsonl" in said.replace("\n", "") and "not as written" in " ".join(said.split()), words
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
-    assert all(line in path.read_text().splitlines() for line in lines[1:]) and not looks.damaged(path)
+    assert all(line in path.read_text().splitlines() for line in lines[1:]) and not journal.damaged(path)
     (kept,) = (world / "s/tmp").glob("damaged-walk-looks.jsonl-*")
     assert json.dumps(look) in kept.read_text()
 
@@ -113,7 +113,7 @@ def test_the_name_of_a_lines_hash_is_no_way_around_it(world):
     """With one bit of "sha256" changed a line looks as if it came from before there were hashes."""
     for path in (world / "s/results/walk").glob("*.jsonl"):
         path.write_text(path.read_text().replace('"sha256"', '"sha25v"', 1))
-        assert looks.damaged(path) == [1]
+        assert journal.damaged(path) == [1]
 
 
 def test_a_header_that_became_a_folder_is_named_and_mended(world, capsys):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from assay.core.errors import StoreError
+from assay.lab.groups import status
 from assay.lab.store import Damaged, Store
 from assay.testing.store_contract import sample
 
@@ -97,7 +98,7 @@ def test_reading_writes_nothing(tmp_path):
     again = Store(store.root)
     assert again.get(job.key) is not None
     assert [*again.list(), *again.damaged()]
-    assert again.status("0" * 64) == "absent"
+    assert status(again, "0" * 64) == "absent"
     assert tree(store.root) == before
 
 
@@ -116,7 +117,7 @@ def test_a_full_disk_gives_one_line_and_leaves_nothing_half_written(tmp_path, mo
     assert "\n" not in str(e.value)
     assert {k: v[1] for k, v in tree(store.root / "runs").items()} == {k: v[1] for k, v in before.items()}
     assert list((store.root / "tmp").iterdir()) == []
-    assert store.status(other.key) == "absent"
+    assert status(store, other.key) == "absent"
 
 
 def test_a_read_only_store_says_so(tmp_path, monkeypatch):

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.errors import DataError
-from assay.core.fit import Unkept, fit
+from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
 from assay.worlds.bottleneck.capacity import capacity

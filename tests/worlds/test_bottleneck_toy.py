@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.fit import Unkept
+from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
 from assay.data import planted

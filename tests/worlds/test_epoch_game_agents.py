@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from assay.core import rng
-from assay.core.fit import Unkept
+from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.worlds.epoch_game import agents

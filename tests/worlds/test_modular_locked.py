@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.errors import SpecError
-from assay.core.fit import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.worlds.modular import addition, network

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.descent import descent
-from assay.core.fit import Unkept, fit
+from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.worlds.networks import example_gradients as eg

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from assay.core import descent, fit
-from assay.core.fit import Unkept
+from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
 from assay.worlds.networks import two_layer

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
-from assay.core.fit import Unkept
 from assay.core.rng import normal
 from assay.worlds.potentials.chains import sample, summed
 from assay.worlds.potentials.known import known

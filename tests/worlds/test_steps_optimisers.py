@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.fit import Unkept, fit
+from assay.core.bench import Unkept
+from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.worlds.steps import laws, optimisers

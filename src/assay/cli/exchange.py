@@ -101,7 +101,7 @@ def named(text: str, root: Path) -> Dictionary:
 
 def described(dictionary: Dictionary, trials: list[Trial]) -> dict[str, Any]:
     """A dictionary as plain values: shape, kind, places, origin, and how it did."""
-    from assay.dictionaries.nonlinearity import to_json
+    from assay.dictionaries.kinds import to_json
 
     return {
         "runs": len(dictionary),

@@ -39,7 +39,7 @@ def one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -
     """One experiment's page, and the files exported into `export`."""
     from assay.core.experiment import read_header
     from assay.lab import catalogue
-    from assay.lab.looks import judgings
+    from assay.lab.journal import judgings
     from assay.report import export as exporting
     from assay.report import pages
 

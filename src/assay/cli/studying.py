@@ -32,6 +32,7 @@ PAGES = Path("report")
 def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> int:
     """The exit code after every experiment of the catalogue was run, and its page written: 0, or that of the worst error."""
     from assay.lab import catalogue
+    from assay.lab.study import study as run_all
 
     if choice.set:
         raise AssayError(f"--set changes the fields of one experiment: name it in place of {ALL!r}")
@@ -42,7 +43,7 @@ def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> in
         writable_file(page, "--page")
     entries = catalogue.entries()
     with Display(ALL) as display:
-        study = machine.lab(place.root).study([e.name for e in entries], choice.preset, display)
+        study = run_all(machine.lab(place.root), [e.name for e in entries], choice.preset, display)
     titles = {e.name: e.header().title for e in entries}
     words = ["assay", "run", ALL, *(["--preset", choice.preset] if choice.preset != "default" else [])]
     written = write(study, titles, shlex.join([*words, *(["--page", str(page)] if page else [])]), page)

@@ -29,7 +29,7 @@ class Outcome:
     """Which documented definition, or why it is not offered."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Give the outcome as plain JSON."""
         return asdict(self)
 
 

@@ -55,7 +55,7 @@ nobody has looked."""
 
 
 def literature_json(published: Literature) -> dict[str, Any] | str | None:
-    """The same as plain values: the number's JSON, "new", or None."""
+    """Give what is known in the literature as plain values: the number's JSON, "new", or None."""
     return published.to_json() if isinstance(published, Published) else published
 
 
@@ -189,7 +189,7 @@ class Claim:
         return f"{text}, fails only beyond {' or '.join(edges)}" if edges else text
 
     def about(self, arm: str) -> Claim:
-        """The same claim with another arm in the method's place; its controls are the others, or the method if none is left."""
+        """Put another arm in the method's place; the claim's controls are then the others, or the method if none is left."""
         if arm == self.of:
             return self
         others = tuple(c for c in self.must_fail if c != arm) or (self.of,)

@@ -17,7 +17,7 @@ from assay.core.schedules import Schedule, constant
 
 
 def adam_state(params: Mapping[str, Tensor]) -> State:
-    """Zero moments for these parameters, under the names `adam.m.*` and `adam.v.*`."""
+    """Make moments of zero for these parameters, under the names `adam.m.*` and `adam.v.*`."""
     return {f"adam.{moment}.{name}": torch.zeros_like(p) for name, p in params.items() for moment in "mv"}
 
 

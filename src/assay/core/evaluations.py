@@ -149,7 +149,7 @@ def effective_compute(flop: float, efficiency: float = 1.0) -> float:
 
 
 def check_limits(ratio: float, months: float) -> None:
-    """Nothing. Raises: SpecError unless ratio is above 1 and months above 0."""
+    """Refuse a ratio of at most 1, and months that are not above 0. Raises: SpecError."""
     if not ratio > 1:
         raise SpecError(f"ratio is how many times compute grows until an evaluation is due, above 1, got {ratio:g}")
     if not months > 0:

@@ -1,4 +1,4 @@
-"""Experiment: what is trained, measured and judged, as one value; and what it is handed while it runs."""
+"""Experiment: what is trained, measured and judged, as one value."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError, nearest
 from assay.core.spec import Spec
 
 if TYPE_CHECKING:
-    import torch
     import xarray as xr
 
+    from assay.core.bench import Bench
     from assay.core.claims import Claim, Exact, Finding
     from assay.core.compute import Range
     from assay.core.figures import Figure
@@ -26,38 +26,6 @@ S = TypeVar("S", bound=Spec)
 Arms = Mapping[str, "xr.Dataset"]
 ALL = "catalogue"
 """What stands for every experiment where a name is asked for; no experiment may have this name."""
-
-
-class Slot(Protocol):
-    """Where one call of `fit` keeps its checkpoint."""
-
-    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """The last saved (step, tensors), or None."""
-
-    def due(self) -> bool:
-        """True when enough time has passed since the last save."""
-
-    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Replace the checkpoint by this one, atomically."""
-
-
-class Bench(Protocol):
-    """What an experiment needs from the lab while it trains and measures."""
-
-    device: torch.device
-    root: Path
-
-    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
-        """The folder of an artefact, built once by `build(folder)`; shared by everyone who asks for the same spec."""
-
-    def artefacts(self, specs: Sequence[Spec], build: Callable[[Spec, Path], None]) -> list[Path]:
-        """The folders of several artefacts; processes that ask for the same ones share the building."""
-
-    def slot(self) -> Slot:
-        """The checkpoint of the next call of `fit`, in order of the calls."""
-
-    def report(self, done: int, total: int, **numbers: float) -> None:
-        """Tell whoever watches how far this group is."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from assay.core.errors import ExperimentError, SpecError
-from assay.core.experiment import Bench, Slot
+from assay.core.bench import Bench
+from assay.core.errors import ExperimentError
 from assay.core.runs import Runs
-from assay.core.spec import Spec
 
 State = dict[str, Tensor]
 Batch = Any
@@ -57,38 +55,6 @@ class Trained:
     def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:
         """What an arm gives that changes these runs' weights and trains no further: other tensors, no history."""
         return Trained(tensors, self.header, {}, np.zeros(0, np.int64), self.diverged)
-
-
-class Unkept:
-    """A Bench and its Slot without a lab: on the CPU, nothing is kept or resumed. For training in a notebook, say."""
-
-    device = torch.device("cpu")
-    root = Path()
-
-    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
-        """Raises: SpecError, as there is no store to build it in."""
-        raise SpecError("artefacts need a store; train in an experiment, through assay.Lab")
-
-    def artefacts(self, specs: Sequence[Spec], build: Callable[[Spec, Path], None]) -> list[Path]:
-        """Raises: SpecError, as there is no store to build them in."""
-        raise SpecError("artefacts need a store; train in an experiment, through assay.Lab")
-
-    def slot(self) -> Slot:
-        """Itself: there is nothing to keep apart."""
-        return self
-
-    def restore(self) -> None:
-        """None: nothing was saved."""
-
-    def due(self) -> bool:
-        """False, always."""
-        return False
-
-    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Nothing happens."""
-
-    def report(self, done: int, total: int, **numbers: float) -> None:
-        """Nothing happens."""
 
 
 def fit(
@@ -199,7 +165,7 @@ def _finish(group: Group, book: _Book) -> Trained:
 
 
 def watched(group: Group, names: Sequence[str], at: Sequence[int]) -> Group:
-    """The same group, which also keeps these parameters as they are after `at` steps, as NAME/at [run, moment, …]; 0 is the start.
+    """Let a group also keep these parameters as they are after `at` steps, as NAME/at [run, moment, …]; 0 is the start.
 
     A resume goes on with them: they are part of its state.
     """

@@ -96,7 +96,7 @@ def langevin(
 
 
 def check_sampler(lr: PerChain, n_beta: PerChain, localisation: PerChain, curvature: PerChain | None = None) -> None:
-    """Nothing; where the largest curvature of the loss is known, lr · (n_beta · curvature + localisation) has to be below 4.
+    """Refuse settings that cannot sample; where the loss's largest curvature is known, lr · (n_beta · curvature + localisation) must be below 4.
 
     From 4 on a chain in a quadratic well grows without bound: a step takes w to (1 − lr · (…)/2) · w.
     Raises: SpecError, naming the first number that is out of range.

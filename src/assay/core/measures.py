@@ -121,7 +121,7 @@ def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
 
 
 def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
-    """The same measures with dim `run` replaced by (seed, *names); other run coordinates are dropped.
+    """Replace the dim `run` of measures by (seed, *names); other run coordinates are dropped.
 
     A combination that no run has is NaN. Raises: ClaimError when two runs share all levels, or a name is no run coordinate.
     """

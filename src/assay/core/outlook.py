@@ -40,8 +40,8 @@ class Spread:
             got = f"{self.units} units, half-width {self.half_width:g}, {self.stays:g} of it staying"
             raise DataError(f"a spread needs two units or more, a half-width from 0 up and a share from 0 to 1, got {got}")
 
-    def alone(self) -> Spread:
-        """The same as if all of it narrowed with the units that are bought: right for one factor only."""
+    def if_all_narrow(self) -> Spread:
+        """Let all of it narrow with the units that are bought: right for one factor only."""
         return replace(self, stays=0.0)
 
     def expected(self, units: int) -> float:

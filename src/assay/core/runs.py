@@ -62,7 +62,7 @@ class Runs(Generic[S]):
         return np.array([all(getattr(s, k) == v for k, v in values.items()) for s in self.specs], dtype=bool)
 
     def replicated(self, replicate: int | None = None) -> Runs[S]:
-        """The same runs with seeds of their own replicate, so that replicates share no random number.
+        """Give each run a seed of its own replicate, so that replicates share no random number.
 
         Each spec's field `replicate` counts, or one number for all. Formula: seed + 10⁶ · replicate
         """
@@ -70,7 +70,7 @@ class Runs(Generic[S]):
         return Runs([s.replace(seed=s.seed + 1_000_000 * r) for s, r in zip(self.specs, which, strict=True)])
 
     def split(self, most: int) -> list[Runs[S]]:
-        """The same runs in groups of at most `most`, in order; allowed because runs never influence each other."""
+        """Split the runs into groups of at most `most`, in order; allowed because runs never influence each other."""
         return [Runs(self.specs[i : i + most]) for i in range(0, len(self.specs), most)]
 
 

@@ -52,7 +52,7 @@ class Spec:
         """Raise SpecError where fields do not go together; the base accepts everything."""
 
     def replace(self, **changes: object) -> Self:
-        """The same spec with these fields replaced. Raises: SpecError for an unknown field, naming the nearest."""
+        """Replace these fields. Raises: SpecError for an unknown field, naming the nearest."""
         _known(type(self), changes)
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 

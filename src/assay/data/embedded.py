@@ -70,7 +70,7 @@ class Embedded:
 
     @property
     def centred(self) -> Embedded:
-        """The same world with its expectation subtracted from every row."""
+        """Subtract the world's expectation from every row."""
         at = self.expected if self.shift is None else self.expected + self.shift
         return Embedded(self.seeds, self.probability, self.directions, self.mean, self.low, self.high, self.noise, at)
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.errors import DamageError, DataError, StoreError
-from assay.core.experiment import Bench
 from assay.core.intact import Mapped
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.errors import DataError
-from assay.core.experiment import Bench
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part

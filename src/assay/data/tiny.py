@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.evaluations import due_steps
-from assay.core.experiment import Bench
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 

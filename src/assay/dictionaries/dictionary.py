@@ -15,7 +15,8 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.core.fit import Trained
-from assay.dictionaries.nonlinearity import Nonlinearity, from_json, has_name, projections, to_json
+from assay.dictionaries.kinds import from_json, has_name, to_json
+from assay.dictionaries.nonlinearity import Nonlinearity, projections
 from assay.dictionaries.rows import PER_TOKEN, PerToken, divide, multiply, per_token
 
 STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "b_pre", "mean", "scale", "W_skip", "mean_out", "scale_out")

@@ -9,7 +9,8 @@ import torch
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import Gated, JumpReLU
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
 
 
 def as_jumprelu(dictionary: Dictionary) -> Dictionary:

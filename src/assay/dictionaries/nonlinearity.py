@@ -1,8 +1,8 @@
-"""What turns projections into features: one frozen dataclass each, told apart by value and stored as JSON.
+"""What turns projections into features: one frozen dataclass each, told apart by value.
 
 A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths share z but not the bias.
 Its own parameters are [run, f] tensors in `own`; which ones, and where training starts, `init` says. A new one is a frozen
-dataclass with `init` and a call, and an entry in `KINDS`. Where it has them, three more things are used: `inference`, the
+dataclass with `init` and a call, and an entry in `kinds.KINDS`. Where it has them, three more things are used: `inference`, the
 nonlinearity that reads what this one trained; `confine(own)`, what its parameters must keep to after a step; `encoders`, the names
 of further encoders [run, d_in, f] in `own`, whose projections are put behind those of W_enc.
 The Gated family is in `gates.py`, those that choose a number of features in `selection.py`, JumpReLU in `jump.py`.
@@ -10,23 +10,13 @@ The Gated family is in `gates.py`, those that choose a number of features in `se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from assay.core.errors import DataError, nearest
-from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
-from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, OneHot, TopK
-
-__all__ = [
-    "AbsTopK", "BatchTopK", "Gated", "GatedShift", "GatedSigmoid", "GatedUntied", "GroupMax", "Identity", "JumpReLU", "Nonlinearity", "OneHot",
-    "ReLU", "Rescaled", "ScaledReLU", "TopK", "from_json", "has_name", "inference", "projections", "to_json",
-]  # fmt: skip
 
 Own = Mapping[str, Tensor]
 
@@ -94,11 +84,6 @@ class Rescaled:
         return (inner * own["factor"][:, None] + own["shift"][:, None]).relu() * (inner > 0)
 
 
-KINDS = (
-    ReLU, Identity, Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU, TopK, AbsTopK, GroupMax, BatchTopK, JumpReLU, OneHot, Rescaled
-)  # fmt: skip
-
-
 def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
     """The nonlinearity that reads what this one trained: itself for most, JumpReLU for BatchTopK, the hard gate for a soft one."""
     read: Nonlinearity = getattr(nonlinearity, "inference", nonlinearity)
@@ -115,27 +100,3 @@ def projections(
     z = centred @ W_enc
     more = getattr(nonlinearity, "encoders", ())
     return torch.cat([z, *(centred @ own[name] for name in more)], -1) if more else z
-
-
-def has_name(nonlinearity: Nonlinearity) -> bool:
-    """Whether a file can say which it is, so that `from_json` makes it again: it is of `KINDS`, and so are those within it."""
-    if type(nonlinearity) not in KINDS:
-        return False
-    inner = (getattr(nonlinearity, field.name) for field in fields(nonlinearity))  # type: ignore[arg-type]
-    return all(has_name(value) for value in inner if isinstance(value, Nonlinearity))
-
-
-def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
-    """The nonlinearity as plain JSON: its class name and fields."""
-    values = {field.name: getattr(nonlinearity, field.name) for field in fields(nonlinearity)}  # type: ignore[arg-type]
-    plain = {name: to_json(value) if isinstance(value, Nonlinearity) else value for name, value in values.items()}
-    return {"name": type(nonlinearity).__name__, **plain}
-
-
-def from_json(values: Mapping[str, Any]) -> Nonlinearity:
-    """The nonlinearity that `to_json` wrote."""
-    known: dict[str, Callable[..., Nonlinearity]] = {kind.__name__: kind for kind in KINDS}
-    name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
-    if name not in known:
-        raise DataError(f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known)}")
-    return known[name](**{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()})

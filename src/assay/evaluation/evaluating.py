@@ -137,7 +137,7 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
     """Works the measures out and stores them, with how often each feature fires."""
     import numpy as np
 
-    from assay.dictionaries.nonlinearity import to_json
+    from assay.dictionaries.kinds import to_json
     from assay.evaluation import summary
 
     one, firings, shards = source.dictionary, sums["firings"], sums["shards"]
@@ -207,4 +207,4 @@ def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -
 
 
 def _silent(done: int, total: int) -> None:
-    """Nothing; nobody watches."""
+    """Tell nobody."""

@@ -106,7 +106,7 @@ DENSITY = {
 
 
 def about_the_mean(sums: Arrays) -> dict[str, np.ndarray]:
-    """The same sums with lengths about the exact mean of all measured activations, in place of the centre they were summed about."""
+    """Take lengths about the exact mean of all measured activations, in place of the centre they were summed about."""
     n, total, hat = sums["tokens"], sums["sum"], sums["sum_hat"]
     delta = total.sum(0) / n.sum()
     square = n * (delta @ delta)

@@ -68,7 +68,7 @@ def of_losses(values: Float[Tensor, "v b"], document: Int[Tensor, "b"], document
 
 
 def add(total: Sums, more: Mapping[str, Tensor]) -> None:
-    """Nothing; adds each sum to the one of its name."""
+    """Add each sum to the one of its name."""
     for name, value in more.items():
         total[name] = total[name] + value if name in total else value
 

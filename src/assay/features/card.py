@@ -92,7 +92,7 @@ def measurements(
     for row, feature, value in _larger(firings):
         statistics.update(sums, feature, value, 0)
         top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
-        sample = examples.keep(sample, feature, row, value, examples.lot(feature, row, seed), 64)
+        sample = examples.keep(sample, feature, row, value, examples.sampling_priority(feature, row, seed), 64)
     sums.rows[0] = len(text.sequence)
     ends = text.tokens[text.sequence, text.position]
     all_top = examples.table(top, np.arange(features), TOP)
@@ -140,7 +140,7 @@ def measurements(
 
 
 def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firings]:
-    """The same firings in chunks of at least `least`: `keep` sorts all it holds each time, so few large chunks are cheaper."""
+    """Join firings into chunks of at least `least`: `keep` sorts all it holds each time, so few large chunks are cheaper."""
     held: list[Firings] = []
     for chunk in firings:
         held.append(chunk)

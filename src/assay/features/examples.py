@@ -71,7 +71,7 @@ def keep(
     return Kept(feature[order], row[order], value[order], priority[order], bar)
 
 
-def lot(feature: Int[np.ndarray, "firing"], row: Int[np.ndarray, "firing"], seed: int) -> Float[np.ndarray, "firing"]:
+def sampling_priority(feature: Int[np.ndarray, "firing"], row: Int[np.ndarray, "firing"], seed: int) -> Float[np.ndarray, "firing"]:
     """A uniform number in [0, 1) for each firing, the same in any chunking: with it as priority, `keep` draws an even sample.
 
     Formula: splitmix64 of row and feature (a counter-based generator would need the firings in a fixed order)

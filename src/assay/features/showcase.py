@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.experiment import Bench
+from assay.core.bench import Bench
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.features import card

@@ -19,7 +19,7 @@ from assay.core.errors import StoreError
 
 @contextlib.contextmanager
 def explained(root: Path) -> Iterator[None]:
-    """Nothing; turns a full or read-only disk into one line of advice.
+    """Turn a full or read-only disk into one line of advice.
 
     Raises: StoreError for a full disk, an exhausted quota, and a folder that cannot be written.
     """
@@ -46,7 +46,7 @@ def _os_error(error: Exception) -> int:
 
 
 def write(path: Path, data: bytes | Callable[[Path], None]) -> None:
-    """Nothing; `path` then holds `data`, or what the callable wrote into the path it was given, whole or as it was before."""
+    """Write `data`, or what the callable writes into the path it is given: `path` then holds it whole, or is as it was before."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     try:
         if callable(data):
@@ -62,7 +62,7 @@ def write(path: Path, data: bytes | Callable[[Path], None]) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes], scratch: Path) -> None:
-    """Nothing; a folder `path` with these files then exists, whole; one that was there is moved into `scratch` first."""
+    """Write a folder `path` with these files, which then exists whole; one that was there is moved into `scratch` first."""
     temporary = scratch / f"{path.name}-{uuid.uuid4().hex[:12]}"
     temporary.mkdir(parents=True)
     try:
@@ -84,7 +84,7 @@ def write_folder(path: Path, files: Mapping[str, bytes], scratch: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Nothing; what `path`, a file or a folder, holds is then on the disk."""
+    """Wait until what `path`, a file or a folder, holds is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

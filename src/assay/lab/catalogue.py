@@ -20,7 +20,7 @@ from types import ModuleType
 
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
-from assay.lab.asked import asked
+from assay.lab.checked import checked
 from assay.lab.origin import OPENS, called, files, where
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
@@ -96,7 +96,7 @@ def load(name: str, origin: str) -> Experiment:
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
-    return asked(dataclasses.replace(value, name=name, origin=origin))
+    return checked(dataclasses.replace(value, name=name, origin=origin))
 
 
 _loaded: dict[str, tuple[list[tuple[str, int, int]], ModuleType]] = {}

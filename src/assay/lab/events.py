@@ -7,7 +7,8 @@ same for each experiment, which ends with Ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +16,9 @@ from assay.core.spec import canonical_json
 
 if TYPE_CHECKING:
     from assay.core.compute import Range
+    from assay.core.errors import AssayError
     from assay.lab.plan import Plan
     from assay.lab.result import Result
-    from assay.lab.study import Part
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,22 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One experiment of a study, and how it ended."""
+
+    name: str
+    data: Mapping[str, Any] | None = None
+    """Its result as plain values; None where it ended in an error."""
+    error: AssayError | None = None
+    runs: int = 0
+    """Runs that it has."""
+    trained: int = 0
+    """Runs of these that this command trained or measured; 0: everything was stored."""
+    sessions: tuple[tuple[float, float], ...] = ()
+    """When its stored runs were worked on, in seconds of the epoch."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """One experiment of a study is judged, or ended in an error."""
 
@@ -127,7 +144,19 @@ class Outcome:
     text: str = ""
 
 
+OnEvent = Callable[[Any], None]
 Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Finished | Surveyed | Ended
+
+
+def one_at_a_time(on_event: OnEvent) -> OnEvent:
+    """Let no two threads call a listener at once: events come from the readers of workers and from judging."""
+    lock = threading.RLock()
+
+    def tell(event: Any) -> None:
+        with lock:
+            on_event(event)
+
+    return tell
 
 
 def to_line(message: Started | Progress | Outcome) -> str:

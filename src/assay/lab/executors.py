@@ -149,7 +149,7 @@ class _Worker:
             t.start()
 
     def start(self, task: Task) -> None:
-        """Nothing; the worker is at this task."""
+        """Hand the worker this task."""
         self.task = task
         assert self._process.stdin is not None
         try:
@@ -159,7 +159,7 @@ class _Worker:
             pass  # it died; its reader says so
 
     def stop(self) -> None:
-        """Nothing; the process is gone. What it had not stored is continued from its checkpoint by the next command."""
+        """End the process. What it had not stored is continued from its checkpoint by the next command."""
         self._process.kill()
         self._process.wait()
         for t in self._threads:

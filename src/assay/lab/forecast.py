@@ -268,12 +268,10 @@ def _with_claims(told: Forecast, experiment: Experiment, record: Mapping[str, An
 
 def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tuple[str, Mapping[str, xr.Dataset]]:
     """The measures from which half-widths are extrapolated: of stored seeds where there are enough, else the record's."""
-    from assay.lab.result import with_derived
+    from assay.lab.result import common_seeds, with_derived
 
     stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
     if len(stored) >= FEWEST:
-        from assay.lab.watch import common_seeds
-
         arms, n = common_seeds(plan)
         return f"{n} stored seeds", with_derived(experiment, arms)
     if record:

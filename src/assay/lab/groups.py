@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, canonical_json
 from assay.lab.atomic import explained, write
+from assay.lab.store import Job, Status, Store
 
 if TYPE_CHECKING:
     import torch
-
-    from assay.lab.store import Job, Store
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,17 @@ def unfinished(store: Store, experiment: str | None = None) -> Iterator[RunGroup
         group = read(folder)
         if group is not None and experiment in (None, group.experiment):
             yield group
+
+
+def status(store: Store, key: str, experiment: str | None = None) -> Status:
+    """Whether the run with this key is absent, running (in an unfinished group), done, failed or diverged."""
+    found = store.get(key, experiment)
+    if found is not None:
+        return found.status
+    for group in unfinished(store):
+        if key in group.keys:
+            return "failed" if group.error else "running"
+    return "absent"
 
 
 @dataclass(frozen=True)

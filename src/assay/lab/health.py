@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from assay.core.errors import StoreError
-from assay.lab import groups, looks
+from assay.lab import groups, journal
 from assay.lab.sealed import unseal
 from assay.lab.store import PARAMS, Store
 
@@ -53,10 +53,10 @@ def harms(store: Store) -> Iterator[Harm]:
         except StoreError as e:
             yield Harm("result", path, str(e).removeprefix(f"{path} "), "it is never shown; `assay run` writes it again", partial(store.remove, path))
     for folder in sorted((store.root / "results").glob("*")):
-        for path in looks.files(store, folder.name):
-            if bad_lines := looks.damaged(path):
+        for path in journal.files(store, folder.name):
+            if bad_lines := journal.damaged(path):
                 then = "what changed after that look may go untold"
-                yield Harm("looks", path, f"{looks.lines(bad_lines)} not as written", then, partial(looks.mend, store, path))
+                yield Harm("looks", path, f"{journal.lines(bad_lines)} not as written", then, partial(journal.mend, store, path))
 
 
 def _unformed(store: Store, folder: Path) -> None:

@@ -1,9 +1,8 @@
-"""Lab: plan, run, study, judge, show, check, remove. Everything a command does with an experiment, and what a notebook calls."""
+"""Lab: plan, run, judge, show, check, remove. Everything a command does with an experiment, and what a notebook calls."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,22 +10,19 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
-from assay.lab import looks, owners
+from assay.lab import journal, looks, owners
 from assay.lab.atomic import explained
-from assay.lab.events import Finished
+from assay.lab.events import Finished, OnEvent, one_at_a_time
 from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.store import Store
 from assay.lab.times import benchmark
-from assay.lab.watch import load
 from assay.lab.work import Work, work
 
 if TYPE_CHECKING:
     from assay.lab.result import Result
-    from assay.lab.study import Study
 
-OnEvent = Callable[[Any], None]
 Asked = str | Preset
 
 
@@ -51,7 +47,7 @@ class Lab:
         Raises: RunError when training crashed (what could be stored is stored); StoreError before anything is written
         when the disk is too small; KeyboardInterrupt at once, resumable.
         """
-        tell = _one_at_a_time(on_event or (lambda event: None))
+        tell = one_at_a_time(on_event or (lambda event: None))
         first = self.plan(experiment, preset)
         if first.missing:
             one = Work(self.store, experiment, first, self.device, tell)
@@ -62,16 +58,6 @@ class Lab:
         tell(Finished(result))
         return result
 
-    def study(self, names: Sequence[str], preset: str = "default", on_event: Callable[[str, Any], None] | None = None) -> Study:
-        """What became of each of these experiments, after training and measuring whatever is missing of them; see `Study`.
-
-        `on_event` gets the experiment's name, "" for the whole, and an event. Raises: KeyboardInterrupt at once, resumable.
-        """
-        from assay.lab.study import study
-
-        tell = _one_at_a_time(lambda told: on_event(*told) if on_event is not None else None)
-        return study(self, names, preset, lambda name, event: tell((name, event)))
-
     def finish(self, experiment: Experiment, now: Plan) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
         result = _judged(self.store, experiment, now, "main")
@@ -79,7 +65,7 @@ class Lab:
             result = replace(result, provenance={**result.provenance, "flop_per_cpu_second": rate})
         result.write(self.store)
         with explained(self.store.root):
-            looks.freeze(looks.stored(self.store, experiment.name), experiment, now)
+            looks.freeze(journal.stored(self.store, experiment.name), experiment, now)
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -151,7 +137,7 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
 
 
 def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result:
-    from assay.lab.result import judge_all, left_out
+    from assay.lab.result import judge_all, left_out, load
 
     if now.missing:
         why = now.missing[0].why
@@ -166,14 +152,3 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result
             raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
     result = judge_all(experiment, now, load(now), arm)
     return replace(result, changed=looks.changed(experiment, now, store), notes=(*now.notes, *left_out(result)))
-
-
-def _one_at_a_time(on_event: OnEvent) -> OnEvent:
-    """The same listener, never called by two threads at once: events come from the readers of workers and from judging."""
-    lock = threading.RLock()
-
-    def tell(event: Any) -> None:
-        with lock:
-            on_event(event)
-
-    return tell

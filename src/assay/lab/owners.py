@@ -36,7 +36,7 @@ def sound(name: str) -> str:
 
 
 def check(store: Store, experiment: str, origin: str) -> None:
-    """Raise: StoreError where the runs stored under this name are another file's, which still exists and reads differently."""
+    """Refuse a name whose stored runs are of another file that still exists and reads differently. Raises: StoreError."""
     owner = _owner(store, sound(experiment))
     if owner and origin and owner != origin and Path(owner).is_file() and code(owner) != code(origin):
         raise StoreError(

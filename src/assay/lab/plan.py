@@ -11,13 +11,12 @@ from typing import Any, Literal
 from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
-from assay.core.spec import Spec
-from assay.lab import looks, owners, records
+from assay.core.spec import Spec, canonical_json, per_run_fields
+from assay.lab import journal, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import code
 from assay.lab.preset import Preset
 from assay.lab.store import Damaged, Job, Store, Stored, size
-from assay.lab.times import over
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Plan:
         return {a: tuple(rows) for a, rows in arms.items()}
 
     def require_disk(self) -> None:
-        """Nothing. Raises: StoreError when the missing runs need more disk than is free."""
+        """Refuse a plan whose missing runs need more disk than is free. Raises: StoreError."""
         if self.missing and self.disk > self.free:
             need, have = _bytes(self.disk), _bytes(self.free)
             raise StoreError(
@@ -137,7 +136,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
 
 
 def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
-    """The same plan after work on it: what is stored by now, each run asked to have read what it should have read then."""
+    """Plan once more after work on it: what is stored by now, each run asked to have read what it should have read then."""
     return plan(store, experiment, first.preset, inputs_of=as_planned(first)) if first.missing else first
 
 
@@ -190,9 +189,9 @@ class _Shelf:
             )
         if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
             told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")
-        for path in looks.files(self.store, self.experiment.name):
-            if bad := looks.damaged(path):
-                told.append(f"of {path} {looks.lines(bad)} not as written, so what changed after that look may go untold")
+        for path in journal.files(self.store, self.experiment.name):
+            if bad := journal.damaged(path):
+                told.append(f"of {path} {journal.lines(bad)} not as written, so what changed after that look may go untold")
         return tuple(told)
 
 
@@ -268,6 +267,28 @@ def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
         return None
     less, steps = min(spent, key=lambda k: (k[0], abs(1 - k[1])))
     return statistics.median(spent[less, steps]) * (steps or 1.0), less
+
+
+def over(spec: Spec, then: Mapping[str, Any], each: Iterable[str] = ()) -> tuple[float, bool] | None:
+    """This spec's steps over those of another, and whether other fields that all runs of an arm share are smaller.
+
+    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run to run.
+    """
+    now: dict[str, Any] = json.loads(spec.to_json())
+    per_run = {*each, *per_run_fields(type(spec)), "steps"}
+    other = [(now[k], then.get(k)) for k in now if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))]
+    a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
+    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
+        return None
+    return (1.0 if a == b else a / b), bool(other)
+
+
+def _smaller(now: Any, then: Any) -> bool:
+    """Whether a field's value is a smaller number, or a shorter list, than another."""
+    if isinstance(now, list) and isinstance(then, list):
+        return len(now) <= len(then)
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (now, then))
+    return numbers and now <= then
 
 
 def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str) -> float:

@@ -35,7 +35,7 @@ class Preset:
         return ("" if self.name == "default" else f" --preset {self.name}") + "".join(f" --set {shlex.quote(s)}" for s in self.sets)
 
     def but(self, text: str) -> Preset:
-        """The same with this field=value in the place of what was set of the field; without specs, for its options."""
+        """Put this field=value in the place of what was set of the field; without specs, for its options."""
         field = text.partition("=")[0]
         return Preset(self.name, (), tuple(sorted([s for s in self.sets if s.partition("=")[0] != field] + [text])))
 

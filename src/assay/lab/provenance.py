@@ -69,7 +69,7 @@ def cpu_seconds() -> float:
 
 
 def forget_peak() -> None:
-    """Nothing; `peak_rss` starts anew from what is resident now, where the system (Linux) can do so."""
+    """Start `peak_rss` anew from what is resident now, where the system (Linux) can do so."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -20,9 +20,9 @@ from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
 from assay.core.reading import plural
 from assay.core.spec import canonical_json
-from assay.lab import looks, provenance
-from assay.lab.asked import first_line, where
+from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
+from assay.lab.checked import first_line, where
 from assay.lab.sealed import seal
 
 if TYPE_CHECKING:
@@ -142,12 +142,12 @@ class Result:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, text)
             if fresh:
-                looks.append(path.with_name("looks.jsonl"), b"".join(map(looks.line, fresh)))
+                journal.append(path.with_name("looks.jsonl"), b"".join(map(journal.line, fresh)))
         return path
 
     def new_looks(self, store: Store) -> list[dict[str, Any]]:
         """The judgings worth noting: those whose n, outcome or claims key differ from the last look at the same claim."""
-        last = {(look["preset"], look["text"]): look for look in looks.judgings(store, self.experiment)}
+        last = {(look["preset"], look["text"]): look for look in journal.judgings(store, self.experiment)}
         fresh = []
         for j in self.judged:
             seen = {"n": dict(j.verdict.n), "outcome": j.verdict.outcome, "claims_key": self.claims_key}
@@ -155,6 +155,25 @@ class Result:
             if any(before.get(k) != v for k, v in seen.items()):
                 fresh.append({"time": provenance.now(), "preset": self.preset, "text": j.claim.text, **seen})
         return fresh
+
+
+def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
+    """The measures of the seeds of which no arm lacks a run, and how many these are."""
+    seeds = {r.job.spec.seed for r in now.rows} - {r.job.spec.seed for r in now.missing}
+    kept = {arm: data.isel(run=np.isin(data.seed.values, sorted(seeds))) for arm, data in load(now).items()}
+    return {arm: data for arm, data in kept.items() if data.sizes["run"]}, len(seeds)
+
+
+def load(now: Plan) -> dict[str, xr.Dataset]:
+    """The stored measures of each trained arm, for the runs of the plan that are stored; arms without any are left out."""
+    from assay.core.measures import stack
+
+    arms = {}
+    for arm, rows in now.by_arm().items():
+        there = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None]
+        if there:
+            arms[arm] = stack([s for s, _ in there], [stored.measures() for _, stored in there])
+    return arms
 
 
 def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
@@ -282,7 +301,7 @@ def _computing(what: str, origin: str) -> Iterator[None]:
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
-    """The same verdict, its price completed with the minutes of one core and the command, where more seeds would decide it."""
+    """Complete a verdict's price with the minutes of one core and the command, where more seeds would decide it."""
     price = judged.verdict.price
     if price is None or price.more is None or price.factor != "seed":
         return judged

@@ -47,7 +47,7 @@ class Schedule:
             yield Task(root, name, e.name, e.origin, self._device, experiment=e)
 
     def settle(self, outcome: Outcome) -> None:
-        """Nothing; the schedule knows how this task ended. What builds on a failed group is given up."""
+        """Record how this task ended. What builds on a failed group is given up."""
         name = outcome.group
         self._running.discard(name)
         if outcome.status == "busy":
@@ -64,7 +64,7 @@ class Schedule:
                     lost |= self.groups[n].keys
 
     def give_up(self) -> None:
-        """Nothing; no other group is handed out."""
+        """Hand out no other group."""
         self._waiting, self._given_up = [], True
 
     @property

@@ -170,18 +170,6 @@ class Store:
         found = self.find(key, experiment)
         return found if isinstance(found, Stored) else None
 
-    def status(self, key: str, experiment: str | None = None) -> Status:
-        """Whether the run with this key is absent, running (in an unfinished group), done, failed or diverged."""
-        from assay.lab.groups import unfinished
-
-        found = self.get(key, experiment)
-        if found is not None:
-            return found.status
-        for group in unfinished(self):
-            if key in group.keys:
-                return "failed" if group.error else "running"
-        return "absent"
-
     def list(self, experiment: str | None = None) -> Iterator[Stored]:
         """Every whole run, by experiment and folder name."""
         return (s for s in map(_open, self._folders(experiment)) if isinstance(s, Stored))
@@ -335,7 +323,7 @@ class Store:
         return freed
 
     def remove(self, path: Path) -> None:
-        """Nothing; this file or folder of the store is gone, at once: a kill half way leaves nothing that looks whole."""
+        """Remove this file or folder of the store at once: a kill half way leaves nothing that looks whole."""
         with explained(self.root):
             self.prepare()
             aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
@@ -363,7 +351,7 @@ def _write_header(root: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Nothing; the file or folder, which nobody reads any more, is deleted."""
+    """Delete a file or folder that nobody reads any more."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -5,39 +5,21 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
-from assay.lab.events import Ended, Surveyed
+from assay.lab.events import Ended, Part, Surveyed, one_at_a_time
+from assay.lab.lab import Lab
 from assay.lab.plan import Plan, again, sessions, spanned
 from assay.lab.preset import override
 from assay.lab.stamp import stored_result
 from assay.lab.work import Work, remaining, work
-
-if TYPE_CHECKING:
-    from assay.lab.lab import Lab
-
-
-@dataclass(frozen=True)
-class Part:
-    """One experiment of a study, and how it ended."""
-
-    name: str
-    data: Mapping[str, Any] | None = None
-    """Its result as plain values; None where it ended in an error."""
-    error: AssayError | None = None
-    runs: int = 0
-    """Runs that it has."""
-    trained: int = 0
-    """Runs of these that this command trained or measured; 0: everything was stored."""
-    sessions: tuple[tuple[float, float], ...] = ()
-    """When its stored runs were worked on, in seconds of the epoch."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +68,21 @@ class Study:
         return max((p.error.exit_code for p in self.parts if p.error is not None), default=0)
 
 
-def study(lab: Lab, names: Sequence[str], preset: str, tell: Callable[[str, Any], None]) -> Study:
-    """What became of each of these experiments, after training and measuring whatever is missing of them.
+def study(
+    lab: Lab, names: Sequence[str], preset: str = "default", on_event: Callable[[str, Any], None] = lambda name, event: None
+) -> Study:
+    """Train and measure whatever is missing of these experiments, judge each, and say what became of it.
 
     The dearest is begun first, so that short ones fill the end. One that ends in an error does not stop the others.
+    `on_event` gets the experiment's name, "" for the whole, and an event.
 
     Raises: KeyboardInterrupt at once, also while an experiment is judged; the same call then goes on where it was.
     """
+    hear = one_at_a_time(lambda told: on_event(*told))
+
+    def tell(name: str, event: Any) -> None:
+        hear((name, event))
+
     parts: dict[str, Part] = {}
     plans: dict[str, tuple[Experiment, Plan]] = {}
     order: dict[str, None] = {}

@@ -6,21 +6,20 @@ or what its groups do; and a part of the cost may be measuring, which goes with 
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.core.compute import Range, measured
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
-from assay.core.spec import Spec, canonical_json, per_run_fields
+from assay.core.spec import Spec
 from assay.lab import records
+from assay.lab.plan import Plan, over
 from assay.lab.sealed import unseal
 
 if TYPE_CHECKING:
-    from assay.lab.plan import Plan
     from assay.lab.store import Store
 
 STARTING = Range(2.5, 6.0)
@@ -61,20 +60,6 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
     return known
 
 
-def over(spec: Spec, then: Mapping[str, Any], each: Iterable[str] = ()) -> tuple[float, bool] | None:
-    """This spec's steps over those of another, and whether other fields that all runs of an arm share are smaller.
-
-    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run to run.
-    """
-    now: dict[str, Any] = json.loads(spec.to_json())
-    per_run = {*each, *per_run_fields(type(spec)), "steps"}
-    other = [(now[k], then.get(k)) for k in now if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))]
-    a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
-    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
-        return None
-    return (1.0 if a == b else a / b), bool(other)
-
-
 def by_flop(flop: Range, rate: float) -> Range:
     """CPU-seconds of so many FLOP where plain matrix products run at `rate` FLOP per CPU-second and trainings reach a share of it."""
     return flop / (REACHED * rate)
@@ -109,11 +94,3 @@ def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
 
 def _groups(experiment: Experiment, seeds: set[Any]) -> int:
     return math.ceil(len(seeds) / experiment.seeds_per_group)
-
-
-def _smaller(now: Any, then: Any) -> bool:
-    """Whether a field's value is a smaller number, or a shorter list, than another."""
-    if isinstance(now, list) and isinstance(then, list):
-        return len(now) <= len(then)
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (now, then))
-    return numbers and now <= then

@@ -5,16 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.experiment import Experiment
 from assay.lab.events import Failed, Outcome, Partial, Progress, Saved
 from assay.lab.plan import Plan, as_planned, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 class Watch:
@@ -32,14 +29,14 @@ class Watch:
         self._closed = False
 
     def heard(self, event: Any) -> None:
-        """Nothing; a worker reported something."""
+        """Pass on what a worker reported, with the seconds that are left."""
         if isinstance(event, Progress):
             self._done_share[event.group] = event.done / event.total if event.total else 0.0
             event = Progress(event.group, event.arms, event.done, event.total, event.numbers, (self._whole_eta or self._eta)())
         self._tell(event)
 
     def settled(self, outcome: Outcome) -> None:
-        """Nothing; a task ended."""
+        """Tell how a task ended, and judge now and then what is stored."""
         group = self._schedule.groups[outcome.group]
         self._done_share.pop(outcome.group, None)
         if outcome.status == "failed":
@@ -50,7 +47,7 @@ class Watch:
             self._look()
 
     def close(self) -> None:
-        """Nothing; no early verdict is told after this."""
+        """Wait for an early verdict that is being judged, and tell none after this."""
         self._closed = True
         if self._judging is not None:
             self._judging.join()
@@ -74,7 +71,7 @@ class Watch:
         self._judging.start()
 
     def _judge(self) -> None:
-        from assay.lab.result import judge_all
+        from assay.lab.result import common_seeds, judge_all
 
         started = time.monotonic()
         try:
@@ -87,24 +84,3 @@ class Watch:
         except Exception:
             pass  # too little is there; the last judging, on everything, says what stays wrong
         self._next_look = time.monotonic() + max(2.0, 20 * (time.monotonic() - started))
-
-
-def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
-    """The measures of the seeds of which no arm lacks a run, and how many these are."""
-    import numpy as np
-
-    seeds = {r.job.spec.seed for r in now.rows} - {r.job.spec.seed for r in now.missing}
-    kept = {arm: data.isel(run=np.isin(data.seed.values, sorted(seeds))) for arm, data in load(now).items()}
-    return {arm: data for arm, data in kept.items() if data.sizes["run"]}, len(seeds)
-
-
-def load(now: Plan) -> dict[str, xr.Dataset]:
-    """The stored measures of each trained arm, for the runs of the plan that are stored; arms without any are left out."""
-    from assay.core.measures import stack
-
-    arms = {}
-    for arm, rows in now.by_arm().items():
-        there = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None]
-        if there:
-            arms[arm] = stack([s for s, _ in there], [stored.measures() for _, stored in there])
-    return arms

@@ -68,12 +68,12 @@ class Work:
         return self._schedule is not None and group in self._schedule.groups
 
     def heard(self, event: Any) -> None:
-        """Nothing; a worker reported something about it."""
+        """Pass on what a worker reported about it."""
         assert self._watch is not None
         self._watch.heard(event)
 
     def settle(self, outcome: Outcome) -> None:
-        """Nothing; it knows how one of its tasks ended."""
+        """Record how one of its tasks ended."""
         assert self._schedule is not None and self._watch is not None
         self._schedule.settle(outcome)
         self._watch.settled(outcome)
@@ -87,7 +87,7 @@ class Work:
         return self._watch.left() if self._watch is not None else 0.0 if self.error else expected(self.first)
 
     def close(self) -> None:
-        """Nothing; called when nothing of it runs. A mistake of the user's leaves no trace in the store."""
+        """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the store."""
         if self._watch is not None:
             self._watch.close()
         if self._schedule is not None and self._schedule.failed and self._schedule.failed[-1].error not in ("RunError", "StoreError"):
@@ -110,7 +110,7 @@ class Work:
 
 
 def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callable[[Work], None] = lambda one: None) -> None:
-    """Nothing; every run of these works is stored, or its work has an error. `whole` is told of each as soon as it is over.
+    """Store every run of these works, unless one ends in an error. `whole` is told of each as soon as it is over.
 
     Raises: KeyboardInterrupt at once; the same call then goes on where it was.
     """

@@ -192,7 +192,7 @@ class Workbench:
         return FileSlot(path, self.root, self._clock.note, self._code)
 
     def report(self, done: int, total: int, **numbers: float) -> None:
-        """Nothing; passes on how far this group is, at most four times a second."""
+        """Pass on how far this group is, at most four times a second."""
         if time.monotonic() - self._reported >= 0.25 or done >= total:
             self._reported = time.monotonic()
             finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
@@ -245,7 +245,7 @@ class FileSlot:
         return time.monotonic() - self._last >= self._every
 
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Nothing; the checkpoint is then this one, whole."""
+        """Replace the checkpoint by this one, whole."""
         import torch
         from safetensors.torch import save_file
 
@@ -296,7 +296,7 @@ def _short(error: BaseException) -> str:
 
 
 def serve() -> None:
-    """Nothing; answers tasks until standard input closes. Prints of an experiment go to standard error."""
+    """Answer tasks until standard input closes. Prints of an experiment go to standard error."""
     import queue
     import signal
     import threading

@@ -171,7 +171,7 @@ def _absent(name: str) -> str:
 
 
 def main(paths: Sequence[str]) -> None:
-    """Nothing; the marked tables and pictures in these pages are as made now."""
+    """Make the marked tables and pictures in these pages anew."""
     for path in map(Path, paths):
         page = path.read_text(encoding="utf-8")
         for mark in BLOCK.finditer(page):

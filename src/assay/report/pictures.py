@@ -82,6 +82,6 @@ def _rounded(figure: Figure) -> Figure:
 
 
 def _noted(png: bytes, text: str) -> bytes:
-    """The same image with a text chunk after its header."""
+    """Put a text chunk after the image's header."""
     chunk = b"tEXt" + b"drawn-from\0" + text.encode()
     return png[:33] + (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + png[33:]

@@ -86,7 +86,7 @@ def number(value: float | None, decimals: int | None = None) -> str:
 
 
 def minus(words: str) -> str:
-    """The same with true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be typed."""
+    """Put true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be typed."""
     return re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words).replace(">=", "≥").replace("<=", "≤")
 
 
@@ -111,7 +111,7 @@ def estimate(entry: JSON) -> tuple[str, str]:
 
 
 def _apart(places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]) -> int | None:
-    """The same decimals, or up to two more where a limit would otherwise be printed as the threshold that it is not."""
+    """Keep these decimals, or take up to two more where a limit would otherwise be printed as the threshold that it is not."""
 
     def same(a: float, b: float, at: int) -> bool:
         return a != b and f"{a:.{at}f}" == f"{b:.{at}f}"

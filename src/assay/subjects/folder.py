@@ -81,7 +81,7 @@ class ModelFolder:
         return (*blocks, Site(KINDS[-1]))
 
     def check(self, site: Site) -> None:
-        """Raises: ModelError when the site's layer is beyond the model's last block."""
+        """Refuse a site whose layer is beyond the model's last block. Raises: ModelError."""
         if site.layer is not None and not 0 <= site.layer < self.layers:
             raise ModelError(f"{site} does not exist: {self.name} has {self.layers} blocks, 0 to {self.layers - 1}")
 

@@ -69,7 +69,7 @@ def check_stored(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]],
 
 
 def _product(letters: Sequence[str], sizes: Mapping[str, int]) -> int | None:
-    """None for what config.json leaves to transformers."""
+    """Multiply two sizes; None for what config.json leaves to transformers."""
     found = [sizes.get(letter) for letter in letters]
     return None if None in found else int(found[0] * (found[1] if len(found) > 1 else 1))  # type: ignore[operator]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.bench import Bench
 from assay.core.errors import ModelError
-from assay.core.experiment import Bench
 from assay.core.spec import Spec
 from assay.subjects.folder import ModelFolder, find
 

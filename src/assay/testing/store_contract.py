@@ -12,6 +12,7 @@ from assay.core.fit import Trained
 from assay.core.measures import measures, one_run
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
+from assay.lab.groups import status
 from assay.lab.store import Job
 
 
@@ -44,18 +45,21 @@ def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
 
 
 def check_store(make: Callable[[], Any]) -> None:
-    """Nothing; raises AssertionError with what failed. `make` opens the same, at first empty, store anew at every call."""
+    """Hold a store to its contract; `make` opens the same, at first empty, store anew at every call.
+
+    Raises: AssertionError with what failed.
+    """
     from xarray import testing
 
     job, data, trained = sample(3)
     assert make().get(job.key) is None, "an empty store has no runs"
-    assert make().status(job.key) == "absent"
+    assert status(make(), job.key) == "absent"
     assert list(make().list()) == []
 
     make().put(job, data, trained, {"model": "abc"}, {"machine": "x"}, measured=2)
     found = make().get(job.key)
     assert found is not None and found.key == job.key, "what was put is found under its key"
-    assert found.status == "done" == make().status(job.key)
+    assert found.status == "done" == status(make(), job.key)
     assert Sample.from_json(found.spec_json) == job.spec, "the spec comes back equal"
     assert (found.inputs, found.measured, found.arm) == ({"model": "abc"}, 2, "main")
     testing.assert_identical(found.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False))
@@ -64,7 +68,7 @@ def check_store(make: Callable[[], Any]) -> None:
 
     other, other_data, _ = sample(4)
     make().put(other, other_data, status="diverged")
-    assert make().status(other.key) == "diverged", "a diverged run is stored and says so"
+    assert status(make(), other.key) == "diverged", "a diverged run is stored and says so"
     assert not make().get(other.key).has_params
     assert {s.key for s in make().list("sample")} == {job.key, other.key}
     assert list(make().list("another")) == []

@@ -5,7 +5,7 @@ Squared errors are summed over dimensions here and divided by d in `losses`, the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,45 +13,12 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import objectives_of_assay, protocol, training_of_assay
+from assay.conformance.adapters.given import Nested, Weights, dictionary, rows
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.gates import Gated
-from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.measuring import metrics
-from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
-from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
+from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.features import correlation, examples, statistics
-
-Weights = Mapping[str, Any]
-Nested = Sequence[Any]
-
-
-def dictionary(architecture: str, weights: Weights, centred: bool = True, scale: float | None = None, **more: Any) -> Dictionary:
-    """The one-run Dictionary of a vector's weights."""
-    given: dict[str, Any] = {n: torch.tensor([value], dtype=torch.float64) for n, value in weights.items() if n != "k"}
-    kinds: dict[str, Nonlinearity] = {"relu": ReLU(), "gated": Gated(), "jumprelu": JumpReLU(), "batchtopk": JumpReLU()}
-    if "k" in weights:
-        kinds |= {kind.lower(): of(weights["k"]) for kind, of in (("TopK", TopK), ("AbsTopK", AbsTopK), ("GroupMax", GroupMax))}
-    if architecture == "gated":
-        given["b_enc"] = given.pop("b_gate")
-    if given.pop("rescale_by_decoder_norm", None) is not None:  # the same dictionary with decoder rows of length 1
-        norm = given["W_dec"].norm(dim=-1)
-        given |= {
-            "W_enc": given["W_enc"] * norm[:, None],
-            "b_enc": given["b_enc"] * norm,
-            "W_dec": given["W_dec"] / norm[..., None],
-        }
-    if "threshold" in given:
-        given["threshold"] = given["threshold"].expand_as(given["b_enc"])
-    own: dict[str, Tensor] = {name: given.pop(name) for name in ("threshold", "r_mag", "b_mag") if name in given}
-    pre = None if centred else torch.zeros(1, given["W_enc"].shape[1], dtype=torch.float64)
-    times = None if scale is None else torch.tensor([scale], dtype=torch.float64)
-    return Dictionary(**given, nonlinearity=kinds[architecture], own=own, b_pre=pre, scale=times, **more)
-
-
-def rows(x: Nested, dtype: str = "float64") -> Tensor:
-    """Rows as a tensor."""
-    return torch.tensor(x, dtype=getattr(torch, dtype))
 
 
 def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]:
@@ -186,7 +153,7 @@ def example_groups(activations: Nested, groups: int) -> dict[str, Any]:
     value, row = np.asarray(activations, float), np.arange(len(activations))
     feature = np.zeros_like(row)
     top = examples.keep(examples.nothing(1), feature, row, value, value, 20)
-    sample = examples.keep(examples.nothing(1), feature, row, value, examples.lot(feature, row, 0), 64)
+    sample = examples.keep(examples.nothing(1), feature, row, value, examples.sampling_priority(feature, row, 0), 64)
     picked = [sample.value[q] for q in examples.quarters(sample.value, 3)]
     shown = np.concatenate([top.value, *picked])
     return {"inactive": int((shown == 0).sum()), "active": len(set(shown[shown > 0].tolist()))}

@@ -86,7 +86,7 @@ def measured(x, x_hat, dtype="float64"):
 
 
 def streamed(batches, dtype="float64"):
-    """The same over batches; its l2_loss is a mean length, not a squared error."""
+    """ev and mse over batches; its l2_loss is a mean length, not a squared error."""
     return {"ev": evaluated(batches, dtype)["frac_variance_explained"]}
 
 

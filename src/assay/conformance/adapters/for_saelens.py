@@ -72,7 +72,7 @@ def measured(x, x_hat, dtype="float64"):
 
 
 def streamed(batches, dtype="float64"):
-    """The same over batches."""
+    """ev and mse over batches."""
     found, _ = evaluated(batches, dtype)
     return {"ev": found["explained_variance"], "mse": found["mse"]}
 

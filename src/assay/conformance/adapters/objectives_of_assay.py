@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
+from assay.conformance.adapters.given import Nested, Weights
 from assay.core.descent import Adam, adam_state
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
@@ -25,9 +26,6 @@ from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.dead import resample
 from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.terms import project
-
-Weights = Mapping[str, Any]
-Nested = Sequence[Any]
 
 
 def parameters(weights: Weights, centred: bool) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
+from assay.conformance.adapters.given import Nested, dictionary
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, key
@@ -21,8 +22,6 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training.losses import l1
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
-
-Nested = Sequence[Any]
 
 
 class _Bench:
@@ -130,8 +129,6 @@ def resume(steps: int, stop: int) -> dict[str, Any]:
 
 def save_load(architecture: str, weights: Mapping[str, Any], centred: bool, x: Nested) -> dict[str, Any]:
     """Features and reconstruction after a file in between."""
-    from assay.conformance.adapters.for_assay import dictionary
-
     with tempfile.TemporaryDirectory() as room:
         dictionary(architecture, weights, centred).save(Path(room) / "d.safetensors")
         back = Dictionary.load(Path(room) / "d.safetensors")

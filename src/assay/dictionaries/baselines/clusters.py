@@ -8,7 +8,7 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.nonlinearity import OneHot
+from assay.dictionaries.selection import OneHot
 
 
 def k_means(x: Float[Tensor, "b d"], k: int, seed: int) -> Dictionary:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from assay.core.experiment import Bench
+from assay.core.bench import Bench
 from assay.core.rng import permutation
 from assay.core.spec import Spec
 from assay.data.harvest import Harvest, HarvestSpec

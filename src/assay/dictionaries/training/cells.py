@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from assay.core.experiment import Bench
+from assay.core.bench import Bench
 from assay.core.fit import Group, State, Trained, fit
 from assay.core.runs import Runs
 from assay.data.targets import Target, Targets

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from assay.core.bench import Bench
 from assay.core.errors import DataError, SpecError, nearest
-from assay.core.experiment import Bench
 from assay.core.fit import Trained
 from assay.core.runs import Runs
 from assay.dictionaries.measuring.ablation import capture, nats, spliced_run

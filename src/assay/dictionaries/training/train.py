@@ -11,14 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
-from assay.core.experiment import Bench
-from assay.core.fit import Group, State, Trained, Unkept, fit
+from assay.core.fit import Group, State, Trained, fit
 from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
-from assay.dictionaries.nonlinearity import BatchTopK, Nonlinearity, inference, to_json
+from assay.dictionaries.kinds import to_json
+from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.selection import BatchTopK
 from assay.dictionaries.training.dead import DeadPolicy, Keep
 from assay.dictionaries.training.kernels.cpu import in_chunks, kernel_for, topk
 from assay.dictionaries.training.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard

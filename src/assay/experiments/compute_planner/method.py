@@ -133,7 +133,7 @@ def planned(loss):
         there = [half(g, factors).half_width for g in groups]
         pilots = [[half(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups]
         told[f"{kind}_planned"] = [p.expected(MANY) for group in pilots for p in group]
-        told[f"{kind}_naive"] = [p.alone().expected(MANY) for group in pilots for p in group]
+        told[f"{kind}_naive"] = [p.if_all_narrow().expected(MANY) for group in pilots for p in group]
         told[f"{kind}_actual"] = [there[(i + 1) % len(there)] for i, group in enumerate(pilots) for _ in group]
     return told
 

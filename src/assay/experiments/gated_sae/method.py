@@ -90,7 +90,9 @@ def activations(s, bench):
 
 def method(runs):
     """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for TopK alone."""
-    from assay.dictionaries.nonlinearity import Gated, ReLU, TopK
+    from assay.dictionaries.gates import Gated
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method
 

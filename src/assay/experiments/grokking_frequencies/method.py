@@ -74,7 +74,7 @@ class Frequencies(Spec):
 def drawn_sets(runs, kind):
     """(mask [run, frequency], J [run], S [run]) of the runs' sets of one kind."""
     s = runs.shared
-    sets, best = frequency_sets.lots(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[kind]
+    sets, best = frequency_sets.drawn_sets(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[kind]
     return interference.masks(sets.tolist(), s.p), best.objective, best.size
 
 

@@ -95,7 +95,9 @@ def shuffled(x, seed, index):
 
 def method(runs):
     """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data and steps for all."""
-    from assay.dictionaries.nonlinearity import BatchTopK, JumpReLU, ReLU, TopK
+    from assay.dictionaries.jump import JumpReLU
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.selection import BatchTopK, TopK
     from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method
 
@@ -169,7 +171,8 @@ def fitted(runs, bench):
 def random_features(runs, d):
     """Encoder and decoder rows in the same random unit directions, the k largest kept: what a dictionary is before training."""
     from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import TopK, to_json
+    from assay.dictionaries.kinds import to_json
+    from assay.dictionaries.selection import TopK
     from assay.dictionaries.training.train import start
 
     given = start(runs.seeds, method(Runs([runs.specs[0].replace(method="topk")])), d)

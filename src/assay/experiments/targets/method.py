@@ -98,7 +98,7 @@ def cells_of(s):
 
 def train(runs, bench):
     """Every cell's dictionary of this seed, on the same batches."""
-    from assay.dictionaries.nonlinearity import TopK
+    from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
     from assay.dictionaries.training.cells import fit_cells
     from assay.dictionaries.training.train import Method

@@ -56,25 +56,25 @@ def against(base):
 
 def flow_slopes(arms):
     """[mean 1, 2, 4 × span]: slopes of a lone feature's density under gradient flow."""
-    from assay.dictionaries.dynamics import lone
+    from assay.dictionaries.dynamics import isolated
 
     spans = ((1e2, 1e4), (1e4, 1e6), (1e6, 1e9))
-    return [[path.slope(*span) for span in spans] for path in map(lone.flow, (1, 2, 4))]
+    return [[path.slope(*span) for span in spans] for path in map(isolated.flow, (1, 2, 4))]
 
 
 def flow_floors(arms):
     """[mean 1, 2]: density of a lone feature with its bias held at 0, over Φ(−‖μ‖)."""
-    from assay.dictionaries.dynamics import lone
+    from assay.dictionaries.dynamics import isolated
 
-    return [lone.flow(mean, held=True).density[-1] / lone.floor(mean) for mean in (1, 2, 4)]
+    return [isolated.flow(mean, held=True).density[-1] / isolated.floor(mean) for mean in (1, 2, 4)]
 
 
 def flow_alignments(arms):
     """κ of lone features: free bias from 0 at ‖μ‖ = 1, 2, 4; bias held at −1 at the same."""
-    from assay.dictionaries.dynamics import lone
+    from assay.dictionaries.dynamics import isolated
 
-    free = [lone.flow(mean).alignment[-1] for mean in (1, 2, 4)]
-    return free + [lone.flow(mean, bias=-1, held=True).alignment[-1] for mean in (1, 2, 4)]
+    free = [isolated.flow(mean).alignment[-1] for mean in (1, 2, 4)]
+    return free + [isolated.flow(mean, bias=-1, held=True).alignment[-1] for mean in (1, 2, 4)]
 
 
 def adams_kick(arms):

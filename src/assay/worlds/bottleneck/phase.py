@@ -27,7 +27,7 @@ KEPT = 0.3
 
 
 def _checked(density: Numbers = 0.0, relative: Numbers = 1.0) -> None:
-    """Raises: SpecError unless densities are probabilities and relative importances above 0 and finite."""
+    """Refuse densities that are no probabilities, and relative importances that are not above 0 and finite. Raises: SpecError."""
     p, r = np.asarray(density, float), np.asarray(relative, float)
     if not ((p >= 0) & (p <= 1)).all():
         raise SpecError(f"a density is a probability, 0 to 1, got {p[~((p >= 0) & (p <= 1))].flat[0]:g}")

@@ -33,7 +33,7 @@ class SparseLaw:
     """How many features are present."""
 
     def to(self, device: torch.device) -> SparseLaw:
-        """The same law with its tensors on another device."""
+        """Move the law's tensors to another device."""
         return SparseLaw(self.x.to(device), self.share.to(device), self.present.to(device))
 
     def weights(self, density: Float[Tensor, "run"]) -> Float[Tensor, "run b"]:

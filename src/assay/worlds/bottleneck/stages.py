@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core import chains, plateaus
-from assay.core.experiment import Bench
+from assay.core.bench import Bench
 from assay.core.fit import Trained, fit
 from assay.core.langevin import langevin, n_beta_of
 from assay.worlds.bottleneck import one_hot, polygons

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.descent import descent
-from assay.core.experiment import Bench
 from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
@@ -51,7 +51,7 @@ def mean_square(a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"]) -> Flo
 
 
 class _MeanSquare(torch.autograd.Function):
-    """The same, with a gradient in one pass over the differences where autograd makes three; bit for bit what it makes."""
+    """The mean squared difference, with a gradient in one pass over the differences where autograd makes three; bit for bit what it makes."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:

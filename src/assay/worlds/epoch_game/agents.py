@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.bench import Bench
 from assay.core.descent import descent
-from assay.core.experiment import Bench
 from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
 from assay.worlds.epoch_game.game import INVEST, SHUTDOWN, WORK, Games, Policy, behaviour, greedy, policy, policy_gradient

@@ -154,7 +154,7 @@ def gradient_descent(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndar
 
 
 def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
-    """The same by Adam (0.9, 0.999, 1e-8) at a constant rate per run."""
+    """Train by Adam (0.9, 0.999, 1e-8) at a constant rate per run."""
     names = tuple(params)
     steppers: list[Adam] = []
 
@@ -181,7 +181,7 @@ def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, run]
 
 
 def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False, per: float = 1.0) -> None:
-    """Nothing, if each run's rate, over `per`, is stable for gradient descent on `square`.
+    """Refuse rates that, over `per`, are not stable for gradient descent on `square`.
 
     Raises: SpecError that says the largest stable rate, as rates were given.
     """
@@ -220,7 +220,7 @@ def held(Z: Float[Tensor, "run *at n m"], left: Float[Tensor, "run n k"], right:
 
 
 def followed(group: Group, left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]) -> Group:
-    """The same group, whose history also has what its matrix holds of every mode before each step, as mode0, mode1, …"""
+    """Let a group's history also have what its matrix holds of every mode before each step, as mode0, mode1, …"""
     inner, directions = group.step_fn, [left, right]
 
     def step_fn(state: State, batch: object, step: int) -> tuple[Float[Tensor, run], Mapping[str, Float[Tensor, run]]]:

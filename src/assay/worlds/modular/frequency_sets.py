@@ -12,27 +12,27 @@ from assay.worlds.modular import interference
 from assay.worlds.modular.interference import Optimum
 from assay.worlds.modular.primes import prime
 
-LOT = 24
+DRAWN = 24
 """Random sets among which a seed's good and bad ones are found."""
 
 
 @lru_cache(maxsize=64)
-def lots(
+def drawn_sets(
     seeds: tuple[int, ...], p: int, count: int, decay: float, nu: float
 ) -> dict[str, tuple[Int[np.ndarray, "run frequency"], Optimum]]:
-    """{kind: (the seeds' sets, their cheapest circuits)}, where each seed draws a lot of 24 sets.
+    """{kind: (the seeds' sets, their cheapest circuits)}, where each seed draws 24 sets.
 
-    Kinds: `random`, the first of the lot; `good` and `bad`, those of lowest and highest J; `same`, another set of good's
+    Kinds: `random`, the first drawn; `good` and `bad`, those of lowest and highest J; `same`, another set of good's
     orbit, as frequencies up to p − 1. Raises: SpecError as `interference.optimum`.
     """
     most, n = (prime(p) - 1) // 2, len(seeds)
-    drawn = np.stack([rng.permutation(np.array(seeds), "frequencies.lot", i, most)[:, :count] + 1 for i in range(LOT)], 1)
+    drawn = np.stack([rng.permutation(np.array(seeds), "frequencies.lot", i, most)[:, :count] + 1 for i in range(DRAWN)], 1)
     best = interference.optimum(drawn.reshape(-1, count).tolist(), p, decay=decay, nu=nu)
-    J = best.objective.reshape(n, LOT)
+    J = best.objective.reshape(n, DRAWN)
     unit = 2 + rng.integers(np.array(seeds), "frequencies.unit", 0, (1,), max(most - 1, 1))  # not 1, which changes nothing
 
     def pick(i: Int[np.ndarray, " run"]) -> tuple[Int[np.ndarray, "run frequency"], Optimum]:
-        at = np.arange(n) * LOT + i
+        at = np.arange(n) * DRAWN + i
         return drawn[np.arange(n), i], Optimum(best.objective[at], best.size[at], best.amplitudes[at])
 
     good = pick(J.argmin(1))

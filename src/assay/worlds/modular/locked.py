@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
-from assay.core.experiment import Bench
 from assay.core.fit import Trained, fit, watched
 from assay.core.runs import Runs
 from assay.worlds.modular import network
@@ -63,7 +63,7 @@ def checkpoints(runs: Runs, stages: Sequence[Stage], at: Sequence[int], bench: B
 
 
 def tuned(runs: Runs, params: Mapping[str, Tensor], lesson: Lesson, budget: Budget, bench: Bench) -> dict[str, Tensor]:
-    """The same networks, trained on another lesson as far as the budget goes; what is given stays as it is."""
+    """Train networks further on another lesson, as far as the budget goes; what is given stays as it is."""
     rates = np.full(len(runs), budget.lr)
     done = network.train(
         runs, params, lesson, steps=budget.steps, lr=rates, decay=np.full(len(runs), budget.decay), bench=bench

@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.bench import Bench, Slot, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
-from assay.core.experiment import Bench, Slot
-from assay.core.fit import Batch, Group, State, Trained, Unkept, fit
+from assay.core.fit import Batch, Group, State, Trained, fit
 from assay.core.runs import Runs
 
 NAMES = ("E", "W1", "W2")

@@ -96,7 +96,7 @@ def forward(
 
 
 def check_context(params: Params, length: int) -> None:
-    """Nothing. Raises: SpecError when `length` tokens are more than the model can read."""
+    """Refuse more tokens than the model can read. Raises: SpecError."""
     context = params["W_pos"].shape[1]
     if length > context:
         raise SpecError(f"this transformer reads at most {context} tokens, got {length}")

@@ -40,7 +40,7 @@ def logits(params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], tanh: bool
 
 
 def rescaled(params: Mapping[str, Tensor], c: float, back: bool = True, bias: bool = False) -> State:
-    """The same parameters with W₁ times c and, if `back`, W₂ over c; with `bias` b₁ is multiplied as well."""
+    """Multiply W₁ by c and, if `back`, divide W₂ by c; with `bias` b₁ is multiplied as well."""
     out = {**params, "W1": params["W1"] * c}
     if back:
         out["W2"] = params["W2"] / c

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from assay.core.bench import Bench
 from assay.core.chains import block_ends, drift, estimate, flags, mean_over, overshoot, standard_error
-from assay.core.experiment import Bench
 from assay.core.fit import Group, fit
 from assay.core.langevin import langevin
 from assay.worlds.potentials.potential import Potential, mean_loss, minimum

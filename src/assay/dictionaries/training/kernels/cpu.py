@@ -13,7 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.dictionaries.nonlinearity import BatchTopK, Gated, JumpReLU, Nonlinearity, ReLU, TopK
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.chosen import chosen, nested
 from assay.dictionaries.training.kernels.parts import (

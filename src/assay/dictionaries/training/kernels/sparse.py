@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from assay.dictionaries.nonlinearity import Nonlinearity, TopK
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.losses import Loss, Params
 

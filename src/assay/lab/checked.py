@@ -1,4 +1,4 @@
-"""Asked: what an experiment's own functions answer; what they raise, or return that nobody can use, is told with file and line."""
+"""Checked: what an experiment's own functions answer; what they raise, or return that nobody can use, is told with file and line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assay.core.plain import plain
 from assay.lab.origin import frames_in, where
 
 
-def asked(experiment: Experiment) -> Experiment:
+def checked(experiment: Experiment) -> Experiment:
     """Make an experiment's functions raise ExperimentError, in one line, where they return the wrong thing, and but for training where they raise.
 
     What training raises is a crash of its own, which the lab tells with its places.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from assay.dictionaries.dynamics import lone
+from assay.dictionaries.dynamics import isolated
 
 # Slopes of log10 density on log10 time in [1e2, 1e4], [1e4, 1e6], [1e6, 1e9], start across the mean, bias 0: integrated apart
 SLOPES = {1: (-1.30, -1.17, -1.11), 2: (-1.43, -1.24, -1.14), 4: (-0.88, -1.09, -1.29)}
@@ -18,27 +18,27 @@ KAPPAS = {
 
 @pytest.mark.parametrize("mean", SLOPES)
 def test_no_equilibrium_with_a_free_bias(mean):
-    path = lone.flow(mean)
+    path = isolated.flow(mean)
     spans = ((1e2, 1e4), (1e4, 1e6), (1e6, 1e9))
     assert [path.slope(*span) for span in spans] == pytest.approx(SLOPES[mean], abs=0.1)
 
 
 @pytest.mark.parametrize(("mean", "floor"), [(1, 0.1587), (2, 0.0228), (4, 3.17e-5)])
 def test_the_floor_of_a_bias_held_at_zero(mean, floor):
-    path = lone.flow(mean, held=True)
+    path = isolated.flow(mean, held=True)
     assert path.density[-1] == pytest.approx(floor, rel=0.05)
-    assert lone.floor(mean) == pytest.approx(norm.cdf(-mean), rel=1e-12)
+    assert isolated.floor(mean) == pytest.approx(norm.cdf(-mean), rel=1e-12)
     assert path.cosine[-1] == pytest.approx(-1, abs=1e-3)
 
 
 @pytest.mark.parametrize("case", KAPPAS)
 def test_directions_meet_where_the_bias_stays(case):
     mean, bias, held = case
-    assert lone.flow(mean, bias=bias, held=held).alignment[-1] == pytest.approx(KAPPAS[case], abs=0.02)
+    assert isolated.flow(mean, bias=bias, held=held).alignment[-1] == pytest.approx(KAPPAS[case], abs=0.02)
 
 
 def test_without_a_mean_no_direction_is_shared():
-    assert lone.flow(0.0, end=1e6).alignment[-1] == pytest.approx(0, abs=1e-9)
+    assert isolated.flow(0.0, end=1e6).alignment[-1] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_flow_is_descent_on_the_loss():
@@ -49,7 +49,7 @@ def test_the_flow_is_descent_on_the_loss():
     u = (w @ mu + b) / (s * w.norm())
     normal = torch.distributions.Normal(0.0, 1.0)
     (lam * ((w @ mu + b) * normal.cdf(u) + s * w.norm() * normal.log_prob(u).exp())).backward()
-    path = lone.flow(0.7, spread=s, along=0.3, across=0.8, bias=-0.2, penalty=lam, end=2e-3, points=2)
+    path = isolated.flow(0.7, spread=s, along=0.3, across=0.8, bias=-0.2, penalty=lam, end=2e-3, points=2)
     dt = path.time[1] - path.time[0]
     moved = np.array([np.diff(path.along)[0], np.diff(path.across)[0], np.diff(path.bias)[0]]) / dt
     assert moved == pytest.approx([-w.grad[0].item(), -w.grad[1].item(), -b.grad.item()], rel=2e-3)
@@ -65,8 +65,8 @@ def test_one_lone_firing_moves_adam_by_a_fixed_length():
         adam.step()
         if step == 0:
             adam.state[weights]["step"].fill_(20_000)  # as after so many silent steps
-    assert (-weights.detach() / 1e-3).numpy() == pytest.approx([lone.kick()] * 3, rel=0.01)
-    assert lone.kick() == pytest.approx(31.77, abs=0.005)
+    assert (-weights.detach() / 1e-3).numpy() == pytest.approx([isolated.kick()] * 3, rel=0.01)
+    assert isolated.kick() == pytest.approx(31.77, abs=0.005)
 
 
 def test_adam_kills_faster_than_the_flow():
@@ -74,6 +74,6 @@ def test_adam_kills_faster_than_the_flow():
 
     Both draw a few dozen features and one order of batches, hence the wide margins.
     """
-    found, kappa = lone.adam(2.0, d=16, batch=512, at=(100, 1000, 4000), lr=1e-3, count=48, rng=np.random.default_rng(0))
+    found, kappa = isolated.adam(2.0, d=16, batch=512, at=(100, 1000, 4000), lr=1e-3, count=48, rng=np.random.default_rng(0))
     assert np.median(np.log10(found), axis=1) == pytest.approx([-0.47, -2.34, -3.75], abs=0.35)
     assert kappa == pytest.approx([0.02, 0.38, 0.52], abs=0.15)
