@@ -16,7 +16,7 @@ from assay.conformance.adapters import objectives_of_assay, protocol, training_o
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.measuring import metrics
+from assay.dictionaries.measuring import measures, metrics
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 from assay.dictionaries.training import losses
@@ -72,8 +72,8 @@ def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
         table = _Table.of_rows(x_hat)
         document = torch.zeros(len(x), dtype=torch.long)
         sums.add(total, sums.of_activations(x, document, 1, centre) | sums.of_dictionary(table, x, x, document, 1, centre)[0])
-    done = about_the_mean(sums.arrays(total))
-    return {"ev": 1 - done["error"][0] / done["variance"][0], "mse": done["error"][0] / done["tokens"][0]}
+    done = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
+    return {"ev": measures.EXPLAINED.statistic(done), "mse": measures.SQUARED_ERROR.statistic(done)}
 
 
 class _Table(Dictionary):
