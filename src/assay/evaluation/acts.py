@@ -117,7 +117,7 @@ def _documents(path: Path, document: np.ndarray | None, shape: tuple[int, ...]) 
 
 
 def check(source: Source, file: ActsFile) -> None:
-    """Raises: DataError where the dictionary does not fit the file."""
+    """Compare the dictionary's widths and targets with the file's. Raises: DataError where they do not fit."""
     one = source.dictionary
     if one.W_enc.shape[1] != file.shape[-1]:
         raise DataError(f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has {file.shape[-1]}")

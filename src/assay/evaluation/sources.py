@@ -53,7 +53,7 @@ class Source:
         return sum(t.numel() * t.element_size() for t in self.dictionary.tensors().values())
 
     def forget(self) -> None:
-        """Nothing; the weights are let go, and read again when they are next asked for."""
+        """Let the weights go; they are read again when they are next asked for."""
         self.__dict__.pop("dictionary", None)
 
 

@@ -157,7 +157,7 @@ def finish(sums: Mapping[str, Float[np.ndarray, "run document"]]) -> dict[str, F
 
 
 def _rows(value: Array) -> Array:
-    """As float64 [*run, b, d]."""
+    """Convert to float64 [*run, b, d]; a 1-D array is rows of one number."""
     value = float64(value)
     return value.reshape(-1, 1) if value.ndim < 2 else value
 
