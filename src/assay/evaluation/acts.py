@@ -117,7 +117,7 @@ def _documents(path: Path, document: np.ndarray | None, shape: tuple[int, ...]) 
 
 
 def check(source: Source, file: ActsFile) -> None:
-    """Compare the dictionary's widths and targets with the file's. Raises: DataError where they do not fit."""
+    """Refuse a dictionary that does not fit the file. Raises: DataError."""
     one = source.dictionary
     if one.W_enc.shape[1] != file.shape[-1]:
         raise DataError(f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has {file.shape[-1]}")

@@ -207,4 +207,4 @@ def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -
 
 
 def _silent(done: int, total: int) -> None:
-    """Ignore how far it is: nobody watches."""
+    """Tell nobody."""

@@ -25,7 +25,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def about_the_mean(sums: Arrays) -> dict[str, np.ndarray]:
-    """Move lengths from the centre they were summed about to the exact mean of all measured activations."""
+    """Take lengths about the exact mean of all measured activations, in place of the centre they were summed about."""
     n, total, hat = sums["tokens"], sums["sum"], sums["sum_hat"]
     delta = total.sum(0) / n.sum()
     square = n * (delta @ delta)

@@ -119,7 +119,7 @@ def bos_token(folder: ModelFolder) -> int:
 
 
 def check_context(folder: ModelFolder, context: int, given: bool) -> None:
-    """Hold a window's length against what the model reads. Raises: DataError when the model reads fewer positions."""
+    """Refuse windows with more positions than the model reads. Raises: DataError."""
     most = most_tokens(folder)
     if context > most:
         where = "--context" if given else "the dictionary's file"

@@ -16,7 +16,7 @@ from assay.conformance.adapters import objectives_of_assay, protocol, training_o
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.measuring import measures, metrics
+from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 from assay.dictionaries.training import losses
@@ -62,6 +62,7 @@ def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]
 
 def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
     """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given reconstructions."""
+    from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
     from assay.evaluation import sums
     from assay.evaluation.summary import about_the_mean
 
@@ -73,7 +74,7 @@ def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
         document = torch.zeros(len(x), dtype=torch.long)
         sums.add(total, sums.of_activations(x, document, 1, centre) | sums.of_dictionary(table, x, x, document, 1, centre)[0])
     done = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
-    return {"ev": measures.EXPLAINED.statistic(done), "mse": measures.SQUARED_ERROR.statistic(done)}
+    return {"ev": EXPLAINED.statistic(done), "mse": SQUARED_ERROR.statistic(done)}
 
 
 class _Table(Dictionary):
