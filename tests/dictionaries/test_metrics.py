@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -218,6 +219,12 @@ def test_sums_of_batches_give_what_one_pass_over_all_rows_gives():
     assert {name: float(done[name][0]) for name in wanted} == pytest.approx(wanted, rel=1e-5)
     with pytest.raises(TypeError, match="mean"):
         metrics.document_sums(one, batches[0], document, 1)
+
+
+@pytest.mark.parametrize(("mean", "given"), [(None, "none"), (torch.zeros(1, 6), "an array of [1, 6]"), (0.0, "an array of []")])
+def test_sums_about_no_common_mean_are_refused(mean, given):
+    with pytest.raises(DataError, match=re.escape(f"the common mean of all rows, 6 numbers, got {given}: sums about each batch's own")):
+        metrics.document_sums(dictionary(), torch.zeros(5, 6), np.zeros(5, int), 1, mean)
 
 
 def test_raw_sums_of_normalised_rows_are_taken_about_raw_zero():

@@ -128,17 +128,17 @@ class Dictionary:
 
     @property
     def normalised(self) -> Self:
-        """The same dictionaries for activations that are normalised already, in and out."""
+        """Give these dictionaries for activations that are normalised already, in and out."""
         return replace(self, mean=None, scale=None, mean_out=None, scale_out=None, per_token="")
 
     @property
     def as_trained(self) -> Self:
-        """The same dictionaries read as in training: the soft gate of GatedSigmoid, the batch's competition of BatchTopK."""
+        """Read these dictionaries as in training: the soft gate of GatedSigmoid, the batch's competition of BatchTopK."""
         kind = self.origin.get("trained_as")
         return self if kind is None else replace(self, nonlinearity=from_json(kind))
 
     def to(self, device: torch.device | str) -> Self:
-        """The same dictionaries with their tensors on a device."""
+        """Move the dictionaries to a device."""
         return self._map(lambda value: value.to(device))
 
     def normalise(self, x: Rows) -> Float[Tensor, "run b d_in"]:

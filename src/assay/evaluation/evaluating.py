@@ -134,7 +134,7 @@ def _of_file(
 
 
 def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, Any], sums: Mapping[str, np.ndarray]) -> None:
-    """Works the measures out and stores them, with how often each feature fires."""
+    """Work the measures out and store them, with how often each feature fires."""
     import numpy as np
 
     from assay.dictionaries.kinds import to_json

@@ -86,7 +86,7 @@ def look(
     """
     import torch
 
-    from assay.dictionaries.measuring.metrics import switched_on
+    from assay.dictionaries.measuring.sums import switched_on
     from assay.evaluation import measure
     from assay.evaluation.plans import sites, stated
     from assay.evaluation.text import bos_token, check_context

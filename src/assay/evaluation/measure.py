@@ -55,7 +55,7 @@ def kept(
 def constants(
     subject: Pretrained, reads: Site, writes: Site, tokens: Int[np.ndarray, "w s"], skip_first: int, outlier: float, path: Path
 ) -> None:
-    """Writes a site's limits for outliers and the kept activations of these windows, which ablations take their own from.
+    """Write a site's limits for outliers and the kept activations of these windows, which ablations take their own from.
 
     Raises: DataError where no activation is left, or one is not finite.
     """
@@ -138,7 +138,7 @@ def shard(
 
 
 def _losses(shared: sums.Sums, own: list[sums.Sums], totals: Tensor, ablations: Sequence[str], with_ablations: bool) -> None:
-    """Adds the losses of one batch; those of ablated windows also under names that begin with `a_`, to compare like with like."""
+    """Add the losses of one batch; those of ablated windows also under names that begin with `a_`, to compare like with like."""
     k = len(own)
     ce, kl = totals[2 : 2 + k + len(ablations)], totals[2 + k + len(ablations) :]
     zero = torch.zeros_like(totals[0])

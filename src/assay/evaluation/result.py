@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
+from assay.dictionaries.measuring import measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,19 +46,14 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with the definition of every measure."""
-        from assay.evaluation.summary import DENSITY, MEASURES
-
-        told = {m.name: {"unit": m.unit, "better": m.better, "formula": m.formula} for m in MEASURES}
-        told |= {name: {"unit": "share of features", "better": "neither", "formula": text} for name, text in DENSITY.items()}
+        told = {m.name: {"unit": m.unit, "better": m.better, "formula": m.formula} for m in measures.TABLE}
         return {**self.data, "notes": self.notes, "definitions": told}
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each dictionary and measure: estimate, limits of its 95 % interval, unit, documents; NaN without an interval."""
         import pandas as pd
 
-        from assay.evaluation.summary import CLASSES, MEASURES
-
-        units = {m.name: m.unit for m in MEASURES} | dict.fromkeys(CLASSES, "share of features")
+        units = {m.name: m.unit for m in measures.TABLE}
         rows = [
             {"dictionary": e["name"], "site": e["site"], "measure": name, **{k: m[k] for k in ("estimate", "low", "high")},
              "unit": units[name], "documents": m["n"]["document"], "why": m["why"]}

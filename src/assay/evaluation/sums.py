@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.metrics import switched_on
+from assay.dictionaries.measuring.sums import RECONSTRUCTED, of_batch, of_rows
 
 Sums = dict[str, Tensor]
 ROWS = 512
@@ -25,11 +25,9 @@ def of_activations(
     y: Float[Tensor, "b d"], document: Int[Tensor, "b"], documents: int, centre: Float[Tensor, "d"]
 ) -> dict[str, Float[Tensor, "document ..."]]:
     """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and the vectors `sum` of y − c."""
-    about = y - centre
-    parts = torch.stack([torch.ones_like(y[:, 0]), _dot(about, about), _dot(y, y)], 1)
-    return dict(zip(("tokens", "variance", "square_raw"), _add(parts, document, documents).unbind(1), strict=True)) | {
-        "sum": _add(about, document, documents)
-    }
+    parts = of_rows(y, centre)
+    summed = _add(torch.stack(list(parts.values()), 1), document, documents).unbind(1)
+    return dict(zip(parts, summed, strict=True)) | {"sum": _add(y - centre, document, documents)}
 
 
 def of_dictionary(
@@ -40,25 +38,16 @@ def of_dictionary(
     documents: int,
     centre: Float[Tensor, "d"],
 ) -> tuple[dict[str, Float[Tensor, "document ..."]], Float[Tensor, "f"], Float[Tensor, "b d"]]:
-    """A dictionary's sums per document, how often each feature is on, and the reconstructions ŷ of y from x.
-
-    `active` #{f > 0}, `error` ‖y − ŷ‖², `dot` (ŷ − c)·(y − c), `norm` ‖ŷ − c‖², `dot_raw` ŷ·y, `norm_raw` ‖ŷ‖², `sum_hat` of ŷ − c.
-    """
-    names = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
+    """A dictionary's sums per document with the vectors `sum_hat` of ŷ − c, how often each feature is on, and ŷ, made from x."""
     firings = torch.zeros(dictionary.width, dtype=torch.float64, device=x.device)
-    scalars, y_hat = torch.empty(len(x), len(names), device=x.device), torch.empty_like(y)
+    scalars, y_hat = torch.empty(len(x), len(RECONSTRUCTED), device=x.device), torch.empty_like(y)
     with torch.no_grad():
         for a in range(0, len(x), ROWS):
-            rows, target = x[a : a + ROWS], y[a : a + ROWS]
-            features = dictionary.encode(rows)
-            made = dictionary.decode(features, rows)[0].to(target.dtype)
-            on = switched_on(dictionary, features[0])
-            firings += on.sum(0)
-            error, guess, about = target - made, made - centre, target - centre
-            parts = (on.sum(1), _dot(error, error), _dot(guess, about), _dot(guess, guess), _dot(made, target), _dot(made, made))
-            scalars[a : a + ROWS] = torch.stack(parts, 1)
-            y_hat[a : a + ROWS] = made
-    sums = dict(zip(names, _add(scalars, document, documents).unbind(1), strict=True))
+            part = slice(a, a + ROWS)
+            found, on, y_hat[part] = of_batch(dictionary, x[part], y[part], centre)
+            firings += on
+            scalars[part] = torch.stack([found[name] for name in RECONSTRUCTED], 1)
+    sums = dict(zip(RECONSTRUCTED, _add(scalars, document, documents).unbind(1), strict=True))
     return sums | {"sum_hat": _add(y_hat - centre, document, documents)}, firings, y_hat
 
 
@@ -86,7 +75,3 @@ def arrays(sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 def _add(values: Float[Tensor, "b n"], document: Int[Tensor, "b"], documents: int) -> Float[Tensor, "document n"]:
     out = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
     return out.index_add_(0, document, values.double())
-
-
-def _dot(a: Float[Tensor, "b d"], b: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
-    return torch.linalg.vecdot(a, b)

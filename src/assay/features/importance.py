@@ -21,8 +21,9 @@ from torch import Tensor
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture, spliced_run
-from assay.dictionaries.measuring.metrics import _ratio, switched_on
+from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.splice import Passage
+from assay.dictionaries.measuring.sums import switched_on
 from assay.dictionaries.rows import divide, per_token
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
@@ -57,14 +58,14 @@ def finish(sums: Mapping[str, Float[np.ndarray, "feature document"]]) -> dict[st
     """
     s = {name: np.asarray(value, dtype=np.float64).sum(-1) for name, value in sums.items()}
     done = {
-        "density": _ratio(s["active"], s["tokens"]),
-        "conditional": _ratio(s["delta_active"], s["active"]),
-        "total": _ratio(s["delta_active"], s["tokens"]),
-        "hit_share": _ratio(s["helps"], s["active"]),
+        "density": ratio_or_nan(s["active"], s["tokens"]),
+        "conditional": ratio_or_nan(s["delta_active"], s["active"]),
+        "total": ratio_or_nan(s["delta_active"], s["tokens"]),
+        "hit_share": ratio_or_nan(s["helps"], s["active"]),
     }
     if "delta_silent" in s:
-        done["spill"] = _ratio(s["delta_silent"], s["tokens"] - s["active"])
-        done["text"] = _ratio(s["delta_active"] + s["delta_silent"], s["tokens"])
+        done["spill"] = ratio_or_nan(s["delta_silent"], s["tokens"] - s["active"])
+        done["text"] = ratio_or_nan(s["delta_active"] + s["delta_silent"], s["tokens"])
     return done
 
 

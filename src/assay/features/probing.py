@@ -19,7 +19,7 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.metrics import Array, _numpy, _ratio
+from assay.dictionaries.measuring.arrays import Array, as_numpy, ratio_or_nan
 from assay.dictionaries.nonlinearity import ReLU
 
 STRENGTHS = tuple(10.0**e for e in range(-4, 3))
@@ -119,10 +119,10 @@ def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
     """
     from scipy.stats import rankdata
 
-    score, label = _numpy(score), _numpy(label).astype(bool)
+    score, label = as_numpy(score), as_numpy(label).astype(bool)
     yes, no = int(label.sum()), int((~label).sum())
     wins = rankdata(score)[label].sum() - yes * (yes + 1) / 2
-    return float(_ratio(np.asarray(wins), np.asarray(float(yes * no))))
+    return float(ratio_or_nan(np.asarray(wins), np.asarray(float(yes * no))))
 
 
 def auroc_of(sums: Mapping[str, Float[np.ndarray, "*draw bin"]]) -> Float[np.ndarray, "*draw"]:
@@ -133,7 +133,7 @@ def auroc_of(sums: Mapping[str, Float[np.ndarray, "*draw bin"]]) -> Float[np.nda
     Better: higher
     """
     p, n = (np.asarray(sums[name], dtype=np.float64) for name in ("positives", "negatives"))
-    return _ratio((p * (n.cumsum(-1) - n / 2)).sum(-1), p.sum(-1) * n.sum(-1))
+    return ratio_or_nan((p * (n.cumsum(-1) - n / 2)).sum(-1), p.sum(-1) * n.sum(-1))
 
 
 def accuracy(sums: Mapping[str, Float[np.ndarray, "document"]]) -> float:
@@ -143,12 +143,12 @@ def accuracy(sums: Mapping[str, Float[np.ndarray, "document"]]) -> float:
     Range: 0 to 1; NaN without rows
     Better: higher, above the share of the commoner answer
     """
-    return float(_ratio(np.asarray(sums["right"]).sum(), np.asarray(sums["rows"]).sum()))
+    return float(ratio_or_nan(np.asarray(sums["right"]).sum(), np.asarray(sums["rows"]).sum()))
 
 
 def dense_probe(train: Rows, test: Rows) -> Probed:
     """A tuned probe on the raw activations, each dimension scaled by its training mean and deviation."""
-    return Probed(_fitted(_numpy(train.x.float()), train, _numpy(test.x.float())), test.label, test.document)
+    return Probed(_fitted(as_numpy(train.x.float()), train, as_numpy(test.x.float())), test.label, test.document)
 
 
 def token_probe(train: Rows, test: Rows) -> Probed:

@@ -1,4 +1,4 @@
-"""Tables and pictures in README.md and docs/ that are made, not written: from headers, an experiment's claims, its record.
+"""Tables and pictures in README.md and docs/ that are made, not written: from headers, an experiment's claims, its record, the table of measures.
 
 A page marks their places with `<!-- made: verdicts gated-sae -->` and `<!-- end -->`; a test holds the pages to what is made.
 Write them again, after a record or a claim changed, with: python -m assay.report.docs README.md docs/*.md
@@ -15,7 +15,7 @@ from typing import Any
 from assay.core.claims import Claim, Exact, Finding, literature_json
 from assay.core.experiment import Experiment
 from assay.lab import catalogue, records
-from assay.report import conformance, pictures, tables
+from assay.report import conformance, evaluations, pictures, tables
 from assay.report import overview as overviews
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -129,6 +129,7 @@ KINDS: Mapping[str, Callable[..., str]] = {
     "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
     "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
+    "measures": evaluations.definitions,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from assay.core.figures import Figure
+from assay.dictionaries.measuring import measures
 from assay.report import draw, export, pages, tables
 
 JSON = Mapping[str, Any]
@@ -28,20 +29,25 @@ class Row:
 
 def labels() -> dict[str, str]:
     """What every measure is called."""
-    from assay.evaluation.summary import CLASSES, MEASURES
+    return {m.name: m.label for m in measures.TABLE}
 
-    return {m.name: m.label for m in MEASURES} | CLASSES
+
+def definitions() -> str:
+    """Every measure as a table in Markdown: what it is called in JSON and in print, its formula and range, and which way is better."""
+    lines = ["| in `--json` | printed | definition | range | better |", "|---|---|---|---|---|"]
+    for m in measures.TABLE:
+        printed = m.label if m.unit == "1" else f"{m.label}, {m.unit}"
+        lines.append(f"| `{m.name}` | {' | '.join(tables.cell(c) for c in (printed, m.formula, m.range, m.better))} |")
+    return "\n".join(lines) + "\n"
 
 
 def row(name: str, measure: JSON) -> Row:
     """One measure to the digits that its interval supports."""
-    from assay.evaluation.summary import CLASSES, MEASURES
-
-    units = {m.name: m.unit for m in MEASURES} | dict.fromkeys(CLASSES, "of the features")
+    units = {m.name: m.unit for m in measures.TABLE}
     value, interval = tables.estimate(measure)
     if measure["low"] is not None and measure["low"] == measure["high"]:
         interval = f"[{value}, {value}]"
-    unit = "" if units[name] == "1" else units[name]
+    unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
     return Row(name, labels()[name], value, interval if interval != "no interval" else "none", unit, measure["why"])
 
 

@@ -29,6 +29,7 @@ def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]
 
 def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
     """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given reconstructions."""
+    from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
     from assay.evaluation import sums
     from assay.evaluation.summary import about_the_mean
 
@@ -39,8 +40,8 @@ def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
         table = _Table.of_rows(x_hat)
         document = torch.zeros(len(x), dtype=torch.long)
         sums.add(total, sums.of_activations(x, document, 1, centre) | sums.of_dictionary(table, x, x, document, 1, centre)[0])
-    done = about_the_mean(sums.arrays(total))
-    return {"ev": 1 - done["error"][0] / done["variance"][0], "mse": done["error"][0] / done["tokens"][0]}
+    done = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
+    return {"ev": EXPLAINED.statistic(done), "mse": SQUARED_ERROR.statistic(done)}
 
 
 class _Table(Dictionary):

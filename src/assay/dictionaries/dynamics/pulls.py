@@ -149,7 +149,7 @@ def alignment(rows: Float[Tensor, "latent d"]) -> Float[Tensor, ""]:
 def joined(
     params: Params, W_enc: Float[Tensor, "d more"], b_enc: Float[Tensor, "more"], W_dec: Float[Tensor, "more d"]
 ) -> Params:
-    """The same dictionary with further latents, at the end."""
+    """Append further latents to a dictionary."""
     return {
         "W_enc": torch.cat([params["W_enc"], W_enc], 1),
         "b_enc": torch.cat([params["b_enc"], b_enc]),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,14 +17,13 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.measures import ABLATIONS, Ablation
 from assay.dictionaries.measuring.metrics import ce_recovered, kl_recovered
 from assay.dictionaries.measuring.splice import Passage
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.subject import Trace
 
-Ablation = Literal["zero", "mean", "resample"]
-ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
 _ROWS, _CACHED = 128, 32
 """Rows of logits made at a time, a good size for the product; and compared at a time, so that they stay in a cache."""
 

@@ -64,7 +64,7 @@ def agreement(a: Float[Tensor, "f d"], b: Float[Tensor, "g d"], weight: Float[Te
 
 
 def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tensor, "f d"]:
-    """As many random unit rows, spread as b's are: Gaussian with their second moments, then normalised."""
+    """Draw as many random unit rows, spread as b's are: Gaussian with their second moments, then normalised."""
     f, d = b.shape
     values, axes = torch.linalg.eigh((b.T @ b / f).double())  # rows may lie in a subspace: a LayerNorm's mean is never there
     drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0])

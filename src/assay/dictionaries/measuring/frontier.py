@@ -14,7 +14,8 @@ import xarray as xr
 from assay.core.experiment import Arms
 from assay.core.figures import summary
 from assay.core.measures import by
-from assay.core.stats import Means, Statistic, ratio
+from assay.core.stats import Means, Statistic
+from assay.dictionaries.measuring import measures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,25 +23,17 @@ if TYPE_CHECKING:
     from assay.data.harvest import Harvest
     from assay.dictionaries.dictionary import Dictionary
 
-SUMS = {
-    "tokens": "tokens", "active": "features", "error": "squared activation", "variance": "squared activation",
-    "dot": "squared activation", "norm": "squared activation", "dot_raw": "squared activation", "norm_raw": "squared activation",
-}  # fmt: skip
-"""What is summed over the tokens of a document (see `metrics.document_sums`), with units."""
+SUMS = {name: unit for name, unit in measures.SUMS.items() if name != "square_raw"}
+"""What experiments store of every document, with units: all sums but ‖x‖², which none of their claims is about."""
 
-FRONTIER = ("error", "variance", "active", "tokens")
+FRONTIER = (*measures.FVU.terms, *measures.L0.terms)
 """The terms of FVU and L0."""
 
-FVU: Statistic = ratio("error", "variance")
-L0: Statistic = ratio("active", "tokens")
-GAMMA: Statistic = ratio("norm", "dot")
-EARLIER: Statistic = ratio("dot", "variance")
-"""The earlier, wrong form of γ (see `metrics.shrinkage_v1`)."""
-
-
-def norm_ratio(m: Means) -> np.ndarray:
-    """Length of reconstructions over that of activations, both centred."""
-    return (m["norm"] / m["variance"]) ** 0.5
+FVU: Statistic = measures.FVU.statistic
+L0: Statistic = measures.L0.statistic
+GAMMA: Statistic = measures.GAMMA.statistic
+EARLIER: Statistic = measures.EARLIER.statistic
+norm_ratio: Statistic = measures.NORM_RATIO.statistic
 
 
 def worst(of: Statistic) -> Statistic:
@@ -55,7 +48,7 @@ def document_measures(
 
     `change` is applied to the normalised test activations first, for a control such as shuffled coordinates.
     """
-    from assay.dictionaries.measuring.metrics import document_sums  # brings torch, which judging what is stored does not need
+    from assay.dictionaries.measuring.sums import document_sums  # brings torch, which judging what is stored does not need
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)

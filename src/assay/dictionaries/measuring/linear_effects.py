@@ -25,17 +25,17 @@ Parts = Float[Tensor, "n d"]
 
 
 def tenfold(parts: Parts, x: Parts, draws: Parts) -> Parts:
-    """Gives parts ten times as long: far from where a Jacobian is right."""
+    """Make parts ten times as long: far from where a Jacobian is right."""
     return 10 * parts
 
 
 def turned(parts: Parts, x: Parts, draws: Parts) -> Parts:
-    """Gives parts of the same length, turned half-way towards the stream x that they are in."""
+    """Turn parts, at the same length, half-way towards the stream x that they are in."""
     return normalize(normalize(parts, dim=-1) + normalize(x, dim=-1), dim=-1) * parts.norm(dim=-1, keepdim=True)
 
 
 def scattered(parts: Parts, x: Parts, draws: Parts) -> Parts:
-    """Gives parts of the same length in the random directions of `draws`."""
+    """Put parts of the same length in the random directions of `draws`."""
     return normalize(draws, dim=-1) * parts.norm(dim=-1, keepdim=True)
 
 

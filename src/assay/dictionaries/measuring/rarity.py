@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.metrics import Array, _float64
+from assay.dictionaries.measuring.arrays import Array, float64
 
 BOUNDS: Mapping[str, float] = {"ultra_rare": 1e-5, "rare": 1e-3, "ordinary": 0.1}
 """Upper ends of the classes between dead and dense: a feature of exactly this density is in the next class, but .1 is ordinary.
@@ -36,7 +36,7 @@ def density_classes(
     Better: dead lower; otherwise neither
     Raises: DataError for counts that are negative or above `tokens`, or bounds that do not rise
     """
-    count = _float64(firings)
+    count = float64(firings)
     if list(bounds) != list(BOUNDS) or not 0 < bounds["ultra_rare"] < bounds["rare"] < bounds["ordinary"] < 1:
         raise DataError(f"bounds must rise between 0 and 1 and be named {', '.join(BOUNDS)}, got {dict(bounds)}")
     if count.shape[-1] and not bool(((count >= 0) & (count <= tokens)).all()):
@@ -51,7 +51,7 @@ def density_classes(
         "ordinary": (count > 0) & (count >= b) & (count <= c),
         "dense": (count > 0) & (count > c),
     }
-    shares = {name: _float64(these).mean(-1) for name, these in inside.items()}
+    shares = {name: float64(these).mean(-1) for name, these in inside.items()}
     unseen = {name for name, bound in bounds.items() if bound * tokens <= 1 and name != "ordinary"}
     if tokens <= 0:
         unseen = set(shares)
@@ -69,4 +69,4 @@ def dense_share(firings: Float[Array, "*run f"], tokens: float, above: float = 0
     Better: lower
     Source: Jumping Ahead (2024), features that fire on more than 10 % of tokens
     """
-    return _float64(_float64(firings) > above * tokens).mean(-1) if tokens > 0 else _float64(firings).mean(-1) * np.nan
+    return float64(float64(firings) > above * tokens).mean(-1) if tokens > 0 else float64(firings).mean(-1) * np.nan

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.metrics import Array, _float64, _ratio
+from assay.dictionaries.measuring.arrays import Array, float64, ratio_or_nan
 
 
 def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run n f"]:
@@ -29,11 +29,11 @@ def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -
         raise DataError(
             f"true and learned directions must be equally wide, got {list(np.shape(true))} and {list(np.shape(learned))}"
         )
-    true, learned = _float64(true), _float64(learned)
+    true, learned = float64(true), float64(learned)
     if isinstance(true, Tensor) != isinstance(learned, Tensor):
         true, learned = torch.as_tensor(true), torch.as_tensor(learned)
     length = _length(learned)
-    return _ratio(true, _length(true)) @ (learned / (length + (length == 0))).swapaxes(-1, -2)
+    return ratio_or_nan(true, _length(true)) @ (learned / (length + (length == 0))).swapaxes(-1, -2)
 
 
 def mcc(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run"]:
@@ -114,7 +114,7 @@ def mcc_chance_exact(f: int, d: int) -> float:
 
 def support_sums(codes: Float[Array, "b n"], features: Float[Array, "b f"]) -> dict[str, Float[np.ndarray, "..."]]:
     """Counts that `support` is made of, which add up over parts of a test set: `both` [n, f], `truly` [n], `fires` [f]."""
-    true, fires = (_float64(values) > 0 for values in (codes, features))
+    true, fires = (float64(values) > 0 for values in (codes, features))
     if len(true) != len(fires):
         raise DataError(f"codes and features must have the same rows, got {len(true)} and {len(fires)}")
     a, b = (_plain(on) for on in (true, fires))
@@ -134,7 +134,7 @@ def support(
     Better: higher
     """
     both, truly, fires = (np.asarray(sums[name], dtype=np.float64) for name in ("both", "truly", "fires"))
-    f1 = _ratio(2 * both, np.where(truly > 0, truly, np.nan)[:, None] + fires)
+    f1 = ratio_or_nan(2 * both, np.where(truly > 0, truly, np.nan)[:, None] + fires)
     if match is None:  # of equally good ones that with most hits, so that the order of latents decides nothing
         score = np.nan_to_num(f1, nan=-1.0)
         chosen = np.where(score == score.max(1, keepdims=True), both, -1.0).argmax(1)
@@ -143,9 +143,9 @@ def support(
     rows, there = np.arange(len(truly)), chosen >= 0
     hit, fired = np.where(there, both[rows, chosen], 0.0), np.where(there, fires[chosen], 0.0)
     return {
-        "precision": np.where(truly > 0, _ratio(hit, fired), np.nan),
-        "recall": _ratio(hit, truly),
-        "f1": np.where(truly > 0, _ratio(2 * hit, truly + fired), np.nan),
+        "precision": np.where(truly > 0, ratio_or_nan(hit, fired), np.nan),
+        "recall": ratio_or_nan(hit, truly),
+        "f1": np.where(truly > 0, ratio_or_nan(2 * hit, truly + fired), np.nan),
         "match": chosen,
     }
 
@@ -174,7 +174,7 @@ def magnitude_r2(
         on = a[:, i] > 0
         if on.any():
             strength, guess = a[on, i], f[on, k] if k >= 0 else np.zeros(int(on.sum()))
-            result[i] = 1 - _ratio(
+            result[i] = 1 - ratio_or_nan(
                 np.asarray(((strength - guess) ** 2).sum()), np.asarray(((strength - strength.mean()) ** 2).sum())
             )
     return result

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.metrics import Array, _float64, _ratio
+from assay.dictionaries.measuring.arrays import Array, float64, ratio_or_nan
 
 THRESHOLD = 0.9
 """Cosine above which two decoder rows count as the same direction; ours."""
@@ -40,8 +40,8 @@ def redundant_share(W_dec: Float[Array, "*run f d"], threshold: float = THRESHOL
     Better: lower
     """
     cosine = nearest_cosine(W_dec)
-    count = _float64(cosine == cosine)  # NaN is not
-    return _ratio((count * (cosine > threshold)).sum(-1), count.sum(-1))
+    count = float64(cosine == cosine)  # NaN is not
+    return ratio_or_nan((count * (cosine > threshold)).sum(-1), count.sum(-1))
 
 
 def distinct_directions(W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD) -> Float[Array, "*run"]:

@@ -76,7 +76,7 @@ class PAnneal:
         return {"anneal.factor": torch.ones(len(seeds))}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
-        """Nothing of every batch."""
+        """Take no note of a batch: the features are asked for where p changes."""
         return {}
 
     def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:

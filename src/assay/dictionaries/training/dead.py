@@ -36,15 +36,15 @@ class Keep:
         return 1.0
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
-        """Nothing."""
+        """Keep no state: nothing is counted."""
         return {}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
-        """Nothing."""
+        """Take no note of a batch."""
         return {}
 
     def learn(self, state: State, seen: Seen) -> None:
-        """Nothing."""
+        """Leave every latent as it is."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Resample:
         return {"exempt": rank < round(self.exempt * f), "resampled": torch.zeros(len(seeds), f, dtype=torch.int64)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
-        """Nothing: `Idle` counts."""
+        """Take no note of a batch: `Idle` counts."""
         return {}
 
     def learn(self, state: State, seen: Seen) -> None:

@@ -71,7 +71,7 @@ class Idle:
     """Counts the rows since each latent last had a value that is not 0: `idle.rows` [run, f]."""
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
-        """Zeros."""
+        """Start every count at 0."""
         return {"idle.rows": torch.zeros(len(seeds), f, dtype=torch.int64)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
@@ -107,11 +107,11 @@ class Watch:
         return room
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
-        """Nothing: its tensor needs the parameters, see `start`."""
+        """Keep no state here: its tensor needs the parameters, see `start`."""
         return {}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
-        """Nothing."""
+        """Take no note of a batch: the parameters are watched."""
         return {}
 
     def learn(self, state: State, seen: Seen) -> None:

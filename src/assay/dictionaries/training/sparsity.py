@@ -47,7 +47,7 @@ class TargetL0:
         return {"target.factor": torch.ones(len(seeds)), "target.l0": torch.full((len(seeds),), torch.nan)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
-        """Nothing beyond L0, which every step gives."""
+        """Take no note beyond L0, which every step gives."""
         return {}
 
     def learn(self, state: State, seen: Seen) -> None:

@@ -59,7 +59,7 @@ def decode(
 
 
 def frozen(params: Params) -> dict[str, Tensor]:
-    """The same parameters with a copy of the decoder that gets no gradient."""
+    """Replace the decoder by a copy that gets no gradient."""
     return {**params, **{name: params[name].detach() for name in ("W_dec", "b_dec", "W_skip") if name in params}}
 
 

@@ -229,7 +229,7 @@ def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int 
 
 
 def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
-    """The same tensor with every row scaled to length 1, in place: without it an L1 penalty is evaded by long rows."""
+    """Scale every row to length 1, in place: without it an L1 penalty is evaded by long rows."""
     return W.div_(torch.linalg.vector_norm(W, dim=-1, keepdim=True))
 
 

@@ -22,7 +22,7 @@ def repaired(kind, of):
 
 
 def quarter(specs):
-    """The same specs a quarter as long, with a whole schedule of their own."""
+    """Make these specs a quarter as long, with a whole schedule of their own."""
     return lambda main: tuple(s.replace(steps=max(2, s.steps // 4)) for s in specs(main))
 
 

@@ -173,17 +173,16 @@ def held_out(world, seed, rows, bench):
 
 
 def sums_of(x, x_hat, features):
-    """Sums over rows as `metrics.document_sums` gives them, of one document and given codes."""
+    """Sums over rows as `document_sums` gives them, of one document and given codes."""
+    from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
+
     middle = x.double().mean(0).float()
-    centred, guess = x - middle, x_hat - middle
-    pairs = {"error": (x - x_hat, x - x_hat), "variance": (centred, centred), "dot": (guess, centred), "norm": (guess, guess),
-             "dot_raw": (x_hat, x), "norm_raw": (x_hat, x_hat)}  # fmt: skip
-    total = {name: float((a * b).sum(1).double().sum()) for name, (a, b) in pairs.items()}
-    return {"tokens": float(len(x)), "active": float((features > 0).sum()), **total}
+    parts = of_rows(x, middle) | of_reconstructions(x, x_hat, (features > 0).float(), middle)
+    return {name: float(part.double().sum()) for name, part in parts.items()}
 
 
 def soft_sums(one, x):
-    """The same sums of a smooth gate's own code."""
+    """Sums of a smooth gate's own code."""
     features = one.encode(x)
     return sums_of(x, one.decode(features)[0], features[0])
 

@@ -46,7 +46,7 @@ def autograd(
 
 
 def standard(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same parameters with encoders as [run, d, f], views: the shapes of losses and of Dictionary."""
+    """Turn encoders into [run, d, f], as views: the shapes of losses and of Dictionary."""
     return {name: value.mT if is_encoder(name) else value for name, value in params.items()}
 
 

@@ -1,0 +1,121 @@
+"""The one summing: from activations and their reconstructions to the sums that measures are made of (`measures.SUMS`).
+
+With c the centre, o the origin, y activations and ŷ their reconstructions, each row adds to `tokens` 1, `active` #{f > 0}, `error` ‖y − ŷ‖²,
+`variance` ‖y − c‖², `dot` (ŷ − c)·(y − c), `norm` ‖ŷ − c‖², `dot_raw` (ŷ − o)·(y − o), `norm_raw` ‖ŷ − o‖², `square_raw` ‖y − o‖².
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core.errors import DataError
+from assay.dictionaries.measuring.arrays import Array
+from assay.dictionaries.measuring.measures import SUMS
+
+if TYPE_CHECKING:
+    from assay.dictionaries.dictionary import Dictionary
+
+Centre = Float[Tensor, "d"]
+PerRow = dict[str, Float[Tensor, "b"]]
+RECONSTRUCTED = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
+"""The sums that depend on the dictionary; the others depend on the activations alone."""
+
+
+def of_rows(y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = None) -> PerRow:
+    """Compute what each row adds to the sums that are the same for every dictionary: tokens, variance, square_raw."""
+    about, raw = y - centre, y if origin is None else y - origin
+    return {"tokens": torch.ones_like(y[:, 0]), "variance": _dot(about, about), "square_raw": _dot(raw, raw)}
+
+
+def of_reconstructions(
+    y: Float[Tensor, "b d"],
+    y_hat: Float[Tensor, "b d"],
+    on: Float[Tensor, "b f"],
+    centre: Centre,
+    origin: Centre | None = None,
+) -> PerRow:
+    """Compute what each row adds to a dictionary's sums (`RECONSTRUCTED`); `on` is 1 where a feature is on."""
+    error, guess, about = y - y_hat, y_hat - centre, y - centre
+    raw_guess, raw = (y_hat, y) if origin is None else (y_hat - origin, y - origin)
+    return {
+        "active": on.sum(1), "error": _dot(error, error), "dot": _dot(guess, about), "norm": _dot(guess, guess),
+        "dot_raw": _dot(raw_guess, raw), "norm_raw": _dot(raw_guess, raw_guess),
+    }  # fmt: skip
+
+
+def of_batch(
+    dictionary: Dictionary, x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = None
+) -> tuple[PerRow, Float[Tensor, "f"], Float[Tensor, "b d"]]:
+    """Encode and decode x with the dictionary of one run: what each row adds, how often each feature is on, and ŷ."""
+    features = dictionary.encode(x)
+    y_hat = dictionary.decode(features, x)[0].to(y.dtype)
+    on = switched_on(dictionary, features[0])
+    return of_reconstructions(y, y_hat, on, centre, origin), on.sum(0), y_hat
+
+
+def document_sums(
+    dictionary: Dictionary,
+    x: Float[Tensor, "b d"],
+    document: Int[Array, "b"],
+    documents: int,
+    mean: Float[Array, "d"],
+    origin: Float[Array, "d"] | None = None,
+    chunk: int = 1024,
+) -> dict[str, Float[np.ndarray, "run document"]]:
+    """Sum over the rows of each document, per run, and count `firings` [run, feature]; one pass, memory bounded by `chunk` rows.
+
+    `mean` is that of all rows, those of other calls included, and the centre of all lengths; `finish` makes measures of the sums.
+    The raw sums are taken about `origin`: for normalised x give where raw activations are 0, −mean·scale.
+
+    Sums of several batches add up only about one mean: about each batch's own, variance is too small and FVU too large.
+
+    Raises: DataError where rows and documents do not fit together, or without the mean of all rows.
+    """
+    document = torch.as_tensor(document, device=x.device).long()
+    if document.shape != x.shape[:1] or (len(document) and not 0 <= int(document.min()) <= int(document.max()) < documents):
+        raise DataError(
+            f"document must name, for each of the {len(x)} rows, one of 0 … {documents - 1}, got {list(document.shape)} numbers"
+            + (f" from {int(document.min())} to {int(document.max())}" if len(document) else "")
+        )
+    if mean is None or np.shape(mean) != x.shape[1:]:
+        given = "none" if mean is None else f"an array of {list(np.shape(mean))}"
+        raise DataError(
+            f"document_sums needs the common mean of all rows, {x.shape[1]} numbers, got {given}: sums about each batch's own mean do not add up"
+        )
+    centre = torch.as_tensor(mean, device=x.device, dtype=torch.float32)
+    zero = None if origin is None else torch.as_tensor(origin, device=x.device, dtype=torch.float32)
+    sums = torch.zeros(len(SUMS), len(dictionary), documents, dtype=torch.float64, device=x.device)
+    firings = torch.zeros(len(dictionary), dictionary.width, dtype=torch.float64, device=x.device)
+    with torch.no_grad():
+        for a in range(0, len(x), chunk):
+            rows = x[a : a + chunk].float()
+            shared = of_rows(rows, centre, zero)
+            for r, one in enumerate(dictionary):  # one run at a time: its features fit a cache
+                found, on, _ = of_batch(one, rows, rows, centre, zero)
+                firings[r] += on
+                parts = shared | found
+                sums[:, r].index_add_(1, document[a : a + chunk], torch.stack([parts[name] for name in SUMS]).double())
+    return {name: s.cpu().numpy() for name, s in zip(SUMS, sums, strict=True)} | {"firings": firings.cpu().numpy()}
+
+
+def switched_on(dictionary: Dictionary, features: Float[Tensor, "... f"]) -> Float[Tensor, "... f"]:
+    """1 where a feature is on, else 0: above 0, and for AbsTopK, whose features have a sign, anything but 0.
+
+    Formula: 1[f > 0]; for AbsTopK 1[f ≠ 0]
+    Range: 0 or 1
+    Better: neither
+    """
+    from assay.dictionaries.selection import AbsTopK
+
+    if isinstance(dictionary.nonlinearity, AbsTopK):
+        return features.sign().abs_()
+    return features.sign().clamp_min_(0)  # five times faster than comparing
+
+
+def _dot(a: Float[Tensor, "b d"], b: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
+    return torch.linalg.vecdot(a, b)
