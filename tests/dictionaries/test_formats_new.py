@@ -10,10 +10,14 @@ from safetensors.torch import save_file
 
 from assay.core.errors import DataError
 from assay.dictionaries import formats
-from assay.dictionaries.formats import load
+from assay.dictionaries.formats import load, write
 from assay.dictionaries.formats.format import known
 
 FILE = '''
+import json
+
+from safetensors.torch import save_file
+
 from assay.dictionaries.formats.coder import Coder
 from assay.dictionaries.formats.format import Format
 from assay.dictionaries.formats.origin import described, placed
@@ -35,8 +39,20 @@ def read(source, hints):
     return coder.dictionary(sites, sites_out, described("mine", source.file, architecture="mine", config=source.config, inferred=[]))
 
 
+def prepare(dictionary, model):
+    def fill(place):
+        place.mkdir()
+        one = dictionary.tensors()
+        tensors = {"into": one["W_enc"], "bias": one["b_enc"], "out": one["W_dec"], "centre": one["b_dec"]}
+        save_file({name: tensor[0].contiguous() for name, tensor in tensors.items()}, place / "mine.safetensors")
+        (place / "mine.json").write_text(json.dumps({"d": dictionary.W_enc.shape[1]}))
+        return ["."]
+
+    return fill
+
+
 FORMAT = Format(name="mine", suffixes=(".safetensors",), files=("mine.safetensors",), settings="mine.json",
-                fits=lambda found: "into" in found.values, open=open_file, read=read)
+                fits=lambda found: "into" in found.values, open=open_file, read=read, prepare=prepare)
 '''
 
 
@@ -76,6 +92,15 @@ def test_it_is_read_by_every_way_to_its_file(folder, how):
     expected = np.maximum(x @ w["into"] + w["bias"], 0) @ w["out"] + w["centre"]
     assert np.allclose(d.reconstruct(torch.from_numpy(x).float())[0].numpy(), expected, atol=1e-5)
     assert d.origin["format"] == "mine"
+
+
+def test_what_it_writes_it_reads_with_the_same_bits(folder, tmp_path):
+    d = load(folder)
+    assert write(d, tmp_path / "new", "mine") == [tmp_path / "new"]
+    again = load(tmp_path / "new")
+    assert all(torch.equal(value, again.tensors()[name]) for name, value in d.tensors().items())
+    with pytest.raises(DataError, match=r"no format 'openai' to write; .*assay, mine, saelens"):
+        write(d, tmp_path / "other", "openai")
 
 
 def test_errors_name_it_beside_the_others(mine, folder, tmp_path):

@@ -54,6 +54,8 @@ class Format:
     """The file with the settings that belong to it."""
     read: Callable[[Source, Hints], Dictionary]
     """The dictionary, or DataError in one line."""
+    prepare: Callable[[Dictionary, str | None], Callable[[Path], list[str]]] | None = None
+    """From a dictionary and its model's name, what writes it to a place and names the parts; None: this format is only read."""
 
 
 @cache

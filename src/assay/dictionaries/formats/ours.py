@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +59,19 @@ def _whole(path: Path) -> Dictionary:
     return found
 
 
+def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[str]]:
+    """Give what writes one file with every run; the model's name has no place in it."""
+
+    def fill(place: Path) -> list[str]:
+        place.touch()
+        mode = place.stat().st_mode
+        dictionary.save(place)
+        place.chmod(mode)
+        return ["."]
+
+    return fill
+
+
 def _wrong(found: Dictionary) -> str:
     """What of a header or of its tensors no dictionary has, in a few words; empty where all is as it should be."""
     kind = found.nonlinearity
@@ -81,4 +94,4 @@ def _wrong(found: Dictionary) -> str:
     return ""
 
 
-FORMAT = Format(name="assay", suffixes=(".safetensors",), fits=fits, open=open_file, read=read)
+FORMAT = Format(name="assay", suffixes=(".safetensors",), fits=fits, open=open_file, read=read, prepare=prepare)

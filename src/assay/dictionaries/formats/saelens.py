@@ -16,12 +16,12 @@ from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Found
 from assay.dictionaries.formats.origin import batch_topk, described, placed
 from assay.dictionaries.formats.plain import safetensors, settings
+from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
 from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, TopK
 
-CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 _KINDS = {
     "standard": "relu", "gated": "gated", "topk": "topk", "abstopk": "abstopk", "jumprelu": "jumprelu", "batchtopk": "batchtopk",
     "matryoshka_batchtopk": "batchtopk", "transcoder": "relu", "skip_transcoder": "relu", "jumprelu_transcoder": "jumprelu",
@@ -176,4 +176,6 @@ def _scale(folder: Path, hints: Hints) -> float:
     return float(value)
 
 
-FORMAT = Format(name="saelens", suffixes=(".safetensors",), files=(WEIGHTS,), settings=CONFIG, open=open_file, read=read)
+FORMAT = Format(
+    name="saelens", suffixes=(".safetensors",), files=(WEIGHTS,), settings=CONFIG, open=open_file, read=read, prepare=prepare
+)
