@@ -1,7 +1,10 @@
 """An untrained model: the architecture of another, fewer blocks, weights that depend on the seed alone."""
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from assay.core.errors import ModelError
 from assay.subjects.folder import find
@@ -49,3 +52,18 @@ def test_weights_drawn_again_in_memory_are_as_before_training(tmp_path):
     assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
     assert first[name].std().item() == pytest.approx(find(folder).config["initializer_range"], rel=0.2)
     assert (first["transformer.ln_f.weight"] == 1).all() and (first["transformer.ln_f.bias"] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_tied_weights_may_be_stored_under_either_name(tmp_path, bench, kind):
+    folder = make(tmp_path / "model", kind, tie_word_embeddings=True)
+    made = untrained(str(folder), 1, bench)
+    stored = load_file(made / "model.safetensors")
+    assert ("lm_head.weight" in stored) != (f"{'transformer.wte' if kind == 'gpt2' else 'model.embed_tokens'}.weight" in stored)
+    model = load(str(made))
+    assert model.model.get_input_embeddings().weight is model.model.get_output_embeddings().weight
+    config = json.loads((made / "config.json").read_text()) | {"tie_word_embeddings": False}
+    if "lm_head.weight" in stored:
+        (made / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelError, match="lack"):
+            load(str(made))

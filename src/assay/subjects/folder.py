@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from assay.core import foreign
 from assay.core.errors import ModelError
-from assay.subjects import fetch, hashes, sizes
-from assay.subjects.site import KINDS, Site
+from assay.subjects import architectures, fetch, hashes, sizes
+from assay.subjects.architectures import Architecture
+from assay.subjects.site import Site
 from assay.subjects.sizes import told_of_a_model
 
 TOKENIZER = 128 * 2**20
@@ -53,9 +54,9 @@ class ModelFolder:
     about: dict[str, Any] = field(repr=False)
 
     @property
-    def architecture(self) -> str:
-        """transformers' model type, e.g. "llama"."""
-        return str(self.config["model_type"])
+    def architecture(self) -> Architecture:
+        """What Assay knows of models of this type: sizes, modules, sites."""
+        return architectures.known()[self.config["model_type"]]
 
     @property
     def layers(self) -> int:
@@ -77,11 +78,13 @@ class ModelFolder:
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every site, in the order in which a forward pass meets them."""
-        blocks = tuple(Site(kind, layer) for layer in range(self.layers) for kind in KINDS[:-1])
-        return (*blocks, Site(KINDS[-1]))
+        blocks = tuple(Site(kind, layer) for layer in range(self.layers) for kind in self.architecture.sites)
+        return (*blocks, Site("final_norm"))
 
     def check(self, site: Site) -> None:
-        """Refuse a site whose layer is beyond the model's last block. Raises: ModelError."""
+        """Refuse a site that this model's blocks do not have, or whose layer is beyond the last block. Raises: ModelError."""
+        if site.layer is not None and site.kind not in self.architecture.sites:
+            raise ModelError(f"{site} does not exist: blocks of {self.architecture.name} have {', '.join(self.architecture.sites)}")
         if site.layer is not None and not 0 <= site.layer < self.layers:
             raise ModelError(f"{site} does not exist: {self.name} has {self.layers} blocks, 0 to {self.layers - 1}")
 
@@ -141,7 +144,7 @@ class ModelFolder:
     def provenance(self) -> str:
         """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
         if "quantisation" not in self.about:
-            return str(self.about.get("name") or f"{self.path.name} ({self.architecture}, local folder)")
+            return str(self.about.get("name") or f"{self.path.name} ({self.architecture.name}, local folder)")
         return f"{self.about['name']}, {_SPOKEN.get(self.about['quantisation'], self.about['quantisation'])}"
 
 

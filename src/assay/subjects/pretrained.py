@@ -18,27 +18,12 @@ from torch import Tensor, nn
 
 from assay.core.errors import ModelError
 from assay.subjects import fetch
+from assay.subjects.architectures import Place, returned_by
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit, Start, Trace
 
 DType = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class _Names:
-    """Where an architecture keeps the modules that sites hang on."""
-
-    blocks: str
-    final_norm: str
-    mid: str
-    attn_out: str
-    mlp_in: str
-    mlp_out: str
-
-
-_LLAMA = _Names("layers", "norm", "post_attention_layernorm", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
-_GPT2 = _Names("h", "ln_f", "ln_2", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 
 class _Stop(Exception):
@@ -80,11 +65,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     if found["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}")
     model = model.eval().requires_grad_(False).to(device)
-    return Pretrained(folder, model, dtype, getattr(model.base_model, _names(folder).blocks))
-
-
-def _names(folder: ModelFolder) -> _Names:
-    return _GPT2 if folder.architecture == "gpt2" else _LLAMA
+    return Pretrained(folder, model, dtype, getattr(model.base_model, folder.architecture.blocks))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +107,11 @@ class Pretrained:
     def provenance(self) -> str:
         """What to call the model in a report: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
         return self.folder.provenance
+
+    @property
+    def final_norm(self) -> Any:
+        """The norm before the unembedding."""
+        return getattr(self.model.base_model, self.folder.architecture.final_norm)
 
     def width(self, site: Site) -> int:
         """Numbers per token at a site. Raises: ModelError for a site it lacks."""
@@ -203,7 +189,7 @@ class Pretrained:
         The direct path only: the norm's division by the length of the whole stream is left out, and for a LayerNorm (GPT-2)
         its constant bias; its removal of the mean is folded in.
         """
-        norm = getattr(self.model.base_model, _names(self.folder).final_norm)
+        norm = self.final_norm
         matrix = self.model.get_output_embeddings().weight.detach().float().T * norm.weight.detach().float()[:, None]
         return matrix - matrix.mean(0) if isinstance(norm, nn.LayerNorm) else matrix
 
@@ -222,41 +208,29 @@ class Pretrained:
                 raise ModelError(f"{site} lies before the start at block {first}, so this run never meets it")
         return tokens
 
-    def _place(self, site: Site) -> tuple[nn.Module, bool]:
-        """The module a site hangs on, and whether it is what the module reads (else what it returns)."""
-        names, inner = _names(self.folder), self.model.base_model
+    def _place(self, site: Site) -> tuple[nn.Module, Place]:
+        """The module a site hangs on, and whether it is what the module reads or what it returns."""
         if site.layer is None:
-            return getattr(inner, names.final_norm), False
-        block = self.blocks[site.layer]
-        match site.kind:
-            case "resid_pre" | "resid_post":
-                return block, site.kind == "resid_pre"
-            case "resid_mid":
-                return block.get_submodule(names.mid), True
-            case "z" | "attn_out":
-                return block.get_submodule(names.attn_out), site.kind == "z"
-            case "mlp_pre":
-                return block.get_submodule(names.mlp_in), False
-            case "mlp_post" | "mlp_out":
-                return block.get_submodule(names.mlp_out), site.kind == "mlp_post"
-        raise AssertionError(site)
+            return self.final_norm, returned_by("")
+        place = self.folder.architecture.sites[site.kind]
+        return self.blocks[site.layer].get_submodule(place.module), place
 
     @contextmanager
     def _hook(self, site: Site, visit: Callable[[Site, Tensor], Tensor]) -> Iterator[None]:
-        module, reads = self._place(site)
+        module, place = self._place(site)
         shape = self.folder.shape(site)
 
         def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             x = args[0]
             new = visit(site, x.unflatten(-1, shape)).reshape(x.shape)
-            if site.kind == "resid_mid":  # the stream and the norm both read this tensor: changed in place, both see the edit
+            if place.shared:  # the stream and the norm both read this tensor: changed in place, both see the edit
                 new = x.copy_(new)
             return (new, *args[1:])
 
         def after(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
             return visit(site, out)
 
-        handle = module.register_forward_pre_hook(before) if reads else module.register_forward_hook(after)
+        handle = module.register_forward_pre_hook(before) if place.reads else module.register_forward_hook(after)
         try:
             yield
         finally:
@@ -270,7 +244,7 @@ class Pretrained:
             raise ModelError(f"a run can start before blocks 0 to {self.layers - 1}, got {first}")
         if tuple(resid.shape) != (*tokens.shape, *d):
             raise ModelError(f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}")
-        inner, name = self.model.base_model, _names(self.folder).blocks
+        inner, name = self.model.base_model, self.folder.architecture.blocks
         given = resid.to(self.device, getattr(torch, self.dtype))
         handle = self.blocks[first].register_forward_pre_hook(lambda module, args: (given, *args[1:]))
         setattr(inner, name, nn.ModuleList(self.blocks[first:]))

@@ -181,13 +181,12 @@ def written(model: Pretrained, layer: int) -> Float[Tensor, "m d"]:
 
 def _output(model: Pretrained, layer: int) -> Any:
     model.folder.check(Site("mlp_out", layer))
-    return model.blocks[layer].get_submodule("mlp.c_proj" if hasattr(model.model.base_model, "ln_f") else "mlp.down_proj")
+    return model.blocks[layer].get_submodule(model.folder.architecture.sites["mlp_out"].module)
 
 
 def readout(model: Pretrained, layer: int) -> Readout:
     """The Readout of one block of a model. Raises: ModelError for a block that it lacks."""
-    inner, out = model.model.base_model, _output(model, layer)
-    norm = inner.ln_f if hasattr(inner, "ln_f") else inner.norm
+    norm, out = model.final_norm, _output(model, layer)
     bias = getattr(out, "bias", None)
     layer_norm = isinstance(norm, nn.LayerNorm)
     eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)

@@ -9,41 +9,27 @@ from typing import Any
 
 from assay.core import foreign
 from assay.core.errors import DataError, ModelError
+from assay.subjects import architectures
 
-# config names of the sizes, for the architectures whose modules Assay knows where to hook
-_LLAMA = {"layers": "num_hidden_layers", "d": "hidden_size", "m": "intermediate_size", "h": "num_attention_heads"}
-_LLAMA |= {"v": "vocab_size", "positions": "max_position_embeddings", "kv": "num_key_value_heads", "e": "head_dim"}
-_GPT2 = {"layers": "n_layer", "d": "n_embd", "m": "n_inner", "h": "n_head", "v": "vocab_size", "positions": "n_positions"}
-NAMES = {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "gpt2": _GPT2}
-"""Architecture → letter of a size → its name in config.json."""
 MOST = {"layers": 1_000, "positions": 100_000_000}
 """The largest sizes that are read; known models have 126 blocks, ten million positions and widths of 53,248."""
 WIDEST = 1_000_000
-NEEDED = ("layers", "d", "h")
-
-_STORED_LLAMA = {
-    "embed_tokens.weight": "v d", "norm.weight": "d", "layers.*.mlp.down_proj.weight": "d m", "layers.*.self_attn.q_proj.weight": "h·e d",
-    "layers.*.self_attn.k_proj.weight": "kv·e d",
-}  # fmt: skip
-_STORED_GPT2 = {"wte.weight": "v d", "wpe.weight": "positions d", "ln_f.weight": "d", "h.*.mlp.c_fc.weight": "d m"}
 
 
 def of(config: Mapping[str, Any]) -> dict[str, int]:
     """Give the sizes of a model by their letters, with those that follow from others; what transformers alone knows is left out."""
-    found = {letter: config[name] for letter, name in NAMES[config["model_type"]].items() if config.get(name) is not None}
-    d, h = found["d"], found["h"]
-    follow = {"gpt2": {"m": 4 * d}, "llama": {"kv": h}}.get(config["model_type"], {})
-    return {"e": d // h, **follow, **found}
+    architecture = architectures.known()[config["model_type"]]
+    found = {letter: config[name] for letter, name in architecture.sizes.items() if config.get(name) is not None}
+    return {"e": found["d"] // found["h"], **{letter: size(found) for letter, size in architecture.follow.items()}, **found}
 
 
 def check(config: Mapping[str, Any], where: Path) -> None:
     """Raise ModelError for an architecture without hooks, and for a size that is missing, no whole number from 1 up, or too large."""
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in NAMES:
-        raise ModelError(f"{where.parent} holds a model of type {str(kind)[:40]}; Assay can hook {', '.join(NAMES)}")
-    names = NAMES[kind]
-    needed = (*NEEDED, *(() if kind == "gpt2" else ("m",)))
-    if absent := [names[letter] for letter in needed if not isinstance(config.get(names[letter]), int)]:
+    kind, known = config.get("model_type"), architectures.known()
+    if not isinstance(kind, str) or kind not in known:
+        raise ModelError(f"{where.parent} holds a model of type {str(kind)[:40]}; Assay can hook {', '.join(known)}")
+    names = known[kind].sizes
+    if absent := [names[letter] for letter in known[kind].needed if not isinstance(config.get(names[letter]), int)]:
         raise ModelError(f"{where} lacks the number {', '.join(absent)}")
     for letter, name in names.items():
         size = config.get(name)
@@ -57,9 +43,12 @@ def check(config: Mapping[str, Any], where: Path) -> None:
 
 def check_stored(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], where: Path, mend: str) -> None:
     """Raise ModelError where the stored weights have other sizes than config.json claims: transformers would make what it claims."""
-    sizes, gpt2 = of(config), config["model_type"] == "gpt2"
-    stored = {name.removeprefix("transformer." if gpt2 else "model."): list(shape) for name, shape in shapes.items()}
-    for pattern, letters in (_STORED_GPT2 if gpt2 else _STORED_LLAMA).items():
+    sizes, architecture = of(config), architectures.known()[config["model_type"]]
+    stored = {name.removeprefix(architecture.prefix): list(shape) for name, shape in shapes.items()}
+    embedding = next(name for name, letters in architecture.stored.items() if letters == "v d")
+    if config.get("tie_word_embeddings", architecture.tied) and "lm_head.weight" in stored:
+        stored.setdefault(embedding, stored["lm_head.weight"])  # one tensor has two names; a file may keep either
+    for pattern, letters in architecture.stored.items():
         wanted = [_product(factor.split("·"), sizes) for factor in letters.split()]
         for name in [pattern.replace("*", str(i)) for i in range(sizes["layers"])] if "*" in pattern else [pattern]:
             if name not in stored:

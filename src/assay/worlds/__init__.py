@@ -2,3 +2,7 @@
 
 No world reads another, but for `networks`, which all may use.
 """
+
+from assay.core.lazy import modules
+
+__getattr__, __dir__ = modules(__name__, __path__)

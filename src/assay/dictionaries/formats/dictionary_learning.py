@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping
+from assay.dictionaries.formats.format import TORCH, Format, Found
 from assay.dictionaries.formats.origin import batch_topk, described, placed
-from assay.dictionaries.formats.pickles import read as read_pickle
 from assay.dictionaries.formats.plain import settings
 from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
 from assay.dictionaries.gates import Gated
@@ -34,20 +33,14 @@ _KEYS = {
 _UNSAID = {"AutoEncoderTopK": "BatchTopKSAE"}  # the same tensors, encoded in different ways
 
 
-def open_folder(folder: Path) -> Source:
-    """The folder's weights and settings."""
-    return open_file(folder / WEIGHTS)
-
-
-def open_file(path: Path, values: Mapping[str, Any] | None = None) -> Source:
+def open_file(found: Found) -> Source:
     """A weight file with the settings of its run: those in a backup, beside the file, or above `checkpoints`."""
-    values = read_pickle(path) if values is None else values
-    folder = path.absolute().parent
+    values, folder = found.values, found.path.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
     if is_backup(values) and isinstance(values.get("config"), dict):
         config = {"trainer": values["config"]} | config
-    return Source(path, values, config, path.parent)
+    return Source(found.path, values, config, found.path.parent)
 
 
 def is_backup(values: Mapping[str, Any]) -> bool:
@@ -55,9 +48,9 @@ def is_backup(values: Mapping[str, Any]) -> bool:
     return isinstance(values.get("ae"), dict) and "step" in values
 
 
-def fits(values: Mapping[str, Any]) -> bool:
+def fits(found: Found) -> bool:
     """Whether the names are those of one of the classes."""
-    names = set(values["ae"] if is_backup(values) else values)
+    names = set(found.values["ae"] if is_backup(found.values) else found.values)
     return any(names == keys for keys in _KEYS.values())
 
 
@@ -152,3 +145,6 @@ def _coder(name: str, weights: Weights, trainer: Mapping[str, Any], hints: Hints
         )
     told = batch_topk(k, "running mean of a batch's smallest kept value, from the first one at rate 0.001")
     return Coder(**parts, **jumping(torch.full_like(b_enc, threshold))), told  # type: ignore[arg-type]
+
+
+FORMAT = Format(name="dictionary-learning", suffixes=TORCH, files=(WEIGHTS,), fits=fits, open=open_file, read=read)

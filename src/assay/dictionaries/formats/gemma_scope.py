@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping
+from assay.dictionaries.formats.format import Format, Found
 from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import npz, safetensors, settings
+from assay.dictionaries.formats.plain import settings
 from assay.dictionaries.formats.weights import Hints, Source, Weights
 
 WEIGHTS, WEIGHTS_2, CONFIG_2 = "params.npz", "params.safetensors", "config.json"
 _RENAMED = {"w_enc": "W_enc", "w_dec": "W_dec"}
 
 
-def open_file(path: Path, stated: bool = False) -> Source:
+def fits(found: Found) -> bool:
+    """Whether it is an npz file, which only the first release wrote."""
+    return found.path.suffix == ".npz"
+
+
+def open_file(found: Found) -> Source:
     """A `params.npz`, or the `params.safetensors` of the second release with its settings."""
-    if path.suffix == ".npz":
-        return Source(path, npz(path), {}, path.parent, stated)
-    return Source(path, safetensors(path)[0], settings(path.parent / CONFIG_2), path.parent, stated)
+    folder = found.path.parent
+    return Source(found.path, found.values, {} if fits(found) else settings(folder / CONFIG_2), folder, found.stated)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -71,3 +74,8 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(
         sites, sites_out, described("gemma-scope", source.file, architecture=name, config=source.config, inferred=inferred)
     )
+
+
+FORMAT = Format(
+    name="gemma-scope", suffixes=(".npz", ".safetensors"), files=(WEIGHTS, WEIGHTS_2), fits=fits, open=open_file, read=read
+)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder
+from assay.dictionaries.formats.format import TORCH, Format, Found
 from assay.dictionaries.formats.origin import described, placed
 from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
@@ -20,14 +17,14 @@ _BESIDE = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_s
 """Counters, and the settings of the activation a second time."""
 
 
-def fits(values: Mapping[str, Any]) -> bool:
+def fits(found: Found) -> bool:
     """Whether the names are those of this format."""
-    return {"pre_bias", "latent_bias", "encoder.weight"} <= set(values)
+    return {"pre_bias", "latent_bias", "encoder.weight"} <= set(found.values)
 
 
-def open_file(path: Path, values: Mapping[str, Any]) -> Source:
+def open_file(found: Found) -> Source:
     """A weight file, which has no settings beside it."""
-    return Source(path, values, {}, path.parent)
+    return Source(found.path, found.values, {}, found.path.parent)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -67,3 +64,6 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(
         sites, sites_out, described("openai", source.file, architecture=name, config=config, inferred=inferred)
     )
+
+
+FORMAT = Format(name="openai", suffixes=TORCH, fits=fits, open=open_file, read=read)

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats.format import Format, Found
+from assay.dictionaries.formats.weights import Hints, Source
 
 _META = "assay"
 
 
-def fits(metadata: Mapping[str, str]) -> bool:
+def fits(found: Found) -> bool:
     """Whether a safetensors file's metadata is ours."""
-    return _META in metadata
+    return _META in found.metadata
 
 
-def read(path: Path) -> Dictionary:
-    """The dictionaries of one of our files, with every run.
+def open_file(found: Found) -> Source:
+    """A file, which says everything itself. Raises: DataError for one that Assay did not write."""
+    if not fits(found):
+        raise DataError(f"{found.path} has no header of Assay's, so it was not written by it")
+    return Source(found.path, found.values)
 
-    Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN or infinite.
+
+def read(source: Source, hints: Hints) -> Dictionary:
+    """The dictionaries of one of our files, with every run; a user may say of other places that they are meant.
+
+    Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN or infinite, and for other hints.
     """
+    given = [name for name, value in vars(hints).items() if value is not None and name not in ("site", "site_out")]
+    if given:
+        raise DataError(f"{source.file} is a file of Assay's, which says everything itself; leave out {', '.join(given)}")
+    found = _whole(source.file)
+    if hints.site is None and hints.site_out is None:
+        return found
+    sites, sites_out = ((hint,) if hint else stated for hint, stated in ((hints.site, found.sites), (hints.site_out, found.sites_out)))
+    return replace(found, sites=sites, sites_out=sites_out)
+
+
+def _whole(path: Path) -> Dictionary:
     foreign.tensors(path)
     try:
         found = Dictionary.load(path)
@@ -36,6 +57,19 @@ def read(path: Path) -> Dictionary:
     if bad:
         raise DataError(f"{path}: {', '.join(sorted(bad))} has numbers that are NaN or infinite; the file is no use as it is")
     return found
+
+
+def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[str]]:
+    """Give what writes one file with every run; the model's name has no place in it."""
+
+    def fill(place: Path) -> list[str]:
+        place.touch()
+        mode = place.stat().st_mode
+        dictionary.save(place)
+        place.chmod(mode)
+        return ["."]
+
+    return fill
 
 
 def _wrong(found: Dictionary) -> str:
@@ -58,3 +92,6 @@ def _wrong(found: Dictionary) -> str:
         if value is not None and not bool((value > 0).all()):
             return f"{name} must be above 0 in every run"
     return ""
+
+
+FORMAT = Format(name="assay", suffixes=(".safetensors",), fits=fits, open=open_file, read=read, prepare=prepare)

@@ -13,14 +13,15 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
+from assay.dictionaries.formats.format import Format, Found
 from assay.dictionaries.formats.origin import batch_topk, described, placed
 from assay.dictionaries.formats.plain import safetensors, settings
+from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
 from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, TopK
 
-CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 _KINDS = {
     "standard": "relu", "gated": "gated", "topk": "topk", "abstopk": "abstopk", "jumprelu": "jumprelu", "batchtopk": "batchtopk",
     "matryoshka_batchtopk": "batchtopk", "transcoder": "relu", "skip_transcoder": "relu", "jumprelu_transcoder": "jumprelu",
@@ -93,9 +94,10 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(sites, sites_out, origin)
 
 
-def open_folder(folder: Path) -> Source:
-    """The folder's weights and settings."""
-    return Source(folder / WEIGHTS, safetensors(folder / WEIGHTS)[0], settings(folder / CONFIG), folder)
+def open_file(found: Found) -> Source:
+    """The weights, and the settings beside them."""
+    folder = found.path.parent
+    return Source(found.path, found.values, settings(folder / CONFIG), folder)
 
 
 def _config(path: Path, found: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -172,3 +174,8 @@ def _scale(folder: Path, hints: Hints) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise DataError(f"{folder}: the inputs' scale must be a positive number, got {value!r}")
     return float(value)
+
+
+FORMAT = Format(
+    name="saelens", suffixes=(".safetensors",), files=(WEIGHTS,), settings=CONFIG, open=open_file, read=read, prepare=prepare
+)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder
+from assay.dictionaries.formats.format import Format, Found
 from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import safetensors, settings
+from assay.dictionaries.formats.plain import settings
 from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
@@ -17,9 +16,10 @@ from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 
 
-def open_folder(folder: Path) -> Source:
-    """The folder's weights and settings."""
-    return Source(folder / WEIGHTS, safetensors(folder / WEIGHTS)[0], settings(folder / CONFIG), folder)
+def open_file(found: Found) -> Source:
+    """The weights, and the settings beside them."""
+    folder = found.path.parent
+    return Source(found.path, found.values, settings(folder / CONFIG), folder)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -54,3 +54,6 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(
         sites, sites_out, described("sparsify", source.file, architecture=name, config=config, inferred=inferred)
     )
+
+
+FORMAT = Format(name="sparsify", suffixes=(".safetensors",), files=(WEIGHTS,), settings=CONFIG, open=open_file, read=read)

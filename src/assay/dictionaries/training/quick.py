@@ -1,0 +1,150 @@
+"""train_dictionary: one dictionary on one array in one call, by the same training as everything else, without specs, arms or a store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Real
+from operator import index
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import DataError, RunError, SpecError
+from assay.core.rng import permutation
+from assay.core.runs import Runs
+from assay.core.spec import Spec
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
+from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
+from assay.dictionaries.training.train import Method, fit_dictionaries
+
+Array = Any
+"""A NumPy array, a torch tensor, or lists of numbers."""
+USUAL: Mapping[type, Loss] = {
+    ReLU: l1, Gated: gated, GatedShift: gated, GatedUntied: gated, ScaledReLU: gated, GatedSigmoid: gated_sigmoid, JumpReLU: jumprelu,
+    TopK: mse, AbsTopK: mse, GroupMax: mse, BatchTopK: mse,
+}  # fmt: skip
+"""The loss that each kind is published with, of docs/architectures.md."""
+
+
+def train_dictionary(
+    nonlinearity: Nonlinearity,
+    acts: Float[Array, "n d"],
+    *,
+    width: int,
+    penalty: float | None = None,
+    loss: Loss | None = None,
+    steps: int = 2000,
+    lr: float = 2e-3,
+    batch: int = 512,
+    seed: int = 0,
+) -> Dictionary:
+    """Train one dictionary of `width` features on raw activations; it reads and gives raw activations.
+
+    Rows are centred and scaled to E‖x‖² = d, and drawn in batches (all rows where there are fewer), each once before any comes again.
+    `penalty` is λ: larger, and fewer features are on. Kinds that choose their number of features, such as TopK, take none. Without
+    a `loss` it is the one that the kind is published with. Everything random follows from the seed. Runs on the CPU.
+
+    Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError for settings that cannot be;
+    RunError where the loss did not stay finite.
+    """
+    chosen, strength = _objective(nonlinearity, loss, penalty)
+    for name, value in (("width", width), ("steps", steps), ("batch", batch)):
+        _whole(name, value, 1)
+    if not (_finite(lr) and lr > 0):
+        raise SpecError(f"lr must be a number above 0, got {lr!r}")
+    rows, seed = _matrix(acts), _whole("seed", seed, 0)
+    mean, scale = _moments(rows)
+    method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
+    batches = _shuffled(rows, mean, scale, batch, seed)
+    runs = Runs([Spec(seed=seed)])
+    trained = fit_dictionaries([(runs, method)], batches, d=rows.shape[1], steps=steps, mean=mean, scale=scale)[0]
+    if trained.diverged.any():
+        raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
+    return Dictionary.of(trained, inference(nonlinearity))
+
+
+def _objective(nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | None) -> tuple[Loss, float]:
+    """The loss to train by and its λ."""
+    if isinstance(nonlinearity, type) or not isinstance(nonlinearity, Nonlinearity):
+        got = f"the class {nonlinearity.__name__}" if isinstance(nonlinearity, type) else f"a {type(nonlinearity).__name__}"
+        raise SpecError(f"the first argument is a nonlinearity, such as ReLU() or TopK(32), the second the activations; got {got}")
+    kind = type(nonlinearity).__name__
+    if penalty is not None and not (_finite(penalty) and penalty >= 0):
+        raise SpecError(f"penalty must be a number from 0 up, got {penalty!r}")
+    if loss is not None:
+        if not callable(loss):
+            raise SpecError(f"loss must be a function such as assay.losses.l1, got {loss!r}")
+        return loss, penalty or 0.0
+    if type(nonlinearity) not in USUAL:
+        raise SpecError(f"no loss is usual for {kind}; give loss=, one of assay.losses or a function of the same form")
+    usual = USUAL[type(nonlinearity)]
+    if usual is mse and penalty:
+        raise SpecError(f"{kind} chooses how many features are on, so it takes no penalty; leave it out or give a loss=")
+    if usual is not mse and penalty is None:
+        raise SpecError(f"{kind} is sparse by its penalty; give penalty=, such as 0.1: larger, and fewer features are on")
+    return usual, penalty or 0.0
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(name: str, value: int, least: int) -> int:
+    try:
+        whole = index(value)
+    except TypeError:
+        whole = least - 1
+    if whole < least or isinstance(value, bool):
+        raise SpecError(f"{name} must be a whole number from {least} up, got {value!r}")
+    return whole
+
+
+def _matrix(acts: Array) -> Float[Tensor, "n d"]:
+    """Activations as float32 on the CPU. Raises: DataError for what is no matrix of finite numbers."""
+    try:
+        if acts.is_complex() if isinstance(acts, Tensor) else np.iscomplexobj(acts):
+            raise TypeError("complex numbers")
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused below
+            rows = acts.detach().to("cpu", torch.float32) if isinstance(acts, Tensor) else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
+        finite = bool(rows.isfinite().all())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"activations must be real numbers in rows of one length [n, d]; the {type(acts).__name__} given is not") from error
+    if rows.ndim != 2 or len(rows) < 2 or not rows.shape[1]:
+        more = "; join the axes before the last: acts.reshape(-1, acts.shape[-1])" if rows.ndim > 2 else ""
+        raise DataError(f"activations must be [n, d] with at least two rows, got {list(rows.shape)}{more}")
+    if not finite:
+        raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
+    return rows
+
+
+def _moments(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], float]:
+    """Mean, and the factor that makes E‖x − mean‖² = d."""
+    mean = rows.mean(0, dtype=torch.float64)
+    variance = float((rows - mean.float()).square().sum(1, dtype=torch.float64).mean())
+    if not variance > 0:
+        raise DataError("the activations are all the same row, so there is nothing to learn from them")
+    return mean.float(), (rows.shape[1] / variance) ** 0.5
+
+
+def _shuffled(rows: Tensor, mean: Tensor, scale: float, batch: int, seed: int) -> Callable[[int], Float[Tensor, "b d"]]:
+    """Normalised batches by step: a new order each time the rows are through, less the few that fill no batch."""
+    size = min(batch, len(rows))
+    each = len(rows) // size
+    order: dict[int, Tensor] = {}
+
+    def draw(step: int) -> Tensor:
+        epoch, place = divmod(step, each)
+        if epoch not in order:
+            order.clear()
+            order[epoch] = torch.from_numpy(permutation(np.array([seed]), "train_dictionary.rows", epoch, len(rows))[0])
+        return (rows[order[epoch][place * size : (place + 1) * size]] - mean) * scale
+
+    return draw

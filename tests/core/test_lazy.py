@@ -1,0 +1,47 @@
+"""Where names are found: modules when they are typed, and a word of advice for a name that lives elsewhere."""
+
+import subprocess
+import sys
+
+import pytest
+
+import assay
+
+TYPED = (
+    "worlds.bottleneck.phase.boundary", "worlds.linear.one_mode", "losses.l1", "architectures.TopK", "dictionaries.Dictionary", "subjects.Site",
+    "data.Harvest", "metrics.fvu", "train_dictionary",
+)  # fmt: skip
+
+
+def test_what_is_typed_after_import_assay_is_there():
+    """In an interpreter of its own, where no test before has imported anything."""
+    code = "\n".join(["import assay", *(f"assay.{dotted}" for dotted in TYPED)])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+HOMES = {
+    "TopK": "assay.dictionaries.selection.TopK",
+    "phase": "assay.worlds.bottleneck.phase",
+    "fvu": "assay.dictionaries.measuring.metrics.fvu",
+    "Tokenizer": "assay.subjects.folder.Tokenizer",
+}
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_a_name_from_elsewhere_is_told_with_its_module(name):
+    with pytest.raises(AttributeError, match=f"assay has no public name {name}; it lives in {HOMES[name]}"):
+        getattr(assay, name)
+
+
+def test_a_name_from_nowhere_gets_the_nearest():
+    with pytest.raises(AttributeError, match=r"no public name Clam; did you mean Claim\?"):
+        assay.Clam  # noqa: B018
+    with pytest.raises(AttributeError, match=r"assay\.worlds\.bottleneck has no fase; did you mean phase\?"):
+        assay.worlds.bottleneck.fase  # noqa: B018
+
+
+def test_asking_what_a_room_holds_imports_nothing():
+    code = "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "'bottleneck'" in done.stdout and "['curves', 'factors', 'one_mode'] False" in done.stdout

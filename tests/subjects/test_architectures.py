@@ -1,0 +1,112 @@
+"""A new architecture is one file: one that Assay does not have, with attention and MLP side by side, read and edited in full."""
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_models
+from assay.core.errors import ModelError
+from assay.subjects import architectures
+from assay.subjects.pretrained import load
+from assay.subjects.site import KINDS, Site
+
+FILE = '''
+from assay.subjects.architectures import Architecture, read_by, returned_by
+
+NEOX = Architecture(
+    name="gpt_neox",
+    sizes={"layers": "num_hidden_layers", "d": "hidden_size", "m": "intermediate_size", "h": "num_attention_heads", "v": "vocab_size"},
+    prefix="gpt_neox.",
+    stored={"embed_in.weight": "v d", "final_layer_norm.weight": "d", "layers.*.mlp.dense_h_to_4h.weight": "m d"},
+    blocks="layers",
+    final_norm="final_layer_norm",
+    sites={
+        "resid_pre": read_by(""),
+        "z": read_by("attention.dense"),
+        "attn_out": returned_by("attention.dense"),
+        "mlp_pre": returned_by("mlp.dense_h_to_4h"),
+        "mlp_post": read_by("mlp.dense_4h_to_h"),
+        "mlp_out": returned_by("mlp.dense_4h_to_h"),
+        "resid_post": returned_by(""),
+    },
+)
+'''
+TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
+
+
+@pytest.fixture(scope="module")
+def neox(tmp_path_factory):
+    """A random model that Assay refuses, and then reads with this file alone."""
+    root = tmp_path_factory.mktemp("architectures")
+    folder = model(root / "model")
+    with pytest.raises(ModelError, match="of type gpt_neox; Assay can hook llama, mistral, qwen2, gpt2"):
+        load(str(folder))
+    (root / "neox_of_the_test.py").write_text(FILE)
+    architectures.__path__.append(str(root))
+    architectures.known.cache_clear()
+    try:
+        yield load(str(folder))
+    finally:
+        architectures.__path__.remove(str(root))
+        architectures.known.cache_clear()
+
+
+def model(folder):
+    import transformers
+
+    folder.mkdir()
+    config = transformers.GPTNeoXConfig(
+        vocab_size=tiny_models.save_tokenizer(folder), hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+        max_position_embeddings=64, use_parallel_residual=True, attention_dropout=0.0, hidden_dropout=0.0,
+    )  # fmt: skip
+    made = transformers.AutoModelForCausalLM.from_config(config)
+    draw = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in made.parameters():
+            p.copy_(0.3 * torch.randn(p.shape, generator=draw) + (p.ndim == 1))
+    made.save_pretrained(folder)
+    return folder
+
+
+def test_its_stream_is_what_transformers_calls_hidden_states(neox):
+    hidden = neox.model(input_ids=TOKENS, output_hidden_states=True).hidden_states
+    acts = neox.run(TOKENS, capture=neox.sites).acts
+    for layer in range(3):
+        assert torch.equal(acts[Site("resid_pre", layer)], hidden[layer])
+    assert torch.equal(acts[Site("final_norm")], hidden[3])
+
+
+def test_attention_and_mlp_write_side_by_side(neox):
+    acts = neox.run(TOKENS, capture=neox.sites).acts
+    for layer in range(3):
+        before, attention, mlp, after = (acts[Site(kind, layer)] for kind in ("resid_pre", "attn_out", "mlp_out", "resid_post"))
+        assert torch.allclose(before + attention + mlp, after, atol=1e-4)
+
+
+def test_an_edit_reaches_only_what_reads_it(neox):
+    """With both halves side by side an edit of the attention's output leaves the MLP of the block as it was."""
+    site, mlp = Site("attn_out", 1), Site("mlp_out", 1)
+    plain = neox.run(TOKENS, capture=neox.sites)
+    edited = neox.run(TOKENS, capture=neox.sites, edits={site: torch.zeros_like})
+    assert torch.equal(plain.acts[mlp], edited.acts[mlp])
+    assert torch.allclose(edited.acts[Site("resid_post", 1)], plain.acts[Site("resid_pre", 1)] + plain.acts[mlp], atol=1e-4)
+    assert not torch.allclose(plain.logits, edited.logits)
+
+
+def test_a_site_that_it_lacks_is_named_with_those_it_has(neox):
+    assert {site.kind for site in neox.sites} == set(KINDS) - {"resid_mid"}
+    with pytest.raises(ModelError, match=r"blocks\.1\.hook_resid_mid does not exist: blocks of gpt_neox have resid_pre, z, attn_out"):
+        neox.run(TOKENS, capture=[Site("resid_mid", 1)])
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "gpt2"])
+def test_every_architecture_is_whole(name, tmp_path):
+    """Its sites are those of `site.py`, each in the order in which a forward pass meets them."""
+    folder = tiny_models.make(tmp_path / name, name)
+    subject, met = load(str(folder)), []
+    edits = {site: lambda x, site=site: met.append(site) or x for site in subject.sites}
+    subject.run(TOKENS, edits=edits)
+    assert tuple(met) == subject.sites
+    assert {site.kind for site in met} == set(KINDS)
+    shapes = {site: subject.run(TOKENS, capture=[site], logits=False).acts[site].shape[2:] for site in subject.sites}
+    assert {site: int(np.prod(shape)) for site, shape in shapes.items()} == {site: subject.width(site) for site in subject.sites}
