@@ -469,10 +469,13 @@ def due(
     months
         Due after so many months of 30.4375 days; inf leaves it out.
     """
-    from assay.cli.due import told
+    from assay.cli.due import show
+    from assay.verbs.due import due_table
 
     with trust.raised():
-        return told(events, ratio, months, output.json)
+        found = due_table(events, ratio, months)
+    printing.emit(found) if output.json else show(found)
+    return 1 if found.overdue else 0
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from assay.cli.progress import duration
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.plain import as_json, plain
 from assay.report import tables
+from assay.verbs.schema import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 
 def emit(data: Any) -> None:
-    """Print one JSON value, and nothing else, on standard output."""
-    print(as_json(data, indent=1 if sys.stdout.isatty() else None, allow_nan=False))
+    """Print one JSON value, and nothing else, on standard output: plain values, or a verb's result."""
+    print(as_json(to_json(data), indent=1 if sys.stdout.isatty() else None, allow_nan=False))
 
 
 def draw(table: Table) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("numpy", "scipy", "xarray", "torch")
-_SPOKEN = ("cli", "report", "testing", "conformance")  # what only shows results
+_SPOKEN = ("cli", "verbs", "report", "testing", "conformance")  # what only shows results
 
 
 def unchanged() -> str:
