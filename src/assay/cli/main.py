@@ -269,10 +269,9 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     clean
         Delete damaged runs, and what kills left behind.
     """
-    from assay.cli import doctor
+    from assay.verbs import health
 
-    done = doctor.clean(place.root) if clean else []
-    return printing.health(doctor.look(place.root), done, place.json)
+    return printing.health(health.doctor(place.root, clean), place.json)
 
 
 @app.command(name="import", sort_key=20)

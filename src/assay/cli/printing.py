@@ -19,12 +19,12 @@ from assay.verbs.schema import to_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from assay.cli.doctor import Check
     from assay.core.claims import Judged
     from assay.core.experiment import Experiment
     from assay.lab.preset import Preset
     from assay.lab.recording import Difference
     from assay.lab.result import Result
+    from assay.verbs.health import Check, Health
 
 
 def emit(data: Any) -> None:
@@ -258,11 +258,16 @@ def freed(count: int, as_json: bool) -> int:
     return 0
 
 
-def health(checks: Sequence[Check], done: Sequence[str], as_json: bool) -> int:
-    """Print every check; the exit code, 1 when something is broken."""
-    broken = any(check.state == "broken" for check in checks)
+def health(found: Health, as_json: bool) -> int:
+    """Print what was mended and every check; the exit code, 1 when something is broken."""
     if as_json:
-        emit({"healthy": not broken, "done": list(done), "checks": [check.to_json() for check in checks]})
+        emit(found)
     else:
-        tell("\n".join([*done, *map(str, checks)]))
-    return 1 if broken else 0
+        tell("\n".join([*found.done, *map(checked, found.checks)]))
+    return 0 if found.healthy else 1
+
+
+def checked(check: Check) -> str:
+    """Write one check as a line: its sign, what was found, and how to mend it."""
+    sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
+    return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")
