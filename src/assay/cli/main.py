@@ -22,11 +22,11 @@ from rich.box import Box
 
 from assay.cli import printing
 from assay.cli.evaluating import How, Where
-from assay.cli.exchange import Open, Real
-from assay.cli.options import Arm, Bare, Choice, Machine, Name, NameOrAll, Output, Place, Trust
+from assay.cli.options import Arm, Bare, Choice, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
+from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
 
 HERE = Place()
 PLAIN = Output()
@@ -34,7 +34,6 @@ DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
 AS_FILED, ON = How(), Where()
-OPEN, UNTRIED = Open(), Real()
 
 app = App(
     name="assay",
@@ -280,8 +279,8 @@ def import_(
     /,
     *,
     out: Path,
-    hints: Open = OPEN,
-    real: Real = UNTRIED,
+    hints: Annotated[Hints, Flat] = AS_IT_SAYS,
+    real: Annotated[Real, Flat] = UNTRIED,
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> None:
@@ -292,11 +291,10 @@ def import_(
     out
         The safetensors file to write.
     """
-    from assay.cli import exchange
+    from assay.verbs.exchange import import_dictionary
 
     with trust.raised():
-        done = exchange.bring(path, out, hints, real)
-    printing.emit(done) if output.json else printing.tell("\n".join(exchange.told(done)))
+        printing.exchanged(import_dictionary(path, out, hints, real), output.json)
 
 
 @app.command(sort_key=21)
@@ -324,12 +322,11 @@ def export(
     model
         The language model's name, for the other library's settings.
     """
-    from assay.cli import exchange
+    from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
-        found = exchange.named(dictionary, place.root)
-    done = exchange.give(found, out, format, run, model)
-    printing.emit(done) if place.json else printing.tell("\n".join(exchange.told(done)))
+        found = find_dictionary(dictionary, place.root)
+    printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
 
 
 @app.command(sort_key=40)
@@ -380,8 +377,9 @@ def evaluate(
     """
     from assay.cli import evaluating
     from assay.cli.bar import Bar
-    from assay.cli.options import device_here, writable
+    from assay.cli.options import device_here
     from assay.evaluation.evaluating import evaluate as measured
+    from assay.verbs.destination import writable
 
     if out is not None:
         writable(out, "--out")
@@ -434,8 +432,9 @@ def look(
         A file for the same as a page.
     """
     from assay.cli import looking
-    from assay.cli.options import device_here, writable_file
+    from assay.cli.options import device_here
     from assay.evaluation.looking import look as looked
+    from assay.verbs.destination import writable_file
 
     if html is not None:
         writable_file(html, "--html")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def write(lab: Lab, names: Sequence[str], choice: Choice, out: Path, export: Path | None) -> dict[str, Any]:
     """The paths of the page of each experiment, of the index over all pages in `out`, and of what was exported."""
-    from assay.cli.options import writable
     from assay.report import pages
+    from assay.verbs.destination import writable
 
     for folder, option in ((out, "--out"), (export, "--export")):
         if folder is not None:

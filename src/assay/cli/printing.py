@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay.lab.preset import Preset
     from assay.lab.recording import Difference
     from assay.lab.result import Result
+    from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
 
 
@@ -256,6 +257,24 @@ def freed(count: int, as_json: bool) -> int:
     """Print how many bytes are free again; exit code 0."""
     emit({"bytes": count}) if as_json else print(f"{megabytes(count)} freed")
     return 0
+
+
+def exchanged(done: Exchanged, as_json: bool) -> None:
+    """Print what kind of dictionary was read or written, where it comes from, how it did, and the files."""
+    if as_json:
+        return emit(done)
+    inner = ", ".join(f"{name} {value}" for name, value in done.nonlinearity.items() if name == "k")
+    shape = f"{done.width} features of {done.d_in} dimensions"
+    shape += f" to {done.d_out}" if done.d_out != done.d_in or done.sites_out else ""
+    places = " → ".join(", ".join(sites) for sites in (done.sites, done.sites_out) if sites) or "no place named"
+    kind = f"{done.nonlinearity['name']}{f' ({inner})' if inner else ''}"
+    lines = [f"{kind}: {shape}, {places}" + (f", {done.runs} runs" if done.runs > 1 else "")]
+    if "file" in done.origin:  # what Assay trained itself comes from no file
+        sha256 = str(done.origin.get("sha256", ""))[:12]
+        lines.append(f"from {done.origin.get('format', 'a file')}: {done.origin['file']}, sha256 {sha256}…")
+    if done.origin.get("inferred"):
+        lines.append(f"inferred, not stated in the file: {', '.join(done.origin['inferred'])}")
+    return tell("\n".join([*lines, *(trial.verdict for trial in done.self_test), *(f"wrote {path}" for path in done.written)]))
 
 
 def health(found: Health, as_json: bool) -> int:

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
-from assay.cli.options import writable, writable_file
 from assay.cli.planning import lasting
 from assay.cli.progress import bar, duration, stage
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
+from assay.verbs.destination import writable, writable_file
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
