@@ -211,11 +211,11 @@ def report(
     export
         Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
     """
-    from assay.cli import paging
+    from assay.verbs import pages
 
-    names = paging.stored(place.root) if name is None else [name]
+    names = pages.stored(place.root) if name is None else [name]
     with printing.aside():
-        written = paging.write(place.lab(), names, choice, out, export)
+        written = pages.report(place.lab(), map(choice.of, names), out, export)
     printing.pages(written, place.json)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from assay.lab.result import Result
     from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
+    from assay.verbs.pages import Pages
 
 
 def emit(data: Any) -> None:
@@ -220,11 +221,13 @@ def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
     return record
 
 
-def pages(paths: Mapping[str, Any], as_json: bool) -> None:
-    """Print where the pages are."""
+def pages(found: Pages, as_json: bool) -> None:
+    """Print where the pages are; what the index leaves out is told on standard error."""
+    for why in found.left_out:
+        tell(f"left out of the index: {why}", sys.stderr)
     if as_json:
-        return emit(paths)
-    for path in (*paths["pages"], paths["index"], *paths["exported"]):
+        return emit(found)
+    for path in (*found.pages, found.index, *found.exported):
         tell(str(path))
     return None
 

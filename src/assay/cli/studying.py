@@ -58,8 +58,8 @@ def refuse(page: Path | None) -> None:
 
 def write(study: Study, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
     """The paths of the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
-    from assay.cli.paging import slug
     from assay.report import pages, studies
+    from assay.verbs.pages import slug
 
     data = study.to_json()
     there = {p.name: f"{slug(p.name, study.preset)}.html" for p in study.parts}
