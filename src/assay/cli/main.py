@@ -21,7 +21,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from assay.cli import printing
-from assay.cli.evaluating import How, Where
+from assay.cli.evaluation import How, Where
 from assay.cli.options import Arm, Bare, Choice, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
@@ -68,11 +68,11 @@ def plan(
     budget
         5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
     """
-    from assay.cli import planning
+    from assay.cli import plans
 
     if name == "catalogue":
-        return planning.catalogue(budget, choice, machine, place.root, place.json)
-    return planning.one(name, budget, choice, machine, place.root, place.json)
+        return plans.catalogue(budget, choice, machine, place.root, place.json)
+    return plans.one(name, budget, choice, machine, place.root, place.json)
 
 
 @app.command(sort_key=3)
@@ -84,12 +84,12 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
     page
         Of the whole catalogue: a Markdown file for the summary that is written to report/catalogue.html as well.
     """
-    from assay.cli import studying
+    from assay.cli import study
     from assay.cli.progress import Display
 
     if name == ALL:
-        return studying.run(choice, machine, place, page)
-    studying.refuse(page)
+        return study.run(choice, machine, place, page)
+    study.refuse(page)
     with printing.aside():
         experiment, preset = choice.of(name)
         with Display(experiment.name) as display:
@@ -146,9 +146,9 @@ def reproduce(
     preset
         The preset that was recorded.
     """
-    from assay.cli import reproducing
+    from assay.cli import reproduction
 
-    return reproducing.run(name, preset, machine, root, output.json)
+    return reproduction.run(name, preset, machine, root, output.json)
 
 
 @app.command(sort_key=6)
@@ -348,7 +348,7 @@ def conformance(
     record
         Keep the peer's outcomes as data in a checkout's conformance/results.
     """
-    from assay.cli.conforming import conform
+    from assay.cli.conformance import conform
 
     return conform(ids, against, python, record, output.json)
 
@@ -375,7 +375,7 @@ def evaluate(
     out
         Folder for the report, the plots, and every number as CSV and JSON.
     """
-    from assay.cli import evaluating
+    from assay.cli import evaluation
     from assay.cli.bar import Bar
     from assay.cli.options import device_here
     from assay.evaluation.evaluating import evaluate as measured
@@ -387,8 +387,8 @@ def evaluate(
         found = measured(
             *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
         )
-    written = evaluating.write(found, out) if out is not None else []
-    printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluating.show(found, written)
+    written = evaluation.write(found, out) if out is not None else []
+    printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluation.show(found, written)
 
 
 @app.command(sort_key=13)
@@ -431,7 +431,7 @@ def look(
     html
         A file for the same as a page.
     """
-    from assay.cli import looking
+    from assay.cli import look
     from assay.cli.options import device_here
     from assay.evaluation.looking import look as looked
     from assay.verbs.destination import writable_file
@@ -444,8 +444,8 @@ def look(
             root=place.root, device=device_here(device),
         )  # fmt: skip
     if html is not None:
-        looking.write(found, html)
-    printing.emit(found.to_json()) if place.json else looking.show(found)
+        look.write(found, html)
+    printing.emit(found.to_json()) if place.json else look.show(found)
 
 
 @app.command(sort_key=14)

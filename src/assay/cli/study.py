@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
-from assay.cli.planning import lasting
+from assay.cli.plans import lasting
 from assay.cli.progress import bar, duration, stage
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
