@@ -15,6 +15,8 @@ from typing import Literal
 from assay.core.errors import AssayError
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
+EXTRAS = ("", "train", "models")
+"""What may be installed, the smallest first: judging numbers, experiments, models."""
 FRACTIONS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 
 
@@ -50,17 +52,21 @@ def python() -> Check:
 
 
 def packages() -> Iterator[Check]:
-    """Look at each package that Assay stands on; what only an extra needs is left out."""
-    for line in metadata.requires("interp-assay") or ():
-        wanted = re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)", line)
-        if wanted is None:
-            continue
-        name, least = wanted.groups()
+    """Look at each package that Assay stands on, then at those that only an extra needs; one that lacks is missing, not broken."""
+    lines = [re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s) for s in metadata.requires("interp-assay") or ()]
+    asked = [(name, least, extra or "") for name, least, extra in (line.groups() for line in lines if line) if (extra or "") in EXTRAS]
+    wanted: dict[str, tuple[str, str]] = {}
+    for name, least, extra in sorted(asked, key=lambda line: EXTRAS.index(line[2])):  # a larger extra lists what a smaller one has
+        wanted.setdefault(name, (least, extra))
+    for name, (least, extra) in wanted.items():
         install = f"python -m pip install '{name}>={least}'"
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Check(name, "broken", "not installed", install)
+            if extra:
+                yield Check(name, "missing", f"not installed; only [{extra}] needs it", f"python -m pip install 'interp-assay[{extra}]'")
+            else:
+                yield Check(name, "broken", "not installed", install)
             continue
         if numbers(version) < numbers(least):
             yield Check(name, "broken", f"{version} is older than {least}", install)
