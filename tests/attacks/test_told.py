@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.cli import paging
 from assay.cli.main import main
 from assay.core.errors import nearest
 from assay.core.figures import Figure
 from assay.core.plain import as_json, cell, plain
 from assay.evaluation.result import Evaluation
 from assay.report import export, pages
+from assay.verbs.pages import slug
 
 TEXT = st.text(st.characters(), max_size=40)
 FORMULA = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=", "-", "−", "--", "+1_000", "-inf")
@@ -127,7 +127,7 @@ def test_a_million_names_are_not_listed():
 
 
 def test_no_page_of_an_experiment_is_the_index():
-    assert paging.slug("index", "default") != "index" and paging.slug("index", "smoke") != "index"
+    assert slug("index", "default") != "index" and slug("index", "smoke") != "index"
 
 
 @pytest.mark.parametrize("words", [("evaluate", "d", "--acts", "a", "--out"), ("look", "some text", "--html"), ("report", "walk.py", "--out"),

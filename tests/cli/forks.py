@@ -63,12 +63,12 @@ def serve() -> None:
     """Answer until standard input closes."""
     import torch  # noqa: F401 (the imports that take the time)
 
-    import assay.cli.exchange
     import assay.cli.main
     import assay.core.judging
     import assay.dictionaries.formats.opening
     import assay.dictionaries.formats.writing
-    import assay.lab.result  # noqa: F401
+    import assay.lab.result
+    import assay.verbs.exchange  # noqa: F401
 
     for line in sys.stdin:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from assay.cli.main import main
 from assay.cli.new import write_experiment
-from assay.cli.studying import Display
+from assay.cli.study import Display
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue

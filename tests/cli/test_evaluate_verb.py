@@ -218,7 +218,7 @@ def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_
 
 
 def test_shading_is_white_to_orange():
-    from assay.cli.looking import shaded
+    from assay.cli.look import shaded
 
     text = shaded(["a", "b\n", "c"], {"activations": [0.0, 4.0, 2.0], "maximum": 4.0})
     assert text.plain == "ab⏎c"

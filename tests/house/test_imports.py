@@ -62,6 +62,31 @@ def test_looking_around_stays_light(code: str) -> None:
     assert not heavy, f"{code!r} imports {sorted(heavy)}; move those imports into the functions that need them"
 
 
+BLOCKED = "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"
+
+
+def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path: Path) -> None:
+    rows = [f"{arm},{seed},{value + seed / 100}" for arm, value in (("ours", 0.1), ("theirs", 0.3), ("none", 0.3)) for seed in range(8)]
+    table = tmp_path / "numbers.csv"
+    table.write_text("\n".join(["arm,seed,fvu", *rows]))
+    words = ("judge", str(table), "--claim", "ours.fvu - theirs.fvu < -0.02", "--unit", "seed", "--control", "none")
+    for verb in (words, (*words, "--json"), ("list",), ("report", "--help")):
+        modules_after(f"{BLOCKED}\n{call(*verb)}")
+
+
+def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    from assay.verbs import health
+
+    lines = ["numpy>=2.1", "absent-core>=1.0", *(f'absent-extra>=1.0; extra == "{extra}"' for extra in ("all", "dev", "models", "train"))]
+    lines.append('absent-tool>=1.0; extra == "dev"')
+    monkeypatch.setattr(metadata, "requires", lambda name: lines)
+    checks = list(health.packages())
+    assert [(check.about, check.state) for check in checks] == [("numpy", "well"), ("absent-core", "broken"), ("absent-extra", "missing")]
+    assert "interp-assay[train]" in checks[-1].mend
+
+
 def test_core_needs_torch_only_to_train() -> None:
     names = [path.stem for path in (ROOT / "src/assay/core").glob("*.py") if path.stem not in {"__init__", "fit", "descent", "langevin"}]
     assert "torch" not in modules_after("import " + ", ".join(f"assay.core.{name}" for name in names))

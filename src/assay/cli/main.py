@@ -21,12 +21,12 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from assay.cli import printing
-from assay.cli.evaluating import How, Where
-from assay.cli.exchange import Open, Real
-from assay.cli.options import Arm, Bare, Choice, Machine, Name, NameOrAll, Output, Place, Trust
+from assay.cli.evaluation import How, Where
+from assay.cli.options import Arm, Bare, Choice, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
+from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
 
 HERE = Place()
 PLAIN = Output()
@@ -34,7 +34,6 @@ DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
 AS_FILED, ON = How(), Where()
-OPEN, UNTRIED = Open(), Real()
 
 app = App(
     name="assay",
@@ -69,11 +68,11 @@ def plan(
     budget
         5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
     """
-    from assay.cli import planning
+    from assay.cli import plans
 
     if name == "catalogue":
-        return planning.catalogue(budget, choice, machine, place.root, place.json)
-    return planning.one(name, budget, choice, machine, place.root, place.json)
+        return plans.catalogue(budget, choice, machine, place.root, place.json)
+    return plans.one(name, budget, choice, machine, place.root, place.json)
 
 
 @app.command(sort_key=3)
@@ -85,12 +84,12 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
     page
         Of the whole catalogue: a Markdown file for the summary that is written to report/catalogue.html as well.
     """
-    from assay.cli import studying
+    from assay.cli import study
     from assay.cli.progress import Display
 
     if name == ALL:
-        return studying.run(choice, machine, place, page)
-    studying.refuse(page)
+        return study.run(choice, machine, place, page)
+    study.refuse(page)
     with printing.aside():
         experiment, preset = choice.of(name)
         with Display(experiment.name) as display:
@@ -147,9 +146,9 @@ def reproduce(
     preset
         The preset that was recorded.
     """
-    from assay.cli import reproducing
+    from assay.cli import reproduction
 
-    return reproducing.run(name, preset, machine, root, output.json)
+    return reproduction.run(name, preset, machine, root, output.json)
 
 
 @app.command(sort_key=6)
@@ -212,11 +211,11 @@ def report(
     export
         Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
     """
-    from assay.cli import paging
+    from assay.verbs import pages
 
-    names = paging.stored(place.root) if name is None else [name]
+    names = pages.stored(place.root) if name is None else [name]
     with printing.aside():
-        written = paging.write(place.lab(), names, choice, out, export)
+        written = pages.report(place.lab(), map(choice.of, names), out, export)
     printing.pages(written, place.json)
 
 
@@ -269,10 +268,9 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     clean
         Delete damaged runs, and what kills left behind.
     """
-    from assay.cli import doctor
+    from assay.verbs import health
 
-    done = doctor.clean(place.root) if clean else []
-    return printing.health(doctor.look(place.root), done, place.json)
+    return printing.health(health.doctor(place.root, clean), place.json)
 
 
 @app.command(name="import", sort_key=20)
@@ -281,8 +279,8 @@ def import_(
     /,
     *,
     out: Path,
-    hints: Open = OPEN,
-    real: Real = UNTRIED,
+    hints: Annotated[Hints, Flat] = AS_IT_SAYS,
+    real: Annotated[Real, Flat] = UNTRIED,
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> None:
@@ -293,11 +291,10 @@ def import_(
     out
         The safetensors file to write.
     """
-    from assay.cli import exchange
+    from assay.verbs.exchange import import_dictionary
 
     with trust.raised():
-        done = exchange.bring(path, out, hints, real)
-    printing.emit(done) if output.json else printing.tell("\n".join(exchange.told(done)))
+        printing.exchanged(import_dictionary(path, out, hints, real), output.json)
 
 
 @app.command(sort_key=21)
@@ -325,12 +322,11 @@ def export(
     model
         The language model's name, for the other library's settings.
     """
-    from assay.cli import exchange
+    from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
-        found = exchange.named(dictionary, place.root)
-    done = exchange.give(found, out, format, run, model)
-    printing.emit(done) if place.json else printing.tell("\n".join(exchange.told(done)))
+        found = find_dictionary(dictionary, place.root)
+    printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
 
 
 @app.command(sort_key=40)
@@ -352,7 +348,7 @@ def conformance(
     record
         Keep the peer's outcomes as data in a checkout's conformance/results.
     """
-    from assay.cli.conforming import conform
+    from assay.cli.conformance import conform
 
     return conform(ids, against, python, record, output.json)
 
@@ -379,10 +375,11 @@ def evaluate(
     out
         Folder for the report, the plots, and every number as CSV and JSON.
     """
-    from assay.cli import evaluating
+    from assay.cli import evaluation
     from assay.cli.bar import Bar
-    from assay.cli.options import device_here, writable
+    from assay.cli.options import device_here
     from assay.evaluation.evaluating import evaluate as measured
+    from assay.verbs.destination import writable
 
     if out is not None:
         writable(out, "--out")
@@ -390,8 +387,8 @@ def evaluate(
         found = measured(
             *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
         )
-    written = evaluating.write(found, out) if out is not None else []
-    printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluating.show(found, written)
+    written = evaluation.write(found, out) if out is not None else []
+    printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluation.show(found, written)
 
 
 @app.command(sort_key=13)
@@ -434,9 +431,10 @@ def look(
     html
         A file for the same as a page.
     """
-    from assay.cli import looking
-    from assay.cli.options import device_here, writable_file
+    from assay.cli import look
+    from assay.cli.options import device_here
     from assay.evaluation.looking import look as looked
+    from assay.verbs.destination import writable_file
 
     if html is not None:
         writable_file(html, "--html")
@@ -446,8 +444,8 @@ def look(
             root=place.root, device=device_here(device),
         )  # fmt: skip
     if html is not None:
-        looking.write(found, html)
-    printing.emit(found.to_json()) if place.json else looking.show(found)
+        look.write(found, html)
+    printing.emit(found.to_json()) if place.json else look.show(found)
 
 
 @app.command(sort_key=14)
@@ -469,10 +467,13 @@ def due(
     months
         Due after so many months of 30.4375 days; inf leaves it out.
     """
-    from assay.cli.due import told
+    from assay.cli.due import show
+    from assay.verbs.due import due_table
 
     with trust.raised():
-        return told(events, ratio, months, output.json)
+        found = due_table(events, ratio, months)
+    printing.emit(found) if output.json else show(found)
+    return 1 if found.overdue else 0
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from assay.lab.preset import Preset
 
 Bare = Parameter(negative="", show_default=False)  # no --no-… and --empty-… twins, no [default: False]
+Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its own name
 Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")]
 NameOrAll = Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one study.")]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
@@ -105,31 +104,6 @@ class Machine:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         executor: Executor = Inline(self.threads) if self.executor == "inline" else Workers(threads=self.threads)
         return Lab(root, executor, device_here(self.device))
-
-
-def writable(folder: Path, option: str) -> None:
-    """Check, before anything is measured, that files can be written into a folder, which may still have to be made; nothing is left there.
-
-    Raises: AssayError naming the option.
-    """
-    made = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as e:
-        raise AssayError(f"cannot write into the folder {folder}: {e.strerror}; name another one with {option}") from e
-    finally:
-        for path in made:
-            with contextlib.suppress(OSError):
-                path.rmdir()
-
-
-def writable_file(path: Path, option: str) -> None:
-    """Check the same of a file that is to be written. Raises: AssayError naming the option."""
-    if path.is_dir():
-        raise AssayError(f"{path} is a folder; {option} names a file")
-    writable(path.parent, option)
 
 
 def device_here(name: str) -> str:

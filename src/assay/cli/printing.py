@@ -14,21 +14,24 @@ from assay.cli.progress import duration
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.plain import as_json, plain
 from assay.report import tables
+from assay.verbs.schema import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from assay.cli.doctor import Check
     from assay.core.claims import Judged
     from assay.core.experiment import Experiment
     from assay.lab.preset import Preset
     from assay.lab.recording import Difference
     from assay.lab.result import Result
+    from assay.verbs.exchange import Exchanged
+    from assay.verbs.health import Check, Health
+    from assay.verbs.pages import Pages
 
 
 def emit(data: Any) -> None:
-    """Print one JSON value, and nothing else, on standard output."""
-    print(as_json(data, indent=1 if sys.stdout.isatty() else None, allow_nan=False))
+    """Print one JSON value, and nothing else, on standard output: plain values, or a verb's result."""
+    print(as_json(to_json(data), indent=1 if sys.stdout.isatty() else None, allow_nan=False))
 
 
 def draw(table: Table) -> None:
@@ -219,11 +222,13 @@ def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
     return record
 
 
-def pages(paths: Mapping[str, Any], as_json: bool) -> None:
-    """Print where the pages are."""
+def pages(found: Pages, as_json: bool) -> None:
+    """Print where the pages are; what the index leaves out is told on standard error."""
+    for why in found.left_out:
+        tell(f"left out of the index: {why}", sys.stderr)
     if as_json:
-        return emit(paths)
-    for path in (*paths["pages"], paths["index"], *paths["exported"]):
+        return emit(found)
+    for path in (*found.pages, found.index, *found.exported):
         tell(str(path))
     return None
 
@@ -258,11 +263,34 @@ def freed(count: int, as_json: bool) -> int:
     return 0
 
 
-def health(checks: Sequence[Check], done: Sequence[str], as_json: bool) -> int:
-    """Print every check; the exit code, 1 when something is broken."""
-    broken = any(check.state == "broken" for check in checks)
+def exchanged(done: Exchanged, as_json: bool) -> None:
+    """Print what kind of dictionary was read or written, where it comes from, how it did, and the files."""
     if as_json:
-        emit({"healthy": not broken, "done": list(done), "checks": [check.to_json() for check in checks]})
+        return emit(done)
+    inner = ", ".join(f"{name} {value}" for name, value in done.nonlinearity.items() if name == "k")
+    shape = f"{done.width} features of {done.d_in} dimensions"
+    shape += f" to {done.d_out}" if done.d_out != done.d_in or done.sites_out else ""
+    places = " → ".join(", ".join(sites) for sites in (done.sites, done.sites_out) if sites) or "no place named"
+    kind = f"{done.nonlinearity['name']}{f' ({inner})' if inner else ''}"
+    lines = [f"{kind}: {shape}, {places}" + (f", {done.runs} runs" if done.runs > 1 else "")]
+    if "file" in done.origin:  # what Assay trained itself comes from no file
+        sha256 = str(done.origin.get("sha256", ""))[:12]
+        lines.append(f"from {done.origin.get('format', 'a file')}: {done.origin['file']}, sha256 {sha256}…")
+    if done.origin.get("inferred"):
+        lines.append(f"inferred, not stated in the file: {', '.join(done.origin['inferred'])}")
+    return tell("\n".join([*lines, *(trial.verdict for trial in done.self_test), *(f"wrote {path}" for path in done.written)]))
+
+
+def health(found: Health, as_json: bool) -> int:
+    """Print what was mended and every check; the exit code, 1 when something is broken."""
+    if as_json:
+        emit(found)
     else:
-        tell("\n".join([*done, *map(str, checks)]))
-    return 1 if broken else 0
+        tell("\n".join([*found.done, *map(checked, found.checks)]))
+    return 0 if found.healthy else 1
+
+
+def checked(check: Check) -> str:
+    """Write one check as a line: its sign, what was found, and how to mend it."""
+    sign = {"well": "●", "missing": "○", "broken": "✕"}[check.state]
+    return f"{sign} {check.about}: {check.found}" + (f"; {check.mend}" if check.mend else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("numpy", "scipy", "xarray", "torch")
-_SPOKEN = ("cli", "report", "testing", "conformance")  # what only shows results
+_SPOKEN = ("cli", "verbs", "report", "testing", "conformance")  # what only shows results
 
 
 def unchanged() -> str:
@@ -23,10 +23,17 @@ def unchanged() -> str:
 
 @functools.cache
 def _hash() -> str:
-    digest = hashlib.sha256("\0".join(f"{p} {metadata.version(p)}" for p in _PACKAGES).encode())
+    digest = hashlib.sha256("\0".join(f"{p} {_version(p)}" for p in _PACKAGES).encode())
     for path in _files():
         digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # torch, where nothing is trained
+        return ""
 
 
 def _files() -> list[Path]:

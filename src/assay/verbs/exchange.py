@@ -1,16 +1,15 @@
-"""`assay import` and `assay export`: dictionaries in from other libraries' files, tried on real activations, and out to them."""
+"""Exchange: dictionaries in from other libraries' files, tried on real activations, and out to them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from assay.cli.options import writable
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
+from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +24,8 @@ TRIED = 4 * 2**30
 """Bytes of a file of activations to try a dictionary on, which is read at once."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Open:
+class Hints:
     """What a file leaves open."""
 
     format: str | None = None
@@ -46,7 +44,6 @@ class Open:
     """Inference threshold, where a BatchTopK file holds none."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Real:
     """Real activations to try the dictionary on, at least 4,096: a wrong convention loads without an error and shows here."""
@@ -59,8 +56,28 @@ class Real:
     """stdlib, or a folder of text files."""
 
 
-def bring(path: Path, out: Path, hints: Open, real: Real) -> dict[str, Any]:
-    """What was imported, as plain values; `out` then holds the dictionary.
+AS_IT_SAYS, UNTRIED = Hints(), Real()
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A dictionary that was read or written: shape, kind, places, where it comes from, how it did, and the files."""
+
+    runs: int
+    d_in: int
+    width: int
+    d_out: int
+    nonlinearity: Mapping[str, Any]
+    sites: tuple[str, ...]
+    sites_out: tuple[str, ...]
+    per_token: str
+    origin: Mapping[str, Any]
+    self_test: tuple[Trial, ...]
+    written: tuple[Path, ...]
+
+
+def import_dictionary(path: Path, out: Path, hints: Hints = AS_IT_SAYS, real: Real = UNTRIED) -> Exchanged:
+    """Read another library's dictionary and write it into `out` as one of ours.
 
     Raises: DataError for a file that cannot be read, and for a dictionary that does not reconstruct; nothing is written then.
     """
@@ -80,61 +97,41 @@ def bring(path: Path, out: Path, hints: Open, real: Real) -> dict[str, Any]:
         if not trial.reconstructs:
             raise DataError(f"{path} {trial.verdict}; nothing was written")
     write(dictionary, out, "assay")
-    return described(dictionary, trials) | {"written": [str(out)]}
+    return _described(dictionary, trials, [out])
 
 
-def give(dictionary: Dictionary, out: Path, format: str, run: int | None, model: str | None) -> dict[str, Any]:
-    """What was exported, as plain values; the files are then there. Raises: DataError for what the format cannot carry."""
+def export_dictionary(dictionary: Dictionary, out: Path, format: str, run: int | None = None, model: str | None = None) -> Exchanged:
+    """Write a dictionary, or one run of it, into `out` for another library. Raises: DataError for what the format cannot carry."""
     from assay.dictionaries.formats.writing import write
 
     written = write(dictionary, out, format, run=run, model=model)
-    return described(dictionary if run is None else dictionary[run], []) | {"written": [str(path) for path in written]}
+    return _described(dictionary if run is None else dictionary[run], [], written)
 
 
-def named(text: str, root: Path) -> Dictionary:
-    """The dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what is stored."""
+def find_dictionary(name: str, root: Path) -> Dictionary:
+    """Read the dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what is stored."""
     from assay.evaluation.sources import find
     from assay.lab.store import Store
 
-    return find([text], Store(root))[0].read()
+    return find([name], Store(root))[0].read()
 
 
-def described(dictionary: Dictionary, trials: list[Trial]) -> dict[str, Any]:
-    """A dictionary as plain values: shape, kind, places, origin, and how it did."""
+def _described(dictionary: Dictionary, trials: Sequence[Trial], written: Sequence[Path]) -> Exchanged:
     from assay.dictionaries.kinds import to_json
 
-    return {
-        "runs": len(dictionary),
-        "d_in": dictionary.W_enc.shape[1],
-        "width": dictionary.width,
-        "d_out": dictionary.W_dec.shape[2],
-        "nonlinearity": to_json(dictionary.nonlinearity),
-        "sites": list(dictionary.sites),
-        "sites_out": list(dictionary.sites_out),
-        "per_token": dictionary.per_token,
-        "origin": dict(dictionary.origin),
-        "self_test": [trial.to_json() for trial in trials],
-    }
-
-
-def told(values: dict[str, Any]) -> list[str]:
-    """The lines that a verb prints of `described`."""
-    kind, origin = values["nonlinearity"], values["origin"]
-    inner = ", ".join(f"{name} {value}" for name, value in kind.items() if name == "k")
-    shape = f"{values['width']} features of {values['d_in']} dimensions"
-    shape += f" to {values['d_out']}" if values["d_out"] != values["d_in"] or values["sites_out"] else ""
-    places = " → ".join(", ".join(sites) for sites in (values["sites"], values["sites_out"]) if sites) or "no place named"
-    lines = [
-        f"{kind['name']}{f' ({inner})' if inner else ''}: {shape}, {places}"
-        + (f", {values['runs']} runs" if values["runs"] > 1 else "")
-    ]
-    if origin:
-        if "file" in origin:  # what Assay trained itself comes from no file
-            lines.append(f"from {origin.get('format', 'a file')}: {origin['file']}, sha256 {str(origin.get('sha256', ''))[:12]}…")
-        if origin.get("inferred"):
-            lines.append(f"inferred, not stated in the file: {', '.join(origin['inferred'])}")
-    lines += [trial["verdict"] for trial in values["self_test"]]
-    return [*lines, *(f"wrote {path}" for path in values["written"])]
+    return Exchanged(
+        runs=len(dictionary),
+        d_in=dictionary.W_enc.shape[1],
+        width=dictionary.width,
+        d_out=dictionary.W_dec.shape[2],
+        nonlinearity=to_json(dictionary.nonlinearity),
+        sites=tuple(dictionary.sites),
+        sites_out=tuple(dictionary.sites_out),
+        per_token=dictionary.per_token,
+        origin=dict(dictionary.origin),
+        self_test=tuple(trials),
+        written=tuple(written),
+    )
 
 
 def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
@@ -154,7 +151,7 @@ def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
 
 
 def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
-    """The activations of a file and, where it has them, the targets; a row each."""
+    """Read the activations of a file and, where it has them, the targets; a row each."""
     from safetensors import safe_open
 
     from assay.evaluation.acts import fingerprint, open_file
@@ -167,7 +164,7 @@ def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
 
 
 def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Tensor | None]:
-    """A model's activations where the dictionary reads and writes, on windows of a text; the first position is left out."""
+    """Compute a model's activations where the dictionary reads and writes, on windows of a text; the first position is left out."""
     import torch
 
     from assay.data import corpus

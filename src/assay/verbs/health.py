@@ -1,4 +1,4 @@
-"""`assay doctor`: what is installed or missing and how to mend it; threads, devices, model, disk, and the store's health."""
+"""Health: what is installed or missing and how to mend it; threads, devices, model, disk, and the store's health."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from assay.core.errors import AssayError
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
+EXTRAS = ("", "train", "models")
+"""What may be installed, the smallest first: judging numbers, experiments, models."""
 FRACTIONS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 
 
@@ -27,37 +29,44 @@ class Check:
     found: str
     mend: str = ""
 
-    def __str__(self) -> str:
-        sign = {"well": "●", "missing": "○", "broken": "✕"}[self.state]
-        return f"{sign} {self.about}: {self.found}" + (f"; {self.mend}" if self.mend else "")
 
-    def to_json(self) -> dict[str, Any]:
-        """The check as plain values."""
-        return {"about": self.about, "state": self.state, "found": self.found, "mend": self.mend}
+@dataclass(frozen=True)
+class Health:
+    """Every check, in the order in which one thing needs another, and what was mended before."""
+
+    healthy: bool
+    done: tuple[str, ...]
+    checks: tuple[Check, ...]
 
 
-def look(root: Path) -> list[Check]:
-    """Every check, in the order in which one thing needs another."""
-    return [python(), *packages(), *hardware(), model(), disk(root), *store(root)]
+def doctor(root: Path, clean: bool = False) -> Health:
+    """Look at what Assay stands on and at a store; with `clean` remove from it first what is damaged or left behind."""
+    done = tuple(cleaned(root)) if clean else ()
+    checks = (python(), *packages(), *hardware(), model(), disk(root), *store(root))
+    return Health(not any(check.state == "broken" for check in checks), done, checks)
 
 
 def python() -> Check:
-    """The interpreter and the system it runs on."""
+    """Name the interpreter and the system it runs on."""
     return Check("Python", "well", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def packages() -> Iterator[Check]:
-    """Each package that Assay stands on, with its version; what only an extra needs is left out."""
-    for line in metadata.requires("interp-assay") or ():
-        wanted = re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)", line)
-        if wanted is None:
-            continue
-        name, least = wanted.groups()
+    """Look at each package that Assay stands on, then at those that only an extra needs; one that lacks is missing, not broken."""
+    lines = [re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s) for s in metadata.requires("interp-assay") or ()]
+    asked = [(name, least, extra or "") for name, least, extra in (line.groups() for line in lines if line) if (extra or "") in EXTRAS]
+    wanted: dict[str, tuple[str, str]] = {}
+    for name, least, extra in sorted(asked, key=lambda line: EXTRAS.index(line[2])):  # a larger extra lists what a smaller one has
+        wanted.setdefault(name, (least, extra))
+    for name, (least, extra) in wanted.items():
         install = f"python -m pip install '{name}>={least}'"
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Check(name, "broken", "not installed", install)
+            if extra:
+                yield Check(name, "missing", f"not installed; only [{extra}] needs it", f"python -m pip install 'interp-assay[{extra}]'")
+            else:
+                yield Check(name, "broken", "not installed", install)
             continue
         if numbers(version) < numbers(least):
             yield Check(name, "broken", f"{version} is older than {least}", install)
@@ -66,12 +75,12 @@ def packages() -> Iterator[Check]:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, so that 2.13 comes after 2.6."""
+    """Read the leading numbers of a version, so that 2.13 comes after 2.6."""
     return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
 
 
 def hardware() -> Iterator[Check]:
-    """Free cores and what torch finds to compute on."""
+    """Count free cores and say what torch finds to compute on."""
     from assay.lab.provenance import cores
 
     asked = os.environ.get("OMP_NUM_THREADS")
@@ -88,7 +97,7 @@ def hardware() -> Iterator[Check]:
 
 
 def model() -> Check:
-    """Whether SmolLM2 is in the model cache."""
+    """Look whether SmolLM2 is in the model cache."""
     from assay.subjects import fetch
 
     folder = fetch.present()
@@ -98,7 +107,7 @@ def model() -> Check:
 
 
 def disk(root: Path) -> Check:
-    """Room on the disk of the store."""
+    """Measure the room on the disk of the store."""
     there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < NEEDED:
@@ -109,7 +118,7 @@ def disk(root: Path) -> Check:
 
 
 def store(root: Path) -> Iterator[Check]:
-    """What the store holds: whole runs, damaged folders, what kills left behind."""
+    """Look through the store: whole runs, damaged folders, what kills left behind."""
     from assay.lab import groups, health
     from assay.lab.store import Store
 
@@ -140,8 +149,8 @@ def store(root: Path) -> Iterator[Check]:
         )
 
 
-def clean(root: Path) -> list[str]:
-    """A line for each thing removed: what is damaged, and what kills left in the store's `tmp`."""
+def cleaned(root: Path) -> list[str]:
+    """Remove what is damaged, and what kills left in the store's `tmp`; a line for each."""
     from assay.lab import health
     from assay.lab.store import Store, mend_header
 
@@ -155,7 +164,7 @@ def clean(root: Path) -> list[str]:
 
 
 def size(count: int) -> str:
-    """A number of bytes with its unit: `512 KiB`, `1.3 GiB`."""
+    """Write a number of bytes with its unit: `512 KiB`, `1.3 GiB`."""
     for unit, of in FRACTIONS.items():
         if count >= of:
             return f"{count / of:.1f} {unit}"

@@ -1,42 +1,53 @@
-"""`assay report`: stored results as pages in a folder, an index over them, and the same results for other programs."""
+"""Pages: stored results as pages in a folder, an index over them, and the same results for other programs."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import StoreError
-from assay.core.plain import plain
+from assay.verbs.destination import writable
+from assay.verbs.schema import beside
 
 if TYPE_CHECKING:
-    from assay.cli.options import Choice
     from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
 
 
-def write(lab: Lab, names: Sequence[str], choice: Choice, out: Path, export: Path | None) -> dict[str, Any]:
-    """The paths of the page of each experiment, of the index over all pages in `out`, and of what was exported."""
-    from assay.cli.options import writable
+@dataclass(frozen=True)
+class Pages:
+    """Where pages were written, and what was exported."""
+
+    pages: tuple[Path, ...]
+    index: Path
+    exported: tuple[Path, ...]
+    left_out: tuple[str, ...] = beside()
+    """Why stored results with a page are missing from the index, a sentence for each."""
+
+
+def report(lab: Lab, asked: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None) -> Pages:
+    """Write a page of each result into `out` with an index over all pages there, and the same for other programs into `export`."""
     from assay.report import pages
 
     for folder, option in ((out, "--out"), (export, "--export")):
         if folder is not None:
             writable(folder, option)
-    written, exported = [], []
-    for name in names:
-        experiment, preset = choice.of(name)
-        page, files = one(lab, experiment, preset, export)
+    written: list[Path] = []
+    exported: list[Path] = []
+    for experiment, preset in asked:
+        page, files = _one(lab, experiment, preset, export)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
         exported += files
-    index = pages.write(out, {"index.html": pages.index(entries(lab, out))})
-    return {"pages": list(map(str, written)), "index": str(index[0]), "exported": list(map(str, exported))}
+    entries, left_out = _entries(lab, out)
+    index = pages.write(out, {"index.html": pages.index(entries)})[0]
+    return Pages(tuple(written), index, tuple(exported), tuple(left_out))
 
 
-def one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -> tuple[str, list[Path]]:
-    """One experiment's page, and the files exported into `export`."""
+def _one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -> tuple[str, list[Path]]:
+    """Make one experiment's page, and export its result."""
     from assay.core.experiment import read_header
     from assay.lab import catalogue
     from assay.lab.journal import judgings
@@ -44,7 +55,7 @@ def one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -
     from assay.report import pages
 
     result = lab.judge(experiment, preset)
-    data, header = result.to_json(), read_header(catalogue.entry(origin(experiment)).path)
+    data, header = result.to_json(), read_header(catalogue.entry(_origin(experiment)).path)
     page = pages.page(
         data,
         figures=result.figures,
@@ -60,13 +71,13 @@ def one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -
     return page, exporting.export(data, export / slug(experiment.name, preset.title), result.figures, header)
 
 
-def origin(experiment: Experiment) -> str:
-    """What the catalogue finds this experiment by: its file where it is a user's, else its name."""
+def _origin(experiment: Experiment) -> str:
+    """Choose what the catalogue finds this experiment by: its file where it is a user's, else its name."""
     return experiment.origin if experiment.origin.endswith(".py") else experiment.name
 
 
 def stored(root: Path) -> list[str]:
-    """The names of catalogue experiments with a stored default result. Raises: StoreError when there is none."""
+    """Name the catalogue experiments with a stored default result. Raises: StoreError when there is none."""
     from assay.lab import catalogue
 
     names = [entry.name for entry in catalogue.entries() if (root / "results" / entry.name / "default.json").exists()]
@@ -77,13 +88,14 @@ def stored(root: Path) -> list[str]:
     return names
 
 
-def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
-    """What the index lists: each stored result whose page lies in `out`, as it was written; what was changed since is told and left out."""
+def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Read what the index lists: each stored result whose page lies in `out`, as it was written; and why others are left out."""
     from assay.lab import catalogue
     from assay.lab.sealed import unseal
 
     headers = {entry.name: entry for entry in catalogue.entries()}
     found: list[Mapping[str, Any]] = []
+    left_out = []
     for path in sorted((lab.store.root / "results").glob("*/*.json")):
         href = f"{slug(path.parent.name, path.stem)}.html"
         if (out / href).exists():
@@ -91,13 +103,13 @@ def entries(lab: Lab, out: Path) -> list[Mapping[str, Any]]:
             try:
                 data = unseal(path)
             except StoreError as e:
-                print(plain(f"left out of the index: {e}"), file=sys.stderr)
+                left_out.append(str(e))
                 continue
             found.append({"data": data, "href": href, "header": entry and entry.header()})
-    return found
+    return found, left_out
 
 
 def slug(name: str, title: str) -> str:
-    """The file name of a result's page, without its ending; never that of the index."""
+    """Make the file name of a result's page, without its ending; never that of the index."""
     found = name if title == "default" else f"{name}-{title}"
     return f"{found}-page" if found == "index" else found

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
-from assay.cli.options import writable, writable_file
-from assay.cli.planning import lasting
+from assay.cli.plans import lasting
 from assay.cli.progress import bar, duration, stage
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
+from assay.verbs.destination import writable, writable_file
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -59,8 +59,8 @@ def refuse(page: Path | None) -> None:
 
 def write(study: Study, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
     """The paths of the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
-    from assay.cli.paging import slug
     from assay.report import pages, studies
+    from assay.verbs.pages import slug
 
     data = study.to_json()
     there = {p.name: f"{slug(p.name, study.preset)}.html" for p in study.parts}
