@@ -1,25 +1,32 @@
-"""Which nonlinearities a file can name: one entry for each class, and the JSON by which a dictionary's header says which it has."""
+"""Which nonlinearities a file can name: those in the files of this folder, found by being there, and the JSON in which a header names one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
+from assay import dictionaries
 from assay.core.errors import DataError, nearest
-from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
-from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU, Rescaled
-from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, OneHot, TopK
+from assay.dictionaries.nonlinearity import Nonlinearity
 
-KINDS = (
-    ReLU, Identity, Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU, TopK, AbsTopK, GroupMax, BatchTopK, JumpReLU, OneHot, Rescaled
-)  # fmt: skip
+
+@cache
+def known() -> Mapping[str, type[Nonlinearity]]:
+    """Find the nonlinearities of this folder by class name: every dataclass at the top of a file that has `init` and can be called."""
+    files = [import_module(f"{dictionaries.__name__}.{file.name}") for file in pkgutil.iter_modules(dictionaries.__path__) if not file.ispkg]
+    values = [value for file in files for value in vars(file).values()]
+    found = [value for value in values if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)]
+    return MappingProxyType({kind.__name__: kind for kind in found})
 
 
 def has_name(nonlinearity: Nonlinearity) -> bool:
-    """Whether a file can say which it is, so that `from_json` makes it again: it is of `KINDS`, and so are those within it."""
-    if type(nonlinearity) not in KINDS:
+    """Tell whether a file can say which it is, so that `from_json` makes it again: it is `known`, and so are those within it."""
+    if type(nonlinearity) not in known().values():
         return False
     inner = (getattr(nonlinearity, field.name) for field in fields(nonlinearity))  # type: ignore[arg-type]
     return all(has_name(value) for value in inner if isinstance(value, Nonlinearity))
@@ -34,8 +41,7 @@ def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
 
 def from_json(values: Mapping[str, Any]) -> Nonlinearity:
     """The nonlinearity that `to_json` wrote."""
-    known: dict[str, Callable[..., Nonlinearity]] = {kind.__name__: kind for kind in KINDS}
     name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
-    if name not in known:
-        raise DataError(f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known)}")
-    return known[name](**{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()})
+    if name not in known():
+        raise DataError(f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known())}")
+    return known()[name](**{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()})

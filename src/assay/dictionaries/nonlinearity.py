@@ -2,9 +2,10 @@
 
 A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths share z but not the bias.
 Its own parameters are [run, f] tensors in `own`; which ones, and where training starts, `init` says. A new one is a frozen
-dataclass with `init` and a call, and an entry in `kinds.KINDS`. Where it has them, three more things are used: `inference`, the
-nonlinearity that reads what this one trained; `confine(own)`, what its parameters must keep to after a step; `encoders`, the names
-of further encoders [run, d_in, f] in `own`, whose projections are put behind those of W_enc.
+dataclass with `init` and a call in a file of this folder, where `kinds` finds it. Where it has them, five more things are used:
+`inference`, the nonlinearity that reads what this one trained; `provenance()`, what the header of a trained dictionary says of that;
+`confine(own)`, what its parameters must keep to after a step; `encoders`, the names of further encoders [run, d_in, f] in `own`,
+whose projections are put behind those of W_enc; `signed`, True where a feature below 0 is on as well.
 The Gated family is in `gates.py`, those that choose a number of features in `selection.py`, JumpReLU in `jump.py`.
 """
 

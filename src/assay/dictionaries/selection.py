@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -64,6 +64,8 @@ class AbsTopK:
 
     k: int
     """Features that stay on in each row."""
+    signed: ClassVar[bool] = True
+    """Features below 0 are on."""
 
     def __post_init__(self):
         _at_least_one(self, self.k)
@@ -157,10 +159,9 @@ class BatchTopK:
         state["threshold.weight"].mul_(0.99).add_(1)
         state["threshold"].copy_((state["threshold.sum"] / state["threshold.weight"])[:, None].expand_as(state["threshold"]))
 
-    @property
-    def estimator(self) -> str:
-        """How the threshold was estimated, for the header of a trained dictionary."""
-        return "mean over batches of the smallest kept value, weights 0.99^age, bias-corrected"
+    def provenance(self) -> dict[str, str]:
+        """Say how the threshold was estimated, for the header of a trained dictionary."""
+        return {"threshold": "mean over batches of the smallest kept value, weights 0.99^age, bias-corrected"}
 
 
 @dataclass(frozen=True)

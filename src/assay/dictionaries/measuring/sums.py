@@ -104,15 +104,13 @@ def document_sums(
 
 
 def switched_on(dictionary: Dictionary, features: Float[Tensor, "... f"]) -> Float[Tensor, "... f"]:
-    """1 where a feature is on, else 0: above 0, and for AbsTopK, whose features have a sign, anything but 0.
+    """Mark with 1 where a feature is on, else 0: above 0, or anything but 0 where a nonlinearity's features are `signed`, as AbsTopK's.
 
-    Formula: 1[f > 0]; for AbsTopK 1[f ≠ 0]
+    Formula: 1[f > 0]; 1[f ≠ 0] for signed features
     Range: 0 or 1
     Better: neither
     """
-    from assay.dictionaries.selection import AbsTopK
-
-    if isinstance(dictionary.nonlinearity, AbsTopK):
+    if getattr(dictionary.nonlinearity, "signed", False):
         return features.sign().abs_()
     return features.sign().clamp_min_(0)  # five times faster than comparing
 

@@ -20,7 +20,6 @@ from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
-from assay.dictionaries.selection import BatchTopK
 from assay.dictionaries.training.dead import DeadPolicy, Keep
 from assay.dictionaries.training.kernels.cpu import in_chunks, kernel_for, topk
 from assay.dictionaries.training.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
@@ -203,8 +202,8 @@ def group(
     read = inference(method.nonlinearity)
     header: dict[str, Any] = {"kind": "dictionary", "nonlinearity": to_json(read)}
     if read != method.nonlinearity:
-        how = {"threshold": method.nonlinearity.estimator} if isinstance(method.nonlinearity, BatchTopK) else {}
-        header["origin"] = {"trained_as": to_json(method.nonlinearity), **how}
+        how = getattr(method.nonlinearity, "provenance", dict)
+        header["origin"] = {"trained_as": to_json(method.nonlinearity), **how()}
     own = {*names, *FIXED, *read.init(1, method.width)}
     if beside := sorted(name for name in state if "." not in name and name not in own):
         header["beside"] = beside
