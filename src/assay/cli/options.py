@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from assay.core import foreign
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, nearest
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
-    from assay.lab.executors import Executor
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
 
@@ -88,8 +87,9 @@ class Choice:
 class Machine:
     """On what it runs; none of these changes a number's meaning."""
 
-    executor: Literal["workers", "inline"] = "workers"
-    """workers: one-thread processes, as many as free cores; inline: this process, one group after the other."""
+    executor: str = "workers"
+    """workers: one-thread processes, as many as free cores; inline: this process, one group after the other; or another file
+    of assay.lab.executors."""
     threads: int = 1
     """Threads of each worker, or of this process when inline; more than one only helps a single large dictionary."""
     device: str = "cpu"
@@ -97,13 +97,14 @@ class Machine:
 
     def lab(self, root: Path) -> Lab:
         """A lab that trains on this machine."""
-        from assay.lab.executors import Inline, Workers
+        from assay.lab import executors
         from assay.lab.lab import Lab
 
         if self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
-        executor: Executor = Inline(self.threads) if self.executor == "inline" else Workers(threads=self.threads)
-        return Lab(root, executor, device_here(self.device))
+        if self.executor not in executors.known():
+            raise AssayError(f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}")
+        return Lab(root, executors.known()[self.executor](threads=self.threads), device_here(self.device))
 
 
 def device_here(name: str) -> str:

@@ -1,73 +1,27 @@
-"""Executors: run tasks, in this process or in one-thread workers, and hand back how each ended.
+"""Workers: runs tasks in one-thread processes.
 
-An executor has one method, `map(tasks, report)`. It draws a task whenever it has room, so the order may depend on what is
-finished by then; drawing None means that nothing is ready yet. Workers are programs spoken to in JSON lines: no pickle,
-nothing inherited, and they end when the pipe from their parent closes.
+They are programs spoken to in JSON lines: no pickle, nothing inherited, and they end when the pipe from their parent closes.
 """
 
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
 import queue
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any, Protocol
 
 from assay.lab.events import Outcome, Said, from_line
 from assay.lab.provenance import cores
-from assay.lab.worker import Task, run_group
+from assay.lab.worker import Report, Task
 
-Report = Callable[[Any], None]
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 % of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.2  # seconds until asking again for a task when none was ready
-
-
-class Executor(Protocol):
-    """Anything that can run tasks."""
-
-    @property
-    def width(self) -> int:
-        """How many tasks run at the same time."""
-
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task as it ends, in any order; `report` hears of starts and progress in between. Closing it stops what runs."""
-
-
-class Inline:
-    """Runs tasks one after the other in this process; for tests, notebooks, and experiments that live in no file.
-
-    On `threads` threads, as its workers would have; the process has its own number back in between and afterwards.
-    """
-
-    width = 1
-
-    def __init__(self, threads: int = 1):
-        self.threads = threads
-
-    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task, in order."""
-        import torch
-
-        for task in tasks:
-            if task is None:
-                time.sleep(_AGAIN)
-                continue
-            before = torch.get_num_threads()
-            torch.set_num_threads(self.threads)
-            try:
-                with contextlib.chdir("."):  # an experiment that goes elsewhere does not take a relative store along
-                    outcome = run_group(task, report)
-            finally:
-                torch.set_num_threads(before)
-            yield outcome
 
 
 class Workers:
@@ -190,3 +144,6 @@ class _Worker:
         for line in self._process.stderr:
             self._printed.append(line.rstrip())
             report(Said(line.rstrip()))
+
+
+EXECUTOR = Workers
