@@ -1,5 +1,7 @@
 """The `assay` command: one function per verb; each finds, asks the lab, and prints. Nothing is decided here.
 
+A verb whose result needs no table of its own is a file of `assay.verbs` alone, and is found there.
+
 Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or an evaluation overdue (`due`); 2 wrong
 usage, one line on standard error; 3 a run crashed; 130 interrupted, and the same command goes on where it was.
 """
@@ -20,8 +22,10 @@ from cyclopts.exceptions import UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
+from assay import verbs
 from assay.cli import printing
 from assay.cli.evaluation import How, Where
+from assay.cli.found import command
 from assay.cli.options import Arm, Bare, Choice, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
@@ -474,6 +478,10 @@ def due(
         found = due_table(events, ratio, months)
     printing.emit(found) if output.json else show(found)
     return 1 if found.overdue else 0
+
+
+for word, verb in verbs.known().items():
+    app.command(command(verb), name=word, sort_key=30)
 
 
 def main(words: Sequence[str] | None = None) -> int:
