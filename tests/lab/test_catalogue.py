@@ -1,6 +1,7 @@
 """Catalogue and presets: what is found, what is refused in one line, and what --set makes of a preset."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,10 @@ def test_an_error_in_a_file_of_a_folder_is_told_with_that_file(folder):
 def test_folders_and_files_are_hashed_apart(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\n")
     assert origin.code(str(tmp_path / "a.py")) == hashlib.sha256(b"x = 1\n").hexdigest()[:16], "as every run stored so far has it"
+
+
+def test_what_is_not_installed_is_told_with_a_way_to_install_it(tmp_path, monkeypatch):
+    (tmp_path / "a.py").write_text('"""A."""\nimport gguf\n')
+    monkeypatch.setitem(sys.modules, "gguf", None)  # as if it were not there
+    with pytest.raises(ExperimentError, match="a needs gguf, which is not installed; `assay doctor` says"):
+        catalogue.load("a", str(tmp_path / "a.py"))
