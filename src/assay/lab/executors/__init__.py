@@ -36,4 +36,4 @@ class Executor(Protocol):
 def known() -> Mapping[str, Callable[..., Executor]]:
     """Find the executors of this folder by their files' names: each file's EXECUTOR, which is made with `threads=`."""
     files = {file.name: import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)}
-    return MappingProxyType({name: file.EXECUTOR for name, file in files.items()})
+    return MappingProxyType({name: file.EXECUTOR for name, file in files.items() if hasattr(file, "EXECUTOR")})
