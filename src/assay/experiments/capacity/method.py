@@ -90,7 +90,7 @@ def train(runs, bench):
 
 
 def scatter(runs, bench, before):
-    """The same lengths of the features' rows, in directions drawn anew."""
+    """Keep the lengths of the features' rows and draw their directions anew."""
     import torch
 
     from assay.core import rng

@@ -107,7 +107,7 @@ def world(s):
 
 
 def rescale(runs, bench, before):
-    """The same W times a number, log-uniform from a tenth to ten, drawn for every run and density; biases as they are."""
+    """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density; biases stay as they are."""
     import torch
 
     from assay.core import rng

@@ -87,7 +87,7 @@ def like(*pairs, times=1.0, slow=1.0, closely=False, **fields):
 
 
 def onwards(*pairs, **fields):
-    """The same for arms that go on from grokked networks."""
+    """Specs as of `like`, for arms that go on from grokked networks."""
     return like(*pairs, continued=True, **fields)
 
 

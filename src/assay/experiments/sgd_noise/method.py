@@ -168,7 +168,7 @@ def network(runs, bench):
 
 
 def again(runs, bench, before):
-    """The same networks; what is drawn is their noise."""
+    """Keep the networks as they are; only their noise is drawn anew."""
     return before
 
 

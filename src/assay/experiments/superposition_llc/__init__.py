@@ -62,7 +62,7 @@ wide = twice_the_seeds(start=1.0, bias=1.0)
 
 
 def squares(seeds=lambda main: main, **changes):
-    """The same from squares, for twice as many steps."""
+    """The specs with these changes that start from squares, for twice as many steps."""
 
     def specs(main):
         for name in STATES:  # refused before training where there are too few columns to pass to them

@@ -96,7 +96,7 @@ def train_toys(runs, bench):
     weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
 
     def shared(stream, batch):
-        """The same inputs for all candidates of a run."""
+        """Batches of inputs, equal for all candidates of a run."""
         drawn = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
         return lambda step: drawn(step).repeat_interleave(k, 0)
 
@@ -151,7 +151,7 @@ def train_dictionaries(runs, bench, before):
 
 
 def apart(h):
-    """The same activations with each coordinate taken from another row: every coordinate keeps its law, directions are lost."""
+    """Take each coordinate of the activations from another row: every coordinate keeps its law, directions are lost."""
     import torch
 
     return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
