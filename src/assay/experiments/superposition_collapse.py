@@ -7,7 +7,10 @@ Cost: 230 s on 2 cores, 440 CPU-seconds, 0.75 GB a process; full a guess of 2 GP
 Seed: with varying importance it is usually the lower-importance features that collapse first (C. McDougall)
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,6 +21,11 @@ from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
 from assay.data import planted
 from assay.worlds.bottleneck import toy
+
+if TYPE_CHECKING:
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = "C. McDougall: the lower-importance features usually collapse first; Elhage et al. 2022, Demonstrating Superposition"
@@ -80,7 +88,7 @@ def importances(runs):
     return toy.importances(runs.seeds // GROUP, s.features, s.ratio, s.permuted)
 
 
-def train(runs, bench):
+def train(runs: Runs[Collapse], bench: Bench) -> Trained:
     s = runs.shared
     batches = planted.sparse_features(toy.models(runs.seeds, s.densities), s.features, s.batch)
     return toy.train_densities(
@@ -88,7 +96,7 @@ def train(runs, bench):
     )
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
     s, W = runs.shared, trained.tensors["W"]
     weight = importances(runs)
     groups = toy.models(runs.seeds // GROUP, s.densities)

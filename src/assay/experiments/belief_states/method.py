@@ -1,7 +1,9 @@
 """The method of belief-states: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -10,6 +12,13 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.experiments.belief_states.probes import HELD_OUT, distances, folded, judged, missing, probe_all, rounded
 from assay.experiments.belief_states.process import hidden, tree_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
@@ -82,7 +91,7 @@ class BeliefStates(Spec):
         hidden(self.process, self.x, self.alpha)
 
 
-def train(runs, bench):
+def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     from assay.core import cosine, descent, fit, warm_up_decay
     from assay.core.fit import Trained, watched
     from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
@@ -127,7 +136,7 @@ def batches(runs):
     return drawn_prefixes(tree, runs.replicated().seeds, s.batch, s.sampled)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.hidden_markov.beliefs import excess

@@ -1,12 +1,22 @@
 """The method of capacity: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +69,7 @@ class Capacity(Spec):
             raise SpecError(f'Capacity.asked is "scatter", "benefit", "envelope" or empty, got {self.asked!r}')
 
 
-def train(runs, bench):
+def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of every start."""
     import torch
 
@@ -89,7 +99,7 @@ def train(runs, bench):
     return best
 
 
-def scatter(runs, bench, before):
+def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Keep the lengths of the features' rows and draw their directions anew."""
     import torch
 
@@ -100,7 +110,7 @@ def scatter(runs, bench, before):
     return before.with_tensors({"W": drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), "b": before.tensors["b"]})
 
 
-def benefit(runs, bench, before):
+def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss where every feature has a little less capacity than before, and what more would be worth to each."""
     import torch
 
@@ -123,7 +133,7 @@ def benefit(runs, bench, before):
     return fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
 
 
-def envelope(runs, bench, before):
+def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss from these weights on, with every importance as it is, and each in turn a little more or less."""
     import torch
 
@@ -189,7 +199,7 @@ EXTRAS = {
 """What some trainings bring along beside weights."""
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.bottleneck.capacity import capacity, dimensionality

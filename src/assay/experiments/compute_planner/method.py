@@ -1,12 +1,22 @@
 """The method of compute-planner: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import PerRun, Spec, descent, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
@@ -80,7 +90,7 @@ def replicas(runs):
     return Runs([toy.Model(seed=seed * 1000 + i, density=p) for seed, p in pairs for i in range(s.toys)])
 
 
-def train(runs, bench):
+def train(runs: Runs[Planner], bench: Bench) -> Trained:
     """W [run toy f d] and b [run toy f]; the commands of a timed run are measured, not trained."""
     from assay.core.fit import Trained
     from assay.data import planted
@@ -151,7 +161,7 @@ def curve(loss, sizes):
 SIZES = (6, 12, 24, 48)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
     if runs.each("entry")[0]:
         return timed(runs)
     loss = held_out(runs, trained)

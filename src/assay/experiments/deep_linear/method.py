@@ -1,6 +1,9 @@
 """The method of deep-linear: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,13 @@ from assay.core import PerRun, Spec, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.worlds.linear import one_mode as theory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 START = 0.01
 """The start at which arms are compared."""
@@ -95,7 +105,7 @@ def layers(runs):
     return {"a": made["a"] * s.split, "b": made["b"] / s.split}
 
 
-def train(runs, bench):
+def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
     from assay.worlds.linear import factors
 
     s = runs.shared
@@ -105,7 +115,7 @@ def train(runs, bench):
     return fit([factors.followed(group, left, right)], lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)[0]
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.linear import factors

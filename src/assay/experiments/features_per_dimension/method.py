@@ -1,13 +1,22 @@
 """The method of features-per-dimension: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from assay.core import Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 GROUP = 8
 """Starts in a group: the one with the lowest held-out loss at a density is the group's model there."""
@@ -66,7 +75,7 @@ class FeaturesPerDimension(Spec):
             raise SpecError(f"{name}.densities are probabilities above 0 and at most 1, got {self.densities}")
 
 
-def train_tied(runs, bench):
+def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run from one start."""
     from assay.data import planted
     from assay.worlds.bottleneck import toy
@@ -83,7 +92,7 @@ def importance(runs):
     return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio)
 
 
-def train_classifier(runs, bench):
+def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """A classifier of two layers for each run, on Gaussian clouds of its own."""
     from assay.core import descent, fit
     from assay.worlds.networks import two_layer
@@ -106,7 +115,7 @@ def world(s):
     return Clouds(d=s.inputs, apart=s.apart)
 
 
-def rescale(runs, bench, before):
+def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> Trained:
     """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density; biases stay as they are."""
     import torch
 
@@ -119,7 +128,7 @@ def rescale(runs, bench, before):
     return before.with_tensors(own)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) -> xr.Dataset:
     """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind; then each kind's own."""
     import torch
 

@@ -1,7 +1,9 @@
 """The method of gated-ablations: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -9,6 +11,13 @@ from assay.core import PerRun, Spec, probes
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.dictionaries.measuring import frontier
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 Method = Literal[
     "gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu", "oracle"
@@ -71,7 +80,7 @@ class GatedAblations(Spec):
         return Mixture(d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal)
 
 
-def train(runs, bench):
+def train(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     """Dictionaries of one method, each on the inputs of its seed's own world."""
     from assay.dictionaries.training.train import Method as Trainer
     from assay.dictionaries.training.train import fit_dictionaries
@@ -107,7 +116,7 @@ def architecture(name):
     }[name]
 
 
-def oracle(runs, bench):
+def oracle(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     """The true directions as a decoder; `measure` gives it the true codes."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import Identity
@@ -116,7 +125,7 @@ def oracle(runs, bench):
     return Dictionary(D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()).to_trained()
 
 
-def repair(runs, bench, before):
+def repair(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained:
     """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on inputs of a stream of their own."""
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
@@ -134,7 +143,7 @@ UNITS = {**frontier.SUMS, "soft_active": "features", "soft_error": "squared acti
 BINS = np.linspace(-1.5, 4.0, 56)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
     """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it was trained."""
     import torch
 

@@ -1,7 +1,9 @@
 """The method of gated-sae: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -15,6 +17,15 @@ from assay.data.harvest import inputs as harvest_inputs
 from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +116,7 @@ def method(runs):
     return Method(Gated(), losses.gated if s.method == "gated" else losses.gated_no_aux, **given)
 
 
-def train_together(groups, bench):
+def train_together(groups: Sequence[Runs[GatedSAE]], bench: Bench) -> list[Trained]:
     """Dictionaries of several shapes in one pass over the same batches."""
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -118,11 +129,11 @@ def train_together(groups, bench):
     )  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[GatedSAE], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def repair(runs, bench, before):
+def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
     """Another arm's dictionaries with features rescaled & shifted, fitted to training activations."""
     from assay.dictionaries.baselines.repair import rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
@@ -134,7 +145,7 @@ def repair(runs, bench, before):
     return replace(mended, mean=given.mean, scale=given.scale).to_trained()
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.measuring.splice import cross_entropy
     from assay.features.showcase import card_measures

@@ -1,7 +1,9 @@
 """The method of grokking-efficiency: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,6 +14,13 @@ from assay.worlds.modular import addition as modular
 from assay.worlds.modular import interference, spectrum
 from assay.worlds.modular import network as modular_network
 from assay.worlds.modular.primes import prime
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PAIRS = 800
 """Training pairs of the grokked networks in the default preset; the arms' sizes are given beside it, and scale with the preset's."""
@@ -58,7 +67,7 @@ class Grokking(Spec):
             )
 
 
-def train(runs, bench, before=None):
+def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> Trained:
     s, seeds = runs.shared, runs.replicated().seeds
     params = modular_network.start(seeds, s.p, s.embed, s.hidden) if before is None else before.tensors
     task = lesson(runs)
@@ -85,7 +94,7 @@ def looks(s):
     return tuple(sorted({max(1, round(x)) for x in (*even, *early, s.steps / 2)}))
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
     s, t = runs.shared, {k: v.cpu() for k, v in trained.tensors.items()}
     at = np.array(looks(s))
     curve = {name: t[f"{name}_at"].numpy() for name in ("train", "test", "loss", "norm")}

@@ -1,7 +1,9 @@
 """The method of grokking-frequencies: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -10,6 +12,13 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.worlds.modular import frequency_sets, interference
 from assay.worlds.modular.primes import prime
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 VIEWS = ("E", "E W1", "W2", "best neuron")
 """Where the initial strength of a frequency is read."""
@@ -128,7 +137,7 @@ def train_on(runs, params, bench, confine=None):
                                  confine=confine, bench=bench)  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
     """Networks from their start, confined after each step if they are to be."""
     import torch
 
@@ -145,7 +154,7 @@ def train(runs, bench):
     return train_on(runs, start(runs), bench, confine)
 
 
-def train_on_fewer(runs, bench, before):
+def train_on_fewer(runs: Runs[Frequencies], bench: Bench, before: Trained) -> Trained:
     """Trained networks on the first few of their own pairs, free to use any frequency."""
     import torch
 
@@ -157,7 +166,7 @@ def train_on_fewer(runs, bench, before):
     return done
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
     last = {name: trained.tensors[f"{name}_at"].cpu().numpy() for name in ("train", "test", "loss", "norm")}
     seen = {

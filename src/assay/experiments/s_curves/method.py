@@ -1,13 +1,22 @@
 """The method of s-curves: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from assay.core import PerRun, Spec, Trained, fit
+from assay.core import PerRun, Spec, fit
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.runs import Runs
 
 DEPTH, SHARE, LEFT = "share of the fastest descent", "share of seeds", "share of the loss at the start"
 PROMINENCES = (0.02, 0.05, 0.1, 0.2)
@@ -75,7 +84,7 @@ def rates(runs):
     return runs.each("lr") / (1.0 if s.adam else s.n * s.scale)
 
 
-def train(runs, bench):
+def train(runs: Runs[SCurves], bench: Bench) -> Trained:
     from assay.worlds.linear import factors
 
     s, groups = runs.shared, []
@@ -101,7 +110,7 @@ def shown(steps):
     return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.core import plateaus
 
     s = runs.shared

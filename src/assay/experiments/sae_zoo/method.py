@@ -1,7 +1,9 @@
 """The method of sae-zoo: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +19,14 @@ from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +139,7 @@ PREFIXES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Shares of the width that Matryoshka reconstructs from, each by itself."""
 
 
-def train_together(groups, bench):
+def train_together(groups: Sequence[Runs[SAEZoo]], bench: Bench) -> list[Trained]:
     """Dictionaries of several architectures in one pass over the same batches."""
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -145,11 +155,11 @@ def train_together(groups, bench):
     )  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def fitted(runs, bench):
+def fitted(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     """Baselines that no gradient trains, fitted to activations drawn by each seed."""
     from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.baselines.repair import refit_decoder
@@ -180,7 +190,7 @@ def random_features(runs, d):
     return Dictionary.from_tensors(tensors, {"nonlinearity": to_json(TopK(runs.shared.k))})
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.dictionaries.dictionary import Dictionary
 
     s = runs.shared

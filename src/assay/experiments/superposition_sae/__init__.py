@@ -11,43 +11,10 @@ import numpy as np
 from assay.core import Arm, Experiment, grid, reserved
 from assay.experiments.superposition_sae.claims import AROUND, CLAIMS, DONORS, OWN, blocks, likes
 from assay.experiments.superposition_sae.figures import CHOSEN, figures
-from assay.experiments.superposition_sae.method import (
-    SuperpositionSAE,
-    beside,
-    frequencies,
-    hidden,
-    measure,
-    train_dictionaries,
-    train_toys,
-)
+from assay.experiments.superposition_sae.method import SuperpositionSAE, fixed_directions, measure, train_dictionaries, train_toys
 
 FEWER = 32
 """Toys of the arms that only serve claims about single toys."""
-
-
-def fixed_directions(runs, bench, before):
-    """Random directions, or principal components both ways round, each latent with the bias at which it is on as often as a feature."""
-    import torch
-
-    from assay.core import rng
-    from assay.dictionaries.baselines.linear import pca
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
-
-    s = runs.shared
-    h = hidden(runs, before.tensors, 20_000, "bias")(0)[0]
-    if s.method == "pca":
-        found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
-        D = torch.cat([found, -found], 1)
-    else:
-        D = torch.from_numpy(rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width)))
-        D = D / D.norm(dim=-1, keepdim=True)
-    rate = float(frequencies(runs).mean())
-    bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
-    made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
-    return beside(made.to(bench.device).to_trained(), before)
-
-
 READ = ("cosine", "f1", "importance", "norm_squared", "frequency", "crowding")
 
 

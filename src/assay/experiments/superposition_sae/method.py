@@ -1,13 +1,22 @@
 """The method of superposition-sae: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from assay.core import PerRun, Spec, descent, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +90,7 @@ def frequencies(runs):
     return s.density * s.spread ** steps[rng.permutation(runs.seeds, "superposition-sae.density", 0, s.features)]
 
 
-def train_toys(runs, bench):
+def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     """Of each run's candidates the toy with the lowest held-out loss: W [run, f, d], b [run, f]."""
     import torch
 
@@ -127,7 +136,7 @@ def hidden(runs, before, batch, stream, p=None):
     return lambda step: (torch.bmm(x := drawn(step), W), x)
 
 
-def train_dictionaries(runs, bench, before):
+def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
     """A dictionary on each toy's hidden activations; beside it the toy's W."""
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.selection import TopK
@@ -150,6 +159,29 @@ def train_dictionaries(runs, bench, before):
     return beside(trained, before)
 
 
+def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
+    """Random directions, or principal components both ways round, each latent with the bias at which it is on as often as a feature."""
+    import torch
+
+    from assay.core import rng
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+
+    s = runs.shared
+    h = hidden(runs, before.tensors, 20_000, "bias")(0)[0]
+    if s.method == "pca":
+        found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
+        D = torch.cat([found, -found], 1)
+    else:
+        D = torch.from_numpy(rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width)))
+        D = D / D.norm(dim=-1, keepdim=True)
+    rate = float(frequencies(runs).mean())
+    bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
+    made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
+    return beside(made.to(bench.device).to_trained(), before)
+
+
 def apart(h):
     """Take each coordinate of the activations from another row: every coordinate keeps its law, directions are lost."""
     import torch
@@ -164,7 +196,7 @@ def beside(trained, before):
     return type(trained)(tensors, header, trained.history, trained.steps, trained.diverged | before.diverged)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
     return measures(runs, **kept(runs, trained), **({} if runs.shared.method == "toy" else found(runs, trained)))
 

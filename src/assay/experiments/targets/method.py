@@ -1,7 +1,9 @@
 """The method of targets: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +15,13 @@ from assay.data import corpus as corpora
 from assay.data.targets import Target, TargetSpec, targets
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects import folder as models
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 CELLS: dict[str, tuple[Target, Target]] = {
     "act": ("act", "act"), "again": ("act", "act"), "act-update": ("act", "update"), "update": ("update", "update"),
@@ -96,7 +105,7 @@ def cells_of(s):
     return {name: Cell(*CELLS[name], replicate=int(name == "again")) for name in s.cells}
 
 
-def train(runs, bench):
+def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Every cell's dictionary of this seed, on the same batches."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
@@ -111,14 +120,14 @@ def train(runs, bench):
     return fit_cells(cells_of(s), runs, method, data, batches, steps=s.steps, bench=bench, probe_at=probes(s.steps, 20))
 
 
-def no_training(runs, bench):
+def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Train nothing: the model is measured as it is."""
     from assay.core.fit import Trained
 
     return Trained.nothing(runs)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by document."""
     import torch
 
@@ -175,7 +184,7 @@ def of_model(s, data, raw, at):
     return named
 
 
-def measure_blocks(runs, trained, bench):
+def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of a model on disk: what each block's W_out reads, and what the last block's neurons and update do to the logits."""
     from assay.dictionaries.measuring.cell_measures import by_document, gini
     from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts

@@ -1,7 +1,9 @@
 """The method of ultra-rare-features: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,6 +15,15 @@ from assay.data.harvest import inputs as harvest_inputs
 from assay.features.followed import KINDS, SHOWN
 from assay.subjects.folder import find
 from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 MOMENTS = ("half", "end")
 """When directions are told of; gradients are those of a quarter, those of useful latents of the half."""
@@ -150,7 +161,7 @@ def method(runs):
     )  # fmt: skip
 
 
-def train_together(groups, bench):
+def train_together(groups: Sequence[Runs[UltraRare]], bench: Bench) -> list[Trained]:
     """Arms that see the same inputs, in one pass."""
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -165,11 +176,11 @@ def train_together(groups, bench):
     )  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset:
     found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
     coords = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
     named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
