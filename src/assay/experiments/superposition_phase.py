@@ -199,18 +199,14 @@ def figures(arms):
     diagram = {name: best(arms["diagram"], name).isel(group=0) for name in ("lesser_at_least", "lesser", "label", "predicted")}
     lengths = {"trained, best of eight": diagram["lesser"], "exact optimum": diagram["lesser_at_least"]}
     states = {"trained, best of eight": diagram["label"], "predicted": diagram["predicted"]}
-    rows: dict[str, list] = {"relative importance": [], "density": [], "mean": [], "low": [], "high": []}
-    for name in ("main", "equal"):
-        length = best(arms[name], "lesser")
-        for r in length.relative.values:
-            for p in length.density.values:
-                row = (f"r = {r:g}", float(p), *summary(length.sel(density=p, relative=r).values))
-                for column, value in zip(rows, row, strict=True):
-                    rows[column].append(value)
+    rows = [(f"r = {r:g}", float(p), *summary(length.sel(density=p, relative=r).values))
+            for length in (best(arms[name], "lesser") for name in ("main", "equal"))
+            for r in length.relative.values for p in length.density.values]  # fmt: skip
     return [
         over_grid("The lesser feature is stored or dropped where the exact optimum says", "length of the lesser column", lengths),
         states_shown("Where theory decides, models are in the predicted state", states),
-        Figure("The lesser feature goes all at once; of two equal ones less", rows, "line", x="density", y="mean",
+        Figure("The lesser feature goes all at once; of two equal ones less",
+               columns(("relative importance", "density", "mean", "low", "high"), rows), "line", x="density", y="mean",
                color="relative importance", band=("low", "high"), x_log=True, x_title="probability that a feature is active",
                y_title="length of the lesser feature's column, best of each group"),
     ]  # fmt: skip
