@@ -117,7 +117,7 @@ def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dat
     )
 
 
-def cost(runs):
+def cost(runs: Runs[Superposition]) -> Cost:
     """FLOP of training: the weights are multiplied twice, down and up, forward and backward; seconds come from the record."""
     s = runs.shared
     return Cost(flop=training(2 * s.features * s.width, s.steps * s.batch) * float(len(runs)))

@@ -23,6 +23,9 @@ from assay.data import planted
 from assay.worlds.bottleneck import toy
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -82,8 +85,8 @@ class Collapse(Spec):
 # --- what is trained and measured ------------------------------------------------------------------------------------------
 
 
-def importances(runs):
-    """Importance of every feature in each run [run, feature], the same for all seeds of a group."""
+def importances(runs: Runs[Collapse]) -> Float[Tensor, "run feature"]:
+    """Importance of every feature in each run, equal for all seeds of a group."""
     s = runs.shared
     return toy.importances(runs.seeds // GROUP, s.features, s.ratio, s.permuted)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,11 +14,17 @@ from assay.experiments.belief_states.probes import HELD_OUT, distances, folded, 
 from assay.experiments.belief_states.process import hidden, tree_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.worlds.hidden_markov.batches import Batch
+    from assay.worlds.hidden_markov.process import PrefixTree
 
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
@@ -119,12 +125,12 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     return fit([watched(group, tuple(params), moments(s))], batches(runs), steps=s.steps, bench=bench)[0]
 
 
-def moments(s):
+def moments(s: BeliefStates) -> list[int]:
     """The steps at which endings are probed along training."""
     return [round(share * s.steps) for share in s.moments]
 
 
-def batches(runs):
+def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
     """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts, what follows it."""
     from assay.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
 
@@ -166,7 +172,7 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
     return measures(runs, coords=coords, **named)
 
 
-def streams(s, params, tree):
+def streams(s: BeliefStates, params: Mapping[str, Tensor], tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"]]:
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run, row, v]."""
     import torch
 
@@ -179,7 +185,7 @@ def streams(s, params, tree):
     return {"concat": torch.cat(residuals, -1), **named}, logits.double().softmax(-1)
 
 
-def probed_features(runs, trained, tree):
+def probed_features(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:
     """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is no prediction."""
     import torch
 
@@ -205,7 +211,7 @@ def probed_features(runs, trained, tree):
     return {**x, "softmax": predicted}, predicted
 
 
-def along_training(runs, trained, tree, count):
+def along_training(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree, count: int) -> dict[str, tuple[str, Any, str]]:
     """Excess loss and R² with endings held out, in one draw of the folds, at each moment of training."""
     import torch
 

@@ -1,11 +1,26 @@
 """How beliefs are read from features: ridges out of folds, beside a kernel regression on the tokens, and what they leave over."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from assay.core import Spec
 from assay.experiments.belief_states.process import tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.features.token_kernel import OutOfFold
+    from assay.worlds.hidden_markov.process import PrefixTree
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
 APART = 10**6
@@ -32,7 +47,7 @@ class OnTokens(Spec):
     """What is held out: "prefix" or "ending"."""
 
 
-def regress(spec, folder):
+def regress(spec: Any, folder: Path) -> None:
     """Writes the predictions of the kernel regression, and those within its training rows."""
     import torch
 
@@ -45,7 +60,7 @@ def regress(spec, folder):
     np.savez(folder / "kernel.npz", **{name: part.numpy() for name, part in found._asdict().items()})
 
 
-def on_tokens(s, seed, protocol, bench):
+def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
     """The kernel regression's predictions [row, state], and those within its training rows [fold, row, state]."""
     import torch
 
@@ -57,7 +72,7 @@ def on_tokens(s, seed, protocol, bench):
         return OutOfFold(**{name: torch.from_numpy(part) for name, part in stored.items()})
 
 
-def held_out(tree, ending, protocol):
+def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarray, "row"], int]:
     """The groups of prefixes that are held out together, and in how many folds."""
     return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
 
@@ -101,20 +116,20 @@ def probe_all(x, runs, tree, protocol, bench):
     return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
 
 
-def judged(spec):
+def judged(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, by its static fields: on Mess3 a trained network's last layer, else all; of tokens, the best rival."""
     if spec["read"] == "tokens":
         return "kernel" if spec["process"] == "rrxor" else "additive"
     return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
 
 
-def missing(found, y):
+def missing(found: Mapping[str, Tensor], y: Float[Tensor, "row state"]) -> Float[np.ndarray, "run probe"]:
     """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of folds."""
     spread = (y - y.mean(0)).square().sum()
     return rounded(np.stack([((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy() for predicted in found.values()], 1))
 
 
-def distances(tree, belief, found):
+def distances(tree: PrefixTree, belief: Float[Tensor, "row state"], found: Mapping[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
     """How well distances between the 35 predicted beliefs are those of the true ones, and those of the next-token distributions."""
     import torch
 
@@ -128,6 +143,6 @@ def distances(tree, belief, found):
     }
 
 
-def rounded(values):
+def rounded(values: ArrayLike) -> np.ndarray:
     """Six digits: a record is a text, and nobody reads more."""
     return np.round(np.asarray(values, dtype=np.float64), 6)

@@ -12,7 +12,11 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -167,7 +171,7 @@ def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 class World:
     """The law of the inputs, the importances and the unit of loss of these runs: what an expected loss needs, in float64."""
 
-    def __init__(self, runs, bench):
+    def __init__(self, runs: Runs[Capacity], bench: Bench) -> None:
         import torch
 
         from assay.data import planted
@@ -182,7 +186,7 @@ class World:
         variances = [planted.variance(p) for p in runs.each("density").tolist()]
         self.unit = torch.tensor(variances, dtype=torch.float64, device=bench.device) / s.features
 
-    def errors(self, params, variants=1):
+    def errors(self, params: Mapping[str, Tensor], variants: int = 1) -> Float[Tensor, "rv f"]:
         """E (x_i − x'_i)² of every feature, [run · variant, f], squared input; a linear model may have a gain on what it reads."""
         A = params["W"] @ params["W"].transpose(1, 2)
         if "gain" in params:

@@ -12,10 +12,14 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
+    from jaxtyping import Float
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
+    from assay.core.outlook import Spread
     from assay.core.runs import Runs
 
 FEW, MANY = 6, 24
@@ -80,7 +84,7 @@ class Planner(Spec):
             raise SpecError(f"Planner.lr must be positive, got {self.lr}")
 
 
-def replicas(runs):
+def replicas(runs: Runs[Planner]) -> Runs:
     """The toys of all runs as runs of their own: a run's seed draws a hundred others for them."""
     from assay.core.runs import Runs
     from assay.worlds.bottleneck import toy
@@ -110,7 +114,7 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
     return fit([descent(runs, params, loss, lr=np.full(len(runs), s.lr))], batches, steps=s.steps, bench=bench)[0]
 
 
-def held_out(runs, trained):
+def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run toy block"]:
     """[run, toy, block]: loss on 8 inputs a block; the blocks of a run are the same for all of its toys."""
     import torch
 
@@ -127,7 +131,7 @@ def held_out(runs, trained):
     return torch.stack(found).double().numpy()
 
 
-def half(x, factors):
+def half(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
     """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the Spread it makes."""
     from assay.core.intervals import interval
     from assay.core.outlook import spread
@@ -135,7 +139,7 @@ def half(x, factors):
     return spread(interval({"x": x if factors == 2 else x.mean(1)}, lambda m: m["x"], factors=factors, draws=1))
 
 
-def planned(loss):
+def planned(loss: Float[np.ndarray, "toy block"]) -> dict[str, list[float]]:
     """Half-widths [pilot] of one run, planned from every pilot of 6 toys for 24, and those that 24 other toys have, by kind."""
     groups = loss.reshape(-1, MANY, loss.shape[1])
     told = {}
@@ -148,7 +152,7 @@ def planned(loss):
     return told
 
 
-def curve(loss, sizes):
+def curve(loss: Float[np.ndarray, "toy block"], sizes: Sequence[int]) -> Float[np.ndarray, "kind size"]:
     """Half-widths [kind, size] as shares of the mean loss: planned from the first six toys, and as they came out."""
     rows = []
     for factors in (1, 2):
@@ -179,7 +183,7 @@ def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
     )
 
 
-def timed(runs):
+def timed(runs: Runs[Planner]) -> xr.Dataset:
     """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment, each command in an empty store."""
     import tempfile
 
@@ -200,7 +204,7 @@ def timed(runs):
     return measures(runs, coords={"size": ["small", "larger"]}, **{name: ("run size", x, units[name]) for name, x in found.items()})
 
 
-def toy_flop(s):
+def toy_flop(s: Planner) -> float:
     """FLOP of training one toy: W is multiplied twice, forward and backward."""
     from assay.core import compute
 

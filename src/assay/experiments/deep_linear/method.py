@@ -14,6 +14,8 @@ from assay.worlds.linear import one_mode as theory
 
 if TYPE_CHECKING:
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -73,7 +75,7 @@ class DeepLinear(Spec):
         return self.start * (spread if self.aligned else max(2.0, spread))
 
 
-def world(runs):
+def world(runs: Runs[DeepLinear]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
     """Singular directions and the map of each run."""
     from assay.worlds.linear import factors
 
@@ -82,7 +84,7 @@ def world(runs):
     return left, right, factors.assembled(left, right, s.strengths)
 
 
-def layers(runs):
+def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
     """Both layers of each run at the start: a [run n h], b [run n h], the map is a bᵀ."""
     import torch
 

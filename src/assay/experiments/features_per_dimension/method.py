@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,11 +12,16 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.worlds.networks.classes import Clouds
 
 GROUP = 8
 """Starts in a group: the one with the lowest held-out loss at a density is the group's model there."""
@@ -85,7 +90,7 @@ def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     return toy.train_densities(runs, s.width, importance(runs), s.densities, batches, lr=s.lr, steps=s.steps, bench=bench)
 
 
-def importance(runs):
+def importance(runs: Runs[FeaturesPerDimension]) -> Float[Tensor, "run f"]:
     """[run, f]: importance of every feature."""
     from assay.worlds.bottleneck import toy
 
@@ -108,7 +113,7 @@ def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     return fit([group], clouds.batches(runs.seeds, 64), steps=s.net_steps, bench=bench)[0]
 
 
-def world(s):
+def world(s: FeaturesPerDimension) -> Clouds:
     """The law of the classifiers' inputs."""
     from assay.worlds.networks.classes import Clouds
 
@@ -150,7 +155,7 @@ def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) ->
     return measures(runs, coords=coords | {"scale": SCALES} | ({"factor": DRAWN} if tied else {}), **named, **more)
 
 
-def autoencoder(runs, params, bench):
+def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """Expected losses of c W, biases as they are; the held-out loss, before any random rescaling."""
     import torch
 
@@ -175,7 +180,7 @@ def autoencoder(runs, params, bench):
     }
 
 
-def classifier(runs, params, bench):
+def classifier(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy, and the best there is."""
     from assay.worlds.networks import two_layer
 

@@ -16,7 +16,12 @@ from assay.worlds.modular import network as modular_network
 from assay.worlds.modular.primes import prime
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
+    from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -80,14 +85,14 @@ def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> 
     return trained
 
 
-def lesson(runs):
+def lesson(runs: Runs[Grokking]) -> modular_network.Lesson:
     """What each run learns: labels and order by its seed, so that a grokked network goes on with the first of its own pairs."""
     s, seeds = runs.shared, runs.replicated().seeds
     labels = modular.sums(s.p).expand(len(runs), -1) if s.labels == "sums" else modular.random_labels(seeds, s.p)
     return modular_network.Lesson(s.p, modular.pairs(s.p), labels, modular.order(seeds, s.p), runs.each("pairs"))
 
 
-def looks(s):
+def looks(s: Grokking) -> tuple[int, ...]:
     """The steps at which accuracy is taken: 60 evenly, and 60 in the first fifth where it is looked at closely."""
     even = np.linspace(s.steps / 60, s.steps, 60)
     early = np.linspace(s.steps / 300, s.steps / 5, 60 if s.closely else 0)
@@ -127,7 +132,7 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
     )
 
 
-def reached(at, curve, level):
+def reached(at: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], level: ArrayLike) -> Float[np.ndarray, "run"]:
     """[run]: the step at which a curve [run, look] first reaches a level, by a straight line from the look before; NaN if never."""
     level = np.broadcast_to(level, len(curve))
     out = np.full(len(curve), np.nan)
@@ -139,7 +144,9 @@ def reached(at, curve, level):
     return out
 
 
-def cheapest(s, params, test, decay):
+def cheapest(
+    s: Grokking, params: Mapping[str, Tensor], test: Float[np.ndarray, "run"], decay: Float[np.ndarray, "run"]
+) -> tuple[Float[np.ndarray, "law run"], Float[np.ndarray, "law run"]]:
     """(ν, J of the cheapest circuit of its set at that ν), both [law, run], of each grokked network.
 
     ν is squared norm over Σ A^(2/3) of all its frequencies; then, of those in its set: those with more than a tenth of the

@@ -90,7 +90,7 @@ def train(runs: Runs[Llc], bench: Bench) -> Trained:
     return Trained(kept, {}, {"loss": found.losses.mean(1).numpy()}, at, found.diverged & ~meant)
 
 
-def one_biased(r):
+def one_biased(r: Llc) -> tuple[float, float]:
     """On a quadratic, what stationary chains would give if the step biased nothing, and if the pull did; NaN elsewhere."""
     if not r.potential.startswith("quadratic"):
         return np.nan, np.nan

@@ -95,19 +95,19 @@ class Myopia(Spec):
                 raise SpecError(f"Myopia.{name} must be positive, got {getattr(self, name):g}")
 
 
-def cost_of(spec):
+def cost_of(spec: Myopia) -> float:
     """What investing costs in the game of this run."""
     drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", spec.draw, ())[0])
     return spec.cost * spec.spread ** (2 * drawn - 1)
 
 
-def game_of(spec):
+def game_of(spec: Myopia) -> world.Game:
     names = ("horizon", "length", "penalty", "bonus", "invest", "shutdown", "discount")
     kept = {name: getattr(spec, name) for name in names}
     return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **kept)
 
 
-def games_of(runs, bench):
+def games_of(runs: Runs[Myopia], bench: Bench) -> world.Games:
     import torch
 
     dtype = torch.float64 if runs.shared.agent == "table" else torch.float32

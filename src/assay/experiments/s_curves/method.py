@@ -13,10 +13,17 @@ from assay.core.fit import Trained
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
+    from assay.core.fit import State
     from assay.core.runs import Runs
+    from assay.worlds.linear.factors import Loss
 
 DEPTH, SHARE, LEFT = "share of the fastest descent", "share of seeds", "share of the loss at the start"
 PROMINENCES = (0.02, 0.05, 0.1, 0.2)
@@ -60,7 +67,7 @@ class SCurves(Spec):
             raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")
 
 
-def world(runs, rank, device="cpu"):
+def world(runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu") -> tuple[Float[Tensor, "run n n"], Loss]:
     """The target of each run at a rank, and the loss it makes."""
     from assay.worlds.linear import factors
 
@@ -71,14 +78,14 @@ def world(runs, rank, device="cpu"):
     return A, losses[s.loss](A)
 
 
-def start(runs, rank):
+def start(runs: Runs[SCurves], rank: int) -> State:
     """The factors of each run at the start."""
     from assay.worlds.linear import factors
 
     return factors.start(runs.replicated(), runs.shared.n, rank, runs.each("start"), "ab" if runs.shared.positive == "ab" else "")
 
 
-def rates(runs):
+def rates(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
     """[run]: the rate of each run's steps."""
     s = runs.shared
     return runs.each("lr") / (1.0 if s.adam else s.n * s.scale)
@@ -105,7 +112,7 @@ def train(runs: Runs[SCurves], bench: Bench) -> Trained:
     )
 
 
-def shown(steps):
+def shown(steps: int) -> list[int]:
     """The steps at which figures show the loss: evenly and logarithmically spread."""
     return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
 
@@ -148,7 +155,7 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     )
 
 
-def distance(tensors, rank, A):
+def distance(tensors: Mapping[str, Tensor], rank: int, A: Float[Tensor, "run n n"]) -> Float[np.ndarray, "run"]:
     """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
     from assay.worlds.linear import factors
 
@@ -156,7 +163,7 @@ def distance(tensors, rank, A):
     return ((Z - A).flatten(1).norm(dim=1) / A.flatten(1).norm(dim=1)).cpu().numpy()
 
 
-def predicted(runs):
+def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
     """[run]: the step at which the scalar solution has lost half its loss, from how far the start points at the rank-1 target.
 
     NaN where it says nothing: free matrices, Adam, other losses.

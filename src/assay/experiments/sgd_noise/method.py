@@ -13,6 +13,8 @@ from assay.core.measures import measures
 
 if TYPE_CHECKING:
     import xarray as xr
+    from jaxtyping import Float, Int
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -152,7 +154,7 @@ def steps_taken(runs: Runs[StepNoise], trained: Trained, bench: Bench) -> xr.Dat
     return measures(runs, **named)
 
 
-def problem(runs):
+def problem(runs: Runs[StepNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     from assay.worlds.networks import teacher
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -110,7 +110,7 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
     return fit([group], batches, steps=s.steps, bench=bench)[0]
 
 
-def knobs(s):
+def knobs(s: SuperpositionLLC) -> dict[str, Any]:
     """The chains' settings, by name."""
     return {name: getattr(s, name) for name in ("samples", "localisation", "step", "draws", "burn", "relu")}
 

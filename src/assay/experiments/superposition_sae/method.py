@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -74,14 +78,14 @@ class SuperpositionSAE(Spec):
                             f"lr={self.lr}, toy_lr={self.toy_lr}, penalty={self.penalty}, favour={self.favour}")  # fmt: skip
 
 
-def importances(runs):
+def importances(runs: Runs[SuperpositionSAE]) -> Float[Tensor, "run f"]:
     """[run, f]: ratio^rank in an order that each seed draws."""
     from assay.worlds.bottleneck import toy
 
     return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio, permuted=True)
 
 
-def frequencies(runs):
+def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
     """[run, f]: the probability that each feature is on, in an order of its own."""
     from assay.core import rng
 
@@ -121,7 +125,9 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     return best_starts(trained, held_out, k)
 
 
-def hidden(runs, before, batch, stream, p=None):
+def hidden(
+    runs: Runs[SuperpositionSAE], before: Mapping[str, Tensor], batch: int, stream: str, p: Float[np.ndarray, "run f"] | None = None
+) -> Callable[[int], tuple[Float[Tensor, "run b d"], Float[Tensor, "run b f"]]]:
     """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs [run, b, f] behind them."""
     import torch
 
@@ -182,14 +188,14 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
     return beside(made.to(bench.device).to_trained(), before)
 
 
-def apart(h):
+def apart(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
     """Take each coordinate of the activations from another row: every coordinate keeps its law, directions are lost."""
     import torch
 
     return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
 
 
-def beside(trained, before):
+def beside(trained: Trained, before: Trained) -> Trained:
     """A trained dictionary with its toy's W among its tensors."""
     tensors = {**trained.tensors, "W": before.tensors["W"]}
     header = {**trained.header, "beside": [*trained.header.get("beside", ()), "W"]}
@@ -198,10 +204,10 @@ def beside(trained, before):
 
 def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
-    return measures(runs, **kept(runs, trained), **({} if runs.shared.method == "toy" else found(runs, trained)))
+    return measures(runs, coords=None, **kept(runs, trained), **({} if runs.shared.method == "toy" else found(runs, trained)))
 
 
-def kept(runs, trained):
+def kept(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
     import torch
 
@@ -218,7 +224,7 @@ def kept(runs, trained):
     }
 
 
-def found(runs, trained):
+def found(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The dictionary's side: of each feature the cosine of the latent nearest in direction, and that latent's F1; L0 and FVU."""
     import torch
 

@@ -18,10 +18,14 @@ from assay.subjects import folder as models
 
 if TYPE_CHECKING:
     import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.data.targets import Targets
+    from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
     "act": ("act", "act"), "again": ("act", "act"), "act-update": ("act", "update"), "update": ("update", "update"),
@@ -85,13 +89,13 @@ class WhichTarget(Spec):
         if unknown := [c for c in self.cells if c not in CELLS]:
             raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
 
-    def model(self):
+    def model(self) -> TinySpec:
         """The tiny model of this seed."""
         return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
                         steps=self.model_steps)  # fmt: skip
 
 
-def places(s, bench):
+def places(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
     """(training part, test part): the targets of this seed's model."""
     asked = TargetSpec(subject=str(tiny(s.model(), bench)), layer=s.layer, targets=("act", "update", "post", "logit"),
                        corpus=s.corpus, windows=s.windows, context=s.context, dtype="float32")  # fmt: skip
@@ -99,7 +103,7 @@ def places(s, bench):
     return train, targets(asked.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train)
 
 
-def cells_of(s):
+def cells_of(s: WhichTarget) -> dict[str, Cell]:
     from assay.dictionaries.training.cells import Cell
 
     return {name: Cell(*CELLS[name], replicate=int(name == "again")) for name in s.cells}
@@ -149,14 +153,14 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     return measures(runs, coords=coords, **named)
 
 
-def drawn(s, purpose, *shape, index=0):
+def drawn(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
     """Standard normal numbers of this seed, for one purpose."""
     import torch
 
     return torch.from_numpy(normal(np.array([s.seed]), f"targets.{purpose}", index, shape)[0])
 
 
-def readable(s, x, null, purpose):
+def readable(s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"], purpose: str) -> Float[Tensor, "b m"]:
     """Rows without what W_out does not read of them, and a little noise so that the share is not 0 by arithmetic."""
     seen = x - x @ null
     return seen + (s.noise * seen.square().mean()).sqrt() * drawn(s, purpose, *x.shape)
@@ -168,7 +172,8 @@ def of_model(s, data, raw, at):
 
     from assay.dictionaries.measuring.cell_measures import by_document
 
-    read, h, named = data.readout, data.normalise("act", raw["act"]), {}
+    read, h = data.readout, data.normalise("act", raw["act"])
+    named: dict[str, tuple[str, Any, str]] = {}
     m, d = read.W_out.shape
     any_subspace, _ = torch.linalg.qr(drawn(s, "subspace", m, d))
     seen = readable(s, h, read.null, "noise")
@@ -257,13 +262,13 @@ def alike(s, found, features, read):
     return {"found": ("run other", np.array([here]), "cosine"), "chance": ("run other", np.array([chance]), "cosine")}
 
 
-def inputs(spec):
+def inputs(spec: WhichTarget) -> dict[str, str]:
     """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec."""
     read = {"corpus": corpora.load(spec.corpus).fingerprint}
     return read if spec.subject == "tiny" else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
 
 
-def cost(runs):
+def cost(runs: Runs[WhichTarget]) -> Cost:
     """The disk that harvests take; seconds come from the record."""
     s = runs.shared
     return Cost(bytes=s.windows * s.context * (2 * (s.m + s.d) + 8) if s.subject == "tiny" else 0)

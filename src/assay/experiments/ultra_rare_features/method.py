@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,13 +17,18 @@ from assay.subjects.folder import find
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import xarray as xr
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.data.embedded import Embedded
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.training.train import Method
 
 MOMENTS = ("half", "end")
 """When directions are told of; gradients are those of a quarter, those of useful latents of the half."""
@@ -92,23 +97,23 @@ class UltraRare(Spec):
         if self.subject != "planted" and not self.centred:
             raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
 
-    def text(self, part):
+    def text(self, part: Literal["train", "test"]) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         count = self.windows if part == "train" else self.test_windows
         return HarvestSpec(subject=self.subject, site=f"blocks.{self.layer}.hook_resid_pre", part=part, windows=count)
 
 
-def checkpoints(s):
+def checkpoints(s: UltraRare) -> list[int]:
     """The steps at which densities are taken: log-spaced, three an octave, from a quarter of training to its end."""
     return sorted({round(s.steps * 2 ** (-k / 3)) for k in range(7)})
 
 
-def moments(steps):
+def moments(steps: int) -> list[int]:
     """The steps of a quarter, a half and the end; a quarter is when the judged latents are chosen."""
     return [round(steps * 2 ** (-k / 3)) for k in (6, 3, 0)]
 
 
-def world(runs):
+def world(runs: Runs[UltraRare]) -> Embedded:
     """The planted truth of each run."""
     from assay.data.embedded import embedded
 
@@ -117,19 +122,19 @@ def world(runs):
     return made.centred if s.centred else made
 
 
-def activations(s, bench):
+def activations(s: UltraRare, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest); both come centred and scaled."""
     data = harvest(s.text("train"), bench)
     return data, harvest(s.text("test"), bench, like=data)
 
 
-def batches(runs, bench):
+def batches(runs: Runs[UltraRare], bench: Bench) -> Callable[[int], Any]:
     """Inputs by step."""
     s = runs.shared
     return world(runs).batches(s.batch) if s.subject == "planted" else activations(s, bench)[0].batches(runs.seeds, s.batch)
 
 
-def method(runs):
+def method(runs: Runs[UltraRare]) -> Method:
     """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a quarter and a half spare a random half."""
     import torch
 
@@ -182,7 +187,7 @@ def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
 
 def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset:
     found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
-    coords = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
+    coords: dict[str, Sequence] = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
     named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
     return measures(runs, coords=coords, **named)
 
@@ -200,7 +205,7 @@ def looked_at(one, bench):
     return seen, held_out, held_out
 
 
-def one_run(one, t, bench):
+def one_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
     import torch
 
@@ -254,7 +259,9 @@ def one_run(one, t, bench):
     }
 
 
-def chosen(s, density, exempt, planted, least):
+def chosen(
+    s: UltraRare, density: Float[np.ndarray, "f"], exempt: Bool[np.ndarray, "f"], planted: Bool[np.ndarray, "f"], least: float
+) -> dict[str, Int[np.ndarray, "latent"]]:
     """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and fire at all (above `least`),
     two halves of the ordinary ones, the planted."""
     ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[:64]  # any 64: their order is that of random starts
@@ -269,7 +276,7 @@ def chosen(s, density, exempt, planted, least):
     }
 
 
-def inputs(spec):
+def inputs(spec: UltraRare) -> dict[str, str]:
     """Model and corpus of a run that reads a model; nothing for planted inputs."""
     if spec.subject == "planted":
         return {}
@@ -277,7 +284,7 @@ def inputs(spec):
     return harvest_inputs(spec.text("train"))
 
 
-def cost(runs):
+def cost(runs: Runs[UltraRare]) -> Cost:
     """The disk that the harvest takes, shared by all arms that read it; seconds come from the record."""
     if runs.shared.subject == "planted":
         return Cost()
