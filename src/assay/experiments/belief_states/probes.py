@@ -77,12 +77,12 @@ def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarr
     return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
 
 
-def draws(runs, protocol):
+def fold_seeds(runs, protocol):
     """The seeds of every run's folds [run][draw]."""
     return [[spec.seed + APART * i for i in range(spec.draws if protocol == "ending" else 1)] for spec in runs.specs]
 
 
-def folded(x, y, runs, tree, protocol, kernels=None):
+def read_out_of_folds(x, y, runs, tree, protocol, kernels=None):
     """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are probabilities.
 
     With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share leaves over.
@@ -98,7 +98,8 @@ def folded(x, y, runs, tree, protocol, kernels=None):
         return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[0].clamp(0, 1)
 
     return {
-        name: torch.stack([torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)]) for i, own in enumerate(draws(runs, protocol))])
+        name: torch.stack([torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)])
+                           for i, own in enumerate(fold_seeds(runs, protocol))])
         for name, features in x.items()
     }  # fmt: skip
 
@@ -108,22 +109,22 @@ def probe_all(x, runs, tree, protocol, bench):
     import torch
 
     s, belief = runs.specs[0], torch.from_numpy(tree.belief)
-    kernels = [[on_tokens(s, seed, protocol, bench) for seed in own] for own in draws(runs, protocol)]
-    found = folded(x, belief, runs, tree, protocol)
+    kernels = [[on_tokens(s, seed, protocol, bench) for seed in own] for own in fold_seeds(runs, protocol)]
+    found = read_out_of_folds(x, belief, runs, tree, protocol)
     if s.read == "tokens":
         return found | {"kernel": torch.stack([torch.stack([one.predicted for one in own]) for own in kernels]).clamp(0, 1)}
-    beside = folded({name: x[name] for name in (judged(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
+    beside = read_out_of_folds({name: x[name] for name in (judged_probe(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
     return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
 
 
-def judged(spec: Mapping[str, Any]) -> str:
+def judged_probe(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, by its static fields: on Mess3 a trained network's last layer, else all; of tokens, the best rival."""
     if spec["read"] == "tokens":
         return "kernel" if spec["process"] == "rrxor" else "additive"
     return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
 
 
-def missing(found: Mapping[str, Tensor], y: Float[Tensor, "row state"]) -> Float[np.ndarray, "run probe"]:
+def unexplained(found: Mapping[str, Tensor], y: Float[Tensor, "row state"]) -> Float[np.ndarray, "run probe"]:
     """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of folds."""
     spread = (y - y.mean(0)).square().sum()
     return rounded(np.stack([((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy() for predicted in found.values()], 1))

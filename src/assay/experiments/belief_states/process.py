@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @lru_cache
-def hidden(process: str, x: float, alpha: float) -> HiddenMarkov:
+def emitting_process(process: str, x: float, alpha: float) -> HiddenMarkov:
     """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
     from assay.worlds.hidden_markov.process import mess3, rrxor
 
@@ -20,7 +20,7 @@ def hidden(process: str, x: float, alpha: float) -> HiddenMarkov:
 @lru_cache(maxsize=8)
 def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree:
     """The tree of all prefixes of at most this length."""
-    return hidden(process, x, alpha).tree(length)
+    return emitting_process(process, x, alpha).tree(length)
 
 
 def tree_of(s, length):

@@ -131,7 +131,7 @@ def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run to
     return torch.stack(found).double().numpy()
 
 
-def half(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
+def spread_of_mean(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
     """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the Spread it makes."""
     from assay.core.intervals import interval
     from assay.core.outlook import spread
@@ -139,26 +139,27 @@ def half(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
     return spread(interval({"x": x if factors == 2 else x.mean(1)}, lambda m: m["x"], factors=factors, draws=1))
 
 
-def planned(loss: Float[np.ndarray, "toy block"]) -> dict[str, list[float]]:
+def planned_half_widths(loss: Float[np.ndarray, "toy block"]) -> dict[str, list[float]]:
     """Half-widths [pilot] of one run, planned from every pilot of 6 toys for 24, and those that 24 other toys have, by kind."""
     groups = loss.reshape(-1, MANY, loss.shape[1])
     told = {}
     for kind, factors in (("seeds", 1), ("crossed", 2)):
-        there = [half(g, factors).half_width for g in groups]
-        pilots = [[half(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups]
+        there = [spread_of_mean(g, factors).half_width for g in groups]
+        pilots = [[spread_of_mean(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups]
         told[f"{kind}_planned"] = [p.expected(MANY) for group in pilots for p in group]
         told[f"{kind}_naive"] = [p.if_all_narrow().expected(MANY) for group in pilots for p in group]
         told[f"{kind}_actual"] = [there[(i + 1) % len(there)] for i, group in enumerate(pilots) for _ in group]
     return told
 
 
-def curve(loss: Float[np.ndarray, "toy block"], sizes: Sequence[int]) -> Float[np.ndarray, "kind size"]:
+def half_widths_by_size(loss: Float[np.ndarray, "toy block"], sizes: Sequence[int]) -> Float[np.ndarray, "kind size"]:
     """Half-widths [kind, size] as shares of the mean loss: planned from the first six toys, and as they came out."""
     rows = []
     for factors in (1, 2):
-        pilots = [half(g[:FEW], factors) for g in loss.reshape(-1, MANY, loss.shape[1])]
+        pilots = [spread_of_mean(g[:FEW], factors) for g in loss.reshape(-1, MANY, loss.shape[1])]
         rows.append([np.mean([p.expected(n) for p in pilots]) for n in sizes])
-        rows.append([np.mean([half(g, factors).half_width for g in loss[: len(loss) // n * n].reshape(-1, n, loss.shape[1])]) for n in sizes])
+        parts = [loss[: len(loss) // n * n].reshape(-1, n, loss.shape[1]) for n in sizes]
+        rows.append([np.mean([spread_of_mean(g, factors).half_width for g in part]) for part in parts])
     return np.array(rows) / loss.mean()
 
 
@@ -169,8 +170,8 @@ def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
     if runs.each("entry")[0]:
         return timed(runs)
     loss = held_out(runs, trained)
-    found = [planned(x) for x in loss]
-    drawn = np.stack([curve(x, SIZES) for x in loss])
+    found = [planned_half_widths(x) for x in loss]
+    drawn = np.stack([half_widths_by_size(x, SIZES) for x in loss])
     flop = toy_flop(runs.shared)
     return measures(
         runs,

@@ -75,7 +75,7 @@ class DeepLinear(Spec):
         return self.start * (spread if self.aligned else max(2.0, spread))
 
 
-def world(runs: Runs[DeepLinear]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
+def modes_and_map(runs: Runs[DeepLinear]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
     """Singular directions and the map of each run."""
     from assay.worlds.linear import factors
 
@@ -96,7 +96,7 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
         return torch.from_numpy(rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64))
 
     if s.aligned:
-        left, right, _ = world(runs)
+        left, right, _ = modes_and_map(runs)
         units = torch.linalg.qr(drawn("hidden", s.hidden, len(s.strengths)))[0].transpose(1, 2)
         made = {"a": u0.sqrt() * (left @ units), "b": u0.sqrt() * (right @ units)}
     else:
@@ -111,7 +111,7 @@ def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
     from assay.worlds.linear import factors
 
     s = runs.shared
-    left, right, A = world(runs)
+    left, right, A = modes_and_map(runs)
     params = layers(runs) if s.layers == 2 else factors.freed(layers(runs))
     group = factors.gradient_descent(runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr))
     return fit([factors.followed(group, left, right)], lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)[0]
@@ -124,7 +124,7 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
 
     s = runs.shared
     held = np.stack([trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1)  # before each step
-    left, right, _ = world(runs)
+    left, right, _ = modes_and_map(runs)
     start = layers(runs)
     a, b = (torch.einsum("rnk,rnh->rkh", d, start[side]).numpy() for d, side in ((left, "a"), (right, "b")))
     u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)

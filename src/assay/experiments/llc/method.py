@@ -90,7 +90,7 @@ def train(runs: Runs[Llc], bench: Bench) -> Trained:
     return Trained(kept, {}, {"loss": found.losses.mean(1).numpy()}, at, found.diverged & ~meant)
 
 
-def one_biased(r: Llc) -> tuple[float, float]:
+def without_each_bias(r: Llc) -> tuple[float, float]:
     """On a quadratic, what stationary chains would give if the step biased nothing, and if the pull did; NaN elsewhere."""
     if not r.potential.startswith("quadratic"):
         return np.nan, np.nan
@@ -101,7 +101,7 @@ def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
     losses, taken, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
     found = summed(losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
-    one_bias = np.array([one_biased(r) for r in runs]).T
+    one_bias = np.array([without_each_bias(r) for r in runs]).T
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "check": list(CHECKS)},

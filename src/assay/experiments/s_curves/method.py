@@ -67,7 +67,7 @@ class SCurves(Spec):
             raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")
 
 
-def world(runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu") -> tuple[Float[Tensor, "run n n"], Loss]:
+def target_and_loss(runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu") -> tuple[Float[Tensor, "run n n"], Loss]:
     """The target of each run at a rank, and the loss it makes."""
     from assay.worlds.linear import factors
 
@@ -78,7 +78,7 @@ def world(runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu") ->
     return A, losses[s.loss](A)
 
 
-def start(runs: Runs[SCurves], rank: int) -> State:
+def factors_at_start(runs: Runs[SCurves], rank: int) -> State:
     """The factors of each run at the start."""
     from assay.worlds.linear import factors
 
@@ -96,10 +96,10 @@ def train(runs: Runs[SCurves], bench: Bench) -> Trained:
 
     s, groups = runs.shared, []
     for rank in s.ranks:
-        A, loss = world(runs, rank, bench.device)
+        A, loss = target_and_loss(runs, rank, bench.device)
         if s.loss == "square" and not s.adam:
             factors.check_step(runs.each("lr"), A, s.free, per=s.n * s.scale)
-        params = factors.freed(start(runs, rank)) if s.free else start(runs, rank)
+        params = factors.freed(factors_at_start(runs, rank)) if s.free else factors_at_start(runs, rank)
         groups.append((factors.adam if s.adam else factors.gradient_descent)(runs, params, loss, lr=rates(runs)))
     done = fit(groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)
     named = list(zip(s.ranks, done, strict=True))
@@ -112,7 +112,7 @@ def train(runs: Runs[SCurves], bench: Bench) -> Trained:
     )
 
 
-def shown(steps: int) -> list[int]:
+def shown_steps(steps: int) -> list[int]:
     """The steps at which figures show the loss: evenly and logarithmically spread."""
     return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
 
@@ -123,14 +123,14 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
     rows: dict[str, list] = {name: [] for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")}
     for rank in s.ranks:
-        A, loss = world(runs, rank, bench.device)
+        A, loss = target_and_loss(runs, rank, bench.device)
         least = loss(A)[0].cpu().numpy()[:, None]
         at = trained.history[f"loss{rank}"] - least  # after 0, 1, … updates
         share = at / at[:, :1]
         found = {
             "depth": plateaus.depth(at),
             "left": share[:, -1],
-            "curve": share[:, shown(s.steps)],
+            "curve": share[:, shown_steps(s.steps)],
         }
         found |= {f"t{p}": plateaus.time_to(at, p / 100) for p in (90, 50, 10)}
         for name, seen in (("drops", at), ("drops_half", at[:, : s.steps // 2])):
@@ -141,7 +141,7 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     each = {name: np.stack(values, axis=1) for name, values in rows.items()}
     return measures(
         runs,
-        coords={"rank": s.ranks, "time": shown(s.steps), "prominence": PROMINENCES},
+        coords={"rank": s.ranks, "time": shown_steps(s.steps), "prominence": PROMINENCES},
         depth=("run rank", each["depth"], DEPTH),
         drops=("run rank prominence", each["drops"], "drops"),
         drops_half=("run rank prominence", each["drops_half"], "drops"),
@@ -173,7 +173,7 @@ def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
     s = runs.shared
     if s.free or s.adam or s.loss != "square":
         return np.full(len(runs), np.nan)
-    true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), start(runs, 1)
+    true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), factors_at_start(runs, 1)
     length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
     along = sum((true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab")  # what grows is their sum
     sigma = s.scale * length["a"] * length["b"]

@@ -164,7 +164,7 @@ def train(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def fitted(runs: Runs[SAEZoo], bench: Bench) -> Trained:
+def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     """Baselines that no gradient trains, fitted to activations drawn by each seed."""
     from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.baselines.repair import refit_decoder

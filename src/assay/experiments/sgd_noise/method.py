@@ -154,7 +154,7 @@ def steps_taken(runs: Runs[StepNoise], trained: Trained, bench: Bench) -> xr.Dat
     return measures(runs, **named)
 
 
-def problem(runs: Runs[StepNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
+def labelled_examples(runs: Runs[StepNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     from assay.worlds.networks import teacher
 
@@ -173,12 +173,12 @@ def network(runs: Runs[StepNoise], bench: Bench) -> Trained:
     names = tuple(params)
     group = descent(runs, params, eg.losses, lr=np.full(len(runs), s.lr), plain=True)
     group = watched(group, names, [round(share * s.steps) for share in SNAPSHOTS])
-    x, y = problem(runs)
+    x, y = labelled_examples(runs)
     done = fit([group], eg.draws(runs.seeds, x, y, s.batch), steps=s.steps, bench=bench)[0]
     return replace(done, tensors={name: done.tensors[f"{name}/at"] for name in names})
 
 
-def again(runs: Runs[StepNoise], bench: Bench, before: Trained) -> Trained:
+def same_networks(runs: Runs[StepNoise], bench: Bench, before: Trained) -> Trained:
     """Keep the networks as they are; only their noise is drawn anew."""
     return before
 
@@ -189,7 +189,7 @@ def noise(runs: Runs[StepNoise], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.worlds.networks import example_gradients as eg
     from assay.worlds.steps.noise import participation
 
-    s, (x, y) = runs.shared, (part.to(bench.device) for part in problem(runs))
+    s, (x, y) = runs.shared, (part.to(bench.device) for part in labelled_examples(runs))
     moments = [{name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))]
     at = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
     examples = [eg.of_examples(params, x, y, at) for params in moments]  # [run b coordinate] each

@@ -110,12 +110,12 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
     return fit([group], batches, steps=s.steps, bench=bench)[0]
 
 
-def knobs(s: SuperpositionLLC) -> dict[str, Any]:
+def sampler_settings(s: SuperpositionLLC) -> dict[str, Any]:
     """The chains' settings, by name."""
     return {name: getattr(s, name) for name in ("samples", "localisation", "step", "draws", "burn", "relu")}
 
 
-def at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
+def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
     """Chains at the end of each training; if asked, with the noise taken out, and at the state that it left last as well."""
     s = runs.shared
     end = np.full(len(runs), len(stages.moments(s.steps)) - 1)
@@ -126,7 +126,7 @@ def at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trai
     states = stages.at(before, np.stack(moments, 1))
     if s.passing:
         states = stages.settled(states)
-    found, diverged = stages.sample_each(runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **knobs(s), bench=bench)
+    found, diverged = stages.sample_each(runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **sampler_settings(s), bench=bench)
     return Trained(states | found | {"left": torch.from_numpy(left)}, {}, {}, np.array([], int), diverged | before.diverged)
 
 

@@ -125,7 +125,7 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     return best_starts(trained, held_out, k)
 
 
-def hidden(
+def hidden_activations(
     runs: Runs[SuperpositionSAE], before: Mapping[str, Tensor], batch: int, stream: str, p: Float[np.ndarray, "run f"] | None = None
 ) -> Callable[[int], tuple[Float[Tensor, "run b d"], Float[Tensor, "run b f"]]]:
     """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs [run, b, f] behind them."""
@@ -151,7 +151,7 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
 
     s = runs.shared
     shown = frequencies(runs) * importances(runs).numpy() ** s.favour
-    draw = hidden(runs, before.tensors, s.batch, "dictionary", shown)
+    draw = hidden_activations(runs, before.tensors, s.batch, "dictionary", shown)
     method = Method(
         TopK(1) if s.method == "topk" else ReLU(), losses.mse if s.method == "topk" else losses.l1, s.latents,
         lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.width**0.5,
@@ -159,10 +159,10 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
 
     def batches(step):
         h, _ = draw(step)
-        return apart(h) if s.method == "shuffled" else h
+        return shuffle_coordinates(h) if s.method == "shuffled" else h
 
     trained = fit_dictionaries([(runs, method)], batches, d=s.width, steps=s.steps, bench=bench)[0]
-    return beside(trained, before)
+    return with_toy(trained, before)
 
 
 def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
@@ -175,7 +175,7 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
     from assay.dictionaries.nonlinearity import ReLU
 
     s = runs.shared
-    h = hidden(runs, before.tensors, 20_000, "bias")(0)[0]
+    h = hidden_activations(runs, before.tensors, 20_000, "bias")(0)[0]
     if s.method == "pca":
         found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
         D = torch.cat([found, -found], 1)
@@ -185,17 +185,17 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
     rate = float(frequencies(runs).mean())
     bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
     made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
-    return beside(made.to(bench.device).to_trained(), before)
+    return with_toy(made.to(bench.device).to_trained(), before)
 
 
-def apart(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
+def shuffle_coordinates(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
     """Take each coordinate of the activations from another row: every coordinate keeps its law, directions are lost."""
     import torch
 
     return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
 
 
-def beside(trained: Trained, before: Trained) -> Trained:
+def with_toy(trained: Trained, before: Trained) -> Trained:
     """A trained dictionary with its toy's W among its tensors."""
     tensors = {**trained.tensors, "W": before.tensors["W"]}
     header = {**trained.header, "beside": [*trained.header.get("beside", ()), "W"]}
@@ -204,10 +204,10 @@ def beside(trained: Trained, before: Trained) -> Trained:
 
 def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
-    return measures(runs, coords=None, **kept(runs, trained), **({} if runs.shared.method == "toy" else found(runs, trained)))
+    return measures(runs, coords=None, **toy_measures(runs, trained), **({} if runs.shared.method == "toy" else dictionary_measures(runs, trained)))
 
 
-def kept(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
+def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
     import torch
 
@@ -224,7 +224,7 @@ def kept(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str,
     }
 
 
-def found(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
+def dictionary_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The dictionary's side: of each feature the cosine of the latent nearest in direction, and that latent's F1; L0 and FVU."""
     import torch
 
@@ -236,7 +236,7 @@ def found(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str
     direction = cosines(trained.tensors["W"].cpu(), given.W_dec)  # [run, f, latent]
     direction = torch.nan_to_num(direction, nan=0.0)  # a feature of length 0 has no direction to find
     cosine, match = direction.max(-1)
-    draw = hidden(runs, trained.tensors, 5000, "test")
+    draw = hidden_activations(runs, trained.tensors, 5000, "test")
     f1, active, error = np.zeros(cosine.shape), np.zeros(len(runs)), np.zeros(len(runs))
     with torch.no_grad():
         rows = [draw(i) for i in range(max(1, s.rows // 5000))]

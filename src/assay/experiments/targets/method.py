@@ -95,7 +95,7 @@ class WhichTarget(Spec):
                         steps=self.model_steps)  # fmt: skip
 
 
-def places(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
+def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
     """(training part, test part): the targets of this seed's model."""
     asked = TargetSpec(subject=str(tiny(s.model(), bench)), layer=s.layer, targets=("act", "update", "post", "logit"),
                        corpus=s.corpus, windows=s.windows, context=s.context, dtype="float32")  # fmt: skip
@@ -117,7 +117,7 @@ def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     from assay.dictionaries.training.train import Method
 
     (s,) = runs.specs  # a seed has a model of its own, so it is a group of its own
-    data, _ = places(s, bench)
+    data, _ = target_parts(s, bench)
     batches = data.batches(runs.seeds, s.batch)
     method = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999),
                     encoder_scale=1.0, products=s.products)  # fmt: skip
@@ -138,22 +138,22 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     from assay.dictionaries.training.cells import dictionaries
 
     (s,) = runs.specs
-    data, test = places(s, bench)
+    data, test = target_parts(s, bench)
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     at, raw = (torch.from_numpy(document), len(files)), test.raw(test.kept)
     coords: dict[str, Any] = {"document": [test.files[f] for f in files]}
     named: dict[str, Any] = {}
     if not s.cells or "post" in s.cells:  # the model itself, once for each
-        named |= of_model(s, data, raw, at)
+        named |= model_measures(s, data, raw, at)
     if s.cells:
         found = dictionaries(trained)
-        named |= of_dictionaries(s, found, raw, test, at)
+        named |= dictionary_measures(s, found, raw, test, at)
         named["loss"] = ("run cell step", np.stack([trained.history[f"{name}:loss"] for name in found], 1), "1")
         coords |= {"cell": list(found), "other": [*(n for n in OTHER if n in found), "random"], "step": trained.steps.tolist()}
     return measures(runs, coords=coords, **named)
 
 
-def drawn(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
+def normals(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
     """Standard normal numbers of this seed, for one purpose."""
     import torch
 
@@ -163,10 +163,10 @@ def drawn(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
 def readable(s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"], purpose: str) -> Float[Tensor, "b m"]:
     """Rows without what W_out does not read of them, and a little noise so that the share is not 0 by arithmetic."""
     seen = x - x @ null
-    return seen + (s.noise * seen.square().mean()).sqrt() * drawn(s, purpose, *x.shape)
+    return seen + (s.noise * seen.square().mean()).sqrt() * normals(s, purpose, *x.shape)
 
 
-def of_model(s, data, raw, at):
+def model_measures(s, data, raw, at):
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
     import torch
 
@@ -175,7 +175,7 @@ def of_model(s, data, raw, at):
     read, h = data.readout, data.normalise("act", raw["act"])
     named: dict[str, tuple[str, Any, str]] = {}
     m, d = read.W_out.shape
-    any_subspace, _ = torch.linalg.qr(drawn(s, "subspace", m, d))
+    any_subspace, _ = torch.linalg.qr(normals(s, "subspace", m, d))
     seen = readable(s, h, read.null, "noise")
     parts = {"null": h @ read.null, "total": h, "random_null": h - h @ any_subspace @ any_subspace.T,
              "readable_null": seen @ read.null, "readable_total": seen, "raw_null": raw["act"] @ read.null, "raw_total": raw["act"]}  # fmt: skip
@@ -185,7 +185,7 @@ def of_model(s, data, raw, at):
         named[name + "isotropic"] = ("run document", (1 - d / m) * named[name + "total"][1], "squared activation")
     worth = read.importance * h.var(0) / data.scale("act") ** 2
     named["importance"] = ("run neuron", worth[None], "squared logit")
-    named["uneven"] = ("run neuron", drawn(s, "uneven", m).exp()[None], "1")
+    named["uneven"] = ("run neuron", normals(s, "uneven", m).exp()[None], "1")
     return named
 
 
@@ -219,7 +219,7 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     return measures(runs, coords=coords, **named)
 
 
-def of_dictionaries(s, found, raw, test, at):
+def dictionary_measures(s, found, raw, test, at):
     """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary of activations writes."""
     import torch
 
@@ -235,9 +235,9 @@ def of_dictionaries(s, found, raw, test, at):
         named[key] = ("run cell document", np.stack([r[key] for r in rows.values()])[None], key.replace("error_", "squared "))
     features, D = act.encode(raw["act"])[0], act.W_dec[0]
     if "logit" in found:
-        named |= alike(s, found, features, read)
+        named |= likeness_measures(s, found, features, read)
     if "post" in found:
-        isotropic = torch.nn.functional.normalize(drawn(s, "rows", *D.shape), dim=-1) * D.norm(dim=-1, keepdim=True)
+        isotropic = torch.nn.functional.normalize(normals(s, "rows", *D.shape), dim=-1) * D.norm(dim=-1, keepdim=True)
         for change, W in (("", D), ("random_", isotropic), ("readable_", readable(s, D, read.null, "noise.rows"))):
             for name, sums in of.spent(features, W, read.null, *at).items():
                 named[change + name] = ("run document", sums[None], "squared feature")
@@ -249,7 +249,7 @@ def of_dictionaries(s, found, raw, test, at):
     return named
 
 
-def alike(s, found, features, read):
+def likeness_measures(s, found, features, read):
     """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
     from assay.dictionaries.measuring import cell_measures as of
 

@@ -186,13 +186,13 @@ def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset:
-    found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
+    found = [measures_of_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
     coords: dict[str, Sequence] = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
     named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
     return measures(runs, coords=coords, **named)
 
 
-def looked_at(one, bench):
+def judging_inputs(one, bench):
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
     import torch
 
@@ -205,7 +205,7 @@ def looked_at(one, bench):
     return seen, held_out, held_out
 
 
-def one_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
+def measures_of_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
     import torch
 
@@ -217,14 +217,14 @@ def one_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict
 
     s, penalty = one.shared, float(one.each("penalty")[0])
     planted_world = s.subject == "planted"
-    by, on, x = looked_at(one, bench)
+    by, on, x = judging_inputs(one, bench)
     steps = checkpoints(s)
     snaps = (Snapshots if planted_world else Counted)(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
     at = [steps.index(m) for m in moments(s.steps)]
     everyone = np.arange(s.width)
     planted, exempt = everyone < s.useful, t["exempt"].numpy()
     first, end = (snaps.density(seen, everyone, [i])[:, 0] for seen, i in ((by, at[0]), (on, at[2])))
-    kinds = chosen(s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
+    kinds = latents_by_kind(s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
     followed = {kind: latents for kind, latents in kinds.items() if kind != "ordinary-2"}
     named = histograms([first, end]) | trajectories(snaps, on, followed, s.rare)
     resampled = ~exempt & (t["resampled"].numpy() > 0)
@@ -259,7 +259,7 @@ def one_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict
     }
 
 
-def chosen(
+def latents_by_kind(
     s: UltraRare, density: Float[np.ndarray, "f"], exempt: Bool[np.ndarray, "f"], planted: Bool[np.ndarray, "f"], least: float
 ) -> dict[str, Int[np.ndarray, "latent"]]:
     """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and fire at all (above `least`),
