@@ -139,7 +139,7 @@ def test_only_an_arm_says_which_experiment_is_timed(given, capsys, tmp_path):
 
 def test_planned_widths_are_those_of_independent_pilots():
     rng = np.random.default_rng(5)
-    told = planner_method.planned(rng.normal(size=(96, 1)) + np.zeros((1, 24)))
+    told = planner_method.planned_half_widths(rng.normal(size=(96, 1)) + np.zeros((1, 24)))
     assert len(told["seeds_planned"]) == 16 and told["crossed_planned"] == pytest.approx(told["crossed_naive"]), "blocks add nothing"
     first, other = 2.0639 / 24**0.5, np.unique(np.round(told["seeds_actual"], 9))
     assert len(other) == 4 and 0.6 < np.mean(other) / first < 1.4, "Student's t with 23 degrees of freedom, of a standard normal"

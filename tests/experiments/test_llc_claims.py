@@ -17,7 +17,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.llc import experiment
 from assay.experiments.llc.claims import BY_RANK, DEGENERATE, SINGULAR, over_integral
-from assay.experiments.llc.method import Llc, one_biased
+from assay.experiments.llc.method import Llc, without_each_bias
 from assay.worlds.potentials.known import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
@@ -54,7 +54,7 @@ class World:
         rng = np.random.default_rng(stream)
         every = [known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]
         numbers = dict(zip(Known._fields, np.array(every).T, strict=True))
-        no_step, no_pull = np.array([one_biased(r.replace(lr=min(r.lr, 0.01))) for r in runs]).T
+        no_step, no_pull = np.array([without_each_bias(r.replace(lr=min(r.lr, 0.01))) for r in runs]).T
         bias_of_step, bias_of_pull = numbers["stationary"] - no_step, numbers["stationary"] - no_pull
         numbers["no_step"], numbers["no_pull"] = (
             no_step + (1 - self.of_step) * bias_of_step,

@@ -168,14 +168,14 @@ def test_importance_and_density_are_unrelated_and_what_they_are_said_to_be():
 
 
 def test_hidden_activations_are_scaled_to_their_width_and_apart_keeps_each_coordinate(toys):
-    from assay.experiments.superposition_sae.method import apart, hidden
+    from assay.experiments.superposition_sae.method import hidden_activations, shuffle_coordinates
 
-    h, x = hidden(toys[0], toys[1].tensors, 100_000, "test")(0)
+    h, x = hidden_activations(toys[0], toys[1].tensors, 100_000, "test")(0)
     assert h.square().sum(-1).mean(1).numpy() == pytest.approx([2.0] * 3, rel=0.05)
     plain = torch.bmm(x, toys[1].tensors["W"])
     factor = h.norm(dim=(1, 2), keepdim=True) / plain.norm(dim=(1, 2), keepdim=True)  # one for each toy
     assert h.numpy() == pytest.approx((factor * plain).numpy(), abs=1e-4)
-    mixed = apart(h)
+    mixed = shuffle_coordinates(h)
     assert torch.equal(mixed.sort(1).values, h.sort(1).values)
     assert np.abs([np.corrcoef(m.T)[0, 1] for m in mixed.numpy()]).max() < 0.02
 
@@ -184,7 +184,7 @@ def test_an_antipodal_pair_is_recovered_by_a_dictionary_of_its_directions(bench)
     """Two features each way along two axes, four latents along them: cosine 1, and F1 by a naive count."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
-    from assay.experiments.superposition_sae.method import hidden
+    from assay.experiments.superposition_sae.method import hidden_activations
 
     runs = Runs([SMALL.replace(features=4, latents=4, method="relu", seed=5)])
     W = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])
@@ -194,7 +194,7 @@ def test_an_antipodal_pair_is_recovered_by_a_dictionary_of_its_directions(bench)
     assert told.cosine.values == pytest.approx([1.0] * 4)
     assert told.crowding.values == pytest.approx([0.0] * 4)
     assert told.capacity.values == pytest.approx([0.5] * 4)
-    h, x = (value[0].numpy() for value in hidden(runs, {"W": W}, 5000, "test")(0))
+    h, x = (value[0].numpy() for value in hidden_activations(runs, {"W": W}, 5000, "test")(0))
     for i in range(4):
         fires, on = h @ W[0, i].numpy() > 0, x[:, i] > 0
         assert float(told.f1[i]) == pytest.approx(2 * (fires & on).sum() / (fires.sum() + on.sum()))

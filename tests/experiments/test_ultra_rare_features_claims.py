@@ -190,7 +190,7 @@ def test_who_counts_as_rare():
     density = np.array([1e-4, 1e-4, 1e-4, 5e-3, 1e-15, 0.05, 0.06, 0.07])
     planted = np.arange(8) == 0
     exempt = np.array([True, True, False, True, True, False, True, True])
-    found = urf_method.chosen(urf.DEFAULT, density, exempt & ~planted, planted, 1e-12)
+    found = urf_method.latents_by_kind(urf.DEFAULT, density, exempt & ~planted, planted, 1e-12)
     wanted = {"rare": [1], "ordinary": [5, 7], "ordinary-2": [6], "useful": [0], "uncommon": [3]}
     assert {k: v.tolist() for k, v in found.items()} == wanted
 

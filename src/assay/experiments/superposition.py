@@ -6,7 +6,10 @@ Baselines: drawn, the ReLU model on directions that nobody trained; linear, no R
 Cost: 44 s on 2 cores, 84 CPU-seconds, 0.59 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from assay.core import (
     Arm,
@@ -31,6 +34,13 @@ from assay.core.experiment import Cost
 from assay.core.measures import by, measures
 from assay.data import planted
 from assay.worlds.bottleneck import toy
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 GEOMETRY = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
@@ -70,7 +80,7 @@ class Superposition(Spec):
             raise SpecError(f"Superposition.lr must be positive, got {self.lr}")
 
 
-def train(runs, bench):
+def train(runs: Runs[Superposition], bench: Bench) -> Trained:
     s = runs.shared
     params = toy.bottleneck(runs.replicated(), s.features, s.width)  # W [run f d], b [run f]
     length = params["W"].norm(dim=-1)
@@ -89,7 +99,7 @@ def train(runs, bench):
     return replace(done, tensors=model(done.tensors))
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
     alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
     error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
@@ -107,7 +117,7 @@ def measure(runs, trained, bench):
     )
 
 
-def cost(runs):
+def cost(runs: Runs[Superposition]) -> Cost:
     """FLOP of training: the weights are multiplied twice, down and up, forward and backward; seconds come from the record."""
     s = runs.shared
     return Cost(flop=training(2 * s.features * s.width, s.steps * s.batch) * float(len(runs)))

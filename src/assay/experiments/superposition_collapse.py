@@ -7,17 +7,28 @@ Cost: 230 s on 2 cores, 440 CPU-seconds, 0.75 GB a process; full a guess of 2 GP
 Seed: with varying importance it is usually the lower-importance features that collapse first (C. McDougall)
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, grid, summary, variant
+from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, columns, grid, summary, variant
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
 from assay.data import planted
 from assay.worlds.bottleneck import toy
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = "C. McDougall: the lower-importance features usually collapse first; Elhage et al. 2022, Demonstrating Superposition"
@@ -74,13 +85,13 @@ class Collapse(Spec):
 # --- what is trained and measured ------------------------------------------------------------------------------------------
 
 
-def importances(runs):
-    """Importance of every feature in each run [run, feature], the same for all seeds of a group."""
+def importances(runs: Runs[Collapse]) -> Float[Tensor, "run feature"]:
+    """Importance of every feature in each run, equal for all seeds of a group."""
     s = runs.shared
     return toy.importances(runs.seeds // GROUP, s.features, s.ratio, s.permuted)
 
 
-def train(runs, bench):
+def train(runs: Runs[Collapse], bench: Bench) -> Trained:
     s = runs.shared
     batches = planted.sparse_features(toy.models(runs.seeds, s.densities), s.features, s.batch)
     return toy.train_densities(
@@ -88,7 +99,7 @@ def train(runs, bench):
     )
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
     s, W = runs.shared, trained.tensors["W"]
     weight = importances(runs)
     groups = toy.models(runs.seeds // GROUP, s.densities)
@@ -211,17 +222,13 @@ def reaches(arms):
 
 
 def figures(arms):
-    counts: dict[str, list] = {"arm": [], "density": [], "mean": [], "low": [], "high": []}
-    for name in ("main", "uniform", "linear"):
-        count = kept(arms[name])
-        for p in count.density.values:
-            row = (name, float(p), *summary(count.sel(density=p).values))
-            for column, value in zip(counts, row, strict=True):
-                counts[column].append(value)
+    counts = {name: kept(arms[name]) for name in ("main", "uniform", "linear")}
+    rows = [(name, float(p), *summary(count.sel(density=p).values)) for name, count in counts.items() for p in count.density.values]
     return [
         by_rank("The least important feature goes first, whatever its index", arms, "norm", "mean length of its column",
                 {"main": "features by importance", "by-index": "the same models, by index"}, order="feature, in the order of the panel"),
-        Figure("Denser inputs, fewer features", counts, "line", x="density", y="mean", color="arm", band=("low", "high"), x_log=True,
+        Figure("Denser inputs, fewer features", columns(("arm", "density", "mean", "low", "high"), rows), "line",
+               x="density", y="mean", color="arm", band=("low", "high"), x_log=True,
                x_title="probability that a feature is active", y_title="represented features, best of each group",
                rules=((float(arms["main"].attrs["width"]), "dimensions"),)),
         by_rank("Interference ends when each has a dimension", arms, "interference", "squared overlap",
@@ -232,18 +239,15 @@ def figures(arms):
 
 def by_rank(title, arms, name, shown, panels, only=None, order="feature, the most important first", note=""):
     """A heat map of a measure by density and rank, at the best runs, averaged over groups."""
-    columns: dict[str, list] = {"panel": [], "density": [], "rank": [], shown: []}
+    rows: list[tuple] = []
     for arm, panel in panels.items():
         values = best(arms[arm], name)
         if only:
             values = values.where(best(arms[arm], only))
-        for p in values.density.values:
-            for i in range(values.sizes["rank"]):
-                row = (panel, f"{p:.2g}".lstrip("0"), str(i + 1), float(values.sel(density=p)[:, i].mean()))
-                for column, value in zip(columns, row, strict=True):
-                    columns[column].append(value)
-    return Figure(title, columns, "heatmap", x="density", y="rank", color=shown, facet="panel" if len(panels) > 1 else None,
-                  x_title="probability that a feature is active", y_title=order, note=note)  # fmt: skip
+        rows += [(panel, f"{p:.2g}".lstrip("0"), str(i + 1), float(values.sel(density=p)[:, i].mean()))
+                 for p in values.density.values for i in range(values.sizes["rank"])]  # fmt: skip
+    return Figure(title, columns(("panel", "density", "rank", shown), rows), "heatmap", x="density", y="rank", color=shown,
+                  facet="panel" if len(panels) > 1 else None, x_title="probability that a feature is active", y_title=order, note=note)  # fmt: skip
 
 
 # --- arms and claims ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,10 @@ Baselines: single, one start in place of the best of eight; blind and by-row, pr
 Cost: 110 s on 2 cores, 190 CPU-seconds, 0.51 GB a process; full a guess of 0.2 GPU-hours, never run
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +19,13 @@ from assay.core.measures import by, measures
 from assay.core.stats import at_best
 from assay.data import planted
 from assay.worlds.bottleneck import toy
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Superposition as a Phase Change"
 GROUP = 8
@@ -65,7 +75,7 @@ class Phase(Spec):
 # --- what is trained and measured ------------------------------------------------------------------------------------------
 
 
-def train(runs, bench):
+def train(runs: Runs[Phase], bench: Bench) -> Trained:
     import torch
 
     s = runs.shared
@@ -75,7 +85,7 @@ def train(runs, bench):
     return toy.train_densities(runs, 1, importance, s.densities, batches, lr=s.lr, steps=s.steps, relu=s.relu, bench=bench)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Phase], trained: Trained, bench: Bench) -> xr.Dataset:
     """The weights, and what theory says of them and of the best possible ones; no inputs are drawn."""
     from assay.worlds.bottleneck import phase
 
@@ -189,18 +199,14 @@ def figures(arms):
     diagram = {name: best(arms["diagram"], name).isel(group=0) for name in ("lesser_at_least", "lesser", "label", "predicted")}
     lengths = {"trained, best of eight": diagram["lesser"], "exact optimum": diagram["lesser_at_least"]}
     states = {"trained, best of eight": diagram["label"], "predicted": diagram["predicted"]}
-    rows: dict[str, list] = {"relative importance": [], "density": [], "mean": [], "low": [], "high": []}
-    for name in ("main", "equal"):
-        length = best(arms[name], "lesser")
-        for r in length.relative.values:
-            for p in length.density.values:
-                row = (f"r = {r:g}", float(p), *summary(length.sel(density=p, relative=r).values))
-                for column, value in zip(rows, row, strict=True):
-                    rows[column].append(value)
+    rows = [(f"r = {r:g}", float(p), *summary(length.sel(density=p, relative=r).values))
+            for length in (best(arms[name], "lesser") for name in ("main", "equal"))
+            for r in length.relative.values for p in length.density.values]  # fmt: skip
     return [
         over_grid("The lesser feature is stored or dropped where the exact optimum says", "length of the lesser column", lengths),
         states_shown("Where theory decides, models are in the predicted state", states),
-        Figure("The lesser feature goes all at once; of two equal ones less", rows, "line", x="density", y="mean",
+        Figure("The lesser feature goes all at once; of two equal ones less",
+               columns(("relative importance", "density", "mean", "low", "high"), rows), "line", x="density", y="mean",
                color="relative importance", band=("low", "high"), x_log=True, x_title="probability that a feature is active",
                y_title="length of the lesser feature's column, best of each group"),
     ]  # fmt: skip

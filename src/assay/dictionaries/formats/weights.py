@@ -101,12 +101,12 @@ class Weights:
         )
 
     def drop(self, *names: str) -> None:
-        """Nothing; tensors that are known and not needed are passed over."""
+        """Pass over tensors of these names: known, and not needed."""
         for name in names:
             self.left.pop(name, None)
 
     def end(self, what: str) -> None:
-        """Nothing. Raises: DataError for a tensor that nobody took: what it does to the activations is not known."""
+        """Refuse a tensor that nobody took: what it does to the activations is not known. Raises: DataError."""
         if self.left:
             names = ", ".join(sorted(map(str, self.left)))
             raise DataError(f"{self.path} has tensors that {what} does not have: {names}; nothing is read in part")

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from assay.core.experiment import Arms
-from assay.core.figures import summary
+from assay.core.figures import columns, summary
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic
 from assay.dictionaries.measuring import measures
@@ -70,12 +70,10 @@ def sums(
 
 def over_l0(arms: Arms, series: Sequence[tuple[str, str, Statistic]], sweep: str = "penalty") -> dict[str, list]:
     """Columns of a figure over L0: for each (label, arm, quantity) the mean and 95 % t interval over seeds along the sweep."""
-    columns: dict[str, list] = {"arm": [], "L0": [], "mean": [], "low": [], "high": []}
-    for label, name, quantity in series:
-        if name in arms:
-            for (x, *_), values in zip(_points(arms[name], L0, sweep), _points(arms[name], quantity, sweep), strict=True):
-                add(columns, label, x, *values)
-    return columns
+    return columns(("arm", "L0", "mean", "low", "high"), (
+        (label, x, *values) for label, name, quantity in series if name in arms
+        for (x, *_), values in zip(_points(arms[name], L0, sweep), _points(arms[name], quantity, sweep), strict=True)
+    ))  # fmt: skip
 
 
 def _points(arm: xr.Dataset, of: Callable[[Means], np.ndarray], sweep: str) -> list[tuple[float, float, float]]:
@@ -86,17 +84,10 @@ def _points(arm: xr.Dataset, of: Callable[[Means], np.ndarray], sweep: str) -> l
 
 def history(arms: Arms, names: Sequence[str], series: str = "loss", sweep: str = "penalty") -> dict[str, list]:
     """Columns of a figure of training: a series over steps at the middle of each arm's sweep, mean and 95 % t interval over seeds."""
-    columns: dict[str, list] = {"arm": [], "step": [], series: [], "low": [], "high": []}
+    rows: list[tuple] = []
     for name in names:
         if name in arms and series in arms[name]:
             values = by(arms[name], sweep)[series]
             values = values.isel({sweep: values.sizes[sweep] // 2})
-            for step in values.step.values.tolist():
-                add(columns, name, step, *summary(values.sel(step=step).values))
-    return columns
-
-
-def add(columns: dict[str, list], *row: object) -> None:
-    """Append one row to the columns of a figure, in their order."""
-    for column, value in zip(columns.values(), row, strict=True):
-        column.append(value)
+            rows += [(name, step, *summary(values.sel(step=step).values)) for step in values.step.values.tolist()]
+    return columns(("arm", "step", series, "low", "high"), rows)

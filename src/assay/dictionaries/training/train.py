@@ -82,7 +82,7 @@ def fit_dictionaries(
     d: int,
     steps: int,
     bench: Bench | None = None,
-    mean: Float[Tensor, "d"] | None = None,
+    mean: Float[Tensor, "d"] | Float[np.ndarray, "d"] | None = None,
     scale: float | Float[Tensor, "d"] = 1.0,
     sites: Sequence[str] = (),
     probe_at: Sequence[int] = (),
@@ -274,14 +274,14 @@ def _named(state: State) -> dict[str, Tensor]:
 
 
 def _readable(
-    trained: Trained, mean: Tensor | None, scale: float | Tensor, sites: Sequence[str],
+    trained: Trained, mean: Tensor | np.ndarray | None, scale: float | Tensor, sites: Sequence[str],
     out: tuple[int, Tensor | None, float, list[str]] | None = None,
 ) -> Trained:  # fmt: skip
     """In the shapes of Dictionary, with the normalisation beside them."""
     runs, _, d = trained.tensors["W_enc"].shape
     device = trained.tensors["W_enc"].device
 
-    def expanded(value: Tensor | float | None, *shape: int) -> Tensor:
+    def expanded(value: Tensor | np.ndarray | float | None, *shape: int) -> Tensor:
         given = torch.zeros(*shape) if value is None else torch.as_tensor(value, dtype=torch.float32)
         return given.to(device).expand(runs, *given.shape).contiguous()
 

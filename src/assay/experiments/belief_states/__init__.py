@@ -10,14 +10,14 @@ from assay.core import Arm, Experiment, grid, reserved, variant
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
-from assay.experiments.belief_states.probes import judged
+from assay.experiments.belief_states.probes import judged_probe
 
 
 def in_place(of, **probes):
     """A derived arm: another arm's measures with one probe in the place of the one that is judged, alone and beside the kernel."""
 
     def derive(arms):
-        made, own = arms[of].copy(deep=True), judged(arms[of].attrs)
+        made, own = arms[of].copy(deep=True), judged_probe(arms[of].attrs)
         for name, values in arms[of].data_vars.items():
             if "probe" in values.dims:
                 for place, probe in {own: probes["alone"], f"{own} + kernel": probes.get("with_kernel")}.items():

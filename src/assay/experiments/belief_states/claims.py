@@ -3,7 +3,7 @@
 import numpy as np
 
 from assay.core import Claim, Exact, Finding, Gate, Published
-from assay.experiments.belief_states.probes import judged
+from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
@@ -13,7 +13,7 @@ PILOT = "pilot: seeds 0–5"
 
 def left(arm, protocol, probe=None):
     """[run]: the share that one probe does not read, by default the one that stands for the runs of the arm."""
-    return arm[f"{protocol}_missing"].sel(probe=probe or judged(arm.attrs), drop=True)
+    return arm[f"{protocol}_missing"].sel(probe=probe or judged_probe(arm.attrs), drop=True)
 
 
 def common(*arms):
@@ -24,7 +24,7 @@ def common(*arms):
 
 def beside(spec):
     """The probe that stands for a run, with kernel regression on the tokens beside it."""
-    return f"{judged(spec)} + kernel"
+    return f"{judged_probe(spec)} + kernel"
 
 
 def over(other, protocol, probe=None, against=None):
@@ -38,7 +38,7 @@ def over(other, protocol, probe=None, against=None):
     return value
 
 
-def over_tokens(protocol, probe=judged):
+def over_tokens(protocol, probe=judged_probe):
     """A value [run]: R² of a probe less that of whatever reads the tokens best in the same folds: tables, a sum over places, the kernel."""
 
     def value(arm, arms):
@@ -52,7 +52,7 @@ def over_tokens(protocol, probe=judged):
 
 def distance_gain(arm, arms):
     """[run]: R² of the probe's distances with those of the beliefs, less that with those of the next-token distributions."""
-    at = {"probe": judged(arm.attrs)}
+    at = {"probe": judged_probe(arm.attrs)}
     return arm.distance_belief.sel(at, drop=True) - arm.distance_next.sel(at, drop=True)
 
 

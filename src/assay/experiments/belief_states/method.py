@@ -1,15 +1,38 @@
 """The method of belief-states: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from assay.core import PerRun, Spec, added
 from assay.core.errors import SpecError
 from assay.core.measures import measures
-from assay.experiments.belief_states.probes import HELD_OUT, distances, folded, judged, missing, probe_all, rounded
-from assay.experiments.belief_states.process import hidden, tree_of
+from assay.experiments.belief_states.probes import (
+    HELD_OUT,
+    distances,
+    judged_probe,
+    probe_all,
+    read_out_of_folds,
+    rounded,
+    unexplained,
+)
+from assay.experiments.belief_states.process import emitting_process, tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.worlds.hidden_markov.batches import Batch
+    from assay.worlds.hidden_markov.process import PrefixTree
 
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
@@ -79,10 +102,10 @@ class BeliefStates(Spec):
             raise SpecError(
                 f"BeliefStates.ending={self.ending} tokens are more than the longest prefix has, probed={self.probed}"
             )
-        hidden(self.process, self.x, self.alpha)
+        emitting_process(self.process, self.x, self.alpha)
 
 
-def train(runs, bench):
+def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     from assay.core import cosine, descent, fit, warm_up_decay
     from assay.core.fit import Trained, watched
     from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
@@ -92,7 +115,7 @@ def train(runs, bench):
     if s.read != "network":  # nothing is trained: what is probed is made when it is measured
         return Trained.nothing(runs)
     sizes = Sizes(layers=s.layers, d=s.d, heads=s.heads, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context,
-                  vocab=hidden(s.process, s.x, s.alpha).vocab)  # fmt: skip
+                  vocab=emitting_process(s.process, s.x, s.alpha).vocab)  # fmt: skip
 
     def loss(params, batch):
         token, position, ancestors, weight, target = batch
@@ -110,12 +133,12 @@ def train(runs, bench):
     return fit([watched(group, tuple(params), moments(s))], batches(runs), steps=s.steps, bench=bench)[0]
 
 
-def moments(s):
+def moments(s: BeliefStates) -> list[int]:
     """The steps at which endings are probed along training."""
     return [round(share * s.steps) for share in s.moments]
 
 
-def batches(runs):
+def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
     """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts, what follows it."""
     from assay.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
 
@@ -127,7 +150,7 @@ def batches(runs):
     return drawn_prefixes(tree, runs.replicated().seeds, s.batch, s.sampled)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.hidden_markov.beliefs import excess
@@ -143,21 +166,21 @@ def measure(runs, trained, bench):
     for protocol in HELD_OUT if s.process == "rrxor" else ["ending"]:
         found = probe_all(x, runs, tree, protocol, bench)
         coords["probe"] = list(found)
-        named[f"{protocol}_missing"] = ("run probe", missing(found, belief), "share")
+        named[f"{protocol}_missing"] = ("run probe", unexplained(found, belief), "share")
         if protocol == "prefix":
             named |= distances(tree, belief, found)
     if s.process == "mess3":
-        shown = found[judged(vars(runs.specs[0]))][:, 0, tree.depth <= SHOWN, :2]
+        shown = found[judged_probe(vars(runs.specs[0]))][:, 0, tree.depth <= SHOWN, :2]
         named["simplex"], coords["coordinate"] = ("run row coordinate", np.round(shown.numpy(), 3), "probability"), [0, 1]
     if at := moments(s):
         named |= along_training(runs, trained, tree, len(at))
         other = belief[tree.shuffled(0, "belief-states.shuffled")]
-        found = folded({"concat": x["concat"]}, other, runs, tree, "ending")
-        named["shuffled_missing"] = ("run", missing(found, other)[:, 0], "share")
+        found = read_out_of_folds({"concat": x["concat"]}, other, runs, tree, "ending")
+        named["shuffled_missing"] = ("run", unexplained(found, other)[:, 0], "share")
     return measures(runs, coords=coords, **named)
 
 
-def streams(s, params, tree):
+def residual_streams(s: BeliefStates, params: Mapping[str, Tensor], tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"]]:
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run, row, v]."""
     import torch
 
@@ -170,7 +193,7 @@ def streams(s, params, tree):
     return {"concat": torch.cat(residuals, -1), **named}, logits.double().softmax(-1)
 
 
-def probed_features(runs, trained, tree):
+def probed_features(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:
     """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is no prediction."""
     import torch
 
@@ -185,7 +208,7 @@ def probed_features(runs, trained, tree):
         return {name: torch.from_numpy(x)[None] for name, x in columns.items()} | {"next token": exact}, None
     if s.read == "network":
         params = {name: p for name, p in trained.tensors.items() if not name.endswith("/at")}
-        x, predicted = streams(s, params, tree)
+        x, predicted = residual_streams(s, params, tree)
     else:
         drawn = torch.from_numpy(
             rng.normal(runs.replicated().seeds, f"belief-states.{s.read}", 0, (len(tree) + tree.belief.shape[1], s.layers * s.d))
@@ -196,7 +219,7 @@ def probed_features(runs, trained, tree):
     return {**x, "softmax": predicted}, predicted
 
 
-def along_training(runs, trained, tree, count):
+def along_training(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree, count: int) -> dict[str, tuple[str, Any, str]]:
     """Excess loss and R² with endings held out, in one draw of the folds, at each moment of training."""
     import torch
 
@@ -206,7 +229,7 @@ def along_training(runs, trained, tree, count):
     belief, once, over, left = torch.from_numpy(tree.belief), Runs([s.replace(draws=1) for s in runs.specs]), [], []
     for i in range(count):
         params = {name.removesuffix("/at"): p[:, i] for name, p in trained.tensors.items() if name.endswith("/at")}
-        x, predicted = streams(runs.shared, params, tree)
+        x, predicted = residual_streams(runs.shared, params, tree)
         over.append(excess(tree, predicted.numpy()))
-        left.append(missing(folded({"concat": x["concat"]}, belief, once, tree, "ending"), belief)[:, 0])
+        left.append(unexplained(read_out_of_folds({"concat": x["concat"]}, belief, once, tree, "ending"), belief)[:, 0])
     return {"excess_at": ("run moment", np.stack(over, 1), "nats"), "r2_at": ("run moment", 1 - np.stack(left, 1), "R²")}

@@ -1,11 +1,26 @@
 """How beliefs are read from features: ridges out of folds, beside a kernel regression on the tokens, and what they leave over."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from assay.core import Spec
 from assay.experiments.belief_states.process import tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.features.token_kernel import OutOfFold
+    from assay.worlds.hidden_markov.process import PrefixTree
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
 APART = 10**6
@@ -32,7 +47,7 @@ class OnTokens(Spec):
     """What is held out: "prefix" or "ending"."""
 
 
-def regress(spec, folder):
+def regress(spec: Any, folder: Path) -> None:
     """Writes the predictions of the kernel regression, and those within its training rows."""
     import torch
 
@@ -45,7 +60,7 @@ def regress(spec, folder):
     np.savez(folder / "kernel.npz", **{name: part.numpy() for name, part in found._asdict().items()})
 
 
-def on_tokens(s, seed, protocol, bench):
+def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
     """The kernel regression's predictions [row, state], and those within its training rows [fold, row, state]."""
     import torch
 
@@ -57,17 +72,17 @@ def on_tokens(s, seed, protocol, bench):
         return OutOfFold(**{name: torch.from_numpy(part) for name, part in stored.items()})
 
 
-def held_out(tree, ending, protocol):
+def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarray, "row"], int]:
     """The groups of prefixes that are held out together, and in how many folds."""
     return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
 
 
-def draws(runs, protocol):
+def fold_seeds(runs, protocol):
     """The seeds of every run's folds [run][draw]."""
     return [[spec.seed + APART * i for i in range(spec.draws if protocol == "ending" else 1)] for spec in runs.specs]
 
 
-def folded(x, y, runs, tree, protocol, kernels=None):
+def read_out_of_folds(x, y, runs, tree, protocol, kernels=None):
     """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are probabilities.
 
     With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share leaves over.
@@ -83,7 +98,8 @@ def folded(x, y, runs, tree, protocol, kernels=None):
         return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[0].clamp(0, 1)
 
     return {
-        name: torch.stack([torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)]) for i, own in enumerate(draws(runs, protocol))])
+        name: torch.stack([torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)])
+                           for i, own in enumerate(fold_seeds(runs, protocol))])
         for name, features in x.items()
     }  # fmt: skip
 
@@ -93,28 +109,28 @@ def probe_all(x, runs, tree, protocol, bench):
     import torch
 
     s, belief = runs.specs[0], torch.from_numpy(tree.belief)
-    kernels = [[on_tokens(s, seed, protocol, bench) for seed in own] for own in draws(runs, protocol)]
-    found = folded(x, belief, runs, tree, protocol)
+    kernels = [[on_tokens(s, seed, protocol, bench) for seed in own] for own in fold_seeds(runs, protocol)]
+    found = read_out_of_folds(x, belief, runs, tree, protocol)
     if s.read == "tokens":
         return found | {"kernel": torch.stack([torch.stack([one.predicted for one in own]) for own in kernels]).clamp(0, 1)}
-    beside = folded({name: x[name] for name in (judged(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
+    beside = read_out_of_folds({name: x[name] for name in (judged_probe(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
     return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
 
 
-def judged(spec):
+def judged_probe(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, by its static fields: on Mess3 a trained network's last layer, else all; of tokens, the best rival."""
     if spec["read"] == "tokens":
         return "kernel" if spec["process"] == "rrxor" else "additive"
     return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
 
 
-def missing(found, y):
+def unexplained(found: Mapping[str, Tensor], y: Float[Tensor, "row state"]) -> Float[np.ndarray, "run probe"]:
     """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of folds."""
     spread = (y - y.mean(0)).square().sum()
     return rounded(np.stack([((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy() for predicted in found.values()], 1))
 
 
-def distances(tree, belief, found):
+def distances(tree: PrefixTree, belief: Float[Tensor, "row state"], found: Mapping[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
     """How well distances between the 35 predicted beliefs are those of the true ones, and those of the next-token distributions."""
     import torch
 
@@ -128,6 +144,6 @@ def distances(tree, belief, found):
     }
 
 
-def rounded(values):
+def rounded(values: ArrayLike) -> np.ndarray:
     """Six digits: a record is a text, and nobody reads more."""
     return np.round(np.asarray(values, dtype=np.float64), 6)

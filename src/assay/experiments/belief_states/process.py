@@ -1,10 +1,16 @@
 """Which process emits the tokens, and all its prefixes as a tree."""
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assay.worlds.hidden_markov.process import HiddenMarkov, PrefixTree
 
 
 @lru_cache
-def hidden(process, x, alpha):
+def emitting_process(process: str, x: float, alpha: float) -> HiddenMarkov:
     """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
     from assay.worlds.hidden_markov.process import mess3, rrxor
 
@@ -12,9 +18,9 @@ def hidden(process, x, alpha):
 
 
 @lru_cache(maxsize=8)
-def prefixes_of(process, x, alpha, length):
+def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree:
     """The tree of all prefixes of at most this length."""
-    return hidden(process, x, alpha).tree(length)
+    return emitting_process(process, x, alpha).tree(length)
 
 
 def tree_of(s, length):

@@ -1,6 +1,6 @@
 """The figures of capacity."""
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 
 
 def drawings(arms):
@@ -15,9 +15,10 @@ def by_density(main):
         for p in sorted(set(main.density.values.tolist()))
     ]
     return Figure(
-        "Two dimensions are shared by two, four and five features as inputs get sparser", columns("density", rows), "line",
-        x="density", y="mean", color="feature", band=("low", "high"), x_log=True,
-        x_title="probability that a feature is active", y_title="capacity (dimensions)", rules=((0.5, ""), (0.4, "")),
+        "Two dimensions are shared by two, four and five features as inputs get sparser",
+        columns(("feature", "density", "mean", "low", "high"), rows), "line",
+        x="density", y="mean", color="feature", band=("low", "high"), x_log=True, x_title="probability that a feature is active",
+        y_title="capacity (dimensions)", rules=((0.5, ""), (0.4, "")),
         note="Dashed: a half and two fifths of a dimension.",
     )  # fmt: skip
 
@@ -31,16 +32,10 @@ def regimes(main):
         for own in main.capacity.values[main.density.values == p]
         for i, c in enumerate(own)
     ]
-    named = dict(zip(("density", "importance", "capacity"), map(list, zip(*rows, strict=True)), strict=True))
     return Figure(
-        "Importance decides who gets a share, hardly how large", named, "points", x="importance", y="capacity",
-        color="density", x_title="importance", y_title="capacity (dimensions)",
+        "Importance decides who gets a share, hardly how large", columns(("density", "importance", "capacity"), rows), "points",
+        x="importance", y="capacity", color="density", x_title="importance", y_title="capacity (dimensions)",
     )  # fmt: skip
-
-
-def columns(x, rows):
-    """Columns of a line with its interval, from rows (feature, x, mean, low, high)."""
-    return dict(zip(("feature", x, "mean", "low", "high"), map(list, zip(*rows, strict=True)), strict=True))
 
 
 def feature_name(i, arm):

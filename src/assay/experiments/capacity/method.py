@@ -1,12 +1,26 @@
 """The method of capacity: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +73,7 @@ class Capacity(Spec):
             raise SpecError(f'Capacity.asked is "scatter", "benefit", "envelope" or empty, got {self.asked!r}')
 
 
-def train(runs, bench):
+def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of every start."""
     import torch
 
@@ -89,8 +103,8 @@ def train(runs, bench):
     return best
 
 
-def scatter(runs, bench, before):
-    """The same lengths of the features' rows, in directions drawn anew."""
+def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
+    """Keep the lengths of the features' rows and draw their directions anew."""
     import torch
 
     from assay.core import rng
@@ -100,7 +114,7 @@ def scatter(runs, bench, before):
     return before.with_tensors({"W": drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), "b": before.tensors["b"]})
 
 
-def benefit(runs, bench, before):
+def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss where every feature has a little less capacity than before, and what more would be worth to each."""
     import torch
 
@@ -123,7 +137,7 @@ def benefit(runs, bench, before):
     return fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
 
 
-def envelope(runs, bench, before):
+def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss from these weights on, with every importance as it is, and each in turn a little more or less."""
     import torch
 
@@ -157,7 +171,7 @@ def envelope(runs, bench, before):
 class World:
     """The law of the inputs, the importances and the unit of loss of these runs: what an expected loss needs, in float64."""
 
-    def __init__(self, runs, bench):
+    def __init__(self, runs: Runs[Capacity], bench: Bench) -> None:
         import torch
 
         from assay.data import planted
@@ -172,7 +186,7 @@ class World:
         variances = [planted.variance(p) for p in runs.each("density").tolist()]
         self.unit = torch.tensor(variances, dtype=torch.float64, device=bench.device) / s.features
 
-    def errors(self, params, variants=1):
+    def errors(self, params: Mapping[str, Tensor], variants: int = 1) -> Float[Tensor, "rv f"]:
         """E (x_i − x'_i)² of every feature, [run · variant, f], squared input; a linear model may have a gain on what it reads."""
         A = params["W"] @ params["W"].transpose(1, 2)
         if "gain" in params:
@@ -189,7 +203,7 @@ EXTRAS = {
 """What some trainings bring along beside weights."""
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.bottleneck.capacity import capacity, dimensionality

@@ -29,20 +29,20 @@ def tenfold(arms):
     return arms["timed"].assign({n: arms["timed"][n] / 10 for n in names})
 
 
-def constant(arms):
+def average_for_all(arms):
     """The timed commands as a planner sees them that knows nothing of any: each takes what all of them take on average."""
     told = arms["timed"]
     same = {what: float(np.exp(np.log(told[what]).mean())) for what in ("cpu", "seconds")}
     return told.assign({f"{what}_{end}": told[what] * 0 + x for what, x in same.items() for end in ("low", "high")})
 
 
-def by_n(arms):
+def shrinking_with_n(arms):
     """Widths of toys alone, planned as if they fell with 1/n."""
     main = arms["main"][["seeds_planned", "seeds_actual"]]
     return main.assign(seeds_planned=main.seeds_planned * (FEW / MANY) ** 0.5)
 
 
-def all_shrinks(arms):
+def all_parts_shrink(arms):
     """Widths planned as if more toys narrowed the part of the blocks as well."""
     main = arms["main"][["crossed_planned", "crossed_actual", "crossed_naive"]]
     return main.assign(crossed_planned=main.crossed_naive)
@@ -56,10 +56,10 @@ def worlds(first, count, **fields):
 ARMS = {
     "main": Arm(train, specs=reserved("entry"), note="192 toys for each density: what the intervals of 24 will be, planned from 6"),
     "timed": Arm(train, specs=timings, note="commands of this program at two sizes, each planned first, in an empty store"),
-    "constant": Arm(derive=constant, note="a planner that knows nothing: for each command the geometric mean of what all took"),
+    "constant": Arm(derive=average_for_all, note="a planner that knows nothing: for each command the geometric mean of what all took"),
     "tenfold": Arm(derive=tenfold, note="a planner that believes in ten times the FLOP per second"),
-    "by-n": Arm(derive=by_n, note="a planner whose widths of toys fall with 1/n"),
-    "all-shrinks": Arm(derive=all_shrinks, note="a planner that forgets the factor that is not bought"),
+    "by-n": Arm(derive=shrinking_with_n, note="a planner whose widths of toys fall with 1/n"),
+    "all-shrinks": Arm(derive=all_parts_shrink, note="a planner that forgets the factor that is not bought"),
 }
 experiment = Experiment(
     arms=ARMS,

@@ -1,12 +1,26 @@
 """The method of compute-planner: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import PerRun, Spec, descent, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from jaxtyping import Float
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.outlook import Spread
+    from assay.core.runs import Runs
 
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
@@ -70,7 +84,7 @@ class Planner(Spec):
             raise SpecError(f"Planner.lr must be positive, got {self.lr}")
 
 
-def replicas(runs):
+def replicas(runs: Runs[Planner]) -> Runs:
     """The toys of all runs as runs of their own: a run's seed draws a hundred others for them."""
     from assay.core.runs import Runs
     from assay.worlds.bottleneck import toy
@@ -80,7 +94,7 @@ def replicas(runs):
     return Runs([toy.Model(seed=seed * 1000 + i, density=p) for seed, p in pairs for i in range(s.toys)])
 
 
-def train(runs, bench):
+def train(runs: Runs[Planner], bench: Bench) -> Trained:
     """W [run toy f d] and b [run toy f]; the commands of a timed run are measured, not trained."""
     from assay.core.fit import Trained
     from assay.data import planted
@@ -100,7 +114,7 @@ def train(runs, bench):
     return fit([descent(runs, params, loss, lr=np.full(len(runs), s.lr))], batches, steps=s.steps, bench=bench)[0]
 
 
-def held_out(runs, trained):
+def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run toy block"]:
     """[run, toy, block]: loss on 8 inputs a block; the blocks of a run are the same for all of its toys."""
     import torch
 
@@ -117,7 +131,7 @@ def held_out(runs, trained):
     return torch.stack(found).double().numpy()
 
 
-def half(x, factors):
+def spread_of_mean(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
     """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the Spread it makes."""
     from assay.core.intervals import interval
     from assay.core.outlook import spread
@@ -125,38 +139,39 @@ def half(x, factors):
     return spread(interval({"x": x if factors == 2 else x.mean(1)}, lambda m: m["x"], factors=factors, draws=1))
 
 
-def planned(loss):
+def planned_half_widths(loss: Float[np.ndarray, "toy block"]) -> dict[str, list[float]]:
     """Half-widths [pilot] of one run, planned from every pilot of 6 toys for 24, and those that 24 other toys have, by kind."""
     groups = loss.reshape(-1, MANY, loss.shape[1])
     told = {}
     for kind, factors in (("seeds", 1), ("crossed", 2)):
-        there = [half(g, factors).half_width for g in groups]
-        pilots = [[half(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups]
+        there = [spread_of_mean(g, factors).half_width for g in groups]
+        pilots = [[spread_of_mean(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups]
         told[f"{kind}_planned"] = [p.expected(MANY) for group in pilots for p in group]
         told[f"{kind}_naive"] = [p.if_all_narrow().expected(MANY) for group in pilots for p in group]
         told[f"{kind}_actual"] = [there[(i + 1) % len(there)] for i, group in enumerate(pilots) for _ in group]
     return told
 
 
-def curve(loss, sizes):
+def half_widths_by_size(loss: Float[np.ndarray, "toy block"], sizes: Sequence[int]) -> Float[np.ndarray, "kind size"]:
     """Half-widths [kind, size] as shares of the mean loss: planned from the first six toys, and as they came out."""
     rows = []
     for factors in (1, 2):
-        pilots = [half(g[:FEW], factors) for g in loss.reshape(-1, MANY, loss.shape[1])]
+        pilots = [spread_of_mean(g[:FEW], factors) for g in loss.reshape(-1, MANY, loss.shape[1])]
         rows.append([np.mean([p.expected(n) for p in pilots]) for n in sizes])
-        rows.append([np.mean([half(g, factors).half_width for g in loss[: len(loss) // n * n].reshape(-1, n, loss.shape[1])]) for n in sizes])
+        parts = [loss[: len(loss) // n * n].reshape(-1, n, loss.shape[1]) for n in sizes]
+        rows.append([np.mean([spread_of_mean(g, factors).half_width for g in part]) for part in parts])
     return np.array(rows) / loss.mean()
 
 
 SIZES = (6, 12, 24, 48)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
     if runs.each("entry")[0]:
         return timed(runs)
     loss = held_out(runs, trained)
-    found = [planned(x) for x in loss]
-    drawn = np.stack([curve(x, SIZES) for x in loss])
+    found = [planned_half_widths(x) for x in loss]
+    drawn = np.stack([half_widths_by_size(x, SIZES) for x in loss])
     flop = toy_flop(runs.shared)
     return measures(
         runs,
@@ -169,7 +184,7 @@ def measure(runs, trained, bench):
     )
 
 
-def timed(runs):
+def timed(runs: Runs[Planner]) -> xr.Dataset:
     """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment, each command in an empty store."""
     import tempfile
 
@@ -190,7 +205,7 @@ def timed(runs):
     return measures(runs, coords={"size": ["small", "larger"]}, **{name: ("run size", x, units[name]) for name, x in found.items()})
 
 
-def toy_flop(s):
+def toy_flop(s: Planner) -> float:
     """FLOP of training one toy: W is multiplied twice, forward and backward."""
     from assay.core import compute
 

@@ -1,6 +1,9 @@
 """The method of deep-linear: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,15 @@ from assay.core import PerRun, Spec, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.worlds.linear import one_mode as theory
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 START = 0.01
 """The start at which arms are compared."""
@@ -63,7 +75,7 @@ class DeepLinear(Spec):
         return self.start * (spread if self.aligned else max(2.0, spread))
 
 
-def world(runs):
+def modes_and_map(runs: Runs[DeepLinear]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
     """Singular directions and the map of each run."""
     from assay.worlds.linear import factors
 
@@ -72,7 +84,7 @@ def world(runs):
     return left, right, factors.assembled(left, right, s.strengths)
 
 
-def layers(runs):
+def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
     """Both layers of each run at the start: a [run n h], b [run n h], the map is a bᵀ."""
     import torch
 
@@ -84,7 +96,7 @@ def layers(runs):
         return torch.from_numpy(rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64))
 
     if s.aligned:
-        left, right, _ = world(runs)
+        left, right, _ = modes_and_map(runs)
         units = torch.linalg.qr(drawn("hidden", s.hidden, len(s.strengths)))[0].transpose(1, 2)
         made = {"a": u0.sqrt() * (left @ units), "b": u0.sqrt() * (right @ units)}
     else:
@@ -95,24 +107,24 @@ def layers(runs):
     return {"a": made["a"] * s.split, "b": made["b"] / s.split}
 
 
-def train(runs, bench):
+def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
     from assay.worlds.linear import factors
 
     s = runs.shared
-    left, right, A = world(runs)
+    left, right, A = modes_and_map(runs)
     params = layers(runs) if s.layers == 2 else factors.freed(layers(runs))
     group = factors.gradient_descent(runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr))
     return fit([factors.followed(group, left, right)], lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)[0]
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.linear import factors
 
     s = runs.shared
     held = np.stack([trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1)  # before each step
-    left, right, _ = world(runs)
+    left, right, _ = modes_and_map(runs)
     start = layers(runs)
     a, b = (torch.einsum("rnk,rnh->rkh", d, start[side]).numpy() for d, side in ((left, "a"), (right, "b")))
     u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)

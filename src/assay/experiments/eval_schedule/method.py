@@ -1,7 +1,9 @@
 """The method of eval-schedule: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -10,6 +12,13 @@ from assay.core.errors import SpecError
 from assay.core.evaluations import check_limits, checked
 from assay.core.measures import measures
 from assay.worlds.modular import replays as schedules
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +87,7 @@ class Schedule(Spec):
         return min(total - 2, max(2, round(self.share * total)))
 
 
-def train(runs, bench):
+def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     """Accuracies at every checkpoint [run step]: of the checkpoint, of the locked one, and of that fine-tuned, also on too few examples.
 
     Each twice, on two halves of the unseen pairs and, for fine-tuning, with two draws of examples: one is the truth about when
@@ -121,6 +130,6 @@ def train(runs, bench):
     return Trained(out, done.header, done.history, done.steps, done.diverged)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Schedule], trained: Trained, bench: Bench) -> xr.Dataset:
     accuracies = {name: ("run step", trained.tensors[name], "share of unseen pairs") for name in sorted(trained.tensors)}
     return measures(runs, coords={"step": runs.shared.checkpoints}, power=("run", np.ones(len(runs)), "1"), **accuracies)

@@ -1,13 +1,27 @@
 """The method of features-per-dimension: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from assay.core import Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.worlds.networks.classes import Clouds
 
 GROUP = 8
 """Starts in a group: the one with the lowest held-out loss at a density is the group's model there."""
@@ -66,7 +80,7 @@ class FeaturesPerDimension(Spec):
             raise SpecError(f"{name}.densities are probabilities above 0 and at most 1, got {self.densities}")
 
 
-def train_tied(runs, bench):
+def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run from one start."""
     from assay.data import planted
     from assay.worlds.bottleneck import toy
@@ -76,14 +90,14 @@ def train_tied(runs, bench):
     return toy.train_densities(runs, s.width, importance(runs), s.densities, batches, lr=s.lr, steps=s.steps, bench=bench)
 
 
-def importance(runs):
+def importance(runs: Runs[FeaturesPerDimension]) -> Float[Tensor, "run f"]:
     """[run, f]: importance of every feature."""
     from assay.worlds.bottleneck import toy
 
     return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio)
 
 
-def train_classifier(runs, bench):
+def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """A classifier of two layers for each run, on Gaussian clouds of its own."""
     from assay.core import descent, fit
     from assay.worlds.networks import two_layer
@@ -99,15 +113,15 @@ def train_classifier(runs, bench):
     return fit([group], clouds.batches(runs.seeds, 64), steps=s.net_steps, bench=bench)[0]
 
 
-def world(s):
+def world(s: FeaturesPerDimension) -> Clouds:
     """The law of the classifiers' inputs."""
     from assay.worlds.networks.classes import Clouds
 
     return Clouds(d=s.inputs, apart=s.apart)
 
 
-def rescale(runs, bench, before):
-    """The same W times a number, log-uniform from a tenth to ten, drawn for every run and density; biases as they are."""
+def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> Trained:
+    """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density; biases stay as they are."""
     import torch
 
     from assay.core import rng
@@ -119,7 +133,7 @@ def rescale(runs, bench, before):
     return before.with_tensors(own)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) -> xr.Dataset:
     """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind; then each kind's own."""
     import torch
 
@@ -141,7 +155,7 @@ def measure(runs, trained, bench):
     return measures(runs, coords=coords | {"scale": SCALES} | ({"factor": DRAWN} if tied else {}), **named, **more)
 
 
-def autoencoder(runs, params, bench):
+def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """Expected losses of c W, biases as they are; the held-out loss, before any random rescaling."""
     import torch
 
@@ -166,7 +180,7 @@ def autoencoder(runs, params, bench):
     }
 
 
-def classifier(runs, params, bench):
+def classifier(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy, and the best there is."""
     from assay.worlds.networks import two_layer
 

@@ -12,7 +12,7 @@ from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, repair, train
 
 
-def like(*penalties, seeds=6, halved=False, wider=1.0, **fields):
+def at_penalties(*penalties, seeds=6, halved=False, wider=1.0, **fields):
     """The preset's first seeds with these penalties and fields; `halved`: three of them, half as long, with a whole schedule."""
     return variant(seeds=3 if halved else seeds, times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
 
@@ -36,40 +36,40 @@ RELU, GATED = (0.35, 0.5, 0.7, 1.2), (0.45, 0.55, 0.65, 0.8, 1.1)
 CLEAN = {"orthonormal": True, "features": 32, "width": 64}
 ARMS = {
     "main": Arm(train, keep=True, note="Gated"),
-    "wide": Arm(train, specs=like(*RELU, seeds=None, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
-    "relu": Arm(train, specs=like(0.35, 0.5, 0.7, method="relu"), note="ReLU + L1, equal width"),
+    "wide": Arm(train, specs=at_penalties(*RELU, seeds=None, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
+    "relu": Arm(train, specs=at_penalties(0.35, 0.5, 0.7, method="relu"), note="ReLU + L1, equal width"),
     "rescaled": Arm(repair, after="wide", specs=repaired("rescale", "wide"), note="1.5 × ReLU, then rescale & shift"),
     "refit": Arm(repair, after="rescaled", specs=repaired("refit", "wide"), note="1.5 × ReLU, rescale & shift, decoder refit"),
     "relu-rescaled": Arm(repair, after="relu", specs=repaired("rescale", "relu"), note="ReLU of equal width, then rescale & shift"),
-    "again": Arm(train, specs=like(0.65, replicate=1), note="Gated with another start and other inputs of the same worlds: no effect"),
-    "no-aux": Arm(train, specs=like(0.65, method="no-aux"), note="Gated without the auxiliary loss"),
-    "unfrozen": Arm(train, specs=like(0.5, method="unfrozen-aux"), note="the auxiliary loss moves the decoder too"),
-    "untied": Arm(train, specs=like(0.65, method="untied"), note="magnitudes from an encoder of their own"),
-    "no-rmag": Arm(train, specs=like(0.65, method="no-rmag"), note="the two paths differ by a bias alone"),
-    "no-heaviside": Arm(train, specs=like(1.2, method="no-heaviside"), note="the gate's own ReLU, made longer, in place of the two paths"),
-    "sigmoid": Arm(train, specs=like(0.4, method="sigmoid"), note="a sigmoid gate, itself penalised, no auxiliary loss"),
-    "sigmoid-relu": Arm(train, specs=like(0.65, method="sigmoid-relu"), note="a sigmoid gate, the ReLU of its input penalised"),
-    "short": Arm(train, specs=quarter(like(0.8)), note="Gated, trained a quarter as long: a difference that the comparison has to find"),
+    "again": Arm(train, specs=at_penalties(0.65, replicate=1), note="Gated with another start and other inputs of the same worlds: no effect"),
+    "no-aux": Arm(train, specs=at_penalties(0.65, method="no-aux"), note="Gated without the auxiliary loss"),
+    "unfrozen": Arm(train, specs=at_penalties(0.5, method="unfrozen-aux"), note="the auxiliary loss moves the decoder too"),
+    "untied": Arm(train, specs=at_penalties(0.65, method="untied"), note="magnitudes from an encoder of their own"),
+    "no-rmag": Arm(train, specs=at_penalties(0.65, method="no-rmag"), note="the two paths differ by a bias alone"),
+    "no-heaviside": Arm(train, specs=at_penalties(1.2, method="no-heaviside"), note="the gate's own ReLU, made longer, in place of the two paths"),
+    "sigmoid": Arm(train, specs=at_penalties(0.4, method="sigmoid"), note="a sigmoid gate, itself penalised, no auxiliary loss"),
+    "sigmoid-relu": Arm(train, specs=at_penalties(0.65, method="sigmoid-relu"), note="a sigmoid gate, the ReLU of its input penalised"),
+    "short": Arm(train, specs=quarter(at_penalties(0.8)), note="Gated, trained a quarter as long: a difference that the comparison has to find"),
     "lightest": Arm(derive=lightest, note="1.5 × ReLU at its smallest penalty only"),
-    "oracle": Arm(oracle, specs=like(0.65, method="oracle"), note="true directions, true codes with 5 % noise"),
-    "orthonormal-relu": Arm(train, specs=like(0.3, 0.5, method="relu", **CLEAN), note="ReLU + L1 on orthonormal features"),
-    "orthonormal-gated": Arm(train, specs=like(0.4, **CLEAN), note="Gated on orthonormal features"),
+    "oracle": Arm(oracle, specs=at_penalties(0.65, method="oracle"), note="true directions, true codes with 5 % noise"),
+    "orthonormal-relu": Arm(train, specs=at_penalties(0.3, 0.5, method="relu", **CLEAN), note="ReLU + L1 on orthonormal features"),
+    "orthonormal-gated": Arm(train, specs=at_penalties(0.4, **CLEAN), note="Gated on orthonormal features"),
     "orthonormal-rescaled": Arm(repair, after="orthonormal-relu", specs=repaired("rescale", "orthonormal-relu"),
                                 note="there, ReLU with rescale & shift: shrinkage is all there is to mend"),
-    "narrow": Arm(train, specs=like(*GATED, wider=0.5), note="Gated of half the width: half as many features as the truth"),
-    "narrow-wide": Arm(train, specs=like(*RELU, method="relu", wider=0.75), note="ReLU + L1, 1.5 times wider than that"),
+    "narrow": Arm(train, specs=at_penalties(*GATED, wider=0.5), note="Gated of half the width: half as many features as the truth"),
+    "narrow-wide": Arm(train, specs=at_penalties(*RELU, method="relu", wider=0.75), note="ReLU + L1, 1.5 times wider than that"),
     "narrow-rescaled": Arm(repair, after="narrow-wide", specs=repaired("rescale", "narrow-wide"), note="the same, then rescale & shift"),
-    "half": Arm(train, specs=like(*GATED, halved=True), note="Gated, half as long"),
-    "wide-half": Arm(train, specs=like(*RELU, halved=True, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
+    "half": Arm(train, specs=at_penalties(*GATED, halved=True), note="Gated, half as long"),
+    "wide-half": Arm(train, specs=at_penalties(*RELU, halved=True, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
     "wide-half-rescaled": Arm(repair, after="wide-half", specs=repaired("rescale", "wide-half"), note="the same, mended"),
-    "narrow-half": Arm(train, specs=like(*GATED, halved=True, wider=0.5), note="Gated of half the width, half as long"),
-    "narrow-wide-half": Arm(train, specs=like(*RELU, halved=True, method="relu", wider=0.75), note="its 1.5 × ReLU, half as long"),
+    "narrow-half": Arm(train, specs=at_penalties(*GATED, halved=True, wider=0.5), note="Gated of half the width, half as long"),
+    "narrow-wide-half": Arm(train, specs=at_penalties(*RELU, halved=True, method="relu", wider=0.75), note="its 1.5 × ReLU, half as long"),
     "narrow-rescaled-half": Arm(repair, after="narrow-wide-half", specs=repaired("rescale", "narrow-wide-half"), note="the same, mended"),
-    "no-aux-half": Arm(train, specs=like(0.65, halved=True, method="no-aux"), note="no auxiliary loss, half as long"),
-    "unfrozen-half": Arm(train, specs=like(0.5, halved=True, method="unfrozen-aux"), note="unfrozen, half as long"),
-    "untied-half": Arm(train, specs=like(0.65, halved=True, method="untied"), note="untied, half as long"),
-    "no-heaviside-half": Arm(train, specs=like(1.2, halved=True, method="no-heaviside"), note="no Heaviside, half as long"),
-    "sigmoid-relu-half": Arm(train, specs=like(0.65, halved=True, method="sigmoid-relu"), note="the other, half as long"),
+    "no-aux-half": Arm(train, specs=at_penalties(0.65, halved=True, method="no-aux"), note="no auxiliary loss, half as long"),
+    "unfrozen-half": Arm(train, specs=at_penalties(0.5, halved=True, method="unfrozen-aux"), note="unfrozen, half as long"),
+    "untied-half": Arm(train, specs=at_penalties(0.65, halved=True, method="untied"), note="untied, half as long"),
+    "no-heaviside-half": Arm(train, specs=at_penalties(1.2, halved=True, method="no-heaviside"), note="no Heaviside, half as long"),
+    "sigmoid-relu-half": Arm(train, specs=at_penalties(0.65, halved=True, method="sigmoid-relu"), note="the other, half as long"),
 }  # fmt: skip
 PAGE = """
 **The debate.** A Gated SAE lets the L1 penalty see one bit per feature, on or off, and takes magnitudes from a path it never sees. Its

@@ -1,6 +1,6 @@
 """The figures of gated-ablations."""
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 from assay.core.measures import by
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
@@ -39,7 +39,6 @@ def figures(arms):
 
 def stages(arms):
     """Columns: FVU of ReLU, its repairs and Gated where L0 is about 5 (0.5 in the orthonormal world), as a share of ReLU's."""
-    columns: dict[str, list] = {"arm": [], "world": [], "mean": [], "low": [], "high": []}
     worlds = {
         "superposition": (
             ("ReLU", "wide", 0.5),
@@ -53,11 +52,11 @@ def stages(arms):
             ("Gated", "orthonormal-gated", 0.4),
         ),
     }
+    rows = []
     for world, parts in worlds.items():
         present = [(label, fvus(arms[name], penalty)) for label, name, penalty in parts if name in arms]
-        for label, values in present:
-            frontier.add(columns, label, world, *summary(values / present[0][1]))
-    return columns
+        rows += [(label, world, *summary(values / present[0][1])) for label, values in present]
+    return columns(("arm", "world", "mean", "low", "high"), rows)
 
 
 def fvus(arm, penalty):
@@ -70,9 +69,7 @@ def gate_inputs(arm):
     """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins without an input are left out."""
     one = by(arm, "penalty").isel(seed=0)
     one = one.isel(penalty=one.sizes["penalty"] // 2)
-    columns: dict[str, list] = {"feature": [], "pre": [], "share": []}
-    for when, counts in (("on", one.gate_on), ("off", one.gate_off)):
-        for at, count in zip(one.bin.values.tolist(), counts.values.tolist(), strict=True):
-            if count:
-                frontier.add(columns, when, at, count / float(counts.sum()))
-    return columns
+    return columns(("feature", "pre", "share"), (
+        (when, at, count / float(counts.sum())) for when, counts in (("on", one.gate_on), ("off", one.gate_off))
+        for at, count in zip(one.bin.values.tolist(), counts.values.tolist(), strict=True) if count
+    ))  # fmt: skip

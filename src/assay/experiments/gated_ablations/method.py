@@ -1,7 +1,9 @@
 """The method of gated-ablations: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -9,6 +11,19 @@ from assay.core import PerRun, Spec, probes
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.dictionaries.measuring import frontier
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.planted import Mixture
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import Nonlinearity
+    from assay.dictionaries.training.losses import Loss
 
 Method = Literal[
     "gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu", "oracle"
@@ -64,14 +79,14 @@ class GatedAblations(Spec):
                 f"penalty={self.penalty}"
             )
 
-    def world(self):
+    def world(self) -> Mixture:
         """The law of the inputs."""
         from assay.data.planted import Mixture
 
         return Mixture(d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal)
 
 
-def train(runs, bench):
+def train(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     """Dictionaries of one method, each on the inputs of its seed's own world."""
     from assay.dictionaries.training.train import Method as Trainer
     from assay.dictionaries.training.train import fit_dictionaries
@@ -88,13 +103,13 @@ def train(runs, bench):
     )[0]
 
 
-def architecture(name):
+def architecture(name: str) -> tuple[Nonlinearity, Loss]:
     """(nonlinearity, loss) of a method."""
     from assay.dictionaries import gates
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.training import losses
 
-    return {
+    made: dict[str, tuple[Nonlinearity, Loss]] = {
         "relu": (ReLU(), losses.l1),
         "gated": (gates.Gated(), losses.gated),
         "no-aux": (gates.Gated(), losses.gated_no_aux),
@@ -104,10 +119,11 @@ def architecture(name):
         "no-heaviside": (gates.ScaledReLU(), losses.gated),
         "sigmoid": (gates.GatedSigmoid(), losses.gated_sigmoid),
         "sigmoid-relu": (gates.GatedSigmoid(), losses.gated_no_aux),
-    }[name]
+    }
+    return made[name]
 
 
-def oracle(runs, bench):
+def oracle(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     """The true directions as a decoder; `measure` gives it the true codes."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import Identity
@@ -116,7 +132,7 @@ def oracle(runs, bench):
     return Dictionary(D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()).to_trained()
 
 
-def repair(runs, bench, before):
+def repair(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained:
     """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on inputs of a stream of their own."""
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
@@ -134,7 +150,7 @@ UNITS = {**frontier.SUMS, "soft_active": "features", "soft_error": "squared acti
 BINS = np.linspace(-1.5, 4.0, 56)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
     """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it was trained."""
     import torch
 
@@ -165,14 +181,14 @@ def measure(runs, trained, bench):
     return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **named)
 
 
-def held_out(world, seed, rows, bench):
+def held_out(world: Mixture, seed: int, rows: int, bench: Bench) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b f"], Float[Tensor, "f d"]]:
     """(x [b, d], codes [b, f], directions [f, d]) of one seed."""
     codes = world.codes([seed], rows, "test")(0)[0].to(bench.device)
     directions = world.directions([seed])[0].to(bench.device)
     return codes @ directions, codes, directions
 
 
-def sums_of(x, x_hat, features):
+def sums_of(x: Float[Tensor, "b d"], x_hat: Float[Tensor, "b d"], features: Float[Tensor, "b latent"]) -> dict[str, float]:
     """Sums over rows as `document_sums` gives them, of one document and given codes."""
     from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
 
@@ -181,13 +197,13 @@ def sums_of(x, x_hat, features):
     return {name: float(part.double().sum()) for name, part in parts.items()}
 
 
-def soft_sums(one, x):
+def soft_sums(one: Dictionary, x: Float[Tensor, "b d"]) -> dict[str, float]:
     """Sums of a smooth gate's own code."""
     features = one.encode(x)
     return sums_of(x, one.decode(features)[0], features[0])
 
 
-def noisy(codes, spec):
+def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b f"]:
     """True codes with a little noise of their own, relative to their size."""
     import torch
 
@@ -197,7 +213,7 @@ def noisy(codes, spec):
     return codes * (1 + spec.code_noise * torch.from_numpy(noise).to(codes.device))
 
 
-def gate_counts(one, x, codes, directions):
+def gate_counts(one: Dictionary, x: Float[Tensor, "b d"], codes: Float[Tensor, "b f"], directions: Float[Tensor, "f d"]) -> dict[str, np.ndarray]:
     """Histograms of π_gate of the latent that best matches a true direction, where that feature is on and where it is off."""
     from assay.dictionaries.measuring.recovery import cosines
 

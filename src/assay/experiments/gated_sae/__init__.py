@@ -33,7 +33,7 @@ def along(half, full, broad):
     return Arm(derive=derive, note=f"`{half}`, `{full}` and `{broad}` side by side")
 
 
-def like(*penalties, halved=False, wider=1.0, **fields):
+def at_penalties(*penalties, halved=False, wider=1.0, **fields):
     """The preset's seeds with these penalties and fields; `halved`: half as long, with a whole schedule of its own."""
     return variant(times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
 
@@ -53,16 +53,16 @@ def mended(of):
 
 ARMS = {
     "main": Arm(TOGETHER, keep=True, note="Gated"),
-    "relu": Arm(TOGETHER, specs=like(0.1, method="relu"), note="ReLU + L1, equal width"),
-    "wide": Arm(TOGETHER, specs=like(0.1, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
-    "topk": Arm(TOGETHER, specs=like(0.0, method="topk"), note="TopK, as wide as Gated: no L1 at all, and no gate"),
-    "no-aux": Arm(TOGETHER, specs=like(PENALTY, method="gated-no-aux"), note="Gated without the auxiliary loss"),
-    "half": Arm(SHORT, specs=like(PENALTY, halved=True), note="Gated, half as long, with its own decay"),
-    "wide-half": Arm(SHORT, specs=like(0.1, halved=True, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
-    "topk-half": Arm(SHORT, specs=like(0.0, halved=True, method="topk"), note="TopK, half as long"),
-    "broad": Arm(SHORT, specs=like(PENALTY, halved=True, wider=3), note="Gated, 3 times as wide, half as long"),
-    "broad-wide": Arm(SHORT, specs=like(0.1, halved=True, method="relu", wider=4.5), note="ReLU 1.5 times as wide as `broad`"),
-    "broad-topk": Arm(SHORT, specs=like(0.0, halved=True, method="topk", wider=3), note="TopK as wide as `broad`"),
+    "relu": Arm(TOGETHER, specs=at_penalties(0.1, method="relu"), note="ReLU + L1, equal width"),
+    "wide": Arm(TOGETHER, specs=at_penalties(0.1, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
+    "topk": Arm(TOGETHER, specs=at_penalties(0.0, method="topk"), note="TopK, as wide as Gated: no L1 at all, and no gate"),
+    "no-aux": Arm(TOGETHER, specs=at_penalties(PENALTY, method="gated-no-aux"), note="Gated without the auxiliary loss"),
+    "half": Arm(SHORT, specs=at_penalties(PENALTY, halved=True), note="Gated, half as long, with its own decay"),
+    "wide-half": Arm(SHORT, specs=at_penalties(0.1, halved=True, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
+    "topk-half": Arm(SHORT, specs=at_penalties(0.0, halved=True, method="topk"), note="TopK, half as long"),
+    "broad": Arm(SHORT, specs=at_penalties(PENALTY, halved=True, wider=3), note="Gated, 3 times as wide, half as long"),
+    "broad-wide": Arm(SHORT, specs=at_penalties(0.1, halved=True, method="relu", wider=4.5), note="ReLU 1.5 times as wide as `broad`"),
+    "broad-topk": Arm(SHORT, specs=at_penalties(0.0, halved=True, method="topk", wider=3), note="TopK as wide as `broad`"),
     "wide-rescaled": mended("wide"),
     "wide-half-rescaled": mended("wide-half"),
     "broad-wide-rescaled": mended("broad-wide"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
 from assay.experiments.gated_sae.claims import CORNERS, leads, over
@@ -36,13 +36,12 @@ def figures(arms):
 
 def all_leads(arms):
     """Columns: the lead of each method over 1.5 × ReLU at every corner, mean and 95 % t interval over seeds."""
-    columns: dict[str, list] = {"arm": [], "corner": [], "mean": [], "low": [], "high": []}
+    rows: list[tuple] = []
     for label, name in (("Gated", "gated-along"), ("TopK", "topk-along"), ("ReLU 1.5 × + rescale & shift", "rescaled-along")):
         if {name, "main", "wide-along"} <= set(arms):
             terms = {k: v.sum("document").transpose("seed", ...).values for k, v in over("wide-along")(arms[name], arms).items()}
-            for where, values in zip(CORNERS, leads(terms).T, strict=True):
-                frontier.add(columns, label, where, *summary(values))
-    return columns
+            rows += [(label, corner, *summary(values)) for corner, values in zip(CORNERS, leads(terms).T, strict=True)]
+    return columns(("arm", "corner", "mean", "low", "high"), rows)
 
 
 def feature_cards(arms):

@@ -1,7 +1,9 @@
 """The method of gated-sae: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,6 +17,17 @@ from assay.data.harvest import inputs as harvest_inputs
 from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.training.train import Method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +89,19 @@ class GatedSAE(Spec):
         if self.lr <= 0 or self.penalty < 0:
             raise SpecError(f"GatedSAE needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
 
-    def text(self, part, windows=0, per_file=0):
+    def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         site = f"blocks.{self.layer}.hook_resid_pre"
         return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
 
 
-def activations(s, bench):
+def activations(s: GatedSAE, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest), made once and read by every arm."""
     train = harvest(s.text("train", s.windows), bench)
     return train, harvest(s.text("test", per_file=s.per_file), bench, like=train)
 
 
-def method(runs):
+def method(runs: Runs[GatedSAE]) -> Method:
     """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for TopK alone."""
     from assay.dictionaries.gates import Gated
     from assay.dictionaries.nonlinearity import ReLU
@@ -97,7 +110,7 @@ def method(runs):
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
-    given = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
+    given: dict[str, Any] = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
     if s.method == "topk":
         return Method(TopK(s.k), losses.mse, betas=(0.9, 0.999), encoder_scale=1.0, **given)
     if s.method == "relu":
@@ -105,7 +118,7 @@ def method(runs):
     return Method(Gated(), losses.gated if s.method == "gated" else losses.gated_no_aux, **given)
 
 
-def train_together(groups, bench):
+def train_together(groups: Sequence[Runs[GatedSAE]], bench: Bench) -> list[Trained]:
     """Dictionaries of several shapes in one pass over the same batches."""
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -118,11 +131,11 @@ def train_together(groups, bench):
     )  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[GatedSAE], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def repair(runs, bench, before):
+def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
     """Another arm's dictionaries with features rescaled & shifted, fitted to training activations."""
     from assay.dictionaries.baselines.repair import rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
@@ -134,7 +147,7 @@ def repair(runs, bench, before):
     return replace(mended, mean=given.mean, scale=given.scale).to_trained()
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.measuring.splice import cross_entropy
     from assay.features.showcase import card_measures
@@ -157,13 +170,13 @@ def measure(runs, trained, bench):
     return measures(runs, coords=coords, **named)
 
 
-def inputs(spec):
+def inputs(spec: GatedSAE) -> dict[str, str]:
     """Model and corpus of a run, after a look at whether the model has the site at all."""
     find(spec.subject).check(Site.parse(spec.text("train").site))
     return harvest_inputs(spec.text("train", spec.windows))
 
 
-def cost(runs):
+def cost(runs: Runs[GatedSAE]) -> Cost:
     """The disk that the harvest takes, shared by all arms; seconds come from the record."""
     harvest = runs.shared.text("train", runs.shared.windows)
     return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})

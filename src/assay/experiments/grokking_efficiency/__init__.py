@@ -44,7 +44,7 @@ def other_sizes(arms):
     return data.assign_coords(pairs=("run", [moved[d] for d in data.pairs.values.tolist()]))
 
 
-def only(name, place, halfway=False):
+def one_size(name, place, halfway=False):
     """One size of an arm, by its place among the arm's sizes in ascending order; as of half its length if asked for."""
 
     def derive(arms):
@@ -63,7 +63,7 @@ def as_they_come(specs):
     return reserved("labels", "pace", "continued", "replicate")(specs)
 
 
-def like(*pairs, times=1.0, slow=1.0, closely=False, **fields):
+def at_sizes(*pairs, times=1.0, slow=1.0, closely=False, **fields):
     """The preset's seeds at these sizes (of a preset with 800 pairs), `times` as long, at `slow` times the rate, other fields set."""
 
     def specs(main):
@@ -86,38 +86,39 @@ def like(*pairs, times=1.0, slow=1.0, closely=False, **fields):
     return specs
 
 
-def onwards(*pairs, **fields):
-    """The same for arms that go on from grokked networks."""
-    return like(*pairs, continued=True, **fields)
+def going_on_at(*pairs, **fields):
+    """Specs as of `at_sizes`, for arms that go on from grokked networks."""
+    return at_sizes(*pairs, continued=True, **fields)
 
 
 MEMORY, SCRATCH, FORGET = (200, 300, 400, 500, 600, 700), (400, 420, 440, 460, 480, 500), (200, 250, 300, 350, 400, 450)
 ARMS = {
     "main": Arm(train, specs=as_they_come, keep=True, note="800 pairs, enough to grok: the generalising circuit"),
-    "memorise": Arm(train, specs=like(*MEMORY, times=2, labels="random"), note="random labels, which can only be memorised"),
-    "plenty": Arm(train, specs=like(1000, 1400, closely=True), note="more pairs than main"),
-    "scratch": Arm(train, specs=like(*SCRATCH, times=3), note="from scratch on sizes around the change, three times as long"),
-    "ungrok": Arm(train, after="main", specs=onwards(*FORGET), note="main's networks go on with the first D′ of their own pairs"),
-    "no-decay": Arm(train, after="main", specs=onwards(200, 350, decay=0.0, slow=0.1),
+    "memorise": Arm(train, specs=at_sizes(*MEMORY, times=2, labels="random"), note="random labels, which can only be memorised"),
+    "plenty": Arm(train, specs=at_sizes(1000, 1400, closely=True), note="more pairs than main"),
+    "scratch": Arm(train, specs=at_sizes(*SCRATCH, times=3), note="from scratch on sizes around the change, three times as long"),
+    "ungrok": Arm(train, after="main", specs=going_on_at(*FORGET), note="main's networks go on with the first D′ of their own pairs"),
+    "no-decay": Arm(train, after="main", specs=going_on_at(200, 350, decay=0.0, slow=0.1),
                     note="the same without weight decay, at a tenth of the rate, as Adam wanders without decay"),
-    "wandering": Arm(train, after="main", specs=onwards(200, 350, decay=0.0), note="the same without weight decay, at the full rate"),
-    "strong-decay": Arm(train, after="main", specs=onwards(350, decay=1e-4), note="the same at w = 1e-4"),
-    "weak-decay": Arm(train, after="main", specs=onwards(350, decay=1e-5, times=4), note="the same at w = 1e-5, four times as long"),
-    "both-slow": Arm(train, specs=like(times=2, slow=0.5, pace=0.5, closely=True),
+    "wandering": Arm(train, after="main", specs=going_on_at(200, 350, decay=0.0), note="the same without weight decay, at the full rate"),
+    "strong-decay": Arm(train, after="main", specs=going_on_at(350, decay=1e-4), note="the same at w = 1e-4"),
+    "weak-decay": Arm(train, after="main", specs=going_on_at(350, decay=1e-5, times=4), note="the same at w = 1e-5, four times as long"),
+    "both-slow": Arm(train, specs=at_sizes(times=2, slow=0.5, pace=0.5, closely=True),
                      note="main with all of Adam at half the speed: rate × ½, betas to the power ½, twice the steps"),
-    "both-fast": Arm(train, specs=like(times=0.25, slow=4.0, pace=4.0, closely=True),
+    "both-fast": Arm(train, specs=at_sizes(times=0.25, slow=4.0, pace=4.0, closely=True),
                      note="main with all of Adam at four times the speed: rate × 4, betas to the power 4, a quarter of the steps"),
-    "rate-only": Arm(train, specs=like(times=2, slow=0.5, closely=True), note="main at half the rate alone: Adam's memory is then shorter beside it"),
-    "others": Arm(train, keep=True, specs=like(replicate=1), note="independent networks like main's"),
-    "others-ungrok": Arm(train, after="others", specs=onwards(*FORGET[2:]), note="the same as ungrok, from them"),
+    "rate-only": Arm(train, specs=at_sizes(times=2, slow=0.5, closely=True),
+                     note="main at half the rate alone: Adam's memory is then shorter beside it"),
+    "others": Arm(train, keep=True, specs=at_sizes(replicate=1), note="independent networks like main's"),
+    "others-ungrok": Arm(train, after="others", specs=going_on_at(*FORGET[2:]), note="the same as ungrok, from them"),
     "generalise": Arm(derive=lambda arms: together(arms, "main", "plenty"), note="main and plenty together"),
     "shuffled": Arm(derive=other_sizes, note="memorise with its costs under other sizes: the six in the order 3, 1, 5, 2, 6, 4"),
-    "at-400": Arm(derive=only("scratch", 0), note="scratch at the smallest of its sizes"),
-    "at-460": Arm(derive=only("scratch", 3), note="scratch at the fourth of its sizes"),
+    "at-400": Arm(derive=one_size("scratch", 0), note="scratch at the smallest of its sizes"),
+    "at-460": Arm(derive=one_size("scratch", 3), note="scratch at the fourth of its sizes"),
     "memorise-half": Arm(derive=at_half("memorise"), note="memorise at half its length"),
     "generalise-half": Arm(derive=at_half("main", "plenty"), note="generalise at half its length"),
     "scratch-half": Arm(derive=at_half("scratch"), note="scratch at half its length"),
-    "at-460-half": Arm(derive=only("scratch", 3, halfway=True), note="at-460 at half its length"),
+    "at-460-half": Arm(derive=one_size("scratch", 3, halfway=True), note="at-460 at half its length"),
     "strong-decay-half": Arm(derive=at_half("strong-decay"), note="strong-decay at half its length"),
     "weak-decay-half": Arm(derive=at_half("weak-decay"), note="weak-decay at half its length"),
     "ungrok-half": Arm(derive=at_half("ungrok"), note="ungrok at half its length"),

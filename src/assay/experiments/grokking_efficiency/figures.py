@@ -2,14 +2,10 @@
 
 import numpy as np
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 from assay.core.measures import by
 from assay.experiments.grokking_efficiency.claims import BASE, LONG, law, middle
 from assay.worlds.modular import two_circuits
-
-
-def columns(rows, *names):
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def along(arms, named, measure):
@@ -65,19 +61,19 @@ def figures(arms):
     band = ("low", "high")
     return [
         Figure("Networks forget near the size at which memorising costs what generalising costs at best",
-               columns(efficiency(arms), "pairs", "J", "low", "high", "networks"), "line", x="pairs", y="J", color="networks", band=band,
+               columns(("pairs", "J", "low", "high", "networks"), efficiency(arms)), "line", x="pairs", y="J", color="networks", band=band,
                x_log=True, y_log=True, x_title="pairs in the training set", y_title="J, nats",
                note="J is cross-entropy plus decayed norm; means over seeds with t intervals. U50 is where grokked networks forget; "
                     "from scratch they grok at larger sizes."),
         Figure("To reach an accuracy takes more pairs than to keep it",
-               columns(along(arms, {"scratch": "from scratch", "ungrok": "ungrokking", "no-decay": "without weight decay"}, "test"),
-                       "pairs", "accuracy", "low", "high", "networks"),
+               columns(("pairs", "accuracy", "low", "high", "networks"),
+                       along(arms, {"scratch": "from scratch", "ungrok": "ungrokking", "no-decay": "without weight decay"}, "test")),
                "line", x="pairs", y="accuracy", color="networks", band=band, x_title="pairs in the training set",
                y_title="accuracy on unseen pairs", rules=((0.5, "a half"),), note="Means over seeds with t intervals."),
-        Figure("Grokking, semi-grokking, ungrokking", columns(courses_of_training(arms), "step", "accuracy", "pairs", "run"), "line",
+        Figure("Grokking, semi-grokking, ungrokking", columns(("step", "accuracy", "pairs", "run"), courses_of_training(arms)), "line",
                x="step", y="accuracy", color="pairs", facet="run", x_log=True, x_title="training step", y_title="accuracy",
                note="Means over seeds."),
         Figure("Two circuits in simulation: as they are, and with one thing changed",
-               columns(simulated(arms), "time", "logit", "circuit", "cell"), "line", x="time", y="logit", color="circuit",
+               columns(("time", "logit", "circuit", "cell"), simulated(arms)), "line", x="time", y="logit", color="circuit",
                facet="cell", x_log=True, x_title="time, steps × learning rate", y_title="logit of the circuit, nats"),
     ]  # fmt: skip

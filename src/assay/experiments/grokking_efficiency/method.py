@@ -1,7 +1,9 @@
 """The method of grokking-efficiency: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,6 +14,18 @@ from assay.worlds.modular import addition as modular
 from assay.worlds.modular import interference, spectrum
 from assay.worlds.modular import network as modular_network
 from assay.worlds.modular.primes import prime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PAIRS = 800
 """Training pairs of the grokked networks in the default preset; the arms' sizes are given beside it, and scale with the preset's."""
@@ -58,7 +72,7 @@ class Grokking(Spec):
             )
 
 
-def train(runs, bench, before=None):
+def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> Trained:
     s, seeds = runs.shared, runs.replicated().seeds
     params = modular_network.start(seeds, s.p, s.embed, s.hidden) if before is None else before.tensors
     task = lesson(runs)
@@ -71,21 +85,21 @@ def train(runs, bench, before=None):
     return trained
 
 
-def lesson(runs):
+def lesson(runs: Runs[Grokking]) -> modular_network.Lesson:
     """What each run learns: labels and order by its seed, so that a grokked network goes on with the first of its own pairs."""
     s, seeds = runs.shared, runs.replicated().seeds
     labels = modular.sums(s.p).expand(len(runs), -1) if s.labels == "sums" else modular.random_labels(seeds, s.p)
     return modular_network.Lesson(s.p, modular.pairs(s.p), labels, modular.order(seeds, s.p), runs.each("pairs"))
 
 
-def looks(s):
+def looks(s: Grokking) -> tuple[int, ...]:
     """The steps at which accuracy is taken: 60 evenly, and 60 in the first fifth where it is looked at closely."""
     even = np.linspace(s.steps / 60, s.steps, 60)
     early = np.linspace(s.steps / 300, s.steps / 5, 60 if s.closely else 0)
     return tuple(sorted({max(1, round(x)) for x in (*even, *early, s.steps / 2)}))
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
     s, t = runs.shared, {k: v.cpu() for k, v in trained.tensors.items()}
     at = np.array(looks(s))
     curve = {name: t[f"{name}_at"].numpy() for name in ("train", "test", "loss", "norm")}
@@ -118,7 +132,7 @@ def measure(runs, trained, bench):
     )
 
 
-def reached(at, curve, level):
+def reached(at: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], level: ArrayLike) -> Float[np.ndarray, "run"]:
     """[run]: the step at which a curve [run, look] first reaches a level, by a straight line from the look before; NaN if never."""
     level = np.broadcast_to(level, len(curve))
     out = np.full(len(curve), np.nan)
@@ -130,7 +144,9 @@ def reached(at, curve, level):
     return out
 
 
-def cheapest(s, params, test, decay):
+def cheapest(
+    s: Grokking, params: Mapping[str, Tensor], test: Float[np.ndarray, "run"], decay: Float[np.ndarray, "run"]
+) -> tuple[Float[np.ndarray, "law run"], Float[np.ndarray, "law run"]]:
     """(ν, J of the cheapest circuit of its set at that ν), both [law, run], of each grokked network.
 
     ν is squared norm over Σ A^(2/3) of all its frequencies; then, of those in its set: those with more than a tenth of the

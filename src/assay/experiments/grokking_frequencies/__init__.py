@@ -156,7 +156,7 @@ def as_they_come(specs):
     return reserved("what", "imposed", "factor", "turned", "confined", "pool")(specs)
 
 
-def part(size, shares):
+def pairs_at_shares(size, shares):
     """These shares of a training set, in pairs. Raises: SpecError where they are not different numbers."""
     made = [round(size * share) for share in shares]
     if len({0, *made}) <= len(made):
@@ -167,12 +167,12 @@ def part(size, shares):
     return made
 
 
-def like(seeds, sizes=(1.0,), **fields):
+def at_shares(seeds, sizes=(1.0,), **fields):
     """The preset's first so many seeds with other fields, on these shares of its training set."""
 
     def specs(main):
         some = sorted({s.seed for s in main})[:seeds]
-        return grid(main[0].replace(**fields), seed=some, size=part(main[0].size, sizes))
+        return grid(main[0].replace(**fields), seed=some, size=pairs_at_shares(main[0].size, sizes))
 
     return specs
 
@@ -180,7 +180,7 @@ def like(seeds, sizes=(1.0,), **fields):
 def on_fewer_pairs(shares, again=False):
     """Each network's sizes for going on: with its first pairs, or with others of its pairs."""
     return lambda parents: tuple(
-        p.replace(size=size, pool=p.size if again else 0, steps=max(2, p.steps * 2 // 3)) for p in parents for size in part(p.size, shares)
+        p.replace(size=size, pool=p.size if again else 0, steps=max(2, p.steps * 2 // 3)) for p in parents for size in pairs_at_shares(p.size, shares)
     )  # fmt: skip
 
 
@@ -195,14 +195,14 @@ ARMS = {
                      note="the same going on with the first 320, 370 and 420 of their pairs"),
     "main-again": Arm(train_on_fewer, after="main", specs=on_fewer_pairs(LESS, again=True),
                       note="the same going on with as many others of their pairs"),
-    "labels": Arm(train, specs=like(8, LABELS, what="labels"), note="random labels on 200 to 700 pairs: pure memorisers"),
-    "doubled": Arm(train, specs=like(24, imposed="random", factor=2.0), note=f"{DOUBLED} at random"),
-    "halved": Arm(train, specs=like(8, imposed="random", factor=0.5), note="halved instead"),
-    "turned": Arm(train, specs=like(24, imposed="random", turned=True), note="turned in phase instead, with the power as it was"),
-    "free-good": Arm(train, specs=like(20, imposed="good", factor=2.0), note=f"{DOUBLED} that interfere little"),
-    "free-bad": Arm(train, specs=like(20, imposed="bad", factor=2.0), note=f"{DOUBLED} that interfere much"),
-    "free-same": Arm(train, specs=like(20, imposed="same", factor=2.0), note="another set of the orbit of the good one: equal interference"),
-    "random": Arm(train, specs=like(40, imposed="random", confined=True), note="confined to five frequencies at random"),
+    "labels": Arm(train, specs=at_shares(8, LABELS, what="labels"), note="random labels on 200 to 700 pairs: pure memorisers"),
+    "doubled": Arm(train, specs=at_shares(24, imposed="random", factor=2.0), note=f"{DOUBLED} at random"),
+    "halved": Arm(train, specs=at_shares(8, imposed="random", factor=0.5), note="halved instead"),
+    "turned": Arm(train, specs=at_shares(24, imposed="random", turned=True), note="turned in phase instead, with the power as it was"),
+    "free-good": Arm(train, specs=at_shares(20, imposed="good", factor=2.0), note=f"{DOUBLED} that interfere little"),
+    "free-bad": Arm(train, specs=at_shares(20, imposed="bad", factor=2.0), note=f"{DOUBLED} that interfere much"),
+    "free-same": Arm(train, specs=at_shares(20, imposed="same", factor=2.0), note="another set of the orbit of the good one: equal interference"),
+    "random": Arm(train, specs=at_shares(40, imposed="random", confined=True), note="confined to five frequencies at random"),
     "random-less": Arm(train_on_fewer, after="random", specs=on_fewer_pairs(LESS_RANDOM), note="random going on with 300 to 580 pairs, free again"),
     "others-start": Arm(derive=of_others(lambda arms: arms["main"]), note="main with the starts of eight other networks"),
     "pushed": Arm(derive=costs("free-good", "free-bad"), note="J of networks that may leave their set, beside that of the set"),

@@ -2,63 +2,51 @@
 
 import numpy as np
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 from assay.experiments.grokking_frequencies.claims import chosen, more_chosen, size_of
 from assay.worlds.modular import interference
 
 
 def pairs(arms):
     """Columns: predicted and actual size of each network, and where they would be equal."""
-    columns: dict[str, list] = {"predicted": [], "actual": [], "networks": []}
+    rows = []
     for name, label in (("confined", "confined"), ("natural", "as they come")):
-        columns["predicted"] += np.exp(arms[name].log_predicted.values).tolist()
-        columns["actual"] += np.exp(size_of(arms[name]).values).tolist()
-        columns["networks"] += [label] * arms[name].sizes["run"]
-    known = [
-        size for pair in zip(columns["predicted"], columns["actual"], strict=True) if np.isfinite(pair).all() for size in pair
-    ]
+        predicted, actual = np.exp(arms[name].log_predicted.values), np.exp(size_of(arms[name]).values)
+        rows += [(*sizes, label) for sizes in zip(predicted.tolist(), actual.tolist(), strict=True)]
+    known = [size for *sizes, _ in rows if np.isfinite(sizes).all() for size in sizes]
     equal = np.linspace(min(known), max(known), 25).tolist() if known else []
-    columns["predicted"] += equal
-    columns["actual"] += equal
-    columns["networks"] += ["if equal"] * len(equal)
-    return columns
+    return columns(("predicted", "actual", "networks"), [*rows, *((size, size, "if equal") for size in equal)])
 
 
 def shares(arms):
     """Columns: share of networks, or of sampled sets, below a size."""
-    columns: dict[str, list] = {"size": [], "share": [], "which": []}
+    rows: list[tuple] = []
     told = {"actual, first pairs": arms["natural"].log_size.isel(part=0), "actual, other pairs": arms["natural"].log_size.isel(part=1),
             "predicted by own sets": arms["natural"].log_predicted, "predicted by sampled sets": arms["sampled"].log_predicted}  # fmt: skip
     for which, logs_of in told.items():
         known = np.sort(np.exp(logs_of.values.ravel()))
         known = known[~np.isnan(known)]
-        columns["size"] += known.tolist()
-        columns["share"] += ((np.arange(len(known)) + 0.5) / max(len(known), 1)).tolist()
-        columns["which"] += [which] * len(known)
-    return columns
+        rows += [(size, (i + 0.5) / len(known), which) for i, size in enumerate(known.tolist())]
+    return columns(("size", "share", "which"), rows)
 
 
 def rates(arms):
     """Columns: share of five random frequencies that is used, by what was done to them at the start."""
-    columns: dict[str, list] = {"start": [], "mean": [], "low": [], "high": []}
     untouched = chosen(arms["doubled"], arms) - more_chosen(arms["doubled"], arms)
     halved, doubled, turned = (chosen(arms[name], arms) for name in ("halved", "doubled", "turned"))
-    for label, share in (("halved", halved), ("as it was", untouched), ("turned in phase", turned), ("doubled", doubled)):
-        for name, cell in zip(columns, (label, *summary(share.values)), strict=True):
-            columns[name].append(cell)
-    return columns
+    told = {"halved": halved, "as it was": untouched, "turned in phase": turned, "doubled": doubled}
+    return columns(("start", "mean", "low", "high"), ((label, *summary(share.values)) for label, share in told.items()))
 
 
 def waves_of(arms):
     """Columns: logit of each wrong answer below the right one, for the first seed's good and bad set at amplitude 2."""
-    columns: dict[str, list] = {"difference": [], "logit": [], "set": []}
+    rows: list[tuple] = []
     for kind in ("good", "bad"):
         mask, p = arms[f"free-{kind}"].imposed.values[:1], arms[f"free-{kind}"].attrs["p"]
         logits = interference.profile(2.0 * mask, p)[0]
-        columns["difference"] += list(range(1, p))
-        columns["logit"] += (logits[1:] - logits[0]).tolist()
-        columns["set"] += [f"{kind}: {', '.join(map(str, interference.sets_of(mask)[0]))}"] * (p - 1)
-    return columns
+        label = f"{kind}: {', '.join(map(str, interference.sets_of(mask)[0]))}"
+        rows += [(off, logit, label) for off, logit in enumerate((logits[1:] - logits[0]).tolist(), start=1)]
+    return columns(("difference", "logit", "set"), rows)
 
 
 def figures(arms):

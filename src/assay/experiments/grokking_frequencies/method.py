@@ -1,7 +1,9 @@
 """The method of grokking-frequencies: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -10,6 +12,18 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.worlds.modular import frequency_sets, interference
 from assay.worlds.modular.primes import prime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.worlds.modular.network import Confine, Lesson
 
 VIEWS = ("E", "E W1", "W2", "best neuron")
 """Where the initial strength of a frequency is read."""
@@ -71,14 +85,14 @@ class Frequencies(Spec):
             )
 
 
-def drawn_sets(runs, kind):
+def drawn_sets(runs: Runs[Frequencies], kind: str) -> tuple[Float[np.ndarray, "run frequency"], Float[np.ndarray, "run"], Float[np.ndarray, "run"]]:
     """(mask [run, frequency], J [run], S [run]) of the runs' sets of one kind."""
     s = runs.shared
     sets, best = frequency_sets.drawn_sets(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[kind]
     return interference.masks(sets.tolist(), s.p), best.objective, best.size
 
 
-def lesson(runs):
+def lesson(runs: Runs[Frequencies]) -> Lesson:
     """The pairs that each run learns, and its order of them."""
     import torch
 
@@ -95,7 +109,7 @@ def lesson(runs):
     return Lesson(s.p, addition.pairs(s.p), labels, order, runs.each("size"))
 
 
-def start(runs):
+def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
     """Initial parameters; an imposed set's part of the embedding is multiplied, turned, or all that is left."""
     import torch
 
@@ -117,7 +131,7 @@ def start(runs):
     return {**params, "E": E}
 
 
-def train_on(runs, params, bench, confine=None):
+def train_on(runs: Runs[Frequencies], params: Mapping[str, Tensor], bench: Bench, confine: Confine | None = None) -> Trained:
     """The networks after another `steps` steps on their own pairs; looks at half time and the end."""
     from assay.worlds.modular import network as modular_network
 
@@ -128,7 +142,7 @@ def train_on(runs, params, bench, confine=None):
                                  confine=confine, bench=bench)  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
     """Networks from their start, confined after each step if they are to be."""
     import torch
 
@@ -145,7 +159,7 @@ def train(runs, bench):
     return train_on(runs, start(runs), bench, confine)
 
 
-def train_on_fewer(runs, bench, before):
+def train_on_fewer(runs: Runs[Frequencies], bench: Bench, before: Trained) -> Trained:
     """Trained networks on the first few of their own pairs, free to use any frequency."""
     import torch
 
@@ -157,7 +171,7 @@ def train_on_fewer(runs, bench, before):
     return done
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
     last = {name: trained.tensors[f"{name}_at"].cpu().numpy() for name in ("train", "test", "loss", "norm")}
     seen = {
@@ -172,7 +186,7 @@ def measure(runs, trained, bench):
     return measures(runs, coords={"view": VIEWS}, **seen, **measure_spectrum(runs, trained))
 
 
-def measure_spectrum(runs, trained):
+def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """What networks use, and the cheapest circuit of their set: the imposed, else the used one; what was strong at the start."""
     from assay.worlds.modular import network as modular_network
     from assay.worlds.modular import spectrum
@@ -208,7 +222,7 @@ def measure_spectrum(runs, trained):
     return named
 
 
-def views(params):
+def views(params: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "run frequency"]]:
     """{where it is read: strength of every frequency [run, frequency]} of networks at their start."""
     from assay.worlds.modular import spectrum
 
@@ -217,7 +231,7 @@ def views(params):
     return dict(zip(VIEWS, (*(spectrum.power(v.double()) for v in read), best), strict=True))
 
 
-def random_sets(runs, number):
+def random_sets(runs: Runs[Frequencies], number: Int[np.ndarray, "run"]) -> list[list[int]]:
     """Some random sets for each run, of as many frequencies as it has."""
     from assay.core import rng
 

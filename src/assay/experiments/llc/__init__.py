@@ -33,7 +33,7 @@ def unweighted(arms):
     return arms["coarse"].assign(failed=failed & (failed.check != CHECKS[-1]))
 
 
-def each(make, part=1.0):
+def for_each_seed(make, part=1.0):
     """A map from specs to what `make` gives for every seed, or for the first part of them."""
 
     def specs(given):
@@ -102,13 +102,13 @@ def cells(s):
 
 ARMS = {
     "main": Arm(train, specs=reserved("fault", "replicate"), note="networks and quadratics at localisation 1, with small steps"),
-    "singular": Arm(train, specs=each(singular), note="the same for monomials and a network of rank 0, whose finite-n value is an integral"),
-    "settings": Arm(train, specs=each(settings), note="quadratics at several settings, where stationary chains are known exactly"),
-    "localised": Arm(train, specs=each(localised, 1 / 3), note="own chains under a pull ten times as strong"),
-    "coarse": Arm(train, specs=each(coarse), note="own chains with steps that are stable and bias the estimate by 10 % and more"),
-    "one-rank": Arm(train, specs=each(one_rank), note="four sets of chains on networks of one rank: no order to find"),
-    "faulty": Arm(train, specs=each(faults), note="bad on purpose: steps that cannot be stable, or every weight .3 off the minimum"),
-    "grid": Arm(train, specs=each(cells, 1 / 4), note="one network over localisations and steps"),
+    "singular": Arm(train, specs=for_each_seed(singular), note="the same for monomials and a network of rank 0, whose finite-n value is an integral"),
+    "settings": Arm(train, specs=for_each_seed(settings), note="quadratics at several settings, where stationary chains are known exactly"),
+    "localised": Arm(train, specs=for_each_seed(localised, 1 / 3), note="own chains under a pull ten times as strong"),
+    "coarse": Arm(train, specs=for_each_seed(coarse), note="own chains with steps that are stable and bias the estimate by 10 % and more"),
+    "one-rank": Arm(train, specs=for_each_seed(one_rank), note="four sets of chains on networks of one rank: no order to find"),
+    "faulty": Arm(train, specs=for_each_seed(faults), note="bad on purpose: steps that cannot be stable, or every weight .3 off the minimum"),
+    "grid": Arm(train, specs=for_each_seed(cells, 1 / 4), note="one network over localisations and steps"),
     "no-step": Arm(derive=against("no_step"), note="the chains of `settings` against the closed form for steps of size 0"),
     "no-pull": Arm(derive=against("no_pull"), note="the chains of `settings` against the closed form without localisation"),
     "asymptotic": Arm(derive=asymptotic, note="the chains of `singular` against λ itself, as if n were infinite"),

@@ -48,7 +48,7 @@ def over(measure, *of):
 
 
 def over_integral(arm, arms):
-    """The same over the integral that holds at the localisation of `singular`, whatever the arm's own is."""
+    """[seed row]: the estimate over the integral that holds at the localisation of `singular`, whatever the arm's own is."""
     judged = "singular" not in arms  # an arm under judgement is none of the others
     method = arm if judged else arms["singular"]
     target = dict(zip(zip(method.potential.values, method.n_beta.values, strict=True), method.stationary.values, strict=True))

@@ -1,17 +1,27 @@
 """The method of llc: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import PerRun, Spec, Trained
+from assay.core import PerRun, Spec
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
 from assay.core.langevin import check_sampler, n_beta_of
 from assay.core.measures import measures
 from assay.worlds.potentials.chains import sample, summed
 from assay.worlds.potentials.known import Known, known
 from assay.worlds.potentials.potential import potential
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.runs import Runs
 
 FAULTS = ("none", "unstable", "off the minimum")
 UNSTABLE, OFF = 4.4, 0.3
@@ -58,7 +68,7 @@ class Llc(Spec):
         check_sampler(self.lr, self.n_beta, self.localisation, potential(self.potential).stiffest)
 
 
-def train(runs, bench):
+def train(runs: Runs[Llc], bench: Bench) -> Trained:
     """Chains of every run, batched over all runs whose potential has one shape; what is kept are their losses."""
     s, every = runs.shared, [potential(name) for name in runs.each("potential")]
     lr, gamma, n_beta, fault = (runs.each(name) for name in ("lr", "localisation", "n_beta", "fault"))
@@ -80,18 +90,18 @@ def train(runs, bench):
     return Trained(kept, {}, {"loss": found.losses.mean(1).numpy()}, at, found.diverged & ~meant)
 
 
-def one_biased(r):
+def without_each_bias(r: Llc) -> tuple[float, float]:
     """On a quadratic, what stationary chains would give if the step biased nothing, and if the pull did; NaN elsewhere."""
     if not r.potential.startswith("quadratic"):
         return np.nan, np.nan
     return known(r.potential, r.n_beta, r.localisation).stationary, known(r.potential, r.n_beta, 0.0, r.lr).stationary
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
     losses, taken, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
     found = summed(losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
-    one_bias = np.array([one_biased(r) for r in runs]).T
+    one_bias = np.array([without_each_bias(r) for r in runs]).T
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "check": list(CHECKS)},

@@ -1,7 +1,9 @@
 """The method of myopia: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,6 +14,14 @@ from assay.core.runs import Runs
 from assay.worlds.epoch_game import agents
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
 
 SEEN = 0.01
 """What an agent would do in an epoch that fewer than this share of its episodes reach is not reported: it is hardly trained there."""
@@ -85,28 +95,29 @@ class Myopia(Spec):
                 raise SpecError(f"Myopia.{name} must be positive, got {getattr(self, name):g}")
 
 
-def cost_of(spec):
+def cost_of(spec: Myopia) -> float:
     """What investing costs in the game of this run."""
     drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", spec.draw, ())[0])
     return spec.cost * spec.spread ** (2 * drawn - 1)
 
 
-def game_of(spec):
+def game_of(spec: Myopia) -> world.Game:
     names = ("horizon", "length", "penalty", "bonus", "invest", "shutdown", "discount")
     kept = {name: getattr(spec, name) for name in names}
     return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **kept)
 
 
-def games_of(runs, bench):
+def games_of(runs: Runs[Myopia], bench: Bench) -> world.Games:
     import torch
 
     dtype = torch.float64 if runs.shared.agent == "table" else torch.float32
     return world.stacked([game_of(spec) for spec in runs.specs], dtype, bench.device)
 
 
-def train(runs, bench, before=None):
+def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Trained:
     """The agents of some runs; with `before`, tables go on from theirs."""
     s, games = runs.shared, games_of(runs, bench)
+    how: dict[str, Any]
     shown = runs.each("index"), runs.each("counted")
     if s.agent == "network":
         start, how = agents.network(runs.seeds, games, s.hidden), {"lr": s.rate, "steps": s.updates, "episodes": s.episodes}
@@ -116,13 +127,13 @@ def train(runs, bench, before=None):
     return agents.train(runs, games, start, *shown, **how, probe_at=probes(how["steps"], 16, log=True), bench=bench)
 
 
-def together(groups, bench):
+def together(groups: Sequence[Runs[Myopia]], bench: Bench) -> list[Trained]:
     """Several arms as one ensemble: their games differ only in what may differ between runs."""
     done = train(Runs([spec for runs in groups for spec in runs.specs]), bench)
     return agents.parted(done, [len(runs) for runs in groups])
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each agent does, exactly: no episode is sampled."""
     did = agents.conduct(games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted"))
     own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]

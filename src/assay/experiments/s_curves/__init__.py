@@ -14,7 +14,7 @@ from assay.experiments.s_curves.figures import figures
 from assay.experiments.s_curves.method import SCurves, measure, train
 
 
-def like(times=1, longer=1.0, ranks=None, start=None, **fields):
+def more_seeds(times=1, longer=1.0, ranks=None, start=None, **fields):
     """The preset with other fields, `times` as many seeds and `longer` times the steps; rank −1 is the highest of the preset's."""
 
     def specs(main):
@@ -67,29 +67,30 @@ CE = {"loss": "row-kl", "scale": 2.0, "lr": 3.0}
 PAIRS = {"positive": "ab", "ranks": (10,), "lr": 0.1, "longer": 5 / 3}
 ARMS = {
     "main": Arm(train, note="squared error, factors, gradient descent: ranks 1, 2, 10 and full, five starts"),
-    "free": Arm(train, specs=like(free=True), note="the same functions at the start, learned as a free matrix: a single component"),
-    "adam": Arm(train, specs=like(start=(0.1,), adam=True, lr=3e-3), note="main's smallest start, by Adam"),
-    "free-adam": Arm(train, specs=like(start=(0.1,), free=True, adam=True, lr=3e-3), note="the free matrix, by Adam"),
+    "free": Arm(train, specs=more_seeds(free=True), note="the same functions at the start, learned as a free matrix: a single component"),
+    "adam": Arm(train, specs=more_seeds(start=(0.1,), adam=True, lr=3e-3), note="main's smallest start, by Adam"),
+    "free-adam": Arm(train, specs=more_seeds(start=(0.1,), free=True, adam=True, lr=3e-3), note="the free matrix, by Adam"),
     "rank-ten": Arm(derive=in_place("main", 10, 1), note="`main` with rank 10 in the place of rank 1: a product, of ten components at once"),
     "full-rank": Arm(derive=in_place("main", -1, 1), note="`main` with full rank in the place of rank 1"),
     "dealt": Arm(derive=dealt, note="`main`, each seed's depths at a rank dealt out to its starts at random"),
     "adam-full": Arm(derive=in_place("adam", -1, 1), note="`adam` with full rank in the place of rank 1"),
     "other-start": Arm(derive=other_start, note="main, with times predicted from the seed's largest start: no effect of the start"),
-    "small": Arm(train, specs=like(3, 5 / 3, (1, 2), (0.01,)), note="squared error from the start of `ce`, three times the seeds"),
-    "ce": Arm(train, specs=like(3, 5 / 3, (1, 2, 10), (0.01,), **CE), note="cross-entropy of logits, target entries of variance 4"),
-    "ce-free": Arm(train, specs=like(1, 5 / 3, (1, 2), (0.01,), free=True, **CE), note="the same, learned as a free matrix"),
-    "ce-adam": Arm(train, specs=like(3, 5 / 3, (1, 2), (0.01,), **CE | {"adam": True, "lr": 3e-3}), note="the same factors, by Adam"),
+    "small": Arm(train, specs=more_seeds(3, 5 / 3, (1, 2), (0.01,)), note="squared error from the start of `ce`, three times the seeds"),
+    "ce": Arm(train, specs=more_seeds(3, 5 / 3, (1, 2, 10), (0.01,), **CE), note="cross-entropy of logits, target entries of variance 4"),
+    "ce-free": Arm(train, specs=more_seeds(1, 5 / 3, (1, 2), (0.01,), free=True, **CE), note="the same, learned as a free matrix"),
+    "ce-adam": Arm(train, specs=more_seeds(3, 5 / 3, (1, 2), (0.01,), **CE | {"adam": True, "lr": 3e-3}), note="the same factors, by Adam"),
     "ce-two": Arm(derive=in_place("ce", 2, 1), note="`ce` with rank 2 in the place of rank 1"),
-    "one-sign": Arm(train, specs=like(3, 5 / 3, (1,), (0.01,), positive="a", **CE), note="`ce` at rank 1 where all rows of the target have one sign"),
-    "ce-long": Arm(train, specs=like(1, 20 / 3, (10,), (0.01,), **CE), note="`ce` at rank 10 for four times the steps"),
-    "steep": Arm(train, specs=like(1, 5 / 3, (2, 10), (0.01,), **CE | {"scale": 4.0}), note="`ce` with target entries of variance 16"),
+    "one-sign": Arm(train, specs=more_seeds(3, 5 / 3, (1,), (0.01,), positive="a", **CE),
+                    note="`ce` at rank 1 where all rows of the target have one sign"),
+    "ce-long": Arm(train, specs=more_seeds(1, 20 / 3, (10,), (0.01,), **CE), note="`ce` at rank 10 for four times the steps"),
+    "steep": Arm(train, specs=more_seeds(1, 5 / 3, (2, 10), (0.01,), **CE | {"scale": 4.0}), note="`ce` with target entries of variance 16"),
     "steep-two": Arm(derive=in_place("steep", 2, 10), note="`steep` with rank 2 in the place of rank 10"),
-    "steep-adam": Arm(train, specs=like(1, 5 / 3, (10,), (0.01,), **CE | {"scale": 4.0, "adam": True, "lr": 1e-2}), note="the same, by Adam"),
-    "ce-full": Arm(train, specs=like(1, 1.0, (1, -1), (0.3,), **CE), note="cross-entropy from a start of 0.3, rank 1 and full"),
+    "steep-adam": Arm(train, specs=more_seeds(1, 5 / 3, (10,), (0.01,), **CE | {"scale": 4.0, "adam": True, "lr": 1e-2}), note="the same, by Adam"),
+    "ce-full": Arm(train, specs=more_seeds(1, 1.0, (1, -1), (0.3,), **CE), note="cross-entropy from a start of 0.3, rank 1 and full"),
     **{f"{name}-half": Arm(derive=at_half(name), note=f"`{name}` after half its steps") for name in ("ce", "small", "one-sign")},
-    "raw": Arm(train, specs=like(start=(0.3,), loss="raw", **PAIRS), note="−Σ C ln Z of positive matrices, nothing normalised"),
-    "normalised": Arm(train, specs=like(start=(0.3,), loss="normalised", **PAIRS), note="the same with the rows of Z normalised"),
-    "generalised": Arm(train, specs=like(start=(0.3,), loss="generalised", **PAIRS), note="generalised KL of the same matrices"),
+    "raw": Arm(train, specs=more_seeds(start=(0.3,), loss="raw", **PAIRS), note="−Σ C ln Z of positive matrices, nothing normalised"),
+    "normalised": Arm(train, specs=more_seeds(start=(0.3,), loss="normalised", **PAIRS), note="the same with the rows of Z normalised"),
+    "generalised": Arm(train, specs=more_seeds(start=(0.3,), loss="generalised", **PAIRS), note="generalised KL of the same matrices"),
 }  # fmt: skip
 experiment = Experiment(
     arms=ARMS,

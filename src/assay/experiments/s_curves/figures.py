@@ -2,29 +2,30 @@
 
 import numpy as np
 
-from assay.core import Figure, by, summary
+from assay.core import Figure, by, columns, summary
 from assay.experiments.s_curves.claims import several
 from assay.experiments.s_curves.method import PROMINENCES
 
 
 def falling(title, panels, log, seeds=3, where=None):
     """The loss of single seeds, a draw of each, against the step; panels {name: (arm, rank)}."""
-    return Figure(title, curves(panels, seeds, where), "line", x="step", y="y", color="seed", facet="panel", x_log=log,
-                  x_title="step" + (", log scale" if log else ""), y_title="loss, share of the start's")  # fmt: skip
+    return Figure(title, columns(("panel", "seed", "step", "y"), curves(panels, seeds, where)), "line",
+                  x="step", y="y", color="seed", facet="panel", x_log=log, x_title="step" + (", log scale" if log else ""),
+                  y_title="loss, share of the start's")  # fmt: skip
 
 
 def dropping(title, panels, note, seeds=4):
     """How fast the loss of single seeds falls with the log of the step: what drops are the peaks of."""
-    columns = curves(panels, seeds, None, lambda t, loss: (np.sqrt(t[1:] * t[:-1]), -np.diff(loss) / np.diff(np.log(t))))
-    late = [step >= max(columns["step"]) / 50 for step in columns["step"]]  # before, nothing falls
-    kept = {name: [v for v, keep in zip(values, late, strict=True) if keep] for name, values in columns.items()}
-    return Figure(title, kept, "line", x="step", y="y", color="seed", facet="panel", x_log=True, note=note,
+    rows = curves(panels, seeds, None, lambda t, loss: (np.sqrt(t[1:] * t[:-1]), -np.diff(loss) / np.diff(np.log(t))))
+    last = max(step for _, _, step, _ in rows)
+    late = [row for row in rows if row[2] >= last / 50]  # before, nothing falls
+    return Figure(title, columns(("panel", "seed", "step", "y"), late), "line", x="step", y="y", color="seed", facet="panel", x_log=True, note=note,
                   x_title="step, log scale", y_title="−dL/d ln t, over the start's loss")  # fmt: skip
 
 
 def curves(panels, seeds, where, of=lambda t, loss: (t, loss)):
-    """Columns panel, seed, step, y: a function of step and loss of the first draws of the first seeds."""
-    columns: dict[str, list] = {"panel": [], "seed": [], "step": [], "y": []}
+    """Rows (panel, seed, step, y) of a function of step and loss, for the first draws of the first seeds."""
+    rows: list[tuple] = []
     for panel, (arm, rank) in panels.items():
         arm = arm.isel(run=arm.replicate == 0)
         if where:
@@ -32,25 +33,19 @@ def curves(panels, seeds, where, of=lambda t, loss: (t, loss)):
         for run in range(min(seeds, arm.sizes["run"])):
             curve = arm.curve.isel(run=run).sel(rank=rank)
             step, y = of(curve.time.values.astype(float), curve.values)
-            columns["panel"] += [panel] * len(y)
-            columns["seed"] += [f"seed {int(arm.seed[run])}"] * len(y)
-            columns["step"] += step.tolist()
-            columns["y"] += y.tolist()
-    return columns
+            rows += [(panel, f"seed {int(arm.seed[run])}", *point) for point in zip(step.tolist(), y.tolist(), strict=True)]
+    return rows
 
 
 def depths(arms):
     """Plateau depth against the start's scale, a line per rank."""
     main = by(arms["main"], "start")
-    columns: dict[str, list] = {"rank": [], "start": [], "mean": [], "low": [], "high": []}
-    for rank in main["rank"].values:
-        for scale in main.start.values:
-            mean, low, high = np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values)))
-            for column, value in zip(columns, (f"rank {rank}", scale, mean, low, high), strict=True):
-                columns[column].append(value)
-    return Figure("A larger start and a higher rank make the plateau shallower", columns, "line", x="start", y="mean", color="rank",
-                  band=("low", "high"), x_log=True, y_log=True, x_title="standard deviation of the factors' entries at the start",
-                  y_title="plateau depth, share of the fastest descent", rules=((1.0, "no plateau"),))  # fmt: skip
+    rows = [(f"rank {rank}", scale, *np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values))))
+            for rank in main["rank"].values for scale in main.start.values]  # fmt: skip
+    return Figure("A larger start and a higher rank make the plateau shallower", columns(("rank", "start", "mean", "low", "high"), rows),
+                  "line", x="start", y="mean", color="rank", band=("low", "high"), x_log=True, y_log=True,
+                  x_title="standard deviation of the factors' entries at the start", y_title="plateau depth, share of the fastest descent",
+                  rules=((1.0, "no plateau"),))  # fmt: skip
 
 
 def plateaus_seen(arms):
@@ -61,15 +56,11 @@ def plateaus_seen(arms):
         "cross-entropy, rows of one sign": "one-sign",
         "cross-entropy, Adam": "ce-adam",
     }
-    columns: dict[str, list] = {"set-up": [], "prominence": [], "mean": [], "low": [], "high": []}
-    for name, arm in sets.items():
-        for rank in arms[arm]["rank"].values.tolist():
-            for p in PROMINENCES:
-                seen = np.clip(summary(several(rank, p)(arms[arm], arms).values), 0, 1)
-                for column, value in zip(columns, (f"{name}, rank {rank}", p, *seen), strict=True):
-                    columns[column].append(value)
+    rows = [(f"{name}, rank {rank}", p, *np.clip(summary(several(rank, p)(arms[arm], arms).values), 0, 1))
+            for name, arm in sets.items() for rank in arms[arm]["rank"].values.tolist() for p in PROMINENCES]  # fmt: skip
     return Figure("Two plateaus need neither cross-entropy nor rank two; how many are seen depends on how prominent a drop has to be",
-                  columns, "line", x="prominence", y="mean", color="set-up", band=("low", "high"), x_log=True,
+                  columns(("set-up", "prominence", "mean", "low", "high"), rows), "line",
+                  x="prominence", y="mean", color="set-up", band=("low", "high"), x_log=True,
                   x_title="least prominence of a drop, share of the fastest", y_title="share of seeds whose loss drops at least twice")  # fmt: skip
 
 

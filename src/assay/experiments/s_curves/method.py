@@ -1,13 +1,29 @@
 """The method of s-curves: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from assay.core import PerRun, Spec, Trained, fit
+from assay.core import PerRun, Spec, fit
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import State
+    from assay.core.runs import Runs
+    from assay.worlds.linear.factors import Loss
 
 DEPTH, SHARE, LEFT = "share of the fastest descent", "share of seeds", "share of the loss at the start"
 PROMINENCES = (0.02, 0.05, 0.1, 0.2)
@@ -51,7 +67,7 @@ class SCurves(Spec):
             raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")
 
 
-def world(runs, rank, device="cpu"):
+def target_and_loss(runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu") -> tuple[Float[Tensor, "run n n"], Loss]:
     """The target of each run at a rank, and the loss it makes."""
     from assay.worlds.linear import factors
 
@@ -62,28 +78,28 @@ def world(runs, rank, device="cpu"):
     return A, losses[s.loss](A)
 
 
-def start(runs, rank):
+def factors_at_start(runs: Runs[SCurves], rank: int) -> State:
     """The factors of each run at the start."""
     from assay.worlds.linear import factors
 
     return factors.start(runs.replicated(), runs.shared.n, rank, runs.each("start"), "ab" if runs.shared.positive == "ab" else "")
 
 
-def rates(runs):
+def rates(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
     """[run]: the rate of each run's steps."""
     s = runs.shared
     return runs.each("lr") / (1.0 if s.adam else s.n * s.scale)
 
 
-def train(runs, bench):
+def train(runs: Runs[SCurves], bench: Bench) -> Trained:
     from assay.worlds.linear import factors
 
     s, groups = runs.shared, []
     for rank in s.ranks:
-        A, loss = world(runs, rank, bench.device)
+        A, loss = target_and_loss(runs, rank, bench.device)
         if s.loss == "square" and not s.adam:
             factors.check_step(runs.each("lr"), A, s.free, per=s.n * s.scale)
-        params = factors.freed(start(runs, rank)) if s.free else start(runs, rank)
+        params = factors.freed(factors_at_start(runs, rank)) if s.free else factors_at_start(runs, rank)
         groups.append((factors.adam if s.adam else factors.gradient_descent)(runs, params, loss, lr=rates(runs)))
     done = fit(groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)
     named = list(zip(s.ranks, done, strict=True))
@@ -96,25 +112,25 @@ def train(runs, bench):
     )
 
 
-def shown(steps):
+def shown_steps(steps: int) -> list[int]:
     """The steps at which figures show the loss: evenly and logarithmically spread."""
     return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.core import plateaus
 
     s = runs.shared
     rows: dict[str, list] = {name: [] for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")}
     for rank in s.ranks:
-        A, loss = world(runs, rank, bench.device)
+        A, loss = target_and_loss(runs, rank, bench.device)
         least = loss(A)[0].cpu().numpy()[:, None]
         at = trained.history[f"loss{rank}"] - least  # after 0, 1, … updates
         share = at / at[:, :1]
         found = {
             "depth": plateaus.depth(at),
             "left": share[:, -1],
-            "curve": share[:, shown(s.steps)],
+            "curve": share[:, shown_steps(s.steps)],
         }
         found |= {f"t{p}": plateaus.time_to(at, p / 100) for p in (90, 50, 10)}
         for name, seen in (("drops", at), ("drops_half", at[:, : s.steps // 2])):
@@ -125,7 +141,7 @@ def measure(runs, trained, bench):
     each = {name: np.stack(values, axis=1) for name, values in rows.items()}
     return measures(
         runs,
-        coords={"rank": s.ranks, "time": shown(s.steps), "prominence": PROMINENCES},
+        coords={"rank": s.ranks, "time": shown_steps(s.steps), "prominence": PROMINENCES},
         depth=("run rank", each["depth"], DEPTH),
         drops=("run rank prominence", each["drops"], "drops"),
         drops_half=("run rank prominence", each["drops_half"], "drops"),
@@ -139,7 +155,7 @@ def measure(runs, trained, bench):
     )
 
 
-def distance(tensors, rank, A):
+def distance(tensors: Mapping[str, Tensor], rank: int, A: Float[Tensor, "run n n"]) -> Float[np.ndarray, "run"]:
     """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
     from assay.worlds.linear import factors
 
@@ -147,7 +163,7 @@ def distance(tensors, rank, A):
     return ((Z - A).flatten(1).norm(dim=1) / A.flatten(1).norm(dim=1)).cpu().numpy()
 
 
-def predicted(runs):
+def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
     """[run]: the step at which the scalar solution has lost half its loss, from how far the start points at the rank-1 target.
 
     NaN where it says nothing: free matrices, Adam, other losses.
@@ -157,7 +173,7 @@ def predicted(runs):
     s = runs.shared
     if s.free or s.adam or s.loss != "square":
         return np.full(len(runs), np.nan)
-    true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), start(runs, 1)
+    true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), factors_at_start(runs, 1)
     length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
     along = sum((true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab")  # what grows is their sum
     sigma = s.scale * length["a"] * length["b"]

@@ -13,7 +13,7 @@ from assay.core import Arm, Experiment, grid
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.sae_zoo.claims import CLAIMS
 from assay.experiments.sae_zoo.figures import figures
-from assay.experiments.sae_zoo.method import SHORT, TOGETHER, SAEZoo, cost, fitted, inputs, measure, train
+from assay.experiments.sae_zoo.method import SHORT, TOGETHER, SAEZoo, cost, fit_baselines, inputs, measure, train
 
 
 def along(half, full, broad):
@@ -34,7 +34,7 @@ TUNED: dict[str, dict[str, float]] = {"relu": {"penalty": 0.1}, "jumprelu": {"pe
 """λ for an L0 near 16, and the best of three rates where it is not the common one: pilot, seed 0."""
 
 
-def like(method, *, halved=False, wider=1, **fields):
+def with_method(method, *, halved=False, wider=1, **fields):
     """The preset's seeds with this method and fields; `halved`: half as long, with a whole schedule of its own."""
 
     def specs(main):
@@ -48,19 +48,19 @@ def like(method, *, halved=False, wider=1, **fields):
 
 
 def half(method, note, **fields):
-    return Arm(SHORT, specs=like(method, halved=True, **fields), note=f"{note}, half as long, with its own decay")
+    return Arm(SHORT, specs=with_method(method, halved=True, **fields), note=f"{note}, half as long, with its own decay")
 
 
 ARMS = {
     "main": Arm(TOGETHER, note="BatchTopK, 16 features a token on average"),
-    "topk": Arm(TOGETHER, specs=like("topk"), note="TopK 16"),
-    "topk-12": Arm(TOGETHER, specs=like("topk", k=12), note="TopK 12: one end of TopK's frontier"),
-    "topk-21": Arm(TOGETHER, specs=like("topk", k=21), note="TopK 21: the other end"),
-    "matryoshka": Arm(TOGETHER, specs=like("matryoshka"), note="Matryoshka BatchTopK: also reconstructs from its first 64, 128, 256 features"),
-    "relu": Arm(TOGETHER, specs=like("relu"), note="ReLU + L1"),
-    "jumprelu": Arm(TOGETHER, specs=like("jumprelu"), note="JumpReLU with an L0 penalty"),
-    "frozen-decoder": Arm(TOGETHER, specs=like("topk", frozen="decoder"), note="TopK 16 whose decoder stays random: only the encoder learns"),
-    "frozen-encoder": Arm(TOGETHER, specs=like("topk", frozen="encoder"), note="TopK 16 whose encoder stays random: only the decoder learns"),
+    "topk": Arm(TOGETHER, specs=with_method("topk"), note="TopK 16"),
+    "topk-12": Arm(TOGETHER, specs=with_method("topk", k=12), note="TopK 12: one end of TopK's frontier"),
+    "topk-21": Arm(TOGETHER, specs=with_method("topk", k=21), note="TopK 21: the other end"),
+    "matryoshka": Arm(TOGETHER, specs=with_method("matryoshka"), note="Matryoshka BatchTopK: also reconstructs from its first 64, 128, 256 features"),
+    "relu": Arm(TOGETHER, specs=with_method("relu"), note="ReLU + L1"),
+    "jumprelu": Arm(TOGETHER, specs=with_method("jumprelu"), note="JumpReLU with an L0 penalty"),
+    "frozen-decoder": Arm(TOGETHER, specs=with_method("topk", frozen="decoder"), note="TopK 16 whose decoder stays random: only the encoder learns"),
+    "frozen-encoder": Arm(TOGETHER, specs=with_method("topk", frozen="encoder"), note="TopK 16 whose encoder stays random: only the decoder learns"),
     "half": half("batch-topk", "BatchTopK 20, read with a threshold that lags", k=20),
     "topk-half": half("topk", "TopK 16"),
     "topk-12-half": half("topk", "TopK 12", k=12),
@@ -69,10 +69,11 @@ ARMS = {
     "topk-broad": half("topk", "TopK 16, 3 times as wide", wider=3),
     "topk-12-broad": half("topk", "TopK 12, 3 times as wide", wider=3, k=12),
     "topk-21-broad": half("topk", "TopK 21, 3 times as wide", wider=3, k=21),
-    "shuffled": Arm(train, specs=like("topk", halved=True, acts="shuffled"), note="TopK 16 on shuffled coordinates, half as long"),
-    "untrained": Arm(train, specs=like("topk", halved=True, acts="untrained"), note="TopK 16 on a model whose weights each seed draws, half as long"),
-    "random": Arm(fitted, specs=like("random"), note="random features, 16 kept, the decoder fitted by least squares"),
-    "pca": Arm(fitted, specs=like("pca"), note="16 principal components"),
+    "shuffled": Arm(train, specs=with_method("topk", halved=True, acts="shuffled"), note="TopK 16 on shuffled coordinates, half as long"),
+    "untrained": Arm(train, specs=with_method("topk", halved=True, acts="untrained"),
+                     note="TopK 16 on a model whose weights each seed draws, half as long"),
+    "random": Arm(fit_baselines, specs=with_method("random"), note="random features, 16 kept, the decoder fitted by least squares"),
+    "pca": Arm(fit_baselines, specs=with_method("pca"), note="16 principal components"),
     "batch-along": along("half", "main", "broad"),
     "topk-along": along("topk-half", "topk", "topk-broad"),
     "topk-12-along": along("topk-12-half", "topk-12", "topk-12-broad"),

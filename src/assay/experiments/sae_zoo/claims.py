@@ -27,7 +27,7 @@ def point(arm):
 
 
 def stacked(points):
-    """The same terms of several arms, as a frontier."""
+    """Join the terms of several arms along k, as a frontier."""
     return {name: xr.concat([p[name] for p in points], "k") for name in points[0]}
 
 

@@ -1,6 +1,6 @@
 """The figures of sae-zoo."""
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FVU
 from assay.experiments.sae_zoo.claims import CORNERS, CURVE, everywhere, leads, point
@@ -16,7 +16,7 @@ BASELINES = {
 def figures(arms):
     topk = frontier.over_l0(arms, [("TopK", name, FVU) for name in CURVE])
     points = frontier.over_l0(arms, [(label, name, FVU) for name, label in LABELS.items()])
-    both = {column: [*topk[column], *points[column]] for column in topk}
+    both = {name: [*topk[name], *points[name]] for name in topk}
     return [
         Figure("What each architecture leaves unexplained near 16 features a token", both, "points", x="L0", y="mean", color="arm",
                band=("low", "high"), x_log=True, x_title="L0 (features on per token)", y_title="FVU",
@@ -33,20 +33,19 @@ def figures(arms):
 
 def all_leads(arms):
     """Columns: the lead of BatchTopK and of TopK 16 over TopK's straight frontier at every corner, mean and 95 % t interval over seeds."""
-    columns: dict[str, list] = {"arm": [], "corner": [], "mean": [], "low": [], "high": []}
+    rows: list[tuple] = []
     for label, name in (("BatchTopK", "batch-along"), ("TopK 16: how far the frontier bends", "topk-along")):
         if {name, "topk-12-along", "topk-21-along"} <= set(arms):
             total = {k: v.sum("document").transpose("seed", ...).values for k, v in everywhere(arms[name], arms).items()}
-            for where, values in zip(CORNERS, leads(total).T, strict=True):
-                frontier.add(columns, label, where, *summary(values))
-    return columns
+            rows += [(label, corner, *summary(values)) for corner, values in zip(CORNERS, leads(total).T, strict=True)]
+    return columns(("arm", "corner", "mean", "low", "high"), rows)
 
 
 def levels(arms, labels):
     """Columns: FVU of each arm, mean and 95 % t interval over seeds."""
-    columns: dict[str, list] = {"arm": [], "mean": [], "low": [], "high": []}
+    rows = []
     for name, label in labels.items():
         if name in arms:
             total = {k: v.sum("document").values for k, v in point(arms[name]).items()}
-            frontier.add(columns, label, *summary(FVU(total)))
-    return columns
+            rows.append((label, *summary(FVU(total))))
+    return columns(("arm", "mean", "low", "high"), rows)

@@ -1,7 +1,9 @@
 """The method of sae-zoo: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +19,19 @@ from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.training.train import Method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +81,13 @@ class SAEZoo(Spec):
         if self.lr <= 0 or self.penalty < 0:
             raise SpecError(f"SAEZoo needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
 
-    def text(self, part, windows=0, per_file=0):
+    def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         site = f"blocks.{self.layer}.hook_resid_pre"
         return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
 
 
-def activations(runs, bench):
+def activations(runs: Runs[SAEZoo], bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the model, or of the same architecture with weights drawn by the first run's seed."""
     s = runs.shared
     train, test = s.text("train", s.windows), s.text("test", per_file=s.per_file)
@@ -80,11 +95,11 @@ def activations(runs, bench):
         site = f"blocks.{s.layer - 1}.hook_resid_post"  # the same place: the model without its weights ends there
         given = {"subject": str(untrained(s.subject, s.layer, bench, seed=int(runs.seeds[0]))), "site": site}
         train, test = train.replace(**given), test.replace(**given)
-    train = harvest(train, bench)
-    return train, harvest(test, bench, like=train)
+    data = harvest(train, bench)
+    return data, harvest(test, bench, like=data)
 
 
-def shuffled(x, seed, index):
+def shuffled(x: Float[Tensor, "*run b d"], seed: int, index: int) -> Float[Tensor, "*run b d"]:
     """The rows with every coordinate rolled by its own random number of rows: each keeps its law, what ties them is gone."""
     import torch
 
@@ -93,7 +108,7 @@ def shuffled(x, seed, index):
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
 
 
-def method(runs):
+def method(runs: Runs[SAEZoo]) -> Method:
     """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data and steps for all."""
     from assay.dictionaries.jump import JumpReLU
     from assay.dictionaries.nonlinearity import ReLU
@@ -103,7 +118,7 @@ def method(runs):
 
     s = runs.shared
     frozen = {"": (), "encoder": ("W_enc", "b_enc"), "decoder": ("W_dec",)}[s.frozen]
-    given = {
+    given: dict[str, Any] = {
         "width": s.width,
         "lr": np.full(len(runs), s.lr),
         "penalty": runs.each("penalty"),
@@ -129,7 +144,7 @@ PREFIXES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Shares of the width that Matryoshka reconstructs from, each by itself."""
 
 
-def train_together(groups, bench):
+def train_together(groups: Sequence[Runs[SAEZoo]], bench: Bench) -> list[Trained]:
     """Dictionaries of several architectures in one pass over the same batches."""
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -145,11 +160,11 @@ def train_together(groups, bench):
     )  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def fitted(runs, bench):
+def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     """Baselines that no gradient trains, fitted to activations drawn by each seed."""
     from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.baselines.repair import refit_decoder
@@ -168,7 +183,7 @@ def fitted(runs, bench):
     return Dictionary.join(found).to_trained()
 
 
-def random_features(runs, d):
+def random_features(runs: Runs[SAEZoo], d: int) -> Dictionary:
     """Encoder and decoder rows in the same random unit directions, the k largest kept: what a dictionary is before training."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.kinds import to_json
@@ -180,7 +195,7 @@ def random_features(runs, d):
     return Dictionary.from_tensors(tensors, {"nonlinearity": to_json(TopK(runs.shared.k))})
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.dictionaries.dictionary import Dictionary
 
     s = runs.shared
@@ -193,13 +208,13 @@ def measure(runs, trained, bench):
     return measures(runs, coords=coords, **named)
 
 
-def inputs(spec):
+def inputs(spec: SAEZoo) -> dict[str, str]:
     """Model and corpus of a run, after a look at whether the model has the site at all."""
     find(spec.subject).check(Site.parse(spec.text("train").site))
     return harvest_inputs(spec.text("train", spec.windows))
 
 
-def cost(runs):
+def cost(runs: Runs[SAEZoo]) -> Cost:
     """The disk that the harvest takes, shared by the arms on the same activations; seconds come from the record."""
     harvest = runs.shared.text("train", runs.shared.windows)
     return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})

@@ -10,7 +10,7 @@ from assay.core import Arm, Experiment, changed, grid, reserved
 from assay.core.errors import SpecError
 from assay.experiments.sgd_noise.claims import CLAIMS
 from assay.experiments.sgd_noise.figures import figures
-from assay.experiments.sgd_noise.method import PARTS, StepNoise, again, measure, train
+from assay.experiments.sgd_noise.method import PARTS, StepNoise, measure, same_networks, train
 
 HELD, EVALUATIONS = (1, 5, 21, 41, 101, 401), (1, 3, 9, 25, 49)
 EQUAL, DOUBLE = (1.0, 1.0), (1.0, 2.0)
@@ -24,7 +24,7 @@ def plain(given):
     return reserved("task", "law", "held", "evaluations", "spread", "drift", "hidden", "zipf")(given)
 
 
-def first(count, specs):
+def first_seeds(count, specs):
     """The runs of the first seeds."""
     seeds = sorted({s.seed for s in specs})[:count]
     return [s for s in specs if s.seed in seeds]
@@ -35,17 +35,17 @@ def share(s, of):
     return max(PARTS, int(of * s.steps) // PARTS * PARTS)
 
 
-def fewer(**changes):
+def shorter(**changes):
     """A fifth of the steps, with these changes."""
     return lambda specs: tuple(s.replace(steps=share(s, 0.2), **changes) for s in specs)
 
 
-def over(name, levels, pairs, law, **changes):
+def over_levels(name, levels, pairs, law, **changes):
     """For the first 24 seeds each pair (a, c) and number of trials on one example; three coordinates, a fifth of the steps."""
 
     def specs(given):
         small = {"law": law, "batch": 1, "coordinates": 3, **changes}
-        few = [(s, a, c, k) for s in first(24, given) for a, c in pairs for k in levels]
+        few = [(s, a, c, k) for s in first_seeds(24, given) for a, c in pairs for k in levels]
         return tuple(s.replace(steps=share(s, 0.2), a=a, c=c, **{name: k}, **small) for s, a, c, k in few)
 
     return specs
@@ -54,7 +54,7 @@ def over(name, levels, pairs, law, **changes):
 def networks(count=24, long=1.0, **changes):
     """That many networks, a tenth of the steps."""
     own = {"task": "network", "lr": 0.3, "examples": 4_000, **changes}
-    return lambda given: tuple(s.replace(steps=share(s, 0.1 * long), **own) for s in first(count, given))
+    return lambda given: tuple(s.replace(steps=share(s, 0.1 * long), **own) for s in first_seeds(count, given))
 
 
 def of_networks(name, told, **changes):
@@ -63,14 +63,15 @@ def of_networks(name, told, **changes):
         name: Arm(train, specs=networks(**changes), keep=True, note=f"{told}: minibatch noise at three snapshots of its training"),
         f"{name}-half": Arm(train, specs=networks(8, 0.5, **changes), note=f"{name}, trained half as long, eight seeds"),
         f"{name}-balanced": Arm(train, specs=networks(zipf=0.0, **changes), note=f"{name}, where all classes are equally frequent"),
-        f"{name}-diag": Arm(again, specs=changed(law="diag"), after=name, note="its noise redrawn, each weight by itself: variances alone"),
-        f"{name}-even": Arm(again, specs=changed(law="even"), after=name, note="its noise, every weight scaled to one variance: correlations alone"),
+        f"{name}-diag": Arm(same_networks, specs=changed(law="diag"), after=name, note="its noise redrawn, each weight by itself: variances alone"),
+        f"{name}-even": Arm(same_networks, specs=changed(law="even"), after=name,
+                             note="its noise, every weight scaled to one variance: correlations alone"),
     }
 
 
 ARMS = {
     "main": Arm(train, specs=plain, note="SGD: minibatches of fresh examples"),
-    "epochs": Arm(train, specs=fewer(law="epochs", batch=100),
+    "epochs": Arm(train, specs=shorter(law="epochs", batch=100),
         note="SGD without replacement: batches of 100 of 1,000 examples, in a new order each epoch"),
     "skewed": Arm(train, specs=changed(law="skewed"), note="SGD on examples of a skewed law, exponential less its mean"),
     "full": Arm(train, specs=changed(law="full"), note="the true gradient plus normal noise of SGD's covariance"),
@@ -79,12 +80,12 @@ ARMS = {
     "linear": Arm(train, specs=changed(law="linear", spread=0.0),
         note="evolution: mutations, accepted the likelier the fitter they truly are"),
     "hard": Arm(train, specs=changed(law="hard", spread=0.0), note="evolution: mutations, accepted if they are truly fitter"),
-    "es-49": Arm(train, specs=fewer(law="es", evaluations=49, drift=0.0),
+    "es-49": Arm(train, specs=shorter(law="es", evaluations=49, drift=0.0),
         note="an evolution strategy: 49 random directions, evaluated on one minibatch"),
     "adam": Arm(train, specs=changed(law="adam"), note="Adam on minibatches of fresh examples"),
-    "environment": Arm(train, specs=over("held", HELD, (EQUAL, DOUBLE), "linear", drift=0.0),
+    "environment": Arm(train, specs=over_levels("held", HELD, (EQUAL, DOUBLE), "linear", drift=0.0),
         note="evolution whose fitness is one example's, for K mutations"),
-    "es": Arm(train, specs=over("evaluations", EVALUATIONS, (EQUAL, DOUBLE), "es", drift=0.0),
+    "es": Arm(train, specs=over_levels("evaluations", EVALUATIONS, (EQUAL, DOUBLE), "es", drift=0.0),
         note="evolution strategies, P evaluations of one example"),
     **of_networks("softmax", "softmax regression"),
     **of_networks("mlp", "networks with 48 ReLU units between", hidden=48),

@@ -1,13 +1,24 @@
 """The method of sgd-noise: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 PARTS = 20
 """Parts of a run, each drawn at once."""
@@ -91,11 +102,11 @@ class StepNoise(Spec):
                             f"would be clipped, at most 0.1 % may; got {self.sharpness:g} × {self.mutation:g}")  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[StepNoise], bench: Bench) -> Trained:
     return {"walk": walk, "network": network}[runs.shared.task](runs, bench)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[StepNoise], trained: Trained, bench: Bench) -> xr.Dataset:
     return {"walk": steps_taken, "network": noise}[runs.shared.task](runs, trained, bench)
 
 
@@ -109,7 +120,7 @@ def slope_and_law(runs):
     return slope, Law(s.law, s.lr, s.examples, s.mutation, s.sharpness, runs.each("held"), runs.each("evaluations"))
 
 
-def walk(runs, bench):
+def walk(runs: Runs[StepNoise], bench: Bench) -> Trained:
     from assay.core import fit
     from assay.worlds.steps import laws as step_laws
     from assay.worlds.steps import optimisers
@@ -119,7 +130,7 @@ def walk(runs, bench):
     return fit([group], step_laws.source(slope, law), steps=PARTS, bench=bench)[0]
 
 
-def steps_taken(runs, trained, bench):
+def steps_taken(runs: Runs[StepNoise], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.worlds.steps import laws as step_laws
     from assay.worlds.steps import optimisers
 
@@ -143,7 +154,7 @@ def steps_taken(runs, trained, bench):
     return measures(runs, **named)
 
 
-def problem(runs):
+def labelled_examples(runs: Runs[StepNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     from assay.worlds.networks import teacher
 
@@ -151,7 +162,7 @@ def problem(runs):
     return teacher.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
 
 
-def network(runs, bench):
+def network(runs: Runs[StepNoise], bench: Bench) -> Trained:
     """Weights [run snapshot in out] along a training by minibatches."""
     from assay.core import descent, fit
     from assay.core.fit import watched
@@ -162,23 +173,23 @@ def network(runs, bench):
     names = tuple(params)
     group = descent(runs, params, eg.losses, lr=np.full(len(runs), s.lr), plain=True)
     group = watched(group, names, [round(share * s.steps) for share in SNAPSHOTS])
-    x, y = problem(runs)
+    x, y = labelled_examples(runs)
     done = fit([group], eg.draws(runs.seeds, x, y, s.batch), steps=s.steps, bench=bench)[0]
     return replace(done, tensors={name: done.tensors[f"{name}/at"] for name in names})
 
 
-def again(runs, bench, before):
-    """The same networks; what is drawn is their noise."""
+def same_networks(runs: Runs[StepNoise], bench: Bench, before: Trained) -> Trained:
+    """Keep the networks as they are; only their noise is drawn anew."""
     return before
 
 
-def noise(runs, trained, bench):
+def noise(runs: Runs[StepNoise], trained: Trained, bench: Bench) -> xr.Dataset:
     import torch
 
     from assay.worlds.networks import example_gradients as eg
     from assay.worlds.steps.noise import participation
 
-    s, (x, y) = runs.shared, (part.to(bench.device) for part in problem(runs))
+    s, (x, y) = runs.shared, (part.to(bench.device) for part in labelled_examples(runs))
     moments = [{name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))]
     at = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
     examples = [eg.of_examples(params, x, y, at) for params in moments]  # [run b coordinate] each

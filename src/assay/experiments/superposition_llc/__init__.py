@@ -11,7 +11,14 @@ import numpy as np
 from assay.core import Arm, Experiment, changed, grid, reserved, rng, variant
 from assay.experiments.superposition_llc.claims import CLAIMS, STATES
 from assay.experiments.superposition_llc.figures import estimates, falling, passing_figure, shapes
-from assay.experiments.superposition_llc.method import SuperpositionLLC, at_ends, measure, measure_chains, measure_passages, train
+from assay.experiments.superposition_llc.method import (
+    SuperpositionLLC,
+    chains_at_ends,
+    measure,
+    measure_chains,
+    measure_passages,
+    train,
+)
 from assay.worlds.bottleneck import polygons
 
 
@@ -62,7 +69,7 @@ wide = twice_the_seeds(start=1.0, bias=1.0)
 
 
 def squares(seeds=lambda main: main, **changes):
-    """The same from squares, for twice as many steps."""
+    """The specs with these changes that start from squares, for twice as many steps."""
 
     def specs(main):
         for name in STATES:  # refused before training where there are too few columns to pass to them
@@ -87,9 +94,9 @@ ARMS = {
     "wide-half": Arm(train, specs=lambda specs: variant(times={"steps": 0.5})(wide(specs)), note="wide, half as long"),
     "linear": Arm(train, specs=changed(relu=False), note="main without ReLU: it stops at a level of its own"),
     "random": Arm(derive=random_levels, note="main, with final losses drawn evenly from .04 to .30"),
-    "ends": Arm(at_ends, measure=measure_chains, after="wide", note="chains at the ends of wide, which have two to six sides"),
-    "ends-fine": Arm(at_ends, measure=measure_chains, specs=finer, after="wide", note="half the chains' step, twice the draws"),
-    "pulled": Arm(at_ends, measure=measure_chains, specs=changed(localisation=3e3, replicate=3), after="wide",
+    "ends": Arm(chains_at_ends, measure=measure_chains, after="wide", note="chains at the ends of wide, which have two to six sides"),
+    "ends-fine": Arm(chains_at_ends, measure=measure_chains, specs=finer, after="wide", note="half the chains' step, twice the draws"),
+    "pulled": Arm(chains_at_ends, measure=measure_chains, specs=changed(localisation=3e3, replicate=3), after="wide",
                   note="chains at the ends of wide, held 30 times as tight"),
     "dealt": Arm(derive=dealt_anew("ends", "llc"), note="ends, estimates dealt to other seeds"),
     "sampled": Arm(train, measure=measure_passages, specs=squares(twice_the_seeds(), data=1_000, batch=20),
@@ -98,7 +105,7 @@ ARMS = {
                 note="the same in batches of 100: the same sample, a fifth of the noise"),
     "plenty": Arm(train, measure=measure_passages, specs=squares(data=50_000, batch=20), note="the same noise on fifty times as many inputs"),
     "still": Arm(train, measure=measure_passages, specs=squares(), note="from squares, on the expected loss: no sample and no noise"),
-    "passing": Arm(at_ends, measure=measure_chains, specs=changed(passing=True), after="sampled",
+    "passing": Arm(chains_at_ends, measure=measure_chains, specs=changed(passing=True), after="sampled",
                    note="chains at the end of sampled, and at the state it left last"),
     "remained": Arm(derive=remained, note="passing, of the trainings that did not pass: their state half way, and at the end"),
     "exchanged": Arm(derive=exchanged, note="passing, where the state left is that of another training"),

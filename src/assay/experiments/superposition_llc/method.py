@@ -1,18 +1,27 @@
 """The method of superposition-llc: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from assay.core import Spec, Trained, descent, fit
+from assay.core import Spec, descent, fit
 from assay.core.errors import SpecError
-from assay.core.fit import watched
+from assay.core.fit import Trained, watched
 from assay.core.langevin import n_beta_of
 from assay.core.measures import measures
 from assay.worlds.bottleneck import one_hot, polygons, stages
 from assay.worlds.potentials.learning_coefficient import stationary_quadratic
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.runs import Runs
 
 WITHIN = 0.01
 """Share of a level within which a loss is at it."""
@@ -86,7 +95,7 @@ class SuperpositionLLC(Spec):
                             f"got {self.step:g}")  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
     s = runs.shared
     params = one_hot.start(runs, s.columns, s.start, s.bias)
     if s.around:
@@ -101,12 +110,12 @@ def train(runs, bench):
     return fit([group], batches, steps=s.steps, bench=bench)[0]
 
 
-def knobs(s):
+def sampler_settings(s: SuperpositionLLC) -> dict[str, Any]:
     """The chains' settings, by name."""
     return {name: getattr(s, name) for name in ("samples", "localisation", "step", "draws", "burn", "relu")}
 
 
-def at_ends(runs, bench, before):
+def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
     """Chains at the end of each training; if asked, with the noise taken out, and at the state that it left last as well."""
     s = runs.shared
     end = np.full(len(runs), len(stages.moments(s.steps)) - 1)
@@ -117,11 +126,11 @@ def at_ends(runs, bench, before):
     states = stages.at(before, np.stack(moments, 1))
     if s.passing:
         states = stages.settled(states)
-    found, diverged = stages.sample_each(runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **knobs(s), bench=bench)
+    found, diverged = stages.sample_each(runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **sampler_settings(s), bench=bench)
     return Trained(states | found | {"left": torch.from_numpy(left)}, {}, {}, np.array([], int), diverged | before.diverged)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
     """Loss along the course, plateaus and what is left of them, and the polygon at the end."""
     s = runs.shared
     loss, (middle, left) = stages.losses(trained, s.relu), stages.standing(trained, s.steps, s.relu)
@@ -141,7 +150,7 @@ def measure(runs, trained, bench):
     )
 
 
-def measure_passages(runs, trained, bench):
+def measure_passages(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of trainings that start around a polygon: the sides of the states that they are in, noise taken out, and whether they got more."""
     s = runs.shared
     sides, _, more = stages.passages(trained, s.steps, s.columns)
@@ -149,7 +158,7 @@ def measure_passages(runs, trained, bench):
     return measures(runs, coords={"time": times}, sides=("run time", sides, "sides"), passed=("run", more.astype(float), "bool"))
 
 
-def measure_chains(runs, trained, bench):
+def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
     """Estimates at the ends of trainings, and the states that they are of."""
     s, t = runs.shared, trained.tensors
     dims, coords = ("run moment", {"moment": MOMENTS[: t["llc"].shape[1]]}) if t["llc"].ndim > 1 else ("run", {})

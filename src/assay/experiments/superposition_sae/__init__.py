@@ -11,43 +11,10 @@ import numpy as np
 from assay.core import Arm, Experiment, grid, reserved
 from assay.experiments.superposition_sae.claims import AROUND, CLAIMS, DONORS, OWN, blocks, likes
 from assay.experiments.superposition_sae.figures import CHOSEN, figures
-from assay.experiments.superposition_sae.method import (
-    SuperpositionSAE,
-    beside,
-    frequencies,
-    hidden,
-    measure,
-    train_dictionaries,
-    train_toys,
-)
+from assay.experiments.superposition_sae.method import SuperpositionSAE, fixed_directions, measure, train_dictionaries, train_toys
 
 FEWER = 32
 """Toys of the arms that only serve claims about single toys."""
-
-
-def fixed_directions(runs, bench, before):
-    """Random directions, or principal components both ways round, each latent with the bias at which it is on as often as a feature."""
-    import torch
-
-    from assay.core import rng
-    from assay.dictionaries.baselines.linear import pca
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
-
-    s = runs.shared
-    h = hidden(runs, before.tensors, 20_000, "bias")(0)[0]
-    if s.method == "pca":
-        found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
-        D = torch.cat([found, -found], 1)
-    else:
-        D = torch.from_numpy(rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width)))
-        D = D / D.norm(dim=-1, keepdim=True)
-    rate = float(frequencies(runs).mean())
-    bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
-    made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
-    return beside(made.to(bench.device).to_trained(), before)
-
-
 READ = ("cosine", "f1", "importance", "norm_squared", "frequency", "crowding")
 
 
@@ -85,40 +52,40 @@ def dictionaries(**fields):
     return lambda toys: tuple(t.replace(penalty=CHOSEN, **fields) for t in toys)
 
 
-def first(toys):
+def first_toys(toys):
     """The first toys, by seed."""
     return tuple(sorted(toys, key=lambda t: t.seed)[:FEWER])
 
 
 def halved(toys):
     """The main arm's first dictionaries, trained half as long."""
-    return tuple(t.replace(method="relu", penalty=CHOSEN, steps=t.steps // 2) for t in first(toys))
+    return tuple(t.replace(method="relu", penalty=CHOSEN, steps=t.steps // 2) for t in first_toys(toys))
 
 
-def equally(toys):
+def weighted_equally(toys):
     """The first toys with a loss that weighs all features alike."""
-    return tuple(t.replace(equal=True) for t in first(asked(toys)))
+    return tuple(t.replace(equal=True) for t in first_toys(asked(toys)))
 
 
-def built(train, note, after="toy", few=False, **fields):
+def on_toys(train, note, after="toy", few=False, **fields):
     """An arm of dictionaries on an arm of toys, or on the first of them."""
     specs = dictionaries(**fields)
-    return Arm(train, after=after, specs=(lambda toys: specs(first(toys))) if few else specs, note=note)
+    return Arm(train, after=after, specs=(lambda toys: specs(first_toys(toys))) if few else specs, note=note)
 
 
 ARMS = {
     "toy": Arm(train_toys, specs=asked, note="toys with importances ratio^rank; the best of eight starts of each seed"),
-    "toy-equal": Arm(train_toys, specs=equally, note="toys whose loss weighs all features alike"),
-    "main": built(train_dictionaries, "ReLU + L1 dictionaries as wide as the toy has features", method="relu"),
+    "toy-equal": Arm(train_toys, specs=weighted_equally, note="toys whose loss weighs all features alike"),
+    "main": on_toys(train_dictionaries, "ReLU + L1 dictionaries as wide as the toy has features", method="relu"),
     "half": Arm(train_dictionaries, after="toy", specs=halved, note="the same, trained half as long"),
-    "topk": built(train_dictionaries, "TopK with k = 1: one latent an input", method="topk"),
-    "equal": built(train_dictionaries, "dictionaries on the toys of equal importance: the label means nothing there",
+    "topk": on_toys(train_dictionaries, "TopK with k = 1: one latent an input", method="topk"),
+    "equal": on_toys(train_dictionaries, "dictionaries on the toys of equal importance: the label means nothing there",
                    after="toy-equal", method="relu"),
-    "favoured": built(train_dictionaries, "the dictionary is shown important features more often than the toy was: an effect that bypasses it",
+    "favoured": on_toys(train_dictionaries, "the dictionary is shown important features more often than the toy was: an effect that bypasses it",
                       method="relu", favour=4.0),
-    "pca": built(fixed_directions, "principal components both ways round, biases set so that each is on as often as a feature", method="pca"),
-    "random": built(fixed_directions, "random directions, biases set likewise", method="random"),
-    "shuffled": built(train_dictionaries, "trained on activations whose coordinates come from different inputs", few=True, method="shuffled"),
+    "pca": on_toys(fixed_directions, "principal components both ways round, biases set so that each is on as often as a feature", method="pca"),
+    "random": on_toys(fixed_directions, "random directions, biases set likewise", method="random"),
+    "shuffled": on_toys(train_dictionaries, "trained on activations whose coordinates come from different inputs", few=True, method="shuffled"),
     "donated": Arm(derive=donated(OWN), note="each feature has the recovery of one of another toy alike in norm and density"),
     "donated-around": Arm(derive=donated(AROUND), note="… alike in norm, density and crowding"),
     "bypassed": Arm(derive=bypassed, note="the same, and 0.1 of F1 for every factor e of importance: an effect of known size"),

@@ -52,7 +52,7 @@ def correlation(one):
 
 
 def partial(one):
-    """The same with the ranks of norm and density taken out in straight lines."""
+    """Spearman's correlation of cosine and importance, with the ranks of norm and density taken out in straight lines."""
     from assay.core.matching import partial_spearman
 
     return partial_spearman(one["cosine"], one["importance"], np.column_stack([one["norm_squared"], one["frequency"]]))

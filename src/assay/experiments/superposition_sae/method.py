@@ -1,13 +1,26 @@
 """The method of superposition-sae: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from assay.core import PerRun, Spec, descent, fit
 from assay.core.errors import SpecError
 from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +78,14 @@ class SuperpositionSAE(Spec):
                             f"lr={self.lr}, toy_lr={self.toy_lr}, penalty={self.penalty}, favour={self.favour}")  # fmt: skip
 
 
-def importances(runs):
+def importances(runs: Runs[SuperpositionSAE]) -> Float[Tensor, "run f"]:
     """[run, f]: ratio^rank in an order that each seed draws."""
     from assay.worlds.bottleneck import toy
 
     return toy.importances(runs.seeds, runs.shared.features, runs.shared.ratio, permuted=True)
 
 
-def frequencies(runs):
+def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
     """[run, f]: the probability that each feature is on, in an order of its own."""
     from assay.core import rng
 
@@ -81,7 +94,7 @@ def frequencies(runs):
     return s.density * s.spread ** steps[rng.permutation(runs.seeds, "superposition-sae.density", 0, s.features)]
 
 
-def train_toys(runs, bench):
+def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     """Of each run's candidates the toy with the lowest held-out loss: W [run, f, d], b [run, f]."""
     import torch
 
@@ -96,7 +109,7 @@ def train_toys(runs, bench):
     weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
 
     def shared(stream, batch):
-        """The same inputs for all candidates of a run."""
+        """Batches of inputs, equal for all candidates of a run."""
         drawn = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
         return lambda step: drawn(step).repeat_interleave(k, 0)
 
@@ -112,7 +125,9 @@ def train_toys(runs, bench):
     return best_starts(trained, held_out, k)
 
 
-def hidden(runs, before, batch, stream, p=None):
+def hidden_activations(
+    runs: Runs[SuperpositionSAE], before: Mapping[str, Tensor], batch: int, stream: str, p: Float[np.ndarray, "run f"] | None = None
+) -> Callable[[int], tuple[Float[Tensor, "run b d"], Float[Tensor, "run b f"]]]:
     """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs [run, b, f] behind them."""
     import torch
 
@@ -127,7 +142,7 @@ def hidden(runs, before, batch, stream, p=None):
     return lambda step: (torch.bmm(x := drawn(step), W), x)
 
 
-def train_dictionaries(runs, bench, before):
+def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
     """A dictionary on each toy's hidden activations; beside it the toy's W."""
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.selection import TopK
@@ -136,7 +151,7 @@ def train_dictionaries(runs, bench, before):
 
     s = runs.shared
     shown = frequencies(runs) * importances(runs).numpy() ** s.favour
-    draw = hidden(runs, before.tensors, s.batch, "dictionary", shown)
+    draw = hidden_activations(runs, before.tensors, s.batch, "dictionary", shown)
     method = Method(
         TopK(1) if s.method == "topk" else ReLU(), losses.mse if s.method == "topk" else losses.l1, s.latents,
         lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.width**0.5,
@@ -144,32 +159,55 @@ def train_dictionaries(runs, bench, before):
 
     def batches(step):
         h, _ = draw(step)
-        return apart(h) if s.method == "shuffled" else h
+        return shuffle_coordinates(h) if s.method == "shuffled" else h
 
     trained = fit_dictionaries([(runs, method)], batches, d=s.width, steps=s.steps, bench=bench)[0]
-    return beside(trained, before)
+    return with_toy(trained, before)
 
 
-def apart(h):
-    """The same activations with each coordinate taken from another row: every coordinate keeps its law, directions are lost."""
+def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
+    """Random directions, or principal components both ways round, each latent with the bias at which it is on as often as a feature."""
+    import torch
+
+    from assay.core import rng
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+
+    s = runs.shared
+    h = hidden_activations(runs, before.tensors, 20_000, "bias")(0)[0]
+    if s.method == "pca":
+        found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
+        D = torch.cat([found, -found], 1)
+    else:
+        D = torch.from_numpy(rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width)))
+        D = D / D.norm(dim=-1, keepdim=True)
+    rate = float(frequencies(runs).mean())
+    bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
+    made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
+    return with_toy(made.to(bench.device).to_trained(), before)
+
+
+def shuffle_coordinates(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
+    """Take each coordinate of the activations from another row: every coordinate keeps its law, directions are lost."""
     import torch
 
     return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
 
 
-def beside(trained, before):
+def with_toy(trained: Trained, before: Trained) -> Trained:
     """A trained dictionary with its toy's W among its tensors."""
     tensors = {**trained.tensors, "W": before.tensors["W"]}
     header = {**trained.header, "beside": [*trained.header.get("beside", ()), "W"]}
     return type(trained)(tensors, header, trained.history, trained.steps, trained.diverged | before.diverged)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
-    return measures(runs, **kept(runs, trained), **({} if runs.shared.method == "toy" else found(runs, trained)))
+    return measures(runs, coords=None, **toy_measures(runs, trained), **({} if runs.shared.method == "toy" else dictionary_measures(runs, trained)))
 
 
-def kept(runs, trained):
+def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
     import torch
 
@@ -186,7 +224,7 @@ def kept(runs, trained):
     }
 
 
-def found(runs, trained):
+def dictionary_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The dictionary's side: of each feature the cosine of the latent nearest in direction, and that latent's F1; L0 and FVU."""
     import torch
 
@@ -198,7 +236,7 @@ def found(runs, trained):
     direction = cosines(trained.tensors["W"].cpu(), given.W_dec)  # [run, f, latent]
     direction = torch.nan_to_num(direction, nan=0.0)  # a feature of length 0 has no direction to find
     cosine, match = direction.max(-1)
-    draw = hidden(runs, trained.tensors, 5000, "test")
+    draw = hidden_activations(runs, trained.tensors, 5000, "test")
     f1, active, error = np.zeros(cosine.shape), np.zeros(len(runs)), np.zeros(len(runs))
     with torch.no_grad():
         rows = [draw(i) for i in range(max(1, s.rows // 5000))]

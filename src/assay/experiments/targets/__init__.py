@@ -12,28 +12,28 @@ from assay.experiments.targets.figures import figures
 from assay.experiments.targets.method import WhichTarget, cost, inputs, measure, measure_blocks, no_training, train
 
 
-def only(data, *names):
+def keep_only(data, *names):
     """These measures of an arm, so that a derived arm answers for nothing that it does not change."""
     return data[[*names, *(["diverged"] if "diverged" in data else [])]]
 
 
-def instead(of, **measured):
+def with_replaced(of, **measured):
     """A control made from an arm's measures: some of them in the place of others."""
-    return lambda arms: only(arms[of].assign({name: arms[of][other].rename() for name, other in measured.items()}), *measured)
+    return lambda arms: keep_only(arms[of].assign({name: arms[of][other].rename() for name, other in measured.items()}), *measured)
 
 
 def same_target(arms):
     """The arm `main` with the other start of `act` where the dictionary trained on the update stands."""
     data = arms["main"]
     swapped = data.error_update.where(data.cell != "act-update", data.error_update.sel(cell="again", drop=True))
-    return only(data.assign(error_update=swapped), "error_update", "variance_update")
+    return keep_only(data.assign(error_update=swapped), "error_update", "variance_update")
 
 
 def whole_stream(arms):
     """The arm `main` with the dictionary of the whole stream where that of the activations stands."""
     data = arms["main"]
     swapped = data.error_logit.where(data.cell != "act", data.error_logit.sel(cell="post", drop=True))
-    return only(data.assign(error_logit=swapped), "error_logit", "variance_logit")
+    return keep_only(data.assign(error_logit=swapped), "error_logit", "variance_logit")
 
 
 def rows_of(other):
@@ -42,14 +42,14 @@ def rows_of(other):
     def derive(arms):
         data = arms["main"]
         swapped = {n: data[n].where(data.other != "logit", data[n].sel(other=other, drop=True)) for n in ("found", "chance")}
-        return only(data.assign(swapped), "found", "chance")
+        return keep_only(data.assign(swapped), "found", "chance")
 
     return derive
 
 
 def effects_of(of, change):
     """An arm's linearised effects, of changed parts."""
-    return instead(of, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
+    return with_replaced(of, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
 
 
 def language_model(subject):
@@ -68,11 +68,11 @@ ARMS = {
     "smollm2": Arm(no_training, measure=measure_blocks, specs=language_model("smollm2"), note="all blocks of SmolLM2, without a dictionary"),
     "smollm2-untrained": Arm(no_training, measure=measure_blocks, specs=language_model("untrained smollm2"),
                              note="SmolLM2 with weights drawn as before its training"),
-    "isotropic": Arm(derive=instead("main", **ISOTROPIC), note="what a random subspace of W_out's rank does not read of the same activations"),
-    "readable-acts": Arm(derive=instead("main", **READ), note="activations without what W_out does not read, and 1 % noise"),
-    "isotropic-rows": Arm(derive=instead("main", unread="random_unread", written="written"),
+    "isotropic": Arm(derive=with_replaced("main", **ISOTROPIC), note="what a random subspace of W_out's rank does not read of the same activations"),
+    "readable-acts": Arm(derive=with_replaced("main", **READ), note="activations without what W_out does not read, and 1 % noise"),
+    "isotropic-rows": Arm(derive=with_replaced("main", unread="random_unread", written="written"),
                           note="isotropic decoder rows of the same lengths and use"),
-    "readable-rows": Arm(derive=instead("main", unread="readable_unread", written="readable_written"),
+    "readable-rows": Arm(derive=with_replaced("main", unread="readable_unread", written="readable_written"),
                          note="the dictionary's rows without what W_out does not read, and 1 % noise"),
     "same-target": Arm(derive=same_target, note="another start of act in the place of act-update: no effect"),
     "whole-stream": Arm(derive=whole_stream, note="the dictionary of the stream in the place of act: another target, and not a similar one"),
@@ -81,8 +81,8 @@ ARMS = {
     "tenfold": Arm(derive=effects_of("main", "tenfold"), note="features' contributions made ten times as long"),
     "turned": Arm(derive=effects_of("main", "turned"), note="features' contributions turned half-way towards the stream they are in"),
     "random-parts": Arm(derive=effects_of("main", "random"), note="random directions, as long as features' contributions"),
-    "uneven": Arm(derive=instead("main", importance="uneven"), note="equal worth times lognormal factors, σ = 1: Gini .52 in the mean"),
-    "smollm2-isotropic": Arm(derive=instead("smollm2", **ISOTROPIC), note="a random subspace of the same rank for each block of SmolLM2"),
+    "uneven": Arm(derive=with_replaced("main", importance="uneven"), note="equal worth times lognormal factors, σ = 1: Gini .52 in the mean"),
+    "smollm2-isotropic": Arm(derive=with_replaced("smollm2", **ISOTROPIC), note="a random subspace of the same rank for each block of SmolLM2"),
     "smollm2-tenfold": Arm(derive=effects_of("smollm2", "tenfold"), note="tenfold for SmolLM2's principal directions"),
     "smollm2-turned": Arm(derive=effects_of("smollm2", "turned"), note="turned for SmolLM2's principal directions"),
     "smollm2-random": Arm(derive=effects_of("smollm2", "random"), note="random directions as long as SmolLM2's principal ones"),

@@ -17,7 +17,7 @@ def unread(arm, arms):
 
 
 def spends(arm, arms):
-    """The same of what a dictionary writes."""
+    """Terms of what a dictionary writes: variance that W_out does not read, the share that an isotropic subspace would hold of it, and all of it."""
     data, share = by(arm), 1 - arm.attrs["d"] / arm.attrs["m"]
     return {"null": data.unread, "isotropic": share * data.written, "total": data.written}
 
@@ -28,7 +28,7 @@ def below_isotropic(m):
 
 
 def here(terms):
-    """The same terms of the only run of an arm: a model on disk. Raises: ValueError for an arm of several runs."""
+    """Take terms of the only run of an arm, a model on disk. Raises: ValueError for an arm of several runs."""
     return lambda arm, arms: {name: x.squeeze("seed", drop=True) for name, x in terms(arm, arms).items()}
 
 

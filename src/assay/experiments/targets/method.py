@@ -1,7 +1,9 @@
 """The method of targets: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +15,17 @@ from assay.data import corpus as corpora
 from assay.data.targets import Target, TargetSpec, targets
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects import folder as models
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.targets import Targets
+    from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
     "act": ("act", "act"), "again": ("act", "act"), "act-update": ("act", "update"), "update": ("update", "update"),
@@ -76,13 +89,13 @@ class WhichTarget(Spec):
         if unknown := [c for c in self.cells if c not in CELLS]:
             raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
 
-    def model(self):
+    def model(self) -> TinySpec:
         """The tiny model of this seed."""
         return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
                         steps=self.model_steps)  # fmt: skip
 
 
-def places(s, bench):
+def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
     """(training part, test part): the targets of this seed's model."""
     asked = TargetSpec(subject=str(tiny(s.model(), bench)), layer=s.layer, targets=("act", "update", "post", "logit"),
                        corpus=s.corpus, windows=s.windows, context=s.context, dtype="float32")  # fmt: skip
@@ -90,13 +103,13 @@ def places(s, bench):
     return train, targets(asked.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train)
 
 
-def cells_of(s):
+def cells_of(s: WhichTarget) -> dict[str, Cell]:
     from assay.dictionaries.training.cells import Cell
 
     return {name: Cell(*CELLS[name], replicate=int(name == "again")) for name in s.cells}
 
 
-def train(runs, bench):
+def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Every cell's dictionary of this seed, on the same batches."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
@@ -104,64 +117,65 @@ def train(runs, bench):
     from assay.dictionaries.training.train import Method
 
     (s,) = runs.specs  # a seed has a model of its own, so it is a group of its own
-    data, _ = places(s, bench)
+    data, _ = target_parts(s, bench)
     batches = data.batches(runs.seeds, s.batch)
     method = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999),
                     encoder_scale=1.0, products=s.products)  # fmt: skip
     return fit_cells(cells_of(s), runs, method, data, batches, steps=s.steps, bench=bench, probe_at=probes(s.steps, 20))
 
 
-def no_training(runs, bench):
+def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Train nothing: the model is measured as it is."""
     from assay.core.fit import Trained
 
     return Trained.nothing(runs)
 
 
-def measure(runs, trained, bench):
+def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by document."""
     import torch
 
     from assay.dictionaries.training.cells import dictionaries
 
     (s,) = runs.specs
-    data, test = places(s, bench)
+    data, test = target_parts(s, bench)
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     at, raw = (torch.from_numpy(document), len(files)), test.raw(test.kept)
     coords: dict[str, Any] = {"document": [test.files[f] for f in files]}
     named: dict[str, Any] = {}
     if not s.cells or "post" in s.cells:  # the model itself, once for each
-        named |= of_model(s, data, raw, at)
+        named |= model_measures(s, data, raw, at)
     if s.cells:
         found = dictionaries(trained)
-        named |= of_dictionaries(s, found, raw, test, at)
+        named |= dictionary_measures(s, found, raw, test, at)
         named["loss"] = ("run cell step", np.stack([trained.history[f"{name}:loss"] for name in found], 1), "1")
         coords |= {"cell": list(found), "other": [*(n for n in OTHER if n in found), "random"], "step": trained.steps.tolist()}
     return measures(runs, coords=coords, **named)
 
 
-def drawn(s, purpose, *shape, index=0):
+def normals(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
     """Standard normal numbers of this seed, for one purpose."""
     import torch
 
     return torch.from_numpy(normal(np.array([s.seed]), f"targets.{purpose}", index, shape)[0])
 
 
-def readable(s, x, null, purpose):
+def readable(s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"], purpose: str) -> Float[Tensor, "b m"]:
     """Rows without what W_out does not read of them, and a little noise so that the share is not 0 by arithmetic."""
     seen = x - x @ null
-    return seen + (s.noise * seen.square().mean()).sqrt() * drawn(s, purpose, *x.shape)
+    return seen + (s.noise * seen.square().mean()).sqrt() * normals(s, purpose, *x.shape)
 
 
-def of_model(s, data, raw, at):
+def model_measures(s, data, raw, at):
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
     import torch
 
     from assay.dictionaries.measuring.cell_measures import by_document
 
-    read, h, named = data.readout, data.normalise("act", raw["act"]), {}
+    read, h = data.readout, data.normalise("act", raw["act"])
+    named: dict[str, tuple[str, Any, str]] = {}
     m, d = read.W_out.shape
-    any_subspace, _ = torch.linalg.qr(drawn(s, "subspace", m, d))
+    any_subspace, _ = torch.linalg.qr(normals(s, "subspace", m, d))
     seen = readable(s, h, read.null, "noise")
     parts = {"null": h @ read.null, "total": h, "random_null": h - h @ any_subspace @ any_subspace.T,
              "readable_null": seen @ read.null, "readable_total": seen, "raw_null": raw["act"] @ read.null, "raw_total": raw["act"]}  # fmt: skip
@@ -171,11 +185,11 @@ def of_model(s, data, raw, at):
         named[name + "isotropic"] = ("run document", (1 - d / m) * named[name + "total"][1], "squared activation")
     worth = read.importance * h.var(0) / data.scale("act") ** 2
     named["importance"] = ("run neuron", worth[None], "squared logit")
-    named["uneven"] = ("run neuron", drawn(s, "uneven", m).exp()[None], "1")
+    named["uneven"] = ("run neuron", normals(s, "uneven", m).exp()[None], "1")
     return named
 
 
-def measure_blocks(runs, trained, bench):
+def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of a model on disk: what each block's W_out reads, and what the last block's neurons and update do to the logits."""
     from assay.dictionaries.measuring.cell_measures import by_document, gini
     from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts
@@ -205,7 +219,7 @@ def measure_blocks(runs, trained, bench):
     return measures(runs, coords=coords, **named)
 
 
-def of_dictionaries(s, found, raw, test, at):
+def dictionary_measures(s, found, raw, test, at):
     """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary of activations writes."""
     import torch
 
@@ -221,9 +235,9 @@ def of_dictionaries(s, found, raw, test, at):
         named[key] = ("run cell document", np.stack([r[key] for r in rows.values()])[None], key.replace("error_", "squared "))
     features, D = act.encode(raw["act"])[0], act.W_dec[0]
     if "logit" in found:
-        named |= alike(s, found, features, read)
+        named |= likeness_measures(s, found, features, read)
     if "post" in found:
-        isotropic = torch.nn.functional.normalize(drawn(s, "rows", *D.shape), dim=-1) * D.norm(dim=-1, keepdim=True)
+        isotropic = torch.nn.functional.normalize(normals(s, "rows", *D.shape), dim=-1) * D.norm(dim=-1, keepdim=True)
         for change, W in (("", D), ("random_", isotropic), ("readable_", readable(s, D, read.null, "noise.rows"))):
             for name, sums in of.spent(features, W, read.null, *at).items():
                 named[change + name] = ("run document", sums[None], "squared feature")
@@ -235,7 +249,7 @@ def of_dictionaries(s, found, raw, test, at):
     return named
 
 
-def alike(s, found, features, read):
+def likeness_measures(s, found, features, read):
     """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
     from assay.dictionaries.measuring import cell_measures as of
 
@@ -248,13 +262,13 @@ def alike(s, found, features, read):
     return {"found": ("run other", np.array([here]), "cosine"), "chance": ("run other", np.array([chance]), "cosine")}
 
 
-def inputs(spec):
+def inputs(spec: WhichTarget) -> dict[str, str]:
     """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec."""
     read = {"corpus": corpora.load(spec.corpus).fingerprint}
     return read if spec.subject == "tiny" else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
 
 
-def cost(runs):
+def cost(runs: Runs[WhichTarget]) -> Cost:
     """The disk that harvests take; seconds come from the record."""
     s = runs.shared
     return Cost(bytes=s.windows * s.context * (2 * (s.m + s.d) + 8) if s.subject == "tiny" else 0)

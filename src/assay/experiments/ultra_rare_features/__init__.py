@@ -12,7 +12,7 @@ from assay.experiments.ultra_rare_features.figures import figures
 from assay.experiments.ultra_rare_features.method import TOGETHER, UltraRare, cost, inputs, measure, train
 
 
-def taken(of="main", **places):
+def with_other_kinds(of="main", **places):
     """A derived arm: another arm's measures with other kinds of latents in the places of these."""
 
     def derive(arms):
@@ -48,13 +48,14 @@ ARMS = {
     "no-l1": Arm(TOGETHER, specs=variant(penalty=0.0), note="no penalty: reconstruction alone"),
     "about-mean": Arm(train, specs=variant(centred=False), note="the same inputs about a mean of length 2, which is not subtracted"),
     "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
-    "uncommon": Arm(derive=taken(**UNCOMMON), note="main's uncommon latents, between .001 and .01, taken for the rare, ordinary ones for them"),
-    "ordinary": Arm(derive=taken(**ORDINARY), note="main's ordinary latents taken for the rare, half against half"),
-    "useful": Arm(derive=taken(rare="useful"), note="main's planted latents, each of which encodes a rare truth, taken for the rare"),
-    "dead-weight": Arm(derive=taken(rare="dead-weight"), note="32 random latents added to main's dictionaries, of density 3e-4"),
-    "pair": Arm(derive=taken(rare="pair"), note="a conspiracy by construction: each useful latent split into two halves"),
-    "real-uncommon": Arm(derive=taken("real", **UNCOMMON), note="uncommon latents of the dictionaries of SmolLM2"),
-    "real-ordinary": Arm(derive=taken("real", **ORDINARY), note="ordinary latents of the dictionaries of SmolLM2"),
+    "uncommon": Arm(derive=with_other_kinds(**UNCOMMON),
+                    note="main's uncommon latents, between .001 and .01, taken for the rare, ordinary ones for them"),
+    "ordinary": Arm(derive=with_other_kinds(**ORDINARY), note="main's ordinary latents taken for the rare, half against half"),
+    "useful": Arm(derive=with_other_kinds(rare="useful"), note="main's planted latents, each of which encodes a rare truth, taken for the rare"),
+    "dead-weight": Arm(derive=with_other_kinds(rare="dead-weight"), note="32 random latents added to main's dictionaries, of density 3e-4"),
+    "pair": Arm(derive=with_other_kinds(rare="pair"), note="a conspiracy by construction: each useful latent split into two halves"),
+    "real-uncommon": Arm(derive=with_other_kinds("real", **UNCOMMON), note="uncommon latents of the dictionaries of SmolLM2"),
+    "real-ordinary": Arm(derive=with_other_kinds("real", **ORDINARY), note="ordinary latents of the dictionaries of SmolLM2"),
     "half": Arm(derive=at_half, note="main at half its length (the rate is constant, so that is the half-way point)"),
 }  # fmt: skip
 DEFAULT = UltraRare(penalty=0.4, centred=True, steps=6_000, lr=2e-3, windows=400, test_windows=200)

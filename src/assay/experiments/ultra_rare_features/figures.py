@@ -2,26 +2,21 @@
 
 import numpy as np
 
-from assay.core import Figure, summary
+from assay.core import Figure, columns, summary
 from assay.features.followed import BINS
 
 
 def along_training(arms):
     """Columns: density of rare, ordinary and useful latents along training in four arms, means over seeds of each quartile."""
-    columns: dict[str, list] = {"step": [], "density": [], "low": [], "high": [], "kind": [], "arm": []}
+    rows: list[tuple] = []
     for arm in ("main", "about-mean", "no-l1", "real"):
         data = arms[arm].quantiles.mean("run")
         for kind in ("rare", "uncommon", "ordinary", "useful"):
-            for step, (low, middle, high) in zip(data.step.values, 10 ** data.sel(kind=kind).values, strict=True):
-                if not np.isnan(middle):
-                    row = (int(step), middle, low, high, kind, arm)
-                    for name, value in zip(columns, row, strict=True):
-                        columns[name].append(value)
+            quartiles = zip(data.step.values, 10 ** data.sel(kind=kind).values, strict=True)
+            rows += [(int(step), middle, low, high, kind, arm) for step, (low, middle, high) in quartiles if not np.isnan(middle)]
         guide = 10 ** float(data.sel(kind="rare")[0, 1]) * data.step.values[0] / data.step.values
-        for step, value in zip(data.step.values, guide, strict=True):
-            for name, cell in zip(columns, (int(step), value, value, value, "1/t, a guide", arm), strict=True):
-                columns[name].append(cell)
-    return columns
+        rows += [(int(step), value, value, value, "1/t, a guide", arm) for step, value in zip(data.step.values, guide, strict=True)]
+    return columns(("step", "density", "low", "high", "kind", "arm"), rows)
 
 
 def densities(arms):
@@ -29,29 +24,26 @@ def densities(arms):
     data, middle = arms["main"].histogram.mean("run").values, (BINS[1:] + BINS[:-1]) / 2
     names = [f"step {int(arms['main'].step.values[i]):,}" for i in (0, -1)]
     rows = [(x, float(n), name) for name, counts in zip(names, data, strict=True) for x, n in zip(middle, counts, strict=True)]
-    return {name: [row[i] for row in rows] for i, name in enumerate(("density", "count", "at"))}
+    return columns(("density", "count", "at"), rows)
 
 
 def apart(arms):
     """Columns: encoder-decoder cosine and end density of single latents of main's first run."""
-    columns: dict[str, list] = {"density": [], "cosine": [], "kind": []}
     one = arms["main"].isel(run=0)
-    for kind in ("rare", "uncommon", "ordinary", "useful"):
-        for density, cosine in zip(10 ** one.ends.sel(kind=kind).values, one.cosines.sel(kind=kind).values, strict=True):
-            if not np.isnan(density):
-                for name, value in zip(columns, (density, cosine, kind), strict=True):
-                    columns[name].append(value)
-    return columns
+    return columns(("density", "cosine", "kind"), (
+        (density, cosine, kind) for kind in ("rare", "uncommon", "ordinary", "useful")
+        for density, cosine in zip(10 ** one.ends.sel(kind=kind).values, one.cosines.sel(kind=kind).values, strict=True)
+        if not np.isnan(density)
+    ))  # fmt: skip
 
 
 def together(arms):
     """Columns: synergy over what ordinary firings save, of the rare latents, of dead weight and of planted pairs."""
-    columns: dict[str, list] = {"kind": [], "mean": [], "low": [], "high": []}
-    for label, kind in (("rare latents", "rare"), ("dead weight", "dead-weight"), ("planted pairs", "pair")):
-        at = arms["main"].sel(kind=kind)
-        for name, value in zip(columns, (label, *summary((at.synergy / at.saved).values)), strict=True):
-            columns[name].append(value)
-    return columns
+    main = arms["main"]
+    shares = {"rare latents": "rare", "dead weight": "dead-weight", "planted pairs": "pair"}
+    return columns(("kind", "mean", "low", "high"), (
+        (label, *summary((main.synergy / main.saved).sel(kind=kind).values)) for label, kind in shares.items()
+    ))  # fmt: skip
 
 
 def figures(arms):

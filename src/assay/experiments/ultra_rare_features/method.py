@@ -1,7 +1,9 @@
 """The method of ultra-rare-features: what one run is, how it is trained and what is measured of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +15,20 @@ from assay.data.harvest import inputs as harvest_inputs
 from assay.features.followed import KINDS, SHOWN
 from assay.subjects.folder import find
 from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import xarray as xr
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.embedded import Embedded
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.training.train import Method
 
 MOMENTS = ("half", "end")
 """When directions are told of; gradients are those of a quarter, those of useful latents of the half."""
@@ -81,23 +97,23 @@ class UltraRare(Spec):
         if self.subject != "planted" and not self.centred:
             raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
 
-    def text(self, part):
+    def text(self, part: Literal["train", "test"]) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         count = self.windows if part == "train" else self.test_windows
         return HarvestSpec(subject=self.subject, site=f"blocks.{self.layer}.hook_resid_pre", part=part, windows=count)
 
 
-def checkpoints(s):
+def checkpoints(s: UltraRare) -> list[int]:
     """The steps at which densities are taken: log-spaced, three an octave, from a quarter of training to its end."""
     return sorted({round(s.steps * 2 ** (-k / 3)) for k in range(7)})
 
 
-def moments(steps):
+def moments(steps: int) -> list[int]:
     """The steps of a quarter, a half and the end; a quarter is when the judged latents are chosen."""
     return [round(steps * 2 ** (-k / 3)) for k in (6, 3, 0)]
 
 
-def world(runs):
+def world(runs: Runs[UltraRare]) -> Embedded:
     """The planted truth of each run."""
     from assay.data.embedded import embedded
 
@@ -106,19 +122,19 @@ def world(runs):
     return made.centred if s.centred else made
 
 
-def activations(s, bench):
+def activations(s: UltraRare, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest); both come centred and scaled."""
     data = harvest(s.text("train"), bench)
     return data, harvest(s.text("test"), bench, like=data)
 
 
-def batches(runs, bench):
+def batches(runs: Runs[UltraRare], bench: Bench) -> Callable[[int], Any]:
     """Inputs by step."""
     s = runs.shared
     return world(runs).batches(s.batch) if s.subject == "planted" else activations(s, bench)[0].batches(runs.seeds, s.batch)
 
 
-def method(runs):
+def method(runs: Runs[UltraRare]) -> Method:
     """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a quarter and a half spare a random half."""
     import torch
 
@@ -150,7 +166,7 @@ def method(runs):
     )  # fmt: skip
 
 
-def train_together(groups, bench):
+def train_together(groups: Sequence[Runs[UltraRare]], bench: Bench) -> list[Trained]:
     """Arms that see the same inputs, in one pass."""
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -165,18 +181,18 @@ def train_together(groups, bench):
     )  # fmt: skip
 
 
-def train(runs, bench):
+def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-def measure(runs, trained, bench):
-    found = [one_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
-    coords = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
+def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset:
+    found = [measures_of_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
+    coords: dict[str, Sequence] = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
     named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
     return measures(runs, coords=coords, **named)
 
 
-def looked_at(one, bench):
+def judging_inputs(one, bench):
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
     import torch
 
@@ -189,7 +205,7 @@ def looked_at(one, bench):
     return seen, held_out, held_out
 
 
-def one_run(one, t, bench):
+def measures_of_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
     import torch
 
@@ -201,14 +217,14 @@ def one_run(one, t, bench):
 
     s, penalty = one.shared, float(one.each("penalty")[0])
     planted_world = s.subject == "planted"
-    by, on, x = looked_at(one, bench)
+    by, on, x = judging_inputs(one, bench)
     steps = checkpoints(s)
     snaps = (Snapshots if planted_world else Counted)(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
     at = [steps.index(m) for m in moments(s.steps)]
     everyone = np.arange(s.width)
     planted, exempt = everyone < s.useful, t["exempt"].numpy()
     first, end = (snaps.density(seen, everyone, [i])[:, 0] for seen, i in ((by, at[0]), (on, at[2])))
-    kinds = chosen(s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
+    kinds = latents_by_kind(s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
     followed = {kind: latents for kind, latents in kinds.items() if kind != "ordinary-2"}
     named = histograms([first, end]) | trajectories(snaps, on, followed, s.rare)
     resampled = ~exempt & (t["resampled"].numpy() > 0)
@@ -243,7 +259,9 @@ def one_run(one, t, bench):
     }
 
 
-def chosen(s, density, exempt, planted, least):
+def latents_by_kind(
+    s: UltraRare, density: Float[np.ndarray, "f"], exempt: Bool[np.ndarray, "f"], planted: Bool[np.ndarray, "f"], least: float
+) -> dict[str, Int[np.ndarray, "latent"]]:
     """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and fire at all (above `least`),
     two halves of the ordinary ones, the planted."""
     ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[:64]  # any 64: their order is that of random starts
@@ -258,7 +276,7 @@ def chosen(s, density, exempt, planted, least):
     }
 
 
-def inputs(spec):
+def inputs(spec: UltraRare) -> dict[str, str]:
     """Model and corpus of a run that reads a model; nothing for planted inputs."""
     if spec.subject == "planted":
         return {}
@@ -266,7 +284,7 @@ def inputs(spec):
     return harvest_inputs(spec.text("train"))
 
 
-def cost(runs):
+def cost(runs: Runs[UltraRare]) -> Cost:
     """The disk that the harvest takes, shared by all arms that read it; seconds come from the record."""
     if runs.shared.subject == "planted":
         return Cost()
