@@ -152,7 +152,7 @@ def attacked(world, tmp_path, seed):
 
 
 def attacked_evaluation(evaluated, tmp_path, seed):
-    """The same of one harm to what an evaluation stored."""
+    """Do one harm to what an evaluation stored, and say how it was met."""
     whole, expected = evaluated
     rng = np.random.default_rng([21, seed])
     here = tmp_path / f"e{seed}"

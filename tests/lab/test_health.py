@@ -86,9 +86,10 @@ def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
     assert json.dumps(look) in kept.read_text()
 
 
-def test_a_header_that_cannot_be_read_is_written_again(world, capsys):
+@pytest.mark.parametrize("odd", [b"\0\0\0", b'{"format": "x"}', b"[]"])
+def test_a_header_that_cannot_be_read_is_written_again(world, capsys, odd):
     before = contents(world / "s")
-    (world / "s/store.json").write_bytes(b"\0\0\0")
+    (world / "s/store.json").write_bytes(odd)
     assert main(["list", "--root", str(world / "s")]) == 0
     assert main(["show", str(world / "walk.py"), "--preset", "smoke", "--root", str(world / "s")]) == 2
     assert "assay doctor --clean" in capsys.readouterr().err
@@ -122,3 +123,11 @@ def test_a_header_that_became_a_folder_is_named_and_mended(world, capsys):
     assert main(["doctor", "--root", str(world / "s")]) == 1 and "store.json" in capsys.readouterr().out
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
     assert len(list(Store(world / "s").list())) == 6
+
+
+def test_whoever_comes_second_to_a_damaged_artefact_goes_on(world):
+    store = Store(world / "s")
+    (path,) = (store.root / "artefacts").glob("*/*")
+    store.set_aside(path, "as one worker found")
+    store.set_aside(path, "as another worker found")
+    assert not path.exists() and len(list((store.root / "tmp").glob("damaged-*"))) == 1

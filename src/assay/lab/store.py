@@ -273,7 +273,10 @@ class Store:
         if not path.is_relative_to(self.root / "artefacts"):
             raise StoreError(f"{path} is damaged: {why}; it is no artefact of {self.root}, so it cannot be built again")
         aside = self.root / "tmp" / f"damaged-{path.name}-{uuid.uuid4().hex[:12]}"
-        path.rename(aside)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:  # another process found the same and was first
+            return
         print(f"{path} is damaged: {why}; it is kept as {aside} for an hour at least, and built again", file=sys.stderr)
 
     def built(self, spec: Spec) -> Path | None:
@@ -335,9 +338,9 @@ def mend_header(root: Path) -> bool:
     """Write `store.json` again where it is damaged and a store lies around it; True where that was needed. Raises: StoreError."""
     header = root / "store.json"
     try:
-        json.loads(header.read_bytes())["format"]
+        assert isinstance(json.loads(header.read_bytes())["format"], int)
         return False
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AssertionError, RecursionError):
         if not header.exists() or not any((root / part).is_dir() for part in ("runs", "artefacts", "groups", "results", "tmp")):
             return False
     with explained(root):

@@ -20,7 +20,7 @@ from assay.worlds.modular import critical_size
 LESS, LESS_RANDOM = (0.4, 0.4625, 0.525), (0.375, 0.45, 0.525, 0.6, 0.725)
 """Shares of the training set on which networks go on: 320, 370, 420 of 800 pairs; 300, 360, 420, 480, 580 where sets may be bad."""
 LABELS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
-"""The same for random labels: 200 to 700 pairs."""
+"""Shares on which networks learn random labels: 200 to 700 pairs."""
 
 
 def crossing(less, at="test"):

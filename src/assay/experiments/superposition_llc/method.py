@@ -44,7 +44,7 @@ class SuperpositionLLC(Spec):
     start: float = 0.05
     """Standard deviation of the weights at the start."""
     bias: float = 0.0
-    """The same of the biases."""
+    """Standard deviation of the biases at the start."""
     relu: bool = True
     """Whether the output passes a ReLU."""
     lr: float = 0.1
