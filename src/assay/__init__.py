@@ -97,7 +97,10 @@ def _elsewhere(name: str) -> str:
     from assay.core.errors import nearest
     from assay.core.lazy import homes
 
-    found = [] if name.startswith("_") else homes(name, "assay", Path(__file__).parent)
+    here = Path(__file__).parent
+    if (here / name).is_dir() or (here / f"{name}.py").is_file():  # as `from assay import name` asks before it imports the module
+        return f"assay.{name} is a module: import assay.{name}"
+    found = [] if name.startswith("_") else homes(name, "assay", here)
     return f"assay has no public name {name}; " + (f"it lives in {' and '.join(found[:3])}" if found else nearest(name, _HOME))
 
 

@@ -139,6 +139,8 @@ def counts(position: int, n: int, draws: int, bits: np.random.Philox | None = No
 
     `bits` continues a stream, so that any split of the draws into chunks gives the same numbers.
     """
+    if n == 1:
+        return np.ones((draws, 1), dtype=np.int64)
     bits = bits or _stream(position, n)
     raw = bits.random_raw(draws * n) >> np.uint64(32)
     picked = ((raw * np.uint64(n)) >> np.uint64(32)).astype(np.int64).reshape(draws, n)

@@ -130,11 +130,41 @@ def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
         if n not in arm.coords or arm.coords[n].dims != ("run",):
             known = ", ".join(str(k) for k, c in arm.coords.items() if c.dims == ("run",))
             raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {known}")
-    others = [k for k, c in arm.coords.items() if c.dims == ("run",) and k not in order]
     levels = list(zip(*[arm.coords[n].values.tolist() for n in order], strict=True))
     if len(set(levels)) < len(levels):
         raise ClaimError(f"several runs share the same {', '.join(order)}; name the field that tells them apart")
-    flat = arm.drop_vars(others)
-    if len(order) == 1:
-        return flat.swap_dims(run="seed")
-    return flat.set_index(run=list(order)).unstack("run").transpose(*order, ...)
+    if len(order) > 1:
+        return _spread(arm, order)
+    return arm.drop_vars([k for k, c in arm.coords.items() if c.dims == ("run",) and k != "seed"]).swap_dims(run="seed")
+
+
+def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The levels of a coordinate, ascending, None first, and which of them each run has."""
+    if values.dtype != object:
+        return np.unique(values, return_inverse=True)
+    levels = sorted(set(values.tolist()), key=lambda v: (v is not None, v))
+    return np.array(levels, dtype=object), np.array([levels.index(v) for v in values.tolist()])
+
+
+def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
+    """The dim `run` as one dim for each of these coordinates, levels ascending: xarray's unstack, without an index of pandas."""
+    found = [_levels(arm.variables[n].values) for n in order]
+    levels, at = {n: level for n, (level, _) in zip(order, found, strict=True)}, tuple(code for _, code in found)
+    shape = tuple(len(level) for level in levels.values())
+    complete = int(np.prod(shape)) == arm.sizes["run"]
+    variables = {}
+    for name in arm.data_vars:
+        x = arm.variables[name]
+        if "run" not in x.dims:
+            variables[name] = x
+            continue
+        rest = [d for d in x.dims if d != "run"]
+        values = x.transpose("run", *rest).values
+        if complete:
+            table = np.empty((*shape, *values.shape[1:]), values.dtype)
+        else:
+            table = np.full((*shape, *values.shape[1:]), np.nan, values.dtype if values.dtype.kind in "fc" else np.float64)
+        table[at] = values
+        variables[name] = xr.Variable((*order, *rest), table, x.attrs)
+    kept = {name: arm.variables[name] for name in arm.coords if "run" not in arm.variables[name].dims}
+    return xr.Dataset(variables, coords={**kept, **levels}, attrs=arm.attrs)

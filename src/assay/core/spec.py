@@ -53,6 +53,8 @@ class Spec:
 
     def replace(self, **changes: object) -> Self:
         """Replace these fields. Raises: SpecError for an unknown field, naming the nearest."""
+        if not changes:
+            return self
         _known(type(self), changes)
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
@@ -71,12 +73,12 @@ class Spec:
 
 def per_run_fields(cls: type[Spec]) -> tuple[str, ...]:
     """Names of the fields that may differ between runs of one ensemble, in order of declaration."""
-    return tuple(f.name for f in fields(cls) if _is_per_run(_hints(cls)[f.name]))
+    return _split(cls)[0]
 
 
 def static_fields(cls: type[Spec]) -> tuple[str, ...]:
     """Names of the fields that all runs of one ensemble share."""
-    return tuple(f.name for f in fields(cls) if not _is_per_run(_hints(cls)[f.name]))
+    return _split(cls)[1]
 
 
 def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
@@ -104,7 +106,7 @@ def variant(
     def specs(main: tuple[S, ...]) -> tuple[S, ...]:
         first = set(sorted({s.seed for s in main})[:seeds])
         kept = [s for s in main if s.seed in first and all(_among(getattr(s, name), value) for name, value in (where or {}).items())]
-        made = [s.replace(**fields) for s in kept]
+        made = [s.replace(**fields) for s in (kept if over is None else kept[:1])]
         made = [s.replace(**{name: _multiplied(getattr(s, name), by) for name, by in (times or {}).items()}) for s in made]
         return tuple(made) if over is None else grid(made[0], **over, seed=sorted(first))
 
@@ -241,6 +243,18 @@ def _hints(cls: type) -> dict[str, Any]:
     if cls not in _hint_cache:
         _hint_cache[cls] = typing.get_type_hints(cls, include_extras=True)
     return _hint_cache[cls]
+
+
+_split_cache: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+
+def _split(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the fields that may differ between runs, and of those that may not."""
+    if cls not in _split_cache:
+        per_run = {name for name, hint in _hints(cls).items() if _is_per_run(hint)}
+        names = [f.name for f in fields(cls)]
+        _split_cache[cls] = tuple(n for n in names if n in per_run), tuple(n for n in names if n not in per_run)
+    return _split_cache[cls]
 
 
 def _is_per_run(hint: Any) -> bool:

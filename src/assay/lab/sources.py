@@ -24,7 +24,7 @@ def unchanged() -> str:
 @functools.cache
 def _hash() -> str:
     digest = hashlib.sha256("\0".join(f"{p} {_version(p)}" for p in _PACKAGES).encode())
-    for path in _files():
+    for path in _AT_START:
         digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

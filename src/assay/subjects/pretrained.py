@@ -49,7 +49,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder.path, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-        bad = next((name for name, weight in opened[0].named_parameters() if not bool(weight.isfinite().all())), "")
+        bad = next((name for name, weight in opened[0].named_parameters() if not _finite(weight)), "")
         with torch.no_grad():  # settings that no model runs with show here, before anything is measured
             opened[0].eval().base_model(input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
@@ -66,6 +66,11 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}")
     model = model.eval().requires_grad_(False).to(device)
     return Pretrained(folder, model, dtype, getattr(model.base_model, folder.architecture.blocks))
+
+
+def _finite(weight: Tensor) -> bool:
+    """Whether every number is finite: so is nearly always their sum, which is many times quicker to see than each of them."""
+    return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
 
 
 @dataclass(frozen=True, eq=False)
