@@ -7,6 +7,8 @@ they were made.
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
-PEERS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
+PEERS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope",
+         "llama_scope", "qwen_scope", "goodfire", "hook_z", "circuit_tracer")  # fmt: skip
 EXPECTED = {peer: load_file(ROOT / f"expected/{peer}.safetensors") for peer in PEERS}
 ASKED = {"topk_no_config", "jumprelu_no_config", "batchtopk_unset"}
 CASES = [
@@ -41,7 +44,8 @@ def path_of(peer: str, case: str) -> Path:
         return next(folder.glob("checkpoints/*"), folder)
     if peer == "sparsify":
         return next(p for p in folder.iterdir() if p.is_dir())
-    return next(p for p in folder.rglob("*") if p.suffix in (".pt", ".npz") or p.name == "params.safetensors")
+    files = (p for p in sorted(folder.rglob("*")) if p.suffix in (".pt", ".pth", ".npz", ".safetensors"))
+    return next(p for p in files if not p.name.startswith("W_dec"))
 
 
 def doubled(dictionary: Dictionary) -> Dictionary:
@@ -97,6 +101,12 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
         ("gemma_scope", "attention", "blocks.3.attn.hook_z", None, ["architecture", "site"]),
         ("gemma_scope", "embedding", "hook_embed", None, ["architecture", "site"]),
         ("gemma_scope", "second_skip", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", ["site", "site_out"]),
+        ("llama_scope", "residual", "blocks.3.hook_resid_post", None, []),
+        ("qwen_scope", "topk", "blocks.3.hook_resid_post", None, ["architecture", "k", "site"]),
+        ("goodfire", "small", "blocks.19.hook_resid_post", None, ["architecture", "site"]),
+        ("hook_z", "attention", "blocks.3.attn.hook_z", None, ["architecture"]),
+        ("circuit_tracer", "transcoder", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", []),
+        ("circuit_tracer", "cross_layer", "blocks.3.hook_resid_mid", "unknown", ["W_dec summed over the layers it writes to"]),
     ],
 )  # fmt: skip
 def test_places_and_what_was_inferred(peer: str, case: str, site: str | None, out: str | None, inferred: list[str]) -> None:
@@ -177,8 +187,6 @@ def test_topk_reads_as_its_class_says() -> None:
 
 
 def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "sae"
     shutil.copytree(ROOT / "saelens/checkpoint_standard", folder)
     (folder / "activation_scaler.json").unlink()
@@ -188,6 +196,87 @@ def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
     assert_same(doubled(load(folder, scale=0.37)).encode(x)[0], EXPECTED["saelens"]["checkpoint_standard/f"])
     with pytest.raises(DataError, match="has no place"):
         load(ROOT / "saelens/standard", scale=0.37)
+
+
+def test_llama_scope_is_known_by_its_folder_too() -> None:
+    for case, name in (("residual", "final.safetensors"), ("distilled", "sae_weights.safetensors")):
+        folder = next(p for p in (ROOT / "llama_scope" / case).rglob("*.json")).parent
+        assert load(folder).origin["format"] == "llama-scope" and load(folder).origin["file"] == name
+
+
+def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
+    """The inputs of Llama Scope are multiplied by √d over their mean length, which later files hold as a tensor."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "L3R"
+    shutil.copytree(path_of("llama_scope", "distilled").parent, folder)
+    values = load_file(folder / "sae_weights.safetensors")
+    mean = values.pop("dataset_average_activation_norm.blocks.3.hook_resid_post").item()
+    save_file(values, folder / "sae_weights.safetensors")
+    with pytest.raises(DataError, match="--scale"):
+        load(folder)
+    x = EXPECTED["llama_scope"]["x"].double()
+    assert_same(doubled(load(folder, scale=8**0.5 / mean)).encode(x)[0], EXPECTED["llama_scope"]["distilled/f"])
+
+
+def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Path) -> None:
+    """Rows of any length: Language-Model-SAEs divides them by it and multiplies what it jumps by it; a target may have another length."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "tc"
+    shutil.copytree(path_of("llama_scope", "residual").parents[1], folder)
+    g = torch.Generator().manual_seed(3)
+    W, b = torch.randn(32, 8, generator=g), torch.randn(32, generator=g)
+    V, c = torch.randn(8, 32, generator=g), torch.randn(8, generator=g)
+    save_file({"encoder.weight": W, "encoder.bias": b, "decoder.weight": V, "decoder.bias": c}, folder / "checkpoints/final.safetensors")
+    settings = json.loads((folder / "hyperparams.json").read_text())
+    settings |= {"hook_point_out": "blocks.3.hook_mlp_out", "dataset_average_activation_norm": {"in": 5.0, "out": 2.0}}
+    (folder / "hyperparams.json").write_text(json.dumps(settings))
+    # its own words: biases divided by the factors, rows times their quotient, then rows to length 1; 0.7 is what one has to exceed
+    into, out = 8**0.5 / 5.0, 8**0.5 / 2.0
+    x = torch.randn(40, 8, generator=g).double()
+    rows = V.double() * into / out
+    length = rows.norm(dim=0)
+    pre = (x @ W.double().T + b.double() / into) * length
+    wanted = (pre * (pre > 0.7)) @ (rows / length).T + c.double() / out
+    assert_same(doubled(load(folder)).reconstruct(x)[0], wanted)
+
+
+def test_qwen_scope_asks_for_k_where_no_name_says_it(tmp_path: Path) -> None:
+    path = shutil.copy(path_of("qwen_scope", "topk"), tmp_path / "layer3.sae.pt")
+    with pytest.raises(DataError, match="--k 50"):
+        load(path)
+    assert load(path, k=5).nonlinearity == load(path_of("qwen_scope", "topk")).nonlinearity == TopK(5)
+
+
+def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path: Path) -> None:
+    """Releases store W_dec both ways round; b_enc and b_dec say which, and a square one is asked for."""
+    from safetensors.torch import save_file
+
+    values = load_file(path_of("circuit_tracer", "transcoder"))
+    save_file(values | {"W_dec": values["W_dec"].T.contiguous()}, tmp_path / "layer_7.safetensors")
+    turned = load(tmp_path / "layer_7.safetensors")
+    assert torch.equal(turned.W_dec, load(path_of("circuit_tracer", "transcoder")).W_dec)
+    assert turned.sites == ("blocks.7.ln2.hook_normalized",) and turned.origin["inferred"] == ["site", "site_out"]
+    square = {name: value[:8, :8] if value.ndim == 2 else value[:8] for name, value in values.items()}
+    save_file({name: value.contiguous() for name, value in square.items()}, tmp_path / "layer_8.safetensors")
+    with pytest.raises(DataError, match="--format circuit-tracer"):
+        load(tmp_path / "layer_8.safetensors")
+    assert load(tmp_path / "layer_8.safetensors", format="circuit-tracer").W_dec.shape == (1, 8, 8)
+
+
+def test_settings_of_transcoders_are_bounded(tmp_path: Path) -> None:
+    """Nine lists of ten of the one before are 10^9 texts in a few lines of YAML; only the names of model and hooks are kept."""
+    path = shutil.copy(path_of("circuit_tracer", "transcoder"), tmp_path / "layer_3.safetensors")
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    (tmp_path / "config.yaml").write_text("\n".join([*lines, "model_name: a/b"]))
+    assert load(path).origin["config"] == {"model_name": "a/b"}
+    for text, says in (("a: [", "not a readable YAML"), ("- 1", "must be a mapping"), ("a: !!python/object/apply:os.getcwd []", "not a readable")):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(DataError, match=says) as refused:
+            load(path)
+        assert "\n" not in str(refused.value)
 
 
 # Writing.

@@ -15,10 +15,11 @@ from assay.core.errors import DataError
 from assay.dictionaries.formats import load
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
-PEERS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope")
-WEIGHTS = [p for peer in PEERS for p in sorted((ROOT / peer).rglob("*")) if p.suffix in (".safetensors", ".pt", ".npz")]
+PEERS = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and p.name not in ("expected", "make"))
+WEIGHTS = [p for peer in PEERS for p in sorted((ROOT / peer).rglob("*")) if p.suffix in (".safetensors", ".pt", ".pth", ".npz")]
 SETTINGS = ("saelens/checkpoint_batchtopk_scaled/cfg.json", "saelens/old_topk/cfg.json", "sparsify/groupmax/layers.3/cfg.json",
-            "dictionary_learning/batchtopk/config.json")  # fmt: skip
+            "dictionary_learning/batchtopk/config.json", "llama_scope/residual/Llama3_1-8B-Base-L3R-8x/hyperparams.json",
+            "llama_scope/distilled/800M-Slimpajama-0-OpenR1-Math-220k/L3R/config.json")  # fmt: skip
 ODD = (None, [], {}, "x", -1, 0, True, float("inf"), float("nan"), 3.5, 10**30, [1], {"a": 1})
 
 

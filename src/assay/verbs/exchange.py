@@ -29,7 +29,7 @@ class Hints:
     """What a file leaves open."""
 
     format: str | None = None
-    """saelens, dictionary-learning, sparsify, openai, gemma-scope or assay, where names do not tell."""
+    """saelens, dictionary-learning, sparsify, openai, gemma-scope, llama-scope, circuit-tracer or another, where names do not tell."""
     site: str | None = None
     """Where the activations come from, such as blocks.9.hook_resid_post."""
     site_out: str | None = None
