@@ -128,7 +128,7 @@ PAGE = """
 prefer whichever reaches the same logits with less norm. Memorising costs more with every pair, generalising does not; so there is a
 critical size of the training set, above which networks grok and below which even a grokked network forgets.
 
-**How it is judged.** Addition mod 53 in a small two-layer network, sixteen seeds. J, the loss with its penalty, is measured for networks
+**How it is judged.** Addition mod 53 in a small two-layer network, eight seeds. J, the loss with its penalty, is measured for networks
 that can only memorise and for grokked ones; for these also the best J their frequencies allow. Where the two cross is the prediction;
 where grokked networks forget on fewer pairs, and where fresh ones grok, is what it is held to.
 
