@@ -19,6 +19,7 @@ from assay.lab.executors import Inline
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
 from assay.lab.preset import Preset, override
+from assay.lab.recording import write_record
 from assay.lab.watch import Watch
 from assay.lab.worker import Workbench
 
@@ -136,9 +137,15 @@ def test_what_a_changed_preset_cannot_be_asked_is_told_beside_the_rest(lab):
     assert [j.claim.text for j in result.judged] == [claim.text]
     assert [text for text, _ in result.skipped] == [asked.text, "figures"]
     assert "KeyError" in result.skipped[0][1] and "measured" not in result.skipped[0][1]
-    broken = dataclasses.replace(fussy, claims=(dataclasses.replace(claim, value=lambda arm, arms: arm.x.sel(rate=9)),))
-    with pytest.raises(ClaimError, match="cannot be computed"):
-        lab.run(broken)  # nothing was changed: a mistake of the author's
+    wrong = dataclasses.replace(claim, text="x at a rate of nine", value=lambda arm, arms: arm.x.sel(rate=9))
+    broken = dataclasses.replace(fussy, claims=(wrong, claim), figures=lambda arms: [])
+    result = lab.run(broken)  # nothing was changed: a mistake of the author's, which costs the other claim nothing
+    assert [j.claim.text for j in result.judged] == [claim.text] and not result.skipped
+    ((text, why),) = result.failed
+    assert text == wrong.text and "cannot be computed" in why and "arm main" in why
+    assert lab.judge(broken).failed == result.failed and "1 could not be computed" in repr(result)
+    with pytest.raises(ClaimError, match="a record needs every statement"):
+        write_record(broken, result, lab.plan(broken))
 
 
 def test_partial_verdicts_leave_out_what_is_outdated(lab):

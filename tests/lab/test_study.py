@@ -145,10 +145,11 @@ def test_when_everything_is_a_mistake_no_store_is_left(tmp_path):
     assert found.exit_code == 2 and not (tmp_path / "s").exists()
 
 
-def test_a_claim_that_cannot_be_computed_is_one_parts_error(tmp_path, pair):
+def test_a_claim_that_cannot_be_computed_is_told_and_costs_nothing_else(tmp_path, pair):
     wrong = TEXT.replace("lambda arm, arms: arm.end, low", "lambda arm, arms: arm.start, low")
     found = study(Lab(tmp_path / "s", Inline()), [written(tmp_path, "odd", wrong), pair[0]])
-    assert "no measure 'start' in main" in str(found.parts[0].error) and found.parts[1].error is None
+    assert "no measure 'start' in main" in found.parts[0].data["failed"][0]["reason"] and found.parts[1].error is None
+    assert found.parts[0].error is None and found.parts[1].data["failed"] == [] and found.exit_code == 2
 
 
 def child(root, names):

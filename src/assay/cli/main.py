@@ -98,17 +98,16 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
         experiment, preset = choice.of(name)
         with Display(experiment.name) as display:
             result = machine.lab(place.root).run(experiment, preset, display)
-    printing.result(result, name, experiment, preset, place.json)
-    return 0
+    return printing.result(result, name, experiment, preset, place.json)
 
 
 @app.command(sort_key=4)
-def show(name: Name, /, *, arm: Arm = "main", choice: Choice = DEFAULT, place: Place = HERE) -> None:
+def show(name: Name, /, *, arm: Arm = "main", choice: Choice = DEFAULT, place: Place = HERE) -> int:
     """Verdicts, controls and intervals of what is stored; trains nothing."""
     with printing.aside():
         experiment, preset = choice.of(name)
         result = place.lab().judge(experiment, preset, arm)
-    printing.result(result, name, experiment, preset, place.json)
+    return printing.result(result, name, experiment, preset, place.json)
 
 
 @app.command(sort_key=5)

@@ -154,11 +154,13 @@ def megabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def result(result: Result, name: str, experiment: Experiment, preset: Preset, as_json: bool) -> None:
-    """Print the verdicts of a result, what they cost, and what to type next."""
+def result(result: Result, name: str, experiment: Experiment, preset: Preset, as_json: bool) -> int:
+    """Print the verdicts of a result, what they cost, and what to type next; the exit code, 2 where a statement could not be computed."""
     data = result.to_json()
+    code = AssayError.exit_code if result.failed else 0
     if as_json:
-        return emit(data)
+        emit(data)
+        return code
     arm = "" if result.arm == "main" else f", arm {result.arm} judged as if it were the method"
     tell(f"{result.experiment} ({', '.join((result.preset, *preset.sets))}){arm}\n")
     tables.show(data)
@@ -171,7 +173,9 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
     print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
     for line in invitations(name, result, experiment, preset):
         tell(line)
-    return None
+    for text, reason in result.failed:
+        tell(f"not judged: {text!r} {reason}", sys.stderr)
+    return code
 
 
 def invitations(name: str, result: Result, experiment: Experiment, preset: Preset) -> list[str]:

@@ -181,11 +181,23 @@ def _with_others(
 
 
 def _read(claim: Claim, name: str, others: Others) -> Table:
-    return tabulate(lambda: claim.value(others.take(name), others), claim.units, claim.text, others)
+    try:
+        return tabulate(lambda: claim.value(others.take(name), others), claim.units, claim.text, others)
+    except Exception as error:
+        error.add_note(f"arm {name}")  # which of its arms a claim stumbles over
+        raise
 
 
 def _scaled(claim: Claim, name: str, data: Table) -> Table:
-    """The terms' units on the scale of the claim. Raises: ClaimError when one lies on the scale's bound."""
+    """The terms' units on the scale of the claim. Raises: ClaimError when one is infinite, or lies on the scale's bound."""
+    for term, x in data.terms.items():
+        if (infinite := np.argwhere(np.isinf(x))).size:
+            at = ", ".join(f"{unit} {data.levels[unit][i]}" for unit, i in zip(claim.units, infinite[0], strict=False))
+            more = f" and in {len(infinite) - 1} more places" if len(infinite) > 1 else ""
+            raise ClaimError(
+                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at {at}{more}, and a mean of it means nothing; "
+                "let the value be NaN where a run has no number"
+            )
     mapped = {term: rescale(claim.scale, x) for term, x in data.terms.items()}
     for term, x in data.terms.items():
         off = ~np.isnan(x) & ~np.isfinite(mapped[term])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.errors import ExperimentError, nearest
+from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
 from assay.lab import looks
@@ -56,7 +56,12 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
 
 
 def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
-    """The file that now holds the record of this result. Raises: ExperimentError where a record of another preset lies there."""
+    """The file that now holds the record of this result.
+
+    Raises: ExperimentError where a record of another preset lies there; ClaimError where a statement could not be computed.
+    """
+    if result.failed:
+        raise ClaimError(f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}")
     known = read(experiment.name, experiment.origin)
     if known is not None and known["preset"] != result.preset:
         held = f"{path(experiment.name, experiment.origin)} records preset {known['preset']}"
@@ -90,11 +95,17 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
 
 def rejudge(
     experiment: Experiment, record: Mapping[str, Any]
-) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...]]:
-    """Claims, theorems and findings on the measures in a record, by today's statements; trains nothing."""
+) -> tuple[tuple[Judged, ...], tuple[Verified, ...], tuple[Estimated, ...]]:
+    """Judge claims, theorems and findings on the measures in a record, by today's statements; trains nothing.
+
+    Raises: ClaimError when one of them cannot be computed.
+    """
     from assay.lab.result import judge_statements, with_derived
 
-    return judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=experiment.scope)[:3]
+    found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=experiment.scope)
+    if found.failed:
+        raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")
+    return found.judged, found.exact, found.findings
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -61,6 +61,8 @@ class Result:
     """Each trained arm's specs as JSON."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Statements that cannot be asked of this arm, and why."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """Statements that could not be computed, and why; all others were judged."""
     changed: tuple[str, ...] = ()
     """What is not as it was at an earlier look at the same judged seeds."""
     notes: tuple[str, ...] = ()
@@ -71,7 +73,8 @@ class Result:
     def __repr__(self) -> str:
         outcomes = [j.verdict.outcome for j in self.judged]
         counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
-        return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}; to_pandas() has the table>"
+        failed = f", {len(self.failed)} could not be computed" if self.failed else ""
+        return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; to_pandas() has the table>"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
@@ -87,6 +90,7 @@ class Result:
             "exact": [v.to_json() for v in self.exact],
             "findings": [f.to_json() for f in self.findings],
             "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
+            "failed": [{"text": t, "reason": r} for t, r in self.failed],
             "changed": list(self.changed),
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
@@ -192,8 +196,8 @@ def judge_all(
 ) -> Result:
     """The result of stored measures; with another `arm`, the claims about main are asked of that one.
 
-    Raises: ClaimError when a statement cannot be computed; for another arm than main, or where fields were changed, it is
-    listed in `skipped`: statements may read a penalty that the changed preset no longer has.
+    A statement that cannot be computed is listed in `failed` and costs no other its verdict; for another arm than main, or where
+    fields were changed, in `skipped`: statements may read a penalty that the changed preset no longer has.
     """
     from assay.lab.plan import costs
     from assay.lab.stamp import stamp
@@ -205,8 +209,9 @@ def judge_all(
     scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {plan.preset.name}{but}") if t)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
-    judged, exact, findings, skipped = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin)
-    priced = tuple(_priced(j, experiment, plan, per_seed) for j in judged)
+    found = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin)
+    skipped, failed = found.skipped, found.failed
+    priced = tuple(_priced(j, experiment, plan, per_seed) for j in found.judged)
     drawn: tuple[Figure, ...] = ()
     cards: tuple[Any, ...] = ()
     try:
@@ -214,9 +219,8 @@ def judge_all(
             drawn = tuple(experiment.figures(everything)) if figures else ()
             cards = tuple(experiment.cards(everything)) if experiment.cards is not None and figures else ()
     except (ClaimError, ExperimentError) as e:
-        if not changed:
-            raise
-        skipped += (("figures", str(e).removeprefix("figures ")),)
+        told = (("figures", str(e).removeprefix("figures ")),)
+        skipped, failed = (skipped + told, failed) if changed else (skipped, failed + told)
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
@@ -224,8 +228,8 @@ def judge_all(
         arm=arm,
         arms=everything,
         judged=priced,
-        exact=exact,
-        findings=findings,
+        exact=found.exact,
+        findings=found.findings,
         figures=drawn,
         cards=cards,
         claims_key=claims_key(experiment.claims),
@@ -234,6 +238,7 @@ def judge_all(
         provenance=_provenance(plan, keys),
         specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
         skipped=skipped,
+        failed=failed,
         stamp=stamp(experiment, plan),
     )
 
@@ -252,6 +257,18 @@ def left_out(result: Result) -> tuple[str, ...]:
     return tuple(told)
 
 
+class Statements(NamedTuple):
+    """What became of an experiment's statements."""
+
+    judged: tuple[Judged, ...]
+    exact: tuple[Verified, ...]
+    findings: tuple[Estimated, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """Those that cannot be asked of another arm, or of changed fields, and why."""
+    failed: tuple[tuple[str, str], ...]
+    """Those that could not be computed, and why."""
+
+
 def judge_statements(
     statements: Sequence[Claim | Exact | Finding],
     arms: Mapping[str, xr.Dataset],
@@ -260,12 +277,13 @@ def judge_statements(
     *,
     changed: bool = False,
     origin: str = "",
-) -> tuple[list[Judged], tuple[Verified, ...], tuple[Estimated, ...], tuple[tuple[str, str], ...]]:
-    """Claims with their verdicts; theorems; findings; and what cannot be asked of `arm`, with the reason.
-
-    Raises: ClaimError when a statement cannot be computed, `arm` is main, and no field of the specs was `changed`.
-    """
-    judged, exact, findings, skipped = [], [], [], []
+) -> Statements:
+    """Judge claims, verify theorems and estimate findings, each by itself: one that cannot be computed costs no other its verdict."""
+    judged: list[Judged] = []
+    exact: list[Verified] = []
+    findings: list[Estimated] = []
+    skipped: list[tuple[str, str]] = []
+    failed: list[tuple[str, str]] = []
     for s in statements:
         try:
             with _computing(repr(s.text), origin):
@@ -278,10 +296,9 @@ def judge_statements(
                 elif s.of == "main":
                     judged.append(judge(s.about(arm), arms, scope=scope))
         except ClaimError as e:
-            if arm == "main" and not changed:
-                raise
-            skipped.append((s.text, str(e).removeprefix(f"{s.text!r} ")))
-    return judged, tuple(exact), tuple(findings), tuple(skipped)
+            told = (s.text, str(e).removeprefix(f"{s.text!r} "))
+            (failed if arm == "main" and not changed else skipped).append(told)
+    return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
 
 
 @contextlib.contextmanager
@@ -289,15 +306,27 @@ def _computing(what: str, origin: str) -> Iterator[None]:
     """Turns what an experiment's own code raises into one line, with the place; a measure that is missing says how to get it."""
     try:
         yield
+    except ClaimError as e:
+        raise ClaimError(f"{e}{_arm(e)}") from e
     except AssayError:
         raise
     except Exception as e:
-        told = first_line(e)
+        told = first_line(e) + _arm(e)
         if origin.endswith(".py"):
             told += f" ({Path(where(e, origin)).name})"
         if re.search("No variable named|'Dataset' object has no attribute", told):
             told += "; if `measure` was changed, raise `measured`, and stored runs are measured again"
+        elif isinstance(e, ArithmeticError):
+            told += "; let the value be NaN where a run has no number"
+        elif isinstance(e, LookupError):
+            told += "; does every preset have what it selects?"
         raise ClaimError(f"{what} cannot be computed: {told}") from e
+
+
+def _arm(error: BaseException) -> str:
+    """Which arm a statement stumbled over, as the end of a line; empty where that is not known."""
+    noted = [note for note in getattr(error, "__notes__", ()) if note.startswith("arm ")]
+    return f" (of {noted[0]})" if noted else ""
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from assay.core.compute import Range
-from assay.core.errors import AssayError, RunError
+from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.lab.events import Ended, Part, Surveyed, one_at_a_time
@@ -65,7 +65,8 @@ class Study:
     @property
     def exit_code(self) -> int:
         """0 when everything was measured, else that of the worst error: 3 where runs crashed, 2 for what a user can mend."""
-        return max((p.error.exit_code for p in self.parts if p.error is not None), default=0)
+        unjudged = [ClaimError.exit_code for p in self.parts if p.data is not None and p.data["failed"]]
+        return max([*unjudged, *(p.error.exit_code for p in self.parts if p.error is not None)], default=0)
 
 
 def study(
