@@ -10,6 +10,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from assay.core.compute import Range
 from assay.core.plain import plain
 from assay.lab.events import Event, Failed, Partial, Planned, Progress, Said, Saved, Started
 
@@ -31,6 +32,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def lasting(seconds: Range) -> str:
+    """A range of times as people say it: `2 to 5 min`, `40 s to 1 min 10 s`, `about 3 min`."""
+    low, high = (duration(_round(x)) for x in (seconds.low, seconds.high))
+    if low == high:
+        return f"about {low}"
+    (a, unit), (b, other) = low.split(" ", 1), high.split(" ", 1)
+    return f"{a} to {b} {unit}" if unit == other and unit in ("s", "min", "h") else f"{low} to {high}"
+
+
+def _round(seconds: float) -> float:
+    """Seconds to the digits that an estimate has: minutes in tens of seconds, and from ten minutes on whole ones."""
+    return round(seconds) if seconds < 60 else round(seconds / 10) * 10 if seconds < 600 else round(seconds / 60) * 60
+
+
 class Display:
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
@@ -43,7 +58,7 @@ class Display:
         self.started = self.spoken = time.monotonic()
         self.stages: dict[str, Started | Progress] = {}
         self.stored, self.total = 0, 0
-        self.eta: float | None = None
+        self.eta: Range | None = None
         self.claim = ""
         # transient: what remains on the screen is the verdict table, not a frozen bar
         self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
@@ -70,17 +85,18 @@ class Display:
                 self.total = len(event.plan.rows)
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
-                return f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in {event.groups} groups"
+                took = f", about {duration(known)} by the record" if (known := recorded(event)) is not None else ""
+                return f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in {event.groups} groups{took}"
             case Started():
                 self.stages[event.group] = event
                 return f"{', '.join(event.arms)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
             case Progress():
                 self.stages[event.group] = event
-                self.eta = event.eta if event.eta is not None else self.eta
+                self.eta = event.eta
                 return stage(event) + self.left() if time.monotonic() - self.spoken >= QUIET else ""
             case Saved():
                 self.stages.pop(event.group, None)
-                self.stored, self.total = event.done, event.total
+                self.stored, self.total, self.eta = event.done, event.total, event.eta
                 return f"{', '.join(event.arms)}: stored, {self.stored} of {self.total} runs{self.left()}"
             case Failed():
                 self.stages.pop(event.group, None)
@@ -94,7 +110,7 @@ class Display:
 
     def left(self) -> str:
         """The time left, as the end of a line; empty while it cannot be told."""
-        return "" if self.eta is None or self.stored == self.total else f", about {duration(self.eta)} left"
+        return "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
 
     def draw(self) -> RenderableType:
         """The lines shown on a terminal now."""
@@ -110,6 +126,11 @@ class Display:
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
+
+
+def recorded(event: Planned) -> float | None:
+    """The seconds that what is missing takes by the record of the same runs; None where they are of other runs, or unknown."""
+    return event.plan.seconds if event.plan.cost_from == "the record" else None
 
 
 def stage(event: Started | Progress) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay.core.compute import Range
 from assay.core.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class Progress:
     done: int
     total: int
     numbers: Mapping[str, float] = field(default_factory=dict)
-    eta: float | None = None
-    """Seconds until everything planned is done, as far as that can be told."""
+    eta: Range | None = None
+    """Seconds until everything planned is done; None while that cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Saved:
     done: int
     """Runs stored so far, cached ones included."""
     total: int
+    eta: Range | None = None
+    """Seconds until everything planned is done; None while that cannot be told."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from assay.core.experiment import Experiment
 from assay.lab.events import Outcome
 from assay.lab.groups import RunGroup
+from assay.lab.pace import Pending
 from assay.lab.store import Store
 from assay.lab.worker import Task
 
@@ -26,6 +27,7 @@ class Schedule:
     ):
         self.groups = {g.name: g for g in groups}
         self._store, self._experiment, self._device = store, experiment, device
+        self._per_run = per_run
         self._cost = {g.name: sum(per_run.get(arm, 1.0) * len(members) for arm, members in g.arms.items()) for g in groups}
         self._waiting = sorted(self.groups, key=lambda n: (_first_seed(self.groups[n]), -self._reach(n)))
         self._running: set[str] = set()
@@ -79,6 +81,16 @@ class Schedule:
     def cost(self, name: str) -> float:
         """The cost of one group, in the units of `per_run`."""
         return self._cost[name]
+
+    def pending(self) -> list[Pending]:
+        """Every group that is not stored or given up."""
+        return [self.group(n) for n in (*self._waiting, *self._running)]
+
+    def group(self, name: str) -> Pending:
+        """One group as its pace is told: its cost where it was planned, and its runs."""
+        arms = self.groups[name].arms
+        known = all(arm in self._per_run for arm in arms)
+        return Pending(name, (self._experiment.name, *arms), self._cost[name] if known else None, len(self.groups[name].members))
 
     def _reach(self, name: str) -> float:
         """The cost of a group and of the dearest chain that has to wait for it."""

@@ -19,7 +19,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan import Plan, again, sessions, spanned
 from assay.lab.preset import override
 from assay.lab.stamp import stored_result
-from assay.lab.work import Work, remaining, work
+from assay.lab.work import Work, work
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,8 @@ def study(
         for name, (_, p) in plans.items():
             if not p.missing:
                 judge(name)
-        eta = remaining(works, executor.width)
         for one in works:
-            one.eta = eta
+            one.early = False
 
         def whole(one: Work) -> None:
             if one.error is None:

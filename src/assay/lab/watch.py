@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from assay.core.compute import Range
 from assay.core.experiment import Experiment
-from assay.lab.events import Failed, Outcome, Partial, Progress, Saved
+from assay.lab.events import Failed, Outcome, Partial, Progress, Saved, Started
+from assay.lab.pace import Pace
 from assay.lab.plan import Plan, as_planned, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
@@ -18,32 +21,36 @@ class Watch:
     """Turns outcomes into events: counts what is stored, tells how long it will take, and judges now and then what is there."""
 
     def __init__(self, store: Store, experiment: Experiment, now: Plan, schedule: Schedule, tell: Callable[[Any], None],
-                 eta: Callable[[], float | None] | None = None):  # fmt: skip
+                 pace: Pace, eta: Callable[[], Range | None], early: bool = True):  # fmt: skip
         self._store, self._experiment, self._now, self._schedule, self._tell = store, experiment, now, schedule, tell
-        self._whole_eta = eta  # of more than this experiment; early verdicts on it would then cost others time
-        self._started = time.monotonic()
-        self._first_cost = schedule.left()
+        self._pace, self._eta, self._early = pace, eta, early
         self._done_share: dict[str, float] = {}
         self._judging: threading.Thread | None = None
         self._next_look = 0.0
         self._closed = False
 
     def heard(self, event: Any) -> None:
-        """Pass on what a worker reported, with the seconds that are left."""
+        """Pass on what a worker reported, with the time that is left."""
+        if isinstance(event, Started):
+            self._pace.began(event.group)
         if isinstance(event, Progress):
             self._done_share[event.group] = event.done / event.total if event.total else 0.0
-            event = Progress(event.group, event.arms, event.done, event.total, event.numbers, (self._whole_eta or self._eta)())
+            event = replace(event, eta=self._eta())
         self._tell(event)
 
     def settled(self, outcome: Outcome) -> None:
         """Tell how a task ended, and judge now and then what is stored."""
         group = self._schedule.groups[outcome.group]
         self._done_share.pop(outcome.group, None)
+        if outcome.status == "done":
+            self._pace.stored(self._schedule.group(outcome.group))
+        else:
+            self._pace.gone(outcome.group)
         if outcome.status == "failed":
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
         elif outcome.status == "done":
             runs = len(self._now.cached) + sum(len(self._schedule.groups[n].members) for n in self._schedule.done)
-            self._tell(Saved(group.name, tuple(group.arms), min(runs, len(self._now.rows)), len(self._now.rows)))
+            self._tell(Saved(group.name, tuple(group.arms), min(runs, len(self._now.rows)), len(self._now.rows), self._eta()))
             self._look()
 
     def close(self) -> None:
@@ -56,16 +63,10 @@ class Watch:
         """The cost of everything that is not stored, what groups have done so far taken off, in the units of `per_run`."""
         return self._schedule.left() - sum(self._schedule.cost(n) * share for n, share in list(self._done_share.items()))
 
-    def _eta(self) -> float | None:
-        left = self.left()
-        done = self._first_cost - left
-        elapsed = time.monotonic() - self._started
-        return elapsed * left / done if done > 0.02 * self._first_cost and elapsed > 1 else None
-
     def _look(self) -> None:
         """Judge in a thread what every arm has by now, at most a twentieth of the time, so that training is not held up."""
         alive = self._judging is not None and self._judging.is_alive()
-        if alive or self._whole_eta is not None or not self._schedule.left() or time.monotonic() < self._next_look:
+        if alive or not self._early or not self._schedule.left() or time.monotonic() < self._next_look:
             return
         self._judging = threading.Thread(target=self._judge, daemon=True)
         self._judging.start()

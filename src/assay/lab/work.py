@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from assay.core import errors
+from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
 from assay.lab import owners
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
+from assay.lab.pace import Pace, Pending
 from assay.lab.plan import Plan, as_planned, expected, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
@@ -26,7 +27,6 @@ from assay.lab.watch import Watch
 from assay.lab.worker import Task
 
 Tell = Callable[[Any], None]
-Eta = Callable[[], float | None]
 _END: Any = object()
 
 
@@ -35,8 +35,11 @@ class Work:
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
-        self.eta: Eta | None = None
-        """Tells the seconds left where more than this is being done, and early verdicts would cost others time."""
+        self.early = True
+        """Whether verdicts are told before everything is stored; where more than this is being done they cost others time."""
+        self.pace: Pace = Pace(1)
+        self.eta: Callable[[], Range | None] = _nothing
+        """How fast groups go, and the time that is left of everything that is being done."""
         self._store, self._device, self._tell = store, device, tell
         self._schedule: Schedule | None = None
         self._watch: Watch | None = None
@@ -86,6 +89,15 @@ class Work:
         """CPU-seconds of what is neither stored nor given up, an unknown run counted as one."""
         return self._watch.left() if self._watch is not None else 0.0 if self.error else expected(self.first)
 
+    def pending(self) -> list[Pending]:
+        """Its groups that are neither stored nor given up; as one, before they are formed."""
+        if self._schedule is not None:
+            return self._schedule.pending()
+        if self.error is not None:
+            return []
+        known = all(r.job.arm in self.first.per_run for r in self.first.missing)
+        return [Pending("", (self.experiment.name,), expected(self.first) if known else None, len(self.first.missing))]
+
     def close(self) -> None:
         """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the store."""
         if self._watch is not None:
@@ -106,7 +118,7 @@ class Work:
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
-        self._schedule, self._watch = schedule, Watch(self._store, self.experiment, now, schedule, self._tell, self.eta)
+        self._schedule, self._watch = schedule, Watch(self._store, self.experiment, now, schedule, self._tell, self.pace, self.eta, self.early)
 
 
 def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callable[[Work], None] = lambda one: None) -> None:
@@ -115,6 +127,9 @@ def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callabl
     Raises: KeyboardInterrupt at once; the same call then goes on where it was.
     """
     fresh, left = not store.root.exists(), list(works)
+    pace = Pace(executor.width)
+    for one in works:
+        one.pace, one.eta = pace, lambda: pace.left(p for w in works for p in w.pending())
 
     def tell() -> None:
         for one in [w for w in left if w.over]:
@@ -159,16 +174,8 @@ def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
                 yield None
 
 
-def remaining(works: Sequence[Work], width: int) -> Eta:
-    """A function that tells the seconds until all these works are done: as fast as so far, at first as planned."""
-    started, first = time.monotonic(), sum(w.left() for w in works)
-
-    def eta() -> float | None:
-        left = sum(w.left() for w in works)
-        done, spent = first - left, time.monotonic() - started
-        return spent * left / done if done > 0.02 * first and spent > 1 else left / width
-
-    return eta
+def _nothing() -> Range | None:
+    return None
 
 
 def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
