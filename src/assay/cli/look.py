@@ -50,7 +50,7 @@ def show(found: Looked) -> None:
 
 
 def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
-    """The text with each token's background from white to orange, linear in the activation's size over the feature's maximum."""
+    """Shade the text: each token's background from white to orange, linear in the activation's size over the feature's maximum."""
     from rich.style import Style
     from rich.text import Text
 

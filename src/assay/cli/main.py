@@ -1,4 +1,4 @@
-"""The `assay` command: one function per verb; each finds, asks the lab, and prints. Nothing is decided here.
+"""The `assay` command: one function per verb; each reads its options, asks `assay.verbs` or the lab, and prints. Nothing is decided here.
 
 A verb whose result needs no table of its own is a file of `assay.verbs` alone, and is found there.
 
@@ -484,7 +484,7 @@ for word, verb in verbs.known().items():
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The exit code after running these words (those of the command line when None)."""
+    """Run these words (those of the command line when None), and give the exit code."""
     words = list(sys.argv[1:] if words is None else words)
     _speak()
     if odd := next((w for w in words if any("\ud800" <= c <= "\udfff" for c in w)), None):
@@ -509,7 +509,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def refuse(text: str, code: int = 2) -> int:
-    """The exit code; the text is one line on standard error, a crash of an experiment keeps its lines."""
+    """Print the text as one line on standard error, a crash of an experiment with its lines, and give the exit code."""
     print(plain(text if code == 3 else " ".join(text.split())), file=sys.stderr)
     return code
 

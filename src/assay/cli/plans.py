@@ -71,7 +71,7 @@ def claims(found: Planned) -> None:
 
 
 def outlined(c: Prospect) -> str:
-    """What is to be expected of a claim, in a sentence; what is unknown says so."""
+    """Say what is to be expected of a claim, in a sentence; what is unknown says so."""
     from assay.core.reading import plural
 
     if c.half_width is None and c.fewest is None:

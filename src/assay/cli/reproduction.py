@@ -69,7 +69,7 @@ def show(found: Reproduction) -> None:
 
 
 def summary(found: Reproduction) -> list[str]:
-    """What the comparison comes to, in sentences."""
+    """Say what the comparison comes to, in sentences."""
     n = found.numbers
     beside: list[str] = [s.kind for s in found.statements if s.kind != "verdicts" and s.same]
     kinds = (("exact", "exact statement"), ("findings", "finding"))

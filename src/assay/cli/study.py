@@ -85,7 +85,7 @@ class Display:
             self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def note(self, name: str, event: Any) -> str:
-        """The line that stays for an event, empty where there is none."""
+        """Write the line that stays for an event, empty where there is none."""
         match event:
             case Surveyed():
                 self.total, self.eta = event.experiments, event.seconds.middle if event.seconds is not None else None
@@ -109,11 +109,11 @@ class Display:
         return ""
 
     def left(self) -> str:
-        """The time left, as the end of a line; empty while it cannot be told."""
+        """Say the time left, as the end of a line; empty while it cannot be told."""
         return "" if not self.eta or self.done == self.total else f"; about {duration(self.eta)} left"
 
     def draw(self) -> RenderableType:
-        """The lines shown on a terminal now."""
+        """Draw the lines shown on a terminal now."""
         from rich.console import Group
         from rich.text import Text
 
@@ -127,7 +127,7 @@ class Display:
 
 
 def surveyed(name: str, event: Surveyed) -> str:
-    """What there is to do, in a line: experiments, runs, and how long it takes."""
+    """Say what there is to do, in a line: experiments, runs, and how long it takes."""
     runs, missing = sum(len(p.rows) for p in event.plans), sum(len(p.missing) for p in event.plans)
     head = f"{name}: {event.experiments} experiments, {runs:,} runs, {runs - missing:,} stored"
     if not missing:
@@ -137,7 +137,7 @@ def surveyed(name: str, event: Surveyed) -> str:
 
 
 def ended(event: Ended) -> str:
-    """How one experiment ended, in a line."""
+    """Say how one experiment ended, in a line."""
     from assay.report import tables
 
     part = event.part
