@@ -8,11 +8,11 @@ import committed
 import pytest
 import test_catalogue_bar as bar
 
-from assay.cli.new import write_experiment
 from assay.core.experiment import Arm
 from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.verbs.new import write_experiment
 
 NAME = "superposition"
 JUDGED = (
@@ -165,7 +165,7 @@ def test_it_says_what_is_missing(entry, test, put, said):
 
 
 def test_what_assay_new_writes_meets_the_bar(entry, tmp_path):
-    experiment = catalogue.find(str(write_experiment("my-claim", tmp_path)))
+    experiment = catalogue.find(str(write_experiment("my-claim", tmp_path).path))
     lab = Lab(tmp_path / "store", executor=Inline())
     result = lab.run(experiment)
     entry(experiment=experiment, record=recording.make(experiment, result, lab.plan(experiment)))

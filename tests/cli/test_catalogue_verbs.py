@@ -16,12 +16,12 @@ import pytest
 from rich.console import Console
 
 from assay.cli.main import main
-from assay.cli.new import write_experiment
 from assay.cli.study import Display
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue
 from assay.lab.events import Ended, Part, Progress, Surveyed
+from assay.verbs.new import write_experiment
 
 SMALL = ("--preset", "smoke", "--executor", "inline")
 

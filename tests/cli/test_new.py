@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from assay.cli.new import write_experiment
 from assay.core.errors import ExperimentError
 from assay.core.experiment import read_header
+from assay.verbs.new import write_experiment
 
 
 def assay(folder: Path, *words: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path) -> None:
 
 
 def test_its_control_can_pass(tmp_path: Path) -> None:
-    path = write_experiment("claim", tmp_path)
+    path = write_experiment("claim", tmp_path).path
     path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
     (verdict,) = assay(tmp_path, "run", "claim.py", "--executor", "inline")["verdicts"]
     assert (verdict["outcome"], verdict["reason"]) == ("unspecific", "control flat satisfies it too")
@@ -50,7 +50,7 @@ def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path) -> None
 
 
 def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
-    path = write_experiment("Which way Up", tmp_path)
+    path = write_experiment("Which way Up", tmp_path).path
     assert path.name == "which_way_up.py" and "class WhichWayUp(Spec)" in path.read_text()
     assert read_header(path).title.startswith("A linear autoencoder")
 

@@ -15,7 +15,7 @@ import pytest
 
 from assay.cli import main as cli
 from assay.cli.main import app, main
-from assay.cli.new import write_experiment
+from assay.verbs.new import write_experiment
 
 VERDICT = {
     "text", "outcome", "reason", "estimate", "low", "high", "n", "units", "scope", "source", "published",

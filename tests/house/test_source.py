@@ -66,7 +66,7 @@ def test_public_names_say_what_they_do(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/cli/template.py"], ids=name
+    "path", [*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/verbs/template.py"], ids=name
 )
 def test_spec_fields_say_what_they_mean(path: Path) -> None:
     for spec in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from assay.cli import printing
 from assay.cli.options import Output
-from assay.verbs.schema import to_json
+from assay.core.schema import to_json
 
 
 def command(verb: Callable[..., Any]) -> Callable[..., int]:

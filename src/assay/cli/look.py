@@ -6,45 +6,37 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.cli.printing import draw, grid, say
-from assay.report import looks
+from assay.core.schema import to_json
 from assay.report.looks import left_out, plain, quoted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.text import Text
 
-    from assay.evaluation.looking import Look
+    from assay.verbs.look import Looked
 
 ORANGE = (255, 140, 0)
 """The colour of the strongest activation, as in pages."""
 
 
-def write(found: Look, html: Path) -> None:
-    """Write the page of what was found."""
-    html.write_text(looks.page(found.data), encoding="utf-8")
-
-
-def show(found: Look) -> None:
+def show(found: Looked) -> None:
     """Print the losses, then a block for each feature: Δ, where it is on, what it promotes."""
     from rich.console import Console
     from rich.text import Text
 
-    d = found.data
-    say(f"{d['model']}, {d['site']}; {d['dictionary']}, {d['width']} features")
+    say(f"{found.model}, {found.site}; {found.dictionary}, {found.width} features")
     say(
-        f"{len(d['tokens'])} tokens; loss {d['loss']:.3f} nats per prediction, {d['loss_spliced']:.3f} with the reconstruction in "
-        f"place; {d['l0']:.1f} features on per token, {d['on']} in all; {d['tried']} tried, {len(d['features'])} shown"
+        f"{len(found.tokens)} tokens; loss {found.loss:.3f} nats per prediction, {found.loss_spliced:.3f} with the reconstruction in "
+        f"place; {found.l0:.1f} features on per token, {found.on} in all; {found.tried} tried, {len(found.features)} shown"
     )
-    say(left_out(d))
-    if not d["features"]:
+    say(left_out(to_json(found)))
+    if not found.features:
         print("no feature is on")
         return
     print()
     coloured = Console().color_system is not None and Console().is_terminal
     table = grid("feature", "Δ nats", "where it is on", right=("feature", "Δ nats"))
-    for f in d["features"]:
-        lines = [shaded(d["tokens"], f)] if coloured else []
+    for f in found.features:
+        lines = [shaded(found.tokens, f)] if coloured else []
         lines.append(Text("on " + ", ".join(f"{quoted(s['token'])} {s['activation']:.3g}" for s in f["strongest"])))
         if f["promoted"]:
             lines.append(Text("promoted " + logits(f["promoted"]) + "; suppressed " + logits(f["suppressed"][:3]), "bright_black"))
@@ -58,7 +50,7 @@ def show(found: Look) -> None:
 
 
 def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
-    """The text with each token's background from white to orange, linear in the activation's size over the feature's maximum."""
+    """Shade the text: each token's background from white to orange, linear in the activation's size over the feature's maximum."""
     from rich.style import Style
     from rich.text import Text
 

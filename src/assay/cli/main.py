@@ -1,4 +1,4 @@
-"""The `assay` command: one function per verb; each finds, asks the lab, and prints. Nothing is decided here.
+"""The `assay` command: one function per verb; each reads its options, asks `assay.verbs` or the lab, and prints. Nothing is decided here.
 
 A verb whose result needs no table of its own is a file of `assay.verbs` alone, and is found there.
 
@@ -24,12 +24,12 @@ from rich.box import Box
 
 from assay import verbs
 from assay.cli import printing
-from assay.cli.evaluation import How, Where
 from assay.cli.found import command
 from assay.cli.options import Arm, Bare, Choice, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
+from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
 
 HERE = Place()
@@ -37,7 +37,7 @@ PLAIN = Output()
 DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
-AS_FILED, ON = How(), Where()
+ON = Where()
 
 app = App(
     name="assay",
@@ -52,7 +52,9 @@ app = App(
 @app.command(name="list", sort_key=1)
 def list_(*, place: Place = HERE) -> None:
     """The catalogue: claim, cost, recorded verdicts, and what is stored here."""
-    printing.catalogue(place.root, place.json)
+    from assay.verbs.catalogue import listed
+
+    printing.catalogue(listed(place.root), place.json)
 
 
 @app.command(sort_key=2)
@@ -73,10 +75,14 @@ def plan(
         5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
     """
     from assay.cli import plans
+    from assay.verbs import plan
 
-    if name == "catalogue":
-        return plans.catalogue(budget, choice, machine, place.root, place.json)
-    return plans.one(name, budget, choice, machine, place.root, place.json)
+    lab = machine.lab(place.root)
+    if name == ALL:
+        whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
+        return printing.emit(whole) if place.json else plans.catalogue(whole)
+    found = plan.plan(lab, *choice.of(name), budget)
+    return printing.emit(found) if place.json else plans.one(found)
 
 
 @app.command(sort_key=3)
@@ -90,10 +96,11 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
     """
     from assay.cli import study
     from assay.cli.progress import Display
+    from assay.verbs.study import refuse_page
 
     if name == ALL:
         return study.run(choice, machine, place, page)
-    study.refuse(page)
+    refuse_page(page)
     with printing.aside():
         experiment, preset = choice.of(name)
         with Display(experiment.name) as display:
@@ -119,15 +126,15 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     record
         Write the record instead: commit, keys, small measures, verdicts, seconds.
     """
-    from assay.lab import recording
+    from assay.verbs import record as records
 
     with printing.aside():
-        experiment, preset = choice.of(name)
-        lab = place.lab()
-        result = lab.judge(experiment, preset)
-    if record:
-        return printing.written(recording.write_record(experiment, result, lab.plan(experiment, preset)), place.json)
-    return printing.differences(lab.check(result, printing.recorded(experiment, preset)), experiment.name, place.json)
+        asked = place.lab(), *choice.of(name)
+        if record:
+            made = records.record(*asked)
+        else:
+            found = records.check(*asked)
+    return printing.written(made, place.json) if record else printing.differences(found, place.json)
 
 
 @app.command(sort_key=5)
@@ -151,7 +158,7 @@ def reproduce(
     """
     from assay.cli import reproduction
 
-    return reproduction.run(name, preset, machine, root, output.json)
+    return reproduction.run(name, Choice(preset=preset), machine, root, output.json)
 
 
 @app.command(sort_key=6)
@@ -227,10 +234,10 @@ def fetch(
     model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2", /, *, output: Output = PLAIN
 ) -> None:
     """Download a model by its hash and convert it, once."""
-    from assay.subjects.fetch import fetch_smollm2
+    from assay.verbs.fetch import fetch as fetched
 
-    folder = fetch_smollm2(progress=lambda line: print(line, file=sys.stderr))
-    printing.emit({"model": model, "folder": str(folder)}) if output.json else print(folder)
+    found = fetched(model, progress=lambda line: print(line, file=sys.stderr))
+    printing.emit(found) if output.json else print(found.folder)
 
 
 @app.command(sort_key=9)
@@ -238,10 +245,10 @@ def new(
     name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
 ) -> None:
     """Write a commented one-file experiment that runs as it is."""
-    from assay.cli.new import write_experiment
+    from assay.verbs.new import write_experiment
 
-    path = write_experiment(name, Path())
-    printing.emit({"path": str(path)}) if output.json else print(f"{path} is written. Next: assay run {path}")
+    made = write_experiment(name, Path())
+    printing.emit(made) if output.json else print(f"{made.path} is written. Next: assay run {made.path}")
 
 
 @app.command(sort_key=10)
@@ -253,13 +260,13 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
     yes
         Do not ask.
     """
-    from assay.lab import catalogue, owners
+    from assay.verbs import remove
 
-    lab, entry = place.lab(), catalogue.entry(name)
-    owners.check(lab.store, experiment := entry.name, entry.origin)
-    if not printing.agreed(lab.removable(experiment), name, yes, place.json):
+    lab = place.lab()
+    found = remove.removable(lab, name)
+    if not printing.agreed(found, name, yes, place.json):
         return 0
-    return printing.freed(lab.remove(experiment), place.json)
+    return printing.removed(remove.remove(lab, found), name, place.json)
 
 
 @app.command(sort_key=11)
@@ -351,16 +358,19 @@ def conformance(
     record
         Keep the peer's outcomes as data in a checkout's conformance/results.
     """
-    from assay.cli.conformance import conform
+    from assay.cli.conformance import show
+    from assay.verbs.conformance import conform
 
-    return conform(ids, against, python, record, output.json)
+    found = conform(ids, against, python, record)
+    printing.emit(found.outcomes) if output.json else show(found, explained=bool(ids))
+    return 1 if found.failed else 0
 
 
 @app.command(sort_key=12)
 def evaluate(
     *dictionaries: Annotated[str, Parameter(help="Files or folders of any known format, or stored runs such as gated-sae/showcase.")],
-    on: Where = ON,
-    how: How = AS_FILED,
+    on: Annotated[Where, Flat] = ON,
+    how: Annotated[How, Flat] = AS_FILED,
     device: str = "cpu",
     batch: int | None = None,
     out: Path | None = None,
@@ -381,17 +391,11 @@ def evaluate(
     from assay.cli import evaluation
     from assay.cli.bar import Bar
     from assay.cli.options import device_here
-    from assay.evaluation.evaluating import evaluate as measured
-    from assay.verbs.destination import writable
+    from assay.verbs.evaluate import evaluate as measured
 
-    if out is not None:
-        writable(out, "--out")
     with trust.raised(), Bar("evaluate", "tokens") as bar:
-        found = measured(
-            *dictionaries, **vars(on), **vars(how), root=place.root, device=device_here(device), batch=batch, progress=bar
-        )
-    written = evaluation.write(found, out) if out is not None else []
-    printing.emit(found.to_json() | {"written": list(map(str, written))}) if place.json else evaluation.show(found, written)
+        found = measured(dictionaries, on, how, place.root, device_here(device), batch, out, bar)
+    printing.emit(found) if place.json else evaluation.show(found)
 
 
 @app.command(sort_key=13)
@@ -436,19 +440,14 @@ def look(
     """
     from assay.cli import look
     from assay.cli.options import device_here
-    from assay.evaluation.looking import look as looked
-    from assay.verbs.destination import writable_file
+    from assay.verbs.look import look as looked
 
-    if html is not None:
-        writable_file(html, "--html")
     with trust.raised():
         found = looked(
             text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
-            root=place.root, device=device_here(device),
+            root=place.root, device=device_here(device), html=html,
         )  # fmt: skip
-    if html is not None:
-        look.write(found, html)
-    printing.emit(found.to_json()) if place.json else look.show(found)
+    printing.emit(found) if place.json else look.show(found)
 
 
 @app.command(sort_key=14)
@@ -484,7 +483,7 @@ for word, verb in verbs.known().items():
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The exit code after running these words (those of the command line when None)."""
+    """Run these words (those of the command line when None), and give the exit code."""
     words = list(sys.argv[1:] if words is None else words)
     _speak()
     if odd := next((w for w in words if any("\ud800" <= c <= "\udfff" for c in w)), None):
@@ -509,7 +508,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def refuse(text: str, code: int = 2) -> int:
-    """The exit code; the text is one line on standard error, a crash of an experiment keeps its lines."""
+    """Print the text as one line on standard error, a crash of an experiment with its lines, and give the exit code."""
     print(plain(text if code == 3 else " ".join(text.split())), file=sys.stderr)
     return code
 

@@ -42,7 +42,7 @@ class Place(Output):
     """Folder of the store: runs, results, artefacts."""
 
     def lab(self) -> Lab:
-        """A lab on the store, for reading."""
+        """Make a lab on the store, for reading."""
         from assay.lab.executors import Inline
         from assay.lab.lab import Lab
 
@@ -74,7 +74,7 @@ class Choice:
     between runs also takes several values (penalty=0.1,0.3) or a range (seed=1000:1016)."""
 
     def of(self, name: str) -> tuple[Experiment, Preset]:
-        """The experiment of this name or file, and its preset with the fields that were set."""
+        """Find the experiment of this name or file, and its preset with the fields that were set."""
         from assay.lab import catalogue
         from assay.lab.preset import override
 
@@ -96,7 +96,7 @@ class Machine:
     """Where tensors live: cpu, cuda, cuda:1."""
 
     def lab(self, root: Path) -> Lab:
-        """A lab that trains on this machine."""
+        """Make a lab that trains on this machine."""
         from assay.lab import executors
         from assay.lab.lab import Lab
 
@@ -108,7 +108,7 @@ class Machine:
 
 
 def device_here(name: str) -> str:
-    """The device's name, when torch has it on this machine. Raises: AssayError."""
+    """Give the device's name back, where torch has it on this machine. Raises: AssayError."""
     if name == "cpu":
         return name
     import torch

@@ -6,15 +6,14 @@ import contextlib
 import io
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.cli.progress import duration
-from assay.core.errors import AssayError, ExperimentError, StoreError
+from assay.core.errors import AssayError
 from assay.core.plain import as_json, plain
+from assay.core.schema import to_json
 from assay.report import tables
-from assay.verbs.schema import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,11 +21,13 @@ if TYPE_CHECKING:
     from assay.core.claims import Judged
     from assay.core.experiment import Experiment
     from assay.lab.preset import Preset
-    from assay.lab.recording import Difference
     from assay.lab.result import Result
+    from assay.verbs.catalogue import Catalogue, Here
     from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
     from assay.verbs.pages import Pages
+    from assay.verbs.record import Checked, Written
+    from assay.verbs.remove import Removable, Removed
 
 
 def emit(data: Any) -> None:
@@ -50,7 +51,7 @@ def draw(table: Table) -> None:
 
 
 def grid(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table without lines, numbers set right."""
+    """Begin a table without lines, numbers set right."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
@@ -89,68 +90,29 @@ def tell(text: str, file: TextIO | None = None) -> None:
     print(plain(text), file=file)
 
 
-def catalogue(root: Path, as_json: bool) -> None:
-    """Print every experiment: title, claim, cost, recorded verdicts, and what is stored here."""
-    from assay.lab import catalogue, records
-    from assay.lab.origin import code
-
-    entries: list[dict[str, Any]] = []
-    for entry in catalogue.entries():
-        header, record = entry.header(), records.read(entry.name, entry.origin)
-        entries.append(
-            {
-                "name": entry.name,
-                "title": header.title,
-                "paper": header.paper,
-                "claim": header.claim,
-                "baselines": header.baselines,
-                "cost": header.cost,
-                "presets": ["smoke", "default", "full"],
-                "recorded": tables.outcomes(record),
-                "local": local(root, entry.name, code(entry.origin)),
-            }
-        )
+def catalogue(found: Catalogue, as_json: bool) -> None:
+    """Print every experiment: claim, cost, recorded verdicts, and what is stored here."""
     if as_json:
-        return emit({"experiments": entries})
+        return emit(found)
     table = grid("name", "claim", "cost", "recorded", "here")
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
-    for e in entries:
-        table.add_row(e["name"], e["claim"], e["cost"], tables.signs(e["recorded"]) or "–", said(e["local"]))
+    for e in found.experiments:
+        table.add_row(e.name, e.claim, e.cost, tables.signs(e.recorded) or "–", said(e.local))
     draw(table)
     print("\nassay plan NAME says what a run would do; assay run NAME does it.")
     return None
 
 
-def local(root: Path, name: str, code: str = "") -> dict[str, Any]:
-    """What a store holds of an experiment: the number of runs, the outcomes of each stored result, and which another text made.
-
-    `code` is that of the experiment's file now.
-    """
-    from assay.lab.sealed import unseal
-
-    runs = [folder for folder in (root / "runs" / name).glob("*") if folder.is_dir()]
-    results: dict[str, dict[str, int]] = {}
-    older = []
-    for path in sorted((root / "results" / name).glob("*.json")):
-        results[path.stem] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
-        with contextlib.suppress(StoreError):
-            data = unseal(path)
-            results[path.stem] = tables.outcomes(data)
-            if code and set(data["provenance"].get("code", [code])) != {code}:
-                older.append(path.stem)
-    return {"runs": len(runs), "results": results, "other_text": older}
-
-
-def said(state: Mapping[str, Any]) -> str:
-    """The local state in a few words."""
-    if not state["runs"]:
+def said(here: Here) -> str:
+    """Say what is stored of an experiment, in a few words."""
+    if not here.runs:
         return "–"
-    other = " (by another text of its file)" if "default" in state["other_text"] else ""
-    return (tables.signs(state["results"].get("default", {})) or f"{state['runs']} runs") + other
+    other = " (by another text of its file)" if "default" in here.other_text else ""
+    return (tables.signs(here.results.get("default", {})) or f"{here.runs} runs") + other
 
 
 def megabytes(count: float) -> str:
-    """A number of bytes in MB or GB."""
+    """Write a number of bytes in MB or GB."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
@@ -179,7 +141,7 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
 
 
 def invitations(name: str, result: Result, experiment: Experiment, preset: Preset) -> list[str]:
-    """What to type next: an arm to judge as if it were the method, an ablation before a control, and the pages."""
+    """Say what to type next: an arm to judge as if it were the method, an ablation before a control, and the pages."""
     claims = [judged.claim for judged in result.judged]
     rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for claim in claims for arm in claim.must_fail]
     holds = any(judged.verdict.outcome == "holds" for judged in result.judged)
@@ -198,32 +160,18 @@ def judged(judged: Judged, as_json: bool) -> None:
     return None
 
 
-def differences(found: Sequence[Difference], name: str, as_json: bool) -> int:
+def differences(found: Checked, as_json: bool) -> int:
     """Print where a result departs from its record; the exit code, 1 when it does."""
     if as_json:
-        emit({"experiment": name, "differences": [vars(d) for d in found]})
-    elif found:
+        emit(found)
+    elif found.differences:
         table = grid("what", "recorded", "now")
-        for d in found:
+        for d in found.differences:
             table.add_row(d.what, d.recorded, d.now)
         draw(table)
     else:
-        tell(f"{name}: as recorded")
-    return 1 if found else 0
-
-
-def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
-    """The committed record of an experiment. Raises: ExperimentError when there is none, or it is of another preset."""
-    from assay.lab import records
-
-    record = records.read(experiment.name, experiment.origin)
-    if record is None:
-        typed = f"{experiment.typed}{preset.options}"
-        raise ExperimentError(f"{experiment.name} has no record; make one: assay run {typed}, then assay check {typed} --record")
-    of = str(record.get("preset", preset.name)).partition("-")[0]  # fields that were set, such as seeds, may differ
-    if of != preset.name:
-        raise ExperimentError(f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare with --preset {of}")
-    return record
+        tell(f"{found.experiment}: as recorded")
+    return 1 if found.differences else 0
 
 
 def pages(found: Pages, as_json: bool) -> None:
@@ -237,33 +185,35 @@ def pages(found: Pages, as_json: bool) -> None:
     return None
 
 
-def written(path: Path, as_json: bool) -> int:
-    """Print the path of a file that was written; exit code 0."""
-    emit({"path": str(path)}) if as_json else tell(str(path))
+def written(found: Written, as_json: bool) -> int:
+    """Print the path of a record that was written; exit code 0."""
+    emit(found) if as_json else tell(str(found.path))
     return 0
 
 
-def agreed(found: Sequence[tuple[Path, int]], name: str, yes: bool, as_json: bool) -> bool:
-    """Whether to delete these files and folders: says what they are, and asks where someone can answer.
+def agreed(found: Removable, name: str, yes: bool, as_json: bool) -> bool:
+    """Say what would be deleted, and ask whether to where someone can answer.
 
     Raises: AssayError where nobody can, and `--yes` was not given.
     """
-    if not found:
-        emit({"bytes": 0}) if as_json else tell(f"nothing is stored of {name}")
-        return False
-    size = megabytes(sum(count for _, count in found))
+    if not found.paths:
+        return True
+    size = megabytes(found.bytes)
     if not yes and (as_json or not sys.stdin.isatty()):
         raise AssayError(
-            f"{', '.join(str(path) for path, _ in found)} ({size}) would be deleted; say so with: assay remove {name} --yes"
+            f"{', '.join(str(path) for path, _ in found.paths)} ({size}) would be deleted; say so with: assay remove {name} --yes"
         )
-    for path, count in found:
+    for path, count in found.paths:
         tell(f"{path}  {megabytes(count)}", sys.stderr)
     return yes or input(f"Delete these, {size}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def freed(count: int, as_json: bool) -> int:
+def removed(found: Removed, name: str, as_json: bool) -> int:
     """Print how many bytes are free again; exit code 0."""
-    emit({"bytes": count}) if as_json else print(f"{megabytes(count)} freed")
+    if as_json:
+        emit(found)
+    else:
+        tell(f"{megabytes(found.bytes)} freed" if found.paths else f"nothing is stored of {name}")
     return 0
 
 

@@ -2,101 +2,58 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
 from assay.cli.plans import lasting
 from assay.cli.progress import bar, duration, stage
-from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
+from assay.core.schema import to_json
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
-from assay.verbs.destination import writable, writable_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
 
     from assay.cli.options import Choice, Machine, Place
-    from assay.lab.study import Study
-
-PAGES = Path("report")
-"""Where `assay report` writes its pages as well."""
-
+    from assay.verbs.study import Study
 
 def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> int:
-    """The exit code after every experiment of the catalogue was run, and its page written: 0, or that of the worst error."""
-    from assay.lab import catalogue
-    from assay.lab.study import study as run_all
+    """Run every experiment of the catalogue and print what came of it; the exit code: 0, or that of the worst error."""
+    from assay.verbs.study import study
 
-    if choice.set:
-        raise AssayError(f"--set changes the fields of one experiment: name it in place of {ALL!r}")
-    if page is not None and page.suffix != ".md":
-        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}; the page as HTML is written in any case")
-    writable(PAGES, "another working folder")
-    if page is not None:
-        writable_file(page, "--page")
-    entries = catalogue.entries()
     with Display(ALL) as display:
-        study = run_all(machine.lab(place.root), [e.name for e in entries], choice.preset, display)
-    titles = {e.name: e.header().title for e in entries}
-    words = ["assay", "run", ALL, *(["--preset", choice.preset] if choice.preset != "default" else [])]
-    written = write(study, titles, shlex.join([*words, *(["--page", str(page)] if page else [])]), page)
-    show(study, written, place.json)
-    return study.exit_code
+        found = study(machine.lab(place.root), choice.preset, page, choice.set, display)
+    printing.emit(found) if place.json else show(found)
+    return found.exit_code
 
 
-def refuse(page: Path | None) -> None:
-    """Nothing. Raises: AssayError where a page was asked for that only the whole catalogue has."""
-    if page is not None:
-        raise AssayError(f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME")
-
-
-def write(study: Study, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
-    """The paths of the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
-    from assay.report import pages, studies
-    from assay.verbs.pages import slug
-
-    data = study.to_json()
-    there = {p.name: f"{slug(p.name, study.preset)}.html" for p in study.parts}
-    beside = {name: href for name, href in there.items() if (PAGES / href).exists()}
-    written = pages.write(PAGES, {f"{slug(ALL, study.preset)}.html": studies.html(data, titles, beside)})
-    if page is not None:
-        linked = all((page.parent / f"{name}.md").exists() for name in studies.results(data))
-        written += pages.write(page.parent, {page.name: studies.markdown(data, titles, command, linked)})
-    return written
-
-
-def show(study: Study, written: list[Path], as_json: bool) -> None:
+def show(found: Study) -> None:
     """Print one line per experiment, how many errors to expect, and where the pages are."""
-    from assay.report import overview, studies, tables
+    from assay.report import studies, tables
 
-    data = study.to_json()
-    claims = [v for result in studies.results(data).values() for v in result["verdicts"]]
-    if as_json:
-        errors = overview.errors(claims) if claims else ""
-        return printing.emit({**data, "errors": errors, "pages": list(map(str, written))})
+    data = to_json(found)
     table = printing.grid("experiment", "verdicts", "s", "CPU-s", "made", right=("s", "CPU-s"))
     for part in data["experiments"]:
         result = part["result"] or {}
         spent = [f"{result[k]:,.0f}" if result else "" for k in ("seconds", "cpu_seconds")]
         said = tables.signs(tables.outcomes(result)) if result else "no result"
         table.add_row(part["name"], said, *spent, studies.made(part) if result else "")
-    table.add_row("all", tables.signs(tables.outcomes({"verdicts": claims})), f"{study.seconds:,.0f}", f"{study.cpu_seconds:,.0f}", "")
+    claims = [v for result in studies.results(data).values() for v in result["verdicts"]]
+    table.add_row("all", tables.signs(tables.outcomes({"verdicts": claims})), f"{found.seconds:,.0f}", f"{found.cpu_seconds:,.0f}", "")
     printing.draw(table)
     print()
-    if claims:
-        printing.say(overview.errors(claims))
-    for path in written:
+    if found.errors:
+        printing.say(found.errors)
+    for path in found.pages:
         printing.tell(str(path))
     for name, why in studies.failures(data).items():
         printing.tell(f"{name}: {' '.join(why.split())}", sys.stderr)
-    return None
 
 
 class Display:
@@ -128,7 +85,7 @@ class Display:
             self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def note(self, name: str, event: Any) -> str:
-        """The line that stays for an event, empty where there is none."""
+        """Write the line that stays for an event, empty where there is none."""
         match event:
             case Surveyed():
                 self.total, self.eta = event.experiments, event.seconds.middle if event.seconds is not None else None
@@ -152,11 +109,11 @@ class Display:
         return ""
 
     def left(self) -> str:
-        """The time left, as the end of a line; empty while it cannot be told."""
+        """Say the time left, as the end of a line; empty while it cannot be told."""
         return "" if not self.eta or self.done == self.total else f"; about {duration(self.eta)} left"
 
     def draw(self) -> RenderableType:
-        """The lines shown on a terminal now."""
+        """Draw the lines shown on a terminal now."""
         from rich.console import Group
         from rich.text import Text
 
@@ -170,7 +127,7 @@ class Display:
 
 
 def surveyed(name: str, event: Surveyed) -> str:
-    """What there is to do, in a line: experiments, runs, and how long it takes."""
+    """Say what there is to do, in a line: experiments, runs, and how long it takes."""
     runs, missing = sum(len(p.rows) for p in event.plans), sum(len(p.missing) for p in event.plans)
     head = f"{name}: {event.experiments} experiments, {runs:,} runs, {runs - missing:,} stored"
     if not missing:
@@ -180,7 +137,7 @@ def surveyed(name: str, event: Surveyed) -> str:
 
 
 def ended(event: Ended) -> str:
-    """How one experiment ended, in a line."""
+    """Say how one experiment ended, in a line."""
     from assay.report import tables
 
     part = event.part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from assay.conformance.vectors import Vector
@@ -27,10 +27,6 @@ class Outcome:
     source: str
     why: str = ""
     """Which documented definition, or why it is not offered."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the outcome as plain JSON."""
-        return asdict(self)
 
 
 def judge(vector: Vector, answers: Sequence[Mapping[str, Any]]) -> Outcome:

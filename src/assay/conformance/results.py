@@ -19,8 +19,7 @@ def write(run: Run, name: str) -> str:
 
     Raises: AssayError outside a checkout, where there is nothing to commit to.
     """
-    if not (folder().parent / "pyproject.toml").exists():
-        raise AssayError("--record writes into a checkout's conformance/results; this is an installed Assay")
+    require_checkout()
     page = {
         "peer": run.peer,
         "version": run.version,
@@ -35,6 +34,12 @@ def write(run: Run, name: str) -> str:
     head = json.dumps(page, ensure_ascii=False, indent=1)[:-2]
     place.write_text(f'{head},\n "outcomes": [\n{lines}\n ]\n}}\n', encoding="utf-8")
     return place.name
+
+
+def require_checkout() -> None:
+    """Refuse to record where there is nothing to commit to. Raises: AssayError outside a checkout."""
+    if not (folder().parent / "pyproject.toml").exists():
+        raise AssayError("--record writes into a checkout's conformance/results; this is an installed Assay")
 
 
 def read() -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.scales import Scale, rescale
+from assay.core.schema import to_json
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
@@ -52,11 +53,6 @@ class Published:
 Literature = Published | Literal["new"] | None
 """What papers print of this very quantity: a number; "new" where none that we know prints one, however old the claim; None where
 nobody has looked."""
-
-
-def literature_json(published: Literature) -> dict[str, Any] | str | None:
-    """Give what is known in the literature as plain values: the number's JSON, "new", or None."""
-    return published.to_json() if isinstance(published, Published) else published
 
 
 @dataclass(frozen=True)
@@ -246,10 +242,6 @@ class Price:
     more: int | None = None
     """About how many more of them."""
 
-    def to_json(self) -> dict[str, Any]:
-        """text, factor, more."""
-        return {"text": self.text, "factor": self.factor, "more": self.more}
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -327,7 +319,7 @@ class Judged:
             "kind": c.kind,
             "outcome": v.outcome,
             "reason": v.reason,
-            "price": v.price.to_json() if v.price else None,
+            "price": to_json(v.price),
             **numbers,
             "n": dict(v.n),
             "dropped": v.dropped,
@@ -336,7 +328,7 @@ class Judged:
             "scope": v.scope,
             "method": v.method,
             "source": c.source,
-            "published": literature_json(c.published),
+            "published": to_json(c.published),
             "threshold": c.threshold,
             "range": [_number(c.low), _number(c.high)],
             "fail_range": [_number(e) for e in c.fail_range],

@@ -35,6 +35,10 @@ class Range:
         """Whether both bounds are one number."""
         return self.low == self.high
 
+    def to_json(self) -> list[float]:
+        """Write it as its two bounds."""
+        return [self.low, self.high]
+
     def __add__(self, other: Range | float) -> Range:
         o = amount(other)
         return Range(self.low + o.low, self.high + o.high)

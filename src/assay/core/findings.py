@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from assay.core.claims import Exact, Finding, literature_json
+from assay.core.claims import Exact, Finding
 from assay.core.errors import ClaimError
 from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, describe_method, describe_scope
 from assay.core.reading import Others, Table, run_unit, tabulate
+from assay.core.schema import to_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ class Estimated:
             "scope": self.scope,
             "method": self.method,
             "source": f.source,
-            "published": literature_json(f.published),
+            "published": to_json(f.published),
             "points": [_number(x) for x in self.points],
         }
 

@@ -50,10 +50,6 @@ class Prospect:
     why: str = ""
     """Why something is unknown, or will not be decided."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a range is [low, high]."""
-        return {k: _plain(v) for k, v in vars(self).items()}
-
 
 @dataclass(frozen=True)
 class Bought:
@@ -77,14 +73,6 @@ class Bought:
     def whole(self) -> bool:
         """Whether these seeds spend all of it; no if it buys more than anybody needs."""
         return self.range.low <= MOST
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a range is [low, high]."""
-        clock, cpu = self.command or (None, None)
-        times = {"command_seconds": _plain(clock), "command_cpu_seconds": _plain(cpu)}
-        told = {"seeds": _plain(self.range), "planned_seeds": self.seeds, "set": self.chosen, "missing": self.runs}
-        return {**told, **times, "flop": _plain(self.flop), "disk_bytes": self.disk}
-
 
 @dataclass(frozen=True)
 class Forecast:
@@ -111,26 +99,6 @@ class Forecast:
     bought: Bought | None = None
     """What the budget buys."""
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, what the plan says included; a range is [low, high]."""
-        bought: dict[str, Any] | None = None
-        if self.budget is not None:
-            bought = {"text": self.budget.text, "assumed": self.budget.assumed, "seeds": None}
-            bought |= self.bought.to_json() if self.bought is not None else {}
-        return self.plan.to_json() | {
-            "times_from": self.times_from,
-            "work_cpu_seconds": _plain(self.cpu),
-            "command_seconds": _plain(self.command[0] if self.command else None),
-            "command_cpu_seconds": _plain(self.command[1] if self.command else None),
-            "memory_bytes": self.memory,
-            "flop": _plain(self.flop),
-            "flop_per_cpu_second": self.rate,
-            "spread_from": self.spread_from,
-            "claims": [c.to_json() for c in self.claims],
-            "budget": bought,
-            "notes": [*self.plan.notes, *self.notes],
-        }
 
 
 def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budget | None = None, claims: bool = True) -> Forecast:
@@ -319,7 +287,3 @@ def _at(prospect: Prospect, found: Outlook, seeds: int, known: int) -> Prospect:
     units = int(found.spread.units * seeds / known)
     half = found.spread.expected(units) if units >= 2 else None
     return replace(prospect, units=units, half_width=half, expected=found.outcome(units))
-
-
-def _plain(value: Any) -> Any:
-    return [value.low, value.high] if isinstance(value, Range) else value

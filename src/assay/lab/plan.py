@@ -86,23 +86,6 @@ class Plan:
                 f"{self.experiment} needs about {need} of disk, {have} are free; free some or name another disk with --root"
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: totals, and one entry per run."""
-        runs = [{"arm": r.job.arm, "seed": r.job.spec.seed, "key": r.job.key, "state": r.state, "why": r.why} for r in self.rows]
-        return {
-            "experiment": self.experiment,
-            "preset": self.preset.title,
-            "cached": len(self.cached),
-            "missing": len(self.missing),
-            "seconds": self.seconds,
-            "cpu_seconds": self.cpu_seconds,
-            "cost_from": self.cost_from,
-            "disk_bytes": self.disk,
-            "free_bytes": self.free,
-            "notes": list(self.notes),
-            "runs": runs,
-        }
-
 
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
 

@@ -8,9 +8,10 @@ only where machine type and versions are the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
+from assay.core.schema import BESIDE
 from assay.lab.recording import Statement, departs, dumped, paired
 
 if TYPE_CHECKING:
@@ -22,78 +23,78 @@ BITWISE = ("cpu", "python", "torch", "numpy")
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A statement on both sides."""
+
+    kind: Literal["verdicts", "exact", "findings"]
+    text: str
+    recorded: Mapping[str, Any] | None
+    """Outcome and numbers; None where that side lacks the statement."""
+    reproduced: Mapping[str, Any] | None
+    same: bool
+    why: str
+    """How the two differ; empty where they do not."""
+    old: Statement = field(default=None, metadata=BESIDE)
+    """All that the record says of it."""
+    new: Statement = field(default=None, metadata=BESIDE)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many recorded numbers of measures are equal to the last digit of single precision."""
+
+    equal: int
+    total: int
+    expected_equal: bool
+    """Whether processor and versions agree, so that equal numbers are expected."""
+    unequal: tuple[str, ...]
+    """Which measures are not equal everywhere, as arm.measure."""
+
+
+@dataclass(frozen=True)
 class Reproduction:
     """A result beside its record."""
 
     experiment: str
     preset: str
-    statements: tuple[tuple[str, str, Statement, Statement, str], ...]
-    """Kind, text, as recorded, as reproduced, and how they differ ("": they do not)."""
+    same: bool
+    """Whether every statement came out as recorded, on the claims that were recorded."""
     same_claims: bool
     """False where a text, range or control was changed since the record."""
     same_runs: bool
     """False where specs or the meaning of training changed since the record."""
+    statements: tuple[Compared, ...]
     cost: Mapping[str, Mapping[str, float]]
     """Seconds and CPU-seconds, recorded and reproduced."""
     environment: Mapping[str, Mapping[str, Any]]
     """Machine and versions, recorded and reproduced; no host names, no paths."""
-    equal: int
-    total: int
-    """How many recorded numbers of measures there are, and how many of them are equal to the last digit of single precision."""
-    unequal: tuple[str, ...]
-    """Which measures are not equal everywhere, as arm.measure."""
-
-    @property
-    def same(self) -> bool:
-        """True when every statement came out as recorded, on the claims that were recorded."""
-        return self.same_claims and not any(why for *_, why in self.statements)
-
-    @property
-    def same_kind_of_machine(self) -> bool:
-        """True when processor and versions agree, so that equal numbers are expected."""
-        old, new = (self.environment[side] for side in ("recorded", "reproduced"))
-        return all(old.get(k) == new.get(k) for k in BITWISE)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: whether it is the same, each statement on both sides, cost, environments, equal numbers."""
-        statements = [
-            {"kind": kind, "text": text, "recorded": _short(a), "reproduced": _short(b), "same": not why, "why": why}
-            for kind, text, a, b, why in self.statements
-        ]
-        return {
-            "experiment": self.experiment,
-            "preset": self.preset,
-            "same": self.same,
-            "same_claims": self.same_claims,
-            "same_runs": self.same_runs,
-            "statements": statements,
-            "cost": self.cost,
-            "environment": self.environment,
-            "numbers": {
-                "equal": self.equal,
-                "total": self.total,
-                "expected_equal": self.same_kind_of_machine,
-                "unequal": list(self.unequal),
-            },
-        }
+    numbers: Numbers
 
 
 def reproduction(result: Result, record: JSON) -> Reproduction:
-    """The comparison of a result with the record of the same experiment."""
+    """Compare a result with the record of the same experiment."""
     now = result.to_json()
+    statements = tuple(_compared(*pair) for pair in paired(now, record))
+    same_claims = result.claims_key == record["claims_key"]
+    environment = {side: _environment(d["provenance"]) for side, d in _sides(now, record)}
+    alike = all(environment["recorded"].get(k) == environment["reproduced"].get(k) for k in BITWISE)
     equal, total, unequal = _numbers(result, record)
     return Reproduction(
         experiment=result.experiment,
         preset=result.preset,
-        statements=tuple((kind, text, a, b, departs(a, b)) for kind, text, a, b in paired(now, record)),
-        same_claims=result.claims_key == record["claims_key"],
+        same=same_claims and all(s.same for s in statements),
+        same_claims=same_claims,
         same_runs=result.provenance["keys"] == record["provenance"].get("keys"),
+        statements=statements,
         cost={side: {k: float(d[k]) for k in ("seconds", "cpu_seconds")} for side, d in _sides(now, record)},
-        environment={side: _environment(d["provenance"]) for side, d in _sides(now, record)},
-        equal=equal,
-        total=total,
-        unequal=unequal,
+        environment=environment,
+        numbers=Numbers(equal, total, alike, unequal),
     )
+
+
+def _compared(kind: Any, text: str, old: Statement, new: Statement) -> Compared:
+    why = departs(old, new)
+    return Compared(kind, text, _short(old), _short(new), not why, why, old, new)
 
 
 def _sides(now: JSON, record: JSON) -> Iterator[tuple[str, JSON]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
 from assay.core.reading import plural
+from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
@@ -136,7 +136,7 @@ class Result:
         Nothing is written when the file says the same already. Raises: StoreError.
         """
         path, fresh = self.path(store), self.new_looks(store)
-        figures = [_plain(dataclasses.asdict(f)) for f in self.figures]
+        figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
         text = seal({**self.to_json(), **stamped, "figures": figures})
         if not fresh and path.exists() and path.read_bytes() == text:
@@ -360,14 +360,3 @@ def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]
         "software": last.get("software", {}),
         "machine": last.get("machine", {}),
     }
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON knows it: arrays as lists, NaN and infinity as None."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

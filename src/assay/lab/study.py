@@ -46,22 +46,6 @@ class Study:
         """CPU-seconds of all its stored runs."""
         return sum(float(p.data["cpu_seconds"]) for p in self.parts if p.data is not None)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: preset, seconds, and of each experiment its result, its error, and how many runs were made just now."""
-        parts = []
-        for p in self.parts:
-            error = None if p.error is None else {"kind": type(p.error).__name__, "text": str(p.error)}
-            parts.append({"name": p.name, "runs": p.runs, "trained": p.trained, "error": error, "result": p.data})
-        return {
-            "preset": self.preset,
-            "planned_seconds": None if self.planned is None else [self.planned.low, self.planned.high],
-            "seconds": round(self.seconds, 1),
-            "cpu_seconds": round(self.cpu_seconds, 1),
-            "began": min((start for start, _ in self.sessions), default=None),
-            "ended": max((end for _, end in self.sessions), default=None),
-            "experiments": parts,
-        }
-
     @property
     def exit_code(self) -> int:
         """0 when everything was measured, else that of the worst error: 3 where runs crashed, 2 for what a user can mend."""

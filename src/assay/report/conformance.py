@@ -11,6 +11,7 @@ from typing import Any
 from assay.conformance.outcomes import KINDS
 from assay.conformance.runner import own
 from assay.conformance.vectors import Vector, load
+from assay.core.schema import to_json
 from assay.report.tables import cell, minus
 
 SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕", "not offered": "–"}
@@ -96,4 +97,4 @@ def _columns() -> tuple[Mapping[str, Any], ...]:
 
     run = own(load())
     ours = {"peer": run.peer, "version": run.version, "command": "assay conformance", "date": "", "environment": {}}
-    return ({**ours, "outcomes": [o.to_json() for o in run.outcomes]}, *results.read())
+    return ({**ours, "outcomes": to_json(run.outcomes)}, *results.read())

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.core.claims import Claim, Exact, Finding, literature_json
+from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
+from assay.core.schema import to_json
 from assay.lab import catalogue, records
 from assay.report import conformance, evaluations, pictures, tables
 from assay.report import overview as overviews
@@ -157,7 +158,7 @@ def _record(name: str) -> Mapping[str, Any] | None:
     record = records.read(name, catalogue.entry(name).origin)
     if record is None:
         return None
-    today = {c.text: literature_json(c.published) for c in _of(catalogue.find(name), Claim)}
+    today = {c.text: to_json(c.published) for c in _of(catalogue.find(name), Claim)}
     return {**record, "verdicts": [{**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]]}
 
 

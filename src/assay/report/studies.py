@@ -1,6 +1,6 @@
 """A study, such as a run of the whole catalogue, on one page: as Markdown that can be committed, and as HTML.
 
-Takes `Study.to_json()`. What it says of claims is what the docs and the index of a report say of them, by the same code.
+Takes the plain values of the verb's result. What it says of claims is what the docs and the index of a report say of them, by the same code.
 """
 
 from __future__ import annotations

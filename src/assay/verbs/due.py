@@ -6,14 +6,14 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.evaluations import MONTH, check_limits, due, effective_compute, in_months, moment
-from assay.verbs.schema import beside
+from assay.core.schema import BESIDE
 
 COLUMNS = ("date", "months", "compute", "flop", "efficiency")
 LARGEST = 16 * 2**20
@@ -53,7 +53,7 @@ class DueTable:
     months: float
     due: tuple[Row, ...]
     next: Following
-    dated: bool = beside()
+    dated: bool = field(default=False, metadata=BESIDE)
     """Whether times are dates, and not months."""
 
     @property

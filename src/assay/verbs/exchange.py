@@ -60,6 +60,19 @@ AS_IT_SAYS, UNTRIED = Hints(), Real()
 
 
 @dataclass(frozen=True)
+class Tried:
+    """How a dictionary did on real activations: active features per activation, variance explained, ‖x̂‖ / ‖x‖, and what that says."""
+
+    rows: int
+    l0: float
+    ev: float
+    fvu: float
+    norm_ratio: float
+    reconstructs: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Exchanged:
     """A dictionary that was read or written: shape, kind, places, where it comes from, how it did, and the files."""
 
@@ -72,7 +85,7 @@ class Exchanged:
     sites_out: tuple[str, ...]
     per_token: str
     origin: Mapping[str, Any]
-    self_test: tuple[Trial, ...]
+    self_test: tuple[Tried, ...]
     written: tuple[Path, ...]
 
 
@@ -129,7 +142,7 @@ def _described(dictionary: Dictionary, trials: Sequence[Trial], written: Sequenc
         sites_out=tuple(dictionary.sites_out),
         per_token=dictionary.per_token,
         origin=dict(dictionary.origin),
-        self_test=tuple(trials),
+        self_test=tuple(Tried(t.rows, t.l0, t.ev, t.fvu, t.norm_ratio, t.reconstructs, t.verdict) for t in trials),
         written=tuple(written),
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import StoreError
+from assay.core.schema import BESIDE
 from assay.verbs.destination import writable
-from assay.verbs.schema import beside
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
@@ -24,7 +24,7 @@ class Pages:
     pages: tuple[Path, ...]
     index: Path
     exported: tuple[Path, ...]
-    left_out: tuple[str, ...] = beside()
+    left_out: tuple[str, ...] = field(default=(), metadata=BESIDE)
     """Why stored results with a page are missing from the index, a sentence for each."""
 
 

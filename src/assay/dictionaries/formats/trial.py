@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,17 +51,6 @@ class Trial:
         if self.reconstructs:
             return f"reconstructs: {figures}" + (f"; {self.warning}" if self.warning else "")
         return f"loads but does not reconstruct ({figures}); usual causes, in order: {', '.join(CAUSES)}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures and the verdict as plain values."""
-        numbers: Mapping[str, Any] = {
-            "rows": self.rows,
-            "l0": self.l0,
-            "ev": self.ev,
-            "fvu": self.fvu,
-            "norm_ratio": self.norm_ratio,
-        }
-        return {**numbers, "reconstructs": self.reconstructs, "verdict": self.verdict}
 
 
 def self_test(

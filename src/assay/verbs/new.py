@@ -1,8 +1,9 @@
-"""`assay new`: a commented one-file experiment, copied from template.py under the user's own name."""
+"""New: a commented one-file experiment, copied from template.py under the user's own name."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.errors import ExperimentError
@@ -10,8 +11,15 @@ from assay.core.experiment import ALL
 from assay.lab import catalogue
 
 
-def write_experiment(name: str, folder: Path) -> Path:
-    """The path of a new experiment file called after `name` in snake case.
+@dataclass(frozen=True)
+class New:
+    """The file of a new experiment."""
+
+    path: Path
+
+
+def write_experiment(name: str, folder: Path) -> New:
+    """Write an experiment file called after `name`, in snake case, into a folder.
 
     Raises: ExperimentError when the name is no Python name or taken, or the file is already there.
     """
@@ -32,4 +40,4 @@ def write_experiment(name: str, folder: Path) -> Path:
     if re.search(rf"\b{title}\b", text):  # `assay new claim` must not define a second Claim
         title += "Spec"
     path.write_text(text.replace("THIS_FILE", path.name).replace("MyClaim", title))
-    return path
+    return New(path)

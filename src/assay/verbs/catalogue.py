@@ -1,0 +1,86 @@
+"""Catalogue: every experiment with its claim and cost, what is recorded of it, and what a store holds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core.errors import StoreError
+from assay.lab import catalogue, records
+from assay.lab.origin import code
+from assay.report import tables
+
+PRESETS = ("smoke", "default", "full")
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a store holds of an experiment."""
+
+    runs: int
+    results: Mapping[str, Mapping[str, int]]
+    """How many claims came out how, for each preset with a result; empty where the file is not as it was written."""
+    other_text: tuple[str, ...]
+    """The presets whose results another text of the experiment's file made."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One experiment: its header, how many recorded claims came out how, and what is here."""
+
+    name: str
+    title: str
+    paper: str
+    claim: str
+    baselines: str
+    cost: str
+    presets: tuple[str, ...]
+    recorded: Mapping[str, int]
+    local: Here
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every experiment that can be found by its name."""
+
+    experiments: tuple[Listed, ...]
+
+
+def listed(root: Path) -> Catalogue:
+    """List every experiment from its header, its record and a store; no experiment is imported."""
+    found = []
+    for entry in catalogue.entries():
+        header, record = entry.header(), records.read(entry.name, entry.origin)
+        found.append(
+            Listed(
+                name=entry.name,
+                title=header.title,
+                paper=header.paper,
+                claim=header.claim,
+                baselines=header.baselines,
+                cost=header.cost,
+                presets=PRESETS,
+                recorded=tables.outcomes(record),
+                local=here(root, entry.name, code(entry.origin)),
+            )
+        )
+    return Catalogue(tuple(found))
+
+
+def here(root: Path, name: str, text: str = "") -> Here:
+    """Look up what a store holds of an experiment; `text` is the code of its file now."""
+    from assay.lab.sealed import unseal
+
+    runs = [folder for folder in (root / "runs" / name).glob("*") if folder.is_dir()]
+    results: dict[str, Mapping[str, int]] = {}
+    older = []
+    for path in sorted((root / "results" / name).glob("*.json")):
+        results[path.stem] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
+        with contextlib.suppress(StoreError):
+            data = unseal(path)
+            results[path.stem] = tables.outcomes(data)
+            if text and set(data["provenance"].get("code", [text])) != {text}:
+                older.append(path.stem)
+    return Here(len(runs), results, tuple(older))

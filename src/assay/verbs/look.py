@@ -1,0 +1,73 @@
+"""Look: which features of a dictionary are on where in one text, and what taking each of them out does to the loss on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.verbs.destination import writable_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """One text through one dictionary: its tokens, the losses in nats, and the features that matter most."""
+
+    dictionary: str
+    sha256: str
+    model: str
+    model_sha256: str
+    site: str
+    site_out: str
+    bos: bool
+    width: int
+    text: str
+    tokens: tuple[str, ...]
+    losses: tuple[float, ...]
+    """Of each token given those before it; null for the first."""
+    loss: float
+    loss_spliced: float
+    """The mean loss with the reconstruction in place."""
+    skip_first: int
+    outlier: float
+    left_out: tuple[int, ...]
+    """Positions that are neither counted nor ablated."""
+    l0: float
+    on: int
+    """Features that are on anywhere."""
+    tried: int
+    features: tuple[Mapping[str, Any], ...]
+    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed; the largest change first."""
+
+
+def look(
+    text: str,
+    dictionary: str | None = None,
+    *,
+    model: str = "smollm2",
+    features: int = 10,
+    site: str = "",
+    bos: bool | None = None,
+    skip_first: int = 1,
+    outlier: float = 6.0,
+    root: Path = Path("assay-store"),
+    device: str = "cpu",
+    html: Path | None = None,
+) -> Looked:
+    """Find the features that matter most on a text, and write them as a page where `html` names a file.
+
+    Raises: AssayError where that file cannot be written, before anything is run, and for what does not fit together.
+    """
+    from assay.evaluation.looking import look as looked
+    from assay.report import looks
+
+    if html is not None:
+        writable_file(html, "--html")
+    found = looked(
+        text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier, root=root, device=device
+    )
+    if html is not None:
+        html.write_text(looks.page(found.data), encoding="utf-8")
+    told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.data.items()}
+    return Looked(**told)

@@ -1,0 +1,285 @@
+"""Plan: what a run, or a run of the whole catalogue, would take and bring; for a budget, what it buys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from assay.core.claims import Claim
+from assay.core.compute import Range
+from assay.core.compute import budget as read
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.reading import plural
+from assay.core.schema import BESIDE
+from assay.core.spec import Spec
+from assay.lab import catalogue
+from assay.lab.forecast import Forecast, Prospect, forecast, survey
+from assay.lab.lab import Lab
+from assay.lab.plan import Plan, costs
+from assay.lab.preset import Preset, override
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: whether it is stored, and if not, why."""
+
+    arm: str
+    seed: int
+    key: str
+    state: Literal["cached", "missing"]
+    why: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of one arm, and what each takes."""
+
+    name: str
+    runs: int
+    missing: int
+    cpu_seconds: float | None
+    """CPU-seconds of a run, where known."""
+    at_most: bool
+    """Whether a run takes no more than that: it is known of runs with larger fields."""
+    why: str
+    """Why runs are missing."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """How many units of each factor arms bring that a claim asks, in words."""
+
+    judged: Mapping[str, str]
+    controls: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Expected(Prospect):
+    """What is to be expected of a claim, and how many units of each factor the arms bring that it asks."""
+
+    judged: Mapping[str, str] = field(default_factory=dict)
+    controls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A budget; how many seeds it buys is null where the cost of one is unknown."""
+
+    text: str
+    assumed: str
+    """What was assumed of a device, with its source."""
+    seeds: Range | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bought(Budget):
+    """What a budget buys, and what it takes to spend it."""
+
+    planned_seeds: int
+    """The middle of these, but no more than anybody needs: what half-widths and the rest are told of."""
+    set: str
+    """The seeds themselves, as `--set` takes them."""
+    missing: int
+    """Of these seeds, those runs that are not stored."""
+    command_seconds: Range | None
+    command_cpu_seconds: Range | None
+    flop: Range | None
+    disk_bytes: int | None
+    whole: bool = field(metadata=BESIDE)
+    """Whether these seeds spend all of it."""
+    elsewhere: bool = field(metadata=BESIDE)
+    """Whether it is FLOP, which may be spent on another machine."""
+    options: str = field(metadata=BESIDE)
+    """What to type after `assay run` to spend it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What an experiment's command would do, and what it takes; null where nothing is known."""
+
+    experiment: str
+    preset: str
+    cached: int
+    missing: int
+    seconds: float | None
+    cpu_seconds: float | None
+    cost_from: str
+    disk_bytes: int
+    free_bytes: int
+    notes: tuple[str, ...]
+    runs: tuple[Run, ...] = field(metadata=BESIDE)
+    times_from: str
+    work_cpu_seconds: Range | None
+    """CPU-seconds of the missing runs."""
+    command_seconds: Range | None
+    """Seconds by the clock of the whole command."""
+    command_cpu_seconds: Range | None
+    memory_bytes: int | None
+    """Bytes that one process holds, as recorded."""
+    flop: Range | None
+    flop_per_cpu_second: float | None
+    spread_from: str
+    """Whose spread the half-widths are extrapolated from."""
+    stored_cpu_seconds: float = field(metadata=BESIDE)
+    """CPU-seconds that the stored runs have taken."""
+    options: str = field(metadata=BESIDE)
+    """What to type after `assay run` or `assay show` for this preset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned(Costs):
+    """What one experiment's command would do, run by run, and what is to be expected of each claim."""
+
+    runs: tuple[Run, ...]
+    claims: tuple[Expected, ...]
+    budget: Budget | Bought | None
+    arms: tuple[Arm, ...] = field(metadata=BESIDE)
+
+
+@dataclass(frozen=True)
+class Total:
+    """What all experiments take as one command, artefacts that they share counted once; null where one is unknown."""
+
+    command_seconds: Range | None
+    command_cpu_seconds: Range | None
+    disk_bytes: int
+    stored_cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class PlannedCatalogue:
+    """What a run of the whole catalogue would take."""
+
+    preset: str
+    experiments: tuple[Costs, ...]
+    unknown: Mapping[str, str]
+    """Why an experiment could not be planned, by name."""
+    total: Total
+    told: Total = field(metadata=BESIDE)
+    """The total of those of which it is known how long they take."""
+    workers: int = field(metadata=BESIDE)
+
+
+def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
+    """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot be read."""
+    asked = read(budget) if budget is not None else None
+    found = forecast(lab.plan(experiment, preset), experiment, lab.executor_for([experiment]).width, asked)
+    counts = units(found.plan, experiment)
+    rows = tuple(Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in found.plan.rows)
+    return Planned(
+        **_costs(found, experiment) | {"runs": rows},
+        claims=tuple(Expected(**vars(c), judged=counts[c.text].judged, controls=counts[c.text].controls) for c in found.claims),
+        budget=_budget(found, experiment),
+        arms=arms(found.plan),
+    )
+
+
+def plan_catalogue(lab: Lab, preset: str, budget: str | None = None, sets: tuple[str, ...] = ()) -> PlannedCatalogue:
+    """Plan a run of every experiment as one command. Raises: AssayError for what is asked of one experiment only."""
+    if budget is not None:
+        raise AssayError("a budget is planned for one experiment; name it in place of catalogue")
+    if sets:
+        raise AssayError("fields are set for one experiment; name it in place of catalogue, or leave out --set")
+    width, found, rows, unknown = lab.executor.width, [], [], {}
+    for entry in catalogue.entries():
+        try:
+            experiment = catalogue.find(entry.name)
+            one = forecast(lab.plan(experiment, override(experiment, preset)), experiment, width, claims=False)
+        except AssayError as error:  # a model that is not here, say
+            unknown[entry.name] = str(error)
+            continue
+        found.append(one)
+        rows.append(Costs(**_costs(one, experiment)))
+    spent = sum(row.stored_cpu_seconds for row in rows)
+    total, told = (Total(*survey(some, width), spent) for some in (found, [f for f in found if f.cpu is not None]))
+    return PlannedCatalogue(preset, tuple(rows), unknown, total, told, width)
+
+
+def arms(plan: Plan) -> tuple[Arm, ...]:
+    """Count the runs of each arm, and tell why some are missing and what one takes."""
+    found = []
+    for name, rows in plan.by_arm().items():
+        missing = [row for row in rows if row.state == "missing"]
+        why = "; ".join(dict.fromkeys(row.why for row in missing))
+        found.append(Arm(name, len(rows), len(missing), plan.per_run.get(name), name in plan.at_most, why))
+    return tuple(found)
+
+
+def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
+    """Count, for each claim by its text, how many units of each factor the judged arm and every control bring."""
+
+    def count(claim: Claim, arm: str) -> str:
+        rows = plan.by_arm().get(arm)
+        if rows is None:
+            return "derived from other arms"
+        specs: list[Spec] = [row.job.spec for row in rows]
+        kept = [spec for spec in specs if all(getattr(spec, name, value) == value for name, value in claim.where.items())]
+        stored = next((row.stored for row in rows if row.stored is not None), None)
+        sizes = stored.measures().sizes if stored is not None else {}
+        factors = []
+        for unit in claim.units:
+            if hasattr(specs[0], unit):
+                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {plural(unit, 2)}")
+            else:  # a dimension of the measures, such as documents: counted once a run is stored
+                factors.append(f"{sizes[unit]} {plural(unit, 2)}" if unit in sizes else plural(unit, 2))
+        return " × ".join(factors)
+
+    def each(claim: Claim) -> Units:
+        return Units({claim.of: count(claim, claim.of)}, {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)})
+
+    return {claim.text: each(claim) for claim in experiment.claims if isinstance(claim, Claim)}
+
+
+def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
+    """Give the fields of `Costs`."""
+    plan = found.plan
+    clock, cpu = found.command or (None, None)
+    return {
+        "experiment": plan.experiment,
+        "preset": plan.preset.title,
+        "cached": len(plan.cached),
+        "missing": len(plan.missing),
+        "seconds": plan.seconds,
+        "cpu_seconds": plan.cpu_seconds,
+        "cost_from": plan.cost_from,
+        "disk_bytes": plan.disk,
+        "free_bytes": plan.free,
+        "notes": (*plan.notes, *found.notes),
+        "runs": (),
+        "times_from": found.times_from,
+        "work_cpu_seconds": found.cpu,
+        "command_seconds": clock,
+        "command_cpu_seconds": cpu,
+        "memory_bytes": found.memory,
+        "flop": found.flop,
+        "flop_per_cpu_second": found.rate,
+        "spread_from": found.spread_from,
+        "stored_cpu_seconds": costs(plan)[1],
+        "options": f"{experiment.typed}{plan.preset.options}",
+    }
+
+
+def _budget(found: Forecast, experiment: Experiment) -> Budget | Bought | None:
+    asked, bought = found.budget, found.bought
+    if asked is None:
+        return None
+    if bought is None:
+        return Budget(asked.text, asked.assumed)
+    clock, cpu = bought.command or (None, None)
+    return Bought(
+        text=asked.text,
+        assumed=asked.assumed,
+        seeds=bought.range,
+        planned_seeds=bought.seeds,
+        set=bought.chosen,
+        missing=bought.runs,
+        command_seconds=clock,
+        command_cpu_seconds=cpu,
+        flop=bought.flop,
+        disk_bytes=bought.disk,
+        whole=bought.whole,
+        elsewhere=asked.flop is not None,
+        options=f"{experiment.typed}{found.plan.preset.but(bought.chosen).options}",
+    )

@@ -1,0 +1,54 @@
+"""Record: a stored result compared with the committed record of its experiment, or written as that record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import ExperimentError
+from assay.core.experiment import Experiment
+from assay.lab import recording, records
+from assay.lab.lab import Lab
+from assay.lab.preset import Preset
+from assay.lab.recording import Difference
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Where a stored result departs from its record."""
+
+    experiment: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """The file that a record was written to."""
+
+    path: Path
+
+
+def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
+    """Compare what is stored with the committed record. Raises: StoreError where runs are missing; ExperimentError without a record."""
+    result = lab.judge(experiment, preset)
+    return Checked(experiment.name, tuple(lab.check(result, recorded(experiment, preset))))
+
+
+def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
+    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds. Raises: StoreError where runs are missing."""
+    result = lab.judge(experiment, preset)
+    return Written(recording.write_record(experiment, result, lab.plan(experiment, preset)))
+
+
+def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
+    """Read the committed record of an experiment. Raises: ExperimentError when there is none, or it is of another preset."""
+    found = records.read(experiment.name, experiment.origin)
+    if found is None:
+        typed = f"{experiment.typed}{preset.options}"
+        raise ExperimentError(f"{experiment.name} has no record; make one: assay run {typed}, then assay check {typed} --record")
+    of = str(found.get("preset", preset.name)).partition("-")[0]  # fields that were set, such as seeds, may differ
+    if of != preset.name:
+        raise ExperimentError(f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare with --preset {of}")
+    return found

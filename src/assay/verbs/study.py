@@ -1,0 +1,126 @@
+"""Study: every experiment of the catalogue run as one command, and what came of it on one page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from assay.core.compute import Range
+from assay.core.errors import AssayError
+from assay.core.experiment import ALL
+from assay.core.schema import BESIDE, to_json
+from assay.lab import catalogue
+from assay.lab import study as lab_study
+from assay.lab.events import Part
+from assay.lab.lab import Lab
+from assay.verbs.destination import writable, writable_file
+from assay.verbs.pages import slug
+
+PAGES = Path("report")
+"""Where `assay report` writes its pages as well."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error in which an experiment ended."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One experiment: its runs, how many of them this command made, and its result or its error."""
+
+    name: str
+    runs: int
+    trained: int
+    error: Failure | None
+    result: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What became of every experiment, and the pages that say so."""
+
+    preset: str
+    planned_seconds: Range | None
+    """Seconds that what was missing was expected to take; null where nothing is known of a part."""
+    seconds: float
+    """Seconds during which at least one of its stored runs was worked on, by whichever command."""
+    cpu_seconds: float
+    began: float | None
+    ended: float | None
+    experiments: tuple[Ran, ...]
+    errors: str = ""
+    """How many of the verdicts to expect wrong, in words."""
+    pages: tuple[Path, ...] = ()
+    exit_code: int = field(metadata=BESIDE)
+    """0 when everything was measured, else that of the worst error."""
+
+
+def study(
+    lab: Lab, preset: str, page: Path | None = None, sets: tuple[str, ...] = (), on_event: Callable[[str, Any], None] | None = None
+) -> Study:  # fmt: skip
+    """Run what is missing of every experiment, judge each, and write the summary as HTML, and as Markdown where `page` names a file.
+
+    Raises: AssayError for fields that are set, for a page that is no Markdown file, and for folders that cannot be written.
+    """
+    if sets:
+        raise AssayError(f"--set changes the fields of one experiment: name it in place of {ALL!r}")
+    if page is not None and page.suffix != ".md":
+        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}; the page as HTML is written in any case")
+    writable(PAGES, "another working folder")
+    if page is not None:
+        writable_file(page, "--page")
+    entries = catalogue.entries()
+    done = lab_study.study(lab, [e.name for e in entries], preset, on_event or (lambda name, event: None))
+    found = described(done)
+    words = ["assay", "run", ALL, *(["--preset", preset] if preset != "default" else []), *(["--page", str(page)] if page else [])]
+    return replace(found, pages=tuple(write(found, {e.name: e.header().title for e in entries}, shlex.join(words), page)))
+
+
+def refuse_page(page: Path | None) -> None:
+    """Refuse a page for one experiment: only the whole catalogue has it. Raises: AssayError."""
+    if page is not None:
+        raise AssayError(f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME")
+
+
+def described(done: lab_study.Study) -> Study:
+    """Tell what became of a study, with how many errors to expect among its claims; no page is written yet."""
+    from assay.report import overview
+
+    claims = [v for part in done.parts if part.data is not None for v in part.data["verdicts"]]
+    return Study(
+        preset=done.preset,
+        planned_seconds=done.planned,
+        seconds=round(done.seconds, 1),
+        cpu_seconds=round(done.cpu_seconds, 1),
+        began=min((start for start, _ in done.sessions), default=None),
+        ended=max((end for _, end in done.sessions), default=None),
+        experiments=tuple(map(_ran, done.parts)),
+        errors=overview.errors(claims) if claims else "",
+        exit_code=done.exit_code,
+    )
+
+
+def write(found: Study, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
+    """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
+    from assay.report import pages, studies
+
+    data = to_json(found)
+    there = {p.name: f"{slug(p.name, found.preset)}.html" for p in found.experiments}
+    beside = {name: href for name, href in there.items() if (PAGES / href).exists()}
+    written = pages.write(PAGES, {f"{slug(ALL, found.preset)}.html": studies.html(data, titles, beside)})
+    if page is not None:
+        linked = all((page.parent / f"{name}.md").exists() for name in studies.results(data))
+        written += pages.write(page.parent, {page.name: studies.markdown(data, titles, command, linked)})
+    return written
+
+
+def _ran(part: Part) -> Ran:
+    error = None if part.error is None else Failure(type(part.error).__name__, str(part.error))
+    return Ran(part.name, part.runs, part.trained, error, part.data)

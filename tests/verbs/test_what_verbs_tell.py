@@ -1,0 +1,96 @@
+"""What each verb tells with `--json` is what the schema of its result's class says, and what its function gives in Python."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.cli.main import main
+from assay.core.schema import schema, to_json
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.lab.preset import override
+from assay.verbs import plan
+from assay.verbs.catalogue import Catalogue
+from assay.verbs.due import DueTable
+from assay.verbs.health import Health
+from assay.verbs.new import New, write_experiment
+from assay.verbs.pages import Pages
+from assay.verbs.plan import Planned, PlannedCatalogue
+from assay.verbs.record import Checked, Written
+from assay.verbs.remove import Removed
+from assay.verbs.study import Study
+from json_schema import problems
+
+SMOKE = ("--preset", "smoke", "--root", "store")
+INLINE = ("--executor", "inline")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two experiments, the one stored, the other such that its training crashes."""
+    folder = tmp_path_factory.mktemp("told")
+    for name in ("own", "sick"):
+        write_experiment(name, folder)
+    text = (folder / "sick.py").read_text()
+    (folder / "sick.py").write_text(text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch('))
+    (folder / "events.csv").write_text("months,compute\n0,1\n1,5\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["run", "own.py", *SMOKE, *INLINE]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+
+
+VERBS: dict[str, tuple[tuple[str, ...], type]] = {
+    "list": (("list", "--root", "store"), Catalogue),
+    "plan": (("plan", "own.py", *SMOKE), Planned),
+    "plan of what is unknown": (("plan", "own.py", "--budget", "5m"), Planned),
+    "plan with a budget": (("plan", "superposition", "--budget", "5m"), Planned),
+    "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
+    "run catalogue": (("run", "catalogue", *SMOKE, *INLINE), Study),
+    "check --record": (("check", "own.py", *SMOKE, "--record"), Written),
+    "check": (("check", "own.py", *SMOKE), Checked),
+    "due": (("due", "events.csv"), DueTable),
+    "doctor": (("doctor", "--root", "store"), Health),
+    "report": (("report", "own.py", *SMOKE), Pages),
+    "new": (("new", "another"), New),
+    "remove": (("remove", "own.py", "--root", "empty"), Removed),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_it_fits_the_schema_of_its_result(
+    verb: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "catalogue" in verb:
+        entries = [catalogue.Entry(name, str(folder / f"{name}.py"), folder / f"{name}.py") for name in ("own", "sick")]
+        monkeypatch.setattr(catalogue, "entries", lambda: entries)
+    words, result = VERBS[verb]
+    capsys.readouterr()
+    main([*words, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert list(problems(told, schema(result))) == []
+
+
+def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
+    lab, own = Lab("store", Inline()), catalogue.find("own.py")
+    rows = lab.plan(own, "smoke").rows
+    found = plan.plan(lab, own, override(own, "smoke"))
+    assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
+    unknown: Any = to_json(plan.plan(lab, own, override(own, "full"), "5m"))
+    assert unknown["flop"] is None and unknown["budget"] == {"text": "5m", "assumed": "", "seeds": None}
+
+
+def test_a_range_of_seeds_is_its_two_bounds() -> None:
+    bought = plan.plan(Lab("store", Inline()), (it := catalogue.find("superposition")), override(it), "5m").budget
+    assert isinstance(bought, plan.Bought) and bought.seeds is not None
+    told = to_json(bought)
+    assert told["seeds"] == [bought.seeds.low, bought.seeds.high] and "options" not in told
