@@ -62,6 +62,12 @@ def test_looking_around_stays_light(code: str) -> None:
     assert not heavy, f"{code!r} imports {sorted(heavy)}; move those imports into the functions that need them"
 
 
+def test_experiments_load_torch_only_to_train() -> None:
+    """Whoever lists, plans, judges or draws an experiment of the catalogue never waits for torch."""
+    find = "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    catalogue.find(entry.name)\n    "
+    modules_after(f"{find}assert 'torch' not in sys.modules, f'{{entry.name}} needs torch when it is listed: import it in train or measure'")
+
+
 BLOCKED = "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"
 
 

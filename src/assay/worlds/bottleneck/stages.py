@@ -16,7 +16,8 @@ from torch import Tensor
 from assay.core import chains, plateaus
 from assay.core.bench import Bench
 from assay.core.fit import Trained, fit
-from assay.core.langevin import langevin, n_beta_of
+from assay.core.langevin import langevin
+from assay.core.sampler import n_beta_of
 from assay.worlds.bottleneck import one_hot, polygons
 
 BLOCKS = 100
