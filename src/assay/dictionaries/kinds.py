@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +17,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity
 @cache
 def known() -> Mapping[str, type[Nonlinearity]]:
     """Find the nonlinearities of this folder by class name: every dataclass at the top of a file that has `init` and can be called."""
-    files = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules([str(Path(__file__).parent)]) if not file.ispkg]
+    files = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules(import_module(str(__package__)).__path__) if not file.ispkg]
     values = [value for file in files for value in vars(file).values()]
     found = [value for value in values if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)]
     return MappingProxyType({kind.__name__: kind for kind in found})

@@ -60,6 +60,6 @@ class Format:
 @cache
 def known() -> Mapping[str, Format]:
     """Find the formats of this folder by name: ours, then those with settings of their own, then the others."""
-    modules = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules(import_module(str(__package__)).__path__)]
     found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
     return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: (one.name != "assay", not one.settings))})
