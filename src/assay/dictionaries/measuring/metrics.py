@@ -1,7 +1,7 @@
 """How good a dictionary is: pure functions of activations x, reconstructions x̂ and features f, and of their streamed sums.
 
-Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number), NumPy, torch or lists; the answer is of the same kind (NumPy for lists), in
-float64, one number per run. A quantity that is undefined (nothing to divide by) is NaN. `document_sums` streams the same
+Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number): NumPy, torch or lists. The answer is of the same kind, NumPy for lists,
+in float64, one number per run. A quantity that is undefined (nothing to divide by) is NaN. `document_sums` streams the same
 quantities over a test set as sums per run and document, which is what a crossed bootstrap resamples; sums of several calls
 about one mean add up; `finish` turns them into the numbers. What a measure makes of its sums is in `measures`, for both.
 """

@@ -55,13 +55,6 @@ def standing(
     return (first + last) // 2, (last >= 0) & (last < len(times) - 1)
 
 
-def last_left(trained: Trained, steps: int, relu: bool = True) -> tuple[Int[np.ndarray, "run"], Bool[Tensor, "run"]]:
-    """The moment in the middle of the last plateau that each training left, its last moment where it left none; and whether it did."""
-    middle, left = standing(trained, steps, relu)
-    last = np.where(left, middle, -1).max(1)
-    return np.where(left.any(1), last, len(moments(steps)) - 1), torch.from_numpy(left.any(1))
-
-
 def settled(params: Mapping[str, Tensor], steps: int = 1_500, lr: float = 0.5) -> dict[str, Tensor]:
     """The critical points to which descent on the expected loss takes states W [*any f d], b [*any f]: noise and data are gone.
 
