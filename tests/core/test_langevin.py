@@ -11,7 +11,8 @@ from assay.core import rng
 from assay.core.chains import block_ends, estimate, mean_over
 from assay.core.errors import SpecError
 from assay.core.fit import fit
-from assay.core.langevin import check_sampler, langevin, n_beta_of
+from assay.core.langevin import langevin
+from assay.core.sampler import check_sampler, n_beta_of
 
 N_BETA = 1000 / math.log(1000)
 

@@ -41,6 +41,14 @@ def test_a_name_from_nowhere_gets_the_nearest():
         assay.worlds.bottleneck.fase  # noqa: B018
 
 
+def test_a_function_is_not_hidden_by_the_file_that_it_lies_in():
+    """In whatever order they are asked for: `fit` lies in fit.py, `harvest` in harvest.py."""
+    code = "import assay.core.fit, assay.data.harvest; print(callable(assay.core.fit), callable(assay.data.harvest))"
+    for first in ("import assay; assay.core.fit, assay.data.harvest", ""):
+        done = subprocess.run([sys.executable, "-c", f"{first}\n{code}"], capture_output=True, text=True, check=True)
+        assert done.stdout == "True True\n"
+
+
 def test_asking_what_a_room_holds_imports_nothing():
     code = "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -23,12 +23,9 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.cpu import kernel_for
 from assay.dictionaries.training.kernels.reference import autograd
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from seeded import drawn
 
 D, F = 6, 12
-
-
-def drawn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def one(nonlinearity=None, own=None, **more):

@@ -8,16 +8,13 @@ import torch
 from assay.dictionaries.measuring import linear_effects as le
 from assay.dictionaries.measuring.cell_measures import binned_median, linear_errors
 from assay.subjects import readout as ro
+from seeded import drawn
 
 D, M = 16, 40
 
 
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def test_changed_parts_have_the_length_and_direction_that_they_should():
-    parts, x, draws = (draw(50, D, seed=i) for i in range(3))
+    parts, x, draws = (drawn(50, D, seed=i) for i in range(3))
     assert torch.equal(le.tenfold(parts, x, draws), 10 * parts)
     for change in (le.turned, le.scattered):
         torch.testing.assert_close(change(parts, x, draws).norm(dim=1), parts.norm(dim=1))
@@ -27,7 +24,7 @@ def test_changed_parts_have_the_length_and_direction_that_they_should():
 
 
 def test_principal_parts_add_up_to_the_update():
-    update = draw(30, D) * torch.linspace(1, 4, D)
+    update = drawn(30, D) * torch.linspace(1, 4, D)
     parts, row = le.principal_parts(update, D)
     total = torch.zeros(30, D).index_add_(0, row, parts)
     torch.testing.assert_close(total, update - update.mean(0), atol=1e-4, rtol=0)
@@ -36,10 +33,10 @@ def test_principal_parts_add_up_to_the_update():
 
 
 def test_counts_are_those_of_the_errors_of_each_part():
-    gain = 1 + 0.3 * draw(D, seed=2)
-    read = ro.Readout(draw(M, D, seed=3), draw(D, seed=4), gain, True, 1e-5, ro.gram(draw(200, D, seed=1)))
-    x, row, document = 3 * draw(60, D, seed=5), torch.arange(60).repeat(10), torch.arange(60) % 2
-    parts = 0.2 * draw(600, D, seed=6)
+    gain = 1 + 0.3 * drawn(D, seed=2)
+    read = ro.Readout(drawn(M, D, seed=3), drawn(D, seed=4), gain, True, 1e-5, ro.gram(drawn(200, D, seed=1)))
+    x, row, document = 3 * drawn(60, D, seed=5), torch.arange(60).repeat(10), torch.arange(60) % 2
+    parts = 0.2 * drawn(600, D, seed=6)
     found = le.effect_errors(parts, row, x, read, document, 2, 7)
     alone = linear_errors(parts, x[row], read)
     for kind in le.KINDS:

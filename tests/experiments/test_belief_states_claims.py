@@ -11,6 +11,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.belief_states import experiment
+from named_claims import claim_of
 
 ENDING = {
     "main": 0.5, "half": 0.49, "untrained": -0.05, "planted": 0.99, "noise": -0.1, "own-prediction": 0.2,
@@ -118,26 +119,22 @@ CASES = {
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 
 
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
-
 
 @pytest.mark.parametrize("start", [c.text for c in CLAIMS if c.gates])
 def test_a_network_that_has_not_learned_decides_nothing(start):
-    verdict = judge(claim_of(start), World(excess=dict.fromkeys(experiment.arms, 0.004)).arms()).verdict
+    verdict = judge(claim_of(experiment, start), World(excess=dict.fromkeys(experiment.arms, 0.004)).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate excess loss at most 0.001")
 
 
 @pytest.mark.parametrize("start", [c.text for c in CLAIMS if "planted" in c.must_hold])
 def test_a_probe_that_misses_a_planted_belief_decides_nothing(start):
     blind = World(ending={"planted": -0.1}, prefix={"planted": 0.0}, distances={"planted": (0.2, 0.3)})
-    verdict = judge(claim_of(start), blind.arms()).verdict
+    verdict = judge(claim_of(experiment, start), blind.arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "planted planted not found")
 
 
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
-    verdict = judge(claim_of("Its geometry"), World(distances={"half": (0.36, 0.31)}).arms()).verdict
+    verdict = judge(claim_of(experiment, "Its geometry"), World(distances={"half": (0.36, 0.31)}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 

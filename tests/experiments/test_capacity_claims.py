@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.errors import SpecError
 from assay.core.findings import verify
 from assay.core.judging import judge
@@ -15,6 +15,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.capacity import experiment
 from assay.experiments.capacity.method import Capacity, measure
+from named_claims import claim_of
 
 IMPORTANCE = 0.9 ** np.arange(5)
 ASIDE = np.linspace(-0.5, 0.5, 5)
@@ -116,25 +117,20 @@ CASES = {
         },
     ),
 }
-CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 EXACT = {e.text.split(":")[0]: e for e in experiment.claims if isinstance(e, Exact)}
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 @pytest.mark.parametrize(
     ("start", "shorter"), [("Training uses up all capacity", 0.9 * EVEN), ("Importance decides who gets a share", 0.5 * UNEVEN)]
 )
 def test_what_half_a_training_gives_otherwise_decides_nothing(start, shorter):
-    verdict = judge(claim_of(start), but("shares", main_half=shorter).arms()).verdict
+    verdict = judge(claim_of(experiment, start), but("shares", main_half=shorter).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 def test_benefits_at_other_capacities_than_asked_decide_nothing():
-    verdict = judge(claim_of("More capacity is worth the same"), replace(WORLD, missed=0.01).arms()).verdict
+    verdict = judge(claim_of(experiment, "More capacity is worth the same"), replace(WORLD, missed=0.01).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate held")
 
 

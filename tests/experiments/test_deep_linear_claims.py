@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.errors import SpecError
 from assay.core.findings import verify
 from assay.core.judging import judge
@@ -18,6 +18,7 @@ from assay.core.runs import Runs
 from assay.experiments.deep_linear import experiment
 from assay.experiments.deep_linear.method import DeepLinear, measure, train
 from assay.lab.preset import override
+from named_claims import claim_of
 
 STEPWISE = np.array([0.75, 0.95, 1.32, 2.3])
 """Half times of strengths 4, 3, 2 and 1, one after another."""
@@ -101,7 +102,6 @@ CASES = {
         },
     ),
 }  # fmt: skip
-CLAIMS = {c.text: c for c in experiment.claims if isinstance(c, Claim)}
 EXACT = [e for e in experiment.claims if isinstance(e, Exact)]
 
 
@@ -110,8 +110,7 @@ EXACT = [e for e in experiment.claims if isinstance(e, Exact)]
     [("Two layers learn one mode after another", "gate learned"), ("Each mode comes in a step", "too few units")],
 )
 def test_a_mode_that_never_comes_up_decides_nothing(start, reason):
-    [claim] = [c for text, c in CLAIMS.items() if text.startswith(start)]
-    verdict = judge(claim, replace(WORLD, slow=True).arms()).verdict
+    verdict = judge(claim_of(experiment, start), replace(WORLD, slow=True).arms()).verdict
     assert verdict.outcome == "undecided" and verdict.reason.startswith(reason)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from assay.cli.main import main
 from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
@@ -20,6 +20,7 @@ from assay.experiments.eval_schedule import claims as eval_schedule
 from assay.experiments.eval_schedule import experiment
 from assay.experiments.eval_schedule.method import Schedule, train
 from assay.worlds.modular.replays import replays
+from named_claims import claim_of
 
 TRAINED = [arm for arm, a in experiment.arms.items() if a.train]
 STEPS = Schedule().checkpoints
@@ -101,14 +102,10 @@ CASES = {
 }
 
 
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith(start)]
-    return found
-
 
 @pytest.mark.parametrize("start", CASES)
 def test_an_ability_that_never_comes_decides_nothing(start):
-    verdict = judge(claim_of(start), replace(WORLD, since=dict.fromkeys(WORLD.since, 99)).arms()).verdict
+    verdict = judge(claim_of(experiment, start), replace(WORLD, since=dict.fromkeys(WORLD.since, 99)).arms()).verdict
     assert verdict.outcome == "undecided"
 
 

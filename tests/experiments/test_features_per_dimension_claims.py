@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.errors import SpecError
 from assay.core.findings import verify
 from assay.core.judging import judge
@@ -17,6 +17,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.features_per_dimension import experiment
 from assay.experiments.features_per_dimension.method import DRAWN, SCALES, FeaturesPerDimension, classifier, measure, rescale
+from named_claims import claim_of
 
 FINE = np.array([2.5, 2.45, 2.4, 2.3, 2.0, 1.9, 1.6, 1.0])
 """Features per dimension at eight densities, the sparsest first."""
@@ -106,7 +107,6 @@ CASES = {
     "On trained autoencoders": (but("scatter", main=2.0), {"rescaled": but("scatter", rescaled=0.1)}),
     "And it counts too many": (but("over", main=1.0), {"untrained": but("over", untrained=1.4)}),
 }  # fmt: skip
-CLAIMS = {c.text: c for c in experiment.claims if isinstance(c, Claim)}
 EXACT = [e for e in experiment.claims if isinstance(e, Exact)]
 
 
@@ -116,8 +116,7 @@ def test_what_half_a_training_gives_otherwise_decides_nothing():
             other = but("scatter", main=2.0) if arm == "main-half" else WORLD
             return other.measures(arm, stream)
 
-    [claim] = [c for text, c in CLAIMS.items() if text.startswith("On trained autoencoders")]
-    verdict = judge(claim, Halved().arms()).verdict
+    verdict = judge(claim_of(experiment, "On trained autoencoders"), Halved().arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 

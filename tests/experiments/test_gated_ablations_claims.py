@@ -20,6 +20,7 @@ from assay.core.runs import Runs
 from assay.experiments.gated_ablations import GATED, RELU, experiment
 from assay.experiments.gated_ablations.method import UNITS
 from assay.lab.result import with_derived
+from named_claims import claim_of
 
 ROWS = 20_000
 
@@ -226,13 +227,9 @@ CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 def test_numbers_that_still_move_decide_nothing(start, moved):
     """Half the training gives another value; moved by that change the outcome would not stand."""
     world = CASES[start][0] if len(CASES[start]) == 3 else WORLD
-    verdict = judge(claim_of(start), world.but(**moved).arms()).verdict
+    verdict = judge(claim_of(experiment, start), world.but(**moved).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 def test_every_claim_has_a_convergence_gate_but_the_one_that_is_held_to_the_optimum():

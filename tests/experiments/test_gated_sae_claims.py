@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Finding
+from assay.core.claims import Finding
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.gated_sae import experiment
 from assay.lab.result import with_derived
+from named_claims import claim_of
 
 DOCUMENTS, PASSAGES = 24, 8
 
@@ -120,28 +121,23 @@ CASES = {
          "wide-along": WORLD.but(fvu={"wide": 0.185, "wide-half": 0.195, "broad-wide": 0.150})},
     ),
 }  # fmt: skip
-CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 def test_a_bias_that_half_the_training_has_decides_nothing():
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(claim_of("Gated is unbiased"), WORLD.but(gamma={"half": 0.96}).arms()).verdict
+    verdict = judge(claim_of(experiment, "Gated is unbiased"), WORLD.but(gamma={"half": 0.96}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 @pytest.mark.parametrize("arm", ["wide-half", "wide", "broad-wide"])
 def test_a_lead_that_is_missing_at_one_width_or_length_is_no_lead(arm):
     level = {"wide-half": 0.190, "wide": 0.180, "broad-wide": 0.150}[arm]
-    assert judge(claim_of("At equal cost and L0"), WORLD.but(fvu={arm: level}).arms()).verdict.outcome == "fails"
+    assert judge(claim_of(experiment, "At equal cost and L0"), WORLD.but(fvu={arm: level}).arms()).verdict.outcome == "fails"
 
 
 def test_a_repair_that_leads_as_much_makes_the_lead_unspecific():
-    verdict = judge(claim_of("At equal cost and L0"), WORLD.but(fvu=REPAIR_AHEAD).arms()).verdict
+    verdict = judge(claim_of(experiment, "At equal cost and L0"), WORLD.but(fvu=REPAIR_AHEAD).arms()).verdict
     assert verdict.outcome == "unspecific" and "rescaled-along" in verdict.reason
 
 

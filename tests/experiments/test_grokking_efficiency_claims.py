@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Exact, Finding
+from assay.core.claims import Exact, Finding
 from assay.core.errors import SpecError
 from assay.core.findings import estimate, verify
 from assay.core.judging import judge
@@ -15,6 +15,7 @@ from assay.experiments.grokking_efficiency import claims as grokking_efficiency
 from assay.experiments.grokking_efficiency import experiment
 from assay.experiments.grokking_efficiency.method import looks
 from assay.lab.result import with_derived
+from named_claims import claim_of
 
 CENTRE = np.log([200, 300, 400, 500, 600, 700]).mean()
 """Mean log size of the memorisers, about which their law is planted."""
@@ -178,12 +179,7 @@ CASES = {
         },
     ),
 }
-CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +201,7 @@ def world():
     ],
 )
 def test_what_cannot_be_told_is_undecided(start, changes, reason):
-    verdict = judge(claim_of(start), replace(WORLD, **changes).arms()).verdict
+    verdict = judge(claim_of(experiment, start), replace(WORLD, **changes).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", reason)
 
 
@@ -220,7 +216,7 @@ def test_what_cannot_be_told_is_undecided(start, changes, reason):
 def test_gates(arm, measure, value, start, gate, world):
     changed = world[arm].copy(deep=True)
     changed[measure][0] = value
-    verdict = judge(claim_of(start), {**world, arm: changed}).verdict
+    verdict = judge(claim_of(experiment, start), {**world, arm: changed}).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", f"gate {gate}")
 
 

@@ -14,6 +14,7 @@ from assay.experiments.grokking_frequencies import claims as module_claims
 from assay.experiments.grokking_frequencies import experiment
 from assay.experiments.grokking_frequencies import method as module_method
 from assay.lab.result import with_derived
+from named_claims import claim_of
 
 ALPHA, BETA, NU, SIZE = 4.235e-4, 0.65, 122.7, 11.0
 """Memorising costs α D^β; squared norm is ν times the sum of A^(2/3), here 11 for every circuit."""
@@ -203,10 +204,6 @@ CASES = {
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 
 
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
-
 
 @pytest.fixture(scope="module")
 def true():
@@ -214,26 +211,26 @@ def true():
 
 
 def test_every_claim_has_a_case():
-    assert {claim_of(start) for start in CASES} == set(CLAIMS)
-    assert {start: set(claim_of(start).must_fail) for start in CASES} == {start: set(case[-1]) for start, case in CASES.items()}
+    assert {claim_of(experiment, start) for start in CASES} == set(CLAIMS)
+    assert {start: set(claim_of(experiment, start).must_fail) for start in CASES} == {start: set(case[-1]) for start, case in CASES.items()}
 
 
 @pytest.mark.parametrize("start", CASES)
 def test_networks_that_did_not_train_or_start_well_decide_nothing(start):
-    [gate] = claim_of(start).gates
-    verdict = judge(claim_of(start), replace(WORLD, start=0.7, test=0.8).arms()).verdict
+    [gate] = claim_of(experiment, start).gates
+    verdict = judge(claim_of(experiment, start), replace(WORLD, start=0.7, test=0.8).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", f"gate {gate.name}")
 
 
 def test_sizes_that_still_move_decide_nothing_about_location():
-    verdict = judge(claim_of("The theory puts"), replace(WORLD, moved=0.2).arms()).verdict
+    verdict = judge(claim_of(experiment, "The theory puts"), replace(WORLD, moved=0.2).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 def test_where_the_planted_effect_is_not_found_its_absence_says_nothing(true):
     """Were all own sets alike, even networks that follow them exactly would show no correlation."""
     flat = {**true, "planted": true["planted"].assign(log_predicted=true["others"].log_predicted.isel(partner=0))}
-    verdict = judge(claim_of("(b) network by network"), flat).verdict
+    verdict = judge(claim_of(experiment, "(b) network by network"), flat).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "planted planted not found")
 
 
@@ -257,8 +254,8 @@ def test_a_distribution_can_be_right_of_networks_that_do_not_follow_their_sets()
     seeds = np.array([s.seed for s in experiment.default])
     as_wide = 0.05 * bell(seeds, 3).std() / bell(seeds, 4).std()
     apart = replace(WORLD, follows={"main": 0.0, "random": 1.0}, scatter=as_wide, wide=0.13).arms()
-    assert judge(claim_of("(b), the test"), apart).verdict.outcome == "holds"
-    assert judge(claim_of("(b) network by network"), apart).verdict.outcome == "fails"
+    assert judge(claim_of(experiment, "(b), the test"), apart).verdict.outcome == "holds"
+    assert judge(claim_of(experiment, "(b) network by network"), apart).verdict.outcome == "fails"
 
 
 def test_locations_with_another_nu_are_what_calculus_gives(true):

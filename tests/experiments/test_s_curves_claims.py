@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim
 from assay.core.errors import SpecError
 from assay.core.judging import judge
 from assay.core.measures import measures
@@ -16,6 +15,7 @@ from assay.core.runs import Runs
 from assay.core.spec import grid
 from assay.experiments.s_curves import experiment
 from assay.experiments.s_curves.method import PROMINENCES, SCurves, measure, train
+from named_claims import claim_of
 
 SHALLOW = {1: 0.06, 2: 0.15, 10: 2.0, 100: 30.0}
 """Plateau depths from a start of 0.5, did not 1 mean none at all; they fall as its square and a bit."""
@@ -141,26 +141,21 @@ CASES = {
         {"raw": world(off={"raw": 0.01}), "normalised": world(off={"normalised": 0.01})},
     ),
 }  # fmt: skip
-CLAIMS = {c.text: c for c in experiment.claims if isinstance(c, Claim)}
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for text, c in CLAIMS.items() if text.startswith(start)]
-    return found
 
 
 def test_without_the_planted_single_drop_rank_two_cannot_be_named_the_reason():
-    judged = judge(claim_of("It is rank two that does it"), world(twice={"small": {1: 0.8}}).arms())
+    judged = judge(claim_of(experiment, "It is rank two that does it"), world(twice={"small": {1: 0.8}}).arms())
     assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "planted small not found")
 
 
 def test_a_loss_that_has_not_fallen_decides_nothing():
-    judged = judge(claim_of("At rank 1 the loss stands"), world(left={"main": {1: 0.9}}).arms())
+    judged = judge(claim_of(experiment, "At rank 1 the loss stands"), world(left={"main": {1: 0.9}}).arms())
     assert judged.verdict.reason == "gate fallen"
 
 
 def test_drops_seen_only_in_the_second_half_do_not_decide():
-    judged = judge(claim_of("With cross-entropy, rank 2"), replace(WORLD, half=0.5).arms())
+    judged = judge(claim_of(experiment, "With cross-entropy, rank 2"), replace(WORLD, half=0.5).arms())
     assert judged.verdict.reason == "gate converged"
 
 

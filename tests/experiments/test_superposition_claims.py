@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.superposition import experiment
+from named_claims import claim_of
 
 STEPS = [4000, 8000]
 SHARE = 1 - 5 / 20
@@ -73,18 +74,13 @@ CASES = {
         but("loss", main=0.9), {"drawn": but("loss", drawn=0.3), "linear-again": but("loss", linear_again=0.3)}
     ),
 }  # fmt: skip
-CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 EXACT = [c for c in experiment.claims if isinstance(c, Exact)]
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 @pytest.mark.parametrize("start", CASES)
 def test_a_loss_that_still_falls_decides_nothing(start):
-    verdict = judge(claim_of(start), replace(WORLD, half=1.2).arms()).verdict
+    verdict = judge(claim_of(experiment, start), replace(WORLD, half=1.2).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 

@@ -16,6 +16,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_collapse as collapse
 from assay.experiments.superposition_collapse import Collapse, experiment
+from named_claims import claim_of
 
 FALLS, FLAT = (5, 4, 3, 2, 2), (2,) * 5
 """Represented features at each density, the sparsest first."""
@@ -78,17 +79,13 @@ CASES = {
 }  # fmt: skip
 
 
-def claim_of(start):
-    [found] = [c for c in experiment.claims if c.text.startswith(start)]
-    return found
-
 
 def test_half_the_training_must_not_change_what_is_kept():
     class Half(World):
         def measures(self, arm, stream):
             return with_(main="any").measures(arm, stream) if arm == "main-half" else super().measures(arm, stream)
 
-    assert judge(claim_of("Where only some"), Half().arms()).verdict.reason == "gate converged"
+    assert judge(claim_of(experiment, "Where only some"), Half().arms()).verdict.reason == "gate converged"
 
 
 def test_order_by_hand():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.errors import SpecError
 from assay.core.findings import verify
 from assay.core.judging import judge
@@ -19,6 +19,7 @@ from assay.core.runs import Runs
 from assay.experiments.superposition_llc import experiment
 from assay.experiments.superposition_llc.method import MOMENTS, SuperpositionLLC, train
 from assay.worlds.bottleneck import stages
+from named_claims import claim_of
 
 STOPPING = ("main", "main-half", "wide", "wide-half", "linear")
 SQUARES = ("sampled", "calm", "plenty", "still")
@@ -165,29 +166,24 @@ CASES = {
     "Along one training the LLC rises": (replace(WORLD, climbs=0.0), {"remained": replace(WORLD, climbs_anyway=1.5)}),
     "What becomes the fifth corner": (replace(WORLD, gained=1), {"exchanged": replace(WORLD, alike=True)}),
 }  # fmt: skip
-CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 EXACT = [c for c in experiment.claims if isinstance(c, Exact)]
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 @pytest.mark.parametrize("change", [{"drift": 1.0}, {"accepted": 0.3}])
 def test_chains_that_drift_or_overshoot_decide_nothing(change):
-    verdict = judge(claim_of("Where trainings end"), replace(WORLD, **change).arms()).verdict
+    verdict = judge(claim_of(experiment, "Where trainings end"), replace(WORLD, **change).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate sound")
 
 
 def test_what_half_the_step_changes_decides_nothing():
-    verdict = judge(claim_of("Where trainings end"), but("over", ends_fine=1.2).arms()).verdict
+    verdict = judge(claim_of(experiment, "Where trainings end"), but("over", ends_fine=1.2).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 def test_only_trainings_that_pass_say_what_a_passage_costs():
     arms = WORLD.arms()
-    judged = judge(claim_of("Along one training"), arms)
+    judged = judge(claim_of(experiment, "Along one training"), arms)
     assert judged.verdict.outcome == "holds" and judged.verdict.n == {"seed": int(arms["passing"].left.sum())}
     assert judged.controls["remained"].n == {"seed": int((~arms["passing"].left).sum())}
 
@@ -196,7 +192,7 @@ def test_where_no_training_passes_nothing_is_said_about_a_rise():
     arms = WORLD.arms()
     still = arms["passing"].copy(deep=True)
     still["left"].values[:] = False
-    judged = judge(claim_of("Along one training"), arms | {"passing": still})
+    judged = judge(claim_of(experiment, "Along one training"), arms | {"passing": still})
     assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "too few units: 0 of 6 seeds")
 
 

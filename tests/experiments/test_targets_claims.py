@@ -20,6 +20,7 @@ from assay.dictionaries.measuring.cell_measures import EPS
 from assay.experiments.targets import experiment
 from assay.experiments.targets.method import OTHER
 from assay.lab.result import with_derived
+from named_claims import claim_of
 
 DOCUMENTS, NEURONS, BLOCKS = 24, 256, 30
 STREAM = {"act": 0.105, "again": 0.105, "act-update": 0.085, "update": 0.090, "post": 0.135, "logit": np.nan, "act-logit": np.nan}
@@ -176,12 +177,7 @@ CASES = {
     ),
     "The neurons of SmolLM2": (without(smol={"gini": 0.6}), {"smollm2-untrained": WORLD.but(smol={"untrained_gini": 0.2})}),
 }  # fmt: skip
-CLAIMS = [c for c in experiment.claims if hasattr(c, "must_fail")]
 
-
-def claim_of(start):
-    (found,) = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -194,10 +190,10 @@ def claim_of(start):
 )
 def test_numbers_that_still_move_decide_nothing(start, half):
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(claim_of(start), WORLD.but(half=half).arms()).verdict
+    verdict = judge(claim_of(experiment, start), WORLD.but(half=half).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 @pytest.mark.parametrize("start", ["Reading the activations", "Training on activations costs little"])
 def test_dictionaries_of_unequal_l0_are_not_compared(start):
-    assert judge(claim_of(start), WORLD.but(l0={"act": 8.3}).arms()).verdict.reason == "gate equal L0"
+    assert judge(claim_of(experiment, start), WORLD.but(l0={"act": 8.3}).arms()).verdict.reason == "gate equal L0"

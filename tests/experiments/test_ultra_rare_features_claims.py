@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Exact
+from assay.core.claims import Exact
 from assay.core.errors import ClaimError
 from assay.core.findings import verify
 from assay.core.judging import judge
@@ -22,6 +22,7 @@ from assay.experiments.ultra_rare_features import experiment
 from assay.experiments.ultra_rare_features import method as urf_method
 from assay.experiments.ultra_rare_features.method import MOMENTS
 from assay.features.followed import KINDS
+from named_claims import claim_of
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
@@ -149,31 +150,26 @@ CASES = {
         {"real-uncommon": WORLD.but("real", "uncommon", cosine=0.4), "real-ordinary": WORLD.but("real", "ordinary-2", cosine=0.9)},
     ),
 }  # fmt: skip
-CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 
-
-def claim_of(start: str) -> Claim:
-    [found] = [c for c in CLAIMS if c.text.startswith(start)]
-    return found
 
 
 def test_numbers_that_still_move_decide_nothing():
-    verdict = judge(claim_of("Their encoder and decoder"), WORLD.but(cosine=0.45, half={"cosine": 0.6}).arms()).verdict
+    verdict = judge(claim_of(experiment, "Their encoder and decoder"), WORLD.but(cosine=0.45, half={"cosine": 0.6}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 def test_a_conspiracy_is_only_denied_where_a_planted_one_was_found():
-    blind = judge(claim_of("They conspire"), WORLD.but(kind="pair", synergy=0.0).arms()).verdict
+    blind = judge(claim_of(experiment, "They conspire"), WORLD.but(kind="pair", synergy=0.0).arms()).verdict
     assert (blind.outcome, blind.reason) == ("undecided", "planted pair not found")
-    assert judge(claim_of("They conspire"), WORLD.arms()).planted["pair"].outcome == "holds"
+    assert judge(claim_of(experiment, "They conspire"), WORLD.arms()).planted["pair"].outcome == "holds"
 
 
 def test_seeds_without_any_rare_latent_are_left_out_and_counted():
     arms = WORLD.arms()
     arms["main"].slope.loc[{"kind": "rare", "run": [0]}] = np.nan
-    assert judge(claim_of("Left alone"), arms).verdict.n == {"seed": 11}
+    assert judge(claim_of(experiment, "Left alone"), arms).verdict.n == {"seed": 11}
     arms["main"].slope.loc[{"kind": "rare", "run": slice(0, 7)}] = np.nan
-    verdict = judge(claim_of("Left alone"), arms).verdict
+    verdict = judge(claim_of(experiment, "Left alone"), arms).verdict
     assert verdict.n == {"seed": 5}
     assert (verdict.outcome, verdict.reason.split(":")[0]) == ("undecided", "too few units")
 
@@ -208,4 +204,4 @@ def test_latents_are_followed_from_a_quarter_on_and_start_with_nobody_fresh():
 
 def test_a_claim_about_planted_inputs_is_not_asked_of_a_model():
     with pytest.raises(ClaimError, match="subject"):
-        judge(replace(claim_of("Left alone"), of="real", also={}), WORLD.arms())
+        judge(replace(claim_of(experiment, "Left alone"), of="real", also={}), WORLD.arms())

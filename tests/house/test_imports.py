@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,18 @@ def call(*words: str) -> str:
 def test_looking_around_stays_light(code: str) -> None:
     heavy = modules_after(code) & HEAVY
     assert not heavy, f"{code!r} imports {sorted(heavy)}; move those imports into the functions that need them"
+
+
+def test_names_are_loaded_late_in_one_way() -> None:
+    """By `assay.core.lazy`, from imports that type checkers read too; no package keeps a table of its own."""
+    homemade = re.compile(r"^def __(getattr|dir)__", re.MULTILINE)
+    assert not [path for path in (ROOT / "src/assay").rglob("*.py") if homemade.search(path.read_text())]
+
+
+def test_experiments_load_torch_only_to_train() -> None:
+    """Whoever lists, plans, judges or draws an experiment of the catalogue never waits for torch."""
+    find = "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    catalogue.find(entry.name)\n    "
+    modules_after(f"{find}assert 'torch' not in sys.modules, f'{{entry.name}} needs torch when it is listed: import it in train or measure'")
 
 
 BLOCKED = "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"

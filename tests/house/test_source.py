@@ -56,13 +56,24 @@ def test_public_names_are_documented(path: Path) -> None:
         assert not missing, f"{name(path)}: no docstring on {missing}"
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=name)
-def test_public_names_say_what_they_do(path: Path) -> None:
-    """With a verb where something is done: "Record how a task ended.", not "Nothing; a task ended."."""
-    if path.relative_to(ROOT / "src/assay").parts[0] == "cli":
-        return  # not yet: its sentences are rewritten with its files
-    told = {f"line {node.lineno}: {node.name}": ast.get_docstring(node) or "" for node in public(ast.parse(path.read_text()))}
-    assert not [where for where, text in told.items() if re.match(r"(Nothing|None|Zeros|The same|Raises)\b", text)], name(path)
+def sentences(tree: ast.Module) -> Iterator[tuple[int, str, ast.AST]]:
+    """Every string that says what something is, a private function or a field too: its line, its words, and what it stands in."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            for part in node.body:
+                if isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and isinstance(part.value.value, str):
+                    yield part.lineno, part.value.value, node
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCE if path.relative_to(ROOT / "src/assay").parts[0] != "cli"], ids=name)
+def test_names_say_what_they_do(path: Path) -> None:
+    """With a verb where something is done: "Record how a task ended.", not "Nothing; a task ended.", and never "The same, …"."""
+    told = list(sentences(ast.parse(path.read_text())))
+    empty = [f"line {line}: {text}" for line, text, _ in told if re.match(r"(Nothing|None|Zeros|The same|Raises)\b", text)]
+    assert not empty, f"{name(path)}: {empty}"
+    done = [(line, text) for line, text, node in told if isinstance(node, ast.FunctionDef) and ast.unparse(node.returns or node.args) == "None"]
+    verbless = [f"line {line}: {text}" for line, text in done if not re.match(r"(?!The |An? |One |Nobody )[A-Z][a-z]*([^s,\W]|ss),? ", text)]
+    assert not verbless, f"{name(path)}: what gives nothing does something; say it with a verb: {verbless}"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from assay.worlds.epoch_game.game import (
+from assay.worlds.epoch_game.game import Game
+from assay.worlds.epoch_game.policies import (
     INVEST,
     SHUTDOWN,
     WORK,
-    Game,
     action_values,
     behaviour,
     greedy,

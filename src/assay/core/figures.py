@@ -86,15 +86,12 @@ def curve(
     rules: tuple[tuple[float, str], ...] = (),
 ) -> Figure:
     """A line per arm: the mean of `y(arm, others)` at each level of the per-run field `x`, with its t interval over runs."""
-    columns: dict[str, list] = {"arm": [], x: [], "mean": [], "low": [], "high": []}
+    rows = []
     for name in which or arms:
         if name not in arms:
             continue
         values = y(arms[name], {k: v for k, v in arms.items() if k != name})
         levels = arms[name][x].values
-        for level in sorted(set(levels.tolist())):
-            mean, low, high = summary(values.values[levels == level])
-            for column, value in zip(columns, (name, level, mean, low, high), strict=True):
-                columns[column].append(value)
-    return Figure(title, columns, "line", x=x, y="mean", color="arm", band=("low", "high"), note=note, x_title=x_title or x,
-                  y_title=y_title or "mean", x_log=x_log, y_log=y_log, rules=rules)  # fmt: skip
+        rows += [(name, level, *summary(values.values[levels == level])) for level in sorted(set(levels.tolist()))]
+    return Figure(title, columns(("arm", x, "mean", "low", "high"), rows), "line", x=x, y="mean", color="arm", band=("low", "high"), note=note,
+                  x_title=x_title or x, y_title=y_title or "mean", x_log=x_log, y_log=y_log, rules=rules)  # fmt: skip

@@ -17,7 +17,7 @@ from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.prices import edges
-from assay.core.reading import Others, Table, plural, run_unit, tabulate
+from assay.core.reading import Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import mean
 

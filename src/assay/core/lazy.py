@@ -1,27 +1,64 @@
-"""Modules that are loaded when they are typed, and the place of a name that was typed elsewhere."""
+"""Names that are loaded when they are first used, and the place of a name that was typed elsewhere.
 
-import pkgutil
+A package says once which names it gives, as imports for type checkers; editors and the running program read the same lines:
+
+    if TYPE_CHECKING:
+        from assay.core.spec import Spec, key
+    else:
+        __getattr__, __dir__, __all__ = lazy(__name__)
+"""
+
+import ast
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from assay.core.errors import nearest
+
+def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for type checkers, and the modules in it."""
+    module = sys.modules[package]
+    file = Path(str(module.__file__))
+    homes = imported(file.read_text(encoding="utf-8"))
+    given = sorted(homes) or sorted({p.stem for p in file.parent.glob("[!_]*") if p.is_dir() or p.suffix == ".py"})
+    module.__class__ = _Package
+
+    def load(name: str) -> Any:
+        home, there = homes.get(name, (package, name))
+        if home != package:
+            return getattr(__import__(home, fromlist=(there,)), there)
+        if not name.startswith("_") and find_spec(f"{package}.{there}"):
+            return import_module(f"{package}.{there}")
+        raise AttributeError(f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, given))
+
+    return load, lambda: given, given
 
 
-def modules(package: str, path: Sequence[str]) -> tuple[Callable[[str], ModuleType], Callable[[], list[str]]]:
-    """Give a package's `__getattr__` and `__dir__`, which find its modules by being there."""
+def imported(source: str) -> Mapping[str, tuple[str, str]]:
+    """Read which names a file imports for type checkers: the module that each lives in, and its name there."""
+    blocks = [node for node in ast.parse(source).body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    lines = [line for block in blocks for line in block.body if isinstance(line, ast.ImportFrom)]
+    return {alias.asname or alias.name: (line.module or "", alias.name) for line in lines for alias in line.names}
 
-    def names() -> list[str]:
-        return sorted(file.name for file in pkgutil.iter_modules(path))
 
-    def load(name: str) -> ModuleType:
-        if name.startswith("_") or name not in names():
-            raise AttributeError(f"{package} has no {name}" + ("" if name.startswith("_") else f"; {nearest(name, names())}"))
-        return import_module(f"{package}.{name}")
+class _Package(ModuleType):
+    """Keeps what a package gives: importing core/fit.py would otherwise put the module in the place of the function `fit`."""
 
-    return load, names
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in self.__dict__.get("__all__", ())):
+            super().__setattr__(name, value)
+
+
+def _elsewhere(name: str, given: Sequence[str]) -> str:
+    """The end of a search for a name that is not here: the modules where it lives, or what is called nearly the same."""
+    from assay.core.errors import nearest
+
+    found = [] if name.startswith("_") else homes(name, "assay", Path(__file__).parents[1])
+    return f"{name}; " + (f"it lives in {' and '.join(found[:3])}" if found else nearest(name, given))
 
 
 def homes(name: str, package: str, root: Path) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from assay.core import foreign, judging
+from assay.core.arrays import is_tensor
 from assay.core.claims import Claim, Judged
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
@@ -178,6 +179,8 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
         if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for row names
             raise DataError(f"{source} is not a comma-separated table: its rows have more values than its header has names")
     try:
+        if isinstance(frame, Mapping):
+            frame = {name: value.tolist() if is_tensor(value) else value for name, value in frame.items()}
         rows = pd.DataFrame(frame)
     except (ValueError, TypeError) as e:
         why = str(e).splitlines()[0]

@@ -3,17 +3,13 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "corpus": ("Corpus", "Windows"),
-    "harvest": ("Harvest", "HarvestSpec", "harvest", "inputs"),
-}
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)
+from assay.core.lazy import lazy
 
-
-def __getattr__(name: str) -> object:
-    if name in _WHERE:
-        return getattr(import_module(f"assay.data.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'assay.data' has no attribute {name!r}")
+# ruff: noqa: F401
+if TYPE_CHECKING:
+    from assay.data.corpus import Corpus, Windows
+    from assay.data.harvest import Harvest, HarvestSpec, harvest, inputs
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

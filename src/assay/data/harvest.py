@@ -199,7 +199,7 @@ def _room(spec: HarvestSpec, windows: int, root: Path) -> None:
 def _run(
     subject: Any, site: Site, tokens: np.ndarray, path: Path, spec: HarvestSpec, first: int, count: int, bench: Bench
 ) -> None:
-    """Writes one shard: activations, their norms, and the sums that centre and scale are made of."""
+    """Write one shard: activations, their norms, and the sums that centre and scale are made of."""
     import torch
 
     d = subject.width(site)

@@ -92,7 +92,7 @@ def tiny(spec: TinySpec, bench: Bench) -> Path:
 
 
 def _words(text: corpora.Corpus, of: TinyTextSpec, path: Path) -> None:
-    """Writes tokenizer.json, and tokens.npy [window, s]: the whole training part, cut into windows."""
+    """Write tokenizer.json, and tokens.npy [window, s]: the whole training part, cut into windows."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     texts = [text.text(i) for i in text.part("train")]

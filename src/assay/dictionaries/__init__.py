@@ -3,26 +3,22 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "dictionary": ("Dictionary", "Sparse"),
-    "nonlinearity": ("Identity", "Nonlinearity", "ReLU", "Rescaled"),
-    "gates": ("Gated", "GatedShift", "GatedSigmoid", "GatedUntied", "ScaledReLU"),
-    "jump": ("JumpReLU",),
-    "selection": ("AbsTopK", "BatchTopK", "GroupMax", "TopK"),
-    "training.train": ("Method", "fit_dictionaries"),
-    "training.endtoend": ("fit_end_to_end",),
-    "training.dead": ("Keep", "Resample"),
-    "training.sparsity": ("TargetL0",),
-    "baselines.linear": ("pca",),
-    "baselines.repair": ("refit_decoder", "rescale_and_shift", "shrunk"),
-}
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)
+from assay.core.lazy import lazy
 
-
-def __getattr__(name: str) -> object:
-    if name in _WHERE:
-        return getattr(import_module(f"assay.dictionaries.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'assay.dictionaries' has no attribute {name!r}")
+# ruff: noqa: F401
+if TYPE_CHECKING:
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
+    from assay.dictionaries.dictionary import Dictionary, Sparse
+    from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
+    from assay.dictionaries.jump import JumpReLU
+    from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU, Rescaled
+    from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+    from assay.dictionaries.training.dead import Keep, Resample
+    from assay.dictionaries.training.endtoend import fit_end_to_end
+    from assay.dictionaries.training.sparsity import TargetL0
+    from assay.dictionaries.training.train import Method, fit_dictionaries
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

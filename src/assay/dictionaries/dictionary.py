@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.core.arrays import as_tensor, is_tensor
 from assay.core.errors import DataError
 from assay.core.fit import Trained
 from assay.dictionaries.kinds import from_json, has_name, to_json
@@ -77,6 +78,8 @@ class Dictionary:
     """Where the dictionary comes from, as plain JSON: format and hash of a file, what was inferred, `trained_as`."""
 
     def __post_init__(self) -> None:
+        if untaken := [name for name, value in self.tensors().items() if not is_tensor(value)]:
+            raise DataError(f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is none: give torch.as_tensor of it")
         if self.W_enc.ndim != 3 or self.W_dec.ndim != 3:
             raise DataError(f"W_enc must be [run, d_in, f] and W_dec [run, f, d_out], got {list(self.W_enc.shape)} and "
                             f"{list(self.W_dec.shape)}; one dictionary has a run axis of length 1")  # fmt: skip
@@ -169,6 +172,7 @@ class Dictionary:
             raise DataError(
                 "this dictionary has a skip or normalises each row by itself: call decode(features, x) with the input x"
             )
+        features = as_tensor(features, self.W_dec).to(self.W_dec.dtype)
         out = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
         if x is not None and self.W_skip is not None:
             out = out + self.normalise(x) @ self.W_skip
@@ -285,6 +289,7 @@ class Dictionary:
 
     def _checked(self, x: Rows) -> Float[Tensor, "run b d_in"]:
         runs, d_in, _ = self.W_enc.shape
+        x = as_tensor(x, self.W_enc)
         if x.shape[-1] != d_in or x.ndim not in (2, 3):
             raise DataError(f"activations must be [b, {d_in}] or [run, b, …] for this dictionary, got {list(x.shape)}")
         if x.ndim == 3 and len(x) not in (1, runs):

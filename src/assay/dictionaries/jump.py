@@ -41,7 +41,7 @@ class JumpReLU:
         return {"threshold": torch.full((runs, f), float(self.start))}
 
     def confine(self, own: Own) -> None:
-        """Thresholds back to at least 0, in place, after a step: below 0 a feature would be negative."""
+        """Bring thresholds back to at least 0, in place, after a step: below 0 a feature would be negative."""
         own["threshold"].clamp_(min=0)
 
     def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:

@@ -10,7 +10,6 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from assay import dictionaries
 from assay.core.errors import DataError, nearest
 from assay.dictionaries.nonlinearity import Nonlinearity
 
@@ -18,7 +17,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity
 @cache
 def known() -> Mapping[str, type[Nonlinearity]]:
     """Find the nonlinearities of this folder by class name: every dataclass at the top of a file that has `init` and can be called."""
-    files = [import_module(f"{dictionaries.__name__}.{file.name}") for file in pkgutil.iter_modules(dictionaries.__path__) if not file.ispkg]
+    files = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules(import_module(str(__package__)).__path__) if not file.ispkg]
     values = [value for file in files for value in vars(file).values()]
     found = [value for value in values if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)]
     return MappingProxyType({kind.__name__: kind for kind in found})

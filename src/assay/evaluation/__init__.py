@@ -3,14 +3,15 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOME = {"evaluating": ("evaluate",), "looking": ("Look", "look"), "result": ("Evaluation",), "setting": ("Setting",)}
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)
+from assay.core.lazy import lazy
 
-
-def __getattr__(name: str) -> object:
-    if name in _WHERE:
-        return getattr(import_module(f"assay.evaluation.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'assay.evaluation' has no attribute {name!r}")
+# ruff: noqa: F401
+if TYPE_CHECKING:
+    from assay.evaluation.evaluating import evaluate
+    from assay.evaluation.looking import Look, look
+    from assay.evaluation.result import Evaluation
+    from assay.evaluation.setting import Setting
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

@@ -24,16 +24,12 @@ from assay.core import (
     changed,
     converged,
     curve,
-    descent,
-    fit,
     grid,
 )
 from assay.core.compute import training
 from assay.core.errors import SpecError
 from assay.core.experiment import Cost
 from assay.core.measures import by, measures
-from assay.data import planted
-from assay.worlds.bottleneck import toy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,6 +77,10 @@ class Superposition(Spec):
 
 
 def train(runs: Runs[Superposition], bench: Bench) -> Trained:
+    from assay.core import descent, fit
+    from assay.data import planted
+    from assay.worlds.bottleneck import toy
+
     s = runs.shared
     params = toy.bottleneck(runs.replicated(), s.features, s.width)  # W [run f d], b [run f]
     length = params["W"].norm(dim=-1)
@@ -100,6 +100,9 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dataset:
+    from assay.data import planted
+    from assay.worlds.bottleneck import toy
+
     s = runs.shared
     alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
     error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
@@ -155,6 +158,8 @@ def over_linear_optimum(arm, arms):
 
 def variance_ratio(arms):
     """[density]: variance of the held-out inputs over p/3 − p²/4."""
+    from assay.data import planted
+
     inputs = by(arms["main"], "density").input_variance.mean("seed")
     return (inputs / [planted.variance(p) for p in inputs.density.values]).values
 

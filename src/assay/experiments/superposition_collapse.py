@@ -19,8 +19,6 @@ from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, columns, g
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
-from assay.data import planted
-from assay.worlds.bottleneck import toy
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -87,11 +85,16 @@ class Collapse(Spec):
 
 def importances(runs: Runs[Collapse]) -> Float[Tensor, "run feature"]:
     """Importance of every feature in each run, equal for all seeds of a group."""
+    from assay.worlds.bottleneck import toy
+
     s = runs.shared
     return toy.importances(runs.seeds // GROUP, s.features, s.ratio, s.permuted)
 
 
 def train(runs: Runs[Collapse], bench: Bench) -> Trained:
+    from assay.data import planted
+    from assay.worlds.bottleneck import toy
+
     s = runs.shared
     batches = planted.sparse_features(toy.models(runs.seeds, s.densities), s.features, s.batch)
     return toy.train_densities(
@@ -100,6 +103,9 @@ def train(runs: Runs[Collapse], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
+    from assay.data import planted
+    from assay.worlds.bottleneck import toy
+
     s, W = runs.shared, trained.tensors["W"]
     weight = importances(runs)
     groups = toy.models(runs.seeds // GROUP, s.densities)

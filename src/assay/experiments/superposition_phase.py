@@ -17,8 +17,6 @@ from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, co
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
-from assay.data import planted
-from assay.worlds.bottleneck import toy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,6 +75,9 @@ class Phase(Spec):
 
 def train(runs: Runs[Phase], bench: Bench) -> Trained:
     import torch
+
+    from assay.data import planted
+    from assay.worlds.bottleneck import toy
 
     s = runs.shared
     relative = torch.from_numpy(runs.each("relative")).float()

@@ -29,7 +29,7 @@ def start(n: int, m: int) -> CoMoments:
 
 
 def update(sums: CoMoments, x: Float[np.ndarray, "b n"], y: Float[np.ndarray, "b m"]) -> None:
-    """Adds one chunk of rows to `sums`.
+    """Add one chunk of rows to `sums`.
 
     Formula: with counts a, b and differences of means δ, each centred sum grows by the chunk's own and by δ_x δ_y · ab/(a + b)
     Source: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983)

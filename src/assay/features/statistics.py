@@ -33,7 +33,7 @@ def start(features: int) -> Sums:
 
 
 def update(sums: Sums, feature: Int[np.ndarray, "firing"], value: Float[np.ndarray, "firing"], rows: int) -> None:
-    """Adds one chunk to `sums`; values that are not above 0 (nor NaN) are no firings."""
+    """Add one chunk to `sums`; values that are not above 0 (nor NaN) are no firings."""
     fires = value > 0
     feature, value = feature[fires].astype(np.int64), value[fires].astype(np.float64)
     features, bins = sums.histogram.shape

@@ -48,7 +48,7 @@ class Plan:
     cpu_seconds: float | None
     """CPU-seconds of one thread for the missing runs."""
     seconds: float | None
-    """The same, shared among the workers."""
+    """Seconds until they are done, shared among the workers."""
     cost_from: str
     """Where the times come from: the experiment, the record, runs of this store, or nowhere."""
     disk: int

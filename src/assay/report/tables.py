@@ -255,7 +255,7 @@ def text(data: JSON, width: int = WIDTH) -> str:
 
 
 def show(data: JSON, file: TextIO | None = None) -> None:
-    """Prints the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is set."""
+    """Print the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is set."""
     from rich.console import Console
 
     file = file or sys.stdout

@@ -3,20 +3,16 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "site": ("Site",),
-    "subject": ("Edit", "Subject", "Trace"),
-    "folder": ("ModelFolder", "Tokenizer"),
-    "pretrained": ("Pretrained", "fast_dtype", "load"),
-    "fetch": ("fetch_smollm2",),
-}
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)
+from assay.core.lazy import lazy
 
-
-def __getattr__(name: str) -> object:
-    if name in _WHERE:
-        return getattr(import_module(f"assay.subjects.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'assay.subjects' has no attribute {name!r}")
+# ruff: noqa: F401
+if TYPE_CHECKING:
+    from assay.subjects.fetch import fetch_smollm2
+    from assay.subjects.folder import ModelFolder, Tokenizer
+    from assay.subjects.pretrained import Pretrained, fast_dtype, load
+    from assay.subjects.site import Site
+    from assay.subjects.subject import Edit, Subject, Trace
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

@@ -116,7 +116,7 @@ class ModelFolder:
         sizes.check_stored(self.config, shapes, self.path, self.mend)
 
     def _check_shards(self) -> None:
-        """Transformers would follow the index to wherever it leads."""
+        """Refuse an index that leads out of the folder: transformers would follow it."""
         if not (index := self.path / INDEX).exists():
             return
         parts = _json(index).get("weight_map")

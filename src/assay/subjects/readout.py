@@ -69,9 +69,9 @@ class Effects:
     exact: Float[Tensor, "b d"]
     """Logits with the part less those without it."""
     frozen: Float[Tensor, "b d"]
-    """The same with the norm's divisor held where it is."""
+    """That difference with the norm's divisor held where it is."""
     jacobian: Float[Tensor, "b d"]
-    """The same to first order: the divisor moves with the stream, along its tangent."""
+    """That difference to first order: the divisor moves with the stream, along its tangent."""
 
     def error(self, linear: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
         """Relative error of a linear version; NaN where the exact effect is 0 but for rounding.

@@ -1,4 +1,4 @@
-"""The same language model before any training: a folder with its config and tokenizer, and weights drawn at random."""
+"""A language model before any training: a folder with its config and tokenizer, and weights drawn at random."""
 
 from __future__ import annotations
 

@@ -3,6 +3,6 @@
 No world reads another, but for `networks`, which all may use.
 """
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

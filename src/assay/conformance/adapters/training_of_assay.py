@@ -51,7 +51,7 @@ class _Bench:
             raise KeyboardInterrupt
 
     def report(self, done: int, total: int, **numbers: float) -> None:
-        """Nobody watches."""
+        """Tell nobody."""
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
         """No vector has artefacts."""

@@ -48,7 +48,7 @@ class ByHand:
         return self.of.note(features)
 
     def learn(self, state: State, seen: Seen) -> None:
-        """The policy within; then the planted latents, silent before their step and free after it."""
+        """Let the policy within learn, then hold the planted latents silent before their step and set them free at it."""
         self.of.learn(state, seen)
         n = self.decoder.shape[1]
         if n and seen.step + 1 < self.at:

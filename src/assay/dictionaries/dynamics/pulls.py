@@ -20,7 +20,7 @@ class Pulls:
     penalty: Float[Tensor, "latent d1"]
     """Sum over rows on which the latent fires, of λ x̃ with x̃ = (x − b_dec, 1)."""
     reconstruction: Float[Tensor, "latent d1"]
-    """The same sum of 2 (x̂ − x)·d x̃, d the latent's decoder row."""
+    """Sum over these rows of 2 (x̂ − x)·d x̃, d the latent's decoder row."""
     fired: Int[Tensor, "latent"]
     """Rows that were summed."""
 

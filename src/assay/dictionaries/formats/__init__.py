@@ -3,14 +3,14 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOME = {"opening": ("FORMATS", "load"), "writing": ("write",), "trial": ("Trial", "self_test")}
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)
+from assay.core.lazy import lazy
 
-
-def __getattr__(name: str) -> object:
-    if name in _WHERE:
-        return getattr(import_module(f"assay.dictionaries.formats.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'assay.dictionaries.formats' has no attribute {name!r}")
+# ruff: noqa: F401
+if TYPE_CHECKING:
+    from assay.dictionaries.formats.opening import FORMATS, load
+    from assay.dictionaries.formats.trial import Trial, self_test
+    from assay.dictionaries.formats.writing import write
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from assay.dictionaries import formats
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.weights import Hints, Source
 
@@ -61,6 +60,6 @@ class Format:
 @cache
 def known() -> Mapping[str, Format]:
     """Find the formats of this folder by name: ours, then those with settings of their own, then the others."""
-    modules = [import_module(f"{formats.__name__}.{file.name}") for file in pkgutil.iter_modules(formats.__path__)]
+    modules = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules(import_module(str(__package__)).__path__)]
     found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
     return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: (one.name != "assay", not one.settings))})

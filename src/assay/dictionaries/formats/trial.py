@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.measures import EXPLAINED, L0, NORM_RATIO_RAW
+from assay.dictionaries.measuring.sums import PerRow, of_reconstructions, of_rows
 
 LEAST = 4096
 """Activations below which no verdict is given."""
@@ -63,7 +67,7 @@ def self_test(
 ) -> list[Trial]:
     """One Trial per run, on raw activations x, and for a transcoder on the targets y of the same tokens; sums in float64.
 
-    Formula: EV = 1 − Σ‖y − ŷ‖² / Σ‖y − ȳ‖², pooled over all rows
+    Formula: those of `measures`, pooled over all rows
     Raises: DataError for too few activations, activations of another width, and activations that are NaN or infinite.
     """
     if x.ndim != 2 or x.shape[1] != dictionary.W_enc.shape[1]:
@@ -78,22 +82,28 @@ def self_test(
     if not bool(x.isfinite().all() and y.isfinite().all()):
         raise DataError("activations have numbers that are NaN or infinite")
     mean = sum((part.double().sum(0) for part in y.split(chunk)), torch.zeros(y.shape[1], dtype=torch.float64)) / len(y)
-    variance = sum(float((part.double() - mean).square().sum()) for part in y.split(chunk))
-    square = sum(float(part.double().square().sum()) for part in y.split(chunk))
-    if not variance > 0:
+    targets = _total(of_rows(part.double(), mean) for part in y.split(chunk))
+    if not targets["variance"] > 0:
         raise DataError("the activations are all the same vector, which any dictionary may hit or miss")
     trials = []
     for one in dictionary:
-        error = active = norm = 0.0
         with torch.no_grad():
-            for rows, target in zip(x.split(chunk), y.split(chunk), strict=True):
-                features = one.encode(rows.float())
-                guess = one.decode(features, rows.float())[0].double()
-                active += float((features != 0).sum())
-                error += float((target.double() - guess).square().sum())
-                norm += float(guess.square().sum())
-        trials.append(Trial(len(x), active / len(x), 1 - error / variance, (norm / square) ** 0.5, _warning(one, x)))
+            found = _total(_tried(one, rows.float(), part.double(), mean) for rows, part in zip(x.split(chunk), y.split(chunk), strict=True))
+        l0, ev, norm_ratio = (float(measure.statistic(targets | found)) for measure in (L0, EXPLAINED, NORM_RATIO_RAW))
+        trials.append(Trial(len(x), l0, ev, norm_ratio, _warning(one, x)))
     return trials
+
+
+def _tried(one: Dictionary, x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], mean: Float[Tensor, "d_out"]) -> PerRow:
+    """What each row adds to the sums of one dictionary; a feature of any sign is on unless it is 0."""
+    features = one.encode(x)
+    return of_reconstructions(y, one.decode(features, x)[0].double(), (features[0] != 0).double(), mean)
+
+
+def _total(parts: Iterable[PerRow]) -> dict[str, np.ndarray]:
+    """Each sum over all rows of all parts."""
+    each = [{name: rows.sum() for name, rows in part.items()} for part in parts]
+    return {name: torch.stack([part[name] for part in each]).sum().cpu().numpy() for name in each[0]}
 
 
 def _warning(dictionary: Dictionary, x: Float[Tensor, "b d_in"]) -> str:

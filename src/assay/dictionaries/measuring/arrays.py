@@ -1,30 +1,15 @@
-"""Arrays of either kind: what measures do alike to NumPy arrays and to torch tensors. Torch is not imported for it."""
+"""Arrays in float64, and ratios that may be undefined: what measures do alike to NumPy arrays and to torch tensors."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 import numpy as np
 
-Array = Any
-"""A NumPy array or a torch tensor."""
-
-
-def is_tensor(value: object) -> bool:
-    """Tell whether this is a torch tensor; there can be none before torch was imported."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
+from assay.core.arrays import Array, as_numpy, is_tensor
 
 
 def float64(value: Array) -> Array:
-    """Convert to float64, a tensor without its gradient."""
-    return value.detach().double() if is_tensor(value) else np.asarray(value, dtype=np.float64)
-
-
-def as_numpy(value: Array) -> np.ndarray:
-    """Convert to a NumPy array in the array's own precision."""
-    return value.detach().cpu().numpy() if is_tensor(value) else np.asarray(value)
+    """Convert to float64, a tensor without its gradient, lists to NumPy. Raises: DataError as `as_numpy`."""
+    return value.detach().double() if is_tensor(value) else as_numpy(value).astype(np.float64, copy=False)
 
 
 def ratio_or_nan(a: Array, b: Array) -> Array:

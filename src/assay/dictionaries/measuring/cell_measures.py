@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -69,16 +67,6 @@ def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tenso
     values, axes = torch.linalg.eigh((b.T @ b / f).double())  # rows may lie in a subspace: a LayerNorm's mean is never there
     drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0])
     return torch.nn.functional.normalize(drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1)
-
-
-def above_chance(found: float, chance: float) -> float:
-    """Agreement with what chance gives taken off.
-
-    Formula: (found − chance) / (1 − chance)
-    Range: −∞ to 1; 0 is chance, 1 every row found
-    Better: neither
-    """
-    return (found - chance) / (1 - chance)
 
 
 def gini(x: Float[np.ndarray, "n"]) -> float:
@@ -171,20 +159,3 @@ def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, "d
     inside = (0.5 - below) / (np.take_along_axis(share, at[:, None], 1)[:, 0] - below)
     low, high = np.log(EPS[at]), np.log(EPS[at + 1])
     return np.exp(low + inside * (high - low))
-
-
-def gini_terms(x: Float[np.ndarray, "n"], edges: int = 256) -> Mapping[str, Float[np.ndarray, "n edge"]]:
-    """Terms per unit whose means give the Gini coefficient by `gini_of_terms`, so that units can be resampled.
-
-    Formula: `above` 1[x > t_k] and `step` t_{k+1} − t_k on a grid t of quantiles of x from 0 on
-    """
-    t = np.concatenate([[0.0], np.unique(np.quantile(x, np.linspace(0, 1, edges)))])
-    return {"above": (x[:, None] > t[None, :-1]).astype(float), "step": np.broadcast_to(np.diff(t), (len(x), len(t) - 1))}
-
-
-def gini_of_terms(m: Mapping[str, Float[np.ndarray, "draw edge"]]) -> Float[np.ndarray, "draw"]:
-    """The Gini coefficient from the means of `gini_terms`.
-
-    Formula: 1 − ∫ S(t)² dt / ∫ S(t) dt, S(t) the share of units above t
-    """
-    return 1 - (m["above"] ** 2 * m["step"]).sum(1) / (m["above"] * m["step"]).sum(1)

@@ -1,7 +1,7 @@
 """How good a dictionary is: pure functions of activations x, reconstructions x̂ and features f, and of their streamed sums.
 
-Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number), NumPy or torch; the answer is of the same kind, in
-float64, one number per run. A quantity that is undefined (nothing to divide by) is NaN. `document_sums` streams the same
+Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number): NumPy, torch or lists. The answer is of the same kind, NumPy for lists,
+in float64, one number per run. A quantity that is undefined (nothing to divide by) is NaN. `document_sums` streams the same
 quantities over a test set as sums per run and document, which is what a crossed bootstrap resamples; sums of several calls
 about one mean add up; `finish` turns them into the numbers. What a measure makes of its sums is in `measures`, for both.
 """
@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import DataError
 from assay.dictionaries.measuring import measures
-from assay.dictionaries.measuring.arrays import Array, as_numpy, float64, is_tensor
+from assay.dictionaries.measuring.arrays import float64
 from assay.dictionaries.measuring.sums import document_sums, switched_on
 
 Rows = Float[Array, "*run b d"]

@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.arrays import Array
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.arrays import Array, float64, ratio_or_nan
+from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
 
 def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run n f"]:

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.core.arrays import Array
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.arrays import Array, float64, ratio_or_nan
+from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
 THRESHOLD = 0.9
 """Cosine above which two decoder rows count as the same direction; ours."""

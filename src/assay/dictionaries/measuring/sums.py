@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.arrays import Array
 from assay.dictionaries.measuring.measures import SUMS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def of_batch(
 
 def document_sums(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d"],
+    x: Float[Array, "b d"],
     document: Int[Array, "b"],
     documents: int,
     mean: Float[Array, "d"],
@@ -76,7 +76,8 @@ def document_sums(
 
     Raises: DataError where rows and documents do not fit together, or without the mean of all rows.
     """
-    document = torch.as_tensor(document, device=x.device).long()
+    x = as_tensor(x, dictionary.W_enc)
+    document = as_tensor(document, x).to(x.device).long()
     if document.shape != x.shape[:1] or (len(document) and not 0 <= int(document.min()) <= int(document.max()) < documents):
         raise DataError(
             f"document must name, for each of the {len(x)} rows, one of 0 … {documents - 1}, got {list(document.shape)} numbers"
@@ -87,8 +88,8 @@ def document_sums(
         raise DataError(
             f"document_sums needs the common mean of all rows, {x.shape[1]} numbers, got {given}: sums about each batch's own mean do not add up"
         )
-    centre = torch.as_tensor(mean, device=x.device, dtype=torch.float32)
-    zero = None if origin is None else torch.as_tensor(origin, device=x.device, dtype=torch.float32)
+    centre = as_tensor(mean).to(x.device, torch.float32)
+    zero = None if origin is None else as_tensor(origin).to(x.device, torch.float32)
     sums = torch.zeros(len(SUMS), len(dictionary), documents, dtype=torch.float64, device=x.device)
     firings = torch.zeros(len(dictionary), dictionary.width, dtype=torch.float64, device=x.device)
     with torch.no_grad():

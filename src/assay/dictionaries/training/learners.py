@@ -79,7 +79,7 @@ class Idle:
         return {"fired": (features != 0).any(1)}
 
     def learn(self, state: State, seen: Seen) -> None:
-        """One batch more, or back to 0."""
+        """Count one batch more, or go back to 0."""
         state["idle.rows"].add_(seen.x.shape[-2]).mul_(~seen.noted["fired"])
 
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from numbers import Real
 from operator import index
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.arrays import Array
 from assay.core.errors import DataError, RunError, SpecError
 from assay.core.rng import permutation
 from assay.core.runs import Runs
@@ -25,8 +25,6 @@ from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 from assay.dictionaries.training.train import Method, fit_dictionaries
 
-Array = Any
-"""A NumPy array, a torch tensor, or lists of numbers."""
 USUAL: Mapping[type, Loss] = {
     ReLU: l1, Gated: gated, GatedShift: gated, GatedUntied: gated, ScaledReLU: gated, GatedSigmoid: gated_sigmoid, JumpReLU: jumprelu,
     TopK: mse, AbsTopK: mse, GroupMax: mse, BatchTopK: mse,

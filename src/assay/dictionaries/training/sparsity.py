@@ -51,7 +51,7 @@ class TargetL0:
         return {}
 
     def learn(self, state: State, seen: Seen) -> None:
-        """One step's correction."""
+        """Correct the penalty's factor by what this step's L0 says."""
         l0, smooth = seen.noted["l0"].float(), state["target.l0"]
         smooth.copy_(torch.where(smooth.isnan(), l0, 0.9 * smooth + 0.1 * l0))
         if not self.begin <= seen.step / seen.steps <= self.end:

@@ -48,7 +48,7 @@ class OnTokens(Spec):
 
 
 def regress(spec: Any, folder: Path) -> None:
-    """Writes the predictions of the kernel regression, and those within its training rows."""
+    """Write the predictions of the kernel regression, and those within its training rows."""
     import torch
 
     from assay.features.token_kernel import kernel_out_of_fold

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import PerRun, Spec, descent, fit
+from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
@@ -96,6 +96,7 @@ def replicas(runs: Runs[Planner]) -> Runs:
 
 def train(runs: Runs[Planner], bench: Bench) -> Trained:
     """W [run toy f d] and b [run toy f]; the commands of a timed run are measured, not trained."""
+    from assay.core import descent, fit
     from assay.core.fit import Trained
     from assay.data import planted
     from assay.worlds.bottleneck import toy

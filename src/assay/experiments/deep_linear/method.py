@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import PerRun, Spec, fit
+from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.worlds.linear import one_mode as theory
@@ -108,6 +108,7 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
 
 
 def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
+    from assay.core import fit
     from assay.worlds.linear import factors
 
     s = runs.shared

@@ -4,8 +4,8 @@ import numpy as np
 
 from assay.core import Claim, Exact, Finding, Gate
 from assay.core.chains import plateau
-from assay.core.langevin import n_beta_of
 from assay.core.measures import by
+from assay.core.sampler import n_beta_of
 from assay.experiments.llc.method import AT_1000
 from assay.worlds.potentials.known import known
 from assay.worlds.potentials.learning_coefficient import posterior_monomial

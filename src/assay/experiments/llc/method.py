@@ -10,10 +10,8 @@ import numpy as np
 from assay.core import PerRun, Spec
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
-from assay.core.fit import Trained
-from assay.core.langevin import check_sampler, n_beta_of
 from assay.core.measures import measures
-from assay.worlds.potentials.chains import sample, summed
+from assay.core.sampler import check_sampler, n_beta_of
 from assay.worlds.potentials.known import Known, known
 from assay.worlds.potentials.potential import potential
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from assay.core.bench import Bench
+    from assay.core.fit import Trained
     from assay.core.runs import Runs
 
 FAULTS = ("none", "unstable", "off the minimum")
@@ -70,6 +69,9 @@ class Llc(Spec):
 
 def train(runs: Runs[Llc], bench: Bench) -> Trained:
     """Chains of every run, batched over all runs whose potential has one shape; what is kept are their losses."""
+    from assay.core.fit import Trained
+    from assay.worlds.potentials.chains import sample
+
     s, every = runs.shared, [potential(name) for name in runs.each("potential")]
     lr, gamma, n_beta, fault = (runs.each(name) for name in ("lr", "localisation", "n_beta", "fault"))
     stiff = n_beta * [p.stiffest for p in every] + gamma
@@ -98,6 +100,8 @@ def without_each_bias(r: Llc) -> tuple[float, float]:
 
 
 def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
+    from assay.worlds.potentials.chains import summed
+
     losses, taken, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
     found = summed(losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T

@@ -11,7 +11,6 @@ from assay.core import Joint, PerRun, Spec, added, probes, rng
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.worlds.epoch_game import agents
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
+    from assay.worlds.epoch_game.policies import Games
 
 SEEN = 0.01
 """What an agent would do in an epoch that fewer than this share of its episodes reach is not reported: it is hardly trained there."""
@@ -107,15 +107,19 @@ def game_of(spec: Myopia) -> world.Game:
     return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **kept)
 
 
-def games_of(runs: Runs[Myopia], bench: Bench) -> world.Games:
+def games_of(runs: Runs[Myopia], bench: Bench) -> Games:
     import torch
 
+    from assay.worlds.epoch_game.policies import stacked
+
     dtype = torch.float64 if runs.shared.agent == "table" else torch.float32
-    return world.stacked([game_of(spec) for spec in runs.specs], dtype, bench.device)
+    return stacked([game_of(spec) for spec in runs.specs], dtype, bench.device)
 
 
 def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Trained:
     """The agents of some runs; with `before`, tables go on from theirs."""
+    from assay.worlds.epoch_game import agents
+
     s, games = runs.shared, games_of(runs, bench)
     how: dict[str, Any]
     shown = runs.each("index"), runs.each("counted")
@@ -129,12 +133,16 @@ def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Tr
 
 def together(groups: Sequence[Runs[Myopia]], bench: Bench) -> list[Trained]:
     """Several arms as one ensemble: their games differ only in what may differ between runs."""
+    from assay.worlds.epoch_game import agents
+
     done = train(Runs([spec for runs in groups for spec in runs.specs]), bench)
     return agents.parted(done, [len(runs) for runs in groups])
 
 
 def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each agent does, exactly: no episode is sampled."""
+    from assay.worlds.epoch_game import agents
+
     did = agents.conduct(games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted"))
     own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
     usual = [world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s)) for s in runs.specs]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from assay.core import PerRun, Spec, fit
+from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
-from assay.core.fit import Trained
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from assay.core.bench import Bench
-    from assay.core.fit import State
+    from assay.core.fit import State, Trained
     from assay.core.runs import Runs
     from assay.worlds.linear.factors import Loss
 
@@ -92,6 +91,7 @@ def rates(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
 
 
 def train(runs: Runs[SCurves], bench: Bench) -> Trained:
+    from assay.core import Trained, fit
     from assay.worlds.linear import factors
 
     s, groups = runs.shared, []

@@ -7,7 +7,7 @@ from assay.core import Claim, Exact, Finding, Gate, Published
 from assay.core.measures import by
 from assay.core.stats import correlation, products
 from assay.experiments.superposition_llc.method import MOMENTS, WITHIN
-from assay.worlds.bottleneck import polygons, stages
+from assay.worlds.bottleneck import polygons
 
 CHEN = "Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition"
 LAU = "Lau et al. 2023, The Local Learning Coefficient"
@@ -83,6 +83,13 @@ def stable_plateaus(name):
     return lambda arms: (arms[name].lowest >= SADDLE).sum("plateau").astype(float)
 
 
+def exactly(columns, names=()):
+    """Of exact polygons, by number of columns and name: losses, steepest slopes, and half the curved directions."""
+    from assay.worlds.bottleneck import stages
+
+    return stages.exactly(columns, names)
+
+
 PILOT = "pilot: seeds 0–63, "
 ALL_STOP = "other starts and other lengths of training by the same descent, which stops as well"
 CLAIMS = (
@@ -144,16 +151,16 @@ CLAIMS = (
     ),
     Exact(
         text="Losses of 4, 4+, 4++, 5, 5+ and 6 among six columns",
-        value=lambda arms: stages.exactly(6, ("4", "4+", "4++", *STATES))[0], unit="squared input",
+        value=lambda arms: exactly(6, ("4", "4+", "4++", *STATES))[0], unit="squared input",
         expected=[0.11111, 0.10417, 0.09722, 0.06874, 0.06180, 0.04819], tolerance=6e-6, source="by quadrature",
     ),
     Exact(
         text="Every state of the table, six columns or eight, is a critical point: largest slope",
-        value=lambda arms: [float(stages.exactly(c)[1].max()) for c in (6, 8)], expected=0.0, tolerance=1e-9, source="symmetry",
+        value=lambda arms: [float(exactly(c)[1].max()) for c in (6, 8)], expected=0.0, tolerance=1e-9, source="symmetry",
     ),
     Exact(
         text="Half the rank of the Hessian at 5, 5+ and 6 of six columns, and at 7 and 8 of eight",
-        value=lambda arms: [*stages.exactly(6, STATES)[2], *stages.exactly(8, ("7", "8"))[2]],
+        value=lambda arms: [*exactly(6, STATES)[2], *exactly(8, ("7", "8"))[2]],
         expected=[7.0, 8.5, 8.5, 10.0, 11.5], tolerance=0.0,
         source="3 parameters a column that is not dead and off, less one for the rotation, over 2",
     ),

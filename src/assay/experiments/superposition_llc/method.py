@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from assay.core import Spec, descent, fit
+from assay.core import Spec
 from assay.core.errors import SpecError
-from assay.core.fit import Trained, watched
-from assay.core.langevin import n_beta_of
 from assay.core.measures import measures
-from assay.worlds.bottleneck import one_hot, polygons, stages
+from assay.core.sampler import n_beta_of
+from assay.worlds.bottleneck import polygons
 from assay.worlds.potentials.learning_coefficient import stationary_quadratic
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from assay.core.bench import Bench
+    from assay.core.fit import Trained
     from assay.core.runs import Runs
 
 WITHIN = 0.01
@@ -96,6 +95,12 @@ class SuperpositionLLC(Spec):
 
 
 def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
+    import torch
+
+    from assay.core import descent, fit
+    from assay.core.fit import watched
+    from assay.worlds.bottleneck import one_hot, stages
+
     s = runs.shared
     params = one_hot.start(runs, s.columns, s.start, s.bias)
     if s.around:
@@ -117,6 +122,11 @@ def sampler_settings(s: SuperpositionLLC) -> dict[str, Any]:
 
 def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
     """Chains at the end of each training; if asked, with the noise taken out, and at the state that it left last as well."""
+    import torch
+
+    from assay.core.fit import Trained
+    from assay.worlds.bottleneck import stages
+
     s = runs.shared
     end = np.full(len(runs), len(stages.moments(s.steps)) - 1)
     left, moments = np.zeros(len(runs), bool), [end]
@@ -132,6 +142,8 @@ def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) 
 
 def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
     """Loss along the course, plateaus and what is left of them, and the polygon at the end."""
+    from assay.worlds.bottleneck import stages
+
     s = runs.shared
     loss, (middle, left) = stages.losses(trained, s.relu), stages.standing(trained, s.steps, s.relu)
     sides, positive, off = polygons.nearest(loss[:, -1], s.columns)
@@ -152,6 +164,8 @@ def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.
 
 def measure_passages(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of trainings that start around a polygon: the sides of the states that they are in, noise taken out, and whether they got more."""
+    from assay.worlds.bottleneck import stages
+
     s = runs.shared
     sides, _, more = stages.passages(trained, s.steps, s.columns)
     times = stages.moments(s.steps)[-sides.shape[1] :]
@@ -160,6 +174,8 @@ def measure_passages(runs: Runs[SuperpositionLLC], trained: Trained, bench: Benc
 
 def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
     """Estimates at the ends of trainings, and the states that they are of."""
+    from assay.worlds.bottleneck import one_hot, stages
+
     s, t = runs.shared, trained.tensors
     dims, coords = ("run moment", {"moment": MOMENTS[: t["llc"].shape[1]]}) if t["llc"].ndim > 1 else ("run", {})
     low = stages.curvatures(t, s.relu)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from assay.core import PerRun, Spec, descent, fit
+from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
@@ -98,6 +98,7 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     """Of each run's candidates the toy with the lowest held-out loss: W [run, f, d], b [run, f]."""
     import torch
 
+    from assay.core import descent, fit
     from assay.core.fit import best_starts
     from assay.core.schedules import warm_up_decay
     from assay.data import planted

@@ -1,5 +1,5 @@
 """The bottleneck autoencoder on sparse features: the toy model, its exact losses and states, what a dimension is worth."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"
 
 
-def capacity(W: Float[Tensor, "*run f d"]) -> Float[Tensor, "*run f"]:
+def capacity(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
     """Capacity of each feature, a share of a dimension; 0 for a feature whose row is 0.
 
     Formula: C_i = (w_i·w_i)² / Σ_j (w_i·w_j)², j over all features and i itself.
@@ -23,33 +24,33 @@ def capacity(W: Float[Tensor, "*run f d"]) -> Float[Tensor, "*run f"]:
     Raises: DataError when W has no axes [.., f, d].
     Source: Scherlis et al. 2022, section 2.
     """
-    _matrix(W)
+    W = _matrix(W)
     gram = W @ W.transpose(-1, -2)
     own, all_of_it = gram.diagonal(dim1=-2, dim2=-1).square(), gram.square().sum(-1)
     return own / torch.where(all_of_it > 0, all_of_it, 1)
 
 
-def dimensionality(W: Float[Tensor, "*run f d"]) -> Float[Tensor, "*run f"]:
+def dimensionality(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
     """Feature dimensionality of each feature, a share of a dimension: another way to write its capacity.
 
     Formula: D_i = ‖w_i‖² / Σ_j (ŵ_i·w_j)² with ŵ_i = w_i/‖w_i‖; times ‖w_i‖² above and below it is C_i, for any W.
     Raises: DataError when W has no axes [.., f, d].
     Source: Elhage et al. 2022, Toy Models of Superposition, "The geometry of superposition".
     """
-    _matrix(W)
+    W = _matrix(W)
     norm = torch.linalg.vector_norm(W, dim=-1)
     unit = W / torch.where(norm > 0, norm, 1).unsqueeze(-1)
     shared = (unit @ W.transpose(-1, -2)).square().sum(-1)
     return norm.square() / torch.where(shared > 0, shared, 1)
 
 
-def untied(M: Float[Tensor, "*run f f"]) -> tuple[Float[Tensor, "*run f"], Float[Tensor, "*run f"]]:
+def untied(M: Float[Array, "*run f f"]) -> tuple[Float[Tensor, "*run f"], Float[Tensor, "*run f"]]:
     """Capacities (received, caused) of a model that reads with other weights than it writes: M[i, j] is how x_j moves x'_i.
 
     Formula: M_ii² / Σ_j M_ij², what feature i's output keeps of its own, and M_ii² / Σ_j M_ji², what its input leaves to others.
     With M = W Wᵀ both are the capacity of W. Raises: DataError when M is not square.
     """
-    _matrix(M)
+    M = _matrix(M)
     if M.shape[-1] != M.shape[-2]:
         raise DataError(f"untied needs a map from features to features, a square matrix, got shape {list(M.shape)}")
     own, square = M.diagonal(dim1=-2, dim2=-1).square(), M.square()
@@ -57,13 +58,13 @@ def untied(M: Float[Tensor, "*run f f"]) -> tuple[Float[Tensor, "*run f"], Float
     return own / torch.where(received > 0, received, 1), own / torch.where(caused > 0, caused, 1)
 
 
-def leverage(W: Float[Tensor, "*run f d"]) -> Float[Tensor, "*run f"]:
+def leverage(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
     """Upper bound of each feature's capacity: ℓ_i = w_iᵀ F⁺ w_i with F = Σ_j w_j w_jᵀ; it sums to the rank of W.
 
     By Cauchy and Schwarz (w·w)² ≤ (wᵀF w)(wᵀF⁺w), with equality where w_i is an eigenvector of F: capacities sum to the rank
     in unions of tight frames in orthogonal subspaces, and nowhere else.
     """
-    _matrix(W)
+    W = _matrix(W)
     return (W * (W @ torch.linalg.pinv(W.transpose(-1, -2) @ W, hermitian=True))).sum(-1)
 
 
@@ -99,6 +100,9 @@ def linear_optimum(
     return (worth * (1 - capacities)).sum(-1), capacities
 
 
-def _matrix(W: Tensor) -> None:
+def _matrix(W: Array) -> Tensor:
+    """Weights as a tensor with at least one feature and one dimension."""
+    W = as_tensor(W)
     if W.ndim < 2 or 0 in W.shape:
         raise DataError(f"weights must be [.., feature, width], with at least one of each, got shape {list(W.shape)}")
+    return W

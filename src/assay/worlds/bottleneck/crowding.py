@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
 
 
-def crowding(W: Float[Tensor, "*run f d"], density: Float[Tensor, "*run f"] | None = None) -> Float[Tensor, "*run f"]:
+def crowding(W: Float[Array, "*run f d"], density: Float[Array, "*run f"] | None = None) -> Float[Tensor, "*run f"]:
     """Energy that other features leave on the positive side of each feature's direction, as a share of the feature's own.
 
     Without `density` as if all were on equally often; with it, each weighs by its probability of being on.
@@ -22,6 +23,7 @@ def crowding(W: Float[Tensor, "*run f d"], density: Float[Tensor, "*run f"] | No
     Range: 0 to ∞; 0 for orthogonal features and for an antipodal pair
     Raises: DataError where W has no axes [.., f, d] or `density` is not one positive number for each feature.
     """
+    W = as_tensor(W)
     if W.ndim < 2:
         raise DataError(f"crowding needs features as rows of a matrix [.., f, d], got shape {list(W.shape)}")
     gram = W @ W.transpose(-1, -2)
@@ -31,6 +33,7 @@ def crowding(W: Float[Tensor, "*run f d"], density: Float[Tensor, "*run f"] | No
     if density is None:
         total, alone = pushed.sum(-1), own.square()
     else:
+        density = as_tensor(density, W)
         if density.shape != own.shape or not bool((density > 0).all()):
             raise DataError(f"crowding needs one positive density for each feature, {list(own.shape)}, got {list(density.shape)}")
         total, alone = (pushed * density.unsqueeze(-2)).sum(-1), density * own.square()

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize
 
+from assay.core.arrays import as_numpy
 from assay.core.errors import SpecError
 
 Numbers = float | Float[np.ndarray, "..."]
@@ -26,18 +27,20 @@ KEPT = 0.3
 """Length of a feature's column from which it counts as kept."""
 
 
-def _checked(density: Numbers = 0.0, relative: Numbers = 1.0) -> None:
-    """Refuse densities that are no probabilities, and relative importances that are not above 0 and finite. Raises: SpecError."""
+def _checked(density: Numbers = 0.0, relative: Numbers = 1.0) -> tuple[Numbers, Numbers]:
+    """Give both as plain numbers or NumPy arrays. Raises: SpecError for no probabilities, and importances not above 0 or infinite."""
+    density, relative = (x if isinstance(x, int | float) else as_numpy(x) for x in (density, relative))
     p, r = np.asarray(density, float), np.asarray(relative, float)
     if not ((p >= 0) & (p <= 1)).all():
         raise SpecError(f"a density is a probability, 0 to 1, got {p[~((p >= 0) & (p <= 1))].flat[0]:g}")
     if not ((r > 0) & np.isfinite(r)).all():
         raise SpecError(f"a relative importance is above 0 and finite, got {r[~((r > 0) & np.isfinite(r))].flat[0]:g}")
+    return density, relative
 
 
 def superposed_loss(density: Numbers, relative: Numbers) -> Numbers:
     """The exact loss of W = (1, −1), b = 0: p²(1 + r)/6. Only inputs with both features cost, E min(u, v)² = 1/6 each."""
-    _checked(density, relative)
+    density, relative = _checked(density, relative)
     return density**2 * (1 + relative) / 6
 
 
@@ -46,7 +49,7 @@ def kept_loss(density: Numbers, relative: Numbers) -> Numbers:
 
     The least loss of any model whose other column is zero: W = (1, 0), b = (0, p/2) where r ≤ 1.
     """
-    _checked(density, relative)
+    density, relative = _checked(density, relative)
     return np.minimum(1.0, relative) * (density / 3 - density**2 / 4)
 
 
@@ -55,7 +58,7 @@ def boundary(relative: Numbers) -> Numbers:
 
     Sufficient and not necessary: with W and b free, superposition lasts to a larger density (`optimal_boundary`).
     """
-    _checked(relative=relative)
+    _, relative = _checked(relative=relative)
     lesser = np.minimum(relative, 1 / np.asarray(relative))
     return 4 * lesser / (2 + 5 * lesser)
 
@@ -70,7 +73,7 @@ def expected_errors(
     for three; the cost grows as 2^f · nodes^(f−1).
     """
     _checked(density)
-    return _errors(W, b, density, relu, nodes)[0]
+    return _errors(as_numpy(W), as_numpy(b), density, relu, nodes)[0]
 
 
 def _errors(W: np.ndarray, b: np.ndarray, density: float, relu: bool, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

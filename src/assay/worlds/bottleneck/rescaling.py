@@ -12,21 +12,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
 from assay.worlds.bottleneck.sparse_law import sparse_law
 
 
-def features_per_dimension(W: Float[Tensor, "*run f d"]) -> Float[Tensor, "*run"]:
+def features_per_dimension(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run"]:
     """Features per dimension by the size of the weights: their summed squares over the number of neurons.
 
     Formula: ‖W‖²_F / d. Range: from 0; c² times as much when W is multiplied by c.
     Source: Elhage et al. 2022, Toy Models of Superposition, "The Geometry of Superposition". Differs: they draw its inverse,
     dimensions per feature.
     """
+    W = as_tensor(W)
     return W.square().sum((-2, -1)) / W.shape[-1]
 
 
-def features_by_dimensionality(D: Float[Tensor, "*run f"], width: int) -> Float[Tensor, "*run"]:
+def features_by_dimensionality(D: Float[Array, "*run f"], width: int) -> Float[Tensor, "*run"]:
     """Features per dimension as told by their dimensionalities: the number of equal shares that are as uneven as these.
 
     Formula: (Σ D_i)² / Σ D_i² / d, so that k features with a k-th of the dimensions each count as k. As D itself it stays
@@ -35,6 +37,7 @@ def features_by_dimensionality(D: Float[Tensor, "*run f"], width: int) -> Float[
     """
     if width < 1:
         raise DataError(f"features per dimension need a width of at least 1, got {width}")
+    D = as_tensor(D)
     square = D.square().sum(-1)
     return D.sum(-1).square() / square.where(square > 0, square.new_ones(())) / width
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from assay.core import chains, plateaus
 from assay.core.bench import Bench
 from assay.core.fit import Trained, fit
-from assay.core.langevin import langevin, n_beta_of
+from assay.core.langevin import langevin
+from assay.core.sampler import n_beta_of
 from assay.worlds.bottleneck import one_hot, polygons
 
 BLOCKS = 100
@@ -52,13 +53,6 @@ def standing(
     times = np.array(moments(steps))
     first, last = np.moveaxis(plateaus.standing(times, losses(trained, relu)), -1, 0)
     return (first + last) // 2, (last >= 0) & (last < len(times) - 1)
-
-
-def last_left(trained: Trained, steps: int, relu: bool = True) -> tuple[Int[np.ndarray, "run"], Bool[Tensor, "run"]]:
-    """The moment in the middle of the last plateau that each training left, its last moment where it left none; and whether it did."""
-    middle, left = standing(trained, steps, relu)
-    last = np.where(left, middle, -1).max(1)
-    return np.where(left.any(1), last, len(moments(steps)) - 1), torch.from_numpy(left.any(1))
 
 
 def settled(params: Mapping[str, Tensor], steps: int = 1_500, lr: float = 0.5) -> dict[str, Tensor]:

@@ -1,5 +1,5 @@
 """The epoch game: work, invest or shut down; agents that learn it, and its best course."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -15,7 +15,7 @@ from assay.core.bench import Bench
 from assay.core.descent import descent
 from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
-from assay.worlds.epoch_game.game import INVEST, SHUTDOWN, WORK, Games, Policy, behaviour, greedy, policy, policy_gradient
+from assay.worlds.epoch_game.policies import INVEST, SHUTDOWN, WORK, Games, Policy, behaviour, greedy, policy, policy_gradient
 
 Params = Mapping[str, Tensor]
 

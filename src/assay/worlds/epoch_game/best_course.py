@@ -109,12 +109,6 @@ def best_forgetful(game: Game, *, first: bool = False) -> tuple[float, float]:
     return max(((keep, float(earned(keep))) for keep in (0.0, 1.0, *inside)), key=lambda pair: pair[1])
 
 
-def chances() -> list[float]:
-    """`best_forgetful` at penalties −1 and −3, stopping at last steps and at first ones: chance and return, in turn."""
-    games = [Game(penalty=p, invest=False) for p in (-1.0, -3.0)]
-    return [x for game in games for first in (False, True) for x in best_forgetful(game, first=first)]
-
-
 def counting(game: Game) -> float:
     """What a fixed rule earns that sees its units and no index: investing in every epoch makes a clock of them.
 

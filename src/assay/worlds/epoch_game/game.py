@@ -1,4 +1,4 @@
-"""The epoch game with a run axis: work, invest for later epochs or shut down; what any policy earns in it, exactly.
+"""The epoch game: work, invest for later epochs or shut down.
 
 An episode is `horizon` epochs of `length` steps. Working earns the epoch's base reward plus `bonus` for each unit; investing, at
 most once an epoch, earns the base less `cost` and adds a unit from the next epoch on; after shutting down nothing is earned. A
@@ -7,18 +7,7 @@ state is (epoch, step, units, flag), the flag telling whether this epoch has inv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-WORK, INVEST, SHUTDOWN = 0, 1, 2
-"""Actions, in the order of a policy's second axis."""
-
-Policy = Float[Tensor, "run action epoch step unit flag"]
-Visits = Float[Tensor, "run epoch step unit flag"]
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,125 +35,3 @@ class Game:
         """The base reward of every epoch, a step."""
         last = self.horizon if self.turn is None else self.turn
         return tuple(1.0 if e < last else self.penalty for e in range(self.horizon))
-
-
-@dataclass(frozen=True, eq=False)
-class Games:
-    """The games of several runs, alike in horizon and length."""
-
-    length: int
-    base: Float[Tensor, "run epoch"]
-    bonus: Float[Tensor, "run"]
-    cost: Float[Tensor, "run"]
-    discount: Float[Tensor, "run"]
-    allowed: Bool[Tensor, "run action 1 1 1 flag"]
-    """Which actions there are; the flag takes investing away."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """Sizes of the axes action, epoch, step, unit and flag."""
-        horizon = self.base.shape[1]
-        return 3, horizon, self.length, horizon, 2
-
-    @property
-    def work(self) -> Float[Tensor, "run epoch 1 unit 1"]:
-        """Reward of working, in each epoch and with each number of units."""
-        units = torch.arange(self.base.shape[1], dtype=self.base.dtype, device=self.base.device)
-        return (self.base[:, :, None] + self.bonus[:, None, None] * units)[:, :, None, :, None]
-
-    @property
-    def investing(self) -> Float[Tensor, "run epoch 1 1 1"]:
-        """Reward of investing, in each epoch."""
-        return (self.base - self.cost[:, None])[..., None, None, None]
-
-
-def stacked(games: Sequence[Game], dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Games:
-    """Several games as tensors with a run axis; all must have one horizon and one length."""
-    assert len({(g.horizon, g.length) for g in games}) == 1, games
-
-    def each(name: str) -> Tensor:
-        return torch.tensor([getattr(g, name) for g in games], dtype=dtype, device=device)
-
-    there = torch.tensor([[(True, True), (g.invest, False), (g.shutdown, g.shutdown)] for g in games], device=device)
-    return Games(games[0].length, each("base"), each("bonus"), each("cost"), each("discount"), there[:, :, None, None, None])
-
-
-def policy(games: Games, logits: Policy) -> Policy:
-    """Probabilities of actions from logits; what is not allowed has none."""
-    return logits.masked_fill(~games.allowed, -torch.inf).softmax(1)
-
-
-def greedy(probabilities: Policy) -> Policy:
-    """The policy that always takes the likeliest action."""
-    return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(1, keepdim=True), 1.0)
-
-
-def visits(games: Games, probabilities: Policy) -> Visits:
-    """How likely an episode is to come to each state, from (0, 0, 0, 0) on; 1 at most, and not discounted."""
-    _, horizon, length, *_ = games.shape
-    work, invest = probabilities[:, WORK], probabilities[:, INVEST]
-    seen = torch.zeros_like(work)
-    now = torch.zeros_like(work[:, 0, 0])
-    now[:, 0, 0] = 1
-    for e in range(horizon):
-        for t in range(length):
-            seen[:, e, t] = now
-            after = now * work[:, e, t]
-            after[..., 1] += (now * invest[:, e, t]).sum(-1)
-            now = after
-        grown = torch.zeros_like(now)
-        grown[..., 0] = now[..., 0]
-        grown[:, 1:, 0] += now[:, :-1, 1]  # the unit counts from the next epoch on
-        now = grown
-    return seen
-
-
-def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
-    """What an episode earns on average, and what follows from each action in each state; with the games' discounts."""
-    _, horizon, length, *_ = games.shape
-    work, invest = probabilities[:, WORK], probabilities[:, INVEST]
-    reward = work * games.work + invest * games.investing
-    later = torch.zeros_like(work)
-    value = torch.zeros_like(work[:, 0, 0])
-    discount = games.discount[:, None, None]
-    for e in reversed(range(horizon)):
-        grown = torch.cat((value[:, 1:, :1], value[:, -1:, :1]), 1)
-        value = discount * torch.cat((value[..., :1], grown), -1)
-        for t in reversed(range(length)):
-            later[:, e, t] = value
-            value = torch.addcmul(torch.addcmul(reward[:, e, t], work[:, e, t], value), invest[:, e, t], value[..., 1:])
-    of = torch.stack((games.work + later, (games.investing + later[..., 1:]).expand_as(later), torch.zeros_like(later)), 1)
-    return value[:, 0, 0], of
-
-
-def policy_gradient(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
-    """What an episode earns on average, and its exact gradient in the logits of every state.
-
-    Formula: ∂J/∂θ(s, a) = d(s) π(a|s) (Q(s, a) − V(s)), with d the visits. With a discount below 1 states are still visited as
-    they are, only what they are worth is discounted: each epoch counts alike, and none counts the next.
-    """
-    value, of = action_values(games, probabilities)
-    chosen = probabilities * of
-    return value, visits(games, probabilities).unsqueeze(1) * (chosen - probabilities * chosen.sum(1, keepdim=True))
-
-
-def behaviour(games: Games, probabilities: Policy) -> dict[str, Float[Tensor, "run ..."]]:
-    """What a policy does over an episode, exactly: numbers for each run or for each of its epochs.
-
-    `returned` [run]: mean return, without discount. `stopped` [run]: probability of shutting down at all. By epoch [run epoch]:
-    `reached`, the probability that it comes to its first step; `begun`, that it also acts there; `invested`, mean units bought in
-    it; `stops` and `stops_first`, probabilities of shutting down in it and at its first step, once it is reached.
-    """
-    seen = visits(games, probabilities)
-    invested, stop = ((seen * probabilities[:, action]).sum((3, 4)) for action in (INVEST, SHUTDOWN))  # [run epoch step]
-    reached = seen[:, :, 0].sum((2, 3))
-    plain = replace(games, discount=torch.ones_like(games.discount))
-    return {
-        "returned": action_values(plain, probabilities)[0],
-        "stopped": stop.sum((1, 2)),
-        "reached": reached,
-        "begun": reached - stop[..., 0],
-        "invested": invested.sum(-1),
-        "stops": stop.sum(-1) / reached,
-        "stops_first": stop[..., 0] / reached,
-    }

@@ -1,5 +1,5 @@
 """Tokens of a process with a hidden state: its exact Bayes filter, its prefixes, and what a belief decides."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

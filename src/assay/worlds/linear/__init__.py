@@ -1,5 +1,5 @@
 """A matrix learned as a product of factors: plain and deep linear networks, and their curves in closed form."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

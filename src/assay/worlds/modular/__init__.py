@@ -1,5 +1,5 @@
 """Addition modulo a prime: pairs, networks that learn it, their frequencies, and what a circuit for it costs."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -165,7 +165,7 @@ def _amplitudes(k: tuple[int, ...], name: tuple[int, ...], p: int, known: dict[t
 
 
 def _solve(names: set[tuple[int, ...]], p: int, price: float, known: dict[tuple[int, ...], Circuit], chunk: int = 4_000) -> None:
-    """Adds to `known` the cheapest circuits of these sets with every frequency in use: the best of Newton's from all starts."""
+    """Add to `known` the cheapest circuits of these sets with every frequency in use: the best of Newton's from all starts."""
     todo = sorted(names - known.keys(), key=lambda k: (len(k), k))
     for some in (todo[i : i + chunk] for i in range(0, len(todo), chunk)):
         m = len(some[-1])

@@ -32,7 +32,7 @@ class Confine(Protocol):
     """Changes parameters in place after each step."""
 
     def __call__(self, params: Mapping[str, Tensor], rows: Int[np.ndarray, "run"]) -> None:
-        """`params` of some runs, of which `rows` says where they stand among all."""
+        """Change `params` of some runs, of which `rows` says where they stand among all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,5 +263,5 @@ class _Part:
         return self.bench.slot()
 
     def report(self, done: int, total: int, **numbers: float) -> None:
-        """Passes on how far all chunks are."""
+        """Pass on how far all chunks are."""
         self.bench.report(self.part * total + done, self.parts * total, **numbers)

@@ -1,5 +1,5 @@
 """Small networks with a run axis that any world may train, and classification tasks whose best accuracy is known."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,5 +1,5 @@
 """Losses whose learning coefficient is known, and Langevin chains on them."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,5 +1,5 @@
 """Steps of optimisers on a slope that samples disturb: how each is drawn, and its covariance in closed form."""
 
-from assay.core.lazy import modules
+from assay.core.lazy import lazy
 
-__getattr__, __dir__ = modules(__name__, __path__)
+__getattr__, __dir__, __all__ = lazy(__name__)

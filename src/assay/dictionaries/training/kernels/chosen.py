@@ -112,11 +112,11 @@ class _Aux:
             self.found.append((r, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad))
 
     def add_to(self, pull: Float[Tensor, "run b f"]) -> None:
-        """The gradients of the projections, in place."""
+        """Add the gradients of the projections, in place."""
         for r, columns, its, _ in self.found:
             pull[r].index_add_(-1, columns, its)
 
     def add_to_decoder(self, grads: dict[str, Tensor]) -> None:
-        """The gradients of the decoder, in place."""
+        """Add the gradients of the decoder, in place."""
         for r, columns, _, its in self.found:
             grads["W_dec"][r].index_add_(0, columns, its.to(grads["W_dec"].dtype))

@@ -1,0 +1,46 @@
+"""Numbers from outside: NumPy arrays, torch tensors and lists of numbers are all taken, or refused in one line. Torch is not imported for it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = Any
+"""A NumPy array, a torch tensor, or lists of numbers."""
+
+
+def is_tensor(value: object) -> bool:
+    """Tell whether this is a torch tensor; there can be none before torch was imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def as_numpy(value: Array) -> np.ndarray:
+    """Convert to a NumPy array in the array's own precision. Raises: DataError for what are no numbers in rows of one length."""
+    if is_tensor(value):
+        return value.detach().cpu().numpy()  # type: ignore[no-any-return]
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = np.asarray(None)
+    if found.dtype.kind not in "biuf":
+        raise DataError(f"numbers are needed, in rows of one length: a NumPy array, a torch tensor or lists; the {type(value).__name__} given is not")
+    return found
+
+
+def as_tensor(value: Array, like: Tensor | None = None) -> Tensor:
+    """Convert to a torch tensor of real numbers, on the device of `like`; a tensor is left as it is. Raises: DataError as `as_numpy`."""
+    import torch
+
+    if is_tensor(value):
+        return value  # type: ignore[no-any-return]
+    found = as_numpy(value)
+    real = found if found.dtype.kind == "f" else found.astype(np.float64)
+    return torch.from_numpy(np.require(real, requirements=["C", "W"])).to("cpu" if like is None else like.device)
