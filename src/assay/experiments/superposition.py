@@ -9,7 +9,9 @@ Cost: 44 s on 2 cores, 84 CPU-seconds, 0.59 GB a process; full a guess of 0.1 GP
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Gt, Le
 
 from assay.core import (
     Arm,
@@ -29,7 +31,6 @@ from assay.core import (
     grid,
 )
 from assay.core.compute import training
-from assay.core.errors import SpecError
 from assay.core.experiment import Cost
 from assay.core.measures import by, measures
 from assay.data import planted
@@ -51,33 +52,24 @@ LINEAR_LIMIT = "theory: a linear model represents fewer than (width + 1)/0.9 fea
 
 @dataclass(frozen=True, kw_only=True)
 class Superposition(Spec):
-    density: PerRun[float] = 0.01
+    density: PerRun[Annotated[float, Gt(0), Le(1)]] = 0.01
     """Probability that a feature is active in one input; 1 is dense."""
-    lr: PerRun[float] = 3e-3
+    lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Adam's learning rate."""
-    features: int = 20
+    features: Annotated[int, Ge(1)] = 20
     """Number of input features, all equally important."""
-    width: int = 5
+    width: Annotated[int, Ge(1)] = 5
     """Dimensions of the bottleneck."""
     relu: bool = True
     """Whether the output passes a ReLU."""
     drawn: bool = False
     """Whether the features' directions stay as they were drawn, so that only lengths and biases are trained."""
-    steps: int = 8_000
+    steps: Annotated[int, Ge(1)] = 8_000
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
     replicate: int = 0
     """Another independent draw of the same set-up: shifts every seed."""
-
-    def check(self) -> None:
-        for name in ("features", "width", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Superposition.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.density <= 1:
-            raise SpecError(f"Superposition.density is a probability above 0 and at most 1, got {self.density}")
-        if self.lr <= 0:
-            raise SpecError(f"Superposition.lr must be positive, got {self.lr}")
 
 
 def train(runs: Runs[Superposition], bench: Bench) -> Trained:

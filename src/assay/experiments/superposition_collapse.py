@@ -10,10 +10,11 @@ Seed: with varying importance it is usually the lower-importance features that c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import xarray as xr
+from annotated_types import Ge, Gt, Le
 
 from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, columns, grid, summary, variant
 from assay.core.errors import SpecError
@@ -44,9 +45,9 @@ PUBLISHED = tuple(float(p) for p in np.round(20.0 ** -np.linspace(1, 0, 10), 4))
 
 @dataclass(frozen=True, kw_only=True)
 class Collapse(Spec):
-    densities: tuple[float, ...] = (0.05, 0.077, 0.118, 0.18, 0.277, 0.425, 0.652, 1.0)
+    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = (0.05, 0.077, 0.118, 0.18, 0.277, 0.425, 0.652, 1.0)
     """Probabilities that a feature is active in one input, ascending: one model each, all from one start; 1 is dense."""
-    ratio: float = 0.9
+    ratio: Annotated[float, Gt(0), Le(1), "so that every importance is positive"] = 0.9
     """Importance of a feature over that of the next more important one; 1 makes all equal."""
     permuted: bool = False
     """Whether importance falls in an order that every group of seeds draws, and not with the index."""
@@ -54,32 +55,23 @@ class Collapse(Spec):
     """Whether the output passes a ReLU."""
     features: int = 5
     """Number of input features."""
-    width: int = 2
+    width: Annotated[int, Ge(1)] = 2
     """Dimensions of the bottleneck."""
-    lr: float = 5e-3
+    lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate."""
-    steps: int = 3_000
+    steps: Annotated[int, Ge(1)] = 3_000
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
-    test: int = 20_000
+    test: Annotated[int, Ge(1)] = 20_000
     """Held-out inputs, the same for all seeds of a group."""
 
     def check(self) -> None:
-        for name in ("width", "steps", "batch", "test"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Collapse.{name} must be at least 1, got {getattr(self, name)}")
         if self.features <= self.width:
             got = f"got features={self.features}, width={self.width}"
             raise SpecError(f"Collapse needs more features than dimensions, or none has to be given up; {got}")
         if not self.densities or list(self.densities) != sorted(set(self.densities)):
             raise SpecError(f"Collapse.densities must ascend, each once, got {self.densities}")
-        if not 0 < self.densities[0] <= self.densities[-1] <= 1:
-            raise SpecError(f"Collapse.densities are probabilities above 0 and at most 1, got {self.densities}")
-        if not 0 < self.ratio <= 1:
-            raise SpecError(f"Collapse.ratio is above 0 and at most 1, so that every importance is positive, got {self.ratio}")
-        if self.lr <= 0:
-            raise SpecError(f"Collapse.lr must be positive, got {self.lr}")
 
 
 # --- what is trained and measured ------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ Cost: 110 s on 2 cores, 190 CPU-seconds, 0.51 GB a process; full a guess of 0.2 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, columns, grid, summary, variant
 from assay.core.errors import SpecError
@@ -45,31 +46,22 @@ COLUMNS = (0.12, 0.15, 0.19, 0.25, 0.31, 0.4, 0.5, 0.7, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Phase(Spec):
-    densities: tuple[float, ...] = DENSITIES
+    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = DENSITIES
     """Probabilities that a feature is active in one input, ascending: one model each, all from one start; 1 is dense."""
-    relative: PerRun[float] = 1.0
+    relative: PerRun[Annotated[float, Gt(0)]] = 1.0
     """Importance of the second feature over that of the first."""
     relu: bool = True
     """Whether the output passes a ReLU."""
-    lr: float = 1e-2
+    lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate."""
-    steps: int = 1_500
+    steps: Annotated[int, Ge(1)] = 1_500
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
 
     def check(self) -> None:
-        for name in ("steps", "batch"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Phase.{name} must be at least 1, got {getattr(self, name)}")
         if len(self.densities) < 2 or list(self.densities) != sorted(set(self.densities)):
             raise SpecError(f"Phase.densities must be two or more, ascending, each once, got {self.densities}")
-        if not 0 < self.densities[0] <= self.densities[-1] <= 1:
-            raise SpecError(f"Phase.densities are probabilities above 0 and at most 1, got {self.densities}")
-        if self.relative <= 0:
-            raise SpecError(f"Phase.relative is the importance of a feature that counts, above 0, got {self.relative}")
-        if self.lr <= 0:
-            raise SpecError(f"Phase.lr must be positive, got {self.lr}")
 
 
 # --- what is trained and measured ------------------------------------------------------------------------------------------

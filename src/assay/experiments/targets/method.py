@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 from assay.core import Cost, Spec, probes
 from assay.core.errors import SpecError
@@ -42,35 +43,35 @@ TRAINED = ("act", "again", "act-update", "post", "logit")
 class WhichTarget(Spec):
     subject: str = "tiny"
     """"tiny": a one-block model that each seed trains for itself; "smollm2" or a local folder; "untrained smollm2": its weights drawn anew."""
-    layer: int = 0
+    layer: Annotated[int, Ge(0)] = 0
     """The block of a tiny model; of a model on disk all blocks are measured."""
-    model_steps: int = 480
+    model_steps: Annotated[int, Ge(1)] = 480
     """Training steps of the tiny model."""
-    d: int = 64
+    d: Annotated[int, Ge(1)] = 64
     """Width of its stream."""
-    m: int = 256
+    m: Annotated[int, Ge(1)] = 256
     """Neurons of its MLP."""
     activation: Literal["gelu", "relu"] = "gelu"
     """Their non-linearity."""
     cells: tuple[str, ...] = TRAINED
     """The dictionaries that are trained."""
-    width: int = 256
+    width: Annotated[int, Ge(1)] = 256
     """Features in a dictionary."""
-    k: int = 8
+    k: Annotated[int, Ge(1)] = 8
     """Features that TopK keeps: L0 is equal by construction."""
     corpus: str = corpora.STDLIB
     """The text: "stdlib" or a folder of text files."""
-    windows: int = 1800
+    windows: Annotated[int, Ge(0)] = 1800
     """Training windows of `context` tokens."""
-    per_file: int = 4
+    per_file: Annotated[int, Ge(0)] = 4
     """Test windows from one file, at most."""
     tested: int = 0
     """Test windows; 0: all there are."""
-    context: int = 64
+    context: Annotated[int, Ge(1)] = 64
     """Tokens in a window."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Tokens a step."""
-    steps: int = 600
+    steps: Annotated[int, Ge(1)] = 600
     """Training steps of the dictionaries."""
     lr: float = 8e-3
     """Adam's learning rate at its top."""
@@ -80,12 +81,6 @@ class WhichTarget(Spec):
     """Variance of the noise added to what is planted as read by W_out, as a share of its own."""
 
     def check(self) -> None:
-        for name in ("layer", "windows", "per_file"):
-            if getattr(self, name) < 0:
-                raise SpecError(f"WhichTarget.{name} must be at least 0, got {getattr(self, name)}")
-        for name in ("model_steps", "d", "m", "width", "k", "context", "batch", "steps"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"WhichTarget.{name} must be at least 1, got {getattr(self, name)}")
         if unknown := [c for c in self.cells if c not in CELLS]:
             raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
 
