@@ -16,16 +16,16 @@ if TYPE_CHECKING:  # where a file and the function in it share a name, say which
 
 _HOME = {
     "errors": ("AssayError", "ClaimError", "DataError", "ExperimentError", "ModelError", "RunError", "SpecError", "StoreError"),
-    "spec": ("PerRun", "Spec", "added", "changed", "grid", "key", "removed", "renamed", "reserved", "variant"),
+    "spec": ("PerRun", "Spec", "SpecMap", "added", "changed", "grid", "key", "removed", "renamed", "reserved", "variant"),
     "runs": ("Runs",),
     "bench": ("Bench", "Slot"),
-    "experiment": ("Arm", "Arms", "Cost", "Experiment", "Joint"),
+    "experiment": ("Arm", "Arms", "Cost", "Derive", "Experiment", "Joint"),
     "fit": ("Group", "State", "Trained", "fit"),
     "descent": ("Adam", "adam_state", "descent"),
     "langevin": ("langevin",),
     "schedules": ("constant", "cosine", "probes", "warm_up", "warm_up_decay"),
     "measures": ("by", "measures", "stack"),
-    "claims": ("Claim", "Exact", "Finding", "Gate", "Published", "converged"),
+    "claims": ("Claim", "Exact", "Finding", "Gate", "Published", "Value", "converged"),
     "judging": ("judge",),
     "figures": ("Figure", "columns", "curve", "summary"),
 }

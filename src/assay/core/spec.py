@@ -19,6 +19,9 @@ from assay.core.ranges import in_words, within
 T = TypeVar("T")
 S = TypeVar("S", bound="Spec")
 
+SpecMap = Callable[[tuple[S, ...]], tuple[S, ...]]
+"""From the specs of a preset to those of one arm."""
+
 _PER_RUN = "may differ between the runs of one ensemble"
 PerRun = Annotated[T, _PER_RUN]
 """Marks a field that may differ between runs trained as one ensemble; every other field is static."""
@@ -95,7 +98,7 @@ def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
     return tuple(base.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
 
 
-def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+def changed(**changes: object) -> SpecMap[S]:
     """A map from specs to the same specs with these fields replaced; what an Arm's `specs` usually is."""
     return lambda specs: tuple(s.replace(**changes) for s in specs)
 
@@ -103,7 +106,7 @@ def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
 def variant(
     *, seeds: int | None = None, where: Mapping[str, object] | None = None, times: Mapping[str, float] | None = None,
     over: Mapping[str, Sequence[object]] | None = None, **fields: object,
-) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+) -> SpecMap[S]:
     """A map from the method's specs to those of an arm that stands beside it.
 
     Kept are the first `seeds` seeds, and the specs whose fields have the values in `where`, or one of several. `times` multiplies
@@ -129,7 +132,7 @@ def _multiplied(value: Any, by: float) -> Any:
     return max(1, round(by * value)) if isinstance(value, int) else by * value
 
 
-def reserved(*names: str) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+def reserved(*names: str) -> SpecMap[S]:
     """A map from specs to the same specs, for an arm that all others are made from: only arms set these fields.
 
     Raises: SpecError from the map, before anything is trained, where one of them is not at its default.

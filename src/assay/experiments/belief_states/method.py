@@ -110,7 +110,7 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     sizes = Sizes(layers=s.layers, d=s.d, heads=s.heads, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context,
                   vocab=emitting_process(s.process, s.x, s.alpha).vocab)  # fmt: skip
 
-    def loss(params, batch):
+    def loss(params: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         token, position, ancestors, weight, target = batch
         logits, _ = forward_prefixes(params, Prefixes(token, position, ancestors))
         return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(1)  # [run]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
@@ -72,7 +72,7 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     wide = type(runs)([r.replace(seed=s.starts * r.seed + k) for r in runs.specs for k in range(s.starts)])
     weight = toy.importances(wide.seeds, s.features, s.ratio).to(bench.device)
 
-    def loss(p, x):
+    def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         return toy.weighted_square(toy.reconstruct(p, x, s.relu), x, weight)
 
     params = toy.bottleneck(wide, s.features, s.width)
@@ -81,7 +81,7 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     with torch.no_grad():
         draw = planted.sparse_features(wide, s.features, 1_000, stream="test")
         test = (draw(i).to(bench.device) for i in range(20))
-        held_out = sum(loss(all_of_them.tensors, x) for x in test) / 20
+        held_out = torch.as_tensor(sum(loss(all_of_them.tensors, x) for x in test) / 20)
     all_of_them.tensors["held_out"] = held_out
     best = best_starts(all_of_them, held_out, s.starts)
     best.tensors["total"] = capacity(all_of_them.tensors["W"].double()).sum(-1).view(-1, s.starts)
@@ -115,7 +115,7 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     if not s.relu:
         params |= {"b": (world.density[:, None] / 2).expand_as(b).clone(), "gain": torch.ones_like(b)}
 
-    def loss(p):
+    def loss(p: dict[str, Tensor]) -> Tensor:
         return (world.importance * world.errors(p)).mean(-1)
 
     group = at_capacities(runs, params, loss, wanted, world.unit, inner=max(1, s.exact // 5))
@@ -135,10 +135,10 @@ def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     importance = world.importance[:, None] * factors
     v = len(factors)
 
-    def errors(p):
+    def errors(p: dict[str, Tensor]) -> Tensor:
         return world.errors({k: t.flatten(0, 1) for k, t in p.items()}, v).unflatten(0, (-1, v))
 
-    def loss(p, batch):
+    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
         return (importance * errors(p)).mean(-1).sum(-1) / world.unit
 
     params = {k: torch.stack([before.tensors[k].double()] * v, 1) for k in "Wb"}

@@ -89,7 +89,7 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
 
     s, u0 = runs.shared, torch.from_numpy(runs.each("start"))[:, None, None]
 
-    def drawn(name, *shape):
+    def drawn(name: str, *shape: int) -> Tensor:
         return torch.from_numpy(rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64))
 
     if s.aligned:

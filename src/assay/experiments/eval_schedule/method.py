@@ -16,10 +16,12 @@ from assay.worlds.modular import replays as schedules
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.worlds.modular.network import Lesson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     sums, order = modular.sums(s.p).expand(len(runs), -1), modular.order(runs.seeds, s.p)
     many = type(runs)([spec for spec in runs.specs for _ in at])  # a run for every checkpoint
 
-    def lesson(labels, order, size, times):
+    def lesson(labels: Tensor, order: Tensor, size: int, times: int) -> Lesson:
         labels, order = (x.repeat_interleave(times, 0) for x in (labels, order))
         return Lesson(s.p, modular.pairs(s.p), labels, order, np.full(len(order), size))
 
@@ -113,7 +115,7 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     for i, (half, unseen) in enumerate(zip(("truth", "seen"), order[:, n:].tensor_split(2, dim=1), strict=True)):
         examples = order.gather(1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n)))
 
-        def task(share, given=examples):
+        def task(share: float, given: Tensor = examples) -> Lesson:
             return lesson(sums, torch.cat([given, order[:, n:]], 1), max(1, round(share * n)), len(at))
 
         models = {"open": kept, "locked": locked}

@@ -97,7 +97,7 @@ def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     clouds = world(s)
     params = two_layer.start(runs, s.inputs, s.hidden, clouds.classes, bias=s.net == "bias")
 
-    def loss(p, batch):
+    def loss(p: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         return two_layer.cross_entropy(two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1])
 
     group = descent(runs, params, loss, lr=np.full(len(runs), 3e-3))
@@ -159,7 +159,7 @@ def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], 
     density = torch.tensor(s.densities, dtype=torch.float64, device=bench.device).repeat(len(runs))
     each = weight.double().repeat_interleave(len(s.densities), 0)
 
-    def along(scales):
+    def along(scales: Sequence[float]) -> np.ndarray:
         return tied_losses(W, b, each, density, scales, 0).unflatten(0, (len(runs), -1)).cpu().numpy()
 
     x = planted.sparse_features(toy.models(runs.seeds // GROUP, s.densities), s.features, 20_000, stream="test")(0)

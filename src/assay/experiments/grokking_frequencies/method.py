@@ -147,7 +147,7 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
         return train_on(runs, start(runs), bench)
     onto = spectrum.projector(torch.from_numpy(drawn_sets(runs, s.imposed)[0]).float(), s.p).to(bench.device)
 
-    def confine(params, rows):
+    def confine(params: Mapping[str, Tensor], rows: np.ndarray) -> None:
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
 
     return train_on(runs, start(runs), bench, confine)

@@ -20,6 +20,7 @@ from assay.worlds.potentials.learning_coefficient import stationary_quadratic
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.runs import Runs
@@ -93,7 +94,7 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
         centre = polygons.weights(polygons.named(s.around, s.columns), s.columns, dead=0.0)
         params = {k: v + torch.from_numpy(centre[k]) for k, v in params.items()}
 
-    def loss(p, batch):
+    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
         return one_hot.batch_loss(p, batch, s.relu) if s.data else one_hot.potential(p, s.relu)
 
     batches = one_hot.batches(runs, s.columns, s.data, s.batch) if s.data else lambda step: None

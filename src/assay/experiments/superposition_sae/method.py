@@ -101,12 +101,12 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     weight = torch.ones(len(runs), s.features) if s.equal else importances(runs)
     weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
 
-    def shared(stream, batch):
+    def shared(stream: str, batch: int) -> Callable[[int], Tensor]:
         """Batches of inputs, equal for all candidates of a run."""
         drawn = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
         return lambda step: drawn(step).repeat_interleave(k, 0)
 
-    def loss(params, x):
+    def loss(params: dict[str, Tensor], x: Tensor) -> Tensor:
         return toy.weighted_square(toy.reconstruct(params, x), x, weight)
 
     start, rate = toy.bottleneck(each, s.features, s.width), warm_up_decay(s.toy_steps, 0, 1 / 3)
@@ -114,7 +114,7 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     trained = fit([group], shared("train", s.batch), steps=s.toy_steps, bench=bench)[0]
     fresh = shared("choice", 2048)
     with torch.no_grad():
-        held_out = sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10))
+        held_out = torch.as_tensor(sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10)))
     return best_starts(trained, held_out, k)
 
 
@@ -150,7 +150,7 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
         lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.width**0.5,
     )  # fmt: skip
 
-    def batches(step):
+    def batches(step: int) -> Tensor:
         h, _ = draw(step)
         return shuffle_coordinates(h) if s.method == "shuffled" else h
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from assay.core.fit import Trained
     from assay.core.runs import Runs
     from assay.data.targets import Targets
+    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
@@ -161,7 +163,7 @@ def readable(s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"]
     return seen + (s.noise * seen.square().mean()).sqrt() * normals(s, purpose, *x.shape)
 
 
-def model_measures(s, data, raw, at):
+def model_measures(s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: Any) -> dict[str, Any]:
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
     import torch
 
@@ -214,7 +216,7 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     return measures(runs, coords=coords, **named)
 
 
-def dictionary_measures(s, found, raw, test, at):
+def dictionary_measures(s: WhichTarget, found: Mapping[str, Dictionary], raw: Mapping[Target, Tensor], test: Any, at: Any) -> dict[str, Any]:
     """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary of activations writes."""
     import torch
 
@@ -238,13 +240,14 @@ def dictionary_measures(s, found, raw, test, at):
                 named[change + name] = ("run document", sums[None], "squared feature")
         named["null_of_feature"] = ("run feature", (D @ read.null).square().sum(1)[None], "share")
         token, feature = features.nonzero(as_tuple=True)
+        assert act.scale is not None  # trained dictionaries know it
         parts = features[token, feature][:, None] * (D @ read.W_out)[feature] / act.scale[0]
         document, n = at
         named |= effect_errors(parts, token, raw["post"], read, document, n, s.seed)
     return named
 
 
-def likeness_measures(s, found, features, read):
+def likeness_measures(s: WhichTarget, found: Mapping[str, Dictionary], features: Tensor, read: Any) -> dict[str, Any]:
     """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
     from assay.dictionaries.measuring import cell_measures as of
 

@@ -151,7 +151,7 @@ def method(runs: Runs[UltraRare]) -> Method:
         held = ("b_enc",) if s.frozen else ()
         dead = ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held)
 
-    def rate(step):
+    def rate(step: int) -> float:
         return min(1.0, (step + 1) / s.ramp) * (0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0)
 
     return Method(
@@ -187,7 +187,7 @@ def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset
     return measures(runs, coords=coords, **named)
 
 
-def judging_inputs(one, bench):
+def judging_inputs(one: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
     import torch
 
