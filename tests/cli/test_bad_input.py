@@ -104,7 +104,7 @@ CASES = {
     "unknown field": case("run", "own.py", "--set", "stesp=3", says="no field stesp; did you mean steps"),
     "no value": case("run", "own.py", "--set", "steps", says="field=value"),
     "wrong type": case("run", "own.py", "--set", "steps=many", says=r"steps must be int, got 'many'"),
-    "impossible value": case("run", "superposition", "--set", "density=2", says="density is a probability"),
+    "impossible value": case("run", "superposition", "--set", "density=2", says="Superposition.density must be above 0 and at most 1, got 2"),
     "unstable step": case("run", "llc", "--set", "lr=0.05", says=r"unstable Langevin step.*has to be below 4"),
     "n_beta below 0": case("run", "llc", "--set", "n_beta=-3", says="n_beta, data points over temperature, must be positive"),
     "localisation below 0": case("run", "llc", "--set", "localisation=-1", says="localisation.*must be above 0"),

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from assay.cli.progress import Display, duration
+from assay.cli.progress import Display, duration, lasting
+from assay.core.compute import Range
 from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
 
 VERDICT = {"outcome": "undecided", "text": "it shrinks", "estimate": 0.9312, "low": 0.9101, "high": 0.9523}
 
 
 def plan(rows: int, missing: int) -> Any:
-    return SimpleNamespace(rows=[None] * rows, missing=[None] * missing)
+    return SimpleNamespace(rows=[None] * rows, missing=[None] * missing, seconds=185.0, cost_from="the record")
 
 
 def partial() -> Partial:
@@ -25,9 +26,9 @@ def partial() -> Partial:
 EVENTS = [
     Planned(plan(rows=8, missing=6), groups=2),
     Started("a", ("main", "relu"), 4),
-    Progress("a", ("main", "relu"), 250, 1000, {"loss": 0.51234}, eta=75.0),
+    Progress("a", ("main", "relu"), 250, 1000, {"loss": 0.51234}, eta=Range(61.0, 92.0)),
     partial(),
-    Saved("a", ("main", "relu"), 6, 8),
+    Saved("a", ("main", "relu"), 6, 8, eta=Range(61.0, 92.0)),
     Failed("b", ("flat",), "ValueError: too flat"),
 ]
 
@@ -39,16 +40,24 @@ def test_times_are_read_aloud(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(40, 40.4, "about 40 s"), (41, 52, "41 to 52 s"), (50, 71, "50 s to 1 min 10 s"), (120, 300, "2 to 5 min"), (1215, 1500, "20 to 25 min")],
+)
+def test_a_range_has_the_digits_of_an_estimate(low: float, high: float, text: str) -> None:
+    assert lasting(Range(low, high)) == text
+
+
 def test_plain_lines_where_there_is_no_terminal() -> None:
     out = StringIO()
     with Display("toy", Console(file=out, width=200)) as display:
         for event in EVENTS:
             display(event)
     assert out.getvalue().splitlines() == [
-        "toy: 8 runs, 2 stored, 6 to train in 2 groups",
+        "toy: 8 runs, 2 stored, 6 to train in 2 groups, about 3 min 5 s by the record",
         "main, relu: 4 runs started",
         "○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks",
-        "main, relu: stored, 6 of 8 runs, about 1 min 15 s left",
+        "main, relu: stored, 6 of 8 runs, 1 min to 1 min 30 s left",
         "flat: crashed, ValueError: too flat",
     ]
 
@@ -62,8 +71,8 @@ def test_a_terminal_shows_where_each_stage_is() -> None:
         drawn = StringIO()
         Console(file=drawn, width=100, color_system=None).print(display.draw())
     head, stage, claim = (line.rstrip() for line in drawn.getvalue().splitlines())
-    assert head == "toy  2 of 8 runs stored, 0 s so far, about 1 min 15 s left"
-    assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000, loss 0.5123"
+    assert head == "toy  2 of 8 runs stored, 0 s so far, 1 min to 1 min 30 s left"
+    assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps, loss 0.5123"
     assert claim == "  ○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks"
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
+from annotated_types import Ge, Gt, Interval, Le, MultipleOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from assay.core.spec import (
     grid,
     key,
     per_run_fields,
+    ranges,
     removed,
     renamed,
     reserved,
@@ -68,6 +70,68 @@ def test_equal_values_of_other_types_are_the_same_spec():
 def test_impossible_values_are_refused(change, words):
     with pytest.raises(SpecError, match=words):
         Toy(**change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounded(Spec):
+    steps: Annotated[int, Ge(1)] = 5
+    lr: PerRun[Annotated[float, Gt(0)]] = 0.1
+    density: PerRun[Annotated[float, Gt(0), Le(1)]] = 0.5
+    share: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    context: Annotated[int, Ge(3)] | None = None
+    levels: tuple[Annotated[float, Gt(0)], ...] = ()
+    weight: Annotated[float, Ge(0), Le(1)] = 0.0
+    chains: Annotated[int, Ge(2), "as errors are taken over chains"] = 8
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"steps": 0}, "Bounded.steps must be at least 1, got 0"),
+        ({"lr": 0.0}, "Bounded.lr must be positive, got 0"),
+        ({"lr": -1e-9}, "Bounded.lr must be positive, got -1e-09"),
+        ({"density": 1.0000001}, "Bounded.density must be above 0 and at most 1, got 1.0000001"),
+        ({"share": 1}, "Bounded.share must be at least 0 and below 1, got 1"),
+        ({"weight": 1.5}, "Bounded.weight must be from 0 to 1, got 1.5"),
+        ({"context": 2}, "Bounded.context must be at least 3, got 2"),
+        ({"levels": (0.5, 0)}, "each of Bounded.levels must be positive, got 0"),
+        ({"chains": 1}, "Bounded.chains must be at least 2, as errors are taken over chains, got 1"),
+        ({"steps": 0.5}, "Bounded.steps must be int, got 0.5"),
+    ],
+)
+def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_set(change, words):
+    for build in (lambda: Bounded(**change), lambda: Bounded().replace(**change)):
+        with pytest.raises(SpecError) as error:
+            build()
+        assert str(error.value) == words
+    texts = {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in change.items()}
+    if "int, got" not in words:
+        with pytest.raises(SpecError) as error:
+            with_values(Bounded(), texts)
+        assert str(error.value) == words
+
+
+def test_bounds_let_their_ends_pass_and_are_no_part_of_a_key():
+    inside = Bounded(steps=1, density=1, share=0, context=3, levels=[0.5], chains=2)
+    assert Bounded.from_json(inside.to_json()) == inside and with_values(inside, {"context": "none"}).context is None
+    assert per_run_fields(Bounded) == ("seed", "lr", "density")
+    text = '{"_":"Bounded","chains":8,"context":null,"density":0.5,"levels":[],"lr":0.1,"seed":0,"share":0.0,"steps":5,"weight":0.0}'
+    assert Bounded().to_json() == text
+
+
+def test_the_range_of_each_field_is_told_in_words():
+    told = {"steps": "at least 1", "lr": "positive", "density": "above 0 and at most 1", "share": "at least 0 and below 1"}
+    told |= {"context": "at least 3", "levels": "each positive", "weight": "from 0 to 1", "chains": "at least 2"}
+    assert ranges(Bounded) == {"seed": "", **told}
+
+
+def test_a_mark_that_is_not_checked_is_refused_and_not_passed_over():
+    @dataclass(frozen=True, kw_only=True)
+    class Even(Spec):
+        width: Annotated[int, MultipleOf(2)] = 3
+
+    with pytest.raises(SpecError, match=r"not by MultipleOf\(multiple_of=2\)"):
+        Even()
 
 
 def test_an_unknown_field_offers_the_nearest():

@@ -110,7 +110,7 @@ def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_no
         ({"process": "mess3", "alpha": 1.2}, DataError, "0 ≤ alpha ≤ 1"),
         ({"process": "mess3", "x": 0.7}, DataError, "0 < x ≤ 1/2"),
         ({"probed": 11}, SpecError, "more than the network reads, context=10"),
-        ({"lr": 0.0}, SpecError, "lr above 0"),
+        ({"lr": 0.0}, SpecError, "BeliefStates.lr must be positive, got 0"),
         ({"d_mlp": 0}, SpecError, "d_mlp must be at least 1"),
         ({"process": "even"}, SpecError, "rrxor"),
     ],

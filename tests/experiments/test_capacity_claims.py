@@ -152,12 +152,12 @@ def test_what_is_exact_is_checked(start, broken):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"features": 7}, "Capacity.features must be at most 6, as expected losses are enumerated, got 7"),
+        ({"features": 7}, "Capacity.features must be from 1 to 6, as expected losses are enumerated, got 7"),
         ({"width": 6}, "Capacity.width is the rank, at most the 5 features, got 6"),
         ({"density": 0.0}, "Capacity.density must be above 0 and at most 1, got 0"),
         ({"density": 1.5}, "Capacity.density must be above 0 and at most 1, got 1.5"),
-        ({"short": 1.0}, "Capacity.short is a share above 0 and below 1, got 1"),
-        ({"asked": "more"}, 'Capacity.asked is "scatter", "benefit", "envelope" or empty'),
+        ({"short": 1.0}, "Capacity.short must be above 0 and below 1, got 1"),
+        ({"asked": "more"}, "Capacity.asked must be one of '', 'scatter', 'benefit', 'envelope', got 'more'"),
     ],
 )
 def test_impossible_specs_are_one_line(wrong, said):

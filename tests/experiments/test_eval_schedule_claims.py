@@ -190,13 +190,13 @@ def test_networks_that_add_are_unlocked_and_those_that_memorised_are_not():
         ("drawn_compute=1,2", "one history, got 7 and 2 rows"),
         ("drawn_months=0,1,2,1.5,3,4,5", "row 4: time goes back, from 2 to 1.5"),
         ("steps=8", "steps must be at least 16"),
-        ("share=1", "share is a share above 0 and below 1"),
-        ("turn=0", "turn is a share above 0"),
+        ("share=1", "Schedule.share must be above 0 and below 1, got 1"),
+        ("turn=0", "Schedule.turn must be above 0 and at most 1, got 0"),
         ("turn=0.5", "turn is for arms to set"),
         ("labels=random", "labels is for arms to set"),
         ("p=33", "33"),
         ("lock=0", "lock must be at least 1"),
-        ("tuning_lr=0", "lr and tuning_lr must be positive, got 0.01 and 0"),
+        ("tuning_lr=0", "Schedule.tuning_lr must be positive, got 0"),
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_trained(given, told, capsys, tmp_path):

@@ -149,7 +149,7 @@ def test_arithmetic_comes_out():
     ("wrong", "said"),
     [
         ({"width": 6}, "width is the rank, at most the 5 features, got 6"),
-        ({"features": 7, "width": 2}, "features must be at most 6"),
+        ({"features": 7, "width": 2}, "features must be from 1 to 6, as expected losses are enumerated, got 7"),
         ({"densities": (0.1, 1.0)}, "at least three and ascend"),
         ({"densities": (0.1, 0.5, 1.5)}, "above 0 and at most 1"),
         ({"apart": 0.0}, "apart must be positive, got 0"),

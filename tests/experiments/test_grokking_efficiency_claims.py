@@ -257,7 +257,7 @@ def test_figures_have_their_columns(world):
         ({"p": 54}, "p must be an odd prime, got 54; nearest 53 and 59"),
         ({"p": 13}, "Grokking.pairs must be 1 to 91 at p=13, got 800"),
         ({"hidden": 0}, "Grokking.hidden must be at least 1, got 0"),
-        ({"lr": 0.0}, "Grokking needs lr and pace above 0 and decay of at least 0, got lr=0.0, pace=1.0, decay=3e-05"),
+        ({"lr": 0.0}, "Grokking.lr must be positive, got 0"),
         ({"pairs": 818}, "other arms' sizes scale with Grokking.pairs: at p=53 it must be at most 817, got 818"),
     ],
 )

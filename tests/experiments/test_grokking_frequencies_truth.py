@@ -89,7 +89,7 @@ def test_every_preset_has_specs_for_every_arm():
         ({"p": 51}, "p must be an odd prime, got 51; nearest 47 and 53"),
         ({"count": 27}, "there are 26 frequencies at modulus 53, got 27"),
         ({"size": 1432}, "there are 1,431 pairs at p=53, got 1,432"),
-        ({"decay": -1e-5}, "decay at least 0"),
+        ({"decay": -1e-5}, "decay must be at least 0, got -1e-05"),
         ({"confined": True}, "act on an imposed set"),
         ({"factor": 2.0}, "act on an imposed set"),
         ({"imposed": "worst"}, "imposed must be one of 'none'"),

@@ -169,7 +169,7 @@ def test_drops_seen_only_in_the_second_half_do_not_decide():
         ({"ranks": (2, 1)}, "rising numbers from 1 on"),
         ({"start": 0.0}, "start must be positive, got 0"),
         ({"lr": -1.0}, "lr must be positive, got -1"),
-        ({"steps": 5}, "at least 20 steps"),
+        ({"steps": 5}, "steps must be at least 20, got 5"),
     ],
 )
 def test_impossible_specs_are_refused(fields, told):

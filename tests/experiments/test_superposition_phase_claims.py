@@ -140,11 +140,11 @@ def test_trained_models_reach_the_exact_optimum_on_either_side():
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"densities": (0.1, 1.5)}, "probabilities above 0 and at most 1"),
-        ({"densities": (0.0, 0.5)}, "probabilities above 0 and at most 1"),
+        ({"densities": (0.1, 1.5)}, "each of Phase.densities must be above 0 and at most 1, got 1.5"),
+        ({"densities": (0.0, 0.5)}, "each of Phase.densities must be above 0 and at most 1, got 0"),
         ({"densities": (0.5, 0.1)}, "ascending"),
         ({"densities": (0.5,)}, "two or more"),
-        ({"relative": 0.0}, "relative is the importance"),
+        ({"relative": 0.0}, "relative must be positive, got 0"),
         ({"lr": -1.0}, "lr must be positive"),
         ({"steps": 0}, "steps must be at least 1"),
     ],

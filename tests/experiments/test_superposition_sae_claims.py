@@ -223,16 +223,16 @@ def test_a_block_knows_nothing_of_other_blocks():
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"density": 0.0}, "density above 0"),
+        ({"density": 0.0}, "density must be above 0 and at most 1, got 0"),
         ({"density": 0.5}, "product is a probability"),
-        ({"spread": 0.5}, "spread of at least 1"),
-        ({"ratio": 0.0}, "ratio lies above 0"),
-        ({"ratio": 1.1}, "ratio lies above 0"),
+        ({"spread": 0.5}, "spread must be at least 1, got 0.5"),
+        ({"ratio": 0.0}, "ratio must be above 0 and at most 1, got 0"),
+        ({"ratio": 1.1}, "ratio must be above 0 and at most 1, got 1.1"),
         ({"width": 21}, "bottleneck of at most the 20 features"),
         ({"latents": 0}, "latents must be at least 1"),
         ({"candidates": 0}, "candidates must be at least 1"),
-        ({"lr": 0.0}, "lr and toy_lr above 0"),
-        ({"penalty": -1.0}, "penalty and favour of at least 0"),
+        ({"lr": 0.0}, "SuperpositionSAE.lr must be positive, got 0"),
+        ({"penalty": -1.0}, "penalty must be at least 0, got -1"),
     ],
 )
 def test_an_impossible_spec_is_one_clear_line(fields, line):

@@ -1,12 +1,17 @@
-"""Whoever opens an experiment sees from its signatures what is trained, and what is measured of it."""
+"""Whoever opens an experiment sees from its signatures what is trained, what is measured of it, and what every function is given."""
 
+import ast
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from assay.core.experiment import Experiment, Joint
 from assay.lab import catalogue
+
+EXPERIMENTS = Path(__file__).parents[2] / "src/assay/experiments"
+UNTYPED = {"sgd_noise", "compute_planner"}  # being split
 
 
 def trained_and_measured(experiment: Experiment) -> Iterator[tuple[Callable, set[str]]]:
@@ -32,3 +37,19 @@ def test_what_trains_and_measures_has_types(name: str) -> None:
         assert inspect.Parameter.empty not in given.values(), f"{where}: a parameter has no type: {signature}"
         assert next(iter(given.values())) in {runs, f"Sequence[{runs}]"}, f"{where}: it is given {runs}: {signature}"
         assert signature.return_annotation in gives, f"{where}: it gives {' or '.join(sorted(gives))}: {signature}"
+
+
+def untyped(function: ast.FunctionDef) -> list[str]:
+    """The parameters of a function that have no type, and `return` where what it gives has none."""
+    a = function.args
+    given = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
+    names = [part.arg for part in given if part.annotation is None and part.arg not in ("self", "cls")]
+    return names + ["return"] * (function.returns is None)
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda path: str(path.relative_to(EXPERIMENTS)))
+def test_every_function_has_types(path: Path) -> None:
+    if UNTYPED & set(path.relative_to(EXPERIMENTS).parts):
+        return
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    assert not [f"line {f.lineno}: {f.name}: {', '.join(untyped(f))}" for f in functions if untyped(f)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assay.cli.printing import draw, grid, megabytes, say
-from assay.cli.progress import duration
+from assay.cli.progress import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,12 +155,6 @@ def counted(r: Range | None) -> str:
         return f"more than {MOST:,} seeds, more than anybody needs"
     high = f"more than {MOST:,}" if r.high > MOST else f"{r.high:,.0f}"
     return f"{r.low:,.0f} seeds" if r.known else f"{r.low:,.0f} to {high} seeds"
-
-
-def lasting(r: Range) -> str:
-    """Write a range of seconds as people say it."""
-    low, high = duration(r.low), duration(r.high)
-    return f"about {low}" if low == high else f"{low} to {high}"
 
 
 def number(x: float | None) -> str:

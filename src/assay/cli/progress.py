@@ -139,7 +139,7 @@ def stage(event: Started | Progress) -> str:
     if isinstance(event, Started):
         return f"{arms}: starting"
     numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
-    return f"{arms}: {event.done:,} of {event.total:,}{numbers}"
+    return f"{arms}: {event.done:,} of {event.total:,} {event.unit}{numbers}"
 
 
 def bar(event: Started | Progress, words: str) -> Text:

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.cli import printing
-from assay.cli.plans import lasting
-from assay.cli.progress import bar, duration, stage
+from assay.cli.progress import bar, duration, lasting, stage
+from assay.core.compute import Range
 from assay.core.experiment import ALL
 from assay.core.plain import plain
 from assay.core.schema import to_json
@@ -68,7 +68,7 @@ class Display:
         self.started = time.monotonic()
         self.at: dict[str, tuple[str, Started | Progress]] = {}
         self.done = self.total = 0
-        self.eta: float | None = None
+        self.eta: Range | None = None
         self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -88,14 +88,15 @@ class Display:
         """Write the line that stays for an event, empty where there is none."""
         match event:
             case Surveyed():
-                self.total, self.eta = event.experiments, event.seconds.middle if event.seconds is not None else None
+                self.total = event.experiments
                 return surveyed(self.name, event)
             case Started():
                 self.at[event.group] = (name, event)
             case Progress():
                 self.at[event.group] = (name, event)
-                self.eta = event.eta if event.eta is not None else self.eta
+                self.eta = event.eta
             case Saved():
+                self.eta = event.eta
                 self.at.pop(event.group, None)
             case Failed():
                 self.at.pop(event.group, None)
@@ -110,7 +111,7 @@ class Display:
 
     def left(self) -> str:
         """Say the time left, as the end of a line; empty while it cannot be told."""
-        return "" if not self.eta or self.done == self.total else f"; about {duration(self.eta)} left"
+        return "" if self.eta is None or self.done == self.total else f"; {lasting(self.eta)} left"
 
     def draw(self) -> RenderableType:
         """Draw the lines shown on a terminal now."""

@@ -10,7 +10,7 @@ from assay.core.lazy import lazy
 # ruff: noqa: F401
 if TYPE_CHECKING:
     from assay.core.bench import Bench, Slot
-    from assay.core.claims import Claim, Exact, Finding, Gate, Published, converged
+    from assay.core.claims import Claim, Exact, Finding, Gate, OneTerm, Published, Value, converged
     from assay.core.descent import Adam, adam_state, descent
     from assay.core.errors import (
         AssayError,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         SpecError,
         StoreError,
     )
-    from assay.core.experiment import Arm, Arms, Cost, Experiment, Joint
+    from assay.core.experiment import Arm, Arms, Cost, Derive, Experiment, Joint
     from assay.core.figures import Figure, columns, curve, summary
     from assay.core.fit import Group, State, Trained, fit
     from assay.core.judging import judge
@@ -30,6 +30,6 @@ if TYPE_CHECKING:
     from assay.core.measures import by, measures, stack
     from assay.core.runs import Runs
     from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay
-    from assay.core.spec import PerRun, Spec, added, changed, grid, key, removed, renamed, reserved, variant
+    from assay.core.spec import PerRun, Spec, SpecMap, added, changed, grid, key, removed, renamed, reserved, variant
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

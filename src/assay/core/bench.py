@@ -46,7 +46,7 @@ class Bench(Protocol):
     def slot(self) -> Slot:
         """The checkpoint of the next call of `fit`, in order of the calls."""
 
-    def report(self, done: int, total: int, **numbers: float) -> None:
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Tell whoever watches how far this group is."""
 
 
@@ -84,5 +84,5 @@ class Unkept:
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Let the checkpoint go."""
 
-    def report(self, done: int, total: int, **numbers: float) -> None:
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Tell nobody."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     Terms = xr.DataArray | Mapping[str, xr.DataArray]
 
+Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "Terms"]
+"""What a claim compares: (arm under judgement, the other arms) → a number for each of its units, or terms of a statistic."""
+OneTerm = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "xr.DataArray"]
+"""A value of one term, which may be averaged or selected from further."""
 Plain = bool | int | float | str
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Kind = Literal["exact", "confirming", "risky", "finding"]
@@ -85,7 +89,7 @@ class Claim:
 
     text: str
     """The whole sentence, with the threshold in it."""
-    value: Callable[[xr.Dataset, Mapping[str, xr.Dataset]], Terms]
+    value: Value
     """(arm under judgement, the other arms) → a DataArray, or terms {name: DataArray} for the statistic."""
     units: tuple[str, ...] = ("seed",)
     """One or two crossed factors: a per-run field or a dim of the value, e.g. ("seed", "document")."""

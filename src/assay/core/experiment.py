@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError, nearest
-from assay.core.spec import Spec
+from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Spec)
 Arms = Mapping[str, "xr.Dataset"]
+Derive = Callable[[Arms], "xr.Dataset"]
+"""How a derived arm's measures are made of those of the trained arms."""
 ALL = "catalogue"
 """What stands for every experiment where a name is asked for; no experiment may have this name."""
 
@@ -45,13 +47,13 @@ class Arm(Generic[S]):
 
     train: Callable[..., Trained] | Joint | None = None
     """(runs, bench) → Trained; with `after`: (runs, bench, before: Trained), rows in the same order."""
-    specs: Callable[[tuple[S, ...]], tuple[S, ...]] | None = None
+    specs: SpecMap[S] | None = None
     """The preset's specs → this arm's; None: the same."""
     after: str | None = None
     """Builds on another arm's stored parameters: `specs` then maps each run of that arm by itself."""
     measure: Callable[[Runs[S], Trained, Bench], xr.Dataset] | None = None
     """How this arm is measured, where that is not how the experiment's others are."""
-    derive: Callable[[Arms], xr.Dataset] | None = None
+    derive: Derive | None = None
     """No training: measures made from the trained arms' measures; not stored."""
     keep: bool = False
     """Store the parameters although no other arm builds on them."""

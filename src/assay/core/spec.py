@@ -14,9 +14,13 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from assay.core.errors import SpecError, nearest
+from assay.core.ranges import in_words, within
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Spec")
+
+SpecMap = Callable[[tuple[S, ...]], tuple[S, ...]]
+"""From the specs of a preset to those of one arm."""
 
 _PER_RUN = "may differ between the runs of one ensemble"
 PerRun = Annotated[T, _PER_RUN]
@@ -30,10 +34,11 @@ class Spec:
     """One run: every field a plain value (bool, int, float, str, None, tuples of these, nested frozen dataclasses).
 
     Values are made canonical when a spec is built, so equal specs have equal keys: an int in a float field becomes a
-    float, NumPy scalars become Python's, lists become tuples, −0.0 becomes 0.0. A subclass may define `check()` for
-    rules between fields; it raises SpecError.
+    float, NumPy scalars become Python's, lists become tuples, −0.0 becomes 0.0. What a single field may be stands in its
+    annotation, `steps: Annotated[int, Ge(1)]` (bounds are those of `annotated_types`); a subclass may define `check()` for
+    rules between fields, which raises SpecError.
 
-    Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal.
+    Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal or a bound.
     """
 
     MAPPED: ClassVar[frozenset[str]] = frozenset()
@@ -81,13 +86,19 @@ def static_fields(cls: type[Spec]) -> tuple[str, ...]:
     return _split(cls)[1]
 
 
+def ranges(cls: type[Spec]) -> dict[str, str]:
+    """Say what each field may be, such as "at least 1", in order of declaration; "" where its annotation has no bounds."""
+    hints = _hints(cls)
+    return {f.name: _range(hints[f.name]) for f in fields(cls)}
+
+
 def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
     """The product of the axes over `base`, the last axis fastest."""
     _known(type(base), axes)
     return tuple(base.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
 
 
-def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+def changed(**changes: object) -> SpecMap[S]:
     """A map from specs to the same specs with these fields replaced; what an Arm's `specs` usually is."""
     return lambda specs: tuple(s.replace(**changes) for s in specs)
 
@@ -95,7 +106,7 @@ def changed(**changes: object) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
 def variant(
     *, seeds: int | None = None, where: Mapping[str, object] | None = None, times: Mapping[str, float] | None = None,
     over: Mapping[str, Sequence[object]] | None = None, **fields: object,
-) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+) -> SpecMap[S]:
     """A map from the method's specs to those of an arm that stands beside it.
 
     Kept are the first `seeds` seeds, and the specs whose fields have the values in `where`, or one of several. `times` multiplies
@@ -121,7 +132,7 @@ def _multiplied(value: Any, by: float) -> Any:
     return max(1, round(by * value)) if isinstance(value, int) else by * value
 
 
-def reserved(*names: str) -> Callable[[tuple[S, ...]], tuple[S, ...]]:
+def reserved(*names: str) -> SpecMap[S]:
     """A map from specs to the same specs, for an arm that all others are made from: only arms set these fields.
 
     Raises: SpecError from the map, before anything is trained, where one of them is not at its default.
@@ -263,11 +274,28 @@ def _is_per_run(hint: Any) -> bool:
 
 def _options(hint: Any) -> tuple[Any, ...]:
     """The alternatives of an annotation: unions taken apart, Annotated removed."""
+    return tuple(option for option, _ in _alternatives(hint))
+
+
+def _alternatives(hint: Any) -> tuple[tuple[Any, tuple[object, ...]], ...]:
+    """The alternatives of an annotation, each with what it is marked by, but for PerRun; None is within any bounds."""
+    if isinstance(hint, type):
+        return ((hint, ()),)
     if typing.get_origin(hint) is Annotated:
-        return _options(typing.get_args(hint)[0])
+        inner, *marks = typing.get_args(hint)
+        here = tuple(mark for mark in marks if mark != _PER_RUN)
+        return tuple((option, () if option is type(None) else (*more, *here)) for option, more in _alternatives(inner))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(o for a in typing.get_args(hint) for o in _options(a))
-    return (hint,)
+        return tuple(alternative for part in typing.get_args(hint) for alternative in _alternatives(part))
+    return ((hint, ()),)
+
+
+def _range(hint: Any) -> str:
+    told = []
+    for option, marks in _alternatives(hint):
+        inner = _range(typing.get_args(option)[0]) if typing.get_origin(option) is tuple and typing.get_args(option) else ""
+        told.append(in_words(marks) or (inner and f"each {inner}"))
+    return " or ".join(filter(None, told))
 
 
 def _wanted(hint: Any) -> str:
@@ -287,24 +315,36 @@ def _canonical(value: Any, hint: Any, where: str) -> Any:
         value = tuple(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise SpecError(f"{where} must be finite, got {value}")
-    for option in _options(hint):
-        origin = typing.get_origin(option)
-        if option is Any:
-            return value
-        if origin is Literal:
-            if value in typing.get_args(option) and type(value) in {type(a) for a in typing.get_args(option)}:
-                return value
-        elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value) + 0.0  # + 0.0 turns −0.0 into 0.0
-        elif origin is tuple or option is tuple:
-            if isinstance(value, tuple):
-                inner = typing.get_args(option)
-                kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner) or [Any] * len(value)
-                if len(kinds) == len(value):
-                    return tuple(_canonical(v, k, where) for v, k in zip(value, kinds, strict=True))
-        elif isinstance(option, type) and isinstance(value, option) and not (isinstance(value, bool) and option is not bool):
-            return value
+    for option, marks in _alternatives(hint):
+        if (fitted := _fitted(value, option, where)) is not _MISFIT:
+            return within(fitted, marks, where)
     raise SpecError(f"{where} must be {_wanted(hint)}, got {value!r}")
+
+
+_MISFIT = object()
+
+
+def _fitted(value: Any, option: Any, where: str) -> Any:
+    """The value as one alternative of an annotation has it, or _MISFIT."""
+    origin = typing.get_origin(option)
+    if option is Any:
+        return value
+    if origin is Literal:
+        same = value in typing.get_args(option) and type(value) in {type(a) for a in typing.get_args(option)}
+        return value if same else _MISFIT
+    if option is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) + 0.0 if number else _MISFIT  # + 0.0 turns −0.0 into 0.0
+    if origin is tuple or option is tuple:
+        if not isinstance(value, tuple):
+            return _MISFIT
+        inner = typing.get_args(option)
+        kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner) or [Any] * len(value)
+        if len(kinds) != len(value):
+            return _MISFIT
+        return tuple(_canonical(v, k, f"each of {where}") for v, k in zip(value, kinds, strict=True))
+    fits = isinstance(option, type) and isinstance(value, option) and not (isinstance(value, bool) and option is not bool)
+    return value if fits else _MISFIT
 
 
 def _read(text: str, hint: Any, where: str) -> Any:

@@ -214,7 +214,7 @@ def _run(
                 f"activations at {site} reach {np.abs(x).max():.3g}; float16, in which they are stored, ends at {_F16_MAX:.0f}"
             )
         acts[i : i + step] = x
-        bench.report(first + min(i + step, len(tokens)), count, harvest_mb=count * spec.bytes_per_window() / 1e6)
+        bench.report(first + min(i + step, len(tokens)), count, unit="windows", harvest_mb=count * spec.bytes_per_window() / 1e6)
     norms = np.empty(acts.shape[:2], np.float32)
     total, squares = np.zeros(d), 0.0
     for i, window in enumerate(acts):

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Int
 
 from assay.core import rng
@@ -30,43 +31,37 @@ if TYPE_CHECKING:
 class TinySpec(Spec):
     """A GPT-2 of a block or two, and how it is trained; the seed draws its start, and the order of its text."""
 
-    layers: int = 1
+    layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
-    d: int = 64
+    d: Annotated[int, Ge(1)] = 64
     """Width of the residual stream."""
-    heads: int = 4
+    heads: Annotated[int, Ge(1)] = 4
     """Attention heads in a block."""
-    m: int = 256
+    m: Annotated[int, Ge(1)] = 256
     """Neurons in a block's MLP."""
     activation: Literal["gelu", "relu"] = "gelu"
     """The MLP's non-linearity."""
     tied: bool = False
     """Whether the unembedding is the embedding."""
-    context: int = 64
+    context: Annotated[int, Ge(2)] = 64
     """Tokens in a window, and the most it can read."""
-    vocab: int = 512
+    vocab: Annotated[int, Ge(257)] = 512
     """Tokens of its byte-level BPE, learned on the training part of the corpus."""
     corpus: str = corpora.STDLIB
     """The text: "stdlib", or a folder of text files; the model is trained on its training part."""
-    repeats: float = 0.0
+    repeats: Annotated[float, Ge(0), Le(1)] = 0.0
     """Share of training windows in place of which stand random tokens, their first half twice: what teaches a model to copy."""
-    steps: int = 1000
+    steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
-    batch: int = 64
+    batch: Annotated[int, Ge(1)] = 64
     """Windows a step."""
-    lr: float = 3e-3
+    lr: Annotated[float, Gt(0)] = 3e-3
     """Adam's learning rate at its top: 50 steps of warm-up, then linearly to 0 over the last four fifths."""
 
     def check(self) -> None:
-        """Raise SpecError for impossible sizes."""
-        least = {"layers": 1, "d": 1, "heads": 1, "m": 1, "context": 2, "vocab": 257, "steps": 1, "batch": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"TinySpec.{name} must be at least {low}, got {getattr(self, name)}")
+        """Raise SpecError where heads do not divide the width."""
         if self.d % self.heads:
             raise SpecError(f"TinySpec.d must be a multiple of heads, got d={self.d} and heads={self.heads}")
-        if not 0 <= self.repeats <= 1 or self.lr <= 0:
-            raise SpecError(f"TinySpec needs repeats within 0 and 1 and lr above 0, got repeats={self.repeats}, lr={self.lr}")
 
 
 @dataclass(frozen=True, kw_only=True)

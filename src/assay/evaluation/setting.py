@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge
 
 from assay.core.errors import SpecError
 from assay.core.spec import Spec
@@ -21,17 +23,17 @@ class Setting(Spec):
 
     seed: int = 0
     """Seed of the choice of windows, and of what resample ablation puts in."""
-    tokens: int = 110_000
+    tokens: Annotated[int, Ge(1)] = 110_000
     """Tokens that the model reads, at most; fewer where the text ends."""
     context: int | None = None
     """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
     bos: bool | None = None
     """Whether every window starts with the model's BOS token; None: what the dictionary's file says, else no."""
-    skip_first: int = 1
+    skip_first: Annotated[int, Ge(0)] = 1
     """Positions at the start of each window that are left out of every measure and never replaced."""
-    outlier: float = 6.0
+    outlier: Annotated[float, Ge(0)] = 6.0
     """Activations longer than this many medians are left out as well; 0: none is."""
-    ablation_tokens: int = 12_500
+    ablation_tokens: Annotated[int, Ge(0)] = 12_500
     """Tokens on which the loss is measured with the site ablated; recovered shares are over these."""
     part: Part = "auto"
     """Which part of the text; auto: the test part where the dictionary was trained on this text, else all of it."""
@@ -43,10 +45,7 @@ class Setting(Spec):
     """What the model computes in; sums are in float64 in any case."""
 
     def check(self) -> None:
-        """Raise SpecError for impossible numbers."""
-        for name, least in (("tokens", 1), ("skip_first", 0), ("outlier", 0), ("ablation_tokens", 0)):
-            if getattr(self, name) < least:
-                raise SpecError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        """Raise SpecError for a window of which nothing is left."""
         if self.context is not None and self.context < max(2, self.skip_first + 2):
             raise SpecError(f"context must be at least {max(2, self.skip_first + 2)} tokens, got {self.context}")
 

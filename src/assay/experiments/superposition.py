@@ -8,11 +8,16 @@ Cost: 44 s on 2 cores, 84 CPU-seconds, 0.59 GB a process; full a guess of 0.1 GP
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from assay.core import (
     Arm,
+    Arms,
     Claim,
     Exact,
     Experiment,
@@ -21,18 +26,19 @@ from assay.core import (
     PerRun,
     Published,
     Spec,
+    SpecMap,
     changed,
     converged,
     curve,
     grid,
 )
 from assay.core.compute import training
-from assay.core.errors import SpecError
 from assay.core.experiment import Cost
 from assay.core.measures import by, measures
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -47,33 +53,24 @@ LINEAR_LIMIT = "theory: a linear model represents fewer than (width + 1)/0.9 fea
 
 @dataclass(frozen=True, kw_only=True)
 class Superposition(Spec):
-    density: PerRun[float] = 0.01
+    density: PerRun[Annotated[float, Gt(0), Le(1)]] = 0.01
     """Probability that a feature is active in one input; 1 is dense."""
-    lr: PerRun[float] = 3e-3
+    lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Adam's learning rate."""
-    features: int = 20
+    features: Annotated[int, Ge(1)] = 20
     """Number of input features, all equally important."""
-    width: int = 5
+    width: Annotated[int, Ge(1)] = 5
     """Dimensions of the bottleneck."""
     relu: bool = True
     """Whether the output passes a ReLU."""
     drawn: bool = False
     """Whether the features' directions stay as they were drawn, so that only lengths and biases are trained."""
-    steps: int = 8_000
+    steps: Annotated[int, Ge(1)] = 8_000
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
     replicate: int = 0
     """Another independent draw of the same set-up: shifts every seed."""
-
-    def check(self) -> None:
-        for name in ("features", "width", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Superposition.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.density <= 1:
-            raise SpecError(f"Superposition.density is a probability above 0 and at most 1, got {self.density}")
-        if self.lr <= 0:
-            raise SpecError(f"Superposition.lr must be positive, got {self.lr}")
 
 
 def train(runs: Runs[Superposition], bench: Bench) -> Trained:
@@ -88,10 +85,10 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
     if s.drawn:
         params = {"length": length, "b": params["b"]}
 
-    def model(p):
+    def model(p: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"W": unit * p["length"].unsqueeze(-1), "b": p["b"]} if s.drawn else p
 
-    def loss(p, x):
+    def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         return toy.mean_square(toy.reconstruct(model(p), x, s.relu), x)  # [run]
 
     batches = planted.sparse_features(runs.replicated(), s.features, s.batch)
@@ -126,23 +123,23 @@ def cost(runs: Runs[Superposition]) -> Cost:
     return Cost(flop=training(2 * s.features * s.width, s.steps * s.batch) * float(len(runs)))
 
 
-def per_dimension(arm, arms):
+def per_dimension(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: features whose lone input comes back with squared error below 0.1, for each dimension of the bottleneck."""
     return arm.represented.sum("feature") / arm.attrs["width"]
 
 
-def gain(arm, arms):
+def gain(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: how many more features per dimension at the sparsest than at the densest inputs."""
     count = by(arm, "density").represented.sum("feature") / arm.attrs["width"]
     return count.isel(density=0, drop=True) - count.isel(density=-1, drop=True)
 
 
-def loss_against_linear(arm, arms):
+def loss_against_linear(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: held-out loss as a share of the linear model's at the same seed and density."""
     return arm.held_out / arms["linear"].held_out
 
 
-def settled(arm):
+def settled(arm: xr.Dataset) -> np.ndarray:
     """Whether at every density the mean loss moved by at most 5 % of its end value since half way."""
     loss = by(arm, "density").loss.mean("seed")
     half = loss.sel(step=loss.step[-1] / 2, method="nearest")
@@ -150,13 +147,13 @@ def settled(arm):
     return (abs(half - end) <= 0.05 * end).values
 
 
-def over_linear_optimum(arm, arms):
+def over_linear_optimum(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: held-out loss over what principal components reach, (1 − width/features) · (p/3 − p²/4)."""
     share = 1 - arm.attrs["width"] / arm.attrs["features"]
     return arm.held_out / (share * (arm.density / 3 - arm.density**2 / 4))
 
 
-def variance_ratio(arms):
+def variance_ratio(arms: Arms) -> np.ndarray:
     """[density]: variance of the held-out inputs over p/3 − p²/4."""
     from assay.data import planted
 
@@ -164,7 +161,7 @@ def variance_ratio(arms):
     return (inputs / [planted.variance(p) for p in inputs.density.values]).values
 
 
-def at(*ends, **changes):
+def at(*ends: Callable[[Iterable[float]], float], **changes: Any) -> SpecMap[Superposition]:
     """The runs at these ends of the densities, `min` or `max`, with these changes."""
     return lambda specs: tuple(
         s.replace(**changes) for s in specs if s.density in [end(x.density for x in specs) for end in ends]

@@ -9,13 +9,15 @@ Seed: with varying importance it is usually the lower-importance features that c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import xarray as xr
+from annotated_types import Ge, Gt, Le
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, Spec, columns, grid, summary, variant
+from assay.core import Arm, Arms, Claim, Experiment, Figure, Finding, Spec, columns, grid, summary, variant
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
@@ -42,9 +44,9 @@ PUBLISHED = tuple(float(p) for p in np.round(20.0 ** -np.linspace(1, 0, 10), 4))
 
 @dataclass(frozen=True, kw_only=True)
 class Collapse(Spec):
-    densities: tuple[float, ...] = (0.05, 0.077, 0.118, 0.18, 0.277, 0.425, 0.652, 1.0)
+    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = (0.05, 0.077, 0.118, 0.18, 0.277, 0.425, 0.652, 1.0)
     """Probabilities that a feature is active in one input, ascending: one model each, all from one start; 1 is dense."""
-    ratio: float = 0.9
+    ratio: Annotated[float, Gt(0), Le(1), "so that every importance is positive"] = 0.9
     """Importance of a feature over that of the next more important one; 1 makes all equal."""
     permuted: bool = False
     """Whether importance falls in an order that every group of seeds draws, and not with the index."""
@@ -52,32 +54,23 @@ class Collapse(Spec):
     """Whether the output passes a ReLU."""
     features: int = 5
     """Number of input features."""
-    width: int = 2
+    width: Annotated[int, Ge(1)] = 2
     """Dimensions of the bottleneck."""
-    lr: float = 5e-3
+    lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate."""
-    steps: int = 3_000
+    steps: Annotated[int, Ge(1)] = 3_000
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
-    test: int = 20_000
+    test: Annotated[int, Ge(1)] = 20_000
     """Held-out inputs, the same for all seeds of a group."""
 
     def check(self) -> None:
-        for name in ("width", "steps", "batch", "test"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Collapse.{name} must be at least 1, got {getattr(self, name)}")
         if self.features <= self.width:
             got = f"got features={self.features}, width={self.width}"
             raise SpecError(f"Collapse needs more features than dimensions, or none has to be given up; {got}")
         if not self.densities or list(self.densities) != sorted(set(self.densities)):
             raise SpecError(f"Collapse.densities must ascend, each once, got {self.densities}")
-        if not 0 < self.densities[0] <= self.densities[-1] <= 1:
-            raise SpecError(f"Collapse.densities are probabilities above 0 and at most 1, got {self.densities}")
-        if not 0 < self.ratio <= 1:
-            raise SpecError(f"Collapse.ratio is above 0 and at most 1, so that every importance is positive, got {self.ratio}")
-        if self.lr <= 0:
-            raise SpecError(f"Collapse.lr must be positive, got {self.lr}")
 
 
 # --- what is trained and measured ------------------------------------------------------------------------------------------
@@ -128,31 +121,31 @@ def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
 # --- what is compared ----------------------------------------------------------------------------------------------------
 
 
-def ranked(arm, name):
+def ranked(arm: xr.Dataset, name: str) -> xr.DataArray:
     """[seed, density, rank]: a measure of features, the most important one first."""
     runs = by(arm)
     order = (-runs.importance).argsort(runs.importance.get_axis_num("feature"), kind="stable")
     return runs[name].isel(feature=order).rename(feature="rank").transpose("seed", "density", "rank")
 
 
-def best(arm, name):
+def best(arm: xr.Dataset, name: str) -> xr.DataArray:
     """[group, density, rank]: the same in the run of each group with the lowest held-out loss."""
     return at_best(ranked(arm, name), by(arm).held_out, GROUP)
 
 
-def kept(arm):
+def kept(arm: xr.Dataset) -> xr.DataArray:
     """[group, density]: represented features of the best run."""
     return best(arm, "represented").sum("rank")
 
 
-def collapsed(arm, arms):
+def collapsed(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: 1 where all features are represented at the sparsest inputs and one a dimension at the densest, else 0."""
     count = kept(arm)
     all_of, one_each = arm.sizes["feature"], arm.attrs["width"]
     return ((count.isel(density=0, drop=True) == all_of) & (count.isel(density=-1, drop=True) == one_each)).astype(float)
 
 
-def in_order(arm, arms):
+def in_order(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: of the densities at which only some features are represented, the share at which they are the most important ones.
 
     A group without such a density has no order to show: NaN.
@@ -164,7 +157,7 @@ def in_order(arm, arms):
     return (some & first).sum("density") / some.sum("density").where(some.any("density"))
 
 
-def drop_order(arms):
+def drop_order(arms: Arms) -> xr.DataArray:
     """[group]: Kendall's τ_b of importance with the density from which a feature is represented no more; NaN if all go at one.
 
     That density is twice the largest for a feature that is never dropped, and the smallest for one that is never there.
@@ -175,14 +168,14 @@ def drop_order(arms):
     p = here.density.values
     after = np.append(p[1:], 2 * p[-1])
 
-    def tau(rows):
+    def tau(rows: np.ndarray) -> float:
         dropped = [max(after[row.astype(bool)], default=p[0]) for row in rows.T]
         return kendalltau(-np.arange(len(dropped)), dropped).statistic if np.ptp(dropped) > 0 else np.nan
 
     return here.isel(density=0, rank=0, drop=True).copy(data=[float(tau(one)) for one in here.values])
 
 
-def pairs(arm, arms):
+def pairs(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms [group]: pairs of a represented and a missing feature in each run, and those where the represented one is more important."""
     here = ranked(arm, "represented").astype(int)
     missing = 1 - here
@@ -191,7 +184,7 @@ def pairs(arm, arms):
     return {name: in_groups(x).mean("start") for name, x in terms.items()}
 
 
-def in_groups(x):
+def in_groups(x: xr.DataArray) -> xr.DataArray:
     """[group, start, …]: seeds by group; an incomplete last group is left out."""
     groups = x.sizes["seed"] // GROUP
     values = x.transpose("seed", ...).values[: groups * GROUP]
@@ -199,7 +192,7 @@ def in_groups(x):
     return xr.DataArray(values.reshape(groups, GROUP, *values.shape[1:]), dims=("group", "start", *rest), coords={"group": np.arange(groups)})
 
 
-def read_by_index(arms):
+def read_by_index(arms: Arms) -> xr.Dataset:
     """The measures of main, as if importance fell with the index."""
     arm = arms["main"]
     return arm.assign(
@@ -207,7 +200,7 @@ def read_by_index(arms):
     )
 
 
-def single(arms):
+def single(arms: Arms) -> xr.Dataset:
     """What main's runs represent, with every group's first start in the place of its best."""
     arm = arms["main"]
     first = np.arange(arm.sizes["run"]) // GROUP * GROUP
@@ -216,7 +209,7 @@ def single(arms):
     return arm.assign(represented=(arm.represented.dims, arm.represented.values[at]))[["represented", "held_out", "importance"]]
 
 
-def reaches(arms):
+def reaches(arms: Arms) -> xr.DataArray:
     """[group]: the share of starts and densities at which as many features are represented as in the group's best, and in order."""
     here = ranked(arms["main"], "represented").astype(int)
     first = (here.diff("rank") <= 0).all("rank")
@@ -227,7 +220,7 @@ def reaches(arms):
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     counts = {name: kept(arms[name]) for name in ("main", "uniform", "linear")}
     rows = [(name, float(p), *summary(count.sel(density=p).values)) for name, count in counts.items() for p in count.density.values]
     return [
@@ -243,7 +236,10 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def by_rank(title, arms, name, shown, panels, only=None, order="feature, the most important first", note=""):
+def by_rank(
+    title: str, arms: Arms, name: str, shown: str, panels: Mapping[str, str], only: str | None = None,
+    order: str = "feature, the most important first", note: str = "",
+) -> Figure:  # fmt: skip
     """A heat map of a measure by density and rank, at the best runs, averaged over groups."""
     rows: list[tuple] = []
     for arm, panel in panels.items():
@@ -259,7 +255,7 @@ def by_rank(title, arms, name, shown, panels, only=None, order="feature, the mos
 # --- arms and claims ---------------------------------------------------------------------------------------------------
 
 
-def whole_groups(main):
+def whole_groups(main: tuple[Collapse, ...]) -> tuple[Collapse, ...]:
     """The preset's runs. Raises: SpecError where seeds are too few for one group, or cut a group in two."""
     seeds = sorted({s.seed for s in main})
     if len(seeds) < GROUP or seeds[0] % GROUP:

@@ -8,12 +8,14 @@ Cost: 110 s on 2 cores, 190 CPU-seconds, 0.51 GB a process; full a guess of 0.2 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
-from assay.core import Arm, Claim, Experiment, Figure, Finding, PerRun, Spec, columns, grid, summary, variant
+from assay.core import Arm, Arms, Claim, Experiment, Figure, Finding, PerRun, Spec, columns, grid, summary, variant
 from assay.core.errors import SpecError
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
@@ -43,31 +45,22 @@ COLUMNS = (0.12, 0.15, 0.19, 0.25, 0.31, 0.4, 0.5, 0.7, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Phase(Spec):
-    densities: tuple[float, ...] = DENSITIES
+    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = DENSITIES
     """Probabilities that a feature is active in one input, ascending: one model each, all from one start; 1 is dense."""
-    relative: PerRun[float] = 1.0
+    relative: PerRun[Annotated[float, Gt(0)]] = 1.0
     """Importance of the second feature over that of the first."""
     relu: bool = True
     """Whether the output passes a ReLU."""
-    lr: float = 1e-2
+    lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate."""
-    steps: int = 1_500
+    steps: Annotated[int, Ge(1)] = 1_500
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
 
     def check(self) -> None:
-        for name in ("steps", "batch"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Phase.{name} must be at least 1, got {getattr(self, name)}")
         if len(self.densities) < 2 or list(self.densities) != sorted(set(self.densities)):
             raise SpecError(f"Phase.densities must be two or more, ascending, each once, got {self.densities}")
-        if not 0 < self.densities[0] <= self.densities[-1] <= 1:
-            raise SpecError(f"Phase.densities are probabilities above 0 and at most 1, got {self.densities}")
-        if self.relative <= 0:
-            raise SpecError(f"Phase.relative is the importance of a feature that counts, above 0, got {self.relative}")
-        if self.lr <= 0:
-            raise SpecError(f"Phase.lr must be positive, got {self.lr}")
 
 
 # --- what is trained and measured ------------------------------------------------------------------------------------------
@@ -119,35 +112,35 @@ def measure(runs: Runs[Phase], trained: Trained, bench: Bench) -> xr.Dataset:
 # --- what is compared ----------------------------------------------------------------------------------------------------
 
 
-def best(arm, name):
+def best(arm: xr.Dataset, name: str) -> xr.DataArray:
     """[group, relative, density]: a measure of the run of each group with the lowest exact loss."""
     runs = by(arm, "relative")
     return at_best(runs[name], runs.exact, GROUP)
 
 
-def agreement(arm, arms):
+def agreement(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: in what share of the cells that theory decides the trained state is the predicted one."""
     predicted = best(arm, "predicted")
     return (best(arm, "label") == predicted).astype(float).where(predicted.notnull()).mean(("relative", "density"))
 
 
-def single_share(arms):
+def single_share(arms: Arms) -> xr.DataArray:
     """[seed]: the share of judged cells in which this one start ends in the predicted state."""
     runs = by(arms["main"], "relative")
     return (runs.label == runs.predicted).astype(float).where(runs.predicted.notnull()).mean(("relative", "density"))
 
 
-def excess(arm, arms):
+def excess(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: by what share the best trained loss exceeds the least possible one, averaged over cells."""
     return (best(arm, "exact") / best(arm, "least") - 1).mean(("relative", "density"))
 
 
-def jump(arm, arms):
+def jump(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: the largest change of the lesser feature's length between neighbouring densities, averaged over rows."""
     return abs(best(arm, "lesser").diff("density")).max("density").mean("relative")
 
 
-def dropped_at(arms, over):
+def dropped_at(arms: Arms, over: str) -> xr.DataArray:
     """[group]: the density at which the lesser feature's length falls to a half, over a boundary of theory; mean over rows."""
     arm = arms["main"]
     length = best(arm, "lesser")
@@ -157,7 +150,7 @@ def dropped_at(arms, over):
     return (length.isel(density=0, drop=True).copy(data=np.exp(at)) / of).mean("relative")
 
 
-def crossing(x, y):
+def crossing(x: np.ndarray, y: np.ndarray) -> float:
     """Where y, that starts above a half, first falls below it, on the straight line between two points; NaN if it never does."""
     below = np.flatnonzero(y < 0.5)
     if not len(below) or not below[0]:
@@ -172,19 +165,19 @@ JUDGED = ["label", "predicted", "exact"]
 """The measures that a claim about states reads."""
 
 
-def blind(arms):
+def blind(arms: Arms) -> xr.Dataset:
     """The states of main with a prediction that ignores importance: superposed below 4/7, the boundary of equal features."""
     arm = arms["main"][JUDGED]
     return arm.assign(predicted=(arm.density >= 4 / 7).astype(float).where(arm.predicted.notnull()))
 
 
-def by_row(arms):
+def by_row(arms: Arms) -> xr.Dataset:
     """The states of main with a prediction that ignores density: in each row the state that theory predicts more often there."""
     arm = arms["main"][JUDGED]
     return arm.assign(predicted=(arm.predicted.mean("density") > 0.5).astype(float).where(arm.predicted.notnull()))
 
 
-def single(arms):
+def single(arms: Arms) -> xr.Dataset:
     """The measures of main with every group's first start in the place of all eight."""
     arm = arms["main"]
     at = {(int(s), float(r)): i for i, (s, r) in enumerate(zip(arm.seed.values, arm.relative.values, strict=True))}
@@ -196,7 +189,7 @@ def single(arms):
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     diagram = {name: best(arms["diagram"], name).isel(group=0) for name in ("lesser_at_least", "lesser", "label", "predicted")}
     lengths = {"trained, best of eight": diagram["lesser"], "exact optimum": diagram["lesser_at_least"]}
     states = {"trained, best of eight": diagram["label"], "predicted": diagram["predicted"]}
@@ -213,7 +206,7 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def over_grid(title, shown, panels):
+def over_grid(title: str, shown: str, panels: Mapping[str, xr.DataArray]) -> Figure:
     """Heat maps over density and relative importance."""
     rows = [(panel, f"{p:.2g}".lstrip("0"), float(f"{r:.2g}"), float(x.sel(density=p, relative=r)))
             for panel, x in panels.items() for r in x.relative.values for p in x.density.values]  # fmt: skip
@@ -221,7 +214,7 @@ def over_grid(title, shown, panels):
                   facet="panel", x_title="probability that a feature is active", y_title="importance of the second feature")  # fmt: skip
 
 
-def states_shown(title, panels):
+def states_shown(title: str, panels: Mapping[str, xr.DataArray]) -> Figure:
     """A point for each density and relative importance, told apart by state."""
     rows = [(panel, float(p), float(r), state(float(x.sel(density=p, relative=r))))
             for panel, x in panels.items() for r in x.relative.values for p in x.density.values]  # fmt: skip
@@ -232,7 +225,7 @@ def states_shown(title, panels):
                   x_title="probability that a feature is active", y_title="importance of the second feature")  # fmt: skip
 
 
-def state(label):
+def state(label: float) -> str:
     """The name of a state."""
     return "not judged" if np.isnan(label) else STATES[label]
 
@@ -240,7 +233,7 @@ def state(label):
 # --- arms and claims ---------------------------------------------------------------------------------------------------
 
 
-def whole_groups(main):
+def whole_groups(main: tuple[Phase, ...]) -> tuple[Phase, ...]:
     """The preset's runs. Raises: SpecError where there are fewer seeds than speak for one group."""
     seeds = sorted({s.seed for s in main})
     if len(seeds) < GROUP:
@@ -248,7 +241,7 @@ def whole_groups(main):
     return main
 
 
-def diagram(main):
+def diagram(main: tuple[Phase, ...]) -> tuple[Phase, ...]:
     """One group over the whole diagram; of a preset with as few densities as smoke has, over those."""
     few = len(main[0].densities) <= 3
     return (variant(seeds=GROUP) if few else variant(seeds=GROUP, over={"relative": RELATIVE}, densities=DENSITIES))(main)

@@ -51,6 +51,8 @@ class Progress:
     numbers: Mapping[str, float] = field(default_factory=dict)
     eta: Range | None = None
     """Seconds until everything planned is done; None while that cannot be told."""
+    unit: str = "steps"
+    """What is counted."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from assay.core.errors import AssayError, SpecError, nearest
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
-from assay.core.spec import Spec, canonical_json, per_run_fields, with_values
+from assay.core.spec import Spec, canonical_json, per_run_fields, ranges, with_values
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     for text in sets:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise SpecError(f"--set needs field=value, got {text!r}; fields: {', '.join(f.name for f in fields(cls))}")
+            known = ", ".join(f"{name} ({told})" if told else name for name, told in ranges(cls).items())
+            raise SpecError(f"--set needs field=value, got {text!r}; fields: {known}")
         if name not in {f.name for f in fields(cls)}:
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, (f.name for f in fields(cls)))}")
         values = _values(value) if name in per_run_fields(cls) else [value]

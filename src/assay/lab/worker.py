@@ -191,12 +191,12 @@ class Workbench:
         path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
         return FileSlot(path, self.root, self._clock.note, self._code)
 
-    def report(self, done: int, total: int, **numbers: float) -> None:
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far this group is, at most four times a second."""
         if time.monotonic() - self._reported >= 0.25 or done >= total:
             self._reported = time.monotonic()
             finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
-            self._report(Progress(self._group.name, tuple(self._group.arms), int(done), int(total), finite))
+            self._report(Progress(self._group.name, tuple(self._group.arms), int(done), int(total), finite, unit=unit))
 
     def about(self) -> dict[str, Any]:
         """The provenance of each run of this group; CPU-seconds are the group's, divided by its runs."""

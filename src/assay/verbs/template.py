@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 
 from assay import (
     Arm,
@@ -42,15 +44,16 @@ EXAMPLES = 256  # per training step
 @dataclass(frozen=True, kw_only=True)
 class MyClaim(Spec):
     # Every field is part of a run's name: change one, and these are other runs. PerRun fields may differ within one ensemble.
-    lr: PerRun[float] = 3e-3
+    # A value outside a field's bounds is refused before anything is trained. Rules between fields go into `def check(self)`.
+    lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Learning rate of Adam."""
-    inputs: int = 20
+    inputs: Annotated[int, Ge(1)] = 20
     """Numbers in one example."""
-    width: int = 4
+    width: Annotated[int, Ge(1)] = 4
     """Numbers that the autoencoder may keep; also the dimension of the planted subspace."""
-    spread: float = 3.0
+    spread: Annotated[float, Gt(0)] = 3.0
     """Standard deviation of the data along the planted subspace; along every other direction it is 1."""
-    steps: int = 500
+    steps: Annotated[int, Ge(1)] = 500
     """Training steps."""
 
 

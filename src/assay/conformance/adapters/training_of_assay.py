@@ -50,7 +50,7 @@ class _Bench:
         if step == self.stop:
             raise KeyboardInterrupt
 
-    def report(self, done: int, total: int, **numbers: float) -> None:
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Tell nobody."""
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:

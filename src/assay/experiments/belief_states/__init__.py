@@ -6,17 +6,24 @@ Baselines: kernel regression and tables on tokens, without a network; untrained;
 Cost: 210 s on 2 cores, 350 CPU-seconds, 0.62 GB a process; full a guess of 10 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid, reserved, variant
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
 from assay.experiments.belief_states.probes import judged_probe
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def in_place(of, **probes):
+
+def in_place(of: str, **probes: str) -> Derive:
     """A derived arm: another arm's measures with one probe in the place of the one that is judged, alone and beside the kernel."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         made, own = arms[of].copy(deep=True), judged_probe(arms[of].attrs)
         for name, values in arms[of].data_vars.items():
             if "probe" in values.dims:
@@ -28,7 +35,7 @@ def in_place(of, **probes):
     return derive
 
 
-def shuffled(arms):
+def shuffled(arms: Arms) -> xr.Dataset:
     """A derived arm: main's networks, probed for beliefs exchanged between prefixes of one length, and nothing else of theirs."""
     made = arms["main"][["ending_missing"]].sel(probe=["concat"]).copy(deep=True)
     made["ending_missing"].loc[{"probe": "concat"}] = arms["main"].shuffled_missing

@@ -1,36 +1,51 @@
 """What belief-states claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
 from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.worlds.hidden_markov.process import PrefixTree
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
 ROHIN = "Shah 2024, comment on Transformers Represent Belief State Geometry in their Residual Stream"
 PILOT = "pilot: seeds 0–5"
 
 
-def left(arm, protocol, probe=None):
+def left(arm: xr.Dataset, protocol: str, probe: str | None = None) -> xr.DataArray:
     """[run]: the share that one probe does not read, by default the one that stands for the runs of the arm."""
     return arm[f"{protocol}_missing"].sel(probe=probe or judged_probe(arm.attrs), drop=True)
 
 
-def common(*arms):
+def log_left(arm: xr.Dataset, protocol: str) -> xr.DataArray:
+    """[run]: the logarithm of that share."""
+    return arm[f"{protocol}_missing"].sel(probe=judged_probe(arm.attrs), drop=True).pipe(np.log)
+
+
+def common(*arms: xr.Dataset) -> list[xr.Dataset]:
     """The runs of each arm whose seeds all arms have, in the order of the seeds."""
     seeds = set.intersection(*(set(a.seed.values.tolist()) for a in arms))
     return [a.isel(run=np.isin(a.seed.values, sorted(seeds))).sortby("seed") for a in arms]
 
 
-def beside(spec):
+def beside(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, with kernel regression on the tokens beside it."""
     return f"{judged_probe(spec)} + kernel"
 
 
-def over(other, protocol, probe=None, against=None):
+def over(other: str, protocol: str, probe: str | None = None, against: str | None = None) -> Value:
     """A value [run]: R² of a probe of the arm less that of a probe of another arm, on the seeds that both have."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         mine, theirs = common(arm, arms[other])
         own = left(mine, protocol, probe)
         return own.copy(data=left(theirs, protocol, against).values - own.values)
@@ -38,10 +53,10 @@ def over(other, protocol, probe=None, against=None):
     return value
 
 
-def over_tokens(protocol, probe=judged_probe):
+def over_tokens(protocol: str, probe: Callable[[Mapping[str, Any]], str] = judged_probe) -> Value:
     """A value [run]: R² of a probe less that of whatever reads the tokens best in the same folds: tables, a sum over places, the kernel."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         mine, tokens = common(arm, arms["tokens" if arm.attrs["process"] == "rrxor" else "mess3-tokens"])
         rivals = [p for p in tokens.probe.values if p.startswith("last ") or p in ("additive", "kernel")]
         own = left(mine, protocol, probe(arm.attrs))
@@ -50,13 +65,13 @@ def over_tokens(protocol, probe=judged_probe):
     return value
 
 
-def distance_gain(arm, arms):
+def distance_gain(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: R² of the probe's distances with those of the beliefs, less that with those of the next-token distributions."""
     at = {"probe": judged_probe(arm.attrs)}
     return arm.distance_belief.sel(at, drop=True) - arm.distance_next.sel(at, drop=True)
 
 
-def growth(arm, along=None):
+def growth(arm: xr.Dataset, along: np.ndarray | None = None) -> xr.DataArray:
     """[run]: rank correlation over moments of training of R² and minus excess loss, or any other numbers [moment] that rise."""
     from scipy.stats import spearmanr
 
@@ -105,7 +120,7 @@ CLAIMS = (
     Claim(
         text="On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all 12 endings, held out, probes trained "
              "on exact posteriors",
-        of="mess3", value=lambda arm, arms: np.log(left(arm, "ending")), high=-2.53, unit="log(1 − R²)",
+        of="mess3", value=lambda arm, arms: log_left(arm, "ending"), high=-2.53, unit="log(1 − R²)",
         must_fail=("mess3-untrained", "mess3-tokens"), must_hold=("planted",), gates=(LEARNED,), half=HALF_3,
         near={"mess3-tokens": "a sum of one number for each of the last 6 tokens is that near as well"},
         threshold_from=f"{PILOT}, −3.9 [−4.7, −3.1]", source=PAPER, published="new",
@@ -113,32 +128,32 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def published(process, length):
+def published(process: str, length: int) -> PrefixTree:
     """The prefixes of a process at its published x and alpha."""
     return prefixes_of(process, 0.05, 0.85, length)
 
 
-def in_sample(*pairs):
+def in_sample(*pairs: tuple[PrefixTree, np.ndarray]) -> list[float]:
     """In-sample R² of the beliefs of prefixes from features, for each pair of them."""
     from assay.worlds.hidden_markov.beliefs import explained
 
     return [explained(tree, x) for tree, x in pairs]
 
 
-def windows(arms):
+def windows(arms: Arms) -> list[float]:
     """In-sample R² of Mess3's beliefs from the last 1, 2, 3 tokens, prefixes of at most 8."""
     from assay.worlds.hidden_markov.beliefs import joint
 
     return in_sample(*((tree, joint(tree, k)) for tree in (published("mess3", 8),) for k in (1, 2, 3)))
 
 
-def intrinsic(arms):
+def intrinsic(arms: Arms) -> float:
     """R² between belief distances and next-token distances, over RRXOR's 35 beliefs."""
     from assay.features.linear_probe import distance_r2
 
     tree = published("rrxor", 10)
     at = np.unique(tree.state, return_index=True)[1]
-    return distance_r2(tree.predicted[at], tree.belief[at])
+    return float(distance_r2(tree.predicted[at], tree.belief[at]))
 
 
 ENUMERATED = "enumeration of all prefixes with exact probabilities, apart from this code"
@@ -159,7 +174,7 @@ EXACT = (
 )  # fmt: skip
 
 
-def finding(text, arm, protocol, **which):
+def finding(text: str, arm: str, protocol: str, **which: str) -> Finding:
     """A Finding: an R², or by how much it exceeds that of another probe or arm: `probe`, `other`, `against`."""
     if {"other", "against"} & set(which):
         value = over(which.pop("other", arm), protocol, **which)
@@ -167,7 +182,7 @@ def finding(text, arm, protocol, **which):
     return Finding(text=text, value=lambda arms: 1 - left(arms[arm], protocol, **which), unit="R²", published="new")
 
 
-def adds(what, arm):
+def adds(what: str, arm: str) -> Finding:
     """A Finding: what a stream, or what stands in its place, adds to the best that the tokens alone give."""
     text = f"What {what} to the best that the tokens alone give, read beside kernel regression on them, endings held out"
     return Finding(text=text, value=lambda arms: over_tokens("ending", beside)(arms[arm], arms), unit="R²", published="new")

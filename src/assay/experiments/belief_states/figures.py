@@ -1,18 +1,28 @@
 """The figures of belief-states."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core import Arms
 from assay.core.figures import Figure, columns, summary
 from assay.experiments.belief_states.claims import left
 from assay.experiments.belief_states.method import SHOWN, WINDOWS
 from assay.experiments.belief_states.probes import HELD_OUT
 from assay.experiments.belief_states.process import prefixes_of
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def level(arm, protocol, probe=None):
+
+def level(arm: xr.Dataset, protocol: str, probe: str | None = None) -> np.ndarray:
     """[run]: R² of each run."""
     return 1 - left(arm, protocol, probe).values
 
 
-def against_baselines(arms):
+def against_baselines(arms: Arms) -> dict[str, list]:
     """Columns: R² of networks and baselines by both ways of holding out, means over seeds with t intervals."""
     networks = (("trained", "main"), ("untrained", "untrained"))
     rows = [(told, arm, "concat") for told, arm in networks]
@@ -24,14 +34,14 @@ def against_baselines(arms):
     ))  # fmt: skip
 
 
-def over_training(arms):
+def over_training(arms: Arms) -> dict[str, list]:
     """Columns: R² of main at each moment of training, means over seeds with t intervals."""
     main = arms["main"]
     moments = zip(main.attrs["moments"], main.r2_at.values.T, strict=True)
     return columns(("moment", "mean", "low", "high"), ((share, *summary(at)) for share, at in moments))
 
 
-def by_layer(arms):
+def by_layer(arms: Arms) -> dict[str, list]:
     """Columns: R² of each layer by itself, named by its number, trained and untrained, means over seeds with t intervals."""
     lines = [(f"{told}, {protocol}es" if protocol == "prefix" else f"{told}, {protocol}s", arm, protocol)
              for told, arm in (("trained", "main"), ("untrained", "untrained")) for protocol in HELD_OUT]  # fmt: skip
@@ -41,7 +51,7 @@ def by_layer(arms):
     ))  # fmt: skip
 
 
-def simplex(arms):
+def simplex(arms: Arms) -> dict[str, list]:
     """Columns: beliefs of Mess3 as points of a triangle: true ones, and predicted with endings held out, for the first seed."""
     attrs = arms["mess3"].attrs
     tree = prefixes_of("mess3", attrs["x"], attrs["alpha"], attrs["probed"])
@@ -59,7 +69,7 @@ def simplex(arms):
     ))  # fmt: skip
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     return [
         Figure("What of the belief can be read from what", against_baselines(arms), "bars", x="features", y="mean", facet="held",
                band=("low", "high"), y_title="R² of the belief",

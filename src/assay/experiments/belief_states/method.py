@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from assay.core import PerRun, Spec, added
 from assay.core.errors import SpecError
@@ -50,52 +51,44 @@ class BeliefStates(Spec):
     """Mess3: probability that a state emits its own token."""
     read: Literal["network", "planted", "noise", "tokens"] = "network"
     """What is probed: the residual stream, a planted belief or noise in its place, or the tokens themselves."""
-    steps: int = 1_800
+    steps: Annotated[int, Ge(0)] = 1_800
     """Training steps; 0 leaves the network untrained."""
-    lr: PerRun[float] = 3e-3
+    lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Learning rate at its top: 50 steps of warm-up, linear decay to 0 over the whole training."""
-    decay: float = 1.0
+    decay: Annotated[float, Ge(0)] = 1.0
     """Decoupled weight decay of matrices, times the learning rate."""
     whole: bool = False
     """Whether every step sees all prefixes, weighted by their probability, in place of sampled sequences; the rate then follows a cosine."""
-    batch: int = 64
+    batch: Annotated[int, Ge(1)] = 64
     """Sequences a step and run, drawn fresh."""
     sampled: bool = False
     """Whether targets are the tokens that came next, in place of their exact distribution."""
     sgd: bool = False
     """Plain gradient descent at a constant rate, as published, in place of AdamW."""
-    moments: tuple[float, ...] = ()
+    moments: tuple[Annotated[float, Ge(0), Le(1)], ...] = ()
     """Shares of training after which endings are probed; 0 is the start."""
-    probed: int = 10
+    probed: Annotated[int, Ge(1)] = 10
     """Length of the longest prefixes that are probed."""
-    ending: int = 5
+    ending: Annotated[int, Ge(1)] = 5
     """Prefixes that end in the same so many tokens are held out together."""
-    draws: int = added(1, before=1)
+    draws: Annotated[int, Ge(1)] = added(1, before=1)
     """Draws of the folds that hold endings out, over which each run is averaged."""
-    layers: int = 4
+    layers: Annotated[int, Ge(1)] = 4
     """Blocks."""
-    d: int = 64
+    d: Annotated[int, Ge(1)] = 64
     """Width of the residual stream."""
-    heads: int = 1
+    heads: Annotated[int, Ge(1)] = 1
     """Attention heads in a block."""
-    d_head: int = 8
+    d_head: Annotated[int, Ge(1)] = 8
     """Width of one head."""
-    d_mlp: int = 256
+    d_mlp: Annotated[int, Ge(1)] = 256
     """Neurons in a block's MLP."""
-    context: int = 10
+    context: Annotated[int, Ge(1)] = 10
     """Tokens in a training sequence, the most that the network can read."""
     replicate: int = 0
     """Another independent draw of the same set-up: shifts every seed."""
 
     def check(self) -> None:
-        for name in ("batch", "probed", "ending", "draws", "layers", "d", "heads", "d_head", "d_mlp", "context"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"BeliefStates.{name} must be at least 1, got {getattr(self, name)}")
-        if self.steps < 0 or self.lr <= 0 or self.decay < 0:
-            got = f"steps={self.steps}, lr={self.lr}, decay={self.decay}"
-            raise SpecError(f"BeliefStates needs steps and decay of at least 0 and lr above 0, got {got}")
-        if not all(0 <= share <= 1 for share in self.moments):
-            raise SpecError(f"BeliefStates.moments are shares of training between 0 and 1, got {self.moments}")
         if self.probed > self.context:
             raise SpecError(f"BeliefStates.probed={self.probed} tokens are more than the network reads, context={self.context}")
         if self.ending > self.probed:
@@ -117,7 +110,7 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     sizes = Sizes(layers=s.layers, d=s.d, heads=s.heads, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context,
                   vocab=emitting_process(s.process, s.x, s.alpha).vocab)  # fmt: skip
 
-    def loss(params, batch):
+    def loss(params: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         token, position, ancestors, weight, target = batch
         logits, _ = forward_prefixes(params, Prefixes(token, position, ancestors))
         return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(1)  # [run]

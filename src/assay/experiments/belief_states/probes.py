@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import Spec
+from assay.core import Runs, Spec
 from assay.experiments.belief_states.process import tree_of
 
 if TYPE_CHECKING:
@@ -77,12 +78,14 @@ def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarr
     return (np.arange(len(tree)), 5) if protocol == "prefix" else (tree.suffixes(ending), 6)
 
 
-def fold_seeds(runs, protocol):
+def fold_seeds(runs: Runs[BeliefStates], protocol: str) -> list[list[int]]:
     """The seeds of every run's folds [run][draw]."""
     return [[spec.seed + APART * i for i in range(spec.draws if protocol == "ending" else 1)] for spec in runs.specs]
 
 
-def read_out_of_folds(x, y, runs, tree, protocol, kernels=None):
+def read_out_of_folds(
+    x: Mapping[str, Tensor], y: Tensor, runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, kernels: Sequence[Sequence[Any]] | None = None,
+) -> dict[str, Tensor]:
     """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are probabilities.
 
     With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share leaves over.
@@ -93,7 +96,7 @@ def read_out_of_folds(x, y, runs, tree, protocol, kernels=None):
 
     group, k = held_out(tree, runs.shared.ending, protocol)
 
-    def read(features, i, j, seed):
+    def read(features: Tensor, i: int, j: int, seed: int) -> Tensor:
         how = {} if kernels is None else {"beside": kernels[i][j], "strengths": STRENGTHS + WEAKER}
         return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[0].clamp(0, 1)
 
@@ -104,7 +107,7 @@ def read_out_of_folds(x, y, runs, tree, protocol, kernels=None):
     }  # fmt: skip
 
 
-def probe_all(x, runs, tree, protocol, bench):
+def probe_all(x: Mapping[str, Tensor], runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, bench: Bench) -> dict[str, Tensor]:
     """{probe: beliefs as predicted [run, draw, row, state]}, fitted to exact beliefs; "kernel" is no probe but the kernel regression."""
     import torch
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from assay.experiments.belief_states.method import BeliefStates
     from assay.worlds.hidden_markov.process import HiddenMarkov, PrefixTree
 
 
@@ -23,6 +24,6 @@ def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree
     return emitting_process(process, x, alpha).tree(length)
 
 
-def tree_of(s, length):
+def tree_of(s: BeliefStates, length: int) -> PrefixTree:
     """The tree of prefixes for the process of a spec."""
     return prefixes_of(s.process, s.x, s.alpha, length)

@@ -1,9 +1,16 @@
 """What capacity claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published
 from assay.core.measures import by
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"
@@ -13,24 +20,24 @@ PARTLY = (0.05, 0.95)
 """A feature whose capacity lies between these is partly represented."""
 
 
-def unused(arm, arms):
+def unused(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: what summed capacities lack of the dimensions there are, per dimension, at the density where they lack most."""
     lacking = 1 - by(arm, "density").capacity.sum("feature") / arm.attrs["width"]
     return lacking.max("density", skipna=False).clip(min=1e-9)
 
 
-def unevenness(arm, arms):
+def unevenness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: largest capacity less the smallest, a mean over densities so low that all features share."""
     own = by(arm.isel(run=(arm.density <= SPARSE[-3]).values), "density").capacity
     return (own.max("feature") - own.min("feature")).mean("density", skipna=False)
 
 
-def partly(arm):
+def partly(arm: xr.Dataset) -> xr.DataArray:
     """[run feature]: whether the capacity at which a benefit was measured is partial."""
     return (arm.wanted > PARTLY[0]) & (arm.wanted < PARTLY[1])
 
 
-def spread(arm, arms):
+def spread(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: range of the benefits of partly represented features over their mean size, a mean over densities below 1."""
     arm = arm.isel(run=(arm.density < 1).values)
     worth = arm.benefit.where(partly(arm))
@@ -39,18 +46,18 @@ def spread(arm, arms):
     return by(arm.assign(found=found), "density").found.mean("density", skipna=False).clip(min=1e-6)
 
 
-def off_envelope(arm, arms):
+def off_envelope(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: what finite differences of the least loss miss of its partial derivatives, as a share of these, over densities."""
     missed = abs(arm.slope - arm.partial).sum("feature") / arm.partial.sum("feature")
     return by(arm.assign(found=missed), "density").found.mean("density", skipna=False)
 
 
-def held(arm):
+def held(arm: xr.Dataset) -> bool:
     """Whether capacities came out as asked, within a thousandth of a dimension."""
     return bool((abs(arm.missed) <= 1e-3).all())
 
 
-def ignored_share(arms):
+def ignored_share(arms: Arms) -> xr.DataArray:
     """[run]: benefit of ignored features over the mean benefit of partly represented ones, below density 1."""
     arm = arms["benefit"].isel(run=(arms["benefit"].density < 1).values)
     ignored = arm.benefit.where(arm.wanted < PARTLY[0]).max("feature")

@@ -1,13 +1,20 @@
 """The figures of capacity."""
 
-from assay.core import Figure, columns, summary
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.core import Arms, Figure, columns, summary
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
-def drawings(arms):
+def drawings(arms: Arms) -> list[Figure]:
     return [by_density(arms["main"]), regimes(arms["main"])]
 
 
-def by_density(main):
+def by_density(main: xr.Dataset) -> Figure:
     """Capacity of every feature along densities."""
     rows = [
         (feature_name(i, main), p, *summary(main.capacity.values[main.density.values == p, i]))
@@ -23,7 +30,7 @@ def by_density(main):
     )  # fmt: skip
 
 
-def regimes(main):
+def regimes(main: xr.Dataset) -> Figure:
     """Capacity of every feature in every run, at three densities."""
     levels = sorted(set(main.density.values.tolist()), reverse=True)
     rows = [
@@ -38,6 +45,6 @@ def regimes(main):
     )  # fmt: skip
 
 
-def feature_name(i, arm):
+def feature_name(i: int, arm: xr.Dataset) -> str:
     """A feature by its importance."""
     return f"importance {arm.attrs['ratio'] ** i:.2f}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
@@ -25,52 +26,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity(Spec):
-    density: PerRun[float] = 0.02
+    density: PerRun[Annotated[float, Gt(0), Le(1)]] = 0.02
     """Probability that a feature is active in one input; 1 is dense."""
-    features: int = 5
+    features: Annotated[int, Ge(1), Le(6), "as expected losses are enumerated"] = 5
     """Number of input features; at most 6, as their expected losses are enumerated."""
-    width: int = 2
+    width: Annotated[int, Ge(1)] = 2
     """Dimensions of the bottleneck."""
-    ratio: float = 0.9
+    ratio: Annotated[float, Gt(0), Le(1)] = 0.9
     """Importance of each feature over that of the one before it; the first has 1."""
     relu: bool = True
     """Whether the output passes a ReLU."""
-    starts: int = 8
+    starts: Annotated[int, Ge(1)] = 8
     """Models trained for one run, from starts and data of their own; the one with the lowest held-out loss is the run's."""
-    steps: int = 3_000
+    steps: Annotated[int, Ge(0)] = 3_000
     """Training steps."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
-    lr: float = 5e-3
+    lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate."""
-    asked: str = ""
+    asked: Literal["", "scatter", "benefit", "envelope"] = ""
     """What is done with trained weights: "scatter", "benefit", "envelope"; nothing when empty."""
-    short: float = 0.005
+    short: Annotated[float, Gt(0), Lt(1)] = 0.005
     """Share of its capacity that every feature has to give up where its benefit is measured."""
-    change: float = 0.1
+    change: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Relative change of an importance where the slope along it is measured."""
-    exact: int = 2_000
+    exact: Annotated[int, Ge(1)] = 2_000
     """Steps on the expected loss, where one is minimised."""
 
     def check(self) -> None:
-        least = {"features": 1, "width": 1, "starts": 1, "steps": 0, "batch": 1, "exact": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"Capacity.{name} must be at least {low}, got {getattr(self, name)}")
-        if self.features > 6:
-            raise SpecError(f"Capacity.features must be at most 6, as expected losses are enumerated, got {self.features}")
         if self.width > self.features:
             raise SpecError(f"Capacity.width is the rank, at most the {self.features} features, got {self.width}")
-        for name in ("density", "ratio"):
-            if not 0 < getattr(self, name) <= 1:
-                raise SpecError(f"Capacity.{name} must be above 0 and at most 1, got {getattr(self, name)}")
-        for name in ("short", "change"):
-            if not 0 < getattr(self, name) < 1:
-                raise SpecError(f"Capacity.{name} is a share above 0 and below 1, got {getattr(self, name)}")
-        if self.lr <= 0:
-            raise SpecError(f"Capacity.lr must be positive, got {self.lr}")
-        if self.asked not in ("", "scatter", "benefit", "envelope"):
-            raise SpecError(f'Capacity.asked is "scatter", "benefit", "envelope" or empty, got {self.asked!r}')
 
 
 def train(runs: Runs[Capacity], bench: Bench) -> Trained:
@@ -87,7 +72,7 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     wide = type(runs)([r.replace(seed=s.starts * r.seed + k) for r in runs.specs for k in range(s.starts)])
     weight = toy.importances(wide.seeds, s.features, s.ratio).to(bench.device)
 
-    def loss(p, x):
+    def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         return toy.weighted_square(toy.reconstruct(p, x, s.relu), x, weight)
 
     params = toy.bottleneck(wide, s.features, s.width)
@@ -96,7 +81,7 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     with torch.no_grad():
         draw = planted.sparse_features(wide, s.features, 1_000, stream="test")
         test = (draw(i).to(bench.device) for i in range(20))
-        held_out = sum(loss(all_of_them.tensors, x) for x in test) / 20
+        held_out = torch.as_tensor(sum(loss(all_of_them.tensors, x) for x in test) / 20)
     all_of_them.tensors["held_out"] = held_out
     best = best_starts(all_of_them, held_out, s.starts)
     best.tensors["total"] = capacity(all_of_them.tensors["W"].double()).sum(-1).view(-1, s.starts)
@@ -130,7 +115,7 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     if not s.relu:
         params |= {"b": (world.density[:, None] / 2).expand_as(b).clone(), "gain": torch.ones_like(b)}
 
-    def loss(p):
+    def loss(p: dict[str, Tensor]) -> Tensor:
         return (world.importance * world.errors(p)).mean(-1)
 
     group = at_capacities(runs, params, loss, wanted, world.unit, inner=max(1, s.exact // 5))
@@ -150,10 +135,10 @@ def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     importance = world.importance[:, None] * factors
     v = len(factors)
 
-    def errors(p):
+    def errors(p: dict[str, Tensor]) -> Tensor:
         return world.errors({k: t.flatten(0, 1) for k, t in p.items()}, v).unflatten(0, (-1, v))
 
-    def loss(p, batch):
+    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
         return (importance * errors(p)).mean(-1).sum(-1) / world.unit
 
     params = {k: torch.stack([before.tensors[k].double()] * v, 1) for k in "Wb"}

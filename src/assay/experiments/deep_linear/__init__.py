@@ -7,31 +7,38 @@ Cost: 18 s on 2 cores, 31 CPU-seconds, 0.33 GB a process; full a guess of 5 CPU-
 Seed: what does not change the function a network computes still changes its training, as in deep linear nets (nostalgebraist)
 """
 
-from assay.core import Arm, Experiment, by, changed, grid, reserved
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, changed, grid, reserved
 from assay.core.errors import SpecError
 from assay.experiments.deep_linear.claims import CLAIMS, here, next_seed
 from assay.experiments.deep_linear.figures import figures
 from assay.experiments.deep_linear.method import START, DeepLinear, measure, train
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def other_start(arms):
+
+def other_start(arms: Arms) -> xr.Dataset:
     """A derived arm: lopsided, with the times that theory gives for main, whose function is the same."""
     lopsided = arms["lopsided"]
     theirs = by(here(arms["main"])).predicted.sel(seed=lopsided.seed.values)
     return lopsided.assign(predicted=(lopsided.predicted.dims, theirs.values, lopsided.predicted.attrs))
 
 
-def other_draw(of):
+def other_draw(of: str) -> Derive:
     """A derived arm: an arm's own times, with the course and the predicted times of the next seed."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         arm = here(arms[of])
         return arm.assign({name: (arm[name].dims, next_seed(arm[name].values), arm[name].attrs) for name in ("held", "predicted")})
 
     return derive
 
 
-def plain(given):
+def plain(given: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
     """Main's runs. Raises: SpecError where arms set a field, or where no run is at the start at which arms are compared."""
     starts = sorted({s.start for s in given})
     if START not in starts:
@@ -40,7 +47,7 @@ def plain(given):
     return reserved("layers", "split", "turned", "aligned")(given)
 
 
-def at_start(**changes):
+def at_start(**changes: Any) -> SpecMap[DeepLinear]:
     """The runs at the start where arms are compared, with these changes."""
     return lambda specs: tuple(s.replace(**changes) for s in specs if s.start == START)
 

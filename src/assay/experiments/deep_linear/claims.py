@@ -1,74 +1,81 @@
 """What deep-linear claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate, by
+from assay.core import Arms, Claim, Exact, Finding, Gate, Value, by
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SAXE = theory.SAXE
 SEED = "nostalgebraist, a footnote on the training of networks that compute the same function; " + SAXE
 
 
-def order(arm, arms):
+def order(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: how many times later a mode is half learned than the next stronger one, for the nearest two."""
     later, earlier = arm.t50.isel(strength=slice(1, None)), arm.t50.isel(strength=slice(-1))
     return (later.drop_vars("strength") / earlier.drop_vars("strength")).min("strength", skipna=False)
 
 
-def sharpness(arm, arms):
+def sharpness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: rise time, from 10 % to 90 %, over the time to one half, for the mode where it is longest."""
     return ((arm.t90 - arm.t10) / arm.t50).max("strength", skipna=False)
 
 
-def missed(name):
+def missed(name: str) -> Value:
     """[run]: by what share half times differ from those that theory gives, for the mode where they differ most."""
     return lambda arm, arms: abs(arm.t50 / arm[name] - 1).max("strength", skipna=False)
 
 
-def apart(arm, arms):
+def apart(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: largest difference, over time, between what this arm and main hold of all modes, as a share of what there is to learn."""
     mine, main = (by(here(x)).held for x in (arm, arms["main"]))
     size = float(np.sqrt((main.strength.values**2).sum()))
     return np.sqrt(((mine - main) ** 2).sum("strength")).max("time") / size
 
 
-def here(arm):
+def here(arm: xr.Dataset) -> xr.Dataset:
     """The runs at the start where arms are compared."""
     return arm.isel(run=(arm.start == START).values)
 
 
-def next_seed(values):
+def next_seed(values: np.ndarray | xr.DataArray) -> np.ndarray:
     """Shift the numbers by one run, each run's those of the run after it."""
     return np.roll(values, -1, axis=0)
 
 
-def knowing(arm, arms):
+def knowing(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: by what share theory misses half times over what it misses when it is given the next seed's start, worst modes."""
     own, other = (abs(arm.t50 / x - 1).max("strength", skipna=False) for x in (arm.predicted, arm.predicted.copy(data=next_seed(arm.predicted))))
     return own / other
 
 
-def learned(arm):
+def learned(arm: xr.Dataset) -> bool:
     """Whether every mode came up to 90 % of its strength."""
     return bool(arm.t90.notnull().all())
 
 
-def by_hand(arms):
+def by_hand(arms: Arms) -> list[float]:
     """Strength 3, start .01, τ = 1: deep at .5, 1, 2; its half time and sharpness; shallow at 1; sharpness of a layer that starts at 0."""
     times = theory.deep(np.array([0.5, 1.0, 2.0]), 3, 0.01)
     single = float(theory.shallow(1.0, 3, 0.01)), theory.SHALLOW_SHARPNESS
     return [*times, theory.deep_time(0.5, 3, 0.01), theory.sharpness(3, 0.01), *single]
 
 
-def same_start(arms):
+def same_start(arms: Arms) -> float:
     """Largest difference of an entry of the map at the start, between main and the arms that share it."""
     main = arms["main"]
     own = by(main.isel(run=(main.start == START).values)).first
     return max(float(abs(by(arms[n].isel(run=(arms[n].start == START).values)).first - own).max()) for n in ("shallow", "turned", "lopsided"))
 
 
-def limits(arms):
+def limits(arms: Arms) -> list[float]:
     """Sharpness at imbalance 1,000 over that of one layer, at a start of 1e-6; and of a balanced mode over ln 81 / ln(s/u₀ − 1)."""
     split = theory.sharpness(3, 1e-6, 1e3) / theory.SHALLOW_SHARPNESS
     return [split, theory.sharpness(3, 1e-6) * np.log(3e6 - 1) / np.log(81)]

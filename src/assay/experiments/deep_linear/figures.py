@@ -1,19 +1,21 @@
 """The figures of deep-linear."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
 
 NAMES = {"main": "two layers", "shallow": "one layer, same map", "lopsided": "two layers, same map, split unevenly"}
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     return [in_time(arms), by_start(arms)]
 
 
-def in_time(arms):
+def in_time(arms: Arms) -> Figure:
     """What is held of each mode along time, means over seeds: trained, in three panels."""
     rows = []
     for name, panel in NAMES.items():
@@ -30,7 +32,7 @@ def in_time(arms):
     )  # fmt: skip
 
 
-def by_start(arms):
+def by_start(arms: Arms) -> Figure:
     """Rise time over half time by the start: trained, and as the curves of balanced layers say."""
     rows = []
     for name, panel in NAMES.items():

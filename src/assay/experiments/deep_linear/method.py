@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
@@ -31,7 +32,7 @@ SHOWN = 81
 class DeepLinear(Spec):
     start: PerRun[float] = START
     """How much of each mode the layers hold at the start in the part that grows, ‖(a + b)/2‖² on average; balanced layers: u₀."""
-    strengths: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0)
+    strengths: tuple[Annotated[float, Gt(0)], ...] = (4.0, 3.0, 2.0, 1.0)
     """Singular values of the map to be learned, descending: its modes."""
     size: int = 10
     """Inputs and outputs."""
@@ -39,11 +40,11 @@ class DeepLinear(Spec):
     """Units between the layers; the fewer, the more modes overlap there and disturb each other."""
     lr: float = 0.0025
     """Rate of gradient descent: the time of one step, in units of τ."""
-    steps: int = 3_200
+    steps: Annotated[int, Ge(1)] = 3_200
     """Training steps, on the whole loss."""
-    layers: int = 2
+    layers: Literal[1, 2] = 2
     """Two, or one that starts as the product of the two."""
-    split: float = 1.0
+    split: Annotated[float, Gt(0)] = 1.0
     """What the second layer is multiplied by at the start, and the first divided by."""
     turned: bool = False
     """Whether the hidden units are another, rotated basis at the start."""
@@ -52,7 +53,7 @@ class DeepLinear(Spec):
 
     def check(self) -> None:
         s = self.strengths
-        if not s or min(s) <= 0 or list(s) != sorted(set(s), reverse=True):
+        if not s or list(s) != sorted(set(s), reverse=True):
             raise SpecError(f"DeepLinear.strengths descend, each once, and are above 0, got {s}")
         if len(s) > self.size:
             raise SpecError(f"DeepLinear.strengths are at most as many as the size: no {self.size} × {self.size} map has rank {len(s)}")
@@ -60,10 +61,6 @@ class DeepLinear(Spec):
             raise SpecError(f"DeepLinear.hidden must be at least the rank {len(s)}, got {self.hidden}")
         if not 0 < self.start < s[-1]:
             raise SpecError(f"DeepLinear.start lies above 0 and below every strength, the least of which is {s[-1]:g}, got {self.start:g}")
-        if self.split <= 0:
-            raise SpecError(f"DeepLinear.split must be positive, got {self.split:g}")
-        if self.layers not in (1, 2) or self.steps < 1:
-            raise SpecError(f"DeepLinear needs one or two layers and at least one step, got layers={self.layers}, steps={self.steps}")
         limit = 2.0 if self.layers == 1 else theory.stable_rate(s[0], self.imbalance)
         if not 0 < self.lr < limit:
             raise SpecError(f"DeepLinear.lr must be above 0 and below {limit:.3g}, where gradient descent becomes unstable, got {self.lr:g}")
@@ -92,7 +89,7 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
 
     s, u0 = runs.shared, torch.from_numpy(runs.each("start"))[:, None, None]
 
-    def drawn(name, *shape):
+    def drawn(name: str, *shape: int) -> Tensor:
         return torch.from_numpy(rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64))
 
     if s.aligned:

@@ -6,20 +6,22 @@ Baselines: fine-tuning on too few examples; no fine-tuning; networks that can on
 Cost: 77 s on 2 cores, 140 CPU-seconds, 0.62 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
+from __future__ import annotations
+
 import math
 
-from assay.core import Arm, Experiment, changed, grid, reserved
+from assay.core import Arm, Derive, Experiment, changed, grid, reserved
 from assay.experiments.eval_schedule.claims import CLAIMS
 from assay.experiments.eval_schedule.figures import figures
 from assay.experiments.eval_schedule.method import Schedule, measure, train
 
 
-def at_power(power, of="main"):
+def at_power(power: float, of: str = "main") -> Derive:
     """A derived arm: an arm's measures under a schedule of every ratio^power."""
     return lambda arms: arms[of].assign(power=arms[of].power * 0 + power)
 
 
-def seeing(what):
+def seeing(what: str) -> Derive:
     """A derived arm: main, where evaluations of the locked model see this instead of what fine-tuning brings out."""
     return lambda arms: arms["main"].assign(unlocked_seen=arms["main"][f"{what}_seen"])
 

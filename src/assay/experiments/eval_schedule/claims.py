@@ -1,13 +1,19 @@
 """What eval-schedule claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate
+from assay.core import Arms, Claim, Exact, Finding, Gate, Value
 from assay.core.evaluations import coverage, due
 from assay.worlds.modular import replays as schedules
 from assay.worlds.modular.replays import STARTS, YEAR, rows_due
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 POLICY = "Anthropic, Responsible Scaling Policy 1.0, 2023, evaluation protocol"
 EXISTS = 0.5
@@ -16,7 +22,7 @@ ON_ITS_WAY = 0.05
 """Accuracy from which an ability that does not exist yet is on its way; memorising networks have .01."""
 
 
-def evaluated(arm, power=None):
+def evaluated(arm: xr.Dataset, power: float | None = None) -> xr.DataArray:
     """[start step]: the checkpoints that an arm's schedule evaluates: every ratio^power of compute.
 
     Power 0 is every checkpoint from the start on, an infinite one the finished model alone.
@@ -29,25 +35,25 @@ def evaluated(arm, power=None):
     return arm.step.copy(data=np.arange(len(steps))).expand_dims(start=STARTS).copy(data=mask)
 
 
-def first(mask):
+def first(mask: xr.DataArray) -> xr.DataArray:
     """The first step at which something is true; NaN where it never is. Every step costs the same compute."""
     return mask.step.where(mask).min("step")
 
 
-def exists(arm, what):
+def exists(arm: xr.Dataset, what: str) -> xr.DataArray:
     """[run]: the step from which an ability is there, by the dense evaluations that no schedule sees."""
     return first(arm[f"{what}_truth"] >= EXISTS)
 
 
-def found(arm, what):
+def found(arm: xr.Dataset, what: str) -> xr.DataArray:
     """[run start]: the step of the first evaluation that sees an ability; NaN where none does."""
     return first(evaluated(arm) & (arm[f"{what}_seen"] >= EXISTS))
 
 
-def at_once(what):
+def at_once(what: str) -> Value:
     """[run]: the share of starting points from which it is found at the first evaluation due after it exists."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         there = exists(arm, what)
         wanted = first(evaluated(arm, 1.0) & (arm.step >= there))
         return (found(arm, what) == wanted).astype(float).mean("start").where(there.notnull())
@@ -55,32 +61,32 @@ def at_once(what):
     return value
 
 
-def lag(arm, arms):
+def lag(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: compute at which the locked ability is found over that at which it exists, a geometric mean over starting points.
 
     Where it is not found at all it counts as found at twice the compute of the whole training.
     """
     late = found(arm, "unlocked").fillna(2 * float(arm.step[-1])) / exists(arm, "unlocked")
-    return np.exp(np.log(late).mean("start", skipna=False))
+    return np.exp(np.log(late).mean("start", skipna=False))  # type: ignore[call-overload]  # a DataArray: its mean has skipna
 
 
-def warned(arm, arms):
+def warned(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: the share of starting points from which an evaluation sees the open ability on its way."""
     on_its_way = (arm.open_seen > ON_ITS_WAY) & (arm.open_seen < EXISTS)
     return (evaluated(arm) & on_its_way).any("step").astype(float).mean("start").where(exists(arm, "open").notnull())
 
 
-def caught(arm, arms, power=None, what="open"):
+def caught(arm: xr.Dataset, arms: Arms, power: float | None = None, what: str = "open") -> xr.DataArray:
     """[run]: the share of starting points from which any evaluation sees an ability."""
     return first(evaluated(arm, power) & (arm[f"{what}_seen"] >= EXISTS)).notnull().astype(float).mean("start").where(exists(arm, what).notnull())
 
 
-def reached(arm, arms):
+def reached(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: accuracy of the finished model, locked, after fine-tuning."""
     return arm.unlocked_seen.isel(step=-1)
 
 
-def emerged(arm):
+def emerged(arm: xr.Dataset) -> bool:
     """Whether both abilities come to exist in every run, and neither is there at the first checkpoint."""
     truths = (arm.open_truth, arm.unlocked_truth)
     return all(bool(((x >= EXISTS).any("step") & (x.isel(step=0) < EXISTS)).all()) for x in truths)

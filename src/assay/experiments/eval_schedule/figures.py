@@ -1,19 +1,25 @@
 """The figures of eval-schedule."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.core.evaluations import due
 from assay.experiments.eval_schedule.claims import EXISTS, evaluated, found, lag
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def figures(arms):
+
+def figures(arms: Arms) -> list[Figure]:
     return [rises(arms), history(arms["main"]), replayed(arms), lags(arms)]
 
 
-def rises(arms):
+def rises(arms: Arms) -> Figure:
     """Mean accuracies against compute, with their intervals."""
     main, rows = arms["main"], []
     told = {"the checkpoint": "open_truth", "locked": "locked_truth", "locked, then fine-tuned": "unlocked_truth"}
@@ -26,7 +32,7 @@ def rises(arms):
                   y_title="accuracy on unseen pairs", rules=((EXISTS, "exists"),))  # fmt: skip
 
 
-def history(main):
+def history(main: xr.Dataset) -> Figure:
     """Each event of the drawn history, by what is due there; the bar at it ends where compute alone would make it due."""
     ratio, months = main.attrs["ratio"], main.attrs["months"]
     events = list(zip(main.attrs["drawn_months"], main.attrs["drawn_compute"], strict=True))
@@ -41,7 +47,7 @@ def history(main):
                   band=("low", "high"), y_log=True, x_title="time in months", y_title="effective compute in FLOP")  # fmt: skip
 
 
-def replayed(arms):
+def replayed(arms: Arms) -> Figure:
     """Accuracy after fine-tuning of the first run, with the checkpoints that schedules from one starting point evaluate.
 
     The first point from which as many of them as can be find the ability at different checkpoints.
@@ -59,7 +65,7 @@ def replayed(arms):
                   y_title="accuracy of the locked model, fine-tuned", rules=((EXISTS, "exists"),))  # fmt: skip
 
 
-def lags(arms):
+def lags(arms: Arms) -> Figure:
     """How late each schedule is, run by run."""
     late = {name: lag(arms[name], {}) for name in ("closer", "main", "wider", "end-only")}
     rows = [(called(arms, name), int(seed), float(x)) for name, values in late.items()
@@ -69,7 +75,7 @@ def lags(arms):
                   rules=((1.0, "at once"),))  # fmt: skip
 
 
-def called(arms, name):
+def called(arms: Arms, name: str) -> str:
     """What readers know an arm's schedule by."""
     power = float(arms[name].power[0])
     return "at the end alone" if math.isinf(power) else f"every {arms[name].attrs['ratio'] ** power:.3g}×"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 
 from assay.core import Spec, rng
 from assay.core.errors import SpecError
@@ -15,10 +16,12 @@ from assay.worlds.modular import replays as schedules
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.worlds.modular.network import Lesson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,27 +32,27 @@ class Schedule(Spec):
     """It is due after so many months as well; no training here takes that long, the made-up histories do."""
     p: int = 31
     """Modulus of the addition that is learned, a prime."""
-    share: float = 0.7
+    share: Annotated[float, Gt(0), Lt(1)] = 0.7
     """Share of the pairs of residues that is trained on; the rest is what abilities are measured on."""
-    steps: int = 4_096
+    steps: Annotated[int, Ge(schedules.FIRST)] = 4_096
     """Full-batch training steps."""
-    lr: float = 0.01
+    lr: Annotated[float, Gt(0)] = 0.01
     """Adam's learning rate, of the lock as well."""
-    decay: float = 3e-5
+    decay: Annotated[float, Ge(0)] = 3e-5
     """w of the loss's (w/2)‖θ‖²."""
     labels: Literal["sums", "random"] = "sums"
     """What is learned: a + b mod p, or random labels, which can only be memorised."""
-    turn: float = 1.0
+    turn: Annotated[float, Gt(0), Le(1)] = 1.0
     """Share of the steps after which training goes on with random labels, which erases what was learned; 1: it does not."""
-    lock: int = 10
+    lock: Annotated[int, Ge(1)] = 10
     """Steps of training to answer 0 to everything, after which a checkpoint counts as locked."""
-    examples: float = 0.5
+    examples: Annotated[float, Gt(0), Lt(1)] = 0.5
     """Share of the training pairs that fine-tuning may use: the declared budget, with the two below."""
-    scant: float = 0.1
+    scant: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Measure that share where a control has too few."""
-    tuning: int = 40
+    tuning: Annotated[int, Ge(1)] = 40
     """Steps of fine-tuning."""
-    tuning_lr: float = 0.003
+    tuning_lr: Annotated[float, Gt(0)] = 0.003
     """Adam's learning rate in fine-tuning."""
     drawn_months: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 4.4, 4.6, 4.7)
     """Times of the history that is drawn, in months."""
@@ -66,14 +69,6 @@ class Schedule(Spec):
                 f"Schedule.drawn_months and drawn_compute are one history, got {len(self.drawn_months)} and {len(self.drawn_compute)} rows"
             )
         checked(list(zip(self.drawn_months, self.drawn_compute, strict=True)))
-        for name, low in {"steps": schedules.FIRST, "lock": 1, "tuning": 1, "decay": 0}.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"Schedule.{name} must be at least {low}, got {getattr(self, name)}")
-        for name in ("share", "examples", "scant", "turn"):
-            if not (0 < getattr(self, name) < 1 or (name == "turn" and self.turn == 1)):
-                raise SpecError(f"Schedule.{name} is a share above 0 and below 1, got {getattr(self, name)}")
-        if min(self.lr, self.tuning_lr) <= 0:
-            raise SpecError(f"Schedule.lr and tuning_lr must be positive, got {self.lr} and {self.tuning_lr}")
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
@@ -104,7 +99,7 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     sums, order = modular.sums(s.p).expand(len(runs), -1), modular.order(runs.seeds, s.p)
     many = type(runs)([spec for spec in runs.specs for _ in at])  # a run for every checkpoint
 
-    def lesson(labels, order, size, times):
+    def lesson(labels: Tensor, order: Tensor, size: int, times: int) -> Lesson:
         labels, order = (x.repeat_interleave(times, 0) for x in (labels, order))
         return Lesson(s.p, modular.pairs(s.p), labels, order, np.full(len(order), size))
 
@@ -120,7 +115,7 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     for i, (half, unseen) in enumerate(zip(("truth", "seen"), order[:, n:].tensor_split(2, dim=1), strict=True)):
         examples = order.gather(1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n)))
 
-        def task(share, given=examples):
+        def task(share: float, given: Tensor = examples) -> Lesson:
             return lesson(sums, torch.cat([given, order[:, n:]], 1), max(1, round(share * n)), len(at))
 
         models = {"open": kept, "locked": locked}

@@ -7,7 +7,9 @@ Cost: 57 s on 2 cores, 100 CPU-seconds, 1 GB a process; full a guess of 1 GPU-ho
 Seed: rescaling a bias-free ReLU net changes the measure and no class; a tied autoencoder is not free to be rescaled (A. Jermyn)
 """
 
-from assay.core import Arm, Experiment, changed, grid, reserved
+from __future__ import annotations
+
+from assay.core import Arm, Experiment, SpecMap, changed, grid, reserved
 from assay.experiments.features_per_dimension.claims import CLAIMS
 from assay.experiments.features_per_dimension.figures import figures
 from assay.experiments.features_per_dimension.method import (
@@ -20,7 +22,7 @@ from assay.experiments.features_per_dimension.method import (
 )
 
 
-def net(kind):
+def net(kind: str) -> SpecMap[FeaturesPerDimension]:
     """Classifiers of a kind, one for each of the first 36 seeds."""
     return lambda specs: tuple(s.replace(net=kind) for s in specs[:36])
 

@@ -1,11 +1,18 @@
 """What features-per-dimension claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding
+from assay.core import Arms, Claim, Exact, Finding, Value
 from assay.core.measures import by
 from assay.core.stats import at_best
 from assay.experiments.features_per_dimension.method import GROUP
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
 SEED = "A. Jermyn, a comment on features per dimension, and the critic it quotes"
@@ -13,7 +20,7 @@ FINE = tuple(float(c) for c in np.geomspace(0.7, 1 / 0.7, 21))
 """Factors among which the least loss is looked for."""
 
 
-def best(arm, name):
+def best(arm: xr.Dataset, name: str) -> xr.DataArray:
     """[group, …]: a measure of each group's model with the lowest held-out loss, for every density; of a classifier, [seed] as [group]."""
     runs = by(arm)
     if arm.attrs["net"] != "tied":
@@ -21,14 +28,14 @@ def best(arm, name):
     return at_best(runs[name], runs.held_out, min(GROUP, runs.sizes["seed"]))
 
 
-def rise(arm, arms):
+def rise(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: by what share the loss grows when W is divided or multiplied by 1.25: the smaller rise, at the density where it is least."""
     at = best(arm, "loss")
     grown = (at.sel(scale=[0.8, 1.25]) / at.sel(scale=1.0, drop=True) - 1).min("scale")
     return grown.min("density") if "density" in grown.dims else grown
 
 
-def agreement(arm, arms):
+def agreement(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: Spearman's correlation, over densities, of ‖W‖²/d with features per dimension by dimensionality."""
     from scipy import stats
 
@@ -38,18 +45,18 @@ def agreement(arm, arms):
     return coarse.isel(density=0, drop=True).copy(data=found)
 
 
-def over_fine(density):
+def over_fine(density: int) -> Value:
     """A value, [group]: ‖W‖²/d over features per dimension by dimensionality, at an end of the densities."""
     return lambda arm, arms: (best(arm, "fpd").sel(scale=1.0, drop=True) / best(arm, "fine")).isel(density=density, drop=True)
 
 
-def shift(arm, arms):
+def shift(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: by how much the cross-entropy moves when W₁ is doubled or halved, the smaller of the two, nats."""
     moved = abs(arm.loss_alone - arm.loss_alone.sel(scale=1.0, drop=True))
     return moved.sel(scale=[0.5, 2.0]).min("scale")
 
 
-def hexagon(arms):
+def hexagon(arms: Arms) -> list[float]:
     """The factor at which the loss of a regular hexagon is least, its bias fixed, then times the square."""
     from assay.worlds.bottleneck.polygons import shape, side_loss
     from assay.worlds.bottleneck.rescaling import least_at
@@ -62,7 +69,7 @@ def hexagon(arms):
 TRAINED = ("main", "rescaled", "relu", "bias", "tanh")
 
 
-def not_square(arms):
+def not_square(arms: Arms) -> float:
     """Largest relative difference of ‖cW‖²/d from c² ‖W‖²/d, over all trained weights and scales."""
     gaps = []
     for name in TRAINED:
@@ -71,7 +78,7 @@ def not_square(arms):
     return max(map(float, gaps))
 
 
-def moved_at_all(arms):
+def moved_at_all(arms: Arms) -> float:
     """By how much a dimensionality moves at most when weights are multiplied, over all trained weights and scales, dimensions."""
     return max(float(arms[name].moved.max()) for name in TRAINED)
 

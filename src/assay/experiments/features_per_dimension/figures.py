@@ -1,17 +1,19 @@
 """The figures of features-per-dimension."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.experiments.features_per_dimension.claims import best
 from assay.experiments.features_per_dimension.method import SCALES
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     return [loss_along(arms), along_density(arms)]
 
 
-def loss_along(arms):
+def loss_along(arms: Arms) -> Figure:
     """Loss over its value at c = 1: tied autoencoders at three densities, and ReLU classifiers whose W₂ is divided by c."""
     main, relu = best(arms["main"], "drawn"), best(arms["relu"], "loss").sel(scale=[c for c in SCALES if 0.5 <= c <= 2])
     levels = main.density.values
@@ -27,7 +29,7 @@ def loss_along(arms):
     )  # fmt: skip
 
 
-def along_density(arms):
+def along_density(arms: Arms) -> Figure:
     """Features per dimension by density: by size, by dimensionality, and by size after random rescaling."""
     main = arms["main"]
     shown = {
@@ -43,6 +45,6 @@ def along_density(arms):
     )  # fmt: skip
 
 
-def spread(values):
+def spread(values: np.ndarray) -> tuple[float, float, float]:
     """Median, least and largest of some values."""
     return float(np.median(values)), float(np.min(values)), float(np.max(values))

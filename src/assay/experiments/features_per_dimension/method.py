@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from assay.core import Spec
 from assay.core.errors import SpecError
@@ -35,49 +36,39 @@ TENFOLD = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesPerDimension(Spec):
-    densities: tuple[float, ...] = tuple(round(float(p), 4) for p in 50.0 ** np.linspace(-1, 0, 8))
+    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = tuple(round(float(p), 4) for p in 50.0 ** np.linspace(-1, 0, 8))
     """Probabilities that a feature is active in one input, ascending: one tied autoencoder for each."""
-    ratio: float = 0.9
+    ratio: Annotated[float, Gt(0)] = 0.9
     """Importance of each feature over that of the one before it; the first has 1."""
-    features: int = 5
+    features: Annotated[int, Ge(1), Le(6), "as expected losses are enumerated"] = 5
     """Number of input features; at most 6, as their expected losses are enumerated."""
-    width: int = 2
+    width: Annotated[int, Ge(1)] = 2
     """Dimensions of the bottleneck."""
-    steps: int = 3_000
+    steps: Annotated[int, Ge(0)] = 3_000
     """Training steps of the autoencoders."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step, drawn fresh."""
-    lr: float = 5e-3
+    lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate for the autoencoders."""
     net: Literal["tied", "relu", "bias", "tanh"] = "tied"
     """Tied autoencoders; or classifiers with weights of their own in each layer: ReLU, ReLU and biases, tanh."""
     rescale: bool = False
     """Whether trained weights are multiplied by a random number, for each run and density its own."""
-    hidden: int = 64
+    hidden: Annotated[int, Ge(1)] = 64
     """Neurons of a classifier."""
-    inputs: int = 20
+    inputs: Annotated[int, Ge(1)] = 20
     """Dimensions of a classifier's inputs."""
-    apart: float = 4.0
+    apart: Annotated[float, Gt(0)] = 4.0
     """Distance of two class centres, in standard deviations of the noise."""
-    net_steps: int = 500
+    net_steps: Annotated[int, Ge(0)] = 500
     """Training steps of the classifiers, 64 inputs each, Adam at 3e-3."""
 
     def check(self) -> None:
         name = type(self).__name__
-        for field, low in {"features": 1, "width": 1, "batch": 1, "hidden": 1, "inputs": 1, "steps": 0, "net_steps": 0}.items():
-            if getattr(self, field) < low:
-                raise SpecError(f"{name}.{field} must be at least {low}, got {getattr(self, field)}")
-        for field in ("lr", "apart", "ratio"):
-            if getattr(self, field) <= 0:
-                raise SpecError(f"{name}.{field} must be positive, got {getattr(self, field):g}")
-        if self.features > 6:
-            raise SpecError(f"{name}.features must be at most 6, as expected losses are enumerated, got {self.features}")
         if self.width > self.features:
             raise SpecError(f"{name}.width is the rank, at most the {self.features} features, got {self.width}")
         if len(self.densities) < 3 or list(self.densities) != sorted(set(self.densities)):
             raise SpecError(f"{name}.densities are at least three and ascend, each once, got {self.densities}")
-        if not 0 < self.densities[0] <= self.densities[-1] <= 1:
-            raise SpecError(f"{name}.densities are probabilities above 0 and at most 1, got {self.densities}")
 
 
 def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
@@ -106,7 +97,7 @@ def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     clouds = world(s)
     params = two_layer.start(runs, s.inputs, s.hidden, clouds.classes, bias=s.net == "bias")
 
-    def loss(p, batch):
+    def loss(p: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         return two_layer.cross_entropy(two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1])
 
     group = descent(runs, params, loss, lr=np.full(len(runs), 3e-3))
@@ -168,7 +159,7 @@ def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], 
     density = torch.tensor(s.densities, dtype=torch.float64, device=bench.device).repeat(len(runs))
     each = weight.double().repeat_interleave(len(s.densities), 0)
 
-    def along(scales):
+    def along(scales: Sequence[float]) -> np.ndarray:
         return tied_losses(W, b, each, density, scales, 0).unflatten(0, (len(runs), -1)).cpu().numpy()
 
     x = planted.sparse_features(toy.models(runs.seeds // GROUP, s.densities), s.features, 20_000, stream="test")(0)

@@ -6,34 +6,41 @@ Baselines: wide and relu; rescaled, refit and relu-rescaled, repairs of them; ag
 Cost: 150 s on 2 cores, 300 CPU-seconds, 1.2 GB a process; full a guess of 2 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid, variant
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, repair, train
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def at_penalties(*penalties, seeds=6, halved=False, wider=1.0, **fields):
+
+def at_penalties(*penalties: float, seeds: int | None = 6, halved: bool = False, wider: float = 1.0, **fields: Any) -> SpecMap[GatedAblations]:
     """The preset's first seeds with these penalties and fields; `halved`: three of them, half as long, with a whole schedule."""
     return variant(seeds=3 if halved else seeds, times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
 
 
-def repaired(kind, of):
+def repaired(kind: str, of: str) -> SpecMap[GatedAblations]:
     return lambda specs: tuple(s.replace(repair=kind, of=of) for s in specs)
 
 
-def quarter(specs):
+def quarter(specs: SpecMap[GatedAblations]) -> SpecMap[GatedAblations]:
     """Make these specs a quarter as long, with a whole schedule of their own."""
     return lambda main: tuple(s.replace(steps=max(2, s.steps // 4)) for s in specs(main))
 
 
-def lightest(arms):
+def lightest(arms: Arms) -> xr.Dataset:
     """The arm `wide` at its smallest penalty only."""
     wide = arms["wide"]
     return wide.isel(run=wide.penalty.values == wide.penalty.values.min())
 
 
 RELU, GATED = (0.35, 0.5, 0.7, 1.2), (0.45, 0.55, 0.65, 0.8, 1.1)
-CLEAN = {"orthonormal": True, "features": 32, "width": 64}
+CLEAN: dict[str, Any] = {"orthonormal": True, "features": 32, "width": 64}
 ARMS = {
     "main": Arm(train, keep=True, note="Gated"),
     "wide": Arm(train, specs=at_penalties(*RELU, seeds=None, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),

@@ -1,13 +1,21 @@
 """What gated-ablations claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Published
+from assay.core import Arms, Claim, Exact, Finding, Published, Value
 from assay.core.measures import by
-from assay.core.stats import at_matched, lead_at_own, ratio, share_closed, sides
+from assay.core.stats import Means, Statistic, at_matched, lead_at_own, ratio, share_closed, sides
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
 from assay.experiments.gated_ablations.method import UNITS
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 DISCUSSION = "R. Shah, comment in the discussion of that paper"
@@ -16,72 +24,72 @@ MARGIN = 0.01
 """Of FVU at equal L0: what is less is no change, what is more a cost or a lead. The first plan's, set before any pilot."""
 
 
-def sums(arm, *names, at=None):
+def sums(arm: xr.Dataset, *names: str, at: Literal["middle"] | int | None = None) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, penalty]}: there is one set of held-out inputs for each seed."""
     return {name: x.sum("document") for name, x in frontier.sums(arm, *names, at=at).items()}
 
 
-def sweep(arm, arms):
+def sweep(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of FVU, L0, γ and the norm ratio along the arm's sweep."""
     return sums(arm, *UNITS)
 
 
-def middle(arm, arms):
+def middle(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of the same in the middle of the sweep."""
     return sums(arm, *UNITS, at="middle")
 
 
-def bias(m):
+def bias(m: Means) -> np.ndarray:
     """|γ − 1| along the sweep."""
     return abs(GAMMA(m) - 1)
 
 
-def least(of):
+def least(of: Statistic) -> Statistic:
     """A statistic: the smallest value of another along the sweep."""
     return lambda m: of(m).reshape(len(of(m)), -1).min(1)
 
 
-def spread(m):
+def spread(m: Means) -> np.ndarray:
     """γ at the smallest penalty less γ at the largest."""
     gamma = GAMMA(m)
     return gamma[:, 0] - gamma[:, -1]
 
 
-def paired(**terms):
+def paired(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     """The terms of several arms on the seeds that all of them have: not every arm has as many."""
     seeds = [set(x.seed.values.tolist()) for named in terms.values() for x in named.values()]
     shared = sorted(set.intersection(*seeds))
     return sides(**{side: {name: x.sel(seed=shared) for name, x in named.items()} for side, named in terms.items()})
 
 
-def against(other):
+def against(other: str) -> Value:
     """Terms: this arm's whole sweep, and another arm's."""
     return lambda arm, arms: paired(a=sums(arm, *FRONTIER), b=sums(arms[other], *FRONTIER))
 
 
-def smallest_lead(m):
+def smallest_lead(m: Means) -> np.ndarray:
     """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the three."""
     return np.min([-at_matched(L0, FVU, at=(at,))(m) for at in (3, 5, 8)], axis=0)
 
 
-def excess(m):
+def excess(m: Means) -> np.ndarray:
     """By how much this arm's FVU lies above the other arm's sweep, at this arm's own L0."""
     return -lead_at_own(L0, FVU)(m)
 
 
-def against_parts(arm, arms):
+def against_parts(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: this arm, the sweep of Gated, and Gated without each of the other parts."""
     others = {name: sums(arms[name], *FRONTIER) for name in PARTS if name in arms}
     return paired(a=sums(arm, *FRONTIER), b=sums(arms["main"], *FRONTIER), **others)
 
 
-def dearest(m):
+def dearest(m: Means) -> np.ndarray:
     """By how much this arm's excess exceeds that of every other part, and 0."""
     others = [-lead_at_own(L0, FVU, a=name)(m) for name in PARTS if f"{name}.error" in m]
     return excess(m) - np.max([0 * excess(m), *others], axis=0)
 
 
-def gap_terms(arm, arms):
+def gap_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: Gated in the middle of its sweep in the same world, the arm that was repaired, and its repair."""
     best = arms["orthonormal-gated" if arm.attrs["orthonormal"] else "main"]
     return paired(
@@ -89,29 +97,29 @@ def gap_terms(arm, arms):
     )
 
 
-def hardened(m):
+def hardened(m: Means) -> np.ndarray:
     """What FVU gains when a gate is read hard instead of as it was trained."""
     return (m["error"] - m["soft_error"]) / m["variance"]
 
 
-def soft_share(arm, arms):
+def soft_share(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of the share of latents that are on in an input as the arm was trained."""
     terms = sums(arm, "soft_active", "tokens")
     return {"on": terms["soft_active"], "latents": terms["tokens"] * arm.attrs["width"]}
 
 
-def with_theory(arm, arms):
+def with_theory(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of γ about 0, and beside them 2/(2 + λ/2), what soft-thresholding by λ/2 gives for exponential amounts."""
     raw = sums(arm, "norm_raw", "dot_raw")
     return {**raw, "law": 2 / (2 + raw["dot_raw"].penalty / 2) + 0 * raw["dot_raw"]}
 
 
-def off_theory(m):
+def off_theory(m: Means) -> np.ndarray:
     """The largest |γ − 2/(2 + λ/2)| along the sweep."""
     return abs(m["norm_raw"] / m["dot_raw"] - m["law"]).max(1)
 
 
-def off_identity(arms):
+def off_identity(arms: Arms) -> np.ndarray:
     """Norm ratio² less (1 − FVU) γ/(2 − γ), of each penalty of Gated and of the 1.5 times wider ReLU."""
     found = []
     for name in ("main", "wide"):
@@ -142,7 +150,7 @@ SPARSE = {"orthonormal-relu": "a world in which only 0.64 features are on in tru
           "orthonormal-rescaled": "a world in which only 0.64 features are on in truth"}  # fmt: skip
 
 
-def without(also, *names):
+def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
     return {arm: why for arm, why in also.items() if arm not in names}
 
 

@@ -1,12 +1,21 @@
 """The figures of gated-ablations."""
 
-from assay.core import Figure, columns, summary
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core import Arms, Figure, columns, summary
 from assay.core.measures import by
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def figures(arms):
+
+def figures(arms: Arms) -> list[Figure]:
     frontiers = [("Gated", "main", FVU), ("ReLU 1 ×", "relu", FVU), ("ReLU 1.5 ×", "wide", FVU), ("… + rescale & shift", "rescaled", FVU),
                  ("… + decoder refit", "refit", FVU)]  # fmt: skip
     ablated = [("Gated", "main", FVU), ("no effect", "again", FVU), ("unfrozen aux", "unfrozen", FVU), ("untied", "untied", FVU),
@@ -37,7 +46,7 @@ def figures(arms):
     return drawn
 
 
-def stages(arms):
+def stages(arms: Arms) -> dict[str, list]:
     """Columns: FVU of ReLU, its repairs and Gated where L0 is about 5 (0.5 in the orthonormal world), as a share of ReLU's."""
     worlds = {
         "superposition": (
@@ -59,13 +68,13 @@ def stages(arms):
     return columns(("arm", "world", "mean", "low", "high"), rows)
 
 
-def fvus(arm, penalty):
+def fvus(arm: xr.Dataset, penalty: float) -> np.ndarray:
     """[seed]: FVU at one penalty."""
     total = by(arm, "penalty").sum("document")
     return (total.error / total.variance).sel(penalty=penalty).values
 
 
-def gate_inputs(arm):
+def gate_inputs(arm: xr.Dataset) -> dict[str, list]:
     """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins without an input are left out."""
     one = by(arm, "penalty").isel(seed=0)
     one = one.isel(penalty=one.sizes["penalty"] // 2)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec, probes
-from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.dictionaries.measuring import frontier
 
@@ -32,35 +32,35 @@ Method = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class GatedAblations(Spec):
-    penalty: PerRun[float] = 0.65
+    penalty: PerRun[Annotated[float, Ge(0)]] = 0.65
     """λ of Σ‖x − x̂‖² + λ Σ f as published; means different things to different methods, so never compared at equal λ."""
     method: Method = "gated"
     """The architecture and its loss; oracle: the true directions and codes."""
-    width: int = 128
+    width: Annotated[int, Ge(1)] = 128
     """Features in the dictionary."""
-    d: int = 32
+    d: Annotated[int, Ge(1)] = 32
     """Dimensions of an input."""
-    features: int = 128
+    features: Annotated[int, Ge(1)] = 128
     """True directions."""
     density: float = 0.02
     """Probability that a true feature is on."""
     orthonormal: bool = False
     """Whether the true directions are orthogonal: no superposition."""
-    batch: int = 128
+    batch: Annotated[int, Ge(1)] = 128
     """Fresh inputs a step."""
-    steps: int = 4000
+    steps: Annotated[int, Ge(2)] = 4000
     """Training steps."""
-    lr: float = 1e-2
+    lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate at its top."""
     decay: float = 0.4
     """Share of the steps, at the end, over which the rate falls to 0."""
-    test_rows: int = 50_000
+    test_rows: Annotated[int, Ge(1)] = 50_000
     """Held-out inputs of each seed."""
     repair: Literal["", "rescale", "refit"] = ""
     """What is done to a trained dictionary: rescale & shift, or a decoder refit."""
     of: str = ""
     """The arm that was repaired."""
-    repair_rows: int = 50_000
+    repair_rows: Annotated[int, Ge(1)] = 50_000
     """Inputs to which a repair is fitted."""
     repair_pull: float = 5.0
     """Firings' worth of pull towards no repair."""
@@ -68,16 +68,6 @@ class GatedAblations(Spec):
     """Standard deviation of the oracle's codes, relative to the true ones."""
     replicate: int = 0
     """Another independent draw of start and training inputs in the world of the same seed."""
-
-    def check(self) -> None:
-        for name in ("width", "d", "features", "batch", "test_rows", "repair_rows"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"GatedAblations.{name} must be at least 1, got {getattr(self, name)}")
-        if self.steps < 2 or self.lr <= 0 or self.penalty < 0:
-            raise SpecError(
-                f"GatedAblations needs steps of at least 2, lr above 0 and penalty at least 0, got steps={self.steps}, lr={self.lr}, "
-                f"penalty={self.penalty}"
-            )
 
     def world(self) -> Mixture:
         """The law of the inputs."""

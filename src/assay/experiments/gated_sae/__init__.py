@@ -6,10 +6,14 @@ Baselines: wide, ReLU 1.5 times wider; the same with rescale & shift; topk, no L
 Cost: 260 s on 2 cores, 490 CPU-seconds, 1.9 GB a process; full a guess of 40 GPU-hours, never run
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Experiment, grid, variant
+from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
 from assay.core.spec import changed
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
@@ -17,10 +21,10 @@ from assay.experiments.gated_sae.figures import feature_cards, figures
 from assay.experiments.gated_sae.method import SHORT, TOGETHER, GatedSAE, cost, inputs, measure, repair, train
 
 
-def along(half, full, broad):
+def along(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each, Gated at the penalty where it is compared."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]
@@ -33,12 +37,12 @@ def along(half, full, broad):
     return Arm(derive=derive, note=f"`{half}`, `{full}` and `{broad}` side by side")
 
 
-def at_penalties(*penalties, halved=False, wider=1.0, **fields):
+def at_penalties(*penalties: float, halved: bool = False, wider: float = 1.0, **fields: Any) -> SpecMap[GatedSAE]:
     """The preset's seeds with these penalties and fields; `halved`: half as long, with a whole schedule of its own."""
     return variant(times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
 
 
-def showcase(main):
+def showcase(main: tuple[GatedSAE, ...]) -> tuple[GatedSAE, ...]:
     s = main[0]
     return (
         s.replace(method="topk", width=s.showcase_width, k=min(32, s.showcase_width), steps=s.showcase_steps, batch=8 * s.batch,
@@ -46,7 +50,7 @@ def showcase(main):
     )  # fmt: skip
 
 
-def mended(of):
+def mended(of: str) -> Arm:
     """An arm that repairs all dictionaries of another one."""
     return Arm(repair, after=of, specs=changed(repair="rescale"), note="the same, then rescale & shift")
 

@@ -1,11 +1,19 @@
 """What gated-sae claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Finding, Published
+from assay.core import Arms, Claim, Finding, Published, Value
 from assay.core.measures import by
-from assay.core.stats import lead_at_own, ratio, sides
+from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides
 from assay.dictionaries.measuring.frontier import EARLIER, FRONTIER, FVU, GAMMA, L0, norm_ratio, sums, worst
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders, section 2.3"
@@ -17,62 +25,62 @@ CORNERS = ("half as long", "in full", "3 × as wide, half as long")
 """Where two methods are compared: along training length at the preset's width, and along width at half the length."""
 
 
-def over(other):
+def over(other: str) -> Value:
     """Terms: this method and another at every corner, and the frontier of `main`, at which both are read."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         points = [dict(by(x, "corner")[list(FRONTIER)].data_vars) for x in (arm, arms[other])]
         return sides(a=points[0], other=points[1], ruler=sums(arms["main"], *FRONTIER))  # type: ignore[arg-type]  # texts
 
     return value
 
 
-def leads(m):
+def leads(m: Means) -> np.ndarray:
     """[draw, corner]: how far this method's FVU lies below the other's, each told from the frontier at its own L0."""
 
-    def below(side, corner):
+    def below(side: str, corner: int) -> np.ndarray:
         one = {name: x[:, corner : corner + 1] if name.startswith(f"{side}.") else x for name, x in m.items()}
         return lead_at_own(L0, FVU, a=side, b="ruler")(one)
 
     return np.stack([below("a", i) - below("other", i) for i in range(m["a.error"].shape[1])], 1)
 
 
-def smallest(m):
+def smallest(m: Means) -> np.ndarray:
     """The smallest of these leads: what holds for it holds at every width and length."""
     return leads(m).min(1)
 
 
-def bias_terms(arm, arms):
+def bias_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of γ, its earlier form and the norm ratio along the arm's sweep."""
     return sums(arm, "norm", "dot", "variance")
 
 
-def bias(m):
+def bias(m: Means) -> np.ndarray:
     """|γ − 1| along the sweep."""
     return abs(GAMMA(m) - 1)
 
 
-def on(arm, arms):
+def on(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of L0 at the penalty where Gated is compared."""
     return {name: x.sel(penalty=PENALTY) for name, x in sums(arm, "active", "tokens").items()}
 
 
-def on_frontier(name):
+def on_frontier(name: str) -> Callable[[Arms], dict[str, xr.DataArray]]:
     """Terms: one arm's points, and Gated's frontier."""
     return lambda arms: sides(a=sums(arms[name], *FRONTIER), b=sums(arms["main"], *FRONTIER))
 
 
-def behind(m):
+def behind(m: Means) -> np.ndarray:
     """How far Gated's frontier lies below an arm's points, at the arm's own L0."""
     return -lead_at_own(L0, FVU)(m)
 
 
-def corner(i):
+def corner(i: int) -> Statistic:
     """A statistic: the lead at one corner."""
     return lambda m: leads(m)[:, i]
 
 
-def spliced(arm):
+def spliced(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     """[passage]: nats that splicing adds, and that ablating the site adds, by the mean and by zero."""
     ce = by(arm, "penalty").isel(seed=0, penalty=0)
     return {name: ce[f"ce_{name}"] - ce.ce_clean for name in ("spliced", "mean", "zero")}

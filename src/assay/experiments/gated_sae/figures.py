@@ -1,14 +1,18 @@
 """The figures of gated-sae."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
 from assay.experiments.gated_sae.claims import CORNERS, leads, over
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     lines = [("Gated 1 ×", "main", FVU), ("ReLU 1 ×", "relu", FVU), ("TopK 1 ×", "topk", FVU), ("ReLU 1.5 ×", "wide", FVU),
              ("ReLU 1.5 × + rescale & shift", "wide-rescaled", FVU)]  # fmt: skip
     metrics = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", EARLIER), ("ReLU: γ", "relu", GAMMA),
@@ -34,7 +38,7 @@ def figures(arms):
     return drawn
 
 
-def all_leads(arms):
+def all_leads(arms: Arms) -> dict[str, list]:
     """Columns: the lead of each method over 1.5 × ReLU at every corner, mean and 95 % t interval over seeds."""
     rows: list[tuple] = []
     for label, name in (("Gated", "gated-along"), ("TopK", "topk-along"), ("ReLU 1.5 × + rescale & shift", "rescaled-along")):
@@ -44,7 +48,7 @@ def all_leads(arms):
     return columns(("arm", "corner", "mean", "low", "high"), rows)
 
 
-def feature_cards(arms):
+def feature_cards(arms: Arms) -> list[Any]:
     from assay.features import card
 
     if "showcase" not in arms:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
-from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.core.spec import removed
@@ -32,33 +32,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class GatedSAE(Spec):
-    penalty: PerRun[float] = 0.2
+    penalty: PerRun[Annotated[float, Ge(0)]] = 0.2
     """λ on the sum of features (Gated: of the gate); means different things to different methods, so never compared at equal λ."""
     method: Literal["gated", "gated-no-aux", "relu", "topk"] = "gated"
     """The architecture and its loss."""
-    width: int = 512
+    width: Annotated[int, Ge(1)] = 512
     """Features in the dictionary."""
-    k: int = 16
+    k: Annotated[int, Ge(1)] = 16
     """Features that TopK keeps; other methods ignore it."""
     subject: str = "smollm2"
     """The language model: "smollm2" or a local folder."""
-    layer: int = 9
+    layer: Annotated[int, Ge(0)] = 9
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"
     """The text: "stdlib" or a folder of text files."""
-    windows: int = 500
+    windows: Annotated[int, Ge(1)] = 500
     """Training windows of 128 tokens."""
-    per_file: int = 2
+    per_file: Annotated[int, Ge(0)] = 2
     """Test windows from one file, at most, so that no large file is most of the test."""
-    passages: int = 8
+    passages: Annotated[int, Ge(1)] = 8
     """Test documents (one window each) on which cross-entropy is measured."""
     ce_at: tuple[float, ...] = ()
     """Penalties at which cross-entropy is measured: it costs more than training."""
-    batch: int = 128
+    batch: Annotated[int, Ge(1)] = 128
     """Activations a step."""
-    steps: int = 500
+    steps: Annotated[int, Ge(2)] = 500
     """Training steps."""
-    lr: float = 4e-3
+    lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
     products: Literal["bfloat16", "float32"] = "float32"
     """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in bfloat16."""
@@ -80,14 +80,6 @@ class GatedSAE(Spec):
     """How many features are written up as cards."""
     card_windows: int = 250
     """Training windows on which they are shown."""
-
-    def check(self) -> None:
-        least = {"width": 1, "k": 1, "layer": 0, "windows": 1, "per_file": 0, "passages": 1, "batch": 1, "steps": 2}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"GatedSAE.{name} must be at least {low}, got {getattr(self, name)}")
-        if self.lr <= 0 or self.penalty < 0:
-            raise SpecError(f"GatedSAE needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
 
     def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""

@@ -7,36 +7,40 @@ Cost: 130 s on 2 cores, 250 CPU-seconds, 0.48 GB a process; full a guess of 3 GP
 Seed: Rohin Shah, why would slowness favour one circuit over the other, and are both usually too fast to tell apart?
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Experiment, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.errors import SpecError
 from assay.experiments.grokking_efficiency.claims import APART, CLAIMS, EXACT, FINDINGS
 from assay.experiments.grokking_efficiency.figures import figures
 from assay.experiments.grokking_efficiency.method import PAIRS, Grokking, measure, train
 
 
-def without_curves(data):
+def without_curves(data: xr.Dataset) -> xr.Dataset:
     return data.drop_dims("step")
 
 
-def together(arms, *names):
+def together(arms: Arms, *names: str) -> xr.Dataset:
     """Several arms' measures as one arm's."""
     return xr.concat([without_curves(arms[name]) for name in names], "run", combine_attrs="override")
 
 
-def at_half(*names):
+def at_half(*names: str) -> Derive:
     """Some arms' measures as of half their length. The rate is constant, so half of a training is a training of half the length."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         made = together(arms, *names)
         return made.assign(cost=made.cost_half, test=made.test_half, late=made.late - made.test + made.test_half)
 
     return derive
 
 
-def other_sizes(arms):
+def other_sizes(arms: Arms) -> xr.Dataset:
     """The memorisers with their costs under other sizes: the six in the order 3, 1, 5, 2, 6, 4, so that little order is left."""
     data = without_curves(arms["memorise"])
     sizes = np.unique(data.pairs.values)
@@ -44,10 +48,10 @@ def other_sizes(arms):
     return data.assign_coords(pairs=("run", [moved[d] for d in data.pairs.values.tolist()]))
 
 
-def one_size(name, place, halfway=False):
+def one_size(name: str, place: int, halfway: bool = False) -> Derive:
     """One size of an arm, by its place among the arm's sizes in ascending order; as of half its length if asked for."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         sizes = np.unique(arms[name].pairs.values)
         data = at_half(name)(arms) if halfway else arms[name]
         return data.isel(run=data.pairs.values == sizes[min(place, len(sizes) - 1)])
@@ -55,7 +59,7 @@ def one_size(name, place, halfway=False):
     return derive
 
 
-def as_they_come(specs):
+def as_they_come(specs: tuple[Grokking, ...]) -> tuple[Grokking, ...]:
     """The preset's specs. Raises: SpecError where they set what other arms set, or have several values of what arms are made from."""
     for name in ("pairs", "lr", "decay"):
         if len(several := sorted({getattr(s, name) for s in specs})) > 1:
@@ -63,10 +67,10 @@ def as_they_come(specs):
     return reserved("labels", "pace", "continued", "replicate")(specs)
 
 
-def at_sizes(*pairs, times=1.0, slow=1.0, closely=False, **fields):
+def at_sizes(*pairs: int, times: float = 1.0, slow: float = 1.0, closely: bool = False, **fields: Any) -> SpecMap[Grokking]:
     """The preset's seeds at these sizes (of a preset with 800 pairs), `times` as long, at `slow` times the rate, other fields set."""
 
-    def specs(main):
+    def specs(main: tuple[Grokking, ...]) -> tuple[Grokking, ...]:
         base = main[0]
         most = base.p * (base.p + 1) // 2
         if pairs and base.pairs * APART < PAIRS:
@@ -86,7 +90,7 @@ def at_sizes(*pairs, times=1.0, slow=1.0, closely=False, **fields):
     return specs
 
 
-def going_on_at(*pairs, **fields):
+def going_on_at(*pairs: int, **fields: Any) -> SpecMap[Grokking]:
     """Specs as of `at_sizes`, for arms that go on from grokked networks."""
     return at_sizes(*pairs, continued=True, **fields)
 

@@ -1,13 +1,22 @@
 """What grokking-efficiency claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
-from assay.core import Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
 from assay.core.errors import ClaimError
 from assay.core.measures import by
+from assay.core.stats import Means
 from assay.experiments.grokking_efficiency.method import PAIRS
 from assay.worlds.modular import critical_size, two_circuits
+
+if TYPE_CHECKING:
+    from assay.worlds.modular.critical_size import PowerLaw
 
 PAPER = "Varma et al. 2023, Explaining grokking through circuit efficiency"
 SEED = "Rohin Shah, comment on explanations by slowness: why would it impact the generalising circuit more?"
@@ -17,17 +26,17 @@ APART = 20
 """The least difference between sizes of an arm, in the default preset."""
 
 
-def per_seed(values, data):
+def per_seed(values: np.ndarray, data: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(values, dims="seed", coords={"seed": data.seed.values})
 
 
-def law(arm):
+def law(arm: xr.Dataset) -> tuple[PowerLaw, xr.Dataset]:
     """J = α D^β of each seed's networks in an arm, and its seeds."""
     data = by(arm, "pairs")
     return critical_size.power_law(data.pairs.values, data.cost.values), data
 
 
-def steepness(arm, arms):
+def steepness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: slope of log J in log D, of networks from scratch. Raises: ClaimError for networks that go on."""
     if arm.attrs["continued"]:
         raise ClaimError("networks that go on")
@@ -35,14 +44,14 @@ def steepness(arm, arms):
     return per_seed(fitted.beta, data)
 
 
-def middle(arm):
+def middle(arm: xr.Dataset) -> xr.DataArray:
     """[seed]: the size at which accuracy on unseen pairs crosses a half; networks that go on forget smoothly, others need a fit."""
     data = by(arm, "pairs")
     find = critical_size.crossing if arm.attrs["continued"] else critical_size.logistic_middle
     return per_seed(find(data.pairs.values, data.test.values), data)
 
 
-def at(arm, arms, pairs):
+def at(arm: xr.Dataset, arms: Arms, pairs: int) -> xr.Dataset:
     """The measures [seed] of an arm's runs on this many pairs (of a preset with 800), or the mean over 10 more and 10 fewer.
 
     Raises: ClaimError where it has none: what is said of this size is then said of others.
@@ -55,31 +64,31 @@ def at(arm, arms, pairs):
     return data.drop_dims("step", errors="ignore").isel(pairs=near).mean("pairs")
 
 
-def kept(arm, arms):
+def kept(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: share that is left on 200 pairs of the accuracy on unseen pairs from which networks go on."""
     data = at(arm, arms, 200)
     return data.test / data.start_test
 
 
-def accuracy(arm, arms):
+def accuracy(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: accuracy on unseen pairs at 450 pairs."""
     return at(arm, arms, 450).test
 
 
-def gained_late(arm, arms):
+def gained_late(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: accuracy on unseen pairs at an arm's smallest training set; 0 where half of it was there by five fit times."""
     data = by(arm, "pairs").isel(pairs=0, drop=True)
     return data.test.where(data.late > data.test / 2, 0.0)
 
 
-def more_than_ungrok(arm, arms):
+def more_than_ungrok(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: accuracy at 350 pairs less that of `ungrok`, for arms with another weight decay."""
     if np.isin(arm.decay.values, arms["ungrok"].decay.values).any():
         raise ClaimError("the weight decay is that of ungrok")
     return at(arm, arms, 350).test - at(arms["ungrok"], arms, 350).test
 
 
-def hysteresis(arm, arms):
+def hysteresis(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the size at which the arm crosses a half, less that at which `ungrok` does."""
     return middle(arm) - middle(arms["ungrok"])
 
@@ -88,60 +97,61 @@ LAWS = {"all": "best_cost", "set": "best_cost_set", "own": "cost"}
 """Over which frequencies ν is taken for the cost of main's networks; "own": the J that they have."""
 
 
-def off_prediction(crossed, *laws):
+def off_prediction(crossed: str, *laws: str) -> Value:
     """A value, terms [seed]: log of the size at which an arm crosses a half, over D_crit by an arm of memorisers and main's costs."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         fitted, data = law(arm)
         main = by(arms["main"]).sel(seed=data.seed.values)
-        return {name: np.log(middle(arms[crossed])) - per_seed(fitted.log_size(main[LAWS[name]].values), data) for name in laws}
+        half: xr.DataArray = np.log(middle(arms[crossed]))  # type: ignore[assignment]  # a DataArray, as its argument
+        return {name: half - per_seed(fitted.log_size(main[LAWS[name]].values), data) for name in laws}
 
     return value
 
 
-def furthest(m):
+def furthest(m: Means) -> np.ndarray:
     """The larger of two distances from 0."""
     return np.maximum(np.abs(m["all"]), np.abs(m["set"]))
 
 
-def patience(arm):
+def patience(arm: xr.Dataset) -> xr.DataArray:
     """[seed]: steps from fitting the training set to grokking, over the steps to the fit."""
     data = by(arm)
     return (data.grok - data.fit) / data.fit
 
 
-def longer_patience(arm, arms):
+def longer_patience(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: log of an arm's delay ÷ fit time over main's, where both were looked at closely."""
     if not arm.attrs["closely"]:
         raise ClaimError("too few looks for times of fit")
-    return np.log(patience(arm) / patience(arms["main"]))
+    return np.log(patience(arm) / patience(arms["main"]))  # type: ignore[return-value]  # a DataArray, as its argument
 
 
 BASE = two_circuits.Circuits()
 LONG = 40_000
 
 
-def courses(*circuits):
+def courses(*circuits: two_circuits.Circuits) -> list[two_circuits.Course]:
     return [two_circuits.simulate(c, LONG) for c in circuits]
 
 
-def groks(arms):
+def groks(arms: Arms) -> list[float]:
     """[as it is, both learned fast, memory more efficient, no weight decay]: 1 where the simulation groks."""
     return [float(course.groks) for course in courses(*two_circuits.variants(BASE).values())]
 
 
-def simulated_delays(*circuits):
+def simulated_delays(*circuits: two_circuits.Circuits) -> Callable[[Arms], list[float]]:
     """(overtake − fit)/fit of each."""
     return lambda arms: [course.delay for course in courses(*circuits)]
 
 
-def simulated_end(arms):
+def simulated_end(arms: Arms) -> list[float]:
     """o_G and cross-entropy where the simulation ends."""
     [course] = courses(BASE)
     return [course.generalising[-1], course.loss[-1]]
 
 
-def one_slow(by):
+def one_slow(by: float) -> two_circuits.Circuits:
     """The base with the generalising circuit alone slowed."""
     return two_circuits.Circuits(rate_g=by * BASE.rate_g)
 
@@ -264,7 +274,7 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def predicted(arms, cost):
+def predicted(arms: Arms, cost: str) -> xr.DataArray:
     """[seed]: D_crit, where memorising costs what main's networks cost."""
     fitted, data = law(arms["memorise"])
     return per_seed(np.exp(fitted.log_size(by(arms["main"])[cost].sel(seed=data.seed.values).values)), data)

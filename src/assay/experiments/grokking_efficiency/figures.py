@@ -1,14 +1,18 @@
 """The figures of grokking-efficiency."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.core.measures import by
 from assay.experiments.grokking_efficiency.claims import BASE, LONG, law, middle
 from assay.worlds.modular import two_circuits
 
 
-def along(arms, named, measure):
+def along(arms: Arms, named: Mapping[str, str], measure: str) -> list[tuple]:
     """Rows (size, mean, low, high, label) of a measure against the size of the training set."""
     rows = []
     for arm, label in named.items():
@@ -17,7 +21,7 @@ def along(arms, named, measure):
     return rows
 
 
-def efficiency(arms):
+def efficiency(arms: Arms) -> list[tuple]:
     """Rows of J along sizes: measured, the memorisers' law, the best amplitudes as a level; U50 upright."""
     rows = along(arms, {"memorise": "random labels", "generalise": "sums, grokked"}, "cost")
     fitted, data = law(arms["memorise"])
@@ -30,7 +34,7 @@ def efficiency(arms):
     return rows + [(forgets, height, height, height, "← U50, measured") for height in (foot, best[0])]
 
 
-def courses_of_training(arms):
+def courses_of_training(arms: Arms) -> list[tuple]:
     """Rows (step, share, whose, pairs, arm) of accuracy along training, means over seeds."""
     told = [("main", 0, "grokking"), ("scratch", 3, "semi-grokking"), ("ungrok", 0, "ungrokking"), ("ungrok", 3, "ungrokking")]
     rows = []
@@ -44,7 +48,7 @@ def courses_of_training(arms):
     return rows
 
 
-def simulated(arms):
+def simulated(arms: Arms) -> list[tuple]:
     """Rows (time, logit, circuit, cell) of the simulation as it is and with one thing changed."""
     rows = []
     for name, circuits in two_circuits.variants(BASE).items():
@@ -57,7 +61,7 @@ def simulated(arms):
     return rows
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     band = ("low", "high")
     return [
         Figure("Networks forget near the size at which memorising costs what generalising costs at best",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
@@ -32,23 +33,23 @@ PAIRS = 800
 
 @dataclass(frozen=True, kw_only=True)
 class Grokking(Spec):
-    pairs: PerRun[int] = PAIRS
+    pairs: PerRun[Annotated[int, Ge(1)]] = PAIRS
     """Unordered pairs in the training set, D; sets of one seed are nested."""
-    lr: PerRun[float] = 0.01
+    lr: PerRun[Annotated[float, Gt(0)]] = 0.01
     """Adam's learning rate, constant."""
-    decay: PerRun[float] = 3e-5
+    decay: PerRun[Annotated[float, Ge(0)]] = 3e-5
     """w of the loss's (w/2)‖θ‖²: coupled L2."""
     p: int = 53
     """Modulus, a prime."""
-    embed: int = 64
+    embed: Annotated[int, Ge(1)] = 64
     """Width of the embedding."""
-    hidden: int = 64
+    hidden: Annotated[int, Ge(1)] = 64
     """Hidden units."""
     labels: Literal["sums", "random"] = "sums"
     """What is learned: a + b mod p, or random labels, which can only be memorised."""
-    steps: int = 1_500
+    steps: Annotated[int, Ge(1)] = 1_500
     """Full-batch steps."""
-    pace: float = 1.0
+    pace: Annotated[float, Gt(0)] = 1.0
     """Adam's betas are .9 and .98 to this power: with a rate of c, c slows all of Adam alike."""
     continued: bool = False
     """Whether it goes on from a grokked network, on a part of its training set."""
@@ -59,16 +60,8 @@ class Grokking(Spec):
 
     def check(self) -> None:
         prime(self.p)
-        if not 1 <= self.pairs <= self.p * (self.p + 1) // 2:
-            raise SpecError(f"Grokking.pairs must be 1 to {self.p * (self.p + 1) // 2:,} at p={self.p}, got {self.pairs}")
-        for name in ("embed", "hidden", "steps"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Grokking.{name} must be at least 1, got {getattr(self, name)}")
-        if self.lr <= 0 or self.pace <= 0 or self.decay < 0:
-            raise SpecError(
-                "Grokking needs lr and pace above 0 and decay of at least 0, got "
-                f"lr={self.lr}, pace={self.pace}, decay={self.decay}"
-            )
+        if self.pairs > (every := self.p * (self.p + 1) // 2):
+            raise SpecError(f"Grokking.pairs must be 1 to {every:,} at p={self.p}, got {self.pairs}")
 
 
 def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> Trained:

@@ -7,9 +7,14 @@ Baselines: the number of frequencies alone; other networks' starts and predictio
 Cost: 260 s on 2 cores, 490 CPU-seconds, 0.49 GB a process; full a guess of 2 GPU-hours, never run
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Arm, Experiment, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.errors import SpecError
 from assay.core.measures import by
 from assay.experiments.grokking_frequencies.claims import CLAIMS, LAWS
@@ -17,44 +22,49 @@ from assay.experiments.grokking_frequencies.figures import figures
 from assay.experiments.grokking_frequencies.method import Frequencies, measure, train, train_on_fewer
 from assay.worlds.modular import critical_size
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.worlds.modular.critical_size import PowerLaw
+
 LESS, LESS_RANDOM = (0.4, 0.4625, 0.525), (0.375, 0.45, 0.525, 0.6, 0.725)
 """Shares of the training set on which networks go on: 320, 370, 420 of 800 pairs; 300, 360, 420, 480, 580 where sets may be bad."""
 LABELS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 """Shares on which networks learn random labels: 200 to 700 pairs."""
 
 
-def crossing(less, at="test"):
+def crossing(less: xr.Dataset, at: str = "test") -> np.ndarray:
     """[seed]: log of the size at which networks that go on with less still answer half of the other pairs; straight lines between."""
     test = by(less, "size")[at].transpose("seed", "size")
     return np.log(critical_size.crossing(test["size"].values, test.values))
 
 
-def middle(less, at="test"):
+def middle(less: xr.Dataset, at: str = "test") -> np.ndarray:
     """[seed]: the same by a straight line of log odds, where sizes are few and near."""
     test = by(less, "size")[at].transpose("seed", "size")
     return np.log(critical_size.odds_middle(test["size"].values, test.values))
 
 
-def memory(arms, shuffled=False):
+def memory(arms: Arms, shuffled: bool = False) -> PowerLaw:
     """The power law of memorising, of the mean log J over seeds; sizes in a wrong order if shuffled."""
     J = by(arms["labels"], "size").objective.transpose("seed", "size")
     size = J["size"].values[[2, 0, 4, 1, 5, 3]] if shuffled else J["size"].values
     return critical_size.power_law(size, np.exp(np.nanmean(np.log(J.values), 0, keepdims=True)))
 
 
-def log_critical(arms, cost, size=None, over="size_used", shuffled=False):
+def log_critical(arms: Arms, cost: xr.DataArray, size: xr.DataArray | None = None, over: str = "size_used", shuffled: bool = False) -> xr.DataArray:
     """log D_crit where memorising costs as much as circuits of this J; with their S, at ν of main in place of the spec's."""
     if size is not None:
         main = arms["main"].isel(run=~arms["main"].diverged.values)
         nu = critical_size.proportion(main[over].values, main.norm.values)
         cost = cost + main.attrs["decay"] / 2 * (nu - main.attrs["nu"]) * size
-    return memory(arms, shuffled).log_size(cost)
+    return memory(arms, shuffled).log_size(cost)  # type: ignore[arg-type, return-value]  # a DataArray, as its argument
 
 
-def networks(of, find, *parts, at="test", shuffled=False):
+def networks(of: str, find: Callable[[xr.Dataset, str], np.ndarray], *parts: str, at: str = "test", shuffled: bool = False) -> Derive:
     """A derived arm: networks with the log size at which they forget, on each part of their pairs, and what predicts it."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         data, less = by(arms[of]), [by(arms[name], "size") for name in parts]
         lost = data.diverged | np.any([x.diverged.any("size") for x in less], 0)
         made = data[["objective", "even", "margin", "strength", "used", "amplitude"]].assign(
@@ -68,10 +78,10 @@ def networks(of, find, *parts, at="test", shuffled=False):
     return derive
 
 
-def predicted_by(derive, how, cost=None):
+def predicted_by(derive: Derive, how: Callable[[xr.Dataset, Arms], Any], cost: str | None = None) -> Derive:
     """A derived arm: those networks with another prediction, and another cost in place of their own J, or with none."""
 
-    def predicted(arms):
+    def predicted(arms: Arms) -> xr.Dataset:
         made = derive(arms).drop_vars("off")
         made["log_predicted"] = how(made, arms)
         return made.assign(objective=made[cost]) if cost else made.drop_vars("objective")
@@ -79,40 +89,40 @@ def predicted_by(derive, how, cost=None):
     return predicted
 
 
-def by_drawn_sets(natural, arms):
+def by_drawn_sets(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[draw, run]: what random sets of as many frequencies predict."""
     main = by(arms["main"])
     drawn = log_critical(arms, main.drawn, main.drawn_size).transpose("draw", "seed")
     return ("draw", "run"), drawn.values
 
 
-def by_number(natural, arms):
+def by_number(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[run]: the mean of that over all networks with as many frequencies, so that only their number is left."""
     drawn, number = by_drawn_sets(natural, arms)[1].mean(0), natural.used.sum("frequency").values
     return ("run",), np.array([drawn[number == m].mean() for m in number])
 
 
-def by_fives(natural, arms):
+def by_fives(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[run]: what the sets of five predict that networks were confined to, in turn."""
     told = by(arms["random"])
     predicted = log_critical(arms, told.circuit, told.circuit_size).values
     return ("run",), np.resize(predicted[np.isfinite(predicted)], natural.sizes["run"])
 
 
-def by_order(natural, arms):
+def by_order(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[run]: one size for all, so that only the order of their pairs tells networks apart."""
     return ("run",), np.full(natural.sizes["run"], float(natural.log_size.mean()))
 
 
-def by_even(data, arms):
+def by_even(data: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: what the cheapest circuits that give all their frequencies one amplitude predict."""
     return log_critical(arms, data.even)
 
 
-def of_others(derive, shifts=8):
+def of_others(derive: Derive, shifts: int = 8) -> Derive:
     """A derived arm: what predicts each network is taken from other networks, the next few seeds in turn."""
 
-    def shifted(arms):
+    def shifted(arms: Arms) -> xr.Dataset:
         made = derive(arms)
         for name in {"log_predicted", "objective", "power"} & set(made):
             parts = [np.roll(made[name].values, -s, 0) for s in range(1, shifts + 1)]
@@ -122,10 +132,10 @@ def of_others(derive, shifts=8):
     return shifted
 
 
-def planted(derive):
+def planted(derive: Derive) -> Derive:
     """A derived arm: those networks, were they to forget where predicted but for what the order of pairs makes, as measured."""
 
-    def follow(arms):
+    def follow(arms: Arms) -> xr.Dataset:
         made = derive(arms).drop_vars(["objective", "off"], errors="ignore")
         apart = (made.log_size.isel(part=0) - made.log_size.isel(part=1)) / np.sqrt(2)
         noise = np.stack([apart.values, np.roll(apart.values, 1)])
@@ -135,10 +145,10 @@ def planted(derive):
     return follow
 
 
-def costs(*names):
+def costs(*names: str) -> Derive:
     """A derived arm: log J of networks on which sets were imposed, beside that of the sets' cheapest circuits."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         import xarray as xr
 
         some = xr.concat(
@@ -149,14 +159,14 @@ def costs(*names):
     return derive
 
 
-def as_they_come(specs):
+def as_they_come(specs: tuple[Frequencies, ...]) -> tuple[Frequencies, ...]:
     """The preset's specs. Raises: SpecError where they set what other arms set, or have several sizes."""
     if len(sizes := sorted({s.size for s in specs})) > 1:
         raise SpecError(f"a preset has one Frequencies.size, of which arms make others, got {', '.join(map(str, sizes))}")
     return reserved("what", "imposed", "factor", "turned", "confined", "pool")(specs)
 
 
-def pairs_at_shares(size, shares):
+def pairs_at_shares(size: int, shares: Sequence[float]) -> list[int]:
     """These shares of a training set, in pairs. Raises: SpecError where they are not different numbers."""
     made = [round(size * share) for share in shares]
     if len({0, *made}) <= len(made):
@@ -167,17 +177,17 @@ def pairs_at_shares(size, shares):
     return made
 
 
-def at_shares(seeds, sizes=(1.0,), **fields):
+def at_shares(seeds: int, sizes: Sequence[float] = (1.0,), **fields: Any) -> SpecMap[Frequencies]:
     """The preset's first so many seeds with other fields, on these shares of its training set."""
 
-    def specs(main):
+    def specs(main: tuple[Frequencies, ...]) -> tuple[Frequencies, ...]:
         some = sorted({s.seed for s in main})[:seeds]
         return grid(main[0].replace(**fields), seed=some, size=pairs_at_shares(main[0].size, sizes))
 
     return specs
 
 
-def on_fewer_pairs(shares, again=False):
+def on_fewer_pairs(shares: Sequence[float], again: bool = False) -> SpecMap[Frequencies]:
     """Each network's sizes for going on: with its first pairs, or with others of its pairs."""
     return lambda parents: tuple(
         p.replace(size=size, pool=p.size if again else 0, steps=max(2, p.steps * 2 // 3)) for p in parents for size in pairs_at_shares(p.size, shares)

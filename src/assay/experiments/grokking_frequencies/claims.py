@@ -1,12 +1,19 @@
 """What grokking-frequencies claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Finding, Gate
+from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.errors import ClaimError
 from assay.core.measures import by
-from assay.core.stats import correlation, products
+from assay.core.stats import Means, correlation, products
 from assay.experiments.grokking_frequencies.method import VIEWS
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SEED = "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a proposed test"
 VARMA = "Varma et al. 2023, Explaining grokking through circuit efficiency, critical dataset size"
@@ -18,10 +25,10 @@ LAWS = {"size_used": "all amplitudes", "size_set": "the set's amplitudes"}
 """Over what ν is taken: squared norm over its Σ A^(2/3)."""
 
 
-def auroc(view="E"):
+def auroc(view: str = "E") -> Value:
     """[run]: probability that a used frequency was stronger at the start than one that is not used."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         strong = arm.power.sel(view=view, drop=True)
         weak = strong.rename(frequency="other")
         pairs = arm.used * ~arm.used.rename(frequency="other")
@@ -31,51 +38,51 @@ def auroc(view="E"):
     return value
 
 
-def overlap(arm, arms):
+def overlap(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: share of the m used frequencies among the m strongest at the start."""
     strong, m = arm.power.sel(view="E", drop=True), arm.used.sum("frequency")
     stronger = (strong.rename(frequency="other") > strong).sum("other")
     return mean_over_partners((arm.used & (stronger < m)).sum("frequency") / m)
 
 
-def mean_over_partners(x):
+def mean_over_partners(x: xr.DataArray) -> xr.DataArray:
     """The mean over partners, where there are any."""
     return x.mean("partner") if "partner" in x.dims else x
 
 
-def beside(arm, other, name):
+def beside(arm: xr.Dataset, other: xr.Dataset, name: str) -> xr.DataArray:
     """[run …]: a measure of the other arm's runs of the same seeds."""
     found = by(other)[name].sel(seed=arm.seed.values)
     return found.rename(seed="run").drop_vars("run").assign_coords(seed=arm.seed)
 
 
-def chosen(arm, arms):
+def chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: share of the imposed frequencies that the network uses."""
     return (arm.used & arm.imposed).sum("frequency") / arm.imposed.sum("frequency")
 
 
-def more_chosen(arm, arms):
+def more_chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: the same, less the share that main's network of this seed uses."""
     unforced = (beside(arm, arms["main"], "used") * arm.imposed).sum("frequency") / arm.imposed.sum("frequency")
     return chosen(arm, arms) - unforced
 
 
-def more_outsiders(arm, arms):
+def more_outsiders(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: amplitude of frequencies that are not imposed, over the largest, more than in the network with the good set."""
     return arm.outsiders - beside(arm, arms["free-good"], "outsiders")
 
 
-def paid(arm, arms):
+def paid(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Products of the log J that imposed sets would cost with the one that networks pay."""
     return products(arm.log_imposed, arm.log_paid)
 
 
-def size_of(arm):
+def size_of(arm: xr.Dataset) -> xr.DataArray:
     """[run]: log of the size at which a network forgets, the mean over parts of its pairs."""
     return arm.log_size.mean("part", skipna=False)
 
 
-def below(arm, arms):
+def below(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms [run, point]: the share of log sizes below each of POINTS, actual ones and predicted ones.
 
     An actual size is the mean over two parts of a network's pairs. What the order of pairs leaves in such a mean is as large as half
@@ -92,56 +99,56 @@ def below(arm, arms):
     return {name: x.mean([d for d in ("way", "draw", "partner") if d in x.dims]) for name, x in shares.items()}
 
 
-def apart(share):
+def apart(share: np.ndarray) -> np.ndarray:
     """Mean absolute difference between two log sizes, from the share below each point: 2 ∫ F (1 − F); NaN for a single size."""
     made = 2 * (share * (1 - share)).sum(-1) * (POINTS[1] - POINTS[0])
     return np.where(made > 0, made, np.nan)
 
 
-def wider(m):
+def wider(m: Means) -> np.ndarray:
     """Log of the mean difference between two actual log sizes, over that between two predicted ones."""
     return np.log(apart(m["actual"]) / apart(m["predicted"]))
 
 
-def rise(m):
+def rise(m: Means) -> np.ndarray:
     """The least-squares slope of y on x; NaN where the variance of x is rounding, as for a unit by itself."""
     variance = m["xx"] - m["x"] ** 2
     return (m["xy"] - m["x"] * m["y"]) / np.where(variance > 1e-9 * m["xx"], variance, np.nan)
 
 
-def ranked(x):
+def ranked(x: xr.DataArray) -> xr.DataArray:
     """Ranks over runs; numbers that agree to 4 decimals tie."""
     from scipy.stats import rankdata
 
     return x.copy(data=rankdata(np.round(x.values, 4), axis=x.get_axis_num("run"), nan_policy="omit"))
 
 
-def ranks(arm, arms):
+def ranks(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Products of the ranks of predicted and actual sizes."""
     return products(ranked(arm.log_predicted), ranked(size_of(arm)), over=["partner", "draw"])
 
 
-def logs(arm, arms):
+def logs(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Products of predicted and actual log sizes."""
     return products(arm.log_predicted, size_of(arm), over=["partner", "draw"])
 
 
-def log_cost_against_size(arm, arms):
+def log_cost_against_size(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Products of a network's own log J with the log of the size at which it forgets."""
     return products(np.log(arm.objective), size_of(arm), over=["partner"])
 
 
-def off_by(arm, arms):
+def off_by(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms [run]: log of the actual over the predicted size, with ν of main over all amplitudes and over those of the set."""
     return dict(zip(("all", "set"), arm.off, strict=True))
 
 
-def furthest(m):
+def furthest(m: Means) -> np.ndarray:
     """The larger of two distances from 0."""
     return np.maximum(np.abs(m["all"]), np.abs(m["set"]))
 
 
-def distance(m):
+def distance(m: Means) -> np.ndarray:
     """Largest difference of two distribution functions (Kolmogorov and Smirnov)."""
     return np.abs(m["actual"] - m["predicted"]).max(-1)
 

@@ -1,13 +1,15 @@
 """The figures of grokking-frequencies."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.experiments.grokking_frequencies.claims import chosen, more_chosen, size_of
 from assay.worlds.modular import interference
 
 
-def pairs(arms):
+def pairs(arms: Arms) -> dict[str, list]:
     """Columns: predicted and actual size of each network, and where they would be equal."""
     rows = []
     for name, label in (("confined", "confined"), ("natural", "as they come")):
@@ -18,7 +20,7 @@ def pairs(arms):
     return columns(("predicted", "actual", "networks"), [*rows, *((size, size, "if equal") for size in equal)])
 
 
-def shares(arms):
+def shares(arms: Arms) -> dict[str, list]:
     """Columns: share of networks, or of sampled sets, below a size."""
     rows: list[tuple] = []
     told = {"actual, first pairs": arms["natural"].log_size.isel(part=0), "actual, other pairs": arms["natural"].log_size.isel(part=1),
@@ -30,7 +32,7 @@ def shares(arms):
     return columns(("size", "share", "which"), rows)
 
 
-def rates(arms):
+def rates(arms: Arms) -> dict[str, list]:
     """Columns: share of five random frequencies that is used, by what was done to them at the start."""
     untouched = chosen(arms["doubled"], arms) - more_chosen(arms["doubled"], arms)
     halved, doubled, turned = (chosen(arms[name], arms) for name in ("halved", "doubled", "turned"))
@@ -38,7 +40,7 @@ def rates(arms):
     return columns(("start", "mean", "low", "high"), ((label, *summary(share.values)) for label, share in told.items()))
 
 
-def waves_of(arms):
+def waves_of(arms: Arms) -> dict[str, list]:
     """Columns: logit of each wrong answer below the right one, for the first seed's good and bad set at amplitude 2."""
     rows: list[tuple] = []
     for kind in ("good", "bad"):
@@ -49,7 +51,7 @@ def waves_of(arms):
     return columns(("difference", "logit", "set"), rows)
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     return [
         Figure("Distributions of critical sizes: actual, predicted by sampled sets, predicted by own sets", shares(arms), "line", x="size",
                y="share", color="which", x_title="training pairs", y_title="share below",

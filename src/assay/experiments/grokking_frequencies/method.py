@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
@@ -33,9 +34,9 @@ DRAWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Frequencies(Spec):
-    size: PerRun[int] = 800
+    size: PerRun[Annotated[int, Ge(1)]] = 800
     """Unordered pairs in the training set; sets of one seed are nested."""
-    count: int = 5
+    count: Annotated[int, Ge(1)] = 5
     """Frequencies in a set that is imposed."""
     what: Literal["sums", "labels"] = "sums"
     """What is learned: a + b, or random labels."""
@@ -49,24 +50,21 @@ class Frequencies(Spec):
     """Whether the embedding is projected onto the set, at the start and after each step."""
     p: int = 53
     """The modulus, a prime."""
-    width: int = 64
+    width: Annotated[int, Ge(1)] = 64
     """Width of the embedding and number of hidden units."""
-    steps: int = 1_500
+    steps: Annotated[int, Ge(2)] = 1_500
     """Full-batch steps, of the first training and of going on with less data."""
-    lr: float = 0.01
+    lr: Annotated[float, Gt(0)] = 0.01
     """Adam's learning rate."""
-    decay: float = 3e-5
+    decay: Annotated[float, Ge(0)] = 3e-5
     """Coupled weight decay w: the loss is cross-entropy + w/2 times the squared norm."""
-    nu: float = 122.7
+    nu: Annotated[float, Gt(0)] = 122.7
     """Squared norm over the sum of A^(2/3), for predictions; what differs from it in the trained networks is put right to first order."""
     pool: int = 0
     """Of how many first pairs of its order the training set is a random part; 0: it is the first of the order."""
 
     def check(self) -> None:
         most = (prime(self.p) - 1) // 2
-        for name, least in {"size": 1, "width": 1, "steps": 2, "count": 1}.items():
-            if getattr(self, name) < least:
-                raise SpecError(f"Frequencies.{name} must be at least {least}, got {getattr(self, name)}")
         if self.count > most:
             raise SpecError(f"Frequencies.count: there are {most} frequencies at modulus {self.p}, got {self.count}")
         if self.size > self.p * (self.p + 1) // 2:
@@ -74,10 +72,6 @@ class Frequencies(Spec):
         if self.pool and not self.size <= self.pool <= self.p * (self.p + 1) // 2:
             raise SpecError(
                 f"Frequencies.pool must be 0, or at least size={self.size:,} and at most all pairs, got {self.pool:,}"
-            )
-        if self.lr <= 0 or self.decay < 0 or self.nu <= 0:
-            raise SpecError(
-                f"Frequencies needs lr and nu above 0 and decay at least 0, got {self.lr:g}, {self.nu:g}, {self.decay:g}"
             )
         if (self.confined or self.turned or self.factor != 1) and self.imposed == "none":
             raise SpecError(
@@ -153,7 +147,7 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
         return train_on(runs, start(runs), bench)
     onto = spectrum.projector(torch.from_numpy(drawn_sets(runs, s.imposed)[0]).float(), s.p).to(bench.device)
 
-    def confine(params, rows):
+    def confine(params: Mapping[str, Tensor], rows: np.ndarray) -> None:
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
 
     return train_on(runs, start(runs), bench, confine)

@@ -6,66 +6,74 @@ Baselines: a pull ten times as strong; λ itself where n is finite; chains of on
 Cost: 47 s on 2 cores, 82 CPU-seconds, 0.47 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid, reserved
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.chains import CHECKS
 from assay.experiments.llc.claims import BY_RANK, CLAIMS, DEGENERATE, NETWORKS, ROUND, SINGULAR, SOFT, VECTORS
 from assay.experiments.llc.figures import checks_figure, estimates_figure, grid_figure, trace_figure
 from assay.experiments.llc.method import FAULTS, Llc, measure, train
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 COARSE = 3e-3
 """A step at which estimates at singular minima come out at least 10 % too high, and the mean acceptance stays above .7."""
 
 
-def against(measure):
+def against(measure: str) -> Derive:
     """The chains of `settings` against the closed form of one who does not know what the step does, or the pull."""
     return lambda arms: arms["settings"].assign(stationary=arms["settings"][measure])
 
 
-def asymptotic(arms):
+def asymptotic(arms: Arms) -> xr.Dataset:
     """The chains of `singular` as if they had been set against λ itself, a thousand data points being infinitely many."""
     arm = arms["singular"]
     return arm.assign(estimate=arm.estimate * arm.stationary / arm.coefficient)
 
 
-def unweighted(arms):
+def unweighted(arms: Arms) -> xr.Dataset:
     """The chains of `coarse` without the check that looks where losses come from."""
     failed = arms["coarse"].failed
     return arms["coarse"].assign(failed=failed & (failed.check != CHECKS[-1]))
 
 
-def for_each_seed(make, part=1.0):
+def for_each_seed(make: Callable[[Llc], Iterable[Llc]], part: float = 1.0) -> SpecMap[Llc]:
     """A map from specs to what `make` gives for every seed, or for the first part of them."""
 
-    def specs(given):
+    def specs(given: tuple[Llc, ...]) -> tuple[Llc, ...]:
         seeds = sorted({s.seed for s in given})
         return tuple(new for seed in seeds[: max(2, round(part * len(seeds)))] for new in make(given[0].replace(seed=seed)))
 
     return specs
 
 
-def shorter(s):
+def shorter(s: Llc) -> dict[str, int]:
     """Half the steps, half of them not counted."""
     return {"steps": s.steps // 2, "burn_in": s.burn_in // 2}
 
 
-def settings(s):
+def settings(s: Llc) -> Iterator[Llc]:
     """The quadratics at the localisations and steps whose outcome is known."""
     for name, gamma, lr in VECTORS:
         yield s.replace(potential=name, localisation=gamma, lr=lr, replicate=3)
 
 
-def overshoot(n_beta, localisation):
+def overshoot(n_beta: float, localisation: float) -> float:
     """The step at which lr · (n_beta + localisation) is 3."""
     return 3 / (n_beta + localisation)
 
 
-def localised(s):
+def localised(s: Llc) -> Iterator[Llc]:
     """All potentials under a pull ten times as strong."""
     for name in (*NETWORKS, DEGENERATE, *SINGULAR):
         yield s.replace(potential=name, localisation=10.0 * s.localisation, replicate=1, **shorter(s))
 
 
-def coarse(s):
+def coarse(s: Llc) -> Iterator[Llc]:
     """The quadratics with steps that overshoot, and singular minima with steps too large in the few steep places that carry the loss."""
     for name in (ROUND, SOFT):
         yield s.replace(potential=name, lr=overshoot(s.n_beta, s.localisation), replicate=2, **shorter(s))
@@ -73,25 +81,25 @@ def coarse(s):
         yield s.replace(potential=name, lr=COARSE, replicate=2, **shorter(s))
 
 
-def one_rank(s):
+def one_rank(s: Llc) -> list[Llc]:
     """Four times the same network."""
     return [s.replace(potential=BY_RANK[1], replicate=r, **shorter(s)) for r in range(10, 14)]
 
 
-def faults(s):
+def faults(s: Llc) -> Iterator[Llc]:
     """Potentials with a curvature, each with each fault."""
     for name in (ROUND, BY_RANK[1]):
         for fault in FAULTS[1:]:
             yield s.replace(potential=name, fault=fault, replicate=5, **shorter(s))
 
 
-def singular(s):
+def singular(s: Llc) -> Iterator[Llc]:
     """Monomials and the network of rank 0, whose outcome at this n_beta is an integral."""
     for name in (*SINGULAR, DEGENERATE):
         yield s.replace(potential=name, lr=s.lr * (2 if name in SINGULAR else 1), replicate=4)
 
 
-def cells(s):
+def cells(s: Llc) -> Iterator[Llc]:
     """One network over a grid of localisations and steps."""
     for gamma in (0.3, 1.0, 3.0, 10.0, 30.0, 100.0):
         for lr in (1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3):

@@ -1,14 +1,23 @@
 """What llc claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate
+from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm
 from assay.core.chains import plateau
 from assay.core.measures import by
 from assay.core.sampler import n_beta_of
+from assay.core.stats import Means
 from assay.experiments.llc.method import AT_1000
 from assay.worlds.potentials.known import known
 from assay.worlds.potentials.learning_coefficient import posterior_monomial
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 LAU = "Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient: A Singularity-Aware Complexity Measure"
 AOYAGI = "Aoyagi & Watanabe 2005, Stochastic Complexities of Reduced Rank Regression in Bayesian Estimation"
@@ -23,7 +32,7 @@ ROUND, SOFT = "quadratic 1x10", "quadratic 1x6 0.5x2 0x2"
 VECTORS = ((ROUND, 1.0, 1e-3), (ROUND, 100.0, 1e-3), (ROUND, 1.0, 5e-3), (SOFT, 1.0, 1e-3))
 
 
-def rows(arm, values, of=None):
+def rows(arm: xr.Dataset, values: xr.DataArray, of: Sequence[str] | None = None) -> xr.DataArray:
     """[seed, row] of values [run, …]: a row for each potential (of these, if given) at each setting and replicate."""
     if of is not None:
         chosen = np.isin(arm.potential.values, of)
@@ -36,10 +45,10 @@ def rows(arm, values, of=None):
     return plain.set_index(run=["seed", "row"]).unstack("run").transpose("seed", "row", ...)
 
 
-def over(measure, *of):
+def over(measure: str, *of: str) -> OneTerm:
     """A value: the estimate over this measure, [seed row], for these potentials."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         if missing := set(of) - set(arm.potential.values.tolist()):
             raise KeyError(f"no chains on {', '.join(sorted(missing))}")
         return rows(arm, arm.estimate / arm[measure], of)
@@ -47,7 +56,7 @@ def over(measure, *of):
     return value
 
 
-def over_integral(arm, arms):
+def over_integral(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed row]: the estimate over the integral that holds at the localisation of `singular`, whatever the arm's own is."""
     judged = "singular" not in arms  # an arm under judgement is none of the others
     method = arm if judged else arms["singular"]
@@ -58,17 +67,17 @@ def over_integral(arm, arms):
     return rows(arm, arm.estimate / right, (*SINGULAR, DEGENERATE))
 
 
-def worst(means):
+def worst(means: Means) -> np.ndarray:
     """Largest relative deviation from 1 over rows, [draw]."""
     return abs(means["value"] - 1).max(-1)
 
 
-def smallest_rise(means):
+def smallest_rise(means: Means) -> np.ndarray:
     """Smallest rise of the estimate from one row to the next, [draw]."""
     return np.diff(means["value"], axis=-1).min(-1)
 
 
-def along_rank(arm, arms):
+def along_rank(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed row]: the estimate on 5-3-4 networks, in order of the truth's rank (and of replicate where it is one rank); four of them."""
     found = rows(arm, arm.estimate, BY_RANK)
     if found.sizes["row"] != len(BY_RANK):
@@ -76,24 +85,24 @@ def along_rank(arm, arms):
     return found
 
 
-def flagged(arm, arms):
+def flagged(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: whether any check failed."""
     return arm.failed.any("check").astype(float)
 
 
-def stationary(arm):
+def stationary(arm: xr.Dataset) -> bool:
     """Whether the later half of the draws gives what all give, within 5 % on average over rows."""
     late, whole = (rows(arm, arm[k]).mean("seed") for k in ("late", "estimate"))
     return bool((abs(late / whole - 1)).mean() <= 0.05)
 
 
-def cells_of(arms):
+def cells_of(arms: Arms) -> tuple[xr.DataArray, xr.DataArray]:
     """[seed localisation lr]: the estimates of the grid, and which cells are on a plateau: agree with two neighbours within 10 %."""
     found = by(arms["grid"], "localisation", "lr").estimate
     return found, found.isel(seed=0).copy(data=plateau(found.mean("seed").values))
 
 
-def on_plateau(arms):
+def on_plateau(arms: Arms) -> xr.DataArray:
     """[seed]: the mean estimate over the cells of the grid that are on a plateau."""
     found, flat = cells_of(arms)
     return found.where(flat).mean(("localisation", "lr"))

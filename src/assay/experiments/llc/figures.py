@@ -1,11 +1,13 @@
 """The figures of llc."""
 
-from assay.core import Figure, columns, summary
+from __future__ import annotations
+
+from assay.core import Arms, Figure, columns, summary
 from assay.core.chains import CHECKS
 from assay.experiments.llc.claims import BY_RANK, DEGENERATE, NETWORKS, cells_of
 
 
-def estimates_figure(arms):
+def estimates_figure(arms: Arms) -> Figure:
     """Each network's estimate, and other numbers that one might take for its learning coefficient, over λ."""
     points = []
     for name in (*NETWORKS, DEGENERATE):
@@ -19,7 +21,7 @@ def estimates_figure(arms):
                   x_title="learning coefficient λ of ten linear networks", y_title="estimate or count over λ", rules=((1.0, "λ"),))  # fmt: skip
 
 
-def trace_figure(arms):
+def trace_figure(arms: Arms) -> Figure:
     """The mean excess loss along the chains at 5-3-4, for the truths of each rank."""
     arm = arms["main"]
     points = []
@@ -32,7 +34,7 @@ def trace_figure(arms):
                   y_title="n_beta times excess loss, means of blocks")  # fmt: skip
 
 
-def grid_figure(arms):
+def grid_figure(arms: Arms) -> Figure:
     """The estimate over λ in every cell of the grid."""
     found, _ = cells_of(arms)
     ratio = found.mean("seed") / float(arms["grid"].coefficient[0])
@@ -43,7 +45,7 @@ def grid_figure(arms):
                   x_log=True, x_title="step lr", y_title="mean estimate over λ", rules=((1.0, "λ"),))  # fmt: skip
 
 
-def checks_figure(arms):
+def checks_figure(arms: Arms) -> Figure:
     """The share of runs that fail each check, arm by arm."""
     points = [(name, check, float(arms[name].failed.sel(check=check).mean()))
              for name in ("main", "singular", "localised", "coarse", "faulty") for check in CHECKS]  # fmt: skip

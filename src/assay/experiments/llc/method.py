@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 from assay.core import PerRun, Spec
 from assay.core.chains import CHECKS, block_ends
@@ -44,7 +45,7 @@ class Llc(Spec):
     """Other chains of the same set-up: shifts every seed."""
     fault: PerRun[str] = "none"
     """What is wrong on purpose: "unstable" steps, or a start "off the minimum"."""
-    chains: int = 8
+    chains: Annotated[int, Ge(2), "as errors are taken over chains"] = 8
     """Chains of one run."""
     steps: int = 8_000
     """Steps of each chain."""
@@ -56,8 +57,6 @@ class Llc(Spec):
     def check(self) -> None:
         if self.fault not in FAULTS:
             raise SpecError(f"Llc.fault is one of {', '.join(FAULTS)}, got {self.fault!r}")
-        if self.chains < 2:
-            raise SpecError(f"Llc.chains must be at least 2, as errors are taken over chains, got {self.chains}")
         block_ends(self.steps, self.blocks)
         if not 0 <= self.burn_in <= self.steps - 3 * (self.steps // self.blocks):
             raise SpecError(f"Llc.burn_in must leave at least three blocks of {self.steps} steps, got {self.burn_in}")

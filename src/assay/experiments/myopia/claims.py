@@ -1,11 +1,14 @@
 """What myopia claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from assay.core import Claim, Exact, Finding
+from assay.core import Arms, Claim, Exact, Finding, Value
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
 
@@ -19,23 +22,23 @@ SOME = "pilot: seeds 0–11, in which tables invest up to a cost of 2.1 and netw
 DYNAMIC = "dynamic programming over 288 states"
 
 
-def off_turn(arm, arms):
+def off_turn(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: mean distance between the number of epochs begun and the number before the turn."""
     before = arm.epoch < arm.turn  # begun: the probability that epoch + 1 or more are begun
     return (1 - arm.begun).where(before, arm.begun).sum("epoch")
 
 
-def of_optimum(arm, arms):
+def of_optimum(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: return over that of the best course, where that earns anything."""
     return (arm.returned / arm.optimum).where(arm.optimum > 0)
 
 
-def first_epoch(arm):
+def first_epoch(arm: xr.Dataset) -> xr.DataArray:
     """[run]: probability of investing in epoch 0."""
     return arm.invested.sel(epoch=0, drop=True)
 
 
-def critical(arm):
+def critical(arm: xr.Dataset) -> xr.DataArray:
     """[seed]: the cost up to which the agents of a seed invest in epoch 0.
 
     Formula: log c* = log c₁ + ∫ P d log c, by trapezoids over the seed's costs, of which c₁ is the lowest.
@@ -49,38 +52,38 @@ def critical(arm):
     return xr.DataArray(found, {"seed": seeds}, "seed")
 
 
-def returned_before(arm, epochs=None):
+def returned_before(arm: xr.Dataset, epochs: int | None = None) -> float:
     """What a unit bought in epoch 0 returns in the epochs before the turn, or in so many; NaN where that is nothing."""
     later = (float(arm.turn[0]) if epochs is None else epochs) - 1
     return arm.attrs["bonus"] * arm.attrs["length"] * later or np.nan
 
 
-def as_it_pays(arm, arms):
+def as_it_pays(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the cost up to which it invests, over what a unit returns before the turn."""
     return critical(arm) / returned_before(arm)
 
 
-def shortened(arm, arms):
+def shortened(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the cost up to which agents invest whose reward never turns, over that of this arm."""
     return critical(arms["network-always" if arm.attrs["agent"] == "network" else "always-positive"]) / critical(arm)
 
 
-def well_paid(arm, arms):
+def well_paid(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: probability of investing in epoch 0 where a unit returns at least twice its cost before the turn."""
     return first_epoch(arm).where(arm.price <= returned_before(arm) / 2, drop=True)
 
 
-def left_out(arm, arms):
+def left_out(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: mean number of epochs not begun, at costs at which the best course under a penalty of −1 begins all."""
     return (1 - arm.begun).sum("epoch").where(arm.weak_lasts.astype(bool), drop=True)
 
 
-def excess(arms):
+def excess(arms: Arms) -> float:
     """By how much the best agent of any arm beats the best course of its game; 0 where none does."""
     return max(0.0, *(float((arm.returned - arm.optimum).max()) for arm in arms.values()))
 
 
-def judged(text, value, must_fail, halved, of="main", threshold_from=PLAN, **rest):
+def judged(text: str, value: Value, must_fail: tuple[str, ...], halved: str, of: str = "main", threshold_from: str = PLAN, **rest: Any) -> Claim:
     """A claim about an arm, which training it for half as long must not change."""
     return Claim(text=text, value=value, must_fail=must_fail, half={of: halved}, of=of, threshold_from=threshold_from,
                  published="new", source=SOURCE, **rest)  # fmt: skip
@@ -112,7 +115,7 @@ PAYS: tuple[tuple[dict[str, Any], tuple[float, float]], ...] = (
 """Games, and costs around the one at which buying at once stops to pay."""
 
 
-def without(arms, *names):
+def without(arms: Mapping[str, str], *names: str) -> dict[str, str]:
     """The entries of these arms without some."""
     return {name: why for name, why in arms.items() if name not in names}
 

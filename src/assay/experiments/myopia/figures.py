@@ -1,12 +1,20 @@
 """The figures of myopia."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.experiments.myopia.claims import first_epoch, returned_before
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def figures(arms):
+
+def figures(arms: Arms) -> list[Figure]:
     begun = lines(arms, ("main", "network", "own-clock", "no-clock", "always-positive"), "begun", "epoch")
     learn = lines(arms, ("main", "weak-penalty", "no-clock", "network"), "loss", "step", sign=-1)
     conditions = ("main", "weak-penalty", "no-clock", "own-clock", "no-shutdown", "always-positive", "myopic-recipe", "network")
@@ -32,14 +40,14 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def by_cost(arm):
+def by_cost(arm: xr.Dataset) -> list[tuple[float, float]]:
     """(cost, share of agents that invest in epoch 0) in each eighth of the costs of all runs: geometric mean, mean."""
     order = np.array_split(np.argsort(arm.price.values), 8)
     cost, share = np.log(arm.price.values), first_epoch(arm).values
     return [(float(np.exp(cost[i].mean())), float(share[i].mean())) for i in order if len(i)]
 
 
-def lines(arms, names, of, along, sign=1):
+def lines(arms: Arms, names: Sequence[str], of: str, along: str, sign: int = 1) -> dict[str, list]:
     """Columns of a measure along a dim, with intervals over runs."""
     found = [(name, at, sign * arms[name][of].sel({along: at}).values) for name in names for at in arms[name][along].values]
     written = str if along == "epoch" else int

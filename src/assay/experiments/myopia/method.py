@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from assay.core import Joint, PerRun, Spec, added, probes, rng
 from assay.core.errors import SpecError
@@ -43,56 +44,45 @@ class Myopia(Spec):
     """Whether it can shut down."""
     invest: PerRun[bool] = True
     """Whether it can invest for later epochs."""
-    discount: PerRun[float] = 1.0
+    discount: PerRun[Annotated[float, Ge(0), Le(1)]] = 1.0
     """Weight, while it learns, of all that follows the end of the present epoch."""
-    horizon: int = 8
+    horizon: Annotated[int, Ge(2)] = 8
     """Epochs in an episode."""
-    length: int = 4
+    length: Annotated[int, Ge(1)] = 4
     """Steps in an epoch."""
-    bonus: float = 0.4
+    bonus: Annotated[float, Ge(0)] = 0.4
     """What a unit adds to the reward of working, from the next epoch on."""
-    cost: PerRun[float] = 1.0
+    cost: PerRun[Annotated[float, Ge(0)]] = 1.0
     """What investing takes from the base reward, before the factor of the seed."""
-    spread: float = added(1.0, before=1.0)
+    spread: Annotated[float, Ge(1), "which gives all seeds the same costs"] = added(1.0, before=1.0)
     """Each seed multiplies its costs by a factor of its own, drawn from 1/spread to spread evenly in its logarithm."""
     draw: PerRun[int] = added(0, before=0)  # noqa: RUF009
     """Which draw of that factor it takes; arms whose critical costs are compared take others, so that steps between costs do not cancel."""
     agent: Literal["table", "network"] = "table"
     """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE with a baseline."""
-    start: float = 0.1
+    start: Annotated[float, Ge(0)] = 0.1
     """Standard deviation of a table's first logits."""
-    lr: float = 0.5
+    lr: Annotated[float, Gt(0)] = 0.5
     """Rate of a table's plain gradient ascent."""
-    steps: int = 2_000
+    steps: Annotated[int, Ge(1)] = 2_000
     """Steps of a table."""
-    hidden: int = 32
+    hidden: Annotated[int, Ge(1)] = 32
     """Width of a network."""
-    rate: float = 3e-3
+    rate: Annotated[float, Gt(0)] = 3e-3
     """Adam's rate for a network."""
-    updates: int = 1_000
+    updates: Annotated[int, Ge(1)] = 1_000
     """Steps of a network."""
-    episodes: int = 64
+    episodes: Annotated[int, Ge(1)] = 64
     """Episodes sampled for each of them."""
 
     def check(self) -> None:
-        counts = {"horizon": 2} | dict.fromkeys(("length", "steps", "updates", "hidden", "episodes"), 1)
-        for name, low in (counts | dict.fromkeys(("bonus", "cost", "start"), 0)).items():
-            if getattr(self, name) < low:
-                raise SpecError(f"Myopia.{name} must be at least {low}, got {getattr(self, name):g}")
         if self.turning and not 1 <= self.turn < self.horizon:
             raise SpecError(f"Myopia.turn must be an epoch from 1 to {self.horizon - 1}, as horizon={self.horizon}, got {self.turn}; "
                             f"the recipe needs a reward that turns")  # fmt: skip
         if self.turning and self.penalty >= 0:
             raise SpecError(f"Myopia.penalty must be below 0, since otherwise the reward never turns, got {self.penalty:g}")
-        if not 0 <= self.discount <= 1:
-            raise SpecError(f"Myopia.discount must be from 0 to 1, got {self.discount:g}")
         if self.agent == "network" and self.discount != 1:
             raise SpecError(f"Myopia.discount is for tables; a network learns with 1, got {self.discount:g}")
-        if self.spread < 1:
-            raise SpecError(f"Myopia.spread must be at least 1, which gives all seeds the same costs, got {self.spread:g}")
-        for name in ("lr", "rate"):
-            if getattr(self, name) <= 0:
-                raise SpecError(f"Myopia.{name} must be positive, got {getattr(self, name):g}")
 
 
 def cost_of(spec: Myopia) -> float:

@@ -6,18 +6,28 @@ Baselines: full-rank and rank-ten, products of more components; dealt, starts mi
 Cost: 100 s on 2 cores, 190 CPU-seconds, 0.48 GB a process; full a guess of 2 GPU-hours, never run
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Arm, Experiment, by, grid
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid
 from assay.experiments.s_curves.claims import CLAIMS
 from assay.experiments.s_curves.figures import figures
 from assay.experiments.s_curves.method import SCurves, measure, train
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def more_seeds(times=1, longer=1.0, ranks=None, start=None, **fields):
+
+def more_seeds(
+    times: int = 1, longer: float = 1.0, ranks: Sequence[int] | None = None, start: Sequence[float] | None = None, **fields: Any
+) -> SpecMap[SCurves]:
     """The preset with other fields, `times` as many seeds and `longer` times the steps; rank −1 is the highest of the preset's."""
 
-    def specs(main):
+    def specs(main: tuple[SCurves, ...]) -> tuple[SCurves, ...]:
         base = main[0]
         wanted = base.ranks if ranks is None else tuple(base.n if r == -1 else min(r, base.n) for r in ranks)
         base = base.replace(steps=round(longer * base.steps), ranks=wanted, **fields)
@@ -28,17 +38,17 @@ def more_seeds(times=1, longer=1.0, ranks=None, start=None, **fields):
     return specs
 
 
-def in_place(name, rank, of):
+def in_place(name: str, rank: int, of: int) -> Derive:
     """A derived arm: the measures of an arm with those at `rank` (−1: the highest) in the place of those at `of`, and no other."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         highest = arms[name]["rank"].values[-1]
         return arms[name].sel(rank=[highest if rank == -1 else rank]).assign_coords(rank=[of])
 
     return derive
 
 
-def dealt(arms):
+def dealt(arms: Arms) -> xr.Dataset:
     """A derived arm: depths of main, those of each seed and rank dealt out to its starts at random."""
     from assay.core import rng
 
@@ -50,12 +60,12 @@ def dealt(arms):
     return main[["depth", "left"]].assign(depth=main.depth.copy(data=mixed))
 
 
-def at_half(name):
+def at_half(name: str) -> Derive:
     """A derived arm: what half the steps would have shown. The rate is constant, so that is the first half of the same training."""
     return lambda arms: arms[name].assign(drops=arms[name].drops_half)
 
 
-def other_start(arms):
+def other_start(arms: Arms) -> xr.Dataset:
     """A derived arm: main's measures, with the times predicted from the same seed's largest start."""
     predicted = by(arms["main"], "start").predicted.isel(start=-1, drop=True)
     made = arms["main"][["t50", "left", "predicted"]].copy(deep=True)
@@ -63,8 +73,8 @@ def other_start(arms):
     return made
 
 
-CE = {"loss": "row-kl", "scale": 2.0, "lr": 3.0}
-PAIRS = {"positive": "ab", "ranks": (10,), "lr": 0.1, "longer": 5 / 3}
+CE: dict[str, Any] = {"loss": "row-kl", "scale": 2.0, "lr": 3.0}
+PAIRS: dict[str, Any] = {"positive": "ab", "ranks": (10,), "lr": 0.1, "longer": 5 / 3}
 ARMS = {
     "main": Arm(train, note="squared error, factors, gradient descent: ranks 1, 2, 10 and full, five starts"),
     "free": Arm(train, specs=more_seeds(free=True), note="the same functions at the start, learned as a free matrix: a single component"),

@@ -1,41 +1,49 @@
 """What s-curves claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate, by
+from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Value, by
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 POST = "Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves"
 COMMENT = "Jermyn 2022, comments on Multi-Component Learning and S-Curves"
 OWN = "Assay's own"
 
 
-def at_rank(name, rank):
+def at_rank(name: str, rank: int) -> Value:
     """[run]: a measure at one rank, or at the highest for rank −1."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         return arm[name].isel(rank=-1) if rank == -1 else arm[name].sel(rank=rank)
 
     return value
 
 
-def several(rank, prominence):
+def several(rank: int, prominence: float) -> OneTerm:
     """[run]: 1 where at least twice a drop of this prominence is seen at this rank, so that there are two plateaus; else 0.
 
     The higher the prominence, the fewer drops: what is true of at least some runs at the highest is true at all, and so is what is
     true of at most some runs at the lowest.
     """
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         return (arm.drops.sel(rank=rank, prominence=prominence) >= 2).astype(float)
 
     return value
 
 
-def next_rank(low, high):
+def next_rank(low: float, high: float) -> Value:
     """[seed]: by what factor the plateau is shallower at the next rank; the least of all ranks and starts from `low` to `high`."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         depth = by(arm, "start").depth
         depth = depth.sel(start=(depth.start >= low) & (depth.start <= high))
         return (depth.isel(rank=slice(1, None)).drop_vars("rank") / depth.isel(rank=slice(-1)).drop_vars("rank")).min(
@@ -45,28 +53,28 @@ def next_rank(low, high):
     return value
 
 
-def deepening(arm, arms):
+def deepening(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: how many times deeper the plateau of rank 1 is from the smallest start than from the largest."""
     depth = by(arm, "start").depth.sel(rank=1)
     return depth.isel(start=-1, drop=True) / depth.isel(start=0, drop=True)
 
 
-def against_theory(arm, arms):
+def against_theory(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: steps to half the loss at rank 1, over what the scalar solution says."""
     return arm.t50.sel(rank=1) / arm.predicted
 
 
-def stretch(name, rank=1):
+def stretch(name: str, rank: int = 1) -> Callable[[Arms], xr.DataArray]:
     """[run]: an arm's steps to a tenth of the loss over those to nine tenths; the sharper the drop, the nearer to 1."""
     return lambda arms: arms[name].t10.sel(rank=rank) / arms[name].t90.sel(rank=rank)
 
 
-def finding(name, measured, rank):
+def finding(name: str, measured: Callable[[int], Value], rank: int) -> Callable[[Arms], Any]:
     """The value of a Finding: a measure of one arm at one rank."""
     return lambda arms: measured(rank)(arms[name], arms)
 
 
-def scalar_error(arms):
+def scalar_error(arms: Arms) -> list[float]:
     """Largest deviation of small steps on ½(σ − u²)² from the closed form, as a share of σ, at σ = 1 and u₀ = 0.01, 0.1, 0.3."""
     from assay.worlds.linear import curves
 
@@ -79,7 +87,7 @@ def scalar_error(arms):
     return worst
 
 
-def free_error(arms):
+def free_error(arms: Arms) -> float:
     """Largest deviation of the free matrices' losses from L₀(1 − η)^{2t}, as a share of L₀, over all runs and steps shown."""
     from assay.worlds.linear import curves
 
@@ -88,13 +96,13 @@ def free_error(arms):
     return float(np.abs(free.curve - curves.free_matrix(free.time.values, 1.0, rate)).max())
 
 
-def free_depths(arms):
+def free_depths(arms: Arms) -> list[float]:
     """Least and greatest plateau depth of the free matrices, over all runs and ranks."""
     depth = arms["free"].depth.values
     return [float(depth.min()), float(depth.max())]
 
 
-def open_question(arms):
+def open_question(arms: Arms) -> list[float]:
     """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2, .1))."""
     import torch
 
@@ -105,7 +113,7 @@ def open_question(arms):
     return [float(make(C)(Z)[0]) for make, Z in asked]
 
 
-def logits(arms):
+def logits(arms: Arms) -> list[float]:
     """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to each row."""
     import torch
 
@@ -117,7 +125,7 @@ def logits(arms):
     return [*by_row, float(row_kl(C)(C + torch.tensor([[[3.0], [-5.0]]]))[0])]
 
 
-def fallen(*ranks):
+def fallen(*ranks: int) -> Gate:
     """A gate: at these ranks every run has lost half its loss, so that its fastest descent has been seen."""
     return Gate("fallen", lambda arm: (arm.left.sel(rank=list(ranks) or arm["rank"].values) <= 0.5).values)
 

@@ -1,20 +1,28 @@
 """The figures of s-curves."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Figure, by, columns, summary
+from assay.core import Arms, Figure, by, columns, summary
 from assay.experiments.s_curves.claims import several
 from assay.experiments.s_curves.method import PROMINENCES
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def falling(title, panels, log, seeds=3, where=None):
+
+def falling(title: str, panels: Mapping[str, tuple[xr.Dataset, int]], log: bool, seeds: int = 3, where: float | None = None) -> Figure:
     """The loss of single seeds, a draw of each, against the step; panels {name: (arm, rank)}."""
     return Figure(title, columns(("panel", "seed", "step", "y"), curves(panels, seeds, where)), "line",
                   x="step", y="y", color="seed", facet="panel", x_log=log, x_title="step" + (", log scale" if log else ""),
                   y_title="loss, share of the start's")  # fmt: skip
 
 
-def dropping(title, panels, note, seeds=4):
+def dropping(title: str, panels: Mapping[str, tuple[xr.Dataset, int]], note: str, seeds: int = 4) -> Figure:
     """How fast the loss of single seeds falls with the log of the step: what drops are the peaks of."""
     rows = curves(panels, seeds, None, lambda t, loss: (np.sqrt(t[1:] * t[:-1]), -np.diff(loss) / np.diff(np.log(t))))
     last = max(step for _, _, step, _ in rows)
@@ -23,7 +31,10 @@ def dropping(title, panels, note, seeds=4):
                   x_title="step, log scale", y_title="−dL/d ln t, over the start's loss")  # fmt: skip
 
 
-def curves(panels, seeds, where, of=lambda t, loss: (t, loss)):
+def curves(
+    panels: Mapping[str, tuple[xr.Dataset, int]], seeds: int, where: float | None,
+    of: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = lambda t, loss: (t, loss),
+) -> list[tuple]:
     """Rows (panel, seed, step, y) of a function of step and loss, for the first draws of the first seeds."""
     rows: list[tuple] = []
     for panel, (arm, rank) in panels.items():
@@ -37,7 +48,7 @@ def curves(panels, seeds, where, of=lambda t, loss: (t, loss)):
     return rows
 
 
-def depths(arms):
+def depths(arms: Arms) -> Figure:
     """Plateau depth against the start's scale, a line per rank."""
     main = by(arms["main"], "start")
     rows = [(f"rank {rank}", scale, *np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values))))
@@ -48,7 +59,7 @@ def depths(arms):
                   rules=((1.0, "no plateau"),))  # fmt: skip
 
 
-def plateaus_seen(arms):
+def plateaus_seen(arms: Arms) -> Figure:
     """How many seeds drop at least twice, by set-up and by how prominent a drop has to be."""
     sets = {
         "squared error": "small",
@@ -64,7 +75,7 @@ def plateaus_seen(arms):
                   x_title="least prominence of a drop, share of the fastest", y_title="share of seeds whose loss drops at least twice")  # fmt: skip
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     main, ce = arms["main"], arms["ce"]
     ranks = {f"rank {r}": (main, r) for r in main["rank"].values.tolist()}
     entropy = {"rank 1, rows of one sign": (arms["one-sign"], 1), **{f"rank {r}": (ce, r) for r in ce["rank"].values.tolist()}}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
@@ -31,15 +32,15 @@ PROMINENCES = (0.02, 0.05, 0.1, 0.2)
 
 @dataclass(frozen=True, kw_only=True)
 class SCurves(Spec):
-    start: PerRun[float] = 0.3
+    start: PerRun[Annotated[float, Gt(0)]] = 0.3
     """Standard deviation of the factors' entries at the start."""
-    lr: PerRun[float] = 0.02
+    lr: PerRun[Annotated[float, Gt(0)]] = 0.02
     """Gradient descent: n × scale × its rate, since the curvature grows like n × scale. Adam: its rate."""
-    n: int = 100
+    n: Annotated[int, Ge(2)] = 100
     """Rows and columns of the target."""
-    ranks: tuple[int, ...] = (1, 2, 10, 100)
+    ranks: tuple[Annotated[int, Ge(1)], ...] = (1, 2, 10, 100)
     """Ranks of target and model, each trained by itself on a target of its own."""
-    scale: float = 1.0
+    scale: Annotated[float, Gt(0)] = 1.0
     """What a target whose entries have variance 1 is multiplied by."""
     positive: Literal["", "a", "ab"] = ""
     """Factors of the target that have no negative entry; "ab" makes the model start so, too."""
@@ -49,18 +50,13 @@ class SCurves(Spec):
     """Whether the matrix itself is learned, from the same starting function, in place of its factors."""
     adam: bool = False
     """Adam, in place of plain gradient descent. Both see the whole loss at each step."""
-    steps: int = 1_500
+    steps: Annotated[int, Ge(20)] = 1_500
     """Training steps."""
     replicate: PerRun[int] = 0
     """Which of several independent draws of the same set-up with this seed."""
 
     def check(self) -> None:
-        for name in ("start", "lr", "scale"):
-            if getattr(self, name) <= 0:
-                raise SpecError(f"SCurves.{name} must be positive, got {getattr(self, name):g}")
-        if self.n < 2 or self.steps < 20:
-            raise SpecError(f"SCurves needs n of at least 2 and at least 20 steps, got n={self.n}, steps={self.steps}")
-        if not self.ranks or list(self.ranks) != sorted(set(self.ranks)) or self.ranks[0] < 1:
+        if not self.ranks or list(self.ranks) != sorted(set(self.ranks)):
             raise SpecError(f"SCurves.ranks are rising numbers from 1 on, got {self.ranks}")
         if self.ranks[-1] > self.n:
             raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")

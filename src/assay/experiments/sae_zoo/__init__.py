@@ -6,20 +6,24 @@ Baselines: frozen decoder; frozen encoder; random features with a fitted decoder
 Cost: 210 s on 2 cores, 400 CPU-seconds, 1.6 GB a process; full a guess of 60 GPU-hours, never run
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Experiment, grid
+from assay.core import Arm, Arms, Experiment, SpecMap, grid
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.sae_zoo.claims import CLAIMS
 from assay.experiments.sae_zoo.figures import figures
 from assay.experiments.sae_zoo.method import SHORT, TOGETHER, SAEZoo, cost, fit_baselines, inputs, measure, train
 
 
-def along(half, full, broad):
+def along(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]
@@ -34,10 +38,10 @@ TUNED: dict[str, dict[str, float]] = {"relu": {"penalty": 0.1}, "jumprelu": {"pe
 """λ for an L0 near 16, and the best of three rates where it is not the common one: pilot, seed 0."""
 
 
-def with_method(method, *, halved=False, wider=1, **fields):
+def with_method(method: str, *, halved: bool = False, wider: int = 1, **fields: Any) -> SpecMap[SAEZoo]:
     """The preset's seeds with this method and fields; `halved`: half as long, with a whole schedule of its own."""
 
-    def specs(main):
+    def specs(main: tuple[SAEZoo, ...]) -> tuple[SAEZoo, ...]:
         base = main[0].replace(**{"method": method, **TUNED.get(method, {}), **fields})
         if fields.get("acts") == "untrained":
             base = base.replace(windows=max(1, base.windows // 8), per_file=1)  # a harvest for every seed
@@ -47,7 +51,7 @@ def with_method(method, *, halved=False, wider=1, **fields):
     return specs
 
 
-def half(method, note, **fields):
+def half(method: str, note: str, **fields: Any) -> Arm:
     return Arm(SHORT, specs=with_method(method, halved=True, **fields), note=f"{note}, half as long, with its own decay")
 
 

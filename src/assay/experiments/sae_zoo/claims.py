@@ -1,11 +1,15 @@
 """What sae-zoo claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import xarray as xr
 
-from assay.core import Claim, Finding
+from assay.core import Arms, Claim, Finding, Value
 from assay.core.measures import by
-from assay.core.stats import difference, lead_at_own, sides
+from assay.core.stats import Means, difference, lead_at_own, sides
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, L0, sums
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
@@ -21,17 +25,17 @@ CORNERS = ("half as long", "in full", "3 × as wide, half as long")
 """Where an ordering is judged: along training length at the preset's width, and along width at half the length."""
 
 
-def point(arm):
+def point(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     """Terms of FVU and L0 of one arm, [seed, document]."""
     return {name: x.isel(penalty=0, drop=True) for name, x in sums(arm, *FRONTIER).items()}
 
 
-def stacked(points):
+def stacked(points: Sequence[Mapping[str, xr.DataArray]]) -> dict[str, xr.DataArray]:
     """Join the terms of several arms along k, as a frontier."""
     return {name: xr.concat([p[name] for p in points], "k") for name in points[0]}
 
 
-def everywhere(arm, arms):
+def everywhere(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: this method at every corner, and TopK's frontier there, straight from 12 to 21 features a token."""
     corners = [dict(by(x, "corner")[list(FRONTIER)].data_vars) for x in (arm, arms["topk-12-along"], arms["topk-21-along"])]
     return sides(a=corners[0], b=stacked(corners[1:]))  # type: ignore[arg-type]  # names of a Dataset are texts
@@ -40,7 +44,7 @@ def everywhere(arm, arms):
 LEAD = lead_at_own(L0, FVU)
 
 
-def leads(m):
+def leads(m: Means) -> np.ndarray:
     """[draw, corner]: how far this method's FVU lies below TopK's frontier, at its own L0."""
     n = m["a.error"].shape[1]
     return np.stack(
@@ -48,27 +52,27 @@ def leads(m):
     )
 
 
-def smallest(m):
+def smallest(m: Means) -> np.ndarray:
     """The smallest of these leads: what holds for it holds at every width and length."""
     return leads(m).min(1)
 
 
-def over_topk(name):
+def over_topk(name: str) -> Callable[[Arms], dict[str, xr.DataArray]]:
     """Terms: one arm, and TopK's frontier at the preset's width and length."""
     return lambda arms: sides(a=point(arms[name]), b=stacked([point(arms[c]) for c in CURVE]))
 
 
-def both(name, other):
+def both(name: str, other: str) -> Callable[[Arms], dict[str, xr.DataArray]]:
     """Terms: two arms, and that frontier, from which both are told."""
     return lambda arms: {**over_topk(name)(arms), **sides(other=point(arms[other]))}
 
 
-def lead_over(m):
+def lead_over(m: Means) -> np.ndarray:
     """How far the first arm lies below the other, each measured from TopK's frontier at its own L0."""
     return LEAD(m) - lead_at_own(L0, FVU, a="other")(m)
 
 
-def below(other):
+def below(other: str) -> Value:
     """Terms: another arm, and this one."""
     return lambda arm, arms: sides(a=point(arms[other]), b=point(arm))
 
@@ -81,7 +85,7 @@ LEARNED = dict.fromkeys(
 )  # fmt: skip
 
 
-def without(*names):
+def without(*names: str) -> dict[str, str]:
     """The arms that are learned in full, without these."""
     return {name: why for name, why in LEARNED.items() if name not in names}
 

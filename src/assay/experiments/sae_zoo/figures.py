@@ -1,6 +1,10 @@
 """The figures of sae-zoo."""
 
-from assay.core import Figure, columns, summary
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from assay.core import Arms, Figure, columns, summary
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FVU
 from assay.experiments.sae_zoo.claims import CORNERS, CURVE, everywhere, leads, point
@@ -13,7 +17,7 @@ BASELINES = {
 }  # fmt: skip
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     topk = frontier.over_l0(arms, [("TopK", name, FVU) for name in CURVE])
     points = frontier.over_l0(arms, [(label, name, FVU) for name, label in LABELS.items()])
     both = {name: [*topk[name], *points[name]] for name in topk}
@@ -31,7 +35,7 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def all_leads(arms):
+def all_leads(arms: Arms) -> dict[str, list]:
     """Columns: the lead of BatchTopK and of TopK 16 over TopK's straight frontier at every corner, mean and 95 % t interval over seeds."""
     rows: list[tuple] = []
     for label, name in (("BatchTopK", "batch-along"), ("TopK 16: how far the frontier bends", "topk-along")):
@@ -41,7 +45,7 @@ def all_leads(arms):
     return columns(("arm", "corner", "mean", "low", "high"), rows)
 
 
-def levels(arms, labels):
+def levels(arms: Arms, labels: Mapping[str, str]) -> dict[str, list]:
     """Columns: FVU of each arm, mean and 95 % t interval over seeds."""
     rows = []
     for name, label in labels.items():

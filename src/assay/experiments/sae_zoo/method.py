@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
 from assay.core.errors import SpecError
@@ -38,48 +39,40 @@ if TYPE_CHECKING:
 class SAEZoo(Spec):
     method: Literal["batch-topk", "topk", "matryoshka", "relu", "jumprelu", "random", "pca"] = "batch-topk"
     """The architecture and its loss, or an untrained baseline."""
-    penalty: PerRun[float] = 0.0
+    penalty: PerRun[Annotated[float, Ge(0)]] = 0.0
     """λ of the methods that have one, chosen on pilot seeds for an L0 near k; never compared across methods."""
-    k: int = 16
+    k: Annotated[int, Ge(1)] = 16
     """Features that the TopK family keeps on average; rank of pca."""
     frozen: Literal["", "encoder", "decoder"] = added("", before="")
     """Which half of the dictionary stays as random as it started."""
     acts: Literal["model", "shuffled", "untrained"] = "model"
     """Activations of the model; the same with every coordinate permuted by itself; those of a model with weights drawn by the seed."""
-    width: int = 512
+    width: Annotated[int, Ge(1)] = 512
     """Features in the dictionary."""
     subject: str = "smollm2"
     """The language model: "smollm2" or a local folder."""
-    layer: int = 9
+    layer: Annotated[int, Ge(1)] = 9
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"
     """The text: "stdlib" or a folder of text files."""
-    windows: int = 500
+    windows: Annotated[int, Ge(1)] = 500
     """Training windows of 128 tokens."""
-    per_file: int = 2
+    per_file: Annotated[int, Ge(0)] = 2
     """Test windows from one file, at most, so that no large file is most of the test."""
-    batch: int = 128
+    batch: Annotated[int, Ge(1)] = 128
     """Activations a step."""
-    steps: int = 500
+    steps: Annotated[int, Ge(2)] = 500
     """Training steps."""
-    lr: float = 4e-3
+    lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
     bandwidth: float = 0.1
     """Width of JumpReLU's window, in units of normalised activations; its thresholds start there."""
     products: Literal["bfloat16", "float32"] = "float32"
     """Precision of matrix products in training where the gradients are written by hand; many CPUs are far slower in bfloat16."""
-    rows: int = 10_000
+    rows: Annotated[int, Ge(1)] = 10_000
     """Training activations to which untrained baselines are fitted."""
     replicate: int = 0
     """Another independent draw of start and data order at the same seed."""
-
-    def check(self) -> None:
-        least = {"width": 1, "k": 1, "layer": 1, "windows": 1, "per_file": 0, "batch": 1, "steps": 2, "rows": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"SAEZoo.{name} must be at least {low}, got {getattr(self, name)}")
-        if self.lr <= 0 or self.penalty < 0:
-            raise SpecError(f"SAEZoo needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
 
     def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""

@@ -6,9 +6,13 @@ Baselines: random losses; linear, without ReLU; noise without a finite sample; t
 Cost: 62 s on 2 cores, 110 CPU-seconds, 0.45 GB a process; full a guess of 2 GPU-hours, never run
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Arm, Experiment, changed, grid, reserved, rng, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, changed, grid, reserved, rng, variant
 from assay.experiments.superposition_llc.claims import CLAIMS, STATES
 from assay.experiments.superposition_llc.figures import estimates, falling, passing_figure, shapes
 from assay.experiments.superposition_llc.method import (
@@ -21,18 +25,21 @@ from assay.experiments.superposition_llc.method import (
 )
 from assay.worlds.bottleneck import polygons
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def random_levels(arms):
+
+def random_levels(arms: Arms) -> xr.Dataset:
     """main, with final losses drawn evenly between .04 and .30."""
     arm = arms["main"]
     drawn = 0.04 + 0.26 * rng.uniform(arm.seed.values, "superposition-llc.random", 0, ()).astype(float)
     return arm.assign(off=("run", polygons.nearest(drawn, arm.attrs["columns"])[-1]))
 
 
-def dealt_anew(of, name):
+def dealt_anew(of: str, name: str) -> Derive:
     """An arm of chains, with this measure dealt to other runs at random."""
 
-    def derived(arms):
+    def derived(arms: Arms) -> xr.Dataset:
         arm = arms[of]
         order = rng.permutation(np.array([0]), f"superposition-llc.{of}", 0, arm.sizes["run"])[0]
         return arm.assign({name: arm[name].copy(data=arm[name].values[order])})
@@ -40,12 +47,12 @@ def dealt_anew(of, name):
     return derived
 
 
-def remained(arms):
+def remained(arms: Arms) -> xr.Dataset:
     """passing, of the trainings that did not pass: the state half way in the place of one that was left."""
     return arms["passing"].assign(left=~arms["passing"].left)
 
 
-def exchanged(arms):
+def exchanged(arms: Arms) -> xr.Dataset:
     """passing, where the state that each training left is that of another training which left one."""
     arm = arms["passing"].copy(deep=True)
     runs = np.flatnonzero(arm.left.values)
@@ -55,10 +62,10 @@ def exchanged(arms):
     return arm
 
 
-def twice_the_seeds(**changes):
+def twice_the_seeds(**changes: Any) -> SpecMap[SuperpositionLLC]:
     """The specs with these changes, and twice as many seeds."""
 
-    def specs(main):
+    def specs(main: tuple[SuperpositionLLC, ...]) -> tuple[SuperpositionLLC, ...]:
         seeds = sorted({s.seed for s in main})
         return grid(main[0].replace(**changes), seed=range(seeds[0], seeds[0] + 2 * len(seeds)))
 
@@ -68,10 +75,10 @@ def twice_the_seeds(**changes):
 wide = twice_the_seeds(start=1.0, bias=1.0)
 
 
-def squares(seeds=lambda main: main, **changes):
+def squares(seeds: SpecMap[SuperpositionLLC] = lambda main: main, **changes: Any) -> SpecMap[SuperpositionLLC]:
     """The specs with these changes that start from squares, for twice as many steps."""
 
-    def specs(main):
+    def specs(main: tuple[SuperpositionLLC, ...]) -> tuple[SuperpositionLLC, ...]:
         for name in STATES:  # refused before training where there are too few columns to pass to them
             polygons.named(name, main[0].columns)
         return changed(around="4", start=0.01, bias=0.01, steps=2 * main[0].steps, **changes)(seeds(main))
@@ -79,7 +86,7 @@ def squares(seeds=lambda main: main, **changes):
     return specs
 
 
-def finer(specs):
+def finer(specs: tuple[SuperpositionLLC, ...]) -> tuple[SuperpositionLLC, ...]:
     """Half the step, twice as many of them."""
     return tuple(s.replace(step=s.step / 2, draws=2 * s.draws, burn=2 * s.burn) for s in specs)
 

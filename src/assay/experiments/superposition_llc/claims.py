@@ -1,13 +1,21 @@
 """What superposition-llc claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.stats import rankdata
 
-from assay.core import Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published
 from assay.core.measures import by
 from assay.core.stats import correlation, products
 from assay.experiments.superposition_llc.method import MOMENTS, WITHIN
 from assay.worlds.bottleneck import polygons
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CHEN = "Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition"
 LAU = "Lau et al. 2023, The Local Learning Coefficient"
@@ -19,66 +27,66 @@ SADDLE = -1e-3
 """Where the lowest curvature is below this, the loss curves down: no minimum."""
 
 
-def at_a_level(arm, arms):
+def at_a_level(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: 1 where the final loss lies within 1 % of a level of the table, else 0."""
     return (abs(arm.off) <= WITHIN).astype(float)
 
 
-def passed(arm, arms):
+def passed(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: 1 where training passed to a state of more sides than before, else 0."""
     return arm.passed
 
 
-def ended(arm):
+def ended(arm: xr.Dataset) -> xr.Dataset:
     """[seed]: measures at the ends of trainings that are smooth minima: five sides or more."""
     end = by(arm).sel(moment="end", drop=True)
     return end.isel(seed=(end.sides >= 5).values)
 
 
-def at_state(arm, name):
+def at_state(arm: xr.Dataset, name: str) -> xr.DataArray:
     """[seed]: the estimate at the ends that are this state."""
     end = ended(arm)
     return end.llc.where(np.array(polygons.called(end.sides, end.positive)) == name)
 
 
-def over_half(arm, arms):
+def over_half(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the estimate over half the rank of the Hessian, at those ends."""
     return ended(arm).llc / (ended(arm).curved / 2)
 
 
-def ranks(arm, arms):
+def ranks(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of a rank correlation of loss and estimate over those ends."""
     end = ended(arm)
     ranked = [end.llc.copy(data=rankdata(x)) for x in (np.round(end["at"].values, 5), end.llc.values)]
     return products(*ranked)
 
 
-def climb(arm, arms):
+def climb(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: by how much the estimate rises from the state that training left last to its end; only of runs that left one."""
     runs = by(arm)
     end, before = (runs.llc.sel(moment=m, drop=True) for m in MOMENTS)
     return (end - before).where(runs.left)
 
 
-def in_use(arm):
+def in_use(arm: xr.Dataset) -> xr.DataArray:
     """[seed]: how many columns more are in use at the end than before: corners, and dead ones with a bias above 0."""
     runs = by(arm)
     end, before = ((runs.sides + runs.positive).sel(moment=m, drop=True) for m in MOMENTS)
     return end - before
 
 
-def kept_in_use(arm, arms):
+def kept_in_use(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: 1 where as many columns are in use at the end as in the state that was left, else 0; only of runs that left one."""
     return (in_use(arm) == 0).astype(float).where(by(arm).left)
 
 
-def sound(arm):
+def sound(arm: xr.Dataset) -> bool:
     """Whether the chains hold still, within three standard errors, with at least half of their steps accepted, at every moment."""
     still = abs(arm.moved.mean("run")) <= 3 * arm.moved.std("run", ddof=1) / np.sqrt(arm.sizes["run"])
     return bool(still.all()) and bool((arm.accepted.mean("run") >= 0.5).all())
 
 
-def stable_plateaus(name):
+def stable_plateaus(name: str) -> Callable[[Arms], xr.DataArray]:
     """[run]: plateaus of a training at which no direction curves down."""
     return lambda arms: (arms[name].lowest >= SADDLE).sum("plateau").astype(float)
 

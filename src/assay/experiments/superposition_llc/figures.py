@@ -1,11 +1,18 @@
 """The figures of superposition-llc."""
 
-from assay.core import Figure, columns, summary
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.core import Arms, Figure, columns, summary
 from assay.experiments.superposition_llc.claims import STATES
 from assay.worlds.bottleneck import polygons
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def falling(main):
+
+def falling(main: xr.Dataset) -> Figure:
     ends, levels = polygons.called(main.sides, main.positive), polygons.table(main.attrs["columns"])
     none = "0" + "+" * main.attrs["columns"]
     rows = [
@@ -24,7 +31,7 @@ def falling(main):
     )  # fmt: skip
 
 
-def shapes(arms):
+def shapes(arms: Arms) -> Figure:
     """The columns of one trained model for each state that trainings end at, the six of lowest loss."""
     named = {name: polygons.called(arms[name].sides, arms[name].positive) for name in ("wide", "main")}
     seen = {end: (arms[name], i) for name, ends in named.items() for i, end in enumerate(ends)}
@@ -38,7 +45,7 @@ def shapes(arms):
     )  # fmt: skip
 
 
-def estimates(arms):
+def estimates(arms: Arms) -> Figure:
     """Mean estimates at the smooth minima that trainings reach, and of chains that are held too tightly there."""
     levels = polygons.table(arms["main"].attrs["columns"])
     rows = []
@@ -56,7 +63,7 @@ def estimates(arms):
     )  # fmt: skip
 
 
-def passing_figure(arms):
+def passing_figure(arms: Arms) -> Figure:
     """The share of trainings in a state of five sides or more, along training: finite samples, noise without them, neither."""
     rows = [
         (label, int(t), *summary((arms[name].sides.values[:, i] >= 5).astype(float)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 
 from assay.core import Spec
 from assay.core.errors import SpecError
@@ -17,6 +18,7 @@ from assay.worlds.potentials.learning_coefficient import stationary_quadratic
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -36,25 +38,25 @@ BLOCKS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class SuperpositionLLC(Spec):
-    columns: int = 6
+    columns: Annotated[int, Ge(3)] = 6
     """Features of the model, each a column of the weights, in two dimensions."""
     around: str = ""
     """The polygon that starts scatter around; empty: around no weights and biases at all."""
-    start: float = 0.05
+    start: Annotated[float, Ge(0)] = 0.05
     """Standard deviation of the weights at the start."""
-    bias: float = 0.0
+    bias: Annotated[float, Ge(0)] = 0.0
     """Standard deviation of the biases at the start."""
     relu: bool = True
     """Whether the output passes a ReLU."""
-    lr: float = 0.1
+    lr: Annotated[float, Gt(0), Lt(1), "where gradient descent becomes unstable"] = 0.1
     """Rate of gradient descent, stable below 1."""
-    steps: int = 6_000
+    steps: Annotated[int, Ge(2)] = 6_000
     """Training steps."""
-    data: int = 0
+    data: Annotated[int, Ge(0)] = 0
     """Inputs that each run draws once and trains on; 0: all of them, by the expected loss in closed form."""
-    batch: int = 100
+    batch: Annotated[int, Ge(1)] = 100
     """Of these, inputs a step."""
-    samples: int = 1_000_000
+    samples: Annotated[int, Ge(2)] = 1_000_000
     """n in n/ln n, the inverse temperature of the chains; no data are drawn for them."""
     localisation: float = 100.0
     """Strength of the pull towards the state that a chain starts at."""
@@ -62,7 +64,7 @@ class SuperpositionLLC(Spec):
     """The chains' step, the variance of their noise."""
     draws: int = 8_000
     """Steps of a chain, the burn-in included; a multiple of 100."""
-    burn: int = 2_000
+    burn: Annotated[int, Ge(0)] = 2_000
     """Steps of the burn-in."""
     passing: bool = False
     """Whether noise is taken out of the end, and chains also start at the state of fewer sides that a training left last."""
@@ -73,19 +75,9 @@ class SuperpositionLLC(Spec):
         from assay.worlds.bottleneck import polygons
 
         polygons.named(self.around or "0", self.columns)
-        for field, least in {"columns": 3, "steps": 2, "data": 0, "batch": 1, "samples": 2, "burn": 0}.items():
-            if getattr(self, field) < least:
-                raise SpecError(f"SuperpositionLLC.{field} must be at least {least}, got {getattr(self, field)}")
-        for field in ("start", "bias"):
-            if getattr(self, field) < 0:
-                raise SpecError(f"SuperpositionLLC.{field} must be at least 0, got {getattr(self, field):g}")
         if not self.localisation > 0:
             raise SpecError("SuperpositionLLC.localisation, the pull towards the state, must be above 0: without it chains wander off along "
                             f"what the loss leaves free, got {self.localisation:g}")  # fmt: skip
-        if not 0 < self.lr < 1:
-            raise SpecError(
-                f"SuperpositionLLC.lr must be above 0 and below 1, where gradient descent becomes unstable, got {self.lr:g}"
-            )
         if self.draws % BLOCKS or not self.burn < self.draws:
             raise SpecError(f"SuperpositionLLC.draws is a multiple of {BLOCKS} above burn={self.burn}, got {self.draws}")
         stiff = self.samples / math.log(self.samples) * STEEPEST + self.localisation
@@ -107,7 +99,7 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
         centre = polygons.weights(polygons.named(s.around, s.columns), s.columns, dead=0.0)
         params = {k: v + torch.from_numpy(centre[k]) for k, v in params.items()}
 
-    def loss(p, batch):
+    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
         return one_hot.batch_loss(p, batch, s.relu) if s.data else one_hot.potential(p, s.relu)
 
     batches = one_hot.batches(runs, s.columns, s.data, s.batch) if s.data else lambda step: None

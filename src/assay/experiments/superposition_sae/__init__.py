@@ -6,22 +6,30 @@ Baselines: pca; equal, toys whose features matter alike; random; shuffled; favou
 Cost: 210 s on 2 cores, 410 CPU-seconds, 0.72 GB a process; full a guess of 1 GPU-hour, never run
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Arm, Experiment, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, Trained, grid, reserved
 from assay.experiments.superposition_sae.claims import AROUND, CLAIMS, DONORS, OWN, blocks, likes
 from assay.experiments.superposition_sae.figures import CHOSEN, figures
 from assay.experiments.superposition_sae.method import SuperpositionSAE, fixed_directions, measure, train_dictionaries, train_toys
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FEWER = 32
 """Toys of the arms that only serve claims about single toys."""
 READ = ("cosine", "f1", "importance", "norm_squared", "frequency", "crowding")
 
 
-def donated(names):
+def donated(names: Sequence[str]) -> Derive:
     """A derived arm: each represented feature's recovery is that of a feature of another toy of its block, near in `names`, no donor."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
         given = main[list(READ)].copy(deep=True)
         for runs in blocks(main):
@@ -36,7 +44,7 @@ def donated(names):
     return derive
 
 
-def bypassed(arms):
+def bypassed(arms: Arms) -> xr.Dataset:
     """A derived arm: nothing but donors' recovery, and 0.1 of F1 for every factor e of importance: what no summary of W explains."""
     given = donated(AROUND)(arms)
     given["f1"].values[:] += 0.1 * np.log(given.importance.values)
@@ -47,27 +55,27 @@ asked = reserved("method", "penalty", "equal", "favour")
 """The preset's toys, whose other fields may be set."""
 
 
-def dictionaries(**fields):
+def dictionaries(**fields: Any) -> SpecMap[SuperpositionSAE]:
     """Each toy's run as a run of a dictionary on it."""
     return lambda toys: tuple(t.replace(penalty=CHOSEN, **fields) for t in toys)
 
 
-def first_toys(toys):
+def first_toys(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
     """The first toys, by seed."""
     return tuple(sorted(toys, key=lambda t: t.seed)[:FEWER])
 
 
-def halved(toys):
+def halved(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
     """The main arm's first dictionaries, trained half as long."""
     return tuple(t.replace(method="relu", penalty=CHOSEN, steps=t.steps // 2) for t in first_toys(toys))
 
 
-def weighted_equally(toys):
+def weighted_equally(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
     """The first toys with a loss that weighs all features alike."""
     return tuple(t.replace(equal=True) for t in first_toys(asked(toys)))
 
 
-def on_toys(train, note, after="toy", few=False, **fields):
+def on_toys(train: Callable[..., Trained], note: str, after: str = "toy", few: bool = False, **fields: Any) -> Arm:
     """An arm of dictionaries on an arm of toys, or on the first of them."""
     specs = dictionaries(**fields)
     return Arm(train, after=after, specs=(lambda toys: specs(first_toys(toys))) if few else specs, note=note)

@@ -1,9 +1,14 @@
 """What superposition-sae claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from assay.core import Claim, Finding
+from assay.core import Arms, Claim, Finding, OneTerm, Value
 
 SEED = "C. McDougall, comment on ARENA's exercises on superposition: importance and sparse autoencoders"
 PILOT = "pilot: seeds 0–31"
@@ -13,45 +18,45 @@ BLOCK = 12
 """Toys in a block. Donors come from toys of the same block, so that blocks share nothing: the whole procedure is done anew in each."""
 
 
-def single(values):
+def single(values: Any) -> np.ndarray:
     """The numbers in single precision, as a record keeps them: ranks and nearest neighbours are then the same from a record."""
     return np.asarray(values).astype(np.float32).astype(float)
 
 
-def over_features(statistic):
+def over_features(statistic: Callable[[Mapping[str, np.ndarray]], Any]) -> OneTerm:
     """A value [run]: a number made of each run's features, given as plain arrays by name; NaN where it is undefined."""
 
-    def value(arm, arms):
-        names = [n for n in arm.data_vars if arm[n].dims == ("run", "feature")]
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+        names = [str(n) for n in arm.data_vars if arm[n].dims == ("run", "feature")]
         per_run = [statistic({n: single(arm[n].values[r]) for n in names}) for r in range(arm.sizes["run"])]
         return arm.cosine.isel(feature=0, drop=True).copy(data=np.array(per_run, dtype=float))
 
     return value
 
 
-def represented(one):
+def represented(one: Mapping[str, np.ndarray]) -> np.ndarray:
     """Features of which the toy kept more than half: ‖w‖² > ½."""
     return one["norm_squared"] > 0.5
 
 
-def recovered(one):
+def recovered(one: Mapping[str, np.ndarray]) -> np.ndarray:
     """Features with a latent along them (cosine ≥ .9) that is on when they are (F1 ≥ .8)."""
     return (one["cosine"] >= 0.9) & (one["f1"] >= 0.8)
 
 
-def share(of, among=represented):
+def share(of: Callable[[Mapping[str, np.ndarray]], Any], among: Callable[[Mapping[str, np.ndarray]], Any] = represented) -> OneTerm:
     """A value [run]: the share of the features in `among` that are in `of`."""
     return over_features(lambda one: np.mean(of(one)[among(one)]) if among(one).any() else np.nan)
 
 
-def correlation(one):
+def correlation(one: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance over all features of a toy."""
     from scipy.stats import spearmanr
 
     return spearmanr(one["cosine"], one["importance"]).statistic
 
 
-def partial(one):
+def partial(one: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance, with the ranks of norm and density taken out in straight lines."""
     from assay.core.matching import partial_spearman
 
@@ -62,31 +67,31 @@ OWN = ("norm_squared", "frequency")
 AROUND = (*OWN, "crowding")
 
 
-def covariates(arm, names):
+def covariates(arm: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """[unit, covariate] of all represented features, norm as it is, the others by their logarithm; and which these are [run, f]."""
     here = single(arm.norm_squared.values) > 0.5
     columns = {n: single(arm[n].values[here]) for n in names}
     return np.column_stack([v if n == "norm_squared" else np.log(v + 0.01 * (n == "crowding")) for n, v in columns.items()]), here
 
 
-def blocks(arm):
+def blocks(arm: xr.Dataset) -> np.ndarray:
     """The runs of each block of toys, by seed; an incomplete last block is left out, unless there is no other."""
     order = np.argsort(arm.seed.values, kind="stable")
     whole = len(order) // BLOCK * BLOCK
     return order[:whole].reshape(-1, BLOCK) if whole else order[None]
 
 
-def each_block(of):
+def each_block(of: Callable[[xr.Dataset, Arms], float | xr.DataArray]) -> Value:
     """A value [block]: a number made of the toys of each block by themselves."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         made = [float(of(arm.isel(run=runs), arms)) for runs in blocks(arm)]
         return xr.DataArray(made, dims="block", coords={"block": np.arange(len(made))})
 
     return value
 
 
-def likes(arm, names, k):
+def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | None, np.ndarray]:
     """For each represented feature of a block the k features of its other toys that are nearest in `names`; and which these are."""
     from assay.core.matching import donors
 
@@ -96,14 +101,14 @@ def likes(arm, names, k):
     return (donors(x, np.nonzero(here)[0], k) if enough else None), here
 
 
-def matched(names, recovery="cosine"):
+def matched(names: Sequence[str], recovery: str = "cosine") -> Value:
     """A value [block]: Spearman's correlation of what recovery and log importance of a toy's represented features have beyond donors'.
 
     Donors are the features of other toys of the block that are nearest in what `names` lists. The mean over the block's toys; NaN
     where there are too few donors, and no toy counts whose features are all alike.
     """
 
-    def of(arm, arms):
+    def of(arm: xr.Dataset, arms: Arms) -> float:
         from scipy.stats import spearmanr
 
         from assay.core.matching import beyond
@@ -119,10 +124,10 @@ def matched(names, recovery="cosine"):
     return each_block(of)
 
 
-def gain(other):
+def gain(other: str) -> Value:
     """A value [run]: by how much this arm's recovered share of represented features lies above another's."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         mine, theirs = (share(recovered)(one, arms).swap_dims(run="seed").reset_coords(drop=True) for one in (arm, arms[other]))
         return mine - theirs
 

@@ -1,9 +1,17 @@
 """The figures of superposition-sae."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.experiments.superposition_sae.claims import AROUND, BLOCK, OWN, matched, recovered, represented, share
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CHOSEN = 2.5
 """The penalty at which claims are judged: of the pilot's three the one that finds most."""
@@ -11,7 +19,7 @@ LEAST = 0.01
 """Squared length below which features are drawn together."""
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     main = arms["main"]
     keep = np.where(main.norm_squared.values > 0.5, "represented", "not represented").ravel().tolist()
     points = {"mark": "points", "y": "cosine", "color": "feature", "y_title": "cosine with the nearest latent"}
@@ -34,11 +42,11 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def by_rank(arms):
+def by_rank(arms: Arms) -> dict[str, list]:
     """Columns: for each rank of importance the share of toys in which that feature is kept, and in which it is recovered."""
     parts = (("kept by the toy", "main", represented), ("recovered by ReLU + L1", "main", recovered), ("recovered by TopK", "topk", recovered))
 
-    def shares(arm, of):
+    def shares(arm: xr.Dataset, of: Callable[[Mapping[str, np.ndarray]], Any]) -> list[float]:
         order = np.argsort(-arm.importance.values, axis=1)
         return of({n: np.take_along_axis(arm[n].values, order, 1) for n in ("cosine", "f1", "norm_squared")}).mean(0).tolist()
 
@@ -48,7 +56,7 @@ def by_rank(arms):
     ))  # fmt: skip
 
 
-def by_arm(arms):
+def by_arm(arms: Arms) -> dict[str, list]:
     """Columns: shares of represented features, direction found and recovered, in each arm that has a dictionary."""
     parts = (("direction found", lambda one: one["cosine"] >= 0.9), ("recovered", recovered))
     return columns(("arm", "what", "mean", "low", "high"), (
@@ -57,7 +65,7 @@ def by_arm(arms):
     ))  # fmt: skip
 
 
-def by_match(arms, of):
+def by_match(arms: Arms, of: str) -> dict[str, list]:
     """Columns: the matched rank correlation of importance with a measure of recovery, by what features are matched in."""
     return columns(("arm", "alike in", "mean", "low", "high"), (
         (name, label, *summary(matched(names, of)(arms[name], {}).values))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
@@ -25,57 +26,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SuperpositionSAE(Spec):
-    penalty: PerRun[float] = 1.0
+    penalty: PerRun[Annotated[float, Ge(0)]] = 1.0
     """λ of ‖h − ĥ‖² + λ Σ f, on hidden activations scaled to E‖h‖² = width."""
     method: Literal["toy", "relu", "topk", "shuffled", "random", "pca"] = "toy"
     """What is trained: the toy itself, or a dictionary on its hidden activations."""
-    features: int = 20
+    features: Annotated[int, Ge(1)] = 20
     """Input features of the toy."""
-    width: int = 5
+    width: Annotated[int, Ge(1)] = 5
     """Dimensions of its bottleneck."""
-    ratio: float = 0.8
+    ratio: Annotated[float, Gt(0), Le(1)] = 0.8
     """Importance of each feature over that of the next more important one."""
     equal: bool = False
     """Whether the toy's loss weighs all features alike; the importances are then labels without a meaning."""
-    density: float = 0.025
+    density: Annotated[float, Gt(0), Le(1)] = 0.025
     """Geometric middle of the probabilities that features are on."""
-    spread: float = 4.0
+    spread: Annotated[float, Ge(1)] = 4.0
     """They run from density/spread to density·spread in equal ratios, in an order that has nothing to do with importance."""
-    candidates: int = 8
+    candidates: Annotated[int, Ge(1)] = 8
     """Toys of one group, started from seeds of their own; the one of lowest held-out loss is frozen."""
-    toy_steps: int = 3000
+    toy_steps: Annotated[int, Ge(1)] = 3000
     """Training steps of the toys."""
-    toy_lr: float = 5e-3
+    toy_lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate for the toys, falling to 0 over the last third."""
-    latents: int = 20
+    latents: Annotated[int, Ge(1)] = 20
     """Latents of the dictionary."""
-    favour: float = 0.0
+    favour: Annotated[float, Ge(0)] = 0.0
     """The dictionary is shown each occurrence of a feature with probability importance^favour; 0: all of them, as the toy has."""
-    steps: int = 3000
+    steps: Annotated[int, Ge(1)] = 3000
     """Training steps of the dictionaries."""
-    lr: float = 3e-3
+    lr: Annotated[float, Gt(0)] = 3e-3
     """Adam's learning rate for the dictionaries."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Fresh inputs a step."""
-    rows: int = 30_000
+    rows: Annotated[int, Ge(1)] = 30_000
     """Held-out inputs of each toy."""
 
     def check(self) -> None:
-        for name in ("features", "width", "candidates", "toy_steps", "latents", "steps", "batch", "rows"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"SuperpositionSAE.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.density <= 1 or self.spread < 1 or self.density * self.spread > 1:
+        if self.density * self.spread > 1:
             raise SpecError(
-                "SuperpositionSAE needs a density above 0 and a spread of at least 1, whose product is a probability of at most 1; "
+                "SuperpositionSAE needs a density and a spread whose product is a probability of at most 1; "
                 f"got density={self.density}, spread={self.spread}"
             )
-        if not 0 < self.ratio <= 1:
-            raise SpecError(f"SuperpositionSAE.ratio lies above 0 and at most at 1, got {self.ratio}")
         if self.width > self.features:
             raise SpecError(f"SuperpositionSAE.width is a bottleneck of at most the {self.features} features, got {self.width}")
-        if self.lr <= 0 or self.toy_lr <= 0 or self.penalty < 0 or self.favour < 0:
-            raise SpecError("SuperpositionSAE needs lr and toy_lr above 0, penalty and favour of at least 0, got "
-                            f"lr={self.lr}, toy_lr={self.toy_lr}, penalty={self.penalty}, favour={self.favour}")  # fmt: skip
 
 
 def importances(runs: Runs[SuperpositionSAE]) -> Float[Tensor, "run f"]:
@@ -109,12 +102,12 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     weight = torch.ones(len(runs), s.features) if s.equal else importances(runs)
     weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
 
-    def shared(stream, batch):
+    def shared(stream: str, batch: int) -> Callable[[int], Tensor]:
         """Batches of inputs, equal for all candidates of a run."""
         drawn = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
         return lambda step: drawn(step).repeat_interleave(k, 0)
 
-    def loss(params, x):
+    def loss(params: dict[str, Tensor], x: Tensor) -> Tensor:
         return toy.weighted_square(toy.reconstruct(params, x), x, weight)
 
     start, rate = toy.bottleneck(each, s.features, s.width), warm_up_decay(s.toy_steps, 0, 1 / 3)
@@ -122,7 +115,7 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     trained = fit([group], shared("train", s.batch), steps=s.toy_steps, bench=bench)[0]
     fresh = shared("choice", 2048)
     with torch.no_grad():
-        held_out = sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10))
+        held_out = torch.as_tensor(sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10)))
     return best_starts(trained, held_out, k)
 
 
@@ -158,7 +151,7 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
         lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.width**0.5,
     )  # fmt: skip
 
-    def batches(step):
+    def batches(step: int) -> Tensor:
         h, _ = draw(step)
         return shuffle_coordinates(h) if s.method == "shuffled" else h
 

@@ -6,40 +6,48 @@ Baselines: untrained models; isotropic directions of the same rank; another star
 Cost: 280 s on 2 cores, 420 CPU-seconds, 1.7 GB a process; full a guess of 30 GPU-hours, never run
 """
 
-from assay.core import Arm, Experiment, grid, variant
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.experiments.targets.claims import CLAIMS
 from assay.experiments.targets.figures import figures
 from assay.experiments.targets.method import WhichTarget, cost, inputs, measure, measure_blocks, no_training, train
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def keep_only(data, *names):
+
+def keep_only(data: xr.Dataset, *names: str) -> xr.Dataset:
     """These measures of an arm, so that a derived arm answers for nothing that it does not change."""
     return data[[*names, *(["diverged"] if "diverged" in data else [])]]
 
 
-def with_replaced(of, **measured):
+def with_replaced(of: str, **measured: str) -> Derive:
     """A control made from an arm's measures: some of them in the place of others."""
     return lambda arms: keep_only(arms[of].assign({name: arms[of][other].rename() for name, other in measured.items()}), *measured)
 
 
-def same_target(arms):
+def same_target(arms: Arms) -> xr.Dataset:
     """The arm `main` with the other start of `act` where the dictionary trained on the update stands."""
     data = arms["main"]
     swapped = data.error_update.where(data.cell != "act-update", data.error_update.sel(cell="again", drop=True))
     return keep_only(data.assign(error_update=swapped), "error_update", "variance_update")
 
 
-def whole_stream(arms):
+def whole_stream(arms: Arms) -> xr.Dataset:
     """The arm `main` with the dictionary of the whole stream where that of the activations stands."""
     data = arms["main"]
     swapped = data.error_logit.where(data.cell != "act", data.error_logit.sel(cell="post", drop=True))
     return keep_only(data.assign(error_logit=swapped), "error_logit", "variance_logit")
 
 
-def rows_of(other):
+def rows_of(other: str) -> Derive:
     """The arm `main` with other rows where the logit dictionary's features stand."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         data = arms["main"]
         swapped = {n: data[n].where(data.other != "logit", data[n].sel(other=other, drop=True)) for n in ("found", "chance")}
         return keep_only(data.assign(swapped), "found", "chance")
@@ -47,12 +55,12 @@ def rows_of(other):
     return derive
 
 
-def effects_of(of, change):
+def effects_of(of: str, change: str) -> Derive:
     """An arm's linearised effects, of changed parts."""
     return with_replaced(of, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
 
 
-def language_model(subject):
+def language_model(subject: str) -> Callable[[tuple[WhichTarget, ...]], list[WhichTarget]]:
     """One run of a model on disk, on one window of each of 24 files, or of the preset's fewer."""
     return lambda main: [main[0].replace(subject=subject, cells=(), per_file=1, tested=min(24, main[0].tested or 24))]
 

@@ -1,52 +1,57 @@
 """What targets claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
 import xarray as xr
 
-from assay.core import Claim, Finding, Gate
+from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.measures import by
-from assay.core.stats import mean, ratio
+from assay.core.stats import Means, mean, ratio
 
 SEED = "nostalgebraist, remarks on Towards Monosemanticity: activations are an implementation detail"
 TABLE = "plan: set before any pilot"
 PILOT = "pilot: seeds 0 and 1 under the first design"
 
 
-def unread(arm, arms):
+def unread(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: variance that W_out does not read, what it would not read of isotropic activations, and all of it."""
     return {name: by(arm)[name] for name in ("null", "isotropic", "total")}
 
 
-def spends(arm, arms):
+def spends(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of what a dictionary writes: variance that W_out does not read, the share that an isotropic subspace would hold of it, and all of it."""
     data, share = by(arm), 1 - arm.attrs["d"] / arm.attrs["m"]
     return {"null": data.unread, "isotropic": share * data.written, "total": data.written}
 
 
-def below_isotropic(m):
+def below_isotropic(m: Means) -> np.ndarray:
     """By how much the unread share lies below that of isotropic directions of the same rank, 1 − d/m."""
     return (m["isotropic"] - m["null"]) / m["total"]
 
 
-def here(terms):
+def here(terms: Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]) -> Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]:
     """Take terms of the only run of an arm, a model on disk. Raises: ValueError for an arm of several runs."""
     return lambda arm, arms: {name: x.squeeze("seed", drop=True) for name, x in terms(arm, arms).items()}
 
 
-def each_block(arm, arms):
+def each_block(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """The terms of `unread`, every block of a model on disk scaled to the same variance: the last ones have hundreds of times more."""
     terms = here(unread)(arm, arms)
     return {name: x / terms["total"].mean("document") for name, x in terms.items()}
 
 
-def within_files(arm, arms):
+def within_files(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Term: Gini coefficient of what neurons are worth within each document."""
     return {"gini": by(arm).gini}
 
 
-def explained(space, a, b):
+def explained(space: str, a: str, b: str) -> Value:
     """Terms: squared errors of two cells in one space, and its variance."""
 
-    def terms(arm, arms):
+    def terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         data = by(arm)
         errors = data[f"error_{space}"]
         return {"a": errors.sel(cell=a, drop=True), "b": errors.sel(cell=b, drop=True), "variance": data[f"variance_{space}"]}
@@ -54,41 +59,41 @@ def explained(space, a, b):
     return terms
 
 
-def lead(m):
+def lead(m: Means) -> np.ndarray:
     """By how much the FVU of b lies below that of a."""
     return (m["a"] - m["b"]) / m["variance"]
 
 
-def pairs(kind):
+def pairs(kind: str) -> Value:
     """Term: how many pairs of feature and token have a relative error in each bin."""
     return lambda arm, arms: {"count": by(arm)[kind]}
 
 
-def median_error(m):
+def median_error(m: Means) -> np.ndarray:
     """The median relative error."""
     from assay.dictionaries.measuring.cell_measures import binned_median
 
     return binned_median(m["count"])
 
 
-def likeness(other):
+def likeness(other: str) -> Value:
     """Terms: agreement of `act` with another cell and with its own replicate, each with what chance gives."""
 
-    def terms(arm, arms):
+    def terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         data, sides = by(arm), (("cross", other), ("within", "again"))
         return {f"{name}_{at}": data[name].sel(other=o, drop=True) for name in ("found", "chance") for at, o in sides}
 
     return terms
 
 
-def similarity(m):
+def similarity(m: Means) -> np.ndarray:
     """Agreement above chance across targets, as a share of that between two starts of one target."""
     return ((m["found_cross"] - m["chance_cross"]) / (1 - m["chance_cross"])) / (
         (m["found_within"] - m["chance_within"]) / (1 - m["chance_within"])
     )
 
 
-def inequality(arm, arms):
+def inequality(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: Gini coefficient of what neurons are worth."""
     from assay.dictionaries.measuring.cell_measures import gini
 
@@ -96,7 +101,7 @@ def inequality(arm, arms):
     return xr.DataArray([gini(w) for w in worth.values], dims="seed", coords={"seed": worth.seed})
 
 
-def equal_l0(arm):
+def equal_l0(arm: xr.Dataset) -> bool:
     """Whether all dictionaries have the same L0 to 2 %."""
     l0 = (arm.active.sum("document") / arm.tokens.sum("document")).sel(
         cell=[c for c in ("act", "act-update", "logit") if c in arm.cell]

@@ -1,13 +1,15 @@
 """The figures of targets."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from assay.core import Figure, summary
+from assay.core import Arms, Figure, summary
 from assay.core.figures import columns
 from assay.core.measures import by
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     if "main" not in arms:
         return []
     from assay.dictionaries.measuring.linear_effects import KINDS, SIZES

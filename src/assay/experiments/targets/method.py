@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 from assay.core import Cost, Spec, probes
 from assay.core.errors import SpecError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from assay.core.fit import Trained
     from assay.core.runs import Runs
     from assay.data.targets import Targets
+    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
@@ -42,35 +45,35 @@ TRAINED = ("act", "again", "act-update", "post", "logit")
 class WhichTarget(Spec):
     subject: str = "tiny"
     """"tiny": a one-block model that each seed trains for itself; "smollm2" or a local folder; "untrained smollm2": its weights drawn anew."""
-    layer: int = 0
+    layer: Annotated[int, Ge(0)] = 0
     """The block of a tiny model; of a model on disk all blocks are measured."""
-    model_steps: int = 480
+    model_steps: Annotated[int, Ge(1)] = 480
     """Training steps of the tiny model."""
-    d: int = 64
+    d: Annotated[int, Ge(1)] = 64
     """Width of its stream."""
-    m: int = 256
+    m: Annotated[int, Ge(1)] = 256
     """Neurons of its MLP."""
     activation: Literal["gelu", "relu"] = "gelu"
     """Their non-linearity."""
     cells: tuple[str, ...] = TRAINED
     """The dictionaries that are trained."""
-    width: int = 256
+    width: Annotated[int, Ge(1)] = 256
     """Features in a dictionary."""
-    k: int = 8
+    k: Annotated[int, Ge(1)] = 8
     """Features that TopK keeps: L0 is equal by construction."""
     corpus: str = corpora.STDLIB
     """The text: "stdlib" or a folder of text files."""
-    windows: int = 1800
+    windows: Annotated[int, Ge(0)] = 1800
     """Training windows of `context` tokens."""
-    per_file: int = 4
+    per_file: Annotated[int, Ge(0)] = 4
     """Test windows from one file, at most."""
     tested: int = 0
     """Test windows; 0: all there are."""
-    context: int = 64
+    context: Annotated[int, Ge(1)] = 64
     """Tokens in a window."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Tokens a step."""
-    steps: int = 600
+    steps: Annotated[int, Ge(1)] = 600
     """Training steps of the dictionaries."""
     lr: float = 8e-3
     """Adam's learning rate at its top."""
@@ -80,12 +83,6 @@ class WhichTarget(Spec):
     """Variance of the noise added to what is planted as read by W_out, as a share of its own."""
 
     def check(self) -> None:
-        for name in ("layer", "windows", "per_file"):
-            if getattr(self, name) < 0:
-                raise SpecError(f"WhichTarget.{name} must be at least 0, got {getattr(self, name)}")
-        for name in ("model_steps", "d", "m", "width", "k", "context", "batch", "steps"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"WhichTarget.{name} must be at least 1, got {getattr(self, name)}")
         if unknown := [c for c in self.cells if c not in CELLS]:
             raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
 
@@ -166,7 +163,7 @@ def readable(s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"]
     return seen + (s.noise * seen.square().mean()).sqrt() * normals(s, purpose, *x.shape)
 
 
-def model_measures(s, data, raw, at):
+def model_measures(s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: Any) -> dict[str, Any]:
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
     import torch
 
@@ -219,7 +216,7 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     return measures(runs, coords=coords, **named)
 
 
-def dictionary_measures(s, found, raw, test, at):
+def dictionary_measures(s: WhichTarget, found: Mapping[str, Dictionary], raw: Mapping[Target, Tensor], test: Any, at: Any) -> dict[str, Any]:
     """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary of activations writes."""
     import torch
 
@@ -243,13 +240,14 @@ def dictionary_measures(s, found, raw, test, at):
                 named[change + name] = ("run document", sums[None], "squared feature")
         named["null_of_feature"] = ("run feature", (D @ read.null).square().sum(1)[None], "share")
         token, feature = features.nonzero(as_tuple=True)
+        assert act.scale is not None  # trained dictionaries know it
         parts = features[token, feature][:, None] * (D @ read.W_out)[feature] / act.scale[0]
         document, n = at
         named |= effect_errors(parts, token, raw["post"], read, document, n, s.seed)
     return named
 
 
-def likeness_measures(s, found, features, read):
+def likeness_measures(s: WhichTarget, found: Mapping[str, Dictionary], features: Tensor, read: Any) -> dict[str, Any]:
     """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
     from assay.dictionaries.measuring import cell_measures as of
 

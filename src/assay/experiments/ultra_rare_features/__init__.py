@@ -6,16 +6,23 @@ Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; dead-weight
 Cost: 200 s on 2 cores, 370 CPU-seconds, 1.3 GB a process; full a guess of 1 GPU-hour, never run
 """
 
-from assay.core import Arm, Experiment, grid, variant
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.experiments.ultra_rare_features.claims import CLAIMS
 from assay.experiments.ultra_rare_features.figures import figures
 from assay.experiments.ultra_rare_features.method import TOGETHER, UltraRare, cost, inputs, measure, train
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def with_other_kinds(of="main", **places):
+
+def with_other_kinds(of: str = "main", **places: str) -> Derive:
     """A derived arm: another arm's measures with other kinds of latents in the places of these."""
 
-    def derive(arms):
+    def derive(arms: Arms) -> xr.Dataset:
         made = arms[of].copy(deep=True)
         for name, values in arms[of].data_vars.items():
             for place, kind in places.items() if "kind" in values.dims else ():
@@ -25,14 +32,14 @@ def with_other_kinds(of="main", **places):
     return derive
 
 
-def at_half(arms):
+def at_half(arms: Arms) -> xr.Dataset:
     """A derived arm: what a training of half the length would have had. The rate is constant, so that is main's half-way point."""
     made = arms["main"][["cosine"]].copy(deep=True)
     made.cosine.loc[{"moment": "end"}] = made.cosine.sel(moment="half")
     return made
 
 
-def on_model(main):
+def on_model(main: tuple[UltraRare, ...]) -> tuple[UltraRare, ...]:
     """The preset's seeds, and half as many more, on a language model's activations, for two fifteenths of its steps."""
     s, seeds = main[0], sorted({one.seed for one in main})
     steps = max(48, s.steps * 2 // 15)

@@ -1,9 +1,16 @@
 """What ultra-rare-features claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Published
+from assay.core import Arms, Claim, Exact, Finding, Published, Value
 from assay.core.stats import ratio
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SEED = "nostalgebraist 2023, comment on Open Source Replication & Commentary on Anthropic's Dictionary Learning Paper"
 NANDA = "Nanda 2023, Open Source Replication & Commentary on Anthropic's Dictionary Learning Paper"
@@ -12,41 +19,41 @@ PLAN = "plan: before anything was trained"
 PILOT = "pilot: seeds 0–3, .51 on planted inputs and .32 on the model; the plan's margin for net drift"
 
 
-def of_rare(name, moment=None):
+def of_rare(name: str, moment: str | None = None) -> Value:
     """[run]: a median over the rare latents of an arm, at one moment where it was measured at several."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         found = arm[name].sel(kind="rare")
         return found if moment is None else found.sel(moment=moment)
 
     return value
 
 
-def between(name, more, less, moment=None):
+def between(name: str, more: str, less: str, moment: str | None = None) -> Value:
     """[run]: what the one kind of latents has more of than the other, in the same dictionary, at one moment where there are several."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         found = arm[name] if moment is None else arm[name].sel(moment=moment)
         return found.sel(kind=more) - found.sel(kind=less)
 
     return value
 
 
-def less_steep(arm, arms):
+def less_steep(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: slope of the rare latents' densities over that of main at the same seed: above 0 where they fall less steeply."""
     mine, main = (x.slope.sel(kind="rare").swap_dims(run="seed") for x in (arm, arms["main"]))
     return mine - main
 
 
-def conspiracy_terms(arm, arms):
+def conspiracy_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: what the rare latents save only together, and what as many ordinary firings of equal strength save."""
     return {name: arm[name].sel(kind="rare") for name in ("synergy", "saved")}
 
 
-def against(base):
+def against(base: str) -> Value:
     """[seed]: log of the share of latents that end ultra-rare, over that of the arm `base` at the same seed."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         half_a_latent = 0.5 / arm.attrs["width"]  # added to both, as none may be left
         mine, other = (x.rare_share.swap_dims(run="seed") for x in (arm, arms[base]))
         return np.log((mine + half_a_latent) / (other + half_a_latent))
@@ -54,7 +61,7 @@ def against(base):
     return value
 
 
-def flow_slopes(arms):
+def flow_slopes(arms: Arms) -> list[list[float]]:
     """[mean 1, 2, 4 × span]: slopes of a lone feature's density under gradient flow."""
     from assay.dictionaries.dynamics import isolated
 
@@ -62,14 +69,14 @@ def flow_slopes(arms):
     return [[path.slope(*span) for span in spans] for path in map(isolated.flow, (1, 2, 4))]
 
 
-def flow_floors(arms):
+def flow_floors(arms: Arms) -> list[float]:
     """[mean 1, 2]: density of a lone feature with its bias held at 0, over Φ(−‖μ‖)."""
     from assay.dictionaries.dynamics import isolated
 
     return [isolated.flow(mean, held=True).density[-1] / isolated.floor(mean) for mean in (1, 2, 4)]
 
 
-def flow_alignments(arms):
+def flow_alignments(arms: Arms) -> list[float]:
     """κ of lone features: free bias from 0 at ‖μ‖ = 1, 2, 4; bias held at −1 at the same."""
     from assay.dictionaries.dynamics import isolated
 
@@ -77,7 +84,7 @@ def flow_alignments(arms):
     return free + [isolated.flow(mean, bias=-1, held=True).alignment[-1] for mean in (1, 2, 4)]
 
 
-def adams_kick(arms):
+def adams_kick(arms: Arms) -> float:
     """How far Adam moves a weight for one lone gradient, in learning rates, summed term by term."""
     step, m, v = 0.0, 0.1, 0.001
     for _ in range(2_000):
@@ -85,7 +92,7 @@ def adams_kick(arms):
     return step
 
 
-def counted_density(arms):
+def counted_density(arms: Arms) -> float:
     """Firings counted on held-out rows over what the formula says, summed over ordinary latents; mean over main's runs."""
     return float(arms["main"].counted_density.mean())
 

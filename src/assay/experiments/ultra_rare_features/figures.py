@@ -1,12 +1,14 @@
 """The figures of ultra-rare-features."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from assay.core import Figure, columns, summary
+from assay.core import Arms, Figure, columns, summary
 from assay.features.followed import BINS
 
 
-def along_training(arms):
+def along_training(arms: Arms) -> dict[str, list]:
     """Columns: density of rare, ordinary and useful latents along training in four arms, means over seeds of each quartile."""
     rows: list[tuple] = []
     for arm in ("main", "about-mean", "no-l1", "real"):
@@ -19,7 +21,7 @@ def along_training(arms):
     return columns(("step", "density", "low", "high", "kind", "arm"), rows)
 
 
-def densities(arms):
+def densities(arms: Arms) -> dict[str, list]:
     """Columns: how many of main's latents have which density at a quarter of training and at its end, means over runs."""
     data, middle = arms["main"].histogram.mean("run").values, (BINS[1:] + BINS[:-1]) / 2
     names = [f"step {int(arms['main'].step.values[i]):,}" for i in (0, -1)]
@@ -27,7 +29,7 @@ def densities(arms):
     return columns(("density", "count", "at"), rows)
 
 
-def apart(arms):
+def apart(arms: Arms) -> dict[str, list]:
     """Columns: encoder-decoder cosine and end density of single latents of main's first run."""
     one = arms["main"].isel(run=0)
     return columns(("density", "cosine", "kind"), (
@@ -37,7 +39,7 @@ def apart(arms):
     ))  # fmt: skip
 
 
-def together(arms):
+def together(arms: Arms) -> dict[str, list]:
     """Columns: synergy over what ordinary firings save, of the rare latents, of dead weight and of planted pairs."""
     main = arms["main"]
     shares = {"rare latents": "rare", "dead weight": "dead-weight", "planted pairs": "pair"}
@@ -46,7 +48,7 @@ def together(arms):
     ))  # fmt: skip
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     quartiles = "Medians and quartiles over latents, averaged over seeds on the log scale; chosen at a quarter of training."
     return [
         Figure("Density along training: rare latents that are left alone, beside others", along_training(arms), "line",

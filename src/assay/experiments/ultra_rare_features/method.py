@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec
 from assay.core.errors import SpecError
@@ -36,31 +37,31 @@ MOMENTS = ("half", "end")
 
 @dataclass(frozen=True, kw_only=True)
 class UltraRare(Spec):
-    penalty: PerRun[float] = 0.1
+    penalty: PerRun[Annotated[float, Ge(0)]] = 0.1
     """λ of ‖x − x̂‖² + λ Σ f, on inputs that are not normalised (planted) or have E‖x − mean‖² = d (a model's)."""
-    width: int = 256
+    width: Annotated[int, Ge(2)] = 256
     """Latents in the dictionary."""
-    d: int = 32
+    d: Annotated[int, Ge(2)] = 32
     """Dimensions of the inputs."""
     subject: Literal["planted", "smollm2"] = "planted"
     """Where inputs come from: planted features, or a language model's activations."""
     layer: int = 4
     """The model's site is the residual stream before this block."""
-    windows: int = 600
+    windows: Annotated[int, Ge(1)] = 600
     """Training windows of 128 tokens; a planted world ignores these three."""
-    test_windows: int = 400
+    test_windows: Annotated[int, Ge(1)] = 400
     """Held-out windows on which firings are counted."""
     silent: int = 0
     """Batches without a firing after which a latent counts as dead at a check; 0: a 300th of training."""
     ramp: int = 1
     """Steps over which rate and penalty rise at the start."""
-    truth: int = 64
+    truth: Annotated[int, Ge(1)] = 64
     """True features, random directions."""
     rarest: float = 1e-3
     """Least probability of a true feature; they are log-uniform from here to `commonest`."""
     commonest: float = 1e-1
     """Largest probability of a true feature."""
-    useful: int = 8
+    useful: Annotated[int, Ge(0)] = 8
     """Further true features, rarer than all others, for which a latent each is planted at a quarter of training."""
     useful_p: float = 5e-4
     """Their probability."""
@@ -72,28 +73,22 @@ class UltraRare(Spec):
     """Whether encoder biases stay at 0."""
     annealed: bool = False
     """Whether the learning rate falls to a tenth for the last third."""
-    batch: int = 256
+    batch: Annotated[int, Ge(1)] = 256
     """Inputs a step."""
-    steps: int = 12_000
+    steps: Annotated[int, Ge(48)] = 12_000
     """Training steps."""
-    lr: float = 1e-3
+    lr: Annotated[float, Gt(0)] = 1e-3
     """Adam's learning rate, constant but for the ramp and for the 100 steps after a check for dead latents."""
     rare: float = 1e-3
     """Density below which a latent counts as ultra-rare: no true feature but the planted is rarer."""
     ordinary: float = 1e-2
     """Density above which one counts as ordinary; between the two it is uncommon."""
-    rows: int = 400_000
+    rows: Annotated[int, Ge(1)] = 400_000
     """Inputs on which gradients and ablations are measured; planted densities have a formula, others are counted on them."""
 
     def check(self) -> None:
-        least = {"width": 2, "d": 2, "truth": 1, "useful": 0, "batch": 1, "steps": 48, "rows": 1, "windows": 1, "test_windows": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"UltraRare.{name} must be at least {low}, got {getattr(self, name)}")
         if 2 * self.useful > self.width:
             raise SpecError(f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}")
-        if self.lr <= 0 or self.penalty < 0:
-            raise SpecError(f"UltraRare needs lr above 0 and penalty at least 0, got lr={self.lr}, penalty={self.penalty}")
         if self.subject != "planted" and not self.centred:
             raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
 
@@ -156,7 +151,7 @@ def method(runs: Runs[UltraRare]) -> Method:
         held = ("b_enc",) if s.frozen else ()
         dead = ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held)
 
-    def rate(step):
+    def rate(step: int) -> float:
         return min(1.0, (step + 1) / s.ramp) * (0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0)
 
     return Method(
@@ -192,7 +187,7 @@ def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset
     return measures(runs, coords=coords, **named)
 
 
-def judging_inputs(one, bench):
+def judging_inputs(one: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
     import torch
 

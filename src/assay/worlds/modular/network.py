@@ -262,6 +262,6 @@ class _Part:
         """The checkpoint of the next call of `fit`."""
         return self.bench.slot()
 
-    def report(self, done: int, total: int, **numbers: float) -> None:
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far all chunks are."""
-        self.bench.report(self.part * total + done, self.parts * total, **numbers)
+        self.bench.report(self.part * total + done, self.parts * total, unit, **numbers)
