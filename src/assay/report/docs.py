@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.conformance.vectors import load
 from assay.core.claims import Claim, Exact, Finding, literature_json
 from assay.core.experiment import Experiment
 from assay.lab import catalogue, records
-from assay.report import conformance, evaluations, pictures, tables
+from assay.report import conformance, evaluations, first, pictures, tables
 from assay.report import overview as overviews
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -29,6 +30,27 @@ def experiments() -> str:
         counted = tables.board(records.read(entry.name, entry.origin))
         entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
     return tables.catalogue(entries)
+
+
+def badges() -> str:
+    """One line of facts about the project, each counted from what is committed."""
+    result = [records.read(entry.name, entry.origin) for entry in catalogue.entries()]
+    judged = tables.outcomes({"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]})
+    vectors = len(load())
+    facts = ("Python ≥ 3.11", "Apache-2.0", "works offline, no GPU needed", f"{len(result)} experiments",
+             f"{sum(judged.values())} claims judged: {tables.signs(judged)}", f"{vectors} conformance vectors")  # fmt: skip
+    return " · ".join(f"**{fact}**" for fact in facts) + "\n"
+
+
+def questions() -> str:
+    """The catalogue by question: what each experiment asks, how its claims came out, the time it takes."""
+    lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
+    for entry in catalogue.entries():
+        header = entry.header()
+        came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
+        asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
+        lines.append(f"| {asked} | [{entry.name}](docs/{entry.name}.md) | {came_out} | {time} |")
+    return "\n".join(lines) + "\n"
 
 
 def arms(name: str) -> str:
@@ -126,7 +148,8 @@ def everything() -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
+    "badges": badges, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
+    "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
     "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
     "measures": evaluations.definitions,
@@ -178,6 +201,9 @@ def main(paths: Sequence[str]) -> None:
         for mark in BLOCK.finditer(page):
             if mark["kind"] == "picture" and (figure := pictures.figure(mark["name"])) is not None:
                 pictures.write(mark["name"], figure)
+            if mark["kind"] == "first":
+                for file, drawn in first.files().items():
+                    file.write_text(drawn, encoding="utf-8")
         if (new := filled(page)) != page:
             path.write_text(new, encoding="utf-8")
             print(path)
