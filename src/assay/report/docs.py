@@ -39,7 +39,7 @@ def badges() -> str:
     vectors = len(load())
     facts = ("Python ≥ 3.11", "Apache-2.0", "works offline, no GPU needed", f"{len(result)} experiments",
              f"{sum(judged.values())} claims judged: {tables.signs(judged)}", f"{vectors} conformance vectors")  # fmt: skip
-    return " · ".join(f"**{fact}**" for fact in facts) + "\n"
+    return " · ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts) + "\n"
 
 
 def questions() -> str:
@@ -49,7 +49,8 @@ def questions() -> str:
         header = entry.header()
         came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
         asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-        lines.append(f"| {asked} | [{entry.name}](docs/{entry.name}.md) | {came_out} | {time} |")
+        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in (came_out, time)))
+        lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
 

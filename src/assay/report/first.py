@@ -31,8 +31,8 @@ NAMES = {"main": "Gated", "no-aux": "Gated, no auxiliary loss", "relu": "ReLU + 
 """What the picture calls the arms of its claim."""
 FEATURE = 4327
 """The showcase's feature whose card is shown: of the twenty drawn by lot, one that can be read in five lines."""
-WIDE, NARROW, GAP, HEIGHT = (400, 320, 320), 360, 32, 330
-"""Widths of the panels side by side and of each one alone, the space around them, their height, in pixels."""
+WIDE, NARROW, GAP, EDGE, HEIGHT = (376, 304, 296), 360, 32, 12, 330
+"""Widths of the panels side by side and of each one alone, the space between and around them, their height, in pixels."""
 STYLE = """
 svg{font:13px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;background:var(--paper)}
 text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:var(--quiet)}
@@ -66,12 +66,12 @@ def drawn(widths: Sequence[int]) -> str:
     """The picture as SVG: the three panels in one row of these widths, or stacked where there is one width only."""
     panels = {"A claim beside its controls": claim_panel, "A frontier of methods": frontier_panel, "A feature, of twenty drawn by lot": card_panel}
     stacked = len(widths) == 1
-    body, x, y = Markup(""), GAP, GAP
+    body, x, y = Markup(""), EDGE, GAP
     for (title, panel), width in zip(panels.items(), [*widths] * len(panels) if stacked else widths, strict=True):
         heading = Markup('<text class="title" y="14">{}</text>').format(title)
         body += Markup('<svg x="{}" y="{}" width="{}" height="{}">{}{}</svg>').format(x, y, width, HEIGHT, heading, panel(width))
         x, y = (x, y + HEIGHT + GAP // 2) if stacked else (x + width + GAP, y)
-    size = (NARROW + 2 * GAP, len(panels) * (HEIGHT + GAP // 2)) if stacked else (x, HEIGHT + GAP)
+    size = (NARROW + 2 * EDGE, y) if stacked else (x - GAP + EDGE, HEIGHT + GAP)
     opened = '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}">'.format(*size)
     return f'{opened}<style>{palette.css()}{STYLE}</style><rect width="100%" height="100%" fill="var(--paper)"/>{body}</svg>\n'
 
