@@ -20,6 +20,8 @@ from assay.report import conformance, evaluations, first, pictures, tables
 from assay.report import overview as overviews
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+SPACE = "\N{NO-BREAK SPACE}"
+"""Where a line of a narrow cell must not break."""
 
 
 def experiments() -> str:
@@ -39,7 +41,7 @@ def badges() -> str:
     vectors = len(load())
     facts = ("Python ≥ 3.11", "Apache-2.0", "works offline, no GPU needed", f"{len(result)} experiments",
              f"{sum(judged.values())} claims judged: {tables.signs(judged)}", f"{vectors} conformance vectors")  # fmt: skip
-    return " · ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts) + "\n"
+    return " · ".join(fact.replace(" ", SPACE) for fact in facts) + "\n"
 
 
 def questions() -> str:
@@ -49,7 +51,7 @@ def questions() -> str:
         header = entry.header()
         came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
         asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in (came_out, time)))
+        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -91,10 +93,10 @@ def decided(name: str) -> str:
         return _absent(name)
     lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
-        controls = ", ".join(f"{c.sign} `{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
+        controls = "<br>".join(f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
         why = f" *({tables.cell(r.why)})*" if r.why else ""
-        numbers = tables.minus(f"| {r.estimate} {r.interval} | {controls} |")
-        lines.append(f"| {r.sign} {r.outcome} | {tables.cell(r.text)}{why} {numbers}")
+        numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
+        lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
     return "\n".join(lines) + "\n"
 
 
