@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.lab import catalogue, records
-from assay.report import docs, pictures
+from assay.report import docs, first, pictures
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,9 +25,18 @@ def test_a_picture_shows_what_would_be_drawn_now(name: str) -> None:
     assert figure is not None and pictures.drawn_from(pictures.path(name)) == pictures.stamp(figure), f"{name} is older; {AGAIN}"
 
 
-def test_the_readme_lists_every_experiment_as_its_header_says() -> None:
-    readme = (ROOT / "README.md").read_text()
-    lines = [line for line in readme.splitlines() if line.startswith("| `")]
+def test_the_first_picture_shows_what_would_be_drawn_now() -> None:
+    assert {file.name: file.read_text() for file in first.files()} == {file.name: drawn for file, drawn in first.files().items()}, AGAIN
+
+
+def test_the_readme_asks_every_experiments_question() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    for entry in catalogue.entries():
+        assert any(f"[{entry.name}](docs/{entry.name}.md)" in line and entry.header().title.rstrip(".") in line for line in lines), entry.name
+
+
+def test_the_catalogue_lists_every_experiment_as_its_header_says() -> None:
+    lines = [line for line in (ROOT / "docs/catalogue.md").read_text().splitlines() if line.startswith("| `")]
     for entry in catalogue.entries():
         header = entry.header()
         assert any(f"`{entry.name}`" in line and header.claim in line and header.cost in line for line in lines), entry.name

@@ -29,7 +29,7 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
 
 
 def test_decided_shows_the_outcome_and_its_control(recorded):
-    assert "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✕ `relu-again` 0.000 |" in docs.decided("gated-sae")
+    assert "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✕ `relu-again` 0.000 |" in docs.decided("gated-sae").replace(docs.SPACE, " ")
 
 
 def test_the_catalogue_counts_recorded_outcomes(recorded):

@@ -12,14 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from assay.conformance.vectors import load
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.lab import catalogue, records
-from assay.report import conformance, evaluations, pictures, tables
+from assay.report import conformance, evaluations, first, pictures, tables
 from assay.report import overview as overviews
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+SPACE = "\N{NO-BREAK SPACE}"
+"""Where a line of a narrow cell must not break."""
 
 
 def experiments() -> str:
@@ -30,6 +33,28 @@ def experiments() -> str:
         counted = tables.board(records.read(entry.name, entry.origin))
         entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
     return tables.catalogue(entries)
+
+
+def badges() -> str:
+    """One line of facts about the project, each counted from what is committed."""
+    result = [records.read(entry.name, entry.origin) for entry in catalogue.entries()]
+    judged = tables.outcomes({"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]})
+    vectors = len(load())
+    facts = ("Python ≥ 3.11", "Apache-2.0", "works offline, no GPU needed", f"{len(result)} experiments",
+             f"{sum(judged.values())} claims judged: {tables.signs(judged)}", f"{vectors} conformance vectors")  # fmt: skip
+    return " · ".join(fact.replace(" ", SPACE) for fact in facts) + "\n"
+
+
+def questions() -> str:
+    """The catalogue by question: what each experiment asks, how its claims came out, the time it takes."""
+    lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
+    for entry in catalogue.entries():
+        header = entry.header()
+        came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
+        asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
+        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
 
 
 def arms(name: str) -> str:
@@ -69,10 +94,10 @@ def decided(name: str) -> str:
         return _absent(name)
     lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
-        controls = ", ".join(f"{c.sign} `{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
+        controls = "<br>".join(f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
         why = f" *({tables.cell(r.why)})*" if r.why else ""
-        numbers = tables.minus(f"| {r.estimate} {r.interval} | {controls} |")
-        lines.append(f"| {r.sign} {r.outcome} | {tables.cell(r.text)}{why} {numbers}")
+        numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
+        lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +152,8 @@ def everything() -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "experiments": experiments, "arms": arms, "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
+    "badges": badges, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
+    "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
     "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
     "measures": evaluations.definitions,
@@ -179,6 +205,9 @@ def main(paths: Sequence[str]) -> None:
         for mark in BLOCK.finditer(page):
             if mark["kind"] == "picture" and (figure := pictures.figure(mark["name"])) is not None:
                 pictures.write(mark["name"], figure)
+            if mark["kind"] == "first":
+                for file, drawn in first.files().items():
+                    file.write_text(drawn, encoding="utf-8")
         if (new := filled(page)) != page:
             path.write_text(new, encoding="utf-8")
             print(path)
