@@ -17,13 +17,13 @@ from assay.core.runs import Runs
 from assay.experiments.sgd_noise import SNAPSHOTS, GradientNoise, experiment
 from assay.lab.preset import override
 
-USUAL = {"main": 0.42, "softmax-half": 0.42, "softmax-diag": 0.44, "mlp": 0.4, "mlp-half": 0.4, "mlp-diag": 0.48, "mlp-balanced": 0.6,
-         "mlp-even": 0.8}  # fmt: skip
+USUAL = {"main": 0.42, "softmax-diag": 0.44, "mlp": 0.4, "mlp-diag": 0.48, "mlp-balanced": 0.6, "mlp-even": 0.8}
+HALF = {"softmax-half": "main", "mlp-half": "mlp"}
 
 
 @dataclass(frozen=True)
 class World:
-    """Per arm what its noise is like; what an arm does not name is as usual."""
+    """Per arm what its noise is like; what is not named is as usual, and trainings half as long are as whole ones."""
 
     ratio: dict = field(default_factory=dict)
     """Participation ratio over isotropic noise's."""
@@ -34,7 +34,8 @@ class World:
     def measures(self, arm: str, stream: int):
         runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
         reference = 220 * (1 + rng.normal(0, 0.005, (len(runs), len(SNAPSHOTS))))
-        found = self.ratio.get(arm, USUAL.get(arm, 0.85)) * reference * (1 + rng.normal(0, 0.005, reference.shape))
+        whole = HALF.get(arm, arm)
+        found = self.ratio.get(arm, self.ratio.get(whole, USUAL.get(whole, 0.85))) * reference * (1 + rng.normal(0, 0.005, reference.shape))
         return measures(
             runs,
             coords={"snapshot": SNAPSHOTS},
