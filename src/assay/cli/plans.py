@@ -85,7 +85,7 @@ def claims(found: Forecast, counts: Mapping[str, Mapping[str, Any]]) -> None:
         every = ", ".join(f"{arm}: {count}" for part in ("judged", "controls") for arm, count in told[part].items())
         say(f"{i}. {c.text}")
         say(f"  units {every}; {outlined(c)}")
-    if found.spread_from:
+    if found.claims and found.spread_from:
         say(f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a claim is judged; gates and controls apart.")
 
 
