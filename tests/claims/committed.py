@@ -7,11 +7,14 @@ import importlib
 import sys
 from pathlib import Path
 
-from assay.core.claims import Claim
+from assay.core.claims import Claim, Exact
 from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
-PENDING: dict[str, str] = {}
+PENDING: dict[str, str] = {
+    "lock-step": "no record: it has just become an experiment of its own",
+    "selection-noise": "no record: it has just become an experiment of its own",
+}
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
 RECORDED = [name for name in ENTRIES if records.read(name, catalogue.entry(name).origin) is not None]
@@ -39,6 +42,11 @@ def claims(name):
     return [c for c in catalogue.find(name).claims if isinstance(c, Claim)]
 
 
+def theorems(name):
+    """The exact statements of an experiment that makes no claim; of others their own tests see to them."""
+    return [] if claims(name) else [e for e in catalogue.find(name).claims if isinstance(e, Exact)]
+
+
 @functools.cache
 def planted(name):
     """The module that plants WORLD and CASES for the claims of an experiment."""
@@ -56,12 +64,24 @@ def planted(name):
 def cases(name):
     """Each claim of an experiment that CASES names: claim → (a world where it holds, one without the effect, {control: a world})."""
     found = {}
-    for start, case in planted(name).CASES.items():
-        named = [c for c in claims(name) if c.text.startswith(start)]
-        assert len(named) == 1, f"CASES of {name}: {start!r} starts {len(named)} claims; give as many words as name one"
+    for named, start, case in named_cases(name, claims(name)):
         assert len(case) in (2, 3), f"CASES of {name}: {start!r} needs ([a world where it holds,] one without, {{control: a world}})"
-        found[named[0]] = case if len(case) == 3 else (planted(name).WORLD, *case)
+        found[named] = case if len(case) == 3 else (planted(name).WORLD, *case)
     return found
+
+
+@functools.cache
+def violations(name):
+    """Each exact statement of an experiment without claims that CASES names: statement → a world in which it is violated."""
+    return {e: world for e, _, world in named_cases(name, theorems(name))}
+
+
+def named_cases(name, statements):
+    """What CASES has on these statements: (the statement, the words that name it, its case)."""
+    for start, case in planted(name).CASES.items() if statements else ():
+        named = [s for s in statements if s.text.startswith(start)]
+        assert len(named) == 1, f"CASES of {name}: {start!r} starts {len(named)} claims; give as many words as name one"
+        yield named[0], start, case
 
 
 _arms = {}

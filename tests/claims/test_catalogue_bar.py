@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from committed import ENTRIES, NAMES, ROOT, arms, cases, claims, committed
+from committed import ENTRIES, NAMES, ROOT, arms, cases, claims, committed, planted, theorems, violations
 from scipy.stats import skew as skew_of
 
-from assay.core.claims import Claim, Published
+from assay.core.claims import Claim, Exact, Published
 from assay.core.experiment import Joint
 from assay.core.figures import Figure
+from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.runs import Runs
 from assay.core.stats import mean
@@ -27,7 +28,7 @@ from assay.lab.plan import plan
 from assay.lab.preset import override
 from assay.lab.store import Store
 from assay.lab.tensors import joined, rows
-from assay.report import docs, pictures
+from assay.report import docs, pictures, tables
 from assay.subjects.fetch import ABSENT, present
 
 COST = re.compile(r"([\d.]+) s on 2 cores, ([\d.]+) CPU-seconds, ([\d.]+) GB a process; full .+")
@@ -104,8 +105,18 @@ def test_every_claim_is_complete(name):
             problems.append(f"{here}: threshold_from starts with one of {', '.join(ORIGINS)}; got {c.threshold_from!r}")
         if c.threshold_from.startswith("pilot") and not re.search(r"seeds? \d", c.threshold_from):
             problems.append(f"{here}: a threshold from a pilot names the pilot's seeds; got {c.threshold_from!r}")
-    assert claims(name), "an experiment of the catalogue makes at least one claim"
+    assert claims(name) or theorems(name), "an experiment of the catalogue makes at least one claim, or exact statements only"
     none(problems)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_an_experiment_without_claims_says_so_wherever_it_is_listed(name):
+    said = catalogue.entry(name).header().claim.startswith("exact statements only: ")
+    assert said == (not claims(name)), "'Claim: exact statements only: …' stands in the header of an experiment without claims, and of no other"
+    if said:
+        assert not [s for s in catalogue.find(name).claims if not isinstance(s, Exact)], "a finding is no exact statement"
+        assert all(e.source for e in theorems(name)), "an exact statement names what it follows from"
+        assert tables.ONLY_EXACT in docs.claims(name)
 
 
 # the record
@@ -273,6 +284,8 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_claim_and_every_control_has_its_planted_worlds(name):
     missing = [f"CASES lacks the claim {c.text!r}" for c in claims(name) if c not in cases(name)]
+    missing += [f"CASES lacks the exact statement {e.text!r}: {{its first words: a world in which it is violated}}"
+                for e in theorems(name) if e not in violations(name)]  # fmt: skip
     for c, (*_, passing) in cases(name).items():
         if set(passing) != set(c.must_fail):
             missing.append(f"CASES of {c.text!r} has worlds for {sorted(passing)}, its controls are {sorted(c.must_fail)}")
@@ -287,6 +300,16 @@ def test_every_claim_holds_in_its_world_and_every_control_fails(name):
         told = {judged.verdict.arm: said(judged.verdict), **{arm: v.outcome for arm, v in judged.controls.items()}}
         if said(judged.verdict) != "holds" or {v.outcome for v in judged.controls.values()} != {"fails"}:
             problems.append(f"{c.text!r} should hold and its controls fail in WORLD; got {told}")
+    none(problems)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_theorem_of_an_experiment_without_claims_can_be_violated(name):
+    problems = []
+    for e, world in violations(name).items():
+        told = verify(e, arms(planted(name).WORLD)).outcome, verify(e, arms(world)).outcome
+        if told != ("exact", "violated"):
+            problems.append(f"{e.text!r} should be exact in WORLD and violated in its case; got {told[0]} and {told[1]}")
     none(problems)
 
 
@@ -338,7 +361,7 @@ def shared(tmp_path_factory):
 def test_smoke_runs_and_judges_every_claim(name, shared):
     result = Lab(shared / "store", executor=Inline()).run(catalogue.find(name), "smoke")
     assert len(result.judged) == len(claims(name)) and result.figures
-    assert json.loads(result.path(Lab(shared / "store").store).read_text())["verdicts"]
+    assert json.loads(result.path(Lab(shared / "store").store).read_text())["verdicts" if claims(name) else "exact"]
 
 
 @pytest.mark.parametrize("name", [*LIGHT, *HEAVY])

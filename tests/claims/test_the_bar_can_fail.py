@@ -8,6 +8,7 @@ import committed
 import pytest
 import test_catalogue_bar as bar
 
+from assay.core.claims import Exact, Finding
 from assay.core.experiment import Arm
 from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
@@ -38,7 +39,9 @@ def entry(monkeypatch):
         monkeypatch.setattr(bar, "committed", lambda name: (experiment, record))
         if module is not None:
             monkeypatch.setattr(committed, "planted", lambda name: module)
+            monkeypatch.setattr(bar, "planted", lambda name: module)
         monkeypatch.setattr(bar, "cases", committed.cases.__wrapped__)  # not what the other tests have cached
+        monkeypatch.setattr(bar, "violations", committed.violations.__wrapped__)
 
     return put
 
@@ -63,6 +66,16 @@ def cases(change):
     return SimpleNamespace(WORLD=module.WORLD, CASES={**module.CASES, start: change(module.WORLD, removed, passing)})
 
 
+def theorems(*kinds):
+    """The experiment with nothing but its statements of these kinds."""
+    return dataclasses.replace(FOUND, claims=tuple(c for c in FOUND.claims if isinstance(c, kinds)))
+
+
+def theorem_cases(**named):
+    """The planted module with these worlds for exact statements instead of its CASES."""
+    return SimpleNamespace(WORLD=committed.planted(NAME).WORLD, CASES=named)
+
+
 def figures(**changes):
     """The experiment with its first figure changed."""
     return dataclasses.replace(FOUND, figures=lambda arms: [dataclasses.replace(FOUND.figures(arms)[0], **changes)])
@@ -78,6 +91,18 @@ def figures(**changes):
             bar.test_every_claim_is_complete,
             {"experiment": claims(threshold_from="theory: 1, as the pilot has it")},
             "that a pilot had a part in starts with pilot:",
+        ),
+        (bar.test_every_claim_is_complete, {"experiment": theorems(Finding)}, "at least one claim, or exact statements only"),
+        (bar.test_an_experiment_without_claims_says_so_wherever_it_is_listed, {"experiment": theorems(Exact)}, "stands in the header"),
+        (
+            bar.test_every_claim_and_every_control_has_its_planted_worlds,
+            {"experiment": theorems(Exact), "module": theorem_cases()},
+            "CASES lacks the exact statement 'The planted inputs have variance",
+        ),
+        (
+            bar.test_every_theorem_of_an_experiment_without_claims_can_be_violated,
+            {"experiment": theorems(Exact), "module": theorem_cases(The=committed.planted(NAME).WORLD)},
+            "violated in its case; got exact and exact",
         ),
         (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(low=2.0, high=2.0)}, "the interval [2.0, 2.0]"),
         (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(p=0.0)}, "has p = 0.0"),

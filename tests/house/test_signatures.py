@@ -11,7 +11,7 @@ from assay.core.experiment import Experiment, Joint
 from assay.lab import catalogue
 
 EXPERIMENTS = Path(__file__).parents[2] / "src/assay/experiments"
-UNTYPED = {"sgd_noise", "compute_planner"}  # being split
+UNTYPED: set[str] = set()
 
 
 def trained_and_measured(experiment: Experiment) -> Iterator[tuple[Callable, set[str]]]:

@@ -10,7 +10,7 @@ import sys
 import pytest
 import sample
 
-from assay.report import export, tables
+from assay.report import export, overview, tables
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,15 @@ def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
 def test_the_catalogue_names_cost_and_outcomes():
     entry = {"name": "toy", "claim": "it holds", "cost": "1 min", "recorded": "risky ● 2 ○ 1"}
     assert tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | risky ● 2 ○ 1 |"
+
+
+def test_exact_statements_without_any_claim_are_told_apart():
+    exact = [{"text": "t", "outcome": outcome} for outcome in ("exact", "violated", "exact")]
+    assert tables.board({"verdicts": [], "exact": exact, "findings": []}) == "exact statements only ≡ 2 ≢ 1"
+    assert tables.board({"exact": exact, "findings": [{}]}) == "exact ≡ 2 ≢ 1, findings 1"
+    assert tables.only_exact({"exact": exact}) and not tables.only_exact({"exact": []}) and not tables.only_exact(None)
+    assert not tables.only_exact({"exact": exact, "verdicts": [sample.entry("c", "holds", 1.0, 0.9, 1.1)]})
+    assert overview.listed({"exact": exact, "verdicts": []}) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():

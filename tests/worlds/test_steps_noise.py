@@ -64,6 +64,16 @@ def test_hard_selection():
     assert covariance[1, 1] / 0.5 == pytest.approx(1)  # at right angles, given that it is accepted
 
 
+@pytest.mark.parametrize(
+    ("held", "a", "c", "wanted"), [(1, 1, 2, 0), (5, 1, 1, 0.388985), (21, 1, 1, 0.760943), (21, 1, 2, 0.684232), (401, 1, 2, 0.976145)]
+)
+def test_hard_selection_on_examples(held, a, c, wanted):
+    mean, covariance = sn.hard_selection_on_examples(np.array([a, c, 0.0]), 0.05, held)
+    assert sn.correlation(covariance) == pytest.approx(wanted, abs=1e-6) and not mean.any()
+    given_mean, given_covariance = sn.hard_selection(np.array([a, c, 0.0]), 0.05)  # of one mutation, for z > 0
+    np.testing.assert_allclose(covariance, held * given_covariance + held**2 * np.outer(given_mean, given_mean), atol=1e-12)
+
+
 def test_linear_selection_is_the_law_of_total_covariance():
     """Against a sum over every environment, with a true gradient beside: given ĝ, K mutations are independent."""
     gradient, K, s, beta = np.array([0.0, 0.3, -0.7]), 7, 0.2, 0.9

@@ -101,6 +101,14 @@ def test_evolution_strategies(evaluations, c, wanted):
     near(correlations(found), wanted)
 
 
+def test_hard_selection_on_examples():
+    own = slope(a=1.0, c=2.0, batch=1, drift=0.0)
+    found, (_, covariance) = described(own, law("hard", held=np.full(len(SEEDS), 21)))
+    near(correlations(found), 0.684232)
+    near(found["covariance"].reshape(-1, 9), covariance[0].ravel())
+    assert np.isnan(laws.expected(slope(), law("hard"))[1]).all(), "examples that differ, and a true gradient beside"
+
+
 @pytest.mark.parametrize("name", ["sgd", "skewed", "iso", "diag", "full", "epochs", "hard", "linear", "es"])
 def test_each_law_has_the_covariance_that_theory_expects(name):
     spread = 0.0 if name == "hard" else 1.0

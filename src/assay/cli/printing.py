@@ -97,7 +97,7 @@ def catalogue(found: Catalogue, as_json: bool) -> None:
     table = grid("name", "claim", "cost", "recorded", "here")
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in found.experiments:
-        table.add_row(e.name, e.claim, e.cost, tables.signs(e.recorded) or "–", said(e.local))
+        table.add_row(e.name, e.claim, e.cost, tables.signs(e.recorded) or e.board or "–", said(e.local))
     draw(table)
     print("\nassay plan NAME says what a run would do; assay run NAME does it.")
     return None
@@ -126,6 +126,8 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
     arm = "" if result.arm == "main" else f", arm {result.arm} judged as if it were the method"
     tell(f"{result.experiment} ({', '.join((result.preset, *preset.sets))}){arm}\n")
     tables.show(data)
+    if tables.only_exact(data):
+        tell(tables.ONLY_EXACT)
     for text, reason in result.skipped:
         say(f"not asked of {result.arm}: {text} ({reason})")
     for change in result.changed:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.conformance.vectors import load
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
@@ -69,7 +71,12 @@ def arms(name: str) -> str:
 
 
 def claims(name: str) -> str:
-    """Each claim of an experiment: the arm it is about, its threshold and where that comes from, units, and controls."""
+    """Each claim of an experiment: the arm it is about, its threshold and where that comes from, units, and controls.
+
+    Of an experiment that makes none: its exact statements, what each number has to be, and why.
+    """
+    if not _of(catalogue.find(name), Claim):
+        return exact_statements(name)
     lines = ["| | claim | arm | holds if | threshold from | units | must fail | may hold too |", "|---|---|---|---|---|---|---|---|"]
     for i, c in enumerate(_of(catalogue.find(name), Claim), 1):
         near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
@@ -78,6 +85,16 @@ def claims(name: str) -> str:
         origin = f"*{c.kind}*, {_short(c.threshold_from)}"
         cells = (str(i), c.text, f"`{c.of}`", c.threshold, origin, " × ".join(c.units), controls, also)
         lines.append("| " + " | ".join(tables.minus(tables.cell(cell)) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def exact_statements(name: str) -> str:
+    """Each exact statement of an experiment: what its numbers have to be, and what they follow from."""
+    lines = [tables.ONLY_EXACT, "", "| | exact statement | has to be | follows from |", "|---|---|---|---|"]
+    for i, e in enumerate(_of(catalogue.find(name), Exact), 1):
+        wanted = ", ".join(f"{x:.6g}" for x in np.ravel(e.expected))
+        due = f"{wanted} ± {e.tolerance:.2g} {e.unit if e.unit != '1' else ''}".rstrip()
+        lines.append("| " + " | ".join(tables.minus(tables.cell(cell)) for cell in (str(i), e.text, due, e.source)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -114,13 +131,9 @@ def budget(name: str) -> str:
     lines.append(f"| **all** | {runs} | | **{record['cpu_seconds']:.0f}** |")
     about = record["provenance"].get("machine", {})
     where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
-    lines += [
-        "",
-        f"Wall time {record['seconds']:.0f} s{where}.",
-        "",
-        "| claim | its units | units of its controls |",
-        "|---|---|---|",
-    ]
+    lines += ["", f"Wall time {record['seconds']:.0f} s{where}."]
+    if record["verdicts"]:
+        lines += ["", "| claim | its units | units of its controls |", "|---|---|---|"]
     for v in record["verdicts"]:
         controls = "; ".join(f"`{arm}` {tables.units(c)}" for arm, c in v["controls"].items())
         lines.append(f"| {tables.cell(v['text'])} | {tables.units(v)} | {controls} |")

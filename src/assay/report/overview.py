@@ -106,6 +106,8 @@ def counted(data: JSON) -> list[int]:
 
 def listed(data: JSON) -> str:
     """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is published, and every control."""
+    if tables.only_exact(data):
+        return f"{tables.ONLY_EXACT}\n"
     lines = ["| | claim | estimate [95 % interval] | published | controls, and other arms that hold |", "|---|---|---|---|---|"]
     for r in tables.rows({"verdicts": data["verdicts"]}):
         why = f"<br>*{tables.cell(r.why)}*" if r.why else ""

@@ -22,6 +22,8 @@ SIGNS = {"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○"
 """Outcome → its sign; never colour alone."""
 STYLES = {"holds": "green", "fails": "red", "unspecific": "yellow", "undecided": "bright_black", "violated": "red"}
 OUTCOMES = ("holds", "fails", "unspecific", "undecided")
+ONLY_EXACT = "Exact statements only: nothing here could have come out otherwise but by a mistake of the program."
+"""What is said of a result that judges no claim."""
 WIDTH = 100
 JSON = Mapping[str, Any]
 
@@ -292,15 +294,25 @@ def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
     return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
 
 
+def only_exact(result: Mapping[str, Any] | None) -> bool:
+    """Whether a record or stored result has exact statements and nothing else, so that no verdict counts for it."""
+    data = result or {}
+    return bool(data.get("exact")) and not data.get("verdicts") and not data.get("findings")
+
+
 def board(result: Mapping[str, Any] | None) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings 6`; empty without a result."""
+    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings 6`; empty without a result.
+
+    Where there is nothing but exact statements: `exact statements only ≡ 6`.
+    """
     data = result or {}
     parts = []
     for kind in ("risky", "confirming"):
         own = outcomes({"verdicts": [v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind]})
         parts += [f"{kind} {signs(own)}"] if own else []
     exact = [e["outcome"] for e in data.get("exact", ())]
-    parts += [f"exact {signs({o: exact.count(o) for o in ('exact', 'violated') if o in exact})}"] if exact else []
+    label = "exact statements only" if only_exact(data) else "exact"
+    parts += [f"{label} {signs({o: exact.count(o) for o in ('exact', 'violated') if o in exact})}"] if exact else []
     parts += [f"findings {len(data['findings'])}"] if data.get("findings") else []
     return ", ".join(parts)
 

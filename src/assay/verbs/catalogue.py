@@ -38,6 +38,8 @@ class Listed:
     cost: str
     presets: tuple[str, ...]
     recorded: Mapping[str, int]
+    board: str
+    """The same and what else is recorded, such as exact statements, in signs."""
     local: Here
 
 
@@ -63,6 +65,7 @@ def listed(root: Path) -> Catalogue:
                 cost=header.cost,
                 presets=PRESETS,
                 recorded=tables.outcomes(record),
+                board=tables.board(record),
                 local=here(root, entry.name, code(entry.origin)),
             )
         )

@@ -68,8 +68,8 @@ experiment = Experiment(
     figures=figures,
     scope="toys of eight features in three dimensions; experiments of this program without a language model, on this machine",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
-    default=worlds(5000, 36),
-    full=worlds(5000, 36, toys=1920, steps=3000),
+    default=worlds(6000, 36),
+    full=worlds(6000, 36, toys=1920, steps=3000),
     seeds_per_group=1,
-    measured=2,
+    measured=3,  # sgd-noise has other commands
 )  # fmt: skip

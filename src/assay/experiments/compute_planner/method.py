@@ -32,7 +32,7 @@ TIMED = {
     "superposition-llc": (("steps=100", "seed=200:202"), ("steps=1500", "seed=200:208")),
     "llc": (("burn_in=160", "steps=400", "seed=200:202"), ("burn_in=2000", "steps=5000", "seed=200:208")),
     "myopia": (("steps=20", "updates=20", "seed=200:202"), ("steps=1000", "updates=500", "seed=200:202")),
-    "sgd-noise": (("steps=100", "minibatches=50", "subset=64", "seed=200:202"), ("steps=4000", "seed=200:232")),
+    "sgd-noise": (("steps=20", "minibatches=50", "subset=64", "seed=200:202"), ("seed=200:208",)),
 }
 """Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
 

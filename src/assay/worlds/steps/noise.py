@@ -91,6 +91,19 @@ def hard_selection(gradient: Vector, size: float) -> tuple[Vector, Matrix]:
     return mean, 0.5 * size**2 * np.eye(len(gradient)) - np.outer(mean, mean)
 
 
+def hard_selection_on_examples(direction: Vector, size: float, held: int = 1) -> tuple[Vector, Matrix]:
+    """Mean and covariance of the sum of `held` mutations, each accepted where ĝ·δ > 0, all on one ĝ = z·direction, z symmetric about 0.
+
+    Formula: mean 0; covariance K ½s² I + K(K − 1) s²/2π uuᵀ, u the unit vector along the direction, by the law of total covariance:
+    given the sign of z a mutation has the mean ± s/√(2π) u. How large ĝ is plays no part.
+    """
+    if held < 1:
+        raise SpecError(f"an environment is held for at least 1 mutation, got {held}")
+    u = direction / np.linalg.norm(direction)
+    shared = held * (held - 1) * size**2 / (2 * math.pi) * np.outer(u, u)
+    return np.zeros_like(u), held * 0.5 * size**2 * np.eye(len(u)) + shared
+
+
 def linear_selection(gradient: Vector, covariance: Matrix, size: float, sharpness: float, held: int = 1) -> tuple[Vector, Matrix]:
     """Mean and covariance of the sum of `held` mutations, each accepted with probability ½ + ½β ĝ·δ, all on one sampled ĝ.
 
@@ -126,6 +139,15 @@ def clipped(gradient: Vector, covariance: Matrix, size: float, sharpness: float)
     scale = sharpness * size * np.linalg.norm(gradient + nodes[:, None] * along, axis=1)
     beyond = [math.erfc(1 / (math.sqrt(2) * x)) if x > 0 else 0.0 for x in scale.tolist()]
     return float(weights @ beyond / weights.sum())
+
+
+def too_sharp(gradient: Vector, covariance: Matrix, size: float, sharpness: float) -> str:
+    """Say that linear selection would not stay linear, more than 0.1 % of its probabilities being clipped; empty where it does."""
+    beyond = clipped(gradient, covariance, size, sharpness)
+    if beyond <= 1e-3:
+        return ""
+    return (f"sharpness × mutation is too large to stay linear: {beyond:.2%} of all probabilities of acceptance would be clipped, at most 0.1 % "
+            f"may; got {sharpness:g} × {size:g}")  # fmt: skip
 
 
 # --- what the noise does on a quadratic ----------------------------------------------------------------------------------

@@ -1,0 +1,240 @@
+"""Minibatch noise of networks: in how many directions it lies, on which data, and whether unequal variances or correlations make it so.
+
+Paper: Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent; a comment on Sourbut 2022 about SGD and natural selection
+Claim: with classes as unequal as words, networks' minibatch noise has at most half the directions of isotropic noise, mostly by unequal variances
+Baselines: classes equally frequent; the noise of each weight by itself; the noise with equal variances, correlations alone
+Cost: 31 s on 2 cores, 57 CPU-seconds, 0.57 GB a process; full a guess of 0.3 GPU-hours, never run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from assay.core import (
+    Arm,
+    Claim,
+    Experiment,
+    Figure,
+    Finding,
+    Spec,
+    changed,
+    columns,
+    descent,
+    fit,
+    grid,
+    reserved,
+    summary,
+    variant,
+)
+from assay.core.errors import SpecError
+from assay.core.fit import watched
+from assay.core.measures import measures
+from assay.core.stats import ratio
+from assay.worlds.networks import example_gradients as eg
+from assay.worlds.networks import teacher
+from assay.worlds.steps.noise import participation
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+
+ZHU = "Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent"
+SNAPSHOTS = (0.0, 0.1, 0.3, 1.0)
+"""Shares of a training at which the noise is measured."""
+SHOWN = {"main": "softmax", "softmax-diag": "softmax, variances alone", "softmax-even": "softmax, correlations alone",
+         "softmax-balanced": "softmax, balanced classes", "mlp": "two layers", "mlp-diag": "two layers, variances alone",
+         "mlp-even": "two layers, correlations alone", "mlp-balanced": "two layers, balanced classes"}  # fmt: skip
+"""Arms in the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNoise(Spec):
+    law: Literal["sgd", "diag", "even"] = "sgd"
+    """How the noise is drawn: from minibatches, each weight by itself, or with all weights scaled to one variance."""
+    hidden: int = 0
+    """ReLU units in the networks' middle; 0 is softmax regression."""
+    zipf: float = 1.0
+    """Exponent of the class frequencies: 0 is balanced, 1 as words are."""
+    classes: int = 64
+    """Classes of the problem."""
+    features: int = 32
+    """Inputs of the networks."""
+    examples: int = 4_000
+    """Labelled examples."""
+    batch: int = 8
+    """Examples in a minibatch."""
+    steps: int = 2_000
+    """Training steps."""
+    lr: float = 0.3
+    """Learning rate."""
+    minibatches: int = 2_000
+    """Minibatches drawn at frozen weights."""
+    subset: int = 256
+    """Weights, drawn at random, whose noise is looked at."""
+
+    def check(self) -> None:
+        least = {"hidden": 0, "classes": 2, "features": 1, "examples": 2, "batch": 1, "steps": 1, "minibatches": 2, "subset": 2}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SpecError(f"GradientNoise.{name} must be at least {low}, got {getattr(self, name)}")
+        if self.batch > self.examples:
+            raise SpecError(f"GradientNoise.batch must be at most the {self.examples} examples that there are, got {self.batch}")
+        if self.lr <= 0:
+            raise SpecError(f"GradientNoise.lr must be positive, got {self.lr}")
+        if self.zipf < 0:
+            raise SpecError(f"GradientNoise.zipf must be at least 0, got {self.zipf}")
+        weights = self.hidden * (self.features + self.classes) if self.hidden else self.features * self.classes
+        if self.subset > weights:
+            raise SpecError(f"GradientNoise.subset must be at most the {weights} weights of the network, got {self.subset}")
+
+
+def labelled_examples(runs: Runs[GradientNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
+    """Inputs [run b f] and classes [run b] of every network."""
+    s = runs.shared
+    return teacher.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
+
+
+def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
+    """Weights [run snapshot in out] along a training by minibatches."""
+    s = runs.shared
+    params = eg.classifier(runs, (s.features, *([s.hidden] if s.hidden else []), s.classes))
+    names = tuple(params)
+    group = descent(runs, params, eg.losses, lr=np.full(len(runs), s.lr), plain=True)
+    group = watched(group, names, [round(share * s.steps) for share in SNAPSHOTS])
+    x, y = labelled_examples(runs)
+    done = fit([group], eg.draws(runs.seeds, x, y, s.batch), steps=s.steps, bench=bench)[0]
+    return replace(done, tensors={name: done.tensors[f"{name}/at"] for name in names})
+
+
+def same_networks(runs: Runs[GradientNoise], bench: Bench, before: Trained) -> Trained:
+    """Keep the networks as they are; only their noise is drawn anew."""
+    return before
+
+
+def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dataset:
+    s, (x, y) = runs.shared, (part.to(bench.device) for part in labelled_examples(runs))
+    moments = [{name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))]
+    at = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
+    examples = [eg.of_examples(params, x, y, at) for params in moments]  # [run b coordinate] each
+
+    def spectrum(law, stream):
+        drawn = [eg.noise_spectra(g, runs.seeds, k, law, s.batch, s.minibatches, stream) for k, g in enumerate(examples)]
+        return np.stack(drawn, 1)
+
+    return measures(
+        runs, coords={"snapshot": SNAPSHOTS},
+        participation=("run snapshot", participation(spectrum(s.law, "noise")), "directions"),
+        reference=("run snapshot", participation(spectrum("iso", "reference")), "directions"),
+        loss=("run snapshot", torch.stack([eg.losses(params, (x, y)) for params in moments], 1), "nats"),
+    )  # fmt: skip
+
+
+def anisotropy(arm):
+    """[run]: participation ratio of the noise over isotropic noise's, a mean over the snapshots after the start."""
+    return (arm.participation / arm.reference).isel(snapshot=slice(1, None)).mean("snapshot")
+
+
+def directions(hidden):
+    """A value, [run]: the anisotropy of networks with as many hidden units; of others it says nothing."""
+    return lambda arm, arms: anisotropy(arm).where(arm.attrs["hidden"] == hidden)
+
+
+def log_directions(of):
+    """Terms: by how much, in logarithms, fewer directions there are than in isotropic noise, in this arm and in arm `of`.
+
+    Only for noise of the same kind of network, on the same kind of data.
+    """
+
+    def value(arm, arms):
+        alike = all(arm.attrs[name] == arms[of].attrs[name] for name in ("hidden", "zipf"))
+        return {"own": -np.log(anisotropy(arm)).where(alike), "all": -np.log(anisotropy(arms[of]))}
+
+    return value
+
+
+def about_networks(kind, of, hidden, few, most):
+    """Claims about a kind of networks, the texts given: how few directions its noise has, and that most of it is unequal variances."""
+    return (
+        Claim(
+            text=few, of=of, value=directions(hidden), high=0.5, scale="log", unit="ratio of participation ratios",
+            must_fail=(f"{kind}-balanced",), near={f"{kind}-balanced": "networks' noise has few directions on any data"},
+            also={f"{kind}-diag": "weights of unequal variance are few directions, too"}, half={of: f"{kind}-half"},
+            threshold_from="pilot: seeds 0–2 chose these data; one half is the plan's", published="new", source=ZHU,
+        ),
+        Claim(
+            text=most, of=f"{kind}-diag", value=log_directions(of), statistic=ratio("own", "all"), low=0.5, unit="share of log anisotropy",
+            must_fail=(f"{kind}-even",), near={f"{kind}-even": "correlations alone give as much"},
+            also={of: "the whole, of which this is a share", f"{kind}-half": "the whole, half-way"},
+            threshold_from="pilot: seeds 0–63, .94 and .73; most is half", published="new", source=ZHU,
+        ),
+    )  # fmt: skip
+
+
+def beside(kind, of, **network):
+    """Arms beside a kind of networks: half as long, on balanced classes; their noise with variances alone, and with correlations alone."""
+    half = variant(seeds=8, times={"steps": 0.5}, **network)
+    return {
+        f"{kind}-half": Arm(train, specs=half, note=f"{of}, trained half as long, eight seeds"),
+        f"{kind}-balanced": Arm(train, specs=changed(zipf=0.0, **network), note=f"{of}, where all classes are equally frequent"),
+        f"{kind}-diag": Arm(same_networks, specs=changed(law="diag"), after=of, note="its noise redrawn, each weight by itself: variances alone"),
+        f"{kind}-even": Arm(same_networks, specs=changed(law="even"), after=of,
+                            note="its noise, every weight scaled to one variance: correlations alone"),
+    }  # fmt: skip
+
+
+def figures(arms):
+    rows = [(label, float(k), *summary((arms[name].participation / arms[name].reference).sel(snapshot=k).values))
+            for name, label in SHOWN.items() for k in arms[name].snapshot.values]  # fmt: skip
+    return [Figure(
+        "Data make the noise anisotropic, hardly training", columns(("noise", "share", "mean", "low", "high"), rows),
+        "line", x="share", y="mean", color="noise", band=("low", "high"), x_title="share of training",
+        y_title="participation ratio over isotropic noise's", rules=((0.5, ""),),
+    )]  # fmt: skip
+
+
+experiment = Experiment(
+    arms={
+        "main": Arm(train, specs=reserved("law", "hidden", "zipf"), keep=True,
+                    note="softmax regression: minibatch noise at three snapshots of its training"),
+        **beside("softmax", "main"),
+        "mlp": Arm(train, specs=changed(hidden=48), keep=True,
+                   note="networks with 48 ReLU units between: minibatch noise at three snapshots of its training"),
+        **beside("mlp", "mlp", hidden=48),
+    },
+    measure=measure,
+    claims=(
+        *about_networks(
+            "softmax", "main", 0,
+            "Where classes are as unequal as words, softmax regression's minibatch noise has at most half the directions of isotropic noise",
+            "Most of it is unequal variances: softmax's noise, redrawn weight by weight, keeps at least half of the anisotropy, in logarithms",
+        ),
+        *about_networks(
+            "mlp", "mlp", 48,
+            "So has that of a network of two layers: at most half the directions",
+            "So it is in the network of two layers: at least half",
+        ),
+        Finding(
+            text="Anisotropy of softmax's noise before any training",
+            value=lambda arms: (arms["main"].participation / arms["main"].reference).isel(snapshot=0),
+            unit="ratio of participation ratios", published="new", source=ZHU,
+        ),
+    ),
+    figures=figures,
+    scope="24 networks of each kind, 32 white inputs and 64 classes of a random teacher, batches of 8, 256 of their weights at 10, 30 and 100 % "
+    "of training",
+    seeds_per_group=8,
+    version=3,  # networks alone, with a spec of their own
+    measured=2,  # fewer spectra
+    smoke=grid(GradientNoise(steps=40, minibatches=50, subset=64), seed=range(2)),
+    default=grid(GradientNoise(), seed=range(6000, 6024)),
+    full=grid(GradientNoise(steps=100_000, minibatches=20_000), seed=range(6000, 6024)),
+)  # fmt: skip
