@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from assay.experiments.belief_states.method import BeliefStates
     from assay.worlds.hidden_markov.process import HiddenMarkov, PrefixTree
+
+
+class Emitted(Protocol):
+    """What says which process it is: a spec, or its values by themselves."""
+
+    @property
+    def process(self) -> str: ...
+    @property
+    def x(self) -> float: ...
+    @property
+    def alpha(self) -> float: ...
 
 
 @lru_cache
@@ -24,6 +34,6 @@ def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree
     return emitting_process(process, x, alpha).tree(length)
 
 
-def tree_of(s: BeliefStates, length: int) -> PrefixTree:
+def tree_of(s: Emitted, length: int) -> PrefixTree:
     """The tree of prefixes for the process of a spec."""
     return prefixes_of(s.process, s.x, s.alpha, length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +91,7 @@ def stable_plateaus(name: str) -> Callable[[Arms], xr.DataArray]:
     return lambda arms: (arms[name].lowest >= SADDLE).sum("plateau").astype(float)
 
 
-def exactly(columns, names=()):
+def exactly(columns: int, names: Sequence[str] = ()) -> tuple[np.ndarray, ...]:
     """Of exact polygons, by number of columns and name: losses, steepest slopes, and half the curved directions."""
     from assay.worlds.bottleneck import stages
 

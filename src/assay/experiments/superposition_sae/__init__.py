@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, Trained, grid, reserved
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.experiments.superposition_sae.claims import AROUND, CLAIMS, DONORS, OWN, blocks, likes
 from assay.experiments.superposition_sae.figures import CHOSEN, figures
 from assay.experiments.superposition_sae.method import SuperpositionSAE, fixed_directions, measure, train_dictionaries, train_toys
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from assay.core.fit import Trained
 
 FEWER = 32
 """Toys of the arms that only serve claims about single toys."""
