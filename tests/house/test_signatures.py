@@ -11,7 +11,6 @@ from assay.core.experiment import Experiment, Joint
 from assay.lab import catalogue
 
 EXPERIMENTS = Path(__file__).parents[2] / "src/assay/experiments"
-UNTYPED: set[str] = set()
 
 
 def trained_and_measured(experiment: Experiment) -> Iterator[tuple[Callable, set[str]]]:
@@ -49,7 +48,5 @@ def untyped(function: ast.FunctionDef) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda path: str(path.relative_to(EXPERIMENTS)))
 def test_every_function_has_types(path: Path) -> None:
-    if UNTYPED & set(path.relative_to(EXPERIMENTS).parts):
-        return
     functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
     assert not [f"line {f.lineno}: {f.name}: {', '.join(untyped(f))}" for f in functions if untyped(f)]

@@ -8,19 +8,19 @@ Cost: 8 s on 2 cores, 12 CPU-seconds, 0.44 GB a process; full a guess of 10 CPU-
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
-from assay.core import Arm, Exact, Experiment, Figure, PerRun, Spec, changed, columns, grid, reserved, variant
+from assay.core import Arm, Arms, Exact, Experiment, Figure, PerRun, Spec, changed, columns, grid, reserved, variant
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.stats import normal_errors
 from assay.worlds.steps import walks
-from assay.worlds.steps.laws import Law
 from assay.worlds.steps.noise import too_sharp
-from assay.worlds.steps.optimisers import Slope
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.worlds.steps.laws import Law
+    from assay.worlds.steps.optimisers import Slope
 
 COMMENT = "a comment on Sourbut 2022, Conditions for mathematical equivalence of Stochastic Gradient Descent and Natural Selection"
 SHOWN = {"main": "SGD", "full": "normal, same covariance", "iso": "isotropic", "linear": "evolution", "es": "ES, P = 49", "adam": "Adam"}
@@ -44,34 +46,28 @@ class LockStep(Spec):
     """And along the second."""
     drift: float = 1.0
     """The true gradient, along the third coordinate."""
-    batch: int = 8
+    batch: Annotated[int, Ge(1)] = 8
     """Examples in a minibatch."""
-    examples: int = 1_000
+    examples: Annotated[int, Ge(2)] = 1_000
     """Examples there are, for SGD without replacement."""
-    coordinates: int = 16
+    coordinates: Annotated[int, Ge(4)] = 16
     """Dimensions of the slope: the pair, the true gradient's, and at least one that nothing moves."""
     steps: int = 20_000
     """Steps of a run."""
-    lr: float = 1e-2
+    lr: Annotated[float, Gt(0)] = 1e-2
     """Learning rate."""
-    mutation: float = 0.05
+    mutation: Annotated[float, Gt(0)] = 0.05
     """s: standard deviation of a mutation in each coordinate."""
-    sharpness: float = 1.0
+    sharpness: Annotated[float, Gt(0)] = 1.0
     """β: how fast the probability of acceptance grows with fitness."""
-    evaluations: int = 49
+    evaluations: Annotated[int, Ge(1)] = 49
     """P: random directions that an evolution strategy evaluates on one minibatch."""
 
     def check(self) -> None:
-        for name, low in {"batch": 1, "examples": 2, "coordinates": 4, "evaluations": 1}.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"LockStep.{name} must be at least {low}, got {getattr(self, name)}")
         if self.batch > self.examples:
             raise SpecError(f"LockStep.batch must be at most the {self.examples} examples that there are, got {self.batch}")
         if self.steps < walks.PARTS or self.steps % walks.PARTS:
             raise SpecError(f"LockStep.steps must be a multiple of {walks.PARTS}, as a run is drawn in so many parts, got {self.steps}")
-        for name in ("lr", "mutation", "sharpness"):
-            if getattr(self, name) <= 0:
-                raise SpecError(f"LockStep.{name} must be positive, got {getattr(self, name)}")
         for name in ("a", "c"):
             if getattr(self, name) == 0:
                 raise SpecError(f"LockStep.{name} must not be 0: each example moves both coordinates")
@@ -82,6 +78,9 @@ class LockStep(Spec):
 
 def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
     """The slope of all runs, and how their steps are made; where selection sees the true fitness, examples do not differ."""
+    from assay.worlds.steps.laws import Law
+    from assay.worlds.steps.optimisers import Slope
+
     s = runs.shared
     spread = 0.0 if s.law in ("hard", "linear") else 1.0
     slope = Slope(s.law, runs.seeds, runs.each("a"), runs.each("c"), spread, s.drift, s.batch, s.coordinates, s.steps // walks.PARTS)
@@ -115,18 +114,19 @@ def measure(runs: Runs[LockStep], trained: Trained, bench: Bench) -> xr.Dataset:
     )
 
 
-def errors_of(measure, *names):
+def errors_of(measure: str, *names: str) -> Callable[[Arms], np.ndarray]:
     """These arms' measure against its closed form, in standard errors."""
     return lambda arms: np.concatenate([normal_errors(arms[n][measure] - arms[n][measure + "_expected"]) for n in names])
 
 
-def in_their_direction(arm):
+def in_their_direction(arm: xr.Dataset) -> float:
     """The correlation of both coordinates' steps, positive in the direction of the examples', least of all runs."""
     return float((arm.correlation * np.sign(arm.a * arm.c)).min())
 
 
-def figures(arms):
-    rows, turn = [], np.linspace(0, 2 * np.pi, 37)
+def figures(arms: Arms) -> list[Figure]:
+    rows: list[tuple] = []
+    turn = np.linspace(0, 2 * np.pi, 37)
     for name, label in SHOWN.items():
         covariance = arms[name].pair.mean("run").values[[0, 1, 1, 2]].reshape(2, 2)
         size = np.sqrt(np.trace(covariance) / 2)

@@ -8,19 +8,19 @@ Cost: 8 s on 2 cores, 13 CPU-seconds, 0.48 GB a process; full a guess of 15 CPU-
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 
-from assay.core import Arm, Exact, Experiment, Figure, PerRun, Spec, changed, columns, grid, reserved, summary
+from assay.core import Arm, Arms, Exact, Experiment, Figure, PerRun, Spec, changed, columns, grid, reserved, summary
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.stats import normal_errors
 from assay.worlds.steps import walks
-from assay.worlds.steps.laws import Law
 from assay.worlds.steps.noise import lock_step, too_sharp
-from assay.worlds.steps.optimisers import Slope
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.worlds.steps.laws import Law
+    from assay.worlds.steps.optimisers import Slope
 
 MUTATIONS, EVALUATIONS = (1, 5, 21, 41, 101, 401), (1, 3, 9, 25, 49)
 """K and P of the curves."""
@@ -41,7 +43,7 @@ PANELS = {"main": "K mutations on one example, linear", "hard": "K mutations on 
 class SelectionNoise(Spec):
     law: Literal["linear", "hard", "es"] = "linear"
     """What one example decides: which mutations are accepted, or how evaluated directions are weighted."""
-    trials: PerRun[int] = 1
+    trials: PerRun[Annotated[int, Ge(1)]] = 1
     """K mutations, or P evaluations, on one example."""
     a: PerRun[float] = 1.0
     """Each example's gradient along the first coordinate, per g; g varies over examples with a standard deviation of 1."""
@@ -49,19 +51,14 @@ class SelectionNoise(Spec):
     """And along the second."""
     steps: int = 4_000
     """Steps of a run, each on an example of its own."""
-    mutation: float = 0.05
+    mutation: Annotated[float, Gt(0)] = 0.05
     """s: standard deviation of a mutation in each coordinate."""
-    sharpness: float = 1.0
+    sharpness: Annotated[float, Gt(0)] = 1.0
     """β: how fast the probability of acceptance grows with fitness, where it is linear."""
 
     def check(self) -> None:
-        if self.trials < 1:
-            raise SpecError(f"SelectionNoise.trials must be at least 1, got {self.trials}")
         if self.steps < walks.PARTS or self.steps % walks.PARTS:
             raise SpecError(f"SelectionNoise.steps must be a multiple of {walks.PARTS}, as a run is drawn in so many parts, got {self.steps}")
-        for name in ("mutation", "sharpness"):
-            if getattr(self, name) <= 0:
-                raise SpecError(f"SelectionNoise.{name} must be positive, got {getattr(self, name)}")
         for name in ("a", "c"):
             if getattr(self, name) == 0:
                 raise SpecError(f"SelectionNoise.{name} must not be 0: each example moves both coordinates")
@@ -71,6 +68,9 @@ class SelectionNoise(Spec):
 
 def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
     """A slope without a true gradient, seen through one example at a time, and how steps are made on it."""
+    from assay.worlds.steps.laws import Law
+    from assay.worlds.steps.optimisers import Slope
+
     s, trials = runs.shared, runs.each("trials")
     slope = Slope(s.law, runs.seeds, runs.each("a"), runs.each("c"), spread=1.0, drift=0.0, batch=1, n=3, times=s.steps // walks.PARTS)
     return slope, Law(s.law, lr=1.0, examples=1, size=s.mutation, sharpness=s.sharpness, held=trials, evaluations=trials)
@@ -86,29 +86,29 @@ def measure(runs: Runs[SelectionNoise], trained: Trained, bench: Bench) -> xr.Da
     return measures(runs, correlation=("run", correlations[0], "1"), correlation_expected=("run", correlations[1], "1"))
 
 
-def strategies(given):
+def strategies(given: tuple[SelectionNoise, ...]) -> tuple[SelectionNoise, ...]:
     """An evolution strategy for each seed, pair of a and c, and number of evaluations."""
     first = [s for s in given if s.trials == min(t.trials for t in given)]
     return tuple(s.replace(law="es", trials=p) for s in first for p in EVALUATIONS)
 
 
-def points(arm):
+def points(arm: xr.Dataset) -> list[tuple[float, int, xr.Dataset]]:
     """The runs of each c and number of trials: (c, trials, the runs there)."""
     levels = sorted(set(zip(arm.c.values.tolist(), arm.trials.values.tolist(), strict=True)))
     return [(c, k, arm.isel(run=((arm.c == c) & (arm.trials == k)).values)) for c, k in levels]
 
 
-def on_the_curve(name):
+def on_the_curve(name: str) -> Callable[[Arms], np.ndarray]:
     """[point]: correlation at every c and number of trials against its closed form, in standard errors."""
     return lambda arms: np.concatenate([normal_errors(a.correlation - a.correlation_expected) for _, _, a in points(arms[name])])
 
 
-def with_one_trial(*names):
+def with_one_trial(*names: str) -> Callable[[Arms], list[float]]:
     """[point]: the closed form's correlation at one mutation an example."""
     return lambda arms: [float(a.correlation_expected[0]) for name in names for _, k, a in points(arms[name]) if k == 1]
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     rows = [(panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, *told) for name, panel in PANELS.items() for c, k, a in points(arms[name])
             for what, told in {"measured": summary(a.correlation.values), "theory": (float(a.correlation_expected[0]),) * 3}.items()]  # fmt: skip
     return [Figure(

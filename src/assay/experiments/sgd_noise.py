@@ -9,34 +9,31 @@ Cost: 31 s on 2 cores, 57 CPU-seconds, 0.57 GB a process; full a guess of 0.3 GP
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
+from annotated_types import Ge, Gt
 
 from assay.core import (
     Arm,
+    Arms,
     Claim,
     Experiment,
     Figure,
     Finding,
+    OneTerm,
     Spec,
+    Value,
     changed,
     columns,
-    descent,
-    fit,
     grid,
     reserved,
     summary,
     variant,
 )
 from assay.core.errors import SpecError
-from assay.core.fit import watched
 from assay.core.measures import measures
 from assay.core.stats import ratio
-from assay.worlds.networks import example_gradients as eg
-from assay.worlds.networks import teacher
-from assay.worlds.steps.noise import participation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,38 +57,30 @@ SHOWN = {"main": "softmax", "softmax-diag": "softmax, variances alone", "softmax
 class GradientNoise(Spec):
     law: Literal["sgd", "diag", "even"] = "sgd"
     """How the noise is drawn: from minibatches, each weight by itself, or with all weights scaled to one variance."""
-    hidden: int = 0
+    hidden: Annotated[int, Ge(0)] = 0
     """ReLU units in the networks' middle; 0 is softmax regression."""
-    zipf: float = 1.0
+    zipf: Annotated[float, Ge(0)] = 1.0
     """Exponent of the class frequencies: 0 is balanced, 1 as words are."""
-    classes: int = 64
+    classes: Annotated[int, Ge(2)] = 64
     """Classes of the problem."""
-    features: int = 32
+    features: Annotated[int, Ge(1)] = 32
     """Inputs of the networks."""
-    examples: int = 4_000
+    examples: Annotated[int, Ge(2)] = 4_000
     """Labelled examples."""
-    batch: int = 8
+    batch: Annotated[int, Ge(1)] = 8
     """Examples in a minibatch."""
-    steps: int = 2_000
+    steps: Annotated[int, Ge(1)] = 2_000
     """Training steps."""
-    lr: float = 0.3
+    lr: Annotated[float, Gt(0)] = 0.3
     """Learning rate."""
-    minibatches: int = 2_000
+    minibatches: Annotated[int, Ge(2)] = 2_000
     """Minibatches drawn at frozen weights."""
-    subset: int = 256
+    subset: Annotated[int, Ge(2)] = 256
     """Weights, drawn at random, whose noise is looked at."""
 
     def check(self) -> None:
-        least = {"hidden": 0, "classes": 2, "features": 1, "examples": 2, "batch": 1, "steps": 1, "minibatches": 2, "subset": 2}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SpecError(f"GradientNoise.{name} must be at least {low}, got {getattr(self, name)}")
         if self.batch > self.examples:
             raise SpecError(f"GradientNoise.batch must be at most the {self.examples} examples that there are, got {self.batch}")
-        if self.lr <= 0:
-            raise SpecError(f"GradientNoise.lr must be positive, got {self.lr}")
-        if self.zipf < 0:
-            raise SpecError(f"GradientNoise.zipf must be at least 0, got {self.zipf}")
         weights = self.hidden * (self.features + self.classes) if self.hidden else self.features * self.classes
         if self.subset > weights:
             raise SpecError(f"GradientNoise.subset must be at most the {weights} weights of the network, got {self.subset}")
@@ -99,12 +88,18 @@ class GradientNoise(Spec):
 
 def labelled_examples(runs: Runs[GradientNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
+    from assay.worlds.networks import teacher
+
     s = runs.shared
     return teacher.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
 
 
 def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
     """Weights [run snapshot in out] along a training by minibatches."""
+    from assay.core import descent, fit
+    from assay.core.fit import watched
+    from assay.worlds.networks import example_gradients as eg
+
     s = runs.shared
     params = eg.classifier(runs, (s.features, *([s.hidden] if s.hidden else []), s.classes))
     names = tuple(params)
@@ -121,12 +116,17 @@ def same_networks(runs: Runs[GradientNoise], bench: Bench, before: Trained) -> T
 
 
 def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dataset:
+    import torch
+
+    from assay.worlds.networks import example_gradients as eg
+    from assay.worlds.steps.noise import participation
+
     s, (x, y) = runs.shared, (part.to(bench.device) for part in labelled_examples(runs))
     moments = [{name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))]
     at = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
     examples = [eg.of_examples(params, x, y, at) for params in moments]  # [run b coordinate] each
 
-    def spectrum(law, stream):
+    def spectrum(law: str, stream: str) -> np.ndarray:
         drawn = [eg.noise_spectra(g, runs.seeds, k, law, s.batch, s.minibatches, stream) for k, g in enumerate(examples)]
         return np.stack(drawn, 1)
 
@@ -138,30 +138,35 @@ def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dat
     )  # fmt: skip
 
 
-def anisotropy(arm):
+def anisotropy(arm: xr.Dataset) -> xr.DataArray:
     """[run]: participation ratio of the noise over isotropic noise's, a mean over the snapshots after the start."""
     return (arm.participation / arm.reference).isel(snapshot=slice(1, None)).mean("snapshot")
 
 
-def directions(hidden):
+def fewer(arm: xr.Dataset) -> xr.DataArray:
+    """[run]: by how much, in logarithms, fewer directions there are than in isotropic noise."""
+    return -np.log(anisotropy(arm))  # type: ignore[return-value]  # NumPy says that it gives arrays
+
+
+def directions(hidden: int) -> OneTerm:
     """A value, [run]: the anisotropy of networks with as many hidden units; of others it says nothing."""
     return lambda arm, arms: anisotropy(arm).where(arm.attrs["hidden"] == hidden)
 
 
-def log_directions(of):
-    """Terms: by how much, in logarithms, fewer directions there are than in isotropic noise, in this arm and in arm `of`.
+def log_directions(of: str) -> Value:
+    """Terms: `fewer` in this arm and in arm `of`.
 
     Only for noise of the same kind of network, on the same kind of data.
     """
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         alike = all(arm.attrs[name] == arms[of].attrs[name] for name in ("hidden", "zipf"))
-        return {"own": -np.log(anisotropy(arm)).where(alike), "all": -np.log(anisotropy(arms[of]))}
+        return {"own": fewer(arm).where(alike), "all": fewer(arms[of])}
 
     return value
 
 
-def about_networks(kind, of, hidden, few, most):
+def about_networks(kind: str, of: str, hidden: int, few: str, most: str) -> tuple[Claim, Claim]:
     """Claims about a kind of networks, the texts given: how few directions its noise has, and that most of it is unequal variances."""
     return (
         Claim(
@@ -179,7 +184,7 @@ def about_networks(kind, of, hidden, few, most):
     )  # fmt: skip
 
 
-def beside(kind, of, **network):
+def beside(kind: str, of: str, **network: Any) -> dict[str, Arm]:
     """Arms beside a kind of networks: half as long, on balanced classes; their noise with variances alone, and with correlations alone."""
     half = variant(seeds=8, times={"steps": 0.5}, **network)
     return {
@@ -191,7 +196,7 @@ def beside(kind, of, **network):
     }  # fmt: skip
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     rows = [(label, float(k), *summary((arms[name].participation / arms[name].reference).sel(snapshot=k).values))
             for name, label in SHOWN.items() for k in arms[name].snapshot.values]  # fmt: skip
     return [Figure(

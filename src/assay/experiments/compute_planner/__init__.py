@@ -6,49 +6,56 @@ Baselines: constant, one time for every command; tenfold, ten times the FLOP/s; 
 Cost: 200 s on 2 cores, 370 CPU-seconds, 0.51 GB a process; full a guess of 1 CPU-hour, never run
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Arm, Experiment, reserved
+from assay.core import Arm, Arms, Experiment, reserved
 from assay.experiments.compute_planner.claims import CLAIMS
 from assay.experiments.compute_planner.figures import figures
 from assay.experiments.compute_planner.method import FEW, MANY, TIMED, Planner, measure, train
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 DENSITIES = tuple(float(p) for p in np.round(np.geomspace(1, 0.03, 36), 4))
 
 
-def timings(specs):
+def timings(specs: tuple[Planner, ...]) -> tuple[Planner, ...]:
     """One run for each experiment that is timed; seeds are those of the first run and on."""
     first = specs[0]
     names = list(TIMED)[: first.entries]
     return tuple(first.replace(entry=name, density=1.0, seed=first.seed + i) for i, name in enumerate(names))
 
 
-def tenfold(arms):
+def tenfold(arms: Arms) -> xr.Dataset:
     """The timed commands as a planner sees them that believes in ten times the FLOP per second."""
     names = [n for n in arms["timed"] if str(n).endswith(("_low", "_high"))]
     return arms["timed"].assign({n: arms["timed"][n] / 10 for n in names})
 
 
-def average_for_all(arms):
+def average_for_all(arms: Arms) -> xr.Dataset:
     """The timed commands as a planner sees them that knows nothing of any: each takes what all of them take on average."""
     told = arms["timed"]
     same = {what: float(np.exp(np.log(told[what]).mean())) for what in ("cpu", "seconds")}
     return told.assign({f"{what}_{end}": told[what] * 0 + x for what, x in same.items() for end in ("low", "high")})
 
 
-def shrinking_with_n(arms):
+def shrinking_with_n(arms: Arms) -> xr.Dataset:
     """Widths of toys alone, planned as if they fell with 1/n."""
     main = arms["main"][["seeds_planned", "seeds_actual"]]
     return main.assign(seeds_planned=main.seeds_planned * (FEW / MANY) ** 0.5)
 
 
-def all_parts_shrink(arms):
+def all_parts_shrink(arms: Arms) -> xr.Dataset:
     """Widths planned as if more toys narrowed the part of the blocks as well."""
     main = arms["main"][["crossed_planned", "crossed_actual", "crossed_naive"]]
     return main.assign(crossed_planned=main.crossed_naive)
 
 
-def worlds(first, count, **fields):
+def worlds(first: int, count: int, **fields: Any) -> tuple[Planner, ...]:
     """One run for each density, each with a seed of its own."""
     return tuple(Planner(density=p, seed=first + i, **fields) for i, p in enumerate(DENSITIES[:count]))
 
@@ -68,8 +75,8 @@ experiment = Experiment(
     figures=figures,
     scope="toys of eight features in three dimensions; experiments of this program without a language model, on this machine",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
-    default=worlds(6000, 36),
-    full=worlds(6000, 36, toys=1920, steps=3000),
+    default=worlds(7000, 36),
+    full=worlds(7000, 36, toys=1920, steps=3000),
     seeds_per_group=1,
     measured=3,  # sgd-noise has other commands
 )  # fmt: skip

@@ -1,66 +1,77 @@
 """What compute-planner claims: the statements, and how each value is computed from measures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from assay.core import Claim, Exact, Finding
+from assay.core import Arms, Claim, Exact, Finding, OneTerm
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.compute import Transformer
 
 KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"
 AMP = "Kokotajlo 2021, Fun with +12 OOMs of Compute, Amp"
 PLAN = "plan: a factor of 2 either way, before any command ran; that it is taken without its sign came later, before these commands ran"
 
 
-def off(what):
+def off(what: str) -> OneTerm:
     """[entry]: the factor between seconds and the middle of the planned range, whichever is larger; geometric mean over sizes."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         middle = np.sqrt(arm[f"{what}_low"] * arm[f"{what}_high"])
         return np.exp(abs(np.log(arm[what] / middle)).mean("size")).swap_dims(run="entry")
 
     return value
 
 
-def clock(arms):
+def clock(arms: Arms) -> xr.DataArray:
     """[entry]: `off` of seconds by the clock."""
     return off("seconds")(arms["timed"], arms)
 
 
-def width_over_planned(kind):
+def width_over_planned(kind: str) -> OneTerm:
     """[density]: half-width of 24 toys over that planned from 6, geometric mean over pilots."""
 
-    def value(arm, arms):
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         return np.exp(np.log(arm[f"{kind}_actual"] / arm[f"{kind}_planned"]).mean("pilot")).swap_dims(run="density")
 
     return value
 
 
-def over_planned(arms):
+def over_planned(arms: Arms) -> xr.DataArray:
     """[entry]: CPU-seconds over the middle of the planned range, geometric mean over sizes."""
     arm = arms["timed"]
     return np.exp(np.log(arm.cpu / np.sqrt(arm.cpu_low * arm.cpu_high)).mean("size")).swap_dims(run="entry")
 
 
-def crowding(arms):
+def crowding(arms: Arms) -> xr.DataArray:
     """[entry]: seconds by the clock for each CPU-second of a busy loop beside the commands, geometric mean over sizes."""
     return np.exp(np.log(arms["timed"].crowded).mean("size")).swap_dims(run="entry")
 
 
-def inside(arms):
+def inside(arms: Arms) -> xr.DataArray:
     """[entry]: the share of commands whose CPU-seconds lie in the planned range."""
     arm = arms["timed"]
     there = (arm.cpu >= arm.cpu_low) & (arm.cpu <= arm.cpu_high)
     return there.where(arm.cpu.notnull()).mean("size").swap_dims(run="entry")
 
 
-def wide(arms):
+def wide(arms: Arms) -> xr.DataArray:
     """[entry]: the upper end of the planned range over the lower, geometric mean over sizes."""
     arm = arms["timed"]
     return np.exp(np.log(arm.cpu_high / arm.cpu_low).mean("size")).swap_dims(run="entry")
 
 
-def arithmetic(text, value, expected, source, unit="FLOP"):
+def arithmetic(text: str, value: Callable[[ModuleType], Any], expected: Any, source: str, unit: str = "FLOP") -> Exact:
     """A statement that a count comes out as it should, to four digits: what is computed over what is expected."""
 
-    def ratio(arms):
+    def ratio(arms: Arms) -> np.ndarray:
         from assay.core import compute
 
         return np.asarray(value(compute), dtype=float) / np.asarray(expected, dtype=float)
@@ -68,11 +79,11 @@ def arithmetic(text, value, expected, source, unit="FLOP"):
     return Exact(text=f"{text}: ratio", value=ratio, expected=np.ones(np.shape(expected)), tolerance=5e-5, source=source, unit="1")
 
 
-def amp(c, per_token):
+def amp(c: ModuleType, per_token: float) -> float:
     return c.search(1e17, 1, 1e8, 5e4, 5e4, per_token).low
 
 
-def smollm2(c):
+def smollm2(c: ModuleType) -> Transformer:
     return c.Transformer(layers=30, width=576, mlp=1536, vocabulary=49152, heads=9, head=64, kv_heads=3, gated=True, tied=True)
 
 

@@ -1,14 +1,16 @@
 """The figures of compute-planner."""
 
+from __future__ import annotations
+
 import itertools
 
 import numpy as np
 
-from assay.core import Figure, columns
+from assay.core import Arms, Figure, columns
 from assay.experiments.compute_planner.method import SIZES
 
 
-def figures(arms):
+def figures(arms: Arms) -> list[Figure]:
     main, timing = arms["main"], arms["timed"]
     kinds, each = ("over toys", "over toys × blocks"), float(main.flop_per_toy[0])
     bought = [(each * n / 1e6, 100 * float(main[f"curve_{which}"].isel(kind=k, toys_bought=i).mean("run")), f"{kind}, {which}")
@@ -30,7 +32,7 @@ def figures(arms):
     ]  # fmt: skip
 
 
-def phases():
+def phases() -> list[tuple[str, float, str]]:
     """(phase, FLOP, tokens a call) of Amp, the search with one token a call and with a whole context of 2,048."""
     from assay.core import compute
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
     from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -43,45 +45,34 @@ belief-states and gated-ablations, have no command for which fewer than 10 are p
 
 @dataclass(frozen=True, kw_only=True)
 class Planner(Spec):
-    density: PerRun[float] = 1.0
+    density: PerRun[Annotated[float, Interval(gt=0, le=1)]] = 1.0
     """Probability that a feature of the toys is active; one run is all toys of one density, drawn by the run's seed."""
     entry: PerRun[str] = ""
     """The experiment that is timed instead; set by the arm `timed`."""
-    toys: int = 192
+    toys: Annotated[int, Ge(2 * MANY)] = 192
     """Toys in a run: a multiple of 24."""
-    blocks: int = 24
+    blocks: Annotated[int, Ge(2)] = 24
     """Blocks of held-out inputs that all toys of a run are measured on."""
-    entries: int = 8
+    entries: Annotated[int, Interval(ge=1, le=len(TIMED))] = 8
     """How many experiments the arm `timed` times."""
-    sizes: int = 2
+    sizes: Annotated[int, Interval(ge=1, le=2)] = 2
     """At how many sizes: with very few steps and seeds, then with more of both."""
-    features: int = 8
+    features: Annotated[int, Ge(1)] = 8
     """Input features of a toy."""
-    width: int = 3
+    width: Annotated[int, Ge(1)] = 3
     """Dimensions of its bottleneck."""
-    steps: int = 300
+    steps: Annotated[int, Ge(1)] = 300
     """Training steps."""
-    batch: int = 32
+    batch: Annotated[int, Ge(1)] = 32
     """Inputs a step, drawn fresh."""
-    lr: float = 1e-2
+    lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate."""
 
     def check(self) -> None:
-        for name in ("toys", "blocks", "entries", "sizes", "features", "width", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"Planner.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.density <= 1:
-            raise SpecError(f"Planner.density is a probability above 0 and at most 1, got {self.density}")
-        if self.toys % MANY or self.toys < 2 * MANY:
-            raise SpecError(f"Planner.toys is a multiple of {MANY} from {2 * MANY} up, so that pilots have others to plan, got {self.toys}")
-        if self.blocks < 2:
-            raise SpecError(f"Planner.blocks must be at least 2, got {self.blocks}")
-        if self.entries > len(TIMED) or self.sizes > 2:
-            raise SpecError(f"Planner.entries is at most {len(TIMED)} and sizes at most 2, got {self.entries} and {self.sizes}")
+        if self.toys % MANY:
+            raise SpecError(f"Planner.toys is a multiple of {MANY}, so that pilots have others to plan, got {self.toys}")
         if self.entry and self.entry not in TIMED:
             raise SpecError(f"Planner.entry is one of {', '.join(TIMED)}, got {self.entry!r}")
-        if self.lr <= 0:
-            raise SpecError(f"Planner.lr must be positive, got {self.lr}")
 
 
 def replicas(runs: Runs[Planner]) -> Runs:
@@ -107,7 +98,7 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
     start = toy.bottleneck(each, s.features, s.width)
     params = {name: t.unflatten(0, (len(runs), s.toys)).contiguous() for name, t in start.items()}
 
-    def loss(p, x):
+    def loss(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         flat = {name: t.flatten(0, 1) for name, t in p.items()}
         return toy.mean_square(toy.reconstruct(flat, x), x).unflatten(0, (-1, s.toys)).sum(1)  # [run]
 
