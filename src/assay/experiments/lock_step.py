@@ -3,7 +3,7 @@
 Paper: Sourbut 2022, Conditions for mathematical equivalence of SGD and Natural Selection, and a comment on it
 Claim: exact statements only: minibatches move two weights in lock-step, as examples do; noise drawn weight by weight and mutations do not
 Baselines: normal noise of SGD's covariance, of its variances, of its trace; mutations accepted by their true fitness; closed forms
-Cost: 8 s on 2 cores, 12 CPU-seconds, 0.44 GB a process; full a guess of 10 CPU-minutes, never run
+Cost: 13 s on 2 cores, 12 CPU-seconds, 0.45 GB a process; full a guess of 10 CPU-minutes, never run
 """
 
 from __future__ import annotations
