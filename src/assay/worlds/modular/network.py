@@ -264,4 +264,4 @@ class _Part:
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far all chunks are."""
-        self.bench.report(self.part * total + done, self.parts * total, unit, **numbers)
+        self.bench.report(self.part * total + done, self.parts * total, unit=unit, **numbers)
