@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from assay.core.figures import Figure
 from assay.dictionaries.measuring import measures
-from assay.report import draw, export, pages, tables
+from assay.report import pages, tables
 
 JSON = Mapping[str, Any]
 
@@ -95,14 +93,10 @@ def markdown(data: JSON) -> str:
 
 def page(data: JSON, figures: Sequence[Figure]) -> str:
     """The whole report of an evaluation as one HTML file."""
-    shown = [
-        {"figure": f, "svg": Markup(draw.svg(f, titled=False)), "name": name, "csv": export.figure_csv(f)}
-        for name, f in zip(export.names(figures), figures, strict=True)
-    ]
     entries = data["dictionaries"]
     names = list(dict.fromkeys(name for e in entries for name in e["measures"]))
     body = [
         (labels()[name], data["definitions"][name], [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries])
         for name in names
     ]
-    return pages.environment().get_template("evaluation.html").render(data=data, figures=shown, body=body, setting=setting(data))
+    return pages.environment().get_template("evaluation.html").render(data=data, figures=pages.shown(figures), body=body, setting=setting(data))
