@@ -4,7 +4,6 @@ Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics
 before it is used: `import assay` costs milliseconds, torch comes with the first name that needs it.
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +105,3 @@ def _elsewhere(name: str) -> str:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-if "IPython" in sys.modules:
-    import_module("assay.notebook").register()
