@@ -13,6 +13,7 @@ import sample
 
 from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
+from assay.report import vega as vega_module
 from assay.report.vega import _log_ticks, vega
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
@@ -32,9 +33,17 @@ def test_two_drawings_in_one_page_share_no_ids():
 
 def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():
     known = {c.lower() for c in palette.LIGHT.values()} | {"none", "transparent", "#000", "black", "white"}
-    for figure in [f for f in sample.figures() if f.mark != "heatmap"]:
-        found = {c.lower() for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False))}
+    known |= {vega_module.FIRE, "#ddd"}  # a shade lets the paper through; "#ddd" frames its legend
+    for figure in sample.figures():
+        found = {c.lower() for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False)) if not c.startswith("url(#")}
         assert found <= known, found - known
+
+
+def test_the_shades_of_a_heat_map_are_as_opaque_as_its_numbers_are_large():
+    columns = {"a": [1, 2, 3], "b": [1, 1, 1], "v": [0.0, 0.25, 1.0]}
+    drawn = draw.svg(Figure("h", columns, "heatmap", x="a", y="b", color="v"))
+    cells = [float(v) for v in re.findall(rf'd="[^"]*" fill="{vega_module.FIRE}" fill-opacity="([.\d]+)"', drawn)]
+    assert sorted(cells) == pytest.approx([0, 0.25, 1], abs=0.01) and "rgb(" not in drawn
 
 
 def test_a_histogram_counts_as_numpy_does():

@@ -12,7 +12,7 @@ from typing import Any
 from assay.core.figures import Figure
 from assay.core.plain import plain, plain_all
 from assay.report import palette
-from assay.report.vega import NARROW, vega
+from assay.report.vega import FIRE, NARROW, vega
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
@@ -42,7 +42,16 @@ def both(figure: Figure) -> str:
 def _drawn(spec: Mapping[str, Any]) -> str:
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(plain_all(spec)))
+    return _shaded(str(vl_convert.vegalite_to_svg(plain_all(spec))))
+
+
+def _shaded(drawn: str) -> str:
+    """The shades of a heat map as opacity, so that its lightest lie on whatever paper the reader has."""
+
+    def clear(shade: re.Match[str]) -> str:
+        return f'{shade[1]}="{FIRE}" {shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{1 - int(shade[2]) / 255:.3g}"'
+
+    return re.sub(r'(fill|stop-color)="rgb\(255, \d+, (\d+)\)"', clear, drawn)
 
 
 def _fitted(figure: Figure, titled: bool) -> str:

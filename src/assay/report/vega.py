@@ -32,6 +32,8 @@ LETTER = 8
 """About the width of a letter of that font, in pixels."""
 NAME = 16
 """Letters of a line of a long name, where the drawing is narrow."""
+FIRE = "#ff8c00"
+"""The full shade of a heat map; its blue is 0, so that a shade's blue says how much paper shows through."""
 BINS, MOST_BARS = 40, 60
 
 
@@ -205,7 +207,7 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int, narrow: boo
     room = max(5, width // max(1, len(_distinct(figure.columns[figure.x]))) // LETTER)
     if figure.mark == "heatmap":
         shade = {"field": _field(figure.color or figure.y), "type": "quantitative", "title": figure.color,
-                 "scale": {"range": [LIGHT["paper"], "#ff8c00"], "interpolate": "rgb"}}  # fmt: skip
+                 "scale": {"range": [LIGHT["paper"], FIRE], "interpolate": "rgb"}}  # fmt: skip
         y = _axis(figure, "y", discrete=True, narrow=narrow) | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None}
         mark = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
         place = {"x": _axis(figure, "x", discrete=True, narrow=narrow, room=room), "y": y}
