@@ -274,6 +274,7 @@ def test_the_index_links_every_page():
     links = [v for _, k, v in checker.attributes if k == "href"]
     assert checker.open == [] and [v for v in links if "#" not in v] == ["a.html", "b.html"]
     assert [v for v in links if v.startswith("a.html#")] == [f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))]
+    assert "6 hold" in "".join(checker.text[: checker.text.index("Top")])  # of both, before anything else
     assert "3 hold" in "".join(checker.text) and HEADER.title in html and "No result yet" in pages.index([])
 
 

@@ -158,9 +158,12 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
         stated = {k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")}  # findings are many, and on the result's own page
         listed.append({**e, "rows": tables.rows(stated), "statements": stated["verdicts"] + stated["exact"], "tally": tally(e["data"]),
                        "header": e.get("header"), "cost": overview.cost(e["data"])})  # fmt: skip
-    claims = [v for e in listed for v in e["data"].get("verdicts", ())]
-    named = [(f"result-{Path(e['href']).stem}", e["header"].title if e["header"] else e["data"]["experiment"]) for e in listed]
-    return environment().get_template("index.html").render(entries=listed, named=named, errors=overview.errors(claims) if claims else "")
+    named = [(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed]
+    everything = {k: [v for e in listed for v in e["data"].get(k, ())] for k in ("verdicts", "exact", "findings")}
+    claims = everything["verdicts"]
+    return environment().get_template("index.html").render(
+        entries=listed, named=named, tally=tally(everything), errors=overview.errors(claims) if claims else ""
+    )
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:
