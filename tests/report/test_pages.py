@@ -209,6 +209,17 @@ def test_no_table_can_be_wider_than_a_phone(template):
     assert ".scroll{overflow-x:auto}" in STYLE and '<div class="scroll"><table>' in pages.prose("|a|b|\n|---|---|\n|1|2|")
 
 
+def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
+    claim = sample.verdicts()[0]
+    number = {"estimate": 0.99, "low": 0.985, "high": 0.995}
+    also = {f"named-{i}": {**number, "reason": "alike"} for i in range(4)} | {"unforeseen": {**number, "reason": None}}
+    html = pages.page({**sample.result(), "verdicts": [{**claim, "also": also}], "changed": ["claim added: x", "arm dropped: y"]})
+    control = re.search(r'<td data-name="control">(.*?)</td>', html, re.S).group(1)
+    outside, folded = control.split("<details>")
+    assert "unforeseen" in outside and "relu" in outside and "4 more that may hold too" in folded and folded.count("named-") == 4
+    assert "2 changes of claims or arms" in html and html.index("claim added: x") < html.index('<table class="verdicts"')
+
+
 def test_every_sign_and_word_is_explained(page):
     words = page[page.index('id="words"') :]
     words = words[: words.index("</details>")]
