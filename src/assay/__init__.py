@@ -4,7 +4,6 @@ Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics
 before it is used: `import assay` costs milliseconds, torch comes with the first name that needs it.
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,3 @@ if TYPE_CHECKING:
     from assay.subjects.site import Site
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)
-
-if "IPython" in sys.modules:
-    import_module("assay.notebook").register()

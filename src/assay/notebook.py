@@ -1,51 +1,171 @@
-"""How results look in a notebook: figures as pictures, results and judged claims as tables. Registered when `assay` is imported in one."""
+"""How results look in a notebook: figures as pictures, results, verdicts and dictionaries as tables, long work as a bar.
+
+Everything brings its own paper and ink, light or dark as the notebook is, so that it can be read whatever lies around it.
+"""
 
 from __future__ import annotations
 
-import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
 
-def register() -> bool:
-    """True when an IPython shell runs and now shows Figure, Result, Judged and Evaluation; nothing of ours is imported before it is shown."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if shell is None:
-        return False
-    html = shell.display_formatter.formatters["text/html"]
-    html.for_type_by_name("assay.core.figures", "Figure", figure)
-    html.for_type_by_name("assay.lab.result", "Result", result)
-    html.for_type_by_name("assay.core.claims", "Judged", judged)
-    html.for_type_by_name("assay.evaluation.result", "Evaluation", evaluation)
-    return True
+NIGHT = ('[data-jp-theme-light="false"]', ".vscode-dark", ".vscode-high-contrast", '[theme="dark"]', '[data-theme="dark"]', ".dark")
+"""What a notebook's page says when it is dark: JupyterLab, VS Code twice, Colab, others."""
+DAY = ('[data-jp-theme-light="true"]', ".vscode-light", '[theme="light"]', '[data-theme="light"]')
+"""What it says when it is light, whatever the reader's system prefers."""
+EVERY = 0.25
+"""Seconds between two drawings of a bar."""
 
 
-def figure(shown: Any) -> str:
+def html(shown: Any) -> Markup:
+    """Draw a value of Assay's, or of a class made from one, with the style it needs."""
+    draw = next(DRAWN[kind.__name__] for kind in type(shown).__mro__ if kind.__name__ in DRAWN)
+    return Markup('<div class="assay"><style>{}</style>{}</div>').format(Markup(_style()), draw(shown))
+
+
+def figure(shown: Any, titled: bool = True) -> Markup:
     """The figure as inline SVG."""
     from assay.report.draw import svg
 
-    return svg(shown)
+    return Markup('<div class="figure">{}</div>').format(Markup(svg(shown, titled=titled)))
 
 
-def result(shown: Any) -> str:
-    """The verdict table, and below it the figures."""
-    return _table(shown.to_json()) + "".join(map(figure, shown.figures))
+def result(shown: Any) -> Markup:
+    """The tally and the verdict table, the findings folded, and below them the figures."""
+    data = shown.to_json()
+    return _statements(data) + Markup("").join(map(figure, shown.figures))
 
 
-def judged(shown: Any) -> str:
+def judged(shown: Any) -> Markup:
     """The verdict table of one claim."""
-    return _table({"verdicts": [shown.to_json()], "exact": [], "findings": []})
+    return _statements({"verdicts": [shown.to_json()]})
 
 
-def evaluation(shown: Any) -> str:
+def verdict(shown: Any) -> Markup:
+    """The outcome, the number with its interval, and why."""
+    from assay.report.tables import SIGNS, estimate, minus, units
+
+    value, interval = (minus(text) for text in estimate({"estimate": shown.estimate, "low": shown.low, "high": shown.high}))
+    row = (f"{SIGNS[shown.outcome]} {shown.outcome}", shown.arm, f"{value} {interval}", units({"n": shown.n}), shown.reason)
+    return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
+
+
+def evaluation(shown: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
-    from assay.report.evaluations import markdown
-    from assay.report.pages import prose
+    from assay.report.evaluations import labels, row
+    from assay.report.tables import minus
 
-    return str(prose(markdown(shown.to_json()))) + figure(shown.figure)
+    entries = shown.dictionaries
+    lines = []
+    for name in dict.fromkeys(name for e in entries for name in e["measures"]):
+        found = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
+        lines.append((labels()[name], *(minus(f"{c.estimate} {c.interval or f'({c.why})'}") if c else "" for c in found)))
+    return table(("measure", *(e["name"] for e in entries)), lines) + figure(shown.figure)
 
 
-def _table(data: dict[str, Any]) -> str:
-    from assay.report.pages import prose
-    from assay.report.tables import markdown
+def dictionary(shown: Any) -> Markup:
+    """What a dictionary is: its shape, its kind, its place, where it comes from."""
+    d_in, d_out = shown.W_enc.shape[1], shown.W_dec.shape[-1]
+    facts = [
+        ("features", f"{shown.width:,} of {d_in:,} dimensions" + (f", to {d_out:,}" if d_out != d_in else "")),
+        ("nonlinearity", type(shown.nonlinearity).__name__),
+        ("runs", str(len(shown)) if len(shown) > 1 else ""),
+        ("reads at", ", ".join(shown.sites)),
+        ("writes at", ", ".join(shown.sites_out)),
+        ("format", str(shown.origin.get("format", ""))),
+        ("weights", f"{shown.W_dec.dtype} on {shown.W_dec.device}".removeprefix("torch.")),
+    ]
+    return table(("Dictionary", ""), [fact for fact in facts if fact[1]])
 
-    return str(prose(markdown(data)))
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Words as an HTML table."""
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(h) for h in heads)
+    body = Markup("").join(Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(c) for c in row)) for row in rows)
+    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+
+
+DRAWN: dict[str, Callable[[Any], Markup]] = {
+    "Figure": figure, "Result": result, "Judged": judged, "Verdict": verdict, "Evaluation": evaluation, "Dictionary": dictionary,
+}  # fmt: skip
+
+
+class Progress:
+    """A bar under the cell: takes `progress(done, total)` of an evaluation, and the events of a lab's run."""
+
+    def __init__(self) -> None:
+        self.began, self.drawn = time.monotonic(), 0.0
+        self.done, self.total, self.words = 0, 0, ""
+        self.handle: Any = None
+
+    def __call__(self, *told: Any) -> None:
+        """Take what happened, and draw it unless that was done just now."""
+        if len(told) == 2:
+            (self.done, self.total), self.words = told, "tokens"
+        elif not self._take(told[0]):
+            return
+        now = time.monotonic()
+        if self.handle is None or now - self.drawn >= EVERY or self.done >= self.total:
+            self.drawn = now
+            self._draw()
+
+    def __repr__(self) -> str:
+        return f"{self.done:,} of {self.total:,} {self.words}, {time.monotonic() - self.began:.0f} s"
+
+    def _repr_html_(self) -> str:
+        bar = Markup('<progress value="{}" max="{}"></progress> {}').format(self.done, max(1, self.total), repr(self))
+        return str(Markup('<div style="font-variant-numeric:tabular-nums">{}</div>').format(bar))
+
+    def _take(self, event: Any) -> bool:
+        """Note an event of the lab, and say whether there is something to draw."""
+        from assay.lab import events
+
+        match event:
+            case events.Planned() if event.plan.missing:
+                self.total = len(event.plan.rows)
+                self.done, self.words = self.total - len(event.plan.missing), "runs stored"
+            case events.Saved():
+                self.done, self.total, self.words = event.done, event.total, "runs stored"
+            case events.Progress():
+                self.words = f"runs stored; {', '.join(event.arms)}: {event.done:,} of {event.total:,}"
+            case events.Failed():
+                self.words = f"runs stored; {', '.join(event.arms)} failed"
+            case _:
+                return False
+        return True
+
+    def _draw(self) -> None:
+        if self.handle is None:
+            from IPython.display import display
+
+            self.handle = display(self, display_id=True)
+        else:
+            self.handle.update(self)
+
+
+def _statements(data: Mapping[str, Any]) -> Markup:
+    """The verdict table of a result, as its page has it, without links."""
+    from assay.report.pages import environment, tally
+    from assay.report.tables import rows
+
+    stated = [*data.get("verdicts", ()), *data.get("exact", ())]
+    return Markup(environment().get_template("notebook.html").render(
+        data={"provenance": {}, **data}, rows=rows(data), stated=stated, findings=list(data.get("findings", ())), tally=tally(data),
+    ))  # fmt: skip
+
+
+def _style() -> str:
+    from importlib.resources import files
+
+    from assay.report import palette
+
+    dark = f"{{{palette.variables(dark=True)}color-scheme:dark}}"
+    known = ",".join((*NIGHT, *DAY))
+    return (
+        f".assay{{{palette.variables()}color-scheme:light}}"
+        f"@media (prefers-color-scheme:dark){{:root:not({known}):not(:has({known})) .assay{dark}}}"
+        f"{','.join(f'{mark} .assay' for mark in NIGHT)}{dark}"
+        f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"
+    )

@@ -1,8 +1,11 @@
 """Figures: what the drawings must contain, checked against the data and NumPy; interval plots: where things lie on the axis."""
 
+import dataclasses
 import math
 import re
 import xml.etree.ElementTree as ET
+from importlib.resources import files
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +13,10 @@ import sample
 
 from assay.core.figures import Figure
 from assay.report import draw, interval_plot, palette
+from assay.report import vega as vega_module
 from assay.report.vega import _log_ticks, vega
+
+STYLE = files("assay.report").joinpath("style.css").read_text()
 
 
 @pytest.mark.parametrize("figure", sample.figures(), ids=lambda f: f.mark)
@@ -27,9 +33,17 @@ def test_two_drawings_in_one_page_share_no_ids():
 
 def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():
     known = {c.lower() for c in palette.LIGHT.values()} | {"none", "transparent", "#000", "black", "white"}
-    for figure in [f for f in sample.figures() if f.mark != "heatmap"]:
-        found = {c.lower() for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False))}
+    known |= {vega_module.FIRE, "#ddd"}  # a shade lets the paper through; "#ddd" frames its legend
+    for figure in sample.figures():
+        found = {c.lower() for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False)) if not c.startswith("url(#")}
         assert found <= known, found - known
+
+
+def test_the_shades_of_a_heat_map_are_as_opaque_as_its_numbers_are_large():
+    columns = {"a": [1, 2, 3], "b": [1, 1, 1], "v": [0.0, 0.25, 1.0]}
+    drawn = draw.svg(Figure("h", columns, "heatmap", x="a", y="b", color="v"))
+    cells = [float(v) for v in re.findall(rf'd="[^"]*" fill="{vega_module.FIRE}" fill-opacity="([.\d]+)"', drawn)]
+    assert sorted(cells) == pytest.approx([0, 0.25, 1], abs=0.01) and "rgb(" not in drawn
 
 
 def test_a_histogram_counts_as_numpy_does():
@@ -120,6 +134,101 @@ def test_columns_with_dots_and_brackets_are_columns():
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
 def test_text_colours_have_enough_contrast(name, mode):
     assert palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode]) >= 4.5
+
+
+MODES = pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+
+
+def mixed(front, back, share):
+    """A colour that lets another through."""
+    both = zip((front, back), (share, 1 - share), strict=True)
+    channels = [[w * int(c[i : i + 2], 16) for i in (1, 3, 5)] for c, w in both]
+    return "#" + "".join(f"{round(a + b):02x}" for a, b in zip(*channels, strict=True))
+
+
+@MODES
+def test_marks_have_enough_contrast(mode):
+    colours = {name: pair[mode] for name, pair in palette.PALETTE.items()}
+    for name in (*palette.SERIES, *palette.RAMP, "undecided", "grey2", "promoted", "suppressed"):
+        assert palette.contrast(colours[name], colours["paper"]) >= 3, name
+    for name in palette.SERIES:  # a line's name is set in its colour, or beside it
+        assert palette.contrast(colours[name], colours["paper"]) >= 4.5, name
+    for name in ("method", "undecided"):  # bars of an interval lie on the allowed range; single units are fainter
+        opacity = float(re.search(r"\.unit\{[^}]*opacity:([.\d]+)", STYLE)[1])
+        assert palette.contrast(colours[name], colours["allowed"]) >= 3
+        assert palette.contrast(mixed(colours[name], colours["paper"], opacity), colours["paper"]) >= 3
+    assert palette.contrast(colours["ink"], colours["allowed"]) >= 4.5
+
+
+@MODES
+def test_ordered_levels_are_ordered_and_series_differ(mode):
+    steps = [palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode]) for name in palette.RAMP]
+    assert all(after / before > 1.2 for before, after in pairwise(steps))
+    series = [palette.PALETTE[name][mode] for name in palette.SERIES]
+    apart = [sum((int(a[i : i + 2], 16) - int(b[i : i + 2], 16)) ** 2 for i in (1, 3, 5)) ** 0.5 for a, b in combinations(series, 2)]
+    assert min(apart) > 50  # of 442, which parts black from white
+
+
+@MODES
+def test_tokens_can_be_read_where_they_are_shaded(mode):
+    strength = float(re.findall(r"--strength:([.\d]+)", STYLE)[mode])
+    for fire in re.findall(r"--fire:(\d+ \d+ \d+)", STYLE):
+        shade = "#" + "".join(f"{int(c):02x}" for c in fire.split())
+        shaded = mixed(shade, palette.PALETTE["paper"][mode], strength)
+        assert palette.contrast(palette.PALETTE["ink"][mode], shaded) >= 4.5
+
+
+def test_every_colour_has_one_name_or_it_could_not_be_told_in_the_dark():
+    light = [pair[0] for pair in palette.PALETTE.values()]
+    assert len(set(light)) == len(light)
+
+
+def test_seven_series_differ_in_colour_dash_and_shape():
+    names = [f"arm {i}" for i in range(7)]
+    columns = {"arm": names * 2, "x": [0] * 7 + [1] * 7, "y": list(range(14))}
+    for mark, kinds in (("line", ("color", "strokeDash", "shape")), ("points", ("color", "shape")), ("bars", ("color",))):
+        layers = vega(Figure("l", columns, mark, x="x", y="y", color="arm"))["layer"]
+        for kind in kinds:
+            ranges = [layer["encoding"][kind]["scale"]["range"] for layer in layers if "scale" in layer["encoding"].get(kind, ())]
+            ranges = [r for r in ranges if len(r) == 7]
+            assert ranges and all(len({str(v) for v in r}) == 7 for r in ranges)
+
+
+SEVERAL = Figure(
+    "Seven long names",
+    {
+        "arm": [f"a long name of an arm, {i}" for i in range(7)] * 2,
+        "x": [0] * 7 + [1] * 7,
+        "y": [*range(7), *range(7)],
+        "p": ["one"] * 7 + ["two"] * 7,
+    },
+    "line", x="x", y="y", color="arm",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("figure", [*sample.figures(), SEVERAL, dataclasses.replace(SEVERAL, facet="p")], ids=lambda f: f.title[:12])
+def test_a_narrow_drawing_fits_a_phone_at_its_own_size(figure):
+    root = ET.fromstring(draw.svg(figure, titled=False, narrow=True))
+    assert 300 <= float(root.get("width")) <= 348  # 380 pixels less the page's margins
+    sizes = {float(e.get("font-size")[:-2]) for e in root.iter() if e.get("font-size")}
+    assert min(sizes) >= 11
+    said = {"".join(e.itertext()) for e in root.iter() if e.tag.endswith("text")}
+    if figure.color and figure.mark != "heatmap":
+        assert {str(name) for name in figure.columns[figure.color]} <= said
+
+
+def test_a_legend_of_lines_shows_their_dashes():
+    drawn = draw.svg(SEVERAL, titled=False, narrow=True)
+    symbols = re.findall(r'aria-roledescription="legend"|class="mark-symbol role-legend-symbol"', drawn)
+    dashed = re.findall(r'role-legend-symbol"[^>]*><path[^>]*stroke-dasharray="([^"]+)"', drawn)
+    assert symbols and len(set(dashed)) == 7
+
+
+def test_labels_of_lines_that_lie_close_stand_on_both_sides():
+    from assay.report.vega import _sides
+
+    figure = Figure("r", {"x": [0, 1], "y": [0.0, 10.0]}, "line", x="x", y="y", rules=((5.2, "b"), (5.0, "a"), (9, "c")))
+    assert _sides(figure, 250) == [(5.0, "a", True), (5.2, "b", False), (9, "c", False)]
 
 
 def test_contrast_of_known_pairs():

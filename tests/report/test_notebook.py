@@ -1,47 +1,168 @@
-"""In a notebook figures are pictures and results tables; outside of one nothing is registered."""
+"""In a notebook figures are pictures, results tables, long work a bar; outside of one nothing is drawn and no bar shown."""
 
 from __future__ import annotations
 
+import re
 import types
 from html.parser import HTMLParser
 
 import pytest
+import sample
 
 from assay import notebook
+from assay.core import shown
 from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import judge
+from assay.evaluation.result import Evaluation
+from assay.report import palette
+
+FIGURE = Figure("t", {"x": [1, 2], "y": [3, 4]}, "points", x="x", y="y")
 
 
-class Formatter:
+class Balanced(HTMLParser):
+    """Every tag closed in order; collects tags and visible text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data if self.open[-1:] != ["style"] else ""
+
+
+@pytest.fixture(scope="module")
+def judged():
+    table = {"arm": ["a"] * 6 + ["b"] * 6 + ["c"] * 6, "seed": list(range(6)) * 3, "x": [*[1.0, 1.1, 0.9] * 2, *[2.0, 2.1, 1.9] * 4]}
+    found = judge(table, claim="a.x < 1.5", unit=["seed"], control=["b"])
+    assert isinstance(found.claim, Claim)
+    return found
+
+
+def evaluation():
+    measure = {"estimate": 0.25, "low": 0.2, "high": 0.3, "n": {"document": 9}, "why": ""}
+    entry = {"site": "s", "measures": {"l0": {**measure, "estimate": 12.0, "low": 11.0, "high": 13.0}, "fvu": measure}, "width": 4}
+    histogram = {"log10": [], "features": []}
+    dead = {"dead": {**measure, "estimate": 0.0}}
+    entry |= {"histogram": histogram, "measures": entry["measures"] | dead}
+    return Evaluation({"dictionaries": [{**entry, "name": name} for name in ("mine", "<b>yours</b>")]})
+
+
+def result(figures):
+    return types.SimpleNamespace(to_json=sample.result, figures=figures)
+
+
+def dictionary():
+    torch = pytest.importorskip("torch")
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+
+    return Dictionary(torch.zeros(1, 8, 32), torch.zeros(1, 32), torch.zeros(1, 32, 8), torch.zeros(1, 8), ReLU(), sites=("blocks.9.hook_resid_pre",))
+
+
+def test_claims_verdicts_and_figures_show_themselves(judged):
+    for value in (judged, judged.verdict):
+        said = Balanced(value._repr_html_())
+        assert "table" in said.tags and "● holds" in re.sub(r"\s+", " ", said.text) and "[0.91, 1.09]" in said.text
+    assert "svg" in Balanced(FIGURE._repr_html_()).tags
+
+
+def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
+    said = Balanced(str(notebook.result(result([FIGURE]))))
+    text = re.sub(r"\s+", " ", said.text)
+    assert sample.HOSTILE in text and "script" not in said.tags and said.tags.count("svg") == 1
+    assert not re.search(r"<(br|b|i|em|span|p)\b", text)
+    assert "1 finding without a verdict" in text and text.count("● holds") == 3 and "3 hold" in text
+
+
+def test_an_evaluation_and_a_dictionary_are_small_tables():
+    said = Balanced(evaluation()._repr_html_())
+    assert "<b>yours</b>" in said.text and "b" not in said.tags and "0.25 [0.20, 0.30]" in said.text
+    said = Balanced(dictionary()._repr_html_())
+    assert "32 of 8 dimensions" in said.text and "ReLU" in said.text and "blocks.9.hook_resid_pre" in said.text
+
+
+def test_what_is_printed_is_one_short_line(judged):
+    for value in (judged, judged.verdict, evaluation(), dictionary(), FIGURE):
+        told = repr(value)
+        assert told.startswith(f"<{type(value).__name__} ") and told.endswith(">") and "\n" not in told and len(told) < 200
+    assert "holds" in repr(judged.verdict) and "6 seed" in repr(judged.verdict)
+    assert "mine L0 12, FVU 0.25" in repr(evaluation()) and "32 features over 8 dimensions" in repr(dictionary())
+
+
+def test_it_follows_a_dark_notebook_and_not_the_system_in_a_light_one(judged):
+    style = re.search(r"<style>(.*?)</style>", judged._repr_html_(), re.S).group(1)
+    assert style.index(f"--paper:{palette.PALETTE['paper'][0]}") < style.index("@media (prefers-color-scheme:dark)")
+    unknown = style[style.index("@media") : style.index(" .assay{--paper:#0d")]
+    assert all(mark in unknown for mark in (*notebook.NIGHT, *notebook.DAY))
+    for mark in notebook.NIGHT:
+        assert f"{mark} .assay" in style
+    selectors = re.findall(r"([^{}]+)\{[^{}]*\}", style)
+    assert len(selectors) > 50 and all(".assay" in part for selector in selectors for part in re.sub(r"\([^()]*\)", "", selector).split(","))
+
+
+class Handle:
     def __init__(self):
-        self.known = {}
+        self.drawn = []
 
-    def for_type_by_name(self, module, name, show):
-        self.known[module, name] = show
+    def update(self, value):
+        self.drawn.append(value._repr_html_())
 
 
 @pytest.fixture
-def shell(monkeypatch):
-    html = Formatter()
-    shell = types.SimpleNamespace(display_formatter=types.SimpleNamespace(formatters={"text/html": html}))
-    monkeypatch.setitem(notebook.sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    return html
+def kernel(monkeypatch):
+    """An IPython with a kernel, which keeps what is displayed."""
+    handle = Handle()
+
+    def display(value, display_id):
+        handle.update(value)
+        return handle
+
+    shell = types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(shown.sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(shown.sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    return handle
 
 
-def test_without_a_shell_nothing_is_registered(monkeypatch):
-    monkeypatch.delitem(notebook.sys.modules, "IPython", raising=False)
-    assert notebook.register() is False
+def test_outside_of_a_notebook_nothing_follows(monkeypatch):
+    monkeypatch.delitem(shown.sys.modules, "IPython", raising=False)
+    assert shown.follower() is None
+    terminal = types.SimpleNamespace(get_ipython=types.SimpleNamespace)  # IPython in a terminal has no kernel
+    monkeypatch.setitem(shown.sys.modules, "IPython", terminal)
+    assert shown.follower() is None
 
 
-def test_what_is_registered_is_shown(shell):
-    assert notebook.register() is True
-    picture = shell.known["assay.core.figures", "Figure"](Figure("t", {"x": [1, 2], "y": [3, 4]}, "points", x="x", y="y"))
-    assert picture.lstrip().startswith("<svg")
-    table = {"arm": ["a"] * 6 + ["b"] * 6 + ["c"] * 6, "seed": list(range(6)) * 3, "x": [*[1.0, 1.1, 0.9] * 2, *[2.0, 2.1, 1.9] * 4]}
-    claim = judge(table, claim="a.x < 1.5", unit=["seed"], control=["b"])
-    assert isinstance(claim.claim, Claim)
-    page = shell.known["assay.core.claims", "Judged"](claim)
-    parser = HTMLParser()
-    parser.feed(page)
-    assert "<table>" in page and "holds" in page
+def test_an_evaluation_is_followed_to_its_end(kernel):
+    bar = shown.follower()
+    for done in range(0, 101, 10):
+        bar(done, 100)
+    assert 2 <= len(kernel.drawn) <= 4  # not every step, but the first and the last
+    assert 'value="100" max="100"' in kernel.drawn[-1] and "100 of 100 tokens" in kernel.drawn[-1]
+
+
+def test_a_run_is_followed_by_the_runs_that_are_stored(kernel):
+    from assay.lab import events
+
+    bar = shown.follower()
+    plan = types.SimpleNamespace(rows=[0] * 5, missing=[0] * 3)
+    for event in (events.Planned(plan, 1), events.Progress("g", ("main",), 30, 100), events.Said("a line"), events.Saved("g", ("main",), 5, 5)):
+        bar(event)
+    assert 'value="2" max="5"' in kernel.drawn[0] and "5 of 5 runs stored" in kernel.drawn[-1]
+
+
+def test_a_run_that_is_stored_already_shows_no_bar(kernel):
+    from assay.lab import events
+
+    shown.follower()(events.Planned(types.SimpleNamespace(rows=[0], missing=[]), 0))
+    assert kernel.drawn == []

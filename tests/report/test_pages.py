@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 import sample
@@ -15,6 +16,7 @@ import sample
 from assay.core.experiment import Header
 from assay.report import contexts, pages, tables
 
+STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 SVG_LEAVES = {"rect", "line", "circle", "path", "stop"}
 HEADER = Header(
@@ -160,6 +162,86 @@ def test_order_of_the_page(page):
     assert places == sorted(places)
 
 
+def test_a_contents_bar_leads_to_every_part_in_order(page):
+    bar = re.search(r'<nav class="contents".*?</nav>', page, re.S).group()
+    parts = re.findall(r'href="#([^"]+)"', bar)
+    assert parts == ["top", "verdicts", "about", "intervals", "figures", "findings", "features", "scope", "cite"]
+    places = [page.index(f'id="{part}"') for part in parts]
+    assert places == sorted(places) and places[1] < page.index("<table")
+    few = pages.page({"experiment": "mine", "preset": "default", "provenance": {}, "verdicts": sample.verdicts()[:1]})
+    assert re.findall(r'href="#([^"]+)"', few[: few.index("</nav>")]) == ["top", "verdicts", "intervals", "scope", "cite"]
+    index = pages.index([{"data": sample.result(), "href": "a.html", "header": HEADER}])
+    assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))
+
+
+def test_five_cards_are_open_and_the_others_folded(page):
+    section = page[page.index('id="features"') :]
+    drawn = re.findall(r'<(article|details) class="card" id="feature-', section)
+    assert drawn == ["article"] * 5 + ["details"] * 15
+    for outside in re.findall(r'<article class="card".*?</article>', section, re.S):
+        assert outside.split("<details>")[0].count('class="context"') == 5  # of its 20 examples
+
+
+def test_findings_after_five_are_folded():
+    data = {**sample.result(), "findings": [{**sample.result()["findings"][0], "text": f"finding {i}"} for i in range(8)]}
+    part = pages.page(data)
+    part = part[part.index('id="findings"') : part.index('id="scope"')]
+    shown, folded = part.split("<details")
+    assert shown.count("claim-plot") == 5 and folded.count("claim-plot") == 3 and "3 more" in folded
+
+
+TEMPLATES = sorted((files("assay.report") / "templates").iterdir(), key=lambda f: f.name)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda f: f.name)
+def test_no_table_can_be_wider_than_a_phone(template):
+    """Each becomes blocks that name their columns, or lies in a box that scrolls."""
+    source = template.read_text()
+    for table in re.finditer(r'(<div class="scroll"[^>]*>\s*)?<table(?: class="([^"]*)")?>(.*?)</table>', source, re.S):
+        kinds = set((table[2] or "").split())
+        assert table[1] or kinds & {"verdicts", "stack"}, table[0][:80]
+        if "stack" in kinds:  # the first cell is what the row is about
+            row = re.search(r"<tbody>.*", table[3], re.S).group()
+            cells = re.findall(r"<td([^>]*)", row)
+            assert all("data-name" in cell for cell in cells[0 if "<th" in row else 1 :])
+    phone = STYLE[STYLE.index("@media (max-width:760px)") :]
+    assert ".stack :is(td,th){display:block}" in phone and ".verdicts td{display:block" in phone
+    assert ".scroll{overflow-x:auto}" in STYLE and '<div class="scroll"><table>' in pages.prose("|a|b|\n|---|---|\n|1|2|")
+
+
+def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
+    claim = sample.verdicts()[0]
+    number = {"estimate": 0.99, "low": 0.985, "high": 0.995}
+    also = {f"named-{i}": {**number, "reason": "alike"} for i in range(4)} | {"unforeseen": {**number, "reason": None}}
+    html = pages.page({**sample.result(), "verdicts": [{**claim, "also": also}], "changed": ["claim added: x", "arm dropped: y"]})
+    control = re.search(r'<td data-name="control">(.*?)</td>', html, re.S).group(1)
+    outside, folded = control.split("<details>")
+    assert "unforeseen" in outside and "relu" in outside and "4 more that may hold too" in folded and folded.count("named-") == 4
+    assert "2 changes of claims or arms" in html and html.index("claim added: x") < html.index('<table class="verdicts"')
+
+
+def test_every_sign_and_word_is_explained(page):
+    words = page[page.index('id="words"') :]
+    words = words[: words.index("</details>")]
+    for outcome, sign in tables.SIGNS.items():
+        assert f"<dt>{sign} {pages.WORDS[outcome]}</dt><dd>" in words
+    for word in ("risky", "confirming", "control", "near", "must hold", "may hold too", "holds too", "published", "would be found", "arm", "n"):
+        assert re.search(rf"<dt>[^<]*\b{word}\b[^<]*</dt><dd>", words), word
+
+
+def test_arms_in_a_legend_are_explained_beside_it():
+    figure = dataclasses.replace(sample.figures()[1], columns={**sample.figures()[1].columns, "arm": ["main"] * 3 + ["relu"] * 6})
+    html = pages.page(sample.result(), figures=[figure], notes={"main": "the method", "relu": "of equal width", "other": "not shown"})
+    legend = re.search(r'<details class="legend">.*?</details>', html, re.S).group()
+    assert "<dt>main</dt><dd>the method</dd>" in legend and "of equal width" in legend and "not shown" not in legend
+
+
+def test_a_figure_is_drawn_for_screens_and_for_phones(page):
+    assert page.count('<svg class="broad"') == page.count('<svg class="narrow"') == len(sample.figures())
+    phone = STYLE[STYLE.index("@media (max-width:760px)") :]
+    assert ".figure .narrow{display:none}" in STYLE[: -len(phone)] and ".figure .broad{display:none}.figure .narrow{display:block}" in phone
+
+
 def test_data_links_hold_the_data(parsed):
     links = [v for _, k, v in parsed.attributes if k == "href" and v.startswith("data:")]
     texts = [base64.b64decode(v.split("base64,")[1]).decode() for v in links]
@@ -173,7 +255,7 @@ def test_data_links_hold_the_data(parsed):
 def test_drawn_cards_come_first_and_all_are_there(page):
     addresses = [c.address for c in sample.cards(20, 12)]
     assert all(a in page for a in addresses[:20])
-    assert page.index(addresses[19]) < page.index('id="browse"') and page.count('<details class="card"') == 12
+    assert page.index(addresses[19]) < page.index('id="browse"') and page.count('<details class="card"') == 15 + 12
     assert page.count('class="logits promoted"') == 32 and "drawn by seed" in page
 
 
@@ -202,7 +284,8 @@ def test_the_index_links_every_page():
     checker.feed(html)
     links = [v for _, k, v in checker.attributes if k == "href"]
     assert checker.open == [] and [v for v in links if "#" not in v] == ["a.html", "b.html"]
-    assert [v for v in links if "#" in v and v < "b"] == [f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))]
+    assert [v for v in links if v.startswith("a.html#")] == [f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))]
+    assert "6 hold" in "".join(checker.text[: checker.text.index("Top")])  # of both, before anything else
     assert "3 hold" in "".join(checker.text) and HEADER.title in html and "No result yet" in pages.index([])
 
 

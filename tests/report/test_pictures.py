@@ -1,5 +1,6 @@
 """Pictures in the docs: drawn once, with the hash of what they show, which a last digit does not change."""
 
+import re
 import struct
 import xml.etree.ElementTree as ElementTree
 import zlib
@@ -8,7 +9,7 @@ import pytest
 import sample
 
 from assay.core.figures import Figure
-from assay.report import draw, pictures
+from assay.report import draw, palette, pictures
 
 
 @pytest.fixture
@@ -31,8 +32,17 @@ def test_a_picture_carries_the_hash_of_what_it_shows_and_is_drawn_once(folder):
     assert pictures.drawn_from(pictures.write("toy", line(0.4))) != pictures.stamp(line())
 
 
-def test_it_stands_by_itself_on_white(folder):
-    root = ElementTree.fromstring(pictures.write("toy", line()).read_text())
+def test_it_stands_by_itself_on_paper_and_follows_light_and_dark(folder):
+    text = pictures.write("toy", line()).read_text()
+    root = ElementTree.fromstring(text)
+    style = next(e for e in root.iter() if e.tag.endswith("style")).text
+    dark = style[style.index("@media (prefers-color-scheme:dark)") :]
+    used = {c for _, c in re.findall(r'(fill|stroke)="(#[0-9a-f]{6})"', text)}
+    named = {light: name for name, (light, _) in palette.PALETTE.items()}
+    assert used <= set(named)
+    for colour in used:  # every colour that occurs has a rule, and its variable a dark value
+        assert f'="{colour}"]' in style and f"--{named[colour]}:{palette.PALETTE[named[colour]][1]};" in dark
+    assert "url(http" not in text and "@import" not in text
     first = next(e for e in root.iter() if e.tag.endswith("path") or e.tag.endswith("rect"))
     assert first.get("fill") in ("#ffffff", "white")
     assert "fill" not in ElementTree.fromstring(draw.svg(line())).attrib

@@ -17,6 +17,7 @@ import numpy as np
 from assay.core.errors import ClaimError, nearest
 from assay.core.scales import Scale, rescale
 from assay.core.schema import to_json
+from assay.core.shown import Shown
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """What the numbers of one arm say about a claim; estimate and limits in the claim's unit, whatever the scale of judging."""
 
     arm: str
@@ -280,9 +281,14 @@ class Verdict:
     detectable: tuple[float, float] = (math.nan, math.nan)
     """From which to which true value the claim would be found to hold in 80 % of such experiments; NaN twice for none."""
 
+    def __repr__(self) -> str:
+        told = self.outcome + (f" ({self.reason})" if self.reason else "")
+        n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
+        return f"<Verdict on {self.arm}: {told}, {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}], n = {n}>"
+
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Judged(Shown):
     """A claim with its verdict, the verdicts of its controls, and those of its planted effects."""
 
     claim: Claim

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from assay.core.errors import ClaimError
+from assay.core.shown import Shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +18,7 @@ Mark = Literal["line", "points", "bars", "heatmap", "histogram"]
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Shown):
     """Long-format columns and how to show them; the title states what is seen."""
 
     title: str
@@ -37,6 +38,9 @@ class Figure:
     y_log: bool = False
     rules: tuple[tuple[float, str], ...] = field(default=())
     """Horizontal reference lines: (y, label)."""
+
+    def __repr__(self) -> str:
+        return f"<Figure {self.title!r}: {self.mark} of {self.y} over {self.x}, {len(self.columns[self.x])} rows>"
 
     def __post_init__(self) -> None:
         lengths = {k: len(v) for k, v in self.columns.items()}

@@ -26,6 +26,9 @@ class Verified:
     value: Any
     deviation: float
 
+    def __repr__(self) -> str:
+        return f"<Verified {self.exact.text!r}: {self.outcome}, off by {self.deviation:.3g}>"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; a deviation that is not a number becomes None."""
         return {
@@ -74,6 +77,9 @@ class Estimated:
     method: str
     points: tuple[float, ...]
     """The statistic of every level of the first factor by itself."""
+
+    def __repr__(self) -> str:
+        return f"<Estimated {self.finding.text!r}: {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]>"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the same names as a verdict's."""

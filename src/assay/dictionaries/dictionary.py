@@ -16,6 +16,7 @@ from torch import Tensor
 from assay.core.arrays import as_tensor, is_tensor
 from assay.core.errors import DataError
 from assay.core.fit import Trained
+from assay.core.shown import Shown
 from assay.dictionaries.kinds import from_json, has_name, to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, projections
 from assay.dictionaries.rows import PER_TOKEN, PerToken, divide, multiply, per_token
@@ -35,7 +36,7 @@ class Sparse:
 
 
 @dataclass(frozen=True, eq=False)
-class Dictionary:
+class Dictionary(Shown):
     """Dictionaries of one shape and nonlinearity, run axis first.
 
     It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and multiplies by `scale`
@@ -108,6 +109,12 @@ class Dictionary:
             got = list(self.own[name].shape) if name in self.own else "none"
             if got != list(shape):
                 raise DataError(f"{type(self.nonlinearity).__name__} needs its {name} as {list(shape)}, got {got}")
+
+    def __repr__(self) -> str:
+        d_in, d_out, runs = self.W_enc.shape[1], self.W_dec.shape[-1], f", {len(self)} runs" if len(self) > 1 else ""
+        place = (f" at {', '.join(self.sites)}" if self.sites else "") + (f" to {', '.join(self.sites_out)}" if self.sites_out else "")
+        shape = f"{d_in} dimensions" if d_in == d_out else f"{d_in} dimensions to {d_out}"
+        return f"<Dictionary of {self.width} features over {shape}, {type(self.nonlinearity).__name__}{place}{runs}>"
 
     def __len__(self) -> int:
         return len(self.W_enc)

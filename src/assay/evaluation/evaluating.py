@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import DataError
+from assay.core.shown import follower
 from assay.evaluation import sources
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
@@ -45,12 +46,14 @@ def evaluate(
     measures but losses. `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
 
     The result is kept in the store at `root` under the content of dictionary, model and text and the setting; what was
-    interrupted goes on where it was. `progress(done, total)` hears of tokens of the text: one is done when it was read at every site.
+    interrupted goes on where it was. `progress(done, total)` hears of tokens of the text: one is done when it was read at every site;
+    a notebook shows a bar where none is given.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit together, and for text that a
     dictionary was trained on.
     """
     setting = (setting or Setting()).replace(**options)
+    progress = progress or follower()
     store = Store(root)
     if not dictionaries:
         raise DataError("name at least one dictionary: a file or folder of weights, or a stored run")

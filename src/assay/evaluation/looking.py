@@ -43,6 +43,10 @@ class Look:
         """Each with `feature`, `delta` (nats on the whole text), `activations` per token, `strongest`, `promoted`, `suppressed`."""
         return self.data["features"]  # type: ignore[no-any-return]
 
+    def __repr__(self) -> str:
+        features = ", ".join(f"{f['feature']} ({f['delta']:+.3f})" for f in self.features[:3])
+        return f"<Look at {len(self.tokens)} tokens: {len(self.features)} features, first {features}; to_pandas() has the activations>"
+
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         return dict(self.data)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
+from assay.core.shown import Shown
 from assay.dictionaries.measuring import measures
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """What `evaluate` found. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low, high, n, and why there is no interval."""
 
     data: Mapping[str, Any]
@@ -34,6 +35,14 @@ class Evaluation:
 
     def __iter__(self) -> Iterator[str]:
         return (entry["name"] for entry in self.dictionaries)
+
+    def __repr__(self) -> str:
+        def said(entry: Mapping[str, Any]) -> str:
+            found = {name: entry["measures"].get(name, {}).get("estimate") for name in ("l0", "fvu")}
+            return f"{entry['name']} " + ", ".join(f"{k.upper()} {v:.3g}" for k, v in found.items() if v is not None)
+
+        listed = "; ".join(map(said, self.dictionaries[:3])) + ("; …" if len(self.dictionaries) > 3 else "")
+        return f"<Evaluation of {len(self.dictionaries)}: {listed}; to_pandas() has the table>"
 
     @property
     def notes(self) -> list[str]:

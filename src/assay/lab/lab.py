@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
+from assay.core.shown import follower
 from assay.lab import groups as grouping
 from assay.lab import journal, looks, owners
 from assay.lab.atomic import explained
@@ -42,12 +43,12 @@ class Lab:
         return plan(self.store, experiment, _preset(experiment, preset), self.executor_for([experiment]).width)
 
     def run(self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None) -> Result:
-        """The result, after training and measuring whatever is missing; what was killed is continued.
+        """The result, after training and measuring whatever is missing; what was killed is continued. A notebook shows a bar.
 
         Raises: RunError when training crashed (what could be stored is stored); StoreError before anything is written
         when the disk is too small; KeyboardInterrupt at once, resumable.
         """
-        tell = one_at_a_time(on_event or (lambda event: None))
+        tell = one_at_a_time(on_event or follower() or (lambda event: None))
         first = self.plan(experiment, preset)
         if first.missing:
             one = Work(self.store, experiment, first, self.device, tell)

@@ -19,6 +19,7 @@ from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
 from assay.core.reading import plural
 from assay.core.schema import to_json
+from assay.core.shown import Shown
 from assay.core.spec import canonical_json
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
@@ -37,7 +38,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Shown):
     """What an experiment's stored runs say. Nothing in it was computed from anything but measures and statements."""
 
     experiment: str

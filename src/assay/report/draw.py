@@ -4,25 +4,72 @@ from __future__ import annotations
 
 import hashlib
 import html
+import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from assay.core.figures import Figure
 from assay.core.plain import plain, plain_all
-from assay.report.vega import vega
+from assay.report import palette
+from assay.report.vega import FIRE, NARROW, vega
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
-def svg(figure: Figure, *, titled: bool = True, alone: bool = False) -> str:
+def svg(figure: Figure, *, titled: bool = True, alone: bool = False, narrow: bool = False) -> str:
     """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids shared with other figures.
 
-    One that stands `alone`, as a file, brings its own paper, and room for the widest font.
+    One that stands `alone`, as a file, brings its own paper, and follows light and dark. A `narrow` one fits a phone.
     """
-    import vl_convert
-
-    drawn = vl_convert.vegalite_to_svg(plain_all(vega(figure, titled=titled, alone=alone)))
+    drawn = _fitted(figure, titled) if narrow else _drawn(vega(figure, titled=titled, alone=alone))
     prefix = "f" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
     drawn = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawn)
     drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawn)
+    if alone:
+        drawn = re.sub("(<svg [^>]*>)", lambda tag: tag[1] + _scheme(drawn), drawn, count=1)
+    else:
+        drawn = re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawn)
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(plain(figure.title))}" ', 1)
+
+
+def both(figure: Figure) -> str:
+    """The figure for a page: one drawing for a screen and a narrow one for a phone, of which the page's style shows one."""
+    wide, narrow = svg(figure, titled=False), svg(figure, titled=False, narrow=True)
+    return wide.replace("<svg ", '<svg class="broad" ', 1) + narrow.replace("<svg ", '<svg class="narrow" ', 1)
+
+
+def _drawn(spec: Mapping[str, Any]) -> str:
+    import vl_convert
+
+    return _shaded(str(vl_convert.vegalite_to_svg(plain_all(spec))))
+
+
+def _shaded(drawn: str) -> str:
+    """The shades of a heat map as opacity, so that its lightest lie on whatever paper the reader has."""
+
+    def clear(shade: re.Match[str]) -> str:
+        return f'{shade[1]}="{FIRE}" {shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{1 - int(shade[2]) / 255:.3g}"'
+
+    return re.sub(r'(fill|stop-color)="rgb\(255, \d+, (\d+)\)"', clear, drawn)
+
+
+def _fitted(figure: Figure, titled: bool) -> str:
+    """A narrow drawing whose panels are as wide as its labels leave room for."""
+    panel = 270
+    for _ in range(2):  # its labels may change with its width
+        drawn = _drawn(vega(figure, titled=titled, narrow=True, panel=panel))
+        spare = NARROW - float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
+        if -1 <= spare <= 8:
+            break
+        panel = max(120, panel + math.floor(spare) - 1)
+    return _drawn(vega(figure, titled=titled, narrow=True, panel=panel))
+
+
+def _scheme(drawn: str) -> str:
+    """Style rules inside a file, by which its colours follow the reader's light or dark."""
+    dark = f"@media (prefers-color-scheme:dark){{svg{{{palette.variables(dark=True)}}}}}"
+    return f"<style>svg{{{palette.variables()}}}{dark}{palette.repaint('svg', drawn)}</style>"
 
 
 def png(figure: Figure) -> bytes:

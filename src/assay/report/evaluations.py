@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from assay.core.figures import Figure
 from assay.dictionaries.measuring import measures
-from assay.report import draw, export, pages, tables
+from assay.report import pages, tables
 
 JSON = Mapping[str, Any]
+HEADLINE = ("l0", "fvu", "loss_recovered_zero", "loss_recovered_mean", "dead")
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,20 @@ def markdown(data: JSON) -> str:
 
 def page(data: JSON, figures: Sequence[Figure]) -> str:
     """The whole report of an evaluation as one HTML file."""
-    shown = [
-        {"figure": f, "svg": Markup(draw.svg(f, titled=False)), "name": name, "csv": export.figure_csv(f)}
-        for name, f in zip(export.names(figures), figures, strict=True)
-    ]
     entries = data["dictionaries"]
     names = list(dict.fromkeys(name for e in entries for name in e["measures"]))
     body = [
         (labels()[name], data["definitions"][name], [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries])
         for name in names
     ]
-    return pages.environment().get_template("evaluation.html").render(data=data, figures=shown, body=body, setting=setting(data))
+    told = [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []  # of many, the figures tell more
+    return pages.environment().get_template("evaluation.html").render(
+        data=data, figures=pages.shown(figures), body=body, setting=setting(data), headline=told
+    )
+
+
+def headline(entry: JSON, named: bool) -> str:
+    """What most readers look for first, on one line: how many features are on, and what they leave unexplained and unrecovered."""
+    found = [row(name, entry["measures"][name]) for name in HEADLINE if name in entry["measures"]]
+    said = ", ".join(f"{r.label} {r.estimate}" for r in found if r.estimate != "not estimated")
+    return f"{entry['name']}: {said}" if named else said

@@ -27,6 +27,8 @@ ROLES = {
     "also": ", may hold too",
     "unnamed": ", holds too",
 }
+BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other"}
+"""The same where there is little room; a control is known by its dotted bar."""
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
     "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',
@@ -122,7 +124,7 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     """One arm: its name and numbers; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
     text_y, y = TOP + ROW * i + NAME, TOP + ROW * i + BAR
     value, interval = estimate(entry)
-    out = _labels(name, ROLES.get(kind, ""), f"{value} {interval}", text_y)
+    out = _labels(name, ROLES.get(kind, ""), BRIEF.get(kind, ""), f"{value} {interval}", text_y)
     middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
     if middle is None:
         return out
@@ -143,12 +145,12 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     return Markup('<g class="{}">{}</g>').format(group, out)
 
 
-def _labels(name: str, role: str, numbers: str, y: int) -> Markup:
+def _labels(name: str, role: str, brief: str, numbers: str, y: int) -> Markup:
     """A row's text: the arm and its part on the left, its numbers on the right."""
     return Markup(
-        '<text class="name" x="3%" y="{0}">{1}<tspan class="role">{2}</tspan></text>'
-        '<text class="numbers" x="97%" y="{0}" text-anchor="end">{3}</text>'
-    ).format(y, name, role, minus(numbers))
+        '<text class="name" x="3%" y="{0}">{1}<tspan class="role">{2}</tspan><tspan class="brief">{3}</tspan></text>'
+        '<text class="numbers" x="97%" y="{0}" text-anchor="end">{4}</text>'
+    ).format(y, name, role, brief, minus(numbers))
 
 
 def _arrow(left: bool, y: int) -> Markup:
@@ -160,7 +162,7 @@ def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float,
     """The published number as a labelled tick; another set-up is said, not hidden."""
     value, text_y, y = published["number"], TOP + ROW * i + NAME, TOP + ROW * i + BAR
     role = "" if published.get("same") else ", other set-up: for orientation"
-    out = _labels("published", role, number(value), text_y)
+    out = _labels("published", role, BRIEF["published"] if role else "", number(value), text_y)
     if span[0] <= value <= span[1]:
         out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(at(value), y - 6, y + 6)
     else:

@@ -24,6 +24,8 @@ from assay.report.interval_plot import interval_plot
 if TYPE_CHECKING:
     from assay.features.card import FeatureCard
 
+OPEN = 5
+"""So many cards and findings are open; the others fold out."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "no verdict"}
 PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
 
@@ -34,6 +36,7 @@ def environment() -> Environment:
     env = Environment(loader=PackageLoader("assay.report"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
     env.globals |= {
         "signs": tables.SIGNS,
+        "open": OPEN,
         "outcome_words": WORDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
@@ -44,6 +47,7 @@ def environment() -> Environment:
         "prose": prose,
         "found": tables.found,
         "board": tables.board,
+        "several": tables.several,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ
         "words": contexts.words,
         "token": contexts.token,
@@ -86,7 +90,7 @@ def _markdown() -> Any:
 
 def prose(text: str) -> Markup:
     """Markdown as HTML; HTML inside it is shown, not obeyed, and images are not loaded."""
-    return Markup(_markdown().render(text))
+    return Markup(_markdown().render(text).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>"))
 
 
 def page(
@@ -108,17 +112,27 @@ def page(
     """
     claims = list(data.get("verdicts", ()))
     scopes = list(dict.fromkeys(v["scope"] for v in claims if v.get("scope")))
-    shown = [
-        {"figure": f, "svg": Markup(draw.svg(f, titled=False)), "name": name, "csv": export.figure_csv(f)}
-        for name, f in zip(export.names(figures), figures, strict=True)
-    ]
+    noted = {arm: note for arm, note in (notes or {}).items() if note}
+    findings = data.get("findings", ())
+    parts = [("verdicts", "In short", True), ("about", "About", text), ("intervals", "Claims", claims), ("figures", "Figures", figures),
+             ("findings", "Findings", findings), ("features", "Features", cards), ("scope", "Scope", True), ("cite", "Cite", True)]  # fmt: skip
     return environment().get_template("page.html").render(
         data=data, header=header, text=text, looks=looks, home=home, specs=_specs(specs or {}),
-        notes={arm: note for arm, note in (notes or {}).items() if note}, scopes=scopes, tally=tally(data),
-        rows=tables.rows(data), claims=claims, findings=data.get("findings", ()), table_csv=export.verdicts_csv(data),
-        figures=shown, drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn],
+        notes=noted, scopes=scopes, tally=tally(data), parts=[(at, title) for at, title, there in parts if there],
+        rows=tables.rows(data), claims=claims, findings=findings, table_csv=export.verdicts_csv(data),
+        figures=shown(figures, noted), drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn],
         bibtex=export.bibtex(data, header), whole=as_json(data, indent=1, default=str),
     )  # fmt: skip
+
+
+def shown(figures: Sequence[Figure], notes: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Each figure drawn for screens and phones, with its data as CSV and what the arms in its legend are."""
+    found = []
+    for name, f in zip(export.names(figures), figures, strict=True):
+        named = dict.fromkeys(str(v) for column in (f.color, f.facet, f.x) if column for v in f.columns[column])
+        words = {word: (notes or {})[word] for word in named if word in (notes or {})}
+        found.append({"figure": f, "svg": Markup(draw.both(f)), "name": name, "csv": export.figure_csv(f), "words": words})
+    return found
 
 
 def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
@@ -144,8 +158,12 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
         stated = {k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")}  # findings are many, and on the result's own page
         listed.append({**e, "rows": tables.rows(stated), "statements": stated["verdicts"] + stated["exact"], "tally": tally(e["data"]),
                        "header": e.get("header"), "cost": overview.cost(e["data"])})  # fmt: skip
-    claims = [v for e in listed for v in e["data"].get("verdicts", ())]
-    return environment().get_template("index.html").render(entries=listed, errors=overview.errors(claims) if claims else "")
+    named = [(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed]
+    everything = {k: [v for e in listed for v in e["data"].get(k, ())] for k in ("verdicts", "exact", "findings")}
+    claims = everything["verdicts"]
+    return environment().get_template("index.html").render(
+        entries=listed, named=named, tally=tally(everything), errors=overview.errors(claims) if claims else ""
+    )
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> list[Path]:

@@ -1,6 +1,6 @@
 """Every colour of a report, once: its light and its dark value. Pages, interval plots and figures take them from here.
 
-Figures are drawn with the light values; in the dark, style rules repaint exactly those values, so one SVG serves both.
+Figures are drawn with the light values; style rules turn exactly those values into variables, so one SVG serves light and dark.
 """
 
 from __future__ import annotations
@@ -20,19 +20,27 @@ PALETTE: dict[str, tuple[str, str]] = {
     "suppressed": ("#3d7fe0", "#539bf5"),
     "grey1": ("#4b535c", "#c4ccd4"),
     "grey2": ("#7a838d", "#8f98a2"),
-    "grey3": ("#99a1aa", "#747d87"),
-    "ramp1": ("#a9cbf5", "#2a4d78"),
-    "ramp2": ("#78aeef", "#3567a3"),
-    "ramp3": ("#478fe4", "#4382cd"),
-    "ramp4": ("#1b6fd1", "#6aa9f2"),
-    "ramp5": ("#0a4f9f", "#98c6fa"),
-    "ramp6": ("#06336b", "#c8e1ff"),
+    "amber": ("#b35900", "#e3a04f"),
+    "teal": ("#0f7b6c", "#4cc2b0"),
+    "purple": ("#7a4fb5", "#b794f0"),
+    "rose": ("#b0386f", "#f08cb4"),
+    "olive": ("#6f7400", "#b9bf4a"),
+    "ramp1": ("#4d94eb", "#1f62af"),
+    "ramp2": ("#217ae6", "#2577d4"),
+    "ramp3": ("#1665c4", "#4a90df"),
+    "ramp4": ("#12529f", "#73a9e6"),
+    "ramp5": ("#0e3f7c", "#9ec4ee"),
+    "ramp6": ("#092c55", "#cce0f6"),
 }
-"""Name → (light, dark). `ramp` is for ordered levels, `grey` for baselines, `undecided` also for controls."""
+"""Name → (light, dark). `ramp` is for ordered levels, `grey2` for axes, `undecided` also for controls."""
 
 LIGHT = {name: light for name, (light, _) in PALETTE.items()}
 TEXT = ("ink", "quiet", "method", "holds", "fails", "unspecific", "undecided")
 """The colours that text is set in; each has a contrast of at least 4.5 on `paper`, light and dark."""
+SERIES = ("method", "grey1", "amber", "teal", "purple", "rose", "olive")
+"""The colours of a figure's series, the method's first; each has a contrast of at least 4.5 on `paper`."""
+RAMP = tuple(f"ramp{i}" for i in range(1, 7))
+"""The colours of ordered levels, lowest first; each has a contrast of at least 3 on `paper`, and more than the one before."""
 
 
 def contrast(a: str, b: str) -> float:
@@ -51,14 +59,24 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def css() -> str:
-    """The palette as style rules: variables for pages, and the repainting of figures in the dark."""
-    light = "".join(f"--{name}:{value};" for name, (value, _) in PALETTE.items())
-    dark = "".join(f"--{name}:{value};" for name, (_, value) in PALETTE.items())
-    repaint = "".join(
-        f'.figure svg [fill="{day}"]{{fill:{night}}}.figure svg [stroke="{day}"]{{stroke:{night}}}'
-        for day, night in PALETTE.values()
+def variables(dark: bool = False) -> str:
+    """The palette as CSS variables, without a selector."""
+    return "".join(f"--{name}:{values[dark]};" for name, values in PALETTE.items())
+
+
+def repaint(scope: str, found: str | None = None) -> str:
+    """Rules that give every colour of a figure below `scope` its variable; with `found`, only the colours that occur in that text."""
+    return "".join(
+        f'{scope} [{kind}="{day}"]{{{kind}:var(--{name})}}'
+        for name, day in LIGHT.items()
+        for kind in ("fill", "stroke")
+        if found is None or f'{kind}="{day}"' in found
     )
+
+
+def css() -> str:
+    """The palette as style rules of a page: variables, light and dark, and figures that follow them."""
     return (
-        f":root{{color-scheme:light dark;{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}\n{repaint}}}\n"
+        f":root{{color-scheme:light dark;{variables()}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}\n{repaint('.figure svg')}\n"
     )

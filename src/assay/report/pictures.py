@@ -1,4 +1,4 @@
-"""The picture of an experiment in the docs: its first figure, drawn from its committed record, on white.
+"""The picture of an experiment in the docs: its first figure, drawn from its committed record, light or dark as the reader's pages are.
 
 A drawing's last digits depend on the fonts of the machine. So the file carries the hash of what was drawn, and is up to date
 when that hash is, whatever the machine.
@@ -19,7 +19,7 @@ from assay.core.experiment import Experiment
 from assay.core.figures import Figure
 from assay.lab import catalogue, recording, records
 from assay.lab.result import with_derived
-from assay.report import draw
+from assay.report import draw, palette
 from assay.report.vega import vega
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "pictures"
@@ -44,7 +44,8 @@ def figure(name: str) -> Figure | None:
 
 def stamp(figure: Figure) -> str:
     """The hash that a drawing of this figure carries: 64 hex digits, the same on every machine."""
-    return sha256(json.dumps(vega(figure, alone=True), sort_keys=True).encode()).hexdigest()
+    drawn = json.dumps(vega(figure, alone=True), sort_keys=True) + palette.variables(dark=True)
+    return sha256(drawn.encode()).hexdigest()
 
 
 def path(name: str) -> Path:

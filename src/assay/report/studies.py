@@ -98,7 +98,8 @@ def html(study: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> st
     total = total and [*total[:-2], round(study["seconds"]), round(study["cpu_seconds"])]
     everything = {"verdicts": claims, "exact": [x for e in entries for x in e["data"].get("exact", ())]}
     return environment().get_template("study.html").render(
-        study=study, facts=facts(study), failures=failures(study), entries=entries, total=total, heads=overview.HEADS, crossing=CROSSING,
+        study=study, facts=facts(study), failures=failures(study), entries=entries, total=total, heads=overview.HEADS,
+        named=[(e["name"], e["name"]) for e in entries], crossing=CROSSING,
         tally=tally(everything), errors=overview.errors(claims) if claims else "",
     )  # fmt: skip
 

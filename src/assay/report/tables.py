@@ -129,10 +129,11 @@ def units(entry: JSON) -> str:
     n = entry.get("n") or {}
     if not isinstance(n, Mapping):
         return str(n)
-    return " × ".join(f"{count} {name if count == 1 else _several(name)}" for name, count in n.items())
+    return " × ".join(f"{count} {name if count == 1 else several(name)}" for name, count in n.items())
 
 
-def _several(name: str) -> str:
+def several(name: str) -> str:
+    """The plural of a unit's name: seeds, passages, theories."""
     if name.endswith("s"):
         return name
     return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"

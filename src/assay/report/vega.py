@@ -1,7 +1,8 @@
 """Figures as Vega-Lite specifications.
 
-The method (the series called "main", or else the first) takes the accent; others are greys told apart by dash and mark; series
-named by numbers are an ordered ramp. Lines are labelled at their ends, everything else by a legend above.
+The method (the series called "main", or else the first) takes the accent; seven series differ in colour, and in dash or mark as
+well; series named by numbers are an ordered ramp. Lines are labelled at their ends, everything else by a legend above. A narrow
+drawing, for a phone, has a legend in every case, its panels below each other, and long names on several lines.
 A histogram of more than 60 distinct values of `x` is binned here, each row counting `y`, or once when `y` is `x`; with fewer,
 `x` holds the bins' centres and `y` their counts.
 """
@@ -18,43 +19,66 @@ from typing import Any
 
 from assay.core.figures import Figure
 from assay.report.interval_plot import ticks
-from assay.report.palette import LIGHT
+from assay.report.palette import LIGHT, RAMP, SERIES
 
 WIDTH, HEIGHT = 400, 250
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [1, 3])
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
+NARROW = 340
+"""The width of a narrow drawing with all its labels, which a page of 380 pixels shows at its own size."""
+DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3], [14, 4], [1, 4], [9, 3, 2, 3, 2, 3])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "M-1,-.3H-.3V-1H.3V-.3H1V.3H.3V1H-.3V.3H-1Z")
 WIDE = "Verdana, 'DejaVu Sans', sans-serif"
-"""For files: an image cuts off what runs over its edge, so no reader may have a wider font than the one it was measured in."""
+"""Figures are measured in a font as wide as any that a reader has, so that no label runs into its neighbour or over the edge."""
+LETTER = 8
+"""About the width of a letter of that font, in pixels."""
+NAME = 16
+"""Letters of a line of a long name, where the drawing is narrow."""
+FIRE = "#ff8c00"
+"""The full shade of a heat map; its blue is 0, so that a shade's blue says how much paper shows through."""
 BINS, MOST_BARS = 40, 60
 
 
-def vega(figure: Figure, *, titled: bool = True, alone: bool = False) -> dict[str, Any]:
-    """The Vega-Lite specification of a figure, its data included; `alone`: with white paper, for a file that no page frames."""
+def vega(figure: Figure, *, titled: bool = True, alone: bool = False, narrow: bool = False, panel: int = 0) -> dict[str, Any]:
+    """The Vega-Lite specification of a figure, its data included; `alone`: with white paper, for a file that no page frames.
+
+    A `narrow` one is for a phone; `panel` is then the width of its panels, less labels.
+    """
     drawn = _binned(figure) if figure.mark == "histogram" else figure
     rows = _rows(drawn)
     series = _distinct(drawn.columns[drawn.color]) if drawn.color and drawn.mark != "heatmap" else []
-    labelled = drawn.mark == "line" and not drawn.facet and 1 < len(series) <= 8
+    labelled = drawn.mark == "line" and not drawn.facet and 1 < len(series) <= 8 and not narrow
     panels = _distinct(drawn.columns[drawn.facet]) if drawn.facet else []
-    abreast = len(panels) if len(panels) <= 4 else 3
+    abreast = 1 if narrow else len(panels) if len(panels) <= 4 else 3
     longest = max((len(str(name)) for name in series), default=0) if labelled else 0
     width = max(280, WIDTH - 7 * max(0, longest - 10)) if len(panels) < 2 else round(2 * WIDTH / abreast) - 40
+    width = (panel or 270) if narrow else width
     lying = _lying(drawn, width)
-    height = 34 * len(_distinct(drawn.columns[drawn.x])) if lying else HEIGHT if len(panels) < 2 else round(0.75 * width + 40)
-    layer = [*_marks(drawn, series, labelled, width), *_rules(drawn, "x" if lying else "y")]
+    height = _height(drawn, lying, narrow, len(panels), width)
+    across = width * max(1, min(abreast, len(panels)))
+    layer = [*_marks(drawn, series, labelled, width, narrow, across), *_rules(drawn, "x" if lying else "y", height)]
     if labelled:
         layer += _end_labels(drawn, series, width)
     body: dict[str, Any] = {"layer": layer, "width": width, "height": height}
     if drawn.facet:
         facet = {"field": drawn.facet, "type": "nominal", "title": None, "sort": panels}
-        body = {"facet": facet, "columns": abreast, "spec": body}
+        body = {"facet": facet, "columns": abreast, "spacing": {"column": 36, "row": 20}, "spec": body}
+    title = {"text": _wrapped(figure.title, 100 if panels and not narrow else 40 if narrow else 56), "anchor": "start"}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": rows},
         **body,
-        **({"title": {"text": _wrapped(figure.title, 100 if panels else 60), "anchor": "start"}} if titled else {}),
+        **({"title": title} if titled else {}),
         "config": _CONFIG | (_ALONE if alone else {}) | {"axisXQuantitative": {"tickCount": 5 if width > 250 else 3, "labelFlush": False}},
     }
+
+
+def _height(figure: Figure, lying: bool, narrow: bool, panels: int, width: int) -> int:
+    """The height of a panel: of lying bars by how many there are, of one among several by its width."""
+    if lying:
+        lines = max(len(_wrapped(str(name), NAME)) for name in _distinct(figure.columns[figure.x])) if narrow else 1
+        return (18 + 16 * lines) * len(_distinct(figure.columns[figure.x]))
+    if panels < 2:
+        return 220 if narrow else HEIGHT
+    return 150 if narrow else round(0.75 * width + 40)
 
 
 def _distinct(values: Sequence) -> list:
@@ -110,13 +134,17 @@ def _binned(figure: Figure) -> Figure:
                    x_title=figure.x_title or figure.x, y_title=figure.y_title or "count")  # fmt: skip
 
 
-def _axis(figure: Figure, axis: str, *, discrete: bool = False) -> dict[str, Any]:
-    """Encoding of one position: type, scale, title."""
+def _axis(figure: Figure, axis: str, *, discrete: bool = False, narrow: bool = False, room: int = 0) -> dict[str, Any]:
+    """Encoding of one position: type, scale, title; names longer than `room` letters stand on several lines."""
     name, log = (figure.x, figure.x_log) if axis == "x" else (figure.y, figure.y_log)
     title = (figure.x_title if axis == "x" else figure.y_title) or (name if _numeric(figure.columns[name]) else "")
-    encoding: dict[str, Any] = {"field": _field(name), "title": _wrapped(title, 60 if axis == "x" else 42)}
+    most = 36 if axis == "x" else 26
+    encoding: dict[str, Any] = {"field": _field(name), "title": _wrapped(title, most if narrow else most + 16)}
     if discrete or not _numeric(figure.columns[name]):
         spaced = {"labelOverlap": "parity", "labelSeparation": 4} if figure.mark == "heatmap" and axis == "x" else {}
+        names = [str(v) for v in _distinct(figure.columns[name])]
+        if room and any(len(n) > room and " " in n for n in names):
+            spaced["labelExpr"] = f"{json.dumps({n: _wrapped(n, room) for n in names})}['' + datum.value]"
         return encoding | {"type": "ordinal", "sort": None, "axis": {"labelAngle": 0, "grid": False, **spaced}}
     encoding["type"] = "quantitative"
     seen = [v for v in _seen(figure, axis) if v > 0]
@@ -147,46 +175,49 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return few if len(few) > 1 else ticks(low, high)
 
 
-def _style(figure: Figure, series: list, legend: bool) -> dict[str, Any]:
+def _style(figure: Figure, series: list, legend: bool, across: int) -> dict[str, Any]:
     """Encodings that tell the series apart: colour, and dash or shape as well."""
     if not figure.color or not series:
         return {"color": {"value": LIGHT["method"]}}
     if _numeric(series) and len(series) > 2:
         order = sorted(series)
-        step = 5 / max(1, len(order) - 1)
-        colours = [LIGHT[f"ramp{1 + round(i * step)}"] for i in range(len(order))]
+        step = (len(RAMP) - 1) / (len(order) - 1)
+        colours = [LIGHT[RAMP[round(i * step)]] for i in range(len(order))]
     else:
         method = "main" if "main" in series else series[0]
         order = [method, *[s for s in series if s != method]]
-        colours = [LIGHT["method"], *[LIGHT[f"grey{1 + i % 3}"] for i in range(len(order) - 1)]]
-    key = {"title": None, "orient": "top", "columns": 3, "symbolOpacity": 1, "labelLimit": 220} if legend else None
-    base = {"field": _field(figure.color), "type": "nominal", "sort": None, "legend": key}
+        colours = [LIGHT[SERIES[i % len(SERIES)]] for i in range(len(order))]
+    room = across // (LETTER * max(len(str(s)) for s in series) + 40)
+    key = {"title": None, "orient": "top", "columns": max(1, min(4, room)), "symbolOpacity": 1, "labelLimit": 400}
+    key |= {"symbolType": "stroke", "symbolSize": 700, "symbolStrokeWidth": 2} if figure.mark == "line" else {}
+    base = {"field": _field(figure.color), "type": "nominal", "sort": None, "legend": key if legend else None}
     count = range(len(order))
     style = {"color": base | {"scale": {"domain": order, "range": colours}}}
-    if figure.mark == "line" and colours[0] == LIGHT["method"]:
+    if figure.mark == "line":
         style["strokeDash"] = base | {"scale": {"domain": order, "range": [DASHES[i % len(DASHES)] for i in count]}}
-    if figure.mark in ("line", "points"):
+    if figure.mark == "points" or (figure.mark == "line" and not legend):  # a legend of lines shows their dashes
         style["shape"] = base | {"scale": {"domain": order, "range": [SHAPES[i % len(SHAPES)] for i in count]}}
     return style
 
 
-def _marks(figure: Figure, series: list, labelled: bool, width: int) -> list[dict[str, Any]]:
-    """The layers that show the data."""
-    style = _style(figure, series, legend=not labelled)
+def _marks(figure: Figure, series: list, labelled: bool, width: int, narrow: bool, across: int) -> list[dict[str, Any]]:
+    """The layers that show the data; `across` is the width of all panels together, which a legend may take."""
+    style = _style(figure, series, not labelled, across)
     colour = style["color"]
+    room = max(5, width // max(1, len(_distinct(figure.columns[figure.x]))) // LETTER)
     if figure.mark == "heatmap":
         shade = {"field": _field(figure.color or figure.y), "type": "quantitative", "title": figure.color,
-                 "scale": {"range": [LIGHT["paper"], "#ff8c00"], "interpolate": "rgb"}}  # fmt: skip
-        y = _axis(figure, "y", discrete=True) | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None}
+                 "scale": {"range": [LIGHT["paper"], FIRE], "interpolate": "rgb"}}  # fmt: skip
+        y = _axis(figure, "y", discrete=True, narrow=narrow) | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None}
         mark = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
-        place = {"x": _axis(figure, "x", discrete=True), "y": y}
+        place = {"x": _axis(figure, "x", discrete=True, narrow=narrow, room=room), "y": y}
         missing = {"transform": [{"filter": f"!isValid(datum[{json.dumps(figure.color or figure.y)}])"}], "encoding": place}
         return [
             {"mark": mark, "encoding": place | {"color": shade}},
             missing | {"mark": {"type": "text", "text": "none", "color": LIGHT["quiet"], "fontSize": 11}},
         ]
     if figure.mark == "histogram":
-        x, y = _axis(figure, "x"), _axis(figure, "y")
+        x, y = _axis(figure, "x", narrow=narrow), _axis(figure, "y", narrow=narrow)
         x["scale"] = x["scale"] if figure.x_log else {"zero": False}
         place = {"x": x, "x2": {"field": "_right"}, "y": y, "y2": {"datum": 1 if figure.y_log else 0}}
         return [
@@ -196,10 +227,13 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int) -> list[dic
             }
         ]
     if figure.mark == "bars":
-        return _bars(figure, series, colour, _lying(figure, width))
-    place = {"x": _axis(figure, "x"), "y": _axis(figure, "y")}
+        lying = _lying(figure, width)
+        return _bars(figure, series, colour, lying, narrow, (NAME if narrow else 0) if lying else room)
+    place = {"x": _axis(figure, "x", narrow=narrow, room=room), "y": _axis(figure, "y", narrow=narrow)}
     line_style = {k: v for k, v in style.items() if k != "shape"}
     dot_style = {k: v for k, v in style.items() if k != "strokeDash"}
+    if figure.mark == "line" and "field" in colour:
+        dot_style["color"] = colour | {"legend": None}
     layers: list[dict[str, Any]] = []
     if figure.band:
         ends = {"y": place["y"] | {"field": _field(figure.band[0])}, "y2": {"field": _field(figure.band[1])}}
@@ -215,13 +249,13 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int) -> list[dic
 def _lying(figure: Figure, width: int) -> bool:
     """Whether the bars lie on their side because their names are too long to stand next to each other."""
     names = [str(v) for v in _distinct(figure.columns[figure.x])]
-    return figure.mark == "bars" and len(names) * max(map(len, names), default=1) * 7 > width
+    return figure.mark == "bars" and len(names) * (max(map(len, names), default=1) + 1) * LETTER > width
 
 
-def _bars(figure: Figure, series: list, colour: dict, lying: bool) -> list[dict[str, Any]]:
+def _bars(figure: Figure, series: list, colour: dict, lying: bool, narrow: bool, room: int) -> list[dict[str, Any]]:
     """Bars from zero; intervals as thin bars over them."""
     along, across = ("y", "x") if lying else ("x", "y")
-    place = {along: _axis(figure, "x", discrete=True), across: _axis(figure, "y")}
+    place = {along: _axis(figure, "x", discrete=True, narrow=narrow, room=room), across: _axis(figure, "y", narrow=narrow)}
     if series and figure.color != figure.x:
         place[f"{along}Offset"] = {"field": _field(figure.color or ""), "sort": None}
     layers: list[dict[str, Any]] = [{"mark": {"type": "bar"}, "encoding": place | {"color": colour}}]
@@ -231,19 +265,32 @@ def _bars(figure: Figure, series: list, colour: dict, lying: bool) -> list[dict[
     return layers
 
 
-def _rules(figure: Figure, axis: str) -> list[dict[str, Any]]:
-    """Reference lines across the value axis, with their labels at the start of the line."""
+def _rules(figure: Figure, axis: str, height: int) -> list[dict[str, Any]]:
+    """Reference lines across the value axis, with their labels at the start of the line, on paper of their own."""
     layers: list[dict[str, Any]] = []
-    for value, label in figure.rules:
+    for value, label, below in _sides(figure, height):
         at = {axis: {"datum": value}}
         once: dict[str, Any] = {"values": [{}]}  # drawn once, not once per row
         rule = {"type": "rule", "strokeDash": [4, 3], "color": LIGHT["ink"], "strokeWidth": 1}
-        text = {"type": "text", "text": label, "align": "left", "baseline": "bottom", "dx": 3, "dy": -2, "fontSize": 11}
+        text = {"type": "text", "text": label, "align": "left", "fontSize": 12, "dx": 3, "color": LIGHT["ink"]}
+        text |= {"baseline": "top", "dy": 3} if below else {"baseline": "bottom", "dy": -2}
+        place = at | {"x" if axis == "y" else "y": {"value": 0}}
         layers.append({"data": once, "mark": rule, "encoding": at})
-        layers.append(
-            {"data": once, "mark": text | {"color": LIGHT["ink"]}, "encoding": at | {"x" if axis == "y" else "y": {"value": 0}}}
-        )
+        layers.append({"data": once, "mark": text | {"stroke": LIGHT["paper"], "strokeWidth": 3}, "encoding": place})
+        layers.append({"data": once, "mark": text, "encoding": place})
     return layers
+
+
+def _sides(figure: Figure, height: int) -> list[tuple[float, str, bool]]:
+    """Each reference line with whether its label hangs below it, as it does where the next line above is near."""
+    if not figure.rules:
+        return []
+    to = math.log10 if figure.y_log else float
+    seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log] or [0.0]
+    near = 20 * ((max(seen) - min(seen)) or 1.0) / height
+    shown = sorted((value, label) for value, label in figure.rules if value > 0 or not figure.y_log)
+    above = [to(value) for value, _ in shown[1:]] + [math.inf] * bool(shown)
+    return [(value, label, after - to(value) < near) for (value, label), after in zip(shown, above, strict=True)]
 
 
 def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
@@ -288,7 +335,7 @@ def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]
     to_label = place["y"] | {"field": "_to"}
     words = {"text": {"field": "_name"}, "color": colour, "y": to_label}
     text = {"type": "text", "align": "left", "fontSize": 13}
-    leader = {"type": "rule", "color": LIGHT["grey3"], "strokeWidth": 0.7}
+    leader = {"type": "rule", "color": LIGHT["grey2"], "strokeWidth": 0.7}
     lead = place | {"x2": {"value": width + 15}, "y2": {"field": "_to"}}
     late, early = {"values": values[False]}, {"values": values[True]}
     return [
@@ -308,7 +355,7 @@ _INK = {
 _CONFIG = {
     "background": None,
     "aria": False,
-    "font": FONT,
+    "font": WIDE,
     "padding": {"left": 4, "top": 4, "bottom": 4, "right": 12},
     "view": {"stroke": None},
     "title": {"fontSize": 14, "fontWeight": 600, "color": LIGHT["ink"], "offset": 10},
@@ -320,4 +367,4 @@ _CONFIG = {
     "header": {"labelFontSize": 13, "labelColor": LIGHT["ink"], "labelFontWeight": 600},
     "legend": _INK,
 }
-_ALONE = {"background": LIGHT["paper"], "font": WIDE}
+_ALONE = {"background": LIGHT["paper"]}
