@@ -18,6 +18,7 @@ from assay.lab import groups
 from assay.lab.executors import Inline
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
+from assay.lab.pace import Pace
 from assay.lab.preset import Preset, override
 from assay.lab.recording import write_record
 from assay.lab.watch import Watch
@@ -155,7 +156,7 @@ def test_partial_verdicts_leave_out_what_is_outdated(lab):
     lab.run(reads("bbb"), override(experiment, "default", ["seed=1000:1002"]))
     told = []
     unfinished = SimpleNamespace(left=lambda: 1.0)
-    Watch(lab.store, reads("bbb"), lab.plan(reads("bbb")), unfinished, told.append)._judge()
+    Watch(lab.store, reads("bbb"), lab.plan(reads("bbb")), unfinished, told.append, Pace(1), lambda: None)._judge()
     assert [(e.seeds, e.result.arms["main"].sizes["run"]) for e in told] == [(2, 2)]
 
 

@@ -39,7 +39,7 @@ class Listed:
     presets: tuple[str, ...]
     recorded: Mapping[str, int]
     board: str
-    """The same and what else is recorded, such as exact statements, in signs."""
+    """Everything that is recorded, exact statements and findings too, counted in signs."""
     local: Here
 
 
