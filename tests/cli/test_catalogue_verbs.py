@@ -167,7 +167,7 @@ def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
     assert head == "catalogue  1 of 3 experiments, 0 s so far; 1 min to 1 min 30 s left"
     assert at_work == "  ━━━━━━──────────────────  early · main, relu: 250 of 1,000 steps"
     said = out.getvalue()
-    assert "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, 1 min 40 s to 3 min 45 s" in said
+    assert "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, 1 min 40 s to 3 min 40 s" in said
     assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds; 1 min to 1 min 30 s left" in said
     assert "2 of 3  sick: no result, it fell here" in said
 

@@ -13,7 +13,7 @@ Written by `python tests/docs/cli_page.py` from the program's own help; a test k
 | exit code | means |
 |---|---|
 | 0 | it measured, whatever the verdict |
-| 1 | a difference from the record (`assay check`, `assay reproduce`), something broken (`assay doctor`), or an evaluation overdue (`assay due`) |
+| 1 | a difference from the record (`assay check`, `assay reproduce`), a claim that did not come out as `--expect` says, something broken (`assay doctor`), or an evaluation overdue (`assay due`) |
 | 2 | wrong usage: one line on standard error says what would be right, and nothing was changed |
 | 3 | a run crashed, or too many diverged; what the others stored stays |
 | 130 | interrupted; the same command goes on where it was |
@@ -33,7 +33,7 @@ With `--json` a verb prints one JSON object on standard output and everything el
 def page() -> str:
     """The whole page."""
     text = app.generate_docs(output_format="markdown", usage_name="assay")
-    verbs = text[text.index("**Commands**") :].replace("\n        ", " ")  # a wrapped line of help is still one line
+    verbs = text[text.index("**Measure your own**") :].replace("\n        ", " ")  # a wrapped line of help is still one line
     return HEAD + "\n" + re.sub(r"\n{3,}", "\n\n", verbs).rstrip() + "\n"
 
 

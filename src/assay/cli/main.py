@@ -12,12 +12,13 @@ import io
 import os
 import shlex
 import sys
+import webbrowser
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
@@ -25,7 +26,7 @@ from rich.box import Box
 from assay import verbs
 from assay.cli import printing
 from assay.cli.found import command
-from assay.cli.options import Arm, Bare, Choice, Flat, Machine, Name, NameOrAll, Output, Place, Trust
+from assay.cli.options import Arm, Bare, Choice, Expected, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
@@ -39,9 +40,13 @@ CPU = Machine()
 AS_WRITTEN = Trust()
 ON = Where()
 
+MEASURE, EXPERIMENTS, FILES, UPKEEP, OPTIONS = (
+    Group(name, sort_key=i) for i, name in enumerate(("Measure your own", "Experiments", "Files", "Upkeep", "Options"))
+)
 app = App(
     name="assay",
     version=lambda: metadata.version("interp-assay"),
+    version_flags=("--version", "-V"),
     help="Put an interpretability claim in; get a measured verdict out.",
     help_epilogue="Start with `assay run superposition` (half a minute). `assay VERB --help` lists a verb's options.",
     help_formatter=DefaultFormatter.with_newline_metadata(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))),
@@ -49,15 +54,26 @@ app = App(
 )
 
 
-@app.command(name="list", sort_key=1)
-def list_(*, place: Place = HERE) -> None:
-    """The catalogue: claim, cost, recorded verdicts, and what is stored here."""
+app.register_install_completion_command()
+for flag in ("--help", "--version", "--install-completion"):
+    app[flag].group = (OPTIONS,)
+
+
+@app.command(name="list", sort_key=1, group=EXPERIMENTS)
+def list_(*, long: Annotated[bool, Bare] = False, place: Place = HERE) -> None:
+    """The catalogue: what each experiment asks, its recorded verdicts, and what is stored here.
+
+    Parameters
+    ----------
+    long
+        Claims and costs as well.
+    """
     from assay.verbs.catalogue import listed
 
-    printing.catalogue(listed(place.root), place.json)
+    printing.catalogue(listed(place.root), place.json, long)
 
 
-@app.command(sort_key=2)
+@app.command(sort_key=2, group=EXPERIMENTS)
 def plan(
     name: Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: all of them.")],
     /,
@@ -85,8 +101,11 @@ def plan(
     return printing.emit(found) if place.json else plans.one(found)
 
 
-@app.command(sort_key=3)
-def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAULT, machine: Machine = CPU, place: Place = HERE) -> int:
+@app.command(sort_key=3, group=EXPERIMENTS)
+def run(
+    name: NameOrAll, /, *, page: Path | None = None, expect: Expected = None, choice: Choice = DEFAULT, machine: Machine = CPU,
+    place: Place = HERE,
+) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
     Parameters
@@ -105,19 +124,31 @@ def run(name: NameOrAll, /, *, page: Path | None = None, choice: Choice = DEFAUL
         experiment, preset = choice.of(name)
         with Display(experiment.name) as display:
             result = machine.lab(place.root).run(experiment, preset, display)
-    return printing.result(result, name, experiment, preset, place.json)
+    return printing.result(result, name, experiment, preset, place.json, expect)
 
 
-@app.command(sort_key=4)
-def show(name: Name, /, *, arm: Arm = "main", choice: Choice = DEFAULT, place: Place = HERE) -> int:
+@app.command(sort_key=4, group=EXPERIMENTS)
+def show(
+    name: Name,
+    claim: Annotated[str | None, Parameter(help="One claim: its number, or words of its text.")] = None,
+    /,
+    *,
+    arm: Arm = "main",
+    expect: Expected = None,
+    choice: Choice = DEFAULT,
+    place: Place = HERE,
+) -> int:
     """Verdicts, controls and intervals of what is stored; trains nothing."""
+    from assay.lab.verdicts import choose
+
     with printing.aside():
         experiment, preset = choice.of(name)
         result = place.lab().judge(experiment, preset, arm)
-    return printing.result(result, name, experiment, preset, place.json)
+        result = result if claim is None else choose(result, claim)
+    return printing.result(result, name, experiment, preset, place.json, expect)
 
 
-@app.command(sort_key=5)
+@app.command(sort_key=5, group=EXPERIMENTS)
 def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Place = HERE) -> int:
     """Compare what is stored with the committed record; exit 1 on a difference.
 
@@ -137,7 +168,7 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     return printing.written(made, place.json) if record else printing.differences(found, place.json)
 
 
-@app.command(sort_key=5)
+@app.command(sort_key=5, group=EXPERIMENTS)
 def reproduce(
     name: Name,
     /,
@@ -161,7 +192,7 @@ def reproduce(
     return reproduction.run(name, Choice(preset=preset), machine, root, output.json)
 
 
-@app.command(sort_key=6)
+@app.command(sort_key=6, group=MEASURE)
 def judge(
     table: Annotated[Path, Parameter(help="The CSV file.")],
     /,
@@ -173,9 +204,11 @@ def judge(
     also: Annotated[tuple[str, ...], Bare] = (),
     bounds: tuple[float, float] | None = None,
     scope: str = "",
+    arm_column: str = "arm",
+    expect: Expected = None,
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
-) -> None:
+) -> int:
     """The same verdicts on your own numbers: a CSV with a column `arm`, a column per unit, and the numbers.
 
     Parameters
@@ -194,21 +227,26 @@ def judge(
         Least and greatest number that a unit can have, 0 1 for shares: the interval is then exact.
     scope
         What the numbers speak about, as a phrase.
+    arm_column
+        The column that says what each row is a run of.
     """
     from assay.core.table import judge as judged
 
     with trust.raised():
-        found = judged(table, claim=claim, unit=unit, control=control, must_hold=must_hold, also=also, bounds=bounds, scope=scope)
-    printing.judged(found, output.json)
+        found = judged(
+            table, claim=claim, unit=unit, control=control, must_hold=must_hold, also=also, bounds=bounds, scope=scope, arm_column=arm_column
+        )
+    return printing.judged(found, output.json, expect)
 
 
-@app.command(sort_key=7)
+@app.command(sort_key=7, group=EXPERIMENTS)
 def report(
     name: Annotated[str | None, Parameter(help="An experiment; without one, every experiment with a stored result.")] = None,
     /,
     *,
     out: Path = Path("report"),
     export: Path | None = None,
+    open: Annotated[bool, Bare] = False,
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> None:
@@ -220,6 +258,8 @@ def report(
         Folder of the pages.
     export
         Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
+    open
+        Show them in the browser.
     """
     from assay.verbs import pages
 
@@ -227,9 +267,11 @@ def report(
     with printing.aside():
         written = pages.report(place.lab(), map(choice.of, names), out, export)
     printing.pages(written, place.json)
+    if open:
+        webbrowser.open((written.pages[0] if name is not None and written.pages else written.index).absolute().as_uri())
 
 
-@app.command(sort_key=8)
+@app.command(sort_key=8, group=UPKEEP)
 def fetch(
     model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2", /, *, output: Output = PLAIN
 ) -> None:
@@ -240,7 +282,7 @@ def fetch(
     printing.emit(found) if output.json else print(found.folder)
 
 
-@app.command(sort_key=9)
+@app.command(sort_key=9, group=EXPERIMENTS)
 def new(
     name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
 ) -> None:
@@ -251,7 +293,7 @@ def new(
     printing.emit(made) if output.json else print(f"{made.path} is written. Next: assay run {made.path}")
 
 
-@app.command(sort_key=10)
+@app.command(sort_key=10, group=UPKEEP)
 def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     """Delete the stored runs and results of an experiment, and artefacts that no other one is left to use, after saying which.
 
@@ -269,7 +311,7 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
     return printing.removed(remove.remove(lab, found), name, place.json)
 
 
-@app.command(sort_key=11)
+@app.command(sort_key=11, group=UPKEEP)
 def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
 
@@ -283,7 +325,7 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     return printing.health(health.doctor(place.root, clean), place.json)
 
 
-@app.command(name="import", sort_key=20)
+@app.command(name="import", sort_key=20, group=FILES)
 def import_(
     path: Annotated[Path, Parameter(help="A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.")],
     /,
@@ -307,7 +349,7 @@ def import_(
         printing.exchanged(import_dictionary(path, out, hints, real), output.json)
 
 
-@app.command(sort_key=21)
+@app.command(sort_key=21, group=FILES)
 def export(
     dictionary: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run.")],
     /,
@@ -339,7 +381,7 @@ def export(
     printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
 
 
-@app.command(sort_key=40)
+@app.command(sort_key=40, group=UPKEEP)
 def conformance(
     *ids: Annotated[str, Parameter(help="Vectors to run and explain, such as C01; all without any.")],
     against: Annotated[str | None, Parameter(show_default=False)] = None,
@@ -366,7 +408,7 @@ def conformance(
     return 1 if found.failed else 0
 
 
-@app.command(sort_key=12)
+@app.command(sort_key=12, group=MEASURE)
 def evaluate(
     *dictionaries: Annotated[str, Parameter(help="Files or folders of any known format, or stored runs such as gated-sae/showcase.")],
     on: Annotated[Where, Flat] = ON,
@@ -398,7 +440,7 @@ def evaluate(
     printing.emit(found) if place.json else evaluation.show(found)
 
 
-@app.command(sort_key=13)
+@app.command(sort_key=13, group=MEASURE)
 def look(
     text: Annotated[str, Parameter(help="The text, in quotes.")],
     /,
@@ -450,7 +492,7 @@ def look(
     printing.emit(found) if place.json else look.show(found)
 
 
-@app.command(sort_key=14)
+@app.command(sort_key=14, group=MEASURE)
 def due(
     events: Annotated[Path, Parameter(help="A CSV file: a column date or months, and a column compute, or flop with or without efficiency.")],
     /,

@@ -21,6 +21,8 @@ Bare = Parameter(negative="", show_default=False)  # no --no-… and --empty-…
 Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its own name
 Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")]
 NameOrAll = Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one study.")]
+Outcome = Literal["holds", "fails", "unspecific", "undecided"]
+Expected = Annotated[Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 
 

@@ -90,10 +90,19 @@ def tell(text: str, file: TextIO | None = None) -> None:
     print(plain(text), file=file)
 
 
-def catalogue(found: Catalogue, as_json: bool) -> None:
-    """Print every experiment: claim, cost, recorded verdicts, and what is stored here."""
+def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
+    """Print every experiment on a line of its own: question, recorded verdicts, and what is stored here; or with claim and cost."""
     if as_json:
         return emit(found)
+    if not long:
+        short = grid("name", "about", "recorded", "here")
+        short.columns[1].no_wrap, short.columns[1].overflow = True, "ellipsis"
+        short.expand, short.columns[1].ratio = True, 1
+        for e in found.experiments:
+            short.add_row(e.name, e.title.partition(": ")[2] or e.title, tables.signs(e.recorded) or e.board or "–", said(e.local))
+        draw(short)
+        print("\nassay list --long: claims and costs; assay plan NAME: what a run would do; assay run NAME: do it.")
+        return None
     table = grid("name", "claim", "cost", "recorded", "here")
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in found.experiments:
@@ -116,10 +125,16 @@ def megabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def result(result: Result, name: str, experiment: Experiment, preset: Preset, as_json: bool) -> int:
-    """Print the verdicts of a result, what they cost, and what to type next; the exit code, 2 where a statement could not be computed."""
+def result(result: Result, name: str, experiment: Experiment, preset: Preset, as_json: bool, expected: str | None = None) -> int:
+    """Print the verdicts of a result, what they cost, and what to type next.
+
+    The exit code is 2 where a statement could not be computed, else 1 where a claim did not come out as expected.
+    """
+    from assay.lab.verdicts import otherwise
+
     data = result.to_json()
-    code = AssayError.exit_code if result.failed else 0
+    other = otherwise(result.judged, expected)
+    code = AssayError.exit_code if result.failed else int(bool(other))
     if as_json:
         emit(data)
         return code
@@ -139,6 +154,8 @@ def result(result: Result, name: str, experiment: Experiment, preset: Preset, as
         tell(line)
     for text, reason in result.failed:
         tell(f"not judged: {text!r} {reason}", sys.stderr)
+    for line in other:
+        tell(line, sys.stderr)
     return code
 
 
@@ -151,15 +168,21 @@ def invitations(name: str, result: Result, experiment: Experiment, preset: Prese
     return [*lines, f"Read the pages: assay report {name}{preset.options}"]
 
 
-def judged(judged: Judged, as_json: bool) -> None:
-    """Print one verdict on a user's own numbers."""
-    entry = judged.to_json()
+def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
+    """Print one verdict on a user's own numbers; the exit code, 1 where it is another than was expected."""
+    from assay.lab.verdicts import otherwise
+
+    entry, other = judged.to_json(), otherwise([judged], expected)
     if as_json:
-        return emit(entry)
+        emit(entry)
+        return int(bool(other))
     tables.show({"verdicts": [entry]})
-    for line in (*judged.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
+    why = f", {entry['reason']}" if entry["reason"] else ""
+    for line in (f"verdict: {entry['outcome']}{why}", *judged.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
         say(line)
-    return None
+    for line in other:
+        tell(line, sys.stderr)
+    return int(bool(other))
 
 
 def differences(found: Checked, as_json: bool) -> int:

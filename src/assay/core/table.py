@@ -43,18 +43,19 @@ def judge(
     bounds: tuple[float, float] | None = None,
     level: float = 0.95,
     scope: str = "",
+    arm_column: str = "arm",
 ) -> Judged:
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its controls.
 
     Every other arm of the table is asked as well; one that satisfies the claim and is not named in `also` makes it unspecific.
     `bounds` are the least and the greatest number that a unit can have, for an exact interval; a column of only 0 and 1 has them.
-    The table has a column `arm`, a column for each unit, and numbers. The first arm named is the one under judgement; each
+    The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first arm named is the one under judgement; each
     control takes its place and has to fail. Rows that share arm and units are averaged, which a note tells.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on it.
     """
     units, controls, planted, allowed = _names(unit), _names(control), _names(must_hold), _names(also)
     parsed = parse(claim)
-    rows, source = _rows(frame)
+    rows, source = _rows(frame, arm_column)
     _check_units(rows, units, parsed)
     known = [str(a) for a in rows["arm"].unique()]
     foreign.within(len(known), ARMS, source, "arms")
@@ -154,7 +155,7 @@ def _claim(
     )
 
 
-def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
+def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
     source = "the table"
@@ -188,8 +189,13 @@ def _rows(frame: Any) -> tuple[pd.DataFrame, str]:
     rows = rows.rename(columns=lambda c: str(c).strip())
     if rows.columns.duplicated().any():
         raise DataError(f"{source} has several columns called {rows.columns[rows.columns.duplicated()][0]!r}")
-    if "arm" not in rows.columns:
-        raise DataError(f"{source} has no column 'arm', which says what each row is a run of; {nearest('arm', rows.columns)}")
+    if arm_column not in rows.columns:
+        raise DataError(
+            f"{source} has no column {arm_column!r}, which says what each row is a run of; {nearest(arm_column, rows.columns)}; "
+            "another name is given as arm_column= (--arm-column)"
+        )
+    if arm_column != "arm":
+        rows = rows.drop(columns="arm", errors="ignore").rename(columns={arm_column: "arm"})
     if rows.empty:
         raise DataError(f"{source} has no rows")
     if rows["arm"].isna().any():

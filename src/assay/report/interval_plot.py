@@ -28,7 +28,7 @@ ROLES = {
     "unnamed": ", holds too",
 }
 BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other"}
-"""The widths where there is little room; a control is known by its dotted bar."""
+"""Shorter words where there is little room; a control is known by its dotted bar."""
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
     "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',

@@ -1,0 +1,55 @@
+"""One claim of a result, and which came out otherwise than was expected; at the command line too."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.cli.main import main
+
+TABLE = "\n".join(["arm,seed,x", *(f"{arm},{seed},{base + seed % 3 / 100}" for arm, base in (("mine", 1.0), ("yours", 2.0)) for seed in range(9))])
+JUDGE = ("--claim", "mine.x < 1.5", "--unit", "seed", "--control", "yours")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "t.csv").write_text(TABLE)
+    return tmp_path / "t.csv"
+
+
+def test_the_exit_code_says_whether_it_came_out_as_expected(table: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["judge", str(table), *JUDGE]) == 0
+    assert "verdict: holds" in capsys.readouterr().out
+    assert main(["judge", str(table), *JUDGE, "--expect", "holds"]) == 0
+    assert main(["judge", str(table), *JUDGE, "--expect", "fails"]) == 1
+    assert "expected fails, holds: mine.x < 1.5" in capsys.readouterr().err
+
+
+def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixture) -> None:
+    table.write_text(TABLE.replace("arm,seed", "method,seed"))
+    assert main(["judge", str(table), *JUDGE]) == 2
+    assert "--arm-column" in capsys.readouterr().err
+    assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 0
+
+
+def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = ("--preset", "smoke", "--root", str(tmp_path))
+    assert main(["run", "deep-linear", *store]) == 0
+    capsys.readouterr()
+    assert main(["show", "deep-linear", "2", *store]) == 0
+    second = capsys.readouterr().out
+    assert main(["show", "deep-linear", *store]) == 0
+    assert len(second) < len(capsys.readouterr().out) and second.count("●") + second.count("○") >= 1
+    assert main(["show", "deep-linear", "9", *store]) == 2
+    assert "no claims of deep-linear fit '9'" in capsys.readouterr().err
+    assert main(["show", "deep-linear", "1", "--expect", "fails", *store]) == 1
+
+
+def test_the_catalogue_is_one_line_an_entry_and_help_is_grouped(capsys: pytest.CaptureFixture) -> None:
+    assert main(["list"]) == 0
+    short = capsys.readouterr().out.splitlines()
+    assert main(["list", "--long"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
+    assert max(map(len, short)) <= 120 and sum(line.startswith("gated-sae") for line in short) == 1
+    assert main(["--help"]) == 0
+    help_ = capsys.readouterr().out
+    assert help_.index("Measure your own") < help_.index("judge") < help_.index("Experiments") < help_.index("Upkeep") < help_.index("--version")
