@@ -13,7 +13,7 @@ Written by `python tests/docs/cli_page.py` from the program's own help; a test k
 | exit code | means |
 |---|---|
 | 0 | it measured, whatever the verdict |
-| 1 | a difference (`assay check`, `assay reproduce`), a claim other than `--expect` says, something broken (`assay doctor`), an evaluation overdue (`assay due`) |
+| 1 | a difference (`check`, `reproduce`), a claim other than `--expect` says, something broken (`doctor`), an evaluation overdue (`due`) |
 | 2 | wrong usage: one line on standard error says what would be right, and nothing was changed |
 | 3 | a run crashed, or too many diverged; what the others stored stays |
 | 130 | interrupted; the same command goes on where it was |
