@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import tiny_models
-from assay.cli import template
 from assay.core.claims import Claim, Exact
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.preset import override
+from assay.verbs import template
 
 ROOT = Path(__file__).parents[2]
 RECIPE = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)

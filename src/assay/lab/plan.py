@@ -105,7 +105,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
-    for arm in {r.job.arm for r in missing}:
+    for arm in dict.fromkeys(r.job.arm for r in missing):  # in order: sums of floats keep every digit
         mine = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(mine) if cpu is not None and arm in per_run else None
         disk += int(_bytes_per_run(shelf, experiment, arm) * len(mine))
