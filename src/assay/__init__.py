@@ -4,10 +4,10 @@ Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics
 before it is used: `import assay` costs milliseconds, torch comes with the first name that needs it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
+from assay.core.shown import draw_with as _draw_with
 
 # ruff: noqa: F401
 if TYPE_CHECKING:
@@ -42,3 +42,5 @@ if TYPE_CHECKING:
     from assay.subjects.site import Site
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)
+
+_draw_with("assay.notebook")
