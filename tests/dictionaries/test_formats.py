@@ -217,6 +217,9 @@ def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
         load(folder)
     x = EXPECTED["llama_scope"]["x"].double()
     assert_same(doubled(load(folder, scale=8**0.5 / mean)).encode(x)[0], EXPECTED["llama_scope"]["distilled/f"])
+    save_file(values | {"dataset_average_activation_norm.blocks.3.hook_resid_post": torch.ones(3)}, folder / "sae_weights.safetensors")
+    with pytest.raises(DataError, match="--scale"):
+        load(folder)
 
 
 def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Path) -> None:

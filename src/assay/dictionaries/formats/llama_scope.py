@@ -88,6 +88,8 @@ def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[fl
     """By what inputs, and targets, were multiplied in training; 1 where the weights are for activations as they are."""
     config, path = source.config, source.place
     if not one_of(config.get("norm_activation", "dataset-wise"), _SCALED, "norm_activation", path):
+        if hints.scale is not None:
+            raise DataError(f"{path}: scale= (--scale) has no place: its weights are for activations as they are")
         return 1.0, 1.0
     if hints.scale is not None:
         return hints.scale, hints.scale
@@ -95,7 +97,8 @@ def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[fl
     if not isinstance(stated, dict):
         raise DataError(f"{path}: {_NORM} must be an object with in and out, got {stated!r}")
     given = [stated.get(way, norms.get(str(config.get(f"hook_point_{way}", config.get("hook_point_in"))))) for way in ("in", "out")]
-    found = [float(x) for x in given if isinstance(x, int | float | Tensor) and not isinstance(x, bool)]
+    plain = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in given]
+    found = [float(x) for x in plain if isinstance(x, int | float) and not isinstance(x, bool)]
     if len(found) < 2 or not all(0 < x < math.inf for x in found):
         raise DataError(f"{path} does not say the mean length of its inputs ({_NORM}); give √d over it with scale= (--scale)")
     d = source.values["encoder.weight"].shape[1]
