@@ -1,0 +1,101 @@
+"""About: of what an index is, and how it was made."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from assay.core.errors import DataError
+
+FILE = "about.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What an index is of. Its address is model/dictionary; a feature's is model/dictionary/feature."""
+
+    name: str
+    """What the dictionary is called."""
+    dictionary: str
+    """SHA-256 of the dictionary's content."""
+    model: str
+    """The model's folder or name as it was given; empty where activations were given without one."""
+    model_words: str
+    """What to call the model in a report."""
+    model_sha256: str
+    corpus: str
+    corpus_sha256: str
+    site: str
+    site_out: str
+    kind: str
+    """Name of the nonlinearity."""
+    d_in: int
+    d_sae: int
+    tokens: int
+    """Tokens that count."""
+    windows: int
+    context: int
+    documents: int
+    bos: bool
+    skip_first: int
+    part: str = "all"
+    gradients: bool = False
+    """Whether every firing has a first-order effect on the loss."""
+    loss: float | None = None
+    """Mean loss of the model at the text's predictions, in nats."""
+    loss_spliced: float | None = None
+    """The same with the reconstruction in place, on the sample of the ablations."""
+    fvu: float | None = None
+    """Variance of the activations that the dictionary does not explain, as a share."""
+    l0: float = 0.0
+    """Features on per token."""
+    correlation_tokens: int = 0
+    """Tokens that correlations of features are from."""
+    neuron_tokens: int = 0
+    """Tokens that correlations with neurons are from."""
+    ablated: int = 0
+    """Features that were taken out."""
+    ablation_tokens: int = 0
+    """Tokens of the sample on which they were."""
+    agreement: float | None = None
+    """Spearman's rank correlation, over the features that were taken out, of the ablation's change of the loss with the first-order estimate."""
+    seeds: tuple[str, ...] = ()
+    """The other dictionaries that features were looked for in."""
+    notes: tuple[str, ...] = ()
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """Times, software, machine."""
+    format: int = FORMAT
+
+    @property
+    def address(self) -> str:
+        """model/dictionary, each fit for a link."""
+        return f"{slug(Path(self.model).name or 'activations')}/{slug(self.name)}"
+
+    def write(self, folder: Path) -> None:
+        """Write it into an index's folder."""
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=1, allow_nan=False))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What the index in a folder is of. Raises: DataError where there is none, or one of a later format."""
+        try:
+            said = json.loads((folder / FILE).read_text())
+            if said["format"] > FORMAT:
+                raise DataError(f"the index {folder} has format {said['format']}, this version reads up to {FORMAT}; upgrade Assay")
+            known = {f.name for f in fields(cls)}
+            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items() if k in known}
+            return cls(**given)
+        except FileNotFoundError as error:
+            raise DataError(f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{folder / FILE} is damaged; delete that folder and run assay index again") from error
+
+
+def slug(text: str) -> str:
+    """A name as a part of an address: lower case, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"

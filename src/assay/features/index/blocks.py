@@ -1,0 +1,176 @@
+"""What the firings of a block of features say of each: how often, how strongly, on which tokens, in which contexts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.dictionaries.measuring.rarity import BOUNDS
+from assay.features import statistics
+from assay.features.index.firings import Block
+from assay.features.index.schema import AFTER, BEFORE, BINS, COMPANIONS, EVEN, QUANTILES, TOP
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """The text that firings are on, in memory: tokens, documents, the tokens that count, and how often each token occurs there."""
+
+    tokens: Int[np.ndarray, "w s"]
+    document: Int[np.ndarray, "w"]
+    kept: Bool[np.ndarray, "w s"]
+    counts: Int[np.ndarray, "vocabulary"]
+
+    @property
+    def rows(self) -> int:
+        """Tokens that count."""
+        return int(self.kept.sum())
+
+
+def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
+    """The columns of `features` that follow from firings alone, for features `first` to `first + features − 1`.
+
+    Formula: quantiles by linear interpolation between order statistics (NumPy's default); `gradient_total` = Σ effect / tokens
+    """
+    f, value, rows = block.feature - first, block.value.astype(np.float64), text.rows
+    firings = np.bincount(f, minlength=features)
+    total = np.bincount(f, value, features)
+    starts = np.concatenate([[0], np.cumsum(firings)])
+    sorted_values = value[np.lexsort((value, f))]
+    maximum = np.zeros(features)
+    some = firings > 0
+    maximum[some] = sorted_values[starts[1:][some] - 1]
+    sums = statistics.start(features)
+    statistics.update(sums, f, value, rows)
+    bins = np.minimum((value / np.where(some, maximum, 1)[f] * BINS).astype(int), BINS - 1)
+    window = block.row // text.tokens.shape[1]
+    document = text.document[window].astype(np.int64)
+    seen = np.unique(f.astype(np.int64) * (int(text.document.max(initial=0)) + 1) + document)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Arrays = {
+            "feature": np.arange(first, first + features, dtype=np.int32),
+            "firings": firings,
+            "density": firings / np.float64(rows),
+            "documents": np.bincount(seen // (int(text.document.max(initial=0)) + 1), minlength=features).astype(np.int32),
+            "maximum": maximum,
+            "mean": np.where(some, total / firings, np.nan),
+            "quantiles": _quantiles(sorted_values, starts),
+            "histogram": np.bincount(f * BINS + bins, minlength=features * BINS).reshape(features, BINS).astype(np.int32),
+            "log_histogram": sums.histogram.astype(np.int32),
+        }
+        if block.effect is not None:
+            effect = np.bincount(f, block.effect.astype(np.float64), features)
+            found |= {"gradient_total": effect / np.float64(rows), "gradient_active": np.where(some, effect / firings, np.nan)}
+    return found
+
+
+def _quantiles(values: Float[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"]) -> Float[np.ndarray, "f q"]:
+    count = np.diff(starts)
+    place = (count[:, None] - 1) * np.array(QUANTILES)
+    low = np.floor(place).clip(0).astype(int)
+    high = np.minimum(low + 1, (count[:, None] - 1).clip(0))
+    padded = np.append(values, np.nan)
+    at = np.where(count[:, None] > 0, starts[:-1, None], len(values))
+    a, b = padded[np.minimum(at + low, len(values))], padded[np.minimum(at + high, len(values))]
+    return np.where(count[:, None] > 0, a + (b - a) * (place - low), np.nan)
+
+
+def classes(density: Float[np.ndarray, "f"]) -> list[str]:
+    """The class of each density, in words, by the bounds of `rarity`."""
+    names = np.array(["ultra-rare", "rare", "ordinary", "dense"])
+    bounds = list(BOUNDS.values())
+    place = np.searchsorted(bounds, density, side="right")
+    place = np.where(density == bounds[-1], len(bounds) - 1, place)
+    return [str(name) for name in np.where(density == 0, "dead", names[place])]
+
+
+def by_token(block: Block, first: int, features: int, text: Text) -> tuple[Arrays, Arrays]:
+    """The tokens that each feature fires on most, as rows of `feature_tokens` and as the columns `token` and `token_share`."""
+    vocabulary = len(text.counts)
+    token = text.tokens.ravel()[block.row].astype(np.int64)
+    pair, count = np.unique((block.feature - first).astype(np.int64) * vocabulary + token, return_counts=True)
+    f, token = np.divmod(pair, vocabulary)
+    order = np.lexsort((token, -count, f))
+    f, token, count = f[order], token[order], count[order]
+    rank = np.arange(len(f)) - np.searchsorted(f, f)
+    chosen = rank < COMPANIONS
+    f, token, count, rank = f[chosen], token[chosen], count[chosen], rank[chosen]
+    firings = np.bincount(block.feature - first, minlength=features)
+    table = {
+        "feature": (f + first).astype(np.int32), "rank": rank.astype(np.int32), "token": token.astype(np.int32),
+        "firings": count.astype(np.int32), "share": count / firings[f], "recall": count / text.counts[token],
+    }  # fmt: skip
+    commonest, share = np.full(features, -1), np.full(features, np.nan)
+    commonest[f[rank == 0]], share[f[rank == 0]] = token[rank == 0], table["share"][rank == 0]
+    return table, {"token": commonest.astype(np.int32), "token_share": share}
+
+
+def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Arrays, Float[np.ndarray, "f"]]:
+    """Rows of `contexts`, `tokens`, `activations` and `effects` as [row, offset] with −1 beyond the window's ends; and the purity of each feature.
+
+    The strongest firings are one a window: the first of a window's strongest. The even ones are evenly spaced by rank.
+    """
+    length = text.tokens.shape[1]
+    f = (block.feature - first).astype(np.int64)
+    strongest_first = np.lexsort((block.row, -block.value, f))
+    firings = np.bincount(f, minlength=features)
+    starts = np.concatenate([[0], np.cumsum(firings)])
+    rank = np.empty(len(f), np.int64)
+    rank[strongest_first] = np.arange(len(f)) - starts[f[strongest_first]]
+    top = _one_a_window(f, block.row // length, rank)
+    even = np.minimum(firings, EVEN)
+    owner = np.repeat(np.arange(features), even)
+    nth = np.arange(even.sum()) - np.repeat(np.cumsum(even) - even, even)
+    spaced = strongest_first[starts[owner] + ((nth + 0.5) * firings[owner] / even[owner]).astype(np.int64)]
+    chosen = np.concatenate([top, spaced])
+    kind = np.repeat(["top", "even"], [len(top), len(spaced)])
+    place = np.concatenate([np.arange(len(top)) - np.searchsorted(f[top], f[top]), nth])
+    order = np.lexsort((place, kind != "top", f[chosen]))
+    chosen, kind, place = chosen[order], kind[order], place[order]
+    window, position = np.divmod(block.row[chosen], length)
+    at = position[:, None] + np.arange(-BEFORE, AFTER + 1)
+    inside = (at >= 0) & (at < length)
+    row = np.where(inside, window[:, None] * length + at, -1)
+    found = _lookup(f * text.tokens.size + block.row, f[chosen][:, None] * text.tokens.size + row, row >= 0)
+    table = {
+        "feature": block.feature[chosen], "kind": kind, "rank": place.astype(np.int32), "share": 1 - rank[chosen] / firings[f[chosen]],
+        "window": window.astype(np.int32), "position": position.astype(np.int32), "document": text.document[window].astype(np.int32),
+        "value": block.value[chosen].astype(np.float64), "at": np.minimum(position, BEFORE).astype(np.int32),
+        "tokens": np.where(inside, text.tokens.ravel()[row], -1), "activations": _taken(block.value, found),
+    }  # fmt: skip
+    if block.effect is not None:
+        table["effects"] = _taken(block.effect, found)
+    ends = np.full((features, TOP), -1)
+    of_top = table["kind"] == "top"
+    ends[f[chosen][of_top], place[of_top]] = text.tokens.ravel()[block.row[chosen][of_top]]
+    return table, statistics.purity(ends)
+
+
+def _one_a_window(f: Int[np.ndarray, "n"], window: Int[np.ndarray, "n"], rank: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+    """Places of the `TOP` strongest firings of each feature that are the strongest of their window, strongest first."""
+    if not len(f):
+        return np.zeros(0, np.int64)
+    begins = np.flatnonzero(np.concatenate([[True], (f[1:] != f[:-1]) | (window[1:] != window[:-1])]))
+    best = np.minimum.reduceat(rank, begins)
+    owner = f[begins]
+    order = np.lexsort((best, owner))
+    owner, best = owner[order], best[order]
+    first = np.arange(len(owner)) - np.searchsorted(owner, owner) < TOP
+    place = np.lexsort((rank, f))  # [feature, rank] → place
+    starts = np.searchsorted(f[place], np.arange(int(f[-1]) + 2))
+    return place[starts[owner[first]] + best[first]]
+
+
+def _lookup(keys: Int[np.ndarray, "n"], asked: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:
+    """Places of the asked among rising keys, −1 where they are not."""
+    if not len(keys):
+        return np.full(asked.shape, -1)
+    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    return np.where(valid & (keys[at] == asked), at, -1)
+
+
+def _taken(values: Float[np.ndarray, "n"], at: Int[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    return np.where(at >= 0, values[at] if len(values) else 0.0, 0.0).astype(np.float32)

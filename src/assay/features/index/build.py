@@ -1,0 +1,177 @@
+"""Build an index: firings on disk → tables, one block of features at a time; what a kill leaves is gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.core.errors import DataError
+from assay.features import effects
+from assay.features.index import blocks, relations, tables
+from assay.features.index.about import About
+from assay.features.index.blocks import Text
+from assay.features.index.firings import Firings
+from assay.features.index.schema import MATCHED, RANKS
+
+Arrays = dict[str, np.ndarray]
+WIDTH = 2048
+"""Features in a block."""
+FIRINGS = 8_000_000
+"""Firings in a block, about, so that memory does not grow with the text."""
+TABLES = ("features", "contexts", "logits", "neighbours", "feature_tokens")
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """What is known of a dictionary's features without any text, in the coordinates of the raw activations."""
+
+    decoder: Float[np.ndarray, "f d"]
+    encoder: Float[np.ndarray, "f d_in"] | None = None
+    """Encoder columns where they lie in the decoder's space, else None."""
+    unembedding: Float[np.ndarray, "d vocabulary"] | None = None
+    """The final norm's weight folded in; None where the decoder does not write to the residual stream."""
+    neurons: bool = False
+    """Whether the decoder's axes are neurons."""
+    seeds: Mapping[str, Float[np.ndarray, "g d"]] = field(default_factory=dict)
+    """Decoder rows of other dictionaries of the same site, by name."""
+
+
+def build(
+    folder: Path,
+    shards: Sequence[Path],
+    directions: Directions,
+    about: About,
+    *,
+    words: Callable[[Sequence[int]], Sequence[str]],
+    vocabulary: int,
+    documents: Sequence[str],
+    ablated: Mapping[str, np.ndarray] | None = None,
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> About:
+    """Write the tables of an index into a folder, and what it is of; parts that are there already are kept.
+
+    `ablated` are columns of `features` for some of them, `feature` among them. `tick` hears of features that are done.
+
+    Raises: DataError where shards, dictionary and vocabulary do not fit together.
+    """
+    firings = Firings.of(shards)
+    text = _text(firings, vocabulary)
+    width = len(directions.decoder)
+    unit = relations.unit(directions.decoder)
+    others = [relations.unit(rows) for rows in directions.seeds.values()]
+    parts, acts = folder / "parts", None
+    ends = _edges(firings, width)
+    for number, (first, end) in enumerate(pairwise(ends)):
+        if not tables.has_part(parts, "features", number):  # written last of a block's
+            acts = acts or relations.activations(firings, width)
+            _block(parts, number, first, end, firings, text, directions, unit, others, acts, ablated)
+        tick(end, width)
+    for table in TABLES:
+        tables.join(parts, table, folder / f"{table}.parquet")
+    tokens = np.arange(vocabulary)
+    tables.write_part(parts, "tokens", 0, {"token": tokens.astype(np.int32), "text": list(words(tokens.tolist())), "count": text.counts})
+    tables.write_part(parts, "documents", 0, {"document": np.arange(len(documents), dtype=np.int32), "name": list(documents)})
+    for table in ("tokens", "documents"):
+        tables.join(parts, table, folder / f"{table}.parquet")
+    np.save(folder / "windows.npy", firings.tokens)
+    np.save(folder / "window_document.npy", firings.document)
+    acts = acts or relations.activations(firings, width)
+    done = replace(
+        about, tokens=text.rows, windows=len(firings.tokens), context=firings.tokens.shape[1], documents=len(documents),
+        gradients=firings.has_effects, l0=firings.count / max(1, text.rows), correlation_tokens=acts.rows, neuron_tokens=len(acts.neuron_rows),
+        seeds=tuple(directions.seeds), ablated=0 if ablated is None else len(ablated["feature"]),
+    )  # fmt: skip
+    for part in sorted(parts.rglob("*"), reverse=True):
+        part.unlink() if part.is_file() else part.rmdir()
+    parts.rmdir()
+    done.write(folder)
+    return done
+
+
+def _text(firings: Firings, vocabulary: int) -> Text:
+    if firings.tokens.max(initial=0) >= vocabulary:
+        raise DataError(f"the text has token {firings.tokens.max()}, the vocabulary ends at {vocabulary - 1}")
+    counts = np.bincount(firings.tokens[firings.kept], minlength=vocabulary)
+    return Text(firings.tokens, firings.document, firings.kept, counts)
+
+
+def _edges(firings: Firings, width: int) -> list[int]:
+    """Where blocks begin and end: at most `WIDTH` features, and fewer where features fire often."""
+    each = max(1, firings.count // max(1, width))
+    size = int(np.clip(FIRINGS // each, 16, WIDTH))
+    return [*range(0, width, size), width]
+
+
+def _block(
+    parts: Path, number: int, first: int, end: int, firings: Firings, text: Text, directions: Directions, unit: np.ndarray,
+    others: Sequence[np.ndarray], acts: relations.Activations, ablated: Mapping[str, np.ndarray] | None,
+) -> None:  # fmt: skip
+    block, features = firings.block(first, end), end - first
+    columns: Arrays = blocks.numbers(block, first, features, text)
+    told, of_token = blocks.by_token(block, first, features, text)
+    listed, purity = blocks.contexts(block, first, features, text)
+    columns |= of_token | {"purity": purity, "class": np.array(blocks.classes(columns["density"]))}
+    columns["decoder_norm"] = np.linalg.norm(directions.decoder[first:end].astype(np.float64), axis=1)
+    if directions.encoder is not None:
+        encoder = relations.unit(directions.encoder[first:end])
+        columns["encoder_cosine"] = np.einsum("fd,fd->f", encoder, unit[first:end]).astype(np.float64)
+    near = [relations.correlated(acts, first, end)]
+    if len(unit) <= relations.LARGEST:
+        rows, nearest = relations.by_direction(unit, first, end)
+        near.append(rows)
+        columns |= nearest
+    if directions.neurons:
+        near.append(relations.axes(directions.decoder[first:end], first))
+    if others:
+        columns |= relations.of_seeds(unit[first:end], others, MATCHED)
+    if ablated is not None:
+        columns |= _spread(ablated, first, end)
+    tables.write_part(parts, "contexts", number, _trimmed(listed))
+    tables.write_part(parts, "feature_tokens", number, told)
+    tables.write_part(parts, "neighbours", number, relations.joined(near))
+    tables.write_part(parts, "logits", number, _logits(directions, first, end))
+    tables.write_part(parts, "features", number, columns)
+
+
+def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
+    inside = listed["tokens"] >= 0
+    ragged = ("tokens", "activations", "effects")
+    return {name: tables.Ragged.of(value, inside) if name in ragged else value for name, value in listed.items()}
+
+
+def _logits(directions: Directions, first: int, end: int, size: int = 128) -> Arrays:
+    """Rows of `logits`; none where the dictionary does not write to the residual stream."""
+    found: list[Arrays] = []
+    if directions.unembedding is not None:
+        count = min(RANKS, directions.unembedding.shape[1])
+        for a in range(first, end, size):
+            b = min(a + size, end)
+            ids, values = effects.extremes(effects.direct_logits(directions.decoder[a:b], directions.unembedding, None), count)
+            shape = ids.shape
+            found.append({
+                "feature": np.broadcast_to(np.arange(a, b)[:, None, None], shape).ravel().astype(np.int32),
+                "sign": np.broadcast_to(np.array([1, -1])[:, None], shape).ravel().astype(np.int32),
+                "rank": np.broadcast_to(np.arange(count), shape).ravel().astype(np.int32),
+                "token": ids.ravel().astype(np.int32), "logit": values.ravel().astype(np.float64),
+            })  # fmt: skip
+    empty: Arrays = {"feature": np.zeros(0, np.int32), "sign": np.zeros(0, np.int32), "rank": np.zeros(0, np.int32),
+                     "token": np.zeros(0, np.int32), "logit": np.zeros(0)}  # fmt: skip
+    return relations.joined([empty, *found])
+
+
+def _spread(ablated: Mapping[str, np.ndarray], first: int, end: int) -> Arrays:
+    """Columns of some features as columns of all in a block: NaN, or −1 for counts, where a feature was not asked."""
+    at: Int[np.ndarray, "n"] = np.asarray(ablated["feature"])
+    here = (at >= first) & (at < end)
+    made: Arrays = {}
+    for name, value in ablated.items():
+        if name != "feature":
+            column = np.full(end - first, -1 if value.dtype.kind in "iu" else np.nan, value.dtype)
+            column[at[here] - first] = value[here]
+            made[name] = column
+    return made

@@ -1,0 +1,154 @@
+"""Firings on disk: where a dictionary's features are on, shard by shard of the text, each shard sorted by feature.
+
+All of an index follows from them. So a text can grow by shards, a build that was killed goes on, and memory holds the firings of
+one block of features at a time, however many features and tokens there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The firings of some features over all shards, by feature and then by row; row = window · context + position."""
+
+    feature: Int[np.ndarray, "n"]
+    row: Int[np.ndarray, "n"]
+    value: Float[np.ndarray, "n"]
+    effect: Float[np.ndarray, "n"] | None
+    """Rise of the loss of all later tokens to first order, in nats, if this firing were taken out."""
+
+
+def write(
+    folder: Path,
+    *,
+    feature: Int[np.ndarray, "n"],
+    row: Int[np.ndarray, "n"],
+    value: Float[np.ndarray, "n"],
+    tokens: Int[np.ndarray, "w s"],
+    document: Int[np.ndarray, "w"],
+    kept: Bool[np.ndarray, "w s"],
+    effect: Float[np.ndarray, "n"] | None = None,
+    neurons: Float[np.ndarray, "r m"] | None = None,
+) -> None:
+    """Write one shard of whole windows; rows count from its start. `neurons` are of its first `r` kept rows.
+
+    What is not above 0 is no firing. Raises: DataError for firings where nothing is kept.
+    """
+    on = value > 0
+    if not kept.ravel()[row[on]].all():
+        raise DataError("a shard has firings at tokens that are not kept")
+    order = np.flatnonzero(on)[np.lexsort((row[on], feature[on]))]
+    small = np.uint16 if tokens.size <= 2**16 else np.uint32
+    arrays = {"feature": feature[order].astype(np.uint32), "row": row[order].astype(small), "value": value[order].astype(np.float32)}
+    arrays |= {"tokens": tokens.astype(np.int32), "document": document.astype(np.int32), "kept": kept.astype(bool)}
+    if effect is not None:
+        arrays["effect"] = effect[order].astype(np.float32)
+    if neurons is not None:
+        arrays["neurons"] = neurons.astype(np.float32)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+
+
+@dataclass(frozen=True, eq=False)
+class Firings:
+    """The shards of one text in order, mapped into memory."""
+
+    shards: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, shards: Sequence[Path]) -> Firings:
+        """The shards of these folders. Raises: DataError where there is none, or where they hold windows of unlike length."""
+        made = cls(tuple(shards))
+        if not made.shards:
+            raise DataError("an index needs at least one shard of firings")
+        lengths = {tokens.shape[1] for tokens in made._tokens}
+        if len(lengths) > 1:
+            raise DataError(f"the shards of one text have windows of {sorted(lengths)} tokens")
+        return made
+
+    @cached_property
+    def _tokens(self) -> list[np.ndarray]:
+        return [_open(shard, "tokens") for shard in self.shards]
+
+    @cached_property
+    def tokens(self) -> Int[np.ndarray, "w s"]:
+        """The text."""
+        return np.concatenate(self._tokens)
+
+    @cached_property
+    def document(self) -> Int[np.ndarray, "w"]:
+        """The document of each window."""
+        return np.concatenate([_open(shard, "document") for shard in self.shards])
+
+    @cached_property
+    def kept(self) -> Bool[np.ndarray, "w s"]:
+        """The tokens that count."""
+        return np.concatenate([_open(shard, "kept") for shard in self.shards])
+
+    @cached_property
+    def count(self) -> int:
+        """Firings in all."""
+        return sum(len(_open(shard, "feature")) for shard in self.shards)
+
+    @cached_property
+    def has_effects(self) -> bool:
+        """Whether every shard has first-order effects."""
+        return all((shard / "effect.npy").exists() for shard in self.shards)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        sizes = [tokens.size for tokens in self._tokens]
+        return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int).tolist()
+
+    def block(self, first: int, end: int) -> Block:
+        """The firings of features `first` to `end` − 1."""
+        parts: list[tuple[np.ndarray, ...]] = []
+        for shard, start in zip(self.shards, self._starts, strict=True):
+            feature = _open(shard, "feature")
+            a, b = np.searchsorted(feature, np.array([first, end], feature.dtype))
+            names = ("row", "value", *(["effect"] if self.has_effects else []))
+            row, *rest = (np.asarray(_open(shard, name)[a:b]) for name in names)
+            parts.append((feature[a:b].astype(np.int32), row.astype(np.int64) + start, *rest))
+        columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        order = np.argsort(columns[0], kind="stable")  # shards follow each other in rows, so rows stay in order
+        feature, row, value, *effect = (column[order] for column in columns)
+        return Block(feature, row, value, effect[0] if effect else None)
+
+    def rows(self, first: int, end: int) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Feature, row and value of all firings at rows `first` to `end` − 1, by row and then by feature."""
+        parts = []
+        for shard, start, tokens in zip(self.shards, self._starts, self._tokens, strict=True):
+            if start < end and first < start + tokens.size:
+                row = _open(shard, "row").astype(np.int64) + start
+                here = (row >= first) & (row < end)
+                parts.append((np.asarray(_open(shard, "feature"))[here].astype(np.int64), row[here], np.asarray(_open(shard, "value"))[here]))
+        feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.lexsort((feature, row))
+        return feature[order], row[order], value[order]
+
+    def neurons(self) -> tuple[Int[np.ndarray, "r"], Float[np.ndarray, "r m"]] | None:
+        """The rows at which neurons were read, and the neurons; None where they were not."""
+        rows, found = [], []
+        for shard, start in zip(self.shards, self._starts, strict=True):
+            if (shard / "neurons.npy").exists():
+                neurons = _open(shard, "neurons")
+                rows.append(np.flatnonzero(_open(shard, "kept"))[: len(neurons)] + start)
+                found.append(neurons)
+        return (np.concatenate(rows), np.concatenate(found)) if rows else None
+
+
+def _open(shard: Path, name: str) -> np.ndarray:
+    try:
+        return np.load(shard / f"{name}.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{shard / name}.npy is missing or damaged; build the index again") from error

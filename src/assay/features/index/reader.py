@@ -1,0 +1,313 @@
+"""Index: what a dictionary's features do on a text, read from its tables; pages, terminal, JSON and Python ask here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from assay.core.errors import DataError, nearest
+from assay.features.index.about import About
+from assay.features.index.schema import FEATURES, TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row = Mapping[str, Any]
+Compare = Literal[">=", "<=", "="]
+SORTED = {column.name: column for column in FEATURES if not column.type.endswith("[]")}
+"""Columns of `features` by which a table can be sorted and filtered."""
+NUMERIC = {name for name, column in SORTED.items() if column.type != "VARCHAR"}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A bound on a column of `features`."""
+
+    column: str
+    compare: Compare
+    value: float | str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a table, and how many there are in all."""
+
+    rows: tuple[Row, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """One place at which a feature fires, with the tokens around it."""
+
+    kind: str
+    """top: among the strongest, one a window; even: evenly spaced by rank through all firings."""
+    rank: int
+    share: float
+    """Share of the feature's firings that are weaker or as weak."""
+    window: int
+    position: int
+    document: str
+    value: float
+    at: int
+    """Place of the firing token among the tokens."""
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    activations: tuple[float, ...]
+    effects: tuple[float, ...] | None
+    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken out at that token."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Everything an index knows of one feature. `numbers` are the columns of `features`, as schema.FEATURES says them."""
+
+    address: str
+    numbers: Row
+    contexts: tuple[Context, ...]
+    promoted: tuple[tuple[str, float], ...]
+    """Tokens, and what one unit adds to their logits along the direct path."""
+    suppressed: tuple[tuple[str, float], ...]
+    neighbours: tuple[Row, ...]
+    tokens: tuple[Row, ...]
+    """Tokens on which it fires most: text, firings, share, recall."""
+
+
+class Index:
+    """The tables of one index; safe to be read by many threads at once.
+
+    Raises: DataError for a folder that is no index, or one that is damaged.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.about = About.read(folder)
+        for name in TABLES:
+            if not (folder / f"{name}.parquet").is_file():
+                raise DataError(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+        self._local = threading.local()
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        made = duckdb.connect(":memory:", config={"threads": 2})
+        for name in TABLES:
+            path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
+            made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+        return made
+
+    @cached_property
+    def _lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Rows of a query of ours; `values` take the places of its question marks. Raises: DataError where a table is damaged."""
+        import duckdb
+
+        cursor = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._connection.cursor()
+        try:
+            found = cursor.execute(sql, list(values))
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+            why = str(error).splitlines()[0][:100]
+            raise DataError(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
+
+    def features(
+        self, *, where: Sequence[Condition] = (), order: str = "density", descending: bool = True, offset: int = 0, limit: int = 50
+    ) -> Page:
+        """One page of the table of features, sorted by a column, nulls last, ties by feature.
+
+        Raises: DataError for a column that is not there or a bound that is no number.
+        """
+        if order not in SORTED:
+            raise DataError(f"no column {order!r} to sort by; {nearest(order, list(SORTED))}")
+        clause, values = _where(where)
+        total = self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"]
+        way = "DESC" if descending else "ASC"
+        columns = ", ".join(f'"{name}"' for name in SORTED)
+        rows = self.query(
+            f'SELECT {columns}, (SELECT text FROM tokens t WHERE t.token = f.token) AS token_text FROM features f{clause} '
+            f'ORDER BY "{order}" {way} NULLS LAST, feature LIMIT ? OFFSET ?', [*values, limit, offset],
+        )  # fmt: skip
+        return Page(tuple(rows), total)
+
+    def feature(self, number: int) -> Feature:
+        """Everything about one feature. Raises: DataError for one that is not there."""
+        if not 0 <= number < self.about.d_sae:
+            raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
+        row = self.query(
+            "SELECT f.*, t.text AS token_text FROM features f LEFT JOIN tokens t ON t.token = f.token WHERE f.feature = ?", [number]
+        )[0]
+        logits = self.query(
+            "SELECT l.sign, t.text, l.logit FROM logits l JOIN tokens t ON t.token = l.token WHERE l.feature = ? ORDER BY l.sign DESC, l.rank",
+            [number],
+        )
+        return Feature(
+            address=f"{self.about.address}/{number}",
+            numbers=row,
+            contexts=self.contexts(number),
+            promoted=tuple((r["text"], r["logit"]) for r in logits if r["sign"] > 0),
+            suppressed=tuple((r["text"], r["logit"]) for r in logits if r["sign"] < 0),
+            neighbours=tuple(self.query("SELECT * EXCLUDE (feature) FROM neighbours WHERE feature = ? ORDER BY kind, rank", [number])),
+            tokens=tuple(self.query(
+                "SELECT x.rank, x.token, t.text, x.firings, x.share, x.recall FROM feature_tokens x JOIN tokens t ON t.token = x.token "
+                "WHERE x.feature = ? ORDER BY x.rank", [number],
+            )),
+        )  # fmt: skip
+
+    def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
+        """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
+        rows = self.query(
+            "SELECT c.*, d.name AS named FROM contexts c LEFT JOIN documents d ON d.document = c.document "
+            "WHERE c.feature = ? AND (? = '' OR c.kind = ?) ORDER BY c.kind DESC, c.rank", [number, kind, kind],
+        )  # fmt: skip
+        words = self.words({t for row in rows for t in row["tokens"]})
+        return tuple(
+            Context(
+                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"], document=r["named"] or "",
+                value=r["value"], at=r["at"], ids=tuple(r["tokens"]), tokens=tuple(words[t] for t in r["tokens"]),
+                activations=tuple(r["activations"]), effects=None if r["effects"] is None else tuple(r["effects"]),
+            )
+            for r in rows
+        )  # fmt: skip
+
+    def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
+        """The text of token ids."""
+        return {i: self._vocabulary[i] if 0 <= i < len(self._vocabulary) else "\ufffd" for i in ids}
+
+    @cached_property
+    def _vocabulary(self) -> list[str]:
+        return [row["text"] for row in self.query("SELECT text FROM tokens ORDER BY token")]
+
+    def by_token(self, token: int, limit: int = 50, offset: int = 0) -> Page:
+        """Features that fire on a token, by the share of their firings that it is: of the five tokens of each that are kept."""
+        total = self.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
+        rows = self.query(
+            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance FROM feature_tokens x "
+            "JOIN features f ON f.feature = x.feature WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
+            [token, limit, offset],
+        )
+        return Page(tuple(rows), total)
+
+    def by_promoted(self, token: int, sign: int = 1, limit: int = 50, offset: int = 0) -> Page:
+        """Features among whose ten most promoted (sign 1) or suppressed (sign −1) tokens this one is, strongest first."""
+        total = self.query("SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign])[0]["n"]
+        rows = self.query(
+            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance FROM logits l JOIN features f ON f.feature = l.feature "
+            "WHERE l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?", [token, sign, sign, limit, offset],
+        )  # fmt: skip
+        return Page(tuple(rows), total)
+
+    def tokens_like(self, text: str, limit: int = 20) -> list[Row]:
+        """Tokens of the vocabulary that hold this text, the exact one first, then by how often they occur."""
+        return list(self.query(
+            "SELECT token, text, count FROM tokens WHERE contains(lower(text), lower(?)) "
+            "ORDER BY text = ? DESC, trim(text) = trim(?) DESC, count DESC, token LIMIT ?", [text, text, text, limit],
+        ))  # fmt: skip
+
+    def by_context(self, ids: Sequence[int], limit: int = 50, offset: int = 0) -> Page:
+        """Features with a kept context in which these tokens follow each other and at whose last one they are on, by activation share."""
+        if not ids:
+            return Page((), 0)
+        wanted = list(ids)
+        windows, positions = self._places(wanted)
+        if not len(windows):
+            return Page((), 0)
+        import pandas as pd
+
+        cursor = self._connection.cursor()
+        cursor.register("places", pd.DataFrame({"window": windows, "position": positions}))
+        sql = ('FROM contexts c JOIN places p ON c."window" = p."window" AND c.position = p.position JOIN features f ON f.feature = c.feature')
+        total = cursor.execute(f"SELECT count(DISTINCT c.feature) {sql}").fetchone()
+        found = cursor.execute(
+            f"SELECT c.feature, count(*) AS contexts, max(c.value / f.maximum) AS relative, any_value(f.density) AS density, "
+            f"any_value(f.importance) AS importance {sql} GROUP BY c.feature ORDER BY relative DESC, c.feature LIMIT ? OFFSET ?", [limit, offset],
+        )  # fmt: skip
+        names = [column[0] for column in found.description]
+        return Page(tuple(dict(zip(names, row, strict=True)) for row in found.fetchall()), int(total[0]) if total else 0)
+
+    def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+        """Windows and positions of the last of these tokens wherever they follow each other in the text."""
+        tokens = self.windows
+        count = tokens.shape[1] - len(ids) + 1
+        if count < 1:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        here = np.ones((len(tokens), count), bool)
+        for i, token in enumerate(ids):
+            here &= tokens[:, i : i + count] == token
+        window, position = np.nonzero(here)
+        return window, position + len(ids) - 1
+
+    @cached_property
+    def windows(self) -> Int[np.ndarray, "window s"]:
+        """The text, mapped into memory."""
+        try:
+            return np.load(self.folder / "windows.npy", mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
+
+    def points(self, x: str, y: str, where: Sequence[Condition] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
+        clause, values = self._both(x, y, where)
+        sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
+        found = self._connection.cursor().execute(sql, values).fetchnumpy()
+        return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
+
+    def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:
+        """Counts of features on a grid of `bins` × `bins` cells between the extremes: i, j, count, one feature of the cell.
+
+        On a logarithmic axis only values above 0 count. Raises: DataError for a column that is no number.
+        """
+        clause, values = self._both(x, y, where)
+        for name, log in ((x, log_x), (y, log_y)):
+            clause += f' AND "{name}" > 0' if log else ""
+        a, b = (f'ln("{name}")' if log else f'"{name}"::DOUBLE' for name, log in ((x, log_x), (y, log_y)))
+        return self.query(
+            f"WITH p AS (SELECT feature, {a} AS a, {b} AS b FROM features{clause}), "
+            "e AS (SELECT min(a) AS a0, max(a) AS a1, min(b) AS b0, max(b) AS b1 FROM p) "
+            f"SELECT least({bins - 1}, floor({bins} * (a - a0) / nullif(a1 - a0, 0)))::INTEGER AS i, "
+            f"least({bins - 1}, floor({bins} * (b - b0) / nullif(b1 - b0, 0)))::INTEGER AS j, "
+            "count(*) AS count, min(feature) AS feature, any_value(a0) AS a0, any_value(a1) AS a1, any_value(b0) AS b0, any_value(b1) AS b1 "
+            "FROM p, e GROUP BY i, j ORDER BY i, j", values,
+        )  # type: ignore[return-value]  # fmt: skip
+
+    def _both(self, x: str, y: str, where: Sequence[Condition]) -> tuple[str, list[Any]]:
+        for name in (x, y):
+            if name not in NUMERIC:
+                raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
+        clause, values = _where(where)
+        return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
+
+    def summary(self) -> Row:
+        """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""
+        rows = self.query('SELECT "class", count(*) AS n FROM features GROUP BY ALL')
+        more = self.query(
+            "SELECT count(antipode) AS antipodal, count(importance) AS ablated, count(*) FILTER (importance_low > 0) AS helpful, "
+            "count(*) FILTER (importance_high < 0) AS harmful, count(*) FILTER (seeds = ?) AS recurring FROM features", [len(self.about.seeds)],
+        )[0]  # fmt: skip
+        return {"classes": {row["class"]: row["n"] for row in rows}, **more}
+
+
+def _where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+    parts, values = [], []
+    for c in conditions:
+        if c.column not in SORTED:
+            raise DataError(f"no column {c.column!r} to filter by; {nearest(c.column, list(SORTED))}")
+        if c.compare not in (">=", "<=", "="):
+            raise DataError(f"a filter compares by >=, <= or =, got {c.compare!r}")
+        if c.column in NUMERIC and not isinstance(c.value, int | float):
+            raise DataError(f"{c.column} is a number, got {c.value!r}")
+        parts.append(f'"{c.column}" {c.compare} ?')
+        values.append(c.value)
+    return (" WHERE " + " AND ".join(parts) if parts else ""), values
