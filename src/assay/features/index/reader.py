@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core.errors import DataError, nearest
-from assay.features.index.about import About
+from assay.features.index.about import About, Damaged
 from assay.features.index.schema import FEATURES, TABLES
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Index:
         self.about = About.read(folder)
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
-                raise DataError(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+                raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
         self._local = threading.local()
 
     @cached_property
@@ -121,7 +121,7 @@ class Index:
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             why = str(error).splitlines()[0][:100]
-            raise DataError(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
+            raise Damaged(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
 
     def features(
         self, *, where: Sequence[Condition] = (), order: str = "density", descending: bool = True, offset: int = 0, limit: int = 50
@@ -255,7 +255,7 @@ class Index:
         try:
             return np.load(self.folder / "windows.npy", mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
+            raise Damaged(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
 
     def points(self, x: str, y: str, where: Sequence[Condition] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""

@@ -1,0 +1,25 @@
+"""The experiments, and the report page of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.datastructures import QueryParams
+
+from assay.explorer.library import Library
+from assay.explorer.problems import UNKNOWN, Problem
+from assay.explorer.render import Raw, Shown
+from assay.explorer.security import REPORT
+
+
+def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+    """List every experiment with its recorded and stored verdicts."""
+    return Shown("experiments.html", {"experiments": library.experiments.listed()})
+
+
+def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
+    """Show the report page of one experiment. Raises: Problem where there is no such experiment, or nothing of it."""
+    html = library.experiments.page(at["name"])
+    if html is None:
+        raise Problem(UNKNOWN, f"no result of an experiment {at['name']!r} is stored or recorded", "assay list")
+    return Raw(html, "text/html", REPORT)
