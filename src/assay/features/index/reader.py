@@ -182,6 +182,18 @@ class Index:
             for r in rows
         )  # fmt: skip
 
+    def glance(self, numbers: Sequence[int]) -> dict[int, Row]:
+        """Density, importance and commonest token of some features, by number: what a link to one says of it."""
+        marks = ", ".join("?" * len(numbers))
+        rows = self.query(f"SELECT feature, density, importance, token FROM features WHERE feature IN ({marks or 'NULL'})", list(numbers))
+        words = self.words({row["token"] for row in rows if row["token"] is not None})
+        return {row["feature"]: {**row, "token_text": words.get(row["token"])} for row in rows}
+
+    @cached_property
+    def alive(self) -> Int[np.ndarray, "n"]:
+        """The features that fire at all."""
+        return np.array([row["feature"] for row in self.query("SELECT feature FROM features WHERE firings > 0 ORDER BY feature")], np.int64)
+
     def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
         """The text of token ids."""
         return {i: self._vocabulary[i] if 0 <= i < len(self._vocabulary) else "\ufffd" for i in ids}
