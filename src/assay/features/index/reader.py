@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
@@ -193,6 +193,30 @@ class Index:
     def alive(self) -> Int[np.ndarray, "n"]:
         """The features that fire at all."""
         return np.array([row["feature"] for row in self.query("SELECT feature FROM features WHERE firings > 0 ORDER BY feature")], np.int64)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
+        """Columns of numbers of all features, by feature; NaN where there is none. Raises: DataError for a column that is no number."""
+        for name in names:
+            if name not in NUMERIC:
+                raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
+        chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
+        found = self._connection.cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
+        return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
+
+    def longest(self, text: str) -> tuple[int, ...]:
+        """Cut a text into the longest tokens of the vocabulary that fit, from its start; nothing where one place has no token."""
+        ids: list[int] = []
+        while text:
+            length = next((n for n in range(min(len(text), 40), 0, -1) if text[:n] in self._numbers), 0)
+            if not length:
+                return ()
+            ids.append(self._numbers[text[:length]])
+            text = text[length:]
+        return tuple(ids)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {text: token for token, text in reversed(list(enumerate(self._vocabulary)))}
 
     def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
         """The text of token ids."""

@@ -28,8 +28,8 @@ LENGTH = 10_000
 """Characters of a question."""
 CELL = 1_000
 """Characters of a cell that is no number."""
-AT_ONCE = 2
-"""Questions that run side by side; a further one waits as long as it might have run."""
+AT_ONCE, WAIT = 2, 1.0
+"""Questions that run side by side, and seconds that a further one waits for its turn."""
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "BOOLEAN"}
 _running = threading.BoundedSemaphore(AT_ONCE)
 
@@ -57,7 +57,7 @@ def ask(folder: Path, question: str, *, rows: int = ROWS, seconds: float = SECON
     import duckdb
 
     start = time.perf_counter()
-    with _turn(seconds), _locked(folder, memory) as connection:
+    with _turn(), _locked(folder, memory) as connection:
         stop = threading.Timer(seconds, connection.interrupt)
         stop.start()
         try:
@@ -82,8 +82,8 @@ def ask(folder: Path, question: str, *, rows: int = ROWS, seconds: float = SECON
 
 
 @contextmanager
-def _turn(seconds: float) -> Iterator[None]:
-    if not _running.acquire(timeout=seconds):
+def _turn() -> Iterator[None]:
+    if not _running.acquire(timeout=WAIT):
         raise DataError("others are asking; try again in a few seconds")
     try:
         yield
