@@ -98,7 +98,7 @@ class Index:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        made = duckdb.connect(":memory:", config={"threads": 2})
+        made = duckdb.connect(":memory:", config={"threads": 2, "parquet_metadata_cache": True})
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
             made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
@@ -146,36 +146,28 @@ class Index:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
             raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        row = self.query(
-            "SELECT f.*, t.text AS token_text FROM features f LEFT JOIN tokens t ON t.token = f.token WHERE f.feature = ?", [number]
-        )[0]
-        logits = self.query(
-            "SELECT l.sign, t.text, l.logit FROM logits l JOIN tokens t ON t.token = l.token WHERE l.feature = ? ORDER BY l.sign DESC, l.rank",
-            [number],
-        )
+        row = self.query("SELECT * FROM features WHERE feature = ?", [number])[0]
+        logits = self.query("SELECT sign, token, logit FROM logits WHERE feature = ? ORDER BY sign DESC, rank", [number])
+        tokens = self.query("SELECT * EXCLUDE (feature) FROM feature_tokens WHERE feature = ? ORDER BY rank", [number])
+        words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
         return Feature(
             address=f"{self.about.address}/{number}",
-            numbers=row,
+            numbers=row | {"token_text": words.get(row["token"])},
             contexts=self.contexts(number),
-            promoted=tuple((r["text"], r["logit"]) for r in logits if r["sign"] > 0),
-            suppressed=tuple((r["text"], r["logit"]) for r in logits if r["sign"] < 0),
+            promoted=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] > 0),
+            suppressed=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] < 0),
             neighbours=tuple(self.query("SELECT * EXCLUDE (feature) FROM neighbours WHERE feature = ? ORDER BY kind, rank", [number])),
-            tokens=tuple(self.query(
-                "SELECT x.rank, x.token, t.text, x.firings, x.share, x.recall FROM feature_tokens x JOIN tokens t ON t.token = x.token "
-                "WHERE x.feature = ? ORDER BY x.rank", [number],
-            )),
-        )  # fmt: skip
+            tokens=tuple(r | {"text": words[r["token"]]} for r in tokens),
+        )
 
     def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
         """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
-        rows = self.query(
-            "SELECT c.*, d.name AS named FROM contexts c LEFT JOIN documents d ON d.document = c.document "
-            "WHERE c.feature = ? AND (? = '' OR c.kind = ?) ORDER BY c.kind DESC, c.rank", [number, kind, kind],
-        )  # fmt: skip
+        rows = self.query("SELECT * FROM contexts WHERE feature = ? ORDER BY kind DESC, rank", [number])
+        rows = [row for row in rows if kind in ("", row["kind"])]
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
-                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"], document=r["named"] or "",
+                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"], document=self._documents.get(r["document"], ""),
                 value=r["value"], at=r["at"], ids=tuple(r["tokens"]), tokens=tuple(words[t] for t in r["tokens"]),
                 activations=tuple(r["activations"]), effects=None if r["effects"] is None else tuple(r["effects"]),
             )
@@ -213,6 +205,10 @@ class Index:
             ids.append(self._numbers[text[:length]])
             text = text[length:]
         return tuple(ids)
+
+    @cached_property
+    def _documents(self) -> dict[int, str]:
+        return {row["document"]: row["name"] for row in self.query("SELECT document, name FROM documents")}
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
