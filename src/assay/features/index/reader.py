@@ -289,6 +289,33 @@ class Index:
         clause, values = _where(where)
         return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
 
+    def hints(self, features: Sequence[int], each: int = 3) -> dict[int, tuple[list[str], list[str]]]:
+        """Say what features are about in a few words: tokens on which each fires most, and tokens that it promotes."""
+        asked = list(features)
+        found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
+        for i, sql in enumerate((
+            "SELECT x.feature, t.text FROM feature_tokens x JOIN tokens t ON t.token = x.token "
+            "WHERE list_contains(?, x.feature) AND x.rank < ? ORDER BY x.feature, x.rank",
+            "SELECT x.feature, t.text FROM logits x JOIN tokens t ON t.token = x.token "
+            "WHERE list_contains(?, x.feature) AND x.rank < ? AND x.sign > 0 ORDER BY x.feature, x.rank",
+        )):  # fmt: skip
+            for row in self.query(sql, [asked, each]):
+                found[row["feature"]][i].append(row["text"])
+        return found
+
+    def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
+        """Count features by the logarithm of a column: (i, n) says that n lie from 10^(i/per_decade) up to the next; only above 0.
+
+        Raises: DataError for a column that is no number.
+        """
+        if column not in NUMERIC:
+            raise DataError(f"no column of numbers {column!r}; {nearest(column, sorted(NUMERIC))}")
+        rows = self.query(
+            f'SELECT floor({per_decade} * log10("{column}") + 1e-9)::INTEGER AS i, count(*) AS n FROM features WHERE "{column}" > 0 '
+            "GROUP BY i ORDER BY i"
+        )
+        return [(row["i"], row["n"]) for row in rows]
+
     def summary(self) -> Row:
         """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""
         rows = self.query('SELECT "class", count(*) AS n FROM features GROUP BY ALL')
