@@ -103,6 +103,7 @@ def importance_sums(
     mode: Mode = "full",
     keep: Bool[Tensor, "w s"] | None = None,
     reads: Site | None = None,
+    asked: Bool[np.ndarray, "feature w"] | None = None,
     batch: int = 8,
 ) -> dict[str, Float[np.ndarray, "feature document"]]:
     """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them; those of several calls add up.
@@ -110,7 +111,7 @@ def importance_sums(
     A list among `features` is a set taken out at once. Only windows in which a feature is active are run, packed `batch` at a time
     whatever the feature, so memory does not grow with the number of features, and a feature that is never active costs nothing
     and is exactly 0; so is ΔCE before its first active position. Where `keep` is False nothing is taken out. In mode "single"
-    there is no `delta_silent`.
+    there is no `delta_silent`. `asked` says which windows count for each feature; None: all.
 
     Raises: DataError for several runs, features that are not there, or windows that do not fit; ModelError in mode "direct" for
     a site outside the residual stream.
@@ -127,6 +128,8 @@ def importance_sums(
         codes = dictionary.encode(inputs.flatten(0, 1))[0]
         codes = (codes * switched_on(dictionary, codes)).unflatten(0, passage.tokens.shape) * passage.keep[..., None]
         on = torch.stack([(codes[..., group] != 0).any(2) for group in groups])
+        counts = np.ones((len(groups), len(passage.tokens)), bool) if asked is None else asked[:, part]
+        on = on & torch.from_numpy(counts).to(on.device)[..., None]
 
         def removed(job: Job, codes: Tensor = codes, inputs: Tensor = inputs) -> Float[Tensor, "s d"]:
             group = groups[job.group]
@@ -137,7 +140,7 @@ def importance_sums(
         active = on[..., :-1].cpu().numpy()
         for name, values in token_sums(delta, active).items():
             if name in sums:
-                np.add.at(sums[name].T, document[part], values.T)
+                np.add.at(sums[name].T, document[part], (values * counts).T)
     return sums
 
 
