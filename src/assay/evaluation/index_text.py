@@ -15,7 +15,7 @@ from assay.data.corpus import Corpus
 from assay.evaluation.setting import Part
 from assay.subjects.folder import ModelFolder, bos_token
 
-ROUND = 4
+ROUND = 2
 """Windows that each document gives before any document gives more."""
 SHARD = 8192
 """Tokens in a shard, about: what a kill can lose."""
