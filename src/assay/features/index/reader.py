@@ -93,6 +93,7 @@ class Index:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
         self._local = threading.local()
+        self._lock = threading.Lock()
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -104,19 +105,19 @@ class Index:
             made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
         return made
 
-    @cached_property
-    def _lock(self) -> threading.Lock:
-        return threading.Lock()
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """This thread's own cursor."""
+        if not hasattr(self._local, "cursor"):
+            with self._lock:  # two threads must not make the connection twice
+                self._local.cursor = self._connection.cursor()
+        return self._local.cursor  # type: ignore[no-any-return]
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query of ours; `values` take the places of its question marks. Raises: DataError where a table is damaged."""
         import duckdb
 
-        cursor = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self._connection.cursor()
         try:
-            found = cursor.execute(sql, list(values))
+            found = self._cursor().execute(sql, list(values))
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
@@ -226,7 +227,7 @@ class Index:
             return Page((), 0)
         import pandas as pd
 
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         cursor.register("places", pd.DataFrame({"window": windows, "position": positions}))
         sql = ('FROM contexts c JOIN places p ON c."window" = p."window" AND c.position = p.position JOIN features f ON f.feature = c.feature')
         total = cursor.execute(f"SELECT count(DISTINCT c.feature) {sql}").fetchone()
@@ -261,7 +262,7 @@ class Index:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        found = self._connection.cursor().execute(sql, values).fetchnumpy()
+        found = self._cursor().execute(sql, values).fetchnumpy()
         return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
 
     def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:
