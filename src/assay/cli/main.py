@@ -32,6 +32,8 @@ from assay.core.experiment import ALL
 from assay.core.plain import plain
 from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
+from assay.verbs.index import AS_FILED as AS_READ
+from assay.verbs.index import Reading
 
 HERE = Place()
 PLAIN = Output()
@@ -440,6 +442,43 @@ def evaluate(
     printing.emit(found) if place.json else evaluation.show(found)
 
 
+@app.command(sort_key=14, group=MEASURE)
+def index(
+    dictionary: Annotated[str, Parameter(help="A file or folder of any known format, or a stored run such as gated-sae/showcase.")],
+    /,
+    *,
+    model: str = "smollm2",
+    text: str = "stdlib",
+    also: Annotated[tuple[str, ...], Bare] = (),
+    reading: Annotated[Reading, Flat] = AS_READ,
+    device: str = "cpu",
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+) -> None:
+    """Every feature of a dictionary on a text: where it fires, what it promotes, what it is worth; for the explorer and exports.
+
+    Parameters
+    ----------
+    model
+        smollm2, or a model's folder.
+    text
+        stdlib, or a folder of text files.
+    also
+        A dictionary of another seed, in which the features are looked for. Repeatable; of a stored run its arm's other seeds without it.
+    device
+        Where the model runs: cpu, cuda, cuda:1.
+    """
+    from assay.cli import indexing
+    from assay.cli.options import device_here
+    from assay.verbs.index import index as indexed
+
+    with trust.raised(), indexing.Bars("index") as bars:
+        found = indexed(
+            dictionary, model=model, text=text, also=also, reading=reading, root=place.root, device=device_here(device), progress=bars
+        )  # fmt: skip
+    printing.emit(found) if place.json else indexing.show(found)
+
+
 @app.command(sort_key=13, group=MEASURE)
 def look(
     text: Annotated[str, Parameter(help="The text, in quotes.")],
@@ -490,6 +529,39 @@ def look(
             root=place.root, device=device_here(device), html=html,
         )  # fmt: skip
     printing.emit(found) if place.json else look.show(found)
+
+
+@app.command(sort_key=15, group=MEASURE)
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    open: Annotated[bool, Bare] = False,
+    place: Place = HERE,
+) -> None:
+    """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts. Ends with Ctrl-C.
+
+    Parameters
+    ----------
+    host
+        Address to answer at; beyond this machine a token is asked for.
+    port
+        8377 where it is free, else any, without it.
+    token
+        What a browser has to bring once, in the address; made up without it where one is needed.
+    open
+        Show it in the browser.
+    """
+    from assay.verbs.serve import serve as served
+
+    def ready(address: str) -> None:
+        printing.emit({"address": address}) if place.json else print(address)
+        sys.stdout.flush()
+        if open:
+            webbrowser.open(address)
+
+    served(place.root, host, port, token, ready=ready)
 
 
 @app.command(sort_key=14, group=MEASURE)

@@ -18,6 +18,7 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_run
+from assay.dictionaries.measuring.kept import kept, outlier_limit
 from assay.dictionaries.measuring.splice import Passage
 from assay.evaluation import sums
 from assay.subjects.pretrained import Pretrained
@@ -43,15 +44,6 @@ class Place:
         return kept(inputs, acts, self.limits, self.skip_first)
 
 
-def kept(
-    inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"], limits: tuple[float, float], skip_first: int
-) -> Bool[Tensor, "w s"]:
-    """The positions that are neither among the first of their window nor longer than the limits."""
-    inside = (_length(inputs) <= limits[0]) & (_length(acts) <= limits[1])
-    inside[:, :skip_first] = False
-    return inside
-
-
 def constants(
     subject: Pretrained, reads: Site, writes: Site, tokens: Int[np.ndarray, "w s"], skip_first: int, outlier: float, path: Path
 ) -> None:
@@ -70,11 +62,6 @@ def constants(
         raise DataError(f"all activations at {writes} are left out: windows are {tokens.shape[1]} tokens, skip_first {skip_first}")
     np.save(path / "limits.npy", np.array(limits))
     np.save(path / "rows.npy", rows.cpu().numpy())
-
-
-def outlier_limit(x: Float[Tensor, "... d"], outlier: float) -> float:
-    """The length above which an activation counts as an outlier: so many medians; ∞ where none does."""
-    return outlier * float(_length(x).median()) if outlier else float("inf")
 
 
 def place(path: Path, reads: Site, writes: Site, skip_first: int, seed: int, device: torch.device) -> Place:
@@ -171,7 +158,3 @@ def _batches(tokens: Int[np.ndarray, "w s"], batch: int) -> list[np.ndarray]:
 
 def _cut(order: np.ndarray, step: int) -> list[np.ndarray]:
     return [np.sort(order[a : a + step]) for a in range(0, len(order), step)]
-
-
-def _length(x: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
-    return torch.linalg.vector_norm(x, dim=-1)

@@ -94,7 +94,7 @@ def _one(value: str | Path | Dictionary, place: int, store: Store) -> Source:
         return _run(_stored(path, store))
     if path.exists():
         return Source(_short(path), _of_path(path), lambda: _load(path))
-    return _run(_named(str(value), store))
+    return _run(stored(str(value), store))
 
 
 def _short(path: Path) -> str:
@@ -180,7 +180,7 @@ def _stored(folder: Path, store: Store) -> Stored:
     return found
 
 
-def _named(text: str, store: Store) -> Stored:
+def stored(text: str, store: Store) -> Stored:
     """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters, EXPERIMENT/FOLDER, or its key's first digits."""
     with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
     experiment, _, rest = text.partition("/")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core.errors import DataError, ModelError
+from assay.core.errors import DataError
 from assay.data.corpus import Corpus, Windows
 from assay.evaluation.setting import EvaluationTextSpec
-from assay.subjects.folder import ModelFolder
+from assay.subjects.folder import ModelFolder, bos_token, most_tokens
 
 SHARD = 4096
 """Tokens in a shard, about: what a kill can lose. A document is never divided, so that a shard is a unit of a jackknife."""
@@ -110,23 +110,9 @@ def shards(document: Int[np.ndarray, "window"], context: int) -> Int[np.ndarray,
     return shard[document]
 
 
-def bos_token(folder: ModelFolder) -> int:
-    """The id of the model's BOS token. Raises: ModelError when it has none."""
-    token = folder.config.get("bos_token_id")
-    if not isinstance(token, int):
-        raise ModelError(f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos")
-    return token
-
-
 def check_context(folder: ModelFolder, context: int, given: bool) -> None:
     """Refuse windows with more positions than the model reads. Raises: DataError."""
     most = most_tokens(folder)
     if context > most:
         where = "--context" if given else "the dictionary's file"
         raise DataError(f"{folder.name} reads at most {most} tokens at once, {where} asks for {context}; say --context {most}")
-
-
-def most_tokens(folder: ModelFolder) -> int:
-    """How many positions the model reads at once, by its config.json."""
-    most = folder.config.get("max_position_embeddings") or folder.config.get("n_positions")
-    return most if isinstance(most, int) else 2**31

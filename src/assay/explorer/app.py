@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -111,11 +111,13 @@ def _answer(address: Address, library: Library, turn: _Turn, json: bool = False)
                     shown = await run_in_threadpool(work)
             else:
                 shown = await run_in_threadpool(work)
+            if isinstance(shown, render.Moved):
+                return RedirectResponse(shown.to, 303)
+            if json:
+                return Response(await run_in_threadpool(render.data, shown), media_type="application/json")
             if isinstance(shown, render.Raw):
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
-            if json:
-                return Response(await run_in_threadpool(render.data, shown), media_type="application/json")
             return Response(await run_in_threadpool(render.html, shown, path), media_type="text/html")
         except AssayError as error:
             return _problem(problems.of(error), path, json)

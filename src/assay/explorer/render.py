@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem
-from assay.report import contexts, palette, tables
+from assay.report import contexts, pages, palette, tables
 
 LEVELS = 20
 """Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0 to .a20 and .w0 to .w20."""
@@ -34,14 +34,22 @@ class Shown:
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer that is no template: a report page with a policy of its own, or data for a chart."""
+    """An answer that is no template: a report page with a policy of its own, or data for a chart. `values` are its JSON."""
 
     content: str | bytes
     kind: str
+    values: Mapping[str, Any]
     policy: str = ""
 
 
-Page = Callable[..., Shown | Raw]
+@dataclass(frozen=True)
+class Moved:
+    """The same page at a shorter address: what a form sent, as a link says it."""
+
+    to: str
+
+
+Page = Callable[..., Shown | Raw | Moved]
 
 
 @functools.cache
@@ -51,7 +59,7 @@ def environment() -> Environment:
         loader=PackageLoader("assay.explorer"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,
     )  # fmt: skip
-    env.globals |= {"signs": tables.SIGNS}
+    env.globals |= {"signs": tables.SIGNS, "outcome_words": pages.WORDS, "plural_words": pages.PLURAL}
     env.filters |= {
         "token": contexts.token,
         "words": contexts.words,
@@ -60,8 +68,10 @@ def environment() -> Environment:
         "signed": signed,
         "percent": percent,
         "count": lambda n: f"{n:,}",
-        "several": tables.several,
+        "several": several,
         "level": level,
+        "interval": interval,
+        "named": lambda column: column.replace("_", " "),
     }
     return env
 
@@ -72,7 +82,7 @@ def html(shown: Shown, path: str = "/") -> str:
     return environment().get_template(shown.template).render(**{**shown.values, **drawn})
 
 
-def data(shown: Shown) -> str:
+def data(shown: Shown | Raw) -> str:
     """A page's values as JSON; null where a number is not finite."""
     return as_json(to_json(shown.values), allow_nan=False)
 
@@ -106,9 +116,22 @@ def signed(value: float | None, digits: int = 3) -> str:
     return f"+{text}" if value is not None and value > 0 and text != "–" else text
 
 
+def interval(row: Mapping[str, Any], column: str) -> str:
+    """A number with the interval that stands in the columns beside it, to the digits that the interval supports."""
+    value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
+    if value is None or low is None or high is None:
+        return signed(value)
+    return tables.minus(" ".join(tables.estimate({"estimate": value, "low": low, "high": high})))
+
+
 def percent(share: float | None, digits: int = 3) -> str:
     """A share in percent: the rarest features are on at one token of a million."""
     return "–" if share is None else f"{number(100 * share, digits)} %"
+
+
+def several(n: int, one: str, many: str = "") -> str:
+    """A count with its noun: 1 feature, 2 features."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def level(share: float) -> int:

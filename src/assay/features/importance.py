@@ -10,7 +10,7 @@ dictionary cannot reconstruct stays. A feature has a *conditional* importance, t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -24,14 +24,15 @@ from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.measuring.sums import switched_on
-from assay.dictionaries.rows import divide, per_token
+from assay.features.parts import added
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 Mode = Literal["full", "direct", "single"]
 """full: all later blocks run again. direct: only the final residual changes, through the last norm and the unembedding. single:
 one position at a time, each with its own next token."""
-_STREAM = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
+STREAM = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
+"""Kinds of sites that are added to the residual stream, or are it."""
 
 
 def token_sums(delta: Float[np.ndarray, "*any t"], active: Bool[np.ndarray, "*any t"]) -> dict[str, Float[np.ndarray, "*any"]]:
@@ -82,8 +83,8 @@ def additivity_gap(together: Mapping[str, np.ndarray], singly: Mapping[str, np.n
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
-    """One row of a packed run: group `group` taken out of window `window`, at one position or wherever it is active."""
+class Job:
+    """Takes group `group` out of window `window`, at one position or wherever it is active: one row of a packed run."""
 
     group: int
     window: int
@@ -102,6 +103,7 @@ def importance_sums(
     mode: Mode = "full",
     keep: Bool[Tensor, "w s"] | None = None,
     reads: Site | None = None,
+    asked: Bool[np.ndarray, "feature w"] | None = None,
     batch: int = 8,
 ) -> dict[str, Float[np.ndarray, "feature document"]]:
     """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them; those of several calls add up.
@@ -109,7 +111,7 @@ def importance_sums(
     A list among `features` is a set taken out at once. Only windows in which a feature is active are run, packed `batch` at a time
     whatever the feature, so memory does not grow with the number of features, and a feature that is never active costs nothing
     and is exactly 0; so is ΔCE before its first active position. Where `keep` is False nothing is taken out. In mode "single"
-    there is no `delta_silent`.
+    there is no `delta_silent`. `asked` says which windows count for each feature; None: all.
 
     Raises: DataError for several runs, features that are not there, or windows that do not fit; ModelError in mode "direct" for
     a site outside the residual stream.
@@ -119,7 +121,6 @@ def importance_sums(
     _check(subject, site, dictionary, groups, tokens, document, documents, mode)
     names = ["tokens", "active", "helps", "delta_active", *([] if mode == "single" else ["delta_silent"])]
     sums = {name: np.zeros((len(groups), documents)) for name in names}
-    last = Site("resid_post", subject.layers - 1)
     for a in range(0, len(tokens), batch):
         part = slice(a, a + batch)
         passage, _ = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
@@ -127,27 +128,35 @@ def importance_sums(
         codes = dictionary.encode(inputs.flatten(0, 1))[0]
         codes = (codes * switched_on(dictionary, codes)).unflatten(0, passage.tokens.shape) * passage.keep[..., None]
         on = torch.stack([(codes[..., group] != 0).any(2) for group in groups])
+        counts = np.ones((len(groups), len(passage.tokens)), bool) if asked is None else asked[:, part]
+        on = on & torch.from_numpy(counts).to(on.device)[..., None]
 
-        def removed(job: _Job, codes: Tensor = codes, inputs: Tensor = inputs) -> Float[Tensor, "s d"]:
-            return _part(dictionary, codes[job.window], groups[job.group], inputs[job.window])
+        def removed(job: Job, codes: Tensor = codes, inputs: Tensor = inputs) -> Float[Tensor, "s d"]:
+            group = groups[job.group]
+            return added(dictionary, group, codes[job.window][:, group], inputs[job.window])
 
-        where, at = (site, passage) if mode != "direct" else (last, capture(subject, last, tokens[part])[0])
-        if mode == "direct":
-            before = subject.run(tokens[part], capture=[Site("resid_pre", last.layer)], logits=False)
-            at = replace(at, before=before.acts[Site("resid_pre", last.layer)])
-        delta = _deltas(subject, where, at, removed, on, mode, batch)
+        where, at = (site, passage) if mode != "direct" else end_of_stream(subject, tokens[part])
+        delta = deltas(subject, where, at, removed, on, mode, batch)
         active = on[..., :-1].cpu().numpy()
         for name, values in token_sums(delta, active).items():
             if name in sums:
-                np.add.at(sums[name].T, document[part], values.T)
+                np.add.at(sums[name].T, document[part], (values * counts).T)
     return sums
 
 
-def _deltas(
+def end_of_stream(subject: Pretrained, tokens: Int[Tensor, "w s"]) -> tuple[Site, Passage]:
+    """The last block's output, where the direct path ends, with its activations and the stream before that block."""
+    last, block = Site("resid_post", subject.layers - 1), Site("resid_pre", subject.layers - 1)
+    trace = subject.run(tokens, capture=[last, block], logits=False)
+    acts = trace.acts[last].float()
+    return last, Passage(trace.tokens, acts, torch.ones_like(acts[..., 0], dtype=torch.bool), None, trace.acts[block])
+
+
+def deltas(
     subject: Pretrained,
     site: Site,
     passage: Passage,
-    removed: Callable[[_Job], Float[Tensor, "s d"]],
+    removed: Callable[[Job], Float[Tensor, "s d"]],
     on: Bool[Tensor, "g w s"],
     mode: Mode,
     batch: int,
@@ -156,9 +165,9 @@ def _deltas(
     windows, s = passage.tokens.shape
     clean = torch.cat([_loss(subject, site, passage, rows, None)[: len(rows)] for rows in _packs(range(windows), batch)])
     delta = torch.zeros(*on.shape[:2], s - 1, dtype=torch.float64, device=clean.device)
-    jobs = [_Job(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
+    jobs = [Job(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
     if mode == "single":
-        jobs = [_Job(int(g), int(w), int(t)) for g, w, t in on[..., :-1].nonzero()]
+        jobs = [Job(int(g), int(w), int(t)) for g, w, t in on[..., :-1].nonzero()]
     for pack in _packs(jobs, batch):
         new = []
         for job in pack:
@@ -191,15 +200,6 @@ def _packs(items: Sequence, size: int) -> Iterator[Sequence]:
     return (items[a : a + size] for a in range(0, len(items), size))
 
 
-def _part(dictionary: Dictionary, codes: Float[Tensor, "b f"], group: Sequence[int], x: Float[Tensor, "b d_in"]) -> Tensor:
-    """What a group of features adds to the reconstruction, [b, d_out], in units of the raw activations."""
-    out = (codes[:, group] @ dictionary.W_dec[0, group])[None]
-    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
-    if scale is not None:
-        out = divide(out, scale)
-    return (out * per_token(x[None], dictionary.per_token)[2] if dictionary.per_token else out)[0]
-
-
 def _check(
     subject: Pretrained, site: Site, dictionary: Dictionary, groups: Sequence[Sequence[int]], tokens: Tensor, document: np.ndarray,
     documents: int, mode: Mode,
@@ -215,7 +215,13 @@ def _check(
         raise DataError(f"features are numbered 0 to {dictionary.width - 1}, got {wrong[0] if wrong else 'an empty set'}")
     if document.shape != (len(tokens),) or (len(document) and not 0 <= document.min() <= document.max() < documents):
         raise DataError(f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}")
-    if mode == "direct" and site.kind not in _STREAM:
+    if mode == "direct":
+        check_direct(site)
+
+
+def check_direct(site: Site) -> None:
+    """Refuse a site that is not added to the residual stream: it has no direct path to the logits. Raises: ModelError."""
+    if site.kind not in STREAM:
         raise ModelError(
-            f"{site} is not added to the residual stream, so it has no direct path; sites with one: {', '.join(_STREAM)}"
+            f"{site} is not added to the residual stream, so it has no direct path; sites with one: {', '.join(STREAM)}"
         )

@@ -43,6 +43,20 @@ def fingerprint(name: str) -> str:
     return fetch.GGUF_SHA256 if name == fetch.NAME else find(name).fingerprint
 
 
+def bos_token(folder: ModelFolder) -> int:
+    """The id of the model's BOS token. Raises: ModelError when it has none."""
+    token = folder.config.get("bos_token_id")
+    if not isinstance(token, int):
+        raise ModelError(f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos")
+    return token
+
+
+def most_tokens(folder: ModelFolder) -> int:
+    """How many positions the model reads at once, by its config.json."""
+    most = folder.config.get("max_position_embeddings") or folder.config.get("n_positions")
+    return most if isinstance(most, int) else 2**31
+
+
 @dataclass(frozen=True, eq=False)
 class ModelFolder:
     """What a folder says about its model: sizes, sites, tokenizer and where the weights came from."""

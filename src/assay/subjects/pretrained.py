@@ -143,17 +143,21 @@ class Pretrained:
         logits: bool = True,
         start: Start | None = None,
         gradients: bool = False,
+        cache: Any = None,
     ) -> Trace:
         """Activations at the captured sites and, with logits=True, the way to logits and loss.
 
         With gradients=True the pass is recorded, so that what it gives can be differentiated by what `edits` and `start` put in;
         the weights stay frozen. A site in both `edits` and `capture` is captured as edited. With logits=False the pass ends at the last captured
         site. `start=(layer, residual)` begins before that block from that residual, and gives what a full pass with the
-        residual put there gives; sites before it cannot be captured or edited then.
+        residual put there gives; sites before it cannot be captured or edited then. `cache` is a transformers cache of the tokens
+        before these: only these are run, and it grows by them. It takes a whole pass, from the first block to the logits.
 
         Raises: ModelError for a site the model lacks or the run never meets, tokens it cannot read, edits of another shape.
         """
         first = 0 if start is None else start[0]
+        if cache is not None and (start is not None or not logits):
+            raise ModelError("a cache holds every block's keys: with one, a run must start at the first block and end with the logits")
         tokens = self._check(tokens, (*capture, *edits), first)
         if not logits and not capture:
             return Trace(tokens, {})
@@ -177,7 +181,7 @@ class Pretrained:
             for site in {*capture, *edits}:
                 stack.enter_context(self._hook(site, visit))
             try:
-                final = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+                final = self.model.base_model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None).last_hidden_state
             except _Stop:
                 return Trace(tokens, acts)
         return Trace(tokens, acts, final, self.model.get_output_embeddings())

@@ -62,6 +62,54 @@ def null_share(W_out: Float[Tensor, "m d"], covariance: Float[Tensor, "m m"]) ->
     return float((null_projector(W_out) * C.T).sum() / C.trace())
 
 
+@dataclass(frozen=True)
+class Norm:
+    """The norm before the unembedding, without its gain: N(x) = P x / σ(x)."""
+
+    centres: bool
+    """Whether it takes the mean away (LayerNorm; RMSNorm does not)."""
+    eps: float
+    """Added to σ²."""
+
+    def project(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """P x: the mean over the d numbers taken away, or x itself under RMSNorm."""
+        return x - x.mean(-1, keepdim=True) if self.centres else x
+
+    def sigma(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... 1"]:
+        """The norm's divisor.
+
+        Formula: √(‖P x‖²/d + eps)
+        """
+        return (self.project(x).square().mean(-1, keepdim=True) + self.eps).sqrt()
+
+    def frozen(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """A part of x after the norm, its divisor held at that of x.
+
+        Formula: P part / σ(x)
+        """
+        return self.project(part) / self.sigma(x)
+
+    def exact(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """What x is after the norm, less x without the part after it.
+
+        Formula: P x / σ(x) − P (x − part) / σ(x − part), as P part / σ' + P x (σ' − σ) / (σ σ') with σ' = σ(x − part), so that
+        a short part is not lost in the rounding of x
+        """
+        sigma, after, whole, left_out = self.sigma(x), self.sigma(x - part), self.project(x), self.project(part)
+        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (after + sigma)  # σ' − σ
+        return left_out / after + whole * longer / (sigma * after)
+
+    def jacobian(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        """`exact` to first order in the part.
+
+        Formula: (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
+        """
+        sigma = self.sigma(x)
+        unit, centred = self.project(x) / sigma, self.project(part)
+        along = (unit * centred).mean(-1, keepdim=True)
+        return (centred - unit * along) / sigma
+
+
 @dataclass(frozen=True, eq=False)
 class Effects:
     """What leaving out a part of the stream does to the logits, in coordinates Lᵀ· whose length is that of centred logits."""
@@ -122,43 +170,39 @@ class Readout:
         """What the MLP adds to the stream."""
         return h @ self.W_out + self.b_out
 
+    @property
+    def norm(self) -> Norm:
+        """The final norm without its gain."""
+        return Norm(self.centres, self.eps)
+
     def project(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """P x: the mean over the d numbers taken away, or x itself under RMSNorm."""
-        return x - x.mean(-1, keepdim=True) if self.centres else x
+        return self.norm.project(x)
 
     def sigma(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... 1"]:
-        """The norm's divisor.
-
-        Formula: √(‖P x‖²/d + eps)
-        """
-        return (self.project(x).square().mean(-1, keepdim=True) + self.eps).sqrt()
+        """The norm's divisor."""
+        return self.norm.sigma(x)
 
     def frozen(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """A part of the stream x in logit coordinates, the norm's divisor taken from x.
 
         Formula: Lᵀ P part / σ(x)
         """
-        return self.project(part) / self.sigma(x) @ self.L
+        return self.norm.frozen(part, x) @ self.L
 
     def exact(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """What x adds to the logits over x without the part, in logit coordinates.
 
-        Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part)), as P part / σ' + P x (σ' − σ) / (σ σ') with σ' = σ(x − part), so that
-        a short part is not lost in the rounding of x
+        Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part))
         """
-        sigma, after, whole, left_out = self.sigma(x), self.sigma(x - part), self.project(x), self.project(part)
-        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (after + sigma)  # σ' − σ
-        return (left_out / after + whole * longer / (sigma * after)) @ self.L
+        return self.norm.exact(part, x) @ self.L
 
     def jacobian(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """`exact` to first order in the part.
 
         Formula: Lᵀ (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
         """
-        sigma = self.sigma(x)
-        unit, centred = self.project(x) / sigma, self.project(part)
-        along = (unit * centred).mean(-1, keepdim=True)
-        return (centred - unit * along) / sigma @ self.L
+        return self.norm.jacobian(part, x) @ self.L
 
     def effects(self, part: Float[Tensor, "b d"], x: Float[Tensor, "b d"]) -> Effects:
         """Exact and linearised effects of parts of the stream on the logits."""
@@ -184,18 +228,24 @@ def _output(model: Pretrained, layer: int) -> Any:
     return model.blocks[layer].get_submodule(model.folder.architecture.sites["mlp_out"].module)
 
 
-def readout(model: Pretrained, layer: int) -> Readout:
-    """The Readout of one block of a model. Raises: ModelError for a block that it lacks."""
-    norm, out = model.final_norm, _output(model, layer)
-    bias = getattr(out, "bias", None)
+def final_norm(model: Pretrained) -> Norm:
+    """The model's norm before the unembedding, without its gain. Raises: ModelError where it is neither LayerNorm nor RMSNorm."""
+    norm = model.final_norm
     layer_norm = isinstance(norm, nn.LayerNorm)
     eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)
     if eps is None:
         raise ModelError(f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm")
+    return Norm(layer_norm, float(eps))
+
+
+def readout(model: Pretrained, layer: int) -> Readout:
+    """The Readout of one block of a model. Raises: ModelError for a block that it lacks."""
+    norm, out = final_norm(model), _output(model, layer)
+    bias = getattr(out, "bias", None)
     return Readout(
         W_out=written(model, layer),
-        b_out=torch.zeros(len(norm.weight)) if bias is None else bias.detach().float().cpu(),
-        gain=norm.weight.detach().float().cpu(), centres=layer_norm, eps=float(eps),
+        b_out=torch.zeros(len(model.final_norm.weight)) if bias is None else bias.detach().float().cpu(),
+        gain=model.final_norm.weight.detach().float().cpu(), centres=norm.centres, eps=norm.eps,
         gram=gram(model.model.get_output_embeddings().weight.detach().cpu()),
     )  # fmt: skip
 

@@ -19,7 +19,8 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
 
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
     """Show the report page of one experiment. Raises: Problem where there is no such experiment, or nothing of it."""
-    html = library.experiments.page(at["name"])
-    if html is None:
-        raise Problem(UNKNOWN, f"no result of an experiment {at['name']!r} is stored or recorded", "assay list")
-    return Raw(html, "text/html", REPORT)
+    found = library.experiments.page(at["name"])
+    if found is None:
+        raise Problem(UNKNOWN, f"no result of an experiment {at['name'][:60]!r} is stored or recorded", "assay list")
+    html, result = found
+    return Raw(html, "text/html", result, REPORT)

@@ -83,7 +83,8 @@ def build(
     np.save(folder / "window_document.npy", firings.document)
     acts = acts or relations.activations(firings, width)
     done = replace(
-        about, tokens=text.rows, windows=len(firings.tokens), context=firings.tokens.shape[1], documents=len(documents),
+        about, tokens=text.rows, windows=len(firings.tokens), context=firings.tokens.shape[1],
+        documents=len(np.unique(firings.document)),
         gradients=firings.has_effects, l0=firings.count / max(1, text.rows), correlation_tokens=acts.rows, neuron_tokens=len(acts.neuron_rows),
         seeds=tuple(directions.seeds), ablated=0 if ablated is None else len(ablated["feature"]),
     )  # fmt: skip

@@ -93,30 +93,32 @@ class Index:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
         self._local = threading.local()
+        self._lock = threading.Lock()
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        made = duckdb.connect(":memory:", config={"threads": 2, "parquet_metadata_cache": True})
+        made = duckdb.connect(":memory:", config={"threads": 2})
+        made.execute("SET parquet_metadata_cache = true")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
             made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
         return made
 
-    @cached_property
-    def _lock(self) -> threading.Lock:
-        return threading.Lock()
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """This thread's own cursor."""
+        if not hasattr(self._local, "cursor"):
+            with self._lock:  # two threads must not make the connection twice
+                self._local.cursor = self._connection.cursor()
+        return self._local.cursor  # type: ignore[no-any-return]
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query of ours; `values` take the places of its question marks. Raises: DataError where a table is damaged."""
         import duckdb
 
-        cursor = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self._connection.cursor()
         try:
-            found = cursor.execute(sql, list(values))
+            found = self._cursor().execute(sql, list(values))
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
@@ -258,7 +260,7 @@ class Index:
             return Page((), 0)
         import pandas as pd
 
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         cursor.register("places", pd.DataFrame({"window": windows, "position": positions}))
         sql = ('FROM contexts c JOIN places p ON c."window" = p."window" AND c.position = p.position JOIN features f ON f.feature = c.feature')
         total = cursor.execute(f"SELECT count(DISTINCT c.feature) {sql}").fetchone()
@@ -293,7 +295,7 @@ class Index:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        found = self._connection.cursor().execute(sql, values).fetchnumpy()
+        found = self._cursor().execute(sql, values).fetchnumpy()
         return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
 
     def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:
@@ -320,6 +322,33 @@ class Index:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         clause, values = _where(where)
         return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
+
+    def hints(self, features: Sequence[int], each: int = 3) -> dict[int, tuple[list[str], list[str]]]:
+        """Say what features are about in a few words: tokens on which each fires most, and tokens that it promotes."""
+        asked = list(features)
+        found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
+        for i, sql in enumerate((
+            "SELECT x.feature, t.text FROM feature_tokens x JOIN tokens t ON t.token = x.token "
+            "WHERE list_contains(?, x.feature) AND x.rank < ? ORDER BY x.feature, x.rank",
+            "SELECT x.feature, t.text FROM logits x JOIN tokens t ON t.token = x.token "
+            "WHERE list_contains(?, x.feature) AND x.rank < ? AND x.sign > 0 ORDER BY x.feature, x.rank",
+        )):  # fmt: skip
+            for row in self.query(sql, [asked, each]):
+                found[row["feature"]][i].append(row["text"])
+        return found
+
+    def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
+        """Count features by the logarithm of a column: (i, n) says that n lie from 10^(i/per_decade) up to the next; only above 0.
+
+        Raises: DataError for a column that is no number.
+        """
+        if column not in NUMERIC:
+            raise DataError(f"no column of numbers {column!r}; {nearest(column, sorted(NUMERIC))}")
+        rows = self.query(
+            f'SELECT floor({per_decade} * log10("{column}") + 1e-9)::INTEGER AS i, count(*) AS n FROM features WHERE "{column}" > 0 '
+            "GROUP BY i ORDER BY i"
+        )
+        return [(row["i"], row["n"]) for row in rows]
 
     def summary(self) -> Row:
         """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""

@@ -1,0 +1,359 @@
+"""index: every feature of a dictionary on a text, as tables in the store; read once, gone on with after a kill, added to by more tokens."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from assay.core.errors import DataError, SpecError
+from assay.core.spec import Spec
+from assay.evaluation import leakage, sources
+from assay.evaluation.index_text import IndexTextSpec, IndexWindows, shard_windows, windows
+from assay.evaluation.plans import CONTEXT, sites, stated
+from assay.evaluation.setting import Part, Setting
+from assay.evaluation.text import check_context
+from assay.features.index.about import FILE, About
+from assay.features.index.schema import TABLES
+from assay.lab import provenance
+from assay.lab.store import Store
+from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from assay.data.corpus import Corpus
+    from assay.evaluation.sources import Source
+    from assay.features.index.reader import Index
+    from assay.subjects.pretrained import Pretrained
+
+Progress = Callable[[str, int, int], None]
+"""Hears what is being done, how much of how much is."""
+NEURON_SHARDS = 4
+"""Shards at the start of the text at which neurons are read beside features."""
+LIMIT_WINDOWS = 16
+"""Windows at the start of the text from which the limit for outliers comes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSetting(Spec):
+    """How an index is made. What is left open (None, "") comes from the dictionary's own file."""
+
+    tokens: int = 32_768
+    """Tokens that the model reads, at most; fewer where the text ends."""
+    context: int | None = None
+    """Tokens in a window, a BOS included."""
+    bos: bool | None = None
+    skip_first: int = 1
+    """Positions at the start of each window that do not count."""
+    outlier: float = 6.0
+    """Activations longer than this many medians do not count; 0: all do."""
+    part: Part = "auto"
+    """Which part of the text; auto: one that the dictionary was not trained on, where that is known."""
+    site: str = ""
+    site_out: str = ""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    gradients: bool = True
+    """Whether the model runs back as well, so that every firing has a first-order effect on the loss."""
+    ablate: int = 48
+    """Features that are taken out on a sample, drawn evenly by how often they fire; 0: none."""
+    ablate_windows: int = 8
+    """Windows on which each of them is, each of another document where there are so many."""
+
+    def check(self) -> None:
+        """Raise SpecError for numbers that leave nothing to read."""
+        if self.tokens < 1 or self.skip_first < 0 or self.outlier < 0 or self.ablate < 0:
+            raise SpecError("tokens must be at least 1, and skip_first, outlier and ablate at least 0")
+        if self.ablate_windows < 2:
+            raise SpecError(f"ablate_windows must be at least 2, got {self.ablate_windows}")
+        if self.context is not None and self.context < self.skip_first + 2:
+            raise SpecError(f"context must be at least {self.skip_first + 2} tokens, got {self.context}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexPlaceSpec(Spec):
+    """A site of a model on a text, and the lengths above which activations are outliers there."""
+
+    of: IndexTextSpec
+    site: str
+    site_out: str
+    dtype: str
+    skip_first: int
+    outlier: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexShardSpec(Spec):
+    """The firings of one dictionary on one shard of a text."""
+
+    MAPPED: ClassVar[frozenset[str]] = frozenset({"feature.npy", "row.npy", "value.npy", "effect.npy", "neurons.npy"})
+
+    of: IndexPlaceSpec
+    dictionary: str
+    shard: int
+    windows: int
+    gradients: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSpec(Spec):
+    """A whole index: its shards, what was taken out, and the other dictionaries that features were looked for in."""
+
+    MAPPED: ClassVar[frozenset[str]] = frozenset({*(f"{name}.parquet" for name in TABLES), "windows.npy"})
+
+    of: IndexPlaceSpec
+    dictionary: str
+    windows: int
+    gradients: bool
+    ablate: int
+    ablate_windows: int
+    also: tuple[str, ...] = ()
+    version: int = 1
+
+
+def folders(store: Store) -> list[Path]:
+    """The finished indexes of a store, without opening any."""
+    return sorted(path.parent for path in (store.root / "artefacts" / "index").glob(f"*/{FILE}") if path.parent.suffix != ".partial")
+
+
+def index(
+    dictionary: str | Path,
+    *,
+    model: str | Path = "smollm2",
+    text: str | Path = "stdlib",
+    also: Sequence[str | Path] = (),
+    setting: IndexSetting | None = None,
+    root: str | Path = "assay-store",
+    device: str = "cpu",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Index:
+    """Every feature of a dictionary on a text: how often it fires, where, on what, what it promotes and what it is worth to the loss.
+
+    The text is read in shards that are kept: a command that was stopped goes on, and more tokens add to those that were read.
+    `also` are dictionaries of other seeds, in which features are looked for; of a stored run its arm's other seeds are taken.
+    `options` are fields of `IndexSetting`. `progress(what, done, total)` hears of tokens and of features.
+
+    Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit together.
+    """
+    from assay.data import corpus as corpora
+    from assay.features.index.reader import Index
+    from assay.subjects.folder import find
+
+    setting = (setting or IndexSetting()).replace(**options)
+    tell = progress or (lambda what, done, total: None)
+    store = Store(root)
+    source, *others = sources.find([dictionary, *also], store)
+    if not also:
+        others = _other_seeds(str(dictionary), store)
+    folder, corpus = find(str(model)), corpora.load(str(text))
+    place, notes = _place(source, setting, folder, corpus)
+    for other in others:
+        wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
+        if wide != ours:
+            raise DataError(f"{other.name} writes {wide} numbers per token, {source.name} {ours}: they are not of one site")
+    size = shard_windows(place.of.context)
+    words = windows(corpus, folder, place.of, -(-setting.tokens // place.of.context))
+    whole = IndexSpec(
+        seed=place.of.seed, of=place, dictionary=source.sha256, windows=len(words.tokens), gradients=setting.gradients,
+        ablate=min(setting.ablate, source.dictionary.width), ablate_windows=setting.ablate_windows, also=tuple(o.sha256 for o in others),
+    )  # fmt: skip
+    if (there := store.built(whole)) is None:
+        folder.check_weights()
+        began = time.monotonic(), time.process_time()
+        work = _Work(store, source, folder, corpus, place, setting, words, size, device, tell)
+        there = store.artefact(whole, lambda path: work.build(path, whole, others, notes, began))
+    return Index(there)
+
+
+def _place(source: Source, setting: IndexSetting, folder: ModelFolder, corpus: Corpus) -> tuple[IndexPlaceSpec, list[str]]:
+    """Where the dictionary reads and writes, on which windows, and what was assumed. Raises: DataError or ModelError."""
+    one = source.dictionary
+    reads, writes = sites(source.name, one, Setting(site=setting.site, site_out=setting.site_out), folder)
+    told = stated(one.origin)
+    context = setting.context or told.get("context_size") or min(CONTEXT, most_tokens(folder))
+    check_context(folder, context, setting.context is not None)
+    bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
+    try:
+        part, why = leakage.choose(source.name, leakage.of(one.origin), corpus, setting.part, told.get("dataset", ""))
+    except DataError as error:
+        if setting.part == "auto":
+            raise
+        part, why = setting.part, f"it was trained on some of this text: its features are shown where they were learned ({error})"
+    of = IndexTextSpec(model=folder.fingerprint, corpus=corpus.fingerprint, part=part, context=context, bos=bos)
+    spec = IndexPlaceSpec(
+        of=of, site=str(reads), site_out=str(writes), dtype=setting.dtype, skip_first=setting.skip_first, outlier=setting.outlier
+    )
+    return spec, [why]
+
+
+def _other_seeds(name: str, store: Store) -> list[Source]:
+    """The stored runs that differ from the named one by their seed alone."""
+    try:
+        stored = sources.stored(name, store)
+    except DataError:
+        return []
+
+    def but_seed(text: str) -> Any:
+        return {k: v for k, v in json.loads(text).items() if k != "seed"}
+
+    same = [
+        s for s in store.list(stored.experiment)
+        if s.has_params and s.key != stored.key and s.arm == stored.arm and but_seed(s.spec_json) == but_seed(stored.spec_json)
+    ]  # fmt: skip
+    return sources.find([s.folder for s in same], store)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """Everything that building one index needs."""
+
+    store: Store
+    source: Source
+    folder: ModelFolder
+    corpus: Corpus
+    place: IndexPlaceSpec
+    setting: IndexSetting
+    words: IndexWindows
+    size: int
+    device: str
+    tell: Progress
+
+    @functools.cached_property
+    def subject(self) -> Pretrained:
+        from assay.subjects.pretrained import load
+
+        return load(self.folder.name, self.device, self.setting.dtype)
+
+    @functools.cached_property
+    def at(self) -> Any:
+        """The place, with its limits worked out once."""
+        from assay.features.index import passes
+
+        reads, writes = Site.parse(self.place.site), Site.parse(self.place.site_out)
+
+        def build(path: Path) -> None:
+            found = passes.limits(
+                self.subject, reads, writes, self.words.tokens[:LIMIT_WINDOWS], self.place.skip_first, self.place.outlier
+            )
+            np.save(path / "limits.npy", np.array(found))
+
+        limits = np.load(self.store.artefact(self.place, build) / "limits.npy")
+        one = self.source.dictionary.to(self.subject.device)
+        return passes.Place(self.subject, one, reads, writes, (float(limits[0]), float(limits[1])), self.place.skip_first)
+
+    def build(self, path: Path, whole: IndexSpec, others: Sequence[Source], notes: Sequence[str], began: tuple[float, float]) -> None:
+        """Fill the folder of an index."""
+        from assay.features.index import build
+        from assay.features.index.ablations import Sample, ablate
+
+        shards = self.shards()
+        sample = Sample(self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards])
+        told = functools.partial(self.tell, "windows with features taken out")
+        ablated, of_sample = ablate(self.at, shards, sample, whole.ablate, whole.ablate_windows, told)
+        totals = _totals(shards)
+        about = About(
+            name=self.source.name, dictionary=self.source.sha256, model=self.folder.name, model_words=self.folder.provenance,
+            model_sha256=self.folder.fingerprint, corpus=self.corpus.name, corpus_sha256=self.corpus.fingerprint, site=self.place.site,
+            site_out=self.place.site_out, kind=type(self.source.dictionary.nonlinearity).__name__, d_in=self.source.dictionary.W_enc.shape[1],
+            d_sae=self.source.dictionary.width, tokens=0, windows=0, context=0, documents=0, bos=self.place.of.bos,
+            skip_first=self.place.skip_first, part=self.place.of.part, notes=tuple(notes), **totals, **of_sample,
+            made={
+                "seconds": round(time.monotonic() - began[0], 1), "cpu_seconds": round(time.process_time() - began[1], 1),
+                "finished": provenance.now(), "software": provenance.software(), "machine": provenance.machine(), "device": self.device,
+            },
+        )  # fmt: skip
+        build.build(
+            path, shards, self.directions(others), about, words=self.subject.token_text, vocabulary=self.vocabulary,
+            documents=[d.path for d in self.corpus.documents], ablated=ablated, tick=functools.partial(self.tell, "features"),
+        )  # fmt: skip
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the model knows."""
+        return int(self.subject.model.config.vocab_size)
+
+    def shards(self) -> list[Path]:
+        """The firings of every shard, read now or before."""
+        from assay.features.index import firings, passes
+
+        count = len(self.words.tokens)
+        paths = []
+        for i, a in enumerate(range(0, count, self.size)):
+            some = slice(a, min(a + self.size, count))
+            spec = IndexShardSpec(
+                seed=self.place.of.seed, of=self.place, dictionary=self.source.sha256, shard=i, windows=some.stop - a,
+                gradients=self.setting.gradients,
+            )  # fmt: skip
+
+            def fill(path: Path, some: slice = some, i: int = i) -> None:
+                neurons = self._neurons if i < NEURON_SHARDS else None
+                at = replace(self.at, neurons=neurons)
+                tokens, step = self.words.tokens[some], max(1, (2048 if self.device == "cpu" else 16_384) // self.place.of.context)
+                parts = []
+                for b in range(0, len(tokens), step):
+                    parts.append(passes.read(at, tokens[b : b + step], gradients=self.setting.gradients))
+                    self.tell("tokens", (some.start + min(b + step, len(tokens))) * self.place.of.context, self.words.tokens.size)
+                rows = np.cumsum([0, *(part.kept.size for part in parts)])
+                firings.write(
+                    path, feature=np.concatenate([p.feature for p in parts]),
+                    row=np.concatenate([p.row + a for p, a in zip(parts, rows[:-1], strict=True)]),
+                    value=np.concatenate([p.value for p in parts]), tokens=tokens, document=self.words.document[some],
+                    kept=np.concatenate([p.kept for p in parts]),
+                    effect=np.concatenate([p.effect for p in parts if p.effect is not None]) if self.setting.gradients else None,
+                    neurons=np.concatenate([p.neurons for p in parts if p.neurons is not None]) if neurons else None,
+                )  # fmt: skip
+                sums: dict[str, Any] = {name: sum(p.sums[name] for p in parts) for name in parts[0].sums}
+                np.savez(path / "sums.npz", total=sum(p.total for p in parts), **sums)
+
+            paths.append(self.store.artefact(spec, fill))
+            self.tell("tokens", some.stop * self.place.of.context, self.words.tokens.size)
+        return paths
+
+    @property
+    def _neurons(self) -> Site | None:
+        """The hidden layer of the MLP nearest before the dictionary's site."""
+        site = Site.parse(self.place.site_out)
+        layer = self.folder.layers - 1 if site.layer is None else site.layer - (site.kind in ("resid_pre", "resid_mid", "z", "attn_out"))
+        found = Site("mlp_post", layer) if layer >= 0 else None
+        return found if found in self.folder.sites else None
+
+    def directions(self, others: Sequence[Source]) -> Any:
+        """What is known of the features without any text."""
+        from assay.features.importance import STREAM
+        from assay.features.index.build import Directions
+
+        one, site = self.source.dictionary, Site.parse(self.place.site_out)
+        same = self.place.site == self.place.site_out
+        unembedding = self.subject.unembed().cpu().numpy() if site.kind in STREAM else None
+        return Directions(
+            decoder=_raw_decoder(one), encoder=one.W_enc[0].T.cpu().float().numpy() if same else None, unembedding=unembedding,
+            neurons=site.kind in ("mlp_pre", "mlp_post"), seeds={other.name: _raw_decoder(other.dictionary) for other in others},
+        )  # fmt: skip
+
+
+def _raw_decoder(dictionary: Any) -> np.ndarray:
+    """What one unit of each feature adds to the raw activations, but for a normalisation of each row by itself."""
+    from assay.dictionaries.rows import divide
+
+    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
+    rows = dictionary.W_dec if scale is None else divide(dictionary.W_dec, scale)
+    return rows[0].cpu().float().numpy()
+
+
+def _totals(shards: Sequence[Path]) -> dict[str, Any]:
+    """The mean loss of the text, and the share of variance that the dictionary leaves unexplained."""
+    sums: dict[str, Any] = {}
+    for shard in shards:
+        with np.load(shard / "sums.npz") as file:
+            for name in file.files:
+                sums[name] = sums.get(name, 0) + file[name]
+    variance = float(sums["square"] - (sums["total"] ** 2).sum() / max(sums["rows"], 1))
+    loss = float(sums["loss"] / sums["predictions"]) if "loss" in sums else None
+    return {"loss": loss, "fvu": float(sums["error"]) / variance if variance > 0 else None}
+

@@ -1,0 +1,205 @@
+"""What taking features out does to the loss, on a sample: some features of all densities, each on a few windows in which it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from scipy.stats import spearmanr
+
+from assay.core.intervals import interval
+from assay.features.importance import STREAM, finish, importance_sums
+from assay.features.index.firings import Firings
+from assay.features.index.passes import Place
+
+if TYPE_CHECKING:
+    from assay.features.live.reader import Reader, Reading
+
+LEAST = 6
+"""Fewer documents carry no interval."""
+SHOWN = 2
+"""Firings of each feature whose paths and exact logits are worked out: its strongest in windows of the sample."""
+STEP = 16
+"""Windows that are read at once."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The windows of an index, each with its document, and the tokens that count."""
+
+    tokens: Int[np.ndarray, "w s"]
+    document: Int[np.ndarray, "w"]
+    kept: Sequence[Bool[np.ndarray, "v s"]]
+    """One array a shard."""
+
+
+def ablate(
+    place: Place, shards: Sequence[Path], sample: Sample, count: int, windows: int, tick: Callable[[int, int], None]
+) -> tuple[Arrays | None, dict[str, Any]]:
+    """Take out `count` features, each on the first `windows` windows in which it is on; columns of `features`, and numbers for `About`.
+
+    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows.
+
+    Formula: `importance` ι = Σ ΔCE over active tokens / active; its interval over documents; `importance_total` ι·δ, δ of the whole
+    text; `spill` and `ablation_text` means over the windows taken, `gradient_sample` the first-order estimate of the last
+    """
+    firings = Firings.of(shards)
+    chosen, asked = _chosen(firings, place.dictionary.width, count, windows, sample)
+    if not len(chosen):
+        return None, {"ablated": 0}
+    used = np.flatnonzero(asked.any(0))
+    tokens, kept = sample.tokens[used], np.concatenate(list(sample.kept))[used]
+    _, document = np.unique(sample.document[used], return_inverse=True)
+    documents = int(document.max()) + 1
+    sums: dict[str, np.ndarray] = {}
+    for a in range(0, len(used), STEP):
+        some = slice(a, a + STEP)
+        here = np.flatnonzero(asked[:, used[some]].any(1))
+        found = importance_sums(
+            place.subject, place.writes, place.dictionary, [int(k) for k in chosen[here]], torch.from_numpy(tokens[some].astype(np.int64)),
+            document[some], documents, keep=torch.from_numpy(kept[some]), reads=place.reads, asked=asked[here][:, used[some]],
+        )  # fmt: skip
+        for name, values in found.items():
+            sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values
+        tick(min(a + STEP, len(used)), len(used))
+    density = _density(firings, place.dictionary.width)[chosen]
+    columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
+    columns["gradient_sample"] = _first_order(firings, chosen, asked, sample, sums["tokens"].sum(1))
+    if place.writes.kind in STREAM:
+        columns |= _paths(place, firings, chosen, asked, sample)
+    estimate, exact = columns["gradient_sample"], columns["ablation_text"]
+    both = np.isfinite(estimate) & np.isfinite(exact)
+    agreement = float(spearmanr(estimate[both], exact[both]).statistic) if both.sum() > 2 and np.ptp(estimate[both]) > 0 else None
+    return columns, {
+        "ablated": len(chosen), "ablation_tokens": int(len(used) * sample.tokens.shape[1]),
+        "agreement": agreement if agreement is not None and np.isfinite(agreement) else None,
+    }  # fmt: skip
+
+
+def _density(firings: Firings, width: int) -> np.ndarray:
+    counts = sum(np.bincount(np.load(s / "feature.npy", mmap_mode="r"), minlength=width) for s in firings.shards)
+    return np.asarray(counts) / max(1, int(firings.kept.sum()))
+
+
+def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Features evenly spaced among those that fire in enough documents, by how often; and the windows of each, [feature, window]."""
+    length = sample.tokens.shape[1]
+    parts = []
+    start = 0
+    for shard, kept in zip(firings.shards, sample.kept, strict=True):
+        feature, row = np.load(shard / "feature.npy", mmap_mode="r"), np.load(shard / "row.npy", mmap_mode="r")
+        pairs = np.unique(feature.astype(np.int64) * len(kept) + row.astype(np.int64) // length)
+        parts.append((pairs // len(kept), pairs % len(kept) + start))
+        start += len(kept)
+    feature, window = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((window, feature))
+    feature, window = feature[order], window[order]
+    seen = np.unique(feature * (int(sample.document.max()) + 1) + sample.document[window])
+    documents = np.bincount(seen // (int(sample.document.max()) + 1), minlength=width)
+    density = _density(firings, width)
+    able = np.flatnonzero(documents >= min(LEAST, documents.max(initial=0)))
+    if not len(able) or not count:
+        return np.zeros(0, np.int64), np.zeros((0, len(sample.tokens)), bool)
+    chosen = np.unique(_spaced(able, np.log(density[able]), count))
+    asked = np.zeros((len(chosen), len(sample.tokens)), bool)
+    for i, k in enumerate(chosen):
+        a, b = np.searchsorted(feature, [k, k + 1])
+        mine = window[a:b]
+        nth = np.zeros(len(mine), np.int64)  # a document's second window comes after every document's first
+        for d in np.unique(sample.document[mine]):
+            of_it = sample.document[mine] == d
+            nth[of_it] = np.arange(of_it.sum())
+        asked[i, mine[np.lexsort((mine, nth))][:windows]] = True
+    return chosen, asked
+
+
+def _spaced(numbers: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:
+    """So many of the numbers, evenly spaced along `at`: the nearest to each mark that is still free."""
+    if len(numbers) <= count:
+        return numbers
+    order = np.argsort(at, kind="stable")
+    free = list(order)
+    taken = []
+    for mark in np.linspace(at.min(), at.max(), count):
+        i = int(np.argmin(np.abs(at[free] - mark)))
+        taken.append(free.pop(i))
+    return numbers[np.array(taken)]
+
+
+def _columns(sums: dict[str, np.ndarray], density: np.ndarray) -> Arrays:
+    whole = finish(sums)
+    limits = np.array([_interval(sums["delta_active"][i], sums["active"][i]) for i in range(len(density))])
+    return {
+        "ablated_firings": sums["active"].sum(1).astype(np.int32), "importance": whole["conditional"], "importance_low": limits[:, 0],
+        "importance_high": limits[:, 1], "importance_total": whole["conditional"] * density, "spill": whole["spill"],
+        "hit_share": whole["hit_share"], "ablation_text": whole["text"],
+    }  # fmt: skip
+
+
+def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of Σ delta / Σ active over documents: the hull of bootstrap and Student's t; NaN with too few."""
+    on = active > 0
+    if on.sum() < LEAST:
+        return np.nan, np.nan
+    found = interval({"delta": delta[on], "active": active[on]}, lambda m: m["delta"] / m["active"])
+    return min(found.low, found.t_low), max(found.high, found.t_high)
+
+
+def _first_order(firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tokens: np.ndarray) -> np.ndarray:
+    """The first-order estimate of the change of the loss on the same windows, per predicted token; NaN without gradients."""
+    found = np.full(len(chosen), np.nan)
+    length = sample.tokens.shape[1]
+    for i, k in enumerate(chosen):
+        block = firings.block(int(k), int(k) + 1)
+        if block.effect is not None and tokens[i]:
+            here = asked[i, block.row // length] & (block.row % length < length - 1)
+            found[i] = block.effect[here].astype(np.float64).sum() / tokens[i]
+    return found
+
+
+def _paths(place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample) -> Arrays:
+    """Shares of the direct path, and how far exact logits are those of the decoder row, at the strongest firings."""
+    from assay.features.live.paths import split_paths
+    from assay.features.live.promoted import promoted
+    from assay.features.live.reader import Reader
+
+    reader = Reader(place.subject, place.dictionary, place.reads, place.writes, skip_first=place.skip_first, outlier=0.0)
+    length = sample.tokens.shape[1]
+    names = ("direct_share", "direct_signed", "norm_cosine", "norm_overlap")
+    found = {name: np.full(len(chosen), np.nan) for name in names}
+    readings: dict[int, Reading] = {}
+    for i, k in enumerate(chosen):
+        block = firings.block(int(k), int(k) + 1)
+        here = np.flatnonzero(asked[i, block.row // length])
+        strongest = here[np.argsort(-block.value[here], kind="stable")[:SHOWN]]
+        pairs = [_one(reader, readings, sample, int(k), *divmod(int(r), length)) for r in block.row[strongest]]
+        pairs = [(reading, some) for reading, some in pairs if len(some)]
+        if pairs:
+            split = [split_paths(reader, reading, some) for reading, some in pairs]
+            logits = promoted(reader, int(k), pairs)
+            values = (_mean([s.share for s in split]), _mean([s.signed for s in split]), logits.cosine, logits.overlap[0])
+            for name, value in zip(names, values, strict=True):
+                found[name][i] = value
+    return found
+
+
+def _one(reader: Reader, readings: dict[int, Reading], sample: Sample, feature: int, window: int, position: int) -> Any:
+    if window not in readings:
+        if len(readings) >= STEP:  # memory: a reading holds the activations of a whole window
+            readings.pop(next(iter(readings)))
+        readings[window] = reader.read_ids(sample.tokens[window].tolist())
+    some = readings[window].firings.of(feature)
+    return readings[window], some[some.position == position]
+
+
+def _mean(parts: Sequence[np.ndarray]) -> float:
+    values = np.concatenate(list(parts))
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,62 @@
+"""What parts of the residual stream do to the logits through the final norm: exactly, or with the norm's divisor held still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.readout import Norm, final_norm
+
+
+@dataclass(frozen=True, eq=False)
+class Unembedding:
+    """The way from the stream to the logits: norm, gain and matrix. A LayerNorm's bias is left out: it cancels in differences."""
+
+    W_U: Float[Tensor, "v d"]
+    gain: Float[Tensor, "d"]
+    norm: Norm | None
+    """None: there is none, and parts act on the logits as they are."""
+
+    @classmethod
+    def of(cls, subject: Pretrained) -> Unembedding:
+        """That of a model. Raises: ModelError where its norm is neither LayerNorm nor RMSNorm."""
+        return cls(subject.model.get_output_embeddings().weight.detach().float(), subject.final_norm.weight.detach().float(), final_norm(subject))
+
+    def exact(self, part: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        """Logits of the stream x less those without the part, centred.
+
+        Formula: W_U [N(x) − N(x − part)], less its mean over the vocabulary
+        """
+        return self.centred(part if self.norm is None else self.norm.exact(part, x))
+
+    def frozen(self, part: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        """That difference with the norm's divisor held at that of x, centred.
+
+        Formula: W_U Γ P part / σ(x), less its mean over the vocabulary
+        """
+        return self.centred(part if self.norm is None else self.norm.frozen(part, x))
+
+    def linear(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        """Logits of directions without the norm's division, centred.
+
+        Formula: W_U Γ P row, less its mean over the vocabulary
+        """
+        return self.centred(rows if self.norm is None else self.norm.project(rows))
+
+    def centred(self, e: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        """Logits of what the norm gives before its gain, less their mean over the vocabulary, which softmax ignores."""
+        logits = (e * self.gain) @ self.W_U.T
+        return logits - logits.mean(-1, keepdim=True)
+
+
+def log_probability_changes(logits: Float[Tensor, "n v"], difference: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    """ΔCE of every possible next token when `difference` is taken off the logits, nats; above 0 what was taken off helped it.
+
+    Formula: log softmax(logits) − log softmax(logits − difference)
+    Source: callummcdougall/sae_vis, the loss effect of a feature
+    Differs: sae_vis shows the opposite sign
+    """
+    return logits.log_softmax(-1) - (logits - difference).log_softmax(-1)

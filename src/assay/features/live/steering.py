@@ -1,0 +1,166 @@
+"""Text generated with features changed at every token, beside what the model writes as it is, and what the change costs in KL.
+
+Each new token is one pass over three rows with a cache of keys and values: the changed model on its own continuation, the model as
+it is on that same continuation (which gives the KL), and the model as it is on its own. The prompt is one pass over the same rows,
+after one to the dictionary's site that settles what counts as an outlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core import rng
+from assay.core.errors import DataError
+from assay.dictionaries.measuring.ablation import nats
+from assay.dictionaries.measuring.kept import kept
+from assay.features.live.edits import Change, changed_part, check_changes, features_of
+from assay.features.live.reader import Reader
+from assay.subjects.site import Site
+from assay.subjects.subject import Edit
+
+
+@dataclass(frozen=True)
+class Step:
+    """One more token of both continuations."""
+
+    index: int
+    """From 0."""
+    before_id: int | None
+    """The model's own token; None once it has ended."""
+    after_id: int | None
+    """The changed model's token; None once it has ended."""
+    before: str
+    """All that the model has written so far."""
+    after: str
+    """All that the changed model has written so far."""
+    kl: float
+    """KL(changed ‖ as it is) where the changed model chose this token, nats, at temperature 1; NaN once it has ended."""
+
+
+@dataclass(frozen=True)
+class Steered:
+    """Both continuations of a prompt."""
+
+    before: str
+    after: str
+    kl: tuple[float, ...]
+    """KL(changed ‖ as it is) of each token that the changed model wrote, nats, along what it wrote."""
+
+    @property
+    def mean_kl(self) -> float:
+        """What the change cost per token, nats; NaN where nothing was written."""
+        return float(np.mean(self.kl)) if self.kl else float("nan")
+
+    @classmethod
+    def of(cls, steps: Iterable[Step]) -> Steered:
+        """All steps together. Runs them, where they are an iterator."""
+        done = list(steps)
+        return cls(done[-1].before if done else "", done[-1].after if done else "", tuple(s.kl for s in done if s.after_id is not None))
+
+
+def steer(
+    reader: Reader,
+    prompt: str,
+    changes: Sequence[Change],
+    *,
+    new: int = 40,
+    temperature: float = 0.0,
+    seed: int = 0,
+    stop: Sequence[int] | None = None,
+) -> Iterator[Step]:
+    """Continue a prompt with and without changes, token by token: a page shows each step as it comes and stops by asking no more.
+
+    Changes act at the prompt's tokens and at every new one, by the reader's rules of what counts. At temperature 0 the most
+    probable token is taken; else one is drawn, by numbers that depend on the seed and the step alone and are the same for both
+    continuations, so that without a change both are one text. `stop` are the ids that end a continuation; None: the model's own.
+    Nothing is held on the model between two steps.
+
+    Raises: DataError, when called, for features that are not there, impossible numbers, or more tokens than the reader's limit.
+    """
+    check_changes(reader, changes)
+    if new < 1 or not 0 <= temperature < float("inf"):
+        raise DataError(f"new must be at least 1 and temperature at least 0, got {new} and {temperature:g}")
+    ids = reader.encode(prompt)
+    if not ids:
+        raise DataError("the prompt has no tokens; give at least one")
+    if len(ids) + new > reader.limit:
+        raise DataError(f"the prompt's {len(ids)} tokens and {new} new ones are more than the {reader.limit} that are read; shorten one")
+    return _steps(reader, ids, changes, new, temperature, seed, frozenset(_ends(reader) if stop is None else stop))
+
+
+def _steps(
+    reader: Reader, ids: list[int], changes: Sequence[Change], new: int, temperature: float, seed: int, stop: frozenset[int]
+) -> Iterator[Step]:
+    from transformers import DynamicCache
+
+    subject, cache, limits = reader.subject, DynamicCache(), _limits(reader, ids)
+    rows: list[list[int]] = [ids] * 3
+    before: list[int] = []
+    after: list[int] = []
+    ended, length = [False, False], 0
+    for index in range(new):
+        tokens = torch.tensor(rows, device=subject.device)
+        trace = subject.run(tokens, edits=_edits(reader, changes, limits, length), cache=cache)
+        length += tokens.shape[1]
+        assert trace.final is not None and trace.head is not None
+        with torch.no_grad():
+            logits = trace.head(trace.final[:, -1]).float()
+        kl = max(0.0, float(nats(logits[:1], logits[1:2], torch.zeros(1, dtype=torch.long, device=logits.device))[1]))
+        noise = _noise(seed, index, logits) if temperature else 0.0
+        chosen = [int((logits[row] / (temperature or 1.0) + noise).argmax()) for row in (2, 0)]
+        for i, text in enumerate((before, after)):
+            if not ended[i]:
+                text.append(chosen[i])
+        given = [None if end else token for end, token in zip(ended, chosen, strict=True)]
+        yield Step(index, given[0], given[1], subject.decode(before), subject.decode(after), float("nan") if ended[1] else kl)
+        ended = [end or token in stop for end, token in zip(ended, chosen, strict=True)]
+        if all(ended):
+            return
+        rows = [[chosen[1]], [chosen[1]], [chosen[0]]]
+
+
+def _limits(reader: Reader, ids: list[int]) -> tuple[float, float]:
+    """What is too long to count, by the prompt: the first pass, up to the dictionary's site."""
+    tokens = torch.tensor([ids], device=reader.subject.device)
+    acts = reader.subject.run(tokens, capture=list({reader.reads, reader.target}), logits=False).acts
+    inputs, target = (acts[site].flatten(2).float() for site in (reader.reads, reader.target))
+    return reader.outlier_limits(inputs, target)
+
+
+def _edits(reader: Reader, changes: Sequence[Change], limits: tuple[float, float], first: int) -> Mapping[Site, Edit]:
+    """Changes of the first of three rows, at positions from `first` on."""
+    met: dict[str, Tensor] = {}
+
+    def remember(x: Tensor) -> Tensor:
+        met["inputs"] = x[:1].flatten(2).float()
+        return x
+
+    def put(x: Tensor) -> Tensor:
+        acts = x[:1].flatten(2).float()
+        inputs = met.get("inputs", acts)
+        counts = kept(inputs, acts, limits, max(0, reader.skip_first - first))[0]
+        codes = reader.codes(inputs[0])[:, features_of(changes)] * counts[:, None]
+        x[0] += changed_part(reader, changes, codes, inputs[0], counts, first).to(x).reshape(x[0].shape)
+        return x
+
+    if not changes:
+        return {}
+    return {reader.target: put} if reader.reads == reader.target else {reader.reads: remember, reader.target: put}
+
+
+def _noise(seed: int, index: int, like: Float[Tensor, "r v"]) -> Float[Tensor, "v"]:
+    """Gumbel noise: the largest of logits/T + noise is a draw from softmax(logits/T)."""
+    drawn = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(np.float64)
+    return torch.from_numpy(-np.log(-np.log(np.maximum(drawn, 1e-300)))).float().to(like.device)
+
+
+def _ends(reader: Reader) -> list[int]:
+    end: Any = reader.subject.folder.config.get("eos_token_id")
+    return [end] if isinstance(end, int) else [int(e) for e in end or ()]
