@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from assay.report.tables import minus
 
@@ -18,22 +18,22 @@ def histogram(counts: Sequence[int], edges: Sequence[float], of: str, unit: str 
     if not counts or len(edges) != len(counts) + 1:
         return Markup()
     highest, width = max(counts) or 1, 100 / len(counts)
-    bars = Markup("").join(
-        Markup('<g><title>{} to {}: {} {}</title><rect class="hit" x="{:.3f}%" y="0" width="{:.3f}%" height="{}"/>{}</g>').format(
-            _short(low), _short(high), f"{count:,}", unit, i * width, width, HIGH, _bar(i * width, 0.88 * width, HIGH * count / highest)
-        )
+    told = escape(unit)
+    bars = "".join(
+        f'<g><title>{_short(low)} to {_short(high)}: {count:,} {told}</title><rect class="hit" x="{i * width:.3f}%" y="0" '
+        f'width="{width:.3f}%" height="{HIGH}"/>{_bar(i * width, 0.88 * width, HIGH * count / highest)}</g>'
         for i, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True))
     )
     label = f"{of}, from {_short(edges[0])} to {_short(edges[-1])} in {len(counts)} bins; {unit} in each: {', '.join(map(str, counts))}"
-    return Markup('<svg class="histogram" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(HIGH, label, bars)
+    return Markup('<svg class="histogram" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(HIGH, label, Markup(bars))
 
 
-def _bar(x: float, width: float, height: float) -> Markup:
+def _bar(x: float, width: float, height: float) -> str:
     """A bar that stands on the lower edge; one that is not empty is never too low to be seen."""
     if height <= 0:
-        return Markup()
+        return ""
     shown = max(1.0, height)
-    return Markup('<rect class="bar" x="{:.3f}%" y="{:.1f}" width="{:.3f}%" height="{:.1f}"/>').format(x, HIGH - shown, width, shown)
+    return f'<rect class="bar" x="{x:.3f}%" y="{HIGH - shown:.1f}" width="{width:.3f}%" height="{shown:.1f}"/>'
 
 
 def occupied(counts: Sequence[int], edges: Sequence[float]) -> tuple[list[int], list[float]]:

@@ -99,7 +99,7 @@ class Index:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        made = duckdb.connect(":memory:", config={"threads": 2})
+        made = duckdb.connect(":memory:", config={"threads": 1})  # many readers share the cores
         made.execute("SET parquet_metadata_cache = true")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
@@ -178,15 +178,23 @@ class Index:
 
     def glance(self, numbers: Sequence[int]) -> dict[int, Row]:
         """Density, importance and commonest token of some features, by number: what a link to one says of it."""
-        marks = ", ".join("?" * len(numbers))
-        rows = self.query(f"SELECT feature, density, importance, token FROM features WHERE feature IN ({marks or 'NULL'})", list(numbers))
-        words = self.words({row["token"] for row in rows if row["token"] is not None})
-        return {row["feature"]: {**row, "token_text": words.get(row["token"])} for row in rows}
+        known = self._glances
+        tokens = {i: int(known["token"][i]) if known["token"][i] >= 0 else None for i in numbers}
+        words = self.words({token for token in tokens.values() if token is not None})
+        return {
+            i: {"feature": i, "density": float(known["density"][i]), "importance": _known(known["importance"][i]),
+                "token": tokens[i], "token_text": None if tokens[i] is None else words[tokens[i]]}
+            for i in numbers
+        }  # fmt: skip
 
     @cached_property
     def alive(self) -> Int[np.ndarray, "n"]:
         """The features that fire at all."""
-        return np.array([row["feature"] for row in self.query("SELECT feature FROM features WHERE firings > 0 ORDER BY feature")], np.int64)
+        return np.flatnonzero(self._glances["density"] > 0)
+
+    @cached_property
+    def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
+        return self.columns(("density", "importance", "token"))
 
     def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
         """Columns of numbers of all features, by feature; NaN where there is none. Raises: DataError for a column that is no number."""
@@ -194,7 +202,7 @@ class Index:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
-        found = self._connection.cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
+        found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
         return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
 
     def longest(self, text: str) -> tuple[int, ...]:
@@ -358,6 +366,10 @@ class Index:
             "count(*) FILTER (importance_high < 0) AS harmful, count(*) FILTER (seeds = ?) AS recurring FROM features", [len(self.about.seeds)],
         )[0]  # fmt: skip
         return {"classes": {row["class"]: row["n"] for row in rows}, **more}
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:

@@ -26,7 +26,7 @@ class Ragged:
         return cls(values[inside], inside.sum(1))
 
 
-ROWS, OTHER_ROWS = {"features": 512}, 8192
+ROWS, OTHER_ROWS = {"features": 256}, 4096
 """Rows of a row group, which whoever asks for one feature reads whole: small for a quick page, not so small that their list grows long."""
 Values = np.ndarray | Sequence[Any] | Ragged
 
