@@ -39,25 +39,26 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
     firings = np.bincount(f, minlength=features)
     total = np.bincount(f, value, features)
     starts = np.concatenate([[0], np.cumsum(firings)])
-    sorted_values = value[np.lexsort((value, f))]
+    falling = value[block.strongest]
     maximum = np.zeros(features)
     some = firings > 0
-    maximum[some] = sorted_values[starts[1:][some] - 1]
+    maximum[some] = falling[starts[:-1][some]]
     sums = statistics.start(features)
     statistics.update(sums, f, value, rows)
     bins = np.minimum((value / np.where(some, maximum, 1)[f] * BINS).astype(int), BINS - 1)
-    window = block.row // text.tokens.shape[1]
-    document = text.document[window].astype(np.int64)
-    seen = np.unique(f.astype(np.int64) * (int(text.document.max(initial=0)) + 1) + document)
+    documents = int(text.document.max(initial=0)) + 1
+    begins = _windows(f, block.row // text.tokens.shape[1])
+    window = block.row[begins] // text.tokens.shape[1]
+    seen = _distinct(f[begins].astype(np.int64) * documents + text.document[window])
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Arrays = {
             "feature": np.arange(first, first + features, dtype=np.int32),
             "firings": firings,
             "density": firings / np.float64(rows),
-            "documents": np.bincount(seen // (int(text.document.max(initial=0)) + 1), minlength=features).astype(np.int32),
+            "documents": np.bincount(seen // documents, minlength=features).astype(np.int32),
             "maximum": maximum,
             "mean": np.where(some, total / firings, np.nan),
-            "quantiles": _quantiles(sorted_values, starts),
+            "quantiles": _quantiles(falling, starts),
             "histogram": np.bincount(f * BINS + bins, minlength=features * BINS).reshape(features, BINS).astype(np.int32),
             "log_histogram": sums.histogram.astype(np.int32),
         }
@@ -67,14 +68,24 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
     return found
 
 
-def _quantiles(values: Float[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"]) -> Float[np.ndarray, "f q"]:
+def _windows(f: Int[np.ndarray, "n"], window: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+    """Places where a feature's firings in another window begin."""
+    return np.flatnonzero(np.concatenate([[True], (f[1:] != f[:-1]) | (window[1:] != window[:-1])])[: len(f)])
+
+
+def _distinct(keys: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+    """Distinct keys, rising: NumPy's `unique` hashes integers, many times slower than sorting them."""
+    keys = np.sort(keys)
+    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
+
+
+def _quantiles(falling: Float[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"]) -> Float[np.ndarray, "f q"]:
     count = np.diff(starts)
     place = (count[:, None] - 1) * np.array(QUANTILES)
     low = np.floor(place).clip(0).astype(int)
     high = np.minimum(low + 1, (count[:, None] - 1).clip(0))
-    padded = np.append(values, np.nan)
-    at = np.where(count[:, None] > 0, starts[:-1, None], len(values))
-    a, b = padded[np.minimum(at + low, len(values))], padded[np.minimum(at + high, len(values))]
+    padded, end = np.append(falling, np.nan), starts[1:, None] - 1
+    a, b = (padded[np.where(count[:, None] > 0, end - at, len(falling))] for at in (low, high))
     return np.where(count[:, None] > 0, a + (b - a) * (place - low), np.nan)
 
 
@@ -115,12 +126,12 @@ def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Array
     """
     length = text.tokens.shape[1]
     f = (block.feature - first).astype(np.int64)
-    strongest_first = np.lexsort((block.row, -block.value, f))
+    strongest_first = block.strongest
     firings = np.bincount(f, minlength=features)
     starts = np.concatenate([[0], np.cumsum(firings)])
     rank = np.empty(len(f), np.int64)
     rank[strongest_first] = np.arange(len(f)) - starts[f[strongest_first]]
-    top = _one_a_window(f, block.row // length, rank)
+    top = _one_a_window(strongest_first, starts, block.row // length)
     even = np.minimum(firings, EVEN)
     owner = np.repeat(np.arange(features), even)
     nth = np.arange(even.sum()) - np.repeat(np.cumsum(even) - even, even)
@@ -149,19 +160,27 @@ def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Array
     return table, statistics.purity(ends)
 
 
-def _one_a_window(f: Int[np.ndarray, "n"], window: Int[np.ndarray, "n"], rank: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+def _one_a_window(
+    strongest: Int[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"], window: Int[np.ndarray, "n"]
+) -> Int[np.ndarray, "m"]:
     """Places of the `TOP` strongest firings of each feature that are the strongest of their window, strongest first."""
-    if not len(f):
-        return np.zeros(0, np.int64)
-    begins = np.flatnonzero(np.concatenate([[True], (f[1:] != f[:-1]) | (window[1:] != window[:-1])]))
-    best = np.minimum.reduceat(rank, begins)
-    owner = f[begins]
-    order = np.lexsort((best, owner))
-    owner, best = owner[order], best[order]
-    first = np.arange(len(owner)) - np.searchsorted(owner, owner) < TOP
-    place = np.lexsort((rank, f))  # [feature, rank] → place
-    starts = np.searchsorted(f[place], np.arange(int(f[-1]) + 2))
-    return place[starts[owner[first]] + best[first]]
+    left, looked, found = np.arange(len(starts) - 1), 4 * TOP, []
+    while len(left):  # a feature that fires many times in few windows has to be looked at further down
+        count = np.minimum(np.diff(starts)[left], looked)
+        owner = np.repeat(left, count)
+        rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        place = strongest[starts[owner] + rank]
+        order = np.lexsort((rank, window[place], owner))
+        first = order[_windows(owner[order], window[place][order])]
+        first = first[np.lexsort((rank[first], owner[first]))]
+        nth = np.arange(len(first)) - np.searchsorted(owner[first], owner[first])
+        kept = np.bincount(owner[first], minlength=len(starts) - 1)[left]
+        done = (kept >= TOP) | (count == np.diff(starts)[left])
+        finished = np.isin(owner[first], left[done]) & (nth < TOP)
+        found.append(np.stack([owner[first][finished], rank[first][finished], place[first][finished]]))
+        left, looked = left[~done], looked * 4
+    owner, rank, place = np.concatenate(found, 1) if found else np.zeros((3, 0), np.int64)
+    return place[np.lexsort((rank, owner))]
 
 
 def _lookup(keys: Int[np.ndarray, "n"], asked: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:

@@ -27,6 +27,12 @@ class Block:
     effect: Float[np.ndarray, "n"] | None
     """Rise of the loss of all later tokens to first order, in nats, if this firing were taken out."""
 
+    @cached_property
+    def strongest(self) -> Int[np.ndarray, "n"]:
+        """Places by feature, strongest first, ties by row."""
+        size = np.float32(np.inf).view(np.uint32) - self.value.astype(np.float32).view(np.uint32)  # bits of floats above 0 rise with them
+        return np.argsort((self.feature.astype(np.uint64) << np.uint64(32)) | size, kind="stable")
+
 
 def write(
     folder: Path,
@@ -125,7 +131,7 @@ class Firings:
         return Block(feature, row, value, effect[0] if effect else None)
 
     def rows(self, first: int, end: int) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-        """Feature, row and value of all firings at rows `first` to `end` − 1, by row and then by feature."""
+        """Feature, row and value of all firings at rows `first` to `end` − 1, in the order in which they lie on disk."""
         parts = []
         for shard, start, tokens in zip(self.shards, self._starts, self._tokens, strict=True):
             if start < end and first < start + tokens.size:
@@ -133,8 +139,7 @@ class Firings:
                 here = (row >= first) & (row < end)
                 parts.append((np.asarray(_open(shard, "feature"))[here].astype(np.int64), row[here], np.asarray(_open(shard, "value"))[here]))
         feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = np.lexsort((feature, row))
-        return feature[order], row[order], value[order]
+        return feature, row, value
 
     def neurons(self) -> tuple[Int[np.ndarray, "r"], Float[np.ndarray, "r m"]] | None:
         """The rows at which neurons were read, and the neurons; None where they were not."""

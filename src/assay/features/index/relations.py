@@ -17,7 +17,7 @@ SPAN = 8
 """Rows of another dictionary whose span is asked how much of a feature it holds."""
 LARGEST = 200_000
 """A wider dictionary's rows are not all compared with each other: the work grows with the square of the width."""
-MOST = 30_000_000
+MOST = 6_000_000
 """Firings, at most, that correlations are worked out from; of a longer text an even sample of windows."""
 
 
@@ -102,7 +102,7 @@ def activations(firings: Firings, features: int) -> Activations:
     taken = np.flatnonzero((firings.kept & used[:, None]).ravel())
     feature, row, value = (np.concatenate(part) for part in zip(*_runs(firings, used, length), strict=True))
     place = np.searchsorted(taken, row)
-    matrix = scipy.sparse.csc_matrix((value.astype(np.float32), (place, feature)), shape=(len(taken), features))
+    matrix = scipy.sparse.csc_matrix((value.astype(np.float64), (place, feature)), shape=(len(taken), features))
     if read is None:
         return Activations(matrix, None, np.zeros(0, np.int64))
     return Activations(matrix, read[1], np.searchsorted(taken, read[0]))
@@ -119,9 +119,8 @@ def correlated(acts: Activations, first: int, end: int) -> Arrays:
     Formula: Pearson's ρ over all rows, zeros included, and the uncentred cosine Σab/(‖a‖‖b‖), in float64; a column that does not
     vary has ρ = 0; a feature is no neighbour of itself
     """
-    whole = acts.matrix.astype(np.float64)
-    block = whole[:, first:end]
-    table = _correlated("feature", whole, block, np.arange(first, end), own=True)
+    block = acts.matrix[:, first:end]
+    table = _correlated("feature", acts.matrix, block, np.arange(first, end), own=True)
     if acts.neurons is None:
         return table
     some = block.tocsr()[acts.neuron_rows].tocsc()

@@ -1,0 +1,232 @@
+"""An index of a tiny model's features: activations, effects and importances are those of a naive float64 forward pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_evaluating import own, plain
+
+import tiny_models
+from assay.core.errors import DataError, ModelError, SpecError
+from assay.evaluation import indexing
+from assay.evaluation.index_text import IndexTextSpec, windows
+from assay.features.index import passes
+from assay.features.index.firings import Firings
+from assay.features.index.reader import Index
+from assay.subjects import folder as models
+from assay.subjects.site import Site
+
+SITE = "blocks.1.hook_resid_post"
+SMALL = {"tokens": 240, "context": 12, "ablate": 6, "ablate_windows": 8}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dictionaries")
+    plain().save(folder / "one.safetensors")
+    plain(seed=1).save(folder / "two.safetensors")
+    return folder / "one.safetensors"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def found(model, texts, saved, store) -> Index:
+    return indexing.index(saved, model=model, text=texts, also=[saved.parent / "two.safetensors"], root=store, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def naive(model, found, store):
+    """Tokens, kept, codes and losses of every window, in float64."""
+    tokens = np.asarray(found.windows).astype(np.int64)
+    logits, acts = tiny_models.naive(model, tokens)
+    limit = np.load(next((store / "artefacts" / "index-place").glob("*/limits.npy")))[0]
+    length = np.linalg.norm(acts[SITE], axis=-1)
+    keep = length <= limit
+    keep[:, 0] = False
+    first = length[: indexing.LIMIT_WINDOWS, 1:]
+    assert limit == pytest.approx(6 * np.sort(first.ravel())[(first.size - 1) // 2], rel=1e-5)
+    codes = own(plain())[0](acts[SITE]) * keep[..., None]
+    return tokens, keep, codes, tiny_models.naive_loss(logits, tokens)
+
+
+def _without(model, tokens, codes, k, at=None, share=1.0):
+    """Losses with a feature taken out wherever it is on, or (share of it) at one position."""
+    d = plain()
+    row = (d.W_dec[0] / d.scale[0])[k].double().numpy()
+    part = codes[..., k, None] * row
+    if at is not None:
+        part = part * (np.arange(codes.shape[1]) == at)[None, :, None] * share
+    logits, _ = tiny_models.naive(model, tokens, {SITE: lambda x: x - part})
+    return tiny_models.naive_loss(logits, tokens)
+
+
+def test_firings_are_those_of_the_naive_dictionary(found, naive):
+    _, keep, codes, losses = naive
+    assert found.about.tokens == keep.sum() and found.about.loss == pytest.approx(losses.mean(), rel=1e-5)
+    for k in range(0, 48, 7):
+        row = found.feature(k).numbers
+        assert row["firings"] == (codes[..., k] > 0).sum()
+        assert row["maximum"] == pytest.approx(codes[..., k].max(), rel=1e-4)
+    assert found.about.l0 == pytest.approx((codes > 0).sum() / keep.sum())
+
+
+def test_unexplained_variance(found, naive, model):
+    tokens, keep, codes, _ = naive
+    acts = tiny_models.naive(model, tokens)[1][SITE]
+    x, hat = acts[keep], own(plain())[1](codes)[keep]
+    assert found.about.fvu == pytest.approx(((x - hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-4)
+
+
+def test_first_order_effects_are_derivatives_of_the_naive_loss(found, naive, model):
+    """The effect of a firing is the derivative of the loss by the share that is taken out: central differences of a thousandth."""
+    tokens, _, codes, _ = naive
+    checked = 0
+    for k in (int(c["feature"]) for c in found.query("SELECT feature FROM features WHERE firings > 3 LIMIT 4")):
+        for context in found.contexts(k, "top")[:2]:
+            some = slice(context.window, context.window + 1)
+            up, down = (_without(model, tokens[some], codes[some], k, context.position, share).sum() for share in (1e-3, -1e-3))
+            assert context.effects[context.at] == pytest.approx((up - down) / 2e-3, rel=1e-3, abs=1e-5)
+            checked += 1
+    assert checked >= 6
+
+
+def test_gradients_of_a_feature_add_up_over_the_whole_text(found, naive, model):
+    tokens, keep, codes, _ = naive
+    k = int(np.argmax((codes > 0).sum((0, 1))))
+    total = 0.0
+    for t in range(tokens.shape[1]):
+        up, down = (_without(model, tokens, codes, k, t, share).sum() for share in (1e-3, -1e-3))
+        total += (up - down) / 2e-3
+    assert found.feature(k).numbers["gradient_total"] == pytest.approx(total / keep.sum(), rel=2e-3)
+
+
+def test_importance_is_that_of_a_forward_pass_without_the_feature(found, naive, model):
+    tokens, _, codes, losses = naive
+    rows = found.query("SELECT * FROM features WHERE importance IS NOT NULL")
+    assert len(rows) == found.about.ablated == 6
+    document = np.load(found.folder / "window_document.npy")
+    for row in rows:
+        k = row["feature"]
+        on = (codes[..., k] > 0).any(1)
+        nth = {w: int((on[:w] & (document[:w] == document[w])).sum()) for w in np.flatnonzero(on)}
+        chosen = sorted(sorted(nth, key=lambda w: (nth[w], w))[:8])
+        delta = _without(model, tokens[chosen], codes[chosen], k) - losses[chosen]
+        active = codes[chosen][:, :-1, k] > 0
+        assert row["ablated_firings"] == active.sum()
+        assert row["importance"] == pytest.approx(delta[active].mean(), rel=1e-3, abs=1e-6)
+        assert row["importance_total"] == pytest.approx(delta[active].mean() * row["density"], rel=1e-3, abs=1e-6)
+        assert row["spill"] == pytest.approx(delta[~active].mean(), rel=1e-3, abs=1e-6)
+        assert row["hit_share"] == pytest.approx((delta[active] > 0).mean())
+        assert row["ablation_text"] == pytest.approx(delta.mean(), rel=1e-3, abs=1e-6)
+        assert row["importance_low"] is None or row["importance_low"] <= row["importance"] <= row["importance_high"]
+        assert 0 <= row["direct_share"] <= 1 and -1 <= row["norm_cosine"] <= 1
+
+
+def test_the_last_site_has_the_direct_path_alone(model, texts, tmp_path):
+    plain(("blocks.2.hook_resid_post",)).save(tmp_path / "last.safetensors")
+    last = indexing.index(tmp_path / "last.safetensors", model=model, text=texts, root=tmp_path / "store", **SMALL)
+    shares = [row["direct_share"] for row in last.query("SELECT direct_share FROM features WHERE direct_share IS NOT NULL")]
+    assert shares and shares == pytest.approx([1] * len(shares), abs=1e-6)
+
+
+def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, monkeypatch):
+    read: list[int] = []
+    one = passes.read
+    monkeypatch.setattr(passes, "read", lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more))
+    monkeypatch.setattr("assay.evaluation.index_text.SHARD", 120)
+    first = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
+    assert sum(read) == 240
+    read.clear()
+    more = indexing.index(saved, model=model, text=texts, root=store, **(SMALL | {"tokens": 360}))
+    assert sum(read) == 120
+    assert np.array_equal(more.windows[:20], first.windows) and more.about.windows == 30
+    read.clear()
+    again = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
+    assert not read and again.folder == first.folder
+    a, b = (x.feature(3) for x in (found, first))  # one shard or two, the text is the same
+    assert a.numbers["firings"] == b.numbers["firings"] and [c.window for c in a.contexts] == [c.window for c in b.contexts]
+
+
+def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("assay.evaluation.index_text.SHARD", 120)
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == "tokens" and done > 120:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        indexing.index(saved, model=model, text=texts, root=tmp_path, progress=stop, **SMALL)
+    assert not indexing.folders(indexing.Store(tmp_path))
+    read: list[int] = []
+    one = passes.read
+    monkeypatch.setattr(passes, "read", lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more))
+    indexing.index(saved, model=model, text=texts, root=tmp_path, **SMALL)
+    assert sum(read) == 120 and len(indexing.folders(indexing.Store(tmp_path))) == 1
+
+
+def test_without_gradients_nothing_is_said_of_effects(model, texts, saved, tmp_path):
+    found = indexing.index(saved, model=model, text=texts, root=tmp_path, gradients=False, **(SMALL | {"ablate": 0}))
+    row = found.feature(3)
+    assert not found.about.gradients and found.about.loss is None and found.about.ablated == 0
+    assert row.numbers["gradient_total"] is None and row.contexts[0].effects is None and row.numbers["importance"] is None
+
+
+def test_windows_are_the_first_of_more_windows(model, texts):
+    from assay.data import corpus
+
+    folder, text = models.find(str(model)), corpus.load(str(texts))
+    spec = IndexTextSpec(model=folder.fingerprint, corpus=text.fingerprint, part="all", context=12, bos=True)
+    few, many = windows(text, folder, spec, 10), windows(text, folder, spec, 55)
+    assert np.array_equal(few.tokens, many.tokens[:10]) and np.array_equal(few.document, many.document[:10])
+    assert (many.tokens[:, 0] == 3).all()
+    assert len({(int(d), tuple(t)) for d, t in zip(many.document, many.tokens.tolist(), strict=True)}) == len(many.tokens)
+    encoded = folder.tokenizer.encode(text.text(int(many.document[0])))
+    assert any(encoded[i : i + 11] == many.tokens[0, 1:].tolist() for i in range(0, len(encoded), 11))
+
+
+def test_limits_of_a_text_without_outliers_leave_all(model, texts, saved, tmp_path):
+    found = indexing.index(saved, model=model, text=texts, root=tmp_path, outlier=0.0, **(SMALL | {"ablate": 0, "gradients": False}))
+    assert found.about.tokens == 240 - 20  # the first position of each window
+
+
+@pytest.mark.parametrize("options, error, words", [
+    ({"tokens": 0}, SpecError, "at least 1"), ({"ablate_windows": 1}, SpecError, "at least 2"), ({"context": 2}, SpecError, "at least 3"),
+    ({"site": "blocks.9.hook_resid_post"}, ModelError, "3 blocks"), ({"site": "blocks.1.mlp.hook_post"}, DataError, "is this its model"),
+    ({"context": 999}, DataError, "at most 64"),
+])  # fmt: skip
+def test_what_does_not_fit_is_one_line(model, texts, saved, tmp_path, options, error, words):
+    with pytest.raises(error) as raised:
+        indexing.index(saved, model=model, text=texts, root=tmp_path, **(SMALL | options))
+    assert words in str(raised.value) and "\n" not in str(raised.value)
+    assert not indexing.folders(indexing.Store(tmp_path))
+
+
+def test_neurons_are_those_of_the_block_before_the_site(found, naive, model):
+    tokens, keep, codes, _ = naive
+    neurons = tiny_models.naive(model, tokens)[1]["blocks.1.mlp.hook_post"][keep]
+    for k in range(0, 48, 11):
+        near = [row for row in found.feature(k).neighbours if row["kind"] == "neuron"]
+        a = codes[keep][:, k]
+        for row in near:
+            assert row["pearson"] == pytest.approx(np.corrcoef(a, neurons[:, row["other"]])[0, 1], abs=1e-4)
+    assert found.about.neuron_tokens == keep.sum()
+
+
+def test_other_seeds(found):
+    assert found.about.seeds == ("two",)
+    ours, other = plain().W_dec[0], plain(seed=1).W_dec[0]
+    best = (ours @ other.T).max(1).values
+    assert found.feature(5).numbers["seed_cosines"] == pytest.approx([float(best[5])], abs=1e-5)
+    assert found.feature(5).numbers["seeds"] == int(best[5] >= 0.7)
+
+
+def test_shards_hold_what_the_index_says(found, store):
+    folders = sorted(p.parent for p in (store / "artefacts" / "index-shard").glob("*/feature.npy"))
+    assert any(Firings.of([f]).count == found.query("SELECT sum(firings) AS n FROM features")[0]["n"] for f in folders)
+    assert Site.parse(found.about.site) == Site("resid_post", 1)
