@@ -47,6 +47,8 @@ class About:
     documents: int
     bos: bool
     skip_first: int
+    source: str = ""
+    """How the dictionary was named when it was indexed, a file, a folder or a stored run: where live pages find it again."""
     part: str = "all"
     gradients: bool = False
     """Whether every firing has a first-order effect on the loss."""
