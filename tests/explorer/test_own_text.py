@@ -1,0 +1,69 @@
+"""A feature on the reader's own text: activations and effects of a tiny model, as a naive float64 pass has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+import tiny_models
+from assay.evaluation import indexing
+from assay.explorer import models
+from assay.explorer.app import application
+from assay.explorer.library import Library
+from assay.subjects import folder
+
+SITE, TEXT = "blocks.1.hook_resid_post", "def add(self, other):\n    return self + other\n"
+
+
+@pytest.fixture(scope="module")
+def found(model, texts, tmp_path_factory):
+    from test_evaluating import plain
+
+    root = tmp_path_factory.mktemp("store")
+    plain().save(root / "one.safetensors")
+    made = indexing.index(root / "one.safetensors", model=model, text=texts, root=root, tokens=240, context=12, ablate=2, ablate_windows=2)
+    yield TestClient(application(Library(root)), base_url="http://127.0.0.1"), made, root
+    models._opened.cache_clear()
+    models._model.cache_clear()
+
+
+def test_activations_and_the_loss_without_it_are_those_of_a_naive_pass(model, found) -> None:
+    from test_evaluating import own, plain
+
+    client, made, _ = found
+    ids = np.array([folder.find(str(model)).tokenizer.encode(TEXT)])
+    logits, acts = tiny_models.naive(model, ids)
+    codes = own(plain())[0](acts[SITE])[0]
+    codes[0] = 0  # the first token does not count
+    k = int(codes[:, :].sum(0).argmax())
+    told = client.get(f"/{made.about.address}/{k}/activation.json", params={"text": TEXT}).json()["own"]
+    assert told["activations"] == pytest.approx(codes[:, k].tolist(), abs=1e-4)
+    assert all(effect == 0 for effect, a in zip(told["effects"], codes[:, k], strict=True) if a == 0)
+    row = (plain().W_dec[0] / plain().scale[0])[k].double().numpy()
+    part = codes[None, :, k, None] * row
+    edited, _ = tiny_models.naive(model, ids, {SITE: lambda x: x - part})
+    before, after = (tiny_models.naive_loss(each, ids).sum() for each in (logits, edited))
+    assert told["removed"] == pytest.approx(after - before, abs=1e-3)
+
+
+def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(found) -> None:
+    client, made, _ = found
+    address = f"/{made.about.address}/1/activation"
+    assert 'class="context mine"' in client.get(address, params={"text": TEXT}).text
+    assert client.get(address).status_code == 200
+    for text in ("x " * 3000, "a"):
+        answer = client.get(address, params={"text": text})
+        assert answer.status_code == 200 and 'class="warning"' in answer.text
+
+
+def test_a_dictionary_that_changed_since_is_refused(found) -> None:
+    from test_evaluating import plain
+
+    client, made, root = found
+    models._opened.cache_clear()
+    plain(seed=3).save(Path(root) / "one.safetensors")
+    answer = client.get(f"/{made.about.address}/1/activation", params={"text": TEXT})
+    assert "is another dictionary than the one that was indexed" in answer.text
