@@ -1,7 +1,8 @@
 """Pages of the explorer on a large simulated index: one reader without pause, then fifty who read each page for some seconds.
 
 Goal: 95 of 100 pages within 100 ms. A tenth of the features is made from made-up firings through features/index/build; its tables then
-stand ten times over under new numbers, since pages only read. The index is kept, so that a second call measures at once. Prints one JSON line per kind of page and number of readers.
+stand ten times over under new numbers, since pages only read. The index is kept, so that a second call measures at once.
+Prints one JSON line per kind of page and number of readers.
 Run: python benchmarks/explorer_pages.py [features] [tokens] [folder]
 """
 
@@ -132,7 +133,7 @@ async def measure(origin: str) -> None:
         alone = {kind: [await timed(client, address()) for _ in range(41)] for kind, address in KINDS.items()}
         together: dict[str, list[float]] = {}
         await asyncio.gather(*(reader(client, together) for _ in range(READERS)))
-    for readers, found in ((1, alone), (READERS, together), (READERS, {"all pages": sum(together.values(), [])})):
+    for readers, found in ((1, alone), (READERS, together), (READERS, {"all pages": [t for times in together.values() for t in times]})):
         for kind, times in found.items():
             warm = times[1:] if readers == 1 else times
             low, high = np.percentile(warm, [50, 95])

@@ -14,7 +14,7 @@ from assay.explorer.app import application
 from assay.explorer.library import Library
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
-import simulated  # noqa: E402
+import simulated
 
 HOSTILE = [
     "<script>alert(1)</script>", "</textarea><img src=x onerror=alert(1)>", "\u202egnorw", "\x1b[31m", "\x00", "\ufffd", "\n", "\t", "  ", "",

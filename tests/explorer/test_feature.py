@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pages_world
@@ -141,7 +142,7 @@ def test_quarters_hold_the_even_sample_from_strong_to_weak(index: Index) -> None
     assert [name for name, _ in parts] == list(feature.QUARTERS)
     assert sum(len(part) for _, part in parts) == sum(c.kind == "even" for c in contexts) == 40
     assert all(len(part) == 10 for _, part in parts)
-    for (_, stronger), (_, weaker) in zip(parts, parts[1:], strict=False):
+    for (_, stronger), (_, weaker) in pairwise(parts):
         assert min(c.value for c in stronger) >= max(c.value for c in weaker)
 
 

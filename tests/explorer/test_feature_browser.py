@@ -73,12 +73,18 @@ def test_every_page_fits_and_is_read_in_both_lights(page):
 
 
 CONTRAST = """() => {
-  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b };
+  const line = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = c => { const [r, g, b] = c.map(line); return .2126 * r + .7152 * g + .0722 * b };
   const parse = c => c.match(/[\\d.]+/g).map(Number);
   const paper = el => {
     const stack = [];
-    for (; el; el = el.parentElement) { const c = parse(getComputedStyle(el).backgroundColor); stack.push(c); if (c.length < 4 || c[3] === 1) break }
-    return stack.reverse().reduce((below, c) => { const a = c.length < 4 ? 1 : c[3]; return [0, 1, 2].map(i => a * c[i] + (1 - a) * below[i]) }, [255, 255, 255]);
+    for (; el; el = el.parentElement) {
+      const c = parse(getComputedStyle(el).backgroundColor);
+      stack.push(c);
+      if (c.length < 4 || c[3] === 1) break;
+    }
+    const over = (below, c) => { const a = c.length < 4 ? 1 : c[3]; return [0, 1, 2].map(i => a * c[i] + (1 - a) * below[i]) };
+    return stack.reverse().reduce(over, [255, 255, 255]);
   };
   const poor = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -97,7 +103,8 @@ def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focuse
     token = page.locator(".context b.fires").first
     assert tip(page, token) == ""
     token.hover()
-    assert re.fullmatch(r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ nat, to first order: it (helps|hurts)", tip(page, token))
+    said = r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ nat, to first order: it (helps|hurts)"
+    assert re.fullmatch(said, tip(page, token))
     page.mouse.move(0, 0)
     assert tip(page, token) == ""
     token.focus()

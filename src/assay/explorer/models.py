@@ -29,7 +29,7 @@ def reader(index: Index, root: Path) -> Reader:
         raise Problem(UNFIT, f"{about.name} was indexed from activations, without a model that could read a text")
     if not about.source:
         raise Problem(AWAY, f"the index of {about.name} does not say where its dictionary is; make it again", again)
-    opened = _opened(about.source, about.model, about.site, about.bos, about.skip_first, root)
+    opened = _opened(about.source, about.model, about.site, about.bos, about.skip_first, about.outlier, root)
     if opened.source.sha256 != about.dictionary:
         raise Problem(AWAY, f"{about.source} is another dictionary than the one that was indexed; index it again", again)
     if opened.reader.subject.folder.fingerprint != about.model_sha256:
@@ -38,10 +38,10 @@ def reader(index: Index, root: Path) -> Reader:
 
 
 @lru_cache(4)
-def _opened(source: str, model: str, site: str, bos: bool, skip_first: int, root: Path) -> Opened:
+def _opened(source: str, model: str, site: str, bos: bool, skip_first: int, outlier: float, root: Path) -> Opened:
     from assay.evaluation.reading import open_reader
 
-    return open_reader(source, model=_model(model), site=site, bos=bos, skip_first=skip_first, most=LONGEST, root=root)
+    return open_reader(source, model=_model(model), site=site, bos=bos, skip_first=skip_first, outlier=outlier, most=LONGEST, root=root)
 
 
 @lru_cache(1)

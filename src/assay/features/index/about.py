@@ -48,7 +48,9 @@ class About:
     bos: bool
     skip_first: int
     source: str = ""
-    """How the dictionary was named when it was indexed, a file, a folder or a stored run: where live pages find it again."""
+    """The dictionary as it was asked for: a path, or the name of a stored run; empty in indexes made before this was kept."""
+    outlier: float = 6.0
+    """Activations longer than this many medians were left out; 0: none."""
     part: str = "all"
     gradients: bool = False
     """Whether every firing has a first-order effect on the loss."""
