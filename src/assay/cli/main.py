@@ -553,15 +553,16 @@ def serve(
     open
         Show it in the browser.
     """
-    from assay.verbs.serve import serve as served
+    from assay.verbs.serve import Served
+    from assay.verbs.serve import serve as answer
 
-    def ready(address: str) -> None:
-        printing.emit({"address": address}) if place.json else print(address)
+    def ready(served: Served) -> None:
+        printing.emit(served) if place.json else print(served.address)
         sys.stdout.flush()
         if open:
-            webbrowser.open(address)
+            webbrowser.open(served.address)
 
-    served(place.root, host, port, token, ready=ready)
+    answer(place.root, host, port, token, ready=ready)
 
 
 @app.command(sort_key=14, group=MEASURE)

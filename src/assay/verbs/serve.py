@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,20 @@ READERS = 256
 """Connections at the same time."""
 
 
+@dataclass(frozen=True)
+class Served:
+    """Where the explorer of a store is."""
+
+    address: str
+    """What to open, with the token where one is asked for."""
+    root: str
+    """The folder of the store."""
+
+
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *, ready: Callable[[str], None] = print
-) -> None:
-    """Answer at an address until interrupted; `ready` is told the one address that opens it.
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *, ready: Callable[[Served], None]
+) -> Served:
+    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened.
 
     Beyond this machine it asks for a token, which is made up where none is given.
 
@@ -51,13 +62,15 @@ def serve(
         h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
-    ready(f"http://{shown[0]}:{shown[1]}/" + (f"?token={token}" if token else ""))
+    served = Served(f"http://{shown[0]}:{shown[1]}/" + (f"?token={token}" if token else ""), str(root))
+    ready(served)
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass
     finally:
         listening.close()
+    return served
 
 
 def is_here(host: str) -> bool:

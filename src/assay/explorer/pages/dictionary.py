@@ -191,7 +191,8 @@ def _cells(index: Index, view: _View, asked_for: int) -> Raw:
     corners = np.array([cells[0][name] for name in ("a0", "b0", "a1", "b1")] if cells else [0, 0, 1, 1], np.float64)
     placed = int(count.sum())
     head = struct.pack("<4I", 1, len(cells), placed, asked_for - placed) + corners.astype("<f8").tobytes()
-    told = {"bins": BINS, "corners": corners, "column": i, "row": j, "count": count, "feature": feature, "placed": placed, "unplaced": asked_for - placed}
+    told = {"bins": BINS, "corners": corners, "column": i, "row": j, "count": count, "feature": feature}
+    told |= {"placed": placed, "unplaced": asked_for - placed}
     return _bytes(head, [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")], told)
 
 
