@@ -46,7 +46,7 @@ def test_a_folder_that_vanishes_while_it_is_read_is_told(store):
     reader = client(store)
     assert reader.get(HOME).status_code == 200
     shutil.rmtree(store / "artefacts/index" / KEY)
-    told(reader.get(HOME), 404, "no index of a dictionary")
+    told(reader.get(HOME), 404, "o index of a dictionary")
     told(reader.get("/"), 200, "assay index DICTIONARY")
 
 
@@ -56,6 +56,7 @@ def test_tables_that_vanish_under_an_open_index_are_told(store):
     for path in (store / "artefacts/index" / KEY).glob("*.parquet"):
         path.unlink()
     told(reader.get(f"{HOME}?sort=density"), 503, "damaged")
+    told(reader.get(f"{HOME}/points"), 503, "damaged")
 
 
 def test_an_index_of_another_width_than_its_dictionary_is_told(store):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,15 +116,26 @@ class Index:
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query of ours; `values` take the places of its question marks. Raises: DataError where a table is damaged."""
-        import duckdb
-
-        try:
+        with self._undamaged():
             found = self._cursor().execute(sql, list(values))
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Raise DataError for what DuckDB says of a table that it cannot read."""
+        import duckdb
+
+        try:
+            yield
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             why = str(error).splitlines()[0][:100]
             raise Damaged(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
+
+    def count(self, where: Sequence[Condition] = ()) -> int:
+        """Count the features that meet conditions. Raises: DataError for a column that is not there or a bound that is no number."""
+        clause, values = _where(where)
+        return int(self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"])
 
     def features(
         self, *, where: Sequence[Condition] = (), order: str = "density", descending: bool = True, offset: int = 0, limit: int = 50
@@ -135,7 +147,7 @@ class Index:
         if order not in SORTED:
             raise DataError(f"no column {order!r} to sort by; {nearest(order, list(SORTED))}")
         clause, values = _where(where)
-        total = self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"]
+        total = self.count(where)
         way = "DESC" if descending else "ASC"
         columns = ", ".join(f'"{name}"' for name in SORTED)
         rows = self.query(
@@ -203,7 +215,8 @@ class Index:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
-        found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
+        with self._undamaged():
+            found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
         return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
 
     def longest(self, text: str) -> tuple[int, ...]:
@@ -304,7 +317,8 @@ class Index:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        found = self._cursor().execute(sql, values).fetchnumpy()
+        with self._undamaged():
+            found = self._cursor().execute(sql, values).fetchnumpy()
         return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
 
     def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:
@@ -336,14 +350,16 @@ class Index:
         """Say what features are about in a few words: tokens on which each fires most, and tokens that it promotes."""
         asked = list(features)
         found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
-        for i, sql in enumerate((
-            "SELECT x.feature, t.text FROM feature_tokens x JOIN tokens t ON t.token = x.token "
-            "WHERE list_contains(?, x.feature) AND x.rank < ? ORDER BY x.feature, x.rank",
-            "SELECT x.feature, t.text FROM logits x JOIN tokens t ON t.token = x.token "
-            "WHERE list_contains(?, x.feature) AND x.rank < ? AND x.sign > 0 ORDER BY x.feature, x.rank",
-        )):  # fmt: skip
-            for row in self.query(sql, [asked, each]):
-                found[row["feature"]][i].append(row["text"])
+        listed = ", ".join(str(int(feature)) for feature in asked) or "NULL"  # a list in so many words, by which blocks are skipped
+        kept = f"feature IN ({listed}) AND rank < ?"
+        rows = [
+            self.query(f"SELECT feature, token FROM {table} WHERE {kept}{which} ORDER BY feature, rank", [each])
+            for table, which in (("feature_tokens", ""), ("logits", " AND sign > 0"))
+        ]
+        words = self.words({row["token"] for part in rows for row in part})
+        for i, part in enumerate(rows):
+            for row in part:
+                found[row["feature"]][i].append(words[row["token"]])
         return found
 
     def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
@@ -361,6 +377,10 @@ class Index:
 
     def summary(self) -> Row:
         """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> Row:
         rows = self.query('SELECT "class", count(*) AS n FROM features GROUP BY ALL')
         more = self.query(
             "SELECT count(antipode) AS antipodal, count(importance) AS ablated, count(*) FILTER (importance_low > 0) AS helpful, "
