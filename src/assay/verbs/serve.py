@@ -105,7 +105,7 @@ def experiments(root: Path) -> Experiments:
     from assay.lab import catalogue as known
     from assay.verbs import catalogue
 
-    made: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = {}
+    made: dict[tuple[str, str, int], tuple[str, Mapping[str, Any]]] = {}
     told: dict[tuple[Any, ...], tuple[Mapping[str, Any], ...]] = {}
 
     def listed() -> tuple[Mapping[str, Any], ...]:
@@ -116,13 +116,15 @@ def experiments(root: Path) -> Experiments:
             told[state] = found
         return told[state]
 
-    def page(name: str) -> tuple[str, Mapping[str, Any]] | None:
+    def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
         if name not in {entry.name for entry in known.entries()}:
             return None
-        stored = root / "results" / name / "default.json"
-        key = name, _changed(stored)
+        stored = {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
+        if stored is None and preset != "default":
+            return None
+        key = name, preset, _changed(stored) if stored else 0
         if key not in made:
-            found = _page(root, name, stored if key[1] else None)
+            found = _page(root, name, stored)
             if found is None:
                 return None
             made[key] = found
@@ -154,9 +156,9 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             from assay.verbs.pages import page_of
 
             experiment = catalogue.find(name)
-            html, result = page_of(Lab(root, Inline()), experiment, override(experiment, "default", ()), home)
+            html, result = page_of(Lab(root, Inline()), experiment, override(experiment, stored.stem, ()), home)
             return html, result.to_json()
-        except (AssayError, ImportError) as error:  # runs that were removed, or an installation without torch
+        except (AssayError, ImportError) as error:  # runs that were removed, fields that were set, an installation without torch
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
             return pages.page(data, header=catalogue.entry(name).header(), home=home), data
