@@ -18,7 +18,7 @@ class Unembedding:
     W_U: Float[Tensor, "v d"]
     gain: Float[Tensor, "d"]
     norm: Norm | None
-    """None: there is none, and parts act on the logits as they are."""
+    """Without one, parts act on the logits as they are."""
 
     @classmethod
     def of(cls, subject: Pretrained) -> Unembedding:
