@@ -14,7 +14,7 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.importance import Job, Mode, check_direct, deltas, end_of_stream
-from assay.features.live.attribution import Agreement, agreement, attribute
+from assay.features.live.attribution import Agreement, agreement, attribute, predicts
 from assay.features.live.reader import Firings, Reader, Reading
 from assay.features.parts import added
 
@@ -147,10 +147,12 @@ def matters(
     """Find what matters most to the prediction at `position`, or to the text: by attribution, then by ablation of the first `count`.
 
     `each` "feature" takes a feature out wherever it is on, "firing" at one position alone. One pass forward and back, and one from
-    the dictionary's block on for each of the `count`.
+    the dictionary's block on for each of the `count`; of the text only what comes before the prediction, so `ablation` ends there.
 
     Raises: DataError for a position that predicts nothing.
     """
+    if position is not None:
+        reading = reading.cut(predicts(reading, position) + 2)
     first = attribute(reader, reading, position)
     if each == "firing":
         chosen = first.top(count)

@@ -99,6 +99,16 @@ class Reading:
         """The activations where the dictionary writes."""
         return self.passage.acts[0]
 
+    def cut(self, length: int) -> Reading:
+        """Its first `length` tokens: in a causal model nothing later matters to them. Which of them count stays as it was."""
+        one = self.passage
+        inputs, before = (None if x is None else x[:, :length] for x in (one.inputs, one.before))
+        passage = Passage(one.tokens[:, :length], one.acts[:, :length], one.keep[:, :length], inputs, before)
+        return Reading(
+            self.ids[:length], self.words[:length], self.loss[: max(0, length - 1)], self.keep[:length],
+            self.firings[self.firings.position < length], self.limits, passage, self.stream[:length], self.final[:length],
+        )  # fmt: skip
+
     @cached_property
     def on(self) -> Int[np.ndarray, "k"]:
         """The features that fire anywhere, by number."""
