@@ -117,12 +117,12 @@ class Matters:
     loss: float
     """That loss, nats."""
     attributed: Float[np.ndarray, "n"]
-    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first."""
+    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first, and none that is exactly 0."""
     ablation: Ablation
     agreement: Agreement
     """Of attribution and ablation, among those chosen."""
     tried: int
-    """Features (or firings) that could have been chosen."""
+    """Features (or firings) that there are before the prediction."""
 
     @property
     def feature(self) -> Int[np.ndarray, "n"]:
@@ -156,10 +156,12 @@ def matters(
     first = attribute(reader, reading, position)
     if each == "firing":
         chosen = first.top(count)
+        chosen = chosen[first.value[chosen] != 0]
         value, exact = first.value[chosen], ablate_firings(reader, reading, first.firings[chosen], batch=batch)
     else:
-        features, sums = first.by_feature()
-        value, exact = sums[:count], ablate_features(reader, reading, [int(k) for k in features[:count]], batch=batch)
+        features, sums = (x[:count] for x in first.by_feature())
+        value = sums[sums != 0]
+        exact = ablate_features(reader, reading, [int(k) for k in features[sums != 0]], batch=batch)
     there = len(first.value) if each == "firing" else len(reading.on)
     return Matters(position, first.loss, value, exact, agreement(value, exact.on(position)), there)
 

@@ -225,5 +225,7 @@ class Reader:
 
     def parts(self, reading: Reading, firings: Firings) -> Float[Tensor, "n d"]:
         """What each of these firings adds to the reconstruction at its position."""
+        if not len(firings):
+            return reading.acts[:0]
         position, feature, value = (torch.from_numpy(a).to(self.subject.device) for a in (firings.position, firings.feature, firings.value))
         return value[:, None] * of_one_unit(self.dictionary, feature, reading.inputs[position])
