@@ -38,6 +38,9 @@ def test_a_reading_has_the_tokens_losses_and_firings(read):
     np.testing.assert_allclose(reading.firings.columns(range(lt.WIDTH), len(reading)), naive.a, atol=2e-5)
     position, feature = naive.a.nonzero()
     assert (reading.firings.position == position).all() and (reading.firings.feature == feature).all()
+    twice = reading.firings.columns([3, 1, 3], len(reading))
+    assert (twice == reading.firings.columns(range(lt.WIDTH), len(reading))[:, [3, 1, 3]]).all()
+    assert reading.firings.columns([], len(reading)).shape == (len(reading), 0)
     assert (reading.on == np.flatnonzero(naive.a.any(0))).all() and lt.NEVER not in reading.on
     assert set(reading.firings.at(4).feature) == set(np.flatnonzero(naive.a[4])) and len(reading.firings.of(lt.NEVER)) == 0
 

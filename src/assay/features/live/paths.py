@@ -24,6 +24,9 @@ from assay.features.live.reader import Firings, Reader, Reading
 from assay.subjects.readout import direct_share, signed_share
 from assay.subjects.site import Site
 
+CHUNK = 32
+"""Firings whose logits are held at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Paths:
@@ -58,7 +61,7 @@ def split_paths(reader: Reader, reading: Reading, firings: Firings, *, batch: in
     """
     check_direct(reader.target)
     unembedding = Unembedding.of(reader.subject)
-    step = max(1, batch // len(reading))
+    step = min(CHUNK, max(1, batch // len(reading)))
     order = np.argsort(firings.position, kind="stable")  # so that little of the text is run behind a firing
     packs = [order[a : a + step] for a in range(0, len(order), step)]
     found = [_split(reader, reading, firings[pack], unembedding) for pack in packs]

@@ -52,11 +52,13 @@ class Firings:
 
     def columns(self, features: Sequence[int], length: int) -> Float[np.ndarray, "s k"]:
         """The activations of these features at every one of `length` tokens, 0 where off."""
-        out = np.zeros((length, len(features)), np.float32)
-        for i, feature in enumerate(features):
-            one = self.of(int(feature))
-            out[one.position, i] = one.value
-        return out
+        asked, back = np.unique(np.asarray(features, dtype=np.int64), return_inverse=True)
+        out = np.zeros((length, len(asked)), np.float32)
+        if len(asked):
+            column = np.searchsorted(asked, self.feature).clip(max=len(asked) - 1)
+            mine = asked[column] == self.feature
+            out[self.position[mine], column[mine]] = self.value[mine]
+        return out[:, back]
 
 
 @dataclass(frozen=True, eq=False)
