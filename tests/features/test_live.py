@@ -213,6 +213,10 @@ def test_the_rules_of_what_counts(folder, model):
     keep = (np.arange(len(x)) >= 3) & (length <= 1.05 * after[(len(after) - 1) // 2])
     assert first.left_out == tuple(np.flatnonzero(~keep)) and 3 < len(first.left_out) < len(x)
     assert np.isin(first.firings.position, np.flatnonzero(keep)).all()
+    everywhere = lt.Naive(folder, first.ids, skip_first=0).a
+    assert np.isin(first.uncounted.position, first.left_out).all() and len(first.cut(2).uncounted) == (everywhere[:2] > 0).sum()
+    both = first.firings.columns(range(lt.WIDTH), len(first)) + first.uncounted.columns(range(lt.WIDTH), len(first))
+    np.testing.assert_allclose(both, everywhere, rtol=1e-4, atol=2e-5)
     assert lt.reader(model, skip_first=0, outlier=0).read(lt.TEXT).left_out == ()
 
 
