@@ -69,6 +69,7 @@ def promoted(reader: Reader, feature: int, firings: Sequence[tuple[Reading, Firi
     exact = (total / n).cpu().numpy()
     number, row = torch.tensor([feature], device=total.device), firings[0][0].inputs[:1]
     linear = unembedding.linear(of_one_unit(reader.dictionary, number, row))[0].double().cpu().numpy()
+    linear -= linear.mean()
     return Promoted(feature, n, exact, linear, _cosine(exact, linear), _overlap(exact, linear))
 
 
