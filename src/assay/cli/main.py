@@ -531,6 +531,39 @@ def look(
     printing.emit(found) if place.json else look.show(found)
 
 
+@app.command(sort_key=15, group=MEASURE)
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    open: Annotated[bool, Bare] = False,
+    place: Place = HERE,
+) -> None:
+    """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts. Ends with Ctrl-C.
+
+    Parameters
+    ----------
+    host
+        Address to answer at; beyond this machine a token is asked for.
+    port
+        8377 where it is free, else any, without it.
+    token
+        What a browser has to bring once, in the address; made up without it where one is needed.
+    open
+        Show it in the browser.
+    """
+    from assay.verbs.serve import serve as served
+
+    def ready(address: str) -> None:
+        printing.emit({"address": address}) if place.json else print(address)
+        sys.stdout.flush()
+        if open:
+            webbrowser.open(address)
+
+    served(place.root, host, port, token, ready=ready)
+
+
 @app.command(sort_key=14, group=MEASURE)
 def due(
     events: Annotated[Path, Parameter(help="A CSV file: a column date or months, and a column compute, or flop with or without efficiency.")],

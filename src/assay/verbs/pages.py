@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
+    from assay.lab.result import Result
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,35 @@ def _one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) 
     """Make one experiment's page, and export its result."""
     from assay.core.experiment import read_header
     from assay.lab import catalogue
-    from assay.lab.journal import judgings
     from assay.report import export as exporting
+
+    page, result = page_of(lab, experiment, preset)
+    if export is None:
+        return page, []
+    header = read_header(catalogue.entry(_origin(experiment)).path)
+    return page, exporting.export(result.to_json(), export / slug(experiment.name, preset.title), result.figures, header)
+
+
+def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index.html") -> tuple[str, Result]:
+    """Make one experiment's page and its result; `home` is the address of the page over all experiments."""
+    from assay.core.experiment import read_header
+    from assay.lab import catalogue
+    from assay.lab.journal import judgings
     from assay.report import pages
 
     result = lab.judge(experiment, preset)
-    data, header = result.to_json(), read_header(catalogue.entry(_origin(experiment)).path)
     page = pages.page(
-        data,
+        result.to_json(),
         figures=result.figures,
         cards=result.cards,
-        header=header,
+        header=read_header(catalogue.entry(_origin(experiment)).path),
         text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()},
         looks=judgings(lab.store, experiment.name),
         specs=result.specs,
+        home=home,
     )
-    if export is None:
-        return page, []
-    return page, exporting.export(data, export / slug(experiment.name, preset.title), result.figures, header)
+    return page, result
 
 
 def _origin(experiment: Experiment) -> str:

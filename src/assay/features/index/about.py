@@ -15,6 +15,10 @@ FILE = "about.json"
 FORMAT = 1
 
 
+class Damaged(DataError):
+    """An index is there and cannot be read as it was written."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class About:
     """What an index is of. Its address is model/dictionary; a feature's is model/dictionary/feature."""
@@ -93,7 +97,7 @@ class About:
         except FileNotFoundError as error:
             raise DataError(f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{folder / FILE} is damaged; delete that folder and run assay index again") from error
+            raise Damaged(f"{folder / FILE} is damaged; delete that folder and run assay index again") from error
 
 
 def slug(text: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core.errors import DataError, nearest
-from assay.features.index.about import About
+from assay.features.index.about import About, Damaged
 from assay.features.index.schema import FEATURES, TABLES
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Index:
         self.about = About.read(folder)
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
-                raise DataError(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+                raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -122,7 +122,7 @@ class Index:
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             why = str(error).splitlines()[0][:100]
-            raise DataError(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
+            raise Damaged(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
 
     def features(
         self, *, where: Sequence[Condition] = (), order: str = "density", descending: bool = True, offset: int = 0, limit: int = 50
@@ -256,7 +256,7 @@ class Index:
         try:
             return np.load(self.folder / "windows.npy", mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
+            raise Damaged(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
 
     def points(self, x: str, y: str, where: Sequence[Condition] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
@@ -289,6 +289,33 @@ class Index:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         clause, values = _where(where)
         return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
+
+    def hints(self, features: Sequence[int], each: int = 3) -> dict[int, tuple[list[str], list[str]]]:
+        """Say what features are about in a few words: tokens on which each fires most, and tokens that it promotes."""
+        asked = list(features)
+        found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
+        for i, sql in enumerate((
+            "SELECT x.feature, t.text FROM feature_tokens x JOIN tokens t ON t.token = x.token "
+            "WHERE list_contains(?, x.feature) AND x.rank < ? ORDER BY x.feature, x.rank",
+            "SELECT x.feature, t.text FROM logits x JOIN tokens t ON t.token = x.token "
+            "WHERE list_contains(?, x.feature) AND x.rank < ? AND x.sign > 0 ORDER BY x.feature, x.rank",
+        )):  # fmt: skip
+            for row in self.query(sql, [asked, each]):
+                found[row["feature"]][i].append(row["text"])
+        return found
+
+    def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
+        """Count features by the logarithm of a column: (i, n) says that n lie from 10^(i/per_decade) up to the next; only above 0.
+
+        Raises: DataError for a column that is no number.
+        """
+        if column not in NUMERIC:
+            raise DataError(f"no column of numbers {column!r}; {nearest(column, sorted(NUMERIC))}")
+        rows = self.query(
+            f'SELECT floor({per_decade} * log10("{column}") + 1e-9)::INTEGER AS i, count(*) AS n FROM features WHERE "{column}" > 0 '
+            "GROUP BY i ORDER BY i"
+        )
+        return [(row["i"], row["n"]) for row in rows]
 
     def summary(self) -> Row:
         """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""

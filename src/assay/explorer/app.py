@@ -1,0 +1,149 @@
+"""App: which address is which page. Each page is read by GET as HTML, and with .json at its end as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from assay.core.errors import AssayError
+from assay.explorer import problems, render
+from assay.explorer.pages import dictionary, experiments, home
+from assay.explorer.problems import AWAY, Problem
+from assay.explorer.security import Guard, Rules
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from assay.explorer.library import Library
+
+ONCE, WAITING = 1, 8
+"""Pages that run a model at the same time, and that may wait for it; more are told to come back."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address and the page function that answers it; `live`: it runs a model, waits its turn, and takes POST as well."""
+
+    path: str
+    page: render.Page
+    live: bool = False
+
+
+ADDRESSES = (
+    Address("/", home.page),
+    Address("/experiments", experiments.page),
+    Address("/experiments/{name}", experiments.one, live=True),
+    Address("/{model}/{dictionary}/points", dictionary.points),
+    Address("/{model}/{dictionary}", dictionary.page),
+)
+"""In the order in which they are tried: the particular before the general."""
+
+
+def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008 — frozen
+    """Make the server of a library's pages."""
+    turn = _Turn()
+    routes = [
+        route
+        for address in ADDRESSES
+        for route in (
+            Route(f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]),
+            Route(address.path, _answer(address, library, turn), methods=["GET", "POST"] if address.live else ["GET"]),
+        )
+    ]
+    static = [
+        Route("/static/style.css", _style, methods=["GET"]),
+        Mount("/static", StaticFiles(directory=str(files("assay.explorer").joinpath("static")))),
+    ]
+    return Starlette(
+        routes=[*static, *routes],
+        middleware=[Middleware(Guard, rules=rules)],
+        exception_handlers={HTTPException: _unknown},
+    )
+
+
+class _Turn:
+    """Lets one page at a time run a model, and few wait."""
+
+    def __init__(self) -> None:
+        self.free, self.waiting = asyncio.Semaphore(ONCE), 0
+
+    async def __aenter__(self) -> None:
+        if self.waiting >= WAITING:
+            raise Problem(AWAY, f"{WAITING} others wait for the model; ask again in a moment")
+        self.waiting += 1
+        try:
+            await self.free.acquire()
+        finally:
+            self.waiting -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.free.release()
+
+
+def _answer(address: Address, library: Library, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]  # starlette's own types
+    async def answer(request: Request) -> Response:
+        path = request.url.path
+        try:
+            query = await _asked(request)
+            work = partial(address.page, library, request.path_params, query)
+            if address.live:
+                async with turn:
+                    shown = await run_in_threadpool(work)
+            else:
+                shown = await run_in_threadpool(work)
+            if isinstance(shown, render.Moved):
+                return RedirectResponse(shown.to, 303)
+            if json:
+                return Response(await run_in_threadpool(render.data, shown), media_type="application/json")
+            if isinstance(shown, render.Raw):
+                policy = {"content-security-policy": shown.policy} if shown.policy else {}
+                return Response(shown.content, media_type=shown.kind, headers=policy)
+            return Response(await run_in_threadpool(render.html, shown, path), media_type="text/html")
+        except AssayError as error:
+            return _problem(problems.of(error), path, json)
+        except Exception:  # a mistake of the program: its traceback belongs in the terminal, not on the page
+            log.exception("a page failed: %s", path)
+            return _problem(Problem(500, "this page failed; the terminal in which the server runs says where"), path, json)
+
+    return answer
+
+
+async def _asked(request: Request) -> QueryParams:
+    """The query string, and after it the fields of a form that was sent."""
+    if request.method != "POST":
+        return request.query_params
+    sent = parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True)
+    return QueryParams([*request.query_params.multi_items(), *sent])
+
+
+def _problem(found: Problem, path: str, json: bool) -> Response:
+    if json:
+        return Response(render.problem_data(found), found.status, media_type="application/json")
+    return Response(render.problem(found, path), found.status, media_type="text/html")
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """An address that is no page, or a method that it does not take."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    words = "there is no page at this address" if status == 404 else HTTPStatus(status).phrase.lower()
+    return _problem(Problem(status, words), request.url.path, request.url.path.endswith(".json"))
+
+
+async def _style(_: Request) -> Response:
+    return Response(render.style(), media_type="text/css")

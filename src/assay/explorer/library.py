@@ -1,0 +1,127 @@
+"""Library: which indexes a store holds, told from their about.json alone; each is opened when a page first asks for it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.core.errors import DataError
+from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
+from assay.features.index.about import FILE, About
+from assay.features.index.reader import Index
+
+JSON = Mapping[str, Any]
+_KEY = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An index of the store. Where several have one address, each but the newest adds ~ and the start of its key."""
+
+    address: str
+    key: str
+    made: float
+    """When its about.json was written, in seconds since 1970."""
+    about: About
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A folder of the store that should be an index and cannot be read."""
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """How the explorer learns of experiments, given from above: it opens no run itself."""
+
+    listed: Callable[[], tuple[JSON, ...]] = tuple
+    """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay list` prints them."""
+    page: Callable[[str], tuple[str, JSON] | None] = lambda name: None
+    """The report page of an experiment as HTML, and its result; None where nothing of it is stored or recorded."""
+
+
+class Library:
+    """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is there."""
+
+    def __init__(self, root: Path, experiments: Experiments = Experiments()):
+        self.root, self.experiments = root, experiments
+        self._abouts: dict[Path, tuple[int, About | str]] = {}
+        self._open: dict[str, tuple[float, Index]] = {}
+        self._lock = threading.Lock()
+
+    def look(self) -> tuple[tuple[Entry, ...], tuple[Broken, ...]]:
+        """List the indexes by address, and the folders that cannot be read."""
+        found, broken = [], []
+        for folder in sorted((self.root / "artefacts" / "index").glob("*")):
+            if _KEY.fullmatch(folder.name):
+                made, about = self._about(folder)
+                if isinstance(about, About):
+                    found.append((made, folder.name, about))
+                else:
+                    broken.append(Broken(folder.name, about))
+        taken: Counter[str] = Counter()
+        entries = []
+        for made, key, about in sorted(found, key=lambda each: (-each[0], each[1])):
+            again = f"~{key[:6]}" if taken[about.address] else ""
+            taken[about.address] += 1
+            entries.append(Entry(about.address + again, key, made, about))
+        return tuple(sorted(entries, key=lambda entry: entry.address)), tuple(broken)
+
+    def entry(self, model: str, dictionary: str) -> Entry:
+        """Find an index by its address. Raises: Problem."""
+        entries, broken = self.look()
+        for entry in entries:
+            if entry.address == f"{model}/{dictionary}":
+                return entry
+        more = f"; {len(broken)} in the store cannot be read, see the first page" if broken else ""
+        raise Problem(UNKNOWN, f"no index of a dictionary {model}/{dictionary} is in this store{more}", "assay index DICTIONARY")
+
+    def index(self, model: str, dictionary: str) -> Index:
+        """Open the index at this address, or give the one that is open. Raises: Problem where it is not there, damaged or does not fit."""
+        entry = self.entry(model, dictionary)
+        with self._lock:
+            made, index = self._open.get(entry.key, (None, None))
+            if index is None or made != entry.made:
+                index = self._opened(entry)
+                self._open[entry.key] = entry.made, index
+        return index
+
+    def beside(self, entry: Entry) -> tuple[Entry, ...]:
+        """Find the other indexes of the same model and site."""
+        same = (entry.about.model_sha256, entry.about.site)
+        return tuple(e for e in self.look()[0] if e.key != entry.key and (e.about.model_sha256, e.about.site) == same)
+
+    def _opened(self, entry: Entry) -> Index:
+        try:
+            index = Index(self.root / "artefacts" / "index" / entry.key)
+            features = index.query("SELECT count(*) AS n FROM features")[0]["n"]
+        except DataError as error:
+            raise Problem(AWAY, str(error)) from error
+        if features != entry.about.d_sae:
+            raise Problem(
+                UNFIT, f"the index {entry.key} has {features:,} features and says that its dictionary has {entry.about.d_sae:,}; make it again"
+            )
+        return index
+
+    def _about(self, folder: Path) -> tuple[float, About | str]:
+        """When this index was made, and what it is of; or why that cannot be told."""
+        try:
+            changed = (folder / FILE).stat().st_mtime_ns
+        except OSError:
+            return 0.0, f"it has no {FILE}"
+        held = self._abouts.get(folder)
+        if held is None or held[0] != changed:
+            try:
+                held = changed, About.read(folder)
+            except DataError as error:
+                held = changed, str(error)
+            self._abouts[folder] = held
+        return changed / 1e9, held[1]

@@ -1,0 +1,198 @@
+"""A dictionary: what it is, how it stands beside others, how its features are, and the table of them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from starlette.datastructures import QueryParams
+
+from assay.dictionaries.measuring.rarity import BOUNDS
+from assay.explorer import asked, charts
+from assay.explorer.library import Entry, Library
+from assay.explorer.pages.home import told
+from assay.explorer.render import Moved, Raw, Shown
+from assay.features.index.reader import NUMERIC, SORTED, Condition, Index
+
+ROWS = 50
+"""Features on a page of the table."""
+POINTS, BINS = 100_000, 128
+"""So many points are sent as they are; above that, counts on a grid of so many cells each way."""
+CLASSES = {
+    "dead": "on at no token of this text; a longer text may find it on",
+    "ultra-rare": "on at fewer than one token in 100,000",
+    "rare": "on at fewer than one token in 1,000",
+    "ordinary": "on at up to one token in 10",
+    "dense": "on at more than one token in 10: not a defect by itself, some directions matter everywhere",
+}
+LOGARITHMIC = frozenset({"firings", "density", "documents", "maximum", "mean", "decoder_norm", "ablated_firings"})
+"""Columns whose axis is logarithmic unless asked otherwise: above 0, and spread over decades."""
+STATE = ("sort", "way", "x", "y", "xscale", "yscale")
+
+
+def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown | Moved:
+    """Show one dictionary; what its table and its scatter show is in the query string."""
+    entry = library.entry(at["model"], at["dictionary"])
+    index = library.index(at["model"], at["dictionary"])
+    path = f"/{entry.address}"
+    view = _View(index, query)
+    if "column" in query:
+        return Moved(asked.link(path, view.state()))
+    table = index.features(where=view.where, order=view.sort, descending=view.way == "desc", offset=view.skip, limit=ROWS)
+    summary = index.summary()
+    beside = [told(e) for e in library.beside(entry)]
+    hints = index.hints([row["feature"] for row in table.rows])
+    rows = [{**row, "fires_on": hints[row["feature"]][0], "promotes": hints[row["feature"]][1]} for row in table.rows]
+    values = {
+        "address": entry.address, "about": index.about, "this": told(entry), "beside": beside, "summary": summary,
+        "view": {name: getattr(view, name) for name in STATE} | {"where": [asked.said(c) for c in view.where]},
+        "features": {"total": table.total, "hidden": index.about.d_sae - table.total, "first": view.skip, "rows": rows},
+    }  # fmt: skip
+    columns = view.columns()
+    return Shown("dictionary.html", values, {
+        "classes": CLASSES, "columns": columns, "known": SORTED, "numeric": sorted(NUMERIC), "rows_each": ROWS, "links": _Links(path, view),
+        "plots": _plots(entry, library.beside(entry)),
+        "densities": charts.log_bars(index.spread("density"), 4, list(BOUNDS.values()), "density, logarithmic"),
+        "bounds": view.bounds(), "others": [asked.said(c) for c in view.others()],
+    })  # fmt: skip
+
+
+class _View:
+    """What of the features is asked for: conditions, order, page, and the axes of the scatter."""
+
+    def __init__(self, index: Index, query: QueryParams):
+        about = index.about
+        names = list(SORTED)
+        self.index, self.where = index, asked.conditions(query)
+        self.worth = "importance" if about.ablated else "gradient_total" if about.gradients else "density"
+        self.sort = asked.choice(query, "sort", names, self.worth)
+        self.way = asked.choice(query, "way", ("desc", "asc"), "desc")
+        self.page = asked.number(query, "page", 1, 1, 1 + about.d_sae // ROWS)
+        self.x = asked.choice(query, "x", sorted(NUMERIC), "density")
+        self.y = asked.choice(query, "y", sorted(NUMERIC), self.worth if self.worth != "density" else "maximum")
+        self.xscale, self.yscale = (
+            asked.choice(query, name, ("log", "linear"), "log" if axis in LOGARITHMIC else "linear")
+            for name, axis in (("xscale", self.x), ("yscale", self.y))
+        )
+
+    @property
+    def skip(self) -> int:
+        """Rows before this page of the table."""
+        return (self.page - 1) * ROWS
+
+    def state(self, **changes: Any) -> list[tuple[str, Any]]:
+        """Give the query string of this view with some of it changed, without what goes without saying."""
+        usual = _View(self.index, QueryParams())
+        here = {name: getattr(self, name) for name in STATE} | {"page": self.page} | changes
+        here["xscale"] = None if here["xscale"] == ("log" if here["x"] in LOGARITHMIC else "linear") else here["xscale"]
+        here["yscale"] = None if here["yscale"] == ("log" if here["y"] in LOGARITHMIC else "linear") else here["yscale"]
+        where = here.pop("where", self.where)
+        return [("where", asked.said(c)) for c in where] + [(k, None if v == getattr(usual, k, None) else v) for k, v in here.items()]
+
+    def columns(self) -> list[str]:
+        """Name the columns of the table: those that this index has, and whatever it is sorted or filtered by."""
+        about = self.index.about
+        shown = ["density", "maximum", *(["importance", "hit_share"] if about.ablated else []), *(["gradient_total"] if about.gradients else []),
+                 *(["direct_share"] if about.ablated else []), *(["seeds"] if about.seeds else [])]  # fmt: skip
+        for name in (self.sort, *(c.column for c in self.where)):
+            if name not in (*shown, "feature", "token", "importance_low", "importance_high"):
+                shown.append(name)
+        return shown
+
+    def bounds(self) -> dict[str, Any]:
+        """Tell the brushed box: the bounds on the columns of the axes."""
+        found: dict[str, Any] = {}
+        for axis, column in (("x", self.x), ("y", self.y)):
+            for end, compare in (("from", ">="), ("to", "<=")):
+                values = [c.value for c in self.where if c.column == column and c.compare == compare]
+                found[f"{axis}_{end}"] = values[-1] if values else None
+        return found
+
+    def others(self) -> list[Condition]:
+        """List the conditions that are not part of the box, and so choose the points of the scatter."""
+        return [c for c in self.where if c.column not in (self.x, self.y) or c.compare == "="]
+
+
+class _Links:
+    """Addresses of this page with one thing changed."""
+
+    def __init__(self, path: str, view: _View):
+        self.path, self.view = path, view
+
+    def sort(self, column: str) -> str:
+        """Sort by a column; by the one that it is sorted by, the other way round."""
+        way = "asc" if self.view.sort == column and self.view.way == "desc" else "desc"
+        return asked.link(self.path, self.view.state(sort=column, way=way, page=None))
+
+    def without(self, bound: Condition) -> str:
+        """Drop a condition."""
+        return asked.link(self.path, self.view.state(where=[c for c in self.view.where if c != bound], page=None))
+
+    def only(self, column: str, compare: str, value: str) -> str:
+        """Show the features that one condition leaves."""
+        return asked.link(self.path, self.view.state(where=[asked.condition(column, compare, value)], page=None)) + "#features"
+
+    def page(self, number: int) -> str:
+        """Turn to a page of the table."""
+        return asked.link(self.path, self.view.state(page=number))
+
+    def all(self) -> str:
+        """Drop every condition."""
+        return asked.link(self.path, self.view.state(where=[], page=None))
+
+    def points(self) -> str:
+        """Give the address of the scatter's points."""
+        v = self.view
+        where = [("where", asked.said(c)) for c in v.others()]
+        return asked.link(f"{self.path}/points", [*where, ("x", v.x), ("y", v.y), ("xscale", v.xscale), ("yscale", v.yscale)])
+
+
+def _plots(entry: Entry, beside: Sequence[Entry]) -> list[Any]:
+    """Draw error against sparsity, for this dictionary and the others of its model and site, as far as it was measured."""
+    rows = [(told(e), e.key == entry.key) for e in (*beside, entry)]
+    drawn = []
+    for name, words in (("fvu", "FVU"), ("loss_rise", "rise of the loss, nats")):
+        points = [charts.Point(r["name"], f"/{r['address']}", r["l0"], r[name], here) for r, here in rows if r[name] is not None]
+        if any(p.here for p in points):
+            drawn.append(charts.pareto(points, "L0, features on per token", words))
+    return drawn
+
+
+def points(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
+    """Give the scatter's points: as they are, or counted on a grid where they are many.
+
+    Bytes, little-endian: uint32 kind (0 points, 1 cells), how many follow, features that have a place, features that have none. Points: int32
+    feature, float32 x, float32 y of all. Cells: float64 x and y of the grid's first and last corner, on a logarithmic axis their logarithms;
+    then int32 feature, float32 column, float32 row, int32 count of all; the feature is one of the cell's.
+    """
+    index = library.index(at["model"], at["dictionary"])
+    view = _View(index, query)
+    asked_for = index.features(where=view.where, limit=0).total
+    return (_points if index.about.d_sae <= POINTS else _cells)(index, view, asked_for)
+
+
+def _points(index: Index, view: _View, asked_for: int) -> Raw:
+    feature, x, y = index.points(view.x, view.y, view.where)
+    there = np.isfinite(x) & np.isfinite(y)
+    for values, scale in ((x, view.xscale), (y, view.yscale)):
+        there &= (values > 0) | (scale == "linear")
+    feature, x, y = feature[there], x[there], y[there]
+    head = struct.pack("<4I", 0, len(feature), len(feature), asked_for - len(feature))
+    told = {"feature": feature, "x": x, "y": y, "placed": len(feature), "unplaced": asked_for - len(feature)}
+    return _bytes(head, [feature.astype("<i4"), x.astype("<f4"), y.astype("<f4")], told)
+
+
+def _cells(index: Index, view: _View, asked_for: int) -> Raw:
+    cells = index.binned(view.x, view.y, BINS, view.xscale == "log", view.yscale == "log", view.where)
+    i, j, count, feature = (np.array([cell[name] or 0 for cell in cells], np.int64) for name in ("i", "j", "count", "feature"))
+    corners = np.array([cells[0][name] for name in ("a0", "b0", "a1", "b1")] if cells else [0, 0, 1, 1], np.float64)
+    placed = int(count.sum())
+    head = struct.pack("<4I", 1, len(cells), placed, asked_for - placed) + corners.astype("<f8").tobytes()
+    told = {"bins": BINS, "corners": corners, "column": i, "row": j, "count": count, "feature": feature, "placed": placed, "unplaced": asked_for - placed}
+    return _bytes(head, [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")], told)
+
+
+def _bytes(head: bytes, parts: Sequence[np.ndarray], told: Mapping[str, Any]) -> Raw:
+    return Raw(head + b"".join(part.tobytes() for part in parts), "application/octet-stream", told)

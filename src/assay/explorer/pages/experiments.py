@@ -1,0 +1,26 @@
+"""The experiments, and the report page of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.datastructures import QueryParams
+
+from assay.explorer.library import Library
+from assay.explorer.problems import UNKNOWN, Problem
+from assay.explorer.render import Raw, Shown
+from assay.explorer.security import REPORT
+
+
+def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+    """List every experiment with its recorded and stored verdicts."""
+    return Shown("experiments.html", {"experiments": library.experiments.listed()})
+
+
+def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
+    """Show the report page of one experiment. Raises: Problem where there is no such experiment, or nothing of it."""
+    found = library.experiments.page(at["name"])
+    if found is None:
+        raise Problem(UNKNOWN, f"no result of an experiment {at['name'][:60]!r} is stored or recorded", "assay list")
+    html, result = found
+    return Raw(html, "text/html", result, REPORT)

@@ -1,0 +1,25 @@
+"""Problem: why a page cannot be shown, with the status it is answered with and what to do about it."""
+
+from __future__ import annotations
+
+from assay.core.errors import AssayError, DataError, ModelError, StoreError
+from assay.features.index.about import Damaged
+
+ASKED, UNKNOWN, UNFIT, AWAY = 400, 404, 409, 503
+"""What was asked makes no sense; there is no such thing; two things do not fit together; it is damaged, missing or busy."""
+
+
+class Problem(AssayError):
+    """A page cannot be shown; `words` say why, `then` is a command to type, where one helps."""
+
+    def __init__(self, status: int, words: str, then: str = ""):
+        super().__init__(words)
+        self.status, self.words, self.then = status, words, then
+
+
+def of(error: AssayError) -> Problem:
+    """Tell which problem of a page an error is."""
+    if isinstance(error, Problem):
+        return error
+    away = isinstance(error, Damaged | ModelError | StoreError)
+    return Problem(AWAY if away else UNFIT if isinstance(error, DataError) else ASKED, str(error))

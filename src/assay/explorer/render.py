@@ -1,0 +1,155 @@
+"""Render: what a page function gives, as HTML or JSON; the one environment of templates, which escapes everything."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from assay.core.plain import as_json, plain
+from assay.core.schema import to_json
+from assay.explorer.problems import Problem
+from assay.report import contexts, pages, palette, tables
+
+LEVELS = 20
+"""Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0 to .a20 and .w0 to .w20."""
+_TURNS = re.compile("[\u061c\u200e\u200f]")
+"""Marks that turn the direction of writing and that core.plain leaves."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page: its template, the values it tells, which are its JSON as well, and what is drawn from them for the template alone."""
+
+    template: str
+    values: Mapping[str, Any]
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer that is no template: a report page with a policy of its own, or data for a chart. `values` are its JSON."""
+
+    content: str | bytes
+    kind: str
+    values: Mapping[str, Any]
+    policy: str = ""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The same page at a shorter address: what a form sent, as a link says it."""
+
+    to: str
+
+
+Page = Callable[..., Shown | Raw | Moved]
+
+
+@functools.cache
+def environment() -> Environment:
+    """The templates, with the signs and filters that pages use."""
+    env = Environment(
+        loader=PackageLoader("assay.explorer"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )  # fmt: skip
+    env.globals |= {"signs": tables.SIGNS, "outcome_words": pages.WORDS, "plural_words": pages.PLURAL}
+    env.filters |= {
+        "token": contexts.token,
+        "words": contexts.words,
+        "minus": lambda text: tables.minus(str(text)),
+        "number": number,
+        "signed": signed,
+        "percent": percent,
+        "count": lambda n: f"{n:,}",
+        "several": several,
+        "level": level,
+        "interval": interval,
+        "named": lambda column: column.replace("_", " "),
+    }
+    return env
+
+
+def html(shown: Shown, path: str = "/") -> str:
+    """A page as HTML; `path` is its address, without what it was asked."""
+    drawn = dict(shown.drawn) | {"path": path}
+    return environment().get_template(shown.template).render(**{**shown.values, **drawn})
+
+
+def data(shown: Shown | Raw) -> str:
+    """A page's values as JSON; null where a number is not finite."""
+    return as_json(to_json(shown.values), allow_nan=False)
+
+
+def problem(found: Problem, path: str = "/") -> str:
+    """The page that says why there is none."""
+    return environment().get_template("problem.html").render(problem=found, path=path)
+
+
+def problem_data(found: Problem) -> str:
+    """Why there is no page, as JSON."""
+    return as_json({"status": found.status, "error": found.words, "then": found.then})
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number at so many significant digits, with a true minus sign; whole numbers in full, "–" where there is none."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
+        return tables.minus(f"{int(value):,}")
+    size = abs(value)
+    if 1e-4 <= size < 1e6:
+        places = max(0, digits - 1 - math.floor(math.log10(size)))
+        return tables.minus(f"{value:,.{places}f}")
+    return tables.minus(f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e"))
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A number with its sign, for what can be above or below nothing."""
+    text = number(value, digits)
+    return f"+{text}" if value is not None and value > 0 and text != "–" else text
+
+
+def interval(row: Mapping[str, Any], column: str) -> str:
+    """A number with the interval that stands in the columns beside it, to the digits that the interval supports."""
+    value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
+    if value is None or low is None or high is None:
+        return signed(value)
+    return tables.minus(" ".join(tables.estimate({"estimate": value, "low": low, "high": high})))
+
+
+def percent(share: float | None, digits: int = 3) -> str:
+    """A share in percent: the rarest features are on at one token of a million."""
+    return "–" if share is None else f"{number(100 * share, digits)} %"
+
+
+def several(n: int, one: str, many: str = "") -> str:
+    """A count with its noun: 1 feature, 2 features."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def level(share: float) -> int:
+    """The step of a shade or a bar, 0 to 20, for a share between 0 and 1; whatever is on has at least 1."""
+    if not share > 0:
+        return 0
+    return max(1, min(LEVELS, round(LEVELS * share)))
+
+
+@functools.cache
+def style() -> str:
+    """The style sheet: the report's, with classes for shades and bars, and what only the explorer has."""
+    steps = "".join(f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1))
+    report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
+    own = files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
+    return f"{palette.css()}{report}\n{steps}\n{own}"
+
+
+def _shown(value: Any) -> Any:
+    """What a page shows of a value: no text or markup in it turns the direction of writing, or cannot be encoded."""
+    return type(value)(_TURNS.sub("�", plain(value))) if isinstance(value, str) else value

@@ -1,0 +1,162 @@
+"""Security: who may ask, and what an answer allows a browser to do. A page of another site must not read or use this server."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+REPORT = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; "
+    "sandbox allow-scripts allow-downloads"
+)
+"""For a report page, which is one file with style and script inside: it gets an origin of its own, and so no access to this server."""
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+BODY, ADDRESS = 64 * 1024, 8 * 1024
+"""Bytes that a request's body, and its address, may have."""
+COOKIE = "assay_token"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Names that the server answers to; empty: any, which needs a token. The token that a browser must have brought, if there is one."""
+
+    hosts: tuple[str, ...] = LOOPBACK
+    token: str = ""
+
+
+class Guard:
+    """Stands before the pages: refuses what the rules forbid, and adds the headers that bind a browser."""
+
+    def __init__(self, app: ASGIApp, rules: Rules):
+        self.app, self.rules = app, rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] == "websocket":
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refused = self._refused(scope, headers)
+        if refused is not None:
+            await PlainTextResponse(refused[1] + "\n", refused[0])(scope, receive, _bound(send))
+            return
+        let_in = self._token(scope, headers)
+        if let_in is not None:
+            await let_in(scope, receive, _bound(send))
+            return
+        try:
+            await self.app(scope, _limited(receive), _bound(send))
+        except _TooLargeError:
+            await PlainTextResponse(f"a request has at most {BODY:,} bytes\n", 413)(scope, receive, _bound(send))
+
+    def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Why this request is not answered: a name that is not ours, another site behind it, or too much of it."""
+        host = headers.get("host", "")
+        if len(headers.getlist("host")) != 1 or (self.rules.hosts and _name(host) not in self.rules.hosts):
+            return 400, "this server does not answer to that name"
+        if scope["method"] not in ("GET", "HEAD", "POST"):
+            return 405, "pages are read, not changed"
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if origin is not None and origin != f"{scope['scheme']}://{host}" and not _link(scope, headers):
+            return 403, "asked from a page of another site"
+        if site in ("cross-site", "same-site") and not _link(scope, headers):
+            return 403, "asked from a page of another site"
+        if scope["method"] == "POST" and origin is None and site not in ("same-origin", "none"):
+            return 403, "what is sent says from where"
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > ADDRESS:
+            return 414, f"an address has at most {ADDRESS:,} bytes"
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > BODY:
+            return 413, f"a request has at most {BODY:,} bytes"
+        return None
+
+    def _token(self, scope: Scope, headers: Headers) -> PlainTextResponse | RedirectResponse | None:
+        """Ask for the token, once: an address with ?token= leaves a cookie and goes on without it."""
+        wanted = self.rules.token
+        if not wanted or _same(_cookie(headers), wanted):
+            return None
+        asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if not any(name == "token" and _same(value, wanted) for name, value in asked):
+            return PlainTextResponse("this server asks for a token: open the address that it printed, with ?token=\n", 401)
+        rest = urlencode([(name, value) for name, value in asked if name != "token"])
+        path = "/" + scope["path"].lstrip("/\\")
+        answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
+        answer.set_cookie(COOKIE, wanted, httponly=True, samesite="lax")
+        return answer
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _limited(receive: Receive) -> Receive:
+    """Count what a body has, whatever its header said."""
+    had = 0
+
+    async def counted() -> Message:
+        nonlocal had
+        message = await receive()
+        had += len(message.get("body", b""))
+        if had > BODY:
+            raise _TooLargeError
+        return message
+
+    return counted
+
+
+def _bound(send: Send) -> Send:
+    """Add the headers to an answer; one that has a policy of its own keeps it."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in ({"content-security-policy": POLICY} | HEADERS).items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sent
+
+
+def _link(scope: Scope, headers: Headers) -> bool:
+    """Whether a person followed a link to a page: that shows it to nobody else."""
+    return scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+
+
+def _name(host: str) -> str:
+    """A Host header without its port, in lower case."""
+    head, colon, port = host.rpartition(":")
+    return (head if colon and port.isdecimal() else host).lower()
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        held = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return held.value if held else ""
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())

@@ -1,0 +1,2 @@
+// Small things of all pages. Every page works without it.
+"use strict";

@@ -1,0 +1,155 @@
+"""Serve: the explorer of a store at an address of this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import AssayError
+
+if TYPE_CHECKING:
+    from assay.explorer.library import Experiments
+
+PORT = 8377
+"""The port that is tried first where none was asked for."""
+READERS = 256
+"""Connections at the same time."""
+
+
+def serve(
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *, ready: Callable[[str], None] = print
+) -> None:
+    """Answer at an address until interrupted; `ready` is told the one address that opens it.
+
+    Beyond this machine it asks for a token, which is made up where none is given.
+
+    Raises: AssayError for a store that is not there, and where the address cannot be had.
+    """
+    import uvicorn
+
+    from assay.explorer.app import application
+    from assay.explorer.library import Library
+    from assay.explorer.security import LOOPBACK, Rules
+
+    if root.exists() and not root.is_dir():
+        raise AssayError(f"{root} is no folder; --root names the folder of a store")
+    if token is not None and not token.isascii():
+        raise AssayError("--token is text of ASCII characters")
+    here = is_here(host)
+    token = token or ("" if here else secrets.token_urlsafe(16))
+    listening = listen(host, port)
+    name = f"[{host}]" if ":" in host else host
+    everywhere = host in ("0.0.0.0", "::")
+    rules = Rules((*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token)
+    app = application(Library(root, experiments(root)), rules)
+    config = uvicorn.Config(
+        app, log_level="error", access_log=False, server_header=False, date_header=False, lifespan="off", ws="none", limit_concurrency=READERS,
+        h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
+    ready(f"http://{shown[0]}:{shown[1]}/" + (f"?token={token}" if token else ""))
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # how a person ends it
+        pass
+    finally:
+        listening.close()
+
+
+def is_here(host: str) -> bool:
+    """Whether only programs of this machine reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """Take a port: the one asked for, else the usual one where it is free, else any. Raises: AssayError."""
+    if port is not None and not 0 <= port <= 65535:
+        raise AssayError(f"--port is a number from 0 to 65535, got {port}")
+    tried = [port] if port is not None else [PORT, 0]
+    for each in tried:
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            made = socket.create_server((host, each), family=family, backlog=READERS)
+        except OSError as error:
+            if each != tried[-1]:
+                continue
+            raise AssayError(f"{host}:{each} cannot be had ({error.strerror or error}); name another --port or --host") from error
+        return made
+    raise AssertionError("a port is tried")
+
+
+def experiments(root: Path) -> Experiments:
+    """Tell the explorer of experiments by the verbs that the command line has: `assay list` and the pages of `assay report`."""
+    from assay.core.schema import to_json
+    from assay.explorer.library import Experiments
+    from assay.lab import catalogue as known
+    from assay.verbs import catalogue
+
+    made: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = {}
+    told: dict[tuple[Any, ...], tuple[Mapping[str, Any], ...]] = {}
+
+    def listed() -> tuple[Mapping[str, Any], ...]:
+        state = tuple((str(p), _changed(p)) for kind in ("results/*/*.json", "runs/*") for p in sorted(root.glob(kind)))
+        if state not in told:  # records, which are many bytes, are read once
+            found = tuple(to_json(each) for each in catalogue.listed(root).experiments)
+            told.clear()
+            told[state] = found
+        return told[state]
+
+    def page(name: str) -> tuple[str, Mapping[str, Any]] | None:
+        if name not in {entry.name for entry in known.entries()}:
+            return None
+        stored = root / "results" / name / "default.json"
+        key = name, _changed(stored)
+        if key not in made:
+            found = _page(root, name, stored if key[1] else None)
+            if found is None:
+                return None
+            made[key] = found
+        return made[key]
+
+    return Experiments(listed=listed, page=page)
+
+
+def _changed(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str, Any]] | None:
+    """Make the page of a result: with its figures where the runs are there, else of the stored verdicts, else of the record."""
+    from assay.lab import catalogue, records
+    from assay.lab.sealed import unseal
+    from assay.report import pages
+
+    home = "/experiments"
+    if stored is not None:
+        try:
+            from assay.lab.executors import Inline
+            from assay.lab.lab import Lab
+            from assay.lab.preset import override
+            from assay.verbs.pages import page_of
+
+            experiment = catalogue.find(name)
+            html, result = page_of(Lab(root, Inline()), experiment, override(experiment, "default", ()), home)
+            return html, result.to_json()
+        except (AssayError, ImportError) as error:  # runs that were removed, or an installation without torch
+            data: dict[str, Any] = unseal(stored)
+            data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
+            return pages.page(data, header=catalogue.entry(name).header(), home=home), data
+    record = records.read(name)
+    if record is None:
+        return None
+    record = {key: value for key, value in record.items() if key != "arms"}  # every run's measures are megabytes
+    record = {**record, "notes": [*record.get("notes", ()), "this is the committed record: nothing of this experiment is stored here"]}
+    return pages.page(record, header=catalogue.entry(name).header(), home=home), record
