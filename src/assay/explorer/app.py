@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.pages import dictionary, experiments, home
+from assay.explorer.pages import compare, dictionary, experiments, feature, home, search, sql
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -49,7 +49,11 @@ ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
     Address("/experiments/{name}", experiments.one, live=True),
+    Address("/compare/{model}/{first}/{second}", compare.page),
+    Address("/{model}/{dictionary}/search", search.page),
+    Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
+    Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )
 """In the order in which they are tried: the particular before the general."""

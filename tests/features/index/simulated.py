@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,10 @@ def about(width: int, d: int = 16) -> About:
     )  # fmt: skip
 
 
-def made(folder: Path, *, width: int = 40, windows: int = 24, context: int = 32, shards: int = 3, d: int = 16, seed: int = 0) -> Made:
+def made(
+    folder: Path, *, width: int = 40, windows: int = 24, context: int = 32, shards: int = 3, d: int = 16, seed: int = 0,
+    words: Callable[[Sequence[int]], Sequence[str]] = lambda ids: [f"<{i}>" for i in ids], ablated: Mapping[str, np.ndarray] | None = None,
+) -> Made:  # fmt: skip
     """Sparse activations of which feature 0 is dead, feature 1 dense, and feature 2 the negative of feature 3's direction."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, VOCABULARY, (windows, context)).astype(np.int32)
@@ -73,7 +77,7 @@ def made(folder: Path, *, width: int = 40, windows: int = 24, context: int = 32,
     index = folder / "index"
     index.mkdir()
     build.build(
-        index, paths, directions, about(width, d), words=lambda ids: [f"<{i}>" for i in ids], vocabulary=VOCABULARY,
+        index, paths, directions, about(width, d), words=words, ablated=ablated, vocabulary=VOCABULARY,
         documents=[f"text {i}.py" for i in range(windows // 2)],
     )  # fmt: skip
     return Made(index, acts, effects, tokens, document, kept, directions, neurons)

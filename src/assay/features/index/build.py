@@ -78,6 +78,7 @@ def build(
     tables.write_part(parts, "documents", 0, {"document": np.arange(len(documents), dtype=np.int32), "name": list(documents)})
     for table in ("tokens", "documents"):
         tables.join(parts, table, folder / f"{table}.parquet")
+    np.save(folder / "decoder.npy", unit.astype(np.float16))
     np.save(folder / "windows.npy", firings.tokens)
     np.save(folder / "window_document.npy", firings.document)
     acts = acts or relations.activations(firings, width)

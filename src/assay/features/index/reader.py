@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
@@ -99,7 +99,8 @@ class Index:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        made = duckdb.connect(":memory:", config={"threads": 2})
+        made = duckdb.connect(":memory:", config={"threads": 1})  # many readers share the cores
+        made.execute("SET parquet_metadata_cache = true")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
             made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
@@ -147,41 +148,81 @@ class Index:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
             raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        row = self.query(
-            "SELECT f.*, t.text AS token_text FROM features f LEFT JOIN tokens t ON t.token = f.token WHERE f.feature = ?", [number]
-        )[0]
-        logits = self.query(
-            "SELECT l.sign, t.text, l.logit FROM logits l JOIN tokens t ON t.token = l.token WHERE l.feature = ? ORDER BY l.sign DESC, l.rank",
-            [number],
-        )
+        row = self.query("SELECT * FROM features WHERE feature = ?", [number])[0]
+        logits = self.query("SELECT sign, token, logit FROM logits WHERE feature = ? ORDER BY sign DESC, rank", [number])
+        tokens = self.query("SELECT * EXCLUDE (feature) FROM feature_tokens WHERE feature = ? ORDER BY rank", [number])
+        words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
         return Feature(
             address=f"{self.about.address}/{number}",
-            numbers=row,
+            numbers=row | {"token_text": words.get(row["token"])},
             contexts=self.contexts(number),
-            promoted=tuple((r["text"], r["logit"]) for r in logits if r["sign"] > 0),
-            suppressed=tuple((r["text"], r["logit"]) for r in logits if r["sign"] < 0),
+            promoted=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] > 0),
+            suppressed=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] < 0),
             neighbours=tuple(self.query("SELECT * EXCLUDE (feature) FROM neighbours WHERE feature = ? ORDER BY kind, rank", [number])),
-            tokens=tuple(self.query(
-                "SELECT x.rank, x.token, t.text, x.firings, x.share, x.recall FROM feature_tokens x JOIN tokens t ON t.token = x.token "
-                "WHERE x.feature = ? ORDER BY x.rank", [number],
-            )),
-        )  # fmt: skip
+            tokens=tuple(r | {"text": words[r["token"]]} for r in tokens),
+        )
 
     def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
         """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
-        rows = self.query(
-            "SELECT c.*, d.name AS named FROM contexts c LEFT JOIN documents d ON d.document = c.document "
-            "WHERE c.feature = ? AND (? = '' OR c.kind = ?) ORDER BY c.kind DESC, c.rank", [number, kind, kind],
-        )  # fmt: skip
+        rows = self.query("SELECT * FROM contexts WHERE feature = ? ORDER BY kind DESC, rank", [number])
+        rows = [row for row in rows if kind in ("", row["kind"])]
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
-                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"], document=r["named"] or "",
+                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"], document=self._documents.get(r["document"], ""),
                 value=r["value"], at=r["at"], ids=tuple(r["tokens"]), tokens=tuple(words[t] for t in r["tokens"]),
                 activations=tuple(r["activations"]), effects=None if r["effects"] is None else tuple(r["effects"]),
             )
             for r in rows
         )  # fmt: skip
+
+    def glance(self, numbers: Sequence[int]) -> dict[int, Row]:
+        """Density, importance and commonest token of some features, by number: what a link to one says of it."""
+        known = self._glances
+        tokens = {i: int(known["token"][i]) if known["token"][i] >= 0 else None for i in numbers}
+        words = self.words({token for token in tokens.values() if token is not None})
+        return {
+            i: {"feature": i, "density": float(known["density"][i]), "importance": _known(known["importance"][i]),
+                "token": tokens[i], "token_text": None if tokens[i] is None else words[tokens[i]]}
+            for i in numbers
+        }  # fmt: skip
+
+    @cached_property
+    def alive(self) -> Int[np.ndarray, "n"]:
+        """The features that fire at all."""
+        return np.flatnonzero(self._glances["density"] > 0)
+
+    @cached_property
+    def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
+        return self.columns(("density", "importance", "token"))
+
+    def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
+        """Columns of numbers of all features, by feature; NaN where there is none. Raises: DataError for a column that is no number."""
+        for name in names:
+            if name not in NUMERIC:
+                raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
+        chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
+        found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
+        return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
+
+    def longest(self, text: str) -> tuple[int, ...]:
+        """Cut a text into the longest tokens of the vocabulary that fit, from its start; nothing where one place has no token."""
+        ids: list[int] = []
+        while text:
+            length = next((n for n in range(min(len(text), 40), 0, -1) if text[:n] in self._numbers), 0)
+            if not length:
+                return ()
+            ids.append(self._numbers[text[:length]])
+            text = text[length:]
+        return tuple(ids)
+
+    @cached_property
+    def _documents(self) -> dict[int, str]:
+        return {row["document"]: row["name"] for row in self.query("SELECT document, name FROM documents")}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {text: token for token, text in reversed(list(enumerate(self._vocabulary)))}
 
     def words(self, ids: set[int] | Sequence[int]) -> dict[int, str]:
         """The text of token ids."""
@@ -325,6 +366,10 @@ class Index:
             "count(*) FILTER (importance_high < 0) AS harmful, count(*) FILTER (seeds = ?) AS recurring FROM features", [len(self.about.seeds)],
         )[0]  # fmt: skip
         return {"classes": {row["class"]: row["n"] for row in rows}, **more}
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:

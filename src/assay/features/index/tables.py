@@ -26,6 +26,8 @@ class Ragged:
         return cls(values[inside], inside.sum(1))
 
 
+ROWS, OTHER_ROWS = {"features": 256}, 4096
+"""Rows of a row group, which whoever asks for one feature reads whole: small for a quick page, not so small that their list grows long."""
 Values = np.ndarray | Sequence[Any] | Ragged
 
 _ARROW = {"INTEGER": "int32", "BIGINT": "int64", "DOUBLE": "float64", "VARCHAR": "string"}
@@ -39,7 +41,7 @@ def write_part(folder: Path, table: str, number: int, columns: Mapping[str, Valu
     (folder / table).mkdir(parents=True, exist_ok=True)
     path = folder / table / f"{number:05}.parquet"
     temporary = path.with_suffix(".partial")
-    pq.write_table(made, temporary, compression="zstd", row_group_size=max(1, len(made)))
+    pq.write_table(made, temporary, compression="zstd", row_group_size=ROWS.get(table, OTHER_ROWS))
     temporary.replace(path)
 
 
@@ -49,13 +51,13 @@ def has_part(folder: Path, table: str, number: int) -> bool:
 
 
 def join(folder: Path, table: str, to: Path) -> None:
-    """Write all parts of a table, in order, as one file; one row group a part, so that a feature's rows lie in one."""
+    """Write all parts of a table, in order, as one file; rows are in the order of features, so few row groups have those of one."""
     import pyarrow.parquet as pq
 
     parts = sorted((folder / table).glob("*.parquet"))
     with pq.ParquetWriter(to, pq.read_schema(parts[0]), compression="zstd") as writer:
         for part in parts:
-            writer.write_table(pq.read_table(part), row_group_size=2**26)
+            writer.write_table(pq.read_table(part), row_group_size=ROWS.get(table, OTHER_ROWS))
 
 
 def _arrow(columns: Sequence[Column], given: Mapping[str, Any]) -> Any:

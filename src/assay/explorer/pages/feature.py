@@ -1,0 +1,164 @@
+"""A feature: in one sentence what it does, then where it fires, what it writes, what it is worth to the loss, and its relatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from assay.explorer import figures, shading
+from assay.explorer.library import Library
+from assay.explorer.problems import UNKNOWN, Problem
+from assay.explorer.render import Shown
+from assay.features import statistics
+from assay.features.index.reader import Context, Feature, Index, Row
+from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, QUANTILES
+from assay.report.tables import decimals, minus
+from assay.report.tables import number as rounded
+
+OPEN = 10
+"""Contexts of a list that are shown before it is unfolded."""
+QUARTERS = ("strongest quarter", "second quarter", "third quarter", "weakest quarter")
+MOSTLY, OFTEN = 0.5, 0.2
+"""Shares of its firings from which a feature is said to fire mostly, and often, on its commonest token."""
+Piece = str | Mapping[str, str]
+"""A part of a sentence: words, or a token of the text."""
+
+
+def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
+    """Show one feature. Raises: Problem for one that is not there."""
+    index = library.index(at["model"], at["dictionary"])
+    number, base = int(at["number"]), f"{at['model']}/{at['dictionary']}"
+    if not 0 <= number < index.about.d_sae:
+        raise Problem(UNKNOWN, f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; there is no {number}")
+    feature = index.feature(number)
+    n = feature.numbers
+    values = {
+        "address": f"{base}/{number}", "dictionary": base, "feature": number, "features": index.about.d_sae,
+        "previous": number - 1 if number else None, "next": number + 1 if number + 1 < index.about.d_sae else None,
+        "random": another(index, number), "about": index.about, "sentence": sentence(feature, index), "numbers": n,
+        "contexts": feature.contexts, "promoted": feature.promoted, "suppressed": feature.suppressed, "tokens": feature.tokens,
+        "neighbours": _neighbours(feature, index), "seeds": _seeds(n, index),
+    }  # fmt: skip
+    return Shown("feature.html", values, _drawn(feature, index))
+
+
+def another(index: Index, number: int) -> int | None:
+    """A feature that fires, far from this one: following it again and again visits each that fires once, in the same order for all."""
+    alive = index.alive
+    if not len(alive):
+        return None
+    step = max(1, round(len(alive) * 0.618))
+    while math.gcd(step, len(alive)) > 1:
+        step += 1
+    return int(alive[(int(alive.searchsorted(number)) + step) % len(alive)])
+
+
+def sentence(feature: Feature, index: Index) -> list[Piece]:
+    """Say in words what the numbers say: how often it fires and on what, what it writes, what the loss is without it."""
+    n = feature.numbers
+    if not n["firings"]:
+        return [f"It fired on none of the {index.about.tokens:,} tokens of this text: dead here, though perhaps not on another text."]
+    said: list[Piece] = [f"Fires on {_percent(n['density'])} of tokens"]
+    common, share = {"token": n["token_text"] or ""}, n["token_share"]
+    if share >= MOSTLY:
+        said += [", mostly on ", common, f" ({_percent(share, 2)} of its firings)"]
+    elif share >= OFTEN:
+        said += [", often on ", common, f" ({_percent(share, 2)} of its firings)"]
+    else:
+        said += [", on many different ones: the commonest, ", common, f", has {_percent(share, 2)} of its firings"]
+    if feature.promoted:
+        said.append("; it pushes towards ")
+        for i, (text, _) in enumerate(feature.promoted[:3]):
+            said += [", " if i else "", {"token": text}]
+    return [*said, ". ", _worth(n)]
+
+
+def _worth(n: Row) -> str:
+    """What taking the feature out does to the loss, in words that an interval supports."""
+    if n["importance"] is not None and n["importance_low"] is not None:
+        low, high = n["importance_low"], n["importance_high"]
+        value = estimate(n["importance"], low, high)
+        if low > 0:
+            return f"Taking it out raises the loss by {value} nat where it is on: it helps."
+        if high < 0:
+            turned = estimate(-n["importance"], -high, -low)
+            return f"Taking it out lowers the loss by {turned} nat where it is on: it hurts."
+        return f"Taking it out changes the loss by {value} nat where it is on, which cannot be told from nothing."
+    if n["gradient_active"] is not None:
+        way = "raise" if n["gradient_active"] > 0 else "lower"
+        return minus(f"By a first-order estimate, taking it out would {way} the loss by {abs(n['gradient_active']):.2g} nat where it is on.")
+    return "What it does to the loss was not measured."
+
+
+def estimate(value: float, low: float, high: float) -> str:
+    """A number with its interval, to the digits that the interval supports."""
+    places = decimals(low, high)
+    return minus(f"{rounded(value, places)} [{rounded(low, places)}, {rounded(high, places)}]")
+
+
+def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
+    """The even sample in quarters of the feature's firings by rank, strongest first; a quarter without any is left out."""
+    parts: list[list[Context]] = [[] for _ in QUARTERS]
+    for context in contexts:
+        if context.kind == "even":
+            parts[min(3, int(4 * (1 - context.share)))].append(context)
+    return [(name, part) for name, part in zip(QUARTERS, parts, strict=True) if part]
+
+
+def _percent(share: float, digits: int = 3) -> str:
+    return f"{100 * share:.{digits}g} %"
+
+
+def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]]]:
+    """Relatives by kind; other features with their commonest token and density."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in ("antipode", "decoder", "feature", "neuron", "axis")}
+    others = {row["other"] for row in feature.neighbours if row["kind"] in ("decoder", "feature")}
+    antipode = feature.numbers["antipode"]
+    seen = index.glance(sorted(others | ({antipode} if antipode is not None else set())))
+    for row in feature.neighbours:
+        found[row["kind"]].append({**row, **({"of": seen[row["other"]]} if row["other"] in others else {})})
+    if antipode is not None:
+        found["antipode"] = [{"other": antipode, "of": seen[antipode]}]
+    return found
+
+
+def _seeds(n: Row, index: Index) -> list[dict[str, Any]]:
+    """The other dictionaries, each with the best cosine and the share of this feature that it spans."""
+    names = index.about.seeds
+    if not names or n["seed_cosines"] is None:
+        return []
+    return [
+        {"name": name, "cosine": cosine, "span": span, "recurs": cosine >= MATCHED}
+        for name, cosine, span in zip(names, n["seed_cosines"], n["seed_spans"], strict=True)
+    ]
+
+
+def _drawn(feature: Feature, index: Index) -> dict[str, Any]:
+    """What the template draws from the values: figures, shaded contexts, widths of bars."""
+    n = feature.numbers
+    maximum = n["maximum"] or 0.0
+    top = [shading.line(c, maximum) for c in feature.contexts if c.kind == "top"]
+    edges = [maximum * i / BINS for i in range(BINS + 1)]
+    logs, bounds = figures.occupied(n["log_histogram"] or [], statistics.EDGES.tolist())
+    measured = n["importance"] is not None and n["importance_low"] is not None
+    return {
+        "open": OPEN,
+        "top": top,
+        "quarters": [(name, [shading.line(c, maximum) for c in part]) for name, part in quarters(feature.contexts)],
+        "even": sum(c.kind == "even" for c in feature.contexts),
+        "linear": figures.histogram(n["histogram"] or [], edges, "activations above 0") if n["firings"] else "",
+        "logarithmic": figures.histogram(logs, bounds, "activations above 0, bins of a sixth of an octave"),
+        "log_edges": bounds,
+        "spread": figures.quantiles(n["quantiles"] or [None], [f"{q:g}" for q in QUANTILES], maximum, "quantiles of activations above 0"),
+        "quantiles": list(zip(QUANTILES, n["quantiles"] or [], strict=False)),
+        "zeros": index.about.tokens - n["firings"],
+        "importance": estimate(n["importance"], n["importance_low"], n["importance_high"]) if measured else "",
+        "bar": figures.interval(n["importance"], n["importance_low"], n["importance_high"], "importance with its interval") if measured else "",
+        "split": "" if n["direct_share"] is None else figures.split(n["direct_share"], "direct path", "through later layers"),
+        "strongest": max((abs(v) for _, v in (*feature.promoted, *feature.suppressed)), default=1.0) or 1.0,
+        "columns": FEATURES,
+        "bounds": {"antipodal": ANTIPODAL, "matched": MATCHED},
+    }  # fmt: skip

@@ -1,0 +1,121 @@
+"""Search: features by the token they fire on, by words in their contexts, by a token they promote, by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from assay.core.errors import AssayError
+from assay.explorer import asked
+from assay.explorer.asked import link
+from assay.explorer.library import Library
+from assay.explorer.problems import ASKED, Problem
+from assay.explorer.render import Shown
+from assay.features.index.reader import SORTED, Index, Page
+from assay.subjects import folder
+
+WAYS = {
+    "token": "fires on the token",
+    "text": "fires at the end of these words",
+    "promoted": "promotes the token",
+    "suppressed": "suppresses the token",
+}
+ROWS, LIKE = 25, 12
+"""Features on one page of a list, and tokens offered that hold what was typed."""
+LONGEST = 200
+"""Characters that can be searched for."""
+COLUMNS = {
+    "token": ("firings", "share", "recall", "density", "importance"),
+    "text": ("contexts", "relative", "density", "importance"),
+    "promoted": ("logit", "rank", "density", "importance"),
+    "suppressed": ("logit", "rank", "density", "importance"),
+    "numbers": ("density", "class", "maximum", "purity", "importance", "gradient_total"),
+}
+
+
+def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+    """Show what was asked for, and how many more there are. Raises: Problem for what cannot be asked."""
+    index = library.index(at["model"], at["dictionary"])
+    base = f"{at['model']}/{at['dictionary']}"
+    by, text = asked.choice(query, "by", list(WAYS), "token"), query.get("q", "")
+    if len(text) > LONGEST:
+        raise Problem(ASKED, f"at most {LONGEST} characters can be searched for, got {len(text):,}")
+    offset = asked.number(query, "offset", 0, 0, 10**9)
+    where = asked.conditions(query)
+    order = asked.choice(query, "order", list(SORTED), "density")
+    values: dict[str, Any] = {
+        "dictionary": base, "about": index.about, "by": by, "q": text, "where": where, "order": order, "tokens": [], "more_tokens": False,
+        "chosen": None, "lists": [], "note": "",
+    }  # fmt: skip
+    if where or "order" in query:
+        found = index.features(where=where, order=order, offset=offset, limit=ROWS)
+        values["by"] = "numbers"
+        state = [("where", asked.said(c)) for c in where] + [("order", order)]
+        values["lists"] = [_list(index, base, "numbers", "Features by their numbers", found, offset, state)]
+    elif text and by == "text":
+        values |= _by_text(index, base, text, offset)
+    elif text:
+        values |= _by_token(index, base, by, text, query, offset)
+    return Shown("search.html", values, {"ways": WAYS, "columns": list(SORTED), "schema": SORTED, "said": asked.said})
+
+
+def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, offset: int) -> dict[str, Any]:
+    """What fires on, promotes or suppresses a token; of several that hold the text, the first unless one was chosen."""
+    found = index.tokens_like(text, LIKE + 1)
+    known = {row["token"]: row["text"] for row in found}
+    chosen = asked.number(query, "id", found[0]["token"] if found else -1, -1, 2**31 - 1)
+    if not found and "id" not in query:
+        return {"note": "No token of this model's vocabulary holds these letters; a word may be several tokens: search in contexts."}
+    word = known.get(chosen) or index.words([chosen])[chosen]
+    if by == "token":
+        rows = index.by_token(chosen, ROWS, offset)
+    else:
+        rows = index.by_promoted(chosen, 1 if by == "promoted" else -1, ROWS, offset)
+    state = [("by", by), ("q", text), ("id", chosen)]
+    return {
+        "tokens": [{**row, "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])])} for row in found[:LIKE]],
+        "more_tokens": len(found) > LIKE,
+        "chosen": {"token": chosen, "text": word},
+        "lists": [_list(index, base, by, f"It {WAYS[by]}", rows, offset, state)],
+    }
+
+
+def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:
+    """Features on at the end of these words in a context that is kept; words may begin with a space in the text, or not."""
+    encode, note = _encoder(index)
+    lists, seen = [], set()
+    for typed in dict.fromkeys([text, text if text[0].isspace() else f" {text}"]):
+        ids = tuple(encode(typed))
+        if not ids or ids in seen:
+            continue
+        seen.add(ids)
+        words = index.words(ids)
+        found = index.by_context(ids, ROWS, offset)
+        title = "after a space" if typed != text else "as typed"
+        state = [("by", "text"), ("q", text)]
+        lists.append(_list(index, base, "text", title, found, offset, state) | {"tokens": [words[i] for i in ids]})
+    if not lists:
+        note = "These words cannot be made of the tokens of this model's vocabulary."
+    return {"lists": lists, "note": note}
+
+
+def _encoder(index: Index) -> tuple[Callable[[str], Sequence[int]], str]:
+    """The model's tokenizer; where its folder is not here, the longest tokens of the vocabulary that fit, and a note."""
+    try:
+        return folder.find(index.about.model).tokenizer.encode, ""
+    except (AssayError, ImportError):
+        return index.longest, "The model is not here, so the words were cut into the longest tokens that fit: its own tokenizer may cut elsewhere."
+
+
+def _list(index: Index, base: str, by: str, title: str, found: Page, offset: int, state: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A list with what each feature mostly fires on, how many it hides, and links to the pages before and after."""
+    seen = index.glance([row["feature"] for row in found.rows])
+    rows = [{**row, "token_text": seen[row["feature"]]["token_text"]} for row in found.rows]
+    after, before = offset + ROWS, max(0, offset - ROWS)
+    return {
+        "title": title, "columns": COLUMNS[by], "rows": rows, "total": found.total, "offset": offset, "hidden": found.total - len(rows),
+        "later": link(f"/{base}/search", [*state, ("offset", after)]) if after < found.total else None,
+        "earlier": link(f"/{base}/search", [*state, ("offset", before or None)]) if offset else None,
+    }  # fmt: skip

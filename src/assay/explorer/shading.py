@@ -1,0 +1,61 @@
+"""Tokens with a feature's activation as shade and underline, and what it does there to the loss for whoever points at one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from assay.explorer.render import level
+from assay.features.index.reader import Context
+from assay.report import contexts
+from assay.report.tables import minus
+
+
+@dataclass(frozen=True)
+class Line:
+    """A context as a list shows it: its tokens as markup, and where it is from."""
+
+    tokens: Markup
+    document: str
+    window: int
+    position: int
+    value: float
+
+
+def line(context: Context, maximum: float) -> Line:
+    """Shade a context, by activation / the feature's maximum; the token at which it fires is outlined and can be focused."""
+    shown = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
+    return Line(shown, context.document, context.window, context.position, context.value)
+
+
+def tokens(
+    texts: Sequence[str], activations: Sequence[float], effects: Sequence[float] | None, maximum: float, at: int | None = None
+) -> Markup:
+    """Tokens side by side. One where the feature is on says how much, and what the loss of later tokens would be without it.
+
+    Only the token `at`, or else the first that is on, is a stop of the tab key; arrow keys go on from there.
+    """
+    parts = []
+    stop = at if at is not None else next((i for i, a in enumerate(activations) if a > 0), None)
+    for i, (text, activation) in enumerate(zip(texts, activations, strict=True)):
+        word = contexts.words(text) or contexts.token("")
+        if activation <= 0 and i != at:
+            parts.append(f"<span>{word}</span>")
+            continue
+        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == at else ''}{' long' if len(text) > 20 else ''}"
+        tip = said(activation, effects[i] if effects is not None else None)
+        parts.append(f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>')
+    return Markup("".join(parts))
+
+
+def said(activation: float, effect: float | None) -> str:
+    """What a token says when it is pointed at."""
+    value = minus(f"activation {activation:.3g}")
+    if effect is None:
+        return f"{value}; no effect on the loss was estimated in this index"
+    if effect == 0:
+        return f"{value}; without it here the loss of later tokens stays as it is, to first order"
+    way, word = ("rises", "helps") if effect > 0 else ("falls", "hurts")
+    return f"{value}; without it here the loss of later tokens {way} by {abs(effect):.2g} nat, to first order: it {word}"

@@ -1,0 +1,78 @@
+"""Two dictionaries of one site, row against row: which features have a counterpart in the other, by the direction they write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core.errors import DataError
+
+ROWS = 2048
+"""Rows of the first that are compared at once."""
+MOST = 200_000_000_000
+"""Products of numbers, at most: two dictionaries of 18,000 features in 576 dimensions, a few seconds."""
+FILE = "decoder.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """For each feature of both dictionaries: the other's nearest by cosine, and that cosine."""
+
+    there: Int[np.ndarray, "f"]
+    """The second dictionary's feature nearest to each of the first."""
+    cosine: Float[np.ndarray, "f"]
+    back: Int[np.ndarray, "g"]
+    """The first dictionary's feature nearest to each of the second."""
+    back_cosine: Float[np.ndarray, "g"]
+    dimensions: int
+
+    @property
+    def mutual(self) -> Bool[np.ndarray, "f"]:
+        """Features of the first that are the nearest of their nearest."""
+        return self.back[self.there] == np.arange(len(self.there))
+
+    @property
+    def chance(self) -> float:
+        """About the best cosine of a random direction with as many random rows as the second dictionary has.
+
+        Formula: √(2 ln n / d), for n rows in d dimensions, at most 1
+        """
+        return float(min(1.0, np.sqrt(2 * np.log(max(2, len(self.back))) / self.dimensions)))
+
+
+def rows(folder: Path) -> Float[np.ndarray, "f d"]:
+    """Decoder rows of an index, of length 1, in half precision, mapped into memory. Raises: DataError where there are none."""
+    try:
+        return np.load(folder / FILE, mmap_mode="r")
+    except FileNotFoundError as error:
+        raise DataError("this index was made before decoder rows were kept; make it again with: assay index DICTIONARY") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"the index {folder} is damaged ({FILE}); delete it and run assay index again") from error
+
+
+def match(first: Float[np.ndarray, "f d"], second: Float[np.ndarray, "g d"]) -> Match:
+    """Compare all rows of length 1; the sign counts, so an opposite direction is no counterpart. Ties go to the lower number.
+
+    Raises: DataError for rows of unlike length, or too many of them.
+    """
+    (f, d), (g, e) = first.shape, second.shape
+    if d != e:
+        raise DataError(f"one dictionary writes {d:,} dimensions, the other {e:,}: they are not of one site")
+    if not f or not g:
+        raise DataError("one of the two dictionaries has no feature")
+    if f * g * d > MOST:
+        raise DataError(f"{f:,} × {g:,} features in {d:,} dimensions are too many to compare on a page")
+    there, cosine = np.zeros(f, np.int64), np.zeros(f, np.float32)
+    back, back_cosine = np.zeros(g, np.int64), np.full(g, -np.inf, np.float32)
+    other = second.astype(np.float32).T
+    for a in range(0, f, ROWS):
+        products = first[a : a + ROWS].astype(np.float32) @ other
+        there[a : a + ROWS] = products.argmax(1)
+        cosine[a : a + ROWS] = products.max(1)
+        best, at = products.max(0), products.argmax(0)
+        better = best > back_cosine
+        back[better], back_cosine[better] = at[better] + a, best[better]
+    return Match(there, cosine.clip(-1, 1), back, back_cosine.clip(-1, 1), d)
