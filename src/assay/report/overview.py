@@ -110,7 +110,7 @@ def listed(data: JSON) -> str:
         return f"{tables.ONLY_EXACT}\n"
     lines = ["| | claim | estimate [95 % interval] | published | controls, and other arms that hold |", "|---|---|---|---|---|"]
     for r in tables.rows({"verdicts": data["verdicts"]}):
-        why = f"<br>*{tables.cell(r.why)}*" if r.why else ""
+        why = f"<br>*{tables.minus(tables.cell(r.why))}*" if r.why else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
         controls = "<br>".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))
