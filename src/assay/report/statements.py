@@ -72,7 +72,8 @@ def before(claims: Sequence[Claim]) -> str:
         near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
         controls = [*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)]
         lines += [f"   - must fail: {', '.join(controls)}"] if controls else []
-        lines += [f"   - may hold too: {', '.join(f'`{arm}`: {why}' for arm, why in c.may_hold.items())}"] if c.may_hold else []
+        alike = {why: ", ".join(f"`{arm}`" for arm, said in c.may_hold.items() if said == why) for why in c.may_hold.values()}
+        lines += [f"   - may hold too: {'; '.join(f'{arms}: {why}' for why, arms in alike.items())}"] if alike else []
     return minus("\n".join(lines)) + "\n"
 
 
