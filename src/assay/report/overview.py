@@ -40,11 +40,11 @@ def errors(verdicts: Sequence[JSON]) -> str:
     decided = sum(v["outcome"] != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     return (
-        f"{decided} of {len(verdicts)} claims are decided. If every one of the {len(verdicts)} lay exactly on its threshold, where errors are "
-        f"likeliest, about {even:.1f} would be announced as holding although they do not hold, and as many as failing, if units are spread "
-        f"as normal ones are; about {skewed:.1f} on the worse side, if they are as skewed as exponential ones. The further claims lie from "
-        f"their thresholds, the fewer. These are measured rates, not nominal ones. They say nothing of claims whose units are not independent, "
-        f"or whose threshold was chosen by what came out."
+        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim lies exactly on its threshold. If all {len(verdicts)} did, "
+        f"about {even:.1f} would be announced as holding although they do not hold, and as many as failing: that is for units spread as normal ones "
+        f"are. For units as skewed as exponential ones it would be about {skewed:.1f} on the worse side. The further claims lie from their thresholds, "
+        f"the fewer. These are measured rates, not nominal ones. They say nothing of claims whose units are not independent, or whose threshold "
+        f"was chosen by what came out."
     )
 
 
