@@ -40,11 +40,11 @@ def errors(verdicts: Sequence[JSON]) -> str:
     decided = sum(v["outcome"] != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     return (
-        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim lies exactly on its threshold. If all {len(verdicts)} did, "
-        f"about {even:.1f} would be announced as holding although they do not hold, and as many as failing: that is for units spread as normal ones "
-        f"are. For units as skewed as exponential ones it would be about {skewed:.1f} on the worse side. The further claims lie from their thresholds, "
-        f"the fewer. These are measured rates, not nominal ones. They say nothing of claims whose units are not independent, or whose threshold "
-        f"was chosen by what came out."
+        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim lies exactly on its threshold. "
+        f"If all {len(verdicts)} did, about {even:.1f} would be announced as holding although they do not hold, and as many as failing: that is for "
+        f"units spread as normal ones are. For units as skewed as exponential ones it would be about {skewed:.1f} on the worse side. "
+        f"The further claims lie from their thresholds, the fewer. These are measured rates, not nominal ones. "
+        f"They say nothing of claims whose units are not independent, or whose threshold was chosen by what came out."
     )
 
 
