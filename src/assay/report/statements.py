@@ -33,7 +33,7 @@ def verdicts(record: JSON) -> str:
     claims, exact, findings = (list(record.get(kind, ())) for kind in ("verdicts", "exact", "findings"))
     if not claims:
         return _exact(exact)
-    parts = [scanned(claims), folded("The claims in full, with their controls", _full(claims))]
+    parts = [scanned(claims), folded("The claims in full, with their controls (✕ is what a control should say)", _full(claims))]
     if exact:
         right = sum(e.get("outcome", "exact") == "exact" for e in exact)
         parts.append(folded(f"Exact statements: {right} of {len(exact)} come out", _exact(exact)))
