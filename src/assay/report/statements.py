@@ -71,9 +71,9 @@ def before(claims: Sequence[Claim]) -> str:
         lines.append(f"{i}. **{c.text}.** Of `{c.of}`, by {' × '.join(c.units)}. Holds if {c.threshold}; *{c.kind}*, {_short(c.threshold_from)}")
         near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
         controls = [*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)]
-        lines += [f"   - must fail: {', '.join(controls)}"] if controls else []
+        lines += [f"    - must fail: {', '.join(controls)}"] if controls else []
         alike = {why: ", ".join(f"`{arm}`" for arm, said in c.may_hold.items() if said == why) for why in c.may_hold.values()}
-        lines += [f"   - may hold too: {'; '.join(f'{arms}: {why}' for why, arms in alike.items())}"] if alike else []
+        lines += [f"    - may hold too: {'; '.join(f'{arms}: {why}' for why, arms in alike.items())}"] if alike else []
     return minus("\n".join(lines)) + "\n"
 
 
@@ -87,7 +87,7 @@ def _full(claims: Sequence[JSON]) -> str:
         lines.append(f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.get('kind', 'confirming')}*: {r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}")
         for told in dict.fromkeys(c.told for c in r.controls):
             same = "; ".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}" for c in r.controls if c.told == told)
-            lines.append(f"   - {TOLD.get(told, told)}: {same}")
+            lines.append(f"    - {TOLD.get(told, told)}: {same}")
     return minus("\n".join(lines)) + "\n"
 
 
