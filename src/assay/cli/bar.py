@@ -28,6 +28,7 @@ class Bar:
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.below: list[str] = []
         """Lines under the bar, which whoever works on it may change."""
+        self.told: list[str] = []
         self.done = self.total = 0
         self.worked, self.made = 0.0, 0
         self.began = self.last = self.spoken = time.monotonic()
@@ -51,7 +52,8 @@ class Bar:
                 self.live.start()
         elif now - self.spoken >= QUIET:
             self.spoken = now
-            self.say(self.line(), *self.below)
+            self.say(self.line(), *(line for line in self.below if line not in self.told))
+            self.told = list(self.below)
 
     @property
     def redrawn(self) -> bool:

@@ -34,6 +34,7 @@ class Following(Bar):
         line = evaluations.so_far(event)
         if event.dictionary not in self.numbers and not self.redrawn:
             self.say(line)
+            self.told.append(line)
         self.numbers[event.dictionary] = line
         self.below = list(self.numbers.values())
         return None

@@ -55,7 +55,7 @@ def so_far(event: SoFar) -> str:
     """What is known of one dictionary while the text is being read, as a line."""
     names = {"l0": "L0", "fvu": "FVU", "ce_clean": "loss", "ce_spliced": "spliced"}
     shown = [f"{said} {event.measures[name]:.{1 if name == 'l0' else 3}f}" for name, said in names.items() if name in event.measures]
-    count = f"{event.tokens:,} tokens" + (f" of {event.documents:,} documents" if event.documents else "")
+    count = f"{event.tokens:,} tokens" + (f" of {event.documents:,} document{'s' * (event.documents > 1)}" if event.documents else "")
     return f"so far {event.dictionary}: {', '.join(shown)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
 
 
