@@ -29,6 +29,10 @@ def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixtur
     assert main(["judge", str(table), *JUDGE]) == 2
     assert "--arm-column" in capsys.readouterr().err
     assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 0
+    table.write_text("\n".join(f"{line},{'arm' if i == 0 else i}" for i, line in enumerate(table.read_text().splitlines())))
+    capsys.readouterr()
+    assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 2
+    assert "has a column 'arm' beside 'method'" in capsys.readouterr().err, "no column is dropped unseen"
 
 
 def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
