@@ -109,10 +109,10 @@ def decided(name: str) -> str:
     record = _record(name)
     if record is None:
         return _absent(name)
-    lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
+    lines = [f"| | claim | estimate [95 % interval] | {tables.CHECKED} |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
         controls = "<br>".join(f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
-        why = f" *({tables.cell(r.why)})*" if r.why else ""
+        why = f" *({tables.cell(r.advice)})*" if r.advice else ""
         numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
         lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
     return "\n".join(lines) + "\n"
