@@ -21,6 +21,7 @@ from assay.core.schema import to_json
 from assay.lab import catalogue, records
 from assay.report import conformance, evaluations, first, pictures, tables
 from assay.report import overview as overviews
+from assay.report.questions import by_question
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 SPACE = "\N{NO-BREAK SPACE}"
@@ -50,12 +51,14 @@ def badges() -> str:
 def questions() -> str:
     """The catalogue by question: what each experiment asks, how its claims came out, the time it takes."""
     lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
-    for entry in catalogue.entries():
-        header = entry.header()
-        came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
-        asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
-        lines.append(f"| {' | '.join(row)} |")
+    for question, entries in by_question(catalogue.entries()).items():
+        lines.append(f"| **{tables.cell(question)}** | | | |")
+        for entry in entries:
+            header = entry.header()
+            came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
+            asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
+            row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
+            lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -348,9 +348,14 @@ def board(result: Mapping[str, Any] | None) -> str:
     return ", ".join(parts)
 
 
-def signs(counts: Mapping[str, int]) -> str:
+def signs(counts: Mapping[str, int], between: str = " ") -> str:
     """Outcomes as signs with their number: `● 6 ✕ 2`."""
-    return " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in counts.items())
+    return " ".join(f"{SIGNS[outcome]}{between}{count}" for outcome, count in counts.items())
+
+
+def legend() -> str:
+    """The signs of the four outcomes with their words."""
+    return ", ".join(f"{SIGNS[outcome]} {outcome}" for outcome in OUTCOMES)
 
 
 def catalogue(entries: Sequence[JSON]) -> str:
