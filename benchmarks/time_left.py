@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from assay.core.compute import Range
 from assay.lab import catalogue
@@ -47,4 +48,5 @@ def main(name: str, preset: str = "default") -> None:
 
 
 if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).resolve().parent))  # workers would take transformers.py beside this file for the library
     main(*sys.argv[1:])

@@ -98,7 +98,7 @@ class Pace:
         """Note that a group is stored."""
         start, marks = self._began.pop(group.name, None), self._marks.pop(group.name, Marks())
         if start is not None and not group.resumed:
-            took = self._clock() - start
+            took = max(self._clock() - start, 1e-3)
             self._seen.append(self._told(group, took, 1.0))
             self._whole[group.kind] = marks, took
 
@@ -114,25 +114,20 @@ class Pace:
         """
         if not self._seen or not pending:
             return None
+        kinds: dict[tuple[str, ...], list[_Seen]] = {group.kind: [] for group in pending}
         seen = [*self._seen, *self._running(pending)]
-        planned = [one for one in seen if one.planned]
-        machine, noise = _Level(0.0, PLAN**2), NOISE**2
-        if planned:
-            counts = sum(one.counts for one in planned)
-            mean = sum(one.counts * one.log for one in planned) / counts
-            noise = (WORTH * noise + sum(one.counts * (one.log - mean) ** 2 for one in planned)) / (WORTH + counts)
-            machine = machine.updated(planned, noise)
-        rest, unsure = {}, {}
-        for group in pending:
-            own = [one for one in seen if one.kind == group.kind]
-            if not group.cost and not own:
-                return None
-            before = _Level(machine.mean, machine.variance + KIND**2) if group.cost else _Level(0.0, math.inf)
-            level = before.updated(own, noise)
-            rest[group.name] = self._rest(group, (group.cost or group.unit) * math.exp(level.mean))
-            unsure[group.name] = math.sqrt(level.variance)
+        for one in seen:
+            kinds.setdefault(one.kind, []).append(one)
+        if any(not group.cost and not kinds[group.kind] for group in pending):
+            return None
+        machine, noise = _machine([one for one in seen if one.planned])
+        planned, unplanned = _Level(machine.mean, machine.variance + KIND**2), _Level(0.0, math.inf)
+        known = {group.kind: bool(group.cost) for group in pending}
+        levels = {kind: (planned if known[kind] else unplanned).updated(kinds[kind], noise) for kind in known}
+        each = {group.name: levels[group.kind] for group in pending}
+        rest = {group.name: self._rest(group, (group.cost or group.unit) * math.exp(each[group.name].mean)) for group in pending}
         whole = sum(rest.values())
-        shared = sum(unsure[name] * seconds for name, seconds in rest.items()) / whole
+        shared = sum(math.sqrt(each[name].variance) * seconds for name, seconds in rest.items()) / whole
         alone = noise * sum(seconds**2 for seconds in rest.values()) / whole**2
         factor = math.exp(BOUNDS * math.sqrt(shared**2 + alone + STAYS * noise))
         seconds = _shared_out(pending, rest, self._began, self._width)
@@ -140,15 +135,15 @@ class Pace:
 
     def _told(self, group: Pending, seconds: float, counts: float) -> _Seen:
         part = FIRST if group.name in self._first else 1.0
-        return _Seen(group.kind, math.log(max(seconds, 1e-3) / (group.cost or group.unit)), counts * part, bool(group.cost))
+        return _Seen(group.kind, math.log(seconds / (group.cost or group.unit)), counts * part, bool(group.cost))
 
     def _running(self, pending: Sequence[Pending]) -> list[_Seen]:
         """What groups tell that are under way: each counts as the share of it that is done."""
         found = []
         for group in pending:
             share, at = self._share(group)
-            if share >= LEAST and not group.resumed:
-                found.append(self._told(group, at / share, min(1.0, share)))
+            if share >= LEAST and at and not group.resumed:
+                found.append(self._told(group, at / share, share))
         return found
 
     def _share(self, group: Pending) -> tuple[float, float]:
@@ -167,6 +162,17 @@ class Pace:
         share, at = self._share(group)
         spent = self._clock() - self._began[group.name] - at
         return max(LEAST * seconds, (1 - share) * seconds - spent)
+
+
+def _machine(seen: Sequence[_Seen]) -> tuple[_Level, float]:
+    """How this machine compares with the plans, and the variance of groups around that."""
+    level, noise = _Level(0.0, PLAN**2), NOISE**2
+    if not seen:
+        return level, noise
+    counts = sum(one.counts for one in seen)
+    mean = sum(one.counts * one.log for one in seen) / counts
+    noise = (WORTH * noise + sum(one.counts * (one.log - mean) ** 2 for one in seen)) / (WORTH + counts)
+    return level.updated(seen, noise), noise
 
 
 def _shared_out(pending: Sequence[Pending], rest: dict[str, float], running: dict[str, float], width: int) -> float:
