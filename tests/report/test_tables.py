@@ -162,3 +162,30 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     entry = {"estimate": 0.0023, "low": 0.0002, "high": 0.0046, "range": [0.005, None], "fail_range": [0.005, None]}
     assert tables.estimate(entry) == ("0.0023", "[0.0002, 0.0046]")
     assert tables.estimate(entry | {"range": [0.1, None], "fail_range": [0.1, None]}) == ("0.002", "[0.000, 0.005]")
+
+
+@pytest.mark.parametrize(
+    ("role", "outcome", "sign", "told"),
+    [
+        ("control", "fails", "✓", ""),
+        ("near", "fails", "✓", "near"),
+        ("control", "holds", "!", "passes, and must not"),
+        ("near", "undecided", "?", "near, undecided"),
+        ("planted", "holds", "✓", "must hold, and does"),
+        ("planted", "fails", "!", "must hold, and does not"),
+        ("also", "holds", "✓", "may hold too"),
+        ("unnamed", "holds", "!", "holds too"),
+    ],
+)
+def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(role, outcome, sign, told):
+    control = tables.Control("other", outcome, "1.0", "[0.9, 1.1]", role)
+    assert (control.sign, control.told) == (sign, told) and control.sign not in tables.SIGNS.values()
+
+
+def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
+    price = {"text": "about 40 more seeds, about 3 CPU-minutes: assay run mine --set seed=0:46", "factor": "seed", "more": 40}
+    entry = {**sample.verdicts()[0], "outcome": "undecided", "reason": "interval straddles", "price": price}
+    [row] = tables.rows({"verdicts": [entry]})
+    assert row.why.startswith("undecided: the interval spans the threshold; to decide it: about 40 more seeds, about 3 CPU-minutes")
+    assert row.advice.endswith("; next: assay run mine --set seed=0:46") and row.command == "run mine --set seed=0:46"
+    assert "assay run" not in tables.text({"verdicts": [entry]}), "a cell would break it; the terminal has it on a line of its own"

@@ -21,6 +21,7 @@ from assay.core.schema import to_json
 from assay.lab import catalogue, records
 from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
+from assay.report.questions import by_question
 from assay.report.statements import SPACE
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -49,12 +50,14 @@ def badges() -> str:
 def questions() -> str:
     """The catalogue by question: what each experiment asks, how its claims came out, the time it takes."""
     lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
-    for entry in catalogue.entries():
-        header = entry.header()
-        came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
-        asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
-        lines.append(f"| {' | '.join(row)} |")
+    for question, entries in by_question(catalogue.entries()).items():
+        lines.append(f"| **{tables.cell(question)}** | | | |")
+        for entry in entries:
+            header = entry.header()
+            came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
+            asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
+            row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
+            lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -100,10 +103,10 @@ def decided(name: str) -> str:
     record = _record(name)
     if record is None:
         return _absent(name)
-    lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
+    lines = [f"| | claim | estimate [95 % interval] | {tables.CHECKED} |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
         controls = "<br>".join(f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
-        why = f" *({tables.minus(tables.cell(r.why))})*" if r.why else ""
+        why = f" *({tables.minus(tables.cell(r.advice))})*" if r.advice else ""
         numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
         lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
     return "\n".join(lines) + "\n"

@@ -41,7 +41,7 @@ text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:va
 .unit{fill:var(--method);opacity:.5}.bar{stroke:var(--method);stroke-width:2.5}.filled{fill:var(--method)}
 .method .name,.method .numbers{font-weight:600}.method .filled{fill:var(--holds)}.control text{fill:var(--quiet)}
 .control .unit{fill:var(--undecided)}.control .bar{stroke:var(--undecided);stroke-width:1.5;stroke-dasharray:2 2}
-.cross{fill:none;stroke:var(--undecided);stroke-width:2}.other{stroke:var(--grey2);stroke-width:1.5}.dot{fill:var(--grey1)}
+.control .filled{fill:var(--undecided)}.other{stroke:var(--grey2);stroke-width:1.5}.dot{fill:var(--grey1)}
 .label{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}.own{font-weight:600;fill:var(--method)}
 .code{font:12px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace}.on{fill:#ff8c00;fill-opacity:.35}.fires{stroke:#ff8c00;fill:none}
 """

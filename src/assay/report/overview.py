@@ -108,9 +108,10 @@ def listed(data: JSON) -> str:
     """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is published, and every control."""
     if tables.only_exact(data):
         return f"{tables.ONLY_EXACT}\n"
-    lines = ["| | claim | estimate [95 % interval] | published | controls, and other arms that hold |", "|---|---|---|---|---|"]
+    head = f"{tables.CHECKED}; and other arms that hold"
+    lines = [f"| | claim | estimate [95 % interval] | published | {head} |", "|---|---|---|---|---|"]
     for r in tables.rows({"verdicts": data["verdicts"]}):
-        why = f"<br>*{tables.minus(tables.cell(r.why))}*" if r.why else ""
+        why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
         controls = "<br>".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))

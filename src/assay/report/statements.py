@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.claims import Claim
+from assay.core.reasons import told
 from assay.report import tables
 from assay.report.tables import cell, minus
 
@@ -33,7 +34,7 @@ def verdicts(record: JSON) -> str:
     claims, exact, findings = (list(record.get(kind, ())) for kind in ("verdicts", "exact", "findings"))
     if not claims:
         return _exact(exact)
-    parts = [scanned(claims), folded("The claims in full, with their controls (✕ is what a control should say)", _full(claims))]
+    parts = [scanned(claims), folded("The claims in full, with their controls (✓: a control that fails, as it must)", _full(claims))]
     if exact:
         right = sum(e.get("outcome", "exact") == "exact" for e in exact)
         parts.append(folded(f"Exact statements: {right} of {len(exact)} come out", _exact(exact)))
@@ -49,7 +50,7 @@ def scanned(claims: Sequence[JSON]) -> str:
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     rows = tables.rows({"verdicts": claims})
     for i, (words, v, r) in enumerate(zip(heads([r.text for r in rows]), claims, rows, strict=True), 1):
-        reason = f"<br>{cell(v['reason'])}" if v.get("reason") else ""
+        reason = f"<br>{cell(told(v['reason']))}" if v.get("reason") else ""
         ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
         paper = f"{r.published} ({r.setup})" if r.setup else r.published
         cells = [minus(ours), minus(cell(v.get("threshold", ""))), *([minus(paper)] if printed else [])]
@@ -82,12 +83,12 @@ def _full(claims: Sequence[JSON]) -> str:
     lines = []
     for i, (v, r) in enumerate(zip(claims, tables.rows({"verdicts": claims}), strict=True), 1):
         paper = "" if not r.published else " New." if r.published == "new" else f" Published: {r.published} ({r.setup})."
-        why = f" {r.why[:1].upper()}{r.why[1:]}." if r.why else ""
+        why = f" {r.advice[:1].upper()}{r.advice[1:]}." if r.advice else ""
         unit = f" {r.unit}" if r.unit else ""
         lines.append(f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.get('kind', 'confirming')}*: {r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}")
-        for told in dict.fromkeys(c.told for c in r.controls):
-            same = "; ".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}" for c in r.controls if c.told == told)
-            lines.append(f"    - {TOLD.get(told, told)}: {same}")
+        for kind in dict.fromkeys(c.told for c in r.controls):
+            same = "; ".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}" for c in r.controls if c.told == kind)
+            lines.append(f"    - {TOLD.get(kind, kind)}: {same}")
     return minus("\n".join(lines)) + "\n"
 
 
