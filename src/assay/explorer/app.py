@@ -53,6 +53,7 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/search", search.page),
     Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
+    Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, live=True),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )
