@@ -10,7 +10,7 @@ import sys
 import pytest
 import sample
 
-from assay.report import export, overview, tables
+from assay.report import export, overview, statements, tables
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_every_form_says_what_is_published_and_what_is_new():
     assert {(r.published, r.setup) for r in others} == {("", "")}
     wide, narrow = (re.sub(r"\s+", " ", tables.text(sample.result(), width)) for width in (100, 80))
     assert " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
-    markdown = tables.markdown(sample.result()).splitlines()
+    markdown = statements.verdicts(sample.result()).splitlines()
     assert "| 0.99 (other set-up) |" in markdown[2] and "| new |" in markdown[3]
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
@@ -93,9 +93,20 @@ def test_a_narrow_terminal_table_has_fewer_columns():
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = {"verdicts": [sample.entry("a | b", "holds", 1.0, 0.9, 1.1)]}
-    lines = tables.markdown(data).splitlines()
-    assert len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
-    assert len(tables.markdown(sample.result()).splitlines()) == 2 + 7 + 2 + 1
+    lines = statements.scanned(data["verdicts"]).splitlines()
+    assert len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 6
+    scanned, *folds = statements.verdicts(sample.result()).split("<details>")
+    assert len(scanned.strip().splitlines()) == 2 + 7
+    full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
+    assert sum(line[0].isdigit() for line in full if line) == 7
+    assert [sum(line.startswith("| ") for line in rows) - 1 for rows in (exact, findings)] == [2, 1]
+
+
+def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
+    tail = ": " + "word " * 12
+    assert statements.heads(["It leads" + tail, "It leads: by 2", "It falls" + tail, "Few words: all shown"]) == [
+        "It leads" + tail, "It leads: by 2", "It falls", "Few words: all shown",
+    ]  # fmt: skip
 
 
 def test_the_catalogue_names_cost_and_outcomes():

@@ -431,12 +431,11 @@ def evaluate(
         Folder for the report, the plots, and every number as CSV and JSON.
     """
     from assay.cli import evaluation
-    from assay.cli.bar import Bar
     from assay.cli.options import device_here
     from assay.verbs.evaluate import evaluate as measured
 
-    with trust.raised(), Bar("evaluate", "tokens") as bar:
-        found = measured(dictionaries, on, how, place.root, device_here(device), batch, out, bar)
+    with trust.raised(), evaluation.Following() as bar:
+        found = measured(dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch)
     printing.emit(found) if place.json else evaluation.show(found)
 
 
@@ -448,6 +447,8 @@ def look(
     dictionary: str | None = None,
     model: str = "smollm2",
     features: int = 10,
+    per_token: int = 5,
+    by_feature: Annotated[bool, Bare] = False,
     site: str = "",
     bos: bool | None = None,
     skip_first: int = 1,
@@ -457,7 +458,7 @@ def look(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Which features fire where in a text, and what taking each of them out does to the loss on it.
+    """The strongest features of each token of a text, and what taking a feature out does to the loss on it.
 
     Parameters
     ----------
@@ -466,9 +467,13 @@ def look(
     model
         smollm2, or a model's folder.
     features
-        How many are shown; eight times as many are tried.
+        How many are listed by what taking them out does; eight times as many are tried.
+    per_token
+        How many features each token is shown with.
+    by_feature
+        Print where each of those features is on, what it is worth and what it promotes, in place of the tokens.
     site
-        Where activations are read, where the dictionary's file does not say.
+        Where activations are read; where the dictionary's file says without it.
     bos
         Whether the text starts with the model's BOS token; as the dictionary's file says without it.
     skip_first
@@ -486,10 +491,10 @@ def look(
 
     with trust.raised():
         found = looked(
-            text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
-            root=place.root, device=device_here(device), html=html,
+            text, dictionary, model=model, features=features, per_token=per_token, site=site, bos=bos, skip_first=skip_first,
+            outlier=outlier, root=place.root, device=device_here(device), html=html, watch=look.watch,
         )  # fmt: skip
-    printing.emit(found) if place.json else look.show(found)
+    printing.emit(found) if place.json else look.show(found, by_feature)
 
 
 @app.command(sort_key=14, group=MEASURE)

@@ -1,4 +1,4 @@
-"""look: which features fire where in one text, and what taking each of them out does to the model's loss on it."""
+"""look: the strongest features of each token of one text, and what taking a feature out does to the model's loss on it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from assay.core.errors import DataError
 from assay.evaluation import sources
 from assay.evaluation.setting import Setting
+from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import Store
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ BATCH = 2048
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What `look` found. `data` is plain JSON: the text's tokens, the losses, and the features by what taking them out does."""
+    """What `look` found. `data` is plain JSON: each token with its strongest features, and features by what taking them out does."""
 
     data: Mapping[str, Any]
 
@@ -37,6 +38,16 @@ class Look:
     def tokens(self) -> Sequence[str]:
         """The text of each token."""
         return self.data["tokens"]  # type: ignore[no-any-return]
+
+    @property
+    def by_token(self) -> Sequence[Mapping[str, Any]]:
+        """Each token that counts: `position`, `token`, `loss`, `length` in medians, how many are `on`, and its strongest `features`."""
+        return self.data["by_token"]  # type: ignore[no-any-return]
+
+    @property
+    def sinks(self) -> Sequence[Mapping[str, Any]]:
+        """The tokens that are left out of all else, in the same form: the first ones, and those whose activations are too long."""
+        return self.data["sinks"]  # type: ignore[no-any-return]
 
     @property
     def features(self) -> Sequence[Mapping[str, Any]]:
@@ -68,22 +79,28 @@ def look(
     *,
     model: str | Path = "smollm2",
     features: int = 10,
+    per_token: int = 5,
     site: str = "",
     bos: bool | None = None,
     skip_first: int = 1,
     outlier: float = 6.0,
     root: str | Path = "assay-store",
     device: str = "cpu",
+    watch: Watch = warn,
 ) -> Look:
-    """The features that matter most on this text, by how much the loss changes when one is taken out wherever it is on.
+    """The strongest features of each token, and those that matter most on this text.
+
+    `by_token` has each token's `per_token` largest activations. `features` are those that change the loss most when one is taken
+    out wherever it is on.
 
     Δ is the loss of the text without the feature less the loss as it is, summed over its predictions, in nats: above 0 the
     feature helps. Only its own part is taken out, the dictionary's error stays, and all later blocks run again. Of the features
     that are on, the `8 · features` that add most to the reconstruction are tried. Promoted tokens follow the direct path only.
     As in `evaluate`, the first `skip_first` positions and activations longer than `outlier` medians (of this text; 0: none) are
-    left out: no feature is counted, ranked or taken out there.
+    left out: no feature is counted, ranked or taken out there. These attention sinks are listed apart, with what is on at them.
 
-    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store.
+    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store. `watch`
+    hears, before anything is computed, of a site or model that is not the one in its file; without it these are Python's warnings.
 
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text that leaves nothing to predict
     (with `skip_first` 1, of fewer than 3 tokens); SpecError for impossible numbers.
@@ -91,23 +108,28 @@ def look(
     import torch
 
     from assay.dictionaries.measuring.sums import switched_on
-    from assay.evaluation import measure
-    from assay.evaluation.plans import sites, stated
+    from assay.evaluation import measure, stated
+    from assay.evaluation.plans import sites
     from assay.evaluation.text import bos_token, check_context
     from assay.subjects import folder as models
     from assay.subjects.pretrained import load
 
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
-    if features < 1:
-        raise DataError(f"features must be at least 1, got {features}")
+    for name, number in (("features", features), ("per_token", per_token)):
+        if number < 1:
+            raise DataError(f"{name} must be at least 1, got {number}")
     source = _found(dictionary, Store(root))
     folder, one = models.find(str(model)), source.dictionary
     reads, writes = sites(source.name, one, setting, folder)
-    with_bos = bos if bos is not None else bool(stated(one.origin).get("prepend_bos", False))
+    with_bos = bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
     ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
     if len(ids) < skip_first + 2:
         raise DataError(f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there is something to predict")
     check_context(folder, len(ids), given=True)
+    told = stated.of_place(one)
+    warnings = stated.warnings(told, setting, folder)
+    for line in warnings:
+        watch(Warned(source.name, line))
     subject = load(str(model), device)
     one, tokens = one.to(subject.device), torch.tensor([ids], device=subject.device)
     trace = subject.run(tokens, capture=list({reads, writes}))
@@ -116,23 +138,30 @@ def look(
     keep = measure.kept(inputs, acts, (limits[0], limits[1]), skip_first)
     if not bool(keep.any()):
         raise DataError(f"all {len(ids)} tokens are left out, with skip_first {skip_first} and outlier {outlier:g}")
-    codes = one.encode(inputs[0])[0] * keep[0][:, None]
-    codes = codes * switched_on(one, codes)
+    found = one.encode(inputs[0])[0]
+    found = found * switched_on(one, found)
+    codes = found * keep[0][:, None]
     adds = codes.abs().sum(0) * torch.linalg.vector_norm(one.W_dec[0], dim=-1)
     order = torch.argsort(-adds, stable=True)[: CANDIDATES * features]
     tried = [int(k) for k in order if adds[k] > 0]
     delta = _deltas(subject, writes, reads, one, tried, tokens, keep)
     shown = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
     words = subject.token_text(ids)
+    losses = [None, *_rounded(trace.loss()[0])]
+    lengths = _rounded(torch.stack([_medians(x, skip_first) for x in (inputs, acts)]).amax(0))
+    listing = [_token(i, words[i], losses[i], lengths[i], found[i].cpu().numpy(), per_token) for i in range(len(ids))]
     logits = _promoted(subject, one, writes, [tried[i] for i in shown])
     listed = [_feature(tried[i], delta[i], codes[:, tried[i]].cpu().numpy(), words, logits.get(tried[i], ((), ()))) for i in shown]
     spliced = torch.where(keep[..., None], one.reconstruct(inputs[0])[0][None], acts)
     return Look({
         "dictionary": source.name, "sha256": source.sha256, "model": folder.provenance, "model_sha256": folder.fingerprint,
         "site": str(reads), "site_out": str(writes), "bos": with_bos, "width": one.width, "text": text, "tokens": words,
-        "losses": [None, *_rounded(trace.loss()[0])], "loss": float(trace.loss().mean()),
+        "warnings": warnings, "notes": [*warnings, *stated.unknown(told, folder)],
+        "losses": losses, "loss": float(trace.loss().mean()),
         "loss_spliced": float(subject.losses(tokens, edits={writes: lambda x: spliced.reshape(x.shape)}).mean()),
         "skip_first": skip_first, "outlier": outlier, "left_out": [i for i, kept in enumerate(keep[0].tolist()) if not kept],
+        "by_token": [t for t, kept in zip(listing, keep[0].tolist(), strict=True) if kept],
+        "sinks": [t for t, kept in zip(listing, keep[0].tolist(), strict=True) if not kept],
         "l0": float((codes[keep[0]] != 0).sum(1).float().mean()),
         "on": int((codes != 0).any(0).sum()), "tried": len(tried), "features": listed,
     })  # fmt: skip
@@ -181,6 +210,23 @@ def _promoted(subject: Any, one: Dictionary, writes: Any, shown: Sequence[int]) 
         for i, v in zip(ids, values, strict=True)
     ]
     return dict(zip(shown, both, strict=True))  # type: ignore[arg-type]
+
+
+def _medians(x: Any, skip_first: int) -> Any:
+    """The length of each activation in medians of those after the first positions."""
+    from assay.evaluation.measure import outlier_limit
+
+    return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
+
+
+def _token(position: int, word: str, loss: float | None, length: float, activations: np.ndarray, count: int) -> dict[str, Any]:
+    """One token with its strongest features, the largest activation first."""
+    size = abs(activations)  # of AbsTopK, features have a sign
+    strongest = [int(k) for k in np.argsort(-size, kind="stable")[:count] if size[k] > 0]
+    return {
+        "position": position, "token": word, "loss": loss, "length": length, "on": int((size > 0).sum()),
+        "features": [{"feature": k, "activation": value} for k, value in zip(strongest, _rounded(activations[strongest]), strict=True)],
+    }  # fmt: skip
 
 
 def _feature(

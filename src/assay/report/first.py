@@ -55,7 +55,14 @@ def markup() -> str:
     """The lines that show the picture in Markdown: its narrow form on a narrow screen; its words for who cannot see it."""
     claim = _claim()
     value, interval = estimate(claim)
-    told = f"A claim of {NAME} with its interval, {value} {interval}, its threshold and the controls in which it fails; a frontier; a feature card"
+    controls = " and ".join(f"{NAMES[arm]} {' '.join(estimate(control))}" for arm, control in claim["controls"].items())
+    columns = pictures.figures(_experiment(), _record())[0].columns
+    points = [f"{arm} {mean:.3f} at {l0:.0f}" for arm, l0, mean in zip(columns["arm"], columns["L0"], columns["mean"], strict=True)]
+    told = minus(
+        f"Left, a claim beside its controls. “{claim['text']}” {claim['outcome']}: {value} {interval}; its controls, which must fail: {controls}. "
+        f"Middle, a frontier: variance left unexplained at so many features per token; {', '.join(points)}. "
+        f"Right, a feature of SmolLM2 in five lines of code, shaded where it is on, with the tokens that it promotes and suppresses"
+    )
     return (
         f'<picture>\n  <source media="(max-width: 600px)" srcset="docs/pictures/first-narrow.svg">\n'
         f'  <img src="docs/pictures/first.svg" alt="{told}">\n</picture>\n'

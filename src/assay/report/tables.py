@@ -275,20 +275,6 @@ def cell(words: str) -> str:
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
-def markdown(data: JSON) -> str:
-    """The verdict table in Markdown."""
-    lines = ["| | claim | estimate [95 % interval] | n | published | control |", "|---|---|---|---|---|---|"]
-    for r in rows(data):
-        claim = cell(r.text) + (f"<br>*{cell(r.why)}*" if r.why else "")
-        published = f"{r.published} ({r.setup})" if r.setup else r.published
-        controls = "<br>".join(f"{c.sign} {cell(c.arm)} {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
-        kind = f"<br>*{r.kind}*" if r.kind in ("risky", "confirming") else ""
-        outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}{kind}"
-        value = " ".join(filter(None, (r.estimate, r.interval, cell(r.unit))))
-        lines.append(f"| {outcome} | {claim} | {value} | {cell(r.n)} | {published} | {controls} |")
-    return "\n".join(lines) + "\n"
-
-
 def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
     """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty without one."""
     got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
