@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.dictionaries.dictionary import Dictionary
+    from assay.features.live.reader import Firings, Reader
 
 SHOWCASE = "gated-sae/showcase"
 """The stored run that is looked at when no dictionary is named."""
 CANDIDATES = 8
 """So many features are taken out for each that is shown: those that add most to the reconstruction of this text."""
-BATCH = 2048
-"""Tokens in one pass of the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +106,11 @@ def look(
     """
     import torch
 
-    from assay.dictionaries.measuring.sums import switched_on
-    from assay.evaluation import measure, stated
+    from assay.evaluation import stated
     from assay.evaluation.plans import sites
     from assay.evaluation.text import bos_token, check_context
+    from assay.features.live.ablation import ablate_features, reconstructed_loss
+    from assay.features.live.reader import Reader
     from assay.subjects import folder as models
     from assay.subjects.pretrained import load
 
@@ -131,39 +131,31 @@ def look(
     for line in warnings:
         watch(Warned(source.name, line))
     subject = load(str(model), device)
-    one, tokens = one.to(subject.device), torch.tensor([ids], device=subject.device)
-    trace = subject.run(tokens, capture=list({reads, writes}))
-    inputs, acts = trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
-    limits = tuple(measure.outlier_limit(x[:, skip_first:], outlier) for x in (inputs, acts))
-    keep = measure.kept(inputs, acts, (limits[0], limits[1]), skip_first)
-    if not bool(keep.any()):
-        raise DataError(f"all {len(ids)} tokens are left out, with skip_first {skip_first} and outlier {outlier:g}")
-    found = one.encode(inputs[0])[0]
-    found = found * switched_on(one, found)
-    codes = found * keep[0][:, None]
-    adds = codes.abs().sum(0) * torch.linalg.vector_norm(one.W_dec[0], dim=-1)
-    order = torch.argsort(-adds, stable=True)[: CANDIDATES * features]
-    tried = [int(k) for k in order if adds[k] > 0]
-    delta = _deltas(subject, writes, reads, one, tried, tokens, keep)
+    reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier)
+    reading = reader.read_ids(ids)
+    size = torch.linalg.vector_norm(one.W_dec[0], dim=-1).cpu().numpy()
+    adds = np.bincount(reading.firings.feature, abs(reading.firings.value), one.width) * size
+    tried = [int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0]
+    delta = ablate_features(reader, reading, tried).on().tolist()
     shown = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
-    words = subject.token_text(ids)
-    losses = [None, *_rounded(trace.loss()[0])]
-    lengths = _rounded(torch.stack([_medians(x, skip_first) for x in (inputs, acts)]).amax(0))
-    listing = [_token(i, words[i], losses[i], lengths[i], found[i].cpu().numpy(), per_token) for i in range(len(ids))]
-    logits = _promoted(subject, one, writes, [tried[i] for i in shown])
-    listed = [_feature(tried[i], delta[i], codes[:, tried[i]].cpu().numpy(), words, logits.get(tried[i], ((), ()))) for i in shown]
-    spliced = torch.where(keep[..., None], one.reconstruct(inputs[0])[0][None], acts)
+    words, losses = list(reading.words), [None, *_rounded(reading.loss)]
+    lengths = _rounded(torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0))
+    listing = [
+        _token(i, words[i], losses[i], lengths[i], (reading.firings if reading.keep[i] else reading.uncounted).at(i), per_token)
+        for i in range(len(ids))
+    ]
+    columns = reading.firings.columns([tried[i] for i in shown], len(ids)).T
+    logits = _promoted(reader, [tried[i] for i in shown])
+    listed = [_feature(tried[i], delta[i], column, words, pairs) for i, column, pairs in zip(shown, columns, logits, strict=True)]
     return Look({
         "dictionary": source.name, "sha256": source.sha256, "model": folder.provenance, "model_sha256": folder.fingerprint,
         "site": str(reads), "site_out": str(writes), "bos": with_bos, "width": one.width, "text": text, "tokens": words,
         "warnings": warnings, "notes": [*warnings, *stated.unknown(told, folder)],
-        "losses": losses, "loss": float(trace.loss().mean()),
-        "loss_spliced": float(subject.losses(tokens, edits={writes: lambda x: spliced.reshape(x.shape)}).mean()),
-        "skip_first": skip_first, "outlier": outlier, "left_out": [i for i, kept in enumerate(keep[0].tolist()) if not kept],
-        "by_token": [t for t, kept in zip(listing, keep[0].tolist(), strict=True) if kept],
-        "sinks": [t for t, kept in zip(listing, keep[0].tolist(), strict=True) if not kept],
-        "l0": float((codes[keep[0]] != 0).sum(1).float().mean()),
-        "on": int((codes != 0).any(0).sum()), "tried": len(tried), "features": listed,
+        "losses": losses, "loss": float(reading.loss.mean()), "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
+        "skip_first": skip_first, "outlier": outlier, "left_out": list(reading.left_out),
+        "by_token": [t for t, kept in zip(listing, reading.keep, strict=True) if kept],
+        "sinks": [t for t, kept in zip(listing, reading.keep, strict=True) if not kept],
+        "l0": len(reading.firings) / int(reading.keep.sum()), "on": len(reading.on), "tried": len(tried), "features": listed,
     })  # fmt: skip
 
 
@@ -179,58 +171,41 @@ def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.
         ) from error
 
 
-def _deltas(
-    subject: Any, writes: Any, reads: Any, one: Dictionary, tried: Sequence[int], tokens: Any, keep: Any
-) -> list[float]:
-    """The change of the loss of the whole text, in nats, when each of these features is taken out."""
-    from assay.features.importance import importance_sums
-
-    if not tried:
-        return []
-    batch = max(1, BATCH // tokens.shape[1])
-    sums = importance_sums(
-        subject, writes, one, tried, tokens, np.zeros(1, np.int64), 1, keep=keep, reads=reads, batch=batch
-    )  # fmt: skip
-    return [float(x) for x in (sums["delta_active"] + sums["delta_silent"])[:, 0]]
-
-
-def _promoted(subject: Any, one: Dictionary, writes: Any, shown: Sequence[int]) -> dict[int, tuple[tuple[Any, ...], tuple[Any, ...]]]:
+def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
     """Tokens whose logits each feature promotes and suppresses most along the direct path; none for a site outside the stream."""
-    from assay.features.effects import direct_logits, extremes
+    from assay.features.effects import extremes
+    from assay.features.importance import STREAM
+    from assay.features.live.logits import Unembedding
+    from assay.features.parts import directions
 
-    if writes.kind not in ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out") or not shown:
-        return {}
-    rows = one.W_dec[0, list(shown)]
-    scale = one.scale if one.scale_out is None else one.scale_out
-    if scale is not None:
-        rows = rows / scale[0]
-    ids, values = extremes(direct_logits(rows.cpu().numpy(), subject.unembed().cpu().numpy(), None), 5)
-    both = [
-        tuple(tuple(zip(subject.token_text(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1))
-        for i, v in zip(ids, values, strict=True)
-    ]
-    return dict(zip(shown, both, strict=True))  # type: ignore[arg-type]
+    if reader.target.kind not in STREAM or not shown:
+        return [([], []) for _ in shown]
+    logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(shown)))
+    ids, values = extremes(logits.cpu().numpy(), 5)
+    word = reader.subject.token_text
+    pairs = [[list(zip(word(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1)] for i, v in zip(ids, values, strict=True)]
+    return [(promoted, suppressed) for promoted, suppressed in pairs]
 
 
 def _medians(x: Any, skip_first: int) -> Any:
     """The length of each activation in medians of those after the first positions."""
-    from assay.evaluation.measure import outlier_limit
+    from assay.dictionaries.measuring.kept import outlier_limit
 
     return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
 
 
-def _token(position: int, word: str, loss: float | None, length: float, activations: np.ndarray, count: int) -> dict[str, Any]:
+def _token(position: int, word: str, loss: float | None, length: float, on: Firings, count: int) -> dict[str, Any]:
     """One token with its strongest features, the largest activation first."""
-    size = abs(activations)  # of AbsTopK, features have a sign
-    strongest = [int(k) for k in np.argsort(-size, kind="stable")[:count] if size[k] > 0]
+    strongest = on[np.argsort(-abs(on.value), kind="stable")[:count]]  # of AbsTopK, features have a sign
+    pairs = zip(strongest.feature.tolist(), _rounded(strongest.value), strict=True)
     return {
-        "position": position, "token": word, "loss": loss, "length": length, "on": int((size > 0).sum()),
-        "features": [{"feature": k, "activation": value} for k, value in zip(strongest, _rounded(activations[strongest]), strict=True)],
+        "position": position, "token": word, "loss": loss, "length": length, "on": len(on),
+        "features": [{"feature": k, "activation": value} for k, value in pairs],
     }  # fmt: skip
 
 
 def _feature(
-    feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[tuple[Any, ...], tuple[Any, ...]]
+    feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[list[Any], list[Any]]
 ) -> dict[str, Any]:
     size = abs(activations)  # of AbsTopK, features have a sign
     strongest = [int(i) for i in np.argsort(-size, kind="stable")[:5] if size[i] > 0]
