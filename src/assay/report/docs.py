@@ -18,6 +18,7 @@ from assay.conformance.vectors import load
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
+from assay.features.index.schema import TABLES
 from assay.lab import catalogue, records
 from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
@@ -59,6 +60,16 @@ def questions() -> str:
             row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def columns() -> str:
+    """Every column of the tables of an index: its type, unit and meaning, folded away by table."""
+    parts = []
+    for name, listed in TABLES.items():
+        lines = ["| column | type | unit | what it says |", "|---|---|---|---|"]
+        lines += [f"| `{c.name}` | {c.type} | {c.unit} | {tables.cell(c.words)} |" for c in listed]
+        parts.append(statements.folded(f"Table <code>{name}</code>", "\n".join(lines)))
+    return "\n".join(parts)
 
 
 def arms(name: str) -> str:
@@ -162,7 +173,7 @@ def everything() -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "badges": badges, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
+    "badges": badges, "columns": columns, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
     "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
     "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
