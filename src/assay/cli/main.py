@@ -617,7 +617,11 @@ def look(
 
 @app.command(sort_key=15, group=MEASURE)
 def serve(
+    dictionary: Annotated[str | None, Parameter(help="A dictionary to open at; indexed first, as `assay index` does, where it is not.")] = None,
+    /,
     *,
+    model: str = "smollm2",
+    text: str = "stdlib",
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
@@ -628,6 +632,10 @@ def serve(
 
     Parameters
     ----------
+    model
+        Of a dictionary that is indexed first: smollm2, or a model's folder.
+    text
+        And stdlib, or a folder of text files.
     host
         Address to answer at; beyond this machine a token is asked for.
     port
@@ -637,9 +645,19 @@ def serve(
     open
         Show it in the browser.
     """
+    from assay.cli import indexing
+    from assay.verbs.index import index as indexed
+    from assay.verbs.index import stored
     from assay.verbs.serve import serve as served
 
+    path = ""
+    if dictionary is not None:
+        with indexing.Bars("index") as bars:
+            path = (stored(dictionary, place.root) or indexed(dictionary, model=model, text=text, root=place.root, progress=bars)).address
+
     def ready(address: str) -> None:
+        start, question, token = address.partition("?")
+        address = f"{start}{path}{question}{token}"
         printing.emit({"address": address}) if place.json else print(address)
         sys.stdout.flush()
         if open:
