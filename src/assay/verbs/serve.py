@@ -32,9 +32,9 @@ class Served:
 
 
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *, ready: Callable[[Served], None]
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, path: str = "", *, ready: Callable[[Served], None]
 ) -> Served:
-    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened.
+    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page `path`.
 
     Beyond this machine it asks for a token, which is made up where none is given.
 
@@ -62,7 +62,7 @@ def serve(
         h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
-    served = Served(f"http://{shown[0]}:{shown[1]}/" + (f"?token={token}" if token else ""), str(root))
+    served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))
     ready(served)
     try:
         uvicorn.Server(config).run(sockets=[listening])

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from assay.core.intervals import interval
 from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.firings import Firings
-from assay.features.index.passes import Place
+from assay.features.index.passes import CELLS, Place
 
 if TYPE_CHECKING:
     from assay.features.live.reader import Reader, Reading
@@ -65,6 +65,7 @@ def ablate(
         found = importance_sums(
             place.subject, place.writes, place.dictionary, [int(k) for k in chosen[here]], torch.from_numpy(tokens[some].astype(np.int64)),
             document[some], documents, keep=torch.from_numpy(kept[some]), reads=place.reads, asked=asked[here][:, used[some]],
+            batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
         )  # fmt: skip
         for name, values in found.items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values

@@ -14,7 +14,7 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.importance import Job, Mode, check_direct, deltas, end_of_stream
-from assay.features.live.attribution import Agreement, agreement, attribute
+from assay.features.live.attribution import Agreement, agreement, attribute, predicts
 from assay.features.live.reader import Firings, Reader, Reading
 from assay.features.parts import added
 
@@ -117,12 +117,12 @@ class Matters:
     loss: float
     """That loss, nats."""
     attributed: Float[np.ndarray, "n"]
-    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first."""
+    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first, and none that is exactly 0."""
     ablation: Ablation
     agreement: Agreement
     """Of attribution and ablation, among those chosen."""
     tried: int
-    """Features (or firings) that could have been chosen."""
+    """Features (or firings) that there are before the prediction."""
 
     @property
     def feature(self) -> Int[np.ndarray, "n"]:
@@ -147,17 +147,21 @@ def matters(
     """Find what matters most to the prediction at `position`, or to the text: by attribution, then by ablation of the first `count`.
 
     `each` "feature" takes a feature out wherever it is on, "firing" at one position alone. One pass forward and back, and one from
-    the dictionary's block on for each of the `count`.
+    the dictionary's block on for each of the `count`; of the text only what comes before the prediction, so `ablation` ends there.
 
     Raises: DataError for a position that predicts nothing.
     """
+    if position is not None:
+        reading = reading.cut(predicts(reading, position) + 2)
     first = attribute(reader, reading, position)
     if each == "firing":
         chosen = first.top(count)
+        chosen = chosen[first.value[chosen] != 0]
         value, exact = first.value[chosen], ablate_firings(reader, reading, first.firings[chosen], batch=batch)
     else:
-        features, sums = first.by_feature()
-        value, exact = sums[:count], ablate_features(reader, reading, [int(k) for k in features[:count]], batch=batch)
+        features, sums = (x[:count] for x in first.by_feature())
+        value = sums[sums != 0]
+        exact = ablate_features(reader, reading, [int(k) for k in features[sums != 0]], batch=batch)
     there = len(first.value) if each == "firing" else len(reading.on)
     return Matters(position, first.loss, value, exact, agreement(value, exact.on(position)), there)
 

@@ -63,7 +63,7 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
 
     Raises: DataError for a position that predicts nothing.
     """
-    rows = np.arange(len(reading) - 1) if position is None else np.array([_predicts(reading, position)])
+    rows = np.arange(len(reading) - 1) if position is None else np.array([predicts(reading, position)])
     x = reading.passage.acts.detach().clone().requires_grad_()
     trace = spliced_run(reader.subject, reader.target, reading.passage, x, gradients=True)
     assert trace.final is not None
@@ -78,7 +78,8 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
     return Attribution(position, float(reading.loss[rows].sum()), firings, value, left, gradient)
 
 
-def _predicts(reading: Reading, position: int) -> int:
+def predicts(reading: Reading, position: int) -> int:
+    """The position itself, where it predicts a token of the text. Raises: DataError where it does not."""
     if not 0 <= position < len(reading) - 1:
         raise DataError(f"predictions of this text are made at tokens 0 to {len(reading) - 2}, got {position}")
     return position

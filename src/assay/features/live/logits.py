@@ -18,7 +18,7 @@ class Unembedding:
     W_U: Float[Tensor, "v d"]
     gain: Float[Tensor, "d"]
     norm: Norm | None
-    """None: there is none, and parts act on the logits as they are."""
+    """Without one, parts act on the logits as they are."""
 
     @classmethod
     def of(cls, subject: Pretrained) -> Unembedding:
@@ -40,11 +40,11 @@ class Unembedding:
         return self.centred(part if self.norm is None else self.norm.frozen(part, x))
 
     def linear(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
-        """Logits of directions without the norm's division, centred.
+        """Logits of directions without the norm's division, not centred.
 
-        Formula: W_U Γ P row, less its mean over the vocabulary
+        Formula: W_U Γ P row
         """
-        return self.centred(rows if self.norm is None else self.norm.project(rows))
+        return ((rows if self.norm is None else self.norm.project(rows)) * self.gain) @ self.W_U.T
 
     def centred(self, e: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         """Logits of what the norm gives before its gain, less their mean over the vocabulary, which softmax ignores."""

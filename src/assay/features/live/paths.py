@@ -24,6 +24,9 @@ from assay.features.live.reader import Firings, Reader, Reading
 from assay.subjects.readout import direct_share, signed_share
 from assay.subjects.site import Site
 
+CHUNK = 32
+"""Firings whose logits are held at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Paths:
@@ -51,19 +54,23 @@ class Paths:
 def split_paths(reader: Reader, reading: Reading, firings: Firings, *, batch: int = BATCH) -> Paths:
     """Split what each firing does to the logits at its own position into its direct and its indirect path.
 
-    One pass from the dictionary's block on for each firing, `batch` tokens at a time, and four products with the unembedding.
+    One pass from the dictionary's block on over the text up to each firing, `batch` tokens at a time, and three products with the
+    unembedding. Effects on later positions are not in it.
 
     Raises: ModelError for a site outside the residual stream.
     """
     check_direct(reader.target)
     unembedding = Unembedding.of(reader.subject)
-    step = max(1, batch // len(reading))
-    found = [_split(reader, reading, firings[slice(a, a + step)], unembedding) for a in range(0, len(firings), step)]
+    step = min(CHUNK, max(1, batch // len(reading)))
+    order = np.argsort(firings.position, kind="stable")  # so that little of the text is run behind a firing
+    packs = [order[a : a + step] for a in range(0, len(order), step)]
+    found = [_split(reader, reading, firings[pack], unembedding) for pack in packs]
     columns = zip(*found, strict=True) if found else [[np.zeros(0)]] * 7 + [[np.zeros((0, 3))]]
-    return Paths(firings, *(np.concatenate(list(column)) for column in columns))
+    return Paths(firings, *(np.concatenate(list(column))[np.argsort(order)] for column in columns))
 
 
 def _split(reader: Reader, reading: Reading, firings: Firings, unembedding: Unembedding) -> tuple[np.ndarray, ...]:
+    ids, reading = reading.ids, reading.cut(int(firings.position.max()) + 1)
     n, last = len(firings), Site("resid_post", reader.subject.layers - 1)
     at = torch.from_numpy(firings.position).to(reading.acts.device)
     part, row = reader.parts(reading, firings), torch.arange(n, device=at.device)
@@ -76,9 +83,9 @@ def _split(reader: Reader, reading: Reading, firings: Firings, unembedding: Unem
     change = x - spliced_run(reader.subject, reader.target, passage, new, also=[last]).acts[last].float()[row, at]
     direct, total = unembedding.frozen(part, x), unembedding.frozen(change, x)
     indirect, answer = total - direct, unembedding.exact(change, x) - total
-    following = torch.tensor([*reading.ids[1:], 0], device=at.device)[at]
+    following = torch.tensor([*ids[1:], 0], device=at.device)[at]
     on_next = torch.stack([d[row, following] for d in (direct, indirect, answer)], 1)
-    on_next[at == len(reading) - 1] = torch.nan
+    on_next[at == len(ids) - 1] = torch.nan
     lengths = [_length(d) for d in (total, direct, indirect, answer)]
     cosine = torch.linalg.vecdot(direct, indirect) / (lengths[1] * lengths[2])
     values = (direct_share(direct, total), signed_share(direct, total), cosine, *lengths, on_next)

@@ -52,11 +52,13 @@ class Firings:
 
     def columns(self, features: Sequence[int], length: int) -> Float[np.ndarray, "s k"]:
         """The activations of these features at every one of `length` tokens, 0 where off."""
-        out = np.zeros((length, len(features)), np.float32)
-        for i, feature in enumerate(features):
-            one = self.of(int(feature))
-            out[one.position, i] = one.value
-        return out
+        asked, back = np.unique(np.asarray(features, dtype=np.int64), return_inverse=True)
+        out = np.zeros((length, len(asked)), np.float32)
+        if len(asked):
+            column = np.searchsorted(asked, self.feature).clip(max=len(asked) - 1)
+            mine = asked[column] == self.feature
+            out[self.position[mine], column[mine]] = self.value[mine]
+        return out[:, back]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,9 @@ class Reading:
     keep: Bool[np.ndarray, "s"]
     """Where features count: elsewhere none is on, and none is taken out or set."""
     firings: Firings
+    """Where features count."""
+    uncounted: Firings
+    """What is on where none counts, such as at attention sinks: to be shown apart, never ranked or changed."""
     limits: tuple[float, float] = field(repr=False)
     """Lengths of activations above which a position is left out, where the dictionary reads and where it writes."""
     passage: Passage = field(repr=False)
@@ -98,6 +103,17 @@ class Reading:
     def acts(self) -> Float[Tensor, "s d"]:
         """The activations where the dictionary writes."""
         return self.passage.acts[0]
+
+    def cut(self, length: int) -> Reading:
+        """Its first `length` tokens: in a causal model nothing later matters to them. Which of them count stays as it was."""
+        one = self.passage
+        inputs, before = (None if x is None else x[:, :length] for x in (one.inputs, one.before))
+        passage = Passage(one.tokens[:, :length], one.acts[:, :length], one.keep[:, :length], inputs, before)
+        firings, uncounted = (some[some.position < length] for some in (self.firings, self.uncounted))
+        return Reading(
+            self.ids[:length], self.words[:length], self.loss[: max(0, length - 1)], self.keep[:length], firings, uncounted,
+            self.limits, passage, self.stream[:length], self.final[:length],
+        )  # fmt: skip
 
     @cached_property
     def on(self) -> Int[np.ndarray, "k"]:
@@ -188,15 +204,17 @@ class Reader:
         keep[:, len(ids) :] = False
         if not bool(keep.any()):
             raise DataError(f"all {len(ids)} tokens are left out, with skip_first {self.skip_first} and outlier {self.outlier:g}")
-        codes = self.codes(inputs[0]) * keep[0][:, None]
+        codes = self.codes(inputs[0])
         position, feature = codes.nonzero(as_tuple=True)
         value = codes[position, feature].float()
         if not bool(value.isfinite().all()):
             raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
+        everywhere = Firings(position.cpu().numpy(), feature.cpu().numpy(), value.cpu().numpy())
+        counts = keep[0].cpu().numpy()
         assert trace.final is not None
         return Reading(
-            tuple(whole), tuple(subject.token_text(whole)), trace.loss()[0].double().cpu().numpy(), keep[0].cpu().numpy(),
-            Firings(position.cpu().numpy(), feature.cpu().numpy(), value.cpu().numpy()), limits, passage, trace.acts[last][0],
+            tuple(whole), tuple(subject.token_text(whole)), trace.loss()[0].double().cpu().numpy(), counts,
+            everywhere[counts[everywhere.position]], everywhere[~counts[everywhere.position]], limits, passage, trace.acts[last][0],
             trace.final[0],
         )  # fmt: skip
 
@@ -215,5 +233,7 @@ class Reader:
 
     def parts(self, reading: Reading, firings: Firings) -> Float[Tensor, "n d"]:
         """What each of these firings adds to the reconstruction at its position."""
+        if not len(firings):
+            return reading.acts[:0]
         position, feature, value = (torch.from_numpy(a).to(self.subject.device) for a in (firings.position, firings.feature, firings.value))
         return value[:, None] * of_one_unit(self.dictionary, feature, reading.inputs[position])

@@ -1,0 +1,77 @@
+"""A reader opened by name reads as `look` does; a loaded model is shared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_evaluating import SAELENS, plain
+
+from assay.core.errors import DataError, SpecError
+from assay.evaluation import look
+from assay.evaluation.reading import open_reader
+from assay.features.live.ablation import ablate_features
+from assay.subjects.pretrained import load
+
+TEXT = "def f3_1(x):\n    return x + 12"
+
+
+@pytest.mark.parametrize(("skip", "outlier"), [(1, 6.0), (3, 1.05)])
+def test_a_reader_and_look_say_the_same(skip, outlier, model, tmp_path):
+    opened = open_reader(plain(), model=model, skip_first=skip, outlier=outlier, root=tmp_path)
+    found = look(TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path)
+    reading = opened.reader.read(TEXT)
+    assert list(reading.words) == found.tokens and list(reading.left_out) == found.data["left_out"]
+    np.testing.assert_allclose(reading.loss, found.data["losses"][1:], rtol=1e-4)
+    columns = reading.firings.columns([f["feature"] for f in found.features], len(reading))
+    np.testing.assert_allclose(columns.T, [f["activations"] for f in found.features], rtol=1e-4)
+    delta = ablate_features(opened.reader, reading, [f["feature"] for f in found.features]).on()
+    np.testing.assert_allclose(delta, [f["delta"] for f in found.features], atol=1e-5)
+    assert opened.source.sha256 == found.data["sha256"] and len(reading.on) == found.data["on"]
+
+
+def test_the_file_says_whether_a_bos_comes_first_and_a_model_is_loaded_once(model, tmp_path):
+    loaded = load(str(model))
+    first, second = (open_reader(SAELENS / kind, model=loaded, root=tmp_path).reader for kind in ("topk", "jumprelu"))
+    assert first.subject is second.subject is loaded and first.bos and not second.bos
+    assert open_reader(SAELENS / "topk", model=loaded, bos=False, root=tmp_path).reader.encode("x") == loaded.encode("x")
+
+
+def test_what_cannot_be_opened(model, tmp_path):
+    with pytest.raises(SpecError, match="skip_first must be at least 0"):
+        open_reader(plain(), model=model, skip_first=-1, root=tmp_path)
+    with pytest.raises(DataError, match="does not say where its activations come from"):
+        open_reader(plain(sites=()), model=model, root=tmp_path)
+    with pytest.raises(DataError, match="no file, folder or stored run"):
+        open_reader("nowhere", model=model, root=tmp_path)
+
+
+@pytest.mark.model
+def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
+    """Of features that are the stream's coordinates: what each adds to first order sums to the slope along the whole stream."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.features.live.ablation import matters
+    from assay.features.live.attribution import attribute
+    from assay.features.live.edits import Change, change, likely, outlook
+    from assay.features.live.steering import Steered, steer
+
+    eye = torch.eye(576)[None]
+    both = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 1152), torch.cat([eye, -eye], 1), torch.zeros(1, 576), ReLU())
+    reader = open_reader(both, site="blocks.9.hook_resid_pre").reader
+    text = "The capital of France is"
+    plain_reading = reader.read(text)
+    answer = likely(reader, plain_reading, len(plain_reading) - 1, 1)[0]
+    assert answer.text == " Paris" and answer.before > 0.3
+    reading = reader.read(text, then=answer.id)
+    whole = attribute(reader, reading, len(reading) - 2)
+    stream = torch.linalg.vecdot(reading.acts, whole.gradient).double().numpy()
+    assert whole.value.sum() == pytest.approx(-stream[reading.keep].sum(), rel=1e-3)
+    top = matters(reader, reading, len(reading) - 2, count=8, each="firing")
+    assert top.agreement.correlation > 0.5 and top.agreement.same_sign > 0.5 and np.abs(top.delta).max() > 0.01
+    out = change(reader, reading, [Change.out(int(k)) for k in top.feature])
+    view = outlook(reader, reading, out, len(reading) - 2, 3)
+    assert view.kl > 0.05 and view.before[0].text == " Paris" and view.before[0].after < view.before[0].before
+    written = Steered.of(steer(reader, text, [], new=3))
+    assert written.before == written.after and written.before.startswith(" Paris") and written.mean_kl < 1e-6
