@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
+from assay.features.index.lookup import Lookup
 from assay.features.index.schema import FEATURES, TABLES
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Index:
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+        self._lookup = {name: Lookup(folder / f"{name}.parquet") for name, columns in TABLES.items() if columns[0].name == "feature"}
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -148,9 +150,8 @@ class Index:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
             raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        row = self.query("SELECT * FROM features WHERE feature = ?", [number])[0]
-        logits = self.query("SELECT sign, token, logit FROM logits WHERE feature = ? ORDER BY sign DESC, rank", [number])
-        tokens = self.query("SELECT * EXCLUDE (feature) FROM feature_tokens WHERE feature = ? ORDER BY rank", [number])
+        (row,), logits, tokens = (self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens"))
+        near = sorted(self._lookup["neighbours"].rows(number), key=lambda r: (r["kind"], r["rank"]))
         words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
         return Feature(
             address=f"{self.about.address}/{number}",
@@ -158,14 +159,14 @@ class Index:
             contexts=self.contexts(number),
             promoted=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] > 0),
             suppressed=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] < 0),
-            neighbours=tuple(self.query("SELECT * EXCLUDE (feature) FROM neighbours WHERE feature = ? ORDER BY kind, rank", [number])),
-            tokens=tuple(r | {"text": words[r["token"]]} for r in tokens),
+            neighbours=tuple({name: value for name, value in r.items() if name != "feature"} for r in near),
+            tokens=tuple({"text": words[r["token"]], **{name: r[name] for name in ("token", "rank", "firings", "share", "recall")}} for r in tokens),
         )
 
     def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
         """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
-        rows = self.query("SELECT * FROM contexts WHERE feature = ? ORDER BY kind DESC, rank", [number])
-        rows = [row for row in rows if kind in ("", row["kind"])]
+        rows = [row for row in self._lookup["contexts"].rows(number) if kind in ("", row["kind"])]
+        rows.sort(key=lambda r: (r["kind"] != "top", r["rank"]))
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
