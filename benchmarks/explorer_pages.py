@@ -100,7 +100,7 @@ import sys, uvicorn
 from pathlib import Path
 from assay.explorer.app import application
 from assay.explorer.library import Library
-uvicorn.run(application(Library(Path(sys.argv[1]))), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+uvicorn.run(application(Library(Path(sys.argv[1]))), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning", timeout_keep_alive=120)
 """
 KINDS = {
     "feature": lambda: f"{BASE}/{random.randrange(FEATURES)}",
@@ -160,6 +160,7 @@ def main() -> None:
                 time.sleep(0.1)
         asyncio.run(measure(origin))
     finally:
+        assert server.poll() is None, f"the server ended with {server.returncode}"
         server.terminate()
         server.wait()
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
+from assay.features.index.lookup import Lookup
 from assay.features.index.schema import FEATURES, TABLES
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ Row = Mapping[str, Any]
 Compare = Literal[">=", "<=", "="]
 SORTED = {column.name: column for column in FEATURES if not column.type.endswith("[]")}
 """Columns of `features` by which a table can be sorted and filtered."""
+HELD, MOST_HELD = {"features", "logits", "feature_tokens", "tokens", "documents"}, 200_000
+"""Tables held in memory, and the features up to which they are; those of a wider dictionary are read from their files every time."""
 NUMERIC = {name for name, column in SORTED.items() if column.type != "VARCHAR"}
 
 
@@ -93,6 +96,7 @@ class Index:
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+        self._lookup = {name: Lookup(folder / f"{name}.parquet") for name, columns in TABLES.items() if columns[0].name == "feature"}
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -104,7 +108,8 @@ class Index:
         made.execute("SET parquet_metadata_cache = true")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
-            made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+            held = name in HELD and self.about.d_sae <= MOST_HELD
+            made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS SELECT * FROM read_parquet('{path}')")
         return made
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -160,9 +165,8 @@ class Index:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
             raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        row = self.query("SELECT * FROM features WHERE feature = ?", [number])[0]
-        logits = self.query("SELECT sign, token, logit FROM logits WHERE feature = ? ORDER BY sign DESC, rank", [number])
-        tokens = self.query("SELECT * EXCLUDE (feature) FROM feature_tokens WHERE feature = ? ORDER BY rank", [number])
+        (row,), logits, tokens = (self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens"))
+        near = sorted(self._lookup["neighbours"].rows(number), key=lambda r: (r["kind"], r["rank"]))
         words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
         return Feature(
             address=f"{self.about.address}/{number}",
@@ -170,14 +174,14 @@ class Index:
             contexts=self.contexts(number),
             promoted=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] > 0),
             suppressed=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] < 0),
-            neighbours=tuple(self.query("SELECT * EXCLUDE (feature) FROM neighbours WHERE feature = ? ORDER BY kind, rank", [number])),
-            tokens=tuple(r | {"text": words[r["token"]]} for r in tokens),
+            neighbours=tuple({name: value for name, value in r.items() if name != "feature"} for r in near),
+            tokens=tuple({"text": words[r["token"]], **{name: r[name] for name in ("token", "rank", "firings", "share", "recall")}} for r in tokens),
         )
 
     def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
         """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
-        rows = self.query("SELECT * FROM contexts WHERE feature = ? ORDER BY kind DESC, rank", [number])
-        rows = [row for row in rows if kind in ("", row["kind"])]
+        rows = [row for row in self._lookup["contexts"].rows(number) if kind in ("", row["kind"])]
+        rows.sort(key=lambda r: (r["kind"] != "top", r["rank"]))
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
@@ -207,7 +211,7 @@ class Index:
 
     @cached_property
     def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
-        return self.columns(("density", "importance", "token"))
+        return self.columns(("density", "importance", "token", "maximum"))
 
     def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
         """Columns of numbers of all features, by feature; NaN where there is none. Raises: DataError for a column that is no number."""
@@ -276,22 +280,30 @@ class Index:
         """Features with a kept context in which these tokens follow each other and at whose last one they are on, by activation share."""
         if not ids:
             return Page((), 0)
-        wanted = list(ids)
-        windows, positions = self._places(wanted)
-        if not len(windows):
-            return Page((), 0)
-        import pandas as pd
-
-        cursor = self._cursor()
-        cursor.register("places", pd.DataFrame({"window": windows, "position": positions}))
-        sql = ('FROM contexts c JOIN places p ON c."window" = p."window" AND c.position = p.position JOIN features f ON f.feature = c.feature')
-        total = cursor.execute(f"SELECT count(DISTINCT c.feature) {sql}").fetchone()
-        found = cursor.execute(
-            f"SELECT c.feature, count(*) AS contexts, max(c.value / f.maximum) AS relative, any_value(f.density) AS density, "
-            f"any_value(f.importance) AS importance {sql} GROUP BY c.feature ORDER BY relative DESC, c.feature LIMIT ? OFFSET ?", [limit, offset],
+        windows, positions = self._places(ids)
+        row, feature, value = self._contexts_by_row
+        wanted = windows * self.windows.shape[1] + positions
+        low, high = (np.searchsorted(row, wanted, side) for side in ("left", "right"))
+        here = np.repeat(low, high - low) + np.arange((high - low).sum()) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+        known = self._glances
+        found, contexts = np.unique(feature[here], return_counts=True)
+        relative = np.zeros(len(known["density"]))
+        np.maximum.at(relative, feature[here], value[here] / known["maximum"][feature[here]])
+        order = np.lexsort((found, -relative[found]))[offset : offset + limit]
+        rows = tuple(
+            {"feature": int(k), "contexts": int(n), "relative": float(relative[k]), "density": float(known["density"][k]),
+             "importance": _known(known["importance"][k])}
+            for k, n in zip(found[order], contexts[order], strict=True)
         )  # fmt: skip
-        names = [column[0] for column in found.description]
-        return Page(tuple(dict(zip(names, row, strict=True)) for row in found.fetchall()), int(total[0]) if total else 0)
+        return Page(rows, len(found))
+
+    @cached_property
+    def _contexts_by_row(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Row, feature and value of every context that is kept, by row of the text; row = window · context + position."""
+        sql = 'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM contexts'
+        found = self._cursor().execute(sql, [self.windows.shape[1]]).fetchnumpy()
+        order = np.argsort(found["row"], kind="stable")
+        return tuple(np.asarray(found[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
     def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
         """Windows and positions of the last of these tokens wherever they follow each other in the text."""
