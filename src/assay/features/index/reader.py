@@ -106,6 +106,7 @@ class Index:
 
         made = duckdb.connect(":memory:", config={"threads": 1})  # many readers share the cores
         made.execute("SET parquet_metadata_cache = true")
+        made.execute("SET enable_progress_bar = false")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
             held = name in HELD and self.about.d_sae <= MOST_HELD
