@@ -5,6 +5,7 @@ Of the catalogue, plans, records, conformance and verdicts. What Assay needs is 
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -53,7 +54,7 @@ def said(side: Side, where: Path, *words: str, code: int = 0) -> str:
     command, environment = side
     ran = subprocess.run([*command, *words], cwd=where, env=environment, capture_output=True, text=True)
     assert ran.returncode == code, ran.stderr
-    return ran.stdout + ran.stderr
+    return (ran.stdout + ran.stderr).replace(shlex.join(command), "assay")  # hints print the command as it is to be typed
 
 
 def test_it_lists_and_plans_as_the_checkout_does(wheel: Side, empty: Path) -> None:
