@@ -47,7 +47,7 @@ def ablate(
 ) -> tuple[Arrays | None, dict[str, Any]]:
     """Take out `count` features, each on the first `windows` windows in which it is on; columns of `features`, and numbers for `About`.
 
-    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows, each as often as a feature is taken out on it.
+    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows, each as often as the model reads it.
 
     Formula: `importance` ι = Σ ΔCE over active tokens / active; its interval over documents; `importance_total` ι·δ, δ of the whole
     text; `spill` and `ablation_text` means over the windows taken, `gradient_sample` the first-order estimate of the last
@@ -61,6 +61,8 @@ def ablate(
     _, document = np.unique(sample.document[used], return_inverse=True)
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
+    stream = place.writes.kind in STREAM
+    work = int(asked.sum()) + (2 * SHOWN * len(chosen) if stream else 0)  # of each firing shown, a reading and a pass without it
     for a in range(0, len(used), STEP):
         some = slice(a, a + STEP)
         here = np.flatnonzero(asked[:, used[some]].any(1))
@@ -71,12 +73,12 @@ def ablate(
         )  # fmt: skip
         for name, values in found.items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values
-        tick(int(asked[:, used[: a + STEP]].sum()), int(asked.sum()))
+        tick(int(asked[:, used[: a + STEP]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
     columns["gradient_sample"] = _first_order(firings, chosen, asked, sample, sums["tokens"].sum(1))
-    if place.writes.kind in STREAM:
-        columns |= _paths(place, firings, chosen, asked, sample)
+    if stream:
+        columns |= _paths(place, firings, chosen, asked, sample, lambda done: tick(work - 2 * SHOWN * (len(chosen) - done), work))
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
     agreement = float(spearmanr(estimate[both], exact[both]).statistic) if both.sum() > 2 and np.ptp(estimate[both]) > 0 else None
@@ -167,7 +169,9 @@ def _first_order(firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample
     return found
 
 
-def _paths(place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample) -> Arrays:
+def _paths(
+    place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tick: Callable[[int], None]
+) -> Arrays:
     """Shares of the direct path, and how far exact logits are those of the decoder row, at the strongest firings."""
     from assay.features.live.paths import split_paths
     from assay.features.live.promoted import promoted
@@ -190,6 +194,7 @@ def _paths(place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray
             values = (_mean([s.share for s in split]), _mean([s.signed for s in split]), logits.cosine, logits.overlap[0])
             for name, value in zip(names, values, strict=True):
                 found[name][i] = value
+        tick(i + 1)
     return found
 
 
