@@ -60,9 +60,9 @@ class IndexSetting(Spec):
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradients: bool = True
     """Whether the model runs back as well, so that every firing has a first-order effect on the loss."""
-    ablate: int = 48
+    ablate: int = 32
     """Features that are taken out on a sample, drawn evenly by how often they fire; 0: none."""
-    ablate_windows: int = 8
+    ablate_windows: int = 16
     """Windows on which each of them is, each of another document where there are so many."""
 
     def check(self) -> None:

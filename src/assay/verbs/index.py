@@ -35,9 +35,9 @@ class Reading:
     """What the model computes in."""
     gradients: bool = True
     """Run the model back as well, for what every firing is worth to the loss, to first order; about as long again."""
-    ablate: int = 48
+    ablate: int = 32
     """Features that are taken out on a sample, of all densities; 0: none."""
-    ablate_windows: int = 8
+    ablate_windows: int = 16
     """Windows on which each of them is taken out."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -47,6 +48,18 @@ def test_numbers_of_a_feature_are_those_of_its_activations(one: Made, index: Ind
         assert found["decoder_norm"] == pytest.approx(np.linalg.norm(decoder))
         encoder = one.directions.encoder[k].astype(np.float64)
         assert found["encoder_cosine"] == pytest.approx(decoder @ encoder / np.linalg.norm(decoder) / np.linalg.norm(encoder), abs=1e-6)
+
+
+def test_the_first_order_interval_is_the_jackknifes(one: Made, index: Index) -> None:
+    """Leaving out a document at a time gives nearly the same half-width: both linearise one ratio."""
+    for k in (1, 3, 17):
+        effect = np.array([one.effects[one.document == d][..., k].astype(np.float64).sum() for d in range(12)])
+        count = np.array([(one.acts[one.document == d][..., k] > 0).sum() for d in range(12)])
+        left_out = (effect.sum() - effect) / (count.sum() - count)
+        half = stats.t.ppf(0.975, 11) * np.sqrt(11 / 12 * ((left_out - left_out.mean()) ** 2).sum())
+        found = index.feature(k).numbers
+        assert (found["gradient_high"] - found["gradient_low"]) / 2 == pytest.approx(half, rel=0.1)
+        assert (found["gradient_high"] + found["gradient_low"]) / 2 == pytest.approx(found["gradient_active"])
 
 
 def test_a_feature_that_never_fires_is_dead_and_has_no_numbers(index: Index) -> None:

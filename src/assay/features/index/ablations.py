@@ -14,14 +14,13 @@ from scipy.stats import spearmanr
 
 from assay.core.intervals import interval
 from assay.features.importance import STREAM, finish, importance_sums
+from assay.features.index.blocks import LEAST
 from assay.features.index.firings import Firings
 from assay.features.index.passes import CELLS, Place
 
 if TYPE_CHECKING:
     from assay.features.live.reader import Reader, Reading
 
-LEAST = 6
-"""Fewer documents carry no interval."""
 SHOWN = 2
 """Firings of each feature whose paths and exact logits are worked out: its strongest in windows of the sample."""
 STEP = 4

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import stdtrit
 
 from assay.dictionaries.measuring.rarity import BOUNDS
 from assay.features import statistics
@@ -13,6 +14,8 @@ from assay.features.index.firings import Block
 from assay.features.index.schema import AFTER, BEFORE, BINS, COMPANIONS, EVEN, QUANTILES, TOP
 
 Arrays = dict[str, np.ndarray]
+LEAST = 6
+"""Fewer documents carry no interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,28 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
         if block.effect is not None:
             effect = np.bincount(f, block.effect.astype(np.float64), features)
             found |= {"gradient_total": effect / np.float64(rows), "gradient_active": np.where(some, effect / firings, np.nan)}
+            document = text.document[block.row // text.tokens.shape[1]]
+            found |= _limits(f, document, block.effect.astype(np.float64), features)
     return found
+
+
+def _limits(f: Int[np.ndarray, "n"], document: Int[np.ndarray, "n"], effect: Float[np.ndarray, "n"], features: int) -> Arrays:
+    """The 95 % interval of Σ effect / firings over documents, for each feature; NaN in fewer than `LEAST` documents.
+
+    Formula: r ± t √(m/(m−1) Σ_d (E_d − r n_d)²) / Σ n_d over the m documents in which it is on; t of m − 1 degrees of freedom
+    """
+    order = np.lexsort((document, f))
+    f, document, effect = f[order], document[order], effect[order]
+    begins = _windows(f, document)
+    owner, of_document = f[begins], np.add.reduceat(effect, begins) if len(begins) else effect
+    count = np.diff(np.append(begins, len(f))).astype(np.float64)
+    m, n = np.bincount(owner, minlength=features), np.bincount(owner, count, features)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.bincount(owner, of_document, features) / n
+        left = np.bincount(owner, (of_document - ratio[owner] * count) ** 2, features)
+        half = stdtrit(np.maximum(m - 1, 1), 0.975) * np.sqrt(m / (m - 1) * left) / n
+    low, high = (np.where(m >= LEAST, ratio + side * half, np.nan) for side in (-1, 1))
+    return {"gradient_low": low, "gradient_high": high}
 
 
 def _windows(f: Int[np.ndarray, "n"], window: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:

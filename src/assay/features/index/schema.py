@@ -58,6 +58,8 @@ FEATURES = _columns(
     ("antipode", "INTEGER", "feature", "a feature that points the other way: cosine at most −.9"),
     ("gradient_total", "DOUBLE", "nat/token", "rise of the loss without it, to first order, on all tokens of the text: per token"),
     ("gradient_active", "DOUBLE", "nat/active token", "the same per token at which it is on"),
+    ("gradient_low", "DOUBLE", "nat/active token", "lower end of that number's 95 % interval over documents, Student's t; from six documents on"),
+    ("gradient_high", "DOUBLE", "nat/active token", "upper end of that interval"),
     ("ablated_firings", "INTEGER", "tokens", "firings in the sample on which it was taken out; null where it was not"),
     ("importance", "DOUBLE", "nat/active token", "mean change of cross-entropy where it is on when it is taken out; above 0 it helps"),
     ("importance_low", "DOUBLE", "nat/active token", "lower end of its 95 % interval over documents"),
