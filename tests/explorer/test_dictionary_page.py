@@ -60,9 +60,12 @@ def test_what_is_printed_is_those_numbers(world):
 
 
 def test_it_is_sorted_by_what_is_asked(world):
-    _, _, worth = world
-    best = [row["feature"] for row in read(world)["features"]["rows"]]
-    assert best == list(np.argsort(-worth[:60], kind="stable"))[:50], "by importance, largest first, without being asked"
+    _, made, worth = world
+    overall = made.effects.astype(np.float64).sum((0, 1))
+    first = [row["feature"] for row in read(world)["features"]["rows"]]
+    assert overall[first] == pytest.approx(np.sort(overall)[::-1][:50]), "by overall importance to first order, without being asked"
+    best = [row["feature"] for row in read(world, "?sort=importance")["features"]["rows"]]
+    assert best == list(np.argsort(-worth[:60], kind="stable"))[:50]
     rare = [row["density"] for row in read(world, "?sort=density&way=asc")["features"]["rows"]]
     assert rare == sorted(rare)
 
@@ -115,12 +118,12 @@ def test_its_place_is_among_those_of_its_model_and_site(world):
 
 def test_points_are_every_feature_that_has_both(world):
     client, made, worth = world
-    found = client.get(f"{HOME}/points.json").json()
+    found = client.get(f"{HOME}/points.json?y=importance").json()
     rho = density(made)
     wanted = np.flatnonzero((rho > 0) & np.isfinite(worth))
     assert found["feature"] == list(wanted) and found["unplaced"] == 120 - len(wanted)
     assert np.allclose(found["x"], rho[wanted]) and np.allclose(found["y"], worth[wanted])
-    raw = client.get(f"{HOME}/points").content
+    raw = client.get(f"{HOME}/points?y=importance").content
     kind, n, placed, unplaced = struct.unpack_from("<4I", raw)
     assert (kind, n, placed, unplaced) == (0, len(wanted), len(wanted), 120 - len(wanted))
     assert np.array_equal(np.frombuffer(raw, "<i4", n, 16), wanted)
@@ -139,7 +142,7 @@ def test_linear_axes_keep_what_a_logarithm_cannot_show(world):
 def test_many_features_are_counted_in_cells(world, monkeypatch):
     monkeypatch.setattr(dictionary, "POINTS", 10)
     client, made, worth = world
-    found = client.get(f"{HOME}/points.json").json()
+    found = client.get(f"{HOME}/points.json?y=importance").json()
     rho = density(made)
     there = (rho > 0) & np.isfinite(worth)
     assert sum(found["count"]) == there.sum() == found["placed"]
@@ -150,7 +153,7 @@ def test_many_features_are_counted_in_cells(world, monkeypatch):
     row = np.minimum(found["bins"] - 1, np.floor(found["bins"] * (y - b0) / (b1 - b0))).astype(int)
     cells, counts = np.unique(np.stack([column, row]), axis=1, return_counts=True)
     assert found["column"] == list(cells[0]) and found["row"] == list(cells[1]) and found["count"] == list(counts)
-    raw = client.get(f"{HOME}/points").content
+    raw = client.get(f"{HOME}/points?y=importance").content
     kind, n, placed, _ = struct.unpack_from("<4I", raw)
     assert (kind, n, placed) == (1, len(counts), there.sum()) and len(raw) == 16 + 32 + 16 * n
 

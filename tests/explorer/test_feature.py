@@ -111,8 +111,21 @@ def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(wor
     assert words[4].startswith(f"Fires on {100 * share:.3g} % of tokens, on many different ones: the commonest, [")
     assert words[4].endswith("Taking it out raises the loss by 0.012 [0.010, 0.015] nat where it is on: it helps.")
     assert words[5].endswith("Taking it out lowers the loss by 0.031 [0.020, 0.042] nat where it is on: it hurts.")
-    assert words[6].endswith("nat where it is on, which cannot be told from nothing.")
-    assert "By a first-order estimate, taking it out would" in words[7]
+    row = index.feature(7).numbers  # not taken out, so what is known is the estimate on all of the text
+    spans = row["gradient_low"] <= 0 <= row["gradient_high"]
+    assert "To first order, on all of the text, taking it out " in words[7] and words[7].endswith("cannot be told from nothing.") == spans
+
+
+def test_what_is_decided_is_said_before_what_is_not() -> None:
+    taken = {"importance": 0.01, "importance_low": -0.02, "importance_high": 0.05}
+    estimated = {"gradient_active": -0.02, "gradient_low": -0.03, "gradient_high": -0.01}
+    said = "To first order, on all of the text, taking it out lowers the loss by 0.020 [0.010, 0.030] nat where it is on: it hurts."
+    assert feature._worth(taken | estimated) == said
+    open_too = estimated | {"gradient_high": 0.01}
+    said = "Taking it out changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be told from nothing."
+    assert feature._worth(taken | open_too) == said
+    unknown = dict.fromkeys([*taken, *estimated])
+    assert feature._worth(unknown) == "What it does to the loss cannot be told: it was not measured, or on too few documents."
 
 
 def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(world: World) -> None:

@@ -67,8 +67,8 @@ class _View:
         about = index.about
         names = list(SORTED)
         self.index, self.where = index, asked.conditions(query)
-        self.worth = "importance" if about.ablated else "gradient_total" if about.gradients else "density"
-        self.sort = asked.choice(query, "sort", names, self.worth)
+        self.worth = "gradient_active" if about.gradients else "importance" if about.ablated else "density"  # of all features before of some
+        self.sort = asked.choice(query, "sort", names, "gradient_total" if about.gradients else self.worth)
         self.way = asked.choice(query, "way", ("desc", "asc"), "desc")
         self.page = asked.number(query, "page", 1, 1, 1 + about.d_sae // ROWS)
         self.x = asked.choice(query, "x", sorted(NUMERIC), "density")
@@ -95,10 +95,11 @@ class _View:
     def columns(self) -> list[str]:
         """Name the columns of the table: those that this index has, and whatever it is sorted or filtered by."""
         about = self.index.about
-        shown = ["density", "maximum", *(["importance", "hit_share"] if about.ablated else []), *(["gradient_total"] if about.gradients else []),
-                 *(["direct_share"] if about.ablated else []), *(["seeds"] if about.seeds else [])]  # fmt: skip
+        first_order = ["gradient_total", "gradient_active"] if about.gradients else []
+        taken_out = ["importance", "hit_share", "direct_share"] if about.ablated else []
+        shown = ["density", "maximum", *first_order, *taken_out, *(["seeds"] if about.seeds else [])]
         for name in (self.sort, *(c.column for c in self.where)):
-            if name not in (*shown, "feature", "token", "importance_low", "importance_high"):
+            if name not in (*shown, "feature", "token", "importance_low", "importance_high", "gradient_low", "gradient_high"):
                 shown.append(name)
         return shown
 

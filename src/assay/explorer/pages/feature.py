@@ -29,6 +29,7 @@ OPEN = 10
 QUARTERS = ("strongest quarter", "second quarter", "third quarter", "weakest quarter")
 MOSTLY, OFTEN = 0.5, 0.2
 """Shares of its firings from which a feature is said to fire mostly, and often, on its commonest token."""
+UNTOLD = "cannot be told from nothing."
 Piece = str | Mapping[str, str]
 """A part of a sentence: words, or a token of the text."""
 
@@ -132,20 +133,23 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
 
 
 def _worth(n: Row) -> str:
-    """What taking the feature out does to the loss, in words that an interval supports."""
-    if n["importance"] is not None and n["importance_low"] is not None:
-        low, high = n["importance_low"], n["importance_high"]
-        value = estimate(n["importance"], low, high)
-        if low > 0:
-            return f"Taking it out raises the loss by {value} nat where it is on: it helps."
-        if high < 0:
-            turned = estimate(-n["importance"], -high, -low)
-            return f"Taking it out lowers the loss by {turned} nat where it is on: it hurts."
-        return f"Taking it out changes the loss by {value} nat where it is on, which cannot be told from nothing."
-    if n["gradient_active"] is not None:
-        way = "raise" if n["gradient_active"] > 0 else "lower"
-        return minus(f"By a first-order estimate, taking it out would {way} the loss by {abs(n['gradient_active']):.2g} nat where it is on.")
-    return "What it does to the loss was not measured."
+    """What taking the feature out does to the loss, in words that an interval supports: what is decided before what is not."""
+    taken = _said("Taking it out", n["importance"], n["importance_low"], n["importance_high"])
+    estimated = _said("To first order, on all of the text, taking it out", n["gradient_active"], n["gradient_low"], n["gradient_high"])
+    told = [words for words in (taken, estimated) if words]
+    if not told:
+        return "What it does to the loss cannot be told: it was not measured, or on too few documents."
+    return next((words for words in told if not words.endswith(UNTOLD)), told[0])
+
+
+def _said(begins: str, value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return ""
+    if low > 0:
+        return f"{begins} raises the loss by {estimate(value, low, high)} nat where it is on: it helps."
+    if high < 0:
+        return f"{begins} lowers the loss by {estimate(-value, -high, -low)} nat where it is on: it hurts."
+    return f"{begins} changes the loss by {estimate(value, low, high)} nat where it is on, which {UNTOLD}"
 
 
 def estimate(value: float, low: float, high: float) -> str:
@@ -210,6 +214,7 @@ def _drawn(feature: Feature, index: Index) -> dict[str, Any]:
         "spread": figures.quantiles(n["quantiles"] or [None], [f"{q:g}" for q in QUANTILES], maximum, "quantiles of activations above 0"),
         "quantiles": list(zip(QUANTILES, n["quantiles"] or [], strict=False)),
         "zeros": index.about.tokens - n["firings"],
+        "first_order": "" if n["gradient_low"] is None else estimate(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
         "importance": estimate(n["importance"], n["importance_low"], n["importance_high"]) if measured else "",
         "bar": figures.interval(n["importance"], n["importance_low"], n["importance_high"], "importance with its interval") if measured else "",
         "split": "" if n["direct_share"] is None else figures.split(n["direct_share"], "direct path", "through later layers"),
