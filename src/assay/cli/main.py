@@ -34,6 +34,7 @@ from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
 from assay.verbs.index import AS_FILED as AS_READ
 from assay.verbs.index import Reading
+from assay.verbs.rate import Choice as ToRate
 
 HERE = Place()
 PLAIN = Output()
@@ -41,6 +42,7 @@ DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
 ON = Where()
+TWENTY = ToRate()
 
 MEASURE, EXPERIMENTS, FILES, UPKEEP, OPTIONS = (
     Group(name, sort_key=i) for i, name in enumerate(("Measure your own", "Experiments", "Files", "Upkeep", "Options"))
@@ -562,6 +564,58 @@ def serve(
             webbrowser.open(address)
 
     served(place.root, host, port, token, ready=ready)
+
+
+@app.command(sort_key=16, group=MEASURE)
+def rate(
+    dictionary: Annotated[str, Parameter(help="A file or folder of any known format, a stored run, or an address in the explorer.")],
+    /,
+    *,
+    rater: str = "me",
+    folder: Path = Path("rating"),
+    choice: Annotated[ToRate, Flat] = TWENTY,
+    results: Annotated[bool, Bare] = False,
+    model: str = "smollm2",
+    text: str = "stdlib",
+    device: str = "cpu",
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+) -> None:
+    """Say of features whether their contexts have one meaning, without knowing which are trained and which random directions.
+
+    Parameters
+    ----------
+    rater
+        Who rates; several may rate the same folder, one after the other.
+    folder
+        Where the plan and the answers are kept; the same command goes on with what is there.
+    results
+        Show which arm had which scores, and write the table; from then on nobody's answers count.
+    model
+        smollm2, or a model's folder: the one that the dictionary was indexed on.
+    text
+        stdlib, or a folder of text files: the one that the dictionary was indexed on.
+    device
+        Where the model runs: cpu, cuda, cuda:1.
+    """
+    from assay.cli import indexing, rating
+    from assay.cli.options import device_here
+    from assay.verbs.rate import rate as begun
+    from assay.verbs.rate import results as counted
+
+    if not results:
+        if place.json:
+            raise AssayError("--json prints results: say --results as well; answers are given in the terminal")
+        with trust.raised(), indexing.Bars("rate") as bars:
+            session = begun(
+                dictionary, rater, folder, choice, model=model, text=text, root=place.root, device=device_here(device), progress=bars
+            )  # fmt: skip
+        if not rating.ask(session):
+            return print(f"{len(session.left)} of {len(session.items)} left; the same command goes on")
+        if session.others_go_on:
+            return print("all are answered; another rater goes on, so results are not shown yet: --results shows them")
+    found = counted(folder, place.root)
+    return printing.emit(found) if place.json else rating.show(found)
 
 
 @app.command(sort_key=14, group=MEASURE)
