@@ -30,6 +30,7 @@ from assay.cli.options import Arm, Bare, Choice, Expected, Flat, Machine, Name, 
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
+from assay.verbs.dashboards import FIRST, NOBODY, Which
 from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
 from assay.verbs.index import AS_FILED as AS_READ
@@ -359,30 +360,45 @@ def export(
     /,
     *,
     out: Path,
-    format: Literal["saelens", "assay"] = "saelens",
+    format: Literal["saelens", "assay", "html", "saedashboard", "neuronpedia"] = "saelens",
     run: int | None = None,
     model: str | None = None,
+    which: Annotated[Which, Flat] = FIRST,
+    creator: str = NOBODY,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Write a dictionary for another library, means and scales folded into its weights; several runs become several folders.
+    """Write a dictionary for another library, means and scales folded into its weights; or pages of its features, once it has an index.
 
     Parameters
     ----------
     out
-        The folder to write; for format assay, the file.
+        The folder to write; for format assay and html, the file.
     format
-        saelens: cfg.json and sae_weights.safetensors, for SAELens 6.
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html: pages of features in one file
+        that opens offline; saedashboard, neuronpedia: the files of those.
     run
         Which run, from 0; without it, all.
     model
         The language model's name, for the other library's settings.
+    creator
+        Id of your account at Neuronpedia.
     """
+    if format in ("html", "saedashboard", "neuronpedia"):
+        from assay.verbs.dashboards import export_features
+
+        if run is not None or model is not None:
+            raise AssayError(f"--run and --model are for dictionaries; format {format} writes features of an index")
+        with trust.raised():
+            done = export_features(dictionary, out, format, which, root=place.root, creator=creator)
+        return printing.shown(done, place.json)
+    if which != FIRST:
+        raise AssayError(f"--features, --top and --by choose features; format {format} writes the whole dictionary")
     from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
         found = find_dictionary(dictionary, place.root)
-    printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
+    return printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
 
 
 @app.command(sort_key=40, group=UPKEEP)

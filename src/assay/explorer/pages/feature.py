@@ -29,8 +29,11 @@ Piece = str | Mapping[str, str]
 
 def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show one feature. Raises: Problem for one that is not there."""
-    index = library.index(at["model"], at["dictionary"])
-    number, base = int(at["number"]), f"{at['model']}/{at['dictionary']}"
+    return shown(library.index(at["model"], at["dictionary"]), int(at["number"]), f"{at['model']}/{at['dictionary']}")
+
+
+def shown(index: Index, number: int, base: str) -> Shown:
+    """Show a feature of an index that has the address `base`. Raises: Problem for one that is not there."""
     if not 0 <= number < index.about.d_sae:
         raise Problem(UNKNOWN, f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; there is no {number}")
     feature = index.feature(number)
