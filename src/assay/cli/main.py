@@ -43,7 +43,7 @@ DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
 ON = Where()
-TWENTY = ToRate()
+AS_USUAL = ToRate()
 
 MEASURE, EXPERIMENTS, FILES, UPKEEP, OPTIONS = (
     Group(name, sort_key=i) for i, name in enumerate(("Measure your own", "Experiments", "Files", "Upkeep", "Options"))
@@ -589,7 +589,7 @@ def rate(
     *,
     rater: str = "me",
     folder: Path = Path("rating"),
-    choice: Annotated[ToRate, Flat] = TWENTY,
+    choice: Annotated[ToRate, Flat] = AS_USUAL,
     results: Annotated[bool, Bare] = False,
     model: str = "smollm2",
     text: str = "stdlib",

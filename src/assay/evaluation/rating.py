@@ -51,7 +51,7 @@ class Rating:
 
 
 def begin(
-    dictionary: str, rater: str, folder: Path, *, against: Sequence[str] = (), features: int = 20, contexts: int = 8, seed: int = 0,
+    dictionary: str, rater: str, folder: Path, *, against: Sequence[str] = (), features: int = 30, contexts: int = 8, seed: int = 0,
     model: str = "smollm2", text: str = "stdlib", root: Path = Path("assay-store"), device: str = "cpu", progress: Progress | None = None,
 ) -> Rating:  # fmt: skip
     """Draw what is to be rated, or go on with what the folder has. Indexes that are missing are made first.

@@ -15,7 +15,7 @@ from assay.verbs.destination import writable
 if TYPE_CHECKING:
     from assay.evaluation.rating import Rating
 
-MARGIN = 0.1
+MARGIN = 0.2
 """The difference of mean scores that the printed claim asks for."""
 TABLE = "ratings.csv"
 
@@ -27,7 +27,7 @@ class Choice:
     against: tuple[str, ...] = ()
     """NAME=DICTIONARY: a dictionary beside the random directions, such as frozen=FILE. Repeatable; of another model, such as one
     that is not trained, its address in the explorer, once it has an index."""
-    features: int = 20
+    features: int = 30
     """Features of each dictionary, drawn evenly by how often they fire."""
     contexts: int = 8
     """Contexts of each feature: half its strongest, half evenly spaced through its firings."""
