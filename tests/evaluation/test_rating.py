@@ -103,10 +103,16 @@ def test_a_rating_that_was_not_blinded_is_never_shown_as_one(at, tmp_path):
     with pytest.raises(DataError, match=r"no blinded rating \(ann.jsonl: line 2 was changed"):
         results(tmp_path / "r", at["root"])
     assert not (tmp_path / "r/ratings.csv").exists()
+    with pytest.raises(DataError, match=r"line 2 was changed.*Name another"):
+        begun(at, tmp_path / "r")
     other = begun(at, tmp_path / "r", "bob")
+    (tmp_path / "r/cid.jsonl").write_text('{"item": "x", "score": 1.0}\n')  # brought from elsewhere
     other.answers.add(other.items[0].hash, 1.0)
     found = results(tmp_path / "r", at["root"])
-    assert found.raters == ("bob",) and "ann.jsonl" in found.left_out and found.agreement is None
+    assert found.raters == ("bob",) and set(found.left_out) == {"ann.jsonl", "cid.jsonl"} and found.agreement is None
+    assert [arm["mean"] for arm in found.arms if not arm["answers"]] == [None] * 3
+    with pytest.raises(DataError, match="arms were shown"):
+        begun(at, tmp_path / "r", "bob")
 
 
 def test_a_changed_plan_is_refused(at, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import time
@@ -129,7 +130,10 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
     """
     from assay.features.index.reader import Index
 
-    abouts = {folder: About.read(folder) for folder in folders(store)}
+    abouts = {}
+    for folder in folders(store):
+        with contextlib.suppress(DataError):  # a broken one is told by `assay serve`, and is none
+            abouts[folder] = About.read(folder)
     here = [folder for folder, about in abouts.items() if about.address == name]
     if not here:
         sha = sources.find([name], store)[0].sha256

@@ -77,7 +77,10 @@ def begin(
         plan["items"] = [item.hash for item in items]
         folder.mkdir(exist_ok=True)
         path.write_text(json.dumps(plan, indent=1))
-    return Rating(folder, plan, items, Answers(folder / f"{rater}.jsonl", _hash(plan), rater))
+    rating = Rating(folder, plan, items, Answers(folder / f"{rater}.jsonl", _hash(plan), rater))
+    if (fault := rating.answers.fault) or (rating.answers.shown and rating.left):
+        raise DataError(f"{rating.answers.path}: {fault or 'the arms were shown'}; answers no longer count. Name another --folder or --rater")
+    return rating
 
 
 def plan_of(folder: Path) -> dict[str, Any]:

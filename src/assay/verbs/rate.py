@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,8 +42,8 @@ class Rated:
 
     arms: tuple[Mapping[str, Any], ...]
     """arm, mean score, low, high, features, answers."""
-    agreement: Mapping[str, float] | None
-    """Krippendorff's alpha, low, high; None with one rater."""
+    agreement: Mapping[str, float | None] | None
+    """Krippendorff's alpha, low, high; None with one rater, and where all answers are equal."""
     raters: tuple[str, ...]
     left_out: Mapping[str, str]
     """Files that are no blinded rating, and why; their answers count in nothing."""
@@ -96,9 +97,14 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
     claim = f"{rating.TRAINED}.score - {rating.RANDOM}.score > {MARGIN:g}"
     return Rated(
         arms=tuple({
-            "arm": s.arm, "mean": s.mean.estimate, "low": s.mean.low, "high": s.mean.high, "features": s.features, "answers": s.answers,
+            "arm": s.arm, "mean": _known(s.mean.estimate), "low": _known(s.mean.low), "high": _known(s.mean.high), "features": s.features,
+            "answers": s.answers,
         } for s in found.scores),
-        agreement=None if (a := found.agreement) is None else {"alpha": a.estimate, "low": a.low, "high": a.high},
+        agreement=None if (a := found.agreement) is None else {"alpha": _known(a.estimate), "low": _known(a.low), "high": _known(a.high)},
         raters=tuple(given), left_out=left_out, items=len(items), table=str(table),
         judge=f"assay judge {shlex.quote(str(table))} --claim '{claim}' --unit match --control {rating.AGAIN} --bounds -1 1",
     )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -31,8 +31,6 @@ class Answers:
 
     Each line has the hash of the line before it, of the plan at the start. Lines that do not fit, and answers that came after
     the arms were shown, count in nothing. The hash has no secret: it shows accidents and idle edits, not a forger.
-
-    Raises: DataError for a file of another plan or rater.
     """
 
     def __init__(self, path: Path, plan: str, rater: str):
@@ -59,7 +57,8 @@ class Answers:
                 self.fault = f"line {number + 1} is none that assay rate writes"
                 return
             if number == 0 and (line.get("plan") != self._plan or line.get("rater") != self.rater):
-                raise DataError(f"{self.path} belongs to another plan or rater; name another --folder or --rater")
+                self.fault = "it belongs to another plan or rater"
+                return
             if chain != self._chain(line):
                 self.fault = f"line {number + 1} was changed, or a line before it"
                 return
