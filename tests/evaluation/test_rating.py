@@ -136,6 +136,19 @@ def test_arms_need_a_name(at, tmp_path, against):
         rate(rater="ann", folder=tmp_path / "r", **{**at, "choice": Choice(against=(against,), features=6)})
 
 
+def test_an_arm_of_another_text_would_be_known_by_it(at, tmp_path, model):
+    folder = tmp_path / "words"
+    folder.mkdir()
+    for i in range(12):
+        (folder / f"{i}.py").write_text("x = 1\n" * 40)
+    other = at["root"].parent / "two.safetensors"
+    found = indexing.index(other, model=model, text=folder, root=at["root"], part="all", gradients=False, tokens=96, context=24, ablate=0)
+    (found.folder / "about.json").write_text((found.folder / "about.json").read_text().replace('"name": "two"', '"name": "elsewhere"'))
+    address = Index(found.folder).about.address
+    with pytest.raises(AssayError, match="another text"):
+        rate(rater="ann", folder=tmp_path / "r", **{**at, "choice": Choice(against=(f"other={address}",), features=6, contexts=4)})
+
+
 def test_in_the_terminal(at, tmp_path, capsys, monkeypatch):
     """Answers by keys; back; words; quit and go on; nothing on the screen names an arm until the end."""
     folder, choice = tmp_path / "r", at["choice"]

@@ -151,6 +151,8 @@ def _arms(asked: Plan, store: Store, model: str, text: str, device: str, progres
     arms = {TRAINED: trained, RANDOM: random, AGAIN: random}
     for name, other in named.items():
         arms[name] = indexing.known(other, store, like=trained) or made(other)
+        if arms[name].about.corpus_sha256 != corpus.fingerprint:
+            raise AssayError(f"{other} was indexed on another text ({arms[name].about.corpus}), by which it would be known; index it on {text}")
     if len({index.folder for index in arms.values()}) < len(arms) - 1:
         raise AssayError("two names stand for one dictionary; name each once")
     return arms
