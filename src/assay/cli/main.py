@@ -32,10 +32,12 @@ from assay.cli.typed import meant, placed, runnable
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
+from assay.verbs.dashboards import FIRST, NOBODY, Which
 from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
 from assay.verbs.index import AS_FILED as AS_READ
 from assay.verbs.index import Reading
+from assay.verbs.rate import Choice as ToRate
 
 HERE = Place()
 PLAIN = Output()
@@ -44,6 +46,7 @@ DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
 ON = Where()
+AS_USUAL = ToRate()
 
 MEASURE, EXPERIMENTS, FILES, UPKEEP, OPTIONS = (
     Group(name, sort_key=i) for i, name in enumerate(("Measure your own", "Experiments", "Files", "Upkeep", "Options"))
@@ -420,34 +423,49 @@ def export(
     /,
     *,
     out: Path,
-    format: Literal["saelens", "assay"] = "saelens",
+    format: Literal["saelens", "assay", "html", "saedashboard", "neuronpedia"] = "saelens",
     run: int | None = None,
     model: str | None = None,
+    which: Annotated[Which, Flat] = FIRST,
+    creator: str = NOBODY,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Write a dictionary for another library, means and scales folded into its weights; several runs become several folders.
+    """Write a dictionary for another library, means and scales folded into its weights; or pages of its features, once it has an index.
 
     Parameters
     ----------
     out
-        The folder to write; for format assay, the file.
+        The folder to write; for format assay and html, the file.
     format
-        saelens: cfg.json and sae_weights.safetensors, for SAELens 6.
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html: pages of features in one file
+        that opens offline; saedashboard, neuronpedia: the files of those.
     run
         Which run, from 0; without it, all.
     model
         The language model's name, for the other library's settings.
+    creator
+        Id of your account at Neuronpedia.
 
     Examples
     --------
     assay export gated-sae/showcase --out sae
     """
+    if format in ("html", "saedashboard", "neuronpedia"):
+        from assay.verbs.dashboards import export_features
+
+        if run is not None or model is not None:
+            raise AssayError(f"--run and --model are for dictionaries; format {format} writes features of an index")
+        with trust.raised():
+            done = export_features(dictionary, out, format, which, root=place.root, creator=creator)
+        return printing.shown(done, place.json)
+    if which != FIRST:
+        raise AssayError(f"--features, --top and --by choose features; format {format} writes the whole dictionary")
     from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
         found = find_dictionary(dictionary, place.root)
-    printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
+    return printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
 
 
 @app.command(sort_key=40, group=UPKEEP)
@@ -663,6 +681,58 @@ def serve(
             webbrowser.open(served.address)
 
     answer(place.root, host, port, token, path, ready=ready)
+
+
+@app.command(sort_key=16, group=MEASURE)
+def rate(
+    dictionary: Annotated[str, Parameter(help="A file or folder of any known format, a stored run, or an address in the explorer.")],
+    /,
+    *,
+    rater: str = "me",
+    folder: Path = Path("rating"),
+    choice: Annotated[ToRate, Flat] = AS_USUAL,
+    results: Annotated[bool, Bare] = False,
+    model: str = "smollm2",
+    text: str = "stdlib",
+    device: str = "cpu",
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+) -> None:
+    """Say of features whether their contexts have one meaning, without knowing which are trained and which random directions.
+
+    Parameters
+    ----------
+    rater
+        Who rates; several may rate the same folder, one after the other.
+    folder
+        Where the plan and the answers are kept; the same command goes on with what is there.
+    results
+        Show which arm had which scores, and write the table; from then on nobody's answers count.
+    model
+        smollm2, or a model's folder: the one that the dictionary was indexed on.
+    text
+        stdlib, or a folder of text files: the one that the dictionary was indexed on.
+    device
+        Where the model runs: cpu, cuda, cuda:1.
+    """
+    from assay.cli import indexing, rating
+    from assay.cli.options import device_here
+    from assay.verbs.rate import rate as begun
+    from assay.verbs.rate import results as counted
+
+    if not results:
+        if place.json:
+            raise AssayError("--json prints results: say --results as well; answers are given in the terminal")
+        with trust.raised(), indexing.Bars("rate") as bars:
+            session = begun(
+                dictionary, rater, folder, choice, model=model, text=text, root=place.root, device=device_here(device), progress=bars
+            )  # fmt: skip
+        if not rating.ask(session):
+            return print(f"{len(session.left)} of {len(session.items)} left; the same command goes on")
+        if session.others_go_on:
+            return print("all are answered; another rater goes on, so results are not shown yet: --results shows them")
+    found = counted(folder, place.root)
+    return printing.emit(found) if place.json else rating.show(found)
 
 
 @app.command(sort_key=14, group=MEASURE)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from assay.core.claims import Judged
     from assay.verbs.catalogue import Catalogue, Here, Listed
+    from assay.verbs.dashboards import Shown
     from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
     from assay.verbs.pages import Pages
@@ -232,6 +233,16 @@ def exchanged(done: Exchanged, as_json: bool) -> None:
     if done.origin.get("inferred"):
         lines.append(f"inferred, not stated in the file: {', '.join(done.origin['inferred'])}")
     return tell("\n".join([*lines, *(trial.verdict for trial in done.self_test), *(f"wrote {path}" for path in done.written)]))
+
+
+def shown(done: Shown, as_json: bool) -> None:
+    """Which features were written, and where."""
+    if as_json:
+        return emit(done)
+    say(f"{len(done.features)} features of {done.address}, {done.chosen}; {megabytes(done.bytes)}")
+    for path in done.written:
+        print(path)
+    return None
 
 
 def health(found: Health, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import time
@@ -29,6 +30,7 @@ from assay.subjects.site import Site
 if TYPE_CHECKING:
     from assay.data.corpus import Corpus
     from assay.evaluation.sources import Source
+    from assay.features.index.firings import Firings
     from assay.features.index.reader import Index
     from assay.subjects.pretrained import Pretrained
 
@@ -119,6 +121,49 @@ class IndexSpec(Spec):
 def folders(store: Store) -> list[Path]:
     """The finished indexes of a store, without opening any."""
     return sorted(path.parent for path in (store.root / "artefacts" / "index").glob(f"*/{FILE}") if path.parent.suffix != ".partial")
+
+
+def known(name: str, store: Store, like: Index | None = None) -> Index | None:
+    """The index of an address, or the one with most tokens of a dictionary's file; of a file, on the model and text of `like`.
+
+    Raises: DataError for a name that is neither an address nor a dictionary.
+    """
+    from assay.features.index.reader import Index
+
+    abouts = {}
+    for folder in folders(store):
+        with contextlib.suppress(DataError):  # a broken one is told by `assay serve`, and is none
+            abouts[folder] = About.read(folder)
+    here = [folder for folder, about in abouts.items() if about.address == name]
+    if not here:
+        sha = sources.find([name], store)[0].sha256
+        text = None if like is None else (like.about.model_sha256, like.about.corpus_sha256)
+        here = [f for f, a in abouts.items() if a.dictionary == sha and text in (None, (a.model_sha256, a.corpus_sha256))]
+    return Index(max(here, key=lambda folder: abouts[folder].tokens)) if here else None
+
+
+def spec_of(index: Index) -> IndexSpec:
+    """How an index was made. Raises: DataError where its folder does not say."""
+    try:
+        return IndexSpec.from_json((index.folder / "spec.json").read_text())
+    except (OSError, SpecError) as error:
+        raise DataError(f"{index.folder} does not say how it was made (spec.json); make it again with: assay index DICTIONARY") from error
+
+
+def firings_of(index: Index, store: Store) -> Firings:
+    """Every firing that an index was made from, where the store still has them. Raises: DataError where it has not."""
+    from assay.features.index.firings import Firings
+
+    whole = spec_of(index)
+    size, shards = shard_windows(whole.of.of.context), []
+    for i, a in enumerate(range(0, whole.windows, size)):
+        spec = IndexShardSpec(
+            seed=whole.seed, of=whole.of, dictionary=whole.dictionary, shard=i, windows=min(size, whole.windows - a), gradients=whole.gradients
+        )
+        if (there := store.built(spec)) is None:
+            raise DataError(f"the firings of {index.about.address} are no longer in {store.root}; make its index again: assay index DICTIONARY")
+        shards.append(there)
+    return Firings.of(shards)
 
 
 def index(

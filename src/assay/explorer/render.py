@@ -52,6 +52,11 @@ class Moved:
 Page = Callable[..., Shown | Raw | Moved]
 
 
+def served(dictionary: str, number: int) -> str:
+    """The address of a feature in the explorer."""
+    return f"/{dictionary}/{number}"
+
+
 @functools.cache
 def environment() -> Environment:
     """The templates, with the signs and filters that pages use."""
@@ -71,6 +76,7 @@ def environment() -> Environment:
         "several": several,
         "level": level,
         "interval": interval,
+        "feature": served,
         "named": lambda column: column.replace("_", " "),
     }
     return env

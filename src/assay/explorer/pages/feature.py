@@ -81,8 +81,12 @@ def own_text(reader: Reader, number: int, text: str) -> OwnText:
 
 
 def _page(library: Library, at: Mapping[str, Any], text: str, own: OwnText | None, problem: str) -> Shown:
-    index = library.index(at["model"], at["dictionary"])
-    number, base = int(at["number"]), f"{at['model']}/{at['dictionary']}"
+    base = f"{at['model']}/{at['dictionary']}"
+    return shown(library.index(at["model"], at["dictionary"]), int(at["number"]), base, text, own, problem)
+
+
+def shown(index: Index, number: int, base: str, text: str = "", own: OwnText | None = None, problem: str = "") -> Shown:
+    """Show a feature of an index that has the address `base`. Raises: Problem for one that is not there."""
     if not 0 <= number < index.about.d_sae:
         raise Problem(UNKNOWN, f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; there is no {number}")
     feature = index.feature(number)

@@ -16,5 +16,6 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const link = { j: "a[rel=next]", k: "a[rel=prev]", r: ".steps .random" }[event.key];
-  if (link) document.querySelector(link)?.click();
+  const here = document.querySelector("main:target") ?? document; // a file with many features shows one of them
+  if (link) here.querySelector(link)?.click();
 });

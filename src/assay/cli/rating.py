@@ -1,0 +1,102 @@
+"""`assay rate` in the terminal: contexts, three keys for answers, and at the end what raters said."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from assay.cli.look import ORANGE
+from assay.cli.printing import draw, grid, say
+from assay.core.plain import plain
+from assay.report.looks import plain as visible
+from assay.report.tables import number
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from assay.evaluation.rating import Rating
+    from assay.features.rating.items import Passage
+    from assay.verbs.rate import Rated
+
+SCORES = {"1": 1.0, "2": 0.5, "3": 0.0}
+KEYS = "1 one meaning   2 partly   3 no meaning   w words, then 1 2 3   b back   q quit and go on later"
+
+
+def ask(rating: Rating) -> bool:
+    """Show item after item until all have an answer or the rater quits; whether all have one."""
+    from rich.console import Console
+
+    console = Console()
+    say("Do the marked places have one meaning? Shade and underline: how strongly the feature is on there; the marked token is in ⟦ ⟧.")
+    at, words = (rating.left or [len(rating.items)])[0], ""
+    while at < len(rating.items):
+        item = rating.items[at]
+        console.print()
+        console.rule(f"{at + 1} of {len(rating.items)}", style="bright_black")
+        for passage in item.passages:
+            console.print(shaded(passage), soft_wrap=True)
+        if (given := rating.answers.answers.get(item.hash)) is not None:
+            print(f"answered before: {given.score:g}" + (f", {plain(given.words)}" if given.words else ""))
+        print(KEYS)
+        key = _key()
+        if key == "w":
+            print("words: ", end="", flush=True)
+            words = sys.stdin.readline().strip()
+            print("and 1, 2 or 3?")
+            key = _key()
+        if key in SCORES:
+            rating.answers.add(item.hash, SCORES[key], words)
+            at = next((i for i in (*range(at + 1, len(rating.items)), *rating.left) if i in rating.left), len(rating.items))
+        elif key == "b":
+            at = max(0, at - 1)
+        elif key == "q":
+            break
+        words = ""
+    return not rating.left
+
+
+def shaded(passage: Passage) -> Text:
+    """A passage with its tokens shaded from the background to orange, those where the feature is on underlined too."""
+    from rich.style import Style
+    from rich.text import Text
+
+    out = Text("· ")
+    for i, (token, shade) in enumerate(zip(passage.tokens, passage.shades, strict=True)):
+        shown = f"⟦{visible(token)}⟧" if i == passage.at else visible(token)
+        colour = "#" + "".join(f"{round(255 + shade * (c - 255)):02x}" for c in ORANGE)
+        out.append(shown, Style(color="#1f2328", bgcolor=colour, underline=True, bold=i == passage.at) if shade > 0 or i == passage.at else "")
+    return out
+
+
+def show(found: Rated) -> None:
+    """Print the mean scores by arm, the agreement, and the line to type for a verdict."""
+    table = grid("arm", "mean score", "95 % interval", "features", "answers", right=("mean score", "features", "answers"))
+    for arm in found.arms:
+        interval = f"[{number(arm['low'], 2)}, {number(arm['high'], 2)}]"
+        table.add_row(arm["arm"], number(arm["mean"], 2), interval, str(arm["features"]), str(arm["answers"]))
+    draw(table)
+    if found.agreement is not None:
+        a = found.agreement
+        say(f"agreement of {len(found.raters)} raters: Krippendorff's α {number(a['alpha'], 2)} [{number(a['low'], 2)}, {number(a['high'], 2)}]")
+    else:
+        say("one rater: how far others would agree is not known")
+    for name, why in found.left_out.items():
+        say(f"not counted, since it is no blinded rating: {name}: {why}")
+    print(f"table    {found.table}")
+    print(f"verdict  {found.judge}")
+
+
+def _key() -> str:
+    """One key, without Enter where there is a terminal; q at the end of the input."""
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline()
+        return line.strip()[:1] if line else "q"
+    import termios
+    import tty
+
+    kept = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setcbreak(sys.stdin)
+        return sys.stdin.read(1)
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, kept)

@@ -1,0 +1,1 @@
+"""Features as the files that other libraries' dashboards read."""

@@ -1,0 +1,125 @@
+"""Dashboards: features of an index as pages in one file, or as the files of SAEDashboard and Neuronpedia."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.core.errors import AssayError, DataError
+from assay.verbs.destination import writable
+
+if TYPE_CHECKING:
+    from assay.features.index.reader import Index
+
+NOBODY = "assay"
+"""Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which features are exported."""
+
+    features: str = ""
+    """Their numbers, such as 1,2,5-9."""
+    top: int | None = None
+    """So many, those with the largest number of `by`; 100 where no features are named."""
+    by: str = "importance"
+    """A column of the index: importance, gradient_total, density, maximum, …; features without it are left out."""
+
+
+FIRST = Which()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Features as another program reads them: of which dictionary, how many, and where the files are."""
+
+    address: str
+    format: str
+    features: tuple[int, ...]
+    chosen: str
+    """How they were, in words."""
+    written: tuple[Path, ...]
+    bytes: int
+
+
+def export_features(
+    dictionary: str, out: Path, format: Literal["html", "saedashboard", "neuronpedia"], which: Which = FIRST, *,
+    root: Path = Path("assay-store"), creator: str = NOBODY,
+) -> Shown:  # fmt: skip
+    """Write features of a dictionary that has an index; `dictionary` is a file, a stored run or an address in the explorer.
+
+    Raises: DataError for a dictionary without an index, and features that are not there; AssayError where nothing can be written.
+    """
+    from assay.evaluation import indexing
+    from assay.lab.store import Store
+
+    store = Store(root)
+    index = indexing.known(dictionary, store)
+    if index is None:
+        raise DataError(f"{dictionary} has no index in {root}; make one with: assay index {dictionary}")
+    if out.exists():
+        raise AssayError(f"{out} exists already; remove it, or name another --out")
+    writable(out.absolute().parent, "--out")
+    numbers, chosen = choose(index, which)
+    written = _page(index, numbers, chosen, out) if format == "html" else _files(index, numbers, out, format, creator, store)
+    return Shown(
+        address=index.about.address, format=format, features=tuple(numbers), chosen=chosen, written=tuple(written),
+        bytes=sum(path.stat().st_size for path in written),
+    )  # fmt: skip
+
+
+def choose(index: Index, which: Which) -> tuple[list[int], str]:
+    """Find the features that are meant, in order, and say how they were chosen. Raises: DataError for one that is not there."""
+    if which.features:
+        if which.top is not None:
+            raise AssayError("--features and --top both choose features; give one of them")
+        numbers: dict[int, None] = {}
+        for part in which.features.split(","):
+            found = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+            first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+            if last < first or last >= index.about.d_sae:
+                raise DataError(f"--features is numbers from 0 to {index.about.d_sae - 1:,}, such as 1,2,5-9; got {part!r}")
+            numbers |= dict.fromkeys(range(first, last + 1))
+        return list(numbers), "as asked for"
+    top = 100 if which.top is None else which.top
+    if top < 1:
+        raise AssayError(f"--top is a number of features from 1 up, got {top}")
+    rows = [row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None]
+    if not rows:
+        raise DataError(f"no feature of {index.about.address} has a number {which.by}; choose by another one, such as --by density")
+    return [row["feature"] for row in rows], f"those with the largest {which.by.replace('_', ' ')}"
+
+
+def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[Path]:
+    from assay.explorer import offline
+    from assay.lab import atomic
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))
+    return [out]
+
+
+def _files(index: Index, numbers: Sequence[int], out: Path, format: str, creator: str, store: Any) -> list[Path]:
+    from assay.evaluation import indexing
+    from assay.features.dashboards import neuronpedia, saedashboard
+    from assay.features.index import matching
+    from assay.lab import provenance
+
+    firings, about = indexing.firings_of(index, store), index.about
+    name = about.address.split("/")[1]
+    batches = saedashboard.batches(index, firings, numbers, matching.rows(index.folder), name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        made = Path(scratch) / out.name
+        made.mkdir()
+        if format == "neuronpedia":
+            neuronpedia.write(made, batches, about, str(about.made.get("finished") or provenance.now()), creator)
+        else:
+            saedashboard.write(made, batches, index, numbers, saedashboard.effects(index, firings, numbers))
+        made.rename(out)  # whole, or not there
+    return sorted(path for path in out.rglob("*") if path.is_file())
