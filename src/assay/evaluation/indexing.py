@@ -166,9 +166,15 @@ def index(
     if (there := store.built(whole)) is None:
         folder.check_weights()
         began = time.monotonic(), time.process_time()
-        work = _Work(store, source, folder, corpus, place, setting, words, size, device, tell)
+        work = _Work(store, source, _asked(dictionary), folder, corpus, place, setting, words, size, device, tell)
         there = store.artefact(whole, lambda path: work.build(path, whole, others, notes, began))
     return Index(there)
+
+
+def _asked(dictionary: str | Path) -> str:
+    """How the dictionary is found again from any folder."""
+    path = Path(dictionary).expanduser()
+    return str(path.absolute()) if path.exists() else str(dictionary)
 
 
 def _place(source: Source, setting: IndexSetting, folder: ModelFolder, corpus: Corpus) -> tuple[IndexPlaceSpec, list[str]]:
@@ -215,6 +221,7 @@ class _Work:
 
     store: Store
     source: Source
+    asked: str
     folder: ModelFolder
     corpus: Corpus
     place: IndexPlaceSpec
@@ -258,11 +265,11 @@ class _Work:
         ablated, of_sample = ablate(self.at, shards, sample, whole.ablate, whole.ablate_windows, told)
         totals = _totals(shards)
         about = About(
-            name=self.source.name, dictionary=self.source.sha256, model=self.folder.name, model_words=self.folder.provenance,
+            name=self.source.name, source=self.asked, dictionary=self.source.sha256, model=self.folder.name, model_words=self.folder.provenance,
             model_sha256=self.folder.fingerprint, corpus=self.corpus.name, corpus_sha256=self.corpus.fingerprint, site=self.place.site,
             site_out=self.place.site_out, kind=type(self.source.dictionary.nonlinearity).__name__, d_in=self.source.dictionary.W_enc.shape[1],
             d_sae=self.source.dictionary.width, tokens=0, windows=0, context=0, documents=0, bos=self.place.of.bos,
-            skip_first=self.place.skip_first, part=self.place.of.part, notes=tuple(notes), **totals, **of_sample,
+            skip_first=self.place.skip_first, outlier=self.place.outlier, part=self.place.of.part, notes=tuple(notes), **totals, **of_sample,
             made={
                 "seconds": round(time.monotonic() - began[0], 1), "cpu_seconds": round(time.process_time() - began[1], 1),
                 "finished": provenance.now(), "software": provenance.software(), "machine": provenance.machine(), "device": self.device,

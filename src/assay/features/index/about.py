@@ -47,6 +47,10 @@ class About:
     documents: int
     bos: bool
     skip_first: int
+    source: str = ""
+    """The dictionary as it was asked for: a path, or the name of a stored run; empty in indexes made before this was kept."""
+    outlier: float = 6.0
+    """Activations longer than this many medians were left out; 0: none."""
     part: str = "all"
     gradients: bool = False
     """Whether every firing has a first-order effect on the loss."""
