@@ -32,6 +32,7 @@ demo: env model
 	@$(BIN)/assay run superposition
 	@$(BIN)/assay run gated-sae
 	@$(BIN)/assay report gated-sae
+	@echo "Its dictionary in the browser: $(BIN)/assay serve gated-sae/showcase --open"
 
 test: env model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

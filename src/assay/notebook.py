@@ -45,10 +45,11 @@ def judged(shown: Any) -> Markup:
 
 def verdict(shown: Any) -> Markup:
     """The outcome, the number with its interval, and why."""
+    from assay.core.reasons import told
     from assay.report.tables import SIGNS, estimate, minus, units
 
     value, interval = (minus(text) for text in estimate({"estimate": shown.estimate, "low": shown.low, "high": shown.high}))
-    row = (f"{SIGNS[shown.outcome]} {shown.outcome}", shown.arm, f"{value} {interval}", units({"n": shown.n}), shown.reason)
+    row = (f"{SIGNS[shown.outcome]} {shown.outcome}", shown.arm, f"{value} {interval}", units({"n": shown.n}), told(shown.reason))
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
 
 

@@ -155,10 +155,10 @@ def test_activations_alone(done, forks):
     assert out.code == 0 and "no losses, as there is no model" in " ".join(out.out.split()) and "loss, clean" not in out.out
 
 
-def test_a_look_prints_features_and_writes_a_page(done, forks):
+def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
     here, _, _ = done
     words = ("look", "def f1(x): return x", "--dictionary", "d.safetensors", "--model", "model", "--features", "2")
-    out = forks.run((*words, "--html", "look.html"), here, env(here))
+    out = forks.run((*words, "--by-feature", "--html", "look.html"), here, env(here))
     assert out.code == 0 and "2 shown" in " ".join(out.out.split()) and max(map(len, out.out.splitlines())) <= 100, out
     page = (here / "look.html").read_text()
     assert 'Left out, neither counted nor ablated: the first token ("' in out.out
@@ -170,6 +170,39 @@ def test_a_look_prints_features_and_writes_a_page(done, forks):
     assert "".join(found["tokens"]) == "def f1(x): return x" and len(found["features"]) == 2
     for f in found["features"]:
         assert f"{f['feature']}  {f['delta']:+.3f}" in out.out and f"feature-{f['feature']}" in (here / "look.html").read_text()
+    tokens = forks.run(words, here, env(here))
+    assert tokens.code == 0 and max(map(len, tokens.out.splitlines())) <= 100
+    above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
+    for listed, shown in ((found["by_token"], above), (found["sinks"], below)):
+        for t in listed:
+            first = " ".join(f"{f['feature']} {f['activation']:.3g}" for f in t["features"])
+            assert first in " ".join(shown.split()) and first in " ".join(page.split())
+
+
+def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_page(done, forks):
+    here, _, _ = done
+    words = ("d.safetensors", "--model", "model", "--site", "blocks.0.hook_resid_post")
+    says = "blocks.0.hook_resid_post was given (--site), its file says blocks.1.hook_resid_post; it is measured at"
+    out = forks.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
+    assert out.code == 0 and out.err.splitlines()[0].startswith(f"warning: d: {says}") and says in " ".join(out.out.split())
+    assert says in (here / "other/evaluation.html").read_text()
+    again = forks.run(("evaluate", *words, *ON[2:], "--json"), here, env(here))
+    assert len(again.err.splitlines()) == 1 and says in json.loads(again.out)["notes"][0]
+    words = (words[0], *words[3:])
+    looked = forks.run(("look", "def f1(x): return x", "--dictionary", *words, "--model", "model", "--html", "l.html"), here, env(here))
+    assert looked.code == 0 and looked.err.startswith(f"warning: d: {says}") and says in (here / "l.html").read_text()
+
+
+def test_first_numbers_come_before_the_last_token_and_not_in_json(done, forks):
+    here, _, _ = done
+    words = ("evaluate", "d.safetensors", "e.safetensors", "--model", "model", "--text", "texts", "--tokens", "500", "--root", "other-store")
+    out = forks.run((*words, "--json"), here, env(here))
+    lines = [line for line in out.err.splitlines() if line.startswith("so far ")]
+    assert out.code == 0 and [line.split()[2] for line in lines] == ["d:", "e:"]
+    for line in lines:
+        assert all(word in line for word in ("L0 ", "FVU ", "loss ", "spliced ", " tokens of "))
+    data = json.loads(out.out)
+    assert "so far" not in out.out and all(int(line.split("(")[1].split()[0]) < data["dictionaries"][0]["tokens"] for line in lines)
 
 
 def test_a_bar_tells_the_time_left(monkeypatch):

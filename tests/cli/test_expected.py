@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from assay.cli.main import main
+from assay.lab import catalogue
+from assay.report.questions import QUESTIONS, by_question
 
 TABLE = "\n".join(["arm,seed,x", *(f"{arm},{seed},{base + seed % 3 / 100}" for arm, base in (("mine", 1.0), ("yours", 2.0)) for seed in range(9))])
 JUDGE = ("--claim", "mine.x < 1.5", "--unit", "seed", "--control", "yours")
@@ -29,6 +31,10 @@ def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixtur
     assert main(["judge", str(table), *JUDGE]) == 2
     assert "--arm-column" in capsys.readouterr().err
     assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 0
+    table.write_text("\n".join(f"{line},{'arm' if i == 0 else i}" for i, line in enumerate(table.read_text().splitlines())))
+    capsys.readouterr()
+    assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 2
+    assert "has a column 'arm' beside 'method'" in capsys.readouterr().err, "no column is dropped unseen"
 
 
 def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -44,12 +50,36 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: p
     assert main(["show", "deep-linear", "1", "--expect", "fails", *store]) == 1
 
 
-def test_the_catalogue_is_one_line_an_entry_and_help_is_grouped(capsys: pytest.CaptureFixture) -> None:
+def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reason_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = ("--preset", "smoke", "--root", str(tmp_path))
+    assert main(["run", "superposition", *store]) == 0
+    shown = capsys.readouterr().out
+    assert "too few units" in shown and "To decide claims 1, 2, 3: " in shown, "what to do next stands below the table"
+    assert main(["show", "superposition", "--arm", "drawn", *store]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "drawn, " + catalogue.find("superposition").arms["drawn"].note in told
+    assert told.count("Undecided, too few units") == 1 and "✕" not in told
+
+
+def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert main(["list"]) == 0
     short = capsys.readouterr().out.splitlines()
+    assert len(short) <= 45 and max(map(len, short)) <= 80
+    assert sum(line.strip().startswith("gated-sae ") for line in short) == 1
+    monkeypatch.undo()
     assert main(["list", "--long"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
-    assert max(map(len, short)) <= 120 and sum(line.startswith("gated-sae") for line in short) == 1
     assert main(["--help"]) == 0
     help_ = capsys.readouterr().out
     assert help_.index("Measure your own") < help_.index("judge") < help_.index("Experiments") < help_.index("Upkeep") < help_.index("--version")
+
+
+def test_terminal_and_readme_ask_the_same_questions_of_every_experiment() -> None:
+    grouped = by_question(catalogue.entries())
+    named = [entry.name for entries in grouped.values() for entry in entries]
+    assert sorted(named) == sorted(entry.name for entry in catalogue.entries()) and set(grouped) == set(QUESTIONS), "each once, none left over"
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    places = [readme.index(mark) for question, entries in grouped.items() for mark in (question, *(f"[{e.name}](docs/" for e in entries))]
+    assert places == sorted(places)

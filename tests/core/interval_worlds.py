@@ -222,22 +222,28 @@ def page(repeats: int) -> Iterator[str]:
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
     yield "# How often the intervals contain the truth"
     yield ""
-    yield f"""Simulated: {repeats:,} worlds a row, nominal 95 %, standard error of a row ±{error:.1f} %. Made by
-`python tests/core/interval_worlds.py {repeats}`; a slow test (`pytest -m slow tests/core/test_coverage.py`) checks the rows.
-The code that is tested here is the code that judges.
+    yield f"""Intervals that are called 95 % contain the truth in 95 to 98 % of simulated worlds where independent units are spread evenly.
+With skewed units they miss on one side: 94 % or more for exponential ones, but only 90 to 92 % for fewer than 16 log-normal
+ones; judge those on a log scale, where they are normal. Where units are not independent no interval helps.
 
-*Bootstrap* is the expanded percentile interval, *t* Student's t by jackknife, *skew* the t that is corrected for skew. What decides
-is their **hull**, the smallest interval that contains all three. *Falsely below* (*above*) is how often the hull lies wholly below
-(above) the truth: with the threshold exactly at the truth, so often "less than" ("more than") would be announced although it is not
-so; nominal is 2.5 %.
+Each row is {repeats:,} worlds at nominal 95 %, with a standard error of ±{error:.1f} %. Made by `python tests/core/interval_worlds.py {repeats}`,
+with the code that judges; a slow test (`pytest -m slow tests/core/test_coverage.py`) checks the rows.
 
-Three things to read off. With independent units that are spread evenly the hull is a little wider than it says. With skewed units it
-misses on one side: 94 % or more for exponential ones, but only 90 to 92 % for fewer than 16 log-normal ones; judge those on a log scale, where
-they are normal. Where units are not independent no interval helps.
+| column | |
+|---|---|
+| bootstrap | the expanded percentile interval |
+| t | Student's t by jackknife |
+| skew | the t that is corrected for skew |
+| **hull** | the smallest interval that contains all three: it decides |
+| falsely below, above | how often the hull lies wholly below (above) the truth; nominal is 2.5 % |
+
+With the threshold exactly at the truth, "less than" ("more than") is announced so often as the hull lies falsely below (above),
+although it is not so.
 """
     rates: dict[str, dict[str, list[float]]] = {}
     yield "## One factor"
     yield ""
+    yield FOLD
     yield "| world | units | plain percentile | bootstrap | t | skew | hull | falsely below | falsely above |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for case in one_factor():
@@ -246,11 +252,12 @@ they are normal. Where units are not independent no interval helps.
         if law in ("normal", "exponential"):
             rates.setdefault(law, {})[case.units] = [round(found.false_below, 4), round(found.false_above, 4)]
         yield _row(case, found, f"{plain_percentile(case, repeats):.1%} | ")
-    yield ""
+    yield UNFOLD
     yield "## Shares, between bounds"
     yield ""
     yield "The exact interval. For binary units it is that of Clopper and Pearson."
     yield ""
+    yield FOLD
     yield "| world | units | exact | falsely below | falsely above |"
     yield "|---|---|---|---|---|"
     for case in shares():
@@ -259,16 +266,18 @@ they are normal. Where units are not independent no interval helps.
             rates.setdefault("exact", {})[case.units] = [round(found.false_below, 4), round(found.false_above, 4)]
         yield f"| {case.name} | {case.units} | {found.hull:.1%} | {found.false_below:.1%} | {found.false_above:.1%} |"
     RATES.write_text(json.dumps(rates, indent=1) + "\n")
-    yield ""
+    yield UNFOLD
     yield "## Two crossed factors"
     yield ""
     yield "Every cell is the sum of a seed effect, a document effect and noise, each of standard deviation 1 or absent; 2,000 draws. The"
     yield "last three rows are the mistake that crossing avoids."
     yield ""
+    yield FOLD
     yield "| world | units | bootstrap | t | skew | hull | falsely below | falsely above |"
     yield "|---|---|---|---|---|---|---|---|"
     for case in (*two_factors(), *matched(), *cells_as_units()):
         yield _row(case, simulate(case, repeats))
+    yield UNFOLD.rstrip()
 
 
 def _row(case: Case, c: Coverage, extra: str = "") -> str:
@@ -276,6 +285,7 @@ def _row(case: Case, c: Coverage, extra: str = "") -> str:
     return f"| {case.name} | {case.units} | {extra}{told} |"
 
 
+FOLD, UNFOLD = "<details>\n<summary>Every row</summary>\n", "\n</details>\n"
 RATES = Path(__file__).parents[2] / "src" / "assay" / "report" / "coverage.json"
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from assay.cli.main import app
+from assay.cli.main import app, example
 
 CLI = Path(__file__).parents[2] / "docs/cli.md"
 HEAD = """# The command line
@@ -34,7 +34,13 @@ def page() -> str:
     """The whole page."""
     text = app.generate_docs(output_format="markdown", usage_name="assay")
     verbs = text[text.index("**Measure your own**") :].replace("\n        ", " ")  # a wrapped line of help is still one line
-    return HEAD + "\n" + re.sub(r"\n{3,}", "\n\n", verbs).rstrip() + "\n"
+    return HEAD + "\n" + re.sub(r"\n{3,}", "\n\n", re.sub(r"(?ms)^## assay (\S+)\n.*?(?=^## |\Z)", exemplified, verbs)).rstrip() + "\n"
+
+
+def exemplified(section: re.Match[str]) -> str:
+    """A verb's section with its example at the end."""
+    lines = example(section[1]).splitlines()[1:]
+    return section[0].rstrip() + "\n\n**Example**:\n\n```console\n" + "\n".join(line[2:] for line in lines) + "\n```\n\n" if lines else section[0]
 
 
 def page_of(verb: str) -> str:

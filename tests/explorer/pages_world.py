@@ -14,13 +14,13 @@ from assay.explorer.app import application
 from assay.explorer.library import Library
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
-import simulated  # noqa: E402
+import simulated
 
 HOSTILE = [
     "<script>alert(1)</script>", "</textarea><img src=x onerror=alert(1)>", "\u202egnorw", "\x1b[31m", "\x00", "\ufffd", "\n", "\t", "  ", "",
-    '" onmouseover="alert(1)', "' or 1=1 --", "{{ 7 * 7 }}", "&amp;", "\ud83d\ude00"[:0] + "\U0001f600", "é", "\u2066x\u2069", "%3Cb%3E",
+    '" onmouseover="alert(1)', "' or 1=1 --", "{{ 7 * 7 }}", "&amp;", "\U0001f600", "é", "\u2066x\u2069", "%3Cb%3E",
 ]  # fmt: skip
-WORDS = ["import", " os", " def", "(self", "):", " return", " =", " None", ".", " for", " in", " if", " self", ",", " True", '"""', " the", " of"]
+WORDS = ["import", " os", " def", "(self", "):", " return", " =", " pass", ".", " for", " in", " if", " self", ",", " True", '"""', " the", " of"]
 BASE = "/model/made-up"
 
 

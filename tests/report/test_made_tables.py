@@ -29,7 +29,7 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
 
 
 def test_decided_shows_the_outcome_and_its_control(recorded):
-    assert "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✕ `relu-again` 0.000 |" in docs.decided("gated-sae").replace(docs.SPACE, " ")
+    assert "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✓ `relu-again` 0.000 |" in docs.decided("gated-sae").replace(docs.SPACE, " ")
 
 
 def test_the_catalogue_counts_recorded_outcomes(recorded):
@@ -45,8 +45,8 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
     monkeypatch.setattr(records, "read", lambda name, origin="": record if name == "gated-sae" else None)
     page = docs.everything()
     assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
-    assert "2.4 or more would be found" in page and "● `wide` 3.0 [2.5, 3.5] (holds too)" in page
-    assert "| new | ✕ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page and "| ● holds<br>*risky* |" in page
+    assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
+    assert "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page and "| ● holds<br>*risky* |" in page
     assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page
     counted = docs.overview()
     assert "| [`gated-sae`](gated-sae.md) | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 1 | 290 | 541 |" in counted
@@ -58,7 +58,7 @@ def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_r
 
     old = [{**RECORD["verdicts"][0], "text": c.text, "published": None} for c in catalogue.find("superposition").claims[:2]]
     monkeypatch.setattr(records, "read", lambda name, origin="": RECORD | {"verdicts": old})
-    first, second = docs.verdicts("superposition").splitlines()[2:]
+    first, second = docs.verdicts("superposition").splitlines()[2:4]
     assert "| 2 (other set-up) |" in first and "| new |" in second
 
 

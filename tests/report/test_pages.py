@@ -14,7 +14,7 @@ import pytest
 import sample
 
 from assay.core.experiment import Header
-from assay.report import contexts, pages, tables
+from assay.report import contexts, overview, pages, statements, tables
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -296,6 +296,14 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
         assert tables.minus(row.interval) in text and all(c.arm in text for c in row.controls)
     assert "0.99 other set-up" in text and " new " in text
     assert re.search(r"\d+ s, \d+ CPU-seconds", text) and "of 7 claims are decided" in html
+
+
+def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
+    failed = {**sample.verdicts()[0], "outcome": "fails", "detectable": [None, -0.289]}
+    data = {**sample.result(), "verdicts": [failed]}
+    html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
+    for told in (html, statements.verdicts({"verdicts": [failed]}), overview.listed({"verdicts": [failed]})):
+        assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
 
 
 def test_tokens_show_their_white_space():

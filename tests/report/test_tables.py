@@ -10,7 +10,7 @@ import sys
 import pytest
 import sample
 
-from assay.report import export, overview, tables
+from assay.report import export, overview, statements, tables
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_every_form_says_what_is_published_and_what_is_new():
     assert {(r.published, r.setup) for r in others} == {("", "")}
     wide, narrow = (re.sub(r"\s+", " ", tables.text(sample.result(), width)) for width in (100, 80))
     assert " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
-    markdown = tables.markdown(sample.result()).splitlines()
+    markdown = statements.verdicts(sample.result()).splitlines()
     assert "| 0.99 (other set-up) |" in markdown[2] and "| new |" in markdown[3]
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
@@ -93,9 +93,20 @@ def test_a_narrow_terminal_table_has_fewer_columns():
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = {"verdicts": [sample.entry("a | b", "holds", 1.0, 0.9, 1.1)]}
-    lines = tables.markdown(data).splitlines()
-    assert len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
-    assert len(tables.markdown(sample.result()).splitlines()) == 2 + 7 + 2 + 1
+    lines = statements.scanned(data["verdicts"]).splitlines()
+    assert len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 6
+    scanned, *folds = statements.verdicts(sample.result()).split("<details>")
+    assert len(scanned.strip().splitlines()) == 2 + 7
+    full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
+    assert sum(line[0].isdigit() for line in full if line) == 7
+    assert [sum(line.startswith("| ") for line in rows) - 1 for rows in (exact, findings)] == [2, 1]
+
+
+def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
+    tail = ": " + "word " * 12
+    assert statements.heads(["It leads" + tail, "It leads: by 2", "It falls" + tail, "Few words: all shown"]) == [
+        "It leads" + tail, "It leads: by 2", "It falls", "Few words: all shown",
+    ]  # fmt: skip
 
 
 def test_the_catalogue_names_cost_and_outcomes():
@@ -151,3 +162,30 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
     entry = {"estimate": 0.0023, "low": 0.0002, "high": 0.0046, "range": [0.005, None], "fail_range": [0.005, None]}
     assert tables.estimate(entry) == ("0.0023", "[0.0002, 0.0046]")
     assert tables.estimate(entry | {"range": [0.1, None], "fail_range": [0.1, None]}) == ("0.002", "[0.000, 0.005]")
+
+
+@pytest.mark.parametrize(
+    ("role", "outcome", "sign", "told"),
+    [
+        ("control", "fails", "✓", ""),
+        ("near", "fails", "✓", "near"),
+        ("control", "holds", "!", "passes, and must not"),
+        ("near", "undecided", "?", "near, undecided"),
+        ("planted", "holds", "✓", "must hold, and does"),
+        ("planted", "fails", "!", "must hold, and does not"),
+        ("also", "holds", "✓", "may hold too"),
+        ("unnamed", "holds", "!", "holds too"),
+    ],
+)
+def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(role, outcome, sign, told):
+    control = tables.Control("other", outcome, "1.0", "[0.9, 1.1]", role)
+    assert (control.sign, control.told) == (sign, told) and control.sign not in tables.SIGNS.values()
+
+
+def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
+    price = {"text": "about 40 more seeds, about 3 CPU-minutes: assay run mine --set seed=0:46", "factor": "seed", "more": 40}
+    entry = {**sample.verdicts()[0], "outcome": "undecided", "reason": "interval straddles", "price": price}
+    [row] = tables.rows({"verdicts": [entry]})
+    assert row.why.startswith("undecided: the interval spans the threshold; to decide it: about 40 more seeds, about 3 CPU-minutes")
+    assert row.advice.endswith("; next: assay run mine --set seed=0:46") and row.command == "run mine --set seed=0:46"
+    assert "assay run" not in tables.text({"verdicts": [entry]}), "a cell would break it; the terminal has it on a line of its own"

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from assay.cli.progress import BAR, QUIET, duration
+from assay.core.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,6 +26,9 @@ class Bar:
 
         self.name, self.unit = name, unit
         self.console = console or Console(file=sys.stderr, highlight=False)
+        self.below: list[str] = []
+        """Lines under the bar, which whoever works on it may change."""
+        self.told: list[str] = []
         self.done = self.total = 0
         self.worked, self.made = 0.0, 0
         self.began = self.last = self.spoken = time.monotonic()
@@ -43,12 +47,23 @@ class Bar:
         if self.done and now - self.last >= INSTANT:  # what comes before the first word is loading
             self.worked, self.made = self.worked + now - self.last, self.made + done - self.done
         self.done, self.total, self.last = done, total, now
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
+        if self.redrawn:
             if not self.live.is_started and done < total:
                 self.live.start()
         elif now - self.spoken >= QUIET:
-            self.console.print(self.line(), markup=False, soft_wrap=True)
             self.spoken = now
+            self.say(self.line(), *(line for line in self.below if line not in self.told))
+            self.told = list(self.below)
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether it is redrawn in place."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def say(self, *lines: str) -> None:
+        """Print lines that stay; above the bar, where there is one."""
+        for line in lines:
+            self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
@@ -56,10 +71,13 @@ class Bar:
         return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{left}"
 
     def draw(self) -> RenderableType:
-        """The line with a bar before it."""
+        """The line with a bar before it, and what stands below."""
+        from rich.console import Group
         from rich.text import Text
 
         full = round(BAR * self.done / self.total) if self.total else 0
         bar = Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim").append(f"  {self.line()}")
-        bar.no_wrap, bar.overflow = True, "ellipsis"
-        return bar
+        lines = [bar, *(Text(plain(line), "dim") for line in self.below)]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from assay.cli.bar import Bar
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
+from assay.evaluation.watching import SoFar, Warned
 
 if TYPE_CHECKING:
     from assay.verbs.evaluate import Evaluated
@@ -14,6 +16,28 @@ if TYPE_CHECKING:
 LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
 """What the table of more than three dictionaries shows; the rest is in --json and in the report."""
 SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "recovered (zero)"}
+
+
+class Following(Bar):
+    """The bar of an evaluation: warnings stand above it, what is known so far of each dictionary below it."""
+
+    def __init__(self) -> None:
+        super().__init__("evaluate", "tokens")
+        self.numbers: dict[str, str] = {}
+
+    def watch(self, event: Warned | SoFar) -> None:
+        """Take a warning, or a dictionary's numbers so far; the first ones are printed at once where nothing is redrawn."""
+        from assay.report import evaluations
+
+        if isinstance(event, Warned):
+            return self.say(f"warning: {event.dictionary}: {event.text}")
+        line = evaluations.so_far(event)
+        if event.dictionary not in self.numbers and not self.redrawn:
+            self.say(line)
+            self.told.append(line)
+        self.numbers[event.dictionary] = line
+        self.below = list(self.numbers.values())
+        return None
 
 
 def show(found: Evaluated) -> None:

@@ -1,13 +1,15 @@
-"""What `assay look` prints: the text once for each feature, shaded where it is on, and what it does."""
+"""What `assay look` prints: each token with its strongest features, or each feature with where it is on and what it does."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assay.cli.printing import draw, grid, say
+from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
-from assay.report.looks import left_out, plain, quoted
+from assay.evaluation.watching import SoFar, Warned
+from assay.report.looks import left_out, nats, plain, quoted, strongest
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,16 +20,49 @@ ORANGE = (255, 140, 0)
 """The colour of the strongest activation, as in pages."""
 
 
-def show(found: Looked) -> None:
-    """Print the losses, then a block for each feature: Δ, where it is on, what it promotes."""
-    from rich.console import Console
-    from rich.text import Text
-
+def show(found: Looked, by_feature: bool = False) -> None:
+    """Print the losses, then each token with its strongest features, or a block for each feature that matters."""
     say(f"{found.model}, {found.site}; {found.dictionary}, {found.width} features")
     say(
         f"{len(found.tokens)} tokens; loss {found.loss:.3f} nats per prediction, {found.loss_spliced:.3f} with the reconstruction in "
         f"place; {found.l0:.1f} features on per token, {found.on} in all; {found.tried} tried, {len(found.features)} shown"
     )
+    (_features if by_feature else _tokens)(found)
+    for note in found.notes:
+        say(note)
+
+
+def watch(event: Warned | SoFar) -> None:
+    """Print a warning on standard error before anything is computed."""
+    if isinstance(event, Warned):
+        tell(f"warning: {event.dictionary}: {event.text}", sys.stderr)
+
+
+def _tokens(found: Looked) -> None:
+    """Print the text downwards, each token with its strongest features; the tokens that are left out below it."""
+    print()
+    table = grid("token", "loss", "on", "strongest features, with their activations", right=("loss", "on"))
+    for t in found.by_token:
+        table.add_row(quoted(t["token"]), nats(t), str(t["on"]), strongest(t))
+    draw(table)
+    print()
+    say(left_out(to_json(found)))
+    if found.sinks:
+        table = grid("token", "length", "on", "strongest features there", right=("length", "on"))
+        for t in found.sinks:
+            table.add_row(quoted(t["token"]), f"{t['length']:.1f} medians", str(t["on"]), strongest(t))
+        draw(table)
+    print()
+    if found.features:
+        most = found.features[0]
+        say(f"Taking out {most['feature']} changes the loss of this text most, by {most['delta']:+.3f} nats; --by-feature shows such features.")
+
+
+def _features(found: Looked) -> None:
+    """Print a block for each feature: Δ, where it is on, what it promotes."""
+    from rich.console import Console
+    from rich.text import Text
+
     say(left_out(to_json(found)))
     if not found.features:
         print("no feature is on")

@@ -8,6 +8,7 @@ usage, one line on standard error; 3 a run crashed; 130 interrupted, and the sam
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import shlex
@@ -27,6 +28,7 @@ from assay import verbs
 from assay.cli import printing
 from assay.cli.found import command
 from assay.cli.options import Arm, Bare, Choice, Expected, Flat, Machine, Name, NameOrAll, Output, Place, Trust
+from assay.cli.typed import meant, placed, runnable
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
@@ -37,6 +39,7 @@ from assay.verbs.index import Reading
 
 HERE = Place()
 PLAIN = Output()
+START = "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's options, with an example."
 DEFAULT = Choice()
 CPU = Machine()
 AS_WRITTEN = Trust()
@@ -50,7 +53,6 @@ app = App(
     version=lambda: metadata.version("interp-assay"),
     version_flags=("--version", "-V"),
     help="Put an interpretability claim in; get a measured verdict out.",
-    help_epilogue="Start with `assay run superposition` (half a minute). `assay VERB --help` lists a verb's options.",
     help_formatter=DefaultFormatter.with_newline_metadata(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 2))),
     suppress_keyboard_interrupt=False,
 )
@@ -69,6 +71,10 @@ def list_(*, long: Annotated[bool, Bare] = False, place: Place = HERE) -> None:
     ----------
     long
         Claims and costs as well.
+
+    Examples
+    --------
+    assay list --long
     """
     from assay.verbs.catalogue import listed
 
@@ -91,6 +97,10 @@ def plan(
     ----------
     budget
         5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
+
+    Examples
+    --------
+    assay plan superposition --budget 5m
     """
     from assay.cli import plans
     from assay.verbs import plan
@@ -98,9 +108,9 @@ def plan(
     lab = machine.lab(place.root)
     if name == ALL:
         whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
-        return printing.emit(whole) if place.json else plans.catalogue(whole)
+        return printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
     found = plan.plan(lab, *choice.of(name), budget)
-    return printing.emit(found) if place.json else plans.one(found)
+    return printing.emit(found) if place.json else plans.one(found, name, place.options)
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)
@@ -114,8 +124,12 @@ def run(
     ----------
     page
         Of the whole catalogue: a Markdown file for the summary that is written to report/catalogue.html as well.
+
+    Examples
+    --------
+    assay run superposition --preset smoke
     """
-    from assay.cli import study
+    from assay.cli import study, verdicts
     from assay.cli.progress import Display
     from assay.verbs.study import refuse_page
 
@@ -126,7 +140,7 @@ def run(
         experiment, preset = choice.of(name)
         with Display(experiment.name) as display:
             result = machine.lab(place.root).run(experiment, preset, display)
-    return printing.result(result, name, experiment, preset, place.json, expect)
+    return verdicts.show(result, name, experiment, preset, place, expect)
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)
@@ -140,14 +154,21 @@ def show(
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> int:
-    """Verdicts, controls and intervals of what is stored; trains nothing."""
+    """Verdicts, controls and intervals of what is stored; trains nothing.
+
+    Examples
+    --------
+    assay show gated-sae 1
+    assay show gated-sae --arm no-aux
+    """
+    from assay.cli import verdicts
     from assay.lab.verdicts import choose
 
     with printing.aside():
         experiment, preset = choice.of(name)
         result = place.lab().judge(experiment, preset, arm)
         result = result if claim is None else choose(result, claim)
-    return printing.result(result, name, experiment, preset, place.json, expect)
+    return verdicts.show(result, name, experiment, preset, place, expect)
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)
@@ -158,6 +179,10 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     ----------
     record
         Write the record instead: commit, keys, small measures, verdicts, seconds.
+
+    Examples
+    --------
+    assay check superposition
     """
     from assay.verbs import record as records
 
@@ -188,6 +213,10 @@ def reproduce(
         Folder for the store, which must not hold the experiment and is kept; without it a temporary one.
     preset
         The preset that was recorded.
+
+    Examples
+    --------
+    assay reproduce superposition
     """
     from assay.cli import reproduction
 
@@ -231,6 +260,12 @@ def judge(
         What the numbers speak about, as a phrase.
     arm_column
         The column that says what each row is a run of.
+
+    Examples
+    --------
+    (echo arm,seed,x; for s in 1 2 3 4 5 6; do echo "mine,$s,.1$s"
+       echo "old,$s,.2$((7-s))"; echo "again,$s,.2$s"; done) > my.csv
+    assay judge my.csv --claim 'mine.x - old.x < -.05' --unit seed --control again
     """
     from assay.core.table import judge as judged
 
@@ -262,6 +297,10 @@ def report(
         Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
     open
         Show them in the browser.
+
+    Examples
+    --------
+    assay report gated-sae --open
     """
     from assay.verbs import pages
 
@@ -277,7 +316,12 @@ def report(
 def fetch(
     model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2", /, *, output: Output = PLAIN
 ) -> None:
-    """Download a model by its hash and convert it, once."""
+    """Download a model by its hash and convert it, once.
+
+    Examples
+    --------
+    assay fetch smollm2
+    """
     from assay.verbs.fetch import fetch as fetched
 
     found = fetched(model, progress=lambda line: print(line, file=sys.stderr))
@@ -288,11 +332,17 @@ def fetch(
 def new(
     name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
 ) -> None:
-    """Write a commented one-file experiment that runs as it is."""
+    """Write a commented one-file experiment that runs as it is.
+
+    Examples
+    --------
+    assay new my-claim
+    assay run my_claim.py --preset smoke
+    """
     from assay.verbs.new import write_experiment
 
     made = write_experiment(name, Path())
-    printing.emit(made) if output.json else print(f"{made.path} is written. Next: assay run {made.path}")
+    printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")
 
 
 @app.command(sort_key=10, group=UPKEEP)
@@ -303,6 +353,10 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
     ----------
     yes
         Do not ask.
+
+    Examples
+    --------
+    assay remove superposition
     """
     from assay.verbs import remove
 
@@ -321,6 +375,10 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     ----------
     clean
         Delete damaged runs, and what kills left behind.
+
+    Examples
+    --------
+    assay doctor
     """
     from assay.verbs import health
 
@@ -344,6 +402,11 @@ def import_(
     ----------
     out
         The safetensors file to write.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out for-saelens
+    assay import for-saelens --out mine.safetensors
     """
     from assay.verbs.exchange import import_dictionary
 
@@ -375,6 +438,10 @@ def export(
         Which run, from 0; without it, all.
     model
         The language model's name, for the other library's settings.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out sae
     """
     from assay.verbs.exchange import export_dictionary, find_dictionary
 
@@ -401,6 +468,10 @@ def conformance(
         Interpreter of an environment in which the peer is installed.
     record
         Keep the peer's outcomes as data in a checkout's conformance/results.
+
+    Examples
+    --------
+    assay conformance C01
     """
     from assay.cli.conformance import show
     from assay.verbs.conformance import conform
@@ -431,14 +502,17 @@ def evaluate(
         Tokens in one pass of the model: memory, not numbers.
     out
         Folder for the report, the plots, and every number as CSV and JSON.
+
+    Examples
+    --------
+    assay evaluate gated-sae/showcase --model smollm2 --text stdlib --tokens 6000
     """
     from assay.cli import evaluation
-    from assay.cli.bar import Bar
     from assay.cli.options import device_here
     from assay.verbs.evaluate import evaluate as measured
 
-    with trust.raised(), Bar("evaluate", "tokens") as bar:
-        found = measured(dictionaries, on, how, place.root, device_here(device), batch, out, bar)
+    with trust.raised(), evaluation.Following() as bar:
+        found = measured(dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch)
     printing.emit(found) if place.json else evaluation.show(found)
 
 
@@ -487,6 +561,8 @@ def look(
     dictionary: str | None = None,
     model: str = "smollm2",
     features: int = 10,
+    per_token: int = 5,
+    by_feature: Annotated[bool, Bare] = False,
     site: str = "",
     bos: bool | None = None,
     skip_first: int = 1,
@@ -496,7 +572,7 @@ def look(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Which features fire where in a text, and what taking each of them out does to the loss on it.
+    """The strongest features of each token of a text, and what taking a feature out does to the loss on it.
 
     Parameters
     ----------
@@ -505,9 +581,13 @@ def look(
     model
         smollm2, or a model's folder.
     features
-        How many are shown; eight times as many are tried.
+        How many are listed by what taking them out does; eight times as many are tried.
+    per_token
+        How many features each token is shown with.
+    by_feature
+        Print where each of those features is on, what it is worth and what it promotes, in place of the tokens.
     site
-        Where activations are read, where the dictionary's file does not say.
+        Where activations are read; where the dictionary's file says without it.
     bos
         Whether the text starts with the model's BOS token; as the dictionary's file says without it.
     skip_first
@@ -518,6 +598,10 @@ def look(
         Where the model runs: cpu, cuda, cuda:1.
     html
         A file for the same as a page.
+
+    Examples
+    --------
+    assay look 'def add(a, b): return a + b'
     """
     from assay.cli import look
     from assay.cli.options import device_here
@@ -525,15 +609,19 @@ def look(
 
     with trust.raised():
         found = looked(
-            text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
-            root=place.root, device=device_here(device), html=html,
+            text, dictionary, model=model, features=features, per_token=per_token, site=site, bos=bos, skip_first=skip_first,
+            outlier=outlier, root=place.root, device=device_here(device), html=html, watch=look.watch,
         )  # fmt: skip
-    printing.emit(found) if place.json else look.show(found)
+    printing.emit(found) if place.json else look.show(found, by_feature)
 
 
 @app.command(sort_key=15, group=MEASURE)
 def serve(
+    dictionary: Annotated[str | None, Parameter(help="A dictionary to open at; indexed first, as `assay index` does, where it is not.")] = None,
+    /,
     *,
+    model: str = "smollm2",
+    text: str = "stdlib",
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
@@ -544,6 +632,10 @@ def serve(
 
     Parameters
     ----------
+    model
+        Of a dictionary that is indexed first: smollm2, or a model's folder.
+    text
+        And stdlib, or a folder of text files.
     host
         Address to answer at; beyond this machine a token is asked for.
     port
@@ -553,9 +645,19 @@ def serve(
     open
         Show it in the browser.
     """
+    from assay.cli import indexing
+    from assay.verbs.index import index as indexed
+    from assay.verbs.index import stored
     from assay.verbs.serve import serve as served
 
+    path = ""
+    if dictionary is not None:
+        with indexing.Bars("index") as bars:
+            path = (stored(dictionary, place.root) or indexed(dictionary, model=model, text=text, root=place.root, progress=bars)).address
+
     def ready(address: str) -> None:
+        start, question, token = address.partition("?")
+        address = f"{start}{path}{question}{token}"
         printing.emit({"address": address}) if place.json else print(address)
         sys.stdout.flush()
         if open:
@@ -582,6 +684,11 @@ def due(
         Due when effective compute is this many times that of the last evaluation; inf leaves it out.
     months
         Due after so many months of 30.4375 days; inf leaves it out.
+
+    Examples
+    --------
+    printf '%s\\n' months,flop 0,1e18 2,5e18 4,3e19 > events.csv
+    assay due events.csv
     """
     from assay.cli.due import show
     from assay.verbs.due import due_table
@@ -604,14 +711,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8")
     try:
         code = app(words, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+        if not words or {"--help", "-h"} & set(words):
+            printing.tell(example(words[0]) if words and words[0] in app else START)
         sys.stdout.flush()
         return code or 0
     except UnusedCliTokensError as error:
         return refuse(f"{(error.unused_tokens or ['?'])[0]!r} is one word too many; see assay {words[0]} --help")
     except CycloptsError as error:
-        return refuse(str(error))
+        return refuse(meant(str(error), words))
     except AssayError as error:
-        return refuse(str(error), error.exit_code)
+        return refuse(placed(meant(str(error), words), words), error.exit_code)
     except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -621,9 +730,15 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(f"interrupted; what is finished is stored, and this goes on where it was: assay {shlex.join(words)}", 130)
 
 
+def example(verb: str) -> str:
+    """Give the lines of a verb's example, under a heading; they run as they stand where `make demo` has run."""
+    _, _, lines = (inspect.getdoc(app[verb].default_command) or "").partition("Examples\n--------\n")
+    return "\n".join(["Example", *(f"  {line}" for line in lines.splitlines())]) if lines else ""
+
+
 def refuse(text: str, code: int = 2) -> int:
     """Print the text as one line on standard error, a crash of an experiment with its lines, and give the exit code."""
-    print(plain(text if code == 3 else " ".join(text.split())), file=sys.stderr)
+    print(plain(runnable(text if code == 3 else " ".join(text.split()))), file=sys.stderr)
     return code
 
 

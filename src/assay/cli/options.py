@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,12 @@ class Place(Output):
 
     root: Annotated[Path, Parameter(env_var="ASSAY_ROOT")] = Path("assay-store")
     """Folder of the store: runs, results, artefacts."""
+
+    @property
+    def options(self) -> str:
+        """What to type after a verb to use the same store, with a space before it; "" where it is the usual one."""
+        usual = Path(os.environ.get("ASSAY_ROOT") or "assay-store")
+        return "" if self.root == usual else f" --root {shlex.quote(str(self.root))}"
 
     def lab(self) -> Lab:
         """Make a lab on the store, for reading."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from assay.cli.printing import draw, grid, megabytes, say
+from assay.cli.printing import draw, grid, megabytes, say, tell
 from assay.cli.progress import lasting
 
 if TYPE_CHECKING:
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue
 
 
-def one(found: Planned) -> None:
-    """Print what would run, arm by arm, what it will take, and what is to be expected of each claim."""
+def one(found: Planned, name: str, place: str = "") -> None:
+    """Print what would run, arm by arm, what it will take, and what is to be expected of each claim; then commands for this name and store."""
     from assay.verbs.plan import Bought
+
+    def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
+        return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
 
     budget = found.budget
     bought = budget if isinstance(budget, Bought) else None
@@ -35,12 +39,12 @@ def one(found: Planned) -> None:
     if bought is not None and bought.missing:
         for line in spent(found, bought):
             say(line)
-        print(f"To spend it: assay run {bought.options}")
+        tell(f"To spend it: assay run {typed(bought.options)}")
         if not bought.whole:
-            print(f"The preset itself: assay run {found.options}")
+            tell(f"The preset itself: assay run {typed(found.options)}")
         return
     if not found.missing:
-        print(f"Everything is stored. Verdicts: assay show {found.options}")
+        tell(f"Everything is stored. Verdicts: assay show {typed(found.options)}")
         return
     if bought is not None:  # no run to train: the plain advice would overspend it
         within = f"{bought.planned_seeds:,} seeds are within it, and they are stored" if bought.planned_seeds else "not one seed is within it"
@@ -48,7 +52,7 @@ def one(found: Planned) -> None:
     for line in taken(found):
         say(line)
     said = "The preset itself" if bought is not None else "Next"
-    print(f"{said}: assay run {found.options}")
+    tell(f"{said}: assay run {typed(found.options)}")
 
 
 def arms(found: Sequence[Arm]) -> None:
@@ -114,7 +118,7 @@ def needed(disk: int | None, flop: Range | None, found: Planned) -> str:
     return f"Memory {memory}; {place} of disk, {megabytes(found.free_bytes)} free; FLOP {counts}."
 
 
-def catalogue(found: PlannedCatalogue) -> None:
+def catalogue(found: PlannedCatalogue, place: str = "") -> None:
     """Print what every experiment would take, and all of them as one command."""
     table = grid("experiment", "runs", "stored", "CPU-s stored", "to run", "CPU-s to spend", "from", right=(
         "runs", "stored", "CPU-s stored", "to run", "CPU-s to spend"))  # fmt: skip
@@ -136,7 +140,7 @@ def catalogue(found: PlannedCatalogue) -> None:
         took = f"{lasting(clock)}, {spanned(cpu)} CPU-seconds"
         say(f"{who} on {found.workers} workers: {took}; {megabytes(disk)} of disk, shared artefacts once.")
     say(f"Stored runs have taken {found.total.stored_cpu_seconds:.0f} CPU-seconds.")
-    print(f"Next: assay run catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}")
+    tell(f"Next: assay run catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}{place}")
 
 
 def spanned(r: Range) -> str:

@@ -6,23 +6,22 @@ import contextlib
 import io
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from assay.cli.progress import duration
+from assay.cli.typed import runnable
 from assay.core.errors import AssayError
 from assay.core.plain import as_json, plain
+from assay.core.reasons import told
 from assay.core.schema import to_json
 from assay.report import tables
+from assay.report.questions import by_question
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from assay.core.claims import Judged
-    from assay.core.experiment import Experiment
-    from assay.lab.preset import Preset
-    from assay.lab.result import Result
-    from assay.verbs.catalogue import Catalogue, Here
+    from assay.verbs.catalogue import Catalogue, Here, Listed
     from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
     from assay.verbs.pages import Pages
@@ -62,7 +61,7 @@ def grid(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def say(text: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
-    print(textwrap.fill(plain(text), tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+    print(textwrap.fill(plain(runnable(text)), tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
 
 
 class _Aside(io.TextIOBase):
@@ -86,8 +85,8 @@ def aside() -> Iterator[None]:
 
 
 def tell(text: str, file: TextIO | None = None) -> None:
-    """Print lines as they are, but for what a terminal would obey."""
-    print(plain(text), file=file)
+    """Print lines as they are, but for what a terminal would obey, and for how commands are called here."""
+    print(plain(runnable(text)), file=file)
 
 
 def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
@@ -95,21 +94,39 @@ def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
     if as_json:
         return emit(found)
     if not long:
-        short = grid("name", "about", "recorded", "here")
-        short.columns[1].no_wrap, short.columns[1].overflow = True, "ellipsis"
-        short.expand, short.columns[1].ratio = True, 1
-        for e in found.experiments:
-            short.add_row(e.name, e.title.partition(": ")[2] or e.title, tables.signs(e.recorded) or e.board or "–", said(e.local))
-        draw(short)
-        print("\nassay list --long: claims and costs; assay plan NAME: what a run would do; assay run NAME: do it.")
-        return None
+        return listed(by_question(found.experiments))
     table = grid("name", "claim", "cost", "recorded", "here")
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in found.experiments:
         table.add_row(e.name, e.claim, e.cost, tables.signs(e.recorded) or e.board or "–", said(e.local))
     draw(table)
-    print("\nassay plan NAME says what a run would do; assay run NAME does it.")
+    tell("\nassay plan NAME says what a run would do; assay run NAME does it.")
     return None
+
+
+def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
+    """Print a line for each experiment under the question that it asks, and how its claims came out: as recorded, and as stored here."""
+    from rich.cells import set_cell_size
+    from rich.console import Console
+
+    width = min(tables.WIDTH, Console().width) if sys.stdout.isatty() else tables.WIDTH
+    every = [e for entries in grouped.values() for e in entries]
+    name = max((len(e.name) for e in every), default=0)
+    recorded = {e.name: tables.signs(e.recorded, "") or ("exact" if e.board else "–") for e in every}
+    here = {e.name: tables.signs(e.local.results.get("default", {}), "") or (f"{e.local.runs} runs" if e.local.runs else "") for e in every}
+    older = [e.name for e in every if here[e.name] and "default" in e.local.other_text]
+    here |= {one: f"{here[one]} *" for one in older}
+    columns = [max(len("recorded"), *map(len, recorded.values())), max(map(len, here.values()))] if every else [0, 0]
+    columns[1] = columns[1] and max(columns[1], len("here"))
+    room = max(10, width - 2 - name - sum(columns) - 3)
+    for i, (question, entries) in enumerate(grouped.items()):
+        heads = f"{'recorded':<{columns[0]}} {'here' if columns[1] else ''}" if not i else ""
+        tell(f"{set_cell_size(question, 2 + name + 1 + room)} {heads}".rstrip())
+        for e in entries:
+            about = textwrap.shorten(e.title.partition(": ")[2] or e.title, room, placeholder=" …")
+            tell(f"  {e.name:<{name}} {set_cell_size(about, room)} {recorded[e.name]:<{columns[0]}} {here[e.name]}".rstrip())
+    print(f"{tables.legend()}{'; * by another text of its file' if older else ''}")
+    tell("More: assay list --long. What a run takes: assay plan NAME. Run: assay run NAME")
 
 
 def said(here: Here) -> str:
@@ -125,49 +142,6 @@ def megabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def result(result: Result, name: str, experiment: Experiment, preset: Preset, as_json: bool, expected: str | None = None) -> int:
-    """Print the verdicts of a result, what they cost, and what to type next.
-
-    The exit code is 2 where a statement could not be computed, else 1 where a claim did not come out as expected.
-    """
-    from assay.lab.verdicts import otherwise
-
-    data = result.to_json()
-    other = otherwise(result.judged, expected)
-    code = AssayError.exit_code if result.failed else int(bool(other))
-    if as_json:
-        emit(data)
-        return code
-    arm = "" if result.arm == "main" else f", arm {result.arm} judged as if it were the method"
-    tell(f"{result.experiment} ({', '.join((result.preset, *preset.sets))}){arm}\n")
-    tables.show(data)
-    if tables.only_exact(data):
-        tell(tables.ONLY_EXACT)
-    for text, reason in result.skipped:
-        say(f"not asked of {result.arm}: {text} ({reason})")
-    for change in result.changed:
-        say(f"changed after a look at these seeds: {change}")
-    for note in result.notes:
-        say(f"note: {note}")
-    print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
-    for line in invitations(name, result, experiment, preset):
-        tell(line)
-    for text, reason in result.failed:
-        tell(f"not judged: {text!r} {reason}", sys.stderr)
-    for line in other:
-        tell(line, sys.stderr)
-    return code
-
-
-def invitations(name: str, result: Result, experiment: Experiment, preset: Preset) -> list[str]:
-    """Say what to type next: an arm to judge as if it were the method, an ablation before a control, and the pages."""
-    claims = [judged.claim for judged in result.judged]
-    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for claim in claims for arm in claim.must_fail]
-    holds = any(judged.verdict.outcome == "holds" for judged in result.judged)
-    lines = [f"Try to fool it: assay show {name} --arm {rivals[0]}{preset.options}"] if rivals and holds else []
-    return [*lines, f"Read the pages: assay report {name}{preset.options}"]
-
-
 def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
     """Print one verdict on a user's own numbers; the exit code, 1 where it is another than was expected."""
     from assay.lab.verdicts import otherwise
@@ -177,7 +151,7 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
         emit(entry)
         return int(bool(other))
     tables.show({"verdicts": [entry]})
-    why = f", {entry['reason']}" if entry["reason"] else ""
+    why = f", {told(entry['reason'])}" if entry["reason"] else ""
     for line in (f"verdict: {entry['outcome']}{why}", *judged.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
         say(line)
     for line in other:

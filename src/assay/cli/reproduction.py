@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,8 @@ def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json:
             found = reproduce(experiment, chosen, machine.lab, root, display)
     except KeyboardInterrupt:
         if root is not None:
-            where = f"{experiment.typed}{chosen.options} --root {root}"
-            print(f"to go on with what is stored: assay run {where}, then assay check {where}", file=sys.stderr)
+            where = f"{shlex.quote(name)}{chosen.options} --root {shlex.quote(str(root))}"
+            printing.tell(f"to go on with what is stored: assay run {where}, then assay check {where}", sys.stderr)
         raise
     printing.emit(found) if as_json else show(found)
     return 0 if found.same else 1

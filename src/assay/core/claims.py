@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from assay.core.errors import ClaimError, nearest
+from assay.core.reasons import told
 from assay.core.scales import Scale, rescale
 from assay.core.schema import to_json
 from assay.core.shown import Shown
@@ -282,9 +283,9 @@ class Verdict(Shown):
     """From which to which true value the claim would be found to hold in 80 % of such experiments; NaN twice for none."""
 
     def __repr__(self) -> str:
-        told = self.outcome + (f" ({self.reason})" if self.reason else "")
+        words = self.outcome + (f" ({told(self.reason)})" if self.reason else "")
         n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
-        return f"<Verdict on {self.arm}: {told}, {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}], n = {n}>"
+        return f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}], n = {n}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,8 +305,8 @@ class Judged(Shown):
 
     def __repr__(self) -> str:
         v = self.verdict
-        told = v.outcome + (f" ({v.reason})" if v.reason else "")
-        return f"<Judged {self.claim.text!r}: {told}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
+        words = v.outcome + (f" ({told(v.reason)})" if v.reason else "")
+        return f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and infinity become None."""

@@ -195,7 +195,9 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
             "another name is given as arm_column= (--arm-column)"
         )
     if arm_column != "arm":
-        rows = rows.drop(columns="arm", errors="ignore").rename(columns={arm_column: "arm"})
+        if "arm" in rows.columns:  # a claim may name it, and a column that vanishes is one that nobody judges
+            raise DataError(f"{source} has a column 'arm' beside {arm_column!r}; rename one of them, or judge by 'arm'")
+        rows = rows.rename(columns={arm_column: "arm"})
     if rows.empty:
         raise DataError(f"{source} has no rows")
     if rows["arm"].isna().any():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from assay.evaluation.sources import Source
     from assay.evaluation.texts import Arrays, Tick
+    from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")
@@ -127,12 +128,12 @@ def check(source: Source, file: ActsFile) -> None:
         raise DataError(f"{source.name} writes {one.W_dec.shape[-1]} numbers per token, {file.path} has {file.width} in {file.target}")
 
 
-def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str, tick: Tick) -> list[Arrays]:
+def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str, tick: Tick, watch: Watch) -> list[Arrays]:
     """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for numbers that are not finite."""
     import torch
     from safetensors import safe_open
 
-    from assay.evaluation import measure, sums
+    from assay.evaluation import measure, summary, sums
 
     where, pieces, found = torch.device(device), file.pieces(), [list[Any]() for _ in sources]
     ours = [source.dictionary.to(where) for source in sources]
@@ -166,6 +167,9 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                     sums.add(total, part)
                 all_of.append(sums.arrays(total))
             tick(b, file.rows)
+            if b < file.rows:
+                for source, all_of in zip(sources, found, strict=True):
+                    summary.tell(watch, source.name, all_of, file.document is not None)
     if not any(part["tokens"].sum() for part in found[0]):
         raise DataError(
             f"{file.path}: all {file.rows} activations are left out, with skip_first {setting.skip_first} and outlier {setting.outlier:g}"

@@ -14,6 +14,7 @@ from assay.core.shown import follower
 from assay.evaluation import sources
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
+from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.evaluation.sources import Source
+    from assay.subjects.folder import ModelFolder
 
 Progress = Callable[[int, int], None]
 
@@ -37,6 +39,7 @@ def evaluate(
     device: str = "cpu",
     batch: int | None = None,
     progress: Progress | None = None,
+    watch: Watch = warn,
     **options: Any,
 ) -> Evaluation:
     """Every core measure of each dictionary with its 95 % interval over documents.
@@ -47,7 +50,8 @@ def evaluate(
 
     The result is kept in the store at `root` under the content of dictionary, model and text and the setting; what was
     interrupted goes on where it was. `progress(done, total)` hears of tokens of the text: one is done when it was read at every site;
-    a notebook shows a bar where none is given.
+    a notebook shows a bar where none is given. `watch` hears of each site or model that is not the one in a dictionary's file, before
+    anything is computed, and of each dictionary's numbers so far; without it the former are Python's warnings.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit together, and for text that a
     dictionary was trained on.
@@ -62,9 +66,9 @@ def evaluate(
     found = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     if acts is not None:
-        entries, data = _of_file(found, Path(acts), setting, store, device, progress)
+        entries, data = _of_file(found, Path(acts), setting, store, device, progress, watch)
     else:
-        entries, data = _of_text(found, str(model), str(text), setting, store, device, batch, progress)
+        entries, data = _of_text(found, str(model), str(text), setting, store, device, batch, progress, watch)
     fresh = any(not e["cached"] for e in entries)
     data |= {"setting": json.loads(setting.to_json()), "provenance": _provenance(began, device) if fresh else {}}
     return Evaluation({**data, "dictionaries": entries})
@@ -74,7 +78,8 @@ Made = Callable[[Mapping[str, Any], Mapping[str, "np.ndarray"]], None]
 
 
 def _of_text(
-    found: Sequence[Source], model: str, text: str, setting: Setting, store: Store, device: str, batch: int | None, progress: Progress | None
+    found: Sequence[Source], model: str, text: str, setting: Setting, store: Store, device: str, batch: int | None,
+    progress: Progress | None, watch: Watch,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
     from assay.data import corpus as corpora
     from assay.subjects.folder import find
@@ -83,17 +88,20 @@ def _of_text(
     about = {"model": folder.provenance, "model_sha256": folder.fingerprint, "text": corpus.name, "corpus": corpus.fingerprint}
     specs = {s.name: EvaluationSpec(dictionary=s.sha256, model=folder.fingerprint, data=corpus.fingerprint, setting=setting) for s in found}
     missing = [source for source in found if store.built(specs[source.name]) is None]
+    plans = []
     if missing:
-        from assay.evaluation import texts
         from assay.evaluation.plans import plan
 
         folder.check_weights()
-        plans = []
         for source in missing:  # all of them, before anything is run
             plans.append(plan(source, setting, folder, corpus))
             if sum(p.source.bytes for p in plans) > TOGETHER:
                 source.forget()
-        for done, words, sums in texts.run(plans, store, folder, corpus, device, batch, progress or _silent):
+    warned = _warned(found, specs, store, setting, folder, watch)
+    if missing:
+        from assay.evaluation import texts
+
+        for done, words, sums in texts.run(plans, store, folder, corpus, device, batch, progress or _silent, watch):
             counted = words.ablated(setting.ablation_tokens)
             of = {
                 "site": done.site.site, "site_out": done.site.site_out, "part": done.text.part, "context": done.text.context,
@@ -101,17 +109,18 @@ def _of_text(
                 "tokens_ablated": int(counted.sum()) * words.context, "documents": len(words.names), "notes": list(done.notes),
             }  # fmt: skip
             _keep(store, specs[done.source.name], done.source, of, sums)
-    return [_read(store, specs[s.name], s.name, s not in missing) for s in found], about
+    return [_read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found], about
 
 
 def _of_file(
-    found: Sequence[Source], path: Path, setting: Setting, store: Store, device: str, progress: Progress | None
+    found: Sequence[Source], path: Path, setting: Setting, store: Store, device: str, progress: Progress | None, watch: Watch
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from assay.evaluation import acts
 
     data = acts.fingerprint(path)
     specs = {source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting) for source in found}
     missing = [source for source in found if store.built(specs[source.name]) is None]
+    warned = _warned(found, specs, store, setting, None, watch)
     if missing:
         file = acts.open_file(path)
         held = 0
@@ -125,15 +134,16 @@ def _of_file(
         parts = sources.bunches(missing, TOGETHER)
         for i, bunch in enumerate(parts):
             tick = functools.partial(_part_of, progress or _silent, i, len(parts))
-            for source, sums in zip(bunch, acts.run(file, bunch, setting, device, tick), strict=True):
+            for source, sums in zip(bunch, acts.run(file, bunch, setting, device, tick, watch), strict=True):
                 named = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
+                reads = setting.site or named[0]
                 of = {
-                    "site": named[0], "site_out": named[1] or named[0], "tokens_read": file.rows,
+                    "site": reads, "site_out": setting.site_out or named[1] or reads, "tokens_read": file.rows,
                     "documents": len(sums["tokens"]) if file.document is not None else 0, "notes": notes,
                 }  # fmt: skip
                 _keep(store, specs[source.name], source, of, sums)
                 source.forget()
-    return [_read(store, specs[s.name], s.name, s not in missing) for s in found], {"acts": path.name, "acts_sha256": data}
+    return [_read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found], {"acts": path.name, "acts_sha256": data}
 
 
 def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, Any], sums: Mapping[str, np.ndarray]) -> None:
@@ -141,7 +151,7 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
     import numpy as np
 
     from assay.dictionaries.kinds import to_json
-    from assay.evaluation import summary
+    from assay.evaluation import stated, summary
 
     one, firings, shards = source.dictionary, sums["firings"], sums["shards"]
     numbers = {name: value for name, value in sums.items() if name not in ("firings", "shards")}
@@ -150,7 +160,7 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
     measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist())
     entry = {
         "format": one.origin.get("format", "assay"), "sha256": spec.dictionary, "width": one.width, "d": one.W_enc.shape[1],
-        "nonlinearity": to_json(one.nonlinearity), "inferred": list(one.origin.get("inferred", ())), **of,
+        "nonlinearity": to_json(one.nonlinearity), "inferred": list(one.origin.get("inferred", ())), "stated": stated.of_place(one), **of,
         "tokens": int(numbers["tokens"].sum()), "measures": measures,
         "notes": [*of["notes"], *_left_out(numbers, of["documents"]), *_warnings(one, measures)],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
@@ -186,13 +196,35 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _read(store: Store, spec: EvaluationSpec, name: str, cached: bool) -> dict[str, Any]:
-    from assay.core.errors import StoreError
+def _warned(
+    found: Sequence[Source], specs: Mapping[str, EvaluationSpec], store: Store, setting: Setting, folder: ModelFolder | None, watch: Watch
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Tell what is not as each dictionary's file says, before anything is computed; give those warnings, and what cannot be known."""
+    from assay.evaluation import stated
 
+    said = {}
+    for source in found:
+        kept = _stored(path) if (path := store.built(specs[source.name])) is not None else {}
+        told = kept.get("stated") or stated.of_place(source.dictionary)
+        said[source.name] = stated.warnings(told, setting, folder), stated.unknown(told, folder) if folder else []
+        for text in said[source.name][0]:
+            watch(Warned(source.name, text))
+    return said
+
+
+def _read(store: Store, spec: EvaluationSpec, name: str, cached: bool, warnings: list[str], unknown: list[str]) -> dict[str, Any]:
+    """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     path = store.built(spec)
     assert path is not None
+    kept = _stored(path)
+    return {"name": name, **kept, "notes": [*warnings, *kept["notes"], *unknown], "warnings": warnings, "cached": cached}
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    from assay.core.errors import StoreError
+
     try:
-        return {"name": name, **json.loads((path / "result.json").read_text()), "cached": cached}
+        return dict(json.loads((path / "result.json").read_text()))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
 

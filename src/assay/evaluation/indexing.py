@@ -14,9 +14,9 @@ import numpy as np
 
 from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
-from assay.evaluation import leakage, sources
+from assay.evaluation import leakage, sources, stated
 from assay.evaluation.index_text import IndexTextSpec, IndexWindows, shard_windows, windows
-from assay.evaluation.plans import CONTEXT, sites, stated
+from assay.evaluation.plans import CONTEXT, sites
 from assay.evaluation.setting import Part, Setting
 from assay.evaluation.text import check_context
 from assay.features.index.about import FILE, About
@@ -180,8 +180,9 @@ def _asked(dictionary: str | Path) -> str:
 def _place(source: Source, setting: IndexSetting, folder: ModelFolder, corpus: Corpus) -> tuple[IndexPlaceSpec, list[str]]:
     """Where the dictionary reads and writes, on which windows, and what was assumed. Raises: DataError or ModelError."""
     one = source.dictionary
-    reads, writes = sites(source.name, one, Setting(site=setting.site, site_out=setting.site_out), folder)
-    told = stated(one.origin)
+    asked = Setting(site=setting.site, site_out=setting.site_out)
+    reads, writes = sites(source.name, one, asked, folder)
+    told, of_place = stated.of_text(one.origin), stated.of_place(one)
     context = setting.context or told.get("context_size") or min(CONTEXT, most_tokens(folder))
     check_context(folder, context, setting.context is not None)
     bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
@@ -195,7 +196,7 @@ def _place(source: Source, setting: IndexSetting, folder: ModelFolder, corpus: C
     spec = IndexPlaceSpec(
         of=of, site=str(reads), site_out=str(writes), dtype=setting.dtype, skip_first=setting.skip_first, outlier=setting.outlier
     )
-    return spec, [why]
+    return spec, [*stated.warnings(of_place, asked, folder), *stated.unknown(of_place, folder), why]
 
 
 def _other_seeds(name: str, store: Store) -> list[Source]:

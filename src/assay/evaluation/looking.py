@@ -1,4 +1,4 @@
-"""look: which features fire where in one text, and what taking each of them out does to the model's loss on it."""
+"""look: the strongest features of each token of one text, and what taking a feature out does to the model's loss on it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 from assay.core.errors import DataError
 from assay.evaluation import sources
 from assay.evaluation.setting import Setting
+from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from assay.dictionaries.dictionary import Dictionary
+    from assay.features.live.reader import Firings, Reader
 
 SHOWCASE = "gated-sae/showcase"
 """The stored run that is looked at when no dictionary is named."""
 CANDIDATES = 8
 """So many features are taken out for each that is shown: those that add most to the reconstruction of this text."""
-BATCH = 2048
-"""Tokens in one pass of the model."""
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What `look` found. `data` is plain JSON: the text's tokens, the losses, and the features by what taking them out does."""
+    """What `look` found. `data` is plain JSON: each token with its strongest features, and features by what taking them out does."""
 
     data: Mapping[str, Any]
 
@@ -37,6 +37,16 @@ class Look:
     def tokens(self) -> Sequence[str]:
         """The text of each token."""
         return self.data["tokens"]  # type: ignore[no-any-return]
+
+    @property
+    def by_token(self) -> Sequence[Mapping[str, Any]]:
+        """Each token that counts: `position`, `token`, `loss`, `length` in medians, how many are `on`, and its strongest `features`."""
+        return self.data["by_token"]  # type: ignore[no-any-return]
+
+    @property
+    def sinks(self) -> Sequence[Mapping[str, Any]]:
+        """The tokens that are left out of all else, in the same form: the first ones, and those whose activations are too long."""
+        return self.data["sinks"]  # type: ignore[no-any-return]
 
     @property
     def features(self) -> Sequence[Mapping[str, Any]]:
@@ -68,73 +78,84 @@ def look(
     *,
     model: str | Path = "smollm2",
     features: int = 10,
+    per_token: int = 5,
     site: str = "",
     bos: bool | None = None,
     skip_first: int = 1,
     outlier: float = 6.0,
     root: str | Path = "assay-store",
     device: str = "cpu",
+    watch: Watch = warn,
 ) -> Look:
-    """The features that matter most on this text, by how much the loss changes when one is taken out wherever it is on.
+    """The strongest features of each token, and those that matter most on this text.
+
+    `by_token` has each token's `per_token` largest activations. `features` are those that change the loss most when one is taken
+    out wherever it is on.
 
     Δ is the loss of the text without the feature less the loss as it is, summed over its predictions, in nats: above 0 the
     feature helps. Only its own part is taken out, the dictionary's error stays, and all later blocks run again. Of the features
     that are on, the `8 · features` that add most to the reconstruction are tried. Promoted tokens follow the direct path only.
     As in `evaluate`, the first `skip_first` positions and activations longer than `outlier` medians (of this text; 0: none) are
-    left out: no feature is counted, ranked or taken out there.
+    left out: no feature is counted, ranked or taken out there. These attention sinks are listed apart, with what is on at them.
 
-    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store.
+    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store. `watch`
+    hears, before anything is computed, of a site or model that is not the one in its file; without it these are Python's warnings.
 
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text that leaves nothing to predict
     (with `skip_first` 1, of fewer than 3 tokens); SpecError for impossible numbers.
     """
     import torch
 
-    from assay.dictionaries.measuring.sums import switched_on
-    from assay.evaluation import measure
-    from assay.evaluation.plans import sites, stated
+    from assay.evaluation import stated
+    from assay.evaluation.plans import sites
     from assay.evaluation.text import bos_token, check_context
+    from assay.features.live.ablation import ablate_features, reconstructed_loss
+    from assay.features.live.reader import Reader
     from assay.subjects import folder as models
     from assay.subjects.pretrained import load
 
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
-    if features < 1:
-        raise DataError(f"features must be at least 1, got {features}")
+    for name, number in (("features", features), ("per_token", per_token)):
+        if number < 1:
+            raise DataError(f"{name} must be at least 1, got {number}")
     source = _found(dictionary, Store(root))
     folder, one = models.find(str(model)), source.dictionary
     reads, writes = sites(source.name, one, setting, folder)
-    with_bos = bos if bos is not None else bool(stated(one.origin).get("prepend_bos", False))
+    with_bos = bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
     ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
     if len(ids) < skip_first + 2:
         raise DataError(f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there is something to predict")
     check_context(folder, len(ids), given=True)
+    told = stated.of_place(one)
+    warnings = stated.warnings(told, setting, folder)
+    for line in warnings:
+        watch(Warned(source.name, line))
     subject = load(str(model), device)
-    one, tokens = one.to(subject.device), torch.tensor([ids], device=subject.device)
-    trace = subject.run(tokens, capture=list({reads, writes}))
-    inputs, acts = trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
-    limits = tuple(measure.outlier_limit(x[:, skip_first:], outlier) for x in (inputs, acts))
-    keep = measure.kept(inputs, acts, (limits[0], limits[1]), skip_first)
-    if not bool(keep.any()):
-        raise DataError(f"all {len(ids)} tokens are left out, with skip_first {skip_first} and outlier {outlier:g}")
-    codes = one.encode(inputs[0])[0] * keep[0][:, None]
-    codes = codes * switched_on(one, codes)
-    adds = codes.abs().sum(0) * torch.linalg.vector_norm(one.W_dec[0], dim=-1)
-    order = torch.argsort(-adds, stable=True)[: CANDIDATES * features]
-    tried = [int(k) for k in order if adds[k] > 0]
-    delta = _deltas(subject, writes, reads, one, tried, tokens, keep)
+    reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier)
+    reading = reader.read_ids(ids)
+    size = torch.linalg.vector_norm(one.W_dec[0], dim=-1).cpu().numpy()
+    adds = np.bincount(reading.firings.feature, abs(reading.firings.value), one.width) * size
+    tried = [int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0]
+    delta = ablate_features(reader, reading, tried).on().tolist()
     shown = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
-    words = subject.token_text(ids)
-    logits = _promoted(subject, one, writes, [tried[i] for i in shown])
-    listed = [_feature(tried[i], delta[i], codes[:, tried[i]].cpu().numpy(), words, logits.get(tried[i], ((), ()))) for i in shown]
-    spliced = torch.where(keep[..., None], one.reconstruct(inputs[0])[0][None], acts)
+    words, losses = list(reading.words), [None, *_rounded(reading.loss)]
+    lengths = _rounded(torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0))
+    listing = [
+        _token(i, words[i], losses[i], lengths[i], (reading.firings if reading.keep[i] else reading.uncounted).at(i), per_token)
+        for i in range(len(ids))
+    ]
+    columns = reading.firings.columns([tried[i] for i in shown], len(ids)).T
+    logits = _promoted(reader, [tried[i] for i in shown])
+    listed = [_feature(tried[i], delta[i], column, words, pairs) for i, column, pairs in zip(shown, columns, logits, strict=True)]
     return Look({
         "dictionary": source.name, "sha256": source.sha256, "model": folder.provenance, "model_sha256": folder.fingerprint,
         "site": str(reads), "site_out": str(writes), "bos": with_bos, "width": one.width, "text": text, "tokens": words,
-        "losses": [None, *_rounded(trace.loss()[0])], "loss": float(trace.loss().mean()),
-        "loss_spliced": float(subject.losses(tokens, edits={writes: lambda x: spliced.reshape(x.shape)}).mean()),
-        "skip_first": skip_first, "outlier": outlier, "left_out": [i for i, kept in enumerate(keep[0].tolist()) if not kept],
-        "l0": float((codes[keep[0]] != 0).sum(1).float().mean()),
-        "on": int((codes != 0).any(0).sum()), "tried": len(tried), "features": listed,
+        "warnings": warnings, "notes": [*warnings, *stated.unknown(told, folder)],
+        "losses": losses, "loss": float(reading.loss.mean()), "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
+        "skip_first": skip_first, "outlier": outlier, "left_out": list(reading.left_out),
+        "by_token": [t for t, kept in zip(listing, reading.keep, strict=True) if kept],
+        "sinks": [t for t, kept in zip(listing, reading.keep, strict=True) if not kept],
+        "l0": len(reading.firings) / int(reading.keep.sum()), "on": len(reading.on), "tried": len(tried), "features": listed,
     })  # fmt: skip
 
 
@@ -150,41 +171,41 @@ def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.
         ) from error
 
 
-def _deltas(
-    subject: Any, writes: Any, reads: Any, one: Dictionary, tried: Sequence[int], tokens: Any, keep: Any
-) -> list[float]:
-    """The change of the loss of the whole text, in nats, when each of these features is taken out."""
-    from assay.features.importance import importance_sums
-
-    if not tried:
-        return []
-    batch = max(1, BATCH // tokens.shape[1])
-    sums = importance_sums(
-        subject, writes, one, tried, tokens, np.zeros(1, np.int64), 1, keep=keep, reads=reads, batch=batch
-    )  # fmt: skip
-    return [float(x) for x in (sums["delta_active"] + sums["delta_silent"])[:, 0]]
-
-
-def _promoted(subject: Any, one: Dictionary, writes: Any, shown: Sequence[int]) -> dict[int, tuple[tuple[Any, ...], tuple[Any, ...]]]:
+def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
     """Tokens whose logits each feature promotes and suppresses most along the direct path; none for a site outside the stream."""
-    from assay.features.effects import direct_logits, extremes
+    from assay.features.effects import extremes
+    from assay.features.importance import STREAM
+    from assay.features.live.logits import Unembedding
+    from assay.features.parts import directions
 
-    if writes.kind not in ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out") or not shown:
-        return {}
-    rows = one.W_dec[0, list(shown)]
-    scale = one.scale if one.scale_out is None else one.scale_out
-    if scale is not None:
-        rows = rows / scale[0]
-    ids, values = extremes(direct_logits(rows.cpu().numpy(), subject.unembed().cpu().numpy(), None), 5)
-    both = [
-        tuple(tuple(zip(subject.token_text(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1))
-        for i, v in zip(ids, values, strict=True)
-    ]
-    return dict(zip(shown, both, strict=True))  # type: ignore[arg-type]
+    if reader.target.kind not in STREAM or not shown:
+        return [([], []) for _ in shown]
+    logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(shown)))
+    ids, values = extremes(logits.cpu().numpy(), 5)
+    word = reader.subject.token_text
+    pairs = [[list(zip(word(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1)] for i, v in zip(ids, values, strict=True)]
+    return [(promoted, suppressed) for promoted, suppressed in pairs]
+
+
+def _medians(x: Any, skip_first: int) -> Any:
+    """The length of each activation in medians of those after the first positions."""
+    from assay.dictionaries.measuring.kept import outlier_limit
+
+    return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
+
+
+def _token(position: int, word: str, loss: float | None, length: float, on: Firings, count: int) -> dict[str, Any]:
+    """One token with its strongest features, the largest activation first."""
+    strongest = on[np.argsort(-abs(on.value), kind="stable")[:count]]  # of AbsTopK, features have a sign
+    pairs = zip(strongest.feature.tolist(), _rounded(strongest.value), strict=True)
+    return {
+        "position": position, "token": word, "loss": loss, "length": length, "on": len(on),
+        "features": [{"feature": k, "activation": value} for k, value in pairs],
+    }  # fmt: skip
 
 
 def _feature(
-    feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[tuple[Any, ...], tuple[Any, ...]]
+    feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[list[Any], list[Any]]
 ) -> dict[str, Any]:
     size = abs(activations)  # of AbsTopK, features have a sign
     strongest = [int(i) for i in np.argsort(-size, kind="stable")[:5] if size[i] > 0]

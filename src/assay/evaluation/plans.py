@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from assay.core.errors import DataError, ModelError
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import leakage
+from assay.evaluation import leakage, stated
 from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import bos_token, check_context, most_tokens
@@ -18,8 +15,6 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
 CONTEXT = 128
-_MODULE = re.compile(r"(?:[\w.]+\.)?(?:layers|h|blocks)\.(\d+)(?:\.(mlp|attn|self_attn|attention))?")
-_PARTS = {None: "resid_post", "mlp": "mlp_out", "attn": "attn_out", "self_attn": "attn_out", "attention": "attn_out"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +39,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     """
     dictionary = source.dictionary
     reads, writes = sites(source.name, dictionary, setting, folder)
-    told = stated(dictionary.origin)
+    told = stated.of_text(dictionary.origin)
     usual = min(CONTEXT, most_tokens(folder))
     context, notes = setting.context or told.get("context_size") or usual, []
     if setting.context is None and "context_size" not in told:
@@ -66,19 +61,6 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     return Plan(source, site, (*notes, why))
 
 
-def stated(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size`, `prepend_bos` and, in words, its `dataset`, where it does."""
-    told: dict[str, Any] = {}
-    for place in (origin.get("config"), origin.get("trained_on")):
-        if isinstance(place, Mapping):
-            told |= {k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None}
-            if isinstance(place.get("dataset_path"), str):
-                told["dataset"] = f"its file names {place['dataset_path'][:80]} as its text"
-    if not isinstance(told.get("context_size"), int) or told.get("context_size", 0) < 2:
-        told.pop("context_size", None)
-    return told
-
-
 def sites(name: str, dictionary: Dictionary, setting: Setting, folder: ModelFolder) -> tuple[Site, Site]:
     """Where the dictionary reads and writes in this model: as the setting says, else as its file does.
 
@@ -89,9 +71,9 @@ def sites(name: str, dictionary: Dictionary, setting: Setting, folder: ModelFold
         raise DataError(f"{name} reads {len(found)} sites at once ({', '.join(found)}); only dictionaries of one site are evaluated")
     if not found:
         raise DataError(f"{name} does not say where its activations come from; say so with --site, such as blocks.9.hook_resid_post")
-    reads = _site(name, found[0])
+    reads = stated.site(name, found[0])
     out = setting.site_out or next(iter(dictionary.sites_out), "")
-    writes = _site(name, out) if out else reads
+    writes = stated.site(name, out) if out else reads
     for site, width, does in ((reads, dictionary.W_enc.shape[1], "reads"), (writes, dictionary.W_dec.shape[-1], "writes")):
         try:
             there = folder.width(site)
@@ -100,14 +82,3 @@ def sites(name: str, dictionary: Dictionary, setting: Setting, folder: ModelFold
         if there != width:
             raise DataError(f"{name} {does} {width} numbers per token, {folder.name} has {there} at {site}; is this its model and site?")
     return reads, writes
-
-
-def _site(name: str, text: str) -> Site:
-    """A site by TransformerLens' name, or by that of a module, whose output it is: `layers.9` is the stream after block 9."""
-    module = _MODULE.fullmatch(text)
-    if module:
-        return Site(_PARTS[module[2]], int(module[1]))
-    try:
-        return Site.parse(text)
-    except ModelError as error:
-        raise ModelError(f"{name}: {error}") from error

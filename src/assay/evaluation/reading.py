@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.evaluation import sources
-from assay.evaluation.plans import sites, stated
+from assay.evaluation import sources, stated
+from assay.evaluation.plans import sites
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
 from assay.lab.store import Store
@@ -53,7 +53,7 @@ def open_reader(
     one = source.dictionary
     folder = model.folder if isinstance(model, Pretrained) else models.find(str(model))
     reads, writes = sites(source.name, one, setting, folder)
-    with_bos = bos if bos is not None else bool(stated(one.origin).get("prepend_bos", False))
+    with_bos = bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
     subject = model if isinstance(model, Pretrained) else load(str(model), device)
     reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier, most)
     return Opened(source, reader)

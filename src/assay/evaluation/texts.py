@@ -12,10 +12,11 @@ import numpy as np
 
 from assay.core.errors import AssayError, StoreError
 from assay.data.corpus import Corpus
-from assay.evaluation import measure, sources, text
+from assay.evaluation import measure, sources, summary, text
 from assay.evaluation.plans import Plan
 from assay.evaluation.setting import TOGETHER, EvaluationReferenceSpec, EvaluationShardSpec, EvaluationSiteSpec
 from assay.evaluation.text import Text
+from assay.evaluation.watching import Watch
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
@@ -47,11 +48,12 @@ def windows(plan: Plan, store: Store, folder: ModelFolder, corpus: Corpus) -> Te
 
 
 def run(
-    plans: Sequence[Plan], store: Store, folder: ModelFolder, corpus: Corpus, device: str, batch: int | None, tick: Tick
+    plans: Sequence[Plan], store: Store, folder: ModelFolder, corpus: Corpus, device: str, batch: int | None, tick: Tick, watch: Watch
 ) -> Iterator[tuple[Plan, Text, Arrays]]:
     """Each plan with its text and its sums, as soon as it is measured; plans of one site share the clean pass.
 
-    `tick` hears how many tokens of how many are done; where several sites or bunches make several passes, their mean.
+    `tick` hears how many tokens of how many are done; where several sites or bunches make several passes, their mean. `watch` hears each
+    dictionary's numbers so far after each shard but the last.
     """
     import torch
 
@@ -76,7 +78,7 @@ def run(
     model = functools.cache(functools.partial(_model, folder.name, device))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)
-        for plan, sums in zip(bunch, _bunch(site, bunch, texts[site], store, subject, where, batch, told), strict=True):
+        for plan, sums in zip(bunch, _bunch(site, bunch, texts[site], store, subject, where, batch, told, watch), strict=True):
             yield plan, texts[site], sums
         for plan in bunch:
             plan.source.forget()
@@ -84,7 +86,7 @@ def run(
 
 def _bunch(
     site: EvaluationSiteSpec, plans: Sequence[Plan], words: Text, store: Store, subject: Callable[[], Pretrained], device: torch.device,
-    batch: int, told: Callable[[int], None],
+    batch: int, told: Callable[[int], None], watch: Watch,
 ) -> list[Arrays]:  # fmt: skip
     """The sums of dictionaries at one site over all shards, [document, …], and firings [shard, feature]."""
     reads, writes = Site.parse(site.site), Site.parse(site.site_out)
@@ -117,6 +119,9 @@ def _bunch(
         shared = _kept(store, reference, measured, None)
         for j, spec in enumerate(specs):
             found[j].append(shared | _kept(store, spec, measured, j))
+        if missing and i + 1 < words.shards:
+            for plan, parts in zip(plans, found, strict=True):
+                summary.tell(watch, plan.source.name, parts)
     return [_joined(parts) for parts in found]
 
 

@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.pages import activation, compare, dictionary, experiments, feature, home, prompt, search, sql, steer
+from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, search, sql, steer
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -56,7 +56,7 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/points", dictionary.points),
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
-    Address("/{model}/{dictionary}/{number:int}/activation", activation.page, sent=True),
+    Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )

@@ -11,7 +11,10 @@ from markupsafe import Markup
 from assay.explorer.render import number
 
 WIDE, HIGH = 420, 230
-LEFT, RIGHT, TOP, BOTTOM = 54, 14, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 40, 14, 30, 40
+
+LABELLED = 8
+"""With more points than this only this dictionary's has its name beside it; the table names all."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +46,40 @@ def pareto(points: Sequence[Point], x: str, y: str) -> Markup:
         return LEFT + (WIDE - LEFT - RIGHT) * a / right, HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * b / top
 
     marks = [_axes(ticks(0, right), ticks(0, top), right, top, x, y)]
-    for p in sorted(points, key=lambda p: p.here):
-        cx, cy = at(p.x, p.y)
-        end = cx > WIDE * 0.62
+    places = [at(p.x, p.y) for p in points]
+    taken = [(cy, cx - 6, cx + 6) for cx, cy in places]
+    for p, (cx, cy) in sorted(zip(points, places, strict=True), key=lambda each: (not each[0].here, each[0].y)):
         name = p.name if len(p.name) <= 26 else p.name[:25] + "…"
-        label = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="label">{}</text>').format(
-            cx + (-9 if end else 9), cy + 4, "end" if end else "start", name
-        )
         marks.append(Markup('<a href="{}" class="{}"><title>{}</title><circle cx="{:.1f}" cy="{:.1f}" r="5"/>{}</a>').format(
             p.href, "here" if p.here else "other", f"{p.name}: {x} {number(p.x)}, {y} {number(p.y)}", cx, cy,
-            label if p.here or len(points) <= 6 else "",
+            _beside(name, cx, cy, taken, must=p.here) if p.here or len(points) <= LABELLED else "",
         ))  # fmt: skip
     return _svg(marks, f"{y} against {x}; the numbers are in the table below", HIGH)
+
+
+def _beside(name: str, cx: float, cy: float, taken: list[tuple[float, float, float]], must: bool) -> Markup:
+    """Write a name right of its point, else left; where both lie on something, only if it must stand."""
+    long = 7.2 * len(name)
+    sides = [("start", cx + 9, cx + 9 + long), ("end", cx - 9 - long, cx - 9)]
+    inside = [(way, a, b) for way, a, b in sides if a > LEFT and b < WIDE] or sides[:1]
+    free = [(way, a, b) for way, a, b in inside if not any(abs(cy - y) < 14 and a < right and left < b for y, left, right in taken)]
+    if not free and not must:
+        return Markup("")
+    way, a, b = (free or inside)[0]
+    taken.append((cy, a, b))
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="label">{}</text>').format(a if way == "start" else b, cy + 4, way, name)
 
 
 def _axes(xs: Sequence[float], ys: Sequence[float], right: float, top: float, x: str, y: str) -> Markup:
     parts = [Markup('<path class="axis" d="M{0} {1}V{2}H{3}"/>').format(LEFT, TOP, HIGH - BOTTOM, WIDE - RIGHT)]
     for tick in xs:
         at = LEFT + (WIDE - LEFT - RIGHT) * tick / right
-        parts.append(Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="scale">{}</text>').format(at, HIGH - BOTTOM + 16, number(tick)))
+        parts.append(Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="scale">{}</text>').format(at, HIGH - BOTTOM + 16, f"{tick:g}"))
     for tick in ys:
         at = HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * tick / top
-        parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end" class="scale">{}</text>').format(LEFT - 6, at + 4, number(tick)))
+        parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end" class="scale">{}</text>').format(LEFT - 6, at + 4, f"{tick:g}"))
     parts.append(Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(WIDE - RIGHT, HIGH - 6, x))
-    parts.append(Markup('<text transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text>').format((HIGH - BOTTOM + TOP) / 2, y))
+    parts.append(Markup('<text x="0" y="14">{}</text>').format(y))
     return Markup("").join(parts)
 
 

@@ -121,7 +121,7 @@ class Live:
         except ImportError as error:
             raise Problem(AWAY, f"reading a text needs a library that is not installed: {error}") from error
         if (now := models.find(about.model).fingerprint) != about.model_sha256:
-            raise Problem(UNFIT, f"the model {about.model} is not the one that was indexed: sha256 {now[:12]}…, then {about.model_sha256[:12]}…")
+            raise Problem(UNFIT, f"{about.model} is another model than the one that was indexed: sha256 {now[:12]}…, then {about.model_sha256[:12]}…")
         dictionary = self._source(about).dictionary
         if now not in self._models:
             self._models[now] = load(about.model), Turn()
@@ -147,6 +147,6 @@ class Live:
         if found is None:
             raise Problem(AWAY, f"the dictionary {about.name} is not where it was when it was indexed: {why}")
         raise Problem(
-            UNFIT, f"the dictionary {about.name} was changed since it was indexed: sha256 {found.sha256[:12]}…, then {about.dictionary[:12]}…",
+            UNFIT, f"{about.name} is another dictionary than the one that was indexed: sha256 {found.sha256[:12]}…, then {about.dictionary[:12]}…",
             f"assay index {about.source or about.name}",
         )  # fmt: skip

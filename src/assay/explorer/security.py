@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 
+from assay.explorer.problems import Problem
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -66,10 +68,7 @@ class Guard:
         if let_in is not None:
             await let_in(scope, receive, _bound(send))
             return
-        try:
-            await self.app(scope, _limited(receive), _bound(send))
-        except _TooLargeError:
-            await PlainTextResponse(f"a request has at most {BODY:,} bytes\n", 413)(scope, receive, _bound(send))
+        await self.app(scope, _limited(receive), _bound(send))
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Why this request is not answered: a name that is not ours, another site behind it, or too much of it."""
@@ -107,10 +106,6 @@ class Guard:
         return answer
 
 
-class _TooLargeError(Exception):
-    pass
-
-
 def _limited(receive: Receive) -> Receive:
     """Count what a body has, whatever its header said."""
     had = 0
@@ -120,7 +115,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         had += len(message.get("body", b""))
         if had > BODY:
-            raise _TooLargeError
+            raise Problem(413, f"a request has at most {BODY:,} bytes")
         return message
 
     return counted

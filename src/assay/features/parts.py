@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.rows import divide, per_token
+
+
+def directions(dictionary: Dictionary, features: Sequence[int] | Int[Tensor, "k"]) -> Float[Tensor, "k d_out"]:
+    """One unit of each of these features, but for what undoes a normalisation of each row by itself.
+
+    Formula: d_k / scale_out
+    """
+    return _scaled(dictionary, dictionary.W_dec[0, torch.as_tensor(features)])
 
 
 def added(
@@ -18,7 +27,7 @@ def added(
 
     Formula: Σ_k a_k d_k / scale_out, times what undoes a normalisation of each row by itself
     """
-    return _raw(dictionary, codes @ dictionary.W_dec[0, list(features)], x)
+    return _back(dictionary, _scaled(dictionary, codes @ dictionary.W_dec[0, list(features)]), x)
 
 
 def of_one_unit(dictionary: Dictionary, feature: Int[Tensor, "n"], x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_out"]:
@@ -26,11 +35,13 @@ def of_one_unit(dictionary: Dictionary, feature: Int[Tensor, "n"], x: Float[Tens
 
     Formula: d_k / scale_out, times what undoes a normalisation of each row by itself
     """
-    return _raw(dictionary, dictionary.W_dec[0, feature], x)
+    return _back(dictionary, directions(dictionary, feature), x)
 
 
-def _raw(dictionary: Dictionary, out: Float[Tensor, "b d_out"], x: Float[Tensor, "b d_in"]) -> Float[Tensor, "b d_out"]:
+def _scaled(dictionary: Dictionary, out: Float[Tensor, "b d_out"]) -> Float[Tensor, "b d_out"]:
     scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
-    if scale is not None:
-        out = divide(out[None], scale)[0]
+    return out if scale is None else divide(out[None], scale)[0]
+
+
+def _back(dictionary: Dictionary, out: Float[Tensor, "b d_out"], x: Float[Tensor, "b d_in"]) -> Float[Tensor, "b d_out"]:
     return out * per_token(x[None], dictionary.per_token)[2][0] if dictionary.per_token else out

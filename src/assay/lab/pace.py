@@ -1,19 +1,32 @@
-"""Pace: how long groups take against what was planned for them, and from that the time that is left, as a range."""
+"""Pace: how long groups take against what was planned for them, and from that the time that is left, as a range.
+
+On a log scale, seconds over plan are a level of this machine, an offset of the kind of group and the group's own noise, all
+normal. The time left is what is still to be done at the levels that the groups so far tell, shared out over the workers.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assay.core.compute import Range
+from assay.lab.marks import Marks
 
-LATEST = 3
-"""Groups of a kind that tell its pace: the first of a command also builds what all share."""
-APART = 1.1
-"""By how much the next group may take longer or shorter than any of these."""
+PLAN, KIND, NOISE = 0.4, 0.2, 0.2
+"""Standard deviations of log seconds: of a machine from its plan, of a kind from the machine, of a group from its kind. What
+is measured replaces NOISE as it comes."""
+WORTH = 2.0
+"""Groups that NOISE counts as."""
+FIRST = 0.25
+"""What a group counts that was begun before any was stored: it also builds what all share."""
+STAYS = 0.5
+"""The part of the groups' variance that many groups do not average out: other programs come and go for longer than a group."""
 LEAST = 0.05
 """The share of its time that a group has left as long as it is not stored: measuring follows the last step."""
+BOUNDS = 1.2816
+"""Standard deviations from the middle of a range to its bounds, so that it holds four fifths of a normal number."""
 
 
 @dataclass(frozen=True)
@@ -26,53 +39,159 @@ class Pending:
     cost: float | None
     unit: float
     """A number that groups of one kind cost in proportion to, such as their runs: what counts where nothing was planned."""
+    after: frozenset[str] = frozenset()
+    """The groups that have to be stored before it can begin."""
+    resumed: bool = False
+    """Whether it goes on from a checkpoint: its time is then not that of its kind."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a group tells of its kind: the log of its seconds over its cost, or over its unit, and how much that counts."""
+
+    kind: tuple[str, ...]
+    log: float
+    counts: float
+    planned: bool
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A normal number."""
+
+    mean: float
+    variance: float
+
+    def updated(self, seen: Sequence[_Seen], noise: float) -> _Level:
+        """What is known of it after these, each with this variance over what it counts."""
+        weights = [1 / self.variance, *(one.counts / noise for one in seen)]
+        mean = sum(w * x for w, x in zip(weights, (self.mean, *(one.log for one in seen)), strict=True)) / sum(weights)
+        return _Level(mean, 1 / sum(weights))
 
 
 class Pace:
     """What the groups of one command took so far."""
 
     def __init__(self, width: int, clock: Callable[[], float] = time.monotonic):
+        self.closing = 0.0
+        """Seconds that judging what is stored took when it was last tried: the command ends with that."""
         self._width, self._clock = width, clock
         self._began: dict[str, float] = {}
-        self._took: dict[tuple[str, ...], list[tuple[float, Pending]]] = {}
+        self._marks: dict[str, Marks] = {}
+        self._first: set[str] = set()
+        self._seen: list[_Seen] = []
+        self._whole: dict[tuple[str, ...], tuple[Marks, float]] = {}
 
     def began(self, name: str) -> None:
         """Note that a group is being worked on."""
-        self._began.setdefault(name, self._clock())
+        if name not in self._began:
+            self._began[name] = self._clock()
+            if not self._seen:
+                self._first.add(name)
+
+    def reached(self, name: str, done: int, total: int, unit: str) -> None:
+        """Note how far a group is."""
+        if name in self._began:
+            self._marks.setdefault(name, Marks()).note(done, total, unit, self._clock() - self._began[name])
 
     def stored(self, group: Pending) -> None:
         """Note that a group is stored."""
-        if (start := self._began.pop(group.name, None)) is not None:
-            self._took.setdefault(group.kind, []).append((self._clock() - start, group))
+        start, marks = self._began.pop(group.name, None), self._marks.pop(group.name, Marks())
+        if start is not None and not group.resumed:
+            took = max(self._clock() - start, 1e-3)
+            self._seen.append(self._told(group, took, 1.0))
+            self._whole[group.kind] = marks, took
 
     def gone(self, name: str) -> None:
         """Forget a group that crashed, or that another process has."""
         self._began.pop(name, None)
+        self._marks.pop(name, None)
 
-    def left(self, pending: Iterable[Pending]) -> Range | None:
-        """Seconds until all of these are stored; None before the first group is stored, or while one of unknown cost is of a new kind.
+    def left(self, pending: Sequence[Pending]) -> Range | None:
+        """Seconds until all of these are stored and judged, a range that should hold the truth four times out of five.
 
-        Groups share the workers, but none is shared itself, so the longest of them is the least.
+        None before the first group is stored, or while one of unknown cost is of a new kind.
         """
-        if not self._took:
+        if not self._seen or not pending:
             return None
-        planned = [seconds / group.cost for took in self._took.values() for seconds, group in took[-LATEST:] if group.cost]
-        low = high = longest_low = longest_high = 0.0
-        for group in pending:
-            if (whole := self._whole(group, planned)) is None:
-                return None
-            spent = self._clock() - self._began[group.name] if group.name in self._began else 0.0
-            rest = [max(LEAST * total, total - spent) for total in (whole.low, whole.high)]
-            low, high = low + rest[0], high + rest[1]
-            longest_low, longest_high = max(longest_low, rest[0]), max(longest_high, rest[1])
-        return Range(max(low / self._width, longest_low), max(high / self._width, longest_high))
+        kinds: dict[tuple[str, ...], list[_Seen]] = {group.kind: [] for group in pending}
+        seen = [*self._seen, *self._running(pending)]
+        for one in seen:
+            kinds.setdefault(one.kind, []).append(one)
+        if any(not group.cost and not kinds[group.kind] for group in pending):
+            return None
+        machine, noise = _machine([one for one in seen if one.planned])
+        planned, unplanned = _Level(machine.mean, machine.variance + KIND**2), _Level(0.0, math.inf)
+        known = {group.kind: bool(group.cost) for group in pending}
+        levels = {kind: (planned if known[kind] else unplanned).updated(kinds[kind], noise) for kind in known}
+        each = {group.name: levels[group.kind] for group in pending}
+        rest = {group.name: self._rest(group, (group.cost or group.unit) * math.exp(each[group.name].mean)) for group in pending}
+        whole = sum(rest.values())
+        shared = sum(math.sqrt(each[name].variance) * seconds for name, seconds in rest.items()) / whole
+        alone = noise * sum(seconds**2 for seconds in rest.values()) / whole**2
+        factor = math.exp(BOUNDS * math.sqrt(shared**2 + alone + STAYS * noise))
+        seconds = _shared_out(pending, rest, self._began, self._width)
+        return Range(seconds / factor + self.closing, seconds * factor + 2 * self.closing)
 
-    def _whole(self, group: Pending, planned: list[float]) -> Range | None:
-        """Seconds that a group takes: as those of its kind took, else as others took against their plans."""
-        if own := self._took.get(group.kind):
-            seen = [seconds * group.unit / one.unit for seconds, one in own[-LATEST:]]
-        elif group.cost is None or not planned:
-            return None
+    def _told(self, group: Pending, seconds: float, counts: float) -> _Seen:
+        part = FIRST if group.name in self._first else 1.0
+        return _Seen(group.kind, math.log(seconds / (group.cost or group.unit)), counts * part, bool(group.cost))
+
+    def _running(self, pending: Sequence[Pending]) -> list[_Seen]:
+        """What groups tell that are under way: each counts as the share of it that is done."""
+        found = []
+        for group in pending:
+            share, at = self._share(group)
+            if share >= LEAST and at and not group.resumed:
+                found.append(self._told(group, at / share, share))
+        return found
+
+    def _share(self, group: Pending) -> tuple[float, float]:
+        """The share of its time that a group had behind it when it last told how far it is, and when that was; 0 if unknown."""
+        marks, last = self._marks.get(group.name), self._whole.get(group.kind)
+        if marks is None or marks.latest is None or last is None:
+            return 0.0, 0.0
+        stage, done, at = marks.latest
+        then = last[0].when(stage, done)
+        return (0.0, 0.0) if then is None else (then / last[1], at)
+
+    def _rest(self, group: Pending, seconds: float) -> float:
+        """Seconds that a group has left which takes so many in all."""
+        if group.name not in self._began:
+            return seconds
+        share, at = self._share(group)
+        spent = self._clock() - self._began[group.name] - at
+        return max(LEAST * seconds, (1 - share) * seconds - spent)
+
+
+def _machine(seen: Sequence[_Seen]) -> tuple[_Level, float]:
+    """How this machine compares with the plans, and the variance of groups around that."""
+    level, noise = _Level(0.0, PLAN**2), NOISE**2
+    if not seen:
+        return level, noise
+    counts = sum(one.counts for one in seen)
+    mean = sum(one.counts * one.log for one in seen) / counts
+    noise = (WORTH * noise + sum(one.counts * (one.log - mean) ** 2 for one in seen)) / (WORTH + counts)
+    return level.updated(seen, noise), noise
+
+
+def _shared_out(pending: Sequence[Pending], rest: dict[str, float], running: dict[str, float], width: int) -> float:
+    """Seconds until all groups are done: those that run first, then in their order, each when a worker is free and its parents are done."""
+    ends = {group.name: rest[group.name] for group in pending if group.name in running}
+    free = sorted([*ends.values(), *[0.0] * (width - len(ends))])
+    waiting = [group for group in pending if group.name not in running]
+    names = {group.name for group in pending}
+    while waiting:
+        now = free.pop(0)
+        ready = (g for g in waiting if all(ends.get(p, math.inf) <= now for p in g.after & names))
+        group = next(ready, None)
+        later = [end for end in ends.values() if end > now]
+        if group is None and later:
+            free.append(min(later))  # this worker waits for a parent
         else:
-            seen = [factor * group.cost for factor in planned]
-        return Range(min(seen) / APART, max(seen) * APART)
+            group = group or waiting[0]
+            waiting.remove(group)
+            ends[group.name] = now + rest[group.name]
+            free.append(ends[group.name])
+        free.sort()
+    return max(ends.values())

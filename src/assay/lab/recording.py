@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core import reasons
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
@@ -169,7 +170,7 @@ def _told(v: Mapping[str, Any] | None) -> str:
         return "absent"
     known = v.get("low") is not None and v.get("high") is not None
     numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
-    return f"{v.get('outcome', 'finding')}{numbers}" + (f" ({v['reason']})" if v.get("reason") else "")
+    return f"{v.get('outcome', 'finding')}{numbers}" + (f" ({reasons.told(v['reason'])})" if v.get("reason") else "")
 
 
 def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:

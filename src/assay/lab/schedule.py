@@ -29,6 +29,8 @@ class Schedule:
         self._store, self._experiment, self._device = store, experiment, device
         self._per_run = per_run
         self._cost = {g.name: sum(per_run.get(arm, 1.0) * len(members) for arm, members in g.arms.items()) for g in groups}
+        self._resumed = {g.name for g in groups if g.step}
+        self._after = {g.name: frozenset(h.name for h in groups if h.keys & g.parents) for g in groups}
         self._waiting = sorted(self.groups, key=lambda n: (_first_seed(self.groups[n]), -self._reach(n)))
         self._running: set[str] = set()
         self._again: dict[str, float] = {}
@@ -83,19 +85,21 @@ class Schedule:
         return self._cost[name]
 
     def pending(self) -> list[Pending]:
-        """Every group that is not stored or given up."""
-        return [self.group(n) for n in (*self._waiting, *self._running)]
+        """Every group that is not stored or given up, in the order in which they are handed out."""
+        return [self.group(n) for n in (*self._running, *self._waiting)]
 
     def group(self, name: str) -> Pending:
         """One group as its pace is told: its cost where it was planned, and its runs."""
         arms = self.groups[name].arms
         known = all(arm in self._per_run for arm in arms)
-        return Pending(name, (self._experiment.name, *arms), self._cost[name] if known else None, len(self.groups[name].members))
+        return Pending(
+            name, (self._experiment.name, *arms), self._cost[name] if known else None, len(self.groups[name].members),
+            self._after[name], name in self._resumed,
+        )  # fmt: skip
 
     def _reach(self, name: str) -> float:
         """The cost of a group and of the dearest chain that has to wait for it."""
-        mine = self.groups[name]
-        after = [n for n, g in self.groups.items() if g.parents & mine.keys]
+        after = [n for n, parents in self._after.items() if name in parents]
         return self._cost[name] + max((self._reach(n) for n in after), default=0.0)
 
     def _ready(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Verdicts: one claim chosen from a result, and which claims came out otherwise than was expected."""
+"""Verdicts: one claim chosen from a result, which claims came out otherwise than was expected, and what decides the undecided."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assay.core.errors import ClaimError
+from assay.core.reasons import remedy, told
 
 if TYPE_CHECKING:  # `assay judge` on a table needs no lab
     from assay.core.claims import Judged
+    from assay.core.experiment import Experiment
+    from assay.lab.preset import Preset
     from assay.lab.result import Result
 
 
@@ -33,4 +36,27 @@ def otherwise(judged: Iterable[Judged], expected: str | None) -> tuple[str, ...]
     """Say of each claim that did not come out as expected how it did; nothing where nothing was expected."""
     if expected is None:
         return ()
-    return tuple(f"expected {expected}, {one.verdict.outcome}: {one.claim.text}" for one in judged if one.verdict.outcome != expected)
+    found = [(one, one.verdict) for one in judged if one.verdict.outcome != expected]
+    return tuple(f"expected {expected}, {v.outcome}{f' ({told(v.reason)})' if v.reason else ''}: {one.claim.text}" for one, v in found)
+
+
+def deciding(result: Result, experiment: Experiment, preset: Preset) -> dict[str, list[int]]:
+    """Find what to type after `assay` to decide what is undecided: each command with the numbers of its claims.
+
+    More seeds where that decides it, as the price says; twice the steps where training is not converged.
+    """
+    found: dict[str, list[int]] = {}
+    for number, one in enumerate(result.judged, 1):
+        command = remedy(one.verdict.price.text)[1] if one.verdict.price is not None else ""
+        if not command and one.verdict.reason == "gate converged":
+            command = longer(experiment, preset)
+        if command:
+            found.setdefault(command, []).append(number)
+    return found
+
+
+def longer(experiment: Experiment, preset: Preset) -> str:
+    """Write what to type after `assay` to train twice as many steps; "" where the specs have none, or differ in them."""
+    steps = {getattr(spec, "steps", None) for spec in preset.specs}
+    [most] = steps if len(steps) == 1 else [None]
+    return f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}" if isinstance(most, int) else ""

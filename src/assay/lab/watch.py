@@ -34,6 +34,7 @@ class Watch:
         if isinstance(event, Started):
             self._pace.began(event.group)
         if isinstance(event, Progress):
+            self._pace.reached(event.group, event.done, event.total, event.unit)
             self._done_share[event.group] = event.done / event.total if event.total else 0.0
             event = replace(event, eta=self._eta())
         self._tell(event)
@@ -84,4 +85,5 @@ class Watch:
                     self._tell(Partial(result, seeds))
         except Exception:
             pass  # too little is there; the last judging, on everything, says what stays wrong
-        self._next_look = time.monotonic() + max(2.0, 20 * (time.monotonic() - started))
+        self._pace.closing = time.monotonic() - started
+        self._next_look = time.monotonic() + max(2.0, 20 * self._pace.closing)

@@ -16,7 +16,7 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import groups as grouping
-from assay.lab import owners
+from assay.lab import owners, times
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
 from assay.lab.pace import Pace, Pending
@@ -90,13 +90,16 @@ class Work:
         return self._watch.left() if self._watch is not None else 0.0 if self.error else expected(self.first)
 
     def pending(self) -> list[Pending]:
-        """Its groups that are neither stored nor given up; as one, before they are formed."""
+        """Its groups that are neither stored nor given up; before they are formed, about as many as they will be."""
         if self._schedule is not None:
             return self._schedule.pending()
         if self.error is not None:
             return []
         known = all(r.job.arm in self.first.per_run for r in self.first.missing)
-        return [Pending("", (self.experiment.name,), expected(self.first) if known else None, len(self.first.missing))]
+        cost, runs = expected(self.first) if known else None, len(self.first.missing)
+        name, arms = self.experiment.name, self.first.by_arm()
+        n = times.groups(self.experiment, {arm: [r.job.spec for r in rows if r.state == "missing"] for arm, rows in arms.items()})
+        return [Pending(f"{name} {i}", (name,), cost / n if cost is not None else None, runs / n) for i in range(n)]
 
     def close(self) -> None:
         """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the store."""
@@ -129,7 +132,7 @@ def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callabl
     fresh, left = not store.root.exists(), list(works)
     pace = Pace(executor.width)
     for one in works:
-        one.pace, one.eta = pace, lambda: pace.left(p for w in works for p in w.pending())
+        one.pace, one.eta = pace, lambda: pace.left([p for w in works for p in w.pending()])
 
     def tell() -> None:
         for one in [w for w in left if w.over]:

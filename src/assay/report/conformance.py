@@ -12,6 +12,7 @@ from assay.conformance.outcomes import KINDS
 from assay.conformance.runner import own
 from assay.conformance.vectors import Vector, load
 from assay.core.schema import to_json
+from assay.report.statements import folded
 from assay.report.tables import cell, minus
 
 SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕", "not offered": "–"}
@@ -20,14 +21,16 @@ SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕",
 def vectors() -> str:
     """Every vector by family: what is asked, and the outcome of every library recorded; Assay's is measured here and now."""
     columns = _columns()
-    lines = []
+    families = []
     for family in dict.fromkeys(v.family for v in load()):
-        heads = " | ".join([family, *(f"{p['peer']} {p['version']}" for p in columns)])
-        lines += ["", f"| | {heads} |", "|---|---|" + ":-:|" * len(columns)]
-        for vector in (v for v in load() if v.family == family):
+        asked = [v for v in load() if v.family == family]
+        heads = " | ".join([family, *(p["peer"] for p in columns)])
+        lines = [f"| | {heads} |", "|---|---|" + ":-:|" * len(columns)]
+        for vector in asked:
             signs = " | ".join(SIGNS[_outcome(page, vector.id)] for page in columns)
             lines.append(f"| {vector.id} | {cell(vector.title)} | {signs} |")
-    return "\n".join(lines[1:]) + "\n"
+        families.append(folded(f"{family}: {len(asked)}", "\n".join(lines)))
+    return "\n".join(families)
 
 
 def outcomes() -> str:
@@ -57,7 +60,7 @@ def differences() -> str:
             sections.append(f"{head}: none.\n")
             continue
         table = ["| vector | | got | right | |", "|---|---|---|---|---|", *rows]
-        sections.append(f"{head}:\n\n" + "\n".join(table) + "\n")
+        sections.append(folded(f"{page['peer']} {page['version']}: {len(rows)}", f"`{page['command']}`\n\n" + "\n".join(table)))
     return "\n".join(sections)
 
 

@@ -18,13 +18,14 @@ from assay.conformance.vectors import load
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
+from assay.features.index.schema import TABLES
 from assay.lab import catalogue, records
-from assay.report import conformance, evaluations, first, pictures, tables
+from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
+from assay.report.questions import by_question
+from assay.report.statements import SPACE
 
 BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
-SPACE = "\N{NO-BREAK SPACE}"
-"""Where a line of a narrow cell must not break."""
 
 
 def experiments() -> str:
@@ -50,13 +51,25 @@ def badges() -> str:
 def questions() -> str:
     """The catalogue by question: what each experiment asks, how its claims came out, the time it takes."""
     lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
-    for entry in catalogue.entries():
-        header = entry.header()
-        came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
-        asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-        row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
-        lines.append(f"| {' | '.join(row)} |")
+    for question, entries in by_question(catalogue.entries()).items():
+        lines.append(f"| **{tables.cell(question)}** | | | |")
+        for entry in entries:
+            header = entry.header()
+            came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
+            asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
+            row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
+            lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def columns() -> str:
+    """Every column of the tables of an index: its type, unit and meaning, folded away by table."""
+    parts = []
+    for name, listed in TABLES.items():
+        lines = ["| column | type | unit | what it says |", "|---|---|---|---|"]
+        lines += [f"| `{c.name}` | {c.type} | {c.unit} | {tables.cell(c.words)} |" for c in listed]
+        parts.append(statements.folded(f"Table <code>{name}</code>", "\n".join(lines)))
+    return "\n".join(parts)
 
 
 def arms(name: str) -> str:
@@ -77,15 +90,7 @@ def claims(name: str) -> str:
     """
     if not _of(catalogue.find(name), Claim):
         return exact_statements(name)
-    lines = ["| | claim | arm | holds if | threshold from | units | must fail | may hold too |", "|---|---|---|---|---|---|---|---|"]
-    for i, c in enumerate(_of(catalogue.find(name), Claim), 1):
-        near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
-        controls = ", ".join([*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)])
-        also = ", ".join(f"`{arm}`: {why}" for arm, why in c.may_hold.items())
-        origin = f"*{c.kind}*, {_short(c.threshold_from)}"
-        cells = (str(i), c.text, f"`{c.of}`", c.threshold, origin, " × ".join(c.units), controls, also)
-        lines.append("| " + " | ".join(tables.minus(tables.cell(cell)) for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    return statements.folded("Threshold, where it comes from, units and controls of each claim", statements.before(_of(catalogue.find(name), Claim)))
 
 
 def exact_statements(name: str) -> str:
@@ -99,9 +104,9 @@ def exact_statements(name: str) -> str:
 
 
 def verdicts(name: str) -> str:
-    """Every statement in an experiment's record, with its controls; or that there is none yet."""
+    """Every statement in an experiment's record, the details folded away; or that there is no record yet."""
     record = _record(name)
-    return _absent(name) if record is None else tables.markdown(record)
+    return _absent(name) if record is None else statements.verdicts(record)
 
 
 def decided(name: str) -> str:
@@ -109,10 +114,10 @@ def decided(name: str) -> str:
     record = _record(name)
     if record is None:
         return _absent(name)
-    lines = ["| | claim | estimate [95 % interval] | control |", "|---|---|---|---|"]
+    lines = [f"| | claim | estimate [95 % interval] | {tables.CHECKED} |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
         controls = "<br>".join(f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
-        why = f" *({tables.cell(r.why)})*" if r.why else ""
+        why = f" *({tables.minus(tables.cell(r.advice))})*" if r.advice else ""
         numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
         lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
     return "\n".join(lines) + "\n"
@@ -137,7 +142,7 @@ def budget(name: str) -> str:
     for v in record["verdicts"]:
         controls = "; ".join(f"`{arm}` {tables.units(c)}" for arm, c in v["controls"].items())
         lines.append(f"| {tables.cell(v['text'])} | {tables.units(v)} | {controls} |")
-    return "\n".join(lines) + "\n"
+    return statements.folded(f"{runs} runs by arm, and the units of each claim", "\n".join(lines))
 
 
 def picture(name: str) -> str:
@@ -152,20 +157,23 @@ def picture(name: str) -> str:
 def overview() -> str:
     """One line per recorded experiment, and how many false verdicts to expect among all their claims."""
     results = _records()
-    return f"{overviews.counts(results)}\n{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n"
+    counted = statements.folded("Statements by kind and outcome, and cost as measured", overviews.counts(results))
+    return f"{counted}\n{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n"
 
 
 def everything() -> str:
-    """Every claim of every recorded experiment, under a heading for each."""
+    """Every claim of every recorded experiment, folded away under a heading for each."""
     parts = []
     for name, data in _records().items():
         about = overviews.about(data, catalogue.entry(name).header().title)
-        parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{overviews.listed(data)}")
+        each = overviews.listed(data)
+        claims = each if tables.only_exact(data) else statements.folded(f"Claims: {tables.signs(tables.outcomes(data))}", each)
+        parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "badges": badges, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
+    "badges": badges, "columns": columns, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
     "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
     "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
@@ -181,11 +189,6 @@ def made(kind: str, name: str | None) -> str:
 def filled(page: str) -> str:
     """The page with every marked table made anew."""
     return BLOCK.sub(lambda m: m[1] + made(m["kind"], m["name"]) + m[4], page)
-
-
-def _short(origin: str) -> str:
-    """Where a threshold comes from, without the description of the pilot that the page gives once."""
-    return re.sub(r"^pilot: seeds[^:.]*: ", "pilot: ", origin)
 
 
 def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]) -> list[Any]:

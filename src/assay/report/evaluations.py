@@ -8,6 +8,7 @@ from typing import Any
 
 from assay.core.figures import Figure
 from assay.dictionaries.measuring import measures
+from assay.evaluation.watching import SoFar
 from assay.report import pages, tables
 
 JSON = Mapping[str, Any]
@@ -48,6 +49,14 @@ def row(name: str, measure: JSON) -> Row:
         interval = f"[{value}, {value}]"
     unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
     return Row(name, labels()[name], value, interval if interval != "no interval" else "none", unit, measure["why"])
+
+
+def so_far(event: SoFar) -> str:
+    """What is known of one dictionary while the text is being read, as a line."""
+    names = {"l0": "L0", "fvu": "FVU", "ce_clean": "loss", "ce_spliced": "spliced"}
+    shown = [f"{said} {event.measures[name]:.{1 if name == 'l0' else 3}f}" for name, said in names.items() if name in event.measures]
+    count = f"{event.tokens:,} tokens" + (f" of {event.documents:,} document{'s' * (event.documents > 1)}" if event.documents else "")
+    return f"so far {event.dictionary}: {', '.join(shown)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
 
 
 def rows(entry: JSON) -> list[Row]:

@@ -29,7 +29,7 @@ TEX = {
     **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}, **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
     "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$", "←": r"$\gets$",
     "‖": r"$\Vert$", "√": r"$\surd$", "∫": r"$\int$", "∞": r"$\infty$", "·": r"$\cdot$", "½": r"$\frac12$", "¼": r"$\frac14$",
-    "′": "$'$", "ᵀ": r"$^\top$", "µ": r"$\mu$", "°": r"$^\circ$", "≡": r"$\equiv$", "≠": r"$\neq$",
+    "′": "$'$", "ᵀ": r"$^\top$", "µ": r"$\mu$", "°": r"$^\circ$", "≡": r"$\equiv$", "≠": r"$\neq$", "✓": r"$\surd$",
     "\u0302": r"\^{}", "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}", "“": "``", "”": "''", "‘": "`", "’": "'",
 }  # fmt: skip
 """What stands for a character; letters with accents LaTeX reads by itself, and every other character is named by its number."""
@@ -118,11 +118,11 @@ def latex(data: Mapping[str, Any]) -> str:
     lines = [
         r"\begin{tabular}{@{}lp{0.4\linewidth}lllp{0.22\linewidth}@{}}",
         r"\toprule",
-        r" & claim & estimate [95\,\%] & $n$ & published & control \\",
+        rf" & claim & estimate [95\,\%] & $n$ & published & {tex(tables.CHECKED)} \\",
         r"\midrule",
     ]
     for r in tables.rows(data):
-        controls = r" \newline ".join(f"{TEX_SIGNS.get(c.outcome, '--')} {tex(c.arm)} {tex(c.estimate)}" for c in r.controls)
+        controls = r" \newline ".join(f"{tex(c.sign)} {tex(c.arm)} {tex(c.estimate)}" for c in r.controls)
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
         published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
         lines.append(f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & {published} & {controls} \\\\")

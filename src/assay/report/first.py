@@ -41,7 +41,7 @@ text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:va
 .unit{fill:var(--method);opacity:.5}.bar{stroke:var(--method);stroke-width:2.5}.filled{fill:var(--method)}
 .method .name,.method .numbers{font-weight:600}.method .filled{fill:var(--holds)}.control text{fill:var(--quiet)}
 .control .unit{fill:var(--undecided)}.control .bar{stroke:var(--undecided);stroke-width:1.5;stroke-dasharray:2 2}
-.cross{fill:none;stroke:var(--undecided);stroke-width:2}.other{stroke:var(--grey2);stroke-width:1.5}.dot{fill:var(--grey1)}
+.control .filled{fill:var(--undecided)}.other{stroke:var(--grey2);stroke-width:1.5}.dot{fill:var(--grey1)}
 .label{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}.own{font-weight:600;fill:var(--method)}
 .code{font:12px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace}.on{fill:#ff8c00;fill-opacity:.35}.fires{stroke:#ff8c00;fill:none}
 """
@@ -55,7 +55,14 @@ def markup() -> str:
     """The lines that show the picture in Markdown: its narrow form on a narrow screen; its words for who cannot see it."""
     claim = _claim()
     value, interval = estimate(claim)
-    told = f"A claim of {NAME} with its interval, {value} {interval}, its threshold and the controls in which it fails; a frontier; a feature card"
+    controls = " and ".join(f"{NAMES[arm]} {' '.join(estimate(control))}" for arm, control in claim["controls"].items())
+    columns = pictures.figures(_experiment(), _record())[0].columns
+    points = [f"{arm} {mean:.3f} at {l0:.0f}" for arm, l0, mean in zip(columns["arm"], columns["L0"], columns["mean"], strict=True)]
+    told = minus(
+        f"Left, a claim beside its controls. “{claim['text']}” {claim['outcome']}: {value} {interval}; its controls, which must fail: {controls}. "
+        f"Middle, a frontier: variance left unexplained at so many features per token; {', '.join(points)}. "
+        f"Right, a feature of SmolLM2 in five lines of code, shaded where it is on, with the tokens that it promotes and suppresses"
+    )
     return (
         f'<picture>\n  <source media="(max-width: 600px)" srcset="docs/pictures/first-narrow.svg">\n'
         f'  <img src="docs/pictures/first.svg" alt="{told}">\n</picture>\n'

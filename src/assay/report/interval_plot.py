@@ -27,6 +27,8 @@ ROLES = {
     "also": ", may hold too",
     "unnamed": ", holds too",
 }
+MUST = {"near": "fails", "control": "fails", "planted": "holds"}
+"""What an arm has to come out as."""
 BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other"}
 """Shorter words where there is little room; a control is known by its dotted bar."""
 MARKS = {
@@ -36,6 +38,7 @@ MARKS = {
     "unspecific": '<circle r="4.5" class="open"/><path d="M0-4.5A4.5 4.5 0 0 0 0 4.5Z" class="filled"/>',
     "finding": '<circle r="4" class="filled"/>',
 }
+"""Outcome → the mark of what has a verdict of its own; other arms have a dot, so that no control looks like a claim that fails."""
 
 
 def interval_plot(entry: Mapping[str, Any]) -> Markup:
@@ -124,7 +127,8 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     """One arm: its name and numbers; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
     text_y, y = TOP + ROW * i + NAME, TOP + ROW * i + BAR
     value, interval = estimate(entry)
-    out = _labels(name, ROLES.get(kind, ""), BRIEF.get(kind, ""), f"{value} {interval}", text_y)
+    outcome = entry.get("outcome", "finding")
+    out = _labels(name, _part(kind, outcome), BRIEF.get(kind, ""), f"{value} {interval}", text_y)
     middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
     if middle is None:
         return out
@@ -135,14 +139,21 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
         ends = at(max(low, span[0])), at(min(high, span[1]))
         out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(*ends, y, y)
     if span[0] <= middle <= span[1]:
-        mark = Markup(MARKS.get(entry.get("outcome", ""), MARKS["finding"]))
-        out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(
-            entry.get("outcome", "finding"), at(middle), y, mark
-        )
+        shape = outcome if kind == "method" or outcome == "undecided" else "finding"
+        mark = Markup(MARKS.get(shape, MARKS["finding"]))
+        out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(shape, at(middle), y, mark)
     else:
         out += _arrow(middle < span[0], y)
     group = {"near": "control near", "also": "planted", "unnamed": "planted"}.get(kind, kind)
     return Markup('<g class="{}">{}</g>').format(group, out)
+
+
+def _part(kind: str, outcome: str) -> str:
+    """What an arm must do, and what it does where that is not it."""
+    role, must = ROLES.get(kind, ""), MUST.get(kind, "")
+    if not must or outcome in (must, "finding"):
+        return role
+    return f"{role}: undecided" if outcome == "undecided" else f"{role} but {'passes' if must == 'fails' else 'fails'}"
 
 
 def _labels(name: str, role: str, brief: str, numbers: str, y: int) -> Markup:

@@ -14,12 +14,13 @@ NAMED = 6
 
 
 def page(data: Mapping[str, Any]) -> str:
-    """The whole page of one look: the text shaded once for each feature, with what taking that out does."""
+    """The whole page of one look: each token with its strongest features, then the text shaded once for each feature that matters."""
     shown = []
     for f in data["features"]:
         at = f["strongest"][0]["position"] if f["strongest"] else 0
         shown.append(f | {"example": Example(tuple(data["tokens"]), tuple(f["activations"]), at, "", at)})
-    return pages.environment().get_template("look.html").render(data=data, features=shown, left_out=left_out(data))
+    words = {"quoted": quoted, "strongest": strongest, "nats": nats}
+    return pages.environment().get_template("look.html").render(data=data, features=shown, left_out=left_out(data), **words)
 
 
 def left_out(data: Mapping[str, Any]) -> str:
@@ -37,6 +38,16 @@ def left_out(data: Mapping[str, Any]) -> str:
     if not causes:
         return "No token is left out."
     return f"Left out, neither counted nor ablated: {' and '.join(causes)}."
+
+
+def strongest(token: Mapping[str, Any]) -> str:
+    """A token's strongest features with their activations; a dash where none is on."""
+    return "  ".join(f"{f['feature']} {f['activation']:.3g}" for f in token["features"]) or "–"
+
+
+def nats(token: Mapping[str, Any]) -> str:
+    """The loss at predicting a token; empty for the first, which nothing predicts."""
+    return "" if token["loss"] is None else f"{token['loss']:.2f}"
 
 
 def plain(token: str) -> str:

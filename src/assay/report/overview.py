@@ -40,11 +40,11 @@ def errors(verdicts: Sequence[JSON]) -> str:
     decided = sum(v["outcome"] != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     return (
-        f"{decided} of {len(verdicts)} claims are decided. If every one of the {len(verdicts)} lay exactly on its threshold, where errors are "
-        f"likeliest, about {even:.1f} would be announced as holding although they do not hold, and as many as failing, if units are spread "
-        f"as normal ones are; about {skewed:.1f} on the worse side, if they are as skewed as exponential ones. The further claims lie from "
-        f"their thresholds, the fewer. These are measured rates, not nominal ones. They say nothing of claims whose units are not independent, "
-        f"or whose threshold was chosen by what came out."
+        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim lies exactly on its threshold. "
+        f"If all {len(verdicts)} did, about {even:.1f} would be announced as holding although they do not hold, and as many as failing: that is for "
+        f"units spread as normal ones are. For units as skewed as exponential ones it would be about {skewed:.1f} on the worse side. "
+        f"The further claims lie from their thresholds, the fewer. These are measured rates, not nominal ones. "
+        f"They say nothing of claims whose units are not independent, or whose threshold was chosen by what came out."
     )
 
 
@@ -108,9 +108,10 @@ def listed(data: JSON) -> str:
     """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is published, and every control."""
     if tables.only_exact(data):
         return f"{tables.ONLY_EXACT}\n"
-    lines = ["| | claim | estimate [95 % interval] | published | controls, and other arms that hold |", "|---|---|---|---|---|"]
+    head = f"{tables.CHECKED}; and other arms that hold"
+    lines = [f"| | claim | estimate [95 % interval] | published | {head} |", "|---|---|---|---|---|"]
     for r in tables.rows({"verdicts": data["verdicts"]}):
-        why = f"<br>*{tables.cell(r.why)}*" if r.why else ""
+        why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
         controls = "<br>".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.plain import as_json, plain
 from assay.report import contexts, draw, export, overview, palette, tables
@@ -36,6 +37,7 @@ def environment() -> Environment:
     env = Environment(loader=PackageLoader("assay.report"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
     env.globals |= {
         "signs": tables.SIGNS,
+        "checked": tables.CHECKED,
         "open": OPEN,
         "outcome_words": WORDS,
         "plural_words": PLURAL,
@@ -46,6 +48,7 @@ def environment() -> Environment:
         "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
         "found": tables.found,
+        "reason": reasons.told,
         "board": tables.board,
         "several": tables.several,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ

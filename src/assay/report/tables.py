@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from assay.core import reasons
 from assay.core.plain import plain_all
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 SIGNS = {"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○", "exact": "≡", "violated": "≢", "finding": "–"}
 """Outcome → its sign; never colour alone."""
+CHECKS = {True: "✓", False: "!", None: "?"}
+"""Whether a control came out as it has to → its sign; ✓ beside a control says that it fails, as it must."""
+CHECKED = "control: ✓ fails, as it must"
+"""What stands above a column of controls."""
 STYLES = {"holds": "green", "fails": "red", "unspecific": "yellow", "undecided": "bright_black", "violated": "red"}
 OUTCOMES = ("holds", "fails", "unspecific", "undecided")
 ONLY_EXACT = "Exact statements only: nothing here could have come out otherwise but by a mistake of the program."
@@ -40,19 +45,28 @@ class Control:
     """near, control, planted, also (named by the author) or unnamed."""
 
     @property
-    def planted(self) -> bool:
-        """Whether it has to hold."""
-        return self.role == "planted"
+    def met(self) -> bool | None:
+        """Whether it came out as it has to, or may; None where that is undecided."""
+        if self.outcome == "undecided":
+            return None
+        return self.role != "unnamed" and (self.outcome == "holds") == (self.role in ("planted", "also"))
 
     @property
     def told(self) -> str:
-        """What is said beside it."""
-        return {"near": "near", "planted": "must hold", "also": "may hold too", "unnamed": "holds too"}.get(self.role, "")
+        """What is said beside it; nothing of a control that fails, as it must."""
+        must = {"planted": "must hold", "also": "may hold too", "unnamed": "holds too", "near": "near"}.get(self.role, "")
+        if self.met is None:
+            came = "undecided"
+        elif self.role == "planted":
+            came = "and does" if self.met else "and does not"
+        else:
+            came = "passes, and must not" if self.role in ("near", "control") and not self.met else ""
+        return ", ".join(filter(None, (must, came)))
 
     @property
     def sign(self) -> str:
-        """The outcome's sign."""
-        return SIGNS.get(self.outcome, "–")
+        """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an outcome, which claims have."""
+        return CHECKS[self.met]
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,13 @@ class Row:
     setup: str
     controls: tuple[Control, ...]
     kind: str = ""
+    command: str = ""
+    """What to type after `assay` to decide it; "" where no command does."""
+
+    @property
+    def advice(self) -> str:
+        """Why, with the command: for pages; a terminal has the command on a line of its own."""
+        return f"{self.why}; next: assay {self.command}" if self.command else self.why
 
     @property
     def sign(self) -> str:
@@ -159,7 +180,7 @@ def _row(entry: JSON, outcome: str) -> Row:
         controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
     unit = entry.get("unit") or ""
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), entry.get("kind", ""))  # fmt: skip
+               published, setup, tuple(controls), entry.get("kind", ""), command(entry))  # fmt: skip
 
 
 def literature(entry: JSON) -> tuple[str, str]:
@@ -188,15 +209,24 @@ def why(entry: JSON) -> str:
     """Why a claim is undecided or unspecific, what deciding it would take, and which effect would have been found."""
     parts = []
     if entry.get("reason"):
-        parts.append(f"{entry.get('outcome', 'undecided')}: {entry['reason']}")
-    price = entry.get("price")
-    if price:
-        parts.append(price["text"] if isinstance(price, Mapping) else str(price))
+        parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
+    if entry.get("price"):
+        parts.append(_remedy(entry)[0])
     if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry:
         parts.append(found(entry["detectable"]))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     return "; ".join(parts)
+
+
+def command(entry: JSON) -> str:
+    """What to type after `assay` to decide a claim; "" where no command does."""
+    return _remedy(entry)[1]
+
+
+def _remedy(entry: JSON) -> tuple[str, str]:
+    price = entry.get("price") or ""
+    return reasons.remedy(str(price["text"] if isinstance(price, Mapping) else price)) if price else ("", "")
 
 
 def found(detectable: Sequence[float | None] | None) -> str:
@@ -225,7 +255,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
         table.add_column("n", max_width=12, overflow="fold")
     if wide and any(r.published for r in listed):
         table.add_column("published", max_width=12, overflow="fold")
-    table.add_column("control", max_width=20, overflow="fold")
+    table.add_column(CHECKED, max_width=20, overflow="fold")
     for r in listed:
         style = STYLES.get(r.outcome, "")
         claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))
@@ -237,7 +267,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [
-            Text.assemble((c.sign, STYLES.get(c.outcome, "")), f" {c.arm} {c.estimate}" + (f", {c.told}" if c.told else ""))
+            Text.assemble((c.sign, "yellow" if c.met is False else "bright_black"), f" {c.arm} {c.estimate}" + (f", {c.told}" if c.told else ""))
             for c in r.controls
         ]
         table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
@@ -275,20 +305,6 @@ def cell(words: str) -> str:
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
-def markdown(data: JSON) -> str:
-    """The verdict table in Markdown."""
-    lines = ["| | claim | estimate [95 % interval] | n | published | control |", "|---|---|---|---|---|---|"]
-    for r in rows(data):
-        claim = cell(r.text) + (f"<br>*{cell(r.why)}*" if r.why else "")
-        published = f"{r.published} ({r.setup})" if r.setup else r.published
-        controls = "<br>".join(f"{c.sign} {cell(c.arm)} {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
-        kind = f"<br>*{r.kind}*" if r.kind in ("risky", "confirming") else ""
-        outcome = f"{r.sign} {r.outcome if r.outcome != 'finding' else 'no verdict'}{kind}"
-        value = " ".join(filter(None, (r.estimate, r.interval, cell(r.unit))))
-        lines.append(f"| {outcome} | {claim} | {value} | {cell(r.n)} | {published} | {controls} |")
-    return "\n".join(lines) + "\n"
-
-
 def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
     """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty without one."""
     got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
@@ -318,9 +334,14 @@ def board(result: Mapping[str, Any] | None) -> str:
     return ", ".join(parts)
 
 
-def signs(counts: Mapping[str, int]) -> str:
+def signs(counts: Mapping[str, int], between: str = " ") -> str:
     """Outcomes as signs with their number: `● 6 ✕ 2`."""
-    return " ".join(f"{SIGNS[outcome]} {count}" for outcome, count in counts.items())
+    return " ".join(f"{SIGNS[outcome]}{between}{count}" for outcome, count in counts.items())
+
+
+def legend() -> str:
+    """The signs of the four outcomes with their words."""
+    return ", ".join(f"{SIGNS[outcome]} {outcome}" for outcome in OUTCOMES)
 
 
 def catalogue(entries: Sequence[JSON]) -> str:

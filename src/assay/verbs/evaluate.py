@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.plain import as_json
 from assay.core.schema import OPTIONAL
+from assay.evaluation.watching import Watch, warn
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ def evaluate(
     batch: int | None = None,
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    watch: Watch = warn,
 ) -> Evaluated:
-    """Measure each dictionary, and write the report, the plots and every number into `out`.
+    """Measure each dictionary, and write the report, the plots and every number into `out`; `watch` hears of it before it is done.
 
     Raises: AssayError where `out` cannot be written, before anything is measured, and for files that do not fit together.
     """
@@ -96,7 +98,7 @@ def evaluate(
 
     if out is not None:
         writable(out, "--out")
-    found = measured(*dictionaries, **vars(on), **vars(how), root=root, device=device, batch=batch, progress=progress)
+    found = measured(*dictionaries, **vars(on), **vars(how), root=root, device=device, batch=batch, progress=progress, watch=watch)
     written = write(found, out) if out is not None else []
     told = found.to_json()
     return Evaluated(**told | {"dictionaries": tuple(told["dictionaries"]), "notes": tuple(told["notes"])}, written=tuple(written))

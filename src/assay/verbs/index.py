@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from assay.features.index.reader import Index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,26 @@ def index(
     """
     from assay.evaluation.indexing import index as made
 
-    found = made(dictionary, model=model, text=text, also=also, root=root, device=device, progress=progress, **asdict(reading))
+    return _told(made(dictionary, model=model, text=text, also=also, root=root, device=device, progress=progress, **asdict(reading)))
+
+
+def stored(dictionary: str, root: Path) -> Indexed | None:
+    """Find the index of a dictionary that a store holds, the one of most tokens; None where there is none.
+
+    Raises: AssayError for a dictionary that is not there.
+    """
+    from assay.evaluation import indexing, sources
+    from assay.features.index.about import About
+    from assay.features.index.reader import Index
+    from assay.lab.store import Store
+
+    store = Store(root)
+    (source,) = sources.find([dictionary], store)
+    mine = [folder for folder in indexing.folders(store) if About.read(folder).dictionary == source.sha256]
+    return _told(Index(max(mine, key=lambda folder: About.read(folder).tokens))) if mine else None
+
+
+def _told(found: Index) -> Indexed:
     about, counts = found.about, found.summary()
     plain: dict[str, Any] = {name: counts[name] for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")}
     return Indexed(

@@ -1,4 +1,4 @@
-"""Look: which features of a dictionary are on where in one text, and what taking each of them out does to the loss on it."""
+"""Look: the strongest features of each token of one text, and what taking a feature out does to the loss on it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.evaluation.watching import Watch, warn
 from assay.verbs.destination import writable_file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """One text through one dictionary: its tokens, the losses in nats, and the features that matter most."""
+    """One text through one dictionary: each token with its losses and strongest features, and the features that matter most."""
 
     dictionary: str
     sha256: str
@@ -24,6 +25,10 @@ class Looked:
     width: int
     text: str
     tokens: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """A site that was given or a model that is not the one in the dictionary's file."""
+    notes: tuple[str, ...]
+    """The warnings, and what cannot be known."""
     losses: tuple[float, ...]
     """Of each token given those before it; null for the first."""
     loss: float
@@ -33,6 +38,10 @@ class Looked:
     outlier: float
     left_out: tuple[int, ...]
     """Positions that are neither counted nor ablated."""
+    by_token: tuple[Mapping[str, Any], ...]
+    """Each token that counts: position, token, loss, length in medians, how many features are on, and the strongest of them."""
+    sinks: tuple[Mapping[str, Any], ...]
+    """The tokens at the left-out positions, in the same form."""
     l0: float
     on: int
     """Features that are on anywhere."""
@@ -47,6 +56,7 @@ def look(
     *,
     model: str = "smollm2",
     features: int = 10,
+    per_token: int = 5,
     site: str = "",
     bos: bool | None = None,
     skip_first: int = 1,
@@ -54,8 +64,9 @@ def look(
     root: Path = Path("assay-store"),
     device: str = "cpu",
     html: Path | None = None,
+    watch: Watch = warn,
 ) -> Looked:
-    """Find the features that matter most on a text, and write them as a page where `html` names a file.
+    """Find each token's strongest features and those that matter most on a text, and write a page where `html` names a file.
 
     Raises: AssayError where that file cannot be written, before anything is run, and for what does not fit together.
     """
@@ -65,8 +76,9 @@ def look(
     if html is not None:
         writable_file(html, "--html")
     found = looked(
-        text, dictionary, model=model, features=features, site=site, bos=bos, skip_first=skip_first, outlier=outlier, root=root, device=device
-    )
+        text, dictionary, model=model, features=features, per_token=per_token, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
+        root=root, device=device, watch=watch,
+    )  # fmt: skip
     if html is not None:
         html.write_text(looks.page(found.data), encoding="utf-8")
     told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.data.items()}

@@ -39,7 +39,8 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     chosen = asked.choice(query, "list", list(LISTS), "pairs")
     sort = asked.choice(query, "sort", SORTS, "cosine" if chosen == "pairs" else "density")
     offset = asked.number(query, "offset", 0, 0, 10**9)
-    columns = tuple(index.columns(("firings", "density", "importance")) for index in (first, second))
+    names = ("firings", "density", "importance")
+    columns = first.columns(names), second.columns(names)
     values: dict[str, Any] = {
         "path": f"compare/{at['model']}/{at['first']}/{at['second']}",
         "first": _side(first, f"{at['model']}/{at['first']}", found.cosine, columns[0]),

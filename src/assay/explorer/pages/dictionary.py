@@ -40,6 +40,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
     view = _View(index, query)
     if "column" in query:
         return Moved(asked.link(path, view.state()))
+    view.page = min(view.page, 1 + max(0, index.features(where=view.where, limit=0).total - 1) // ROWS)
     table = index.features(where=view.where, order=view.sort, descending=view.way == "desc", offset=view.skip, limit=ROWS)
     summary = index.summary()
     beside = [told(e) for e in library.beside(entry)]

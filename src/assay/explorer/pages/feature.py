@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from starlette.datastructures import QueryParams
 
+from assay.core.errors import AssayError
 from assay.explorer import figures, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import UNKNOWN, Problem
@@ -17,6 +20,9 @@ from assay.features.index.reader import Context, Feature, Index, Row
 from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, QUANTILES
 from assay.report.tables import decimals, minus
 from assay.report.tables import number as rounded
+
+if TYPE_CHECKING:
+    from assay.features.live.reader import Reader
 
 OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""
@@ -29,6 +35,53 @@ Piece = str | Mapping[str, str]
 
 def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show one feature. Raises: Problem for one that is not there."""
+    return _page(library, at, "", None, "")
+
+
+def activation(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
+    """Show a feature, and where it is on in a text of the reader's; what cannot be read is said there in one line."""
+    text, number, found, problem, loading = query.get("text", ""), int(at["number"]), None, "", False
+    if text:
+        try:
+            loaded = library.live.loaded(library.index(at["model"], at["dictionary"]))
+            if loaded is not None:
+                found = loaded.ask(("own", number, text), lambda reader: own_text(reader, number, text))
+            loading = loaded is None
+        except (AssayError, ImportError) as error:
+            problem = str(error)
+    return _page(library, at, text, found, problem, loading)
+
+
+@dataclass(frozen=True)
+class OwnText:
+    """A feature on a text of the reader's: its activation at each token, and what the loss would be without it."""
+
+    tokens: tuple[str, ...]
+    activations: tuple[float, ...]
+    effects: tuple[float, ...]
+    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken out at that token."""
+    removed: float
+    """Rise of the whole text's loss, in nats, when it is taken out wherever it is on."""
+
+
+def own_text(reader: Reader, number: int, text: str) -> OwnText:
+    """Read a text and ask one feature. Raises: DataError for a text that is too long or too short, or a number that is not there."""
+    from assay.features.live.ablation import ablate_features
+    from assay.features.live.attribution import attribute
+
+    reading = reader.read(text)
+    if not 0 <= number < reader.dictionary.width:
+        raise Problem(UNKNOWN, f"there is no feature {number}")
+    firings = attribute(reader, reading)
+    own = firings.firings.feature == number
+    activations, effects = (np.zeros(len(reading)) for _ in range(2))
+    activations[firings.firings.position[own]] = firings.firings.value[own]
+    effects[firings.firings.position[own]] = firings.value[own]
+    removed = float(ablate_features(reader, reading, [number]).delta[0].sum()) if own.any() else 0.0
+    return OwnText(reading.words, tuple(activations.tolist()), tuple(effects.tolist()), removed)
+
+
+def _page(library: Library, at: Mapping[str, Any], text: str, own: OwnText | None, problem: str, loading: bool = False) -> Shown:
     index = library.index(at["model"], at["dictionary"])
     number, base = int(at["number"]), f"{at['model']}/{at['dictionary']}"
     if not 0 <= number < index.about.d_sae:
@@ -40,9 +93,14 @@ def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
         "previous": number - 1 if number else None, "next": number + 1 if number + 1 < index.about.d_sae else None,
         "random": another(index, number), "about": index.about, "sentence": sentence(feature, index), "numbers": n,
         "contexts": feature.contexts, "promoted": feature.promoted, "suppressed": feature.suppressed, "tokens": feature.tokens,
-        "neighbours": _neighbours(feature, index), "seeds": _seeds(n, index),
+        "neighbours": _neighbours(feature, index), "seeds": _seeds(n, index), "text": text, "own": own, "problem": problem,
+        "loading": loading,
     }  # fmt: skip
-    return Shown("feature.html", values, _drawn(feature, index))
+    drawn = _drawn(feature, index)
+    if own is not None:
+        most = max(n["maximum"] or 0.0, *own.activations)
+        drawn["own_tokens"] = shading.tokens(own.tokens, own.activations, own.effects, most)
+    return Shown("feature.html", values, drawn)
 
 
 def another(index: Index, number: int) -> int | None:

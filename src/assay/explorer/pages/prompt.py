@@ -264,7 +264,7 @@ def _changed(loaded: Loaded, here: tuple[Any, ...], text: Reading, reading: Read
     own = len(text) - 1 if reading is text else at - 1
     both = {c.id: c for c in (*view.before, *view.after)}
     return {
-        "kl": view.kl, "before": float(done.before[at - 1]), "after": float(done.after[at - 1]),
+        "kl": view.kl, "before": float(done.before[at - 1]), "after": float(done.after[at - 1]), "probability": float(np.exp(-done.after[at - 1])),
         "text_before": float(done.before[:own].sum()), "text_after": float(done.after[:own].sum()), "predictions": own,
         "deltas": [None, *(float(d) for d in done.delta[:own])],
         "chances": [_chance(c) for c in sorted(both.values(), key=lambda c: -max(c.before, c.after))[: COUNT + 2]],

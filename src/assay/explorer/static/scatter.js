@@ -114,7 +114,11 @@
     pen.save(); pen.translate(13, MARGIN.top); pen.rotate(-Math.PI / 2); pen.fillText(title(canvas.dataset.y, canvas.dataset.yunit, canvas.dataset.yscale), 0, 0); pen.restore();
   };
   const title = (name, unit, how) => name + (unit && unit !== "1" ? ", " + unit : "") + (how === "log" ? ", logarithmic" : "");
-  const label = v => brief(v).replace("-", "−");
+  const label = v => {
+    const power = Math.round(Math.log10(v));
+    if (v > 0 && Math.abs(power) > 3 && Math.abs(Math.log10(v) - power) < 1e-9) return "10" + String(power).replace(/./g, c => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+    return brief(v).replace("-", "−");
+  };
 
   const dots = (pen, data, f, colour) => {
     pen.fillStyle = colour("method");

@@ -36,11 +36,16 @@ class Match:
 
     @property
     def chance(self) -> float:
-        """About the best cosine of a random direction with as many random rows as the second dictionary has.
+        """The median best cosine of a random direction with as many random rows as the second dictionary has.
 
-        Formula: √(2 ln n / d), for n rows in d dimensions, at most 1
+        Formula: x with (1 − ½ P(B > x²))ⁿ = ½, B ~ Beta(½, (d − 1)/2), for n rows in d dimensions
         """
-        return float(min(1.0, np.sqrt(2 * np.log(max(2, len(self.back))) / self.dimensions)))
+        from scipy.stats import beta
+
+        if self.dimensions < 2:
+            return 1.0
+        above = -2 * np.expm1(-np.log(2) / len(self.back))
+        return float(np.sqrt(beta.isf(min(1.0, above), 0.5, (self.dimensions - 1) / 2)))
 
 
 def rows(folder: Path) -> Float[np.ndarray, "f d"]:

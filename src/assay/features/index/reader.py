@@ -169,9 +169,10 @@ class Index:
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
-                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"], document=self._documents.get(r["document"], ""),
-                value=r["value"], at=r["at"], ids=tuple(r["tokens"]), tokens=tuple(words[t] for t in r["tokens"]),
-                activations=tuple(r["activations"]), effects=None if r["effects"] is None else tuple(r["effects"]),
+                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"],
+                document=self._documents.get(r["document"], ""), value=r["value"], at=r["at"], ids=tuple(r["tokens"]),
+                tokens=tuple(words[t] for t in r["tokens"]), activations=tuple(r["activations"]),
+                effects=None if r["effects"] is None else tuple(r["effects"]),
             )
             for r in rows
         )  # fmt: skip
@@ -179,13 +180,13 @@ class Index:
     def glance(self, numbers: Sequence[int]) -> dict[int, Row]:
         """Density, importance and commonest token of some features, by number: what a link to one says of it."""
         known = self._glances
-        tokens = {i: int(known["token"][i]) if known["token"][i] >= 0 else None for i in numbers}
-        words = self.words({token for token in tokens.values() if token is not None})
-        return {
-            i: {"feature": i, "density": float(known["density"][i]), "importance": _known(known["importance"][i]),
-                "token": tokens[i], "token_text": None if tokens[i] is None else words[tokens[i]]}
-            for i in numbers
-        }  # fmt: skip
+        words = self.words({int(t) for t in known["token"][list(numbers)] if t >= 0})
+        return {i: self._glance(i, words) for i in numbers}
+
+    def _glance(self, number: int, words: Mapping[int, str]) -> Row:
+        density, importance, token = (self._glances[name][number] for name in ("density", "importance", "token"))
+        told = {"token": int(token), "token_text": words[int(token)]} if token >= 0 else {"token": None, "token_text": None}
+        return {"feature": number, "density": float(density), "importance": _known(importance), **told}
 
     @cached_property
     def alive(self) -> Int[np.ndarray, "n"]:

@@ -20,7 +20,7 @@ from assay.features.effects import extremes
 from assay.features.importance import check_direct
 from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Firings, Reader, Reading
-from assay.features.parts import of_one_unit
+from assay.features.parts import directions
 
 CHUNK = 32
 """Firings whose logits are held at once."""
@@ -67,8 +67,7 @@ def promoted(reader: Reader, feature: int, firings: Sequence[tuple[Reading, Firi
     if not n:
         raise DataError(f"feature {feature} does not fire here; give firings of it")
     exact = (total / n).cpu().numpy()
-    number, row = torch.tensor([feature], device=total.device), firings[0][0].inputs[:1]
-    linear = unembedding.linear(of_one_unit(reader.dictionary, number, row))[0].double().cpu().numpy()
+    linear = unembedding.linear(directions(reader.dictionary, [feature]))[0].double().cpu().numpy()
     linear -= linear.mean()
     return Promoted(feature, n, exact, linear, _cosine(exact, linear), _overlap(exact, linear))
 

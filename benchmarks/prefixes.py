@@ -2,7 +2,7 @@
 
 Goal: prefixes at least 1.5 times as fast as sequences at equal gradients, for 6 runs of belief-states.
 Prints one JSON line per contender, then the ratios.
-Run: python benchmarks/transformers.py [steps] [runs]
+Run: python benchmarks/prefixes.py [steps] [runs]
 """
 
 from __future__ import annotations

@@ -1,0 +1,39 @@
+"""Reasons: why a verdict is undecided or unspecific, in words, and what would decide it; what is stored keeps the judge's short form."""
+
+from __future__ import annotations
+
+GATES = {
+    "converged": "not converged",
+    "overlap": "not comparable: the sweeps share too little of their range",
+}
+"""The gates that every claim may meet; any other is a condition of the claim's own."""
+COMMAND = ": assay run "
+"""What parts the words of a price from its command."""
+
+
+def told(reason: str) -> str:
+    """Say a stored reason in words: "interval straddles" is "the interval spans the threshold"."""
+    if reason.startswith("gate "):
+        gate = reason.removeprefix("gate ")
+        return GATES.get(gate, f"its condition {gate!r} is not met")
+    if reason.startswith("interval straddles"):
+        return "the interval spans the threshold"
+    if reason == "units agree":
+        return "units with one and the same number give no interval"
+    if reason == "diverged":
+        return "too much hangs on runs that diverged"
+    if reason.startswith("planted ") and reason.endswith(" not found"):
+        return f"the planted effect {reason[len('planted ') : -len(' not found')]} is not found"
+    if reason.startswith("control ") and reason.endswith(" undecided"):
+        return f"{reason.removesuffix(' undecided')} is undecided"
+    return reason
+
+
+def remedy(price: str) -> tuple[str, str]:
+    """Split a price into what decides the claim, in words, and the command that does it, without `assay`; "" where there is none.
+
+    What does not help keeps its own words.
+    """
+    words, colon, rest = price.partition(COMMAND)
+    helps = not any(no in words for no in ("do not help", "no number of units"))
+    return f"to decide it: {words}" if helps else words, f"run {rest}" if colon else ""

@@ -1,0 +1,42 @@
+"""Why a verdict is undecided is said in words, with what to do next; every reason that the judge gives or a record holds has some."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assay.core.reasons import remedy, told
+
+RECORDS = sorted((Path(__file__).parents[2] / "records").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("gate converged", "not converged"),
+        ("interval straddles", "the interval spans the threshold"),
+        ("gate sound", "its condition 'sound' is not met"),
+        ("planted strong not found", "the planted effect strong is not found"),
+        ("control drawn undecided", "control drawn is undecided"),
+        ("too few units: 5 of 6 seeds", "too few units: 5 of 6 seeds"),
+        ("control drawn satisfies it too", "control drawn satisfies it too"),
+    ],
+)
+def test_a_reason_in_words(reason: str, words: str) -> None:
+    assert told(reason) == words
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_no_recorded_reason_is_told_in_the_judges_own_words(path: Path) -> None:
+    verdicts = json.loads(path.read_text()).get("verdicts", [])
+    for one in [part for v in verdicts for part in (v, *v["controls"].values(), *v["planted"].values())]:
+        assert not told(one["reason"]).startswith("gate ") and "straddles" not in told(one["reason"])
+        assert one["outcome"] != "undecided" or told(one["reason"])
+
+
+def test_a_remedy_is_words_and_a_command() -> None:
+    assert remedy("about 5 more seeds, about 2 CPU-minutes: assay run llc --set seed=0:15") == (
+        "to decide it: about 5 more seeds, about 2 CPU-minutes",
+        "run llc --set seed=0:15",
+    )
+    assert remedy("more units do not help: mend the training") == ("more units do not help: mend the training", "")

@@ -1,0 +1,89 @@
+"""Stores of made-up indexes, and clients and browsers that read the explorer of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+from starlette.testclient import TestClient
+
+from assay.explorer.app import application
+from assay.explorer.library import Experiments, Library
+from assay.explorer.security import Rules
+from assay.features.index.about import About
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
+import simulated  # noqa: E402
+
+HOME = "/model/made-up"
+
+
+def shelve(root: Path, key: str, made: simulated.Made, **changed) -> Path:
+    """Put an index where a store has it, under this key; `changed` are fields of its about.json."""
+    folder = root / "artefacts/index" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(made.folder, folder)
+    if changed:
+        dataclasses.replace(About.read(folder), **changed).write(folder)
+    return folder
+
+
+def replace(folder: Path, table: str, values: Mapping[str, Sequence], key: str) -> None:
+    """Write other values into columns of a table; `values` has the key column too."""
+    path = folder / f"{table}.parquet"
+    connection = duckdb.connect()
+    connection.register("other", pd.DataFrame(values))
+    columns = ", ".join(f'o."{name}" AS "{name}"' for name in values if name != key)
+    sql = f"SELECT t.* REPLACE ({columns}) FROM read_parquet('{path}') t LEFT JOIN other o ON o.{key} = t.{key} ORDER BY t.{key}"
+    connection.execute(f"COPY ({sql}) TO '{path}.new' (FORMAT parquet)")
+    Path(f"{path}.new").replace(path)
+
+
+def client(root: Path, rules: Rules = Rules(), experiments: Experiments = Experiments()) -> TestClient:  # noqa: B008
+    """Read the explorer of a store; redirects are not followed."""
+    return TestClient(application(Library(root, experiments), rules), base_url="http://127.0.0.1:8377", follow_redirects=False)
+
+
+class Rows(HTMLParser):
+    """The text of each cell of each table row of a page."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.rows, self._cell = [], None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self._cell = []
+        if tag == "br":
+            self.handle_data(" ")
+
+    def handle_data(self, data):
+        if self._cell is not None:
+            self._cell.append(data)
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.rows[-1].append(re.sub(r"\s+", " ", "".join(self._cell)).strip())
+            self._cell = None
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))

@@ -1,0 +1,308 @@
+"""The pages in headless Chromium, as a hand and a keyboard use them. Any console error or request to another host fails."""
+
+import json
+import os
+import re
+import shutil
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from shelf import HOME, replace, shelve, simulated
+
+from assay.explorer.app import application
+from assay.explorer.library import Library
+from assay.verbs.serve import experiments, listen
+
+CHROMIUM = os.environ.get("ASSAY_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
+
+WIDTH = 120
+HOSTILE = ["<script>document.title='taken'</script>", "<img src=//evil.example/x>", "\u202egnorw", "\x1b[31m", "\n", " the", "("]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("browser")
+    index = shelve(root, "a" * 16, simulated.made(root / "made", width=WIDTH), fvu=0.16, l0=31.0, loss=2.0, loss_spliced=2.2, ablated=WIDTH)
+    worth = np.random.default_rng(3).normal(0.01, 0.02, WIDTH)
+    columns = {"feature": range(WIDTH), "importance": worth, "importance_low": worth - 0.01, "importance_high": worth + 0.01}
+    replace(index, "features", columns, "feature")
+    words = [HOSTILE[i % len(HOSTILE)] for i in range(simulated.VOCABULARY)]
+    replace(index, "tokens", {"token": range(simulated.VOCABULARY), "text": words}, "token")
+    shelve(root, "b" * 16, simulated.made(root / "other", width=60, seed=1), name="other", fvu=0.3, l0=12.0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(store):
+    import uvicorn
+
+    listening = listen("127.0.0.1", 0)
+    app = application(Library(store, experiments(store)))
+    running = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", access_log=False))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(request, browser, server):
+    """A page that fails its test for any error on the console and any request to another host."""
+    how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
+    context, wrong = browser.new_context(base_url=server, **how), []
+    opened = context.new_page()
+    opened.set_default_timeout(30_000)
+    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda e: wrong.append(str(e)))
+    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
+    opened.on("requestfailed", lambda r: wrong.append(f"failed: {r.url} {r.failure}"))
+    yield opened
+    context.close()
+    assert not wrong
+
+
+def drawn(page) -> int:
+    """Wait for the scatter, and tell how many points it has."""
+    page.wait_for_function("document.getElementById('scatter').dataset.drawn !== undefined")
+    return int(page.get_attribute("#scatter", "data-drawn"))
+
+
+def column(page, name) -> list[str]:
+    heads = page.locator("table.features thead th").all_inner_texts()
+    at = next(i for i, head in enumerate(heads) if head.split("\n")[0].strip(" ↓↑") == name)
+    return page.locator(f"table.features tbody tr > :nth-child({at + 1})").all_inner_texts()
+
+
+def asked(page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def settle(page, query) -> None:
+    """Wait until the address has these words, and the table belongs to it."""
+    page.wait_for_url(re.compile(query))
+    page.wait_for_load_state("networkidle")
+
+
+def test_from_the_first_page_to_a_dictionary_and_back(page):
+    page.goto("/")
+    assert page.title() == "dictionaries · Assay"
+    page.click("text=made/up")
+    page.wait_for_url(f"**{HOME}")
+    assert page.inner_text("h1") == "made/up"
+    assert drawn(page) > 0
+    page.go_back()
+    page.wait_for_selector("h1:has-text('Dictionaries')")
+
+
+def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
+    page.goto(HOME)
+    drawn(page)
+    page.locator("#sort-density").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    page.click("#sort-density")
+    settle(page, "sort=density")
+    shares = [float(text.removesuffix(" %")) for text in column(page, "density")]
+    assert shares == sorted(shares, reverse=True) and len(shares) == 50
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1 and abs(page.evaluate("scrollY") - before) < 5
+    assert page.evaluate("document.activeElement.id") == "sort-density", "the keyboard stays where it was"
+    page.click("#sort-density")
+    settle(page, "way=asc")
+    assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
+
+
+def test_the_keyboard_sorts_and_turns_pages(page):
+    page.goto(f"{HOME}?sort=feature&way=asc")
+    page.focus("#after")
+    page.keyboard.press("Enter")
+    settle(page, "page=2")
+    assert column(page, "feature")[0] == "50"
+    page.focus("#before")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('table.features tbody th').innerText === '0'")
+
+
+def test_a_condition_is_added_and_dropped(page):
+    page.goto(HOME)
+    page.select_option("#filter-column", "density")
+    page.select_option("#filter-compare", "<=")
+    page.fill("#filter-value", "0.05")
+    page.keyboard.press("Enter")
+    settle(page, "where=density")
+    assert asked(page)["where"] == ["density<=0.05"]
+    assert all(float(text.removesuffix(" %")) <= 5 for text in column(page, "density"))
+    assert "hidden by 1 condition." in page.inner_text("#told")
+    page.click("text=drop")
+    page.wait_for_function("!document.getElementById('told').innerText.includes('hidden')")
+    assert "where" not in asked(page)
+
+
+def brush(page) -> None:
+    box = page.locator("#scatter").bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+
+
+def test_a_brush_chooses_features_and_stands_in_the_address(page, server):
+    page.goto(HOME)
+    drawn(page)
+    page.locator("#scatter").scroll_into_view_if_needed()
+    brush(page)
+    settle(page, "where=density")
+    bounds = {re.match(r"\w+[<>]=", text)[0]: float(re.split("[<>]=", text)[1]) for text in asked(page)["where"]}
+    assert set(bounds) == {"density>=", "density<=", "importance>=", "importance<="}
+    rows = page.request.get(page.url.replace(f"{HOME}?", f"{HOME}.json?")).json()["features"]
+    assert 0 < rows["total"] < WIDTH
+    for row in rows["rows"]:
+        assert bounds["density>="] <= row["density"] <= bounds["density<="] and bounds["importance>="] <= row["importance"] <= bounds["importance<="]
+    assert column(page, "feature") == [str(row["feature"]) for row in rows["rows"]]
+    assert page.input_value("#x-from") == f"{bounds['density>=']:.6g}"
+    told = page.inner_text("#told")
+    page.reload()
+    assert drawn(page) > 0 and page.inner_text("#told") == told, "a reload shows the same"
+    page.go_back()
+    page.wait_for_function("!document.getElementById('told').innerText.includes('hidden')")
+    page.go_forward()
+    page.wait_for_function("document.getElementById('told').innerText.includes('hidden')")
+    assert drawn(page) > 0
+
+
+def test_the_fields_do_what_a_brush_does(page):
+    page.goto(HOME)
+    page.fill("#x-from", "0.02")
+    page.fill("#x-to", "0.1")
+    page.focus("#show")
+    page.keyboard.press("Enter")
+    settle(page, "where=density")
+    assert asked(page)["where"] == ["density>=0.02", "density<=0.1"]
+    assert drawn(page) > 0
+
+
+def test_axes_are_chosen(page):
+    page.goto(HOME)
+    page.select_option("#y", "maximum")
+    page.select_option("#yscale", "log")
+    page.click("#show")
+    settle(page, "y=maximum")
+    assert page.get_attribute("#scatter", "data-y") == "maximum" and drawn(page) > 0
+
+
+def test_hover_names_a_feature_and_a_click_opens_it(page):
+    page.goto(f"{HOME}?where=feature=7&where=importance>=-10")
+    drawn(page)
+    canvas = page.locator("#scatter")
+    canvas.scroll_into_view_if_needed()
+    page.goto(HOME)
+    drawn(page)
+    canvas = page.locator("#scatter")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for i in range(60):
+        page.mouse.move(box["x"] + 80 + i * (box["width"] - 120) / 60, box["y"] + 0.55 * box["height"])
+        if "click opens it" in page.inner_text("#scatter-tip"):
+            break
+    found = re.match(r"feature (\d+): density", page.inner_text("#scatter-tip"))
+    assert found, "a pointer in the middle of the cloud is near some feature"
+    with page.expect_request(re.compile(rf"{HOME}/{found[1]}$")):
+        page.mouse.down()
+        page.mouse.up()
+
+
+def test_a_deep_link_shows_its_state(page):
+    page.goto(f"{HOME}?where=density%3E%3D0.05&sort=maximum&way=asc&x=maximum&xscale=linear")
+    assert page.locator("#x").input_value() == "maximum" and page.locator("#xscale").input_value() == "linear"
+    values = [float(text) for text in column(page, "maximum")]
+    assert values == sorted(values) and drawn(page) > 0
+
+
+def test_hostile_tokens_are_only_shown(page):
+    page.goto(HOME)
+    drawn(page)
+    assert page.title() == "made/up · Assay"
+    assert "<script>" in page.inner_text("table.features")
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_every_part_works_without_script(page):
+    page.goto(HOME)
+    page.click("#sort-density")
+    page.wait_for_url("**sort=density**")
+    page.fill("#x-from", "0.05")
+    page.click("#show")
+    page.wait_for_url("**where=density**")
+    assert asked(page)["where"] == ["density>=0.05"] and asked(page)["sort"] == ["density"]
+    page.fill("#filter-value", "1")
+    page.click("text=add")
+    page.wait_for_url("**maximum**")
+    assert "hidden by 2 conditions" in page.inner_text("#told")
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 400, "height": 800}, "has_touch": True}], indirect=True)
+@pytest.mark.parametrize("path", ["/", HOME, "/experiments", "/nothing"])
+def test_a_phone_scrolls_one_way_only(page, path):
+    if path == "/nothing":
+        page.route("**/favicon.ico", lambda route: route.abort())
+        html = page.request.get(path).text()
+        page.set_content(re.sub(r"<script[^>]*></script>|<link[^>]*>", "", html))
+    else:
+        page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
+def test_dark_is_dark_and_legible(page):
+    page.goto(HOME)
+    drawn(page)
+    shown = page.evaluate("""() => {
+      const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(v => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+                           return .2126 * r + .7152 * g + .0722 * b; };
+      const paper = light(getComputedStyle(document.documentElement).backgroundColor), found = {};
+      for (const e of document.querySelectorAll("main *")) {
+        if (!e.childNodes.length || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || e.closest("svg, select, input, button, canvas")) continue;
+        const ink = light(getComputedStyle(e).color), ratio = (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05);
+        if (ratio < 4.5) found[e.tagName + "." + e.className] = ratio;
+      }
+      return {paper, found};
+    }""")
+    assert shown["paper"] < 0.05 and shown["found"] == {}
+
+
+def test_points_are_drawn_again_when_night_falls(page):
+    page.goto(HOME)
+    drawn(page)
+    pixel = "() => [...document.getElementById('scatter').getContext('2d').getImageData(0, 0, 1, 1).data]"
+    assert page.evaluate(pixel) is not None
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(200)
+    assert drawn(page) > 0
+
+
+def test_a_report_page_is_shut_off_from_the_explorer(page, server):
+    """It brings its own script; that script must not read the explorer."""
+    page.goto("/experiments/superposition")
+    assert page.evaluate("self.origin") == "null"
+    page.click("text=experiments")
+    page.wait_for_url("**/experiments")
+    assert page.inner_text("h1") == "Experiments"
+
+
+def test_what_is_on_a_page_is_in_its_json(page):
+    page.goto(f"{HOME}?sort=maximum")
+    told = json.loads(page.request.get(f"{HOME}.json?sort=maximum").text())
+    assert column(page, "feature") == [str(row["feature"]) for row in told["features"]["rows"]]

@@ -1,0 +1,204 @@
+"""A feature's page, search, SQL and compare in headless Chromium. Any console error or request to another host fails."""
+
+import re
+import threading
+
+import pages_world
+import pytest
+from pages_world import BASE
+from test_browser import CHROMIUM, FLAGS, playwright
+
+from assay.explorer.app import application
+from assay.explorer.library import Library
+from assay.verbs.serve import listen
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
+PAGES = [f"{BASE}/4", f"{BASE}/0", f"{BASE}/1", f"{BASE}/4/activation?text=import", f"{BASE}/search?by=token&q=name", f"{BASE}/search?order=density",
+         f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts", f"{BASE}/sql?q=DROP", "/compare/model/made-up/again"]  # fmt: skip
+SHAPES = [{"viewport": {"width": w, "height": 900}, "color_scheme": scheme} for w in (1280, 400) for scheme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    import uvicorn
+
+    world = pages_world.world(tmp_path_factory.mktemp("world"))
+    listening = listen("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(application(Library(world.store)), log_level="error", lifespan="off", access_log=False))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(request, browser, server):
+    how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
+    context, wrong = browser.new_context(base_url=server, **how), []
+    opened = context.new_page()
+    opened.set_default_timeout(30_000)
+    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda e: wrong.append(str(e)))
+    opened.on("dialog", lambda d: wrong.append(f"a dialog: {d.message}"))
+    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
+    yield opened
+    context.close()
+    assert not wrong
+
+
+def tip(page, token) -> str:
+    """What a token shows below its line when it is pointed at or focused; nothing otherwise."""
+    said = token.evaluate("t => { const s = getComputedStyle(t, '::after'); return s.content === 'none' ? '' : s.content }")
+    return said.strip('"')
+
+
+@pytest.mark.parametrize("page", SHAPES, indirect=True, ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}")
+def test_every_page_fits_and_is_read_in_both_lights(page):
+    for address in PAGES:
+        page.goto(address)
+        width = page.viewport_size["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        assert page.evaluate("document.querySelectorAll('h1').length") == 1
+        poor = page.evaluate(CONTRAST)
+        assert not poor, (address, poor[:3])
+
+
+CONTRAST = """() => {
+  const line = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = c => { const [r, g, b] = c.map(line); return .2126 * r + .7152 * g + .0722 * b };
+  const parse = c => c.match(/[\\d.]+/g).map(Number);
+  const paper = el => {
+    const stack = [];
+    for (; el; el = el.parentElement) {
+      const c = parse(getComputedStyle(el).backgroundColor);
+      stack.push(c);
+      if (c.length < 4 || c[3] === 1) break;
+    }
+    const over = (below, c) => { const a = c.length < 4 ? 1 : c[3]; return [0, 1, 2].map(i => a * c[i] + (1 - a) * below[i]) };
+    return stack.reverse().reduce(over, [255, 255, 255]);
+  };
+  const poor = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const el = walk.currentNode.parentElement;
+    if (!walk.currentNode.data.trim() || !el.checkVisibility({visibilityProperty: true}) || el.closest('svg, option, .skip')) continue;
+    const [a, b] = [light(parse(getComputedStyle(el).color)), light(paper(el))].sort((x, y) => y - x);
+    if ((a + .05) / (b + .05) < 4.5) poor.push([el.tagName, el.className, walk.currentNode.data.slice(0, 30), (a + .05) / (b + .05)]);
+  }
+  return poor;
+}"""
+
+
+def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):
+    page.goto(f"{BASE}/4")
+    token = page.locator(".context b.fires").first
+    assert tip(page, token) == ""
+    token.hover()
+    said = r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ nat, to first order: it (helps|hurts)"
+    assert re.fullmatch(said, tip(page, token))
+    page.mouse.move(0, 0)
+    assert tip(page, token) == ""
+    token.focus()
+    assert tip(page, token) == token.get_attribute("data-tip")
+
+
+def test_one_context_is_one_stop_of_the_tab_key_and_arrows_go_from_token_to_token(page):
+    page.goto(f"{BASE}/1")
+    line = page.locator(".context").first
+    tokens = line.locator("[data-tip]")
+    assert line.locator("[tabindex='0']").count() == 1 and tokens.count() > 3
+    line.locator("[tabindex='0']").focus()
+    at = page.evaluate("document.activeElement.innerText")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.matches('[data-tip]')")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.innerText") == at
+    page.keyboard.press("Tab")
+    assert not page.evaluate("document.querySelector('.context').contains(document.activeElement)")
+
+
+def test_a_token_where_it_is_off_says_so(page):
+    page.goto(f"{BASE}/4")
+    token = page.locator(".context > span").first
+    token.hover()
+    assert tip(page, token) == "not on at this token"
+
+
+def test_keys_go_to_other_features_but_not_while_typing(page):
+    page.goto(f"{BASE}/4")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**{BASE}/5")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**{BASE}/4")
+    page.fill("#text", "jkr")
+    page.focus("#text")
+    page.keyboard.press("j")
+    assert page.url.endswith(f"{BASE}/4") and page.input_value("#text").count("j") == 2
+    page.locator("h1").click()
+    page.keyboard.press("r")
+    page.wait_for_url(re.compile(rf"{BASE}/(?!4$)\d+$"))
+    page.go_back()
+    page.wait_for_url(f"**{BASE}/4")
+
+
+def test_a_text_is_sent_without_leaving_the_page_and_the_address_says_it(page):
+    page.goto(f"{BASE}/4")
+    page.fill("#text", "import <b>os</b>")
+    page.click("text=Show where it fires")
+    page.wait_for_selector("#activation .warning")
+    assert "does not say where its dictionary is" in page.inner_text("#activation")
+    page.wait_for_url("**activation?text=import**")
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+    page.reload()
+    assert page.input_value("#text") == "import <b>os</b>" and page.locator("#activation .warning").count() == 1
+
+
+def test_search_leads_to_a_feature(page):
+    page.goto(f"{BASE}/search")
+    page.fill("#q", "def")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**by=token&q=def")
+    number = page.locator("table tbody th a").first.inner_text()
+    page.locator("table tbody th a").first.click()
+    page.wait_for_url(f"**{BASE}/{number}")
+    page.go_back()
+    page.wait_for_url("**by=token&q=def")
+    assert page.input_value("#q") == "def"
+
+
+def test_sql_is_asked_and_its_features_are_links(page):
+    page.goto(f"{BASE}/sql")
+    page.click("text=features in few documents")
+    page.wait_for_selector("table.answer")
+    number = page.locator("table.answer a").first.inner_text()
+    page.locator("table.answer a").first.click()
+    page.wait_for_url(f"**{BASE}/{number}")
+
+
+def test_compare_turns_lists_and_pages(page):
+    page.goto("/compare/model/made-up/again")
+    first = page.inner_text("table.pairs tbody")
+    page.click("text=later")
+    page.wait_for_url("**offset=25")
+    assert page.inner_text("table.pairs tbody") != first
+    page.click("text=only in the second")
+    page.wait_for_url("**list=second**")
+    page.click("text=importance >> nth=0")
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_without_script_a_text_is_a_page_of_its_own(page):
+    page.goto(f"{BASE}/4")
+    page.locator("#text").fill("import")
+    page.locator("text=Show where it fires").click()
+    page.wait_for_url("**activation?text=import**")
+    assert page.locator("#activation .warning").count() == 1

@@ -1,0 +1,79 @@
+"""`assay serve` as a person starts and ends it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from shelf import HOME, shelve, simulated
+
+from assay.core.errors import AssayError
+from assay.verbs import serve
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("serving")
+    shelve(root, "a" * 16, simulated.made(root / "made"))
+    return root
+
+
+@contextmanager
+def served(*words):
+    command = [sys.executable, "-m", "assay", "serve", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_it_prints_one_address_and_ends_cleanly(store):
+    with served("--root", str(store), "--port", "0") as (process, address):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+        assert httpx.get(address, timeout=120).status_code == 200
+        assert httpx.get(address.rstrip("/") + HOME, timeout=120).status_code == 200
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_beyond_this_machine_it_asks_for_a_token(store):
+    with served("--root", str(store), "--port", "0", "--host", "0.0.0.0") as (_, address):
+        port, token = re.fullmatch(r"http://\S+:(\d+)/\?token=(\S{20,})", address).groups()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, follow_redirects=True) as browser:
+            assert browser.get("/").status_code == 401
+            assert browser.get(f"/?token={token}").status_code == 200
+            assert browser.get(HOME).status_code == 200
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(store):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "assay", "serve", "--root", str(store), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and port in done.stderr and "--port" in done.stderr
+
+
+def test_the_usual_port_gives_way_where_it_was_not_asked_for(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(serve, "PORT", taken.getsockname()[1])
+        with serve.listen("127.0.0.1", None) as free:
+            assert free.getsockname()[1] != taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_is_a_port(port):
+    with pytest.raises(AssayError, match="0 to 65535"):
+        serve.listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(("host", "here"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("10.0.0.1", False), ("example.org", False)])
+def test_only_loopback_goes_without_a_token(host, here):
+    assert serve.is_here(host) == here

@@ -1,0 +1,74 @@
+"""What names of models tell: the same model, a version of it, another one, or nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import tiny_models
+from assay.subjects import folder as models
+from assay.subjects.names import ModelName, differs
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("HuggingFaceTB/SmolLM2-135M", ("smollm2-135m", "", "")),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", ("smollm2-135m", "instruct", "")),
+        ("SmolLM2-135M-Instruct-Q8_0", ("smollm2-135m", "instruct", "q8_0")),
+        ("google/gemma-2-2b-it", ("gemma-2-2b", "it", "")),
+        ("mistralai/Mistral-7B-Instruct-v0.1", ("mistral-7b-v0.1", "instruct", "")),
+        ("TheBloke/Llama-2-7B-Chat-GPTQ", ("llama-2-7b", "chat", "gptq")),
+        ("Qwen2.5-0.5B-bf16", ("qwen2.5-0.5b", "", "")),
+        ("gpt2-small", ("gpt2", "", "")),
+        ("EleutherAI/pythia-70m-deduped", ("pythia-70m-deduped", "", "")),
+    ],
+)
+def test_a_name_taken_apart(name: str, parts: tuple[str, str, str]) -> None:
+    assert ModelName.of(name) == ModelName(*parts)
+
+
+@pytest.fixture(scope="module")
+def eight_bit(tmp_path_factory: pytest.TempPathFactory) -> models.ModelFolder:
+    """A GGUF file of 8 bits as Assay converts it, under the name of the model that it was made from."""
+    import gguf
+
+    from assay.subjects.gguf import convert
+
+    here = tmp_path_factory.mktemp("names")
+    made = tiny_models.make(here / "whole", "llama", hidden_size=32, intermediate_size=64, tie_word_embeddings=True)
+    file = tiny_models.write_gguf(here / "m.gguf", made, gguf.GGMLQuantizationType.Q8_0, leave_out=("output",))
+    return models.find(str(convert(file, here / "eight", name="SmolLM2-135M")))
+
+
+def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(eight_bit: models.ModelFolder) -> None:
+    assert eight_bit.provenance == "SmolLM2-135M, 8-bit Q8_0"
+    assert differs("HuggingFaceTB/SmolLM2-135M", eight_bit) == "a quantised version of it, by its name"
+    assert differs("HuggingFaceTB/SmolLM2-135M-Instruct", eight_bit) == "an untuned and quantised version of it, by its name"
+    assert differs("SmolLM2-135M-Q8_0", eight_bit) == ""
+    assert differs("SmolLM2-135M-Q4_1", eight_bit) == "an otherwise quantised version of it, by its name"
+    assert differs("gpt2", eight_bit) == "another model, by its name"
+
+
+def test_a_file_of_16_bits_is_not_quantised(eight_bit: models.ModelFolder) -> None:
+    whole = replace(eight_bit, about={"name": "SmolLM2-135M", "quantisation": "F16"})
+    assert differs("HuggingFaceTB/SmolLM2-135M", whole) == ""
+    assert differs("SmolLM2-135M-GGUF", whole) == "an unquantised version of it, by its name"
+
+
+def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is_not(tmp_path: Path) -> None:
+    plain = models.find(str(tiny_models.make(tmp_path / "SmolLM2-135M", "llama")))
+    assert differs("HuggingFaceTB/SmolLM2-135M", plain) == ""
+    assert differs("HuggingFaceTB/SmolLM2-135M-Instruct", plain) == "an untuned version of it, by its name"
+    assert differs("gpt2", plain) is None
+    settings = json.loads((plain.path / "config.json").read_text())
+    (plain.path / "config.json").write_text(json.dumps(settings | {"_name_or_path": "nobody/other-1b"}))
+    assert differs("gpt2", models.find(str(plain.path))) == "another model, by its name"
+    settings |= {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+    (plain.path / "config.json").write_text(json.dumps(settings))
+    assert differs("SmolLM2-135M", models.find(str(plain.path))) == "a quantised version of it, by its name"
+    cached = tiny_models.make(tmp_path / "models--HuggingFaceTB--SmolLM2-360M/snapshots/0123abcd", "llama")
+    assert differs("HuggingFaceTB/SmolLM2-360M", models.find(str(cached))) == ""
