@@ -9,10 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Waited
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from assay.core.errors import AssayError, DataError
 from assay.explorer.problems import ASKED, AWAY, UNFIT, Problem
+from assay.explorer.turn import Turn
 from assay.explorer.writing import Writings
 
 if TYPE_CHECKING:
@@ -24,36 +25,11 @@ if TYPE_CHECKING:
 
 TOKENS = 256
 """Tokens that a text may have, and a prompt with what is written after it."""
-WAITING, PATIENCE = 8, 30.0
-"""Pages that may wait for one model, and seconds that each does."""
 SHOWN = 0.3
 """Seconds that a page waits for a model to be loaded before it shows that it is."""
 KEPT = 64
 """Answers of one dictionary that are kept, the latest asked."""
 T = TypeVar("T")
-
-
-class Turn:
-    """Lets one thread at a time use a model. Raises: Problem, when entered, where too many wait or the wait is too long."""
-
-    def __init__(self) -> None:
-        self._model, self._count, self._waiting = threading.Lock(), threading.Lock(), 0
-
-    def __enter__(self) -> Self:
-        with self._count:
-            if self._waiting >= WAITING:
-                raise Problem(AWAY, f"{WAITING} others wait for this model; ask again in a moment")
-            self._waiting += 1
-        try:
-            if not self._model.acquire(timeout=PATIENCE):
-                raise Problem(AWAY, f"the model was busy for {PATIENCE:g} seconds; ask again in a moment")
-        finally:
-            with self._count:
-                self._waiting -= 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._model.release()
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from assay.explorer.problems import AWAY, Problem
 
 if TYPE_CHECKING:
-    from assay.explorer.live import Turn
+    from assay.explorer.turn import Turn
     from assay.features.live.steering import Step
 
 STRETCH = 0.4

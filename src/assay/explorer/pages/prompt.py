@@ -30,10 +30,11 @@ COUNT, ROWS = 10, 16
 LINK = 6000
 """Bytes that a text may take in a link."""
 ORDERS = {
+    "effect": "effect on the chosen prediction, to first order",
     "share": "strongest, as a share of each feature's maximum in the index",
     "size": "largest activation",
-    "effect": "effect on the chosen prediction, to first order",
 }
+"""Which features the heat map shows; the first is usual."""
 EXAMPLES = ("import numpy as", "The capital of France is", "def __init__(self", "for i in range(10):\n    print(")
 
 
@@ -65,7 +66,7 @@ class Question:
     @property
     def state(self) -> list[tuple[str, Any]]:
         """The query string in parts, without what is as usual."""
-        rows = None if self.rows == "share" else self.rows
+        rows = None if self.rows == "effect" else self.rows
         exact = 1 if self.exact else None
         return [("text", self.text), ("at", self.at), ("then", self.then), ("rows", rows), ("exact", exact), *changes.state(self.wanted)]
 
@@ -74,7 +75,7 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
     """Read the query string. Raises: Problem for what cannot be asked."""
     return Question(
         base, checked(query.get("text", "")), asked.number(query, "at", -1, 1, 10**6) if query.get("at") else None,
-        asked.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None, asked.choice(query, "rows", list(ORDERS), "share"),
+        asked.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None, asked.choice(query, "rows", list(ORDERS), "effect"),
         query.get("exact") == "1", changes.read(query, index.about.d_sae),
     )  # fmt: skip
 
