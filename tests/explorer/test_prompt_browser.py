@@ -6,13 +6,15 @@ import re
 import threading
 
 import pytest
+import test_browser
 import tiny_world
-from test_browser import CHROMIUM, FLAGS, playwright
+from test_browser import CHROMIUM, playwright
 from tiny_world import TEXT, Tiny
 
 from assay.explorer.app import application
 from assay.verbs.serve import listen
 
+browser = test_browser.browser
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
 
 
@@ -32,14 +34,6 @@ def server(tiny):
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     running.should_exit = True
     thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
