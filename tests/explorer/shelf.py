@@ -20,7 +20,7 @@ from assay.explorer.security import Rules
 from assay.features.index.about import About
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
-import simulated  # noqa: E402
+import simulated
 
 HOME = "/model/made-up"
 

@@ -60,7 +60,7 @@ def test_what_is_printed_is_those_numbers(world):
 
 
 def test_it_is_sorted_by_what_is_asked(world):
-    _, made, worth = world
+    _, _, worth = world
     best = [row["feature"] for row in read(world)["features"]["rows"]]
     assert best == list(np.argsort(-worth[:60], kind="stable"))[:50], "by importance, largest first, without being asked"
     rare = [row["density"] for row in read(world, "?sort=density&way=asc")["features"]["rows"]]

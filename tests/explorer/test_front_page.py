@@ -89,17 +89,21 @@ def test_a_recorded_experiment_has_its_report_page(store):
     assert record["experiment"] == name and record["verdicts"]
 
 
-def test_a_stored_result_whose_runs_are_gone_is_still_shown(store):
+@pytest.mark.parametrize("preset", ["default", "smoke", "default-0123abcd"])
+def test_a_stored_result_whose_runs_are_gone_is_still_shown(store, preset):
     from assay.lab.records import read
     from assay.lab.sealed import seal
 
     name = "superposition"
     record = {k: v for k, v in read(name).items() if k != "arms"}
-    path = store / "results" / name / "default.json"
+    path = store / "results" / name / f"{preset}.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(seal(record))
-    answer = client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}")
+    reader = client(store, experiments=serve.experiments(store))
+    answer = reader.get(f"/experiments/{name}?preset={preset}")
     assert answer.status_code == 200 and "its figures are missing" in answer.text
+    assert f"/experiments/{name}" in reader.get("/").text
+    assert reader.get(f"/experiments/{name}?preset=..%2Fother").status_code == 404
 
 
 @pytest.mark.parametrize("name", ["nothing", "../../pyproject.toml", "..%2F..%2Fpyproject.toml", "%2Fetc%2Fpasswd", "superposition.py"])

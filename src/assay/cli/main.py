@@ -648,22 +648,21 @@ def serve(
     from assay.cli import indexing
     from assay.verbs.index import index as indexed
     from assay.verbs.index import stored
-    from assay.verbs.serve import serve as served
+    from assay.verbs.serve import Served
+    from assay.verbs.serve import serve as answer
 
     path = ""
     if dictionary is not None:
         with indexing.Bars("index") as bars:
             path = (stored(dictionary, place.root) or indexed(dictionary, model=model, text=text, root=place.root, progress=bars)).address
 
-    def ready(address: str) -> None:
-        start, question, token = address.partition("?")
-        address = f"{start}{path}{question}{token}"
-        printing.emit({"address": address}) if place.json else print(address)
+    def ready(served: Served) -> None:
+        printing.emit(served) if place.json else print(served.address)
         sys.stdout.flush()
         if open:
-            webbrowser.open(address)
+            webbrowser.open(served.address)
 
-    served(place.root, host, port, token, ready=ready)
+    answer(place.root, host, port, token, path, ready=ready)
 
 
 @app.command(sort_key=14, group=MEASURE)

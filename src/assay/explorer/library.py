@@ -45,8 +45,8 @@ class Experiments:
 
     listed: Callable[[], tuple[JSON, ...]] = tuple
     """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay list` prints them."""
-    page: Callable[[str], tuple[str, JSON] | None] = lambda name: None
-    """The report page of an experiment as HTML, and its result; None where nothing of it is stored or recorded."""
+    page: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
+    """The report page of an experiment and a preset as HTML, and its result; None where nothing of it is stored or recorded."""
 
 
 class Library:

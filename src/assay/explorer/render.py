@@ -44,7 +44,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Moved:
-    """The same page at a shorter address: what a form sent, as a link says it."""
+    """Another address of this page: what a form sent, as a link says it."""
 
     to: str
 

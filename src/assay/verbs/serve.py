@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,20 @@ READERS = 256
 """Connections at the same time."""
 
 
+@dataclass(frozen=True)
+class Served:
+    """Where the explorer of a store is."""
+
+    address: str
+    """What to open, with the token where one is asked for."""
+    root: str
+    """The folder of the store."""
+
+
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *, ready: Callable[[str], None] = print
-) -> None:
-    """Answer at an address until interrupted; `ready` is told the one address that opens it.
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, path: str = "", *, ready: Callable[[Served], None]
+) -> Served:
+    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page `path`.
 
     Beyond this machine it asks for a token, which is made up where none is given.
 
@@ -51,13 +62,15 @@ def serve(
         h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
-    ready(f"http://{shown[0]}:{shown[1]}/" + (f"?token={token}" if token else ""))
+    served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))
+    ready(served)
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass
     finally:
         listening.close()
+    return served
 
 
 def is_here(host: str) -> bool:
@@ -92,7 +105,7 @@ def experiments(root: Path) -> Experiments:
     from assay.lab import catalogue as known
     from assay.verbs import catalogue
 
-    made: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = {}
+    made: dict[tuple[str, str, int], tuple[str, Mapping[str, Any]]] = {}
     told: dict[tuple[Any, ...], tuple[Mapping[str, Any], ...]] = {}
 
     def listed() -> tuple[Mapping[str, Any], ...]:
@@ -103,13 +116,15 @@ def experiments(root: Path) -> Experiments:
             told[state] = found
         return told[state]
 
-    def page(name: str) -> tuple[str, Mapping[str, Any]] | None:
+    def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
         if name not in {entry.name for entry in known.entries()}:
             return None
-        stored = root / "results" / name / "default.json"
-        key = name, _changed(stored)
+        stored = {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
+        if stored is None and preset != "default":
+            return None
+        key = name, preset, _changed(stored) if stored else 0
         if key not in made:
-            found = _page(root, name, stored if key[1] else None)
+            found = _page(root, name, stored)
             if found is None:
                 return None
             made[key] = found
@@ -141,9 +156,9 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             from assay.verbs.pages import page_of
 
             experiment = catalogue.find(name)
-            html, result = page_of(Lab(root, Inline()), experiment, override(experiment, "default", ()), home)
+            html, result = page_of(Lab(root, Inline()), experiment, override(experiment, stored.stem, ()), home)
             return html, result.to_json()
-        except (AssayError, ImportError) as error:  # runs that were removed, or an installation without torch
+        except (AssayError, ImportError) as error:  # runs that were removed, fields that were set, an installation without torch
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
             return pages.page(data, header=catalogue.entry(name).header(), home=home), data

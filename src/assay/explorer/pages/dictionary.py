@@ -40,7 +40,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
     view = _View(index, query)
     if "column" in query:
         return Moved(asked.link(path, view.state()))
-    view.page = min(view.page, 1 + max(0, index.features(where=view.where, limit=0).total - 1) // ROWS)
+    view.page = min(view.page, 1 + max(0, index.count(view.where) - 1) // ROWS)
     table = index.features(where=view.where, order=view.sort, descending=view.way == "desc", offset=view.skip, limit=ROWS)
     summary = index.summary()
     beside = [told(e) for e in library.beside(entry)]
@@ -170,7 +170,7 @@ def points(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
     """
     index = library.index(at["model"], at["dictionary"])
     view = _View(index, query)
-    asked_for = index.features(where=view.where, limit=0).total
+    asked_for = index.count(view.where)
     return (_points if index.about.d_sae <= POINTS else _cells)(index, view, asked_for)
 
 
@@ -191,7 +191,8 @@ def _cells(index: Index, view: _View, asked_for: int) -> Raw:
     corners = np.array([cells[0][name] for name in ("a0", "b0", "a1", "b1")] if cells else [0, 0, 1, 1], np.float64)
     placed = int(count.sum())
     head = struct.pack("<4I", 1, len(cells), placed, asked_for - placed) + corners.astype("<f8").tobytes()
-    told = {"bins": BINS, "corners": corners, "column": i, "row": j, "count": count, "feature": feature, "placed": placed, "unplaced": asked_for - placed}
+    told = {"bins": BINS, "corners": corners, "column": i, "row": j, "count": count, "feature": feature}
+    told |= {"placed": placed, "unplaced": asked_for - placed}
     return _bytes(head, [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")], told)
 
 

@@ -19,7 +19,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
 
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
     """Show the report page of one experiment. Raises: Problem where there is no such experiment, or nothing of it."""
-    found = library.experiments.page(at["name"])
+    found = library.experiments.page(at["name"], query.get("preset", "default"))
     if found is None:
         raise Problem(UNKNOWN, f"no result of an experiment {at['name'][:60]!r} is stored or recorded", "assay list")
     html, result = found

@@ -78,7 +78,7 @@ def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, o
         "tokens": [{**row, "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])])} for row in found[:LIKE]],
         "more_tokens": len(found) > LIKE,
         "chosen": {"token": chosen, "text": word},
-        "lists": [_list(index, base, by, f"It {WAYS[by]}", rows, offset, state)],
+        "lists": [_list(index, base, by, WAYS[by].capitalize(), rows, offset, state)],
     }
 
 

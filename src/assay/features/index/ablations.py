@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from assay.core.intervals import interval
 from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.firings import Firings
-from assay.features.index.passes import Place
+from assay.features.index.passes import CELLS, Place
 
 if TYPE_CHECKING:
     from assay.features.live.reader import Reader, Reading
@@ -24,8 +24,10 @@ LEAST = 6
 """Fewer documents carry no interval."""
 SHOWN = 2
 """Firings of each feature whose paths and exact logits are worked out: its strongest in windows of the sample."""
-STEP = 16
-"""Windows that are read at once."""
+STEP = 4
+"""Windows that are read at once: few, as most features are taken out on the first ones, and what is done is to be seen."""
+HELD = 16
+"""Readings that are held at once: each has the activations of a whole window."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -45,7 +47,7 @@ def ablate(
 ) -> tuple[Arrays | None, dict[str, Any]]:
     """Take out `count` features, each on the first `windows` windows in which it is on; columns of `features`, and numbers for `About`.
 
-    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows.
+    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows, each as often as a feature is taken out on it.
 
     Formula: `importance` ι = Σ ΔCE over active tokens / active; its interval over documents; `importance_total` ι·δ, δ of the whole
     text; `spill` and `ablation_text` means over the windows taken, `gradient_sample` the first-order estimate of the last
@@ -65,10 +67,11 @@ def ablate(
         found = importance_sums(
             place.subject, place.writes, place.dictionary, [int(k) for k in chosen[here]], torch.from_numpy(tokens[some].astype(np.int64)),
             document[some], documents, keep=torch.from_numpy(kept[some]), reads=place.reads, asked=asked[here][:, used[some]],
+            batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
         )  # fmt: skip
         for name, values in found.items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values
-        tick(min(a + STEP, len(used)), len(used))
+        tick(int(asked[:, used[: a + STEP]].sum()), int(asked.sum()))
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
     columns["gradient_sample"] = _first_order(firings, chosen, asked, sample, sums["tokens"].sum(1))
@@ -192,7 +195,7 @@ def _paths(place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray
 
 def _one(reader: Reader, readings: dict[int, Reading], sample: Sample, feature: int, window: int, position: int) -> Any:
     if window not in readings:
-        if len(readings) >= STEP:  # memory: a reading holds the activations of a whole window
+        if len(readings) >= HELD:
             readings.pop(next(iter(readings)))
         readings[window] = reader.read_ids(sample.tokens[window].tolist())
     some = readings[window].firings.of(feature)

@@ -57,7 +57,7 @@ class About:
     loss: float | None = None
     """Mean loss of the model at the text's predictions, in nats."""
     loss_spliced: float | None = None
-    """The same with the reconstruction in place, on the sample of the ablations."""
+    """Its mean loss with the reconstruction in place, on the sample of the ablations."""
     fvu: float | None = None
     """Variance of the activations that the dictionary does not explain, as a share."""
     l0: float = 0.0

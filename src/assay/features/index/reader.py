@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from jaxtyping import Float, Int
 
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
+from assay.features.index.lookup import Lookup
 from assay.features.index.schema import FEATURES, TABLES
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ Row = Mapping[str, Any]
 Compare = Literal[">=", "<=", "="]
 SORTED = {column.name: column for column in FEATURES if not column.type.endswith("[]")}
 """Columns of `features` by which a table can be sorted and filtered."""
+HELD, MOST_HELD = {"features", "logits", "feature_tokens", "tokens", "documents"}, 200_000
+"""Tables held in memory, and the features up to which they are; those of a wider dictionary are read from their files every time."""
 NUMERIC = {name for name, column in SORTED.items() if column.type != "VARCHAR"}
 
 
@@ -92,6 +96,7 @@ class Index:
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+        self._lookup = {name: Lookup(folder / f"{name}.parquet") for name, columns in TABLES.items() if columns[0].name == "feature"}
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -101,9 +106,11 @@ class Index:
 
         made = duckdb.connect(":memory:", config={"threads": 1})  # many readers share the cores
         made.execute("SET parquet_metadata_cache = true")
+        made.execute("SET enable_progress_bar = false")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
-            made.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+            held = name in HELD and self.about.d_sae <= MOST_HELD
+            made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS SELECT * FROM read_parquet('{path}')")
         return made
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -115,15 +122,26 @@ class Index:
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query of ours; `values` take the places of its question marks. Raises: DataError where a table is damaged."""
-        import duckdb
-
-        try:
+        with self._undamaged():
             found = self._cursor().execute(sql, list(values))
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Raise DataError for what DuckDB says of a table that it cannot read."""
+        import duckdb
+
+        try:
+            yield
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             why = str(error).splitlines()[0][:100]
             raise Damaged(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
+
+    def count(self, where: Sequence[Condition] = ()) -> int:
+        """Count the features that meet conditions. Raises: DataError for a column that is not there or a bound that is no number."""
+        clause, values = _where(where)
+        return int(self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"])
 
     def features(
         self, *, where: Sequence[Condition] = (), order: str = "density", descending: bool = True, offset: int = 0, limit: int = 50
@@ -135,7 +153,7 @@ class Index:
         if order not in SORTED:
             raise DataError(f"no column {order!r} to sort by; {nearest(order, list(SORTED))}")
         clause, values = _where(where)
-        total = self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"]
+        total = self.count(where)
         way = "DESC" if descending else "ASC"
         columns = ", ".join(f'"{name}"' for name in SORTED)
         rows = self.query(
@@ -148,9 +166,8 @@ class Index:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
             raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        row = self.query("SELECT * FROM features WHERE feature = ?", [number])[0]
-        logits = self.query("SELECT sign, token, logit FROM logits WHERE feature = ? ORDER BY sign DESC, rank", [number])
-        tokens = self.query("SELECT * EXCLUDE (feature) FROM feature_tokens WHERE feature = ? ORDER BY rank", [number])
+        (row,), logits, tokens = (self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens"))
+        near = sorted(self._lookup["neighbours"].rows(number), key=lambda r: (r["kind"], r["rank"]))
         words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
         return Feature(
             address=f"{self.about.address}/{number}",
@@ -158,14 +175,14 @@ class Index:
             contexts=self.contexts(number),
             promoted=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] > 0),
             suppressed=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] < 0),
-            neighbours=tuple(self.query("SELECT * EXCLUDE (feature) FROM neighbours WHERE feature = ? ORDER BY kind, rank", [number])),
-            tokens=tuple(r | {"text": words[r["token"]]} for r in tokens),
+            neighbours=tuple({name: value for name, value in r.items() if name != "feature"} for r in near),
+            tokens=tuple({"text": words[r["token"]], **{name: r[name] for name in ("token", "rank", "firings", "share", "recall")}} for r in tokens),
         )
 
     def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
         """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
-        rows = self.query("SELECT * FROM contexts WHERE feature = ? ORDER BY kind DESC, rank", [number])
-        rows = [row for row in rows if kind in ("", row["kind"])]
+        rows = [row for row in self._lookup["contexts"].rows(number) if kind in ("", row["kind"])]
+        rows.sort(key=lambda r: (r["kind"] != "top", r["rank"]))
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
@@ -224,7 +241,8 @@ class Index:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
-        found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
+        with self._undamaged():
+            found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
         return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
 
     def longest(self, text: str) -> tuple[int, ...]:
@@ -284,22 +302,30 @@ class Index:
         """Features with a kept context in which these tokens follow each other and at whose last one they are on, by activation share."""
         if not ids:
             return Page((), 0)
-        wanted = list(ids)
-        windows, positions = self._places(wanted)
-        if not len(windows):
-            return Page((), 0)
-        import pandas as pd
-
-        cursor = self._cursor()
-        cursor.register("places", pd.DataFrame({"window": windows, "position": positions}))
-        sql = ('FROM contexts c JOIN places p ON c."window" = p."window" AND c.position = p.position JOIN features f ON f.feature = c.feature')
-        total = cursor.execute(f"SELECT count(DISTINCT c.feature) {sql}").fetchone()
-        found = cursor.execute(
-            f"SELECT c.feature, count(*) AS contexts, max(c.value / f.maximum) AS relative, any_value(f.density) AS density, "
-            f"any_value(f.importance) AS importance {sql} GROUP BY c.feature ORDER BY relative DESC, c.feature LIMIT ? OFFSET ?", [limit, offset],
+        windows, positions = self._places(ids)
+        row, feature, value = self._contexts_by_row
+        wanted = windows * self.windows.shape[1] + positions
+        low, high = (np.searchsorted(row, wanted, side) for side in ("left", "right"))
+        here = np.repeat(low, high - low) + np.arange((high - low).sum()) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+        known = self._glances
+        found, contexts = np.unique(feature[here], return_counts=True)
+        relative = np.zeros(len(known["density"]))
+        np.maximum.at(relative, feature[here], value[here] / known["maximum"][feature[here]])
+        order = np.lexsort((found, -relative[found]))[offset : offset + limit]
+        rows = tuple(
+            {"feature": int(k), "contexts": int(n), "relative": float(relative[k]), "density": float(known["density"][k]),
+             "importance": _known(known["importance"][k])}
+            for k, n in zip(found[order], contexts[order], strict=True)
         )  # fmt: skip
-        names = [column[0] for column in found.description]
-        return Page(tuple(dict(zip(names, row, strict=True)) for row in found.fetchall()), int(total[0]) if total else 0)
+        return Page(rows, len(found))
+
+    @cached_property
+    def _contexts_by_row(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Row, feature and value of every context that is kept, by row of the text; row = window · context + position."""
+        sql = 'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM contexts'
+        found = self._cursor().execute(sql, [self.windows.shape[1]]).fetchnumpy()
+        order = np.argsort(found["row"], kind="stable")
+        return tuple(np.asarray(found[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
     def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
         """Windows and positions of the last of these tokens wherever they follow each other in the text."""
@@ -325,7 +351,8 @@ class Index:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        found = self._cursor().execute(sql, values).fetchnumpy()
+        with self._undamaged():
+            found = self._cursor().execute(sql, values).fetchnumpy()
         return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
 
     def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:
@@ -357,14 +384,16 @@ class Index:
         """Say what features are about in a few words: tokens on which each fires most, and tokens that it promotes."""
         asked = list(features)
         found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
-        for i, sql in enumerate((
-            "SELECT x.feature, t.text FROM feature_tokens x JOIN tokens t ON t.token = x.token "
-            "WHERE list_contains(?, x.feature) AND x.rank < ? ORDER BY x.feature, x.rank",
-            "SELECT x.feature, t.text FROM logits x JOIN tokens t ON t.token = x.token "
-            "WHERE list_contains(?, x.feature) AND x.rank < ? AND x.sign > 0 ORDER BY x.feature, x.rank",
-        )):  # fmt: skip
-            for row in self.query(sql, [asked, each]):
-                found[row["feature"]][i].append(row["text"])
+        listed = ", ".join(str(int(feature)) for feature in asked) or "NULL"  # a list in so many words, by which blocks are skipped
+        kept = f"feature IN ({listed}) AND rank < ?"
+        rows = [
+            self.query(f"SELECT feature, token FROM {table} WHERE {kept}{which} ORDER BY feature, rank", [each])
+            for table, which in (("feature_tokens", ""), ("logits", " AND sign > 0"))
+        ]
+        words = self.words({row["token"] for part in rows for row in part})
+        for i, part in enumerate(rows):
+            for row in part:
+                found[row["feature"]][i].append(words[row["token"]])
         return found
 
     def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
@@ -382,6 +411,10 @@ class Index:
 
     def summary(self) -> Row:
         """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> Row:
         rows = self.query('SELECT "class", count(*) AS n FROM features GROUP BY ALL')
         more = self.query(
             "SELECT count(antipode) AS antipodal, count(importance) AS ablated, count(*) FILTER (importance_low > 0) AS helpful, "

@@ -105,6 +105,7 @@ def _locked(folder: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in files.values())}]")
         for name, path in files.items():
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(path)})")
+        connection.execute("SET enable_progress_bar = false")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection

@@ -1,0 +1,59 @@
+"""Lookup: the rows of one feature, read from the few row groups that hold it, however many features there are.
+
+SQL asks the statistics of every row group first, which takes a tenth of a second where there are thousands.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from assay.features.index.about import Damaged
+
+
+class Lookup:
+    """One table of an index; safe to be read by many threads at once."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._local = threading.local()
+
+    def rows(self, feature: int) -> list[dict[str, Any]]:
+        """The rows of a feature, in their order. Raises: Damaged."""
+        import pyarrow as pa
+
+        try:
+            first, last = self._bounds
+            groups = np.flatnonzero((first <= feature) & (feature <= last)).tolist()
+            table = self._file().read_row_groups(groups, use_threads=False)
+            here = table.column("feature").to_numpy() == feature
+            found: list[dict[str, Any]] = table.filter(pa.array(here)).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            why = str(error).splitlines()[0][:100]
+            raise Damaged(f"the index {self.path.parent} is damaged ({why}); delete it and run assay index again") from error
+        return found
+
+    @cached_property
+    def _metadata(self) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.read_metadata(self.path)
+
+    @cached_property
+    def _bounds(self) -> tuple[Int[np.ndarray, "group"], Int[np.ndarray, "group"]]:
+        """The lowest and the highest feature of each row group, which has statistics wherever it has rows."""
+        told = [self._metadata.row_group(i).column(0).statistics for i in range(self._metadata.num_row_groups)]
+        return np.array([t.min for t in told], np.int64), np.array([t.max for t in told], np.int64)
+
+    def _file(self) -> Any:
+        """This thread's own view of the file."""
+        import pyarrow.parquet as pq
+
+        if not hasattr(self._local, "file"):
+            self._local.file = pq.ParquetFile(self.path, metadata=self._metadata, memory_map=True)
+        return self._local.file
