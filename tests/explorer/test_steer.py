@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -149,3 +150,11 @@ def test_a_form_becomes_a_link_and_no_text_becomes_markup(tiny, client):
     page = client.get(f"{tiny.base}/steer", params={"text": "</pre><script>x\u202e", "out": 3, "new": 2}).text
     assert "<script>x" not in page and "\u202e" not in page
     assert "No feature is changed yet" in client.get(f"{tiny.base}/steer", params={"text": "a b"}).text
+
+
+def test_whoever_names_no_feature_is_offered_some_at_twice_their_maximum(tiny, client):
+    links = re.findall(r"clamp=(\d+)%3A([\d.]+)", client.get(f"{tiny.base}/steer").text)
+    assert links
+    for k, amount in links:
+        assert float(amount) == pytest.approx(2 * tiny.index.feature(int(k)).numbers["maximum"], abs=1e-3)
+    assert len({tiny.index.feature(int(k)).numbers["token"] for k, _ in links}) == len(links)

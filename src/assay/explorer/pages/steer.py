@@ -23,6 +23,8 @@ from assay.features.index.reader import Index
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
 HOTTEST = 5.0
+LEADS, PUREST, START = 4, 60, "The first thing to do is"
+"""Features that are proposed to whoever names none, among how many of the purest, and a prompt for whoever types none."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
     }  # fmt: skip
     drawn = {"q": q, "ways": changes.WAYS, "without": changes.without, "most": MOST, "limit": TOKENS, "longest": LONGEST}
     if not q.text.strip() or not q.wanted:
-        return Shown("steer.html", values, drawn)
+        return Shown("steer.html", values, drawn | {"leads": [] if q.wanted else _leads(index, q)})
     loaded = library.live.loaded(index)
     if loaded is None:
         return Shown("steer.html", values | {"state": "loading"}, drawn)
@@ -95,6 +97,15 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
     except DataError as error:
         raise Problem(ASKED, str(error)) from error
     return Shown("steer.html", values | told(writing, q.new) | {"room": room}, drawn)
+
+
+def _leads(index: Index, q: Question) -> list[tuple[Wanted, str, str]]:
+    """Strong ones of the purest features, each of another token, and a link that sets it to twice its maximum."""
+    purest = index.features(order="purity", limit=PUREST).rows
+    by_token = {row["token_text"]: row["feature"] for row in sorted(purest, key=lambda row: row["maximum"] or 0.0) if row["token_text"]}
+    text = q.text if q.text.strip() else START
+    found = [(Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3)), token) for token, k in by_token.items()]
+    return [(one, token, q.link(text=text, wanted=(one,))) for one, token in sorted(found, key=lambda each: -each[0].amount)[:LEADS]]
 
 
 def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
