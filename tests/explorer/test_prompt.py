@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
 import tiny_models
 from assay.explorer import live, turn
 from assay.explorer.app import application
-from assay.explorer.problems import Problem
 from assay.features.live.ablation import matters
 from assay.features.live.attribution import attribute
 from assay.features.live.edits import Change, change
@@ -260,9 +259,9 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     assert status()[0] == 409 and "another model than the one that was indexed" in status()[1]
     about.write_text(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
     assert status()[0] == 409 and "the dictionary reads 24 numbers per token" in status()[1]
-    with pytest.raises(Problem, match="without a model") as found:
-        moved.library().live._load(replace(tiny.index.about, model=""))
-    assert found.value.status == 409
+    about.write_text(json.dumps(json.loads(was) | {"model": ""}))
+    answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get("/activations/one/prompt", params={"text": TEXT})
+    assert answer.status_code == 409 and "without a model" in answer.text
 
 
 def test_the_site_is_where_the_index_was_made(tiny, reader):

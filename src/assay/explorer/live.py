@@ -72,10 +72,15 @@ class Live:
 
         Raises: Problem where one of them is gone, was changed, or does not fit; the next call tries again.
         """
+        about = index.about
+        if not about.model:
+            raise Problem(UNFIT, "this index was made from activations without a model, so no text can be read")
+        if not about.source and not (self.root / "runs" / about.name).is_dir():
+            raise Problem(AWAY, f"the index of {about.name} does not say where its dictionary is; make it again", "assay index DICTIONARY")
         with self._lock:
             begun = self._begun.get(index.folder)
             if begun is None:
-                begun = self._begun[index.folder] = self._worker.submit(self._load, index.about)
+                begun = self._begun[index.folder] = self._worker.submit(self._load, about)
         try:
             return begun.result(SHOWN)
         except Waited:
@@ -87,8 +92,6 @@ class Live:
 
     def _load(self, about: About) -> Loaded:
         """Runs in the worker's thread alone, one at a time."""
-        if not about.model:
-            raise Problem(UNFIT, "this index was made from activations without a model, so no text can be read")
         try:
             from assay.features.live.reader import Reader
             from assay.subjects import folder as models
