@@ -14,7 +14,7 @@ import tiny_models
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import indexing
-from assay.explorer import models
+from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.features.index.reader import Index
@@ -45,9 +45,9 @@ def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         (texts / f"{i:02}.txt").write_text(f"def add{i}(self, other):\n    return self + other\n" * 4)
     made_up().save(root.parent / "one.safetensors")
     made = indexing.index(root.parent / "one.safetensors", model=model, text=texts, root=root, tokens=240, context=12, ablate=2, ablate_windows=2)
-    yield TestClient(application(Library(root)), base_url="http://127.0.0.1"), made, root
-    models._opened.cache_clear()
-    models._model.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "SHOWN", 60.0)  # so that the page waits for the model
+        yield TestClient(application(Library(root)), base_url="http://127.0.0.1"), made, root
 
 
 def test_activations_and_the_loss_without_it_are_those_of_a_naive_pass(model, found) -> None:
@@ -78,8 +78,8 @@ def test_the_page_marks_the_tokens_and_says_what_cannot_be_read(found) -> None:
 
 
 def test_a_dictionary_that_changed_since_is_refused(found) -> None:
-    client, made, root = found
-    models._opened.cache_clear()
+    _, made, root = found
+    client = TestClient(application(Library(root)), base_url="http://127.0.0.1")
     made_up(seed=3).save(root.parent / "one.safetensors")
     answer = client.get(f"/{made.about.address}/1/activation", params={"text": TEXT})
     assert "is another dictionary than the one that was indexed" in answer.text

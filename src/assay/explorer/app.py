@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.pages import compare, dictionary, experiments, feature, home, search, sql
+from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, search, sql, steer
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -38,11 +38,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """An address and the page function that answers it; `live`: it runs a model, waits its turn, and takes POST as well."""
+    """An address and the page function that answers it; `live`: it takes long and waits its turn; `sent`: it takes POST as well."""
 
     path: str
     page: render.Page
     live: bool = False
+    sent: bool = False
 
 
 ADDRESSES = (
@@ -53,7 +54,9 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/search", search.page),
     Address("/{model}/{dictionary}/sql", sql.page),
     Address("/{model}/{dictionary}/points", dictionary.points),
-    Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, live=True),
+    Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
+    Address("/{model}/{dictionary}/steer", steer.page, sent=True),
+    Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )
@@ -68,7 +71,7 @@ def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa:
         for address in ADDRESSES
         for route in (
             Route(f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]),
-            Route(address.path, _answer(address, library, turn), methods=["GET", "POST"] if address.live else ["GET"]),
+            Route(address.path, _answer(address, library, turn), methods=["GET", "POST"] if address.live or address.sent else ["GET"]),
         )
     ]
     static = [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError
+from assay.explorer.live import Live
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
 from assay.features.index.about import FILE, About
 from assay.features.index.reader import Index
@@ -52,7 +53,7 @@ class Library:
     """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is there."""
 
     def __init__(self, root: Path, experiments: Experiments = Experiments()):
-        self.root, self.experiments = root, experiments
+        self.root, self.experiments, self.live = root, experiments, Live(root)
         self._abouts: dict[Path, tuple[int, About | str]] = {}
         self._open: dict[str, tuple[float, Index]] = {}
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError
-from assay.explorer import figures, models, shading
+from assay.explorer import figures, shading
 from assay.explorer.library import Library
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown
@@ -41,14 +41,16 @@ def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
 
 def activation(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show a feature, and where it is on in a text of the reader's; what cannot be read is said there in one line."""
-    text, found, problem = query.get("text", ""), None, ""
+    text, number, found, problem, loading = query.get("text", ""), int(at["number"]), None, "", False
     if text:
-        index = library.index(at["model"], at["dictionary"])
         try:
-            found = own_text(models.reader(index, library.root), int(at["number"]), text)
+            loaded = library.live.loaded(library.index(at["model"], at["dictionary"]))
+            if loaded is not None:
+                found = loaded.ask(("own", number, text), lambda reader: own_text(reader, number, text))
+            loading = loaded is None
         except (AssayError, ImportError) as error:
             problem = str(error)
-    return _page(library, at, text, found, problem)
+    return _page(library, at, text, found, problem, loading)
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ def own_text(reader: Reader, number: int, text: str) -> OwnText:
     return OwnText(reading.words, tuple(activations.tolist()), tuple(effects.tolist()), removed)
 
 
-def _page(library: Library, at: Mapping[str, Any], text: str, own: OwnText | None, problem: str) -> Shown:
+def _page(library: Library, at: Mapping[str, Any], text: str, own: OwnText | None, problem: str, loading: bool = False) -> Shown:
     base = f"{at['model']}/{at['dictionary']}"
-    return shown(library.index(at["model"], at["dictionary"]), int(at["number"]), base, text, own, problem)
+    return shown(library.index(at["model"], at["dictionary"]), int(at["number"]), base, text, own, problem, loading)
 
 
-def shown(index: Index, number: int, base: str, text: str = "", own: OwnText | None = None, problem: str = "") -> Shown:
+def shown(
+    index: Index, number: int, base: str, text: str = "", own: OwnText | None = None, problem: str = "", loading: bool = False
+) -> Shown:
     """Show a feature of an index that has the address `base`. Raises: Problem for one that is not there."""
     if not 0 <= number < index.about.d_sae:
         raise Problem(UNKNOWN, f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; there is no {number}")
@@ -97,6 +101,7 @@ def shown(index: Index, number: int, base: str, text: str = "", own: OwnText | N
         "random": another(index, number), "about": index.about, "sentence": sentence(feature, index), "numbers": n,
         "contexts": feature.contexts, "promoted": feature.promoted, "suppressed": feature.suppressed, "tokens": feature.tokens,
         "neighbours": _neighbours(feature, index), "seeds": _seeds(n, index), "text": text, "own": own, "problem": problem,
+        "loading": loading,
     }  # fmt: skip
     drawn = _drawn(feature, index)
     if own is not None:

@@ -214,6 +214,27 @@ class Index:
     def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
         return self.columns(("density", "importance", "token", "maximum"))
 
+    @property
+    def maxima(self) -> Float[np.ndarray, "f"]:
+        """The strongest activation of every feature, by number; 0 for one that never fires."""
+        return np.nan_to_num(self._glances["maximum"])
+
+    def quantiles(self, features: Sequence[int], values: Sequence[float]) -> Float[np.ndarray, "n"]:
+        """Tell how unusual an activation is: the share of all tokens at which the feature is as strong or weaker, of each pair.
+
+        From the stored histogram of 50 bins up to the maximum: exact at the edges of bins, and a straight line between them.
+        """
+        sql = "SELECT feature, density, firings, maximum, histogram FROM features WHERE list_contains(?, feature)"
+        known = {row["feature"]: row for row in self.query(sql, [list(dict.fromkeys(features))])}
+        out = np.ones(len(values))
+        for i, (feature, value) in enumerate(zip(features, values, strict=True)):
+            row = known[feature]
+            if row["firings"]:
+                below = np.cumsum([0, *row["histogram"]]) / row["firings"]
+                edges = np.linspace(0, row["maximum"], len(below))
+                out[i] = 1 - row["density"] * (1 - np.interp(value, edges, below))
+        return out
+
     def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
         """Columns of numbers of all features, by feature; NaN where there is none. Raises: DataError for a column that is no number."""
         for name in names:

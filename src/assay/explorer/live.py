@@ -1,0 +1,131 @@
+"""Live: models and dictionaries that pages ask about a text; each is loaded when first asked for, kept, and asked one call at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Waited
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from assay.core.errors import AssayError, DataError
+from assay.explorer.problems import ASKED, AWAY, UNFIT, Problem
+from assay.explorer.turn import Turn
+from assay.explorer.writing import Writings
+
+if TYPE_CHECKING:
+    from assay.evaluation.sources import Source
+    from assay.features.index.about import About
+    from assay.features.index.reader import Index
+    from assay.features.live.reader import Reader
+    from assay.subjects.pretrained import Pretrained
+
+TOKENS = 256
+"""Tokens that a text may have, and a prompt with what is written after it."""
+SHOWN = 0.3
+"""Seconds that a page waits for a model to be loaded before it shows that it is."""
+KEPT = 64
+"""Answers of one dictionary that are kept, the latest asked."""
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Loaded:
+    """A dictionary with its model, and the latest answers."""
+
+    reader: Reader
+    turn: Turn
+    """Of the model, which other dictionaries may share."""
+    writings: Writings = field(default_factory=Writings, repr=False)
+    _answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False)
+
+    def ask(self, question: Hashable, answer: Callable[[Reader], T]) -> T:
+        """Answer a question in this model's turn, or as it was answered before. Raises: Problem for a text that cannot be read."""
+        with self.turn:
+            if question not in self._answers:
+                try:
+                    self._answers[question] = answer(self.reader)
+                except DataError as error:
+                    raise Problem(ASKED, str(error)) from error
+                while len(self._answers) > KEPT:
+                    self._answers.popitem(last=False)
+            self._answers.move_to_end(question)
+            found: T = self._answers[question]
+            return found
+
+
+class Live:
+    """The models and dictionaries behind a store's indexes."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._lock = threading.Lock()
+        self._begun: dict[Path, Future[Loaded]] = {}
+        self._models: dict[str, tuple[Pretrained, Turn]] = {}
+        self._worker = ThreadPoolExecutor(1, "load")
+
+    def loaded(self, index: Index) -> Loaded | None:
+        """Give an index's dictionary with its model; None while they are being loaded, which the first call begins.
+
+        Raises: Problem where one of them is gone, was changed, or does not fit; the next call tries again.
+        """
+        about = index.about
+        if not about.model:
+            raise Problem(UNFIT, "this index was made from activations without a model, so no text can be read")
+        if not about.source and not (self.root / "runs" / about.name).is_dir():
+            raise Problem(AWAY, f"the index of {about.name} does not say where its dictionary is; make it again", "assay index DICTIONARY")
+        with self._lock:
+            begun = self._begun.get(index.folder)
+            if begun is None:
+                begun = self._begun[index.folder] = self._worker.submit(self._load, about)
+        try:
+            return begun.result(SHOWN)
+        except Waited:
+            return None
+        except Exception:
+            with self._lock:
+                self._begun.pop(index.folder, None)
+            raise
+
+    def _load(self, about: About) -> Loaded:
+        """Runs in the worker's thread alone, one at a time."""
+        try:
+            from assay.features.live.reader import Reader
+            from assay.subjects import folder as models
+            from assay.subjects.pretrained import load
+            from assay.subjects.site import Site
+        except ImportError as error:
+            raise Problem(AWAY, f"reading a text needs a library that is not installed: {error}") from error
+        if (now := models.find(about.model).fingerprint) != about.model_sha256:
+            raise Problem(UNFIT, f"{about.model} is another model than the one that was indexed: sha256 {now[:12]}…, then {about.model_sha256[:12]}…")
+        dictionary = self._source(about).dictionary
+        if now not in self._models:
+            self._models[now] = load(about.model), Turn()
+        subject, turn = self._models[now]
+        reads, writes = Site.parse(about.site), Site.parse(about.site_out)
+        writes_there = None if writes == reads else writes
+        return Loaded(Reader(subject, dictionary, reads, writes_there, about.bos, about.skip_first, about.outlier, TOKENS), turn)
+
+    def _source(self, about: About) -> Source:
+        """The dictionary that was indexed, by the path or name it had; its hash must be the same."""
+        from assay.evaluation import sources
+        from assay.lab.store import Store
+
+        store, found, why = Store(self.root), None, ""
+        for asked in dict.fromkeys(name for name in (about.source, about.name) if name):
+            try:
+                found = sources.find([asked], store)[0]
+            except (AssayError, OSError) as error:
+                why = why or str(error)
+                continue
+            if found.sha256 == about.dictionary:
+                return found
+        if found is None:
+            raise Problem(AWAY, f"the dictionary {about.name} is not where it was when it was indexed: {why}")
+        raise Problem(
+            UNFIT, f"{about.name} is another dictionary than the one that was indexed: sha256 {found.sha256[:12]}…, then {about.dictionary[:12]}…",
+            f"assay index {about.source or about.name}",
+        )  # fmt: skip

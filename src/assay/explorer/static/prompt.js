@@ -1,0 +1,30 @@
+// Keys and hints of the pages about a text: arrows in the heat map, and Ctrl+Enter to send. The pages work without them.
+"use strict";
+
+const cellOf = (event) => event.target.closest?.(".heat [data-tip]");
+
+for (const kind of ["mouseover", "focusin"]) {
+  document.addEventListener(kind, (event) => {
+    const cell = cellOf(event);
+    const tip = document.getElementById("heat-tip");
+    if (cell && tip) tip.textContent = cell.dataset.tip;
+  });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) {
+    event.target.form.requestSubmit();
+    return;
+  }
+  const cell = cellOf(event);
+  const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
+  if (!cell || !step || event.ctrlKey || event.metaKey || event.altKey) return;
+  const rows = [...cell.closest("tbody").rows];
+  const next = rows[rows.indexOf(cell.parentNode) + step[0]]?.cells[cell.cellIndex + step[1]];
+  if (next?.matches("[data-tip]")) {
+    cell.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+    event.preventDefault();
+  }
+});

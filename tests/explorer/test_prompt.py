@@ -1,0 +1,268 @@
+"""The prompt page: its numbers are those of the live functions and of a naive float64 pass; what cannot be read is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tiny_world
+from starlette.testclient import TestClient
+from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
+
+import tiny_models
+from assay.explorer import live, turn
+from assay.explorer.app import application
+from assay.features.live.ablation import matters
+from assay.features.live.attribution import attribute
+from assay.features.live.edits import Change, change
+from assay.features.live.paths import split_paths
+from assay.subjects import folder
+from assay.subjects.pretrained import Pretrained
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "SHOWN", 60.0)  # so that a page waits for the model
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Tiny:
+    return tiny_world.make(tmp_path_factory.mktemp("prompt"))
+
+
+@pytest.fixture(scope="module")
+def library(tiny):
+    return tiny.library()
+
+
+@pytest.fixture(scope="module")
+def client(library):
+    return TestClient(application(library), base_url="http://127.0.0.1")
+
+
+@pytest.fixture
+def ask(tiny, client):
+    def asked(**query):
+        answer = client.get(f"{tiny.base}/prompt.json", params={"text": TEXT, **query})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return asked
+
+
+@pytest.fixture
+def reader(tiny, library):
+    return library.live.loaded(tiny.index).reader
+
+
+def test_the_prediction_and_its_losses_are_those_of_a_naive_pass(tiny, ask):
+    ids = tiny.ids(TEXT)
+    logs = log_probabilities(tiny.naive(ids)[0])
+    found, n = ask(), ids.shape[1]
+    assert [t["loss"] for t in found["tokens"]][1:] == pytest.approx([-logs[i, ids[0, i + 1]] for i in range(n - 1)], rel=1e-4)
+    top = np.argsort(-logs[-1])[:10]
+    assert [c["id"] for c in found["likely"]] == top.tolist()
+    assert [c["before"] for c in found["likely"]] == pytest.approx(np.exp(logs[-1][top]).tolist(), rel=1e-4)
+    assert found["then"]["id"] == top[0] and found["end"] and found["at"] == n
+    middle, other = ask(at=5), ask(at=5, then=7)
+    assert middle["then"]["id"] == ids[0, 5] and middle["then"]["probability"] == pytest.approx(np.exp(logs[4, ids[0, 5]]), rel=1e-4)
+    assert other["then"]["loss"] == pytest.approx(-logs[4, 7], rel=1e-4)
+
+
+def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_says(tiny, ask, reader):
+    ids, at = tiny.ids(TEXT), 8
+    logits, codes = tiny.naive(ids)
+    before = -log_probabilities(logits)[at - 1, ids[0, at]]
+    found = ask(at=at, exact=1)
+    assert len(found["matters"]) == 10 and found["of"] == (codes[:at] > 0).any(0).sum()
+    parts = 0
+    for row in found["matters"]:
+        part = tiny.part(codes[:, row["feature"]], row["feature"])
+        parts = parts + part
+        after = -log_probabilities(tiny.naive(ids, less=part)[0])[at - 1, ids[0, at]]
+        slope = (-log_probabilities(tiny.naive(ids, less=1e-5 * part)[0])[at - 1, ids[0, at]] - before) / 1e-5
+        assert row["exact"] == pytest.approx(after - before, abs=1e-4) and row["first_order"] == pytest.approx(slope, abs=1e-3)
+        assert row["probability"] == pytest.approx(np.exp(-after), rel=1e-3)
+    together = -log_probabilities(tiny.naive(ids, less=parts)[0])[at - 1, ids[0, at]]
+    assert found["found"]["together"] == pytest.approx(together - before, abs=1e-4)
+    reading = reader.read(TEXT)
+    wanted = matters(reader, reading, at - 1, count=10)
+    assert [row["feature"] for row in found["matters"]] == wanted.feature.tolist()
+    assert found["found"]["correlation"] == pytest.approx(wanted.agreement.correlation)
+    assert found["first_order"]["features"] == pytest.approx(attribute(reader, reading, at - 1).value.sum())
+    split = split_paths(reader, reading, reading.firings.at(at - 1))
+    shares = dict(zip(split.firings.feature.tolist(), split.share.tolist(), strict=True))
+    for row in found["matters"]:
+        here = codes[at - 1, row["feature"]] > 0
+        assert (row["path"] is not None) == here and (not here or row["path"]["direct_share"] == pytest.approx(shares[row["feature"]], rel=1e-4))
+
+
+def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
+    _, codes = tiny.naive(tiny.ids(TEXT))
+    maxima = np.array([tiny.index.feature(k).numbers["maximum"] or np.nan for k in range(WIDTH)])
+    for order, by in (("size", codes.max(0)), ("share", codes.max(0) / maxima)):
+        found = ask(rows=order)["heat"]
+        rows = [f["feature"] for f in found["features"]]
+        assert by[rows] == pytest.approx(np.sort(np.nan_to_num(by))[::-1][:16], rel=1e-3)
+        assert found["on"] == (codes > 0).any(0).sum() and found["hidden"] == found["on"] - 16
+        np.testing.assert_allclose([f["activations"] for f in found["features"]], codes[:, rows].T, atol=1e-4)
+
+
+def test_three_rankings_of_sae_vis(tiny, ask):
+    ids, at = tiny.ids(TEXT), 9
+    logits, codes = tiny.naive(ids)
+    size, quantile, effect = ask(at=at, exact=1)["rankings"]
+    assert [f["feature"] for f in size["features"]] == np.argsort(-codes[at])[:10].tolist()
+    windows = np.asarray(tiny.index.windows)
+    read = np.concatenate([tiny.naive(w[None].astype(np.int64))[1][1:] for w in windows])
+    for row in quantile["features"]:
+        k, a = row["feature"], codes[at, row["feature"]]
+        edges = np.linspace(0, read[:, k].max(), 51)
+        low, high = edges[edges <= a].max(), edges[edges >= min(a, edges[-1])].min()
+        bounds = [(read[:, k] <= edge * (1 + s * 1e-5)).mean() for edge, s in ((low, -1), (high, 1))]
+        assert bounds[0] - 1e-9 <= row["value"] <= bounds[1] + 1e-9
+    values = [f["value"] for f in quantile["features"]]
+    assert values == sorted(values, reverse=True) and min(values) >= 0.5
+    before = -log_probabilities(logits)[at - 1, ids[0, at]]
+    direct = {}
+    for k in np.flatnonzero(codes[at - 1]):
+        part = tiny.part(codes[:, k] * (np.arange(len(codes)) == at - 1), k)
+        direct[int(k)] = -log_probabilities(tiny.naive(ids, LAST, part)[0])[at - 1, ids[0, at]] - before
+    ordered = sorted(direct, key=lambda k: -direct[k])[:10]
+    assert [f["feature"] for f in effect["features"]] == ordered and effect["of"] == len(direct)
+    assert [f["value"] for f in effect["features"]] == pytest.approx([direct[k] for k in ordered], abs=1e-5)
+
+
+@pytest.mark.parametrize(("said", "new"), [("out=3", lambda a: 0 * a), ("scale=3:2.5", lambda a: 2.5 * a), ("clamp=3:4", lambda a: 0 * a + 4)])
+def test_a_change_moves_the_distribution_as_a_naive_pass_says(said, new, tiny, ask, reader):
+    ids, at = tiny.ids(TEXT), 7
+    logits, codes = tiny.naive(ids)
+    a = codes[:, 3]
+    step = (a - new(a)) * (np.arange(len(a)) > 0)  # the first token does not count
+    before, after = (log_probabilities(x) for x in (logits, tiny.naive(ids, less=tiny.part(step, 3))[0]))
+    name, value = said.split("=")
+    found = ask(at=at, **{name: value})["changed"]
+    assert found["kl"] == pytest.approx((np.exp(before) * (before - after))[at - 1].sum(), abs=1e-5)
+    assert found["probability"] == pytest.approx(np.exp(after[at - 1, ids[0, at]]), rel=1e-3)
+    chances = {c["id"]: c for c in found["chances"]}
+    assert {*np.argsort(-before[at - 1])[:5], *np.argsort(-after[at - 1])[:5]} <= set(chances)
+    for k, c in chances.items():
+        assert (c["before"], c["after"]) == pytest.approx((np.exp(before[at - 1, k]), np.exp(after[at - 1, k])), rel=1e-3)
+    losses = [-sum(x[i, ids[0, i + 1]] for i in range(ids.shape[1] - 1)) for x in (before, after)]
+    assert (found["text_before"], found["text_after"]) == pytest.approx(losses, rel=1e-4)
+    one = {"out": Change.out(3), "scale": Change(3, factor=2.5), "clamp": Change(3, value=4.0)}[name]
+    assert found["deltas"][1:] == pytest.approx(change(reader, reader.read(TEXT), [one]).delta.tolist(), abs=1e-5)
+
+
+def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
+    page = client.get(f"{tiny.base}/prompt", params={"text": TEXT, "exact": 1, "out": 3})
+    assert page.status_code == 200 and f'href="{tiny.base}/3"' in page.text and "taken out" in page.text
+    sent = {"sent": "1", "text": "a b\r\nc d", "out": "4", "feature": "5", "way": "clamp", "amount": "2.5"}
+    moved = client.post(f"{tiny.base}/prompt", data=sent, headers={"origin": "http://127.0.0.1"}, follow_redirects=False)
+    assert moved.status_code == 303 and moved.headers["location"] == f"{tiny.base}/prompt?text=a+b%0Ac+d&out=4&clamp=5%3A2.5"
+    empty = client.get(f"{tiny.base}/prompt")
+    assert empty.status_code == 200 and "Type a text" in empty.text
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ({"text": "ab cd " * 100}, "at most 64 are read"), ({"text": "a"}, "at least 3"), ({"text": "é" * 1200}, "at most 6,000"),
+    ({"at": 99}, "predictions of this text"), ({"at": "x"}, "at is a whole number"), ({"then": 99999}, "the model's tokens are numbered"),
+    ({"out": "48"}, "numbered 0 to 47"), ({"clamp": "3:nan"}, "takes a number"), ({"scale": "3"}, "takes a number"),
+    ({"rows": "x"}, "rows cannot be"), ({"out": list(range(11))}, "at most 10 features"),
+])  # fmt: skip
+def test_what_cannot_be_asked_is_said(query, words, tiny, client):
+    for ending in ("", ".json"):
+        answer = client.get(f"{tiny.base}/prompt{ending}", params={"text": TEXT, **query})
+        assert answer.status_code == 400 and words in answer.text.replace("&#39;", "'").lower()
+
+
+def test_no_text_becomes_markup_or_turns_the_page(tiny, client):
+    hostile = "</textarea><script>alert(1)</script>\u202e{{ 7 * 7 }}\x00\x1b[31m\" onmouseover=x"
+    page = client.get(f"{tiny.base}/prompt", params={"text": hostile[:50], "exact": 1})
+    assert page.status_code == 200 and "<script>alert" not in page.text and "\u202e" not in page.text and "\x00" not in page.text
+    assert "</textarea><script" not in page.text and ">49<" not in page.text
+
+
+def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
+    library = tiny.library()
+    client, running, most = TestClient(application(library), base_url="http://127.0.0.1"), [], []
+    loaded, lock, whole = library.live.loaded(tiny.index), threading.Lock(), Pretrained.run
+
+    def slow(self, *args, **options):
+        with lock:
+            running.append(1)
+            most.append(len(running))
+        time.sleep(0.02)
+        try:
+            return whole(self, *args, **options)
+        finally:
+            with lock:
+                running.pop()
+
+    monkeypatch.setattr(Pretrained, "run", slow)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda i: client.get(f"{tiny.base}/prompt.json", params={"text": f"{TEXT} {i}", "exact": 1}), range(6)))
+    assert [a.status_code for a in answers] == [200] * 6 and max(most) == 1 and len(most) > 6
+    monkeypatch.setattr(turn, "WAITING", 0)
+    busy = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
+    assert busy.status_code == 503 and "wait for this model" in busy.text
+    monkeypatch.setattr(turn, "WAITING", 8)
+    monkeypatch.setattr(turn, "PATIENCE", 0.05)
+    with loaded.turn:
+        answer = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
+    assert answer.status_code == 503 and "was busy" in answer.text
+
+
+def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):
+    library, gate = tiny.library(), threading.Event()
+    client, load = TestClient(application(library), base_url="http://127.0.0.1"), library.live._load
+    monkeypatch.setattr(live, "SHOWN", 0.02)
+    monkeypatch.setattr(library.live, "_load", lambda about: gate.wait(20) and load(about))
+    for page, words in ((f"{tiny.base}/prompt", "Loading"), (f"{tiny.base}/3/activation", "Loading"), (f"{tiny.base}/steer", "Loading")):
+        answer = client.get(page, params={"text": TEXT, "out": 3})
+        assert answer.status_code == 200 and words in answer.text and "hx-trigger" in answer.text
+    gate.set()
+    monkeypatch.setattr(live, "SHOWN", 60.0)
+    assert "Features that carried" in client.get(f"{tiny.base}/prompt", params={"text": TEXT}).text
+
+
+def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
+    shutil.copytree(tiny.store, tmp_path / "store")
+    shutil.copytree(tiny.model, tmp_path / "llama")
+    about = next((tmp_path / "store/artefacts/index").glob("*/about.json"))
+    one, was = tmp_path / "one.safetensors", about.read_text()
+    tiny_world.made_up().save(one)
+    was = was.replace(str(tiny.model), str(tmp_path / "llama")).replace(str(tiny.model.parent / "one.safetensors"), str(one))
+    about.write_text(was)
+    moved = Tiny(tmp_path / "store", tmp_path / "llama", tiny.index)
+
+    def status() -> tuple[int, str]:
+        answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(f"{tiny.base}/prompt", params={"text": TEXT})
+        return answer.status_code, answer.text.lower()
+
+    assert status()[0] == 200
+    tiny_world.made_up(seed=1).save(one)
+    assert status()[0] == 409 and "another dictionary than the one that was indexed" in status()[1]
+    one.unlink()
+    assert status()[0] == 503 and "is not where it was" in status()[1]
+    tiny_world.made_up().save(one)
+    moved.model.rename(tmp_path / "gone")
+    assert status()[0] == 503 and "no model" in status()[1]
+    wide = tiny_models.make(tmp_path / "llama", "llama", hidden_size=32)
+    assert status()[0] == 409 and "another model than the one that was indexed" in status()[1]
+    about.write_text(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
+    assert status()[0] == 409 and "the dictionary reads 24 numbers per token" in status()[1]
+    about.write_text(json.dumps(json.loads(was) | {"model": ""}))
+    answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get("/activations/one/prompt", params={"text": TEXT})
+    assert answer.status_code == 409 and "without a model" in answer.text
+
+
+def test_the_site_is_where_the_index_was_made(tiny, reader):
+    assert str(reader.reads) == SITE and reader.skip_first == tiny.index.about.skip_first

@@ -1,0 +1,137 @@
+"""The pages about a text in headless Chromium: type, choose, change, go back, a deep link, a phone, the dark, a keyboard alone."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+import test_browser
+import tiny_world
+from test_browser import CHROMIUM, playwright
+from tiny_world import TEXT, Tiny
+
+from assay.explorer.app import application
+from assay.verbs.serve import listen
+
+browser = test_browser.browser
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Tiny:
+    return tiny_world.make(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def server(tiny):
+    import uvicorn
+
+    listening = listen("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(application(tiny.library()), log_level="error", lifespan="off", access_log=False))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture
+def page(request, browser, server):
+    """A page that fails its test for any error on the console and any request to another host."""
+    how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
+    context, wrong = browser.new_context(base_url=server, **how), []
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda e: wrong.append(str(e)))
+    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
+    yield opened
+    context.close()
+    assert not wrong
+
+
+def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, server):
+    page.goto(f"{tiny.base}/prompt")
+    page.locator("#text").fill(TEXT)
+    page.keyboard.press("Control+Enter")
+    playwright.expect(page.locator("#why")).to_contain_text("Both measures agree", timeout=60_000)
+    page.locator(".strip a").nth(6).click()
+    playwright.expect(page.locator("#prediction h2")).to_have_text("The prediction of token 7")
+    playwright.expect(page.locator("#why")).to_contain_text("Both measures agree")
+    page.get_by_role("link", name=re.compile("^take out feature")).first.click()
+    playwright.expect(page.locator("#changed h2")).to_have_text("With 1 feature changed")
+    first = page.locator("#changed .question").inner_text()
+    page.get_by_role("link", name=re.compile("^set feature")).nth(1).click()
+    playwright.expect(page.locator("#changed h2")).to_have_text("With 2 features changed")
+    assert "out=" in page.url and "clamp=" in page.url and "at=7" in page.url
+    page.go_back()
+    playwright.expect(page.locator("#changed h2")).to_have_text("With 1 feature changed")
+    other = browser.new_context(base_url=server).new_page()
+    other.goto(page.url)
+    playwright.expect(other.locator("#changed .question")).to_have_text(first)
+    other.close()
+    page.locator("#change input[name=feature]").fill("7")
+    page.locator("#change select").select_option("clamp")
+    page.locator("#change input[name=amount]").fill("3.5")
+    page.locator("#change button").click()
+    playwright.expect(page.locator("#changed .chosen")).to_contain_text("set to 3.50")
+    page.get_by_role("link", name="undo the change of feature 7").click()
+    playwright.expect(page.locator("#changed .chosen")).not_to_contain_text("set to 3.50")
+
+
+def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):
+    page.goto(f"{tiny.base}/prompt?text=def+add(self)")
+    cell = page.locator(".heat td").first
+    cell.focus()
+    playwright.expect(page.locator("#heat-tip")).to_contain_text("no feature counts at this token")
+    page.keyboard.press("ArrowRight")
+    playwright.expect(page.locator("#heat-tip")).to_contain_text("at token 1")
+    page.keyboard.press("ArrowDown")
+    second = page.locator(".heat tbody tr").nth(1).locator("th a").inner_text()
+    playwright.expect(page.locator("#heat-tip")).to_contain_text(f"feature {second} at token 1")
+    on = page.locator(".heat td", has_text="9").first
+    on.hover()
+    playwright.expect(page.locator("#heat-tip")).to_contain_text("activation")
+
+
+def test_steering_writes_by_itself_and_can_be_stopped(page, tiny):
+    page.goto(f"{tiny.base}/steer")
+    page.locator("#text").fill("def add(self")
+    page.locator("input[name=feature]").fill("3")
+    page.locator("select[name=way]").select_option("clamp")
+    page.locator("input[name=amount]").fill("6")
+    page.locator("input[name=new]").fill("12")
+    page.get_by_role("button", name="Write").click()
+    playwright.expect(page.locator("#written[data-done]")).to_contain_text("12 of 12 tokens", timeout=60_000)
+    playwright.expect(page.locator(".stop")).to_be_hidden()
+    page.get_by_role("link", name="20 tokens more").click()
+    playwright.expect(page.locator("#written[data-done]")).to_contain_text("32 of 32 tokens", timeout=60_000)
+
+
+def test_a_text_of_ones_own_on_a_features_page(page, tiny):
+    page.goto(f"{tiny.base}/3")
+    page.locator("#text").fill(TEXT)
+    page.get_by_role("button", name="Show where it fires").click()
+    playwright.expect(page.locator("#activation .mine")).to_be_visible(timeout=60_000)
+    page.get_by_role("link", name="Which features carried its predictions?").click()
+    playwright.expect(page.locator("#prediction")).to_be_visible()
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 400, "height": 800}}, {"color_scheme": "dark"}], indirect=True)
+def test_a_phone_and_the_dark(page, tiny):
+    for address in (f"{tiny.base}/prompt?text=def+add(self)&out=3", f"{tiny.base}/steer?text=def+add(self&clamp=3:6&new=3"):
+        page.goto(address)
+        page.wait_for_selector("#rankings, [data-done]", state="attached")
+        width = page.evaluate("document.documentElement.clientWidth")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ink, paper = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]")
+        assert ink != paper
+
+
+def test_hostile_texts_stay_texts(page, tiny):
+    page.goto(f"{tiny.base}/prompt")
+    page.locator("#text").fill("</textarea><script>document.title='taken'</script>\u202e")
+    page.get_by_role("button", name="Read").click()
+    playwright.expect(page.locator("#why")).to_contain_text("agree", timeout=60_000)
+    assert page.title() != "taken" and page.locator("main script").count() == 0
