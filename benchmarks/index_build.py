@@ -32,7 +32,8 @@ def shards(folder: Path, features: int, tokens: int, on: int, context: int = 128
         windows = min(size, tokens - start) // context
         count = windows * context * on
         row = np.repeat(np.arange(windows * context), on)
-        pair = np.unique(np.minimum(np.searchsorted(edges, rng.random(count)), features - 1) + row * features)
+        pair = np.sort(np.minimum(np.searchsorted(edges, rng.random(count)), features - 1) + row * features)
+        pair = pair[np.diff(pair, prepend=-1) > 0]
         kept = np.ones((windows, context), bool)
         kept[:, 0] = False
         row, feature = np.divmod(pair, features)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.features.largest import largest
+
 
 def direct_logits(
     decoder: Float[np.ndarray, "feature d"], unembedding: Float[np.ndarray, "d vocabulary"], norm: Float[np.ndarray, "d"] | None
@@ -19,17 +21,12 @@ def direct_logits(
     Differs: sae_vis leaves out the norm's weight
     """
     rows = decoder if norm is None else decoder * norm
-    return rows.astype(np.float32) @ unembedding.astype(np.float32)
+    return rows.astype(np.float32, copy=False) @ unembedding.astype(np.float32, copy=False)
 
 
 def extremes(
     logits: Float[np.ndarray, "feature vocabulary"], count: int
 ) -> tuple[Int[np.ndarray, "feature sign rank"], Float[np.ndarray, "feature sign rank"]]:
     """Token ids and logits of the `count` most promoted (sign 0) and most suppressed (sign 1) tokens; ties by token id."""
-    ids = np.empty((len(logits), 2, count), np.int64)
-    for f, row in enumerate(logits):
-        for s, signed in enumerate((row, -row)):
-            bar = np.partition(signed, -count)[-count]  # only what reaches it is sorted: the vocabulary is long
-            reach = np.flatnonzero(signed >= bar)
-            ids[f, s] = reach[np.argsort(-signed[reach], kind="stable")][:count]
+    ids = np.stack([largest(logits, count), largest(-logits, count)], 1)
     return ids, np.take_along_axis(logits[:, None], ids, 2)

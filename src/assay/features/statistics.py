@@ -62,9 +62,7 @@ def purity(top: Int[np.ndarray, "feature example"]) -> Float[np.ndarray, "featur
     Range: 1/20 to 1 for 20 examples; NaN without any
     Better: neither: a pure feature is lexical, not necessarily good
     """
-    result = np.full(len(top), np.nan)
-    for i, row in enumerate(top):
-        present = row[row >= 0]
-        if len(present):
-            result[i] = np.unique(present, return_counts=True)[1].max() / len(present)
-    return result
+    present = top >= 0
+    alike = ((top[:, :, None] == top[:, None, :]) & present[:, :, None]).sum(2)
+    with np.errstate(invalid="ignore"):
+        return alike.max(1, initial=0) / present.sum(1)

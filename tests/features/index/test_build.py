@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,36 @@ def test_pearson_of_the_specifications_vector() -> None:
     found = relations.correlated(relations.Activations(matrix, None, np.zeros(0, np.int64)), 0, 2)
     assert found["other"].tolist() == [1, 0]
     assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6) and found["cosine"] == pytest.approx([0.981495] * 2, abs=1e-6)
+
+
+def test_correlations_of_features_that_seldom_fire_together_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where few others are on with a feature, the rest is ordered by its negative correlations; in chunks of any size."""
+    import scipy.sparse
+
+    rng = np.random.default_rng(3)
+    acts = rng.exponential(1, (50, 12)) * (rng.random((50, 12)) < 0.05)
+    acts[:, 4] = 0
+    on = acts.any(0)
+    expected = np.corrcoef(np.where(on, acts, rng.random((50, 12))).T) * on * on[:, None]
+    np.fill_diagonal(expected, -np.inf)
+    firing = relations.Activations(scipy.sparse.csc_matrix(acts), None, np.zeros(0, np.int64))
+    for cells in (1, 30, 1000):
+        monkeypatch.setattr(relations, "CELLS", cells)
+        found = relations.correlated(firing, 0, 12)
+        some = np.flatnonzero(on)
+        assert found["feature"].tolist() == np.repeat(some, 5).tolist()
+        assert found["pearson"] == pytest.approx(np.sort(expected[some], axis=1)[:, :-6:-1].ravel(), abs=1e-12)
+        assert found["pearson"] == pytest.approx(expected[found["feature"], found["other"]], abs=1e-12)
+
+
+def test_blocks_hold_no_more_firings_than_they_may(one: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    firing = firings.Firings.of(sorted(one.folder.parent.glob("shard*")))
+    each = (one.acts > 0).sum((0, 1))
+    assert firing.counts(40).tolist() == each.tolist()
+    monkeypatch.setattr(build, "FIRINGS", 200)
+    ends = build._edges(firing, 40)
+    assert ends[0] == 0 and ends[-1] == 40 and all(a < b for a, b in pairwise(ends))
+    assert all(each[a:b].sum() <= 200 or b == a + 1 for a, b in pairwise(ends)) and len(ends) > 4
 
 
 def test_axes_are_sorted_by_magnitude_and_keep_their_sign() -> None:

@@ -88,8 +88,7 @@ def ablate(
 
 
 def _density(firings: Firings, width: int) -> np.ndarray:
-    counts = sum(np.bincount(np.load(s / "feature.npy", mmap_mode="r"), minlength=width) for s in firings.shards)
-    return np.asarray(counts) / max(1, int(firings.kept.sum()))
+    return firings.counts(width) / max(1, int(firings.kept.sum()))
 
 
 def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Sample) -> tuple[np.ndarray, np.ndarray]:

@@ -106,6 +106,10 @@ class Firings:
         """Firings in all."""
         return sum(len(_open(shard, "feature")) for shard in self.shards)
 
+    def counts(self, features: int) -> Int[np.ndarray, "f"]:
+        """Firings of each feature."""
+        return np.sum([np.bincount(_open(shard, "feature"), minlength=features) for shard in self.shards], axis=0)
+
     @cached_property
     def has_effects(self) -> bool:
         """Whether every shard has first-order effects."""
@@ -130,14 +134,13 @@ class Firings:
         feature, row, value, *effect = (column[order] for column in columns)
         return Block(feature, row, value, effect[0] if effect else None)
 
-    def rows(self, first: int, end: int) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-        """Feature, row and value of all firings at rows `first` to `end` − 1, in the order in which they lie on disk."""
+    def rows(self, asked: Bool[np.ndarray, "tokens"]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Feature, row and value of all firings at the asked rows, in the order in which they lie on disk."""
         parts = []
         for shard, start, tokens in zip(self.shards, self._starts, self._tokens, strict=True):
-            if start < end and first < start + tokens.size:
-                row = _open(shard, "row").astype(np.int64) + start
-                here = (row >= first) & (row < end)
-                parts.append((np.asarray(_open(shard, "feature"))[here].astype(np.int64), row[here], np.asarray(_open(shard, "value"))[here]))
+            row = _open(shard, "row")
+            here = np.flatnonzero(asked[start : start + tokens.size][row])
+            parts.append((_open(shard, "feature")[here], row[here].astype(np.int64) + start, _open(shard, "value")[here]))
         feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
         return feature, row, value
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse
@@ -11,12 +12,15 @@ from jaxtyping import Float, Int
 
 from assay.features.index.firings import Firings
 from assay.features.index.schema import ANTIPODAL, COMPANIONS
+from assay.features.largest import largest
 
 Arrays = dict[str, np.ndarray]
 SPAN = 8
 """Rows of another dictionary whose span is asked how much of a feature it holds."""
 LARGEST = 200_000
 """A wider dictionary's rows are not all compared with each other: the work grows with the square of the width."""
+CELLS = 2**24
+"""Cells of a matrix of features by features, or of tokens by neurons, that is held at once."""
 MOST = 6_000_000
 """Firings, at most, that correlations are worked out from; of a longer text an even sample of windows."""
 
@@ -32,15 +36,16 @@ def by_direction(decoder: Float[np.ndarray, "f d"], first: int, end: int) -> tup
 
     `decoder` are unit rows. Formula: cos(d_i, d_j), j ≠ i
     """
-    cosine = decoder[first:end] @ decoder.T
-    own = np.arange(first, end)
-    cosine[np.arange(end - first), own] = 0
     count = min(COMPANIONS, max(0, len(decoder) - 1))
-    other = _largest(np.abs(cosine), count)
-    near = np.take_along_axis(cosine, other, 1)
-    least = cosine.argmin(1)
-    lowest = cosine[np.arange(end - first), least]
-    table = _rows("decoder", own, other, cosine=near)
+    parts = []
+    for own in _chunks(first, end, len(decoder)):
+        cosine = decoder[own] @ decoder.T
+        here = np.arange(len(own))
+        cosine[here, own] = 0
+        other, least = largest(np.abs(cosine), count), cosine.argmin(1)
+        parts.append((other, np.take_along_axis(cosine, other, 1), least, cosine[here, least]))
+    other, near, least, lowest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    table = _rows("decoder", np.arange(first, end), other, cosine=near)
     columns = {
         "nearest": other[:, 0] if count else np.full(end - first, -1),
         "nearest_cosine": near[:, 0].astype(np.float64) if count else np.full(end - first, np.nan),
@@ -49,26 +54,33 @@ def by_direction(decoder: Float[np.ndarray, "f d"], first: int, end: int) -> tup
     return table, columns
 
 
+def _chunks(first: int, end: int, columns: int) -> Iterator[Int[np.ndarray, "c"]]:
+    """Numbers `first` to `end` − 1, so many at a time that a matrix of them and `columns` has at most `CELLS` cells."""
+    size = max(1, CELLS // max(1, columns))
+    for a in range(first, end, size):
+        yield np.arange(a, min(a + size, end))
+
+
 def of_seeds(decoder: Float[np.ndarray, "f d"], others: Sequence[Float[np.ndarray, "g d"]], threshold: float) -> Arrays:
     """How far features recur in other dictionaries; all rows of length 1.
 
     Formula: `seed_cosines` max_j cos(d, e_j); `seed_spans` ‖P d‖², P the projector on the span of the eight rows e_j nearest by
     |cos|; `seeds` the number of dictionaries with a cosine of at least `threshold`
     """
-    cosines, spans = [], []
-    for other in others:
-        cosine = decoder @ other.T
-        cosines.append(cosine.max(1))
-        near = _largest(np.abs(cosine), min(SPAN, len(other)))
-        basis = np.linalg.qr(np.swapaxes(other[near], 1, 2).astype(np.float64))[0]
-        spans.append((np.einsum("fd,fdk->fk", decoder, basis) ** 2).sum(1))
-    found = np.stack(cosines, 1).astype(np.float64)
-    return {"seeds": (found >= threshold).sum(1).astype(np.int32), "seed_cosines": found, "seed_spans": np.stack(spans, 1)}
+    cosines, spans = np.zeros((2, len(decoder), len(others)))
+    for i, other in enumerate(others):
+        for some in _chunks(0, len(decoder), max(len(other), SPAN * decoder.shape[1])):
+            cosine = decoder[some] @ other.T
+            cosines[some, i] = cosine.max(1)
+            near = largest(np.abs(cosine), SPAN)
+            basis = np.linalg.qr(np.swapaxes(other[near], 1, 2).astype(np.float64))[0]
+            spans[some, i] = (np.einsum("fd,fdk->fk", decoder[some], basis) ** 2).sum(1)
+    return {"seeds": (cosines >= threshold).sum(1).astype(np.int32), "seed_cosines": cosines, "seed_spans": spans}
 
 
 def axes(decoder: Float[np.ndarray, "f d"], first: int) -> Arrays:
     """The largest components of raw decoder rows by magnitude, with their sign and their share of the row's absolute sum."""
-    other = _largest(np.abs(decoder), min(COMPANIONS, decoder.shape[1]))
+    other = largest(np.abs(decoder), COMPANIONS)
     value = np.take_along_axis(decoder, other, 1).astype(np.float64)
     total = np.abs(decoder).sum(1, dtype=np.float64)[:, None]
     share = np.divide(np.abs(value), total, out=np.zeros_like(value), where=total > 0)
@@ -89,6 +101,43 @@ class Activations:
         """Tokens that correlations are worked out from."""
         return int(self.matrix.shape[0])
 
+    @cached_property
+    def by_row(self) -> scipy.sparse.csr_matrix:
+        """The matrix stored row by row, as products with it need it."""
+        return self.matrix.tocsr()
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Sums over its rows."""
+        return Moments.of(self.matrix)
+
+    @cached_property
+    def at_neurons(self) -> scipy.sparse.csc_matrix:
+        """Its rows at which neurons were read."""
+        return self.by_row[self.neuron_rows].tocsc()
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What a correlation needs of each column."""
+
+    total: Float[np.ndarray, "n"]
+    square: Float[np.ndarray, "n"]
+    centred: Float[np.ndarray, "n"]
+    """Σ (a − ā)²; ∞ where a column does not vary, so that its correlations are 0."""
+
+    @classmethod
+    def of(cls, columns: scipy.sparse.csc_matrix | Float[np.ndarray, "r n"]) -> Moments:
+        """Work them out in the precision of the columns."""
+        total = np.asarray(columns.sum(0)).ravel()
+        square = np.asarray((columns**2 if isinstance(columns, np.ndarray) else columns.multiply(columns)).sum(0)).ravel()
+        centred = np.maximum(square - total * total / columns.shape[0], 0)
+        return cls(total, square, np.where(centred > 1e-10 * square, centred, np.inf))
+
+    def part(self, some: slice) -> Moments:
+        """Take those of some columns."""
+        return Moments(self.total[some], self.square[some], self.centred[some])
+
 
 def activations(firings: Firings, features: int) -> Activations:
     """Firings of at most `MOST` in all, of an even sample of windows, the windows at which neurons were read first."""
@@ -99,18 +148,13 @@ def activations(firings: Firings, features: int) -> Activations:
     used[np.diff(np.floor(share * np.arange(windows + 1) + 1e-9)) > 0] = True
     if read is not None:
         used[np.unique(read[0] // length)] = True
-    taken = np.flatnonzero((firings.kept & used[:, None]).ravel())
-    feature, row, value = (np.concatenate(part) for part in zip(*_runs(firings, used, length), strict=True))
-    place = np.searchsorted(taken, row)
-    matrix = scipy.sparse.csc_matrix((value.astype(np.float64), (place, feature)), shape=(len(taken), features))
+    taken = (firings.kept & used[:, None]).ravel()
+    feature, row, value = firings.rows(taken)
+    place = np.cumsum(taken) - 1
+    matrix = scipy.sparse.csc_matrix((value.astype(np.float64), (place[row], feature)), shape=(int(taken.sum()), features))
     if read is None:
         return Activations(matrix, None, np.zeros(0, np.int64))
-    return Activations(matrix, read[1], np.searchsorted(taken, read[0]))
-
-
-def _runs(firings: Firings, used: np.ndarray, length: int) -> list[tuple[np.ndarray, ...]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], used.astype(int), [0]])))
-    return [firings.rows(int(a) * length, int(b) * length) for a, b in edges.reshape(-1, 2)] or [firings.rows(0, 0)]
+    return Activations(matrix, read[1], place[read[0]])
 
 
 def correlated(acts: Activations, first: int, end: int) -> Arrays:
@@ -119,42 +163,73 @@ def correlated(acts: Activations, first: int, end: int) -> Arrays:
     Formula: Pearson's ρ over all rows, zeros included, and the uncentred cosine Σab/(‖a‖‖b‖), in float64; a column that does not
     vary has ρ = 0; a feature is no neighbour of itself
     """
-    block = acts.matrix[:, first:end]
-    table = _correlated("feature", acts.matrix, block, np.arange(first, end), own=True)
-    if acts.neurons is None:
-        return table
-    some = block.tocsr()[acts.neuron_rows].tocsc()
-    return _joined([table, _correlated("neuron", acts.neurons.astype(np.float64), some, np.arange(first, end), own=False)])
+    found = []
+    for some in _chunks(first, end, acts.matrix.shape[1]):
+        part = slice(some[0], some[-1] + 1)
+        products = (acts.matrix[:, part].T @ acts.by_row).tocsr()
+        found.append(_nearest("feature", products, acts.rows, acts.moments.part(part), acts.moments, some, own=True))
+    if acts.neurons is not None:
+        x = acts.at_neurons[:, first:end]
+        products, y = _with_neurons(x, acts.neurons)
+        found.append(_nearest("neuron", products, len(acts.neuron_rows), Moments.of(x), y, np.arange(first, end), own=False))
+    return joined(found)
 
 
-def _correlated(kind: str, y: scipy.sparse.csc_matrix | np.ndarray, x: scipy.sparse.csc_matrix, features: np.ndarray, own: bool) -> Arrays:
-    n = x.shape[0]
-    sums = [np.asarray(z.sum(0)).ravel() for z in (x, y)]
-    squares = [np.asarray((z * z if isinstance(z, np.ndarray) else z.multiply(z)).sum(0)).ravel() for z in (x, y)]
-    centred = [np.maximum(q - s * s / n, 0) for s, q in zip(sums, squares, strict=True)]
-    vary = [c > 1e-10 * q for c, q in zip(centred, squares, strict=True)]
-    products = x.T @ y
-    products = np.asarray(products.todense()) if scipy.sparse.issparse(products) else np.asarray(products)
-    scale = np.sqrt(np.outer(*[np.where(v, c, np.inf) for v, c in zip(vary, centred, strict=True)]))
-    pearson = (products - np.outer(*sums) / n) / scale
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.nan_to_num(products / np.sqrt(np.outer(*squares)))
-    ranked = pearson.copy()
-    if own:
-        ranked[np.arange(len(features)), features] = -np.inf
-    other = _largest(ranked, min(COMPANIONS, ranked.shape[1] - own))
-    found = _rows(kind, features, other, cosine=np.take_along_axis(cosine, other, 1), pearson=np.take_along_axis(pearson, other, 1))
-    varies = np.repeat(vary[0], other.shape[1])
-    return {name: column[varies] for name, column in found.items()}
+def _with_neurons(x: scipy.sparse.csc_matrix, neurons: Float[np.ndarray, "r m"]) -> tuple[Float[np.ndarray, "f m"], Moments]:
+    """Sums of products of features and neurons, and the moments of the neurons; some neurons in float64 at a time."""
+    products, moments = [], []
+    for some in _chunks(0, neurons.shape[1], len(neurons)):
+        y = neurons[:, some].astype(np.float64)
+        products.append(np.asarray(x.T @ y))
+        moments.append(Moments.of(y))
+    total, square, centred = (np.concatenate([getattr(m, name) for m in moments]) for name in ("total", "square", "centred"))
+    return np.concatenate(products, 1), Moments(total, square, centred)
 
 
-def _largest(values: Float[np.ndarray, "f n"], count: int) -> Int[np.ndarray, "f count"]:
-    """Places of the `count` largest of each row, largest first, ties by place."""
-    if count == 0:
-        return np.zeros((len(values), 0), np.int64)
-    some = np.sort(np.argpartition(-values, count - 1, axis=1)[:, :count], axis=1)
-    order = np.argsort(-np.take_along_axis(values, some, 1), axis=1, kind="stable")
-    return np.take_along_axis(some, order, 1)
+def _nearest(
+    kind: str, products: scipy.sparse.csr_matrix | Float[np.ndarray, "f n"], rows: int, x: Moments, y: Moments, features: Int[np.ndarray, "f"],
+    *, own: bool,
+) -> Arrays:  # fmt: skip
+    """The columns y of largest ρ with each column x that varies, one x at a time: memory holds no dense matrix of correlations."""
+    n = len(y.total)
+    count = min(COMPANIONS, n - own)
+    varying = np.flatnonzero(np.isfinite(x.centred))
+    other, pearson, cosine = np.zeros((len(varying), count), np.int64), *np.zeros((2, len(varying), count))
+    for k, i in enumerate(varying.tolist()):
+        at, product = _row(products, i)
+        rho = _pearson(product, rows, x, i, y, at)
+        if own:
+            rho[at == features[i]] = -np.inf
+        if (rho > 0).sum() < count:  # where nothing is on with it ρ is at most 0, so those columns only count here
+            at, product = np.arange(n), _dense(products, i)
+            rho = _pearson(product, rows, x, i, y, at)
+            if own:
+                rho[features[i]] = -np.inf
+        reach = np.flatnonzero(rho >= np.partition(rho, -count)[-count]) if count else np.zeros(0, np.int64)
+        best = reach[np.lexsort((at[reach], -rho[reach]))[:count]]
+        other[k], pearson[k] = at[best], rho[best]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cosine[k] = np.nan_to_num(product[best] / np.sqrt(x.square[i] * y.square[other[k]]))
+    return _rows(kind, features[varying], other, cosine=cosine, pearson=pearson)
+
+
+def _row(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
+    """Places and values of a row's numbers that are not known to be 0."""
+    if isinstance(products, np.ndarray):
+        return np.arange(products.shape[1]), products[i]
+    some = slice(*products.indptr[i : i + 2])
+    return products.indices[some], products.data[some]
+
+
+def _dense(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> Float[np.ndarray, "n"]:
+    at, value = _row(products, i)
+    row = np.zeros(products.shape[1])
+    row[at] = value
+    return row
+
+
+def _pearson(product: np.ndarray, rows: int, x: Moments, i: int, y: Moments, at: np.ndarray) -> np.ndarray:
+    return np.asarray((product - x.total[i] * y.total[at] / rows) / np.sqrt(x.centred[i] * y.centred[at]))
 
 
 def _rows(kind: str, features: np.ndarray, other: np.ndarray, **columns: np.ndarray) -> Arrays:
@@ -168,8 +243,6 @@ def _rows(kind: str, features: np.ndarray, other: np.ndarray, **columns: np.ndar
     return table | {name: given.get(name, nothing) for name in ("cosine", "pearson", "value", "share")}
 
 
-def _joined(tables: Sequence[Arrays]) -> Arrays:
+def joined(tables: Sequence[Arrays]) -> Arrays:
+    """Put the rows of tables of the same columns one after the other."""
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-
-
-joined = _joined

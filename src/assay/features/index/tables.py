@@ -41,7 +41,7 @@ def write_part(folder: Path, table: str, number: int, columns: Mapping[str, Valu
     (folder / table).mkdir(parents=True, exist_ok=True)
     path = folder / table / f"{number:05}.parquet"
     temporary = path.with_suffix(".partial")
-    pq.write_table(made, temporary, compression="zstd", row_group_size=ROWS.get(table, OTHER_ROWS))
+    pq.write_table(made, temporary, compression="lz4", row_group_size=ROWS.get(table, OTHER_ROWS))
     temporary.replace(path)
 
 
