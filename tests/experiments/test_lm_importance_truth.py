@@ -14,6 +14,7 @@ from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
 WINDOWS, S, D = 3, 9, 24
+TOKENS = np.random.default_rng(0).integers(0, 250, (WINDOWS, S))
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -21,21 +22,17 @@ def folder(request, tmp_path_factory):
     return tiny_models.make(tmp_path_factory.mktemp("removal") / request.param, request.param)
 
 
-def tokens():
-    return np.random.default_rng(0).integers(0, 250, (WINDOWS, S))
-
-
 def losses(folder, edits=None):
-    return tiny_models.naive_loss(tiny_models.naive(folder, tokens(), edits)[0], tokens())
+    return tiny_models.naive_loss(tiny_models.naive(folder, TOKENS, edits)[0], TOKENS)
 
 
 @pytest.fixture(scope="module")
 def text(folder):
     model = load(str(folder))
     sites = {1: Site("resid_pre", 1), 2: Site("resid_pre", 2), 3: Site("resid_post", 2)}
-    acts = model.run(torch.from_numpy(tokens()), capture=list(sites.values())).acts
+    acts = model.run(torch.from_numpy(TOKENS), capture=list(sites.values())).acts
     streams = {place: acts[site] for place, site in sites.items()}
-    plain = Clean(model, torch.from_numpy(tokens()), streams, {})
+    plain = Clean(model, torch.from_numpy(TOKENS), streams, {})
     every = np.arange(S - 1)
     loss = {p: np.stack([removal._losses(plain, p, w, every, x[w, :-1]) for w in range(WINDOWS)]) for p, x in streams.items()}
     return Clean(model, plain.tokens, streams, loss)

@@ -63,7 +63,7 @@ def importance(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 
 def by_third(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """The same terms for each third of the drawn features by density, rarest first."""
+    """Terms of importance of each third of the drawn features by density, rarest first."""
     return {name: thirds(by(arm)[name].sum("quarter")) for name in ("change", "firings")}
 
 

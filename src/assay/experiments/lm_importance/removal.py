@@ -39,8 +39,11 @@ class CleanSpec(Spec):
     """What a harvest's windows give where nothing is taken out: the same for every dictionary, so made once."""
 
     of: HarvestSpec
+    """The windows, and where their activations were taken."""
     model: str
+    """The model's fingerprint."""
     corpus: str
+    """The text's fingerprint."""
 
 
 @dataclass(frozen=True, eq=False)
