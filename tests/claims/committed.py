@@ -11,7 +11,9 @@ from assay.core.claims import Claim, Exact
 from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
-PENDING: dict[str, str] = {}
+PENDING: dict[str, str] = {
+    "lm-importance": "three of its four claims are undecided: its control `permuted` and its arm `half` need more seeds than five minutes hold",
+}
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
 RECORDED = [name for name in ENTRIES if records.read(name, catalogue.entry(name).origin) is not None]

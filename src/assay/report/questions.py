@@ -10,7 +10,7 @@ QUESTIONS = {
         "superposition", "superposition-phase", "superposition-collapse", "capacity", "features-per-dimension",
     ),
     "What do sparse autoencoders find, and which part of them does it?": (
-        "gated-sae", "gated-ablations", "sae-zoo", "targets", "superposition-sae", "ultra-rare-features",
+        "gated-sae", "gated-ablations", "sae-zoo", "lm-importance", "targets", "superposition-sae", "ultra-rare-features",
     ),
     "Why does learning come in stages?": ("s-curves", "deep-linear", "llc", "superposition-llc", "grokking-efficiency", "grokking-frequencies"),
     "What does the noise of training look like?": ("sgd-noise", "selection-noise", "lock-step"),
