@@ -83,6 +83,13 @@ def test_unexplained_variance(found, naive, model):
     assert found.about.fvu == pytest.approx(((x - hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-4)
 
 
+def test_the_loss_with_the_reconstruction_in_place(found, naive, model):
+    tokens, keep, codes, _losses = naive
+    hat = own(plain())[1](codes)
+    logits, _ = tiny_models.naive(model, tokens, {SITE: lambda x: np.where(keep[..., None], hat, x)})
+    assert found.about.loss_spliced == pytest.approx(tiny_models.naive_loss(logits, tokens).mean(), rel=1e-4)
+
+
 def test_first_order_effects_are_derivatives_of_the_naive_loss(found, naive, model):
     """The effect of a firing is the derivative of the loss by the share that is taken out: central differences of a thousandth."""
     tokens, _, codes, _ = naive

@@ -38,6 +38,8 @@ Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
 NEURON_SHARDS = 4
 """Shards at the start of the text at which neurons are read beside features."""
+SPLICED = 64
+"""Windows at the start of the text on which the loss is measured with the reconstruction in place."""
 LIMIT_WINDOWS = 16
 """Windows at the start of the text from which the limit for outliers comes."""
 
@@ -303,13 +305,16 @@ class _Work:
     def build(self, path: Path, whole: IndexSpec, others: Sequence[Source], notes: Sequence[str], began: tuple[float, float]) -> None:
         """Fill the folder of an index."""
         from assay.features.index import build
-        from assay.features.index.ablations import Sample, ablate
+        from assay.features.index.ablations import Sample, ablate, rise
 
         shards = self.shards()
         sample = Sample(self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards])
         told = functools.partial(self.tell, "windows with features taken out")
         ablated, of_sample = ablate(self.at, shards, sample, whole.ablate, whole.ablate_windows, told)
         totals = _totals(shards)
+        if totals["loss"] is not None:
+            spliced = functools.partial(self.tell, "windows with the reconstruction in place")
+            totals["loss_spliced"] = totals["loss"] + rise(self.at, sample, SPLICED, spliced)
         about = About(
             name=self.source.name, source=self.asked, dictionary=self.source.sha256, model=self.folder.name, model_words=self.folder.provenance,
             model_sha256=self.folder.fingerprint, corpus=self.corpus.name, corpus_sha256=self.corpus.fingerprint, site=self.place.site,

@@ -96,7 +96,7 @@ class _View:
         """Name the columns of the table: those that this index has, and whatever it is sorted or filtered by."""
         about = self.index.about
         first_order = ["gradient_total", "gradient_active"] if about.gradients else []
-        taken_out = ["importance", "hit_share", "direct_share"] if about.ablated else []
+        taken_out = ["importance"] if about.ablated else []
         shown = ["density", "maximum", *first_order, *taken_out, *(["seeds"] if about.seeds else [])]
         for name in (self.sort, *(c.column for c in self.where)):
             if name not in (*shown, "feature", "token", "importance_low", "importance_high", "gradient_low", "gradient_high"):

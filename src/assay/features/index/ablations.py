@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from scipy.stats import spearmanr
 
 from assay.core.intervals import interval
+from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.blocks import LEAST
 from assay.features.index.firings import Firings
@@ -85,6 +86,22 @@ def ablate(
         "ablated": len(chosen), "ablation_tokens": int(len(used) * sample.tokens.shape[1]),
         "agreement": agreement if agreement is not None and np.isfinite(agreement) else None,
     }  # fmt: skip
+
+
+def rise(place: Place, sample: Sample, windows: int, tick: Callable[[int, int], None]) -> float:
+    """Mean rise of the loss, in nats per prediction, with the reconstruction in place of the activations, on the first windows."""
+    count = min(windows, len(sample.tokens))
+    kept, total, predictions = np.concatenate(list(sample.kept)), 0.0, 0
+    for a in range(0, count, STEP):
+        ids = torch.from_numpy(sample.tokens[a : min(a + STEP, count)].astype(np.int64))
+        keep = torch.from_numpy(kept[a : min(a + STEP, count)])
+        passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
+        inputs = passage.acts if passage.inputs is None else passage.inputs
+        new = torch.stack([place.dictionary.reconstruct(x)[0] for x in inputs])
+        change = spliced_run(place.subject, place.writes, passage, new).loss().double() - trace.loss().double()
+        total, predictions = total + float(change.sum()), predictions + change.numel()
+        tick(min(a + STEP, count), count)
+    return total / predictions
 
 
 def _density(firings: Firings, width: int) -> np.ndarray:

@@ -57,7 +57,7 @@ FEATURES = _columns(
     ("nearest_cosine", "DOUBLE", "1", "that cosine, with its sign"),
     ("antipode", "INTEGER", "feature", "a feature that points the other way: cosine at most −.9"),
     ("gradient_total", "DOUBLE", "nat/token", "rise of the loss without it, to first order, on all tokens of the text: per token"),
-    ("gradient_active", "DOUBLE", "nat/active token", "the same per token at which it is on"),
+    ("gradient_active", "DOUBLE", "nat/active token", "rise of the loss without it, to first order, per token at which it is on"),
     ("gradient_low", "DOUBLE", "nat/active token", "lower end of that number's 95 % interval over documents, Student's t; from six documents on"),
     ("gradient_high", "DOUBLE", "nat/active token", "upper end of that interval"),
     ("ablated_firings", "INTEGER", "tokens", "firings in the sample on which it was taken out; null where it was not"),
