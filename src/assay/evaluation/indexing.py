@@ -117,7 +117,7 @@ class IndexSpec(Spec):
     ablate: int
     ablate_windows: int
     also: tuple[str, ...] = ()
-    version: int = 1
+    version: int = 2
 
 
 def folders(store: Store) -> list[Path]:
