@@ -29,6 +29,7 @@ from assay.cli import printing
 from assay.cli.found import command
 from assay.cli.options import Arm, Bare, Choice, Expected, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.cli.typed import meant, placed, runnable
+from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
@@ -47,6 +48,8 @@ CPU = Machine()
 AS_WRITTEN = Trust()
 ON = Where()
 AS_USUAL = ToRate()
+BRINGS = {"evaluate": "models", "look": "models", "index": "explore", "rate": "explore", "serve": "explore"}
+"""Verb → the extra that brings all that it needs, where one package that is found missing would not tell it."""
 
 MEASURE, EXPERIMENTS, FILES, UPKEEP, OPTIONS = (
     Group(name, sort_key=i) for i, name in enumerate(("Measure your own", "Experiments", "Files", "Upkeep", "Options"))
@@ -790,6 +793,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(meant(str(error), words))
     except AssayError as error:
         return refuse(placed(meant(str(error), words), words), error.exit_code)
+    except ModuleNotFoundError as error:
+        if lacks := extras.need(error, BRINGS.get(words[0], "train") if words else "train"):
+            return refuse(f"assay {words[0]} {lacks}" if words else lacks)
+        raise
     except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
