@@ -11,6 +11,8 @@ from assay.core.shown import draw_with as _draw_with
 
 # ruff: noqa: F401
 if TYPE_CHECKING:
+    __version__: str
+
     from xarray import Dataset as Measures
 
     from assay import data, dictionaries, subjects, worlds

@@ -83,3 +83,16 @@ def test_terminal_and_readme_ask_the_same_questions_of_every_experiment() -> Non
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     places = [readme.index(mark) for question, entries in grouped.items() for mark in (question, *(f"[{e.name}](docs/" for e in entries))]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "says"),
+    [("--control", "judge needs --control CONTROL: an arm where the claim has to be false; e.g. --control shuffled"),
+     ("--unit", "judge needs --unit UNIT: a column whose levels are independent units; e.g. --unit seed")],
+)  # fmt: skip
+def test_an_option_that_was_not_typed_is_told_with_what_it_is_for(left_out: str, says: str, table: Path, capsys: pytest.CaptureFixture) -> None:
+    at = JUDGE.index(left_out)
+    assert main(["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]) == 2
+    assert capsys.readouterr().err.startswith(says)
+    assert main(["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :], left_out]) == 2
+    assert "requires an argument" in capsys.readouterr().err

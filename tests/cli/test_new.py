@@ -55,6 +55,11 @@ def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
     assert read_header(path).title.startswith("A linear autoencoder")
 
 
+def test_the_class_is_what_the_cookbook_calls_it_and_never_one_that_the_file_imports(tmp_path: Path) -> None:
+    assert "class MyClaim(Spec)" in write_experiment("my-claim", tmp_path).path.read_text()
+    assert "class ClaimSpec(Spec)" in write_experiment("claim", tmp_path).path.read_text()
+
+
 @pytest.mark.parametrize("name", ["2nd", "", "a.b", "../up"])
 def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ExperimentError, match="try my_claim"):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -53,3 +54,7 @@ def test_asking_what_a_room_holds_imports_nothing():
     code = "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "'bottleneck'" in done.stdout and "['curves', 'factors', 'one_mode'] False" in done.stdout
+
+
+def test_the_version_is_the_one_that_is_installed() -> None:
+    assert assay.__version__ == metadata.version("interp-assay")

@@ -13,6 +13,7 @@ from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
 from assay.core.stats import difference, ratio, sides
+from assay.report import tables
 
 LEVELS = {"gated": 0.20, "relu": 0.25, "shuffled": 0.40, "no-aux": 0.26}
 
@@ -310,3 +311,20 @@ def test_packed_tables_are_not_unpacked(tmp_path, suffix, content):
     with pytest.raises(AssayError) as e:
         assay.judge(path, claim="a.fvu < 1", unit="seed", control="b")
     assert "\n" not in str(e.value)
+
+
+def test_numbers_that_tie_by_rounding_are_told_what_decides():
+    rows = [(arm, seed, level + 0.01 * (seed == 3)) for arm, level in (("mine", 0.9), ("old", 0.8), ("again", 0.8)) for seed in range(8)]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "acc"])
+    frame.loc[frame["arm"] == "mine", "acc"] = 0.9
+    asked = {"unit": "seed", "control": "again"}
+    judged = assay.judge(frame, claim="mine.acc - old.acc > 0.05", **asked)
+    assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "units agree")
+    assert all(word in judged.verdict.price.text for word in ("7 of 8 seeds", "rounding", "--bounds LOW HIGH", "-1 1"))
+    row = tables.rows({"verdicts": [judged.to_json()]})[0]
+    assert not any(word in row.why for word in ("would be found", "Exact", "no interval"))
+    assert row.kind == "", "nobody spoke of a pilot"
+    html = judged._repr_html_()
+    assert "given with the claim" in html and "from given" not in html and "confirming" not in html
+    ratio = assay.judge(frame, claim="mean(mine.acc)/mean(mine.acc) > 0.5", **asked)
+    assert ratio.verdict.reason == "units agree" and "--bounds" not in ratio.verdict.price.text, "a ratio of means takes no bounds"

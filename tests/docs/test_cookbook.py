@@ -14,7 +14,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.preset import override
-from assay.verbs import template
+from assay.verbs.new import write_experiment
 
 ROOT = Path(__file__).parents[2]
 RECIPE = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -46,11 +46,12 @@ def with_lines(text: str, place: str, lines: str) -> str:
 
 
 def made(title: str, folder: Path) -> Path:
-    text = Path(template.__file__).read_text()
+    file = write_experiment("my-claim", folder).path
+    text = file.read_text()
     for place, lines in RECIPES[title]:
         text = with_lines(text, place, lines)
-    (folder / "my_claim.py").write_text(text)
-    return folder / "my_claim.py"
+    file.write_text(text)
+    return file
 
 
 def judged(file: Path, store: Path, sets: tuple[str, ...] = ()) -> dict[str, str]:

@@ -176,5 +176,5 @@ def test_folders_and_files_are_hashed_apart(tmp_path):
 def test_what_is_not_installed_is_told_with_a_way_to_install_it(tmp_path, monkeypatch):
     (tmp_path / "a.py").write_text('"""A."""\nimport gguf\n')
     monkeypatch.setitem(sys.modules, "gguf", None)  # as if it were not there
-    with pytest.raises(ExperimentError, match="a needs gguf, which is not installed; `assay doctor` says"):
+    with pytest.raises(ExperimentError, match=r"a needs gguf: pip install 'interp-assay\[models\]'"):
         catalogue.load("a", str(tmp_path / "a.py"))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
@@ -29,6 +29,7 @@ from assay.cli import printing
 from assay.cli.found import command
 from assay.cli.options import Arm, Bare, Choice, Expected, Flat, Machine, Name, NameOrAll, Output, Place, Trust
 from assay.cli.typed import meant, placed, runnable
+from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
@@ -47,6 +48,8 @@ CPU = Machine()
 AS_WRITTEN = Trust()
 ON = Where()
 AS_USUAL = ToRate()
+BRINGS = {"evaluate": "models", "look": "models", "index": "explore", "rate": "explore", "serve": "explore"}
+"""Verb → the extra that brings all that it needs, where one package that is found missing would not tell it."""
 
 MEASURE, EXPERIMENTS, FILES, UPKEEP, OPTIONS = (
     Group(name, sort_key=i) for i, name in enumerate(("Measure your own", "Experiments", "Files", "Upkeep", "Options"))
@@ -231,12 +234,16 @@ def judge(
     table: Annotated[Path, Parameter(help="The CSV file.")],
     /,
     *,
-    claim: str,
-    unit: Annotated[tuple[str, ...], Bare],
-    control: Annotated[tuple[str, ...], Bare],
+    claim: Annotated[str, Parameter(help="The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.")],
+    unit: Annotated[
+        tuple[str, ...],
+        Bare,
+        Parameter(help="A column whose levels are independent units; e.g. --unit seed. A second one is crossed with it."),
+    ],
+    control: Annotated[tuple[str, ...], Bare, Parameter(help="An arm where the claim has to be false; e.g. --control shuffled.")],
     must_hold: Annotated[tuple[str, ...], Bare] = (),
     also: Annotated[tuple[str, ...], Bare] = (),
-    bounds: tuple[float, float] | None = None,
+    bounds: Annotated[tuple[float, float] | None, Bare] = None,
     scope: str = "",
     arm_column: str = "arm",
     expect: Expected = None,
@@ -247,18 +254,13 @@ def judge(
 
     Parameters
     ----------
-    claim
-        For example 'gated.fvu - relu.fvu < -0.02'.
-    unit
-        Column whose levels are independent units, such as seed; name a second one for crossed factors.
-    control
-        Arm for which the claim must fail.
     must_hold
         Arm with a planted effect, for which the claim must hold.
     also
         Arm that may satisfy the claim as well; any other arm of the table that does makes the claim unspecific.
     bounds
-        Least and greatest number that a unit can have, 0 1 for shares: the interval is then exact.
+        Least and greatest value that the claim can have for a unit: 0 1 for a share, -1 1 for a difference of shares; the interval
+        is then exact.
     scope
         What the numbers speak about, as a phrase.
     arm_column
@@ -786,10 +788,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return code or 0
     except UnusedCliTokensError as error:
         return refuse(f"{(error.unused_tokens or ['?'])[0]!r} is one word too many; see assay {words[0]} --help")
+    except MissingArgumentError as error:
+        return refuse(lacking(error))
     except CycloptsError as error:
         return refuse(meant(str(error), words))
     except AssayError as error:
         return refuse(placed(meant(str(error), words), words), error.exit_code)
+    except ModuleNotFoundError as error:
+        if lacks := extras.need(error, BRINGS.get(words[0], "train") if words else "train"):
+            return refuse(f"assay {words[0]} {lacks}" if words else lacks)
+        raise
     except BrokenPipeError:  # `assay list | head`: whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -797,6 +805,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(f"cannot use {error.filename or 'a file'}: {error.strerror}; name another place, or make room there")
     except KeyboardInterrupt:
         return refuse(f"interrupted; what is finished is stored, and this goes on where it was: assay {shlex.join(words)}", 130)
+
+
+def lacking(error: MissingArgumentError) -> str:
+    """Say of an argument that was not typed what it stands for, in its own help's words; of one without its value, that."""
+    argument, verb = error.argument, " ".join(error.command_chain or ())
+    if argument is None or argument.tokens or error.keyword is not None:
+        return str(error)
+    what = (argument.parameter.help or "").rstrip(".")
+    name = f"{argument.name} {argument.name[2:].upper()}" if argument.name.startswith("--") else argument.name
+    return f"{verb} needs {name}" + (f": {what[0].lower()}{what[1:]}" if what else f"; see assay {verb} --help")
 
 
 def example(verb: str) -> str:

@@ -65,7 +65,7 @@ class Trust:
     """How far files that somebody else wrote are trusted."""
 
     limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS")] = 1
-    """Multiply by this every limit on how much a foreign file may hold or claim."""
+    """Where a file is refused as too large: how many times larger than usual it may be. Only for files that you trust."""
 
     def raised(self) -> AbstractContextManager[None]:
         """Read within these limits."""

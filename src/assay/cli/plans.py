@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from assay.cli.printing import draw, grid, megabytes, say, tell
 from assay.cli.progress import lasting
+from assay.core import extras
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def one(found: Planned, name: str, place: str = "") -> None:
     if bought is not None and bought.missing:
         for line in spent(found, bought):
             say(line)
-        tell(f"To spend it: assay run {typed(bought.options)}")
+        tell(f"To spend it: assay run {typed(bought.options)}{without_torch()}")
         if not bought.whole:
             tell(f"The preset itself: assay run {typed(found.options)}")
         return
@@ -52,7 +53,7 @@ def one(found: Planned, name: str, place: str = "") -> None:
     for line in taken(found):
         say(line)
     said = "The preset itself" if bought is not None else "Next"
-    tell(f"{said}: assay run {typed(found.options)}")
+    tell(f"{said}: assay run {typed(found.options)}{without_torch()}")
 
 
 def arms(found: Sequence[Arm]) -> None:
@@ -140,7 +141,12 @@ def catalogue(found: PlannedCatalogue, place: str = "") -> None:
         took = f"{lasting(clock)}, {spanned(cpu)} CPU-seconds"
         say(f"{who} on {found.workers} workers: {took}; {megabytes(disk)} of disk, shared artefacts once.")
     say(f"Stored runs have taken {found.total.stored_cpu_seconds:.0f} CPU-seconds.")
-    tell(f"Next: assay run catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}{place}")
+    tell(f"Next: assay run catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}{place}{without_torch()}")
+
+
+def without_torch() -> str:
+    """Say, after a command that trains, what it needs and is not installed; "" where torch is."""
+    return f" ({lacks})" if (lacks := extras.missing("torch")) else ""
 
 
 def spanned(r: Range) -> str:

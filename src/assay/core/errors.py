@@ -74,10 +74,13 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def nearest_beside(path: Path) -> str:
-    """The path in the same folder whose name is closest to that of one that does not exist, as a question; "" when none is close."""
+    """The path in the same folder whose name, extension apart, is closest to one that does not exist, as a question; "" when none is close."""
     try:
         names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
     except OSError:
         return ""
-    close = get_close_matches(path.name, names, n=1, cutoff=0.7)
-    return f"did you mean {path.parent / close[0]}?" if close else ""
+    stems: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: Path(name).suffix == path.suffix):  # of equal stems, the one with the same extension
+        stems[Path(name).stem] = name
+    close = get_close_matches(path.stem, stems, n=1, cutoff=0.75)
+    return f"did you mean {path.parent / stems[close[0]]}?" if close else ""

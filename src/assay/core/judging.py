@@ -18,6 +18,7 @@ from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.prices import edges
 from assay.core.reading import Levels, Others, Table, plural, run_unit, tabulate
+from assay.core.reasons import TIES
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import mean
 
@@ -116,7 +117,7 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
     there = {u: max(len(data.levels[u]), n[u]) for u in n}
     reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome)
     if not reason and alike and name == claim.of:
-        reason, price = "units agree", Price(f"{alike}: name the bounds of a unit for an exact interval, or state a theorem as Exact")
+        reason, price = TIES, Price(f"{alike}: name the bounds of a unit for an exact interval, or state a theorem as Exact")
     limits = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high")
     return Verdict(
         arm=name,
@@ -161,7 +162,7 @@ def _with_others(
     claim: Claim, own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict], also: Mapping[str, Verdict]
 ) -> Verdict:
     """The verdict after its controls, planted effects and all other arms have spoken; the first reason that applies is kept."""
-    early = own.reason.startswith(("too few", "diverged", "gate", "units agree"))
+    early = own.reason.startswith(("too few", "diverged", "gate", TIES))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price("more units do not help: the planted effect itself was judged absent")

@@ -28,6 +28,10 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
     module.__class__ = _Package
 
     def load(name: str) -> Any:
+        if name == "__version__" and package == "assay":
+            from importlib import metadata  # takes longer than everything else here
+
+            return metadata.version("interp-assay")
         home, there = homes.get(name, (package, name))
         if home != package:
             return getattr(__import__(home, fromlist=(there,)), there)

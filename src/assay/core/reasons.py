@@ -7,6 +7,8 @@ GATES = {
     "overlap": "not comparable: the sweeps share too little of their range",
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
+TIES = "units agree"
+"""The reason stored where so many units have one and the same number that how far others may lie from it cannot be told."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
@@ -18,8 +20,8 @@ def told(reason: str) -> str:
         return GATES.get(gate, f"its condition {gate!r} is not met")
     if reason.startswith("interval straddles"):
         return "the interval spans the threshold"
-    if reason == "units agree":
-        return "units with one and the same number give no interval"
+    if reason == TIES:
+        return "ties: where so many units have one and the same number, the interval decides nothing"
     if reason == "diverged":
         return "too much hangs on runs that diverged"
     if reason.startswith("planted ") and reason.endswith(" not found"):

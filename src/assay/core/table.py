@@ -17,10 +17,12 @@ import xarray as xr
 
 from assay.core import foreign, judging
 from assay.core.arrays import is_tensor
-from assay.core.claims import Claim, Judged
+from assay.core.claims import GIVEN, Claim, Judged, Price
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.reading import plural
+from assay.core.reasons import TIES
+from assay.core.stats import mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +84,16 @@ def judge(
     if bounds is None and parsed.plain and within and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns):
         bounds, notes = (0.0, 1.0), (*notes, f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares")
     found = judging.judge(_claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope)
+    if found.verdict.reason == TIES:
+        found = replace(found, verdict=replace(found.verdict, price=_untied(found)))
     return replace(found, notes=(*notes, *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))}, columns)))
+
+
+def _untied(found: Judged) -> Price:
+    """What decides a claim where units tie: in a table of measured numbers, most often rounded ones."""
+    how = ", or name --bounds LOW HIGH of the claim's value (for a difference of shares -1 1)" if found.claim.statistic is mean else ""
+    price = found.verdict.price
+    return Price(f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding" if price else "")
 
 
 def _left_out(found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset], columns: list[str]) -> list[str]:
@@ -150,7 +161,7 @@ def _claim(
         must_hold=planted,
         also=dict.fromkeys(allowed, "named by whoever asked"),
         bounds=bounds,
-        threshold_from="given with the claim",
+        threshold_from=GIVEN,
         source=source,
     )
 
@@ -192,7 +203,7 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
     if arm_column not in rows.columns:
         raise DataError(
             f"{source} has no column {arm_column!r}, which says what each row is a run of; {nearest(arm_column, rows.columns)}; "
-            "another name is given as arm_column= (--arm-column)"
+            "another name is given with --arm-column NAME (arm_column= in Python)"
         )
     if arm_column != "arm":
         if "arm" in rows.columns:  # a claim may name it, and a column that vanishes is one that nobody judges

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from assay.core import extras
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.lab.checked import checked
@@ -91,8 +92,8 @@ def load(name: str, origin: str) -> Experiment:
             raise ExperimentError(f"{where(e, origin)}: {e}") from e
         if isinstance(e, ExperimentError) and origin in str(e):
             raise
-        if isinstance(e, ModuleNotFoundError) and e.name in ("torch", "transformers", "tokenizers", "sklearn", "gguf"):
-            raise ExperimentError(f"{name} needs {e.name}, which is not installed; `assay doctor` says how to install it") from e
+        if isinstance(e, ModuleNotFoundError) and (lacks := extras.need(e)):
+            raise ExperimentError(f"{name} {lacks}") from e
         raise ExperimentError(f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}") from e
     value = getattr(module, "experiment", None)
     if not isinstance(value, Experiment):

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from assay.core import errors
+from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
@@ -127,8 +127,11 @@ class Work:
 def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callable[[Work], None] = lambda one: None) -> None:
     """Store every run of these works, unless one ends in an error. `whole` is told of each as soon as it is over.
 
-    Raises: KeyboardInterrupt at once; the same call then goes on where it was.
+    Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at once, and the same call then
+    goes on where it was.
     """
+    if works:
+        extras.require("torch")
     fresh, left = not store.root.exists(), list(works)
     pace = Pace(executor.width)
     for one in works:

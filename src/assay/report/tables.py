@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
+from assay.core.claims import GIVEN
 from assay.core.plain import plain_all
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _row(entry: JSON, outcome: str) -> Row:
         controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
     unit = entry.get("unit") or ""
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), entry.get("kind", ""), command(entry))  # fmt: skip
+               published, setup, tuple(controls), "" if entry.get("threshold_from") == GIVEN else entry.get("kind", ""), command(entry))  # fmt: skip
 
 
 def literature(entry: JSON) -> tuple[str, str]:
@@ -212,7 +213,7 @@ def why(entry: JSON) -> str:
         parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
     if entry.get("price"):
         parts.append(_remedy(entry)[0])
-    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry:
+    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and entry.get("reason") != reasons.TIES:
         parts.append(found(entry["detectable"]))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")

@@ -37,7 +37,7 @@ def write_experiment(name: str, folder: Path) -> New:
         raise ExperimentError(f"{path} is already there and stays as it is; choose another name or move it away")
     text = Path(__file__).with_name("template.py").read_text()
     title = "".join(part.capitalize() for part in stem.split("_"))
-    if re.search(rf"\b{title}\b", text):  # `assay new claim` must not define a second Claim
+    if re.search(rf"\b{title}\b", text.replace("MyClaim", "")):  # `assay new claim` must not define a second Claim
         title += "Spec"
     path.write_text(text.replace("THIS_FILE", path.name).replace("MyClaim", title))
     return New(path)
