@@ -12,7 +12,7 @@ import numpy as np
 from assay.core.errors import DataError
 from assay.evaluation import sources
 from assay.evaluation.setting import Setting
-from assay.evaluation.watching import Warned, Watch, warn
+from assay.evaluation.watching import Begun, Warned, Watch, warn
 from assay.lab.store import Store
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def look(
     warnings = stated.warnings(told, setting, folder)
     for line in warnings:
         watch(Warned(source.name, line))
+    watch(Begun(f"loading {folder.provenance}; then {len(ids)} tokens, and up to {CANDIDATES * features} features taken out of them"))
     subject = load(str(model), device)
     reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier)
     reading = reader.read_ids(ids)

@@ -42,7 +42,7 @@ def left_out(data: Mapping[str, Any]) -> str:
 
 def strongest(token: Mapping[str, Any]) -> str:
     """A token's strongest features with their activations; a dash where none is on."""
-    return "  ".join(f"{f['feature']} {f['activation']:.3g}" for f in token["features"]) or "–"
+    return "   ".join(f"#{f['feature']} {f['activation']:.3g}" for f in token["features"]) or "–"
 
 
 def nats(token: Mapping[str, Any]) -> str:
