@@ -54,7 +54,7 @@ def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reas
     store = ("--preset", "smoke", "--root", str(tmp_path))
     assert main(["run", "superposition", *store]) == 0
     shown = capsys.readouterr().out
-    assert "too few units" in shown and "To decide claims 1, 2, 3: " in shown, "what to do next stands below the table"
+    assert "too few units" in shown and "for verdicts: assay run superposition" in shown, "what to do next stands below the table"
     assert main(["show", "superposition", "--arm", "drawn", *store]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "drawn, " + catalogue.find("superposition").arms["drawn"].note in told

@@ -67,7 +67,9 @@ def invitations(name: str, result: Result, experiment: Experiment, preset: Prese
     rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for claim in claims for arm in claim.must_fail]
     if rivals and any(judged.verdict.outcome == "holds" for judged in result.judged):
         lines.insert(0, f"Try to fool it: assay show {typed} --arm {rivals[0]}{options}")
-    decide = []
+    decide: list[str] = []
+    if preset.name == "smoke" and experiment.default:
+        return [f"smoke checks that everything works; for verdicts: assay run {typed}{place}", *lines]
     for command, numbers in deciding(result, experiment, preset).items():
         listed = ", ".join(map(str, numbers))
         which = "it" if len(claims) == 1 else f"claim {listed}" if len(numbers) == 1 else f"claims {listed}"
