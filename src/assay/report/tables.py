@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -274,6 +275,19 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     return table
 
 
+def explained(data: JSON) -> str:
+    """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where none does."""
+    listed = rows(data)
+    printed, setups = {r.published for r in listed}, {r.setup for r in listed}
+    words = [
+        "near: the control that is the strongest other explanation" if any(c.role == "near" for r in listed for c in r.controls) else "",
+        "published: what a paper prints of the same quantity" if printed - {"", "new"} else "",
+        "other set-up: for orientation, not comparable" if "other set-up" in setups else "",
+        "new: no paper that we know prints it" if "new" in printed else "",
+    ]
+    return "; ".join(filter(None, words))
+
+
 def text(data: JSON, width: int = WIDTH) -> str:
     """The verdict table as plain text of at most `width` columns."""
     from io import StringIO
@@ -284,7 +298,8 @@ def text(data: JSON, width: int = WIDTH) -> str:
     Console(
         file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
     ).print(terminal(data, width))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    lines = [line.rstrip() for line in out.getvalue().splitlines()] + textwrap.wrap(explained(data), width)
+    return "\n".join(lines) + "\n"
 
 
 def show(data: JSON, file: TextIO | None = None) -> None:
@@ -298,6 +313,8 @@ def show(data: JSON, file: TextIO | None = None) -> None:
         file.write(text(data, width))
     else:
         console.print(terminal(data, width), width=width)
+        if words := explained(data):
+            console.print(words, width=width, style="bright_black", highlight=False)
 
 
 def cell(words: str) -> str:
