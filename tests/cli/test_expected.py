@@ -43,6 +43,7 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(["show", "deep-linear", "2", *store]) == 0
     second = capsys.readouterr().out
+    assert all(word in second for word in ("claim 2", "threshold", "must fail", "source", "scope", "#claim-2"))
     assert main(["show", "deep-linear", *store]) == 0
     assert len(second) < len(capsys.readouterr().out) and second.count("●") + second.count("○") >= 1
     assert main(["show", "deep-linear", "9", *store]) == 2

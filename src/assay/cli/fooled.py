@@ -24,7 +24,8 @@ CAME = {
 def show(result: Result, experiment: Experiment) -> None:
     """Print the arm, the claims that it decides beside the method's own numbers, and in a line each reason why others say nothing of it."""
     arm, note = result.arm, experiment.arms[result.arm].note
-    printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}. Each claim should fail here.")
+    printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}.")
+    printing.say("A claim should fail here, unless its author says that it may hold.")
     print()
     table = printing.grid("", "claim", arm, "main", "came out")
     table.expand, table.columns[1].ratio, table.columns[4].max_width = True, 1, 14

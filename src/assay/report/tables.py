@@ -87,6 +87,8 @@ class Row:
     kind: str = ""
     command: str = ""
     """What to type after `assay` to decide it; "" where no command does."""
+    agreed: str = ""
+    """Where its interval comes from, if its units agree."""
 
     @property
     def advice(self) -> str:
@@ -181,7 +183,7 @@ def _row(entry: JSON, outcome: str) -> Row:
         controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
     unit = entry.get("unit") or ""
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), entry.get("kind", ""), command(entry))  # fmt: skip
+               published, setup, tuple(controls), entry.get("kind", ""), command(entry), agreed(entry))  # fmt: skip
 
 
 def literature(entry: JSON) -> tuple[str, str]:
@@ -218,6 +220,16 @@ def why(entry: JSON) -> str:
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     return "; ".join(parts)
+
+
+def agreed(entry: JSON) -> str:
+    """Say where the interval comes from if units between bounds have one and the same number; "" otherwise."""
+    points, bounds = list(entry.get("points") or ()), entry.get("bounds")
+    if not bounds or len(points) < 2 or None in points or max(points) - min(points) > 1e-12 or entry.get("low") == entry.get("high"):
+        return ""
+    factor, (least, greatest) = (entry.get("units") or ["unit"])[0], bounds
+    edge = ", the most there can be" if points[0] >= greatest else ", the least there can be" if points[0] <= least else ""
+    return f"every {factor} gives {points[0]:.4g}{edge}; the interval comes from the bounds of a unit, {least:g} to {greatest:g}"
 
 
 def command(entry: JSON) -> str:
@@ -262,6 +274,8 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
         claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))
         if r.why:
             claim.append(f"\n{r.why}", "bright_black")
+        if r.agreed:
+            claim.append(f"\n{r.agreed}", "bright_black")
         value = Text.assemble((r.estimate, "bold"), f"\n{r.interval}", (f"\n{r.unit}" if r.unit else "", "bright_black"))
         if not wide:
             claim.append("\npublished: " + ", ".join(filter(None, (r.published, r.setup))) if r.published else "", "bright_black")
@@ -298,7 +312,9 @@ def text(data: JSON, width: int = WIDTH) -> str:
     Console(
         file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
     ).print(terminal(data, width))
-    lines = [line.rstrip() for line in out.getvalue().splitlines()] + textwrap.wrap(explained(data), width)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    if words := textwrap.wrap(explained(data), width):
+        lines += ["", *words]
     return "\n".join(lines) + "\n"
 
 
@@ -314,7 +330,7 @@ def show(data: JSON, file: TextIO | None = None) -> None:
     else:
         console.print(terminal(data, width), width=width)
         if words := explained(data):
-            console.print(words, width=width, style="bright_black", highlight=False)
+            console.print(f"\n{words}", width=width, style="bright_black", highlight=False)
 
 
 def cell(words: str) -> str:
