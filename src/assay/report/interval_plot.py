@@ -21,7 +21,7 @@ FAR = 8
 """A control or published number further from the method and its thresholds than so many of their spans gets an arrow."""
 
 ROLES = {
-    "near": ", near control: must fail",
+    "near": ", near: must fail",
     "control": ", must fail",
     "planted": ", must hold",
     "also": ", may hold too",
@@ -128,7 +128,7 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     text_y, y = TOP + ROW * i + NAME, TOP + ROW * i + BAR
     value, interval = estimate(entry)
     outcome = entry.get("outcome", "finding")
-    out = _labels(name, _part(kind, outcome), BRIEF.get(kind, ""), f"{value} {interval}", text_y)
+    out = _labels(name, _part(kind, outcome), _part(kind, outcome, brief=True), f"{value} {interval}", text_y)
     middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
     if middle is None:
         return out
@@ -148,12 +148,15 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     return Markup('<g class="{}">{}</g>').format(group, out)
 
 
-def _part(kind: str, outcome: str) -> str:
-    """What an arm must do, and what it does where that is not it."""
-    role, must = ROLES.get(kind, ""), MUST.get(kind, "")
+def _part(kind: str, outcome: str, brief: bool = False) -> str:
+    """Say what an arm must do, and what it does where that is not it."""
+    role, must = (BRIEF if brief else ROLES).get(kind, ""), MUST.get(kind, "")
     if not must or outcome in (must, "finding"):
         return role
-    return f"{role}: undecided" if outcome == "undecided" else f"{role} but {'passes' if must == 'fails' else 'fails'}"
+    came = "undecided" if outcome == "undecided" else "passes" if must == "fails" else "fails"
+    if brief:
+        return f"{role}, {came}"
+    return f"{role}: undecided" if outcome == "undecided" else f"{role} but {came}"
 
 
 def _labels(name: str, role: str, brief: str, numbers: str, y: int) -> Markup:
@@ -172,7 +175,7 @@ def _arrow(left: bool, y: int) -> Markup:
 def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
     """The published number as a labelled tick; another set-up is said, not hidden."""
     value, text_y, y = published["number"], TOP + ROW * i + NAME, TOP + ROW * i + BAR
-    role = "" if published.get("same") else ", other set-up: for orientation"
+    role = "" if published.get("same") else ", other set-up"
     out = _labels("published", role, BRIEF["published"] if role else "", number(value), text_y)
     if span[0] <= value <= span[1]:
         out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(at(value), y - 6, y + 6)
