@@ -29,7 +29,7 @@ ROLES = {
 }
 MUST = {"near": "fails", "control": "fails", "planted": "holds"}
 """What an arm has to come out as."""
-BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other"}
+BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other set-up"}
 """Shorter words where there is little room; a control is known by its dotted bar."""
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
