@@ -19,9 +19,10 @@ env: $(VENV)/.ready
 # torch goes first and alone: a package that asks for it before would pull a build with gigabytes of GPU libraries;
 # a build that is already there, for a GPU say, stays.
 $(VENV)/.ready: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV): a download of about 0.5 GB (torch 0.2 GB), about 1.7 GB on disk, a minute or two."
+	@echo "Setting up $(VENV): a download of about 0.5 GB (torch 0.2 GB), about 1.7 GB on disk, 1–5 minutes."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install -q $(TORCH)
+	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "1 of 2: torch …"; $(BIN)/python -m pip install -q $(TORCH); }
+	@echo "2 of 2: the other packages …"
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.ready
 

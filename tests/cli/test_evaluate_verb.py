@@ -175,7 +175,7 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
     above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
     for listed, shown in ((found["by_token"], above), (found["sinks"], below)):
         for t in listed:
-            first = " ".join(f"{f['feature']} {f['activation']:.3g}" for f in t["features"])
+            first = " ".join(f"#{f['feature']} {f['activation']:.3g}" for f in t["features"])
             assert first in " ".join(shown.split()) and first in " ".join(page.split())
 
 

@@ -43,6 +43,7 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(["show", "deep-linear", "2", *store]) == 0
     second = capsys.readouterr().out
+    assert all(word in second for word in ("claim 2", "threshold", "must fail", "source", "scope", "#claim-2"))
     assert main(["show", "deep-linear", *store]) == 0
     assert len(second) < len(capsys.readouterr().out) and second.count("●") + second.count("○") >= 1
     assert main(["show", "deep-linear", "9", *store]) == 2
@@ -54,7 +55,7 @@ def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reas
     store = ("--preset", "smoke", "--root", str(tmp_path))
     assert main(["run", "superposition", *store]) == 0
     shown = capsys.readouterr().out
-    assert "too few units" in shown and "To decide claims 1, 2, 3: " in shown, "what to do next stands below the table"
+    assert "too few units" in shown and "for verdicts: assay run superposition" in shown, "what to do next stands below the table"
     assert main(["show", "superposition", "--arm", "drawn", *store]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "drawn, " + catalogue.find("superposition").arms["drawn"].note in told

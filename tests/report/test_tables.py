@@ -189,3 +189,17 @@ def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
     assert row.why.startswith("undecided: the interval spans the threshold; to decide it: about 40 more seeds, about 3 CPU-minutes")
     assert row.advice.endswith("; next: assay run mine --set seed=0:46") and row.command == "run mine --set seed=0:46"
     assert "assay run" not in tables.text({"verdicts": [entry]}), "a cell would break it; the terminal has it on a line of its own"
+
+
+def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
+    entry = {**sample.verdicts()[0], "points": [4.0, 4.0], "bounds": [0.0, 4.0], "units": ["seed"], "low": 3.2, "high": 4.0}
+    says = "every seed gives 4, the most there can be; the interval comes from the bounds of a unit, 0 to 4"
+    assert says in re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200)) and tables.rows({"verdicts": [entry]})[0].agreed == says
+    for other in ({"bounds": None}, {"points": [4.0, 3.9]}, {"points": [4.0]}):
+        assert not tables.rows({"verdicts": [{**entry, **other}]})[0].agreed
+
+
+def test_words_that_a_newcomer_cannot_guess_are_explained_where_they_occur():
+    whole, plain = sample.result(), {"verdicts": [{**sample.verdicts()[3], "published": None}]}
+    assert "other set-up: for orientation" in tables.explained(whole) and "new: no paper" in tables.explained(whole)
+    assert not tables.explained(plain)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assay.cli.bar import Bar
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
-from assay.evaluation.watching import SoFar, Warned
+from assay.evaluation.watching import Begun, SoFar, Warned
 
 if TYPE_CHECKING:
     from assay.verbs.evaluate import Evaluated
@@ -25,10 +25,18 @@ class Following(Bar):
         super().__init__("evaluate", "tokens")
         self.numbers: dict[str, str] = {}
 
-    def watch(self, event: Warned | SoFar) -> None:
-        """Take a warning, or a dictionary's numbers so far; the first ones are printed at once where nothing is redrawn."""
+    def __call__(self, done: int, total: int) -> None:
+        """Take how many tokens of how many are done; before the first of them the model is loaded and the means are worked out."""
+        if not done:
+            self.say(f"evaluate: loading the model, then the mean and lengths at each site, then {total:,} tokens")
+        super().__call__(done, total)
+
+    def watch(self, event: Warned | SoFar | Begun) -> None:
+        """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed at once where nothing is redrawn."""
         from assay.report import evaluations
 
+        if isinstance(event, Begun):
+            return self.say(f"evaluate: {event.text}")
         if isinstance(event, Warned):
             return self.say(f"warning: {event.dictionary}: {event.text}")
         line = evaluations.so_far(event)

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from assay.core.experiment import Experiment
     from assay.lab.result import Result
 
-CAME = {"fails": "it fails: not fooled", "holds": "it holds: fooled", "unspecific": "it holds, as others do: fooled"}
+CAME = {
+    "fails": "fails here too, as it should",
+    "holds": "HOLDS here as well: the claim is fooled",
+    "unspecific": "HOLDS here, as for others: the claim is fooled",
+}
 
 
 def show(result: Result, experiment: Experiment) -> None:
     """Print the arm, the claims that it decides beside the method's own numbers, and in a line each reason why others say nothing of it."""
     arm, note = result.arm, experiment.arms[result.arm].note
-    printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}. A claim that holds here as well is fooled.")
+    printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}.")
+    printing.say("A claim should fail here, unless its author says that it may hold.")
     print()
     table = printing.grid("", "claim", arm, "main", "came out")
     table.expand, table.columns[1].ratio, table.columns[4].max_width = True, 1, 14

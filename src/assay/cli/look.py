@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
-from assay.evaluation.watching import SoFar, Warned
+from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report.looks import left_out, nats, plain, quoted, strongest
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ def show(found: Looked, by_feature: bool = False) -> None:
         say(note)
 
 
-def watch(event: Warned | SoFar) -> None:
-    """Print a warning on standard error before anything is computed."""
+def watch(event: Warned | SoFar | Begun) -> None:
+    """Print warnings and what begins on standard error, before anything is computed."""
+    if isinstance(event, Begun):
+        tell(f"look: {event.text}", sys.stderr)
     if isinstance(event, Warned):
         tell(f"warning: {event.dictionary}: {event.text}", sys.stderr)
 
@@ -41,14 +43,14 @@ def watch(event: Warned | SoFar) -> None:
 def _tokens(found: Looked) -> None:
     """Print the text downwards, each token with its strongest features; the tokens that are left out below it."""
     print()
-    table = grid("token", "loss", "on", "strongest features, with their activations", right=("loss", "on"))
+    table = grid("token", "loss", "on", "strongest features: #feature activation", right=("loss", "on"))
     for t in found.by_token:
         table.add_row(quoted(t["token"]), nats(t), str(t["on"]), strongest(t))
     draw(table)
     print()
     say(left_out(to_json(found)))
     if found.sinks:
-        table = grid("token", "length", "on", "strongest features there", right=("length", "on"))
+        table = grid("token", "length", "on", "strongest features there: #feature activation", right=("length", "on"))
         for t in found.sinks:
             table.add_row(quoted(t["token"]), f"{t['length']:.1f} medians", str(t["on"]), strongest(t))
         draw(table)

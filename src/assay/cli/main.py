@@ -168,13 +168,11 @@ def show(
     assay show gated-sae --arm no-aux
     """
     from assay.cli import verdicts
-    from assay.lab.verdicts import choose
 
     with printing.aside():
         experiment, preset = choice.of(name)
         result = place.lab().judge(experiment, preset, arm)
-        result = result if claim is None else choose(result, claim)
-    return verdicts.show(result, name, experiment, preset, place, expect)
+    return verdicts.show(result, name, experiment, preset, place, expect, claim)
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)

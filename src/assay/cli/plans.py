@@ -107,7 +107,7 @@ def spent(found: Planned, bought: Bought) -> list[str]:
 def timed(clock: Range | None, cpu: Range | None, found: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     if clock is None or cpu is None:
-        return "an unknown time"
+        return f"{found.stated_cost}, by its header" if found.stated_cost else "an unknown time"
     return f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {found.times_from})"
 
 

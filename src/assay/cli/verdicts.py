@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from assay.cli import fooled
+from assay.cli import claim, fooled
 from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     from assay.lab.result import Result
 
 
-def show(result: Result, name: str, experiment: Experiment, preset: Preset, place: Place, expected: str | None = None) -> int:
-    """Print the verdicts of a result, what they cost, and what to type next.
+def show(
+    result: Result, name: str, experiment: Experiment, preset: Preset, place: Place, expected: str | None = None, asked: str | None = None
+) -> int:
+    """Print the verdicts of a result, or all of the one claim that is asked for; what they cost, and what to type next.
+
+    Raises: ClaimError where no claim is the one that is asked for, or several.
 
     The exit code is 2 where a statement could not be computed, else 1 where a claim did not come out as expected.
     """
-    from assay.lab.verdicts import otherwise
+    from assay.lab.verdicts import choose, otherwise
+    from assay.verbs.pages import slug
 
+    every = result.judged
+    result = result if asked is None else choose(result, asked)
     data = result.to_json()
     other = otherwise(result.judged, expected)
     code = AssayError.exit_code if result.failed else int(bool(other))
@@ -35,6 +42,10 @@ def show(result: Result, name: str, experiment: Experiment, preset: Preset, plac
     tell(f"{result.experiment} ({', '.join((result.preset, *preset.sets))})\n")
     if result.arm != "main":
         fooled.show(result, experiment)
+    elif asked is not None:
+        number = every.index(result.judged[0]) + 1
+        page = f"report/{slug(experiment.name, preset.title)}.html#claim-{number}"
+        claim.show(result.judged[0], number, f"{page}, once the pages are written (below)")
     else:
         tables.show(data)
         for text, reason in result.skipped:
@@ -67,7 +78,9 @@ def invitations(name: str, result: Result, experiment: Experiment, preset: Prese
     rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for claim in claims for arm in claim.must_fail]
     if rivals and any(judged.verdict.outcome == "holds" for judged in result.judged):
         lines.insert(0, f"Try to fool it: assay show {typed} --arm {rivals[0]}{options}")
-    decide = []
+    decide: list[str] = []
+    if preset.name == "smoke" and experiment.default:
+        return [f"smoke checks that everything works; for verdicts: assay run {typed}{place}", *lines]
     for command, numbers in deciding(result, experiment, preset).items():
         listed = ", ".join(map(str, numbers))
         which = "it" if len(claims) == 1 else f"claim {listed}" if len(numbers) == 1 else f"claims {listed}"

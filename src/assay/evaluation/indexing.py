@@ -307,6 +307,7 @@ class _Work:
         from assay.features.index import build
         from assay.features.index.ablations import Sample, ablate, rise
 
+        self.tell("tokens", 0, self.words.tokens.size)  # loading comes next, and takes a while
         shards = self.shards()
         sample = Sample(self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards])
         told = functools.partial(self.tell, "windows with features taken out")

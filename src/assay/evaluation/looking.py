@@ -12,7 +12,7 @@ import numpy as np
 from assay.core.errors import DataError
 from assay.evaluation import sources
 from assay.evaluation.setting import Setting
-from assay.evaluation.watching import Warned, Watch, warn
+from assay.evaluation.watching import Begun, Warned, Watch, warn
 from assay.lab.store import Store
 
 if TYPE_CHECKING:
@@ -104,15 +104,10 @@ def look(
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text that leaves nothing to predict
     (with `skip_first` 1, of fewer than 3 tokens); SpecError for impossible numbers.
     """
-    import torch
-
     from assay.evaluation import stated
     from assay.evaluation.plans import sites
     from assay.evaluation.text import bos_token, check_context
-    from assay.features.live.ablation import ablate_features, reconstructed_loss
-    from assay.features.live.reader import Reader
     from assay.subjects import folder as models
-    from assay.subjects.pretrained import load
 
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
     for name, number in (("features", features), ("per_token", per_token)):
@@ -130,6 +125,13 @@ def look(
     warnings = stated.warnings(told, setting, folder)
     for line in warnings:
         watch(Warned(source.name, line))
+    watch(Begun(f"loading {folder.provenance}; then {len(ids)} tokens, and up to {CANDIDATES * features} features taken out of them"))
+    import torch  # only now: what is refused is refused before anything large is loaded
+
+    from assay.features.live.ablation import ablate_features, reconstructed_loss
+    from assay.features.live.reader import Reader
+    from assay.subjects.pretrained import load
+
     subject = load(str(model), device)
     reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier)
     reading = reader.read_ids(ids)

@@ -86,7 +86,8 @@ class Evaluation(Shown):
             drawn.append(_pareto(self.dictionaries, recovered, "share of the loss recovered", title))
         for e in self.dictionaries[:4]:
             dead = e["measures"]["dead"]["estimate"]
-            columns = {"density": e["histogram"]["log10"], "features": e["histogram"]["features"]}
+            bars = [(x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0]  # no share is above 1
+            columns = {"density": [x for x, _ in bars], "features": [n for _, n in bars]}
             if sum(columns["features"]):
                 drawn.append(Figure(
                     f"How often the features of {e['name']} fire", columns, "histogram", x="density", y="features",

@@ -75,6 +75,7 @@ def run(
         done += tokens
         tick(done // len(bunches), total // len(bunches))
 
+    told(0)  # loading comes next, and takes a while
     model = functools.cache(functools.partial(_model, folder.name, device))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)

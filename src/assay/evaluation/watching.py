@@ -26,10 +26,17 @@ class SoFar:
     measures: Mapping[str, float]
 
 
-Watch = Callable[[Warned | SoFar], None]
+@dataclass(frozen=True)
+class Begun:
+    """What begins now and takes a while before anything else is told."""
+
+    text: str
 
 
-def warn(event: Warned | SoFar) -> None:
+Watch = Callable[[Warned | SoFar | Begun], None]
+
+
+def warn(event: Warned | SoFar | Begun) -> None:
     """Give a warning as Python does, and keep silent about all else."""
     if isinstance(event, Warned):
         warnings.warn(f"{event.dictionary}: {event.text}", UserWarning, stacklevel=2)

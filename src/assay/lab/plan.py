@@ -168,7 +168,8 @@ class _Shelf:
         other = sum(r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != now for r in rows)
         if now and other:
             told.append(
-                f"{other} cached runs were made by another text of {self.experiment.name}'s file; if training changed, raise its version"
+                f"{other} cached runs were made by another text of {self.experiment.name}'s file; if that changed training, raise version= in its "
+                "Experiment, so that they are made anew"
             )
         if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
             told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")

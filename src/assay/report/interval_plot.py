@@ -17,11 +17,15 @@ from assay.report.tables import decimals, estimate, minus, number
 ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30
 """Heights of a row's text and of its bar, from the row's top, in pixels."""
+LINE = 17
+"""By so much every row is higher where the numbers of one stand on a line of their own."""
+FITS, NARROW = 60, 46
+"""So many letters of a row's text fit on one line, and on a small screen, where the shorter words stand."""
 FAR = 8
 """A control or published number further from the method and its thresholds than so many of their spans gets an arrow."""
 
 ROLES = {
-    "near": ", near control: must fail",
+    "near": ", near: must fail",
     "control": ", must fail",
     "planted": ", must hold",
     "also": ", may hold too",
@@ -29,7 +33,7 @@ ROLES = {
 }
 MUST = {"near": "fails", "control": "fails", "planted": "holds"}
 """What an arm has to come out as."""
-BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other"}
+BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other set-up"}
 """Shorter words where there is little room; a control is known by its dotted bar."""
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
@@ -59,12 +63,13 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
     rows = len(lines) + bool(published)
-    bottom = TOP + ROW * rows
+    more = LINE if any(_long(name, kind, e) for name, kind, e in lines) else 0
+    bottom = TOP + (ROW + more) * rows
     low, high = entry.get("range") or (None, None)
-    body = [_range(low, high, at, rows)] if (low, high) != (None, None) else []
-    body += [_line(i, name, kind, e, at, span) for i, (name, kind, e) in enumerate(lines)]
+    body = [_range(low, high, at, rows, more)] if (low, high) != (None, None) else []
+    body += [_line(i, name, kind, e, at, span, more) for i, (name, kind, e) in enumerate(lines)]
     if published:
-        body.append(_published(len(lines), published, at, span))
+        body.append(_published(len(lines), published, at, span, more))
     body.append(_axis(span, at, bottom))
     value, interval = estimate(entry)
     label = f"{entry['text']}: {value} {interval}" + (f", threshold {entry['threshold']}" if entry.get("threshold") else "")
@@ -99,12 +104,12 @@ def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any]
     return low - margin, high + margin
 
 
-def _range(low: float | None, high: float | None, at: Any, rows: int) -> Markup:
+def _range(low: float | None, high: float | None, at: Any, rows: int, more: int) -> Markup:
     """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses a number."""
     left, right = at(low) if low is not None else 0.0, at(high) if high is not None else 100.0
     out = Markup("")
     for i in range(rows):
-        top = TOP + ROW * i + BAR - 10
+        top = TOP + (ROW + more) * i + BAR + more - 10
         out += Markup('<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>').format(left, right - left, top)
         for x in (left if low is not None else None, right if high is not None else None):
             if x is not None:
@@ -123,12 +128,13 @@ def _anchor(x: float, margin: float) -> str:
     return "start" if x < margin else "end" if x > 100 - margin else "middle"
 
 
-def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
+def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span: tuple[float, float], more: int) -> Markup:
     """One arm: its name and numbers; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
-    text_y, y = TOP + ROW * i + NAME, TOP + ROW * i + BAR
+    top = TOP + (ROW + more) * i
+    text_y, y = top + NAME, top + BAR + more
     value, interval = estimate(entry)
     outcome = entry.get("outcome", "finding")
-    out = _labels(name, _part(kind, outcome), BRIEF.get(kind, ""), f"{value} {interval}", text_y)
+    out = _labels(name, _part(kind, outcome), _part(kind, outcome, brief=True), f"{value} {interval}", text_y, more)
     middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
     if middle is None:
         return out
@@ -148,20 +154,30 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     return Markup('<g class="{}">{}</g>').format(group, out)
 
 
-def _part(kind: str, outcome: str) -> str:
-    """What an arm must do, and what it does where that is not it."""
-    role, must = ROLES.get(kind, ""), MUST.get(kind, "")
+def _long(name: str, kind: str, entry: Mapping[str, Any]) -> bool:
+    """Whether a row's name and part leave no room for its numbers beside them."""
+    outcome, numbers = entry.get("outcome", "finding"), len(" ".join(estimate(entry)))
+    words = [len(name) + len(_part(kind, outcome, brief)) + numbers for brief in (False, True)]
+    return words[0] > FITS or words[1] > NARROW
+
+
+def _part(kind: str, outcome: str, brief: bool = False) -> str:
+    """Say what an arm must do, and what it does where that is not it."""
+    role, must = (BRIEF if brief else ROLES).get(kind, ""), MUST.get(kind, "")
     if not must or outcome in (must, "finding"):
         return role
-    return f"{role}: undecided" if outcome == "undecided" else f"{role} but {'passes' if must == 'fails' else 'fails'}"
+    came = "undecided" if outcome == "undecided" else "passes" if must == "fails" else "fails"
+    if brief:
+        return f"{role}, {came}"
+    return f"{role}: undecided" if outcome == "undecided" else f"{role} but {came}"
 
 
-def _labels(name: str, role: str, brief: str, numbers: str, y: int) -> Markup:
-    """A row's text: the arm and its part on the left, its numbers on the right."""
+def _labels(name: str, role: str, brief: str, numbers: str, y: int, more: int) -> Markup:
+    """A row's text: the arm and its part on the left, its numbers on the right, lower where they need a line of their own."""
     return Markup(
         '<text class="name" x="3%" y="{0}">{1}<tspan class="role">{2}</tspan><tspan class="brief">{3}</tspan></text>'
-        '<text class="numbers" x="97%" y="{0}" text-anchor="end">{4}</text>'
-    ).format(y, name, role, brief, minus(numbers))
+        '<text class="numbers" x="97%" y="{5}" text-anchor="end">{4}</text>'
+    ).format(y, name, role, brief, minus(numbers), y + more)
 
 
 def _arrow(left: bool, y: int) -> Markup:
@@ -169,11 +185,12 @@ def _arrow(left: bool, y: int) -> Markup:
     return Markup('<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>').format(0 if left else 100, y, path)
 
 
-def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float]) -> Markup:
+def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float], more: int) -> Markup:
     """The published number as a labelled tick; another set-up is said, not hidden."""
-    value, text_y, y = published["number"], TOP + ROW * i + NAME, TOP + ROW * i + BAR
-    role = "" if published.get("same") else ", other set-up: for orientation"
-    out = _labels("published", role, BRIEF["published"] if role else "", number(value), text_y)
+    value, top = published["number"], TOP + (ROW + more) * i
+    text_y, y = top + NAME, top + BAR + more
+    role = "" if published.get("same") else ", other set-up"
+    out = _labels("published", role, BRIEF["published"] if role else "", number(value), text_y, more)
     if span[0] <= value <= span[1]:
         out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(at(value), y - 6, y + 6)
     else:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assay.features.card import Example
-from assay.report import pages
-
 MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 NAMED = 6
 """So many of the tokens that are left out are named, at each cause."""
@@ -15,6 +12,9 @@ NAMED = 6
 
 def page(data: Mapping[str, Any]) -> str:
     """The whole page of one look: each token with its strongest features, then the text shaded once for each feature that matters."""
+    from assay.features.card import Example
+    from assay.report import pages
+
     shown = []
     for f in data["features"]:
         at = f["strongest"][0]["position"] if f["strongest"] else 0
@@ -42,7 +42,7 @@ def left_out(data: Mapping[str, Any]) -> str:
 
 def strongest(token: Mapping[str, Any]) -> str:
     """A token's strongest features with their activations; a dash where none is on."""
-    return "  ".join(f"{f['feature']} {f['activation']:.3g}" for f in token["features"]) or "–"
+    return "   ".join(f"#{f['feature']} {f['activation']:.3g}" for f in token["features"]) or "–"
 
 
 def nats(token: Mapping[str, Any]) -> str:

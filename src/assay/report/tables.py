@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -87,6 +88,8 @@ class Row:
     kind: str = ""
     command: str = ""
     """What to type after `assay` to decide it; "" where no command does."""
+    agreed: str = ""
+    """Where its interval comes from, if its units agree."""
 
     @property
     def advice(self) -> str:
@@ -181,7 +184,8 @@ def _row(entry: JSON, outcome: str) -> Row:
         controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
     unit = entry.get("unit") or ""
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), "" if entry.get("threshold_from") == GIVEN else entry.get("kind", ""), command(entry))  # fmt: skip
+               published, setup, tuple(controls), "" if entry.get("threshold_from") == GIVEN else entry.get("kind", ""), command(entry),
+               agreed(entry))  # fmt: skip
 
 
 def literature(entry: JSON) -> tuple[str, str]:
@@ -218,6 +222,16 @@ def why(entry: JSON) -> str:
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     return "; ".join(parts)
+
+
+def agreed(entry: JSON) -> str:
+    """Say where the interval comes from if units between bounds have one and the same number; "" otherwise."""
+    points, bounds = list(entry.get("points") or ()), entry.get("bounds")
+    if not bounds or len(points) < 2 or None in points or max(points) - min(points) > 1e-12 or entry.get("low") == entry.get("high"):
+        return ""
+    factor, (least, greatest) = (entry.get("units") or ["unit"])[0], bounds
+    edge = ", the most there can be" if points[0] >= greatest else ", the least there can be" if points[0] <= least else ""
+    return f"every {factor} gives {points[0]:.4g}{edge}; the interval comes from the bounds of a unit, {least:g} to {greatest:g}"
 
 
 def command(entry: JSON) -> str:
@@ -262,6 +276,8 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
         claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))
         if r.why:
             claim.append(f"\n{r.why}", "bright_black")
+        if r.agreed:
+            claim.append(f"\n{r.agreed}", "bright_black")
         value = Text.assemble((r.estimate, "bold"), f"\n{r.interval}", (f"\n{r.unit}" if r.unit else "", "bright_black"))
         if not wide:
             claim.append("\npublished: " + ", ".join(filter(None, (r.published, r.setup))) if r.published else "", "bright_black")
@@ -275,6 +291,19 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     return table
 
 
+def explained(data: JSON) -> str:
+    """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where none does."""
+    listed = rows(data)
+    printed, setups = {r.published for r in listed}, {r.setup for r in listed}
+    words = [
+        "near: the control that is the strongest other explanation" if any(c.role == "near" for r in listed for c in r.controls) else "",
+        "published: what a paper prints of the same quantity" if printed - {"", "new"} else "",
+        "other set-up: for orientation, not comparable" if "other set-up" in setups else "",
+        "new: no paper that we know prints it" if "new" in printed else "",
+    ]
+    return "; ".join(filter(None, words))
+
+
 def text(data: JSON, width: int = WIDTH) -> str:
     """The verdict table as plain text of at most `width` columns."""
     from io import StringIO
@@ -285,7 +314,10 @@ def text(data: JSON, width: int = WIDTH) -> str:
     Console(
         file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
     ).print(terminal(data, width))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    if words := textwrap.wrap(explained(data), width):
+        lines += ["", *words]
+    return "\n".join(lines) + "\n"
 
 
 def show(data: JSON, file: TextIO | None = None) -> None:
@@ -299,6 +331,8 @@ def show(data: JSON, file: TextIO | None = None) -> None:
         file.write(text(data, width))
     else:
         console.print(terminal(data, width), width=width)
+        if words := explained(data):
+            console.print(f"\n{words}", width=width, style="bright_black", highlight=False)
 
 
 def cell(words: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.compute import budget as read
-from assay.core.errors import AssayError
-from assay.core.experiment import Experiment
+from assay.core.errors import AssayError, ExperimentError
+from assay.core.experiment import Experiment, read_header
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
@@ -124,6 +125,8 @@ class Costs:
     """Whose spread the half-widths are extrapolated from."""
     stored_cpu_seconds: float = field(metadata=BESIDE)
     """CPU-seconds that the stored runs have taken."""
+    stated_cost: str = field(metadata=BESIDE)
+    """What the header of its file says that the default preset takes; empty for another one."""
     options: str = field(metadata=BESIDE)
     """What to type after `assay run` or `assay show` for this preset."""
 
@@ -257,8 +260,17 @@ def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
         "flop_per_cpu_second": found.rate,
         "spread_from": found.spread_from,
         "stored_cpu_seconds": costs(plan)[1],
+        "stated_cost": _stated(experiment) if plan.preset.title == "default" else "",
         "options": f"{experiment.typed}{plan.preset.options}",
     }
+
+
+def _stated(experiment: Experiment) -> str:
+    """Read the cost of the default preset in the header of an experiment's file; "" where it has no header."""
+    try:
+        return read_header(Path(experiment.origin)).cost.partition(";")[0].rstrip(".") if experiment.origin else ""
+    except ExperimentError:  # made in a notebook, say
+        return ""
 
 
 def _budget(found: Forecast, experiment: Experiment) -> Budget | Bought | None:

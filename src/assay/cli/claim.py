@@ -1,0 +1,58 @@
+"""What `assay show NAME 1` prints: one claim in full, with its threshold, units, controls, published value, and where its figure is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.cli.printing import draw, grid
+from assay.report import tables
+
+if TYPE_CHECKING:
+    from assay.core.claims import Judged
+
+MUST = {"near": "near control, must fail", "control": "must fail", "planted": "must hold", "also": "may hold too", "unnamed": "holds too"}
+
+
+def show(one: Judged, number: int, page: str) -> None:
+    """Print all that is known of one claim, a line for each thing; `page` says where its figure is."""
+    entry, claim = one.to_json(), one.claim
+    [row] = tables.rows({"verdicts": [entry]})
+    why = row.why.removeprefix(f"{row.outcome}: ")
+    table = grid("", "")
+    table.show_header, table.columns[1].ratio = False, 1
+    lines = [
+        (f"claim {number}", claim.text),
+        ("verdict", f"{row.sign} {row.outcome}, {claim.kind}" + (f"; {why}" if why else "")),
+        ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
+        ("interval", "; ".join(filter(None, (entry["method"], row.agreed)))),
+        ("threshold", f"{claim.threshold}, from {claim.threshold_from}"),
+        ("units", f"{row.n} of {claim.of}: " + ", ".join(tables.number(p) for p in entry["points"])),
+        *((c.arm, told(c, one)) for c in row.controls),
+        ("gates", ", ".join(f"{name} {'met' if met else 'not met'}" for name, met in entry["gates"].items())),
+        ("power", "" if "would be found" in row.why else tables.found(entry["detectable"])),
+        ("published", published(one)),
+        ("source", claim.source),
+        ("scope", entry["scope"]),
+        ("figure", page),
+    ]
+    for name, words in lines:
+        if words:
+            table.add_row(name, words)
+    draw(table)
+
+
+def told(control: tables.Control, one: Judged) -> str:
+    """Write a control: how it came out, its number, its role, and why the author names it."""
+    why = {**one.claim.near, **one.claim.may_hold}.get(control.arm, "")
+    came = control.outcome if control.role in ("near", "control", "planted") else ""
+    said = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
+    return f"{control.sign} {control.estimate} {control.interval}: {said}" + (f" ({why})" if why else "")
+
+
+def published(one: Judged) -> str:
+    """Write what a paper prints of the same quantity, where it stands, and how far it compares."""
+    paper = one.claim.published
+    if paper is None or isinstance(paper, str):
+        return "new: no paper that we know prints it" if paper else ""
+    note = f"; {paper.note}" if paper.note else ""
+    return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.to_json()['set_up']}{note}"
