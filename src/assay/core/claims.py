@@ -56,8 +56,6 @@ class Published:
         return {**told, "set_up": setup, "note": self.note}
 
 
-GIVEN = "given with the claim"
-"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before is not known."""
 Literature = Published | Literal["new"] | None
 """What papers print of this very quantity: a number; "new" where none that we know prints one, however old the claim; None where
 nobody has looked."""

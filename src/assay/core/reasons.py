@@ -7,6 +7,8 @@ GATES = {
     "overlap": "not comparable: the sweeps share too little of their range",
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
+GIVEN = "given with the claim"
+"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before is not known."""
 TIES = "units agree"
 """The reason stored where so many units have one and the same number that how far others may lie from it cannot be told."""
 COMMAND = ": assay run "

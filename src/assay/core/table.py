@@ -17,11 +17,11 @@ import xarray as xr
 
 from assay.core import foreign, judging
 from assay.core.arrays import is_tensor
-from assay.core.claims import GIVEN, Claim, Judged, Price
+from assay.core.claims import Claim, Judged, Price
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.reading import plural
-from assay.core.reasons import TIES
+from assay.core.reasons import GIVEN, TIES
 from assay.core.stats import mean
 
 if TYPE_CHECKING:

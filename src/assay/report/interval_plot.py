@@ -174,10 +174,10 @@ def _part(kind: str, outcome: str, brief: bool = False) -> str:
 
 def _labels(name: str, role: str, brief: str, numbers: str, y: int, more: int) -> Markup:
     """A row's text: the arm and its part on the left, its numbers on the right, lower where they need a line of their own."""
+    part = Markup('<tspan class="role">{}</tspan><tspan class="brief">{}</tspan>').format(role, brief) if brief != role else Markup.escape(role)
     return Markup(
-        '<text class="name" x="3%" y="{0}">{1}<tspan class="role">{2}</tspan><tspan class="brief">{3}</tspan></text>'
-        '<text class="numbers" x="97%" y="{5}" text-anchor="end">{4}</text>'
-    ).format(y, name, role, brief, minus(numbers), y + more)
+        '<text class="name" x="3%" y="{}">{}{}</text><text class="numbers" x="97%" y="{}" text-anchor="end">{}</text>'
+    ).format(y, name, part, y + more, minus(numbers))
 
 
 def _arrow(left: bool, y: int) -> Markup:

@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from assay.core import reasons
-from assay.core.claims import GIVEN
 from assay.core.figures import Figure
 from assay.core.plain import as_json, plain
 from assay.report import contexts, draw, export, overview, palette, tables
@@ -50,7 +49,7 @@ def environment() -> Environment:
         "prose": prose,
         "found": tables.found,
         "reason": reasons.told,
-        "origin": lambda text: text if text == GIVEN else f"from {text}",
+        "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "board": tables.board,
         "several": tables.several,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
-from assay.core.claims import GIVEN
 from assay.core.plain import plain_all
 
 if TYPE_CHECKING:
@@ -183,9 +182,9 @@ def _row(entry: JSON, outcome: str) -> Row:
     for arm, c in (entry.get("also") or {}).items():
         controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
     unit = entry.get("unit") or ""
+    kind = "" if entry.get("threshold_from") == reasons.GIVEN else entry.get("kind", "")
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), "" if entry.get("threshold_from") == GIVEN else entry.get("kind", ""), command(entry),
-               agreed(entry))  # fmt: skip
+               published, setup, tuple(controls), kind, command(entry), agreed(entry))  # fmt: skip
 
 
 def literature(entry: JSON) -> tuple[str, str]:
