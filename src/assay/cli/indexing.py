@@ -8,6 +8,7 @@ from assay.cli.bar import Bar
 from assay.cli.printing import say
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -39,6 +40,14 @@ class Bars:
         if not done and what == "tokens":
             self.bar.say(f"{self.name}: loading the model, then {total:,} tokens")
         self.bar(done, total)
+
+
+def opened(dictionary: str, model: str, text: str, root: Path) -> str:
+    """Find the address of a dictionary in the explorer; it is indexed first where it is not. Raises: AssayError."""
+    from assay.verbs.index import index, stored
+
+    with Bars("index") as bars:
+        return (stored(dictionary, root) or index(dictionary, model=model, text=text, root=root, progress=bars)).address
 
 
 def show(found: Indexed) -> None:

@@ -663,16 +663,11 @@ def serve(
     open
         Show it in the browser.
     """
-    from assay.cli import indexing
-    from assay.verbs.index import index as indexed
-    from assay.verbs.index import stored
+    from assay.cli.indexing import opened
     from assay.verbs.serve import Served
     from assay.verbs.serve import serve as answer
 
-    path = ""
-    if dictionary is not None:
-        with indexing.Bars("index") as bars:
-            path = (stored(dictionary, place.root) or indexed(dictionary, model=model, text=text, root=place.root, progress=bars)).address
+    path = "" if dictionary is None else opened(dictionary, model, text, place.root)
 
     def ready(served: Served) -> None:
         printing.emit(served) if place.json else print(served.address)
