@@ -722,10 +722,8 @@ def rate(
             session = begun(
                 dictionary, rater, folder, choice, model=model, text=text, root=place.root, device=device_here(device), progress=bars
             )  # fmt: skip
-        if not rating.ask(session):
-            return print(f"{len(session.left)} of {len(session.items)} left; the same command goes on")
-        if session.others_go_on:
-            return print("all are answered; another rater goes on, so results are not shown yet: --results shows them")
+        if not rating.finished(session):
+            return None
     found = counted(folder, place.root)
     return printing.emit(found) if place.json else rating.show(found)
 

@@ -22,6 +22,16 @@ SCORES = {"1": 1.0, "2": 0.5, "3": 0.0}
 KEYS = "1 one meaning   2 partly   3 no meaning   w words, then 1 2 3   b back   q quit and go on later"
 
 
+def finished(rating: Rating) -> bool:
+    """Ask what is left, and say why results are not shown yet; whether they can be."""
+    if not ask(rating):
+        print(f"{len(rating.left)} of {len(rating.items)} left; the same command goes on")
+        return False
+    if rating.others_go_on:
+        print("all are answered; another rater goes on, so results are not shown yet: --results shows them")
+    return not rating.others_go_on
+
+
 def ask(rating: Rating) -> bool:
     """Show item after item until all have an answer or the rater quits; whether all have one."""
     from rich.console import Console
