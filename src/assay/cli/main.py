@@ -715,13 +715,12 @@ def rate(
     from assay.verbs.rate import rate as begun
     from assay.verbs.rate import results as counted
 
+    if place.json and not results:
+        raise AssayError("--json prints results: say --results as well; answers are given in the terminal")
     if not results:
-        if place.json:
-            raise AssayError("--json prints results: say --results as well; answers are given in the terminal")
         with trust.raised(), indexing.Bars("rate") as bars:
-            session = begun(
-                dictionary, rater, folder, choice, model=model, text=text, root=place.root, device=device_here(device), progress=bars
-            )  # fmt: skip
+            where = device_here(device)
+            session = begun(dictionary, rater, folder, choice, model=model, text=text, root=place.root, device=where, progress=bars)
         if not rating.finished(session):
             return None
     found = counted(folder, place.root)
