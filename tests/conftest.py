@@ -7,9 +7,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: more threads than free cores are slower than one
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+
+# as in an environment that was activated: commands in hints are then `assay …`, wherever the tests were started from
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the tests send it on purpose.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -17,7 +17,7 @@ def assay(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "hidden").mkdir(exist_ok=True)
     (folder / "hidden/sitecustomize.py").write_text(HIDDEN)
     paths = [str(folder / "hidden"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    there = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    there = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, "-m", "assay", *words], capture_output=True, text=True, cwd=folder, env=there, check=False)
 
 

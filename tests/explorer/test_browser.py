@@ -181,11 +181,12 @@ def test_a_brush_chooses_features_and_stands_in_the_address(page, server):
     brush(page)
     settle(page, "where=density")
     bounds = {re.match(r"\w+[<>]=", text)[0]: float(re.split("[<>]=", text)[1]) for text in asked(page)["where"]}
-    assert set(bounds) == {"density>=", "density<=", "importance>=", "importance<="}
+    assert set(bounds) == {"density>=", "density<=", "gradient_active>=", "gradient_active<="}
     rows = page.request.get(page.url.replace(f"{HOME}?", f"{HOME}.json?")).json()["features"]
     assert 0 < rows["total"] < WIDTH
     for row in rows["rows"]:
-        assert bounds["density>="] <= row["density"] <= bounds["density<="] and bounds["importance>="] <= row["importance"] <= bounds["importance<="]
+        assert bounds["density>="] <= row["density"] <= bounds["density<="]
+        assert bounds["gradient_active>="] <= row["gradient_active"] <= bounds["gradient_active<="]
     assert column(page, "feature") == [str(row["feature"]) for row in rows["rows"]]
     assert page.input_value("#x-from") == f"{bounds['density>=']:.6g}"
     told = page.inner_text("#told")

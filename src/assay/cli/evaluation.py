@@ -27,7 +27,7 @@ class Following(Bar):
 
     def __call__(self, done: int, total: int) -> None:
         """Take how many tokens of how many are done; before the first of them the model is loaded and the means are worked out."""
-        if not done:
+        if not done and self.console.is_terminal:  # elsewhere a refusal after it is to stay one line
             self.say(f"evaluate: loading the model, then the mean and lengths at each site, then {total:,} tokens")
         super().__call__(done, total)
 

@@ -37,7 +37,7 @@ class Bars:
             self.__exit__(None, None, None)
             self.what, self.bar = what, Bar(self.name, what).__enter__()
         assert self.bar is not None
-        if not done and what == "tokens":
+        if not done and what == "tokens" and self.bar.console.is_terminal:
             self.bar.say(f"{self.name}: loading the model, then {total:,} tokens")
         self.bar(done, total)
 

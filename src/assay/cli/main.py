@@ -559,6 +559,10 @@ def index(
         A dictionary of another seed, in which the features are looked for. Repeatable; of a stored run its arm's other seeds without it.
     device
         Where the model runs: cpu, cuda, cuda:1.
+
+    Examples
+    --------
+    assay index gated-sae/showcase --tokens 8192
     """
     from assay.cli import indexing
     from assay.cli.options import device_here
@@ -662,6 +666,10 @@ def serve(
         What a browser has to bring once, in the address; made up without it where one is needed.
     open
         Show it in the browser.
+
+    Examples
+    --------
+    assay serve gated-sae/showcase --open
     """
     from assay.cli.indexing import opened
     from assay.verbs.serve import Served
@@ -709,6 +717,10 @@ def rate(
         stdlib, or a folder of text files: the one that the dictionary was indexed on.
     device
         Where the model runs: cpu, cuda, cuda:1.
+
+    Examples
+    --------
+    assay rate gated-sae/showcase
     """
     from assay.cli import indexing, rating
     from assay.cli.options import device_here

@@ -95,8 +95,6 @@ class IndexPlaceSpec(Spec):
 class IndexShardSpec(Spec):
     """The firings of one dictionary on one shard of a text."""
 
-    MAPPED: ClassVar[frozenset[str]] = frozenset({"feature.npy", "row.npy", "value.npy", "effect.npy", "neurons.npy"})
-
     of: IndexPlaceSpec
     dictionary: str
     shard: int

@@ -114,7 +114,7 @@ def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Samp
     parts = []
     start = 0
     for shard, kept in zip(firings.shards, sample.kept, strict=True):
-        feature, row = np.load(shard / "feature.npy", mmap_mode="r"), np.load(shard / "row.npy", mmap_mode="r")
+        feature, row = np.load(shard / "feature.npy"), np.load(shard / "row.npy")
         pairs = np.unique(feature.astype(np.int64) * len(kept) + row.astype(np.int64) // length)
         parts.append((pairs // len(kept), pairs % len(kept) + start))
         start += len(kept)

@@ -157,6 +157,6 @@ class Firings:
 
 def _open(shard: Path, name: str) -> np.ndarray:
     try:
-        return np.load(shard / f"{name}.npy", mmap_mode="r")
+        return np.load(shard / f"{name}.npy")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{shard / name}.npy is missing or damaged; build the index again") from error

@@ -51,7 +51,7 @@ class Match:
 def rows(folder: Path) -> Float[np.ndarray, "f d"]:
     """Decoder rows of an index, of length 1, in half precision, mapped into memory. Raises: DataError where there are none."""
     try:
-        return np.load(folder / FILE, mmap_mode="r")
+        return np.load(folder / FILE)
     except FileNotFoundError as error:
         raise DataError("this index was made before decoder rows were kept; make it again with: assay index DICTIONARY") from error
     except (OSError, ValueError, EOFError) as error:

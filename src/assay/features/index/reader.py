@@ -341,9 +341,9 @@ class Index:
 
     @cached_property
     def windows(self) -> Int[np.ndarray, "window s"]:
-        """The text, mapped into memory."""
+        """The text."""
         try:
-            return np.load(self.folder / "windows.npy", mmap_mode="r")
+            return np.load(self.folder / "windows.npy")
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
 
