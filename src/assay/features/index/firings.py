@@ -67,7 +67,7 @@ def write(
 
 @dataclass(frozen=True, eq=False)
 class Firings:
-    """The shards of one text in order, mapped into memory."""
+    """The shards of one text in order; one of them is in memory at a time."""
 
     shards: tuple[Path, ...]
 
@@ -127,7 +127,7 @@ class Firings:
             feature = _open(shard, "feature")
             a, b = np.searchsorted(feature, np.array([first, end], feature.dtype))
             names = ("row", "value", *(["effect"] if self.has_effects else []))
-            row, *rest = (np.asarray(_open(shard, name)[a:b]) for name in names)
+            row, *rest = (_open(shard, name)[a:b].copy() for name in names)  # a view would hold the whole shard
             parts.append((feature[a:b].astype(np.int32), row.astype(np.int64) + start, *rest))
         columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
         order = np.argsort(columns[0], kind="stable")  # shards follow each other in rows, so rows stay in order

@@ -49,7 +49,7 @@ class Match:
 
 
 def rows(folder: Path) -> Float[np.ndarray, "f d"]:
-    """Decoder rows of an index, of length 1, in half precision, mapped into memory. Raises: DataError where there are none."""
+    """Decoder rows of an index, of length 1, in half precision. Raises: DataError where there are none."""
     try:
         return np.load(folder / FILE)
     except FileNotFoundError as error:
