@@ -241,7 +241,10 @@ def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
 
 def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"]) -> None:
     """Take from each gradient row its part along the unit row of W, in place: Adam must not see what renormalising undoes."""
-    grad.addcmul_(torch.einsum("rfd,rfd->rf", grad, W)[..., None], W, value=-1)
+    few = 256 if W.device.type == "cpu" else W.shape[1]  # so that they are still in a cache at the second pass
+    for r in range(len(W)):
+        for its, rows in zip(grad[r].split(few), W[r].split(few), strict=True):
+            its.addcmul_(torch.linalg.vecdot(its, rows)[:, None], rows, value=-1)
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from assay.dictionaries.training.losses import Loss, Params
 if TYPE_CHECKING:
     from assay.dictionaries.training.learners import Seen
 
-FEW = {torch.float32: 0.12, torch.bfloat16: 0.04}
+FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
 """Share of features that are on below which the sparse step is the cheaper one, by the precision of products."""
 SLACK = 1.5
 """It stays until that many times as many are on, so that a run does not go back and forth."""
