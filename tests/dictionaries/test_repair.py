@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from assay.core import rng
+from assay.dictionaries import decoding
 from assay.dictionaries.baselines.linear import pca
 from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
 from assay.dictionaries.dictionary import Dictionary
@@ -161,3 +162,62 @@ def test_with_orthonormal_features_shrinkage_is_the_only_fault_and_is_mended():
     missed = (amounts * (amounts <= half)).square().sum() / (x - x.mean(0)).square().sum()
     assert before > 10 * missed.item()
     assert after == pytest.approx(missed.item(), rel=1e-3)
+
+
+def wide(runs=2, d=12, f=120):
+    """A dictionary in which 3 of 120 features are on: its equations are added up from those alone."""
+    dictionary = make(TopK(3), d, f, runs)
+    return dictionary, 1.5 * torch.randn(600, d, generator=torch.Generator().manual_seed(2))
+
+
+def test_equations_of_few_features_are_least_squares_too():
+    dictionary, x = wide()
+    pull = 2.0
+    mended, refitted = rescale_and_shift(dictionary, x, pull=pull, chunk=100), refit_decoder(dictionary, x, pull=pull, chunk=100)
+    for r in range(2):
+        f, rows, W = (v.double().numpy() for v in (dictionary.encode(x)[r], dictionary.normalise(x)[r], dictionary.W_dec[r]))
+        on = (f > 0).astype(float)
+        silent = on.sum(0) == 0
+        assert on.mean() < 1 / 32 and silent.any()
+        energy = np.divide((f**2).sum(0), on.sum(0), out=np.zeros(120), where=on.sum(0) > 0)
+        A, b = np.zeros((240, 240)), np.zeros(240)
+        for x_row, f_row, on_row in zip(rows - dictionary.b_dec[r].double().numpy(), f, on, strict=True):
+            J = np.concatenate([f_row[:, None] * W, on_row[:, None] * W])
+            A += J @ J.T
+            b += J @ x_row
+        extra = pull * np.concatenate([energy, on.sum(0) > 0]) * np.tile((W**2).sum(1), 2)
+        best = np.linalg.lstsq(A + np.diag(extra), b + extra * np.repeat([1.0, 0.0], 120), rcond=None)[0]
+        best = np.where(np.tile(silent, 2), np.repeat([1.0, 0.0], 120), best)
+        np.testing.assert_allclose(np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=2e-4)
+        C = np.pad(f, ((0, 0), (0, 1)), constant_values=1)
+        extra = np.append(pull * energy, 0)
+        present = np.concatenate([W, np.zeros((1, 12))])
+        best = np.linalg.lstsq(C.T @ C + np.diag(extra), C.T @ rows + extra[:, None] * present, rcond=None)[0]
+        best[:-1][silent] = W[silent]
+        np.testing.assert_allclose(refitted.W_dec[r], best[:-1], atol=2e-4)
+        np.testing.assert_allclose(refitted.b_dec[r], best[-1], atol=2e-4)
+
+
+def test_chunks_in_which_few_and_many_are_on_add_up(monkeypatch):
+    """Half of the rows switch three features on, half all of them; adding all of them up in one way gives the same."""
+    g = torch.Generator().manual_seed(3)
+    W = torch.nn.functional.normalize(torch.randn(1, 80, 10, generator=g), dim=-1)
+    x = torch.cat([torch.randn(300, 10, generator=g) / 8, 3 * torch.randn(300, 10, generator=g)])
+    d = Dictionary(W.mT, torch.full((1, 80), -0.3), W, torch.zeros(1, 10), ReLU())
+    shares = [float((part > 0).float().mean()) for part in d.encode(x)[0].split(300)]
+    assert shares[0] < 1 / 32 and shares[1] > 1 / 4
+    mixed = [mend(d, x, chunk=300, pull=1.0) for mend in (rescale_and_shift, refit_decoder)]
+    for one_in in (10**6, 0):
+        monkeypatch.setattr(decoding, "FEW", one_in)
+        for found, mend in zip(mixed, (rescale_and_shift, refit_decoder), strict=True):
+            for name, value in mend(d, x, chunk=300, pull=1.0).tensors().items():
+                torch.testing.assert_close(found.tensors()[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dictionary_of_which_nothing_is_on_stays_as_it_was():
+    d = make(ReLU())
+    d.b_enc[:] = -100
+    mended, refitted = rescale_and_shift(d, X), refit_decoder(d, X)
+    assert torch.equal(mended.own["factor"], torch.ones(2, 9)) and torch.equal(mended.own["shift"], torch.zeros(2, 9))
+    assert torch.equal(refitted.W_dec, d.W_dec)
+    torch.testing.assert_close(refitted.b_dec, d.normalise(X).mean(1), atol=1e-5, rtol=1e-5)

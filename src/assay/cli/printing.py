@@ -147,7 +147,8 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
     """Print one verdict on a user's own numbers; the exit code, 1 where it is another than was expected."""
     from assay.lab.verdicts import otherwise
 
-    entry, other = judged.to_json(), otherwise([judged], expected)
+    entry = judged.to_json()
+    other = otherwise([entry], expected)
     if as_json:
         emit(entry)
         return int(bool(other))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from assay.cli import claim, fooled
 from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
@@ -20,69 +20,82 @@ if TYPE_CHECKING:
 
 
 def show(
-    result: Result, name: str, experiment: Experiment, preset: Preset, place: Place, expected: str | None = None, asked: str | None = None
-) -> int:
-    """Print the verdicts of a result, or all of the one claim that is asked for; what they cost, and what to type next.
+    found: Result | Mapping[str, Any], name: str, experiment: Experiment, preset: Preset, place: Place, expected: str | None = None,
+    asked: str | None = None,
+) -> int:  # fmt: skip
+    """Print the verdicts of a result, or of a stored one as plain values; what they cost, and what to type next.
+
+    Of one claim that is `asked` for, or of another arm, more is printed than is stored, so that takes a Result.
 
     Raises: ClaimError where no claim is the one that is asked for, or several.
 
     The exit code is 2 where a statement could not be computed, else 1 where a claim did not come out as expected.
     """
-    from assay.lab.verdicts import choose, otherwise
-    from assay.verbs.pages import slug
+    from assay.lab.verdicts import otherwise
 
-    every = result.judged
-    result = result if asked is None else choose(result, asked)
-    data = result.to_json()
-    other = otherwise(result.judged, expected)
-    code = AssayError.exit_code if result.failed else int(bool(other))
+    one, data = (None, found) if isinstance(found, Mapping) else _chosen(found, experiment, asked)
+    other = otherwise(data["verdicts"], expected)
+    code = AssayError.exit_code if data["failed"] else int(bool(other))
     if place.json:
         emit(data)
         return code
-    tell(f"{result.experiment} ({', '.join((result.preset, *preset.sets))})\n")
-    if result.arm != "main":
-        fooled.show(result, experiment)
-    elif asked is not None:
-        number = every.index(result.judged[0]) + 1
-        page = f"report/{slug(experiment.name, preset.title)}.html#claim-{number}"
-        claim.show(result.judged[0], number, f"{page}, once the pages are written (below)")
+    tell(f"{data['experiment']} ({', '.join((data['preset'], *preset.sets))})\n")
+    if one is not None:
+        one()
     else:
         tables.show(data)
-        for text, reason in result.skipped:
-            say(f"not asked of {result.arm}: {text} ({reason})")
+        for left in data["skipped"]:
+            say(f"not asked of {data['arm']}: {left['text']} ({left['reason']})")
     if tables.only_exact(data):
         tell(tables.ONLY_EXACT)
-    for change in result.changed:
+    for change in data["changed"]:
         say(f"changed after a look at these seeds: {change}")
-    for note in result.notes:
+    for note in data["notes"]:
         say(f"note: {note}")
-    print(f"\n{data['provenance']['runs']} runs, {duration(result.seconds)}, {result.cpu_seconds:.0f} CPU-seconds")
-    for line in invitations(name, result, experiment, preset, place.options):
+    print(f"\n{data['provenance']['runs']} runs, {duration(data['seconds'])}, {data['cpu_seconds']:.0f} CPU-seconds")
+    for line in invitations(name, data, experiment, preset, place.options):
         tell(line)
-    for text, reason in result.failed:
-        tell(f"not judged: {text!r} {reason}", sys.stderr)
+    for lost in data["failed"]:
+        tell(f"not judged: {lost['text']!r} {lost['reason']}", sys.stderr)
     for line in other:
         tell(line, sys.stderr)
     return code
 
 
-def invitations(name: str, result: Result, experiment: Experiment, preset: Preset, place: str) -> list[str]:
+def _chosen(result: Result, experiment: Experiment, asked: str | None) -> tuple[Callable[[], None] | None, dict[str, Any]]:
+    """What prints one claim or another arm than main in place of the table, and what is chosen of the result as plain values."""
+    from assay.cli import claim, fooled
+    from assay.lab.verdicts import choose
+    from assay.verbs.pages import slug
+
+    every = result.judged
+    result = result if asked is None else choose(result, asked)
+    if result.arm != "main":
+        return lambda: fooled.show(result, experiment), result.to_json()
+    if asked is None:
+        return None, result.to_json()
+    number = every.index(result.judged[0]) + 1
+    page = f"report/{slug(experiment.name, result.preset)}.html#claim-{number}"
+    return lambda: claim.show(result.judged[0], number, f"{page}, once the pages are written (below)"), result.to_json()
+
+
+def invitations(name: str, data: Mapping[str, Any], experiment: Experiment, preset: Preset, place: str) -> list[str]:
     """Say what to type next: what decides a claim, an arm to judge as if it were the method, an ablation before a control, and the pages."""
     from assay.lab.verdicts import deciding
 
     typed, options = shlex.quote(name), f"{preset.options}{place}"
     lines = [f"Read the pages: assay report {typed}{options}"]
-    if result.arm != "main":
+    if data["arm"] != "main":
         return lines
-    claims = [judged.claim for judged in result.judged]
-    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for claim in claims for arm in claim.must_fail]
-    if rivals and any(judged.verdict.outcome == "holds" for judged in result.judged):
+    judged = data["verdicts"]
+    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for verdict in judged for arm in verdict["controls"]]
+    if rivals and any(verdict["outcome"] == "holds" for verdict in judged):
         lines.insert(0, f"Try to fool it: assay show {typed} --arm {rivals[0]}{options}")
     decide: list[str] = []
     if preset.name == "smoke" and experiment.default:
         return [f"smoke checks that everything works; for verdicts: assay run {typed}{place}", *lines]
-    for command, numbers in deciding(result, experiment, preset).items():
+    for command, numbers in deciding(judged, experiment, preset).items():
         listed = ", ".join(map(str, numbers))
-        which = "it" if len(claims) == 1 else f"claim {listed}" if len(numbers) == 1 else f"claims {listed}"
+        which = "it" if len(judged) == 1 else f"claim {listed}" if len(numbers) == 1 else f"claims {listed}"
         decide.append(f"To decide {which}: assay {command.replace(f'run {experiment.typed}', f'run {typed}', 1)}{place}")
     return decide + lines

@@ -76,13 +76,13 @@ def fit(
     if (saved := slot.restore()) is not None:
         start, tensors = saved
         for i, (g, book) in enumerate(zip(groups, books, strict=True)):
-            for name, tensor in g.state.items():
+            for name in _needed(g.state, start, steps):
                 with torch.no_grad():
-                    tensor.copy_(tensors[f"{i}.state.{name}"])  # in place: views into the state stay valid
+                    g.state[name].copy_(tensors[f"{i}.state.{name}"])  # in place: views into the state stay valid
             book.load({k.removeprefix(f"{i}.book."): v for k, v in tensors.items() if k.startswith(f"{i}.book.")})
 
     def save(step: int) -> None:
-        parts = {f"{i}.state.{k}": v for i, g in enumerate(groups) for k, v in g.state.items()}
+        parts = {f"{i}.state.{k}": g.state[k] for i, g in enumerate(groups) for k in _needed(g.state, step, steps)}
         parts |= {f"{i}.book.{k}": v for i, b in enumerate(books) for k, v in b.dump().items()}
         slot.save(step, parts)
 
@@ -95,11 +95,16 @@ def fit(
             book.note(step + 1, {"loss": loss, **more})
         if (step + 1) % every == 0:
             bench.report(step + 1, steps, loss=float(books[0].last))
-        if slot.due():
+        if slot.due() and step + 1 < steps:
             save(step + 1)
     if start < steps:
         save(steps)  # so that a kill while measuring does not train again
     return [_finish(g, book) for g, book in zip(groups, books, strict=True)]
+
+
+def _needed(state: State, step: int, steps: int) -> list[str]:
+    """The names of what is needed to go on from a step: at the end only what is read, a third where Adam has two moments."""
+    return [name for name in state if step < steps or "." not in name]
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

@@ -17,6 +17,7 @@ from assay.core.arrays import as_tensor, is_tensor
 from assay.core.errors import DataError
 from assay.core.fit import Trained
 from assay.core.shown import Shown
+from assay.dictionaries import decoding
 from assay.dictionaries.kinds import from_json, has_name, to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, projections
 from assay.dictionaries.rows import PER_TOKEN, PerToken, divide, multiply, per_token
@@ -180,7 +181,7 @@ class Dictionary(Shown):
                 "this dictionary has a skip or normalises each row by itself: call decode(features, x) with the input x"
             )
         features = as_tensor(features, self.W_dec).to(self.W_dec.dtype)
-        out = torch.baddbmm(self.b_dec[:, None], features, self.W_dec)
+        out = decoding.decode(features, self.W_dec, self.b_dec)
         if x is not None and self.W_skip is not None:
             out = out + self.normalise(x) @ self.W_skip
         scale = self.scale if self.scale_out is None else self.scale_out

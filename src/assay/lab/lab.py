@@ -17,6 +17,7 @@ from assay.lab.events import Finished, OnEvent, one_at_a_time
 from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
+from assay.lab.stamp import stored_result
 from assay.lab.store import Store
 from assay.lab.times import benchmark
 from assay.lab.work import Work, work
@@ -80,6 +81,16 @@ class Lab:
         return _judged(self.store, experiment, self._stored(experiment, chosen), arm)
 
     show = judge
+
+    def known(self, experiment: Experiment, preset: Asked = "default", *, run: bool = False) -> dict[str, Any] | None:
+        """The stored result as plain values, where judging would say the same again; None where it might not.
+
+        With `run` also None where `run` would train anything: what a run read from outside may have changed since.
+        """
+        chosen = _preset(experiment, preset)
+        now = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
+        data = stored_result(self.store, experiment, now)
+        return None if data is None else {**data, "changed": list(looks.changed(experiment, now, self.store))}
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
         """Where a result differs from a committed record: outcomes, and estimates outside both intervals."""

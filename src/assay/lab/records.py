@@ -19,6 +19,8 @@ from assay.lab.origin import beside
 
 LARGEST = 64 * 2**20
 """Bytes of a record."""
+ARMS = b',\n "arms": {'
+"""Where its measures begin."""
 
 
 def path(name: str, origin: str = "") -> Path:
@@ -30,12 +32,15 @@ def path(name: str, origin: str = "") -> Path:
     return folder / f"{name}.json"
 
 
-def read(name: str, origin: str = "") -> dict[str, Any] | None:
-    """The committed record of an experiment, or None. Raises: ExperimentError when the file is not a record."""
+def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
+    """The committed record of an experiment, or None; without its `measures`, the arms, in a tenth of the time.
+
+    Raises: ExperimentError when the file is not a record.
+    """
     there = path(name, origin)
     try:
         state = there.stat()
-        record = _parsed(there, state.st_mtime_ns, state.st_size)
+        record = _parsed(there, state.st_mtime_ns, state.st_size) if measures else _head(there)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, DataError) as e:
@@ -49,6 +54,12 @@ def read(name: str, origin: str = "") -> dict[str, Any] | None:
 def _parsed(there: Path, changed: int, size: int) -> Any:
     """The file's JSON: a plan asks for it once for every arm. Nobody changes what they are given."""
     return json.loads(foreign.read(there, "a record", LARGEST))
+
+
+def _head(there: Path) -> Any:
+    """The file's JSON up to the arms, which come last and are nearly all of it; a line break cannot stand inside a JSON text."""
+    head, arms, rest = foreign.read(there, "a record", LARGEST).partition(ARMS)
+    return json.loads(head + b"}" if arms and rest.rstrip().endswith(b"}") else head + arms + rest)
 
 
 def cost_per_run(experiment: Experiment) -> dict[str, float]:

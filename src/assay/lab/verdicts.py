@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import ClaimError
 from assay.core.reasons import remedy, told
 
 if TYPE_CHECKING:  # `assay judge` on a table needs no lab
-    from assay.core.claims import Judged
     from assay.core.experiment import Experiment
     from assay.lab.preset import Preset
     from assay.lab.result import Result
@@ -32,23 +31,24 @@ def choose(result: Result, claim: str) -> Result:
     return replace(result, judged=tuple(found), exact=(), findings=(), skipped=(), failed=())
 
 
-def otherwise(judged: Iterable[Judged], expected: str | None) -> tuple[str, ...]:
-    """Say of each claim that did not come out as expected how it did; nothing where nothing was expected."""
+def otherwise(entries: Iterable[Mapping[str, Any]], expected: str | None) -> tuple[str, ...]:
+    """Say of each verdict, as plain values, that did not come out as expected how it did; nothing where nothing was expected."""
     if expected is None:
         return ()
-    found = [(one, one.verdict) for one in judged if one.verdict.outcome != expected]
-    return tuple(f"expected {expected}, {v.outcome}{f' ({told(v.reason)})' if v.reason else ''}: {one.claim.text}" for one, v in found)
+    found = [v for v in entries if v["outcome"] != expected]
+    why = {v["text"]: f" ({told(v['reason'])})" if v["reason"] else "" for v in found}
+    return tuple(f"expected {expected}, {v['outcome']}{why[v['text']]}: {v['text']}" for v in found)
 
 
-def deciding(result: Result, experiment: Experiment, preset: Preset) -> dict[str, list[int]]:
+def deciding(entries: Sequence[Mapping[str, Any]], experiment: Experiment, preset: Preset) -> dict[str, list[int]]:
     """Find what to type after `assay` to decide what is undecided: each command with the numbers of its claims.
 
     More seeds where that decides it, as the price says; twice the steps where training is not converged.
     """
     found: dict[str, list[int]] = {}
-    for number, one in enumerate(result.judged, 1):
-        command = remedy(one.verdict.price.text)[1] if one.verdict.price is not None else ""
-        if not command and one.verdict.reason == "gate converged":
+    for number, verdict in enumerate(entries, 1):
+        command = remedy(verdict["price"]["text"])[1] if verdict["price"] is not None else ""
+        if not command and verdict["reason"] == "gate converged":
             command = longer(experiment, preset)
         if command:
             found.setdefault(command, []).append(number)

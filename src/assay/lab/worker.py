@@ -24,7 +24,7 @@ from assay.core.errors import AssayError, DamageError
 from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
-from assay.lab import groups, provenance
+from assay.lab import groups, memory, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started
@@ -318,8 +318,12 @@ def serve() -> None:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     paid = 0.0  # the first group pays for the imports
+    name = ""
     while True:
         task = Task(**json.loads(tasks.get()))
+        if name not in ("", task.name):
+            memory.hand_back()
+        name = task.name
         provenance.forget_peak()  # the memory of this group, not of the largest that this worker ever had
         try:
             outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)

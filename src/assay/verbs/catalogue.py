@@ -54,7 +54,7 @@ def listed(root: Path) -> Catalogue:
     """List every experiment from its header, its record and a store; no experiment is imported."""
     found = []
     for entry in catalogue.entries():
-        header, record = entry.header(), records.read(entry.name, entry.origin)
+        header, record = entry.header(), records.read(entry.name, entry.origin, measures=False)
         found.append(
             Listed(
                 name=entry.name,

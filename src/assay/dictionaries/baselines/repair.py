@@ -5,13 +5,17 @@ Both keep the choice of which features are on, so they tell apart what an L1 pen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from assay.dictionaries.decoding import few
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Rescaled
 
@@ -56,59 +60,80 @@ def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
 @torch.no_grad()
 def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of the decoder rows."""
-    plain, f = one.normalised, one.width
-    W = one.W_dec[0]
-    gram = torch.zeros(2 * f, 2 * f, dtype=torch.float64, device=W.device)
-    moment = torch.zeros(2 * f, dtype=torch.float64, device=W.device)
-    firings = torch.zeros(f, dtype=torch.float64, device=W.device)
-    for rows in _normalised(one, x, chunk):
-        features = plain.encode(rows)[0]
-        on = features.sign()
-        gram[:f, :f] += features.T @ features
-        gram[:f, f:] += features.T @ on
-        gram[f:, f:] += on.T @ on
-        firings += on.sum(0)
-        target = (rows - one.b_dec[0]) @ W.T
-        moment += torch.cat(((features * target).sum(0), (on * target).sum(0)))
-    gram[f:, :f] = gram[:f, f:].T
-    gram *= (W @ W.T).double().repeat(2, 2)
-    present = torch.cat((torch.ones(f), torch.zeros(f))).to(gram)
-    weight = pull * gram.diagonal() / firings.repeat(2).clamp_min(1)
-    r, s = _solve(gram, moment[:, None], present[:, None], weight)[:, 0].float().split(f)
+    f = one.width
+    found = _equations(2 * f, ((torch.cat((c, c.sign()), 1), rows - one.b_dec[0]) for c, rows in _encoded(one, x, chunk)))
+    u = len(found.used) // 2  # a feature that is on has both unknowns
+    W = one.W_dec[0, found.used[:u]].double()
+    found.gram.view(2, u, 2, u).mul_((W @ W.T)[:, None])
+    moment = (found.moment.unflatten(0, (2, u)) * W).sum(-1).view(2 * u, 1)
+    present = torch.cat((torch.ones(f), torch.zeros(f))).to(found.gram)[:, None]
+    weight = pull * found.gram.diagonal() / found.firings
+    r, s = found._replace(moment=moment).solved(present, weight)[:, 0].float().split(f)
     return rescaled(one, r[None], s[None])
 
 
 @torch.no_grad()
 def _refitted(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is always 1."""
-    plain, f = one.normalised, one.width
+    f = one.width
+    found = _equations(f + 1, ((torch.cat((c, torch.ones_like(c[:, :1])), 1), rows) for c, rows in _encoded(one, x, chunk)))
     present = torch.cat((one.W_dec[0], one.b_dec)).double()
-    gram = torch.zeros(f + 1, f + 1).to(present)
-    moment = torch.zeros_like(present)
-    firings = torch.zeros(f + 1).to(present)
-    for rows in _normalised(one, x, chunk):
-        features = plain.encode(rows)[0]
-        codes = torch.cat((features, torch.ones_like(features[:, :1])), 1)
-        gram += codes.T @ codes
-        firings += codes.sign().sum(0)
-        moment += codes.T @ rows
-    weight = pull * gram.diagonal() / firings.clamp_min(1)
-    weight[f] = 0
-    W = _solve(gram, moment, present, weight).float()
+    weight = pull * found.gram.diagonal() / found.firings
+    weight[-1] = 0
+    W = found.solved(present, weight).float()
     centre = one.b_dec if one.b_pre is None else one.b_pre  # of the encoder, which stays as it was
     return replace(one, W_dec=W[None, :f], b_dec=W[f:], b_pre=centre)
 
 
-def _solve(
-    gram: Float[Tensor, "n n"], moment: Float[Tensor, "n m"], present: Float[Tensor, "n m"], weight: Float[Tensor, "n"]
-) -> Float[Tensor, "n m"]:
-    """The least-squares solution, drawn by `weight` and a small ridge to `present`, which alone speaks where the Gram matrix is 0."""
-    ridge = RIDGE * gram.diagonal().mean().clamp_min(1e-30)  # above 0 also where nothing was ever on
-    return present + torch.linalg.solve(gram + torch.diag(weight + ridge), moment - gram @ present)
+class _Equations(NamedTuple):
+    """Normal equations CᵀC w = CᵀX of those of n codes that are on in any row, in float64."""
+
+    used: Int[Tensor, "u"]
+    gram: Float[Tensor, "u u"]
+    moment: Float[Tensor, "u d"]
+    firings: Float[Tensor, "u"]
+
+    def solved(self, present: Float[Tensor, "n d"], weight: Float[Tensor, "u"]) -> Float[Tensor, "n d"]:
+        """The solution, drawn by `weight` and a small ridge to `present`, which alone speaks of codes that are on nowhere. Spends `gram`."""
+        left = self.moment - self.gram @ present[self.used]
+        ridge = RIDGE * (self.gram.trace() / len(present)).clamp_min(1e-30)  # above 0 also where nothing was ever on
+        self.gram.diagonal().add_(weight + ridge)
+        A, b = self.gram.cpu().numpy(), left.cpu().numpy()
+        try:
+            change = cho_solve(cho_factor(A, check_finite=False), b, check_finite=False)
+        except LinAlgError:  # rounding made it indefinite
+            change = solve(A, b, check_finite=False)
+        return present.index_add(0, self.used, torch.from_numpy(change).to(present))
 
 
-def _normalised(one: Dictionary, x: Tensor, chunk: int) -> Iterator[Tensor]:
-    return (one.normalise(part.float())[0] for part in x.split(chunk))
+def _equations(n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor, "b d"]]]) -> _Equations:
+    """Add up the equations of n codes over chunks (C, X) of rows; of a chunk in which few codes are on, only those are multiplied."""
+    sparse = [csr_array((0, n))]
+    gram, moment, firings = (torch.zeros((), dtype=torch.float64) for _ in range(3))
+    for codes, x in chunks:
+        if few(codes):
+            row, column = codes.nonzero(as_tuple=True)
+            firings = column.bincount(minlength=n) + firings
+            value = codes[row, column].double()
+            sparse.append(csr_array((value.cpu().numpy(), (row.cpu().numpy(), column.cpu().numpy())), tuple(codes.shape)))
+            moment = torch.from_numpy(sparse[-1].T @ x.double().cpu().numpy()).to(x.device) + moment
+        else:
+            firings = codes.count_nonzero(0) + firings
+            gram = (codes.T @ codes).double() + gram
+            moment = (codes.T @ x).double() + moment
+    used = firings.nonzero()[:, 0]
+    on = vstack(sparse, "csr")[:, used.cpu().numpy()]
+    product = torch.from_numpy((on.T @ on).toarray()).to(firings)
+    if gram.ndim:
+        product += gram[used][:, used]
+    return _Equations(used, product, moment[used], firings[used])
+
+
+def _encoded(one: Dictionary, x: Tensor, chunk: int) -> Iterator[tuple[Float[Tensor, "b f"], Float[Tensor, "b d"]]]:
+    """Codes and normalised rows, a chunk at a time."""
+    for part in x.split(chunk):
+        rows = one.normalise(part.float())[0]
+        yield one.normalised.encode(rows)[0], rows
 
 
 def _joined(dictionary: Dictionary, change: Callable[[Dictionary], Dictionary]) -> Dictionary:
