@@ -72,6 +72,28 @@ def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
     return printing.health(health.doctor(place.root, clean), place.json)
 
 
+@app.command(sort_key=12, group=UPKEEP)
+def bench(*, again: Annotated[bool, Bare] = False, output: Output = PLAIN) -> None:
+    """How fast this machine is at what experiments are made of: measured once, in under 45 seconds; then plans go by it.
+
+    Parameters
+    ----------
+    again
+        Measure once more, in place of what is known.
+
+    Examples
+    --------
+    assay bench
+    """
+    from assay.cli import bench
+    from assay.cli.bar import Bar
+    from assay.verbs.bench import bench as measured
+
+    with Bar("bench", "pieces of work") as bar:
+        found = measured(again, bar)
+    printing.emit(found) if output.json else bench.show(found)
+
+
 @app.command(name="import", sort_key=20, group=FILES)
 def import_(
     path: Annotated[Path, Parameter(help="A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.")],
