@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +12,12 @@ from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
 from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place
 from assay.core.experiment import ALL
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.lab.lab import Lab
+    from assay.lab.preset import Preset
+    from assay.lab.result import Result
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
@@ -81,7 +87,6 @@ def run(
     assay run superposition --preset smoke
     """
     from assay.cli import study, verdicts
-    from assay.cli.progress import Display
     from assay.verbs.study import refuse_page
 
     if name == ALL:
@@ -90,11 +95,16 @@ def run(
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
-        found = lab.known(experiment, preset, run=True)
-        if found is None:
-            with Display(experiment.name) as display:
-                found = lab.run(experiment, preset, display)
+        found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
     return verdicts.show(found, name, experiment, preset, place, expect)
+
+
+def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
+    """Run with progress on the terminal."""
+    from assay.cli.progress import Display
+
+    with Display(experiment.name) as display:
+        return lab.run(experiment, preset, display)
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)

@@ -44,7 +44,8 @@ def total(arms: Arms) -> xr.Dataset:
 
 ARMS = {
     "main": Arm(TOGETHER, note="TopK 16; each feature's part is taken out where it fires, one token at a time"),
-    "frozen-decoder": Arm(TOGETHER, specs=variant(seeds=6, frozen="decoder"), note="the same with a decoder that stays random: only the encoder learns"),
+    "frozen-decoder": Arm(TOGETHER, specs=variant(seeds=6, frozen="decoder"),
+                          note="the same with a decoder that stays random: only the encoder learns"),
     "half": Arm(SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"),
     "random": Arm(derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
                   note="a random direction as long, in the place of the part"),
