@@ -84,6 +84,13 @@ class Feature:
     tokens: tuple[Row, ...]
     """Tokens on which it fires most: text, firings, share, recall."""
 
+    @property
+    def logit_edges(self) -> tuple[float, ...]:
+        """Edges of the bins of `logit_histogram`, from the most suppressed token's logit to the most promoted one's; none without it."""
+        if not self.numbers["logit_histogram"]:
+            return ()
+        return tuple(np.linspace(self.suppressed[0][1], self.promoted[0][1], len(self.numbers["logit_histogram"]) + 1).tolist())
+
 
 class Index:
     """The tables of one index; safe to be read by many threads at once.
