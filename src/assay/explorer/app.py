@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, search, sql, steer
+from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, search, sql, steer, token
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -57,6 +57,7 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
+    Address("/{model}/{dictionary}/{number:int}/token", token.page),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )

@@ -21,13 +21,15 @@ class Line:
     document: str
     window: int
     position: int
+    first: int
+    """Where in the window the first token shown stands."""
     value: float
 
 
 def line(context: Context, maximum: float) -> Line:
     """Shade a context, by activation / the feature's maximum; the token at which it fires is outlined and can be focused."""
     shown = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
-    return Line(shown, context.document, context.window, context.position, context.value)
+    return Line(shown, context.document, context.window, context.position, context.position - context.at, context.value)
 
 
 def tokens(
