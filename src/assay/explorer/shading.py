@@ -52,6 +52,15 @@ def tokens(
     return Markup("".join(parts))
 
 
+def shades(texts: Sequence[str], shades: Sequence[float], at: int) -> Markup:
+    """Tokens side by side, shaded by numbers from 0 to 1, that say nothing when pointed at; the token `at` is outlined."""
+    parts = []
+    for i, (text, shade) in enumerate(zip(texts, shades, strict=True)):
+        word = contexts.words(text) or contexts.token("")
+        parts.append(f'<b class="a{level(shade)}{" fires" if i == at else ""}">{word}</b>' if shade > 0 or i == at else f"<span>{word}</span>")
+    return Markup("".join(parts))
+
+
 def said(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
     value = minus(f"activation {activation:.3g}")
