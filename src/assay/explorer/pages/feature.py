@@ -135,7 +135,7 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
     else:
         said += [", on many different ones: the commonest, ", common, f", has {_percent(share, 2)} of its firings"]
     if feature.promoted:
-        said.append("; it pushes towards ")
+        said.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
             said += [", " if i else "", {"token": text}]
     return [*said, ". ", _worth(n)]

@@ -231,7 +231,7 @@ class Index:
 
     @cached_property
     def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
-        return self.columns(("density", "importance", "token", "maximum"))
+        return self.columns(("density", "importance", "gradient_active", "token", "maximum"))
 
     @property
     def maxima(self) -> Float[np.ndarray, "f"]:
@@ -294,7 +294,7 @@ class Index:
         """Features that fire on a token, by the share of their firings that it is: of the five tokens of each that are kept."""
         total = self.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
         rows = self.query(
-            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance FROM feature_tokens x "
+            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, f.gradient_active FROM feature_tokens x "
             "JOIN features f ON f.feature = x.feature WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
             [token, limit, offset],
         )
@@ -304,9 +304,10 @@ class Index:
         """Features among whose ten most promoted (sign 1) or suppressed (sign −1) tokens this one is, strongest first."""
         total = self.query("SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign])[0]["n"]
         rows = self.query(
-            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance FROM logits l JOIN features f ON f.feature = l.feature "
-            "WHERE l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?", [token, sign, sign, limit, offset],
-        )  # fmt: skip
+            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, f.gradient_active FROM logits l "
+            "JOIN features f ON f.feature = l.feature WHERE l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
+            [token, sign, sign, limit, offset],
+        )
         return Page(tuple(rows), total)
 
     def tokens_like(self, text: str, limit: int = 20) -> list[Row]:
@@ -332,7 +333,7 @@ class Index:
         order = np.lexsort((found, -relative[found]))[offset : offset + limit]
         rows = tuple(
             {"feature": int(k), "contexts": int(n), "relative": float(relative[k]), "density": float(known["density"][k]),
-             "importance": _known(known["importance"][k])}
+             "importance": _known(known["importance"][k]), "gradient_active": _known(known["gradient_active"][k])}
             for k, n in zip(found[order], contexts[order], strict=True)
         )  # fmt: skip
         return Page(rows, len(found))
