@@ -73,6 +73,12 @@ def test_verdicts_stand_there_with_their_signs(store):
     assert '<a href="/experiments/b">' in reader.get("/experiments").text
 
 
+def test_an_experiment_leads_to_those_of_its_dictionaries_that_are_indexed(store, tmp_path):
+    shelve(store, "b" * 16, simulated.made(tmp_path / "two"), name="toy/0123abcd-main-s3")
+    page = client(store, experiments=Experiments(lambda: (EXPERIMENT, {**EXPERIMENT, "name": "b"}))).get("/experiments").text
+    assert page.count('<a href="/model/toy-0123abcd-main-s3">0123abcd-main-s3</a>') == 1
+
+
 def test_experiments_are_those_that_the_command_line_lists(store):
     found = client(store, experiments=serve.experiments(store)).get("/experiments.json").json()["experiments"]
     told = {e.name: (dict(e.recorded), e.title) for e in listed(store).experiments}

@@ -1,6 +1,7 @@
 """What is broken, missing or asked wrongly has a page that says so in one sentence; nothing shows a traceback."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -41,6 +42,63 @@ def test_a_damaged_table_is_told(store):
     path = store / "artefacts/index" / KEY / "features.parquet"
     path.write_bytes(path.read_bytes()[:200])
     told(client(store).get(HOME), 503, "damaged")
+
+
+TABLES = ["features", "contexts", "logits", "neighbours", "feature_tokens", "tokens", "documents"]
+FILES = [*(f"{name}.parquet" for name in TABLES), "windows.npy", "decoder.npy"]
+PAGES = [
+    "", "?sort=density", "/points", "/4", "/4.json", "/search", "/search?by=token&q=1", "/search?by=text&q=<12><13>", "/search?by=promoted&q=1",
+    "/search?order=density", "/sql?q=SELECT count(*) FROM features", "/prompt", "/steer",
+]  # fmt: skip
+
+
+def half(data):
+    return data[: len(data) // 2]
+
+
+def holes(data):
+    return data[:4] + bytes(0 if i % 3 else b for i, b in enumerate(data[4:-200])) + data[-200:]
+
+
+def words(data):
+    return b"not what it was"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    root = tmp_path_factory.mktemp("whole")
+    shelve(root, KEY, simulated.made(root / "made"))
+    shelve(root, "b" * 16, simulated.made(root / "other", seed=1), name="other")
+    return root
+
+
+@pytest.mark.parametrize("damage", [half, holes, words])
+@pytest.mark.parametrize("file", FILES)
+def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(whole, tmp_path, file, damage):
+    shutil.copytree(whole / "artefacts", tmp_path / "artefacts")
+    path = tmp_path / "artefacts/index" / KEY / file
+    path.write_bytes(damage(path.read_bytes()))
+    browser = client(tmp_path)
+    told_so = 0
+    for page in [*(HOME + each for each in PAGES), "/compare/model/made-up/other"]:
+        answer = browser.get(page)
+        assert answer.status_code in (200, 503), (page, answer.text[-300:])
+        if answer.status_code == 503:
+            told(answer, 503, file, "run assay index again")
+            told_so += 1
+    assert told_so
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_of_another_kind_in_its_place_is_told(whole, tmp_path, file):
+    shutil.copytree(whole / "artefacts", tmp_path / "artefacts")
+    folder = tmp_path / "artefacts/index" / KEY
+    other = {"windows.npy": "decoder.npy", "decoder.npy": "windows.npy", "documents.parquet": "tokens.parquet"}.get(file, "documents.parquet")
+    shutil.copy(folder / other, folder / file)
+    browser = client(tmp_path)
+    answers = [browser.get(page) for page in [*(HOME + each for each in PAGES), "/compare/model/made-up/other"]]
+    wrong = [answer for answer in answers if answer.status_code != 200]
+    assert wrong and all(answer.status_code in (409, 503) and re.search("(make it|run assay index) again", answer.text) for answer in wrong)
 
 
 def test_a_folder_that_vanishes_while_it_is_read_is_told(store):

@@ -223,6 +223,8 @@ def serve(
     port: int | None = None,
     token: str | None = None,
     open: Annotated[bool, Bare] = False,
+    rate: Path | None = None,
+    rater: str = "me",
     place: Place = HERE,
 ) -> None:
     """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts. Ends with Ctrl-C.
@@ -241,16 +243,18 @@ def serve(
         What a browser has to bring once, in the address; made up without it where one is needed.
     open
         Show it in the browser.
+    rate
+        Instead, and alone: the page of a rating that `assay rate` began in this folder.
+    rater
+        Who rates there.
 
     Examples
     --------
     assay serve gated-sae/showcase --open
     """
     from assay.cli.indexing import opened
-    from assay.verbs.serve import Served
+    from assay.verbs.serve import Served, serve_rating
     from assay.verbs.serve import serve as answer
-
-    path = "" if dictionary is None else opened(dictionary, model, text, place.root)
 
     def ready(served: Served) -> None:
         printing.emit(served) if place.json else print(served.address)
@@ -258,7 +262,13 @@ def serve(
         if open:
             webbrowser.open(served.address)
 
-    answer(place.root, host, port, token, path, ready=ready)
+    if rate is None:
+        path = "" if dictionary is None else opened(dictionary, model, text, place.root)
+        answer(place.root, host, port, token, path, ready=ready)
+    elif dictionary is not None:
+        raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
+    else:
+        serve_rating(place.root, rate, rater, host, port, token, ready=ready)
 
 
 @app.command(sort_key=16, group=MEASURE)

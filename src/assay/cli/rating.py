@@ -56,7 +56,7 @@ def ask(rating: Rating) -> bool:
             key = _key()
         if key in SCORES:
             rating.answers.add(item.hash, SCORES[key], words)
-            at = next((i for i in (*range(at + 1, len(rating.items)), *rating.left) if i in rating.left), len(rating.items))
+            at = rating.following(at)
         elif key == "b":
             at = max(0, at - 1)
         elif key == "q":

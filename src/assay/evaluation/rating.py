@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ class Rating:
         """Places of the items that have no answer yet."""
         return [i for i, item in enumerate(self.items) if item.hash not in self.answers.answers]
 
+    def following(self, place: int) -> int:
+        """The place of the item that is asked about after this one: the next without an answer, or the first; their number where none is left."""
+        left = self.left
+        return next((i for i in (*(i for i in left if i > place), *left)), len(self.items))
+
+    def fresh(self) -> Rating:
+        """This rating with the answers that the rater's file has by now."""
+        return replace(self, answers=Answers(self.answers.path, _hash(self.plan), self.answers.rater))
+
     @property
     def others_go_on(self) -> bool:
         """Whether another rater of the folder has items left, who must not learn the arms."""
@@ -58,8 +67,7 @@ def begin(
 
     Raises: AssayError for what does not fit together.
     """
-    if not re.fullmatch(r"[\w.-]{1,40}", rater):
-        raise AssayError(f"--rater is a name of letters, digits, . _ and -, got {rater!r}")
+    _check_name(rater)
     if features < 6 or contexts < 2:
         raise AssayError("--features is at least 6, without which nothing can be judged, and --contexts at least 2")
     asked = {"dictionary": dictionary, "features": features, "contexts": contexts, "seed": seed, "against": list(against)}
@@ -69,18 +77,28 @@ def begin(
         if different := [name for name in asked if plan["asked"][name] != asked[name]]:
             was = ", ".join(f"{name} {plan['asked'][name]}" for name in different)
             raise AssayError(f"{folder} has a rating with {was}; say the same, or name another --folder")
-        items = items_of(plan, store)
     else:
         arms = _arms(asked, store, model, text, device, progress)
         plan = {"format": 1, "asked": asked, "arms": {name: index.folder.name for name, index in arms.items()}}
-        items = _draw(plan, arms)
-        plan["items"] = [item.hash for item in items]
+        plan["items"] = [item.hash for item in _draw(plan, arms)]
         folder.mkdir(exist_ok=True)
         path.write_text(json.dumps(plan, indent=1))
-    rating = Rating(folder, plan, items, Answers(folder / f"{rater}.jsonl", _hash(plan), rater))
+    return go_on(rater, folder, store)
+
+
+def go_on(rater: str, folder: Path, store: Store) -> Rating:
+    """Take up what is rated in a folder. Raises: AssayError where there is nothing, or where this rater's answers no longer count."""
+    _check_name(rater)
+    plan = plan_of(folder)
+    rating = Rating(folder, plan, items_of(plan, store), Answers(folder / f"{rater}.jsonl", _hash(plan), rater))
     if (fault := rating.answers.fault) or (rating.answers.shown and rating.left):
         raise DataError(f"{rating.answers.path}: {fault or 'the arms were shown'}; answers no longer count. Name another --folder or --rater")
     return rating
+
+
+def _check_name(rater: str) -> None:
+    if not re.fullmatch(r"[\w.-]{1,40}", rater):
+        raise AssayError(f"--rater is a name of letters, digits, . _ and -, got {rater!r}")
 
 
 def plan_of(folder: Path) -> dict[str, Any]:

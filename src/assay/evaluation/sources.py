@@ -181,10 +181,11 @@ def _stored(folder: Path, store: Store) -> Stored:
 
 
 def stored(text: str, store: Store) -> Stored:
-    """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters, EXPERIMENT/FOLDER, or its key's first digits."""
+    """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters, EXPERIMENT/ARM-sSEED, EXPERIMENT/FOLDER, or its
+    key's first digits."""
     with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
     experiment, _, rest = text.partition("/")
-    mine = [s for s in with_params if s.experiment == experiment and (s.arm == rest or s.folder.name == rest)]
+    mine = [s for s in with_params if s.experiment == experiment and rest in (s.arm, s.folder.name, s.folder.name.partition("-")[2])]
     if re.fullmatch(r"[0-9a-f]{8,64}", text):
         mine = [s for s in with_params if s.key.startswith(text)]
     if len(mine) == 1:

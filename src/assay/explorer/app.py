@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -22,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, search, sql, steer
+from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, rate, search, sql, steer, token
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from assay.explorer.library import Library
+    from assay.explorer.pages.rate import Sheet
 
 ONCE, WAITING = 1, 8
 """Pages that run a model at the same time, and that may wait for it; more are told to come back."""
@@ -44,6 +46,8 @@ class Address:
     page: render.Page
     live: bool = False
     sent: bool = False
+    change: render.Page | None = None
+    """Answers POST in the page's place, and may keep what was sent."""
 
 
 ADDRESSES = (
@@ -57,6 +61,7 @@ ADDRESSES = (
     Address("/{model}/{dictionary}/prompt", prompt.page, sent=True),
     Address("/{model}/{dictionary}/steer", steer.page, sent=True),
     Address("/{model}/{dictionary}/{number:int}/activation", feature.activation, sent=True),
+    Address("/{model}/{dictionary}/{number:int}/token", token.page),
     Address("/{model}/{dictionary}/{number:int}", feature.page),
     Address("/{model}/{dictionary}", dictionary.page),
 )
@@ -64,14 +69,24 @@ ADDRESSES = (
 
 
 def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008 — frozen
-    """Make the server of a library's pages."""
+    """Make the server of a library's pages, which change nothing."""
+    return _application(ADDRESSES, library, rules)
+
+
+def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # noqa: B008 — frozen
+    """Make the server of one rater's page alone: other pages would tell whose features are asked about."""
+    return _application((Address("/", rate.home), Address("/rate", rate.page, change=rate.answer)), sheet, rules)
+
+
+def _application(addresses: Sequence[Address], of: Library | Sheet, rules: Rules) -> Starlette:
+    """Answer at these addresses; `of` is what each page function is given first."""
     turn = _Turn()
     routes = [
         route
-        for address in ADDRESSES
+        for address in addresses
         for route in (
-            Route(f"{address.path}.json", _answer(address, library, turn, json=True), methods=["GET"]),
-            Route(address.path, _answer(address, library, turn), methods=["GET", "POST"] if address.live or address.sent else ["GET"]),
+            Route(f"{address.path}.json", _answer(address, of, turn, json=True), methods=["GET"]),
+            Route(address.path, _answer(address, of, turn), methods=["GET", "POST"] if _takes_post(address) else ["GET"]),
         )
     ]
     static = [
@@ -104,12 +119,17 @@ class _Turn:
         self.free.release()
 
 
-def _answer(address: Address, library: Library, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]  # starlette's own types
+def _takes_post(address: Address) -> bool:
+    return address.live or address.sent or address.change is not None
+
+
+def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]  # starlette's own types
     async def answer(request: Request) -> Response:
         path = request.url.path
         try:
             query = await _asked(request)
-            work = partial(address.page, library, request.path_params, query)
+            page = address.change if address.change is not None and request.method == "POST" else address.page
+            work = partial(page, of, request.path_params, query)
             if address.live:
                 async with turn:
                     shown = await run_in_threadpool(work)

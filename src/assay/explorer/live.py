@@ -67,6 +67,11 @@ class Live:
         self._models: dict[str, tuple[Pretrained, Turn]] = {}
         self._worker = ThreadPoolExecutor(1, "load")
 
+    def begun(self, index: Index) -> bool:
+        """Whether a page asked for an index's dictionary before, so that it is loaded or being loaded."""
+        with self._lock:
+            return index.folder in self._begun
+
     def loaded(self, index: Index) -> Loaded | None:
         """Give an index's dictionary with its model; None while they are being loaded, which the first call begins.
 

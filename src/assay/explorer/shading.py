@@ -21,13 +21,15 @@ class Line:
     document: str
     window: int
     position: int
+    first: int
+    """Where in the window the first token shown stands."""
     value: float
 
 
 def line(context: Context, maximum: float) -> Line:
     """Shade a context, by activation / the feature's maximum; the token at which it fires is outlined and can be focused."""
     shown = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
-    return Line(shown, context.document, context.window, context.position, context.value)
+    return Line(shown, context.document, context.window, context.position, context.position - context.at, context.value)
 
 
 def tokens(
@@ -47,6 +49,15 @@ def tokens(
         classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == at else ''}{' long' if len(text) > 20 else ''}"
         tip = said(activation, effects[i] if effects is not None else None)
         parts.append(f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>')
+    return Markup("".join(parts))
+
+
+def shades(texts: Sequence[str], shades: Sequence[float], at: int) -> Markup:
+    """Tokens side by side, shaded by numbers from 0 to 1, that say nothing when pointed at; the token `at` is outlined."""
+    parts = []
+    for i, (text, shade) in enumerate(zip(texts, shades, strict=True)):
+        word = contexts.words(text) or contexts.token("")
+        parts.append(f'<b class="a{level(shade)}{" fires" if i == at else ""}">{word}</b>' if shade > 0 or i == at else f"<span>{word}</span>")
     return Markup("".join(parts))
 
 

@@ -30,3 +30,12 @@ def extremes(
     """Token ids and logits of the `count` most promoted (sign 0) and most suppressed (sign 1) tokens; ties by token id."""
     ids = np.stack([largest(logits, count), largest(-logits, count)], 1)
     return ids, np.take_along_axis(logits[:, None], ids, 2)
+
+
+def histogram(logits: Float[np.ndarray, "feature vocabulary"], bins: int) -> Int[np.ndarray, "feature bins"]:
+    """Count the logits of each feature in equal bins from its least to its largest, which the last bin has; equal ones are in the first."""
+    low, high = logits.min(1, keepdims=True), logits.max(1, keepdims=True)
+    scale = np.divide(bins, high - low, out=np.zeros_like(low), where=high > low)
+    place = np.minimum(((logits - low) * scale).astype(np.int64), bins - 1)
+    place += bins * np.arange(len(logits))[:, None]
+    return np.bincount(place.ravel(), minlength=bins * len(logits)).reshape(-1, bins)

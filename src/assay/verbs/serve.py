@@ -14,6 +14,7 @@ from assay.core.errors import AssayError
 
 if TYPE_CHECKING:
     from assay.explorer.library import Experiments
+    from assay.explorer.security import Rules
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
@@ -40,14 +41,38 @@ def serve(
 
     Raises: AssayError for a store that is not there, and where the address cannot be had.
     """
-    import uvicorn
-
     from assay.explorer.app import application
     from assay.explorer.library import Library
-    from assay.explorer.security import LOOPBACK, Rules
 
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
+    return _run(lambda rules: application(Library(root, experiments(root)), rules), root, host, port, token, path, ready)
+
+
+def serve_rating(
+    root: Path, folder: Path, rater: str, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *,
+    ready: Callable[[Served], None],
+) -> Served:  # fmt: skip
+    """Answer with the page on which one rater goes on with what `assay rate` began in a folder, and with no other page.
+
+    Raises: AssayError where the folder has no rating, this rater's answers no longer count, or the address cannot be had.
+    """
+    from assay.evaluation.rating import go_on
+    from assay.explorer.app import rating_application
+    from assay.explorer.pages.rate import Sheet
+    from assay.lab.store import Store
+
+    sheet = Sheet(go_on(rater, folder, Store(root)))
+    return _run(lambda rules: rating_application(sheet, rules), root, host, port, token, "rate", ready)
+
+
+def _run(
+    make: Callable[[Rules], Any], root: Path, host: str, port: int | None, token: str | None, path: str, ready: Callable[[Served], None]
+) -> Served:
+    import uvicorn
+
+    from assay.explorer.security import LOOPBACK, Rules
+
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
     here = is_here(host)
@@ -56,10 +81,9 @@ def serve(
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
     rules = Rules((*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token)
-    app = application(Library(root, experiments(root)), rules)
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, date_header=False, lifespan="off", ws="none", limit_concurrency=READERS,
-        h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
+        make(rules), log_level="error", access_log=False, server_header=False, date_header=False, lifespan="off", ws="none",
+        limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
     served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))

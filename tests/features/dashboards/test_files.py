@@ -104,6 +104,9 @@ def test_numbers_are_those_of_the_activations(made, batch):
         assert np.abs(np.array(f["freq_hist_data_bar_heights"]) - heights).sum() <= 2  # a value on an edge may round to either side
         assert np.allclose(f["freq_hist_data_bar_values"], (edges[1:] + edges[:-1]) / 2, atol=1e-5)
         row = world.directions.decoder[f["feature_index"]]
+        counted, edges = np.histogram(row @ world.directions.unembedding, 50)
+        assert np.abs(np.array(f["logits_hist_data_bar_heights"]) - counted).sum() <= 2
+        assert np.allclose(f["logits_hist_data_bar_values"], (edges[1:] + edges[:-1]) / 2, atol=1e-4)
         assert np.allclose(f["vector"], row, atol=2e-3 * np.linalg.norm(row))
         for a in f["activations"]:
             window = int(np.flatnonzero((world.tokens == [int(t[1:-1]) for t in a["tokens"]]).all(1))[0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from simulated import VOCABULARY, Made, about, made
 
 from assay.core.errors import DataError
+from assay.features import effects
 from assay.features.index import blocks, build, firings, relations
 from assay.features.index.about import About
 from assay.features.index.reader import Condition, Index
@@ -197,6 +200,21 @@ def test_logits_are_the_decoder_through_the_unembedding(one: Made, index: Index)
     found = index.feature(4)
     assert [t for t, _ in found.promoted] == [f"<{i}>" for i in np.argsort(-logits, kind="stable")[:10]]
     assert [v for _, v in found.suppressed] == pytest.approx(np.sort(logits)[:10], abs=1e-4)
+    counts = found.numbers["logit_histogram"]
+    assert sum(counts) == len(logits) and np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2  # one on an edge may lie on either side
+    assert found.logit_edges == pytest.approx(np.histogram_bin_edges(logits, 50), abs=1e-4)
+
+
+def test_logits_that_are_all_equal_are_in_one_bin() -> None:
+    assert effects.histogram(np.array([[0.0, 0, 0], [1, 2, 3]], np.float32), 4).tolist() == [[3, 0, 0, 0], [1, 0, 1, 1]]
+
+
+def test_an_index_from_before_the_logit_histogram_is_read_without_it(one: Made, tmp_path: Path) -> None:
+    shutil.copytree(one.folder, tmp_path / "old")
+    table = pq.read_table(tmp_path / "old/features.parquet")
+    pq.write_table(table.drop(["logit_histogram"]), tmp_path / "old/features.parquet")
+    found = Index(tmp_path / "old").feature(4)
+    assert found.numbers["logit_histogram"] is None and found.logit_edges == () and len(found.promoted) == 10
 
 
 def test_pages_of_the_table(one: Made, index: Index) -> None:

@@ -33,7 +33,9 @@ def figures(arms: Arms) -> list[Figure]:
                note="Mean and 95 % t interval over seeds; 1 is the weakest quarter."),
         Figure("The two kinds, by rule: how often the strongest firings are right", examples(one, kind), "bars", x="feature", y="right",
                facet="kind", x_title="", y_title="share right of firings that move the loss by more than 0.1 nat",
-               note="The five rarest of the first kind and the five most often wrong: token it fires on most strongly, dictionary/feature."),
+               note="The five rarest of the first kind and the five most often wrong: token it fires on most strongly, dictionary/feature. "
+                    f"To see one: assay serve lm-importance/main-s{int(one.seed[0])} opens dictionary {int(one.seed[0])} in the explorer, where a "
+                    "feature's number ends its address."),
         Figure("The direct path beside all paths", columns(("full", "direct"), paths), "points", x="full", y="direct",
                x_title="nats per firing, through all later blocks", y_title="nats per firing, direct path only", rules=((0.0, ""),)),
     ]  # fmt: skip

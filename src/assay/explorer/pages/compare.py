@@ -17,6 +17,7 @@ from assay.explorer.library import Library
 from assay.explorer.problems import UNFIT, Problem
 from assay.explorer.render import Shown
 from assay.features.index import matching
+from assay.features.index.about import Damaged
 from assay.features.index.matching import Match
 from assay.features.index.reader import Index
 from assay.features.index.schema import MATCHED
@@ -36,6 +37,9 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     if (first.about.model_sha256, first.about.site_out) != (second.about.model_sha256, second.about.site_out):
         raise Problem(UNFIT, f"{first.about.name} writes to {first.about.site_out}, {second.about.name} to {second.about.site_out}: not one site")
     found = _match(first.folder, entries[0].made, second.folder, entries[1].made)
+    for index, nearest in ((first, found.there), (second, found.back)):
+        if len(nearest) != index.about.d_sae:
+            raise Damaged(index.folder, matching.FILE, f"it has {len(nearest):,} rows for {index.about.d_sae:,} features")
     chosen = asked.choice(query, "list", list(LISTS), "pairs")
     sort = asked.choice(query, "sort", SORTS, "cosine" if chosen == "pairs" else "density")
     offset = asked.number(query, "offset", 0, 0, 10**9)

@@ -13,8 +13,13 @@ from assay.explorer.security import REPORT
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """List every experiment with its recorded and stored verdicts."""
-    return Shown("experiments.html", {"experiments": library.experiments.listed()})
+    """List every experiment with its recorded and stored verdicts, and those of its dictionaries that are indexed."""
+    indexed: dict[str, list[Mapping[str, str]]] = {}
+    for entry in library.look()[0]:
+        experiment, of_run, run = entry.about.name.partition("/")
+        if of_run:
+            indexed.setdefault(experiment, []).append({"address": entry.address, "run": run})
+    return Shown("experiments.html", {"experiments": [{**each, "indexed": indexed.get(each["name"], [])} for each in library.experiments.listed()]})
 
 
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:

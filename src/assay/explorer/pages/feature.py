@@ -135,7 +135,7 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
     else:
         said += [", on many different ones: the commonest, ", common, f", has {_percent(share, 2)} of its firings"]
     if feature.promoted:
-        said.append("; it pushes towards ")
+        said.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
             said += [", " if i else "", {"token": text}]
     return [*said, ". ", _worth(n)]
@@ -222,6 +222,10 @@ def _drawn(feature: Feature, index: Index) -> dict[str, Any]:
         "log_edges": bounds,
         "spread": figures.quantiles(n["quantiles"] or [None], [f"{q:g}" for q in QUANTILES], maximum, "quantiles of activations above 0"),
         "quantiles": list(zip(QUANTILES, n["quantiles"] or [], strict=False)),
+        "vocabulary": figures.histogram(
+            n["logit_histogram"] or [], feature.logit_edges, "logits of the vocabulary's tokens per unit of activation", "tokens of the vocabulary"
+        ),
+        "logit_edges": feature.logit_edges,
         "zeros": index.about.tokens - n["firings"],
         "first_order": "" if n["gradient_low"] is None else estimate(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
         "importance": estimate(n["importance"], n["importance_low"], n["importance_high"]) if measured else "",

@@ -114,8 +114,10 @@ def _list(index: Index, base: str, by: str, title: str, found: Page, offset: int
     seen = index.glance([row["feature"] for row in found.rows])
     rows = [{**row, "token_text": seen[row["feature"]]["token_text"]} for row in found.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
+    worth = "gradient_active" if index.about.gradients else "importance"  # of all features before of some
+    columns = tuple(dict.fromkeys(worth if name == "importance" else name for name in COLUMNS[by]))
     return {
-        "title": title, "columns": COLUMNS[by], "rows": rows, "total": found.total, "offset": offset, "hidden": found.total - len(rows),
+        "title": title, "columns": columns, "rows": rows, "total": found.total, "offset": offset, "hidden": found.total - len(rows),
         "later": link(f"/{base}/search", [*state, ("offset", after)]) if after < found.total else None,
         "earlier": link(f"/{base}/search", [*state, ("offset", before or None)]) if offset else None,
     }  # fmt: skip

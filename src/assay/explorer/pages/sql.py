@@ -12,6 +12,7 @@ from assay.explorer.asked import link
 from assay.explorer.library import Library
 from assay.explorer.render import Shown
 from assay.features.index import sql
+from assay.features.index.about import Damaged
 from assay.features.index.schema import TABLES
 
 EXAMPLES = {
@@ -33,6 +34,8 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     if question.strip():
         try:
             answer = sql.ask(index.folder, question)
+        except Damaged:
+            raise
         except DataError as refused:
             error = str(refused)
     values: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ DIGITS = 5
 def batches(index: Index, firings: Firings, numbers: Sequence[int], decoder: Float[np.ndarray, "f d"], name: str) -> Iterator[JSON]:
     """Make the batches of some features; `name` is what the set of dictionaries is called, `decoder` their directions.
 
-    Layout: what NeuronpediaDashboardBatch of sae_dashboard takes. The histogram of logits is left empty: an index keeps only the
-    tokens that a feature promotes and suppresses most.
+    Layout: what NeuronpediaDashboardBatch of sae_dashboard takes. The histogram of logits is empty for an index made before it was kept.
     """
     for a in range(0, len(numbers), BATCH):
         some = numbers[a : a + BATCH]
@@ -90,7 +90,7 @@ def effects(index: Index, firings: Firings, numbers: Sequence[int]) -> list[JSON
 def _feature(index: Index, number: int, drawn: Sequence[Group], decoder: Float[np.ndarray, "f d"]) -> JSON:
     feature = index.feature(number)
     n, near = feature.numbers, feature.neighbours
-    edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1)
+    edges, logit_edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1), feature.logit_edges
     axis, neuron, other = ([row for row in near if row["kind"] == kind][:ROWS] for kind in ("axis", "neuron", "feature"))
     words = index.words({int(t) for group in drawn for e in group.examples for t in index.windows[e.window]})
     return {
@@ -104,9 +104,10 @@ def _feature(index: Index, number: int, drawn: Sequence[Group], decoder: Float[n
         "neg_str": [text for text, _ in feature.suppressed], "neg_values": _rounded([value for _, value in feature.suppressed]),
         "pos_str": [text for text, _ in feature.promoted], "pos_values": _rounded([value for _, value in feature.promoted]),
         "frac_nonzero": round(n["density"], DIGITS),
-        "freq_hist_data_bar_values": _rounded((edges[1:] + edges[:-1]) / 2) if n["firings"] else [],
+        "freq_hist_data_bar_values": _middles(edges) if n["firings"] else [],
         "freq_hist_data_bar_heights": [float(count) for count in n["histogram"]] if n["firings"] else [],
-        "logits_hist_data_bar_heights": [], "logits_hist_data_bar_values": [],
+        "logits_hist_data_bar_values": _middles(logit_edges),
+        "logits_hist_data_bar_heights": [float(count) for count in n["logit_histogram"] or []],
         "n_prompts_total": index.about.windows, "n_tokens_in_prompt": index.about.context, "dataset": index.about.corpus,
         "decoder_weights_dist": [],
         "activations": [_activation(index, words, group, example) for group in drawn for example in group.examples],
@@ -120,6 +121,10 @@ def _activation(index: Index, words: Mapping[int, str], group: Group, example: E
         "tokens": [words[int(token)] for token in index.windows[example.window]], "values": _rounded(example.values),
         "qualifying_token_index": example.position,
     }  # fmt: skip
+
+
+def _middles(edges: Sequence[float] | np.ndarray) -> list[float]:
+    return _rounded([(low + high) / 2 for low, high in pairwise(edges)])
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:

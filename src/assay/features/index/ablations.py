@@ -16,7 +16,7 @@ from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.blocks import LEAST
-from assay.features.index.firings import Firings
+from assay.features.index.firings import Block, Firings
 from assay.features.index.passes import CELLS, Place
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ SHOWN = 2
 """Firings of each feature whose paths and exact logits are worked out: its strongest in windows of the sample."""
 STEP = 4
 """Windows that are read at once: few, as most features are taken out on the first ones, and what is done is to be seen."""
+PATHS = ("direct_share", "direct_signed", "norm_cosine", "norm_overlap")
+"""Shares of the direct path, and how far exact logits are those of the decoder row."""
 HELD = 16
 """Readings that are held at once: each has the activations of a whole window."""
 
@@ -76,9 +78,7 @@ def ablate(
         tick(int(asked[:, used[: a + STEP]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
-    columns["gradient_sample"] = _first_order(firings, chosen, asked, sample, sums["tokens"].sum(1))
-    if stream:
-        columns |= _paths(place, firings, chosen, asked, sample, lambda done: tick(work - 2 * SHOWN * (len(chosen) - done), work))
+    columns |= _at_firings(place, firings, chosen, asked, sample, sums["tokens"].sum(1), lambda left: tick(work - left, work))
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
     agreement = float(spearmanr(estimate[both], exact[both]).statistic) if both.sum() > 2 and np.ptp(estimate[both]) > 0 else None
@@ -172,45 +172,56 @@ def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
     return min(found.low, found.t_low), max(found.high, found.t_high)
 
 
-def _first_order(firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tokens: np.ndarray) -> np.ndarray:
-    """The first-order estimate of the change of the loss on the same windows, per predicted token; NaN without gradients."""
-    found = np.full(len(chosen), np.nan)
-    length = sample.tokens.shape[1]
+def _at_firings(
+    place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tokens: np.ndarray, tick: Callable[[int], None]
+) -> Arrays:
+    """What each feature's firings on the sample say, each read once: the first-order estimate of their sum, and the paths of the strongest.
+
+    `tick` hears how many passes for paths are left.
+    """
+    stream = place.writes.kind in STREAM
+    found = {name: np.full(len(chosen), np.nan) for name in ("gradient_sample", *(PATHS if stream else ()))}
+    strongest = _strongest(place, sample) if stream else None
     for i, k in enumerate(chosen):
         block = firings.block(int(k), int(k) + 1)
-        if block.effect is not None and tokens[i]:
-            here = asked[i, block.row // length] & (block.row % length < length - 1)
-            found[i] = block.effect[here].astype(np.float64).sum() / tokens[i]
+        here = asked[i, block.row // sample.tokens.shape[1]]
+        found["gradient_sample"][i] = _first_order(block, here, sample.tokens.shape[1], tokens[i])
+        if strongest is not None:
+            for name, value in zip(PATHS, strongest(int(k), block, here), strict=True):
+                found[name][i] = value
+            tick(2 * SHOWN * (len(chosen) - i - 1))
     return found
 
 
-def _paths(
-    place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tick: Callable[[int], None]
-) -> Arrays:
-    """Shares of the direct path, and how far exact logits are those of the decoder row, at the strongest firings."""
+def _first_order(block: Block, here: np.ndarray, length: int, tokens: float) -> float:
+    """The first-order estimate of the change of the loss by one feature's firings `here`, per predicted token; NaN without gradients."""
+    if block.effect is None or not tokens:
+        return float("nan")
+    predicts = here & (block.row % length < length - 1)
+    return float(block.effect[predicts].astype(np.float64).sum() / tokens)
+
+
+def _strongest(place: Place, sample: Sample) -> Callable[[int, Block, np.ndarray], tuple[float, ...]]:
+    """Tell of a feature, its firings and those on the sample the numbers `PATHS`: at its strongest ones."""
     from assay.features.live.paths import split_paths
     from assay.features.live.promoted import promoted
     from assay.features.live.reader import Reader
 
     reader = Reader(place.subject, place.dictionary, place.reads, place.writes, skip_first=place.skip_first, outlier=0.0)
-    length = sample.tokens.shape[1]
-    names = ("direct_share", "direct_signed", "norm_cosine", "norm_overlap")
-    found = {name: np.full(len(chosen), np.nan) for name in names}
     readings: dict[int, Reading] = {}
-    for i, k in enumerate(chosen):
-        block = firings.block(int(k), int(k) + 1)
-        here = np.flatnonzero(asked[i, block.row // length])
-        strongest = here[np.argsort(-block.value[here], kind="stable")[:SHOWN]]
-        pairs = [_one(reader, readings, sample, int(k), *divmod(int(r), length)) for r in block.row[strongest]]
+
+    def numbers(k: int, block: Block, here: np.ndarray) -> tuple[float, ...]:
+        places = np.flatnonzero(here)
+        rows = block.row[places[np.argsort(-block.value[places], kind="stable")[:SHOWN]]]
+        pairs = [_one(reader, readings, sample, k, *divmod(int(r), sample.tokens.shape[1])) for r in rows]
         pairs = [(reading, some) for reading, some in pairs if len(some)]
-        if pairs:
-            split = [split_paths(reader, reading, some) for reading, some in pairs]
-            logits = promoted(reader, int(k), pairs)
-            values = (_mean([s.share for s in split]), _mean([s.signed for s in split]), logits.cosine, logits.overlap[0])
-            for name, value in zip(names, values, strict=True):
-                found[name][i] = value
-        tick(i + 1)
-    return found
+        if not pairs:
+            return (float("nan"),) * len(PATHS)
+        split = [split_paths(reader, reading, some) for reading, some in pairs]
+        logits = promoted(reader, k, pairs)
+        return _mean([s.share for s in split]), _mean([s.signed for s in split]), logits.cosine, logits.overlap[0]
+
+    return numbers
 
 
 def _one(reader: Reader, readings: dict[int, Reading], sample: Sample, feature: int, window: int, position: int) -> Any:

@@ -16,7 +16,12 @@ FORMAT = 1
 
 
 class Damaged(DataError):
-    """An index is there and cannot be read as it was written."""
+    """A file of an index cannot be read as it was written; `why` is what its reader said, None where it is not there."""
+
+    def __init__(self, folder: Path, file: str, why: object = None):
+        said = (str(why).splitlines() or [""])[0][:100]
+        fault = f"it lacks {file}" if why is None else f"{file} cannot be read{f' ({said})' if said else ''}"
+        super().__init__(f"the index {folder} is damaged: {fault}; delete it and run assay index again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +106,7 @@ class About:
         except FileNotFoundError as error:
             raise DataError(f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(f"{folder / FILE} is damaged; delete that folder and run assay index again") from error
+            raise Damaged(folder, FILE, error) from error
 
 
 def slug(text: str) -> str:

@@ -16,7 +16,7 @@ from assay.features.index import blocks, relations, tables
 from assay.features.index.about import About
 from assay.features.index.blocks import Text
 from assay.features.index.firings import Firings
-from assay.features.index.schema import MATCHED, RANKS
+from assay.features.index.schema import BINS, MATCHED, RANKS
 
 Arrays = dict[str, np.ndarray]
 WIDTH = 2048
@@ -139,8 +139,9 @@ def _block(
     tables.write_part(parts, "contexts", number, _trimmed(listed))
     tables.write_part(parts, "feature_tokens", number, told)
     tables.write_part(parts, "neighbours", number, relations.joined(near))
-    tables.write_part(parts, "logits", number, _logits(directions, first, end))
-    tables.write_part(parts, "features", number, columns)
+    table, of_logits = _logits(directions, first, end)
+    tables.write_part(parts, "logits", number, table)
+    tables.write_part(parts, "features", number, columns | of_logits)
 
 
 def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
@@ -149,14 +150,17 @@ def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
     return {name: tables.Ragged.of(value, inside) if name in ragged else value for name, value in listed.items()}
 
 
-def _logits(directions: Directions, first: int, end: int, size: int = 128) -> Arrays:
-    """Rows of `logits`; none where the dictionary does not write to the residual stream."""
+def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tuple[Arrays, Arrays]:
+    """Rows of `logits`, and the column `logit_histogram`; nothing where the dictionary does not write to the residual stream."""
     found: list[Arrays] = []
+    spread: list[np.ndarray] = []
     if directions.unembedding is not None:
         count = min(RANKS, directions.unembedding.shape[1])
         for a in range(first, end, size):
             b = min(a + size, end)
-            ids, values = effects.extremes(effects.direct_logits(directions.decoder[a:b], directions.unembedding, None), count)
+            logits = effects.direct_logits(directions.decoder[a:b], directions.unembedding, None)
+            ids, values = effects.extremes(logits, count)
+            spread.append(effects.histogram(logits, BINS))
             shape = ids.shape
             found.append({
                 "feature": np.broadcast_to(np.arange(a, b)[:, None, None], shape).ravel().astype(np.int32),
@@ -166,7 +170,7 @@ def _logits(directions: Directions, first: int, end: int, size: int = 128) -> Ar
             })  # fmt: skip
     empty: Arrays = {"feature": np.zeros(0, np.int32), "sign": np.zeros(0, np.int32), "rank": np.zeros(0, np.int32),
                      "token": np.zeros(0, np.int32), "logit": np.zeros(0)}  # fmt: skip
-    return relations.joined([empty, *found])
+    return relations.joined([empty, *found]), {"logit_histogram": np.concatenate(spread)} if spread else {}
 
 
 def _spread(ablated: Mapping[str, np.ndarray], first: int, end: int) -> Arrays:

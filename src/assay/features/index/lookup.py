@@ -33,9 +33,8 @@ class Lookup:
             table = self._file().read_row_groups(groups, use_threads=False)
             here = table.column("feature").to_numpy() == feature
             found: list[dict[str, Any]] = table.filter(pa.array(here)).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            why = str(error).splitlines()[0][:100]
-            raise Damaged(f"the index {self.path.parent} is damaged ({why}); delete it and run assay index again") from error
+        except (OSError, pa.ArrowException, KeyError, AttributeError) as error:  # the last two: no such column, no statistics of it
+            raise Damaged(self.path.parent, self.path.name, error) from error
         return found
 
     @cached_property

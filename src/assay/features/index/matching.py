@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
+from assay.features.index.about import Damaged
 
 ROWS = 2048
 """Rows of the first that are compared at once."""
@@ -51,11 +52,14 @@ class Match:
 def rows(folder: Path) -> Float[np.ndarray, "f d"]:
     """Decoder rows of an index, of length 1, in half precision. Raises: DataError where there are none."""
     try:
-        return np.load(folder / FILE)
+        found: np.ndarray = np.load(folder / FILE)
     except FileNotFoundError as error:
         raise DataError("this index was made before decoder rows were kept; make it again with: assay index DICTIONARY") from error
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"the index {folder} is damaged ({FILE}); delete it and run assay index again") from error
+        raise Damaged(folder, FILE, error) from error
+    if found.ndim != 2 or found.dtype.kind != "f":
+        raise Damaged(folder, FILE, f"it holds {found.dtype} of shape {found.shape}")
+    return found
 
 
 def match(first: Float[np.ndarray, "f d"], second: Float[np.ndarray, "g d"]) -> Match:

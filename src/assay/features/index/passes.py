@@ -10,23 +10,20 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.kept import kept, outlier_limit
 from assay.dictionaries.measuring.sums import switched_on
+from assay.features.loss_gradient import loss_gradient
 from assay.features.parts import of_one_unit
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-from assay.subjects.subject import Trace
 
 CELLS = 2**26
 """Activations of features held at once: rows are encoded so many at a time that they are no more."""
 CHUNK = 16_384
 """Firings whose directions are held at once."""
-ROWS = 128
-"""Rows of logits held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,19 +142,3 @@ def _effect(
         at = row[some]
         out[some] = -value[some] * torch.linalg.vecdot(of_one_unit(dictionary, feature[some], x[at]), slope[at])
     return out
-
-
-def loss_gradient(trace: Trace) -> tuple[Float[Tensor, "w s d"], float]:
-    """The gradient of the sum of all next-token losses by what the unembedding reads, and that sum in nats; few logits at a time."""
-    assert trace.final is not None and trace.head is not None
-    final, total = trace.final.detach(), 0.0
-    out = torch.zeros_like(final)
-    flat, rows, targets = out[:, :-1].flatten(0, 1), final[:, :-1].flatten(0, 1), trace.tokens[:, 1:].flatten()
-    for a in range(0, len(rows), ROWS):
-        with torch.enable_grad():
-            leaf = rows[a : a + ROWS].requires_grad_()
-            loss = cross_entropy(trace.head(leaf).float(), targets[a : a + ROWS], reduction="sum")
-        flat[a : a + ROWS] = torch.autograd.grad(loss, leaf)[0]
-        total += float(loss.detach())
-    out[:, :-1] = flat.unflatten(0, out[:, :-1].shape[:2])
-    return out, total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,13 @@ class Feature:
     tokens: tuple[Row, ...]
     """Tokens on which it fires most: text, firings, share, recall."""
 
+    @property
+    def logit_edges(self) -> tuple[float, ...]:
+        """Edges of the bins of `logit_histogram`, from the most suppressed token's logit to the most promoted one's; none without it."""
+        if not self.numbers["logit_histogram"]:
+            return ()
+        return tuple(np.linspace(self.suppressed[0][1], self.promoted[0][1], len(self.numbers["logit_histogram"]) + 1).tolist())
+
 
 class Index:
     """The tables of one index; safe to be read by many threads at once.
@@ -95,7 +103,7 @@ class Index:
         self.about = About.read(folder)
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
-                raise Damaged(f"the index {folder} lacks {name}.parquet; delete that folder and run assay index again")
+                raise Damaged(folder, f"{name}.parquet")
         self._lookup = {name: Lookup(folder / f"{name}.parquet") for name, columns in TABLES.items() if columns[0].name == "feature"}
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -110,7 +118,8 @@ class Index:
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
             held = name in HELD and self.about.d_sae <= MOST_HELD
-            made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS SELECT * FROM read_parquet('{path}')")
+            with self._undamaged(f"FROM {name}"):
+                made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS SELECT * FROM read_parquet('{path}')")
         return made
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -121,22 +130,29 @@ class Index:
         return self._local.cursor  # type: ignore[no-any-return]
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a query of ours; `values` take the places of its question marks. Raises: DataError where a table is damaged."""
-        with self._undamaged():
+        """Rows of a query of ours; `values` take the places of its question marks. Raises: Damaged."""
+        with self._undamaged(sql):
             found = self._cursor().execute(sql, list(values))
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
+    def _arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
+        """Columns of a query of ours. Raises: Damaged."""
+        with self._undamaged(sql):
+            return self._cursor().execute(sql, list(values)).fetchnumpy()
+
     @contextmanager
-    def _undamaged(self) -> Iterator[None]:
-        """Raise DataError for what DuckDB says of a table that it cannot read."""
+    def _undamaged(self, sql: str) -> Iterator[None]:
+        """Say which tables a statement reads where DuckDB cannot read one. Raises: Damaged."""
         import duckdb
 
         try:
             yield
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
-            why = str(error).splitlines()[0][:100]
-            raise Damaged(f"the index {self.folder} is damaged ({why}); delete it and run assay index again") from error
+        except (duckdb.OutOfMemoryException, duckdb.InterruptException):
+            raise
+        except duckdb.Error as error:
+            asked = dict.fromkeys(name for name in re.findall(r"(?:FROM|JOIN) (\w+)", sql) if name in TABLES)
+            raise Damaged(self.folder, " or ".join(f"{name}.parquet" for name in asked), error) from error
 
     def count(self, where: Sequence[Condition] = ()) -> int:
         """Count the features that meet conditions. Raises: DataError for a column that is not there or a bound that is no number."""
@@ -166,7 +182,10 @@ class Index:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
             raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        (row,), logits, tokens = (self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens"))
+        rows, logits, tokens = (self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens"))
+        if len(rows) != 1:
+            raise Damaged(self.folder, "features.parquet", f"it has {len(rows)} rows of feature {number}")
+        row: dict[str, Any] = {**dict.fromkeys(column.name for column in FEATURES), **rows[0]}
         near = sorted(self._lookup["neighbours"].rows(number), key=lambda r: (r["kind"], r["rank"]))
         words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
         return Feature(
@@ -212,7 +231,7 @@ class Index:
 
     @cached_property
     def _glances(self) -> dict[str, Float[np.ndarray, "f"]]:
-        return self.columns(("density", "importance", "token", "maximum"))
+        return self.columns(("density", "importance", "gradient_active", "token", "maximum"))
 
     @property
     def maxima(self) -> Float[np.ndarray, "f"]:
@@ -241,8 +260,7 @@ class Index:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
-        with self._undamaged():
-            found = self._cursor().execute(f"SELECT {chosen} FROM features ORDER BY feature").fetchnumpy()
+        found = self._arrays(f"SELECT {chosen} FROM features ORDER BY feature")
         return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
 
     def longest(self, text: str) -> tuple[int, ...]:
@@ -276,7 +294,7 @@ class Index:
         """Features that fire on a token, by the share of their firings that it is: of the five tokens of each that are kept."""
         total = self.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
         rows = self.query(
-            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance FROM feature_tokens x "
+            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, f.gradient_active FROM feature_tokens x "
             "JOIN features f ON f.feature = x.feature WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
             [token, limit, offset],
         )
@@ -286,9 +304,10 @@ class Index:
         """Features among whose ten most promoted (sign 1) or suppressed (sign −1) tokens this one is, strongest first."""
         total = self.query("SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign])[0]["n"]
         rows = self.query(
-            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance FROM logits l JOIN features f ON f.feature = l.feature "
-            "WHERE l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?", [token, sign, sign, limit, offset],
-        )  # fmt: skip
+            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, f.gradient_active FROM logits l "
+            "JOIN features f ON f.feature = l.feature WHERE l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
+            [token, sign, sign, limit, offset],
+        )
         return Page(tuple(rows), total)
 
     def tokens_like(self, text: str, limit: int = 20) -> list[Row]:
@@ -314,7 +333,7 @@ class Index:
         order = np.lexsort((found, -relative[found]))[offset : offset + limit]
         rows = tuple(
             {"feature": int(k), "contexts": int(n), "relative": float(relative[k]), "density": float(known["density"][k]),
-             "importance": _known(known["importance"][k])}
+             "importance": _known(known["importance"][k]), "gradient_active": _known(known["gradient_active"][k])}
             for k, n in zip(found[order], contexts[order], strict=True)
         )  # fmt: skip
         return Page(rows, len(found))
@@ -323,7 +342,7 @@ class Index:
     def _contexts_by_row(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
         """Row, feature and value of every context that is kept, by row of the text; row = window · context + position."""
         sql = 'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM contexts'
-        found = self._cursor().execute(sql, [self.windows.shape[1]]).fetchnumpy()
+        found = self._arrays(sql, [self.windows.shape[1]])
         order = np.argsort(found["row"], kind="stable")
         return tuple(np.asarray(found[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
@@ -343,16 +362,18 @@ class Index:
     def windows(self) -> Int[np.ndarray, "window s"]:
         """The text."""
         try:
-            return np.load(self.folder / "windows.npy")
+            found: np.ndarray = np.load(self.folder / "windows.npy")
         except (OSError, ValueError, EOFError) as error:
-            raise Damaged(f"the index {self.folder} is damaged (windows.npy); delete it and run assay index again") from error
+            raise Damaged(self.folder, "windows.npy", error) from error
+        if found.shape != (said := (self.about.windows, self.about.context)):
+            raise Damaged(self.folder, "windows.npy", f"it has the shape {found.shape} where the index says {said}")
+        return found
 
     def points(self, x: str, y: str, where: Sequence[Condition] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        with self._undamaged():
-            found = self._cursor().execute(sql, values).fetchnumpy()
+        found = self._arrays(sql, values)
         return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
 
     def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:

@@ -69,6 +69,8 @@ FEATURES = _columns(
     ("hit_share", "DOUBLE", "1", "share of its firings at which taking it out raises the loss"),
     ("ablation_text", "DOUBLE", "nat/token", "mean change of cross-entropy over all tokens of the sample, spill included"),
     ("gradient_sample", "DOUBLE", "nat/token", "the first-order estimate of that number on the same sample"),
+    ("logit_histogram", "INTEGER[]", "tokens", "counts of the vocabulary's tokens in 50 equal bins of what one unit of it adds to their logits, from "
+                                               "the most suppressed to the most promoted; null in an index made before this was kept"),
     ("direct_share", "DOUBLE", "1", "bounded share of its effect on the logits that takes the direct path: ‖Δ_dir‖²/(‖Δ_dir‖²+‖Δ_ind‖²)"),
     ("direct_signed", "DOUBLE", "1", "signed share of the direct path: ⟨Δ_dir, Δ_tot⟩/‖Δ_tot‖²"),
     ("norm_cosine", "DOUBLE", "1", "cosine of its exact effect on the logits with the one read off its decoder row"),

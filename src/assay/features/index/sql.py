@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import DataError
+from assay.features.index.about import Damaged
 from assay.features.index.schema import TABLES
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ def _locked(folder: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in files.values())}]")
         for name, path in files.items():
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(path)})")
+            try:
+                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(path)})")
+            except duckdb.Error as error:
+                raise Damaged(folder, f"{name}.parquet", error) from error
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

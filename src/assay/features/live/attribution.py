@@ -14,15 +14,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.live.reader import CHUNK, Firings, Reader, Reading
-from assay.subjects.subject import Trace
-
-ROWS = 128
-"""Rows of logits held at a time."""
+from assay.features.loss_gradient import loss_gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +63,7 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
     x = reading.passage.acts.detach().clone().requires_grad_()
     trace = spliced_run(reader.subject, reader.target, reading.passage, x, gradients=True)
     assert trace.final is not None
-    gradient = torch.autograd.grad(trace.final, x, _upstream(trace, rows))[0][0].float()
+    gradient = torch.autograd.grad(trace.final, x, loss_gradient(trace, torch.from_numpy(rows))[0])[0][0].float()
     firings, value = reading.firings, np.zeros(len(reading.firings))
     for a in range(0, len(firings), CHUNK):
         some = firings[slice(a, a + CHUNK)]
@@ -83,18 +79,6 @@ def predicts(reading: Reading, position: int) -> int:
     if not 0 <= position < len(reading) - 1:
         raise DataError(f"predictions of this text are made at tokens 0 to {len(reading) - 2}, got {position}")
     return position
-
-
-def _upstream(trace: Trace, rows: Int[np.ndarray, "m"]) -> Float[Tensor, "1 s d"]:
-    """Gradient of the losses at these positions by what the unembedding reads; a few rows of logits at a time."""
-    assert trace.final is not None and trace.head is not None
-    out, final, target = torch.zeros_like(trace.final), trace.final[0].detach(), trace.tokens[0]
-    for some in torch.from_numpy(rows).to(final.device).split(ROWS):
-        with torch.enable_grad():
-            leaf = final[some].requires_grad_()
-            loss = cross_entropy(trace.head(leaf).float(), target[some + 1], reduction="sum")
-        out[0, some] = torch.autograd.grad(loss, leaf)[0]
-    return out
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.ablation import nats, spliced_run
+from assay.features.importance import check_direct, end_of_stream
 from assay.features.live.reader import Reader, Reading
 from assay.features.parts import added
 
@@ -98,16 +100,22 @@ class Changed:
         return self.after - self.before
 
 
-def change(reader: Reader, reading: Reading, changes: Sequence[Change]) -> Changed:
+def change(reader: Reader, reading: Reading, changes: Sequence[Change], *, mode: Literal["full", "direct"] = "full") -> Changed:
     """Change features in a text and see every prediction again. One pass from the dictionary's block on.
 
-    Raises: DataError for features that are not there.
+    "full" runs all later blocks again; "direct" changes only the stream before the final norm.
+
+    Raises: DataError for features that are not there; ModelError in mode "direct" for a site outside the residual stream.
     """
     check_changes(reader, changes)
     device, s = reading.acts.device, len(reading)
     codes = torch.from_numpy(reading.firings.columns(features_of(changes), s)).to(device)
     part = changed_part(reader, changes, codes, reading.inputs, torch.from_numpy(reading.keep).to(device))
-    trace = spliced_run(reader.subject, reader.target, reading.passage, (reading.acts + part)[None])
+    site, at = reader.target, reading.passage
+    if mode == "direct":
+        check_direct(site)
+        site, at = end_of_stream(reader.subject, at.tokens)
+    trace = spliced_run(reader.subject, site, at, (at.acts[0] + part)[None])
     assert trace.final is not None and trace.head is not None
     target = torch.tensor([*reading.ids[1:], 0], device=device)  # of the last prediction only the distribution counts
     loss, kl = [], []
