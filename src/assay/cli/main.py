@@ -145,11 +145,11 @@ def run(
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
-        found = lab.known(experiment, preset, run=True)
-        if found is None:
+        known = lab.known(experiment, preset, run=True)
+        if known is None:
             with Display(experiment.name) as display:
-                found = lab.run(experiment, preset, display)
-    return verdicts.show(found, name, experiment, preset, place, expect)
+                result = lab.run(experiment, preset, display)
+    return verdicts.show(known or result, name, experiment, preset, place, expect)
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)
