@@ -5,14 +5,20 @@
 One process, one thread, contenders interleaved, CPU time, two warm-ups; a step is forward, loss, backward, decoder
 constraint and Adam. Prints one JSON line per contender and a table. The ratios are medians over the repeats of the idiomatic
 step's time over this contender's: the idiomatic step in the same precision, and the one in float32.
+
+Sparse steps cost as much as is on, so dictionaries stand where training has brought them: latents fire at rates that are spread over
+two orders of magnitude around L0 / width (`l0`), a tenth of them are dead where the loss is AuxK's, and the learning rate is too low to move them.
+For every contender glibc keeps freed memory for the next step, as in Assay's workers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +30,9 @@ from torch import nn
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
-from assay.dictionaries.selection import TopK
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, group
 
@@ -38,21 +45,36 @@ class Case:
     loss: losses.Loss
     width: int
     batch: int
+    l0: int
     runs: int = 1
     d: int = 576
 
 
-CASES = {
-    "topk-4608": Case(TopK(32), losses.mse, 4608, 2048),
-    "relu-4608": Case(ReLU(), losses.l1, 4608, 2048),
-    "gated-4608": Case(Gated(), losses.gated, 4608, 2048),
-    "topk-512": Case(TopK(12), losses.mse, 512, 256, 3),
-    "relu-512": Case(ReLU(), losses.l1, 512, 256, 3),
-    "relu-768": Case(ReLU(), losses.l1, 768, 256, 3),
-    "gated-512": Case(Gated(), losses.gated, 512, 256, 3),
-    "gated-no-aux-512": Case(Gated(), losses.gated_no_aux, 512, 256, 3),
-}
-PENALTY, LR = 0.1, 1e-3
+def cases(width: int, batch: int, k: int, l0: int, runs: int) -> dict[str, Case]:
+    """Every architecture at one size."""
+    prefixes = (width // 16, width // 4, width)
+    kinds: dict[str, tuple[Nonlinearity, losses.Loss, int]] = {
+        "topk": (TopK(k), losses.mse, k),
+        "topk-aux": (TopK(k), losses.TopKAux(), k),
+        "batchtopk": (BatchTopK(k), losses.mse, k),
+        "matryoshka": (BatchTopK(k), losses.Matryoshka(prefixes), k),
+        "relu": (ReLU(), losses.l1, l0),
+        "gated": (Gated(), losses.gated, l0),
+        "gated-no-aux": (Gated(), losses.gated_no_aux, l0),
+        "jumprelu": (JumpReLU(), losses.jumprelu, l0),
+    }
+    return {f"{name}-{width}": Case(kind, loss, width, batch, on, runs) for name, (kind, loss, on) in kinds.items()}
+
+
+CASES = cases(4608, 2048, k=32, l0=45, runs=1) | cases(512, 256, k=12, l0=24, runs=3)
+PENALTY, LR, DEAD = 0.1, 1e-6, 0.1
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
+
+
+def rates(case: Case, seed: int = 0) -> torch.Tensor:
+    """How often each latent fires, log-normal, l0 in sum."""
+    spread = torch.randn(case.width, generator=torch.Generator().manual_seed(seed)).exp()
+    return (spread * case.l0 / spread.sum()).clamp_max(0.5)
 
 
 class Idiomatic(nn.Module):
@@ -70,18 +92,39 @@ class Idiomatic(nn.Module):
             self.encoder.weight.copy_(0.3 * self.decoder.weight.T)
         if isinstance(case.nonlinearity, Gated):
             self.r_mag, self.b_mag = nn.Parameter(torch.zeros(case.width)), nn.Parameter(torch.zeros(case.width))
+        if isinstance(case.nonlinearity, JumpReLU):
+            self.threshold = nn.Parameter(torch.full((case.width,), case.nonlinearity.start))
 
     def loss(self, x: torch.Tensor) -> torch.Tensor:
         """The same objective as ours, one number."""
-        case, root = self.case, self.case.d**0.5
+        case, root, kind = self.case, self.case.d**0.5, self.case.nonlinearity
         pre = self.encoder(x - self.b_dec)
-        if isinstance(case.nonlinearity, TopK):
-            values, index = pre.topk(case.nonlinearity.k, dim=-1)
-            features = torch.zeros_like(pre).scatter(-1, index, values.relu())
-            return (self.decoder(features) + self.b_dec - x).square().mean()
+        if isinstance(kind, TopK | BatchTopK):
+            flat, count = (pre, kind.k) if isinstance(kind, TopK) else (pre.flatten(), kind.k * len(x))
+            values, index = flat.topk(count, dim=-1)
+            features = torch.zeros_like(flat).scatter(-1, index, values.relu()).view_as(pre)
+            if isinstance(case.loss, losses.Matryoshka):
+                x_hat, loss, begin = self.b_dec, torch.zeros(()), 0
+                for end in case.loss.prefixes:
+                    x_hat = x_hat + features[:, begin:end] @ self.decoder.weight[:, begin:end].T
+                    loss, begin = loss + (x_hat - x).square().mean(), end
+                return loss
+            error = x - self.decoder(features) - self.b_dec
+            loss = error.square().mean()
+            if isinstance(case.loss, losses.TopKAux):
+                dead = torch.arange(case.width) < DEAD * case.width
+                values, index = torch.where(dead, pre, -torch.inf).topk(min(case.d // 2, int(dead.sum())), dim=-1)
+                again = torch.zeros_like(pre).scatter(-1, index, values.relu().to(pre.dtype))
+                left = error.detach()
+                loss = loss + (self.decoder(again) - left).square().mean() / (32 * left.var())
+            return loss
+        if isinstance(kind, JumpReLU):
+            on = Jump.apply(pre, self.threshold, kind.bandwidth)
+            error = (self.decoder(pre * on) + self.b_dec - x).square().mean()
+            return error + PENALTY * on.sum(-1).mean()
         gate = pre.relu()
         features = gate
-        if isinstance(case.nonlinearity, Gated):
+        if isinstance(kind, Gated):
             magnitude = (self.r_mag.exp() * (pre - self.encoder.bias) + self.b_mag).relu()
             features = magnitude * (pre > 0)
         loss = (self.decoder(features) + self.b_dec - x).square().mean() + PENALTY * gate.sum(-1).mean() / root
@@ -89,6 +132,22 @@ class Idiomatic(nn.Module):
             aux = nn.functional.linear(gate, self.decoder.weight.detach()) + self.b_dec.detach()
             loss = loss + (aux - x).square().mean()
         return loss
+
+
+class Jump(torch.autograd.Function):
+    """Whether a pre-activation is above its threshold, with the rectangle's gradient in the threshold."""
+
+    @staticmethod
+    def forward(ctx, pre, threshold, bandwidth):
+        ctx.save_for_backward(pre, threshold)
+        ctx.bandwidth = bandwidth
+        return (pre > threshold).to(pre.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        pre, threshold = ctx.saved_tensors
+        near = (pre - threshold).abs() <= ctx.bandwidth / 2
+        return None, -(near * grad).sum(0) / ctx.bandwidth, None
 
 
 def idiomatic(case: Case, dtype: torch.dtype) -> Callable[[torch.Tensor], None]:
@@ -111,14 +170,33 @@ def idiomatic(case: Case, dtype: torch.dtype) -> Callable[[torch.Tensor], None]:
     return step
 
 
-def ours(case: Case, dtype: torch.dtype) -> Callable[[torch.Tensor], None]:
-    """One step of all of the case's runs in one group."""
+def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None], list[float]]:
+    """One step of all of the case's runs in one group, and a list that gets the first run's L0 at each."""
     runs = Runs([Spec(seed=s) for s in range(case.runs)])
     each = np.ones(case.runs)
     products = "bfloat16" if dtype == torch.bfloat16 else "float32"
-    method = Method(case.nonlinearity, case.loss, case.width, LR * each, PENALTY * each, (0.9, 0.999), products=products)
+    method = Method(case.nonlinearity, case.loss, case.width, LR * each, PENALTY * each, (0.0, 0.999), products=products, penalty_warm_up=0)
     made, count = group(runs, method, d=case.d, steps=10**6), iter(range(10**6))
-    return lambda x: made.step_fn(made.state, x, next(count)) and None
+    l0: list[float] = []
+    if not isinstance(case.nonlinearity, TopK | BatchTopK):
+        # inputs are normal, so projections have the length of their row as standard deviation
+        bound = made.state["W_enc"].norm(dim=-1) * torch.distributions.Normal(0, 1).icdf(1 - rates(case))
+        if "threshold" in made.state:
+            made.state["threshold"].copy_(bound.clamp_min(0))
+        else:
+            made.state["b_enc"].copy_(-bound)
+        if "b_mag" in made.state:
+            made.state["b_mag"].copy_(-bound)
+    if "idle.rows" in made.state:
+        dead = int(DEAD * case.width)
+        made.state["idle.rows"][:, :dead] = 10**6
+        made.state["W_enc"][:, :dead] *= 0.01  # half of them above 0 in a row, but never among the largest
+
+    def step(x: torch.Tensor) -> None:
+        _, more = made.step_fn(made.state, x, next(count))  # type: ignore[misc]
+        l0.append(float(more["l0"][0]))
+
+    return step, l0
 
 
 def measure(contenders: dict[str, Callable[[torch.Tensor], None]], x: torch.Tensor, repeats: int) -> dict[str, list[float]]:
@@ -139,6 +217,8 @@ def main() -> None:
     parser.add_argument("--case", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
+    if not MEMORY.items() <= os.environ.items():  # read when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MEMORY})
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = []
@@ -147,7 +227,8 @@ def main() -> None:
         x = torch.randn(case.batch, case.d)
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
         contenders = {f"idiomatic {label}": idiomatic(case, dtype) for label, dtype in dtypes.items()}
-        contenders |= {f"ours {label}": ours(case, dtype) for label, dtype in dtypes.items()}
+        own = {f"ours {label}": ours(case, dtype) for label, dtype in dtypes.items()}
+        contenders |= {name: step for name, (step, _) in own.items()}
         encoder, low = torch.randn(case.d, case.width), torch.randn(case.d, case.width).bfloat16()
         contenders["encoder product fp32"] = lambda x, W=encoder, n=case.runs: [x @ W for _ in range(n)] and None
         contenders["encoder product bf16"] = lambda x, W=low, n=case.runs: [x.bfloat16() @ W for _ in range(n)] and None
@@ -155,19 +236,22 @@ def main() -> None:
         for contender, found in times.items():
             same = [a / b for a, b in zip(times[f"idiomatic {contender[-4:]}"], found, strict=True)]
             plain = [a / b for a, b in zip(times["idiomatic fp32"], found, strict=True)]
+            product = [b / a for a, b in zip(times[f"encoder product {contender[-4:]}"], found, strict=True)]
             rows.append(
                 {
                     "case": name, "runs": case.runs, "contender": contender, "ms_min": round(min(found) / case.runs, 2),
                     "ms_median": round(statistics.median(found) / case.runs, 2),
                     "ratio_same_dtype": round(statistics.median(same), 2), "ratio_to_fp32": round(statistics.median(plain), 2),
+                    "l0": round(own[contender][1][-1], 1) if contender in own else None, "to_product": round(statistics.median(product), 2),
                     "repeats": arguments.repeats, "torch": torch.__version__, "machine": platform.machine(),
                 }
             )  # fmt: skip
             print(json.dumps(rows[-1]), flush=True)
-    print(f"\n{'case':18}{'contender':24}{'ms a run':>10}{'median':>10}{'same dtype':>12}{'idiomatic fp32':>16}")
+    print(f"\n{'case':18}{'contender':24}{'ms a run':>10}{'median':>10}{'to product':>12}{'same dtype':>12}{'idiomatic fp32':>16}{'L0':>7}")
     for r in rows:
         print(
-            f"{r['case']:18}{r['contender']:24}{r['ms_min']:10.2f}{r['ms_median']:10.2f}{r['ratio_same_dtype']:11.2f}×{r['ratio_to_fp32']:15.2f}×"
+            f"{r['case']:18}{r['contender']:24}{r['ms_min']:10.2f}{r['ms_median']:10.2f}{r['to_product']:11.2f}×"
+            f"{r['ratio_same_dtype']:11.2f}×{r['ratio_to_fp32']:15.2f}×{r['l0'] or '':>7}"
         )
 
 

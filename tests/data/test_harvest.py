@@ -1,6 +1,7 @@
 """Harvest: equal to running the model directly, traceable, resumable, and the same batches alone and in a group."""
 
 from collections import Counter
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 import tiny_models
 from assay.core.errors import DataError, ModelError, StoreError
 from assay.data import corpus
-from assay.data.harvest import HarvestSpec, harvest, inputs
+from assay.data.harvest import HarvestSpec, harvest, harvests, inputs
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
@@ -125,6 +126,83 @@ def test_other_parts_take_centre_scale_and_limit_from_training(world, bench, mad
     assert np.allclose(test.rows(np.arange(160)).numpy(), (x - made.mean) * made.scale, atol=1e-5)
     with pytest.raises(DataError, match=r"test part is normalised as the training part is.*like="):
         harvest(spec(world, part="test", windows=10), bench)
+
+
+MORE = (SITE, "blocks.0.attn.hook_z", "blocks.2.mlp.hook_post", "ln_final.hook_normalized")
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The sites that each pass of a model captured."""
+    from assay.subjects.pretrained import Pretrained
+
+    found, run, one_at_a_time = [], Pretrained.run, Lock()
+
+    def noted(self, tokens, *, capture=(), **others):
+        found.append({*map(str, capture)})
+        with one_at_a_time:  # threads share a model, as processes do not
+            return run(self, tokens, capture=capture, **others)
+
+    monkeypatch.setattr(Pretrained, "run", noted)
+    return found
+
+
+def test_several_sites_are_filled_in_one_pass_with_the_bytes_of_one_each(world, plain_bench, tmp_path, passes):
+    several = [spec(world, site=site) for site in (*MORE, SITE)]  # one site twice, as two targets may ask for it
+    together = harvests(several, plain_bench(tmp_path / "together"))
+    assert passes == [set(MORE)] * 7  # 50 windows in shards of 8
+    for one, made in zip(several, together, strict=True):
+        alone = harvest(one, plain_bench(tmp_path / one.site))
+        assert made.spec == alone.spec == one
+        for mine, other in zip(made.shards, alone.shards, strict=True):
+            assert mine.name == other.name
+            assert {f.name: f.read_bytes() for f in mine.iterdir()} == {f.name: f.read_bytes() for f in other.iterdir()}
+
+
+def test_one_pass_fills_what_is_missing_alone(world, bench, passes):
+    import shutil
+
+    known = {site: harvest(spec(world, site=site), bench) for site in MORE[1:3]}
+    gone = known[MORE[1]].shards[4]
+    shutil.rmtree(gone)
+    passes.clear()
+    found = harvests([spec(world, site=site) for site in MORE], bench)
+    missing = {MORE[0], MORE[3]}
+    assert sorted(map(sorted, passes)) == sorted(map(sorted, [missing] * 6 + [missing | {MORE[1]}]))
+    assert gone.exists()
+    assert found[1].shards == known[MORE[1]].shards
+    passes.clear()
+    harvests([spec(world, site=site) for site in MORE], bench)
+    assert passes == []
+
+
+def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_never_wait_for_each_other(world, tmp_path, passes):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from assay.lab.store import Store
+
+    class Bench:
+        device = torch.device("cpu")
+
+        def __init__(self):
+            self.root, store = tmp_path / "store", Store(tmp_path / "store")
+            self.artefact, self.artefacts = store.artefact, store.artefacts
+
+        def report(self, *told, **numbers):
+            pass
+
+    harvest(spec(world, windows=1), Bench())  # the model, once
+    passes.clear()
+    orders = MORE, MORE[::-1], MORE[1:], MORE[:1]
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(lambda sites: harvests([spec(world, site=site) for site in sites], Bench()), orders, timeout=120)]
+    assert Counter(site for sites in passes for site in sites) == dict.fromkeys(MORE, 7)  # no shard twice
+    assert {made.spec.site: made.shards for made in found[0]} == {made.spec.site: made.shards for made in found[1]}
+
+
+def test_what_shares_a_pass_differs_in_its_site_alone(world, bench):
+    with pytest.raises(DataError, match="differs in its site alone"):
+        harvests([spec(world), spec(world, site=MORE[1], windows=20)], bench)
 
 
 class Killed(Exception):

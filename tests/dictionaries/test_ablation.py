@@ -10,7 +10,16 @@ import tiny_models
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
-from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, finish, splice_sums, spliced_run
+from assay.dictionaries.measuring.ablation import (
+    ABLATIONS,
+    Donors,
+    capture,
+    compare,
+    finish,
+    splice_sums,
+    spliced_run,
+    spliced_runs,
+)
 from assay.dictionaries.measuring.splice import reference_losses
 from assay.dictionaries.nonlinearity import Identity, ReLU
 from assay.subjects.pretrained import load
@@ -179,6 +188,44 @@ def test_a_transcoder_reads_one_site_and_replaces_another(folder):
     got = sums(folder, one, str(site), reads=reads, ablations=())
     np.testing.assert_allclose(got["kl_spliced"][0], per_document(kl[0].numpy()), rtol=1e-6)
     assert "ce_zero" not in got
+
+
+@pytest.mark.parametrize("site", ["blocks.1.hook_resid_pre", "blocks.1.hook_mlp_out", "ln_final.hook_normalized"])
+@pytest.mark.parametrize("most", [1, 10, 14, 100])
+def test_runs_that_share_a_pass_are_those_of_one_pass_each(folder, site, most):
+    model, site = load(str(folder)), Site.parse(site)
+    passage, clean = capture(model, site, torch.from_numpy(tokens()), keep())
+    draw = torch.Generator().manual_seed(0)
+    news = [torch.randn(passage.acts.shape, generator=draw) for _ in range(4)]
+    runs = list(spliced_runs(model, site, passage, iter(news), most))
+    ce, kl = compare(clean, runs)
+    assert len(runs) == 4 and ce.shape == (5, WINDOWS, S - 1) and kl.shape == (4, WINDOWS, S - 1)
+    for v, new in enumerate(news):
+        expected = naive(folder, str(site), new.numpy())
+        np.testing.assert_allclose(ce[1 + v], expected[0], rtol=1e-4, atol=2e-5)
+        np.testing.assert_allclose(kl[v], expected[1], rtol=1e-4, atol=2e-5)
+        alone, _ = compare(clean, [spliced_run(model, site, passage, new)])
+        np.testing.assert_allclose(ce[[0, 1 + v]], alone, rtol=1e-6)
+
+
+def test_a_pass_takes_as_many_runs_as_make_up_its_windows(folder, monkeypatch):
+    from assay.subjects.pretrained import Pretrained
+
+    model, site = load(str(folder)), Site.parse("blocks.1.hook_resid_pre")
+    passage, _ = capture(model, site, torch.from_numpy(tokens()), keep())
+    windows, run = [], Pretrained.run
+    monkeypatch.setattr(Pretrained, "run", lambda self, t, **k: windows.append(len(t)) or run(self, t, **k))
+    made = []
+
+    def news():
+        for i in range(5):
+            made.append(i)
+            yield passage.acts
+
+    runs = spliced_runs(model, site, passage, news(), 2 * WINDOWS + 1)
+    next(runs)
+    assert made == [0, 1]  # what later passes put in is made for them
+    assert len(list(runs)) == 4 and windows == [2 * WINDOWS, 2 * WINDOWS, WINDOWS]
 
 
 def test_resampled_activations_are_other_tokens_and_the_same_for_every_dictionary():

@@ -28,7 +28,18 @@ CASES = {
     "topk": (cpu.topk, losses.mse, TopK(3)),
     "topk_sparse": (sparse.topk_sparse, losses.mse, TopK(3)),
     "matryoshka": (chosen.nested, losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50), BatchTopK(2)),
+    "topk_aux_sparse": (sparse.topk_sparse, AUX, TopK(3)),
+    "batchtopk_sparse": (sparse.topk_sparse, losses.mse, BatchTopK(2)),
+    "batchtopk_aux_sparse": (sparse.topk_sparse, AUX, BatchTopK(2)),
+    "matryoshka_sparse": (sparse.topk_sparse, losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50), BatchTopK(2)),
+    "relu_sparse": (sparse.relu_sparse, losses.l1, ReLU()),
+    "weighted_sparse": (sparse.relu_sparse, losses.l1_weighted, ReLU()),
+    "p_anneal_sparse": (sparse.relu_sparse, losses.PAnneal(to=0.5), ReLU()),
+    "jumprelu_sparse": (sparse.jump_sparse, losses.jumprelu, JumpReLU(0.2, 0.1)),
+    "gated_sparse": (sparse.gated_sparse, losses.gated, Gated()),
+    "gated_no_aux_sparse": (sparse.gated_sparse, losses.gated_no_aux, Gated()),
 }
+PENALISED = (sparse.relu_sparse, sparse.jump_sparse, sparse.gated_sparse)
 every = pytest.mark.parametrize(("kernel", "loss", "nonlinearity"), CASES.values(), ids=CASES)
 
 
@@ -141,6 +152,9 @@ def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
 
 def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
     for kernel, loss, nonlinearity in CASES.values():
+        if kernel in PENALISED:  # whose density only training tells
+            assert cpu.sparse_for(loss, nonlinearity) is kernel
+            continue
         width = 4608 if kernel is sparse.topk_sparse else 32
         assert cpu.kernel_for(loss, nonlinearity, width) is kernel
     assert cpu.kernel_for(losses.l1, Gated(), 32) is reference.autograd

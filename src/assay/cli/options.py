@@ -128,3 +128,7 @@ def device_here(name: str) -> str:
     if name not in [*gpus, *(["cuda"] if gpus else [])]:
         raise AssayError(f"--device {name} is not here; this machine has {', '.join(['cpu', *gpus])}")
     return name
+
+
+HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN = Place(), Output(), Choice(), Machine(), Trust()
+"""What verbs go by where nothing was typed."""

@@ -90,10 +90,16 @@ def outlined(c: Prospect) -> str:
 def taken(found: Planned) -> list[str]:
     """Say what the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is unknown says so."""
     clock = timed(found.command_seconds, found.command_cpu_seconds, found)
-    lines = [f"{found.missing} runs to train, {clock}.", needed(found.disk_bytes, found.flop, found)]
+    lines = [f"{found.missing} runs to train, {clock}.", *benched(found), needed(found.disk_bytes, found.flop, found)]
     if found.flop_per_cpu_second is not None:
-        lines.append(f"Matrix products run at {found.flop_per_cpu_second:.3g} FLOP a CPU-second here, measured for 2 seconds.")
+        how = "as assay bench found" if "assay bench" in found.times_from else "measured for 2 seconds"
+        lines.append(f"Matrix products run at {found.flop_per_cpu_second:.3g} FLOP a CPU-second here, {how}.")
     return lines
+
+
+def benched(found: Planned) -> list[str]:
+    """Say since when `assay bench` knows what starting takes here, where it does."""
+    return [f"What starting takes is as assay bench found it here on {found.bench[:10]}."] if found.bench is not None else []
 
 
 def spent(found: Planned, bought: Bought) -> list[str]:

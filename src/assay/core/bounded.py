@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,9 @@ from scipy.special import betaincinv
 DRAWS = 20_000
 _STREAM = 2
 """Position of this stream; those of the bootstrap's factors are 0 and 1."""
+
+_KEPT = 200
+"""Most units whose weights are kept for the next claim (32 MB)."""
 
 Bounds = tuple[float, float]
 
@@ -62,11 +66,25 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
         return lambda q: bound
     if len(values) == 2:  # a Beta distribution, exactly
         return lambda q: float(values[0] + (values[1] - values[0]) * betaincinv(times[1], times[0], q))
-    units = np.append(np.sort(x), bound)
-    raw = np.random.Philox(key=(_STREAM << 64) + len(x)).random_raw(DRAWS * len(units)) >> np.uint64(11)
-    weights = -np.log((raw.astype(np.float64).reshape(DRAWS, len(units)) + 0.5) / 2.0**53)
-    means = np.sort(weights @ units / weights.sum(1))
-    return lambda q: float(np.quantile(means, q))
+    weights, total = _weights(len(x)) if len(x) <= _KEPT else _weights.__wrapped__(len(x))
+    means = np.sort(weights @ np.append(np.sort(x), bound) / total)
+    return lambda q: _quantile(means, q)
+
+
+@lru_cache(maxsize=4)
+def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, "draw"]]:
+    """Draw weights of n units and the bound, proportional to w ~ Dirichlet(1, …, 1), with their sums; all claims on n units share them."""
+    raw = np.random.Philox(key=(_STREAM << 64) + n).random_raw(DRAWS * (n + 1)) >> np.uint64(11)
+    weights = -np.log((raw.astype(np.float64).reshape(DRAWS, n + 1) + 0.5) / 2.0**53)
+    return weights, weights.sum(1)
+
+
+def _quantile(sorted_: Float[np.ndarray, "draw"], q: float) -> float:
+    """NumPy's quantile, to the last bit, of values in ascending order: it would look for their order at each call."""
+    place = q * (len(sorted_) - 1)
+    i = min(int(place), len(sorted_) - 2)
+    low, high, part = float(sorted_[i]), float(sorted_[i + 1]), place - i
+    return high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part
 
 
 def _widest_error(limits: Callable[[float], Bounds], edge: float) -> float:

@@ -146,29 +146,31 @@ def _missing_measure(e: AttributeError | KeyError) -> str | None:
 
 def _unit_axes(x: xr.DataArray, units: tuple[str, ...], what: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The numbers with the units as first axes, levels in ascending order; runs that share their per-run units are averaged."""
-    per_run = [u for u in units if u not in x.dims and u in x.coords and x[u].dims == ("run",)]
-    lost = [u for u in units if u not in x.dims and u not in per_run]
+    known, dims = x.coords.variables, [str(d) for d in x.dims]
+    fields = [str(k) for k, c in known.items() if c.dims == ("run",)]
+    per_run = [u for u in units if u not in dims and u in fields]
+    lost = [u for u in units if u not in dims and u not in per_run]
     if lost:
-        known = [str(d) for d in x.dims if d != "run"] + [str(k) for k, c in x.coords.items() if c.dims == ("run",)]
         why = "it was averaged away, or arms with other levels were combined"
-        raise ClaimError(f"{what} has no unit {lost[0]!r} ({why}); {nearest(lost[0], known)}")
-    x = x.astype(np.float64)
+        raise ClaimError(f"{what} has no unit {lost[0]!r} ({why}); {nearest(lost[0], [*(d for d in dims if d != 'run'), *fields])}")
+    values = np.asarray(x.values, dtype=np.float64)  # plain arrays from here on: xarray takes longer to sort them than all that follows
     levels = {}
-    for unit in units:
-        if unit in x.dims:
-            at = x[unit].values if unit in x.coords else np.arange(x.sizes[unit])
-            if len(np.unique(at)) < len(at):
-                raise ClaimError(f"{what} has dim {unit!r} with repeated levels")
-            order = np.argsort(at, kind="stable")
-            x, levels[unit] = x.isel({unit: order}), at[order]
-    if "run" not in x.dims:
-        return x.transpose(*units, ...).values, levels
-    rest = [d for d in x.dims if d not in (*units, "run")]
-    dims = [u for u in units if u not in per_run]
-    values = x.transpose("run", *dims, *rest).values
+    for unit in (u for u in units if u in dims):
+        axis = dims.index(unit)
+        at = known[unit].values if unit in known else np.arange(values.shape[axis])
+        levels[unit], order = np.unique(at, return_index=True)
+        if len(order) < len(at):
+            raise ClaimError(f"{what} has dim {unit!r} with repeated levels")
+        if (order[1:] < order[:-1]).any():
+            values = values.take(order, axis)
+    rest = [d for d in dims if d not in (*units, "run")]
+    own = [u for u in units if u not in per_run]
+    values = values.transpose([dims.index(d) for d in (*(["run"] if "run" in dims else []), *own, *rest)])
+    if "run" not in dims:
+        return values, levels
     codes = []
     for unit in per_run:
-        levels[unit], code = np.unique(x[unit].values, return_inverse=True)
+        levels[unit], code = np.unique(known[unit].values, return_inverse=True)
         codes.append(code)
     shape = tuple(len(levels[u]) for u in per_run)
     flat = np.ravel_multi_index(codes, shape) if codes else np.zeros(len(values), dtype=int)
@@ -178,7 +180,7 @@ def _unit_axes(x: xr.DataArray, units: tuple[str, ...], what: str) -> tuple[np.n
     times = np.bincount(flat, minlength=size).reshape(size, *[1] * (values.ndim - 1))
     with np.errstate(all="ignore"):
         means = (sums / np.where(times > 0, times, np.nan)).reshape(*shape, *values.shape[1:])
-    axes = [*per_run, *dims]
+    axes = [*per_run, *own]
     return np.moveaxis(means, [axes.index(u) for u in units], range(len(units))), levels
 
 

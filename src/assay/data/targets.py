@@ -22,7 +22,7 @@ from assay.core.errors import DataError
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part
-from assay.data.harvest import Harvest, HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvests
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
@@ -108,9 +108,8 @@ def targets(spec: TargetSpec, bench: Bench, like: Targets | None = None) -> Targ
 
     Raises: DataError, ModelError, StoreError, as `harvest` does.
     """
-    found = {
-        kind: harvest(one, bench, like=None if like is None else like.harvests[kind]) for kind, one in spec.harvests().items()
-    }
+    wanted = spec.harvests()
+    found = dict(zip(wanted, harvests([*wanted.values()], bench, None if like is None else [like.harvests[kind] for kind in wanted]), strict=True))
     folder = find(spec.subject)
     read = _readout(spec.subject, spec.layer, folder.fingerprint) if "mlp_post" in found else None
     made = _opened(spec, tuple(found.items()), read, like)

@@ -15,6 +15,7 @@ from assay.core.errors import DataError
 from assay.dictionaries.jump import JumpReLU
 
 if TYPE_CHECKING:
+    from assay.dictionaries.training.kernels.active import Codes
     from assay.dictionaries.training.learners import Seen
 
 Own = Mapping[str, Tensor]
@@ -149,6 +150,11 @@ class BatchTopK:
         on = features > 0
         least = features.masked_fill(~on, torch.inf).amin((-2, -1))
         return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0).float()}
+
+    def note_codes(self, codes: Codes) -> dict[str, Tensor]:
+        """The smallest kept value of a sparse code."""
+        kept = codes.values[codes.values > 0]
+        return {"least": kept.amin() if len(kept) >= self.k * codes.active.rows else kept.new_zeros(())}
 
     def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
         """Move the threshold on by one batch.

@@ -6,8 +6,9 @@ replaced, and the loss is that of predicting the token after each of them (the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_run
+from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_runs
 from assay.dictionaries.measuring.kept import kept, outlier_limit
+from assay.dictionaries.measuring.measures import Ablation
 from assay.dictionaries.measuring.splice import Passage
 from assay.evaluation import sums
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-from assay.subjects.subject import Trace
 
 Arrays = dict[str, np.ndarray]
 
@@ -104,18 +105,12 @@ def shard(
         where = torch.from_numpy(document[part].astype(np.int64)).to(keep.device)[:, None].expand(keep.shape)
         x, y, rows = inputs[keep], passage.acts[keep], where[keep]
         sums.add(shared, sums.of_activations(y, rows, n, at.donors.mean))
-        runs: list[Trace] = []
-        for one, mine in zip(dictionaries, own, strict=True):
-            found, firings, y_hat = sums.of_dictionary(one, x, y, rows, n, at.donors.mean)
-            if not sums.finite(found):
-                raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
-            sums.add(mine, found | {"firings": firings})
-            runs.append(spliced_run(subject, at.writes, passage, _put(passage.acts, keep, y_hat)))
         ablations = ABLATIONS if with_ablations and reference else ()
-        for name in ablations:
-            put = torch.cat([at.donors.put(name, passage.acts[i : i + 1], first + int(w)) for i, w in enumerate(part)])
-            runs.append(spliced_run(subject, at.writes, passage, put))
-        ce, kl = compare(clean, runs)
+        news = chain(
+            _reconstructed(dictionaries, own, passage, x, y, rows, n, at.donors.mean),
+            (_ablated(name, at.donors, passage.acts, first + part) for name in ablations),
+        )
+        ce, kl = compare(clean, list(spliced_runs(subject, at.writes, passage, news, step)))
         counted = keep[:, :-1]
         series = torch.cat([torch.ones_like(ce[:1]), ce, kl])[:, counted]
         totals = sums.of_losses(series, where[:, :-1][counted], n)
@@ -140,10 +135,26 @@ def _losses(shared: sums.Sums, own: list[sums.Sums], totals: Tensor, ablations: 
         sums.add(shared, {f"a_ce_{name}": ce[k + i], f"a_kl_{name}": kl[k + i]})
 
 
-def _put(acts: Float[Tensor, "w s d"], keep: Bool[Tensor, "w s"], rows: Float[Tensor, "kept d"]) -> Float[Tensor, "w s d"]:
-    new = acts.clone()
-    new[keep] = rows.to(acts.dtype)
-    return new
+def _reconstructed(
+    dictionaries: Sequence[Dictionary], own: Sequence[sums.Sums], passage: Passage, x: Float[Tensor, "kept d_in"], y: Float[Tensor, "kept d"],
+    document: Int[Tensor, "kept"], documents: int, centre: Float[Tensor, "d"],
+) -> Iterator[Float[Tensor, "w s d"]]:  # fmt: skip
+    """The activations with each dictionary's reconstructions in place, one when it is asked for; its sums are added to its own."""
+    for one, mine in zip(dictionaries, own, strict=True):
+        found, firings, y_hat = sums.of_dictionary(one, x, y, document, documents, centre)
+        if not sums.finite(found):
+            raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
+        sums.add(mine, found | {"firings": firings})
+        new = passage.acts.clone()
+        new[passage.keep] = y_hat.to(new.dtype)
+        yield new
+
+
+def _ablated(
+    name: Ablation, donors: Donors, acts: Float[Tensor, "w s d"], windows: Int[np.ndarray, "w"]
+) -> Float[Tensor, "w s d"]:
+    """What an ablation puts in place of the activations of windows of these numbers."""
+    return torch.cat([donors.put(name, acts[i : i + 1], int(w)) for i, w in enumerate(windows)])
 
 
 def _captured(subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray) -> tuple[Tensor, Tensor]:

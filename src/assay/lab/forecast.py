@@ -20,7 +20,7 @@ from assay.core.judging import FEWEST
 from assay.core.outlook import MOST
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.lab import records, times
+from assay.lab import records, speed, times
 from assay.lab.plan import Plan
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ class Forecast:
     bought: Bought | None = None
     """What the budget buys."""
     notes: tuple[str, ...] = ()
+    off: Range = times.MACHINE
+    """By what factor CPU-seconds may be off here."""
+    bench: str | None = None
+    """When `assay bench` measured this machine, in ISO 8601; None where it did not."""
 
 
 def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budget | None = None, claims: bool = True) -> Forecast:
@@ -111,19 +115,25 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
     missing = {arm: specs for arm, specs in missing.items() if specs}
     flop, rate = _flop(experiment, missing), None
     per_run, cpu, source = _work(plan, experiment, rows, missing)
+    scaled = plan.speed if source.startswith("the record") else None
+    off = times.apart(scaled)
+    if scaled is not None:
+        source += ", at the speed that assay bench found here"
     if cpu is None and flop is not None:
-        rate = compute.measured()
-        cpu, source = times.by_flop(flop, rate), "its FLOP and a benchmark"
+        kept = speed.flop_per_cpu_second()
+        rate = kept or compute.measured()
+        cpu, source = times.by_flop(flop, rate), "its FLOP and assay bench" if kept else "its FLOP and a benchmark"
     busy = min(workers, times.groups(experiment, missing))
     record = records.read(experiment.name, experiment.origin) or {}
     told = Forecast(
-        plan, cpu, source, times.command(cpu, busy) if cpu is not None else None,
-        record.get("provenance", {}).get("peak_rss"), flop, rate, "", (), budget, _artefacts(experiment, missing),
+        plan, cpu, source, times.command(cpu, busy, off) if cpu is not None else None,
+        record.get("provenance", {}).get("peak_rss"), flop, rate, "", (), budget, _artefacts(experiment, missing), off=off,
+        bench=here.measured if (here := speed.here()) is not None else None,
     )  # fmt: skip
     each = _each_seed(rows, per_run)
     if budget is not None:
-        seeds, note = _seeds(budget, plan, experiment, workers, each)
-        bought = _bought(seeds, plan, experiment, workers, each) if seeds is not None else None
+        seeds, note = _seeds(budget, plan, experiment, workers, each, off)
+        bought = _bought(seeds, plan, experiment, workers, each, off) if seeds is not None else None
         told = replace(told, bought=bought, notes=(note,) if note else ())
     return _with_claims(told, experiment, record, each) if claims else told
 
@@ -133,14 +143,14 @@ def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range
 
     Artefacts that several of them name are counted once; their time is counted in each that built one for its record.
     """
-    works = [p.cpu for p in parts]
+    works = [p.cpu * p.off if p.cpu is not None else None for p in parts]
     shared = {name: size for p in parts for name, size in p.artefacts.items()}
     disk = sum(p.plan.disk - sum(p.artefacts.values()) for p in parts) + sum(shared.values())
     if None in works:
         return None, None, disk
-    clock, cpu = times.command(sum((w for w in works if w is not None), Range(0, 0)), workers)
+    clock, cpu = times.command(sum((w for w in works if w is not None), Range(0, 0)), workers, Range(1, 1))
     fresh = sum(bool(p.plan.missing) for p in parts)
-    judging = times.STARTING * max(0.0, fresh - 1.0)  # each by itself; what is stored was judged before
+    judging = times.starting() * max(0.0, fresh - 1.0)  # each by itself; what is stored was judged before
     return clock + judging / workers, cpu + judging, disk
 
 
@@ -183,14 +193,16 @@ def _each_seed(rows: times.Specs, per_run: Mapping[str, Range]) -> Range | None:
     return sum((per_run[arm] * len(specs) for arm, specs in rows.items()), Range(0, 0)) / len(seeds)
 
 
-def _seeds(budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None) -> tuple[Range | None, str]:
+def _seeds(
+    budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range
+) -> tuple[Range | None, str]:
     """How many seeds a budget buys, stored ones included, and why that is not known."""
     stored = float(len({r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}))
     if budget.seconds is not None:
         if each is None or not each.low:
             return None, "how long a seed takes is unknown"
-        cost = each * times.MACHINE
-        left = [max(0.0, (budget.seconds - start) * workers) for start in (times.STARTING.high, times.STARTING.low)]
+        cost, starting = each * off, times.starting()
+        left = [max(0.0, (budget.seconds - start) * workers) for start in (starting.high, starting.low)]
         return Range(stored + left[0] // cost.high, stored + left[1] // cost.low), ""
     rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
     whole = _flop(experiment, rows)
@@ -201,7 +213,7 @@ def _seeds(budget: Budget, plan: Plan, experiment: Experiment, workers: int, eac
     return Range(stored + bought.low // 1, stored + bought.high // 1), ""
 
 
-def _bought(found: Range, plan: Plan, experiment: Experiment, workers: int, each: Range | None) -> Bought:
+def _bought(found: Range, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range) -> Bought:
     """What it takes to have so many seeds, in proportion to what the plan's own take."""
     seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
     wanted = min(MOST, int(found.middle))
@@ -214,7 +226,7 @@ def _bought(found: Range, plan: Plan, experiment: Experiment, workers: int, each
         seeds=wanted,
         chosen=f"seed={min(seeds)}:{min(seeds) + wanted}",
         runs=round(new * len(plan.rows) / len(seeds)),
-        command=times.command(each * float(new), busy) if each is not None else None,
+        command=times.command(each * float(new), busy, off) if each is not None else None,
         flop=flop * (new / len(seeds)) if flop is not None else None,
         disk=round(plan.disk * new / len(missing)) if missing else None,
     )

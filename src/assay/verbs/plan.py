@@ -121,6 +121,8 @@ class Costs:
     """Bytes that one process holds, as recorded."""
     flop: Range | None
     flop_per_cpu_second: float | None
+    bench: str | None
+    """When `assay bench` measured this machine, in ISO 8601; null where it did not, and times go by the record alone."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
     stored_cpu_seconds: float = field(metadata=BESIDE)
@@ -258,6 +260,7 @@ def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
         "memory_bytes": found.memory,
         "flop": found.flop,
         "flop_per_cpu_second": found.rate,
+        "bench": found.bench,
         "spread_from": found.spread_from,
         "stored_cpu_seconds": costs(plan)[1],
         "stated_cost": _stated(experiment) if plan.preset.title == "default" else "",

@@ -64,7 +64,7 @@ def sums(
     arm: xr.Dataset, *names: str, sweep: str = "penalty", at: int | Literal["middle"] | None = None
 ) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, sweep, document]}; `at` keeps one place of the sweep, by index or the middle one."""
-    data = by(arm, sweep)[list(names)]
+    data = by(arm[list(names)], sweep)  # these alone: an arm may have dozens of measures
     if at is not None:
         data = data.isel({sweep: [data.sizes[sweep] // 2 if at == "middle" else at]})
     return {str(name): x for name, x in data.data_vars.items()}

@@ -2,7 +2,8 @@
 
 A learner `keep`s [run, …] tensors in the state of its group, so they are checkpointed, resumed and taken apart by run like
 parameters. A name with a dot is bookkeeping; one that ends in `.factor` multiplies λ [run]; any other is stored with the result.
-After each step it sees what `note` made of the batch's features, and changes its tensors in place. Nonlinearities, losses, dead
+After each step it sees what `note` made of the batch's features, and changes its tensors in place. One that can also take its note of a
+sparse code, by `note_codes`, leaves a step free to write no features out. Nonlinearities, losses, dead
 policies and sparsity schedules are learners if they have these three functions.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from assay.core.errors import SpecError
 from assay.core.fit import State
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.terms import Params, decode, project
+
+if TYPE_CHECKING:
+    from assay.dictionaries.training.kernels.active import Codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,14 @@ class Learner(Protocol):
         """Change its tensors (or others of the state) in place."""
 
 
+@runtime_checkable
+class NotesCodes(Protocol):
+    """A learner that needs of a batch no more than what is on."""
+
+    def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
+        """What `note` gives, of the sparse code of one run and so without the run axis."""
+
+
 @dataclass(frozen=True)
 class Idle:
     """Counts the rows since each latent last had a value that is not 0: `idle.rows` [run, f]."""
@@ -77,6 +89,10 @@ class Idle:
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
         """Which latents fired at all [run, f]. A kept value of 0 is no firing, whichever index TopK gave it."""
         return {"fired": (features != 0).any(1)}
+
+    def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
+        """The same of a sparse code."""
+        return {"fired": codes.fired()}
 
     def learn(self, state: State, seen: Seen) -> None:
         """Count one batch more, or go back to 0."""

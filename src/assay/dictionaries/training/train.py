@@ -20,14 +20,18 @@ from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training.dead import DeadPolicy, Keep
-from assay.dictionaries.training.kernels.cpu import in_chunks, kernel_for, topk
+from assay.dictionaries.training.kernels.active import Codes
+from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, sparse_for
+from assay.dictionaries.training.kernels.density import ByDensity
 from assay.dictionaries.training.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
-from assay.dictionaries.training.kernels.sparse import topk_sparse
-from assay.dictionaries.training.learners import Idle, Learner, Seen, Watch
+from assay.dictionaries.training.kernels.sparse import pays
+from assay.dictionaries.training.learners import Idle, Learner, NotesCodes, Seen, Watch
 from assay.dictionaries.training.losses import Loss, Params, Rows, wants
 from assay.dictionaries.training.sparsity import TargetL0
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CURVES = ("mse", "l0", "kl", "ce")
 """What histories hold beside the loss, each where the kernel gives it."""
 
@@ -146,14 +150,15 @@ def group(
         raise SpecError(f"frozen names {', '.join(unknown)}, which this method does not train; it trains {', '.join(names)}")
     state |= adam_state({name: state[name] for name in names})
     learners = _learners(method, asked, watch)
-    noting = any(learner.note(torch.zeros(1, 1, method.width)) for learner in learners)
+    noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
+    compute = kernel or _fastest(method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting))
+    learners += [compute] if isinstance(compute, ByDensity) else []
     for learner in learners:
         state |= learner.keep(runs.seeds, method.width)
     for w in watch:
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
     factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]
-    compute = kernel or _fastest(method, d_out, noting)
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[method.products]
+    dtype = PRECISIONS[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
     penalty_rate = warm_up(round(method.penalty_warm_up * steps))
     if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
@@ -161,8 +166,9 @@ def group(
     adam: list[Adam] = []
     room: dict[str, Tensor] = {}
 
-    def note(features: Tensor) -> dict[str, Tensor]:
-        return {name: value for learner in learners for name, value in learner.note(features).items()}
+    def note(features: Tensor | Codes) -> dict[str, Tensor]:
+        taken = [learner.note_codes(features) if isinstance(features, Codes) else learner.note(features) for learner in noting]  # type: ignore
+        return {name: value for notes in taken for name, value in notes.items()}
 
     @torch.no_grad()
     def step_fn(state: State, batch: Tensor | tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -179,6 +185,7 @@ def group(
         more: dict[str, Any] = {} if y is None else {"y": y.float()}
         more |= {"idle": state["idle.rows"]} if "idle" in asked else {}
         more |= {"progress": step / steps} if "progress" in asked else {}
+        more |= {"sparse": state["path.sparse"]} if "path.sparse" in state else {}
         series, grads = in_chunks(
             compute, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if noting else None
         )
@@ -234,7 +241,10 @@ def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
 
 def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"]) -> None:
     """Take from each gradient row its part along the unit row of W, in place: Adam must not see what renormalising undoes."""
-    grad.addcmul_(torch.einsum("rfd,rfd->rf", grad, W)[..., None], W, value=-1)
+    few = 256 if W.device.type == "cpu" else W.shape[1]  # so that they are still in a cache at the second pass
+    for r in range(len(W)):
+        for its, rows in zip(grad[r].split(few), W[r].split(few), strict=True):
+            its.addcmul_(torch.linalg.vecdot(its, rows)[:, None], rows, value=-1)
 
 
 @runtime_checkable
@@ -252,12 +262,17 @@ def _learners(method: Method, asked: frozenset[str], watch: Sequence[Watch]) -> 
     return [part for part in parts if isinstance(part, Learner) and not isinstance(part, Keep)]
 
 
-def _fastest(method: Method, d_out: int | None, noting: bool) -> Kernel:
-    """Gradients by hand where there are some for what the method is."""
-    kernel = kernel_for(method.loss, method.nonlinearity, method.width)
-    if method.skip or (d_out is not None and (kernel is not topk_sparse or noting)):
+def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
+    """Gradients by hand where there are some for what the method is, sparse ones where learners are content with what is on."""
+    if method.skip:
         return autograd
-    return topk if kernel is topk_sparse and noting else kernel  # topk has features to note
+    sparse = sparse_for(method.loss, method.nonlinearity) if sparsely else None
+    dense = dense_for(method.loss, method.nonlinearity) if d_out is None else autograd
+    if sparse is None:
+        return dense
+    if isinstance(method.nonlinearity, TopK | BatchTopK):
+        return sparse if pays(method.nonlinearity.k, method.width) else dense
+    return ByDensity(dense, sparse, PRECISIONS[method.products])
 
 
 def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:

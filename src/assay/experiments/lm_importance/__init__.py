@@ -44,8 +44,9 @@ def total(arms: Arms) -> xr.Dataset:
 
 ARMS = {
     "main": Arm(TOGETHER, note="TopK 16; each feature's part is taken out where it fires, one token at a time"),
-    "frozen-decoder": Arm(TOGETHER, specs=variant(frozen="decoder"), note="the same with a decoder that stays random: only the encoder learns"),
-    "half": Arm(SHORT, specs=variant(seeds=3, times={"steps": 0.5}), note="half as long, with its own decay"),
+    "frozen-decoder": Arm(TOGETHER, specs=variant(seeds=6, frozen="decoder"),
+                          note="the same with a decoder that stays random: only the encoder learns"),
+    "half": Arm(SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"),
     "random": Arm(derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
                   note="a random direction as long, in the place of the part"),
     "permuted": Arm(derive=instead(("firings", "change_random"), change="change_permuted", right="right_permuted", wrong="wrong_permuted"),
@@ -75,7 +76,7 @@ experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
     scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 25, text of Python's standard library",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(LMImportance(), seed=range(8000, 8010)),
+    default=grid(LMImportance(), seed=range(8100, 8108)),
     full=grid(LMImportance(width=4608, k=32, batch=4096, steps=50_000, lr=3e-4, windows=12_000, per_file=0, features=4608, each=2000,
-                           rarest=1e-6, products="bfloat16"), seed=range(8000, 8010)),
+                           rarest=1e-6, products="bfloat16"), seed=range(8100, 8108)),
 )  # fmt: skip

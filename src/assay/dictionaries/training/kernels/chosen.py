@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
+from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.parts import (
     curves,
     error_of,
@@ -18,6 +18,7 @@ from assay.dictionaries.training.kernels.parts import (
     mean_square,
     operands,
     output_gradient,
+    revival,
     transposed_product,
     where_positive,
 )
@@ -86,37 +87,23 @@ def nested(
 
 
 class _Aux:
-    """α times AuxK of each run that has dead latents, on their columns alone: its value and what it adds to the gradients."""
+    """α times AuxK of each run that has dead latents: its value and what it adds to the gradients."""
 
     def __init__(self, loss: Loss, error: Float[Tensor, "run b d"], pre: Tensor, decoder: Tensor, more: Mapping[str, Any]):
+        idle = more.get("idle")
+        runs = range(len(error) if idle is not None else 0)
+        found = {r: revival(loss, error[r], pre[r], decoder[r], idle[r]) for r in runs}
+        self.found = {r: its for r, its in found.items() if its is not None}
         self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
-        self.found: list[tuple[int, Tensor, Tensor, Tensor]] = []
-        if not isinstance(loss, TopKAux | Matryoshka) or more.get("idle") is None:
-            return
-        dead: Bool[Tensor, "run f"] = more["idle"] >= loss.dead_after
-        if not dead.any():
-            return
-        variances = (error - error.mean(1, keepdim=True)).square().mean((1, 2))
-        for r in (dead.any(-1) & (variances > 0)).nonzero().flatten().tolist():
-            columns = dead[r].nonzero().flatten()
-            codes = pre[r].index_select(-1, columns).relu_()
-            most = max(1, error.shape[-1] // 2)
-            if len(columns) > most:
-                values, index = codes.topk(most, dim=-1, sorted=False)
-                codes = torch.zeros_like(codes).scatter_(-1, index, values)
-            rows = decoder[r].index_select(0, columns)
-            missed = error[r] + codes @ rows  # what is left over is −error, so this is its reconstruction less itself
-            variance = variances[r]
-            self.loss[r] = loss.alpha * missed.square().mean() / variance
-            grad = (missed * (2 * loss.alpha / (variance * missed.numel()))).to(codes.dtype)
-            self.found.append((r, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad))
+        for r, its in self.found.items():
+            self.loss[r] = its.loss
 
     def add_to(self, pull: Float[Tensor, "run b f"]) -> None:
         """Add the gradients of the projections, in place."""
-        for r, columns, its, _ in self.found:
-            pull[r].index_add_(-1, columns, its)
+        for r, its in self.found.items():
+            pull[r].index_add_(-1, its.columns, its.pull)
 
     def add_to_decoder(self, grads: dict[str, Tensor]) -> None:
         """Add the gradients of the decoder, in place."""
-        for r, columns, _, its in self.found:
-            grads["W_dec"][r].index_add_(0, columns, its.to(grads["W_dec"].dtype))
+        for r, its in self.found.items():
+            grads["W_dec"][r].index_add_(0, its.columns, its.decoder.to(grads["W_dec"].dtype))

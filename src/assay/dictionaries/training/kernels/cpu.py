@@ -1,7 +1,7 @@
 """Gradients written by hand, about a quarter cheaper than autograd's: no gradient for x, and Gated's two decodes are one product.
 
-Here are the three that run most; TopK of a wide dictionary has a sparse step of its own (`sparse.py`), BatchTopK, AuxK and Matryoshka
-are in `chosen.py`, JumpReLU and other penalties in `penalised.py`. Products and what lies between them run in `dtype`;
+Here are the three that run most; BatchTopK, AuxK and Matryoshka are in `chosen.py`, JumpReLU and other penalties in `penalised.py`. All
+of them have a step beside it that touches only what is on (`sparse.py`). Products and what lies between them run in `dtype`;
 errors, losses and the gradients that `in_chunks` gives are float32.
 """
 
@@ -19,6 +19,7 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.chosen import chosen, nested
+from assay.dictionaries.training.kernels.density import ByDensity
 from assay.dictionaries.training.kernels.parts import (
     curves,
     error_of,
@@ -31,7 +32,7 @@ from assay.dictionaries.training.kernels.parts import (
 )
 from assay.dictionaries.training.kernels.penalised import annealed, jump, weighted
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step, autograd
-from assay.dictionaries.training.kernels.sparse import pays, topk_sparse
+from assay.dictionaries.training.kernels.sparse import Single, gated_sparse, jump_sparse, pays, relu_sparse, topk_sparse
 from assay.dictionaries.training.losses import Loss, Params
 
 CACHED = 3 * 2**17
@@ -39,13 +40,21 @@ CACHED = 3 * 2**17
 
 
 def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
-    """The fastest kernel for this loss and nonlinearity; plain autograd where none was written by hand."""
+    """The fastest kernel for this loss and nonlinearity as far as shapes tell; plain autograd where none was written by hand."""
+    sparse = sparse_for(loss, nonlinearity)
+    if isinstance(nonlinearity, TopK | BatchTopK) and sparse is not None and pays(nonlinearity.k, width):
+        return sparse
+    return dense_for(loss, nonlinearity)
+
+
+def dense_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
+    """Gradients by hand through dense products."""
     if loss is losses.l1 and isinstance(nonlinearity, ReLU):
         return relu
     if loss in (losses.gated, losses.gated_no_aux) and isinstance(nonlinearity, Gated):
         return gated
     if loss is losses.mse and isinstance(nonlinearity, TopK):
-        return topk_sparse if pays(nonlinearity.k, width) else topk
+        return topk
     if (loss is losses.mse or isinstance(loss, losses.TopKAux)) and isinstance(nonlinearity, TopK | BatchTopK):
         return chosen
     if isinstance(loss, losses.Matryoshka) and isinstance(nonlinearity, TopK | BatchTopK):
@@ -57,6 +66,12 @@ def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
     if isinstance(nonlinearity, ReLU) and isinstance(loss, losses.L1Weighted):
         return weighted
     return autograd
+
+
+def sparse_for(loss: Loss, nonlinearity: Nonlinearity) -> Single | None:
+    """Gradients by hand that touch only what is on; each has a dense kernel beside it."""
+    return {relu: relu_sparse, annealed: relu_sparse, weighted: relu_sparse, gated: gated_sparse, jump: jump_sparse,
+            topk: topk_sparse, chosen: topk_sparse, nested: topk_sparse}.get(dense_for(loss, nonlinearity))  # fmt: skip
 
 
 def in_chunks(
@@ -77,7 +92,8 @@ def in_chunks(
     `room` holds the gradients of all runs from one call to the next: fresh memory of that size costs as much as a product.
     """
     runs, f, _ = params["W_enc"].shape
-    size = runs if x.device.type != "cpu" else 1 if kernel is topk_sparse else max(1, CACHED // (x.shape[-2] * f))
+    apart = isinstance(kernel, Single) or (isinstance(kernel, ByDensity) and kernel.apart(x, f))
+    size = runs if x.device.type != "cpu" else 1 if apart else max(1, CACHED // (x.shape[-2] * f))
     if size >= runs:
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}

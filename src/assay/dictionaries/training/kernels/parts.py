@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.kernels.reference import Note
-from assay.dictionaries.training.losses import Params
+from assay.dictionaries.training.losses import Loss, Params
 
 where_positive = torch.ops.aten.threshold_backward
 """(gradient, output, 0): the gradient where output > 0, in one pass."""
@@ -75,3 +78,36 @@ def curves(
     if penalty is not None and penalised is not None:
         series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
     return series | dict(note(features)) if note else series
+
+
+@dataclass(frozen=True, eq=False)
+class Revival:
+    """α times AuxK of one run, on the columns of its dead latents alone: its value and gradients."""
+
+    loss: Float[Tensor, ""]
+    columns: Int[Tensor, "dead"]
+    pull: Float[Tensor, "b dead"]
+    """Of the projections."""
+    decoder: Float[Tensor, "dead d"]
+
+
+def revival(
+    loss: Loss, error: Float[Tensor, "b d"], pre: Float[Tensor, "b f"], W_dec: Float[Tensor, "f d"], idle: Int[Tensor, "f"] | None
+) -> Revival | None:
+    """AuxK where the loss has it, some latents are dead and rows left over more than the same; products are in the precision of `pre`."""
+    if idle is None or not isinstance(loss, TopKAux | Matryoshka):
+        return None
+    columns = (idle >= loss.dead_after).nonzero()[:, 0]
+    variance = (error - error.mean(0)).square().mean()
+    if not len(columns) or not variance > 0:
+        return None
+    codes = pre.index_select(-1, columns).relu_()
+    most = max(1, error.shape[-1] // 2)
+    if len(columns) > most:
+        values, index = codes.topk(most, dim=-1, sorted=False)
+        codes = torch.zeros_like(codes).scatter_(-1, index, values)
+    rows = W_dec.index_select(0, columns).to(codes.dtype)
+    missed = error + codes @ rows  # what is left over is −error, so this is its reconstruction less itself
+    grad = (missed * (2 * loss.alpha / (variance * missed.numel()))).to(codes.dtype)
+    value = loss.alpha * missed.square().mean() / variance
+    return Revival(value, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad)

@@ -3,7 +3,7 @@
 Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype, more, note) -> (series, gradients)`. In training the
 big matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes, those of
 matrices perhaps still in the precision of the products. `series` holds "loss" and "l0" [run], and what else is worth a curve.
-`more` is what the loss asked for by name; what `note(features)` gives is added to `series`.
+`more` is what the loss asked for by name; what `note` gives of the features, or of a sparse code of one run, is added to `series`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.losses import Loss, Params
 
 Step = tuple[dict[str, Float[Tensor, "run"]], dict[str, Tensor]]
-Note = Callable[[Tensor], Mapping[str, Tensor]]
+Note = Callable[[Tensor | Codes], Mapping[str, Tensor]]
 Kernel = Callable[..., Step]
 FIXED = ("b_pre",)
 """Parameters that losses read and training leaves alone."""

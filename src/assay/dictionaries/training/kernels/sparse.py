@@ -1,77 +1,232 @@
-"""The sparse TopK step: its only dense work is the encoder's product; everything after the top-k touches k rows per input.
+"""Sparse steps: after the encoder's product nothing is touched but what is on, in the decoder and in the gradients of both matrices.
 
-embedding_bag is the sparse decoder, and its backward the sparse gradient of both matrices: a row of W_enc gets Σ dv·x over
-the inputs that chose it, a row of W_dec gets Σ v·dx̂. That is why training stores both matrices row per latent.
+Each is the step of one run, since it is far larger than a cache: parameters come without their run axis, x is [b, d], and a target y may
+stand elsewhere. Only the encoder's product is in `dtype`; what comes after it is float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
+from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.selection import TopK
+from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.anneal import PAnneal
+from assay.dictionaries.training.auxiliary import Matryoshka
+from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.kernels.parts import revival
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
-from assay.dictionaries.training.losses import Loss, Params
+from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 
 def pays(k: int, width: int) -> bool:
     """Whether the sparse step is cheaper than the dense one; a matter of shape alone, so results never depend on the machine."""
-    return width >= 32 * k
+    return width >= 20 * k
 
 
-@torch.no_grad()
-def topk_sparse(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
-    """`losses.mse` with TopK, and its gradients; one run after the other, as each is far larger than a cache.
-
-    Its features are never written out, so there is nothing to note: training takes the dense step where something is.
-    """
-    assert isinstance(nonlinearity, TopK) and note is None
-    y = more.get("y")
-
-    def of(rows: Any, r: int) -> Any:
-        return rows if rows is None or rows.ndim == 2 else rows[r]
-
-    steps = [
-        _one({name: value[r] for name, value in params.items()}, of(x, r), of(y, r), nonlinearity.k, dtype)
-        for r in range(len(params["W_enc"]))
-    ]
-    series, grads = ({name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1))
-    return series, grads
+One = tuple[Codes, Step]
+"""The code of one run's batch, its loss and curves, and its gradients."""
 
 
-def _one(params: Params, x: Tensor, y: Tensor | None, k: int, dtype: torch.dtype) -> Step:
-    """The step of a single run: parameters without their run axis, x [b, d], and its target where that is elsewhere."""
-    elsewhere = y is not None
-    centred = x - params["b_pre" if elsewhere else "b_dec"]
-    target = y if y is not None else x
-    b, d = target.shape
-    pre = torch.addmm(params["b_enc"].to(dtype), centred.to(dtype), params["W_enc"].to(dtype).T)
-    values, index = pre.topk(k, dim=1, sorted=False)
-    values = values.float().relu_()
-    with torch.enable_grad():
-        decoder, weights = params["W_dec"].detach().requires_grad_(), values.requires_grad_()
-        decoded = embedding_bag(index, decoder, per_sample_weights=weights, mode="sum")
-    error = decoded.detach() + params["b_dec"] - target
-    grad = error * (2 / (b * d))
-    W_dec, pull = torch.autograd.grad(decoded, (decoder, weights), grad)
-    pull = pull * (weights.detach() > 0)
-    with torch.enable_grad():
-        encoder = params["W_enc"].detach().requires_grad_()
-        (W_enc,) = torch.autograd.grad(embedding_bag(index, encoder, per_sample_weights=pull, mode="sum"), encoder, centred)
-    b_enc = torch.zeros_like(params["b_enc"]).index_add_(0, index.flatten(), pull.flatten())
-    mse = error.square().mean()
-    series = {"loss": mse, "mse": mse, "l0": (weights.detach() > 0).sum() / b}
-    b_dec = grad.sum(0) if elsewhere else grad.sum(0) - b_enc @ params["W_enc"]  # the encoder takes its b_dec away from x
-    return series, {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+@dataclass(frozen=True)
+class Single:
+    """A kernel that computes the step of one run after the other."""
+
+    one: Callable[[Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype, Mapping[str, Any]], One]
+
+    @torch.no_grad()
+    def __call__(
+        self, loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+        more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+    ) -> Step:  # fmt: skip
+        """The loss of each run and its gradients."""
+        steps = []
+        for r in range(len(penalty)):
+            mine = {name: value[r] for name, value in params.items()}
+            its = {name: value[r] if isinstance(value, Tensor) and (name != "y" or value.ndim == 3) else value for name, value in more.items()}
+            codes, (series, grads) = self.one(loss, mine, x if x.ndim == 2 else x[r], nonlinearity, penalty[r], dtype, its)
+            steps.append((series | dict(note(codes) if note else {}), grads))
+        found, gradients = ({name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1))
+        return found, gradients
 
 
-def _stack(values: list[Tensor]) -> Tensor:
-    return values[0][None] if len(values) == 1 else torch.stack(values)  # no copy of a single run's matrices
+def _stack(values: Sequence[Tensor]) -> Tensor:
+    return values[0][None] if len(values) == 1 else torch.stack(list(values))  # no copy of a single run's matrices
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """One run's batch after the encoder's product, and what follows from what is on in it."""
+
+    params: Params
+    target: Float[Tensor, "b d"]
+    centred: Float[Tensor, "b e"]
+    pre: Float[Tensor, "b f"]
+    elsewhere: bool
+    """Whether the target is not the input."""
+
+    @classmethod
+    def of(cls, params: Params, x: Float[Tensor, "b e"], dtype: torch.dtype, more: Mapping[str, Any]) -> _Batch:
+        """The batch, centred and projected."""
+        elsewhere = more.get("y") is not None
+        centred = x - params["b_pre" if elsewhere else "b_dec"]
+        pre = torch.addmm(params["b_enc"].to(dtype), centred.to(dtype), params["W_enc"].to(dtype).T)
+        return cls(params, more["y"] if elsewhere else x, centred, pre, elsewhere)
+
+    def active(self, places: Int[Tensor, "n"]) -> Active:
+        """What is on at these places."""
+        return Active.at(places, *self.pre.shape)
+
+    def error(self, active: Active, values: Float[Tensor, "n"]) -> Float[Tensor, "b d"]:
+        """Reconstruction less target."""
+        return active.decode(values, self.params["W_dec"]).add_(self.params["b_dec"]).sub_(self.target)
+
+    def gradient(self, error: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        """The gradient of the mean squared error in the reconstruction."""
+        return error * (2 / self.target.numel())
+
+    def share(self, penalty: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The penalty's gradient at a feature of one row."""
+        return penalty / (self.target.shape[0] * self.target.shape[1] ** 0.5)
+
+    def gradients(self, active: Active, values: Float[Tensor, "n"], grad: Float[Tensor, "b d"], pull: Float[Tensor, "n"]) -> dict[str, Tensor]:
+        """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
+        b_enc, b_dec = active.sums(pull), grad.sum(0)
+        return {
+            "W_enc": active.gather(pull, self.centred), "b_enc": b_enc, "W_dec": active.gather(values, grad),
+            # the encoder takes away from x what the decoder adds
+            "b_dec": b_dec if self.elsewhere else b_dec - b_enc @ self.params["W_enc"],
+        }  # fmt: skip
+
+    def curves(self, active: Active, values: Float[Tensor, "n"], error: Float[Tensor, "b d"]) -> tuple[Codes, dict[str, Tensor]]:
+        """The code, and loss, mse and L0. A number that is none shows in them, wherever in the parameters it is."""
+        mse = error.square().mean() + sum(0 * value.sum() for value in self.params.values())
+        return Codes(active, values), {"loss": mse, "mse": mse, "l0": (values != 0).sum() / len(error)}
+
+
+def _topk(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+) -> One:
+    assert isinstance(nonlinearity, TopK | BatchTopK)
+    batch = _Batch.of(params, x, dtype, more)
+    b, d = batch.target.shape
+    together = b if isinstance(nonlinearity, BatchTopK) else 1
+    active = batch.active(largest(batch.pre.view(b // together, -1), together * nonlinearity.k))
+    values = active.of(batch.pre)
+    ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
+    if len(ends) < 2:
+        error = batch.error(active, values)
+        grad = batch.gradient(error)
+        grads = batch.gradients(active, values, grad, active.products(grad, params["W_dec"]))
+        codes, series = batch.curves(active, values, error)
+    else:  # one reconstruction after another, each with one more stretch of latents, which feels its error and all that follow
+        nested = active.nested(ends)
+        errors = nested.decode(values, params["W_dec"]).view(-1, b, d)
+        errors[0].add_(params["b_dec"]).sub_(batch.target)
+        errors = errors.cumsum(0)
+        felt = batch.gradient(errors.flip(0).cumsum(0).flip(0))
+        grads = batch.gradients(active, values, felt[0], nested.products(felt.flatten(0, 1), params["W_dec"]))
+        grads["W_dec"] = nested.gather(values, felt.flatten(0, 1))
+        error = errors[-1]
+        codes, series = batch.curves(active, values, error)
+        series["loss"] = series["mse"] + errors[:-1].square().mean((1, 2)).sum()
+    if (found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"))) is not None:
+        its = found.pull.sum(0).float()
+        grads["W_enc"].index_add_(0, found.columns, (found.pull.T @ batch.centred.to(dtype)).float())
+        grads["W_dec"].index_add_(0, found.columns, found.decoder.float())
+        grads["b_enc"].index_add_(0, found.columns, its)
+        if not batch.elsewhere:
+            grads["b_dec"] -= its @ params["W_enc"][found.columns]
+        series["loss"] = series["loss"] + found.loss
+    return codes, (series, grads)
+
+
+def _relu(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+) -> One:
+    batch = _Batch.of(params, x, dtype, more)
+    active = batch.active(above(batch.pre))
+    values = active.of(batch.pre)
+    error, share = batch.error(active, values), batch.share(penalty)
+    grad = batch.gradient(error)
+    codes, series = batch.curves(active, values, error)
+    pull = active.products(grad, params["W_dec"])
+    steeper: Tensor | None = None
+    if isinstance(loss, PAnneal):
+        p = loss.p(more.get("progress", 0.0))
+        steep = values ** (p - 1)
+        series["loss"] = series["mse"] + share * (steep * values).sum()
+        pull += p * share * steep
+    elif isinstance(loss, L1Weighted):
+        parts = params["W_dec"].split(list(loss.parts) or params["W_dec"].shape[-1], -1)
+        lengths = [torch.linalg.vector_norm(part, dim=-1, keepdim=True) for part in parts]
+        whole, total = torch.cat(lengths, -1).sum(-1), active.sums(values)
+        series["loss"] = series["mse"] + share * (total * whole).sum()
+        pull += share * whole[active.latent]
+        steeper = (share * total)[:, None] * torch.cat([part / length for part, length in zip(parts, lengths, strict=True)], -1)
+    else:
+        series["loss"] = series["mse"] + share * values.sum()
+        pull += share
+    grads = batch.gradients(active, values, grad, pull)
+    if steeper is not None:
+        grads["W_dec"] += steeper
+    return codes, (series, grads)
+
+
+def _jump(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+) -> One:
+    assert isinstance(nonlinearity, JumpReLU)
+    batch, width, threshold = _Batch.of(params, x, dtype, more), nonlinearity.bandwidth, params["threshold"]
+    active = batch.active(above(batch.pre, threshold - width / 2))  # on, or off but within the window
+    pre, its = active.of(batch.pre), threshold[active.latent]
+    values = pre * (pre > its)
+    error = batch.error(active, values)
+    grad = batch.gradient(error)
+    felt = active.products(grad, params["W_dec"])
+    near = ((pre - its).abs() <= width / 2).float()
+    grads = batch.gradients(active, values, grad, felt * (values > 0))
+    grads["threshold"] = -(threshold * active.sums(felt * near) + penalty / len(x) * active.sums(near)) / width
+    codes, series = batch.curves(active, values, error)
+    series["loss"] = series["mse"] + penalty * series["l0"]
+    return codes, (series, grads)
+
+
+def _gated(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+) -> One:
+    batch = _Batch.of(params, x, dtype, more)
+    active = batch.active(above(batch.pre))  # gates that are open
+    gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
+    z = gate - params["b_enc"][active.latent]
+    values = (z * stretch + params["b_mag"][active.latent]).relu()
+    error = batch.error(active, values)
+    grad = batch.gradient(error)
+    codes, series = batch.curves(active, values, error)
+    series["loss"] = series["mse"] + batch.share(penalty) * gate.sum()
+    pull = active.products(grad, params["W_dec"]) * (values > 0)
+    pull_gate = batch.share(penalty).expand_as(pull)
+    if loss is losses.gated:  # the gate's own reconstruction, through a decoder that does not feel it
+        missed = batch.error(active, gate)
+        pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])
+        series["loss"] = series["loss"] + missed.square().mean()
+    grads = batch.gradients(active, values, grad, pull * stretch + pull_gate)
+    grads |= {"b_enc": active.sums(pull_gate), "b_mag": active.sums(pull), "r_mag": active.sums(pull * z * stretch)}
+    return codes, (series, grads)
+
+
+topk_sparse = Single(_topk)
+"""`losses.mse`, `losses.TopKAux` or `losses.Matryoshka` with TopK or BatchTopK, and its gradients."""
+relu_sparse = Single(_relu)
+"""`losses.l1`, `losses.L1Weighted` or `losses.PAnneal` with ReLU, and its gradients."""
+jump_sparse = Single(_jump)
+"""`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its estimate: what is near them is sparse as well."""
+gated_sparse = Single(_gated)
+"""`losses.gated` or `losses.gated_no_aux`, and its gradients."""

@@ -1,0 +1,240 @@
+"""Verbs of `assay` about experiments: listed, planned, run, shown, checked, reproduced, reported, begun."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from assay.cli import printing
+from assay.cli.app import EXPERIMENTS, app
+from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place
+from assay.core.experiment import ALL
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.lab.lab import Lab
+    from assay.lab.preset import Preset
+    from assay.lab.result import Result
+
+
+@app.command(name="list", sort_key=1, group=EXPERIMENTS)
+def list_(*, long: Annotated[bool, Bare] = False, place: Place = HERE) -> None:
+    """The catalogue: what each experiment asks, its recorded verdicts, and what is stored here.
+
+    Parameters
+    ----------
+    long
+        Claims and costs as well.
+
+    Examples
+    --------
+    assay list --long
+    """
+    from assay.verbs.catalogue import listed
+
+    printing.catalogue(listed(place.root), place.json, long)
+
+
+@app.command(sort_key=2, group=EXPERIMENTS)
+def plan(
+    name: Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: all of them.")],
+    /,
+    *,
+    budget: str | None = None,
+    choice: Choice = DEFAULT,
+    machine: Machine = CPU,
+    place: Place = HERE,
+) -> None:
+    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys.
+
+    Parameters
+    ----------
+    budget
+        5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
+
+    Examples
+    --------
+    assay plan superposition --budget 5m
+    """
+    from assay.cli import plans
+    from assay.verbs import plan
+
+    lab = machine.lab(place.root)
+    if name == ALL:
+        whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
+        return printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
+    found = plan.plan(lab, *choice.of(name), budget)
+    return printing.emit(found) if place.json else plans.one(found, name, place.options)
+
+
+@app.command(sort_key=3, group=EXPERIMENTS)
+def run(
+    name: NameOrAll, /, *, page: Path | None = None, expect: Expected = None, choice: Choice = DEFAULT, machine: Machine = CPU,
+    place: Place = HERE,
+) -> int:
+    """Train and measure what is missing, then judge; what was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    page
+        Of the whole catalogue: a Markdown file for the summary that is written to report/catalogue.html as well.
+
+    Examples
+    --------
+    assay run superposition --preset smoke
+    """
+    from assay.cli import study, verdicts
+    from assay.verbs.study import refuse_page
+
+    if name == ALL:
+        return study.run(choice, machine, place, page)
+    refuse_page(page)
+    with printing.aside():
+        experiment, preset = choice.of(name)
+        lab = machine.lab(place.root)
+        found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
+    return verdicts.show(found, name, experiment, preset, place, expect)
+
+
+def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
+    """Run with progress on the terminal."""
+    from assay.cli.progress import Display
+
+    with Display(experiment.name) as display:
+        return lab.run(experiment, preset, display)
+
+
+@app.command(sort_key=4, group=EXPERIMENTS)
+def show(
+    name: Name,
+    claim: Annotated[str | None, Parameter(help="One claim: its number, or words of its text.")] = None,
+    /,
+    *,
+    arm: Arm = "main",
+    expect: Expected = None,
+    choice: Choice = DEFAULT,
+    place: Place = HERE,
+) -> int:
+    """Verdicts, controls and intervals of what is stored; trains nothing.
+
+    Examples
+    --------
+    assay show gated-sae 1
+    assay show gated-sae --arm no-aux
+    """
+    from assay.cli import verdicts
+
+    with printing.aside():
+        experiment, preset = choice.of(name)
+        lab = place.lab()
+        whole = arm == "main" and claim is None
+        found = (lab.known(experiment, preset) if whole else None) or lab.judge(experiment, preset, arm)
+    return verdicts.show(found, name, experiment, preset, place, expect, claim)
+
+
+@app.command(sort_key=5, group=EXPERIMENTS)
+def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Place = HERE) -> int:
+    """Compare what is stored with the committed record; exit 1 on a difference.
+
+    Parameters
+    ----------
+    record
+        Write the record instead: commit, keys, small measures, verdicts, seconds.
+
+    Examples
+    --------
+    assay check superposition
+    """
+    from assay.verbs import record as records
+
+    with printing.aside():
+        asked = place.lab(), *choice.of(name)
+        if record:
+            made = records.record(*asked)
+        else:
+            found = records.check(*asked)
+    return printing.written(made, place.json) if record else printing.differences(found, place.json)
+
+
+@app.command(sort_key=5, group=EXPERIMENTS)
+def reproduce(
+    name: Name,
+    /,
+    *,
+    root: Path | None = None,
+    preset: Literal["smoke", "default", "full"] = "default",
+    machine: Machine = CPU,
+    output: Output = PLAIN,
+) -> int:
+    """Run it from an empty store and compare with the committed record, claim by claim; exit 1 on a difference.
+
+    Parameters
+    ----------
+    root
+        Folder for the store, which must not hold the experiment and is kept; without it a temporary one.
+    preset
+        The preset that was recorded.
+
+    Examples
+    --------
+    assay reproduce superposition
+    """
+    from assay.cli import reproduction
+
+    return reproduction.run(name, Choice(preset=preset), machine, root, output.json)
+
+
+@app.command(sort_key=7, group=EXPERIMENTS)
+def report(
+    name: Annotated[str | None, Parameter(help="An experiment; without one, every experiment with a stored result.")] = None,
+    /,
+    *,
+    out: Path = Path("report"),
+    export: Path | None = None,
+    open: Annotated[bool, Bare] = False,
+    choice: Choice = DEFAULT,
+    place: Place = HERE,
+) -> None:
+    """Write static pages of what is stored, and print where they are.
+
+    Parameters
+    ----------
+    out
+        Folder of the pages.
+    export
+        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
+    open
+        Show them in the browser.
+
+    Examples
+    --------
+    assay report gated-sae --open
+    """
+    from assay.verbs import pages
+
+    names = pages.stored(place.root) if name is None else [name]
+    with printing.aside():
+        written = pages.report(place.lab(), map(choice.of, names), out, export)
+    printing.pages(written, place.json)
+    if open:
+        webbrowser.open((written.pages[0] if name is not None and written.pages else written.index).absolute().as_uri())
+
+
+@app.command(sort_key=9, group=EXPERIMENTS)
+def new(
+    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
+) -> None:
+    """Write a commented one-file experiment that runs as it is.
+
+    Examples
+    --------
+    assay new my-claim
+    assay run my_claim.py --preset smoke
+    """
+    from assay.verbs.new import write_experiment
+
+    made = write_experiment(name, Path())
+    printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")

@@ -1,0 +1,205 @@
+"""Verbs of `assay` about files and upkeep: models, dictionaries in and out, what is stored, what is installed, conformance."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from assay.cli import printing
+from assay.cli.app import FILES, UPKEEP, app
+from assay.cli.options import AS_WRITTEN, HERE, PLAIN, Bare, Flat, Name, Output, Place, Trust
+from assay.core.errors import AssayError
+from assay.verbs.dashboards import FIRST, NOBODY, Which
+from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
+
+
+@app.command(sort_key=8, group=UPKEEP)
+def fetch(
+    model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2", /, *, output: Output = PLAIN
+) -> None:
+    """Download a model by its hash and convert it, once.
+
+    Examples
+    --------
+    assay fetch smollm2
+    """
+    from assay.verbs.fetch import fetch as fetched
+
+    found = fetched(model, progress=lambda line: print(line, file=sys.stderr))
+    printing.emit(found) if output.json else print(found.folder)
+
+
+@app.command(sort_key=10, group=UPKEEP)
+def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
+    """Delete the stored runs and results of an experiment, and artefacts that no other one is left to use, after saying which.
+
+    Parameters
+    ----------
+    yes
+        Do not ask.
+
+    Examples
+    --------
+    assay remove superposition
+    """
+    from assay.verbs import remove
+
+    lab = place.lab()
+    found = remove.removable(lab, name)
+    if not printing.agreed(found, name, yes, place.json):
+        return 0
+    return printing.removed(remove.remove(lab, found), name, place.json)
+
+
+@app.command(sort_key=11, group=UPKEEP)
+def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
+    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
+
+    Parameters
+    ----------
+    clean
+        Delete damaged runs, and what kills left behind.
+
+    Examples
+    --------
+    assay doctor
+    """
+    from assay.verbs import health
+
+    return printing.health(health.doctor(place.root, clean), place.json)
+
+
+@app.command(sort_key=12, group=UPKEEP)
+def bench(*, again: Annotated[bool, Bare] = False, output: Output = PLAIN) -> None:
+    """How fast this machine is at what experiments are made of: measured once, in under 45 seconds; then plans go by it.
+
+    Parameters
+    ----------
+    again
+        Measure once more, in place of what is known.
+
+    Examples
+    --------
+    assay bench
+    """
+    from assay.cli import bench
+    from assay.cli.bar import Bar
+    from assay.verbs.bench import bench as measured
+
+    with Bar("bench", "pieces of work") as bar:
+        found = measured(again, bar)
+    printing.emit(found) if output.json else bench.show(found)
+
+
+@app.command(name="import", sort_key=20, group=FILES)
+def import_(
+    path: Annotated[Path, Parameter(help="A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.")],
+    /,
+    *,
+    out: Path,
+    hints: Annotated[Hints, Flat] = AS_IT_SAYS,
+    real: Annotated[Real, Flat] = UNTRIED,
+    trust: Trust = AS_WRITTEN,
+    output: Output = PLAIN,
+) -> None:
+    """Read another library's dictionary and keep it as one of ours; with activations, only if it reconstructs them.
+
+    Parameters
+    ----------
+    out
+        The safetensors file to write.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out for-saelens
+    assay import for-saelens --out mine.safetensors
+    """
+    from assay.verbs.exchange import import_dictionary
+
+    with trust.raised():
+        printing.exchanged(import_dictionary(path, out, hints, real), output.json)
+
+
+@app.command(sort_key=21, group=FILES)
+def export(
+    dictionary: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run.")],
+    /,
+    *,
+    out: Path,
+    format: Literal["saelens", "assay", "html", "saedashboard", "neuronpedia"] = "saelens",
+    run: int | None = None,
+    model: str | None = None,
+    which: Annotated[Which, Flat] = FIRST,
+    creator: str = NOBODY,
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+) -> None:
+    """Write a dictionary for another library, means and scales folded into its weights; or pages of its features, once it has an index.
+
+    Parameters
+    ----------
+    out
+        The folder to write; for format assay and html, the file.
+    format
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html: pages of features in one file
+        that opens offline; saedashboard, neuronpedia: the files of those.
+    run
+        Which run, from 0; without it, all.
+    model
+        The language model's name, for the other library's settings.
+    creator
+        Id of your account at Neuronpedia.
+
+    Examples
+    --------
+    assay export gated-sae/showcase --out sae
+    """
+    if format in ("html", "saedashboard", "neuronpedia"):
+        from assay.verbs.dashboards import export_features
+
+        if run is not None or model is not None:
+            raise AssayError(f"--run and --model are for dictionaries; format {format} writes features of an index")
+        with trust.raised():
+            done = export_features(dictionary, out, format, which, root=place.root, creator=creator)
+        return printing.shown(done, place.json)
+    if which != FIRST:
+        raise AssayError(f"--features, --top and --by choose features; format {format} writes the whole dictionary")
+    from assay.verbs.exchange import export_dictionary, find_dictionary
+
+    with trust.raised():
+        found = find_dictionary(dictionary, place.root)
+    return printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
+
+
+@app.command(sort_key=40, group=UPKEEP)
+def conformance(
+    *ids: Annotated[str, Parameter(help="Vectors to run and explain, such as C01; all without any.")],
+    against: Annotated[str | None, Parameter(show_default=False)] = None,
+    python: Annotated[Path | None, Parameter(show_default=False)] = None,
+    record: Annotated[bool, Bare] = False,
+    output: Output = PLAIN,
+) -> int:
+    """Hold Assay, or a peer, to vectors whose right answer can be worked out by hand; exit 1 where Assay fails one.
+
+    Parameters
+    ----------
+    against
+        A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an adapter of your own.
+    python
+        Interpreter of an environment in which the peer is installed.
+    record
+        Keep the peer's outcomes as data in a checkout's conformance/results.
+
+    Examples
+    --------
+    assay conformance C01
+    """
+    from assay.cli.conformance import show
+    from assay.verbs.conformance import conform
+
+    found = conform(ids, against, python, record)
+    printing.emit(found.outcomes) if output.json else show(found, explained=bool(ids))
+    return 1 if found.failed else 0

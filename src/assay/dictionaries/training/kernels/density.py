@@ -1,0 +1,67 @@
+"""ByDensity: the dense or the sparse step, run by run, as the step before found few or many features on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step
+from assay.dictionaries.training.losses import Loss, Params
+
+if TYPE_CHECKING:
+    from assay.dictionaries.training.learners import Seen
+
+FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
+"""Share of features that are on below which the sparse step is the cheaper one, by the precision of products."""
+SLACK = 1.5
+"""It stays until that many times as many are on, so that a run does not go back and forth."""
+WORTH = 2**16
+"""Rows times width from which a choice is made at all: below, what a sparse step calls takes longer than what it saves."""
+
+
+@dataclass(frozen=True)
+class ByDensity:
+    """A kernel that takes the sparse step of a run where few features are on, else the dense one; and a learner that keeps which.
+
+    The choice hangs on the run's own last L0, on shapes and on the precision alone, and each run is computed by itself: so it is the same
+    for a run alone and in a group, on any machine, and after a resume.
+    """
+
+    dense: Kernel
+    sparse: Kernel
+    dtype: torch.dtype
+    """Precision of products."""
+
+    def apart(self, x: Tensor, width: int) -> bool:
+        """Whether runs are computed one by one: where there is a choice."""
+        return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
+
+    def __call__(
+        self, loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+        more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+    ) -> Step:  # fmt: skip
+        """What the kernel gives that the run is to take."""
+        rest = {name: value for name, value in more.items() if name != "sparse"}
+        few = len(penalty) == 1 and self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"])
+        return (self.sparse if few else self.dense)(loss, params, x, nonlinearity, penalty, dtype, rest, note)
+
+    # which of them, kept and learned along with the parameters (see `learners.py`)
+
+    def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
+        """Whether the next step is a sparse one [run]; not the first."""
+        return {"path.sparse": torch.zeros(len(seeds), dtype=torch.bool)}
+
+    def note(self, features: Tensor) -> dict[str, Tensor]:
+        """Take no note beyond L0, which every step gives."""
+        return {}
+
+    def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
+        """Choose the next step by the density of this one; a density that is no number changes nothing."""
+        sparse, density, few = state["path.sparse"], seen.noted["l0"] / state["b_enc"].shape[-1], FEW[self.dtype]
+        sparse.copy_((density < few) | (sparse & ~(density > SLACK * few)))

@@ -1,0 +1,390 @@
+"""Sparse steps: every architecture against autograd in float64, what is chosen against a naive sort, both paths of a training against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.core import rng
+from assay.core.fit import fit
+from assay.core.runs import Runs
+from assay.core.spec import PerRun, Spec, grid
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.training import losses, train
+from assay.dictionaries.training.dead import Keep, Resample
+from assay.dictionaries.training.kernels import cpu, density, reference, sparse
+from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
+from assay.dictionaries.training.learners import Idle
+from assay.dictionaries.training.train import Method, fit_dictionaries, group
+
+AUX = losses.TopKAux(alpha=0.5, dead_after=50)
+KINDS = {
+    "topk": (TopK(3), losses.mse),
+    "topk_aux": (TopK(3), AUX),
+    "batchtopk": (BatchTopK(2), losses.mse),
+    "batchtopk_aux": (BatchTopK(2), AUX),
+    "matryoshka": (BatchTopK(2), losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50)),
+    "matryoshka_topk": (TopK(2), losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50)),
+    "relu": (ReLU(), losses.l1),
+    "weighted": (ReLU(), losses.l1_weighted),
+    "p_anneal": (ReLU(), losses.PAnneal(to=0.5)),
+    "jumprelu": (JumpReLU(0.25, 0.25), losses.jumprelu),
+    "gated": (Gated(), losses.gated),
+    "gated_no_aux": (Gated(), losses.gated_no_aux),
+}
+every = pytest.mark.parametrize("kind", KINDS)
+INPUTS = ("random", "ragged", "tied", "all-zero", "all-dense", "single-row")
+
+
+@dataclass(frozen=True)
+class First:
+    """TopK and BatchTopK that keep, of equal numbers, those that come first."""
+
+    of: TopK | BatchTopK
+
+    def __call__(self, z, b_enc, own):
+        pre = z + b_enc[:, None]
+        flat = pre if isinstance(self.of, TopK) else pre.flatten(1)
+        count = self.of.k * (1 if isinstance(self.of, TopK) else z.shape[-2])
+        index = flat.sort(dim=-1, descending=True, stable=True).indices[..., :count]
+        return torch.zeros_like(flat).scatter(-1, index, flat.gather(-1, index).relu()).view_as(pre)
+
+
+def world(nonlinearity, inputs, seed, rows=9, d=7, f=24, runs=2):
+    """Parameters as training stores them, rows and penalties, of one sort of input."""
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        if inputs == "tied":  # few different numbers, all sums of them exact
+            return torch.randint(-2, 3, shape, generator=g) / 4
+        return torch.randn(*shape, generator=g)
+
+    rows = 1 if inputs == "single-row" else rows
+    params = {"W_enc": draw(runs, f, d), "b_enc": 0.5 * draw(runs, f), "W_dec": draw(runs, f, d) + 0.125, "b_dec": 0.5 * draw(runs, d)}
+    x = draw(rows, d)
+    if inputs == "all-zero":
+        x, params["b_enc"] = torch.zeros_like(x), -params["b_enc"].abs() - (params["W_enc"] @ params["b_dec"][..., None])[..., 0].abs()
+    if inputs == "all-dense":
+        params["b_enc"] += 40
+    if inputs == "ragged":
+        x = x * 10 ** torch.linspace(-2, 1, rows)[:, None]
+        params["b_enc"] -= 2 * draw(runs, f).abs()
+    own = nonlinearity.init(runs, f)
+    if inputs != "tied":
+        own = {name: value + 0.1 * draw(runs, f) for name, value in own.items()}
+    if isinstance(nonlinearity, JumpReLU):
+        nonlinearity.confine(own)
+    return {**params, **own}, x, torch.linspace(0.1, 0.4, runs)
+
+
+def asked(loss, f, runs=2, dead=True):
+    """The loss for this width, and what it asks for; in the first run every third latent is dead, or none."""
+    if isinstance(loss, losses.Matryoshka):
+        loss = replace(loss, prefixes=(2, f // 2, f))
+    idle = 100 * (torch.arange(f) % 3 == 0).repeat(runs, 1)
+    idle[0 if not dead else 1 :] = 0
+    return loss, {k: v for k, v in {"idle": idle, "progress": 0.6}.items() if k in losses.wants(loss)}
+
+
+def double(tensors):
+    return {name: value.double() for name, value in tensors.items()}
+
+
+def agree(found, wanted, relative):
+    """Within rounding of the largest gradient of any kind: some are differences of others."""
+    scale = max(float(value.norm()) for value in wanted.values())
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert (found[name].double() - value).norm() <= relative * (value.norm() + 0.1 * scale) + 1e-12, name
+
+
+@every
+@pytest.mark.parametrize("inputs", INPUTS)
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**16), rows=st.integers(2, 12), d=st.integers(1, 9), f=st.integers(6, 40))
+def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, f):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, inputs, seed, rows, d, f)
+    # the dead also choose among equals, and where all rows left the same, rounding is all there is to explain
+    loss, more = asked(loss, f, dead=inputs not in ("tied", "all-zero"))
+    exact = First(nonlinearity) if isinstance(nonlinearity, TopK | BatchTopK) else nonlinearity
+    wanted, gradients = reference.autograd(loss, double(params), x.double(), exact, penalty.double(), torch.float64, more)
+    kernels = [cpu.sparse_for(loss, nonlinearity)]
+    if inputs != "tied" or exact is nonlinearity:  # torch.topk takes any of equal numbers
+        kernels.append(cpu.dense_for(loss, nonlinearity))
+    for kernel in kernels:
+        series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+        torch.testing.assert_close(series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-7 * float(x.square().mean()))
+        torch.testing.assert_close(series["l0"].double(), wanted["l0"].double())
+        agree(found, gradients, 1e-5)
+
+
+@every
+@pytest.mark.parametrize("inputs", ["random", "ragged", "single-row"])
+def test_bfloat16_of_both_paths_is_equally_near(kind, inputs):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, inputs, 5, rows=64, d=48, f=96)
+    params = {**params, "W_enc": params["W_enc"] / 7}
+    loss, more = asked(loss, 96)
+    _, gradients = reference.autograd(loss, double(params), x.double(), nonlinearity, penalty.double(), torch.float64, more)
+    distances = []
+    for kernel in (cpu.sparse_for(loss, nonlinearity), cpu.dense_for(loss, nonlinearity)):
+        _, found = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more)
+        distances.append({name: float((found[name].double() - value).norm() / (value.norm() + 1e-12)) for name, value in gradients.items()})
+    for name, near in distances[0].items():
+        assert near <= 1.5 * distances[1][name] + 0.02, name
+
+
+@every
+def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, "random", 3)
+    loss, more = asked(loss, 24)
+    kernel = cpu.sparse_for(loss, nonlinearity)
+    _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    for name in params:
+        for wrong in (torch.nan, -torch.nan, torch.inf):
+            broken = {key: value.clone() for key, value in params.items()}
+            broken[name][0].view(-1)[-1] = wrong
+            series, after = kernel(loss, broken, x, nonlinearity, penalty, torch.float32, more)
+            assert not series["loss"][0].isfinite(), (name, wrong)
+            assert all(torch.equal(after[key][1], value[1]) for key, value in found.items()), (name, wrong)
+
+
+# --- what is on ----------------------------------------------------------------------------------------------------------
+
+
+def naive(batch, count):
+    """The places of the largest numbers of each row above 0, of equal ones those that come first."""
+    found = []
+    for r, row in enumerate(batch.tolist()):
+        best = sorted(range(len(row)), key=lambda i: (-row[i], i))[:count]
+        found += [r * len(row) + i for i in best if row[i] > 0]
+    return sorted(found)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**16), rows=st.integers(1, 6), width=st.integers(1, 130), share=st.floats(0, 1),
+    levels=st.sampled_from([2, 5, 10**6]), dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+)  # fmt: skip
+def test_the_largest_are_those_of_a_stable_sort(seed, rows, width, share, levels, dtype):
+    g = torch.Generator().manual_seed(seed)
+    batch = (torch.randint(-levels, levels + 1, (rows, width), generator=g) / levels).to(dtype)
+    count = max(1, round(share * width))
+    assert largest(batch, count).sort().values.tolist() == naive(batch, count)
+    values = torch.cat([batch.flatten()[largest(batch, count)].float(), torch.zeros(rows * count)]).sort(descending=True).values
+    assert torch.equal(values[: rows * count], batch.topk(count).values.relu().float().flatten().sort(descending=True).values)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**16), scale=st.sampled_from([0.1, 1.0]), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
+def test_nothing_at_or_above_a_bound_is_missed_and_little_else_taken(seed, scale, dtype):
+    g = torch.Generator().manual_seed(seed)
+    batch = (torch.randint(-8, 9, (5, 20), generator=g) / 8).to(dtype)
+    batch[0, 0], batch[1, 1] = -0.0, torch.inf
+    bound = scale * torch.randint(-3, 4, (20,), generator=g) / 8
+    taken, wanted = above(batch, bound).tolist(), (batch.float() >= bound).flatten().nonzero()[:, 0].tolist()
+    assert set(wanted) <= set(taken)
+    assert all(batch.flatten()[i].float() >= bound[i % 20] - 0.01 for i in taken)
+    assert above(batch).tolist() == (batch > 0).flatten().nonzero()[:, 0].tolist()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_products_at_places_are_those_of_the_whole_matrices(share):
+    g = torch.Generator().manual_seed(1)
+    codes = torch.rand(6, 10, generator=g) * (torch.rand(6, 10, generator=g) < share)
+    W, x = torch.randn(10, 4, generator=g), torch.randn(6, 4, generator=g)
+    active = Active.at(codes.flatten().nonzero()[:, 0].flip(0), 6, 10)
+    values = active.of(codes)
+    torch.testing.assert_close(active.decode(values, W), codes @ W)
+    torch.testing.assert_close(active.gather(values, x), codes.T @ x)
+    torch.testing.assert_close(active.sums(values), codes.sum(0))
+    torch.testing.assert_close(active.products(x, W), active.of(x @ W.T))
+    stretches = active.nested((3, 7, 10)).decode(values, W).view(3, 6, 4)
+    for at, (a, b) in zip(stretches, ((0, 3), (3, 7), (7, 10)), strict=True):
+        torch.testing.assert_close(at, codes[:, a:b] @ W[a:b])
+
+
+def test_a_sparse_code_is_noted_as_its_features_are():
+    features = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    active = Active.at(torch.tensor([0, 1, 5]), 2, 3)  # one place of value 0
+    codes = Codes(active, active.of(features))
+    assert torch.equal(Idle().note_codes(codes)["fired"], Idle().note(features[None])["fired"][0])
+    for k in (1, 2):
+        assert torch.equal(BatchTopK(k).note_codes(codes)["least"], BatchTopK(k).note(features[None])["least"][0])
+
+
+# --- whole trainings -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Spec):
+    penalty: PerRun[float] = 0.1
+    lr: PerRun[float] = 4e-3
+
+
+D, F = 12, 48
+RUNS = Runs(grid(Sweep(), penalty=(0.01, 2.0), seed=(1, 2)))
+WORLD = torch.from_numpy(rng.normal(np.array([7]), "world", 0, (40, D))[0])
+PENALISED = ("relu", "weighted", "jumprelu", "gated", "gated_no_aux")
+
+
+def batches(step):
+    codes = rng.uniform(np.array([0]), "codes", step, (64, 40))[0]
+    return torch.from_numpy(np.maximum(codes - 0.9, 0) * 20) @ WORLD
+
+
+def method(kind, runs=RUNS, **more):
+    nonlinearity, loss = KINDS[kind]
+    loss = replace(loss, prefixes=(12, 24, F)) if isinstance(loss, losses.Matryoshka) else loss
+    penalty = runs.each("penalty") * (0.1 if kind == "jumprelu" else 1)
+    return Method(nonlinearity, loss, F, runs.each("lr"), penalty, warm_up=10, **more)
+
+
+def forced(monkeypatch, few):
+    """Sparse steps of penalised dictionaries below this density; of those that choose k, always or never."""
+    monkeypatch.setattr(density, "WORTH", 0)
+    monkeypatch.setattr(density, "FEW", dict.fromkeys(density.FEW, few))
+    monkeypatch.setattr(train, "pays", lambda k, width: few > 0)
+
+
+def done(kind, bench, steps=120, runs=RUNS, **more):
+    return fit_dictionaries([(runs, method(kind, runs, **more))], batches, d=D, steps=steps, bench=bench, probe_at=range(10, steps, 10))[0]
+
+
+@every
+@pytest.mark.parametrize("products", ["float32", "bfloat16"])
+def test_curves_of_both_paths_agree(kind, products, bench, monkeypatch):
+    curves = []
+    for few in (0.0, 2.0):
+        forced(monkeypatch, few)
+        curves.append(done(kind, bench, products=products).history)
+    within = 0.02 if products == "float32" else 0.1
+    for name in ("mse", "l0"):
+        assert np.allclose(curves[0][name], curves[1][name], rtol=within, atol=within * curves[0][name].mean()), name
+
+
+@every
+def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_whatever_path_each_takes(kind, bench, monkeypatch):
+    """Fifty steps, 1e-5, as for dense steps: Adam rounds the last few numbers of a group otherwise."""
+    forced(monkeypatch, 0.3)
+    together, again = (done(kind, bench, steps=50) for _ in range(2))
+    for key, value in together.tensors.items():
+        assert torch.equal(value, again.tensors[key]), key
+    for r, spec in enumerate(RUNS):
+        alone = done(kind, bench, steps=50, runs=Runs([spec]))
+        assert np.array_equal(alone.history["l0"][0], together.history["l0"][r])
+        for key, value in alone.tensors.items():
+            assert (together.tensors[key][r] - value[0]).abs().max() <= 1e-5, (key, r)
+
+
+@pytest.mark.parametrize("kind", PENALISED)
+def test_runs_take_the_path_that_their_own_density_says(kind, monkeypatch, plain_bench, tmp_path):
+    forced(monkeypatch, 0.3)
+    made = group(RUNS, method(kind), d=D, steps=120)
+    inner, taken = made.step_fn, []
+
+    def step_fn(state, batch, step):
+        taken.append(state["path.sparse"].clone())
+        return inner(state, batch, step)
+
+    made.step_fn = step_fn
+    fit([made], batches, steps=120, bench=plain_bench(tmp_path))
+    paths = torch.stack(taken)
+    assert not paths[0].any() and paths[-1].any()
+    assert not (paths == paths[:, :1]).all()  # they part at some step
+
+
+@pytest.mark.parametrize("kind", ["relu", "gated", "topk_aux", "batchtopk", "matryoshka"])
+def test_a_resumed_training_goes_on_along_the_same_path(kind, monkeypatch, plain_bench, plain_slot, tmp_path):
+    forced(monkeypatch, 0.3)
+    whole = done(kind, plain_bench(tmp_path), steps=100)
+    slot = plain_slot(every=17)
+
+    class Killed(Exception):
+        pass
+
+    def until(step):
+        if step == 80:
+            raise Killed
+        return batches(step)
+
+    with pytest.raises(Killed):
+        fit_dictionaries([(RUNS, method(kind))], until, d=D, steps=100, bench=plain_bench(tmp_path, [slot]), probe_at=range(10, 100, 10))
+    resumed = done(kind, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]), steps=100)
+    for key, value in whole.tensors.items():
+        assert torch.equal(resumed.tensors[key], value), key
+    assert all(np.array_equal(resumed.history[key], value) for key, value in whole.history.items())
+
+
+@pytest.mark.parametrize("kind", PENALISED)
+def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kind, bench, monkeypatch):
+    forced(monkeypatch, 0.3)
+    whole = done(kind, bench, steps=60)
+    broken = group(RUNS, method(kind), d=D, steps=60)
+    broken.state["b_enc"][1] = torch.nan
+    found = fit([broken], batches, steps=60, bench=bench)[0]
+    assert found.diverged.tolist() == [False, True, False, False]
+    for key, value in whole.tensors.items():
+        mine = found.tensors[key].mT if key == "W_enc" else found.tensors.get(key)
+        assert mine is None or torch.equal(mine[[0, 2, 3]], value[[0, 2, 3]]), key
+
+
+def test_going_back_takes_more_than_going_there():
+    """Sparse below a density, until it is 1.5 times as high; one that is no number changes nothing."""
+    choice = density.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
+    few = density.FEW[torch.float32]
+    state = {**choice.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
+
+    @dataclass
+    class Seen:
+        noted: dict
+
+    wanted = [([1.2, 0.9], [False, True]), ([1.2, 1.2], [False, True]), ([float("nan")] * 2, [False, True]), ([0.5, 1.6], [True, False])]
+    for shares, paths in wanted:
+        choice.learn(state, Seen({"l0": torch.tensor(shares) * few * 100}))
+        assert state["path.sparse"].tolist() == paths
+
+
+def test_who_notes_dense_features_only_keeps_the_step_dense():
+    @dataclass(frozen=True)
+    class Sizes(Resample):
+        def note(self, features):
+            return {"largest": features.amax((1, 2))}
+
+    for dead, sparse_steps in ((Keep(), True), (Resample(at=(3,)), True), (Sizes(at=(3,)), False)):
+        assert ("path.sparse" in group(RUNS, method("relu", dead=dead), d=D, steps=5).state) == sparse_steps
+
+
+@pytest.mark.parametrize("kind", ["topk", "topk_aux", "batchtopk_aux", "relu", "gated"])
+def test_resampled_latents_are_the_same_on_both_paths(kind, bench, monkeypatch):
+    found = []
+    for few in (0.0, 2.0):
+        forced(monkeypatch, few)
+        made = group(RUNS, method(kind, dead=Resample(at=(12, 25))), d=D, steps=30)
+        made.state["b_enc"][:, ::5] = -9
+        found.append(fit([made], batches, steps=30, bench=bench)[0].tensors["resampled"])
+    assert (found[0][:, ::5] > 0).all() and torch.equal(*found)
+
+
+@pytest.mark.parametrize("kind", ["topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"])
+def test_the_sparse_step_of_a_transcoder_is_autograds(kind):
+    nonlinearity, loss = KINDS[kind]
+    params, x, penalty = world(nonlinearity, "random", 11)
+    loss, more = asked(loss, 24)
+    params |= {"b_pre": params["b_dec"].clone(), "W_dec": params["W_dec"][..., :5].contiguous(), "b_dec": params["b_dec"][..., :5].contiguous()}
+    more["y"] = torch.randn(len(x), 5, generator=torch.Generator().manual_seed(1))
+    given = (loss, params, x, nonlinearity, penalty, torch.float32, more)
+    wanted, gradients = reference.autograd(*given)
+    series, found = cpu.sparse_for(loss, nonlinearity)(*given)
+    torch.testing.assert_close(series["loss"], wanted["loss"])
+    agree(found, double(gradients), 1e-5)
