@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from assay.core import rng
 from assay.lab import memory
 
@@ -25,3 +27,10 @@ def test_what_was_cached_is_made_again_as_it_was():
     before = rng.generator(7, "a stream").random(5)
     memory.hand_back()
     assert (rng.generator(7, "a stream").random(5) == before).all()
+
+
+def test_what_is_resident_grows_with_what_is_held():
+    before = memory.resident()
+    held = np.ones(2**25)  # 256 MiB
+    assert 2**27 < memory.resident() - before < 2**29
+    assert held[0] == 1

@@ -83,3 +83,20 @@ def test_a_record_of_another_preset_is_not_overwritten(recorded):
     e, lab, result, _ = recorded
     with pytest.raises(ExperimentError, match="records preset default, got smoke"):
         recording.write_record(e, dataclasses.replace(result, preset="smoke"), lab.plan(e))
+
+
+def test_a_record_without_its_measures_is_all_of_it_but_the_arms(recorded):
+    e, *_, record = recorded
+    head = records.read("stroll", e.origin, measures=False)
+    assert head == {name: value for name, value in record.items() if name != "arms"} and "arms" in record
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.9])
+def test_a_record_that_was_cut_short_is_refused_without_its_measures_too(recorded, tmp_path, cut):
+    e = recorded[0]
+    text = records.path("stroll", e.origin).read_bytes()
+    there = records.path("x", str(tmp_path / "x.py"))
+    there.parent.mkdir(parents=True)
+    there.write_bytes(text[: int(cut * len(text))])
+    with pytest.raises(ExperimentError, match="is not a record"):
+        records.read("x", str(tmp_path / "x.py"), measures=False)

@@ -64,3 +64,36 @@ def test_a_stamp_alone_does_not_serve_other_claims(checkout):
     path = checkout / "s/results/walk/default.json"
     path.write_text(path.read_text().replace('"claims_key": "', '"claims_key": "0'))
     assert study(checkout)[0] == "True holds 0"
+
+
+KNOWN = """
+import sys
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+lab, walk = Lab(sys.argv[1], Inline()), catalogue.find("walk")
+before = lab.known(walk, "default")
+if sys.argv[2] == "run":
+    lab.run(walk, "default")
+told, judged = lab.known(walk, "default", run=True), lab.judge(walk, "default").to_json()
+if told is not None:
+    for one in (told, judged):
+        one["provenance"].pop("flop_per_cpu_second", None)  # which only a run measures
+print(before is None, told == judged, told is None)
+"""
+
+
+def known(checkout, run):
+    words = [sys.executable, "-c", KNOWN, str(checkout / "s"), run]
+    told = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(checkout / "src")}, capture_output=True, text=True, cwd=checkout)
+    assert told.returncode == 0, told.stderr
+    return told.stdout.strip()
+
+
+def test_what_is_known_is_what_judging_says_and_nothing_once_the_claim_is_another(checkout):
+    assert known(checkout, "run") == "True True False"
+    assert known(checkout, "") == "False True False"
+    edited = checkout / "src/assay/experiments/walk.py"
+    edited.write_text(edited.read_text().replace("low=0.5,", "low=0.4,"))
+    assert known(checkout, "") == "True False True"

@@ -44,15 +44,15 @@ class Adam:
         decay = decay or {}
         edges = [0, *[i for i in range(1, len(lr)) if lr[i] != lr[i - 1]], len(lr)]
         self.names, self.stretches = tuple(names), list(itertools.pairwise(edges))
-        self.fixed = {"amsgrad": False, "beta1": betas[0], "beta2": betas[1], "eps": eps, "maximize": False, "decoupled_weight_decay": bool(decay)}
+        self.betas, self.eps, self.apart = betas, eps, bool(decay)
         self.groups: list[_Stretch] = []
         for a, b in self.stretches:
             for shrink in sorted({decay.get(name, 0.0) for name in names}):
                 alike = tuple(name for name in names if decay.get(name, 0.0) == shrink)
-                views = [[state[prefix + name].detach()[a:b] for name in alike] for prefix in ("", "adam.m.", "adam.v.")]
-                assert all(v.is_contiguous() for v in views[0]), names
-                counts = [torch.zeros((), dtype=torch.float32, device=v.device) for v in views[0]]
-                self.groups.append(_Stretch(alike, a, b, float(lr[a]), shrink, *views, counts))
+                params, m, v = ([state[prefix + name].detach()[a:b] for name in alike] for prefix in ("", "adam.m.", "adam.v."))
+                assert all(p.is_contiguous() for p in params), names
+                counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in params]
+                self.groups.append(_Stretch(alike, a, b, float(lr[a]), shrink, params, m, v, counts))
 
     def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place: step number `step` (from 0) with every rate times `factor`."""
@@ -61,7 +61,10 @@ class Adam:
                 count.fill_(step)  # Adam adds one before it corrects its moments
             # contiguous: the fused kernel reads memory in order, whatever the strides say
             mine = [grads[name][g.first : g.end].contiguous() for name in g.names]
-            adam(g.params, mine, g.m, g.v, [], g.counts, fused=True, lr=g.rate * factor, weight_decay=g.decay, **self.fixed)
+            adam(
+                g.params, mine, g.m, g.v, [], g.counts, fused=True, amsgrad=False, beta1=self.betas[0], beta2=self.betas[1],
+                lr=g.rate * factor, weight_decay=g.decay, eps=self.eps, maximize=False, decoupled_weight_decay=self.apart,
+            )  # fmt: skip
 
 
 class _Stretch(NamedTuple):

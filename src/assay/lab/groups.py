@@ -223,7 +223,7 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
     shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
     found = hashlib.sha256(canonical_json({"step": step, "code": code, "tensors": shapes}).encode())
     for name in sorted(tensors):
-        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -6,8 +6,21 @@ import contextlib
 import ctypes
 import functools
 import gc
+import math
+import os
+from pathlib import Path
 
+MUCH = 2**30
+"""Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read again when experiments take turns."""
 _CACHE = type(functools.cache(lambda: None))
+
+
+def resident() -> float:
+    """Bytes of this process that are in memory now; infinity where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return math.inf
 
 
 def hand_back() -> None:

@@ -321,7 +321,7 @@ def serve() -> None:
     name = ""
     while True:
         task = Task(**json.loads(tasks.get()))
-        if name not in ("", task.name):
+        if name not in ("", task.name) and memory.resident() > memory.MUCH:
             memory.hand_back()
         name = task.name
         provenance.forget_peak()  # the memory of this group, not of the largest that this worker ever had

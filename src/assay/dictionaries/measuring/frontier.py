@@ -48,11 +48,13 @@ def document_measures(
 
     `change` is applied to the normalised test activations first, for a control such as shuffled coordinates.
     """
-    from assay.dictionaries.measuring.sums import document_sums  # brings torch, which judging what is stored does not need
+    import torch  # which judging what is stored does not need
+
+    from assay.dictionaries.measuring.sums import document_sums
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)
-    sums = document_sums(dictionary.normalised, x, document, len(files), x.double().mean(0), origin=-test.mean * test.scale)
+    sums = document_sums(dictionary.normalised, x, document, len(files), x.mean(0, dtype=torch.float64), origin=-test.mean * test.scale)
     named: dict[str, tuple[str, Any, str]] = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
     named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
     return named, {"document": [test.files[f] for f in files]}
