@@ -18,7 +18,7 @@ from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
-from assay.dictionaries.training import losses, train
+from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
 from assay.dictionaries.training.kernels import cpu, density, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
@@ -251,10 +251,10 @@ def method(kind, runs=RUNS, **more):
 
 
 def forced(monkeypatch, few):
-    """Sparse steps of penalised dictionaries below this density; of those that choose k, always or never."""
+    """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
     monkeypatch.setattr(density, "WORTH", 0)
     monkeypatch.setattr(density, "FEW", dict.fromkeys(density.FEW, few))
-    monkeypatch.setattr(train, "pays", lambda k, width: few > 0)
+    monkeypatch.setattr(cpu, "pays", lambda k, width: few > 0)
 
 
 def done(kind, bench, steps=120, runs=RUNS, **more):
