@@ -265,11 +265,11 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
     if method.skip:
         return autograd
     sparse = sparse_for(method.loss, method.nonlinearity) if sparsely else None
-    few = sparse is not None and kernel_for(method.loss, method.nonlinearity, method.width) is sparse
-    if d_out is not None and few:
-        return sparse
     dense = dense_for(method.loss, method.nonlinearity) if d_out is None else autograd
-    return dense if sparse is None else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
+    if sparse is None:
+        return dense
+    few = kernel_for(method.loss, method.nonlinearity, method.width) is sparse
+    return sparse if few and d_out is not None else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
 
 
 def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
