@@ -91,7 +91,7 @@ class Idle:
         return {"fired": (features != 0).any(1)}
 
     def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
-        """The same of a sparse code."""
+        """Which latents fired in a sparse code [f]."""
         return {"fired": codes.fired()}
 
     def learn(self, state: State, seen: Seen) -> None:

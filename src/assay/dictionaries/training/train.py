@@ -20,13 +20,11 @@ from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
-from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training.dead import DeadPolicy, Keep
 from assay.dictionaries.training.kernels.active import Codes
-from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, sparse_for
+from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, kernel_for, sparse_for
 from assay.dictionaries.training.kernels.density import ByDensity
 from assay.dictionaries.training.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
-from assay.dictionaries.training.kernels.sparse import pays
 from assay.dictionaries.training.learners import Idle, Learner, NotesCodes, Seen, Watch
 from assay.dictionaries.training.losses import Loss, Params, Rows, wants
 from assay.dictionaries.training.sparsity import TargetL0
@@ -270,9 +268,8 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
     dense = dense_for(method.loss, method.nonlinearity) if d_out is None else autograd
     if sparse is None:
         return dense
-    if isinstance(method.nonlinearity, TopK | BatchTopK):
-        return sparse if pays(method.nonlinearity.k, method.width) else dense
-    return ByDensity(dense, sparse, PRECISIONS[method.products])
+    few = kernel_for(method.loss, method.nonlinearity, method.width) is sparse
+    return sparse if few and d_out is not None else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
 
 
 def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:

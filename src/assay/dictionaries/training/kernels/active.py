@@ -78,7 +78,7 @@ class Active:
         return torch.zeros(self.width, dtype=values.dtype, device=values.device).index_add_(0, self.latent, values)
 
     def nested(self, ends: Sequence[int]) -> Active:
-        """The same places with a copy of the batch for each stretch of latents, one ending before each of `ends`, below one another."""
+        """These places with a copy of the batch for each stretch of latents, one ending before each of `ends`, below one another."""
         stretch = torch.searchsorted(torch.tensor(ends, device=self.latent.device), self.latent, right=True)
         return Active(self.rows * len(ends), self.width, self.row + self.rows * stretch, self.latent)
 

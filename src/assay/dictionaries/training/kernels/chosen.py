@@ -91,9 +91,8 @@ class _Aux:
 
     def __init__(self, loss: Loss, error: Float[Tensor, "run b d"], pre: Tensor, decoder: Tensor, more: Mapping[str, Any]):
         idle = more.get("idle")
-        runs = range(len(error) if idle is not None else 0)
-        found = {r: revival(loss, error[r], pre[r], decoder[r], idle[r]) for r in runs}
-        self.found = {r: its for r, its in found.items() if its is not None}
+        found = [None if idle is None else revival(loss, error[r], pre[r], decoder[r], idle[r]) for r in range(len(error))]
+        self.found = {r: its for r, its in enumerate(found) if its is not None}
         self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
         for r, its in self.found.items():
             self.loss[r] = its.loss

@@ -37,9 +37,11 @@ class ByDensity:
     sparse: Kernel
     dtype: torch.dtype
     """Precision of products."""
+    first: bool = False
+    """Whether the first step is a sparse one, as where a dictionary chooses few features itself."""
 
     def apart(self, x: Tensor, width: int) -> bool:
-        """Whether runs are computed one by one: where there is a choice."""
+        """Whether runs are computed one by one: where there is a choice. Sparse steps were never measured but on a CPU."""
         return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
 
     def __call__(
@@ -48,14 +50,14 @@ class ByDensity:
     ) -> Step:  # fmt: skip
         """What the kernel gives that the run is to take."""
         rest = {name: value for name, value in more.items() if name != "sparse"}
-        few = len(penalty) == 1 and self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"])
+        few = self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"].all())
         return (self.sparse if few else self.dense)(loss, params, x, nonlinearity, penalty, dtype, rest, note)
 
     # which of them, kept and learned along with the parameters (see `learners.py`)
 
     def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
-        """Whether the next step is a sparse one [run]; not the first."""
-        return {"path.sparse": torch.zeros(len(seeds), dtype=torch.bool)}
+        """Whether the next step is a sparse one [run]."""
+        return {"path.sparse": torch.full((len(seeds),), self.first)}
 
     def note(self, features: Tensor) -> dict[str, Tensor]:
         """Take no note beyond L0, which every step gives."""

@@ -103,7 +103,7 @@ def revival(
         return None
     codes = pre.index_select(-1, columns).relu_()
     most = max(1, error.shape[-1] // 2)
-    if len(columns) > most:
+    if len(columns) > most and codes.sign().sum(-1, dtype=torch.float32).max() > most:
         values, index = codes.topk(most, dim=-1, sorted=False)
         codes = torch.zeros_like(codes).scatter_(-1, index, values)
     rows = W_dec.index_select(0, columns).to(codes.dtype)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.parts import revival
+from assay.dictionaries.training.kernels.parts import mean_square, revival
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
@@ -107,7 +108,7 @@ class _Batch:
 
     def curves(self, active: Active, values: Float[Tensor, "n"], error: Float[Tensor, "b d"]) -> tuple[Codes, dict[str, Tensor]]:
         """The code, and loss, mse and L0. A number that is none shows in them, wherever in the parameters it is."""
-        mse = error.square().mean() + sum(0 * value.sum() for value in self.params.values())
+        mse = mean_square(error[None])[0] + sum(0 * value.sum() for value in self.params.values())
         return Codes(active, values), {"loss": mse, "mse": mse, "l0": (values != 0).sum() / len(error)}
 
 
@@ -130,13 +131,17 @@ def _topk(
         nested = active.nested(ends)
         errors = nested.decode(values, params["W_dec"]).view(-1, b, d)
         errors[0].add_(params["b_dec"]).sub_(batch.target)
-        errors = errors.cumsum(0)
-        felt = batch.gradient(errors.flip(0).cumsum(0).flip(0))
-        grads = batch.gradients(active, values, felt[0], nested.products(felt.flatten(0, 1), params["W_dec"]))
-        grads["W_dec"] = nested.gather(values, felt.flatten(0, 1))
+        for shorter, longer in pairwise(errors.unbind()):
+            longer.add_(shorter)
+        felt = batch.gradient(errors)
+        for longer, shorter in pairwise(reversed(felt.unbind())):
+            shorter.add_(longer)
+        every = felt.flatten(0, 1)
+        grads = batch.gradients(active, values, felt[0], nested.products(every, params["W_dec"]))
+        grads["W_dec"] = nested.gather(values, every)
         error = errors[-1]
         codes, series = batch.curves(active, values, error)
-        series["loss"] = series["mse"] + errors[:-1].square().mean((1, 2)).sum()
+        series["loss"] = series["mse"] + mean_square(errors[:-1]).sum()
     if (found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"))) is not None:
         its = found.pull.sum(0).float()
         grads["W_enc"].index_add_(0, found.columns, (found.pull.T @ batch.centred.to(dtype)).float())
@@ -216,7 +221,7 @@ def _gated(
     if loss is losses.gated:  # the gate's own reconstruction, through a decoder that does not feel it
         missed = batch.error(active, gate)
         pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])
-        series["loss"] = series["loss"] + missed.square().mean()
+        series["loss"] = series["loss"] + mean_square(missed[None])[0]
     grads = batch.gradients(active, values, grad, pull * stretch + pull_gate)
     grads |= {"b_enc": active.sums(pull_gate), "b_mag": active.sums(pull), "r_mag": active.sums(pull * z * stretch)}
     return codes, (series, grads)
