@@ -43,12 +43,13 @@ def critical(arm: xr.Dataset) -> xr.DataArray:
 
     Formula: log c* = log c₁ + ∫ P d log c, by trapezoids over the seed's costs, of which c₁ is the lowest.
     """
-    seeds = np.unique(arm.seed)
+    seeds, price, invested = np.unique(arm.seed), arm.price.values, first_epoch(arm).values
+    order = np.argsort(price, kind="stable")
     found = []
     for seed in seeds:
-        of_seed = arm.isel(run=arm.seed.values == seed).sortby("price")
-        at = np.log(of_seed.price.values)
-        found.append(np.exp(at[0] + np.trapezoid(first_epoch(of_seed).values, at)))
+        mine = order[arm.seed.values[order] == seed]
+        at = np.log(price[mine])
+        found.append(np.exp(at[0] + np.trapezoid(invested[mine], at)))
     return xr.DataArray(found, {"seed": seeds}, "seed")
 
 
