@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -325,7 +324,7 @@ def table(rows: list[dict[str, Any]], names: list[str]) -> str:
         ms = {r["contender"]: r.get("ms") for r in rows if (r["case"], r["dtype"]) == (case, dtype)}
         ours = ms.get("assay")
         ratios = [f"{ms[n] / ours:.2f}" if ours and ms.get(n) is not None else "–" for n in others]
-        lines.append(f"| {case} | {dtype} | {'–' if ours is None else f'{ours:.3g}'} | {' | '.join(ratios)} |")
+        lines.append(f"| {case} | {dtype} | {'–' if ours is None else f'{ours:.0f}' if ours >= 100 else f'{ours:.3g}'} | {' | '.join(ratios)} |")
     return "\n".join(lines)
 
 
@@ -341,6 +340,7 @@ def main() -> None:
     if a.serve:
         return serve(a.serve)
     from assay.dictionaries import steps
+    from assay.lab.provenance import machine
 
     peers = dict(pair.split("=", 1) for pair in a.peer)
     if unknown := sorted(peers.keys() - STEPS.keys()):
@@ -364,7 +364,7 @@ def main() -> None:
     names = [c.name for c in contenders]
     known = [r for r in rows if r.get("version") and r["contender"] != "product"]
     told = ", ".join(dict.fromkeys(f"{r['contender']} {r['version']} (torch {r['torch']})" for r in known))
-    print(f"\n{time.strftime('%Y-%m-%d')}, {platform.machine()}, load {os.getloadavg()[0]:.1f}: {told}")
+    print(f"\n{time.strftime('%Y-%m-%d')}, {machine()['cpu']}, load {os.getloadavg()[0]:.1f}: {told}")
     print(f"\nA step: Assay's milliseconds, and every other's over them\n\n{table(rows, names)}")
     print(f"\nA batch of rows in memory: the same\n\n{table(batches, [n for n in names if n != 'product'])}")
     return None

@@ -161,10 +161,11 @@ def test_flop_become_seconds_by_what_was_measured(lab, monkeypatch):
 
 def test_starting_takes_as_long_as_it_was_found_to_take(lab, monkeypatch):
     recorded(monkeypatch)
-    assert times.starting() == times.STARTING and forecast(lab.plan(experiment), experiment, claims=False).bench is None
+    assert times.starting(2) == (times.STARTING, times.STARTING * 2.0) and forecast(lab.plan(experiment), experiment, claims=False).bench is None
     speed.keep(measured(**{speed.STARTING: 2000.0}))
-    assert times.starting() == Range(2 * times.STARTED.low, 2 * times.STARTED.high)
+    each = times.STARTED * 2.0
+    assert times.starting(2) == (each * 2.0, each * 3.0), "by the clock one process after the other; CPU-seconds of all three"
     told = forecast(lab.plan(experiment), experiment, workers=2, claims=False)
     assert told.bench == "2026-11-22T01:00:00+00:00"
     work = Range(30, 30) * times.MACHINE
-    assert told.command[1] == Range(4 * times.STARTED.low + work.low, 4 * times.STARTED.high + work.high), "for each of two workers"
+    assert told.command == (each * 2.0 + work / 2.0, each * 3.0 + work)

@@ -150,7 +150,7 @@ def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range
         return None, None, disk
     clock, cpu = times.command(sum((w for w in works if w is not None), Range(0, 0)), workers, Range(1, 1))
     fresh = sum(bool(p.plan.missing) for p in parts)
-    judging = times.starting() * max(0.0, fresh - 1.0)  # each by itself; what is stored was judged before
+    judging = times.starting()[0] * max(0.0, fresh - 1.0)  # each by itself; what is stored was judged before
     return clock + judging / workers, cpu + judging, disk
 
 
@@ -201,7 +201,7 @@ def _seeds(
     if budget.seconds is not None:
         if each is None or not each.low:
             return None, "how long a seed takes is unknown"
-        cost, starting = each * off, times.starting()
+        cost, (starting, _) = each * off, times.starting()
         left = [max(0.0, (budget.seconds - start) * workers) for start in (starting.high, starting.low)]
         return Range(stored + left[0] // cost.high, stored + left[1] // cost.low), ""
     rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
-STARTED = Range(0.8, 1.4)
-"""The same in units of what `assay bench` found that starting a worker takes, where it did. Pilot: smoke presets of seven experiments."""
+STARTED = Range(0.65, 1.35)
+"""What each process of a command takes beside its runs, in units of what `assay bench` found that starting a worker takes: its own
+process, which also judges, and each worker. Pilot: smoke presets of seven experiments, on crowded cores."""
 FIXED = 0.2
 """The share of a run's recorded cost that may be measuring, whatever the number of steps. Pilot: the commands of compute-planner."""
 MACHINE = Range(0.8, 1.25)
@@ -85,15 +86,18 @@ def command(cpu: Range, workers: int, off: Range = MACHINE) -> tuple[Range, Rang
     """Seconds by the clock and CPU-seconds of a whole command that does so much work, off by such a factor, on so many workers."""
     work = cpu * off
     workers = max(1, workers)
-    each = starting()
-    return each + Range(work.low / workers, work.high / workers), each * float(workers) + work
+    clock, beside = starting(workers)
+    return clock + Range(work.low / workers, work.high / workers), beside + work
 
 
-def starting() -> Range:
-    """CPU-seconds of a command by itself on this machine, for each of its workers."""
+def starting(workers: int = 1) -> tuple[Range, Range]:
+    """Seconds by the clock and CPU-seconds that a command takes beside its runs: as `assay bench` found, where it was run here."""
     known = speed.here()
     piece = known.pieces.get(speed.STARTING) if known is not None else None
-    return STARTED * (piece.median_ms / 1e3) if piece is not None else STARTING
+    if piece is None:
+        return STARTING, STARTING * float(workers)
+    each = STARTED * (piece.median_ms / 1e3)
+    return each * 2.0, each * (workers + 1.0)  # workers start after the command's own process, side by side
 
 
 def measured_here(store: Store, experiment: Experiment, plan: Plan, provenance: Mapping[str, Any]) -> dict[str, Any]:

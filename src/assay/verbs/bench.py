@@ -86,7 +86,7 @@ def _told(found: Speed, seconds: float | None) -> Benched:
     rows = []
     for name, piece in found.pieces.items():
         beside = found.pieces[_product(name) if _product(name) in found.pieces else next(iter(found.pieces))]
-        rows.append(Row(name, round(piece.median_ms, 3), round(piece.min_ms, 3), round(piece.median_ms / beside.median_ms, 3)))
+        rows.append(Row(name, round(piece.median_ms, 3), round(piece.min_ms, 3), round(piece.median_ms / max(beside.median_ms, 1e-6), 3)))
     return Benched(found.cpu, found.threads, found.torch, found.measured, seconds, tuple(rows))
 
 
