@@ -13,7 +13,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
-from assay.lab import journal, owners, records
+from assay.lab import edits, journal, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import code
 from assay.lab.preset import Preset
@@ -137,6 +137,10 @@ class _Shelf:
         self.runs = {s.key: s for s in store.list(experiment.name)}
         self.damaged: tuple[Damaged, ...] = tuple(store.damaged(experiment.name))
         self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
+        self.code = code(experiment.origin) if experiment.origin else ""
+        # read where it may matter: an edit of a neighbour leaves the file itself as it was
+        read = self.runs and (edits.binding(experiment) or any(s.provenance.get("code") != self.code for s in self.runs.values()))
+        self.texts = edits.texts(experiment) if read else {}
         self.other_versions = {(s.arm, s.spec_json): s.version for s in self.runs.values() if s.version != experiment.version}
 
     def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
@@ -165,17 +169,23 @@ class _Shelf:
                 "measured again from stored parameters" if stored.has_params else "trained again, since no parameters are stored"
             )
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
+        if edits.binding(self.experiment) and (edited := edits.edited(stored, self.texts.get(stored.arm))) is not None:
+            what, parts = edited
+            how = "measured again from stored parameters" if what == "measure" and stored.has_params else "trained again"
+            return f"what {what}s it was edited ({parts}); {how}"
         return ""
 
     def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """What a reader should know: runs that another text of the experiment's file produced, looks that cannot be trusted."""
         told = []
-        now = code(self.experiment.origin) if self.experiment.origin else ""
-        other = sum(r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != now for r in rows)
-        if now and other:
+        other = [r.stored for r in rows if r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != self.code]
+        edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
+        unsure = [s for s in other if edited[s.key] is not None or "texts" not in s.provenance]
+        if self.code and unsure:
+            names = sorted({found[1] for s in unsure if (found := edited[s.key]) is not None})
             told.append(
-                f"{other} cached runs were made by another text of {self.experiment.name}'s file; if that changed training, raise version= in its "
-                "Experiment, so that they are made anew"
+                f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s file{': ' if names else ''}{'; '.join(names)}; "
+                "if that changed training or measuring, raise version= or measured= in its Experiment, so that they are made anew"
             )
         if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
             told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")

@@ -24,7 +24,7 @@ from assay.core.errors import AssayError, DamageError
 from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
-from assay.lab import groups, memory, provenance
+from assay.lab import edits, groups, memory, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started
@@ -108,9 +108,13 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     from assay.core.runs import Runs
     from assay.lab.tensors import rows
 
+    texts = edits.texts(experiment)
+
     def missing(arm: str, m: groups.Member) -> bool:
         stored = store.get(m.key, experiment.name)
         if stored is None or dict(stored.inputs) != dict(group.inputs[m.key]) or stored.measured != experiment.measured:
+            return True
+        if edits.binding(experiment) and edits.edited(stored, texts.get(arm)) is not None:
             return True
         return keeps(experiment, arm) and not stored.has_params
 
@@ -118,7 +122,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     if not todo:
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
-    trained = _train(store, experiment, group, runs, bench)
+    trained = _train(store, experiment, group, runs, bench, texts)
     ready = []
     for arm, members in group.arms.items():
         data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
@@ -133,18 +137,19 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
                 ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
     about = bench.about()
     for job, data, params, inputs, bad in ready:
-        store.put(job, data, params, inputs, about, measured=experiment.measured, status="diverged" if bad else "done")
+        noted = {**about, "texts": texts[job.arm]._asdict()} if texts else about
+        store.put(job, data, params, inputs, noted, measured=experiment.measured, status="diverged" if bad else "done")
     return len(ready)
 
 
 def _train(
-    store: Store, experiment: Experiment, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench
+    store: Store, experiment: Experiment, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench, texts: Mapping[str, edits.Texts]
 ) -> dict[str, Trained]:
     from assay.lab.tensors import joined
 
     names = list(group.arms)
     stored = {arm: [store.get(m.key, experiment.name) for m in members] for arm, members in group.arms.items()}
-    if all(s and s.has_params and dict(s.inputs) == dict(group.inputs[s.key]) for parts in stored.values() for s in parts):
+    if all(s and _as_trained(s, experiment, group, texts.get(s.arm)) for parts in stored.values() for s in parts):
         # Only the meaning of measuring changed.
         return {arm: joined([s.trained() for s in parts if s]) for arm, parts in stored.items()}
     train = experiment.arms[names[0]].train
@@ -156,6 +161,12 @@ def _train(
         return {arm: train(runs[arm], bench)}
     before = joined([s.trained() for s in _parents(store, experiment, group.arms[arm])])
     return {arm: train(runs[arm], bench, before)}
+
+
+def _as_trained(stored: Stored, experiment: Experiment, group: groups.RunGroup, now: edits.Texts | None) -> bool:
+    """Whether a run's stored parameters are what training would give now."""
+    edited = edits.edited(stored, now) if edits.binding(experiment) else None
+    return stored.has_params and dict(stored.inputs) == dict(group.inputs[stored.key]) and (edited is None or edited[0] == "measure")
 
 
 def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Member]) -> list[Stored]:

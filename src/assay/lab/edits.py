@@ -1,0 +1,251 @@
+"""Edits: the text that trains and the text that measures each arm, by hash, so that no number outlives an edit of what made it.
+
+Text is what a function says, and every function, class and constant that it names in the experiment's own files and their
+neighbours. Comments, docstrings, layout, claims, figures and other arms do not belong to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import symtable
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CellType, CodeType
+from typing import Any, NamedTuple
+
+from assay.core.experiment import Experiment, Joint
+from assay.lab import origin
+from assay.lab.store import Stored
+
+
+class Texts(NamedTuple):
+    """What trains an arm and what measures it: {name: 8 hex digits} of each function, class or constant."""
+
+    train: Mapping[str, str]
+    measure: Mapping[str, str]
+
+
+def texts(experiment: Experiment) -> dict[str, Texts]:
+    """The texts of every arm that trains; none where the experiment lies in no file, or one that cannot be read."""
+    files = origin.files(experiment.origin)
+    if not files:
+        return {}
+    try:
+        reading = _Reading(origin.beside(min(files, key=lambda path: len(path.parts)).resolve()))
+        measure = reading.of(experiment.measure)
+        found = {}
+        for name, arm in experiment.arms.items():
+            if arm.train is None:
+                continue
+            train: dict[str, str] = {}
+            before: str | None = name
+            while before is not None:  # an arm is also trained by what it builds on
+                one = experiment.arms[before]
+                train |= reading.of(one.train.train if isinstance(one.train, Joint) else one.train)
+                before = one.after
+            found[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
+        return found
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return {}
+
+
+def edited(stored: Stored, now: Texts | None) -> tuple[str, str] | None:
+    """("train" or "measure", the names of what was edited since a run was stored); None where nothing was, or no text was noted then."""
+    then = stored.provenance.get("texts")
+    if now is None or not isinstance(then, Mapping):
+        return None
+    for what, new in now._asdict().items():
+        old = then.get(what)
+        if isinstance(old, Mapping) and dict(old) != dict(new):
+            return what, ", ".join(sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n)))
+    return None
+
+
+def binding(experiment: Experiment) -> bool:
+    """Whether an edit makes stored runs unusable: in a user's file. Of the catalogue's, `version`, records and tests keep watch."""
+    return not experiment.origin.startswith("assay.")
+
+
+@dataclass(frozen=True)
+class _File:
+    """The top level of one file: which statements give a name its meaning, and which names stand for other files' names."""
+
+    path: Path
+    body: tuple[ast.stmt, ...]
+    given: Mapping[str, tuple[ast.stmt, ...]]
+    imported: Mapping[str, tuple[Path, str]]
+    """Name → the file it comes from, and its name there; "" for the whole file."""
+    whole: tuple[Path, ...]
+    """Files all of whose names were imported."""
+
+
+@dataclass
+class _Reading:
+    """One look at the files under a folder; each is read once. Libraries lie elsewhere, and their versions say what they are."""
+
+    root: Path
+    files: dict[Path, _File] = field(default_factory=dict)
+
+    def of(self, function: Any) -> dict[str, str]:
+        """{name: hash} of a function and all that it names in these files, in the order of names."""
+        found: dict[str, str] = {}
+        self._function(function, found)
+        return dict(sorted(found.items()))
+
+    def _function(self, function: Any, found: dict[str, str]) -> None:
+        function = inspect.unwrap(function)
+        if isinstance(function, functools.partial):
+            self._made_with([*function.args, *function.keywords.values()], found)
+            return self._function(function.func, found)
+        if not hasattr(function, "__code__"):  # an object that is called
+            function = getattr(type(function).__call__, "__wrapped__", type(function).__call__)
+        code = getattr(function, "__code__", None)
+        if code is None or not self._here(path := Path(code.co_filename).resolve()):
+            return None
+        self._made_with([*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], found)
+        self._made_with([cell.cell_contents for cell in function.__closure__ or () if _full(cell)], found)
+        file = self._file(path)
+        for node in _standing_at(file, code):
+            self._node(file, node, code.co_name, found)
+        return None
+
+    def _made_with(self, values: Sequence[Any], found: dict[str, str]) -> None:
+        """Note what a function was made with: numbers and texts by what they are, functions by their text."""
+        for value in values:
+            if isinstance(value, str | int | float | bool | tuple):
+                _note(f"made with {value!r}"[:60], repr(value), found)
+            elif callable(value):
+                self._function(value, found)
+
+    def _node(self, file: _File, node: ast.AST, name: str, found: dict[str, str]) -> None:
+        """Note a statement or lambda under a name, and follow the names in it."""
+        if _note(name, ast.dump(_bare(node)), found):
+            for used in sorted(_asked_of_the_file(node)):
+                self._name(file, used, found)
+
+    def _name(self, file: _File, name: str, found: dict[str, str]) -> None:
+        for node in file.given.get(name, ()):
+            self._node(file, node, name, found)
+        if name in file.imported:
+            path, there = file.imported[name]
+            other = self._file(path)
+            if there:
+                return self._name(other, there, found)
+            for node in other.body:  # a module by its name: anything in it may be meant
+                self._node(other, node, other.path.stem, found)
+        elif name not in file.given:
+            for path in file.whole:
+                self._name(self._file(path), name, found)
+        return None
+
+    def _file(self, path: Path) -> _File:
+        if path not in self.files:
+            body = tuple(ast.parse(path.read_bytes()).body)
+            given: dict[str, list[ast.stmt]] = defaultdict(list)
+            for statement in body:
+                for name in _gives(statement):
+                    given[name].append(statement)
+            imports = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Import | ast.ImportFrom)]
+            names = [triple for node in imports for triple in self._imports(path, node)]
+            self.files[path] = _File(
+                path, body, {k: tuple(v) for k, v in given.items()}, {here: (file, there) for here, file, there in names if there != "*"},
+                tuple(file for _, file, there in names if there == "*"),
+            )  # fmt: skip
+        return self.files[path]
+
+    def _imports(self, path: Path, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Path, str]]:
+        """(name here, file, name there) of what an import brings from files under the folder; "" there for the whole file."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if (file := self._module(None, alias.name)) is not None:
+                    yield alias.asname or alias.name.split(".")[0], file, ""
+            return
+        folder = path.parents[node.level - 1] if node.level else None
+        for alias in node.names:
+            if (file := self._module(folder, ".".join(filter(None, (node.module, alias.name))))) is not None:
+                yield alias.asname or alias.name, file, ""
+            elif node.module and (file := self._module(folder, node.module)) is not None:
+                yield alias.asname or alias.name, file, alias.name
+
+    def _module(self, folder: Path | None, name: str) -> Path | None:
+        """The file of a module, told from a folder; without one from the experiment's neighbours, or as one of Assay's own."""
+        parts = name.split(".")
+        for start in (folder,) if folder is not None else (self.root, _ASSAY.parent):
+            path = start.joinpath(*parts)
+            for file in (path.with_name(f"{path.name}.py"), path / origin.OPENS):
+                if self._here(file) and file.is_file():
+                    return file
+        return None
+
+    def _here(self, path: Path) -> bool:
+        return self.root in path.parents and "site-packages" not in path.parts
+
+
+_ASSAY = Path(__file__).resolve().parents[1]
+
+
+def _standing_at(file: _File, code: CodeType) -> list[ast.AST]:
+    """The top-level definition in which a function's code stands; of a lambda, the lambda alone."""
+    line = code.co_firstlineno
+    if code.co_name == "<lambda>":
+        return [n for s in file.body for n in ast.walk(s) if isinstance(n, ast.Lambda) and n.lineno == line]
+    first = [min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))]) for s in file.body]
+    return [s for s, start in zip(file.body, first, strict=True) if start <= line <= (s.end_lineno or start)]
+
+
+def _gives(statement: ast.stmt) -> set[str]:
+    """The names that a top-level statement gives a meaning or changes: it defines them, stores to them, or calls what they have."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Expr):  # such as TABLE.update(…)
+        return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+            found.add(node.value.id)
+    return found
+
+
+def _asked_of_the_file(node: ast.AST) -> set[str]:
+    """The names that a statement takes from the top level of its file; what is local to it is its own."""
+    tables, found = [symtable.symtable(ast.unparse(node), "text", "exec")], set()
+    for table in tables:
+        tables += table.get_children()
+        found |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (s.is_global() or s.is_imported() or table is tables[0])}
+    return found
+
+
+def _bare(node: ast.AST) -> ast.AST:
+    """The same without docstrings and comments; positions are not dumped."""
+
+    class Without(ast.NodeTransformer):
+        def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+            return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    return Without().visit(ast.parse(ast.unparse(node)))  # type: ignore[no-any-return]
+
+
+def _note(name: str, text: str, found: dict[str, str]) -> bool:
+    """Note a text under a name, the second of that name as NAME 2; False where this very text is noted already."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    of_name = [n for n in found if n == name or n.rpartition(" ")[0] == name]
+    if digest in {found[n] for n in of_name}:
+        return False
+    found[f"{name} {len(of_name) + 1}" if of_name else name] = digest
+    return True
+
+
+def _full(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False

@@ -1,0 +1,187 @@
+"""Edits: after an edit of what trains or measures, a stored number is never shown as what the new text gives; other edits cost nothing."""
+
+import os
+
+import pytest
+
+from assay.core.errors import AssayError
+from assay.lab import catalogue, edits
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+TEXT = '''"""How far a ball falls.
+
+Paper: none
+Claim: far enough
+Baselines: none
+Cost: nothing
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from assay.core.claims import Claim
+from assay.core.experiment import Arm, Experiment
+from assay.core.fit import Trained
+from assay.core.measures import measures
+from assay.core.spec import Spec, grid
+from helpers_of_ball import bounce
+
+G = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ball(Spec):
+    t: float = 2.0
+
+
+def height(t):
+    """How far it fell."""
+    return G * t * t / 2
+
+
+def drop(runs, bench, up=0.0):
+    Path = open("trained.log", "a")
+    print("trained", file=Path)
+    return Trained({"fell": torch.tensor([height(s.t) - up for s in runs.specs])}, {}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
+
+
+def scaled(x):
+    return 1.0 * x
+
+
+def measure(runs, trained, bench):
+    return measures(runs, fell=("run", bounce(scaled(trained.tensors["fell"])).numpy(), "m"))
+
+
+def value(arm, arms):
+    return arm.fell
+
+
+def made(**more):
+    """An experiment."""
+    return Experiment(**more)
+
+
+ARMS = {"main": Arm(partial(drop, up=0.0), keep=KEEP), "flat": Arm(drop, specs=lambda s: tuple(x.replace(t=0.5) for x in s))}
+CLAIMS = (Claim(text="It falls far", value=value, units=("seed",), low=5.0, unit="m", must_fail=("flat",), threshold_from="plan", published="new", source="Galileo"),)
+experiment = made(arms=ARMS, measure=measure, claims=CLAIMS, smoke=grid(Ball(), seed=range(6)), default=grid(Ball(), seed=range(6)),
+                  full=grid(Ball(), seed=range(6)))
+'''
+HELPERS = "def bounce(x):\n    return x + 0.0\n"
+
+
+class Tried:
+    """The file, run again after each edit."""
+
+    def __init__(self, folder, keep):
+        self.path, self.neighbour = folder / "ball.py", folder / "helpers_of_ball.py"
+        self.path.write_text(TEXT.replace("KEEP", str(keep)))
+        self.neighbour.write_text(HELPERS)
+        self.lab, self.edits = Lab(folder / "store", Inline()), 0
+
+    def edit(self, old, new, neighbour=False):
+        path = self.neighbour if neighbour else self.path
+        text = path.read_text()
+        assert text.count(old) >= 1, old
+        path.write_text(text.replace(old, new))
+        self.edits += 1
+        os.utime(path, (2e9 + self.edits, 2e9 + self.edits))  # a later file, whatever the clock's grain
+
+    def run(self):
+        """(metres of main, how many trainings that took)."""
+        log = self.path.parent / "trained.log"
+        before = log.read_text().count("trained") if log.exists() else 0
+        result = self.lab.run(catalogue.find(str(self.path)), "smoke")
+        return float(result.arms["main"].fell.mean()), log.read_text().count("trained") - before if log.exists() else 0
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "not kept"])
+def tried(tmp_path, monkeypatch, request):
+    import sys
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = Tried(tmp_path, request.param)
+    found.kept = request.param
+    yield found
+    sys.modules.pop("helpers_of_ball", None)
+
+
+def test_an_edit_of_what_measures_is_measured(tried):
+    metres, trainings = tried.run()
+    assert metres == 20 and trainings
+    tried.edit("return 1.0 * x", "return 3.0 * x")
+    assert tried.run()[0] == 60, "a helper that measure calls"
+    tried.edit('trained.tensors["fell"])).numpy()', 'trained.tensors["fell"])).numpy() * 2')
+    assert tried.run()[0] == 120, "measure itself"
+    assert tried.run() == (120, 0)
+
+
+def test_stored_parameters_are_measured_again_without_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tried = Tried(tmp_path, True)
+    tried.edit("Arm(drop, specs", "Arm(drop, keep=True, specs")
+    tried.run()
+    tried.edit("return 1.0 * x", "return 3.0 * x")
+    assert tried.run() == (60, 0)
+
+
+@pytest.mark.parametrize(
+    "old, new, metres",
+    [("G = 10.0", "G = 20.0", 40), ("t * t / 2", "t * t", 40), ("up=0.0), keep", "up=1.0), keep", 19), ("height(s.t) - up", "height(s.t) + 1", 21)],
+    ids=["constant", "helper", "bound argument", "function"],
+)
+def test_an_edit_of_what_trains_is_trained(tried, old, new, metres):
+    tried.run()
+    tried.edit(old, new)
+    found = tried.run()
+    assert found[0] == metres and found[1] > 0
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("It falls far", "It falls very far"), ("low=5.0", "low=6.0"), ('"""How far it fell."""', '"""Metres."""'),
+        ("G = 10.0", "# the Earth's, about\nG   =   10.0"), ("return arm.fell", "return arm.fell * 2"), ('"""An experiment."""', ""),
+    ],
+    ids=["claim", "threshold", "docstring", "comment and layout", "statistic", "another docstring"],
+)  # fmt: skip
+def test_other_edits_cost_nothing(tried, old, new):
+    tried.run()
+    tried.edit(old, new)
+    assert tried.run()[1] == 0
+    assert not tried.lab.plan(catalogue.find(str(tried.path)), "smoke").missing
+
+
+def test_a_measure_of_a_wrong_shape_is_told_and_not_covered_by_old_numbers(tried):
+    tried.run()
+    tried.edit('("run", bounce(', '("run x", bounce(')
+    with pytest.raises(AssayError):
+        tried.run()
+
+
+def test_the_plan_says_what_was_edited(tried):
+    tried.run()
+    tried.edit("return 1.0 * x", "return 3.0 * x")
+    (why,) = {r.why for r in tried.lab.plan(catalogue.find(str(tried.path)), "smoke").missing if r.job.arm == "main"}
+    assert why.startswith("what measures it was edited (scaled); " + ("measured again" if tried.kept else "trained again"))
+
+
+def test_a_neighbour_belongs_to_it(tried, tmp_path):
+    tried.run()
+    before = edits.texts(catalogue.find(str(tried.path)))["main"]
+    tried.edit("x + 0.0", "x + 1.0", neighbour=True)
+    after = edits.texts(catalogue.find(str(tried.path)))["main"]
+    assert before.train == after.train and before.measure["bounce"] != after.measure["bounce"]
+
+
+def test_the_texts_of_the_catalogue_hold_what_measures_and_no_claims():
+    found = edits.texts(catalogue.find("lm-importance"))["main"]
+    assert {"measure", "removed", "sample", "LMImportance"} <= found.measure.keys()
+    assert {"train_together", "method", "LMImportance"} <= found.train.keys()
+    assert not {"CLAIMS", "figures", "ARMS", "PAGE", "experiment"} & (found.train.keys() | found.measure.keys())
