@@ -67,7 +67,8 @@ def made(**more):
 
 
 ARMS = {"main": Arm(partial(drop, up=0.0), keep=KEEP), "flat": Arm(drop, specs=lambda s: tuple(x.replace(t=0.5) for x in s))}
-CLAIMS = (Claim(text="It falls far", value=value, units=("seed",), low=5.0, unit="m", must_fail=("flat",), threshold_from="plan", published="new", source="Galileo"),)
+CLAIMS = (Claim(text="It falls far", value=value, units=("seed",), low=5.0, unit="m", must_fail=("flat",), threshold_from="plan",
+                published="new", source="Galileo"),)
 experiment = made(arms=ARMS, measure=measure, claims=CLAIMS, smoke=grid(Ball(), seed=range(6)), default=grid(Ball(), seed=range(6)),
                   full=grid(Ball(), seed=range(6)))
 '''
