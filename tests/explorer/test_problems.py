@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from shelf import HOME, client, shelve, simulated
+from shelf import HOME, client, shelve
 
 from assay.explorer import app
 from assay.features.index import reader
@@ -13,8 +13,8 @@ KEY = "a" * 16
 
 
 @pytest.fixture
-def store(tmp_path):
-    shelve(tmp_path / "store", KEY, simulated.made(tmp_path / "made"))
+def store(made, tmp_path):
+    shelve(tmp_path / "store", KEY, made)
     return tmp_path / "store"
 
 
