@@ -1,6 +1,6 @@
-"""Many `assay` processes at the price of one start: an interpreter that has imported what they share forks for each.
+"""Many Python processes at the price of one start: an interpreter that has imported what they share forks for each.
 
-As a program it reads one JSON object a line, {"words", "cwd", "env"}, and answers each with {"code", "out", "err"}.
+As a program it reads one JSON object a line, {"words" or "code", "cwd", "env"}, and answers each with {"code", "out", "err"}.
 """
 
 import json
@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -23,11 +25,15 @@ class Ended(NamedTuple):
 
 
 class Forks:
-    """Runs the command line in processes of their own, one after the other."""
+    """Runs the command line, or code, in processes of their own, one after the other; they cannot import what is `hidden`."""
+
+    def __init__(self, hidden: Sequence[str] = ()):
+        self.hidden = hidden
 
     def __enter__(self) -> Self:
-        command = [sys.executable, __file__]
-        env = os.environ | {"OMP_NUM_THREADS": "1"}  # a fork keeps one thread, so there must be no other
+        command = [sys.executable, __file__, *self.hidden]
+        paths = [str(Path(__file__).parents[1] / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]  # never another Assay
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}  # a fork keeps one thread, so there must be no other
         self.parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         return self
 
@@ -36,40 +42,54 @@ class Forks:
 
     def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
         """How `assay WORDS` ended in this folder and environment."""
+        return self._ask(words=list(words), cwd=str(cwd), env=dict(env))
+
+    def execute(self, code: str, cwd: Path, env: Mapping[str, str]) -> Ended:
+        """How `python -c CODE` ended in this folder and environment."""
+        return self._ask(code=code, cwd=str(cwd), env=dict(env))
+
+    def _ask(self, **asked: Any) -> Ended:
         assert self.parent.stdin is not None and self.parent.stdout is not None
-        self.parent.stdin.write(json.dumps({"words": list(words), "cwd": str(cwd), "env": dict(env)}) + "\n")
+        self.parent.stdin.write(json.dumps(asked) + "\n")
         self.parent.stdin.flush()
         return Ended(*json.loads(self.parent.stdout.readline()))
 
 
 def child(asked: Mapping[str, Any], out: int, err: int) -> int:
-    """The exit code of the words asked for, with its output in these files."""
+    """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
 
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in asked["env"]  # a new interpreter would have read it
     os.dup2(out, 1)
     os.dup2(err, 2)
-    sys.argv = ["assay", *asked["words"]]
     try:
-        return main()
+        if "words" in asked:
+            sys.argv = ["assay", *asked["words"]]
+            return main()
+        sys.argv, sys.path[0] = ["-c"], ""
+        exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})
+        return 0
+    except Exception:
+        traceback.print_exc()
+        return 1
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
 
 
-def serve() -> None:
+SHARED = ("assay.cli.main", "assay.core.judging", "assay.lab.result")
+"""What takes time to import."""
+HEAVY = ("torch", "assay.dictionaries.formats.opening", "assay.dictionaries.formats.writing", "assay.verbs.exchange")
+
+
+def serve(hidden: Sequence[str]) -> None:
     """Answer until standard input closes."""
-    import torch  # noqa: F401 (the imports that take the time)
-
-    import assay.cli.main
-    import assay.core.judging
-    import assay.dictionaries.formats.opening
-    import assay.dictionaries.formats.writing
-    import assay.lab.result
-    import assay.verbs.exchange  # noqa: F401
-
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    for name in SHARED if hidden else SHARED + HEAVY:
+        import_module(name)
     for line in sys.stdin:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             pid = os.fork()
@@ -88,4 +108,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1:])
