@@ -5,12 +5,13 @@ TORCH  ?= torch==2.13.0
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test lint env model clean
+.PHONY: demo test test-slow check lint env model clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   set up, fetch SmolLM2-135M (93 MB), run superposition and gated-sae, write the report"
-	@echo "make test   set up, run the tests"
+	@echo "make test   set up, run the tests; make test-slow: those that take minutes, docs/tests.md lists them"
+	@echo "make check  a minute while writing: what the change touches, see docs/tests.md"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make clean  remove the environment (results stay)"
 
@@ -37,6 +38,14 @@ demo: env model
 
 test: env model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: env model
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=0 --durations-min=1
+
+check: env
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/python tests/touched.py | xargs -r $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --within 40
 
 lint: env
 	@$(BIN)/ruff check src tests benchmarks

@@ -8,16 +8,37 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: more threads than
 
 import signal
 import sys
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from forks import Forks
 
 # as in an environment that was activated: commands in hints are then `assay …`, wherever the tests were started from
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the tests send it on purpose.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# What a process wrote outlives its kill without waiting for the disk, and no test pulls the plug; tests/lab/test_store.py sees to the waiting.
+os.fsync = lambda handle: None
+
+BEGUN = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--within", type=float, metavar="SECONDS", help="begin no test later than that; `make check` has one minute")
+
+
+@pytest.hookimpl(tryfirst=True)  # before its fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    within = item.config.getoption("--within")
+    if within is not None and time.monotonic() - BEGUN > within:
+        pytest.skip(f"not begun within {within:g} s")
 
 
 class PlainSlot:
@@ -79,6 +100,13 @@ def bench(tmp_path):
 @pytest.fixture
 def plain_slot():
     return PlainSlot
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Many processes of `assay` at the price of one."""
+    with Forks() as parent:
+        yield parent
 
 
 @pytest.fixture(scope="session")

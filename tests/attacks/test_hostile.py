@@ -292,8 +292,6 @@ GROWTH = 512 * 2**20
 def told(tmp_path, world, seeds, monkeypatch):
     """What went wrong, a line each."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("assay.lab.store.sync", lambda path: None)  # durability is tested elsewhere
-    monkeypatch.setattr("assay.lab.atomic.sync", lambda path: None)
     (tmp_path / "table.csv").write_text(TABLE)
     shutil.copy(Path(__file__).parents[1] / "lab" / "walk.py", tmp_path / "walk.py")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

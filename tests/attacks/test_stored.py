@@ -191,7 +191,7 @@ def attacks(world, evaluated, tmp_path, seeds):
 
 
 def test_harm_to_what_is_stored(world, evaluated, tmp_path):
-    assert not (wrong := attacks(world, evaluated, tmp_path, range(20))), wrong
+    assert not (wrong := attacks(world, evaluated, tmp_path, range(10))), wrong
 
 
 @pytest.mark.slow

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from forks import Ended, Forks
 from safetensors.torch import load_file, save_file
+
+from forks import Ended, Forks
 
 DATA = Path(__file__).parents[1] / "fixtures/formats"
 
@@ -387,17 +388,16 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended, set[str]]]:
+def ended(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended, set[str]]]:
     """How every case ended, and what lay in its folder before and did not after, or the other way round."""
     found = {}
     env = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")} | {"OMP_NUM_THREADS": "1"}
-    with Forks() as forks:
-        for name, case in CASES.items():
-            here = tmp_path_factory.mktemp("case")
-            case.given(here / case.path)
-            before = {str(p.relative_to(here)) for p in here.rglob("*")}
-            done = forks.run(("import", case.path, "--out", "new.safetensors", *case.words), here, env)
-            found[name] = done, before ^ {str(p.relative_to(here)) for p in here.rglob("*")}
+    for name, case in CASES.items():
+        here = tmp_path_factory.mktemp("case")
+        case.given(here / case.path)
+        before = {str(p.relative_to(here)) for p in here.rglob("*")}
+        done = forks.run(("import", case.path, "--out", "new.safetensors", *case.words), here, env)
+        found[name] = done, before ^ {str(p.relative_to(here)) for p in here.rglob("*")}
     return found
 
 
@@ -421,7 +421,7 @@ def test_a_hostile_pickle_is_hostile(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "ran").is_dir()
 
 
-def test_what_is_right_is_imported_tried_and_exported(tmp_path: Path) -> None:
+def test_what_is_right_is_imported_tried_and_exported(forks: Forks, tmp_path: Path) -> None:
     """An orthonormal dictionary reconstructs; its way through SAELens's form and back loses nothing."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
@@ -434,13 +434,12 @@ def test_what_is_right_is_imported_tried_and_exported(tmp_path: Path) -> None:
     )
     activations()(tmp_path / "unused")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    with Forks() as forks:
-        export = forks.run(("export", "d.safetensors", "--out", "sae", "--model", "gpt2"), tmp_path, env)
-        again = forks.run(("export", "d.safetensors", "--out", "sae"), tmp_path, env)
-        missing = forks.run(("export", "gated-sea/main", "--out", "other"), tmp_path, env)
-        tried = forks.run(("import", "sae", "--out", "back.safetensors", *ACTS), tmp_path, env)
-        told = forks.run(("import", "sae", "--out", "json.safetensors", *ACTS, "--json"), tmp_path, env)
-        run = forks.run(("export", "d.safetensors", "--out", "other", "--run", "2"), tmp_path, env)
+    export = forks.run(("export", "d.safetensors", "--out", "sae", "--model", "gpt2"), tmp_path, env)
+    again = forks.run(("export", "d.safetensors", "--out", "sae"), tmp_path, env)
+    missing = forks.run(("export", "gated-sea/main", "--out", "other"), tmp_path, env)
+    tried = forks.run(("import", "sae", "--out", "back.safetensors", *ACTS), tmp_path, env)
+    told = forks.run(("import", "sae", "--out", "json.safetensors", *ACTS, "--json"), tmp_path, env)
+    run = forks.run(("export", "d.safetensors", "--out", "other", "--run", "2"), tmp_path, env)
     assert export.code == 0 and "wrote sae" in export.out
     assert again.code == 2 and "exists already" in again.err
     assert missing.code == 2 and "no file, folder or stored run" in missing.err and not (tmp_path / "other").exists()
@@ -452,7 +451,7 @@ def test_what_is_right_is_imported_tried_and_exported(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "sae/cfg.json").read_text())["metadata"]["model_name"] == "gpt2"
 
 
-def test_a_model_and_a_text_are_activations_too(tmp_path: Path) -> None:
+def test_a_model_and_a_text_are_activations_too(forks: Forks, tmp_path: Path) -> None:
     """The same dictionary at the place it fits, at one of another width, and at one that is not named."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
@@ -466,11 +465,10 @@ def test_a_model_and_a_text_are_activations_too(tmp_path: Path) -> None:
     both, zero = torch.cat([W, -W], 1)[None], torch.zeros(1, 48)
     Dictionary(both, zero, both.mT.contiguous(), zero[:, :24], ReLU()).save(tmp_path / "d.safetensors")
     on = ("import", "d.safetensors", "--out", "new.safetensors", "--model", "model", "--text", "text")
-    with Forks() as forks:
-        unsaid = forks.run(on, tmp_path, os.environ)
-        wide = forks.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
-        assert not (tmp_path / "new.safetensors").exists()
-        good = forks.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
+    unsaid = forks.run(on, tmp_path, os.environ)
+    wide = forks.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
+    assert not (tmp_path / "new.safetensors").exists()
+    good = forks.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
     assert unsaid.code == 2 and "say it with --site" in unsaid.err, unsaid
     assert wide.code == 2 and "has 40 numbers per token, the dictionary has 24" in wide.err, wide
     assert good.code == 0 and re.search(r"reconstructs: EV 1, L0 24\.0, .* on \d,\d{3} activations", good.out), good

@@ -14,12 +14,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
-from forks import Forks
 
 from assay.subjects import fetch
+from forks import Forks
 
 STORE = "assay-store"
 TABLE = "\n".join(
@@ -223,13 +224,9 @@ def tree(folder: Path) -> dict[str, str]:
     return found
 
 
-def assay(
-    world: Path, words: tuple[str, ...], env: dict[str, str], file_limit: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    def limit() -> None:
-        if file_limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
-
+def limited(world: Path, words: tuple[str, ...], env: dict[str, str], largest: int) -> subprocess.CompletedProcess[str]:
+    """A process that can write no file larger than so many bytes."""
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest, largest))
     command = [sys.executable, "-m", "assay", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=world, env=env, preexec_fn=limit, check=False)
 
@@ -241,18 +238,18 @@ def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The world before anything is broken; never written to."""
     origin = tmp_path_factory.mktemp("world")
     (origin / "numbers.csv").write_text(TABLE)
     for words in (("new", "own"), ("run", "own.py", "--preset", "smoke", "--executor", "inline")):
-        done = assay(origin, words, environment(origin))
-        assert done.returncode == 0, done.stderr
+        done = forks.run(words, origin, environment(origin))
+        assert done.code == 0, done.err
     return origin
 
 
 @pytest.fixture(scope="module")
-def ended(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+def ended(world: Path, forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """How every case ended."""
 
     def run(name: str) -> Ended:
@@ -267,8 +264,7 @@ def ended(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, En
         return Ended(done.code, done.out, done.err, changed)
 
     asked = [name for name, case in CASES.items() if not case.model or fetch.present()]
-    with Forks() as forks:
-        return {name: run(name) for name in asked}
+    return {name: run(name) for name in asked}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()])
@@ -283,14 +279,14 @@ def test_it_says_what_would_be_right_and_changes_nothing(name: str, ended: dict[
     assert not end.changed
 
 
-def test_a_full_disk_loses_nothing(world: Path, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(world: Path, forks: Forks, tmp_path: Path) -> None:
     own = tmp_path / "here"
     shutil.copytree(world, own)
     before = tree(own / STORE / "runs")
     words = ("run", "own.py", "--preset", "smoke", "--set", "steps=21", "--executor", "inline")
-    done = assay(own, words, environment(own), file_limit=2000)  # room for small files, not for checkpoints
+    done = limited(own, words, environment(own), 2000)  # room for small files, not for checkpoints
     assert (done.returncode, len(done.stderr.splitlines()[-1:])) == (2, 1) and "Traceback" not in done.stderr, done.stderr
     assert "is full; what was stored so far is whole" in done.stderr.splitlines()[-1]
     assert before.items() <= tree(own / STORE / "runs").items()
-    again = assay(own, words, environment(own))
-    assert again.returncode == 0, again.stderr
+    again = forks.run(words, own, environment(own))
+    assert again.code == 0, again.err

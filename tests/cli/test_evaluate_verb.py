@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from forks import Forks
 from safetensors.torch import save_file
 
 import tiny_models
@@ -44,12 +43,6 @@ def world(tmp_path_factory):
     save_file({"acts": torch.full((9, 24), torch.nan)}, origin / "nan.safetensors")
     save_file({"acts": torch.randn(40, 6, 24)}, origin / "acts.safetensors")
     return origin
-
-
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as parent:
-        yield parent
 
 
 def env(world):

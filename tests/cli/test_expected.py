@@ -39,7 +39,7 @@ def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixtur
 
 def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     store = ("--preset", "smoke", "--root", str(tmp_path))
-    assert main(["run", "deep-linear", *store]) == 0
+    assert main(["run", "deep-linear", *store, "--executor", "inline"]) == 0
     capsys.readouterr()
     assert main(["show", "deep-linear", "2", *store]) == 0
     second = capsys.readouterr().out
@@ -53,7 +53,7 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: p
 
 def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reason_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     store = ("--preset", "smoke", "--root", str(tmp_path))
-    assert main(["run", "superposition", *store]) == 0
+    assert main(["run", "superposition", *store, "--executor", "inline"]) == 0
     shown = capsys.readouterr().out
     assert "too few units" in shown and "for verdicts: assay run superposition" in shown, "what to do next stands below the table"
     assert main(["show", "superposition", "--arm", "drawn", *store]) == 0

@@ -1,8 +1,8 @@
 """`assay new` writes an experiment that runs as it is, claims something true, and has a control that fails and could pass."""
 
 import json
-import subprocess
-import sys
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,24 @@ import pytest
 from assay.core.errors import ExperimentError
 from assay.core.experiment import read_header
 from assay.verbs.new import write_experiment
+from forks import Forks
 
 
-def assay(folder: Path, *words: str) -> dict[str, Any]:
-    """The JSON that a verb prints in this folder."""
-    command = [sys.executable, "-m", "assay", *words, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def assay(forks: Forks, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """The JSON that a verb prints in the test's folder."""
+
+    def said(*words: str) -> dict[str, Any]:
+        done = forks.run([*words, "--json"], tmp_path, os.environ)
+        assert done.code == 0, done.err
+        return json.loads(done.out)
+
+    return said
 
 
-def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path) -> None:
-    assert assay(tmp_path, "new", "my-claim") == {"path": "my_claim.py"}
-    result = assay(tmp_path, "run", "my_claim.py", "--executor", "inline")
+def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path, assay: Callable) -> None:
+    assert assay("new", "my-claim") == {"path": "my_claim.py"}
+    result = assay("run", "my_claim.py", "--executor", "inline")
     (verdict,) = result["verdicts"]
     assert (verdict["outcome"], verdict["controls"]["flat"]["outcome"]) == ("holds", "fails")
     # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the trained one near 0.
@@ -31,21 +36,21 @@ def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path) -> None:
 
     path = tmp_path / "my_claim.py"
     path.write_text(path.read_text().replace("high=10,", "high=1,"))
-    assert assay(tmp_path, "plan", "my_claim.py")["missing"] == 0, "moving a threshold must not train again"
-    (verdict,) = assay(tmp_path, "run", "my_claim.py")["verdicts"]
+    assert assay("plan", "my_claim.py")["missing"] == 0, "moving a threshold must not train again"
+    (verdict,) = assay("run", "my_claim.py")["verdicts"]
     assert verdict["outcome"] == "fails"
 
 
-def test_its_control_can_pass(tmp_path: Path) -> None:
+def test_its_control_can_pass(tmp_path: Path, assay: Callable) -> None:
     path = write_experiment("claim", tmp_path).path
     path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
-    (verdict,) = assay(tmp_path, "run", "claim.py", "--executor", "inline")["verdicts"]
+    (verdict,) = assay("run", "claim.py", "--executor", "inline")["verdicts"]
     assert (verdict["outcome"], verdict["reason"]) == ("unspecific", "control flat satisfies it too")
 
 
-def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path) -> None:
+def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path, assay: Callable) -> None:
     write_experiment("mine", tmp_path)
-    (verdict,) = assay(tmp_path, "run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20")["verdicts"]
+    (verdict,) = assay("run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20")["verdicts"]
     assert (verdict["outcome"], verdict["dropped"]) == ("undecided", 8)
 
 

@@ -8,11 +8,14 @@ files of extend.md, its blocks marked `py`, by test_extend.py.
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from forks import Ended, Forks
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,13 +35,31 @@ def shown(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
-def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
+def test_code_blocks_run(page: Path, forks: Forks, tmp_path: Path) -> None:
     ours = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {key: value for key, value in os.environ.items() if key != "ASSAY_ROOT"} | {"PATH": ours}
     for kind, code in blocks(page):
-        command = ["bash", "-euo", "pipefail", "-c", code] if kind == "bash" else [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
-        assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}{done.stderr}"
+        done = typed(code, forks, tmp_path, env) if kind == "bash" else forks.execute(code, tmp_path, env)
+        assert done.code == 0, f"{page.name}:\n{code}\n{done.out}{done.err}"
+
+
+def typed(code: str, forks: Forks, cwd: Path, env: dict[str, str]) -> Ended:
+    """What a shell says to a block. A plain line that starts with `assay` costs a fork, and trains in that process."""
+    out = err = ""
+    for line in code.replace("\\\n", " ").splitlines():
+        command, _, file = line.partition(" > ")
+        if command.startswith("assay ") and not re.search(r"[|&;$`]", line):
+            verb, *words = shlex.split(command)[1:]
+            done = forks.run([verb, *words, *(["--executor", "inline"] if verb == "run" else [])], cwd, env)
+            if file:
+                (cwd / file).write_text(done.out)
+        else:
+            ran = subprocess.run(["bash", "-euo", "pipefail", "-c", line], capture_output=True, text=True, cwd=cwd, env=env, check=False)
+            done = Ended(ran.returncode, ran.stdout, ran.stderr)
+        out, err = out + done.out, err + done.err
+        if done.code:
+            break
+    return Ended(done.code, out, err)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -70,13 +91,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not dead, f"{page.name} links to {dead}"
 
 
-def test_the_command_line_page_is_current() -> None:
+def test_the_command_line_page_is_current(forks: Forks) -> None:
     from cli_page import CLI
 
     # In a process of its own: under `python -m pytest` cyclopts puts that into its usage lines.
-    script = "import sys, cli_page; sys.stdout.write(cli_page.page())"
-    now = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent, check=True)
-    assert CLI.read_text() == now.stdout, "docs/cli.md is older than the program; write it again: python tests/docs/cli_page.py"
+    now = forks.execute("import sys, cli_page; sys.stdout.write(cli_page.page())", Path(__file__).parent, os.environ)
+    assert now.out == CLI.read_text(), "docs/cli.md is older than the program; write it again: python tests/docs/cli_page.py"
 
 
 def test_every_environment_variable_is_documented() -> None:

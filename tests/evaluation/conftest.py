@@ -23,10 +23,3 @@ def texts(tmp_path_factory):
     for i in range(24):
         (folder / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3)))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def no_disk(monkeypatch):
-    """Durability is tested elsewhere; here hundreds of small files would wait for the disk."""
-    monkeypatch.setattr("assay.lab.store.sync", lambda path: None)
-    monkeypatch.setattr("assay.lab.atomic.sync", lambda path: None)

@@ -1,10 +1,7 @@
 """The pages in headless Chromium, as a hand and a keyboard use them. Any console error or request to another host fails."""
 
 import json
-import os
 import re
-import shutil
-import threading
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -13,13 +10,9 @@ from shelf import HOME, replace, shelve, simulated
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
-from assay.verbs.serve import experiments, listen
+from assay.verbs.serve import experiments
 
-CHROMIUM = os.environ.get("ASSAY_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OFF = ["gpu", "quic", "background-networking", "component-update", "sync"]
-FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{part}" for part in OFF)]
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
 
 CONTRASTS = """() => {
   const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -53,41 +46,9 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(store):
-    import uvicorn
-
-    listening = listen("127.0.0.1", 0)
-    app = application(Library(store, experiments(store)))
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", access_log=False))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running.should_exit = True
-    thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(request, browser, server):
-    """A page that fails its test for any error on the console and any request to another host."""
-    how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
-    context, wrong = browser.new_context(base_url=server, **how), []
-    opened = context.new_page()
-    opened.set_default_timeout(30_000)
-    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda e: wrong.append(str(e)))
-    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
-    opened.on("requestfailed", lambda r: wrong.append(f"failed: {r.url} {r.failure}"))
-    yield opened
-    context.close()
-    assert not wrong
+def server(store, served):
+    with served(application(Library(store, experiments(store)))) as address:
+        yield address
 
 
 def drawn(page) -> int:

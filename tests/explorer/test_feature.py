@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
-import pages_world
 import pytest
 from pages_world import BASE, HOSTILE, World
 
@@ -17,11 +16,6 @@ from assay.explorer.pages import feature
 from assay.features.index.reader import Index
 
 FEATURES = 40
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return pages_world.world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")

@@ -1,58 +1,22 @@
 """A feature's page, search, SQL and compare in headless Chromium. Any console error or request to another host fails."""
 
 import re
-import threading
 
-import pages_world
 import pytest
 from pages_world import BASE
-from test_browser import CHROMIUM, FLAGS, playwright
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
-from assay.verbs.serve import listen
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
 PAGES = [f"{BASE}/4", f"{BASE}/0", f"{BASE}/1", f"{BASE}/4/activation?text=import", f"{BASE}/search?by=token&q=name", f"{BASE}/search?order=density",
          f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts", f"{BASE}/sql?q=DROP", "/compare/model/made-up/again"]  # fmt: skip
 SHAPES = [{"viewport": {"width": w, "height": 900}, "color_scheme": scheme} for w in (1280, 400) for scheme in ("light", "dark")]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    import uvicorn
-
-    world = pages_world.world(tmp_path_factory.mktemp("world"))
-    listening = listen("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(application(Library(world.store)), log_level="error", lifespan="off", access_log=False))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running.should_exit = True
-    thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(request, browser, server):
-    how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
-    context, wrong = browser.new_context(base_url=server, **how), []
-    opened = context.new_page()
-    opened.set_default_timeout(30_000)
-    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda e: wrong.append(str(e)))
-    opened.on("dialog", lambda d: wrong.append(f"a dialog: {d.message}"))
-    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
-    yield opened
-    context.close()
-    assert not wrong
+def server(world, served):
+    with served(application(Library(world.store))) as address:
+        yield address
 
 
 def tip(page, token) -> str:

@@ -19,8 +19,8 @@ EXPERIMENT = {
 
 
 @pytest.fixture
-def store(tmp_path):
-    shelve(tmp_path / "store", "a" * 16, simulated.made(tmp_path / "one"), fvu=0.25)
+def store(made, tmp_path):
+    shelve(tmp_path / "store", "a" * 16, made, fvu=0.25)
     return tmp_path / "store"
 
 

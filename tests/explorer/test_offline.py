@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
-import pages_world
 import pytest
 
 from assay.core.errors import DataError
@@ -15,12 +13,11 @@ from assay.explorer.pages import feature
 from assay.features.index.reader import Index
 
 NUMBERS = [4, 5, 0, 17, 1]
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory) -> Index:
-    return Index(pages_world.world(tmp_path_factory.mktemp("world")).folder)
+def index(world) -> Index:
+    return Index(world.folder)
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +61,6 @@ def test_a_hundred_features_are_small(index):
 def test_no_feature_is_refused(index):
     with pytest.raises(DataError, match="no feature"):
         offline.page(index, [])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to look at the file in a browser")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium to look at the file in a browser")
-    with sync_api.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=chromium, args=QUIET)
-        yield found
-        found.close()
 
 
 def test_in_a_browser_from_a_file(browser, html, tmp_path: Path):

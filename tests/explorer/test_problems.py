@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from shelf import HOME, client, shelve, simulated
+from shelf import HOME, client, shelve
 
 from assay.explorer import app
 from assay.features.index import reader
@@ -14,8 +14,8 @@ KEY = "a" * 16
 
 
 @pytest.fixture
-def store(tmp_path):
-    shelve(tmp_path / "store", KEY, simulated.made(tmp_path / "made"))
+def store(made, tmp_path):
+    shelve(tmp_path / "store", KEY, made)
     return tmp_path / "store"
 
 

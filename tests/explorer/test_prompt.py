@@ -33,11 +33,6 @@ def patient():
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Tiny:
-    return tiny_world.make(tmp_path_factory.mktemp("prompt"))
-
-
-@pytest.fixture(scope="module")
 def library(tiny):
     return tiny.library()
 

@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import re
-import threading
 
 import pytest
-import test_browser
-import tiny_world
-from test_browser import CHROMIUM, playwright
-from tiny_world import TEXT, Tiny
+from tiny_world import TEXT
 
 from assay.explorer.app import application
-from assay.verbs.serve import listen
 
-browser = test_browser.browser
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Tiny:
-    return tiny_world.make(tmp_path_factory.mktemp("texts"))
-
-
-@pytest.fixture(scope="module")
-def server(tiny):
-    import uvicorn
-
-    listening = listen("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(application(tiny.library()), log_level="error", lifespan="off", access_log=False))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running.should_exit = True
-    thread.join(20)
-
-
-@pytest.fixture
-def page(request, browser, server):
-    """A page that fails its test for any error on the console and any request to another host."""
-    how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
-    context, wrong = browser.new_context(base_url=server, **how), []
-    opened = context.new_page()
-    opened.set_default_timeout(60_000)
-    opened.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda e: wrong.append(str(e)))
-    opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
-    yield opened
-    context.close()
-    assert not wrong
+def server(tiny, served):
+    with served(application(tiny.library())) as address:
+        yield address
 
 
 def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, server):

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 import rate_world
-import test_browser
-from test_browser import CHROMIUM, playwright
 from test_feature_browser import CONTRAST
 
 from assay.explorer.app import rating_application
 from assay.explorer.pages.rate import Sheet
-from assay.verbs.serve import listen
 
-browser = test_browser.browser
-page = test_browser.page
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
+playwright = pytest.importorskip("playwright.sync_api")
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +18,11 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture
-def server(world):
-    import uvicorn
-
+def server(world, served):
     for answers in world.folder.glob("*.jsonl"):
         answers.unlink()
-    listening = listen("127.0.0.1", 0)
-    app = rating_application(Sheet(world.rating("ann")))
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", access_log=False))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running.should_exit = True
-    thread.join(20)
+    with served(rating_application(Sheet(world.rating("ann")))) as address:
+        yield address
 
 
 def scores(world) -> list[float]:

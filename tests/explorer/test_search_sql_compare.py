@@ -7,7 +7,6 @@ from collections import Counter
 from urllib.parse import quote
 
 import numpy as np
-import pages_world
 import pytest
 from pages_world import BASE, HOSTILE, WORDS, World
 
@@ -17,11 +16,6 @@ from assay.features.index.schema import COMPANIONS
 
 SEARCH, SQL, COMPARE = f"{BASE}/search", f"{BASE}/sql", "/compare/model/made-up/again"
 KNOWN = [*WORDS, *HOSTILE]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return pages_world.world(tmp_path_factory.mktemp("world"))
 
 
 def told(world: World, address: str) -> dict:

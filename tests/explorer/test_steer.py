@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tiny_world
 from starlette.testclient import TestClient
 from tiny_world import Tiny, log_probabilities
 
@@ -26,11 +25,6 @@ def patient():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live, "SHOWN", 60.0)
         yield
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Tiny:
-    return tiny_world.make(tmp_path_factory.mktemp("steer"))
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from forks import Ended, Forks
+
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ASSAY_ROOT")} | {"COLUMNS": "120"}
-Side = tuple[list[str], dict[str, str]]
-CHECKOUT: Side = ([sys.executable, "-m", "assay"], ELSEWHERE | {"PYTHONPATH": str(ROOT / "src")})
+Side = Path | Forks
+"""The installed command, or what forks the checkout's."""
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +43,29 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(installed: Path, empty: Path) -> Side:
+def wheel(installed: Path, empty: Path) -> Path:
     """The command of the wheel, which imports Assay from nowhere else."""
     place = [installed / "bin/python", "-c", "import assay; print(assay.__file__)"]
     found = subprocess.run(place, cwd=empty, env=ELSEWHERE, capture_output=True, text=True)
     assert Path(found.stdout.strip()).is_relative_to(installed), "another Assay was imported"
-    return [str(installed / "bin/assay")], ELSEWHERE
+    return installed / "bin/assay"
 
 
 def said(side: Side, where: Path, *words: str, code: int = 0) -> str:
     """What a command prints in the folder `where`."""
-    command, environment = side
-    ran = subprocess.run([*command, *words], cwd=where, env=environment, capture_output=True, text=True)
-    assert ran.returncode == code, ran.stderr
-    return (ran.stdout + ran.stderr).replace(shlex.join(command), "assay")  # hints print the command as it is to be typed
+    if isinstance(side, Forks):
+        ended = side.run(words, where, ELSEWHERE)
+    else:
+        ran = subprocess.run([side, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True)
+        ended = Ended(ran.returncode, ran.stdout, ran.stderr)
+    assert ended.code == code, ended.err
+    return (ended.out + ended.err).replace(shlex.quote(str(side)), "assay")  # hints print the command as it is to be typed
 
 
-def test_it_lists_and_plans_as_the_checkout_does(wheel: Side, empty: Path) -> None:
+def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empty: Path) -> None:
     """Both read the records: outcomes and costs."""
-    assert said(wheel, empty, "list", "--long") == said(CHECKOUT, empty, "list", "--long")
-    plans = [json.loads(said(side, empty, "plan", "superposition", "--json")) for side in (wheel, CHECKOUT)]
+    assert said(wheel, empty, "list", "--long") == said(forks, empty, "list", "--long")
+    plans = [json.loads(said(side, empty, "plan", "superposition", "--json")) for side in (wheel, forks)]
     assert plans[0]["cost_from"] == "the record"
     assert {**plans[0], "free_bytes": 0} == {**plans[1], "free_bytes": 0}
 
@@ -75,19 +80,19 @@ def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
             assert (package / inside / file).read_bytes() == (ROOT / outside / file).read_bytes()
 
 
-def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(wheel: Side, empty: Path, tmp_path: Path) -> None:
+def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(wheel: Path, forks: Forks, empty: Path, tmp_path: Path) -> None:
     """A smoke preset in the wheel's own workers; both then judge it alike, and refuse alike to hold it to a record of another preset."""
     chosen, store = ("deep-linear", "--preset", "smoke"), ("--root", str(tmp_path))
     said(wheel, empty, "run", *chosen, *store)
-    assert said(wheel, empty, "show", *chosen, *store) == said(CHECKOUT, empty, "show", *chosen, *store)
+    assert said(wheel, empty, "show", *chosen, *store) == said(forks, empty, "show", *chosen, *store)
     for verb in ("check", "reproduce"):
-        told = [said(side, empty, verb, *chosen, *(store if verb == "check" else ()), code=2) for side in (wheel, CHECKOUT)]
+        told = [said(side, empty, verb, *chosen, *(store if verb == "check" else ()), code=2) for side in (wheel, forks)]
         assert told[0] == told[1] and "is of preset default" in told[0]
 
 
 @pytest.mark.slow
-def test_it_reproduces_its_record(wheel: Side, empty: Path, tmp_path: Path) -> None:
+def test_it_reproduces_its_record(wheel: Path, forks: Forks, empty: Path, tmp_path: Path) -> None:
     """About 20 CPU-seconds: the whole default preset of an entry with verdicts."""
     store = ("--root", str(tmp_path))
     assert "reproduced: every statement came out as recorded" in said(wheel, empty, "reproduce", "deep-linear", *store)
-    assert said(wheel, empty, "check", "deep-linear", *store) == said(CHECKOUT, empty, "check", "deep-linear", *store)
+    assert said(wheel, empty, "check", "deep-linear", *store) == said(forks, empty, "check", "deep-linear", *store)

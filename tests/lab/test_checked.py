@@ -204,11 +204,13 @@ def test_what_training_raises_ends_no_worker(tmp_path, capsys, does):
     assert code == 3 and "one group of count crashed, arm main" in err and "count.py line " in err and "Traceback" not in err, err
 
 
-@pytest.mark.parametrize("does", [
-    'print("x" * 10**6); sys.stdout.write("y\\n" * 1000)', "sys.stdout.close()", 'os.chdir("/")', "np.random.seed(0)",
-    "threading.Thread(target=time.sleep, args=(0.5,)).start()",
-])  # fmt: skip
-@pytest.mark.parametrize("how", [("--executor", "inline"), ()])
+HARMLESS = (
+    'print("x" * 10**6); sys.stdout.write("y\\n" * 1000)', "threading.Thread(target=time.sleep, args=(0.5,)).start()", 'os.chdir("/")',
+    "np.random.seed(0)", "sys.stdout.close()",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("does", "how"), [*((one, ("--executor", "inline")) for one in HARMLESS), ("; ".join(HARMLESS), ())])
 def test_what_a_measure_does_beside_measuring_harms_nobody(tmp_path, monkeypatch, capsys, does, how):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "count.py").write_text(TEXT.format(**{**PARTS, "measured": f"{does}; return right(runs, trained)"}))

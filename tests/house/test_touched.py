@@ -1,0 +1,61 @@
+"""What `make check` runs: the tests that a change touches, the nearest first."""
+
+from pathlib import Path
+
+import pytest
+
+from touched import ROOT, nearest
+
+TREE = {
+    "src/assay/core/ideas.py": "",
+    "src/assay/core/words.py": "from assay.core import ideas\n",
+    "src/assay/report/pages.py": "def made():\n    from assay.core.words import Word\n",
+    "src/assay/report/templates/page.html": "",
+    "src/assay/report/alone.py": "",
+    "src/assay/experiments/own.py": "",
+    "tests/conftest.py": "",
+    "tests/core/test_words.py": "import assay.core.words\n",
+    "tests/core/helper.py": "from assay.core.ideas import one\n",
+    "tests/core/test_helped.py": "import helper\n",
+    "tests/report/test_pages.py": "from assay.report import pages\n",
+    "tests/report/test_other.py": "",
+    "tests/report/conftest.py": "from assay.report import alone\n",
+    "tests/claims/test_all.py": "",
+    "tests/house/test_rule.py": "",
+    "tests/docs/test_docs.py": "",
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    for name, text in TREE.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "docs").mkdir()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("changed", "touched"),
+    [
+        (["src/assay/core/ideas.py"], ["core/test_helped.py", "core/test_words.py", "report/test_pages.py"]),
+        (["src/assay/core/words.py"], ["core/test_words.py", "report/test_pages.py"]),
+        (["src/assay/report/templates/page.html"], ["report/test_pages.py", "report/test_other.py"]),
+        (["src/assay/report/alone.py"], ["report/test_other.py", "report/test_pages.py"]),
+        (["tests/core/helper.py"], ["core/test_helped.py"]),
+        (["tests/report/test_other.py", "tests/core/test_words.py"], ["core/test_words.py", "report/test_other.py"]),
+        (["src/assay/experiments/own.py", "src/assay/core/words.py"], ["claims/test_all.py", "core/test_words.py", "report/test_pages.py"]),
+        (["docs/page.md"], ["docs/test_docs.py"]),
+        (["Makefile"], ["house/test_rule.py"]),
+        ([], []),
+    ],
+)
+def test_imports_are_followed_backwards(tree: Path, changed: list[str], touched: list[str]) -> None:
+    found = nearest([tree / name for name in changed], tree)
+    assert [str(path.relative_to(tree / "tests")) for path in found] == touched
+
+
+def test_a_layer_comes_before_others_that_are_as_far() -> None:
+    found = [str(path.relative_to(ROOT / "tests")) for path in nearest([ROOT / "src/assay/report/vega.py"])]
+    assert found[:2] == ["report/test_draw.py", "report/test_pictures.py"] and "report/test_pages.py" in found[2:]
