@@ -73,8 +73,9 @@ def fit(
     books = [_Book(len(g.runs), at, steps, bench.device) for g in groups]
     slot = bench.slot()
     start = 0
-    if (saved := slot.restore()) is not None:
-        start, tensors = saved
+    saved = slot.restore()
+    if saved is not None and all(f"{i}.state.{n}" in saved[1] for i, g in enumerate(groups) for n in _needed(g.state, saved[0], steps)):
+        start, tensors = saved  # an older version may have kept other tensors; then training starts again
         for i, (g, book) in enumerate(zip(groups, books, strict=True)):
             for name in _needed(g.state, start, steps):
                 with torch.no_grad():
