@@ -68,6 +68,7 @@ def saedashboard(a: argparse.Namespace) -> tuple[dict[str, list[float]], float]:
     model.tokenizer = transformers.AutoTokenizer.from_pretrained(a.peer_model, local_files_only=True)
     model.load_state_dict(convert_llama_weights(inner, config), strict=False)
     sae = SAE.load_from_disk(a.folder)
+    sae.fold_W_dec_norm = lambda: None  # refused for TopK; rows of one length, as here, leave the choice as it is
     tokens = torch.from_numpy(np.load(a.windows).astype(np.int64))
     began = time.process_time()
     settings = SaeVisConfig(hook_point=sae.cfg.metadata.hook_name, features=list(range(a.features)), minibatch_size_features=256)
