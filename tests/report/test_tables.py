@@ -173,7 +173,7 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
         ("near", "undecided", "?", "near, undecided"),
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),
-        ("also", "holds", "✓", "may hold too"),
+        ("also", "holds", "", "may hold too"),
         ("unnamed", "holds", "!", "holds too"),
     ],
 )
@@ -203,3 +203,26 @@ def test_words_that_a_newcomer_cannot_guess_are_explained_where_they_occur():
     whole, plain = sample.result(), {"verdicts": [{**sample.verdicts()[3], "published": None}]}
     assert "other set-up: for orientation" in tables.explained(whole) and "new: no paper" in tables.explained(whole)
     assert not tables.explained(plain)
+
+
+def _with_arms_that_may_hold(count):
+    number = {"estimate": 0.99, "low": 0.985, "high": 0.995, "reason": "alike"}
+    return {"verdicts": [{**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}}]}
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
+    data = _with_arms_that_may_hold(count)
+    for form in (tables.text(data), statements.verdicts(data), overview.listed(data), export.latex(data)):
+        tick = export.tex("✓") if form.startswith("\\begin") else "✓"
+        assert not re.search(rf"{re.escape(tick)}\W*other-\d", form) and re.search(rf"{re.escape(tick)}\W*relu", form)
+    flat = re.sub(r"\s+", " ", tables.text(data, 200))
+    assert {1: "may hold too, and does: other-0", 3: "may hold too, and do: other-0, other-1", 7: "7 more may hold too, and do"}[count] in flat
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_a_terminal_shows_each_claim_its_threshold(width):
+    flat = re.sub(r"\s+", " ", tables.text(sample.result(), width))
+    assert "holds if ≥ 1.5 features" in flat and "holds if in [0.98, 1.02]" in flat
+    entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
+    assert "holds if" not in tables.text({"verdicts": [entry]}), "the claim's text is its threshold"
