@@ -97,3 +97,28 @@ def test_an_option_that_was_not_typed_is_told_with_what_it_is_for(left_out: str,
     assert capsys.readouterr().err.startswith(says)
     assert main(["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :], left_out]) == 2
     assert "requires an argument" in capsys.readouterr().err
+
+
+def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    import sys
+
+    from assay.cli.options import Place
+    from assay.cli.verdicts import show
+    from assay.lab.preset import override
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+    import sample
+
+    data = {**sample.result(), "failed": [], "changed": [], "notes": []}
+    experiment = catalogue.find("gated-sae")
+    asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
+    show(data, *asked)
+    told = capsys.readouterr().out
+    assert "The mean alone" not in told and f"1 finding, without a verdict: assay show gated-sae --findings --root {tmp_path}" in told
+    last = told[told.index("3 hold, 1 fails, 1 unspecific, 2 undecided") :].splitlines()
+    assert [line[:3] for line in last[1:8]] == ["● 1", "✕ 2", "○ 3", "● 4", "◐ 5", "○ 6", "● 7"] and max(map(len, last[:8])) <= 100
+    assert "assay report gated-sae" in last[-1], "what to type next stands below"
+    show(data, *asked, findings=True)
+    assert "The mean alone" in (listed := capsys.readouterr().out) and "--findings" not in listed
+    show({**data, "verdicts": data["verdicts"][:1]}, *asked)
+    assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
