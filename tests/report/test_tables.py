@@ -10,6 +10,7 @@ import sys
 import pytest
 import sample
 
+from assay.core.table import judge
 from assay.report import export, overview, statements, tables
 
 
@@ -226,3 +227,20 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
     assert "holds if ≥ 1.5 features" in flat and "holds if in [0.98, 1.02]" in flat
     entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
     assert "holds if" not in tables.text({"verdicts": [entry]}), "the claim's text is its threshold"
+
+
+def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
+    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
+    spread = [0.004 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
+    table["x"] = [1 + x for x in spread[::-1]] + [1.03 + x for x in spread] + [1.03 + x for x in (*spread[4:], *spread[:4])]
+    on = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
+    assert "claim a margin" in tables.why(on), "on the threshold but for rounding"
+    table["x"][16:] = [x + 3e-4 for x in table["x"][16:]]
+    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
+    assert entry["reason"] == "control again undecided"
+    said = re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
+    assert "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0" in said and "more seeds" not in said
+    [row] = tables.rows({"verdicts": [entry]})
+    assert f"? again {row.controls[0].estimate} {row.controls[0].interval}" in said, "its interval is what keeps it undecided"
+    fixed = {**entry, "threshold_from": "pilot: seeds 0–5"}
+    assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"

@@ -31,6 +31,8 @@ OUTCOMES = ("holds", "fails", "unspecific", "undecided")
 ONLY_EXACT = "Exact statements only: nothing here could have come out otherwise but by a mistake of the program."
 """What is said of a result that judges no claim."""
 WIDTH = 100
+MANY = 9
+"""Where so many times as many units would be needed, what they would tell apart may well be equal."""
 NAMED = 3
 """So many arms that may hold are named in a table; more of them are counted."""
 JSON = Mapping[str, Any]
@@ -73,6 +75,11 @@ class Control:
         No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a control.
         """
         return "" if self.role == "also" else CHECKS[self.met]
+
+    @property
+    def numbers(self) -> str:
+        """Its estimate; with the interval where that is what keeps it undecided."""
+        return f"{self.estimate} {self.interval}" if self.met is None else self.estimate
 
 
 @dataclass(frozen=True)
@@ -241,12 +248,25 @@ def why(entry: JSON) -> str:
     if entry.get("reason"):
         parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
     if entry.get("price"):
-        parts.append(_remedy(entry)[0])
+        parts.append(margin(entry) or _remedy(entry)[0])
     if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and entry.get("reason") != reasons.TIES:
         parts.append(found(entry["detectable"]))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     return "; ".join(parts)
+
+
+def margin(entry: JSON) -> str:
+    """Advise a margin on one's own numbers where only very many more units would decide; "" elsewhere, where a threshold stays as it was."""
+    price, (low, high), n = entry["price"], entry.get("range") or (None, None), entry.get("n") or {}
+    if not isinstance(price, Mapping) or entry.get("threshold_from") != reasons.GIVEN or (low is None) == (high is None):
+        return ""
+    on = "lies on the threshold" in price["text"]
+    if not on and (price.get("more") or 0) < MANY * n.get(price.get("factor"), math.inf):
+        return ""
+    value, limit = ("<", entry.get("high")) if low is None else (">", entry.get("low"))
+    near = f", such as {value} {number(limit, decimals(entry.get('low'), entry.get('high')))}, where the estimate's own limit lies" if limit else ""
+    return f"no number of units tells from a threshold what lies on it: claim a margin{near}"
 
 
 def agreed(entry: JSON) -> str:
@@ -307,7 +327,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [
-            Text.assemble((c.sign, "yellow" if c.met is False else "bright_black"), f" {c.arm} {c.estimate}" + (f", {c.told}" if c.told else ""))
+            Text.assemble((c.sign, "yellow" if c.met is False else "bright_black"), f" {c.arm} {c.numbers}" + (f", {c.told}" if c.told else ""))
             for c in r.checked
         ]
         lines += [Text(r.allowed, "bright_black")] if r.allowed else []
