@@ -241,6 +241,6 @@ def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
     said = re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
     assert "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0" in said and "more seeds" not in said
     [row] = tables.rows({"verdicts": [entry]})
-    assert f"? again {row.controls[0].estimate} {row.controls[0].interval}" in said, "its interval is what keeps it undecided"
+    assert f"? again {row.controls[0].estimate}" in said and row.controls[0].interval in said, "its interval is what keeps it undecided"
     fixed = {**entry, "threshold_from": "pilot: seeds 0–5"}
     assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"
