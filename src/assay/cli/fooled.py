@@ -61,8 +61,8 @@ def show(result: Result, experiment: Experiment) -> None:
     if missing:
         printing.say(f"Not asked, since they compare {arm} itself or need what it lacks: {'; '.join(missing)}")
     for i in own:
-        came = [f" ({mine.verdict.outcome})" for mine in judge_statements([claims[i - 1]], result.arms, origin=experiment.origin).judged]
-        printing.say(f"Claim {i} is about {arm} itself{''.join(came)}: {claims[i - 1].text}")
+        outcome = [f" ({mine.verdict.outcome})" for mine in judge_statements([claims[i - 1]], result.arms, origin=experiment.origin).judged]
+        printing.say(f"Claim {i} is about {arm} itself{''.join(outcome)}: {claims[i - 1].text}")
 
 
 def satisfied(claim: Claim, arm: str, does: bool) -> tuple[str, str]:
