@@ -72,7 +72,7 @@ def plan(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
-    name: NameOrAll, /, *, page: Path | None = None, expect: Expected = None, choice: Choice = DEFAULT, machine: Machine = CPU,
+    name: NameOrAll, /, *, choice: Choice = DEFAULT, expect: Expected = None, page: Path | None = None, machine: Machine = CPU,
     place: Place = HERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
