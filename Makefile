@@ -22,9 +22,9 @@ env: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): a download of about 0.5 GB (torch 0.2 GB), about 1.7 GB on disk, 1–5 minutes."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "1 of 2: torch …"; $(BIN)/python -m pip install -q $(TORCH); }
-	@echo "2 of 2: the other packages …"
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "1 of 2: torch …"; $(BIN)/python -m pip install --disable-pip-version-check $(TORCH); }
+	@echo "2 of 2: the other packages, some fifty; 1–2 minutes. pip names each as it fetches it."
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.ready
 
 model: env

@@ -97,3 +97,61 @@ def test_an_option_that_was_not_typed_is_told_with_what_it_is_for(left_out: str,
     assert capsys.readouterr().err.startswith(says)
     assert main(["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :], left_out]) == 2
     assert "requires an argument" in capsys.readouterr().err
+
+
+def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    import sys
+
+    from assay.cli.options import Place
+    from assay.cli.verdicts import show
+    from assay.lab.preset import override
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+    import sample
+
+    data = {**sample.result(), "failed": [], "changed": [], "notes": []}
+    experiment = catalogue.find("gated-sae")
+    asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
+    show(data, *asked)
+    told = capsys.readouterr().out
+    assert "The mean alone" not in told and f"1 finding, without a verdict: assay show gated-sae --findings --root {tmp_path}" in told
+    last = told[told.index("3 hold, 1 fails, 1 unspecific, 2 undecided") :].splitlines()
+    assert [line[:3] for line in last[1:8]] == ["● 1", "✕ 2", "○ 3", "● 4", "◐ 5", "○ 6", "● 7"] and max(map(len, last[:8])) <= 100
+    assert "assay report gated-sae" in last[-1], "what to type next stands below"
+    show(data, *asked, findings=True)
+    assert "The mean alone" in (listed := capsys.readouterr().out) and "--findings" not in listed
+    show({**data, "verdicts": data["verdicts"][:1]}, *asked)
+    assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
+
+
+def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(capsys: pytest.CaptureFixture) -> None:
+    from types import SimpleNamespace
+
+    import xarray as xr
+
+    from assay.cli import fooled
+    from assay.core.claims import Claim
+    from assay.lab.result import judge_statements
+
+    def arm(base: float) -> xr.Dataset:
+        return xr.Dataset({"x": ("run", [base + i / 100 for i in range(8)])}, coords={"seed": ("run", range(8))})
+
+    def claim(text: str, high: float, of: str = "main", **more) -> Claim:
+        return Claim(text=text, value=lambda one, others: one.x, high=high, of=of, threshold_from="theory", source="none", **more)
+
+    arms = {"main": arm(1), "relu": arm(0.5), "bare": arm(2), "worst": arm(9)}
+    claims = (
+        claim("main is small", 1.5, must_fail=("bare",)), claim("main is no giant", 5, must_fail=("worst",)),
+        claim("main is below 4", 4, must_fail=("worst",), also={"bare": "so it may"}),
+        claim("relu is below 3", 3, of="relu", must_fail=("worst",)), claim("bare is below 3", 3, of="bare", must_fail=("worst",)),
+    )  # fmt: skip
+    experiment = SimpleNamespace(arms={name: SimpleNamespace(note="") for name in arms}, claims=claims, origin="")
+    asked = judge_statements(claims, arms, "bare")
+    fooled.show(SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped), experiment)
+    lines = {words[1]: words for line in capsys.readouterr().out.splitlines() if len(words := line.split()) > 1 and (words[1:2] or [""])[0].isdigit()}
+    assert [lines[i][0] for i in "124"] == ["✓", "!", "!"] and "does" in lines["1"] and "DOES:" in lines["2"] and "DOES," in lines["4"]
+    fooled.show(SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped), experiment)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "3 main is below 4 2.04 1.04 does, and may" in told, "no sign of a control; main's number stands beside it"
+    assert "4 relu is below 3 2.04 1.04 DOES" in told and "(the claim is about relu)" in told.replace("[2.01, 2.06] [1.01, 1.06] ", "")
+    assert "Claim 5 is about bare itself (unspecific): bare is below 3" in told

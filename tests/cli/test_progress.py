@@ -72,7 +72,7 @@ def test_a_terminal_shows_where_each_stage_is() -> None:
         Console(file=drawn, width=100, color_system=None).print(display.draw())
     head, stage, claim = (line.rstrip() for line in drawn.getvalue().splitlines())
     assert head == "toy  2 of 8 runs stored, 0 s so far, 1 min to 1 min 30 s left"
-    assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps, loss 0.5123"
+    assert stage == "  ━━━━━━──────────────────  main, relu: 250 of 1,000 steps"
     assert claim == "  ○ 0.93 [0.91, 0.95] after 4 seeds: it shrinks"
 
 
@@ -82,3 +82,23 @@ def test_long_claims_do_not_break_the_lines() -> None:
     display(Progress("a", ("main", "a-very-long-name", "another-very-long-name"), 1, 2, {"loss": 1.0}))
     Console(file=out, width=60).print(display.draw())
     assert max(map(len, out.getvalue().splitlines())) <= 60
+
+
+def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_has_a_loss() -> None:
+    from assay.cli.progress import stage
+
+    arms = ("main", "relu", "wide", "topk", "no-aux")
+    lines = [stage(Progress(group, arms, 40, 500, {"loss": 0.5823}, seeds=seeds)) for group, seeds in (("a", "seed 1000"), ("b", "seed 1001"))]
+    assert lines[0] == "main, relu and 3 more (seed 1000): 40 of 500 steps" and lines[1] != lines[0]
+    assert stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3")) == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"
+
+
+def test_a_batch_says_its_seeds() -> None:
+    from pathlib import Path
+
+    from assay.lab.groups import Member, RunGroup
+
+    def of(*specs: dict) -> RunGroup:
+        return RunGroup(Path("g"), "toy", 1, {}, {"main": tuple(Member(str(i), spec, None) for i, spec in enumerate(specs))})
+
+    assert [of(*({"seed": s} for s in seeds)).seeds for seeds in ((7,), (1003, 1000, 1001))] == ["seed 7", "seeds 1000–1003"] and of({}).seeds == ""

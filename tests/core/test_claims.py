@@ -488,6 +488,9 @@ def test_others_do_not_list_the_arm_under_judgement():
     ("changes", "says"),
     [
         ({"must_fail": ()}, "names no control"),
+        ({"must_fail": "flat"}, "must_fail takes a tuple of names, got the text 'flat'; write must_fail=('flat',)"),
+        ({"must_hold": "flat"}, "must_hold takes a tuple"),
+        ({"must_fail": ("flta",), "near": {"flat": "why"}}, "near names 'flat', but must_fail has only flta; a near control stands in both"),
         ({"must_fail": ("main",)}, "cannot also be its own control"),
         ({"low": -math.inf}, "has no threshold"),
         ({"low": 2.0, "high": 1.0}, "needs fail_low ≤ low ≤ high ≤ fail_high, got 2, 2, 1, 1"),

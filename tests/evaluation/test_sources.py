@@ -62,7 +62,7 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
             opened(tmp_path / "sae-topp")
     with pytest.raises(DataError, match="name a file or folder that holds a dictionary"):
         load(tmp_path / "gemma")
-    with pytest.raises(DataError, match="no dictionary is stored in"):
+    with pytest.raises(DataError, match=r"no dictionary is stored in /.*; another store: --root FOLDER, or ASSAY_ROOT"):
         evaluate(tmp_path / "gemma", **ask)
 
 

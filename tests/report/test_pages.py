@@ -353,3 +353,12 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):
             order = [float(x) for x in view.eval_on_selector_all("#browse > *", "cards => cards.map(c => c.dataset.purity)")]
             assert order == sorted(order, reverse=True)
         browser.close()
+
+
+def test_the_first_line_of_a_page_says_what_came_out_and_not_what_was_claimed():
+    from assay.core.experiment import Header
+
+    html = pages.page(sample.result(), header=Header("Gated: is shrinkage gone?", "a paper, 2024", "gated leads by 0.005", "b", "1 min"))
+    head = html[html.index("<h1>") : html.index("</header>")]
+    assert '<p class="question">7 claims: 3 hold, 1 fails, 1 unspecific, 2 undecided</p>' in head
+    assert '<p class="quiet">Claimed beforehand: gated leads by 0.005</p>' in head

@@ -10,6 +10,7 @@ import sys
 import pytest
 import sample
 
+from assay.core.table import judge
 from assay.report import export, overview, statements, tables
 
 
@@ -173,7 +174,7 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
         ("near", "undecided", "?", "near, undecided"),
         ("planted", "holds", "✓", "must hold, and does"),
         ("planted", "fails", "!", "must hold, and does not"),
-        ("also", "holds", "✓", "may hold too"),
+        ("also", "holds", "", "may hold too"),
         ("unnamed", "holds", "!", "holds too"),
     ],
 )
@@ -203,3 +204,43 @@ def test_words_that_a_newcomer_cannot_guess_are_explained_where_they_occur():
     whole, plain = sample.result(), {"verdicts": [{**sample.verdicts()[3], "published": None}]}
     assert "other set-up: for orientation" in tables.explained(whole) and "new: no paper" in tables.explained(whole)
     assert not tables.explained(plain)
+
+
+def _with_arms_that_may_hold(count):
+    number = {"estimate": 0.99, "low": 0.985, "high": 0.995, "reason": "alike"}
+    return {"verdicts": [{**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}}]}
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
+    data = _with_arms_that_may_hold(count)
+    for form in (tables.text(data), statements.verdicts(data), overview.listed(data), export.latex(data)):
+        tick = export.tex("✓") if form.startswith("\\begin") else "✓"
+        assert not re.search(rf"{re.escape(tick)}\W*other-\d", form) and re.search(rf"{re.escape(tick)}\W*relu", form)
+    flat = re.sub(r"\s+", " ", tables.text(data, 200))
+    assert {1: "may hold too, and does: other-0", 3: "may hold too, and do: other-0, other-1", 7: "7 more may hold too, and do"}[count] in flat
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_a_terminal_shows_each_claim_its_threshold(width):
+    flat = re.sub(r"\s+", " ", tables.text(sample.result(), width))
+    assert "holds if ≥ 1.5 features" in flat and "holds if in [0.98, 1.02]" in flat
+    entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
+    assert "holds if" not in tables.text({"verdicts": [entry]}), "the claim's text is its threshold"
+
+
+def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
+    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
+    spread = [0.004 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
+    table["x"] = [1 + x for x in spread[::-1]] + [1.03 + x for x in spread] + [1.03 + x for x in (*spread[4:], *spread[:4])]
+    on = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
+    assert "claim a margin" in tables.why(on), "on the threshold but for rounding"
+    table["x"][16:] = [x + 3e-4 for x in table["x"][16:]]
+    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
+    assert entry["reason"] == "control again undecided"
+    said = re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
+    assert "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0" in said and "more seeds" not in said
+    [row] = tables.rows({"verdicts": [entry]})
+    assert f"? again {row.controls[0].estimate}" in said and row.controls[0].interval in said, "its interval is what keeps it undecided"
+    fixed = {**entry, "threshold_from": "pilot: seeds 0–5"}
+    assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"

@@ -94,3 +94,10 @@ def test_a_range_of_seeds_is_its_two_bounds() -> None:
     assert isinstance(bought, plan.Bought) and bought.seeds is not None
     told = to_json(bought)
     assert told["seeds"] == [bought.seeds.low, bought.seeds.high] and "options" not in told
+
+
+def test_what_taking_out_a_feature_does_says_sum_and_direction():
+    from assay.cli.look import worth
+
+    assert worth({"feature": 3917, "delta": -2.77}).endswith("it lowers the sum over this text by 2.770 nats, so the feature hurts here")
+    assert "raises the sum" in worth({"feature": 1, "delta": 0.5}) and worth({"feature": 1, "delta": 0.5}).endswith("helps here")

@@ -46,7 +46,7 @@ def told(control: tables.Control, one: Judged) -> str:
     why = {**one.claim.near, **one.claim.may_hold}.get(control.arm, "")
     came = control.outcome if control.role in ("near", "control", "planted") else ""
     said = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
-    return f"{control.sign} {control.estimate} {control.interval}: {said}" + (f" ({why})" if why else "")
+    return f"{control.sign} {control.estimate} {control.interval}: {said}".lstrip() + (f" ({why})" if why else "")
 
 
 def published(one: Judged) -> str:

@@ -72,7 +72,7 @@ def plan(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
-    name: NameOrAll, /, *, page: Path | None = None, expect: Expected = None, choice: Choice = DEFAULT, machine: Machine = CPU,
+    name: NameOrAll, /, *, choice: Choice = DEFAULT, expect: Expected = None, page: Path | None = None, machine: Machine = CPU,
     place: Place = HERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
@@ -114,11 +114,17 @@ def show(
     /,
     *,
     arm: Arm = "main",
+    findings: Annotated[bool, Bare] = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
     place: Place = HERE,
 ) -> int:
     """Verdicts, controls and intervals of what is stored; trains nothing.
+
+    Parameters
+    ----------
+    findings
+        List the findings as well: numbers with their intervals, and no verdict.
 
     Examples
     --------
@@ -132,7 +138,7 @@ def show(
         lab = place.lab()
         whole = arm == "main" and claim is None
         found = (lab.known(experiment, preset) if whole else None) or lab.judge(experiment, preset, arm)
-    return verdicts.show(found, name, experiment, preset, place, expect, claim)
+    return verdicts.show(found, name, experiment, preset, place, expect, claim, findings)
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from assay.cli import printing
@@ -15,41 +16,62 @@ if TYPE_CHECKING:
     from assay.lab.result import Result
 
 CAME = {
-    "fails": "fails here too, as it should",
-    "holds": "HOLDS here as well: the claim is fooled",
-    "unspecific": "HOLDS here, as for others: the claim is fooled",
+    "control": "does not: a control, and must not",
+    "other": "does not",
+    "also": "does, and may: its author says so",
+    "method": "DOES: the claim is fooled",
+    "unnamed": "DOES, and nobody said it might",
+    "passing": "DOES: a control, and must not",
 }
 
 
 def show(result: Result, experiment: Experiment) -> None:
-    """Print the arm, the claims that it decides beside the method's own numbers, and in a line each reason why others say nothing of it."""
+    """Print the arm, and for every claim its number beside those of main and of the arm that the claim is about, and whether it satisfies it."""
+    from assay.lab.result import judge_statements
+
     arm, note = result.arm, experiment.arms[result.arm].note
+    claims = [s for s in experiment.claims if isinstance(s, Claim)]
     printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}.")
-    printing.say("A claim should fail here, unless its author says that it may hold.")
+    printing.say("Does it satisfy what is claimed? It should not, unless the author says that it may.")
     print()
-    table = printing.grid("", "claim", arm, "main", "came out")
-    table.expand, table.columns[1].ratio, table.columns[4].max_width = True, 1, 14
-    decided = [one for one in result.judged if one.verdict.outcome != "undecided"]
-    for one in decided:
-        shown = {**one.also, **one.controls, **one.planted}
-        fine = allowed(experiment, one, arm)
-        came = "it may hold: its author says so" if fine else CAME[one.verdict.outcome]
-        table.add_row(tables.CHECKS[fine or one.verdict.outcome == "fails"], one.claim.text, number(one.verdict), number(shown.get("main")), came)
-    if decided:
+    table = printing.grid("", "claim", arm, "main", "satisfies it?")
+    table.expand, table.columns[1].ratio, table.columns[4].max_width = True, 1, 18
+    there = {one.claim.text: one for one in result.judged}
+    others = [s.about(arm) for s in claims if s.of not in ("main", arm)]
+    asked = judge_statements(others, result.arms, origin=experiment.origin)
+    there |= {one.claim.text: one for one in asked.judged}
+    as_main = judge_statements([s if s.of == "main" else s.about("main") for s in claims], result.arms, origin=experiment.origin).judged
+    main = {one.claim.text: one.verdict for one in as_main}
+    lacking = dict((*result.skipped, *asked.failed, *asked.skipped))
+    rows, own = 0, []
+    for i, s in enumerate(claims, 1):
+        one = there.get(s.text)
+        if s.of == arm and arm != "main":
+            own.append(i)
+        elif one is not None and one.verdict.outcome != "undecided":
+            sign, came = satisfied(s, arm, one.verdict.outcome != "fails")
+            told = came if s.of == "main" else f"{came} (the claim is about {s.of})"
+            table.add_row(sign, f"{i} {s.text}", number(one.verdict), number(main.get(s.text)), told)
+            rows += 1
+    if rows:
         printing.draw(table)
-    for reason, texts in undecided(result).items():
+    for reason, texts in undecided(there).items():
         printing.say(f"Undecided, {reason}: {'; '.join(texts)}")
-    if result.skipped:
-        printing.say(f"Not asked, since they compare {arm} itself or need what it lacks: {'; '.join(text for text, _ in result.skipped)}")
-    others = sum(isinstance(s, Claim) and s.of not in ("main", arm) for s in experiment.claims)
-    if others:
-        printing.say(f"{others} more {'claim is' if others == 1 else 'claims are'} about other arms, and not asked.")
+    missing = [s.text for s in claims if s.text in lacking]
+    if missing:
+        printing.say(f"Not asked, since they compare {arm} itself or need what it lacks: {'; '.join(missing)}")
+    for i in own:
+        outcome = [f" ({mine.verdict.outcome})" for mine in judge_statements([claims[i - 1]], result.arms, origin=experiment.origin).judged]
+        printing.say(f"Claim {i} is about {arm} itself{''.join(outcome)}: {claims[i - 1].text}")
 
 
-def allowed(experiment: Experiment, one: Judged, arm: str) -> bool:
-    """Whether a claim that holds of this arm names it beforehand as one that may."""
-    own = next((s for s in experiment.claims if isinstance(s, Claim) and s.text == one.claim.text), one.claim)
-    return one.verdict.outcome in ("holds", "unspecific") and arm in own.may_hold
+def satisfied(claim: Claim, arm: str, does: bool) -> tuple[str, str]:
+    """The sign of an arm that satisfies a claim, or does not, and whether it may."""
+    if not does:
+        return tables.CHECKS[True], CAME["control" if arm in claim.must_fail else "other"]
+    if arm in claim.may_hold or arm in claim.must_hold:
+        return "", CAME["also"]
+    return tables.CHECKS[False], CAME["passing" if arm in claim.must_fail else "method" if claim.of == "main" else "unnamed"]
 
 
 def number(verdict: Verdict | None) -> str:
@@ -59,10 +81,10 @@ def number(verdict: Verdict | None) -> str:
     return "\n".join(tables.estimate({"estimate": verdict.estimate, "low": verdict.low, "high": verdict.high}))
 
 
-def undecided(result: Result) -> dict[str, list[str]]:
+def undecided(found: Mapping[str, Judged]) -> dict[str, list[str]]:
     """Group the texts of undecided claims by the reason in words."""
-    found: dict[str, list[str]] = {}
-    for one in result.judged:
+    grouped: dict[str, list[str]] = {}
+    for text, one in found.items():
         if one.verdict.outcome == "undecided":
-            found.setdefault(told(one.verdict.reason), []).append(one.claim.text)
-    return found
+            grouped.setdefault(told(one.verdict.reason), []).append(text)
+    return grouped

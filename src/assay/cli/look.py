@@ -56,8 +56,14 @@ def _tokens(found: Looked) -> None:
         draw(table)
     print()
     if found.features:
-        most = found.features[0]
-        say(f"Taking out {most['feature']} changes the loss of this text most, by {most['delta']:+.3f} nats; --by-feature shows such features.")
+        say(f"{worth(found.features[0])}; --by-feature shows such features.")
+
+
+def worth(most: Mapping[str, Any]) -> str:
+    """Say what taking out the feature that matters most does to the loss, and so whether the feature helps the model or hurts it."""
+    rise, part = most["delta"], "helps" if most["delta"] > 0 else "hurts"
+    way = "raises" if rise > 0 else "lowers"
+    return f"Taking out {most['feature']} changes the loss most: it {way} the sum over this text by {abs(rise):.3f} nats, so the feature {part} here"
 
 
 def _features(found: Looked) -> None:

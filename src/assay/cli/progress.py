@@ -89,7 +89,7 @@ class Display:
                 return f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in {event.groups} groups{took}"
             case Started():
                 self.stages[event.group] = event
-                return f"{', '.join(event.arms)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
+                return f"{batch(event)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
             case Progress():
                 self.stages[event.group] = event
                 self.eta = event.eta
@@ -134,12 +134,17 @@ def recorded(event: Planned) -> float | None:
 
 
 def stage(event: Started | Progress) -> str:
-    """One stage's line: arms, steps done and its numbers."""
-    arms = ", ".join(event.arms)
+    """One stage's line: its batch, steps done, and its numbers where it is of one arm; of several they mean nothing together."""
     if isinstance(event, Started):
-        return f"{arms}: starting"
-    numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
-    return f"{arms}: {event.done:,} of {event.total:,} {event.unit}{numbers}"
+        return f"{batch(event)}: starting"
+    numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items()) if len(event.arms) == 1 else ""
+    return f"{batch(event)}: {event.done:,} of {event.total:,} {event.unit}{numbers}"
+
+
+def batch(event: Started | Progress) -> str:
+    """Name what trains together so that two batches can be told apart: "main, relu and 3 more (seed 1001)"."""
+    arms = ", ".join(event.arms) if len(event.arms) <= 3 else f"{', '.join(event.arms[:2])} and {len(event.arms) - 2} more"
+    return f"{arms} ({event.seeds})" if event.seeds else arms
 
 
 def bar(event: Started | Progress, words: str) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
 from assay.report import tables
+from assay.report.statements import heads
 
 if TYPE_CHECKING:
     from assay.cli.options import Place
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 
 def show(
     found: Result | Mapping[str, Any], name: str, experiment: Experiment, preset: Preset, place: Place, expected: str | None = None,
-    asked: str | None = None,
+    asked: str | None = None, findings: bool = False,
 ) -> int:  # fmt: skip
     """Print the verdicts of a result, or of a stored one as plain values; what they cost, and what to type next.
 
     Of one claim that is `asked` for, or of another arm, more is printed than is stored, so that takes a Result.
+    Findings are counted, unless they are wanted or there is nothing else; the last lines say how each claim came out.
 
     Raises: ClaimError where no claim is the one that is asked for, or several.
 
@@ -43,7 +46,12 @@ def show(
     if one is not None:
         one()
     else:
-        tables.show(data)
+        folded = bool(data["findings"]) and bool(data["verdicts"] or data["exact"]) and not findings
+        tables.show({**data, "findings": []} if folded else data)
+        if folded:
+            count = len(data["findings"])
+            options = f"{preset.options}{place.options}"
+            tell(f"\n{count} finding{'s' * (count > 1)}, without a verdict: assay show {shlex.quote(name)} --findings{options}")
         for left in data["skipped"]:
             say(f"not asked of {data['arm']}: {left['text']} ({left['reason']})")
     if tables.only_exact(data):
@@ -53,6 +61,8 @@ def show(
     for note in data["notes"]:
         say(f"note: {note}")
     print(f"\n{data['provenance']['runs']} runs, {duration(data['seconds'])}, {data['cpu_seconds']:.0f} CPU-seconds")
+    for line in summary(data) if one is None else ():
+        tell(line)
     for line in invitations(name, data, experiment, preset, place.options):
         tell(line)
     for lost in data["failed"]:
@@ -60,6 +70,16 @@ def show(
     for line in other:
         tell(line, sys.stderr)
     return code
+
+
+def summary(data: Mapping[str, Any]) -> list[str]:
+    """Say how the claims came out: how many in which way, then each in a line; nothing of one alone, which stands right above."""
+    judged = data["verdicts"]
+    if len(judged) < 2:
+        return []
+    short = heads([v["text"] for v in judged])
+    lines = [f"{tables.SIGNS[v['outcome']]} {number} {words}" for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)]
+    return ["", tables.tallied(data), *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines), ""]
 
 
 def _chosen(result: Result, experiment: Experiment, asked: str | None) -> tuple[Callable[[], None] | None, dict[str, Any]]:

@@ -133,13 +133,19 @@ class Claim:
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
         _check_literature(self.text, self.published)
+        for name in ("must_fail", "must_hold"):
+            if isinstance(text := getattr(self, name), str):  # whose letters would be taken for names
+                raise ClaimError(f"claim {self.text!r}: {name} takes a tuple of names, got the text {text!r}; write {name}=({text!r},)")
         if not self.must_fail:
             raise ClaimError(f"claim {self.text!r} names no control: must_fail needs at least one arm in which it has to fail")
         if self.of in self.must_fail or self.of in self.must_hold:
             raise ClaimError(f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own control")
         for control in self.near:
             if control not in self.must_fail:
-                raise ClaimError(f"claim {self.text!r}: near names {control!r}, which is no control; {nearest(control, self.must_fail)}")
+                raise ClaimError(
+                    f"claim {self.text!r}: near names {control!r}, but must_fail has only {', '.join(self.must_fail)}; "
+                    "a near control stands in both, by one name"
+                )
         for arm in self.also:
             if arm == self.of or arm in self.must_fail or arm in self.must_hold:
                 raise ClaimError(f"claim {self.text!r}: also names {arm!r}, which is the method, a control or a planted effect")

@@ -41,13 +41,16 @@ def to_decide(claim: Claim, i: Interval) -> Price:
     between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
     if between and (fail_low, fail_high) != (hold_low, hold_high):
         return Price("more units do not help: the estimate lies between the two thresholds")
+    on = Price("no number of units: the estimate lies on the threshold")
     if i.estimate == edge:
-        return Price("no number of units: the estimate lies on the threshold")
+        return on
     reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(i.estimate - edge)
     if not i.variance:  # units that agree, between bounds: their limit comes nearer as 1/n
         k = int(np.argmin(i.n))
         return _more(claim.units[k], max(1, math.ceil(i.n[k] * reach) - i.n[k]))
     wanted = i.variance / max(reach, 1.0) ** 2
+    if not wanted:  # off it by rounding alone
+        return on
     for k in sorted(range(len(i.parts)), key=lambda k: -i.parts[k]):
         room = wanted - (i.variance - i.parts[k])
         if room > 0:

@@ -197,5 +197,6 @@ def stored(text: str, store: Store) -> Stored:
     beside = nearest_beside(Path(text).expanduser())
     if beside:
         raise DataError(f"no file, folder or stored run {text!r}; {beside}")
-    known = f"stored dictionaries in {store.root}: {nearest(text, here)}" if here else f"no dictionary is stored in {store.root}"
+    none = f"no dictionary is stored in {store.root.absolute()}; another store: --root FOLDER, or ASSAY_ROOT"
+    known = f"stored dictionaries in {store.root}: {nearest(text, here)}" if here else none
     raise DataError(f"no file, folder or stored run {text!r}; {known}")

@@ -38,6 +38,8 @@ class Started:
     group: str
     arms: tuple[str, ...]
     runs: int
+    seeds: str = ""
+    """Of which seeds they are, in words: groups of the same arms differ in nothing else."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Progress:
     """Seconds until everything planned is done; None while that cannot be told."""
     unit: str = "steps"
     """What is counted."""
+    seeds: str = ""
+    """As of what started."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,12 @@ class RunGroup:
         return self.folder.name
 
     @property
+    def seeds(self) -> str:
+        """Its seeds in words, as "seed 1000" or "seeds 1000–1003"; "" where its specs have none."""
+        found = sorted({m.spec["seed"] for m in self.members if "seed" in m.spec})
+        return "" if not found else f"seed {found[0]}" if len(found) == 1 else f"seeds {found[0]}–{found[-1]}"
+
+    @property
     def members(self) -> tuple[Member, ...]:
         """All runs, arm after arm."""
         return tuple(m for arm in self.arms.values() for m in arm)

@@ -7,7 +7,7 @@ seen. Seeds below 1000 are for pilots, which anybody may look at.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +37,33 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     }
 
 
-def changes(before: Frozen, now: Frozen) -> list[str]:
-    """What differs between two looks at some of the same judged seeds, one phrase for each claim and arm; empty for other seeds."""
-    seen = {s for s in _seeds(before["seeds"]) & _seeds(now["seeds"]) if s >= JUDGED}
-    if not seen:
-        return []
-    told = []
+def changes(looks: Sequence[Frozen], now: Frozen) -> list[str]:
+    """What is not as at the first look at any of the same judged seeds, and what later looks had besides; each claim and arm once.
+
+    What was changed after the first look and changed back is as it was. Empty where nobody looked at these seeds.
+    """
+    seen: list[Frozen] = []
+    first: list[Frozen] = []
+    known: set[int] = set()
+    for look in looks:
+        shared = {s for s in _seeds(look["seeds"]) & _seeds(now["seeds"]) if s >= JUDGED}
+        seen += [look] if shared else []
+        first += [look] if shared - known else []
+        known |= shared
+    told: list[str] = []
     for kind, what in (("claims", "claim"), ("arms", "arm")):
-        old, new = before[kind], now[kind]
-        told += [f"{what} added or reworded: {name}" for name in new if name not in old]
-        told += [f"{what} dropped or reworded: {name}" for name in old if name not in new]
-        told += [f"{what} changed: {name}" for name in new if name in old and old[name] != new[name]]
-    return told
+        new = now[kind]
+        told += [f"{what} added or reworded: {name}" for look in first for name in new if name not in look[kind]]
+        told += [f"{what} dropped or reworded: {name}" for look in seen for name in look[kind] if name not in new]
+        told += [f"{what} changed: {name}" for look in first for name in new if name in look[kind] and look[kind][name] != new[name]]
+    return list(dict.fromkeys(told))
 
 
 def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
     """What changed after a look at these seeds, by the committed looks and those of a store; each phrase once."""
     now = frozen(experiment, plan)
-    before = [*journal.read(committed(experiment)), *(journal.read(journal.stored(store, experiment.name)) if store else [])]
-    return tuple(dict.fromkeys(change for look in before for change in changes(look, now)))
+    kept = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
+    return tuple(dict.fromkeys(change for path in kept for change in changes(journal.read(path), now)))
 
 
 def committed(experiment: Experiment) -> Path:

@@ -72,7 +72,7 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
             group = groups.read(store.root / "groups" / task.group)
             if group is None:  # another process finished it
                 return Outcome(task.group, "done")
-            report(Started(group.name, tuple(group.arms), len(group.members)))
+            report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
                 text = code(experiment.origin) if experiment.origin else ""
@@ -207,7 +207,7 @@ class Workbench:
         if time.monotonic() - self._reported >= 0.25 or done >= total:
             self._reported = time.monotonic()
             finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
-            self._report(Progress(self._group.name, tuple(self._group.arms), int(done), int(total), finite, unit=unit))
+            self._report(Progress(self._group.name, tuple(self._group.arms), int(done), int(total), finite, unit=unit, seeds=self._group.seeds))
 
     def about(self) -> dict[str, Any]:
         """The provenance of each run of this group; CPU-seconds are the group's, divided by its runs."""

@@ -122,7 +122,7 @@ def latex(data: Mapping[str, Any]) -> str:
         r"\midrule",
     ]
     for r in tables.rows(data):
-        controls = r" \newline ".join(f"{tex(c.sign)} {tex(c.arm)} {tex(c.estimate)}" for c in r.controls)
+        controls = r" \newline ".join(tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}") for c in r.controls)
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
         published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
         lines.append(f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & {published} & {controls} \\\\")

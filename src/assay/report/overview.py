@@ -113,7 +113,8 @@ def listed(data: JSON) -> str:
     for r in tables.rows({"verdicts": data["verdicts"]}):
         why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
-        controls = "<br>".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls)
+        told = [f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls]
+        controls = "<br>".join(line.lstrip() for line in told)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))
         words = f"{tables.cell(r.text)}{why}"
         lines.append(f"| {r.sign} {r.outcome}<br>*{r.kind}* | {words} | " + tables.minus(f"{value} | {published} | {controls} |"))

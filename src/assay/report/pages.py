@@ -51,6 +51,7 @@ def environment() -> Environment:
         "reason": reasons.told,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "board": tables.board,
+        "tallied": tables.tallied,
         "several": tables.several,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ
         "words": contexts.words,

@@ -87,7 +87,7 @@ def _full(claims: Sequence[JSON]) -> str:
         unit = f" {r.unit}" if r.unit else ""
         lines.append(f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.get('kind', 'confirming')}*: {r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}")
         for kind in dict.fromkeys(c.told for c in r.controls):
-            same = "; ".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}" for c in r.controls if c.told == kind)
+            same = "; ".join(f"{c.sign} `{c.arm}` {c.estimate} {c.interval}".lstrip() for c in r.controls if c.told == kind)
             lines.append(f"    - {TOLD.get(kind, kind)}: {same}")
     return minus("\n".join(lines)) + "\n"
 

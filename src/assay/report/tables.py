@@ -31,6 +31,10 @@ OUTCOMES = ("holds", "fails", "unspecific", "undecided")
 ONLY_EXACT = "Exact statements only: nothing here could have come out otherwise but by a mistake of the program."
 """What is said of a result that judges no claim."""
 WIDTH = 100
+MANY = 9
+"""Where so many times as many units would be needed, what they would tell apart may well be equal."""
+NAMED = 3
+"""So many arms that may hold are named in a table; more of them are counted."""
 JSON = Mapping[str, Any]
 
 
@@ -66,8 +70,16 @@ class Control:
 
     @property
     def sign(self) -> str:
-        """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an outcome, which claims have."""
-        return CHECKS[self.met]
+        """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an outcome, which claims have.
+
+        No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a control.
+        """
+        return "" if self.role == "also" else CHECKS[self.met]
+
+    @property
+    def numbers(self) -> str:
+        """Its estimate; with the interval where that is what keeps it undecided."""
+        return f"{self.estimate} {self.interval}" if self.met is None else self.estimate
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,21 @@ class Row:
     """What to type after `assay` to decide it; "" where no command does."""
     agreed: str = ""
     """Where its interval comes from, if its units agree."""
+    threshold: str = ""
+    """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the threshold, or there is none."""
+
+    @property
+    def checked(self) -> tuple[Control, ...]:
+        """The arms that bear on the verdict: controls, planted effects, and those that hold though nobody said they might."""
+        return tuple(c for c in self.controls if c.role != "also")
+
+    @property
+    def allowed(self) -> str:
+        """The arms that hold as the author said they may, in words: the names of a few, the number of many."""
+        names = [c.arm for c in self.controls if c.role == "also"]
+        if len(names) > NAMED:
+            return f"{len(names)} more may hold too, and do"
+        return f"may hold too, and {'does' if len(names) == 1 else 'do'}: {', '.join(names)}" if names else ""
 
     @property
     def advice(self) -> str:
@@ -184,7 +211,13 @@ def _row(entry: JSON, outcome: str) -> Row:
     unit = entry.get("unit") or ""
     kind = "" if entry.get("threshold_from") == reasons.GIVEN else entry.get("kind", "")
     return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), kind, command(entry), agreed(entry))  # fmt: skip
+               published, setup, tuple(controls), kind, command(entry), agreed(entry), holds_if(entry))  # fmt: skip
+
+
+def holds_if(entry: JSON) -> str:
+    """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text says only that, or for no claim."""
+    given = entry.get("threshold_from") == reasons.GIVEN
+    return f"holds if {entry['threshold']}".replace(">=", "≥").replace("<=", "≤") if entry.get("threshold") and not given else ""
 
 
 def literature(entry: JSON) -> tuple[str, str]:
@@ -215,12 +248,25 @@ def why(entry: JSON) -> str:
     if entry.get("reason"):
         parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
     if entry.get("price"):
-        parts.append(_remedy(entry)[0])
+        parts.append(margin(entry) or _remedy(entry)[0])
     if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and entry.get("reason") != reasons.TIES:
         parts.append(found(entry["detectable"]))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     return "; ".join(parts)
+
+
+def margin(entry: JSON) -> str:
+    """Advise a margin on one's own numbers where only very many more units would decide; "" elsewhere, where a threshold stays as it was."""
+    price, (low, high), n = entry["price"], entry.get("range") or (None, None), entry.get("n") or {}
+    if not isinstance(price, Mapping) or entry.get("threshold_from") != reasons.GIVEN or (low is None) == (high is None):
+        return ""
+    on = "lies on the threshold" in price["text"]
+    if not on and (price.get("more") or 0) < MANY * n.get(price.get("factor"), math.inf):
+        return ""
+    value, limit = ("<", entry.get("high")) if low is None else (">", entry.get("low"))
+    near = f", such as {value} {number(limit, decimals(entry.get('low'), entry.get('high')))}, where the estimate's own limit lies" if limit else ""
+    return f"no number of units tells from a threshold what lies on it: claim a margin{near}"
 
 
 def agreed(entry: JSON) -> str:
@@ -273,19 +319,18 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     for r in listed:
         style = STYLES.get(r.outcome, "")
         claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))
-        if r.why:
-            claim.append(f"\n{r.why}", "bright_black")
-        if r.agreed:
-            claim.append(f"\n{r.agreed}", "bright_black")
+        for words in filter(None, (r.threshold, r.why, r.agreed)):
+            claim.append(f"\n{words}", "bright_black")
         value = Text.assemble((r.estimate, "bold"), f"\n{r.interval}", (f"\n{r.unit}" if r.unit else "", "bright_black"))
         if not wide:
             claim.append("\npublished: " + ", ".join(filter(None, (r.published, r.setup))) if r.published else "", "bright_black")
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [
-            Text.assemble((c.sign, "yellow" if c.met is False else "bright_black"), f" {c.arm} {c.estimate}" + (f", {c.told}" if c.told else ""))
-            for c in r.controls
+            Text.assemble((c.sign, "yellow" if c.met is False else "bright_black"), f" {c.arm} {c.numbers}" + (f", {c.told}" if c.told else ""))
+            for c in r.checked
         ]
+        lines += [Text(r.allowed, "bright_black")] if r.allowed else []
         table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
     return table
 
@@ -343,6 +388,12 @@ def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
     """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty without one."""
     got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
     return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
+
+
+def tallied(result: Mapping[str, Any] | None) -> str:
+    """Count the claims of a record or stored result in words: "1 holds, 2 fail, 2 unspecific"; "" where there are none."""
+    plural = {"holds": "hold", "fails": "fail"}
+    return ", ".join(f"{n} {plural.get(o, o) if n > 1 else o}" for o, n in outcomes(result).items())
 
 
 def only_exact(result: Mapping[str, Any] | None) -> bool:

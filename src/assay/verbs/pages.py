@@ -95,7 +95,7 @@ def stored(root: Path) -> list[str]:
     if not names:
         others = ", ".join(sorted({path.parent.name for path in (root / "results").glob("*/*.json")}))
         hint = f"of {others} there is one: name its file or preset" if others else "start with: assay run superposition"
-        raise StoreError(f"no default result of a known experiment is stored in {root}; {hint}")
+        raise StoreError(f"no default result of a known experiment is stored in {root.absolute()}; {hint}")
     return names
 
 
