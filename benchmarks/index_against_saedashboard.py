@@ -57,15 +57,17 @@ def saedashboard(a: argparse.Namespace) -> tuple[dict[str, list[float]], float]:
 
     inner = transformers.AutoModelForCausalLM.from_pretrained(a.peer_model, dtype=torch.float32, local_files_only=True).eval()
     given = inner.config
+    theta = (getattr(given, "rope_parameters", None) or {}).get("rope_theta", given.rope_theta)  # newer files, older files
     config = HookedTransformerConfig(
         n_layers=given.num_hidden_layers, d_model=given.hidden_size, d_head=given.hidden_size // given.num_attention_heads,
         n_heads=given.num_attention_heads, n_key_value_heads=given.num_key_value_heads, d_mlp=given.intermediate_size,
         d_vocab=given.vocab_size, n_ctx=CONTEXT, act_fn=given.hidden_act, normalization_type="RMS", eps=given.rms_norm_eps,
-        positional_embedding_type="rotary", rotary_base=int(given.rope_theta), rotary_adjacent_pairs=False,
+        positional_embedding_type="rotary", rotary_base=int(theta), rotary_adjacent_pairs=False,
         rotary_dim=given.hidden_size // given.num_attention_heads, final_rms=True, gated_mlp=True, original_architecture="LlamaForCausalLM",
     )  # fmt: skip
     model = HookedSAETransformer(config)
     model.tokenizer = transformers.AutoTokenizer.from_pretrained(a.peer_model, local_files_only=True)
+    model.tokenizer.pad_token, model.tokenizer.padding_side = model.tokenizer.eos_token, "right"  # TransformerLens compares with it
     model.load_state_dict(convert_llama_weights(inner, config), strict=False)
     sae = SAE.load_from_disk(a.folder)
     sae.fold_W_dec_norm = lambda: None  # refused for TopK; rows of one length, as here, leave the choice as it is

@@ -6,7 +6,7 @@ import pytest
 
 from assay.cli.main import main
 from assay.lab import catalogue
-from assay.report.questions import QUESTIONS, by_question
+from assay.report.questions import ASKS, QUESTIONS, by_question
 
 TABLE = "\n".join(["arm,seed,x", *(f"{arm},{seed},{base + seed % 3 / 100}" for arm, base in (("mine", 1.0), ("yours", 2.0)) for seed in range(9))])
 JUDGE = ("--claim", "mine.x < 1.5", "--unit", "seed", "--control", "yours")
@@ -69,6 +69,7 @@ def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(capsys: pyt
     short = capsys.readouterr().out.splitlines()
     assert len(short) <= 45 and max(map(len, short)) <= 80
     assert sum(line.strip().startswith("gated-sae ") for line in short) == 1
+    assert not any("…" in line for line in short) and sum("? " in line for line in short if line.startswith("  ")) == len(ASKS)
     monkeypatch.undo()
     assert main(["list", "--long"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)

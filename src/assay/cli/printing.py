@@ -15,7 +15,7 @@ from assay.core.plain import as_json, plain
 from assay.core.reasons import told
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.report.questions import by_question
+from assay.report.questions import ASKS, by_question
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -124,7 +124,7 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
         heads = f"{'recorded':<{columns[0]}} {'here' if columns[1] else ''}" if not i else ""
         tell(f"{set_cell_size(question, 2 + name + 1 + room)} {heads}".rstrip())
         for e in entries:
-            about = textwrap.shorten(e.title.partition(": ")[2] or e.title, room, placeholder=" …")
+            about = textwrap.shorten(ASKS.get(e.name, e.title), room, placeholder=" …")
             tell(f"  {e.name:<{name}} {set_cell_size(about, room)} {recorded[e.name]:<{columns[0]}} {here[e.name]}".rstrip())
     print(f"{tables.legend()}{'; * by another text of its file' if older else ''}")
     tell("More: assay list --long. What a run takes: assay plan NAME. Run: assay run NAME")

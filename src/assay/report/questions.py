@@ -6,17 +6,46 @@ from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 QUESTIONS = {
-    "How does a network store more features than it has dimensions?": (
-        "superposition", "superposition-phase", "superposition-collapse", "capacity", "features-per-dimension",
-    ),
-    "What do sparse autoencoders find, and which part of them does it?": (
-        "gated-sae", "gated-ablations", "sae-zoo", "lm-importance", "targets", "superposition-sae", "ultra-rare-features",
-    ),
-    "Why does learning come in stages?": ("s-curves", "deep-linear", "llc", "superposition-llc", "grokking-efficiency", "grokking-frequencies"),
-    "What does the noise of training look like?": ("sgd-noise", "selection-noise", "lock-step"),
-    "What do networks know, and what do they care for?": ("belief-states", "myopia"),
-    "When is an evaluation due, and what does an experiment cost?": ("eval-schedule", "compute-planner"),
-}  # fmt: skip
+    "How does a network store more features than it has dimensions?": {
+        "superposition": "Are more features stored than dimensions?",
+        "superposition-phase": "Is a second feature stored or dropped?",
+        "superposition-collapse": "Which features go as inputs get denser?",
+        "capacity": "How do features share the dimensions?",
+        "features-per-dimension": "Do sizes of weights count features?",
+    },
+    "What do sparse autoencoders find, and which part of them does it?": {
+        "gated-sae": "Shrinkage gone? And what is a gate worth?",
+        "gated-ablations": "What is each part of Gated worth?",
+        "sae-zoo": "Which SAE leads at any width and length?",
+        "lm-importance": "What is each feature of an LM worth?",
+        "targets": "What should an MLP's dictionary rebuild?",
+        "superposition-sae": "Do SAEs find a toy's important features?",
+        "ultra-rare-features": "Are ultra-rare features dying ones?",
+    },
+    "Why does learning come in stages?": {
+        "s-curves": "Why does a loss stand still, then fall?",
+        "deep-linear": "Do layers change how a map is learned?",
+        "llc": "Do samplers find known coefficients?",
+        "superposition-llc": "How complex is each stage of training?",
+        "grokking-efficiency": "Do nets grok where that costs less?",
+        "grokking-frequencies": "Which frequencies does grokking keep?",
+    },
+    "What does the noise of training look like?": {
+        "sgd-noise": "In which directions does SGD noise lie?",
+        "selection-noise": "When is selection like a gradient?",
+        "lock-step": "Is a step of evolution like one of SGD?",
+    },
+    "What do networks know, and what do they care for?": {
+        "belief-states": "Does a transformer track hidden states?",
+        "myopia": "Can an agent be made myopic?",
+    },
+    "When is an evaluation due, and what does an experiment cost?": {
+        "eval-schedule": "How late do evaluations find an ability?",
+        "compute-planner": "Do planned times and widths come true?",
+    },
+}
+"""Question → the experiments that ask it → what each asks, as short as a line of a list: at most 42 letters."""
+ASKS = {name: asks for named in QUESTIONS.values() for name, asks in named.items()}
 OTHERS = "Others"
 
 
