@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from assay.core.errors import AssayError
 
 if TYPE_CHECKING:
     from assay.explorer.library import Experiments
+    from assay.verbs.background import Wanted
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
@@ -32,11 +34,12 @@ class Served:
 
 
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, path: str = "", *, ready: Callable[[Served], None]
-) -> Served:
-    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page `path`.
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, wanted: Wanted | None = None, *,
+    ready: Callable[[Served], None],
+) -> Served:  # fmt: skip
+    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page of the dictionary `wanted`.
 
-    Beyond this machine it asks for a token, which is made up where none is given.
+    Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token, which is made up where none is given.
 
     Raises: AssayError for a store that is not there, and where the address cannot be had.
     """
@@ -44,7 +47,9 @@ def serve(
 
     from assay.explorer.app import application
     from assay.explorer.library import Library
+    from assay.explorer.making import Making
     from assay.explorer.security import LOOPBACK, Rules
+    from assay.verbs import background
 
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
@@ -56,16 +61,18 @@ def serve(
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
     rules = Rules((*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token)
-    app = application(Library(root, experiments(root)), rules)
+    making = None if wanted is None or not wanted.make else Making(wanted.address, wanted.name, wanted.there)
+    app = application(Library(root, experiments(root), making), rules)
     config = uvicorn.Config(
         app, log_level="error", access_log=False, server_header=False, date_header=False, lifespan="off", ws="none", limit_concurrency=READERS,
         h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
-    served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))
+    served = Served(f"http://{shown[0]}:{shown[1]}/{'' if wanted is None else wanted.address}" + (f"?token={token}" if token else ""), str(root))
     ready(served)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        with nullcontext() if making is None or wanted is None else background.made(making, wanted):
+            uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass
     finally:
