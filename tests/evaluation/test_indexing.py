@@ -177,6 +177,33 @@ def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
     assert sum(read) == 120 and len(indexing.folders(indexing.Store(tmp_path))) == 1
 
 
+@pytest.mark.parametrize("what", ["windows with features taken out", "windows with the reconstruction in place"])
+def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(found, model, texts, saved, tmp_path, monkeypatch, what):
+    from assay.features.index import ablations
+
+    def stop(told: str, done: int, total: int) -> None:
+        if told == what and done > total / 2:
+            raise KeyboardInterrupt
+
+    passes_run: list[int] = []
+    for name in ("importance_sums", "capture"):
+        one = getattr(ablations, name)
+        monkeypatch.setattr(ablations, name, lambda *given, one=one, **more: passes_run.append(1) or one(*given, **more))
+    options = {"model": model, "text": texts, "also": [saved.parent / "two.safetensors"], "root": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        indexing.index(saved, progress=stop, **options, **SMALL)
+    before = len(passes_run)
+    again = indexing.index(saved, **options, **SMALL)
+    windows = len(again.windows)
+    assert before and len(passes_run) <= 2 * -(-windows // ablations.STEP)  # each few windows once for each of both
+    columns = "importance, spill, direct_share, norm_cosine, gradient_sample"
+    ours, whole = (x.query(f"SELECT {columns} FROM features WHERE importance IS NOT NULL ORDER BY feature") for x in (again, found))
+    for a, b in zip(ours, whole, strict=True):
+        assert {k: v for k, v in a.items() if v is not None} == pytest.approx({k: v for k, v in b.items() if v is not None}, rel=1e-5)
+    assert again.about.loss_spliced == pytest.approx(found.about.loss_spliced, rel=1e-6)
+    assert not list(again.folder.glob("parts"))
+
+
 def test_without_gradients_nothing_is_said_of_effects(model, texts, saved, tmp_path):
     found = indexing.index(saved, model=model, text=texts, root=tmp_path, gradients=False, **(SMALL | {"ablate": 0}))
     row = found.feature(3)

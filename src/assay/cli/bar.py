@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,11 +21,12 @@ INSTANT = 0.02
 class Bar:
     """Shows how much of something countable is done; a context manager that is called with (done, total)."""
 
-    def __init__(self, name: str, unit: str, console: Console | None = None) -> None:
+    def __init__(self, name: str, unit: str, console: Console | None = None, left: Callable[[], float | None] | None = None) -> None:
+        """`left` tells the seconds that are left, where somebody knows of more than is counted here."""
         from rich.console import Console
         from rich.live import Live
 
-        self.name, self.unit = name, unit
+        self.name, self.unit, self.left = name, unit, left
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.below: list[str] = []
         """Lines under the bar, which whoever works on it may change."""
@@ -67,7 +69,9 @@ class Bar:
 
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
-        left = f", about {duration((self.total - self.done) * self.worked / self.made)} left" if self.made else ""
+        own = (self.total - self.done) * self.worked / self.made if self.made else None
+        seconds = own if self.left is None else self.left()
+        left = "" if seconds is None else f", about {duration(seconds)} left" + ("" if self.left is None else " in all")
         return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{left}"
 
     def draw(self) -> RenderableType:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from assay.cli.bar import Bar
 from assay.cli.printing import say
+from assay.evaluation.remaining import PHASES, Remaining
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -18,11 +18,12 @@ CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 
 
 class Bars:
-    """A bar for each stage of the work; a context manager that is called with (what, done, total)."""
+    """A bar for each stage of the work, all with the time that is left in all; a context manager that is called with (what, done, total)."""
 
     def __init__(self, name: str) -> None:
         self.name, self.what = name, ""
         self.bar: Bar | None = None
+        self.remaining = Remaining()
 
     def __enter__(self) -> Self:
         return self
@@ -33,21 +34,18 @@ class Bars:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Takes how many of how many of something are done."""
-        if what != self.what:
+        self.remaining(what, done, total)
+        first = not done and what == next(iter(PHASES))
+        if not (done or first):  # what will be done later
+            return
+        if what != self.what or first:
             self.__exit__(None, None, None)
-            self.what, self.bar = what, Bar(self.name, what).__enter__()
+            phase = PHASES[what]
+            self.what, self.bar = what, Bar(f"{self.name}: {phase.words}", phase.unit, left=lambda: self.remaining.seconds).__enter__()
         assert self.bar is not None
-        if not done and what == "tokens" and self.bar.console.is_terminal:
+        if first and self.bar.console.is_terminal:
             self.bar.say(f"{self.name}: loading the model, then {total:,} tokens")
         self.bar(done, total)
-
-
-def opened(dictionary: str, model: str, text: str, root: Path) -> str:
-    """Find the address of a dictionary in the explorer; it is indexed first where it is not. Raises: AssayError."""
-    from assay.verbs.index import index, stored
-
-    with Bars("index") as bars:
-        return (stored(dictionary, root) or index(dictionary, model=model, text=text, root=root, progress=bars)).address
 
 
 def show(found: Indexed) -> None:

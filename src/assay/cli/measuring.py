@@ -214,11 +214,13 @@ def look(
 
 @app.command(sort_key=15, group=MEASURE)
 def serve(
-    dictionary: Annotated[str | None, Parameter(help="A dictionary to open at; indexed first, as `assay index` does, where it is not.")] = None,
+    dictionary: Annotated[str | None, Parameter(help="A dictionary to open at; where it is not indexed, that is done meanwhile.")] = None,
     /,
     *,
     model: str = "smollm2",
     text: str = "stdlib",
+    tokens: int | None = None,
+    ablate: int | None = None,
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
@@ -232,9 +234,13 @@ def serve(
     Parameters
     ----------
     model
-        Of a dictionary that is indexed first: smollm2, or a model's folder.
+        Of a dictionary that is not indexed yet: smollm2, or a model's folder.
     text
         And stdlib, or a folder of text files.
+    tokens
+        Tokens that the model reads for its index, 32768 without it; more than were read before add to those.
+    ablate
+        Features that are taken out on a sample for its index, 32 without it; 0: none.
     host
         Address to answer at; beyond this machine a token is asked for.
     port
@@ -252,19 +258,21 @@ def serve(
     --------
     assay serve gated-sae/showcase --open
     """
-    from assay.cli.indexing import opened
+    from assay.verbs.background import wanted
     from assay.verbs.serve import Served, serve_rating
     from assay.verbs.serve import serve as answer
 
     def ready(served: Served) -> None:
         printing.emit(served) if place.json else print(served.address)
         sys.stdout.flush()
+        if asked is not None and asked.make:
+            print(f"{asked.name} is being indexed; the pages say how far that is, and Ctrl-C ends both", file=sys.stderr)
         if open:
             webbrowser.open(served.address)
 
     if rate is None:
-        path = "" if dictionary is None else opened(dictionary, model, text, place.root)
-        answer(place.root, host, port, token, path, ready=ready)
+        asked = None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
+        answer(place.root, host, port, token, asked, ready=ready)
     elif dictionary is not None:
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:

@@ -40,6 +40,8 @@ NEURON_SHARDS = 4
 """Shards at the start of the text at which neurons are read beside features."""
 SPLICED = 64
 """Windows at the start of the text on which the loss is measured with the reconstruction in place."""
+AT_ONCE = {"cpu": 512, "cuda": 16_384}
+"""Tokens that the model reads at once. What a run back needs of each block takes most of the memory; more are not faster on a processor."""
 LIMIT_WINDOWS = 16
 """Windows at the start of the text from which the limit for outliers comes."""
 
@@ -100,6 +102,15 @@ class IndexShardSpec(Spec):
     shard: int
     windows: int
     gradients: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSplicedSpec(Spec):
+    """The loss with the reconstruction in place, on the first windows of a text."""
+
+    of: IndexPlaceSpec
+    dictionary: str
+    windows: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +193,8 @@ def index(
 
     The text is read in shards that are kept: a command that was stopped goes on, and more tokens add to those that were read.
     `also` are dictionaries of other seeds, in which features are looked for; of a stored run its arm's other seeds are taken.
-    `options` are fields of `IndexSetting`. `progress(what, done, total)` hears of tokens and of features.
+    `options` are fields of `IndexSetting`. `progress(what, done, total)` hears of what `remaining.PHASES` names, first of all of them with
+    nothing done.
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit together.
     """
@@ -305,15 +317,21 @@ class _Work:
         from assay.features.index import build
         from assay.features.index.ablations import Sample, ablate, rise
 
-        self.tell("tokens", 0, self.words.tokens.size)  # loading comes next, and takes a while
+        self.announce(whole)  # loading comes next, and takes a while
         shards = self.shards()
         sample = Sample(self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards])
-        told = functools.partial(self.tell, "windows with features taken out")
-        ablated, of_sample = ablate(self.at, shards, sample, whole.ablate, whole.ablate_windows, told)
+        told, parts = functools.partial(self.tell, "windows with features taken out"), path / "parts" / "sample"
+        ablated, of_sample = ablate(self.at, shards, sample, whole.ablate, whole.ablate_windows, told, parts)
         totals = _totals(shards)
         if totals["loss"] is not None:
-            spliced = functools.partial(self.tell, "windows with the reconstruction in place")
-            totals["loss_spliced"] = totals["loss"] + rise(self.at, sample, SPLICED, spliced)
+            count, told = min(SPLICED, whole.windows), functools.partial(self.tell, "windows with the reconstruction in place")
+            spec = IndexSplicedSpec(seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count)
+
+            def fill(path: Path) -> None:
+                np.save(path / "rise.npy", rise(self.at, sample, count, told, path))
+
+            totals["loss_spliced"] = totals["loss"] + float(np.load(self.store.artefact(spec, fill) / "rise.npy"))
+            told(count, count)
         about = About(
             name=self.source.name, source=self.asked, dictionary=self.source.sha256, model=self.folder.name, model_words=self.folder.provenance,
             model_sha256=self.folder.fingerprint, corpus=self.corpus.name, corpus_sha256=self.corpus.fingerprint, site=self.place.site,
@@ -329,6 +347,15 @@ class _Work:
             path, shards, self.directions(others), about, words=self.subject.token_text, vocabulary=self.vocabulary,
             documents=[d.path for d in self.corpus.documents], ablated=ablated, tick=functools.partial(self.tell, "features"),
         )  # fmt: skip
+
+    def announce(self, whole: IndexSpec) -> None:
+        """Tell of all that will be done, about, so that the time left can be told over all of it."""
+        from assay.features.index.ablations import SHOWN
+
+        self.tell("tokens", 0, self.words.tokens.size)
+        self.tell("windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN))
+        self.tell("windows with the reconstruction in place", 0, min(SPLICED, whole.windows) if self.setting.gradients else 0)
+        self.tell("features", 0, self.source.dictionary.width)
 
     @property
     def vocabulary(self) -> int:
@@ -351,7 +378,7 @@ class _Work:
             def fill(path: Path, some: slice = some, i: int = i) -> None:
                 neurons = self._neurons if i < NEURON_SHARDS else None
                 at = replace(self.at, neurons=neurons)
-                tokens, step = self.words.tokens[some], max(1, (2048 if self.device == "cpu" else 16_384) // self.place.of.context)
+                tokens, step = self.words.tokens[some], max(1, AT_ONCE["cpu" if self.device == "cpu" else "cuda"] // self.place.of.context)
                 parts = []
                 for b in range(0, len(tokens), step):
                     parts.append(passes.read(at, tokens[b : b + step], gradients=self.setting.gradients))

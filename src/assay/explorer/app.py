@@ -23,7 +23,8 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.pages import compare, dictionary, experiments, feature, home, prompt, rate, search, sql, steer, token
+from assay.explorer.making import Unmade
+from assay.explorer.pages import compare, dictionary, experiments, feature, home, making, prompt, rate, search, sql, steer, token
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -54,6 +55,7 @@ ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
     Address("/experiments/{name}", experiments.one, live=True),
+    Address("/making", making.page),
     Address("/compare/{model}/{first}/{second}", compare.page),
     Address("/{model}/{dictionary}/search", search.page),
     Address("/{model}/{dictionary}/sql", sql.page),
@@ -143,6 +145,9 @@ def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = Fal
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
             return Response(await run_in_threadpool(render.html, shown, path), media_type="text/html")
+        except Unmade as error:  # no error: the page is there soon, and asks again by itself
+            shown = making.waiting(error.making)
+            return Response(render.data(shown), media_type="application/json") if json else Response(render.html(shown, path), media_type="text/html")
         except AssayError as error:
             return _problem(problems.of(error), path, json)
         except Exception:  # a mistake of the program: its traceback belongs in the terminal, not on the page

@@ -12,6 +12,7 @@ from typing import Any
 
 from assay.core.errors import DataError
 from assay.explorer.live import Live
+from assay.explorer.making import Making, Unmade
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
 from assay.features.index.about import FILE, About
 from assay.features.index.reader import Index
@@ -52,8 +53,10 @@ class Experiments:
 class Library:
     """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is there."""
 
-    def __init__(self, root: Path, experiments: Experiments = Experiments()):
+    def __init__(self, root: Path, experiments: Experiments = Experiments(), making: Making | None = None):
         self.root, self.experiments, self.live = root, experiments, Live(root)
+        self.making = making
+        """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}
         self._open: dict[str, tuple[float, Index]] = {}
         self._lock = threading.Lock()
@@ -77,11 +80,13 @@ class Library:
         return tuple(sorted(entries, key=lambda entry: entry.address)), tuple(broken)
 
     def entry(self, model: str, dictionary: str) -> Entry:
-        """Find an index by its address. Raises: Problem."""
+        """Find an index by its address. Raises: Problem; Unmade for one that is being made."""
         entries, broken = self.look()
         for entry in entries:
             if entry.address == f"{model}/{dictionary}":
                 return entry
+        if self.making is not None and self.making.address == f"{model}/{dictionary}":
+            raise Unmade(self.making)
         more = f"; {len(broken)} in the store cannot be read, see the first page" if broken else ""
         raise Problem(UNKNOWN, f"no index of a dictionary {model}/{dictionary} is in this store{more}", "assay index DICTIONARY")
 

@@ -76,6 +76,7 @@ def environment() -> Environment:
         "several": several,
         "level": level,
         "interval": interval,
+        "duration": duration,
         "feature": served,
         "named": lambda column: column.replace("_", " "),
     }
@@ -138,6 +139,14 @@ def percent(share: float | None, digits: int = 3) -> str:
 def several(n: int, one: str, many: str = "") -> str:
     """A count with its noun: 1 feature, 2 features."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time to the digits that an estimate has: tens of seconds below two minutes, then minutes."""
+    minutes = round(seconds / 60)
+    if seconds < 115:
+        return f"{max(10, 10 * round(seconds / 10))} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def level(share: float) -> int:

@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from assay.core.errors import AssayError
 if TYPE_CHECKING:
     from assay.explorer.library import Experiments
     from assay.explorer.security import Rules
+    from assay.verbs.background import Wanted
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
 READERS = 256
 """Connections at the same time."""
+NOTHING: AbstractContextManager[Any] = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,26 @@ class Served:
 
 
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, path: str = "", *, ready: Callable[[Served], None]
-) -> Served:
-    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page `path`.
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, wanted: Wanted | None = None, *,
+    ready: Callable[[Served], None],
+) -> Served:  # fmt: skip
+    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page of the dictionary `wanted`.
 
-    Beyond this machine it asks for a token, which is made up where none is given.
+    Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token, which is made up where none is given.
 
     Raises: AssayError for a store that is not there, and where the address cannot be had.
     """
     from assay.explorer.app import application
     from assay.explorer.library import Library
+    from assay.explorer.making import Making
+    from assay.verbs import background
 
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
-    return _run(lambda rules: application(Library(root, experiments(root)), rules), root, host, port, token, path, ready)
+    making = None if wanted is None or not wanted.make else Making(wanted.address, wanted.name, wanted.there)
+    meanwhile = nullcontext() if making is None or wanted is None else background.made(making, wanted)
+    path = "" if wanted is None else wanted.address
+    return _run(lambda rules: application(Library(root, experiments(root), making), rules), root, host, port, token, path, ready, meanwhile)
 
 
 def serve_rating(
@@ -67,8 +76,10 @@ def serve_rating(
 
 
 def _run(
-    make: Callable[[Rules], Any], root: Path, host: str, port: int | None, token: str | None, path: str, ready: Callable[[Served], None]
-) -> Served:
+    make: Callable[[Rules], Any], root: Path, host: str, port: int | None, token: str | None, path: str, ready: Callable[[Served], None],
+    meanwhile: AbstractContextManager[Any] = NOTHING,
+) -> Served:  # fmt: skip
+    """Answer with an application at an address until interrupted, in the context `meanwhile`."""
     import uvicorn
 
     from assay.explorer.security import LOOPBACK, Rules
@@ -89,7 +100,8 @@ def _run(
     served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))
     ready(served)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        with meanwhile:
+            uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass
     finally:

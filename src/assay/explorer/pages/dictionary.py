@@ -57,6 +57,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
         "plots": _plots(entry, library.beside(entry)),
         "densities": charts.log_bars(index.spread("density"), 4, list(BOUNDS.values()), "density, logarithmic"),
         "bounds": view.bounds(), "others": [asked.said(c) for c in view.others()],
+        "making": library.making if library.making is not None and library.making.address == entry.address else None,
     })  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from assay.explorer.library import Entry, Library
+from assay.explorer.pages import making
 from assay.explorer.render import Shown
 
 
@@ -19,8 +20,9 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     stored = [e for e in experiments if e["local"]["results"]]
     return Shown("home.html", {
         "root": str(library.root.name), "dictionaries": [told(entry) for entry in entries], "broken": broken, "stored": stored,
+        "making": None if library.making is None else making.told(library.making),
         "recorded": sum(bool(e["recorded"]) for e in experiments), "experiments": len(experiments),
-    })  # fmt: skip
+    }, {"making": library.making})  # fmt: skip
 
 
 def told(entry: Entry) -> dict[str, Any]:

@@ -62,10 +62,10 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
 
 
 def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, offset: int) -> dict[str, Any]:
-    """What fires on, promotes or suppresses a token; of several that hold the text, the first unless one was chosen."""
+    """What fires on, promotes or suppresses a token; of several that hold the text, the usual one unless one was chosen."""
     found = index.tokens_like(text, LIKE + 1)
     known = {row["token"]: row["text"] for row in found}
-    chosen = asked.number(query, "id", found[0]["token"] if found else -1, -1, 2**31 - 1)
+    chosen = asked.number(query, "id", _usual(found, text), -1, 2**31 - 1)
     if not found and "id" not in query:
         return {"note": "No token of this model's vocabulary holds these letters; a word may be several tokens: search in contexts."}
     word = known.get(chosen) or index.words([chosen])[chosen]
@@ -80,6 +80,13 @@ def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, o
         "chosen": {"token": chosen, "text": word},
         "lists": [_list(index, base, by, WAYS[by].capitalize(), rows, offset, state)],
     }
+
+
+def _usual(found: Sequence[Mapping[str, Any]], text: str) -> int:
+    """The token that is meant: spelt as typed where a space was typed, else the commonest spelling, with a space before it or without; −1: none."""
+    same = [row for row in found if row["text"] == text or (text == text.strip() and row["text"].strip() == text)]
+    commonest = max(same, key=lambda row: row["count"], default=found[0] if found else {"token": -1})
+    return int(commonest["token"])
 
 
 def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:

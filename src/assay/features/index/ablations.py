@@ -45,11 +45,12 @@ class Sample:
 
 
 def ablate(
-    place: Place, shards: Sequence[Path], sample: Sample, count: int, windows: int, tick: Callable[[int, int], None]
+    place: Place, shards: Sequence[Path], sample: Sample, count: int, windows: int, tick: Callable[[int, int], None], parts: Path
 ) -> tuple[Arrays | None, dict[str, Any]]:
     """Take out `count` features, each on the first `windows` windows in which it is on; columns of `features`, and numbers for `About`.
 
     The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows, each as often as the model reads it.
+    What is done is kept in the folder `parts` a few windows at a time, and gone on with from there after a kill.
 
     Formula: `importance` ι = Σ ΔCE over active tokens / active; its interval over documents; `importance_total` ι·δ, δ of the whole
     text; `spill` and `ablation_text` means over the windows taken, `gradient_sample` the first-order estimate of the last
@@ -68,17 +69,20 @@ def ablate(
     for a in range(0, len(used), STEP):
         some = slice(a, a + STEP)
         here = np.flatnonzero(asked[:, used[some]].any(1))
-        found = importance_sums(
-            place.subject, place.writes, place.dictionary, [int(k) for k in chosen[here]], torch.from_numpy(tokens[some].astype(np.int64)),
-            document[some], documents, keep=torch.from_numpy(kept[some]), reads=place.reads, asked=asked[here][:, used[some]],
-            batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
-        )  # fmt: skip
-        for name, values in found.items():
+
+        def taken_out(some: slice = some, here: np.ndarray = here) -> Arrays:
+            return importance_sums(
+                place.subject, place.writes, place.dictionary, [int(k) for k in chosen[here]], torch.from_numpy(tokens[some].astype(np.int64)),
+                document[some], documents, keep=torch.from_numpy(kept[some]), reads=place.reads, asked=asked[here][:, used[some]],
+                batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
+            )  # fmt: skip
+
+        for name, values in _kept(parts / f"windows-{a:06}.npz", taken_out).items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values
         tick(int(asked[:, used[: a + STEP]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
-    columns |= _at_firings(place, firings, chosen, asked, sample, sums["tokens"].sum(1), lambda left: tick(work - left, work))
+    columns |= _at_firings(place, firings, chosen, asked, sample, sums["tokens"].sum(1), lambda left: tick(work - left, work), parts)
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
     agreement = float(spearmanr(estimate[both], exact[both]).statistic) if both.sum() > 2 and np.ptp(estimate[both]) > 0 else None
@@ -88,18 +92,37 @@ def ablate(
     }  # fmt: skip
 
 
-def rise(place: Place, sample: Sample, windows: int, tick: Callable[[int, int], None]) -> float:
-    """Mean rise of the loss, in nats per prediction, with the reconstruction in place of the activations, on the first windows."""
+def _kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
+    """The arrays of a part that is there already; else they are made, and written whole or not at all."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"partial-{path.name}")
+        np.savez(partial, **make())  # type: ignore[arg-type]  # NumPy's stub takes its own options among the names
+        partial.replace(path)
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def rise(place: Place, sample: Sample, windows: int, tick: Callable[[int, int], None], parts: Path) -> float:
+    """Mean rise of the loss, in nats per prediction, with the reconstruction in place of the activations, on the first windows.
+
+    What is done is kept in the folder `parts`, as in `ablate`.
+    """
     count = min(windows, len(sample.tokens))
     kept, total, predictions = np.concatenate(list(sample.kept)), 0.0, 0
     for a in range(0, count, STEP):
-        ids = torch.from_numpy(sample.tokens[a : min(a + STEP, count)].astype(np.int64))
-        keep = torch.from_numpy(kept[a : min(a + STEP, count)])
-        passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
-        inputs = passage.acts if passage.inputs is None else passage.inputs
-        new = torch.stack([place.dictionary.reconstruct(x)[0] for x in inputs])
-        change = spliced_run(place.subject, place.writes, passage, new).loss().double() - trace.loss().double()
-        total, predictions = total + float(change.sum()), predictions + change.numel()
+        some = slice(a, min(a + STEP, count))
+
+        def spliced(some: slice = some) -> Arrays:
+            ids, keep = torch.from_numpy(sample.tokens[some].astype(np.int64)), torch.from_numpy(kept[some])
+            passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
+            inputs = passage.acts if passage.inputs is None else passage.inputs
+            new = torch.stack([place.dictionary.reconstruct(x)[0] for x in inputs])
+            change = spliced_run(place.subject, place.writes, passage, new).loss().double() - trace.loss().double()
+            return {"total": np.array(float(change.sum())), "predictions": np.array(change.numel())}
+
+        found = _kept(parts / f"spliced-{a:06}.npz", spliced)
+        total, predictions = total + float(found["total"]), predictions + int(found["predictions"])
         tick(min(a + STEP, count), count)
     return total / predictions
 
@@ -173,8 +196,9 @@ def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
 
 
 def _at_firings(
-    place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tokens: np.ndarray, tick: Callable[[int], None]
-) -> Arrays:
+    place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tokens: np.ndarray, tick: Callable[[int], None],
+    parts: Path,
+) -> Arrays:  # fmt: skip
     """What each feature's firings on the sample say, each read once: the first-order estimate of their sum, and the paths of the strongest.
 
     `tick` hears how many passes for paths are left.
@@ -183,13 +207,18 @@ def _at_firings(
     found = {name: np.full(len(chosen), np.nan) for name in ("gradient_sample", *(PATHS if stream else ()))}
     strongest = _strongest(place, sample) if stream else None
     for i, k in enumerate(chosen):
-        block = firings.block(int(k), int(k) + 1)
-        here = asked[i, block.row // sample.tokens.shape[1]]
-        found["gradient_sample"][i] = _first_order(block, here, sample.tokens.shape[1], tokens[i])
-        if strongest is not None:
-            for name, value in zip(PATHS, strongest(int(k), block, here), strict=True):
-                found[name][i] = value
-            tick(2 * SHOWN * (len(chosen) - i - 1))
+
+        def said(i: int = i, k: int = int(k)) -> Arrays:
+            block = firings.block(k, k + 1)
+            here = asked[i, block.row // sample.tokens.shape[1]]
+            numbers = {"gradient_sample": _first_order(block, here, sample.tokens.shape[1], tokens[i])}
+            if strongest is not None:
+                numbers |= dict(zip(PATHS, strongest(k, block, here), strict=True))
+            return {name: np.array(float(value)) for name, value in numbers.items()}
+
+        for name, value in _kept(parts / f"firings-{int(k):07}.npz", said).items():
+            found[name][i] = value
+        tick(2 * SHOWN * (len(chosen) - i - 1) if stream else 0)
     return found
 
 

@@ -1,0 +1,181 @@
+"""Background: the index of a dictionary made by a process of its own, while `assay serve` answers and pages say how far it is."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import AssayError
+from assay.evaluation.index_text import SHARD
+from assay.verbs.index import Reading
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from assay.explorer.making import Making
+    from assay.features.index.about import About
+    from assay.features.index.reader import Index
+
+YIELDS = 5
+"""How far the process steps back (`nice`), so that pages are answered at once."""
+AGAIN = "start assay serve again: it goes on where it was"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Where in the explorer a dictionary is, and the index that is asked for of it."""
+
+    address: str
+    name: str
+    there: bool
+    """Whether an index of it can be looked at already."""
+    make: bool
+    """Whether one is to be made: the store does not have what is asked for."""
+    dictionary: str
+    model: str
+    text: str
+    reading: Reading
+    start: bool
+    """Whether an index of the start of the text is made first, so that there is something to see soon."""
+    root: str
+
+
+def wanted(dictionary: str, model: str, text: str, tokens: int | None, ablate: int | None, root: Path) -> Wanted:
+    """Find where in the explorer a dictionary is, and whether an index of it is to be made.
+
+    Raises: AssayError for a dictionary or a model that is not there.
+    """
+    from assay.evaluation import sources
+    from assay.features.index.about import slug
+    from assay.lab.store import Store
+    from assay.subjects.folder import find
+
+    (source,) = sources.find([dictionary], Store(root))
+    mine = [about for about in _abouts(root) if about.dictionary == source.sha256]
+    address = f"{slug(Path(model).name)}/{slug(source.name)}"
+    here = [about for about in mine if about.address == address]
+    started = bool(here) and all(_is_start(about) for about in here)
+    make = not mine or started or tokens is not None or ablate is not None
+    best = max(here if make else mine, key=lambda about: about.tokens, default=None)
+    if make:
+        find(model)  # one that is not there is told in the terminal
+    reading = Reading(tokens=Reading.tokens if tokens is None else tokens, ablate=Reading.ablate if ablate is None else ablate)
+    return Wanted(
+        address=address if best is None else best.address, name=source.name if best is None else best.name, there=best is not None, make=make,
+        dictionary=dictionary, model=model, text=text, reading=reading, start=reading.tokens > SHARD and (not here or started), root=str(root),
+    )  # fmt: skip
+
+
+def _abouts(root: Path) -> Iterator[About]:
+    """What the store's indexes are of; broken ones are told on the first page."""
+    from assay.features.index.about import About
+
+    for folder in (root / "artefacts" / "index").glob("*"):
+        if folder.suffix != ".partial":
+            with suppress(AssayError):
+                yield About.read(folder)
+
+
+def _is_start(about: About) -> bool:
+    """Whether an index is of the start of a text alone, as `_index` makes it first."""
+    return about.windows * about.context < SHARD + about.context and not about.ablated
+
+
+@contextmanager
+def made(making: Making, asked: Wanted) -> Iterator[None]:
+    """Make an index while the body runs, and tell `making` how far it is; at the body's end, the process ends."""
+    if not asked.make:
+        yield
+        return
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_make, args=(theirs, asked), daemon=True)
+    process.start()
+    theirs.close()
+    threading.Thread(target=_listen, args=(ours, process, making, asked.start and not making.there), daemon=True).start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool) -> None:
+    """Hear of the process's progress until it ends."""
+    from assay.evaluation.remaining import Remaining
+    from assay.explorer.making import Progress
+
+    remaining = Remaining()
+    making.progress = Progress(first=first)
+    while True:
+        try:
+            told = pipe.recv()
+        except (EOFError, OSError):
+            process.join()
+            memory = ", perhaps for want of memory" if process.exitcode == -signal.SIGKILL else ""
+            making.progress = replace(making.progress, failed=f"its process ended{memory}; {AGAIN}")
+            return
+        match told:
+            case ("failed", str(why)):
+                making.progress = replace(making.progress, failed=why)
+                return
+            case "first":
+                making.there, first = True, False
+                making.progress = Progress(first=False)
+            case "finished":
+                making.there = True
+                making.progress = Progress(first=False, finished=True, share=1.0)
+                return
+            case (str(what), int(done), int(total)):
+                remaining(what, done, total)
+                making.progress = Progress(
+                    words=remaining.phase.words if remaining.share else "loading the model", done=remaining.done, total=remaining.total,
+                    unit=remaining.phase.unit, share=remaining.share, seconds=remaining.seconds, first=first,
+                )  # fmt: skip
+
+
+def _make(pipe: Connection, asked: Wanted) -> None:
+    """Make an index of the start of the text where there is none, then the whole one; runs in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    os.nice(YIELDS)
+
+    def tell(*told: Any) -> None:
+        try:
+            pipe.send(told if len(told) > 1 else told[0])
+        except OSError:  # the server is gone
+            os._exit(1)
+
+    try:
+        _index(asked, tell)
+        tell("finished")
+    except AssayError as error:
+        tell("failed", f"{' '.join(str(error).split())}; when that is mended, {AGAIN}")
+    except OSError as error:
+        tell("failed", f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is mended, {AGAIN}")
+    except BaseException:
+        traceback.print_exc()
+        tell("failed", f"this failed, and the terminal in which the server runs says where; {AGAIN}")
+
+
+def _index(asked: Wanted, tell: Callable[..., None]) -> None:
+    from assay.evaluation.indexing import index
+    from assay.lab.store import Store
+
+    def made(reading: Reading) -> Index:
+        return index(asked.dictionary, model=asked.model, text=asked.text, root=Path(asked.root), progress=tell, **asdict(reading))
+
+    start = made(replace(asked.reading, tokens=SHARD, ablate=0)) if asked.start else None
+    if start is not None:
+        tell("first")
+    whole = made(asked.reading)
+    if start is not None and whole.folder != start.folder:  # the whole one has all of it
+        Store(Path(asked.root)).remove(start.folder)

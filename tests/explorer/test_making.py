@@ -1,0 +1,164 @@
+"""A dictionary without an index: `assay serve` answers at once, its pages say how far the index is, and go over to it when it is there."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import tiny_world
+from shelf import HOME, client, shelve, simulated
+from starlette.testclient import TestClient
+from test_browser import CHROMIUM, FLAGS
+
+import tiny_models
+from assay.core.errors import AssayError
+from assay.explorer.app import application
+from assay.explorer.library import Library
+from assay.explorer.making import Making, Progress
+from assay.verbs import background
+
+HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, 372.0)
+
+
+def reader(root, making):
+    return TestClient(application(Library(root, making=making)), base_url="http://127.0.0.1:8377")
+
+
+def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
+    browser = reader(tmp_path, Making("model/made-up", "made/up", progress=HALF))
+    for path in (HOME, f"{HOME}/3", f"{HOME}/search?q=a", f"{HOME}/prompt", "/", "/making"):
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        assert "reading the text, 4,096 of 8,192 tokens; about 6 min left in all" in answer.text and 'value="37"' in answer.text
+    assert "assay index DICTIONARY" not in browser.get("/").text
+    told = browser.get("/making.json").json()
+    assert (told["address"], told["there"], told["done"], told["share"], told["failed"]) == ("model/made-up", False, 4096, 0.37, "")
+    assert browser.get("/model/other").status_code == 404
+
+
+def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
+    failed = Progress("reading the text", failed="the disk is full; start assay serve again: it goes on where it was")
+    page = reader(tmp_path, Making("model/made-up", "made/up", progress=failed)).get(HOME).text
+    assert "could not be made: the disk is full; start assay serve again" in page and "hx-get" not in page
+
+
+def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_path):
+    shelve(tmp_path, "a" * 16, simulated.made(tmp_path / "made"))
+    making = Making("model/made-up", "made/up", there=True, progress=HALF)
+    page = reader(tmp_path, making).get(HOME).text
+    assert ('id="features"' in page and "the start of the text" in page) or "looked whether more" in page
+    making.progress = Progress(finished=True)
+    assert "The whole index of" in reader(tmp_path, making).get("/making").text
+    assert "The whole index" not in client(tmp_path).get(HOME).text and client(tmp_path).get("/making").text.strip() == ""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("serving-unmade")
+    tiny_models.make(root / "llama", "llama")
+    (root / "texts").mkdir()
+    for i in range(30):
+        (root / "texts" / f"{i:02}.txt").write_text(f"def add{i}(self, other):\n    return self + other\n" * 40)
+    tiny_world.made_up().save(root / "one.safetensors")
+    return root
+
+
+@contextmanager
+def serving(world, store, *words, text="texts"):
+    command = [sys.executable, "-m", "assay", "serve", str(world / "one.safetensors"), "--model", str(world / "llama"), "--text",
+               str(world / text), "--root", str(store), "--port", "0", *words]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def indexes(store):
+    return [p for p in (store / "artefacts/index").glob("*") if p.suffix != ".partial"]
+
+
+def wait(address, reached, seconds=240):
+    """Ask how far the index is until that is reached."""
+    base, until = address.split("/llama")[0], time.monotonic() + seconds
+    while not reached(told := httpx.get(f"{base}/making.json", timeout=60).json()):
+        assert not told["failed"] and time.monotonic() < until, told
+        time.sleep(0.2)
+    return told
+
+
+def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, tmp_path):
+    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (process, address):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/llama/one", address)
+        assert "is being indexed" in httpx.get(address, timeout=60).text
+        wait(address, lambda told: told["there"])
+        assert len(indexes(tmp_path)) >= 1 and 'id="features"' in httpx.get(address, timeout=60).text
+        told = wait(address, lambda told: told["finished"])
+        assert told["share"] == 1
+        (whole,) = indexes(tmp_path)  # that of the start has gone
+        about = httpx.get(f"{address}.json", timeout=60).json()["about"]
+        assert about["windows"] * about["context"] >= 8_900 and about["ablated"] == 2
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and out == "" and "Traceback" not in err
+    again = background.wanted(str(world / "one.safetensors"), str(world / "llama"), "stdlib", None, None, tmp_path)
+    assert again.there and not again.make and again.address == "llama/one"
+    assert whole.exists()
+
+
+def test_ctrl_c_in_the_midst_leaves_no_process_and_the_next_goes_on(world, tmp_path):
+    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "0") as (process, address):
+        wait(address, lambda told: told["total"] > 0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and "Traceback" not in err
+    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "0") as (_, address):
+        wait(address, lambda told: told["finished"])
+    assert len(indexes(tmp_path)) == 1
+
+
+def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
+    with pytest.raises(AssayError, match="no file, folder or stored run"):
+        background.wanted("nowhere.safetensors", "smollm2", "stdlib", None, None, tmp_path)
+    with pytest.raises(AssayError, match="no model"):
+        background.wanted(str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", None, None, tmp_path)
+
+
+def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
+    with serving(world, tmp_path, text="nowhere") as (_, address):
+        base, until = address.split("/llama")[0], time.monotonic() + 120
+        while not (told := httpx.get(f"{base}/making.json", timeout=60).json())["failed"]:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert "start assay serve again" in told["failed"]
+        assert told["failed"] in httpx.get(address, timeout=60).text.replace("&#39;", "'")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
+def test_the_browser_sees_progress_and_then_the_feature(world, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (_, address), playwright.sync_playwright() as started:
+        browser, wrong = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS), []
+        page = browser.new_page()
+        page.set_default_timeout(240_000)
+        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: wrong.append(str(e)))
+        page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(address.split("/llama")[0]) else None)
+        page.goto(f"{address}/3")
+        page.wait_for_selector("main[data-unmade] #making progress")
+        if shots := os.environ.get("ASSAY_SHOTS"):
+            page.screenshot(path=f"{shots}/making.png")
+        page.wait_for_selector("main:not([data-unmade]) h1")  # it goes over by itself
+        assert page.url == f"{address}/3" and page.locator("main").inner_text().strip()
+        page.goto(address)
+        page.wait_for_selector("#scatter[data-drawn]")
+        if shots:
+            page.screenshot(path=f"{shots}/first.png")
+        page.wait_for_selector("#making >> text=The whole index")
+        assert not wrong
+        browser.close()
