@@ -13,7 +13,6 @@ import pytest
 import tiny_world
 from shelf import HOME, client, shelve, simulated
 from starlette.testclient import TestClient
-from test_browser import CHROMIUM, FLAGS
 
 import tiny_models
 from assay.core.errors import AssayError
@@ -139,12 +138,9 @@ def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
         assert told["failed"] in httpx.get(address, timeout=60).text.replace("&#39;", "'")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name it in ASSAY_CHROMIUM")
-def test_the_browser_sees_progress_and_then_the_feature(world, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
-    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (_, address), playwright.sync_playwright() as started:
-        browser, wrong = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS), []
-        page = browser.new_page()
+def test_the_browser_sees_progress_and_then_the_feature(world, tmp_path, browser):  # the last: it leaves Playwright open
+    with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (_, address):
+        page, wrong = browser.new_page(), []
         page.set_default_timeout(240_000)
         page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: wrong.append(str(e)))
@@ -161,4 +157,3 @@ def test_the_browser_sees_progress_and_then_the_feature(world, tmp_path):
             page.screenshot(path=f"{shots}/first.png")
         page.wait_for_selector("#making >> text=The whole index")
         assert not wrong
-        browser.close()
