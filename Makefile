@@ -37,7 +37,7 @@ demo: env model
 	@echo "Its dictionary in the browser: $(BIN)/assay serve gated-sae/showcase --open"
 
 test: env model
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: env model
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=0 --durations-min=1

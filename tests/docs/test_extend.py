@@ -22,7 +22,7 @@ TESTS = [place for files in THINGS.values() for place, _ in files if place.start
 def passed(root: Path, *, with_files: bool) -> set[str]:
     """Copy the package, add the tests of the page and, if asked for, what they test; the files of the tests that pass."""
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for beside in ("pyproject.toml", "tests/conftest.py", "tests/tiny_models.py", "tests/lab/walk.py"):
+    for beside in ("pyproject.toml", "tests/conftest.py", "tests/forks.py", "tests/tiny_models.py", "tests/lab/walk.py"):
         (root / beside).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / beside, root / beside)
     for place, text in (file for files in THINGS.values() for file in files):

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from pages_world import BASE, HOSTILE, WORDS, World
+from pages_world import BASE, HOSTILE, WORDS, World, words
 
 from assay.explorer.pages import search
 from assay.features.index import matching, relations
@@ -66,7 +66,7 @@ def test_by_promoted_token_lists_the_features_that_a_product_finds(world: World,
 def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(world: World) -> None:
     w, s = 3, 7
     ids = world.made.tokens[w, s - 1 : s + 1].tolist()
-    text = "".join(pages_world.words(ids))
+    text = "".join(words(ids))
     page = told(world, f"{SEARCH}?by=text&q={quote(text)}")
     found = {r["feature"] for listed in page["lists"] for r in listed["rows"]}
     contexts = {k: told(world, f"{BASE}/{k}")["contexts"] for k in range(40)}

@@ -225,7 +225,7 @@ def _asked_of_the_file(node: ast.AST) -> set[str]:
 
 
 def _bare(node: ast.AST) -> ast.AST:
-    """The same without docstrings and comments; positions are not dumped."""
+    """Leave out docstrings and comments; positions are not dumped."""
 
     class Without(ast.NodeTransformer):
         def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
