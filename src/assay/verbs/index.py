@@ -101,22 +101,6 @@ def index(
     return _told(made(dictionary, model=model, text=text, also=also, root=root, device=device, progress=progress, **asdict(reading)))
 
 
-def stored(dictionary: str, root: Path) -> Indexed | None:
-    """Find the index of a dictionary that a store holds, the one of most tokens; None where there is none.
-
-    Raises: AssayError for a dictionary that is not there.
-    """
-    from assay.evaluation import indexing, sources
-    from assay.features.index.about import About
-    from assay.features.index.reader import Index
-    from assay.lab.store import Store
-
-    store = Store(root)
-    (source,) = sources.find([dictionary], store)
-    mine = [folder for folder in indexing.folders(store) if About.read(folder).dictionary == source.sha256]
-    return _told(Index(max(mine, key=lambda folder: About.read(folder).tokens))) if mine else None
-
-
 def _told(found: Index) -> Indexed:
     about, counts = found.about, found.summary()
     plain: dict[str, Any] = {name: counts[name] for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")}
