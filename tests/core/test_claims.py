@@ -490,6 +490,7 @@ def test_others_do_not_list_the_arm_under_judgement():
         ({"must_fail": ()}, "names no control"),
         ({"must_fail": "flat"}, "must_fail takes a tuple of names, got the text 'flat'; write must_fail=('flat',)"),
         ({"must_hold": "flat"}, "must_hold takes a tuple"),
+        ({"gates": Gate("long", lambda arm: True)}, "gates takes a tuple, got one gate"),
         ({"must_fail": ("flta",), "near": {"flat": "why"}}, "near names 'flat', but must_fail has only flta; a near control stands in both"),
         ({"must_fail": ("main",)}, "cannot also be its own control"),
         ({"low": -math.inf}, "has no threshold"),

@@ -171,6 +171,8 @@ def test_the_plan_says_what_was_edited(tried):
     tried.edit("return 1.0 * x", "return 3.0 * x")
     (why,) = {r.why for r in tried.lab.plan(catalogue.find(str(tried.path)), "smoke").missing if r.job.arm == "main"}
     assert why.startswith("what measures it was edited (scaled); " + ("measured again" if tried.kept else "trained again"))
+    with pytest.raises(AssayError, match=r"are stored, but no longer count \(what measures it was edited"):
+        tried.lab.show(catalogue.find(str(tried.path)), "smoke")
 
 
 def test_a_neighbour_belongs_to_it(tried, tmp_path):

@@ -136,6 +136,8 @@ class Claim:
         for name in ("must_fail", "must_hold"):
             if isinstance(text := getattr(self, name), str):  # whose letters would be taken for names
                 raise ClaimError(f"claim {self.text!r}: {name} takes a tuple of names, got the text {text!r}; write {name}=({text!r},)")
+        if isinstance(self.gates, Gate):
+            raise ClaimError(f"claim {self.text!r}: gates takes a tuple, got one gate; write a comma behind it: gates=(…,)")
         if not self.must_fail:
             raise ClaimError(f"claim {self.text!r} names no control: must_fail needs at least one arm in which it has to fail")
         if self.of in self.must_fail or self.of in self.must_hold:

@@ -153,8 +153,9 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result
 
     if now.missing:
         why = now.missing[0].why
+        state = "are not stored" if now.missing[0].stored is None else "are stored, but no longer count"
         raise StoreError(
-            f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) are not stored ({why}); "
+            f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) {state} ({why}); "
             f"run: assay run {experiment.typed}{now.preset.options}"
         )
     for name, rows in now.by_arm().items():
