@@ -195,6 +195,15 @@ def other_levels():
             ClaimError,
             "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Names with other signs are quoted",
         ),
+        *(
+            (
+                lambda: {"arm": ["a-b"] * 8 + ["b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 3, "v": [0.0] * 24},
+                {"claim": "a-b.v < 1", "unit": "seed", "control": control},
+                ClaimError,
+                "the claim reads a-b.column as a difference; did you mean \"a-b\".column? Names with other signs are quoted",
+            )
+            for control in ("b", "c")
+        ),
         (frame, {"control": "shufled"}, ClaimError, "no arm 'shufled' in column arm of the table; did you mean shuffled?"),
         (
             frame,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,6 +70,9 @@ def judge(
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
             hint = f'did you mean "{cut}".column? Names with other signs are quoted' if cut else nearest(arm, known)
             raise ClaimError(f"no arm {arm!r} in column arm of {source}; {hint}")
+    for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
+        if not arm.isidentifier() and re.search(rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.", claim):
+            raise ClaimError(f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? Names with other signs are quoted')
     if not controls:
         others = ", ".join(a for a in known if a != of and a not in parsed.arms) or "none is left: add one"
         raise ClaimError(f"a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: {others}")
