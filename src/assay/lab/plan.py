@@ -180,7 +180,7 @@ class _Shelf:
         told = []
         other = [r.stored for r in rows if r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != self.code]
         edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
-        unsure = [s for s in other if edited[s.key] is not None or "texts" not in s.provenance]
+        unsure = [s for s in other if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts]
         if self.code and unsure:
             names = sorted({found[1] for s in unsure if (found := edited[s.key]) is not None})
             told.append(
