@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from shelf import HOME, client, shelve
+from shelf import HOME, client, shelve, simulated
 
 from assay.explorer import app
 from assay.features.index import reader

@@ -1,6 +1,7 @@
 """The store beyond its contract: damage, newer formats, clashes of short names, full disks, and reading without writing."""
 
 import errno
+import itertools
 import json
 import os
 import threading
@@ -135,10 +136,10 @@ def test_a_read_only_store_says_so(tmp_path, monkeypatch):
 def test_artefacts_are_shared_and_continued(tmp_path):
     store = Store(tmp_path / "s")
     specs = [sample(i)[0].spec for i in range(6)]
-    built, gate = [], threading.Barrier(2)
+    built, gate, entered = [], threading.Barrier(2), itertools.count()
 
     def build(spec, folder):
-        if len(built) < 2:
+        if next(entered) < 2:
             gate.wait(timeout=10)  # both builders are inside at once, so neither waits for the other
         built.append(spec.seed)
         (folder / "x").write_text(str(spec.seed))

@@ -1,18 +1,24 @@
-"""What `assay index` prints: what is in the index, and how to open it."""
+"""What `assay index` and `assay serve` print: what is in the index, and how to open it."""
 
 from __future__ import annotations
 
+import sys
+import webbrowser
 from typing import TYPE_CHECKING
 
+from assay.cli import printing
 from assay.cli.bar import Bar
 from assay.cli.printing import say
 from assay.evaluation.remaining import PHASES, Remaining
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
+    from assay.verbs.background import Wanted
     from assay.verbs.index import Indexed
+    from assay.verbs.serve import Served
 
 CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 
@@ -70,3 +76,17 @@ def show(found: Indexed) -> None:
     print()
     print(f"folder   {found.folder}")
     print(f"address  {found.address}")
+
+
+def shown(as_json: bool, in_browser: bool, asked: Wanted | None = None) -> Callable[[Served], None]:
+    """Tell where the explorer is, once it can be opened; that an index is being made; and open it, if asked for."""
+
+    def ready(served: Served) -> None:
+        printing.emit(served) if as_json else print(served.address)
+        sys.stdout.flush()
+        if asked is not None and asked.make:
+            print(f"{asked.name} is being indexed; the pages say how far that is, and Ctrl-C ends both", file=sys.stderr)
+        if in_browser:
+            webbrowser.open(served.address)
+
+    return ready

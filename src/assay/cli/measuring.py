@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -258,25 +256,18 @@ def serve(
     --------
     assay serve gated-sae/showcase --open
     """
+    from assay.cli.indexing import shown
     from assay.verbs.background import wanted
-    from assay.verbs.serve import Served, serve_rating
     from assay.verbs.serve import serve as answer
-
-    def ready(served: Served) -> None:
-        printing.emit(served) if place.json else print(served.address)
-        sys.stdout.flush()
-        if asked is not None and asked.make:
-            print(f"{asked.name} is being indexed; the pages say how far that is, and Ctrl-C ends both", file=sys.stderr)
-        if open:
-            webbrowser.open(served.address)
+    from assay.verbs.serve import serve_rating
 
     if rate is None:
         asked = None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
-        answer(place.root, host, port, token, asked, ready=ready)
+        answer(place.root, host, port, token, asked, ready=shown(place.json, open, asked))
     elif dictionary is not None:
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:
-        serve_rating(place.root, rate, rater, host, port, token, ready=ready)
+        serve_rating(place.root, rate, rater, host, port, token, ready=shown(place.json, open))
 
 
 @app.command(sort_key=16, group=MEASURE)
