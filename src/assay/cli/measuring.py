@@ -41,7 +41,7 @@ def judge(
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> int:
-    """The same verdicts on your own numbers: a CSV with a column `arm`, a column per unit, and the numbers.
+    """Judge your own numbers in the same way: a CSV with a column `arm`, a column per unit, and the numbers.
 
     Parameters
     ----------

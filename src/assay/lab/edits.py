@@ -31,7 +31,7 @@ class Texts(NamedTuple):
 
 
 def texts(experiment: Experiment) -> dict[str, Texts]:
-    """The texts of every arm that trains; none where the experiment lies in no file, or one that cannot be read."""
+    """Read the texts of every arm that trains; none where the experiment lies in no file, or one that cannot be read."""
     files = origin.files(experiment.origin)
     if not files:
         return {}
@@ -43,8 +43,10 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
             if arm.train is None:
                 continue
             train: dict[str, str] = {}
+            chain: list[str] = []
             before: str | None = name
-            while before is not None:  # an arm is also trained by what it builds on
+            while before is not None and before not in chain:  # an arm is also trained by what it builds on
+                chain.append(before)
                 one = experiment.arms[before]
                 train |= reading.of(one.train.train if isinstance(one.train, Joint) else one.train)
                 before = one.after
