@@ -121,6 +121,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path, pair, trouble, code, 
     found = study(lab, [broken, *pair])
     assert [p.name for p in found.parts] == ["stumble", "amble", "ramble"]
     assert says in str(found.parts[0].error)
+    assert [p.error for p in found.parts[1:]] == [None, None]
     assert [p.data["verdicts"][0]["outcome"] for p in found.parts[1:]] == ["holds", "holds"]
     assert found.exit_code == code
     assert trouble != "wrong" or not list((tmp_path / "s" / "groups").iterdir()), "a mistake leaves no trace"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from assay.core import foreign
+from assay.core import foreign, syntax
 from assay.core.errors import DataError, ExperimentError, nearest
 from assay.core.spec import Spec, SpecMap
 
@@ -177,7 +177,7 @@ def read_header(path: Path) -> Header:
     """
     try:
         text = foreign.read(path, "a Python file", foreign.LONGEST).decode()
-        doc = ast.get_docstring(ast.parse(text, filename=str(path)))
+        doc = ast.get_docstring(syntax.module(text, str(path)))
     except DataError as e:
         raise ExperimentError(str(e)) from e
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as e:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.core import syntax
 from assay.core.errors import ClaimError, nearest
 from assay.core.stats import Statistic, mean
 
@@ -100,7 +101,7 @@ class _Reader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return ast.parse(self.text, mode="eval").body
+                return syntax.expression(self.text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             quoted = 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]'
             raise self._no(f"it is no arithmetic; {quoted}") from e

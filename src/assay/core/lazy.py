@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from assay.core import syntax
+
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for type checkers, and the modules in it."""
@@ -44,7 +46,7 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
 
 def imported(source: str) -> Mapping[str, tuple[str, str]]:
     """Read which names a file imports for type checkers: the module that each lives in, and its name there."""
-    blocks = [node for node in ast.parse(source).body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    blocks = [node for node in syntax.module(source).body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     lines = [line for block in blocks for line in block.body if isinstance(line, ast.ImportFrom)]
     return {alias.asname or alias.name: (line.module or "", alias.name) for line in lines for alias in line.names}
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from assay.core import syntax
 from assay.data.corpus import Corpus, Windows
 
 TASKS: Mapping[str, str] = {
@@ -34,7 +35,7 @@ _STRINGS = {
 def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
     """For every task but "newline" which characters of the source are inside; None where it does not parse."""
     try:
-        tree = ast.parse(source)
+        tree = syntax.module(source)
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, ValueError, tokenize.TokenError, RecursionError):
         return None

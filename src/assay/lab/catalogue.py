@@ -116,7 +116,7 @@ def _from_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
-    for stale in [m for m in sys.modules if m.startswith(f"{name}.")]:  # its files as they were before an edit
+    for stale in [m for m in list(sys.modules) if m.startswith(f"{name}.")]:  # its files before an edit; another thread may import meanwhile
         del sys.modules[stale]
     sys.modules[name] = module
     beside = str(path.parent if folder is None else path.parent.parent)

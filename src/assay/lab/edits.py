@@ -18,6 +18,7 @@ from pathlib import Path
 from types import CellType, CodeType
 from typing import Any, NamedTuple
 
+from assay.core import syntax
 from assay.core.experiment import Experiment, Joint
 from assay.lab import origin
 from assay.lab.store import Stored
@@ -147,7 +148,7 @@ class _Reading:
 
     def _file(self, path: Path) -> _File:
         if path not in self.files:
-            body = tuple(ast.parse(path.read_bytes()).body)
+            body = tuple(syntax.module(path.read_bytes()).body)
             given: dict[str, list[ast.stmt]] = defaultdict(list)
             for statement in body:
                 for name in _gives(statement):
@@ -233,7 +234,7 @@ def _bare(node: ast.AST) -> ast.AST:
         def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
             return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
-    return Without().visit(ast.parse(ast.unparse(node)))  # type: ignore[no-any-return]
+    return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
 
 
 def _note(name: str, text: str, found: dict[str, str]) -> bool:
