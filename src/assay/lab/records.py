@@ -21,6 +21,8 @@ LARGEST = 64 * 2**20
 """Bytes of a record."""
 ARMS = b',\n "arms": {'
 """Where its measures begin."""
+END = b"\n }\n}"
+"""How it ends; no arm holds a line break, so a file that was cut short does not."""
 
 
 def path(name: str, origin: str = "") -> Path:
@@ -59,7 +61,7 @@ def _parsed(there: Path, changed: int, size: int) -> Any:
 def _head(there: Path) -> Any:
     """The file's JSON up to the arms, which come last and are nearly all of it; a line break cannot stand inside a JSON text."""
     head, arms, rest = foreign.read(there, "a record", LARGEST).partition(ARMS)
-    return json.loads(head + b"}" if arms and rest.rstrip().endswith(b"}") else head + arms + rest)
+    return json.loads(head + b"}" if arms and rest.rstrip().endswith(END) else head + arms + rest)
 
 
 def cost_per_run(experiment: Experiment) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from assay.lab import recording, records
 from assay.lab.lab import Lab
 from assay.lab.preset import Preset
 from assay.lab.recording import Difference
+from assay.lab.times import measured_here
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,13 @@ def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
 
 
 def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
-    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds. Raises: StoreError where runs are missing."""
-    result = lab.judge(experiment, preset)
-    return Written(recording.write_record(experiment, result, lab.plan(experiment, preset)))
+    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds, how fast the machine was.
+
+    Raises: StoreError where runs are missing.
+    """
+    result, plan = lab.judge(experiment, preset), lab.plan(experiment, preset)
+    beside = measured_here(lab.store, experiment, plan, result.provenance)  # plans elsewhere scale by it
+    return Written(recording.write_record(experiment, replace(result, provenance={**result.provenance, **beside}), plan))
 
 
 def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
