@@ -188,3 +188,15 @@ def test_the_texts_of_the_catalogue_hold_what_measures_and_no_claims():
     assert {"measure", "removed", "sample", "LMImportance"} <= found.measure.keys()
     assert {"train_together", "method", "LMImportance"} <= found.train.keys()
     assert not {"CLAIMS", "figures", "ARMS", "PAGE", "experiment"} & (found.train.keys() | found.measure.keys())
+
+
+def test_what_was_read_once_is_not_parsed_again_until_it_is_edited(tried, monkeypatch):
+    """A worker reads the texts for every group: an experiment of 30 arms and 30 groups would be parsed a thousand times."""
+    parsed, module = [], edits.syntax.module
+    monkeypatch.setattr(edits.syntax, "module", lambda text, *args: parsed.append(text) or module(text, *args))
+    first = edits.texts(catalogue.find(str(tried.path)))
+    assert parsed
+    parsed.clear()
+    assert edits.texts(catalogue.find(str(tried.path))) == first and not parsed
+    tried.edit("x + 0.0", "x + 2.0", neighbour=True)
+    assert edits.texts(catalogue.find(str(tried.path))) != first and parsed

@@ -85,11 +85,19 @@ class _File:
     """Name → the file it comes from, and its name there; "" for the whole file."""
     whole: tuple[Path, ...]
     """Files all of whose names were imported."""
+    _said: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
+
+    def said(self, node: ast.AST) -> tuple[str, tuple[str, ...]]:
+        """8 hex digits of what one of its statements or lambdas says, and the names that it takes from the top level, sorted."""
+        if id(node) not in self._said:  # the tree lives as long as this does
+            digest = hashlib.sha256(ast.dump(_bare(node)).encode()).hexdigest()[:8]
+            self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(node)))
+        return self._said[id(node)]
 
 
 @dataclass
 class _Reading:
-    """One look at the files under a folder; each is read once. Libraries lie elsewhere, and their versions say what they are."""
+    """One look at the files under a folder. Libraries lie elsewhere, and their versions say what they are."""
 
     root: Path
     files: dict[Path, _File] = field(default_factory=dict)
@@ -121,14 +129,15 @@ class _Reading:
         """Note what a function was made with: numbers and texts by what they are, functions by their text."""
         for value in values:
             if isinstance(value, str | int | float | bool | tuple):
-                _note(f"made with {value!r}"[:60], repr(value), found)
+                _note(f"made with {value!r}"[:60], hashlib.sha256(repr(value).encode()).hexdigest()[:8], found)
             elif callable(value):
                 self._function(value, found)
 
     def _node(self, file: _File, node: ast.AST, name: str, found: dict[str, str]) -> None:
         """Note a statement or lambda under a name, and follow the names in it."""
-        if _note(name, ast.dump(_bare(node)), found):
-            for used in sorted(_asked_of_the_file(node)):
+        digest, names = file.said(node)
+        if _note(name, digest, found):
+            for used in names:
                 self._name(file, used, found)
 
     def _name(self, file: _File, name: str, found: dict[str, str]) -> None:
@@ -148,45 +157,58 @@ class _Reading:
 
     def _file(self, path: Path) -> _File:
         if path not in self.files:
-            body = tuple(syntax.module(path.read_bytes()).body)
-            given: dict[str, list[ast.stmt]] = defaultdict(list)
-            for statement in body:
-                for name in _gives(statement):
-                    given[name].append(statement)
-            imports = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Import | ast.ImportFrom)]
-            names = [triple for node in imports for triple in self._imports(path, node)]
-            self.files[path] = _File(
-                path, body, {k: tuple(v) for k, v in given.items()}, {here: (file, there) for here, file, there in names if there != "*"},
-                tuple(file for _, file, there in names if there == "*"),
-            )  # fmt: skip
+            state = path.stat()
+            self.files[path] = _opened(self.root, path, state.st_mtime_ns, state.st_size)
         return self.files[path]
 
-    def _imports(self, path: Path, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Path, str]]:
-        """(name here, file, name there) of what an import brings from files under the folder; "" there for the whole file."""
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if (file := self._module(None, alias.name)) is not None:
-                    yield alias.asname or alias.name.split(".")[0], file, ""
-            return
-        folder = path.parents[node.level - 1] if node.level else None
-        for alias in node.names:
-            if (file := self._module(folder, ".".join(filter(None, (node.module, alias.name))))) is not None:
-                yield alias.asname or alias.name, file, ""
-            elif node.module and (file := self._module(folder, node.module)) is not None:
-                yield alias.asname or alias.name, file, alias.name
-
-    def _module(self, folder: Path | None, name: str) -> Path | None:
-        """The file of a module, told from a folder; without one from the experiment's neighbours, or as one of Assay's own."""
-        parts = name.split(".")
-        for start in (folder,) if folder is not None else (self.root, _ASSAY.parent):
-            path = start.joinpath(*parts)
-            for file in (path.with_name(f"{path.name}.py"), path / origin.OPENS):
-                if self._here(file) and file.is_file():
-                    return file
-        return None
-
     def _here(self, path: Path) -> bool:
-        return self.root in path.parents and "site-packages" not in path.parts
+        return _under(self.root, path)
+
+
+@functools.lru_cache(maxsize=512)
+def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
+    """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a second."""
+    body = tuple(syntax.module(path.read_bytes()).body)
+    given: dict[str, list[ast.stmt]] = defaultdict(list)
+    for statement in body:
+        for name in _gives(statement):
+            given[name].append(statement)
+    imports = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Import | ast.ImportFrom)]
+    names = [triple for node in imports for triple in _imports(root, path, node)]
+    return _File(
+        path, body, {k: tuple(v) for k, v in given.items()}, {here: (file, there) for here, file, there in names if there != "*"},
+        tuple(file for _, file, there in names if there == "*"),
+    )  # fmt: skip
+
+
+def _imports(root: Path, path: Path, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Path, str]]:
+    """(name here, file, name there) of what an import brings from files under the folder; "" there for the whole file."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if (file := _module(root, None, alias.name)) is not None:
+                yield alias.asname or alias.name.split(".")[0], file, ""
+        return
+    folder = path.parents[node.level - 1] if node.level else None
+    for alias in node.names:
+        if (file := _module(root, folder, ".".join(filter(None, (node.module, alias.name))))) is not None:
+            yield alias.asname or alias.name, file, ""
+        elif node.module and (file := _module(root, folder, node.module)) is not None:
+            yield alias.asname or alias.name, file, alias.name
+
+
+def _module(root: Path, folder: Path | None, name: str) -> Path | None:
+    """The file of a module, told from a folder; without one from the experiment's neighbours, or as one of Assay's own."""
+    parts = name.split(".")
+    for start in (folder,) if folder is not None else (root, _ASSAY.parent):
+        path = start.joinpath(*parts)
+        for file in (path.with_name(f"{path.name}.py"), path / origin.OPENS):
+            if _under(root, file) and file.is_file():
+                return file
+    return None
+
+
+def _under(root: Path, path: Path) -> bool:
+    return root in path.parents and "site-packages" not in path.parts
 
 
 _ASSAY = Path(__file__).resolve().parents[1]
@@ -237,13 +259,15 @@ def _bare(node: ast.AST) -> ast.AST:
     return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
 
 
-def _note(name: str, text: str, found: dict[str, str]) -> bool:
+def _note(name: str, digest: str, found: dict[str, str]) -> bool:
     """Note a text under a name, the second of that name as NAME 2; False where this very text is noted already."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    of_name = [n for n in found if n == name or n.rpartition(" ")[0] == name]
-    if digest in {found[n] for n in of_name}:
-        return False
-    found[f"{name} {len(of_name) + 1}" if of_name else name] = digest
+    place, n = name, 1
+    while place in found:
+        if found[place] == digest:
+            return False
+        n += 1
+        place = f"{name} {n}"
+    found[place] = digest
     return True
 
 
