@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench
     from assay.core.claims import Claim, Exact, Finding, Gate, Published, Verdict, converged
     from assay.core.descent import descent
-    from assay.core.experiment import Arm, Experiment, Joint
+    from assay.core.experiment import Arm, Elsewhere, Experiment, Joint
     from assay.core.figures import Figure, curve
     from assay.core.fit import Group, Trained
     from assay.core.measures import by, measures

@@ -1,6 +1,6 @@
 """The bar for every experiment of the catalogue, found by walking it: a new entry is held to all of this and registers nowhere.
 
-ENTRIES are all of them, NAMES those that meet it; `committed.PENDING` says why one does not yet.
+ENTRIES are all of them, NAMES those that meet it, JUDGED their records; `committed.PENDING` says why one does not yet.
 
 One entry alone: pytest tests/claims/test_catalogue_bar.py -k NAME. What a test asks for is what its message says to write.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from committed import ENTRIES, NAMES, ROOT, arms, cases, claims, committed, planted, theorems, violations
+from committed import ENTRIES, JUDGED, NAMES, ROOT, arms, cases, claims, committed, planted, preset, theorems, violations
 from scipy.stats import skew as skew_of
 
 from assay.core.claims import Claim, Exact, Published
@@ -123,7 +123,7 @@ def test_an_experiment_without_claims_says_so_wherever_it_is_listed(name):
 # the record
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_every_claim_was_judged_on_enough_units_against_its_controls(name):
     experiment, record = committed(name)
     named = {c.text: {*c.must_fail, *c.must_hold} for c in experiment.claims if isinstance(c, Claim)}
@@ -143,7 +143,7 @@ def test_every_claim_was_judged_on_enough_units_against_its_controls(name):
     none(problems)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_no_verdict_rests_on_an_interval_without_width(name):
     _, record = committed(name)
     problems = []
@@ -168,7 +168,7 @@ def wide(control):
     return control["low"] is not None and control["low"] < control["high"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them(name):
     _, record = committed(name)
     problems = []
@@ -182,7 +182,7 @@ def test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them(name
     none(problems)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_skewed_units_are_judged_on_a_log_scale(name):
     experiment, record = committed(name)
     plain = {c.text for c in experiment.claims if isinstance(c, Claim) and c.scale == "plain" and c.bounds is None and c.statistic is mean}
@@ -194,7 +194,7 @@ def test_skewed_units_are_judged_on_a_log_scale(name):
     none(problems)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_intervals_of_such_units_were_measured_to_contain_the_truth(name):
     _, record = committed(name)
     problems = []
@@ -220,16 +220,16 @@ def spare(verdict):
     return wide_high < low or wide_low > high if verdict["outcome"] == "fails" else low <= wide_low and wide_high <= high
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
     experiment, _record = committed(name)
-    asked = plan(Store(tmp_path), experiment, override(experiment, "default"), inputs_of=lambda job, stored: {})
+    asked = plan(Store(tmp_path), experiment, override(experiment, preset(name)), inputs_of=lambda job, stored: {})
     seen, now = journal.read(looks.committed(experiment)), looks.frozen(experiment, asked)
     assert any({k: look[k] for k in now} == now for look in seen), "no look says what the record judged; assay check NAME --record notes it"
     none([f"{change}; judge on fresh seeds" for change in looks.changed(experiment, asked)])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_most_claims_get_an_answer_and_the_others_say_what_is_missing(name):
     _, record = committed(name)
     undecided = [v for v in record["verdicts"] if v["outcome"] == "undecided"]
@@ -239,13 +239,13 @@ def test_most_claims_get_an_answer_and_the_others_say_what_is_missing(name):
     none([f"undecided without reason or price: {v['text']!r}" for v in undecided if not (v["reason"] and v["price"]["text"])])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_it_fits_five_minutes_on_two_cores(name):
     _, record = committed(name)
     assert record["cpu_seconds"] <= CPU_SECONDS, f"the default preset costs {record['cpu_seconds']} CPU-seconds of {CPU_SECONDS}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", JUDGED)
 def test_its_figures_are_made_from_the_record_and_labelled(name):
     figures = pictures.figures(*committed(name))
     assert figures, "an experiment shows at least one figure of what it measured"

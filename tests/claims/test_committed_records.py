@@ -1,18 +1,20 @@
 """Every committed record: judged again from its own measures it says what it says; and it is what a record has to be."""
 
 import pytest
-from committed import ENTRIES, PENDING, RECORDED, committed, judged_again
+from committed import ENTRIES, PENDING, RECORDED, committed, judged_again, preset
 
 from assay.core.claims import claims_key
+from assay.lab import catalogue
 from assay.lab.plan import plan
 from assay.lab.preset import override
 from assay.lab.store import Store
 
 
 def test_entries_without_a_record_are_named_with_the_reason():
-    missing = set(ENTRIES) - set(RECORDED)
+    asked = {*ENTRIES, *(f"{name}.{other}" for name in ENTRIES for other in catalogue.find(name).elsewhere)}
+    assert set(RECORDED) <= asked, "a record of no preset"
+    missing = asked - set(RECORDED)
     assert missing == {name for name, why in PENDING.items() if why.startswith("no record: ")}
-
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_its_measures_give_its_verdicts(name):
@@ -37,10 +39,10 @@ def test_its_statements_are_todays(name):
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_its_runs_are_those_of_the_default_preset(name, tmp_path):
+def test_its_runs_are_those_of_its_preset(name, tmp_path):
     experiment, record = committed(name)
-    asked = plan(Store(tmp_path), experiment, override(experiment, "default"), inputs_of=lambda job, stored: {}).by_arm()
-    assert record["preset"] == "default"
+    asked = plan(Store(tmp_path), experiment, override(experiment, preset(name)), inputs_of=lambda job, stored: {}).by_arm()
+    assert record["preset"] == preset(name)
     assert {arm: [row.job.key for row in rows] for arm, rows in asked.items()} == {
         a: d["keys"] for a, d in record["arms"].items()
     }

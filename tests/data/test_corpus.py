@@ -90,7 +90,7 @@ def test_a_folder_without_text_is_one_clear_line(tmp_path, files, message):
 
 
 def test_an_absent_folder_is_one_clear_line(tmp_path):
-    with pytest.raises(DataError, match=r"no corpus .*nowhere.*; give stdlib or a folder of text files"):
+    with pytest.raises(DataError, match=r"no corpus .*nowhere.*; give stdlib, docs or a folder of text files"):
         corpus.load(str(tmp_path / "nowhere"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -171,7 +171,7 @@ def reproduce(
     /,
     *,
     root: Path | None = None,
-    preset: Literal["smoke", "default", "full"] = "default",
+    preset: str = "default",
     machine: Machine = CPU,
     output: Output = PLAIN,
 ) -> int:

@@ -127,7 +127,7 @@ def index(
     model
         smollm2, or a model's folder.
     text
-        stdlib, or a folder of text files.
+        stdlib, docs (English prose), or a folder of text files.
     also
         A dictionary of another seed, in which the features are looked for. Repeatable; of a stored run its arm's other seeds without it.
     device
@@ -234,7 +234,7 @@ def serve(
     model
         Of a dictionary that is not indexed yet: smollm2, or a model's folder.
     text
-        And stdlib, or a folder of text files.
+        And stdlib, docs (English prose), or a folder of text files.
     tokens
         Tokens that the model reads for its index, 32768 without it; more than were read before add to those.
     ablate
@@ -298,7 +298,7 @@ def rate(
     model
         smollm2, or a model's folder: the one that the dictionary was indexed on.
     text
-        stdlib, or a folder of text files: the one that the dictionary was indexed on.
+        stdlib, docs (English prose), or a folder of text files: the one that the dictionary was indexed on.
     device
         Where the model runs: cpu, cuda, cuda:1.
 

@@ -77,8 +77,9 @@ class Trust:
 class Choice:
     """Which runs are meant."""
 
-    preset: Literal["smoke", "default", "full"] = "default"
-    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as published."""
+    preset: str = "default"
+    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as published; some experiments have more,
+    such as docs, the same claims on another text."""
     set: Annotated[tuple[str, ...], Bare] = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a field that may differ
     between runs also takes several values (penalty=0.1,0.3) or a range (seed=1000:1016). Without a value it says which

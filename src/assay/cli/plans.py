@@ -29,6 +29,8 @@ def one(found: Planned, name: str, place: str = "") -> None:
     arms(found.arms)
     print()
     claims(found)
+    if found.scope:
+        say(f"Verdicts will speak for: {found.scope}")
     for note in found.notes:
         say(f"note: {note}")
     if budget is not None and budget.assumed:

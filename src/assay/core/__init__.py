@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         SpecError,
         StoreError,
     )
-    from assay.core.experiment import Arm, Arms, Cost, Derive, Experiment, Joint
+    from assay.core.experiment import Arm, Arms, Cost, Derive, Elsewhere, Experiment, Joint
     from assay.core.figures import Figure, columns, curve, summary
     from assay.core.fit import Group, State, Trained, fit
     from assay.core.judging import judge

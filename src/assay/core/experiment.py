@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,20 @@ class Cost:
     """Which of the bytes are of artefacts that other experiments may share: bytes by a name that says which."""
 
 
+PRESETS = ("smoke", "default", "full")
+"""The presets that every experiment has."""
+
+
+@dataclass(frozen=True)
+class Elsewhere(Generic[S]):
+    """A preset beside smoke, default and full: the same arms and claims on another text, model or site, with a record of its own."""
+
+    specs: tuple[S, ...]
+    """On seeds that no other preset judges."""
+    scope: str
+    """For which one model, site and corpus its verdicts speak."""
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment(Generic[S]):
     """A claim's whole set-up; `arms["main"]` is the method."""
@@ -89,6 +104,8 @@ class Experiment(Generic[S]):
     smoke: tuple[S, ...]
     default: tuple[S, ...]
     full: tuple[S, ...]
+    elsewhere: Mapping[str, Elsewhere[S]] = field(default_factory=dict)
+    """More presets by name, each judged and recorded by itself."""
     figures: Callable[[Arms], list[Figure]] = field(default=lambda arms: [])
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
@@ -122,6 +139,11 @@ class Experiment(Generic[S]):
                     raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
         if self.name == ALL:
             raise ExperimentError(f"no experiment may be called {ALL!r}: that is all of them; rename its file")
+        for name, other in self.elsewhere.items():
+            if name in PRESETS or not re.fullmatch("[a-z][a-z0-9]*", name):
+                raise ExperimentError(f"a further preset has a name of small letters and digits that is none of {', '.join(PRESETS)}; got {name!r}")
+            if not other.specs or not other.scope:
+                raise ExperimentError(f"preset {name} needs specs, and a scope: for which model, site and corpus its verdicts speak")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
 
@@ -134,10 +156,14 @@ class Experiment(Generic[S]):
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""
-        presets = {"smoke": self.smoke, "default": self.default, "full": self.full}
+        presets = {"smoke": self.smoke, "default": self.default, "full": self.full, **{n: other.specs for n, other in self.elsewhere.items()}}
         if name not in presets:
-            raise ExperimentError(f"no preset {name!r}; presets: smoke, default, full")
+            raise ExperimentError(f"no preset {name!r}; presets: {', '.join(presets)}")
         return presets[name]
+
+    def scope_of(self, preset: str) -> str:
+        """For which model, site and corpus the verdicts of a preset speak."""
+        return self.elsewhere[preset].scope if preset in self.elsewhere else self.scope
 
     def specs_of(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         """An arm's specs for a preset's specs: through the arm it builds on, then its own map."""

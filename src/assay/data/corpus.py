@@ -17,9 +17,10 @@ from jaxtyping import Int
 
 from assay.core import foreign, rng
 from assay.core.errors import DataError
+from assay.data import docstrings
 
 Part = Literal["train", "validation", "test"]
-STDLIB = "stdlib"
+STDLIB, DOCS = "stdlib", docstrings.NAME
 
 # what is not code to read: tests, and tables (of characters, entities, key words)
 _LEFT_OUT = {"__pycache__", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
@@ -122,16 +123,19 @@ class Corpus:
 
 
 def load(name: str = STDLIB) -> Corpus:
-    """The corpus called "stdlib" (Python's standard library, read where it lies), or a folder of text files.
+    """The corpus called "stdlib" (Python's standard library, read where it lies) or "docs" (English prose), or a folder of text files.
 
     Of the library only what Python releases counts, not what an installation adds, so that every machine with the same version
     reads the same text. A vendor that rewrites modules or ships some apart (Debian, say) has another text and another fingerprint.
+    "docs" is the prose in the documentation of installed packages: the same versions give the same text (`docstrings`).
 
     In a folder every file that is not hidden and is UTF-8 text counts, at any depth; other files are passed over, but a
     .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the process: files are hashed once.
 
     Raises: DataError when the folder does not exist, holds no text, or holds a text file that cannot be read.
     """
+    if name == DOCS:
+        return _loaded(name, docstrings.folder())
     return _loaded(name, Path(sysconfig.get_paths()["stdlib"]) if name == STDLIB else Path(name).expanduser().absolute())
 
 
@@ -139,7 +143,7 @@ def load(name: str = STDLIB) -> Corpus:
 def _loaded(name: str, folder: Path) -> Corpus:
     """One Corpus per folder, wherever the process has gone since it was named."""
     if not folder.is_dir():
-        raise DataError(f"no corpus {name!r}; give {STDLIB} or a folder of text files")
+        raise DataError(f"no corpus {name!r}; give {STDLIB}, {DOCS} or a folder of text files")
     paths = _stdlib(folder) if name == STDLIB else _visible(folder)
     documents: dict[str, Document] = {}
     for path in paths:

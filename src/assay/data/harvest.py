@@ -47,7 +47,7 @@ class HarvestSpec(Spec):
     site: str = "blocks.9.hook_resid_pre"
     """Where its activations are taken."""
     corpus: str = corpora.STDLIB
-    """The text: "stdlib", or a folder of text files."""
+    """The text: "stdlib", "docs" or a folder of text files."""
     part: Part = "train"
     """The part of the corpus; files are split by the hash of their path."""
     windows: int = 1800

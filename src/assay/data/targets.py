@@ -65,7 +65,7 @@ class TargetSpec(Spec):
     targets: tuple[Target, ...] = ("act",)
     """What is to be reconstructed, or read."""
     corpus: str = corpora.STDLIB
-    """The text: "stdlib", or a folder of text files."""
+    """The text: "stdlib", "docs" or a folder of text files."""
     part: Part = "train"
     """The part of the corpus."""
     windows: int = 1800

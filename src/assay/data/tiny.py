@@ -48,7 +48,7 @@ class TinySpec(Spec):
     vocab: Annotated[int, Ge(257)] = 512
     """Tokens of its byte-level BPE, learned on the training part of the corpus."""
     corpus: str = corpora.STDLIB
-    """The text: "stdlib", or a folder of text files; the model is trained on its training part."""
+    """The text: "stdlib", "docs" or a folder of text files; the model is trained on its training part."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
     """Share of training windows in place of which stand random tokens, their first half twice: what teaches a model to copy."""
     steps: Annotated[int, Ge(1)] = 1000

@@ -45,7 +45,7 @@ def evaluate(
     """Every core measure of each dictionary with its 95 % interval over documents.
 
     A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a Dictionary of one run. Give
-    `model` ("smollm2" or a folder) and `text` ("stdlib" or a folder), or `acts`, a safetensors file of activations, for all
+    `model` ("smollm2" or a folder) and `text` ("stdlib", "docs" or a folder), or `acts`, a safetensors file of activations, for all
     measures but losses. `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
 
     The result is kept in the store at `root` under the content of dictionary, model and text and the setting; what was

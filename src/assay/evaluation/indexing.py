@@ -208,7 +208,7 @@ def index(
     source, *others = sources.find([dictionary, *also], store)
     if not also:
         others = _other_seeds(str(dictionary), store)
-    folder, corpus = find(str(model)), corpora.load(str(text))
+    folder, corpus = find(str(model)), corpora.load(text if isinstance(text, str) else str(text.absolute()))
     place, notes = _place(source, setting, folder, corpus)
     for other in others:
         wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]

@@ -124,7 +124,7 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
         rate = kept or compute.measured()
         cpu, source = times.by_flop(flop, rate), "its FLOP and assay bench" if kept else "its FLOP and a benchmark"
     busy = min(workers, times.groups(experiment, missing))
-    record = records.read(experiment.name, experiment.origin) or {}
+    record = records.of(experiment, plan.preset.name) or {}
     told = Forecast(
         plan, cpu, source, times.command(cpu, busy, off) if cpu is not None else None,
         record.get("provenance", {}).get("peak_rss"), flop, rate, "", (), budget, _artefacts(experiment, missing), off=off,
@@ -162,7 +162,7 @@ def _work(
 ) -> tuple[dict[str, Range], Range | None, str]:
     """CPU-seconds of one run of each arm, those of all missing runs, and where they come from."""
     scaled = plan.cost_from not in ("the experiment", "the record")
-    recorded = times.as_recorded(experiment, rows) if scaled else {}
+    recorded = times.as_recorded(experiment, rows, plan.preset.name) if scaled else {}
     if scaled and rows.keys() <= recorded.keys():
         per_run, source = {arm: recorded[arm] / len(specs) for arm, specs in rows.items()}, "the record, scaled"
     else:

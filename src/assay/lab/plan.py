@@ -105,7 +105,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
     )
     cost = None if inputs_of is as_stored else experiment.cost  # which may look at the model as well
-    speed = beside(records.read(experiment.name, experiment.origin) or {})
+    speed = beside(records.of(experiment, preset.name) or {})
     per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost, speed)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
@@ -113,7 +113,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     for arm in dict.fromkeys(r.job.arm for r in missing):  # in order: sums of floats keep every digit
         mine = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(mine) if cpu is not None and arm in per_run else None
-        disk += int(_bytes_per_run(shelf, experiment, arm) * len(mine))
+        disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(mine))
     if cost is not None:  # the largest of any arm: what they write beside measures, such as a harvest, they share
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
@@ -243,8 +243,8 @@ def _cost_per_run(
         stated = {n: (cost_of(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
         if all(seconds is not None for seconds, _ in stated.values()):
             return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment", frozenset()
-    recorded = records.cost_per_run(experiment)
-    if preset.title == "default" and arms.keys() <= recorded.keys():
+    recorded = records.cost_per_run(experiment, preset.name)
+    if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
         return {n: c * (speed.middle if speed is not None else 1.0) for n, c in recorded.items()}, "the record", frozenset()
     known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
     source = "runs of this store, scaled by steps" if known else "unknown"
@@ -291,9 +291,9 @@ def _smaller(now: Any, then: Any) -> bool:
     return numbers and now <= then
 
 
-def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str) -> float:
+def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str, preset: str) -> float:
     mine = [s for s in shelf.runs.values() if s.arm == arm]
-    return size(mine[-1].folder) if mine else records.bytes_per_run(experiment).get(arm, 0.0)
+    return size(mine[-1].folder) if mine else records.bytes_per_run(experiment, preset).get(arm, 0.0)
 
 
 def _short(value: str | None) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from assay.core.errors import AssayError, SpecError, nearest
-from assay.core.experiment import Experiment
+from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
+from assay.core.experiment import ALL, PRESETS, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, ranges, with_values
 
@@ -77,6 +77,19 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         except Exception as e:
             raise SpecError(f"arm {arm} makes no specs of {' '.join(sets) or preset}: {type(e).__name__}: {e}") from e
     return chosen
+
+
+def scope(experiment: Experiment, preset: Preset) -> str:
+    """For what verdicts of this preset speak: in the experiment's words, which a changed field may have made untrue, and so beside it."""
+    but = f", changed: {', '.join(preset.sets)}" if preset.sets else ""
+    return "; ".join(t for t in (experiment.scope_of(preset.name), "" if preset.title == "default" else f"preset {preset.name}{but}") if t)
+
+
+def everywhere(preset: str) -> str:
+    """Return this preset, if every experiment has it. Raises: ExperimentError."""
+    if preset not in PRESETS:
+        raise ExperimentError(f"not every experiment has a preset {preset!r}: {', '.join(PRESETS)}; name one experiment in place of {ALL}")
+    return preset
 
 
 def _values(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from assay.core.spec import Spec, canonical_json
 from assay.lab import looks
 from assay.lab.atomic import explained, write
 from assay.lab.provenance import commit
-from assay.lab.records import path, read
+from assay.lab.records import name_of, of, path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,11 +63,9 @@ def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
     """
     if result.failed:
         raise ClaimError(f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}")
-    known = read(experiment.name, experiment.origin)
+    there, known = path(name_of(experiment, plan.preset.name), experiment.origin), of(experiment, plan.preset.name)
     if known is not None and known["preset"] != result.preset:
-        held = f"{path(experiment.name, experiment.origin)} records preset {known['preset']}"
-        raise ExperimentError(f"{held}, got {result.preset}; record that one, or remove the file first")
-    there = path(experiment.name, experiment.origin)
+        raise ExperimentError(f"{there} records preset {known['preset']}, got {result.preset}; record that one, or remove the file first")
     record = make(experiment, result, plan)
     arms = record.pop("arms")
     head = json.dumps(record, indent=1, ensure_ascii=False)
@@ -103,7 +101,8 @@ def rejudge(
     """
     from assay.lab.result import judge_statements, with_derived
 
-    found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=experiment.scope)
+    scope = experiment.scope_of(record["preset"])
+    found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope)
     if found.failed:
         raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")
     return found.judged, found.exact, found.findings

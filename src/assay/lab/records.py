@@ -1,4 +1,4 @@
-"""Records: one JSON file per experiment from which its verdicts can be judged again without training.
+"""Records: a JSON file per experiment, and one per preset that lies elsewhere, from which verdicts are judged again without training.
 
 A record holds the commit, spec keys, claims key, the small measures (at most 4096 numbers a run, rounded to single
 precision), the verdicts, and what it cost on which machine. It lies in the checkout's `records/`, in the installed package,
@@ -46,10 +46,15 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, DataError) as e:
-        raise ExperimentError(f"{there} is not a record ({type(e).__name__}); write it with: assay check {name} --record") from e
+        raise ExperimentError(f"{there} is not a record ({type(e).__name__}); write it with: {_written_by(name)}") from e
     if not isinstance(record, dict) or "verdicts" not in record:
-        raise ExperimentError(f"{there} is not a record: it has no verdicts; write it with: assay check {name} --record")
+        raise ExperimentError(f"{there} is not a record: it has no verdicts; write it with: {_written_by(name)}")
     return record
+
+
+def _written_by(name: str) -> str:
+    experiment, _, preset = name.partition(".")
+    return f"assay check {experiment}{f' --preset {preset}' if preset else ''} --record"
 
 
 @functools.lru_cache(maxsize=2)
@@ -64,11 +69,21 @@ def _head(there: Path) -> Any:
     return json.loads(head + b"}" if arms and rest.rstrip().endswith(END) else head + arms + rest)
 
 
-def cost_per_run(experiment: Experiment) -> dict[str, float]:
+def name_of(experiment: Experiment, preset: str = "default") -> str:
+    """The name of the record of a preset: the experiment's, and for one that lies elsewhere `NAME.PRESET`; the others share one."""
+    return f"{experiment.name}.{preset}" if preset in experiment.elsewhere else experiment.name
+
+
+def of(experiment: Experiment, preset: str = "default") -> dict[str, Any] | None:
+    """The committed record of a preset, or None. Raises: ExperimentError when the file is not a record."""
+    return read(name_of(experiment, preset), experiment.origin)
+
+
+def cost_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """CPU-seconds per run of each arm, as recorded; empty without a record."""
-    return (read(experiment.name, experiment.origin) or {}).get("cost", {})
+    return (of(experiment, preset) or {}).get("cost", {})
 
 
-def bytes_per_run(experiment: Experiment) -> dict[str, float]:
+def bytes_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """Bytes on disk per run of each arm, as recorded; empty without a record."""
-    return (read(experiment.name, experiment.origin) or {}).get("bytes", {})
+    return (of(experiment, preset) or {}).get("bytes", {})

@@ -24,6 +24,7 @@ from assay.core.spec import canonical_json
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
+from assay.lab.preset import scope as scope_of
 from assay.lab.sealed import seal
 
 if TYPE_CHECKING:
@@ -205,12 +206,9 @@ def judge_all(
 
     title = plan.preset.title
     everything = with_derived(experiment, arms)
-    # in full: an experiment's own words name its model and site, which a changed field may have made untrue
-    but = f", changed: {', '.join(plan.preset.sets)}" if plan.preset.sets else ""
-    scope = "; ".join(t for t in (experiment.scope, "" if title == "default" else f"preset {plan.preset.name}{but}") if t)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
-    found = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin)
+    found = judge_statements(experiment.claims, everything, arm, scope_of(experiment, plan.preset), changed=changed, origin=experiment.origin)
     skipped, failed = found.skipped, found.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in found.judged)
     drawn: tuple[Figure, ...] = ()

@@ -38,14 +38,14 @@ REACHED = Range(0.02, 0.5)
 Specs = Mapping[str, Sequence[Spec]]
 
 
-def as_recorded(experiment: Experiment, arms: Specs) -> dict[str, Range]:
+def as_recorded(experiment: Experiment, arms: Specs, preset: str = "default") -> dict[str, Range]:
     """CPU-seconds of all these runs of each arm, by the record; arms are left out of which it tells nothing.
 
     It tells nothing of an arm it lacks, and of one with larger static fields than the recorded ones, steps apart. Where they
     are smaller, as in smoke presets, what was recorded is an upper bound and the lower one is 0. Where the speed of both machines
     is known, it is what they take here, as far as the middle goes.
     """
-    record = records.read(experiment.name, experiment.origin) or {}
+    record = records.of(experiment, preset) or {}
     beside = speed.beside(record)
     here = beside.middle if beside is not None else 1.0
     known = {}

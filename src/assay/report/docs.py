@@ -25,7 +25,7 @@ from assay.report import overview as overviews
 from assay.report.questions import by_question
 from assay.report.statements import SPACE
 
-BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def experiments() -> str:
@@ -123,6 +123,25 @@ def decided(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def beside(name: str) -> str:
+    """Each claim of an experiment as its default preset and those that lie elsewhere came out, side by side; findings folded away."""
+    presets = ["default", *catalogue.find(name).elsewhere]
+    found = {p: record for p in presets if (record := _record(name if p == "default" else f"{name}.{p}")) is not None}
+    if missing := [p for p in presets if p not in found]:
+        return "".join(_absent(name if p == "default" else f"{name}.{p}") for p in missing)
+
+    def table(kind: str) -> str:
+        rows = {p: {r.text: r for r in tables.rows({kind: record[kind]})} for p, record in found.items()}
+        lines = [f"| | {' | '.join(f'`{p}`' for p in found)} |", "|---" * (1 + len(found)) + "|"]
+        for text in rows["default"]:
+            came_out = [each[text] for each in rows.values()]
+            said = [f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts") + f"{r.estimate} {r.interval.replace(' ', SPACE)}" for r in came_out]
+            lines.append(f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(said))} |")
+        return "\n".join(lines) + "\n"
+
+    return table("verdicts") + "\n" + statements.folded(f"Findings: {len(found['default']['findings'])}", table("findings"))
+
+
 def budget(name: str) -> str:
     """Runs × CPU-seconds of each arm, and units of each claim and control, as recorded; or that there is no record yet."""
     record = _record(name)
@@ -174,7 +193,7 @@ def everything() -> str:
 
 KINDS: Mapping[str, Callable[..., str]] = {
     "badges": badges, "columns": columns, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
-    "claims": claims, "verdicts": verdicts, "decided": decided, "budget": budget,
+    "claims": claims, "verdicts": verdicts, "decided": decided, "beside": beside, "budget": budget,
     "picture": picture, "overview": overview, "everything": everything,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
     "measures": evaluations.definitions,
@@ -196,11 +215,12 @@ def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding])
 
 
 def _record(name: str) -> Mapping[str, Any] | None:
-    """The record with what papers print as the claims say it today: a number looked up later needs no new runs."""
-    record = records.read(name, catalogue.entry(name).origin)
+    """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it today: a number found later needs no runs."""
+    of = name.partition(".")[0]
+    record = records.read(name, catalogue.entry(of).origin)
     if record is None:
         return None
-    today = {c.text: to_json(c.published) for c in _of(catalogue.find(name), Claim)}
+    today = {c.text: to_json(c.published) for c in _of(catalogue.find(of), Claim)}
     return {**record, "verdicts": [{**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]]}
 
 
@@ -211,7 +231,9 @@ def _records() -> dict[str, Mapping[str, Any]]:
 
 
 def _absent(name: str) -> str:
-    return f"*Not recorded yet: `assay run {name}`, then `assay check {name} --record`.*\n"
+    experiment, _, preset = name.partition(".")
+    typed = f"{experiment} --preset {preset}" if preset else experiment
+    return f"*Not recorded yet: `assay run {typed}`, then `assay check {typed} --record`.*\n"
 
 
 def main(paths: Sequence[str]) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.errors import StoreError
+from assay.core.experiment import PRESETS
 from assay.lab import catalogue, records
 from assay.lab.origin import code
 from assay.report import tables
-
-PRESETS = ("smoke", "default", "full")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Where:
     model: str | None = None
     """smollm2, or a model's folder."""
     text: str | None = None
-    """stdlib, or a folder of text files."""
+    """stdlib, docs (English prose), or a folder of text files."""
     acts: Path | None = None
     """In their place a safetensors file with acts [rows, d], and document [rows], or [windows, positions, d]: no losses then."""
 

@@ -53,7 +53,7 @@ class Real:
     model: str | None = None
     """smollm2, or a model's folder, run on --text."""
     text: str | None = None
-    """stdlib, or a folder of text files."""
+    """stdlib, docs (English prose), or a folder of text files."""
 
 
 AS_IT_SAYS, UNTRIED = Hints(), Real()

@@ -19,7 +19,7 @@ from assay.lab import catalogue
 from assay.lab.forecast import Forecast, Prospect, forecast, survey
 from assay.lab.lab import Lab
 from assay.lab.plan import Plan, costs
-from assay.lab.preset import Preset, override
+from assay.lab.preset import Preset, everywhere, override, scope
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ class Costs:
 
     experiment: str
     preset: str
+    scope: str = field(metadata=BESIDE)
+    """For which model, site and corpus its verdicts would speak, as the experiment says it, and what was changed."""
     cached: int
     missing: int
     seconds: float | None
@@ -187,6 +189,7 @@ def plan_catalogue(lab: Lab, preset: str, budget: str | None = None, sets: tuple
         raise AssayError("a budget is planned for one experiment; name it in place of catalogue")
     if sets:
         raise AssayError("fields are set for one experiment; name it in place of catalogue, or leave out --set")
+    everywhere(preset)
     width, found, rows, unknown = lab.executor.width, [], [], {}
     for entry in catalogue.entries():
         try:
@@ -244,6 +247,7 @@ def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment": plan.experiment,
         "preset": plan.preset.title,
+        "scope": scope(experiment, plan.preset),
         "cached": len(plan.cached),
         "missing": len(plan.missing),
         "seconds": plan.seconds,

@@ -49,10 +49,11 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
 
 def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
     """Read the committed record of an experiment. Raises: ExperimentError when there is none, or it is of another preset."""
-    found = records.read(experiment.name, experiment.origin)
+    found = records.of(experiment, preset.name)
     if found is None:
         typed = f"{experiment.typed}{preset.options}"
-        raise ExperimentError(f"{experiment.name} has no record; make one: assay run {typed}, then assay check {typed} --record")
+        raise ExperimentError(f"{records.name_of(experiment, preset.name)} has no record; "
+                              f"make one: assay run {typed}, then assay check {typed} --record")  # fmt: skip
     of = str(found.get("preset", preset.name)).partition("-")[0]  # fields that were set, such as seeds, may differ
     if of != preset.name:
         raise ExperimentError(f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare with --preset {of}")

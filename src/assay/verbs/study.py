@@ -16,6 +16,7 @@ from assay.lab import catalogue
 from assay.lab import study as lab_study
 from assay.lab.events import Part
 from assay.lab.lab import Lab
+from assay.lab.preset import everywhere
 from assay.verbs.destination import writable, writable_file
 from assay.verbs.pages import slug
 
@@ -77,7 +78,7 @@ def study(
     if page is not None:
         writable_file(page, "--page")
     entries = catalogue.entries()
-    done = lab_study.study(lab, [e.name for e in entries], preset, on_event or (lambda name, event: None))
+    done = lab_study.study(lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None))
     found = described(done)
     words = ["assay", "run", ALL, *(["--preset", preset] if preset != "default" else []), *(["--page", str(page)] if page else [])]
     return replace(found, pages=tuple(write(found, {e.name: e.header().title for e in entries}, shlex.join(words), page)))

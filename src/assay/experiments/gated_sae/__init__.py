@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
+from assay.core import Arm, Arms, Elsewhere, Experiment, SpecMap, grid, variant
 from assay.core.spec import changed
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
@@ -100,4 +100,8 @@ experiment = Experiment(
     default=grid(GatedSAE(), penalty=(0.1, 0.2), seed=range(3000, 3006)),
     full=grid(GatedSAE(width=16_384, batch=4096, steps=50_000, lr=3e-4, windows=12_000, per_file=3, products="bfloat16"),
               penalty=(0.1, 0.2), seed=range(3000, 3008)),
+    elsewhere={"docs": Elsewhere(
+        grid(GatedSAE(corpus="docs", per_file=1), penalty=(0.1, 0.2), seed=range(10_000, 10_006)),
+        scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, English prose of Python packages' documentation",
+    )},
 )  # fmt: skip

@@ -45,7 +45,7 @@ class GatedSAE(Spec):
     layer: Annotated[int, Ge(0)] = 9
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"
-    """The text: "stdlib" or a folder of text files."""
+    """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(1)] = 500
     """Training windows of 128 tokens."""
     per_file: Annotated[int, Ge(0)] = 2

@@ -53,7 +53,7 @@ class LMImportance(Spec):
     layer: Annotated[int, Ge(1)] = 25
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"
-    """The text: "stdlib" or a folder of text files."""
+    """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(1)] = 320
     """Training windows of 128 tokens."""
     per_file: Annotated[int, Ge(0)] = 3

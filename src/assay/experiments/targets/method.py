@@ -62,7 +62,7 @@ class WhichTarget(Spec):
     k: Annotated[int, Ge(1)] = 8
     """Features that TopK keeps: L0 is equal by construction."""
     corpus: str = corpora.STDLIB
-    """The text: "stdlib" or a folder of text files."""
+    """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(0)] = 1800
     """Training windows of `context` tokens."""
     per_file: Annotated[int, Ge(0)] = 4

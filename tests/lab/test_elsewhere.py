@@ -1,0 +1,104 @@
+"""Presets that lie elsewhere: the same arms and claims on another text, with a scope and a record of their own."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from assay.core.errors import ExperimentError
+from assay.core.experiment import Elsewhere
+from assay.core.spec import grid
+from assay.lab import catalogue, journal, looks, recording, records
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.lab.preset import everywhere, override
+from assay.verbs import plan as planning
+from assay.verbs import record as recorded_by
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """An experiment with two records: of its default preset, and of one that drifts twice as far."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(Path(__file__).with_name("walk.py"), home / "stroll.py")
+    found = catalogue.find(str(home / "stroll.py"))
+    steep = tuple(s.replace(drift=2.0) for s in grid(type(found.default[0])(), seed=range(2000, 2006)))
+    e = dataclasses.replace(found, scope="a plain", elsewhere={"hill": Elsewhere(steep, "a hill")})
+    lab = Lab(home / "s", Inline())
+    for preset in ("default", "hill"):
+        lab.run(e, preset)
+        recorded_by.record(lab, e, override(e, preset))
+    return e, lab
+
+
+def test_each_has_a_record_of_its_own(both):
+    e, lab = both
+    folder = records.path("stroll", e.origin).parent
+    assert sorted(p.name for p in folder.glob("*.json")) == ["stroll.hill.json", "stroll.json"]
+    assert [records.of(e, p)["preset"] for p in ("default", "smoke", "hill")] == ["default", "default", "hill"]
+    assert records.of(e, "hill")["arms"]["main"]["keys"] == [r.job.key for r in lab.plan(e, "hill").by_arm()["main"]]
+    for preset in ("default", "hill"):
+        assert recorded_by.check(lab, e, override(e, preset)).differences == ()
+
+
+def test_verdicts_say_for_what_they_speak(both):
+    e, lab = both
+    for preset, place, other in (("default", "a plain", "a hill"), ("hill", "a hill", "a plain")):
+        claims, *_ = recording.rejudge(e, records.of(e, preset))
+        for verdict in (j.verdict for j in (*claims, *lab.judge(e, preset).judged)):
+            assert place in verdict.scope and other not in verdict.scope
+        assert planning.plan(lab, e, override(e, preset)).scope.startswith(place)
+    changed = planning.plan(lab, e, override(e, "hill", ["steps=5"]))
+    assert changed.scope == "a hill; preset hill, changed: steps=5"
+
+
+def test_what_a_plan_knows_of_costs_is_from_its_own_record(both):
+    e, lab = both
+    fresh = Lab(lab.store.root.parent / "empty")
+    for preset in ("default", "hill"):
+        found = fresh.plan(e, preset)
+        assert found.cost_from == "the record"
+        assert found.disk == sum(6 * b for b in records.of(e, preset)["bytes"].values())
+
+
+def test_looks_at_both_stand_in_one_file_and_disturb_neither(both):
+    e, lab = both
+    seen = journal.read(looks.committed(e))
+    assert [look["seeds"] for look in seen] == ["1000:1006", "2000:2006"]
+    assert all(looks.changed(e, lab.plan(e, p)) == () for p in ("default", "hill"))
+
+
+def test_a_record_of_changed_fields_does_not_replace_it(both):
+    e, lab = both
+    result = dataclasses.replace(lab.judge(e, "hill"), preset="hill-0123abcd")
+    with pytest.raises(ExperimentError, match=r"stroll\.hill\.json records preset hill, got hill-0123abcd"):
+        recording.write_record(e, result, lab.plan(e, "hill"))
+
+
+def test_a_broken_record_says_how_it_is_written(both, tmp_path):
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "x.hill.json").write_text("[")
+    with pytest.raises(ExperimentError, match=r"write it with: assay check x --preset hill --record"):
+        records.read("x.hill", str(tmp_path / "x.py"))
+
+
+@pytest.mark.parametrize("name", ["default", "on-docs", "Docs", "", "2"])
+def test_names_that_cannot_be_told_from_others_are_refused(both, name):
+    e, _ = both
+    with pytest.raises(ExperimentError, match="a further preset has a name of small letters and digits"):
+        dataclasses.replace(e, elsewhere={name: Elsewhere(e.default, "a hill")})
+
+
+def test_one_without_specs_or_scope_is_refused(both):
+    e, _ = both
+    for other in (Elsewhere((), "a hill"), Elsewhere(e.default, "")):
+        with pytest.raises(ExperimentError, match="preset hill needs specs, and a scope"):
+            dataclasses.replace(e, elsewhere={"hill": other})
+
+
+def test_an_unknown_preset_names_all_of_them(both):
+    with pytest.raises(ExperimentError, match="no preset 'tiny'; presets: smoke, default, full, hill"):
+        override(both[0], "tiny")
+    with pytest.raises(ExperimentError, match="not every experiment has a preset 'hill'"):
+        everywhere("hill")
