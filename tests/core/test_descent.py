@@ -14,7 +14,7 @@ from assay.core.descent import Adam, adam_state
 LR = np.array([1e-2, 1e-2, 3e-3, 1e-2])
 
 
-@pytest.mark.parametrize("decay", [None, {"W": 0.01}], ids=["adam", "adamw"])
+@pytest.mark.parametrize("decay", [None, {"W": 0.01}, {"W": np.array([0.1, 0.0, 0.0, 0.2])}], ids=["adam", "adamw", "a decay for each run"])
 @pytest.mark.parametrize("betas", [(0.0, 0.999), (0.9, 0.99)], ids=str)
 def test_each_run_takes_the_steps_of_an_optimiser_of_its_own(decay, betas):
     g = torch.Generator().manual_seed(0)
@@ -26,7 +26,7 @@ def test_each_run_takes_the_steps_of_an_optimiser_of_its_own(decay, betas):
         stepper.step(grad, step, factor=0.9)
     for r, lr in enumerate(LR):
         mine = {name: value[r].clone() for name, value in start.items()}
-        groups = [{"params": [value], "weight_decay": (decay or {}).get(name, 0.0)} for name, value in mine.items()]
+        groups = [{"params": [value], "weight_decay": float(np.broadcast_to((decay or {}).get(name, 0.0), 4)[r])} for name, value in mine.items()]
         theirs = (torch.optim.AdamW if decay else torch.optim.Adam)(groups, lr=0.9 * lr, betas=betas, fused=True)
         for grad in grads:
             for name, value in mine.items():

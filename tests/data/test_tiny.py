@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
-from assay.data import tiny as tinies
+from assay.data.checkpoint import Alone
+from assay.data.lm import shape_of, start
+from assay.data.lm_text import batches
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
@@ -85,7 +88,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_ben
         if done == 7:
             raise Killed
 
-    monkeypatch.setattr(tinies._Alone, "due", lambda self: True)
+    monkeypatch.setattr(Alone, "due", lambda self: True)
     bench.report = dies
     with pytest.raises(Killed):
         tiny(small(text), bench)
@@ -96,23 +99,26 @@ def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_ben
     assert [done for done, *_ in bench.reports[start:]] == [7, 8, 9, 10, 11, 12]  # the sixth step was the last one saved
 
 
+def started(spec):
+    return start(Runs([spec.lm()]), shape_of(spec.lm(), 300))
+
+
 def test_the_seed_draws_the_start_and_the_order(text, bench):
-    model = tinies._model(small(text), 300)
-    a, b = (tinies.start(small(text, seed=s), model) for s in (1, 2))
-    assert float(a["transformer/wte/weight"].std()) == pytest.approx(0.02, rel=0.05)
-    assert not torch.equal(a["transformer/wte/weight"], b["transformer/wte/weight"])
-    assert torch.equal(a["transformer/ln_f/weight"], torch.ones(1, 16)) and not a["transformer/ln_f/bias"].any()
+    a, b = (started(small(text, seed=s)) for s in (1, 2))
+    assert float(a["W_E"].std()) == pytest.approx(0.02, rel=0.05)
+    assert not torch.equal(a["W_E"], b["W_E"])
+    assert torch.equal(a["gain"], torch.ones(1, 16)) and not a["bias"].any()
     tokens = np.arange(20 * 32).reshape(20, 32) % 300
-    batch = tinies.windows(small(text, seed=1), tokens, 300)
-    epoch = torch.cat([batch(0), batch(1)])
+    batch = batches(np.array([1]), tokens, 300, 8)
+    epoch = torch.cat([batch(0)[0], batch(1)[0]])
     assert len(np.unique(epoch.numpy()[:, 0])) == 16  # each window once before any comes again
     assert not torch.equal(batch(0), batch(2))
 
 
 def test_repeats_are_random_tokens_twice(text):
     tokens = np.zeros((16, 32), np.int64)
-    batch = tinies.windows(small(text, repeats=0.5, batch=16), tokens, 300)
-    x = torch.cat([batch(step) for step in range(40)])
+    batch = batches(np.array([3]), tokens, 300, 16, repeats=0.5)
+    x = torch.cat([batch(step)[0] for step in range(40)])
     changed = x.any(1)
     assert 0.4 < float(changed.float().mean()) < 0.6
     assert torch.equal(x[changed, :16], x[changed, 16:])

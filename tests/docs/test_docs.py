@@ -69,7 +69,7 @@ def test_what_is_typed_exists(page: Path) -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for line in shown(page):
-        for verb, rest in re.findall(r"(?:^|[\s;&|$(])assay ([a-z]+)\b([^;|&#]*)", line):
+        for verb, rest in re.findall(r"(?:^|[\s;&|$(])assay ([a-z]+(?:-[a-z]+)*)\b([^;|&#]*)", line):
             assert verb in verbs, f"{page.name}: no verb {verb!r} in {line!r}"
             known = set(re.findall(r"--[a-z-]+", usage(verb)))
             unknown = set(re.findall(r"(?<!\S)--[a-z-]+", rest)) - known

@@ -29,7 +29,7 @@ from assay.core.errors import AssayError
 from assay.core.plain import plain
 
 START = "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's options, with an example."
-BRINGS = {"evaluate": "models", "look": "models", "index": "explore", "rate": "explore", "serve": "explore"}
+BRINGS = {"evaluate": "models", "look": "models", "index": "explore", "rate": "explore", "serve": "explore", "train-lm": "models"}
 """Verb → the extra that brings all that it needs, where one package that is found missing would not tell it."""
 
 for word, verb in verbs.known().items():

@@ -14,6 +14,7 @@ from assay.cli.options import AS_WRITTEN, HERE, PLAIN, Bare, Flat, Name, Output,
 from assay.core.errors import AssayError
 from assay.verbs.dashboards import FIRST, NOBODY, Which
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
+from assay.verbs.train_lm import AS_USUAL, ONCE, Design, Training
 
 
 @app.command(sort_key=8, group=UPKEEP)
@@ -92,6 +93,46 @@ def bench(*, again: Annotated[bool, Bare] = False, output: Output = PLAIN) -> No
     with Bar("bench", "pieces of work") as bar:
         found = measured(again, bar)
     printing.emit(found) if output.json else bench.show(found)
+
+
+@app.command(sort_key=19, group=FILES)
+def train_lm(
+    *,
+    out: Path,
+    design: Annotated[Design, Flat] = AS_USUAL,
+    training: Annotated[Training, Flat] = ONCE,
+    ratio: float = 4.0,
+    checkpoints: Annotated[bool, Bare] = False,
+    device: str = "cpu",
+    trust: Trust = AS_WRITTEN,
+    place: Place = HERE,
+) -> None:
+    """Train small language models on a text, several at once, each an ordinary Hugging Face folder that every other verb reads.
+
+    Parameters
+    ----------
+    out
+        The folder to write: a model folder in it for each run. The same command goes on there, or finds what is done.
+    ratio
+        Evaluated on held-out text whenever compute has grown so many times, and at the end.
+    checkpoints
+        Keep each model at each evaluation as well.
+    device
+        Where they train: cpu, cuda, cuda:1.
+
+    Examples
+    --------
+    assay train-lm --out my-lms --layers 2 --steps 300 --seed 0 --seed 1
+    """
+    from assay.cli import training as shown
+    from assay.cli.bar import Bar
+    from assay.cli.options import device_here
+    from assay.verbs.train_lm import train_lm as trained
+
+    with trust.raised(), Bar("train-lm", "steps") as bar:
+        where = device_here(device)
+        found = trained(out, design, training, ratio=ratio, checkpoints=checkpoints, root=place.root, device=where, progress=bar)
+    printing.emit(found) if place.json else shown.show(found)
 
 
 @app.command(name="import", sort_key=20, group=FILES)

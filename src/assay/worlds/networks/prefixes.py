@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from assay.worlds.networks.transformer import Params, check_context, embedded, stream
+from assay.subjects.decoder import Params, check_context, embedded, stream
 
 
 class Prefixes(NamedTuple):

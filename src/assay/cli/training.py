@@ -1,0 +1,41 @@
+"""What `assay train-lm` prints: a row for each run, then what to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from assay.cli import printing
+
+if TYPE_CHECKING:
+    from assay.verbs.train_lm import TrainedLm, TrainedLms
+
+
+def show(found: TrainedLms) -> None:
+    """Print the losses of each run and where it lies; what differs between runs has a column."""
+    from assay.verbs.train_lm import VARIED
+
+    differ = [name for name in VARIED[1:] if len({getattr(run, name) for run in found.runs}) > 1]
+    numbers = ("seed", *differ, "parameters", "training loss", "held-out loss")
+    table = printing.grid("folder", *numbers, right=numbers)
+    for run in found.runs:
+        varied = [str(run.seed), *(f"{getattr(run, name):g}" for name in differ)]
+        table.add_row(run.folder, *varied, f"{run.parameters:,}", *(_nats(loss) for loss in (run.loss, run.held_out)))
+    printing.draw(table)
+    print()
+    if found.windows:
+        printing.say(f"Losses in nats a token of {found.vocab:,}; held out: {found.windows:,} windows of the validation part.{_curve(found.runs)}")
+    for note in found.notes:
+        printing.say(note)
+    if found.found:
+        print("trained before: nothing was run")
+
+
+def _nats(loss: float | None) -> str:
+    return "–" if loss is None else f"{loss:.3f}"
+
+
+def _curve(runs: Sequence[TrainedLm]) -> str:
+    """How the first run's held-out loss fell, in words."""
+    points = [(row["step"], row["held_out"]) for row in runs[0].curve if row["held_out"] is not None]
+    return f" The first run's by step: {', '.join(f'{step:,}: {loss:.2f}' for step, loss in points)}." if points else ""

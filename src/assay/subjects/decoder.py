@@ -1,0 +1,173 @@
+"""Decoder-only language models with a run axis: one dict of [run, …] tensors, every block's parameters stacked along a layer axis.
+
+A block is attention and then an MLP, each reading a norm of the stream and adding to it; logits are a matrix of a last norm.
+Which parts a decoder has, its parameters say: with `W_pos` positions are learned and added, else queries and keys are rotated;
+with a final `bias` norms are LayerNorm, else RMSNorm; with `W_gate` the MLP is gated; without `W_U` the unembedding is the
+embedding; what has no bias adds none. Names are those of TransformerLens where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from assay.core.errors import SpecError
+
+Params = Mapping[str, Tensor]
+Attend = Callable[[Tensor], Tensor]
+"""Queries, keys and values [run, row, 3, h, e] → what each row's heads read, [run, row, h, e]."""
+Activation = Literal["gelu", "gelu_new", "relu", "silu"]
+
+MATRICES = ("W_E", "W_pos", "W_QKV", "W_O", "W_gate", "W_in", "W_out", "W_U")
+"""The parameters that are no biases and no gains: those that are drawn at random, and that weight decay is for."""
+EPS, BASE = 1e-5, 10_000.0
+"""What norms add to the variance or the mean square, and the base of the angles by which rotary positions turn."""
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"gelu": functional.gelu, "gelu_new": lambda x: functional.gelu(x, approximate="tanh"), "relu": torch.relu, "silu": functional.silu}
+)
+_BLOCK = ("gain_1", "bias_1", "W_QKV", "b_QKV", "W_O", "b_O", "gain_2", "bias_2", "W_gate", "W_in", "b_in", "W_out", "b_out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of a decoder, and which parts it has."""
+
+    layers: int
+    d: int
+    heads: int
+    m: int
+    """Neurons in a block's MLP."""
+    context: int
+    """Most tokens it reads."""
+    vocab: int
+    norm: Literal["layer", "rms"] = "layer"
+    positions: Literal["learned", "rotary"] = "learned"
+    activation: Activation = "gelu"
+    gated: bool = False
+    tied: bool = False
+
+    @property
+    def biases(self) -> bool:
+        """Whether attention and MLP have biases: with LayerNorm, as in GPT-2; not with RMSNorm, as in Llama."""
+        return self.norm == "layer"
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter of one run, layers first where blocks are stacked."""
+        s, e = self, self.d // self.heads
+        block: dict[str, tuple[int, ...]] = {
+            "gain_1": (s.d,), "bias_1": (s.d,), "W_QKV": (s.d, 3, s.heads, e), "b_QKV": (3, s.heads, e), "W_O": (s.heads, e, s.d),
+            "b_O": (s.d,), "gain_2": (s.d,), "bias_2": (s.d,), "W_gate": (s.d, s.m), "W_in": (s.d, s.m), "b_in": (s.m,),
+            "W_out": (s.m, s.d), "b_out": (s.d,),
+        }  # fmt: skip
+        shapes = {"W_E": (s.vocab, s.d), "W_pos": (s.context, s.d)} | {name: (s.layers, *shape) for name, shape in block.items()}
+        shapes |= {"gain": (s.d,), "bias": (s.d,), "W_U": (s.d, s.vocab)}
+        absent = set() if s.biases else {name for name in shapes if name.startswith("b")}
+        absent |= {name for name, there in (("W_pos", s.positions == "learned"), ("W_gate", s.gated), ("W_U", not s.tied)) if not there}
+        return {name: shape for name, shape in shapes.items() if name not in absent}
+
+
+def forward(
+    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation = "relu"
+) -> tuple[Float[Tensor, "run b s v"], list[Float[Tensor, "run b s d"]]]:
+    """Logits at every position, and the residual stream after each block; tokens shared by all runs or each run's own.
+
+    Raises: SpecError when the sequences are longer than learned positions reach.
+    """
+    runs = len(params["W_E"])
+    tokens = tokens.expand(runs, *tokens.shape[-2:])
+    _, b, s = tokens.shape
+    check_context(params, s)
+    turned = "W_pos" not in params
+
+    def attend(qkv: Tensor) -> Tensor:
+        q, k, v = (x.unflatten(1, (b, s)).transpose(2, 3).flatten(0, 1) for x in qkv.unbind(2))  # [run·b, h, s, e]
+        if turned:
+            q, k = rotated(q), rotated(k)
+        out = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return out.unflatten(0, (runs, b)).transpose(2, 3).flatten(1, 2)
+
+    position = torch.arange(s, device=tokens.device).expand(runs, b, s)
+    logits, residuals = stream(params, embedded(params, tokens.flatten(1), position.flatten(1)), attend, activation)
+    return logits.unflatten(1, (b, s)), [x.unflatten(1, (b, s)) for x in residuals]
+
+
+def next_token_loss(params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation) -> Float[Tensor, "run b s-1"]:
+    """The cross-entropy of each next token, in nats."""
+    logits, _ = forward(params, tokens, activation)
+    target = tokens.expand(*logits.shape[:-1])[..., 1:]
+    return functional.cross_entropy(logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
+
+
+def check_context(params: Params, length: int) -> None:
+    """Refuse more tokens than learned positions reach. Raises: SpecError."""
+    if "W_pos" in params and length > (context := params["W_pos"].shape[1]):
+        raise SpecError(f"this transformer reads at most {context} tokens, got {length}")
+
+
+def embedded(params: Params, token: Int[Tensor, "run row"], position: Int[Tensor, "run row"]) -> Float[Tensor, "run row d"]:
+    """What enters the first block: each row's token, and its position where positions are learned."""
+    x = _picked(params["W_E"], token)
+    return x + _picked(params["W_pos"], position) if "W_pos" in params else x
+
+
+def stream(
+    params: Params, x: Float[Tensor, "run row d"], attend: Attend, activation: Activation = "relu"
+) -> tuple[Tensor, list[Tensor]]:
+    """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend` says which rows read which."""
+    residuals, act = [], ACTIVATIONS[activation]
+    parts = {name: params[name].unbind(1) for name in _BLOCK if name in params}
+    for n in range(params["W_in"].shape[1]):
+        p = {name: part[n] for name, part in parts.items()}
+        qkv = _affine(normed(x, p["gain_1"], p.get("bias_1")), p["W_QKV"].flatten(2), p.get("b_QKV"))
+        x = torch.baddbmm(x, attend(qkv.unflatten(-1, p["W_QKV"].shape[2:])).flatten(2), p["W_O"].flatten(1, 2))
+        x = x + p["b_O"][:, None] if "b_O" in p else x
+        read = normed(x, p["gain_2"], p.get("bias_2"))
+        hidden = _affine(read, p["W_in"], p.get("b_in"))
+        hidden = act(torch.bmm(read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
+        x = torch.baddbmm(x, hidden, p["W_out"])
+        x = x + p["b_out"][:, None] if "b_out" in p else x
+        residuals.append(x)
+    final = normed(x, params["gain"], params.get("bias"))
+    return torch.bmm(final, params["W_U"] if "W_U" in params else params["W_E"].mT), residuals
+
+
+def normed(
+    x: Float[Tensor, "run row d"], gain: Float[Tensor, "run d"], bias: Float[Tensor, "run d"] | None
+) -> Float[Tensor, "run row d"]:
+    """LayerNorm with each run's own gain and bias; without a bias RMSNorm.
+
+    Formula: (x − mean)/√(variance + 1e-5) · gain + bias; x/√(mean of squares + 1e-5) · gain
+    """
+    if bias is None:
+        return functional.rms_norm(x, x.shape[-1:], eps=EPS) * gain[:, None]
+    return torch.addcmul(bias[:, None], functional.layer_norm(x, x.shape[-1:], eps=EPS), gain[:, None])
+
+
+def rotated(x: Float[Tensor, "... s e"]) -> Float[Tensor, "... s e"]:
+    """Queries or keys, turned by their positions: coordinate i together with i + e/2, by position · 10000^(−2i/e).
+
+    Source: Su et al. 2021, RoFormer; the order of coordinates is that of Llama in transformers.
+    """
+    half = x.shape[-1] // 2
+    speed = BASE ** (-torch.arange(half, device=x.device) / half)
+    angle = torch.arange(x.shape[-2], device=x.device)[:, None] * speed
+    cos, sin, a, b = angle.cos(), angle.sin(), x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+def _affine(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+    """Each run's own product, with its bias where there is one."""
+    return torch.bmm(x, W) if bias is None else torch.baddbmm(bias.flatten(1)[:, None], x, W)
+
+
+def _picked(table: Float[Tensor, "run n d"], index: Int[Tensor, "run row"]) -> Float[Tensor, "run row d"]:
+    """Each run's own rows of its own table."""
+    offset = torch.arange(len(table), device=index.device)[:, None] * table.shape[1]
+    return functional.embedding(index + offset, table.flatten(0, 1))
