@@ -287,6 +287,13 @@ def test_a_file_that_says_too_little_gets_one_line(changed, match, tmp_path):
     assert "\n" not in str(told.value) and "pass" not in str(told.value)
 
 
+def test_a_key_goes_nowhere_in_the_clear(tmp_path, monkeypatch):
+    monkeypatch.setenv("A_KEY", "abc")
+    with pytest.raises(ModelError, match="in the clear"):
+        read(written(tmp_path, key_from='"A_KEY"', address='"http://somewhere.example/v1"'))
+    assert read(written(tmp_path, key_from='"A_KEY"', address='"https://somewhere.example/v1"')).key == "abc"
+
+
 def test_no_file_no_endpoint(tmp_path):
     with pytest.raises(AssayError, match="TOML"):
         read(tmp_path / "none.toml")

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 from assay.core.errors import DataError
-from assay.features.explaining.evidence import Evidence, InputExplanation, OutputExplanation, input_explanation, quoted_context
-from assay.features.explaining.learner import Limits, learn
+from assay.features.explaining.evidence import (
+    Evidence,
+    InputExplanation,
+    OutputExplanation,
+    both_explanation,
+    input_explanation,
+    quoted_context,
+)
+from assay.features.explaining.learner import Limits, explain, learn
 from assay.features.explaining.rule import ABSENT, Condition, Positions, Rule, f1, kinds, rule_f1, without_quotes
-from assay.features.explaining.scoring import simulation
+from assay.features.explaining.scoring import auroc, levels, simulation
 
 THE, MARK = 0, 1
 """Token ids of the planted worlds; 2–9 are S, the rest filling."""
@@ -161,6 +168,24 @@ def test_kinds_survive_where_quotes_are_taken_out():
     words = found.words(vocabulary.__getitem__)
     assert "“ the”" in words and "a number" in words
     assert "the" not in without_quotes(words).replace("the token", "").replace("the one", "") and "a number" in without_quotes(words)
+
+
+def test_both_sides_together_know_more_than_each():
+    """On `the`, firing follows from the marker before it in half of the domain and from S after it in the other half."""
+    at, fires = world(0.5, 0.6, 0.4, sentences=3000, marked=True)
+    fires &= OutputExplanation(S).scores(at) > 0
+    evidence = Evidence(at, fires * 1.0, halves(at), np.array(S))
+    inside, outside = explain(evidence), OutputExplanation(S)
+    both = both_explanation(inside, outside, at, fires)
+    alone = [auroc(levels(e.scores(at), fires)) for e in (inside, outside, both)]
+    assert max(alone[:2]) < alone[2] == pytest.approx(1.0, abs=1e-4)
+    assert "“1” is among the last 16 tokens" in both.words(str) and "“2”" in both.words(str)
+
+
+def test_a_feature_without_a_rule_is_explained_by_its_mean():
+    at = text(np.random.default_rng(0).integers(0, 20, (40, 50)))
+    found = explain(Evidence(at, np.full(len(at), 3.0), halves(at), np.array([1])))
+    assert found == InputExplanation(Rule(()), (3.0,)) and set(found.scores(at)) == {3.0}
 
 
 @pytest.mark.parametrize(

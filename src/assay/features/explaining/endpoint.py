@@ -53,6 +53,8 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
             wanted = "http://HOST/PATH or https://HOST/PATH, without a key in it"
             raise ModelError(f"the endpoint's address has to be {wanted}; got {_bare(self.address)!r}")
+        if self.key and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ModelError(f"the endpoint {_bare(self.address)} would read a key in the clear; use https://, or no key")
         if not self.model:
             raise ModelError("the endpoint names no model")
         for name, least in {"most_requests": 1, "attempts": 1, "timeout": 0, "per_minute": 0, "most_cost": 0, "price_in": 0, "price_out": 0}.items():

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
 from assay.features.explaining.rule import ABSENT, Positions, Rule, shown
+from assay.features.explaining.scoring import logistic
 from assay.features.largest import largest
 
 TOP, SAMPLED, REACH = 20, 20, 12
@@ -78,6 +79,38 @@ class OutputExplanation:
     def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
         """Whether a promoted token comes next: q(t) under the text itself, which contains no feature."""
         return (np.isin(text.following, self.promoted) & (text.following != ABSENT)).astype(float)
+
+
+@dataclass(frozen=True)
+class BothExplanation:
+    """A rule about what came before and the tokens that come next, weighed by a logistic regression."""
+
+    inside: InputExplanation
+    outside: OutputExplanation
+    weights: tuple[float, float, float]
+    """Of the rule's expectation and of a promoted token next, and the intercept."""
+
+    def words(self, decode: Callable[[int], str]) -> str:
+        """Say both."""
+        return f"{self.inside.words(decode)}, and {self.outside.words(decode)}"
+
+    def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
+        """The log-odds of a firing at each position."""
+        a, b, c = self.weights
+        return a * self.inside.scores(text) + b * self.outside.scores(text) + c
+
+
+def both_explanation(inside: InputExplanation, outside: OutputExplanation, text: Positions, fires: Bool[np.ndarray, "row"]) -> BothExplanation:
+    """Two explanations weighed on these rows, by a logistic regression of firing on what each expects."""
+    return BothExplanation(inside, outside, weighed(inside.scores(text), outside.scores(text), fires))
+
+
+def weighed(a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> tuple[float, float, float]:
+    """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal rows are counted, not repeated."""
+    cells, at = np.unique(np.stack([a, b], 1), axis=0, return_inverse=True)
+    yes = np.bincount(at.ravel(), fires, minlength=len(cells))
+    x, y, z = logistic(cells, yes, np.bincount(at.ravel(), minlength=len(cells)) - yes).tolist()
+    return x, y, z
 
 
 def input_explanation(rule: Rule | None, text: Positions, value: Float[np.ndarray, "row"]) -> InputExplanation:
