@@ -107,9 +107,11 @@ def both_explanation(inside: InputExplanation, outside: OutputExplanation, text:
 
 def weighed(a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> tuple[float, float, float]:
     """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal rows are counted, not repeated."""
-    cells, at = np.unique(np.stack([a, b], 1), axis=0, return_inverse=True)
-    yes = np.bincount(at.ravel(), fires, minlength=len(cells))
-    x, y, z = logistic(cells, yes, np.bincount(at.ravel(), minlength=len(cells)) - yes).tolist()
+    (of_a, at_a), (of_b, at_b) = (np.unique(x, return_inverse=True) for x in (a, b))
+    cell, at = np.unique(at_a * len(of_b) + at_b, return_inverse=True)
+    yes = np.bincount(at, fires, minlength=len(cell))
+    cells = np.stack([of_a[cell // len(of_b)], of_b[cell % len(of_b)]], 1)
+    x, y, z = logistic(cells, yes, np.bincount(at, minlength=len(cell)) - yes).tolist()
     return x, y, z
 
 
