@@ -1,0 +1,200 @@
+"""The offline explainer: a rule grown greedily on contexts of a feature, and stopped by contexts of other files.
+
+Each step adds a conjunction of one or two conditions, whichever raises F1 most on the training rows; it is taken if F1 rises on
+the validation rows as well. A set of tokens grows one at a time as long as F1 rises: for a first condition by the token that raises it
+most, for a second one by FOIL's gain, or a token that stands nearly everywhere would be taken first. "Among the last 16" opens a
+conjunction with one token alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core.errors import DataError
+from assay.features.explaining.evidence import Evidence, InputExplanation, input_explanation
+from assay.features.explaining.rule import PLACES, Condition, Place, Positions, Rule, f1
+
+BEAM = 4
+"""First conditions for which a second one is sought."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much a rule may say."""
+
+    names: int = 10
+    """Token ids, or names of kinds, in all of it: K."""
+    conjunctions: int = 3
+    conditions: int = 2
+    """In one conjunction."""
+    places: tuple[Place, ...] = PLACES
+    """Where conditions may look."""
+
+
+LIMITS = Limits()
+
+
+def learn(
+    text: Positions,
+    fires: Bool[np.ndarray, "row"],
+    validation: Bool[np.ndarray, "row"],
+    limits: Limits = LIMITS,
+    kinds: Mapping[str, tuple[int, ...]] | None = None,
+) -> Rule | None:
+    """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule helps on the validation rows.
+
+    `validation` marks the rows that say when to stop; they should be of other files than the rest. `kinds` are sets of tokens
+    that cost one name each; without them a rule names tokens alone.
+
+    Raises: DataError where the three do not have one length.
+    """
+    if not len(text) == len(fires) == len(validation):
+        raise DataError(f"{len(text)} positions, {len(fires)} answers and {len(validation)} validation marks; all need one length")
+    train, held = _Rows(text.of(~validation), fires[~validation]), _Rows(text.of(validation), fires[validation])
+    if any(rows.fires.all() or not rows.fires.any() for rows in (train, held)):
+        return None
+    rule, said, best = Rule(()), np.zeros(len(train.text), bool), 0.0
+    for _ in range(limits.conjunctions):
+        now = train.f1(said)
+        grown = sorted(_conjunctions(train, said, limits, limits.names - rule.cost, kinds or {}), key=lambda found: -found[0])
+        for score, conjunction, rows in grown[:2]:  # the second best is tried where the best was luck
+            longer = Rule((*rule.conjunctions, conjunction))
+            if score > now and (valid := held.f1(longer.leaves(held.text) > 0)) > best:
+                rule, best, said = longer, valid, said.copy()
+                said[rows] = True
+                break
+        else:
+            break
+    return rule if rule.conjunctions else None
+
+
+def explain(evidence: Evidence, limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None) -> InputExplanation:
+    """Explain a feature by the rule that is learned of its evidence; where there is none, by its mean."""
+    rule = learn(evidence.text, evidence.fires, evidence.validation, limits, kinds)
+    return input_explanation(rule, evidence.text, evidence.value)
+
+
+class _Rows:
+    """Rows to count over: what stands where, and whether the feature fires."""
+
+    def __init__(self, text: Positions, fires: Bool[np.ndarray, "row"]):
+        self.text, self.fires, self.positives = text, fires, int(fires.sum())
+        self.vocabulary = int(text.tokens.max(initial=0)) + 1
+        self._all: dict[Place, Int[np.ndarray, "token"]] = {}
+
+    def f1(self, said: Bool[np.ndarray, "row"]) -> float:
+        true = int((said & self.fires).sum())
+        return float(f1(true, int(said.sum()) - true, self.positives))
+
+    def count(self, place: Place, rows: Int[np.ndarray, "some"] | None = None) -> Int[np.ndarray, "token"]:
+        """How many rows each token is seen in, at this place."""
+        if rows is None:
+            if place not in self._all:
+                self._all[place] = self.count(place, np.arange(len(self.text)))
+            return self._all[place]
+        return np.bincount(self.text.at(place)[rows].ravel() + 1, minlength=self.vocabulary + 1)[1:]
+
+
+def _conjunctions(
+    train: _Rows, said: Bool[np.ndarray, "row"], limits: Limits, names: int, kinds: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:
+    """Conjunctions that may come next: F1 of the rule with each, the conjunction, and the rows that it adds."""
+    if names < 1:
+        return
+    before, true = np.flatnonzero(said), int((said & train.fires).sum())
+    base = (true, len(before) - true)
+    wanted = np.flatnonzero(train.fires & ~said)
+    firsts: list[tuple[float, Condition]] = []
+    for place in limits.places:
+        hits = train.count(place, wanted)
+        misses = train.count(place) - train.count(place, before) - hits
+        most = 1 if place == "recent" else names
+        firsts += _sets(place, hits, misses, base, train.positives, sorted({1, most}), kinds)
+    firsts.sort(key=lambda found: -found[0])
+    for score, first in firsts[:BEAM]:
+        rows = np.flatnonzero(~said)
+        rows = rows[first.holds(train.text, rows)]
+        yield score, (first,), rows
+        if limits.conditions > 1 and names > first.cost:
+            yield from _seconds(train, first, rows, base, names - first.cost, limits, kinds)
+
+
+def _seconds(
+    train: _Rows, first: Condition, rows: Int[np.ndarray, "some"], base: tuple[int, int], names: int, limits: Limits,
+    kinds: Mapping[str, tuple[int, ...]],
+) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:  # fmt: skip
+    """The best second condition at each other place, among the rows where the first one is true."""
+    fires = train.fires[rows]
+    for place in (p for p in limits.places if p != first.place):
+        if place == "recent":
+            found = _recent(train, rows, fires, base, names)
+        else:
+            hits = train.count(place, rows[fires])
+            sets = _sets(place, hits, train.count(place, rows) - hits, base, train.positives, [names], kinds, float(fires.mean()))
+            found = max(sets, key=lambda f: f[0], default=None)
+        if found is not None:
+            yield found[0], (first, found[1]), rows[found[1].holds(train.text, rows)]
+
+
+def _sets(
+    place: Place, hits: Int[np.ndarray, "token"], misses: Int[np.ndarray, "token"], base: tuple[int, int], positives: int,
+    sizes: Sequence[int], kinds: Mapping[str, tuple[int, ...]], prior: float = 0.0,
+) -> list[tuple[float, Condition]]:  # fmt: skip
+    """The set of tokens at one place that is grown one by one as long as F1 rises, at each largest size, and every kind.
+
+    With `prior`, the share of firing rows without the condition, the next token is the one of the greatest gain.
+    """
+    out, chosen, best = [], [], 0.0
+    true, false = base
+    left = hits > 0
+    for _ in range(sizes[-1]):
+        score = np.where(left, f1(true + hits, false + misses, positives), 0.0)
+        token = int((_gain(hits, misses, prior) * left if prior else score).argmax())
+        if score[token] <= best:
+            break
+        best, left[token] = float(score[token]), False
+        true, false = true + int(hits[token]), false + int(misses[token])
+        chosen.append(token)
+        if len(chosen) in sizes:
+            out.append((best, Condition(place, tuple(sorted(chosen)))))
+    if chosen and len(chosen) not in sizes:
+        out.append((best, Condition(place, tuple(sorted(chosen)))))
+    if place != "recent":
+        for name, ids in kinds.items():
+            known = [t for t in ids if t < len(hits)]
+            score_of = float(f1(base[0] + int(hits[known].sum()), base[1] + int(misses[known].sum()), positives))
+            out.append((score_of, Condition(place, ids, name)))
+    return out
+
+
+def _recent(
+    train: _Rows, rows: Int[np.ndarray, "some"], fires: Bool[np.ndarray, "some"], base: tuple[int, int], names: int
+) -> tuple[float, Condition] | None:
+    """The set of tokens one of which is among the last 16: grown one by one, each counted where no earlier one is."""
+    chosen: list[int] = []
+    best, (true, false), open_ = 0.0, base, np.ones(len(rows), bool)
+    for _ in range(names):
+        hits = train.count("recent", rows[open_ & fires])
+        misses = train.count("recent", rows[open_ & ~fires])
+        score = np.where(hits > 0, f1(true + hits, false + misses, train.positives), 0.0)
+        token = int(_gain(hits, misses, float(fires.mean())).argmax())
+        if score[token] <= best:
+            break
+        best, chosen = float(score[token]), [*chosen, token]
+        true, false = true + int(hits[token]), false + int(misses[token])
+        open_ &= ~Condition("recent", (token,)).holds(train.text, rows)
+    return (best, Condition("recent", tuple(sorted(chosen)))) if chosen else None
+
+
+def _gain(hits: Int[np.ndarray, "token"], misses: Int[np.ndarray, "token"], prior: float) -> Float[np.ndarray, "token"]:
+    """What each token gains as a condition.
+
+    Formula: hits · log(precision / prior), at least 0
+    Source: Quinlan 1990, Learning Logical Definitions from Relations (FOIL)
+    """
+    precision = hits / np.maximum(hits + misses, 1)
+    return np.maximum(hits * np.log(np.maximum(precision, 1e-300) / max(prior, 1e-300)), 0.0)

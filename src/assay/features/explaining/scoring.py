@@ -1,0 +1,201 @@
+"""How good an explanation is, on text that it has not seen: of where a feature fires, and of what it does to the logits.
+
+Every score compares what an explanation expects at each position with the feature's activation there. What an explanation could not
+say is NaN and left out, never 0. Thresholds are chosen on the text that was explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core import rng
+from assay.features.explaining.rule import Positions
+
+CONTEXT, HIGHLIGHTED = 32, 5
+"""Tokens of a context, and positions of each kind that are highlighted in one."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How many positions have each value of a score, where the feature fires and where it does not; scores ascending."""
+
+    score: Float[np.ndarray, "level"]
+    fires: Float[np.ndarray, "level"]
+    silent: Float[np.ndarray, "level"]
+
+
+def levels(score: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> Levels:
+    """Count positions by score; those without a score are left out."""
+    known = np.isfinite(score)
+    values, at = np.unique(score[known], return_inverse=True)
+    yes = np.bincount(at, fires[known], minlength=len(values))
+    return Levels(values, yes, np.bincount(at, minlength=len(values)) - yes)
+
+
+def auroc(of: Levels) -> float:
+    """The chance that a firing position has the higher score of the two, ties counted half.
+
+    Formula: Σ_i fires_i (Σ_{j<i} silent_j + silent_i / 2) / (Σ fires · Σ silent)
+    Range: 0 to 1; 1/2 by chance; NaN where the feature fires everywhere or nowhere
+    Better: higher
+    """
+    below = np.cumsum(of.silent) - of.silent / 2
+    pairs = of.fires.sum() * of.silent.sum()
+    return float((of.fires * below).sum() / pairs) if pairs else float("nan")
+
+
+def average_precision(of: Levels) -> float:
+    """Precision averaged over recall, equal scores taken together.
+
+    Formula: Σ_i (recall_i − recall_{i−1}) precision_i, scores falling
+    Range: 0 to 1; the share of firing positions by chance; NaN where there is none
+    Better: higher
+    """
+    hits, said = np.cumsum(of.fires[::-1]), np.cumsum((of.fires + of.silent)[::-1])
+    return float((of.fires[::-1] * hits / np.maximum(said, 1)).sum() / hits[-1]) if len(hits) and hits[-1] else float("nan")
+
+
+def cut(of: Levels) -> float:
+    """The score at and above which saying "fires" has the greatest balanced accuracy; inf where never to say so is as good."""
+    if not (of.fires.sum() and of.silent.sum()):
+        return float("inf")
+    hit, false = (np.cumsum(x[::-1])[::-1] / x.sum() for x in (of.fires, of.silent))
+    best = int(np.argmax(hit - false))
+    return float(of.score[best]) if hit[best] - false[best] > 0 else float("inf")
+
+
+def balanced_accuracy(of: Levels, at: float) -> float:
+    """The mean of the shares of firing and of silent positions that are told right by scores at and above a cut.
+
+    Range: 0 to 1; 1/2 by chance; NaN without both
+    Better: higher
+    """
+    said = of.score >= at
+    if not (of.fires.sum() and of.silent.sum()):
+        return float("nan")
+    return float(of.fires[said].sum() / of.fires.sum() + of.silent[~said].sum() / of.silent.sum()) / 2
+
+
+def by_context(text: Positions, values: Float[np.ndarray, "row"], length: int = CONTEXT) -> Float[np.ndarray, "context"]:
+    """The greatest value in each context of so many tokens; NaN where none of its positions has one."""
+    windows, s = text.tokens.shape
+    whole = np.full((windows, -(-s // length) * length), -np.inf)
+    flat = np.full(windows * s, -np.inf)
+    flat[text.row] = np.where(np.isfinite(values), values, -np.inf)
+    whole[:, :s] = flat.reshape(windows, s)
+    found = whole.reshape(-1, length).max(1)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def contexts(text: Positions, score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"], length: int = CONTEXT) -> Levels:
+    """Contexts by the greatest score in them, and whether the feature fires anywhere in them."""
+    greatest = by_context(text, value, length)
+    told = by_context(text, score, length)
+    return levels(np.where(np.isfinite(greatest), told, np.nan), np.nan_to_num(greatest, nan=0.0) > 0)
+
+
+def detection(
+    score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"], text: Positions, at: float, length: int = CONTEXT
+) -> float:
+    """Balanced accuracy of telling contexts in which the feature fires from those in which it does not.
+
+    Formula: mean of sensitivity and specificity of "the greatest score in the context is at least `at`", over all contexts
+    Range: 0 to 1; 1/2 by chance
+    Better: higher
+    Source: Paulo et al. 2024, detection; there 50 contexts of each kind, shown to a language model
+    """
+    return balanced_accuracy(contexts(text, score, value, length), at)
+
+
+def fuzzing(
+    score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"], text: Positions, at: float, seed: int, length: int = CONTEXT
+) -> float:
+    """Balanced accuracy of telling highlighted positions that fire from others of the same context.
+
+    Formula: in every context with a firing, up to 5 firing positions and as many of the others, drawn by seed
+    Range: 0 to 1; 1/2 by chance
+    Better: higher
+    Source: Paulo et al. 2024, fuzzing
+    """
+    s = text.tokens.shape[1]
+    context = text.row // s * -(-s // length) + text.row % s // length
+    fires = value > 0
+    drawn = np.argsort(rng.uniform(np.array([seed]), "explaining.fuzzing", 0, (len(text),))[0], kind="stable")
+    order = drawn[np.lexsort((~fires[drawn], context[drawn]))]  # by context, firings first, each kind in a drawn order
+    both = context[order] * 2 + ~fires[order]
+    rank = np.arange(len(order)) - np.searchsorted(both, both)
+    number = np.bincount(both, minlength=2 * (context.max(initial=0) + 1))
+    least = np.minimum(np.minimum(number[0::2], number[1::2]), HIGHLIGHTED)
+    chosen = order[rank < least[context[order]]]
+    return balanced_accuracy(levels(score[chosen], fires[chosen]), at)
+
+
+def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"]) -> float:
+    """Pearson correlation of expected and true activations over all positions.
+
+    Range: −1 to 1; 0 for an expectation that never varies; NaN where the feature does not
+    Better: higher
+    Source: Bills et al. 2023, simulation scoring; there on excerpts that a language model reads
+    """
+    known = np.isfinite(score)
+    x, y = score[known] - score[known].mean(), value[known] - value[known].mean()
+    if not (y.any() and len(y)):
+        return float("nan")
+    size = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / size if size > 1e-12 * max(1.0, float(y @ y)) else 0.0
+
+
+def lineup(
+    tokens: Sequence[Sequence[int]], steered: Sequence[Int[np.ndarray, "steered"]], foils: Int[np.ndarray, "feature foil"]
+) -> Float[np.ndarray, "feature"]:
+    """For each feature whether the tokens that steering with it raised name its explanation among its foils; ties share the point.
+
+    Formula: 1 / #best if the true explanation shares as many tokens with the steered ones as the best does, else 0
+    Range: 0 to 1; 1 / (1 + foils) by chance
+    Better: higher
+    """
+    out = np.zeros(len(steered))
+    for i, raised in enumerate(steered):
+        shared = [len(np.intersect1d(raised, tokens[j])) for j in (i, *foils[i].tolist())]
+        out[i] = (shared[0] == max(shared)) / shared.count(max(shared))
+    return out
+
+
+def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, "v"]) -> float:
+    """AUROC with which the feature's logit weights tell the tokens that an explanation names from all others.
+
+    Range: 0 to 1; 1/2 by chance; NaN for an explanation that names none
+    Better: higher
+    """
+    named = np.zeros(len(weights), bool)
+    named[list(tokens)] = True
+    return auroc(levels(weights, named))
+
+
+def logistic(
+    x: Float[np.ndarray, "level input"], fires: Float[np.ndarray, "level"], silent: Float[np.ndarray, "level"], ridge: float = 1e-3
+) -> Float[np.ndarray, "coefficient"]:
+    """Coefficients and intercept of a logistic regression on counted levels, by Newton's method; a small ridge keeps them finite.
+
+    Formula: argmin −Σ fires log σ(xw + b) − Σ silent log σ(−xw − b) + ridge · n · (w² + b²) / 2, on inputs of unit variance
+    """
+    n = fires + silent
+    total = n.sum()
+    centre = (n[:, None] * x).sum(0) / total
+    spread = np.sqrt((n[:, None] * (x - centre) ** 2).sum(0) / total)
+    spread = np.where(spread > 0, spread, 1.0)
+    z = np.column_stack([(x - centre) / spread, np.ones(len(x))])
+    w = np.zeros(z.shape[1])
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-np.clip(z @ w, -30, 30)))
+        slope = z.T @ (n * p - fires) + ridge * total * w
+        bend = (z * (n * p * (1 - p))[:, None]).T @ z + ridge * total * np.eye(len(w))
+        step = np.linalg.solve(bend, slope)
+        w -= step
+        if np.abs(step).max() < 1e-9:
+            break
+    return np.append(w[:-1] / spread, w[-1] - (w[:-1] / spread * centre).sum())
