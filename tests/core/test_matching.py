@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from assay.core.errors import ClaimError
-from assay.core.matching import beyond, donors, partial_spearman
+from assay.core.matching import beyond, donors, partial_spearman, spearman
 
 
 def planted(direct: float, seed: int = 0, groups: int = 40, each: int = 12):
@@ -46,6 +46,20 @@ def test_matching_finds_no_effect_where_a_partial_rank_correlation_does():
 
 def test_matching_finds_a_direct_effect():
     assert np.mean([matched(0.3, seed) for seed in range(4)]) > 0.4
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 20, 131])
+def test_the_rank_correlation_is_scipys_bit_for_bit(n):
+    rng = np.random.default_rng(n)
+    for digits in (12, 1, 0):  # without ties, with some, with many
+        for x, y in np.round(rng.normal(size=(30, 2, n)), digits):
+            if np.ptp(x) > 0 and np.ptp(y) > 0:
+                assert spearman(x, y) == spearmanr(x, y).statistic
+
+
+def test_the_rank_correlation_of_what_has_no_order_is_not_a_number():
+    x = np.arange(5.0)
+    assert all(np.isnan(spearman(*pair)) for pair in ((x, np.ones(5)), (np.ones(5), x), (x, np.append(x[:4], np.nan)), (x[:1], x[:1])))
 
 
 def test_a_partial_rank_correlation_of_one_covariate_is_the_textbook_formula():

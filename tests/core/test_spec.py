@@ -55,6 +55,31 @@ def test_equal_values_of_other_types_are_the_same_spec():
     assert Toy(lr=-0.0).to_json() == Toy(lr=0.0).to_json()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doubled(Toy):
+    """Makes one of its fields itself, as a user's own may."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "width", 2 * self.width)
+        super().__post_init__()
+
+    def check(self):
+        if self.width > 40:
+            raise SpecError("too wide")
+
+
+def test_a_replaced_field_is_as_if_the_spec_had_been_made_with_it():
+    toy = Toy(lr=0.2, width=6, sites=("x",), inner=Inner(depth=3))
+    again = toy.replace(lr=1, sites=["a", "b"], width=np.int64(7))
+    assert again == Toy(lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)) and toy.width == 6
+    assert again.to_json() == Toy(lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)).to_json() and hash(again) == hash(again.replace(on=True))
+    with pytest.raises(SpecError, match="lr must be float"):
+        toy.replace(lr="fast")
+    assert Doubled(width=5).replace(on=False).width == 20
+    with pytest.raises(SpecError, match="too wide"):
+        Doubled(width=15).replace(on=False)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [

@@ -80,3 +80,18 @@ def test_what_is_no_python_is_refused_as_ever():
     with pytest.raises(SyntaxError):
         syntax.expression("a b")
     assert syntax.module(b"# coding: latin-1\nx = '\xe9'").body[0].value.value == "é"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x = 1", '"""A title."""', '# a\n\n  \n# b\n"""A title.\n\n   Indented\n"""\nx = 1\n', "r'''A \\d'''\n", '"""quoted \\""" here"""\n',
+     '"""one""" "two"\nx = 1', '"""one""" + x', '"""one""" ; x = 1', 'f"""{1}"""\n', '"""\\x41\n"""\n', "'short'\n", '""""""\n'],
+)  # fmt: skip
+def test_a_docstring_is_what_the_whole_file_would_give(text):
+    assert syntax.docstring(text) == ast.get_docstring(ast.parse(text))
+
+
+def test_what_stands_after_a_docstring_is_not_parsed():
+    assert syntax.docstring('"""A title."""\n\ndef (') == "A title."
+    with pytest.raises(SyntaxError):
+        syntax.docstring('"""never closed')

@@ -43,6 +43,14 @@ def test_a_run_gets_the_same_inputs_alone_and_in_any_group():
             assert torch.equal(x[i], planted.sparse_features(Runs([spec]), 7, 32)(step)[0])
 
 
+def test_the_order_of_runs_moves_no_input():
+    """Runs of one seed side by side, as a sweep over densities gives them, and in any other order."""
+    sides = Runs(grid(Toy(), seed=(3, 4), density=(1.0, 0.1, 0.01)))
+    x, y = (planted.sparse_features(runs, 7, 32)(130) for runs in (RUNS, sides))
+    for spec, one in zip(RUNS, x, strict=True):
+        assert torch.equal(one, y[sides.specs.index(spec)])
+
+
 def test_steps_and_streams_differ():
     draw = planted.sparse_features(RUNS, 7, 32)
     assert not torch.equal(draw(0), draw(1))

@@ -75,6 +75,13 @@ def test_experiments_load_torch_only_to_train() -> None:
     modules_after(f"{find}assert 'torch' not in sys.modules, f'{{entry.name}} needs torch when it is listed: import it in train or measure'")
 
 
+def test_a_stored_result_is_shown_without_what_computes_one() -> None:
+    """`assay show` and a cached `assay run` find the experiment and print its verdicts: NumPy is all that this takes."""
+    find = "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    catalogue.find(entry.name)"
+    heavy = modules_after(f"import assay.cli.verdicts, assay.lab.lab\n{find}") & (HEAVY - {"numpy"})
+    assert not heavy, f"finding the catalogue imports {sorted(heavy)}; import them in the functions that need them"
+
+
 BLOCKED = "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"
 
 

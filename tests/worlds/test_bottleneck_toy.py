@@ -62,6 +62,18 @@ def test_the_gradient_of_the_mean_square_is_autograds_bit_for_bit():
     assert all(torch.equal(f, e) for f, e in zip(found, expected, strict=True))
 
 
+def test_the_gradient_of_the_weighted_square_is_autograds_bit_for_bit():
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(3, 7, 5, generator=generator).requires_grad_() for _ in range(2))
+    importance, weights = torch.rand(3, 5, generator=generator), torch.tensor([1.0, 0.3, -2.0])
+    off = (a - b).flatten(1)
+    plain = torch.linalg.vecdot(off, off * importance.unsqueeze(1).expand(a.shape).flatten(1)) / off.shape[1]
+    assert torch.equal(toy.weighted_square(a, b, importance), plain)
+    expected = torch.autograd.grad((weights * plain).sum(), (a, b))
+    found = torch.autograd.grad((weights * toy.weighted_square(a, b, importance)).sum(), (a, b))
+    assert all(torch.equal(f, e) for f, e in zip(found, expected, strict=True))
+
+
 def test_equal_importance_is_the_mean_square():
     a, b = torch.rand(3, 4, 5), torch.rand(3, 4, 5)
     assert torch.equal(toy.weighted_square(a, b, torch.ones(3, 5)), toy.mean_square(a, b))

@@ -21,10 +21,10 @@ class Adds(Spec):
 P = 23
 
 
-def lesson(seeds, sizes, labels=None):
+def lesson(seeds, sizes, labels=None, p=P):
     seeds = np.asarray(seeds)
-    table = addition.sums(P).expand(len(seeds), -1) if labels is None else labels
-    return net.Lesson(P, addition.pairs(P), table, addition.order(seeds, P), np.asarray(sizes))
+    table = addition.sums(p).expand(len(seeds), -1) if labels is None else labels
+    return net.Lesson(p, addition.pairs(p), table, addition.order(seeds, p), np.asarray(sizes))
 
 
 def trained(seeds, sizes, steps, lr, decay, betas=(0.9, 0.98), **options):
@@ -35,12 +35,12 @@ def trained(seeds, sizes, steps, lr, decay, betas=(0.9, 0.98), **options):
     )
 
 
-def by_autograd(seed, size, steps, lr, decay, betas, dtype):
+def by_autograd(seed, size, steps, lr, decay, betas, dtype, p=P):
     """The same training of one run, naively: torch's own Adam, autograd, inputs formed."""
-    params = {n: v[0].to(dtype).requires_grad_() for n, v in net.start(np.array([seed]), P, 16, 24).items()}
-    chosen = addition.order(np.array([seed]), P)[0, :size]
-    a, b = addition.pairs(P)[chosen].T
-    y = (a + b) % P
+    params = {n: v[0].to(dtype).requires_grad_() for n, v in net.start(np.array([seed]), p, 16, 24).items()}
+    chosen = addition.order(np.array([seed]), p)[0, :size]
+    a, b = addition.pairs(p)[chosen].T
+    y = (a + b) % p
     adam = torch.optim.Adam(params.values(), lr=lr, betas=betas, weight_decay=decay)
     for _ in range(steps):
         adam.zero_grad()
@@ -69,6 +69,19 @@ def test_is_autograd_with_torchs_adam_after_20_steps(dtype):
         theirs = by_autograd(seed, sizes[i], 20, lr[i], decay[i], tuple(betas[i].tolist()), dtype)
         for name in net.NAMES:
             assert ours[name][i].double().numpy() == pytest.approx(theirs[name].detach().double().numpy(), abs=2e-5), (i, name)
+
+
+@pytest.mark.parametrize("sizes", [(435, 300), (203, 193), (385, 384), (192, 1)])
+def test_sums_over_many_pairs_are_made_in_parts_that_leave_none_out(sizes):
+    """Sizes on both sides of where parts begin, odd ones too; several steps, so that a pair too few or twice would show."""
+    p, seeds = 29, (1, 2)
+    runs = Runs([Adds(seed=s, size=d) for s, d in zip(seeds, sizes, strict=True)])
+    rates = np.full(2, 0.01)
+    ours = net.train(runs, net.start(runs.seeds, p, 16, 24), lesson(seeds, sizes, p=p), steps=5, lr=rates, decay=0 * rates).tensors
+    for i, seed in enumerate(seeds):
+        theirs = by_autograd(seed, sizes[i], 5, 0.01, 0.0, (0.9, 0.98), torch.float64, p)
+        for name in net.NAMES:
+            assert ours[name][i].double().numpy() == pytest.approx(theirs[name].detach().numpy(), abs=2e-5), (i, name)
 
 
 def test_logits_are_homogeneous_of_degree_three():

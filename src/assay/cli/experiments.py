@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,12 +85,16 @@ def run(
     --------
     assay run superposition --preset smoke
     """
-    from assay.cli import study, verdicts
-    from assay.verbs.study import refuse_page
-
     if name == ALL:
+        from assay.cli import study
+
         return study.run(choice, machine, place, page)
-    refuse_page(page)
+    if page is not None:
+        from assay.verbs.study import refuse_page
+
+        refuse_page(page)
+    from assay.cli import verdicts
+
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
@@ -226,6 +229,8 @@ def report(
         written = pages.report(place.lab(), map(choice.of, names), out, export)
     printing.pages(written, place.json)
     if open:
+        import webbrowser
+
         webbrowser.open((written.pages[0] if name is not None and written.pages else written.index).absolute().as_uri())
 
 

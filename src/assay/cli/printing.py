@@ -108,9 +108,8 @@ def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
 def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
     """Print a line for each experiment under the question that it asks, and how its claims came out: as recorded, and as stored here."""
     from rich.cells import set_cell_size
-    from rich.console import Console
 
-    width = min(tables.WIDTH, Console().width) if sys.stdout.isatty() else tables.WIDTH
+    width = min(tables.WIDTH, _terminal()) if sys.stdout.isatty() else tables.WIDTH
     every = [e for entries in grouped.values() for e in entries]
     name = max((len(e.name) for e in every), default=0)
     recorded = {e.name: tables.signs(e.recorded, "") or ("exact" if e.board else "–") for e in every}
@@ -128,6 +127,12 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
             tell(f"  {e.name:<{name}} {set_cell_size(about, room)} {recorded[e.name]:<{columns[0]}} {here[e.name]}".rstrip())
     print(f"{tables.legend()}{'; * by another text of its file' if older else ''}")
     tell("More: assay list --long. What a run takes: assay plan NAME. Run: assay run NAME")
+
+
+def _terminal() -> int:
+    from rich.console import Console
+
+    return Console().width
 
 
 def said(here: Here) -> str:

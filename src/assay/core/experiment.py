@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -199,11 +198,11 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header block of an experiment file, without importing it.
 
-    Raises: ExperimentError when the file cannot be parsed, or when keys are missing or unknown.
+    Raises: ExperimentError when the text before its end cannot be parsed, or when keys are missing or unknown.
     """
     try:
         text = foreign.read(path, "a Python file", foreign.LONGEST).decode()
-        doc = ast.get_docstring(syntax.module(text, str(path)))
+        doc = syntax.docstring(text, str(path))
     except DataError as e:
         raise ExperimentError(str(e)) from e
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as e:

@@ -16,7 +16,6 @@ from itertools import islice
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.special import ndtr, stdtrit
 
 from assay.core.errors import ClaimError
 
@@ -85,6 +84,8 @@ def interval(
     Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile); Owen, The pigeonhole
     bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by Transformation, 1992.
     """
+    from scipy.special import ndtr, stdtrit  # which showing what is stored does not need
+
     if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
         return _nothing(math.nan, (0,) * factors, np.empty(0))
     cells = _Cells(terms, factors)
@@ -246,7 +247,7 @@ class _Cells:
         most = min(chunk, max(_CACHED // numbers, 64))  # fewer, and a large matrix would be read for little
         pairs = zip(*(_weights(i, n, draws, most) for i, n in enumerate((a, b))), strict=True)
         parts = (
-            np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(len(long), min(a, b), width))
+            np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(len(long), min(a, b), width)) if min(a, b) > 1 else long @ matrix
             for short, long in (pair if b >= a else pair[::-1] for pair in pairs)
         )
         while some := list(islice(parts, chunk // most)):

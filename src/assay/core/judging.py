@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Interval, interval
+from assay.core.once import of_all
 from assay.core.prices import edges
 from assay.core.reading import Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import TIES
@@ -182,8 +183,18 @@ def _with_others(
 
 
 def _read(claim: Claim, name: str, others: Others) -> Table:
+    if others.where or others.swap or others.without or not isinstance(claim.value, Hashable):
+        return _tabulated(claim, name, others)[0]
+    data, read = of_all(others.arms, (claim.value, claim.units, name), lambda: _tabulated(claim, name, others))
+    others.read |= read
+    return data
+
+
+def _tabulated(claim: Claim, name: str, others: Others) -> tuple[Table, frozenset[str]]:
+    """The units of a claim's value on an arm, and which arms that read."""
     try:
-        return tabulate(lambda: claim.value(others.take(name), others), claim.units, claim.text, others)
+        data = tabulate(lambda: claim.value(others.take(name), others), claim.units, claim.text, others)
+        return data, frozenset(others.read)
     except Exception as error:
         error.add_note(f"arm {name}")  # which of its arms a claim stumbles over
         raise
@@ -291,8 +302,9 @@ def _half_agrees(claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Ou
         levels = [set(arms[half][unit].values.tolist()) for half in claim.half.values() if unit in arms[half].coords]
         if levels and arms[claim.of].coords[unit].dims == ("run",):
             common = set.intersection(*levels)
-            arms = {name: _keep(arm, (unit,), {(level,) for level in common}) for name, arm in arms.items()}
-    alike = {**arms, **{full: _shared(arms[full], arms[half]) for full, half in claim.half.items()}}
+            arms = _Selected(arms, lambda name, arm, unit=unit, common=common: _keep(arm, (unit,), {(level,) for level in common}))  # type: ignore[misc]
+    full_length = arms
+    alike = _Selected(arms, lambda name, arm: _shared(arm, full_length[claim.half[name]]) if name in claim.half else arm)
 
     def at(others: Others) -> float:
         return _interval(claim, _scaled(claim, claim.of, _read(claim, claim.of, others)), level).estimate
@@ -300,6 +312,28 @@ def _half_agrees(claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Ou
     full = at(Others(alike, claim.of, claim.where, without=bad))
     change = abs(full - at(Others(arms, claim.of, claim.where, swap=claim.half, without=bad)))
     return all(_outcome(claim, i, shift) == outcome for shift in (-change, change))
+
+
+class _Selected(Mapping[str, xr.Dataset]):
+    """Arms of which only some runs count; selected when an arm is read, since most are not."""
+
+    def __init__(self, arms: Arms, select: Callable[[str, xr.Dataset], xr.Dataset]) -> None:
+        self.arms, self.select = arms, select
+        self.made: dict[str, xr.Dataset] = {}
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        if name not in self.made:
+            self.made[name] = self.select(name, self.arms[name])
+        return self.made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.arms
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arms)
+
+    def __len__(self) -> int:
+        return len(self.arms)
 
 
 def _shared(arm: xr.Dataset, other: xr.Dataset) -> xr.Dataset:

@@ -6,6 +6,8 @@ covariate. Where it does not, it reports an effect that is not there; nearest ne
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.stats import rankdata
@@ -35,6 +37,25 @@ def donors(covariates: Covariates, group: Shaped[np.ndarray, "unit"], k: int) ->
 def beyond(values: Float[np.ndarray, "unit"], donor: Int[np.ndarray, "unit k"]) -> Float[np.ndarray, "unit"]:
     """What each unit's value has beyond the mean of its donors', in the unit of the values."""
     return values - values[donor].mean(1)
+
+
+def spearman(x: Float[np.ndarray, "unit"], y: Float[np.ndarray, "unit"]) -> float:
+    """Rank correlation of x and y, ties at the mean of their ranks; scipy's to the last bit, without the p-value that takes ten times as long.
+
+    Range: −1 to 1; NaN where x or y is one number throughout, or has a NaN.
+    """
+    if len(x) < 2 or np.isnan(x).any() or np.isnan(y).any():
+        return float("nan")
+    ranks = np.stack([_ranks(x), _ranks(y)])
+    ranks -= ranks.mean(1, keepdims=True)
+    products = np.dot(ranks, ranks.T) * (1 / (len(x) - 1))
+    (a, across), (_, b) = products.tolist()
+    return min(max(across / math.sqrt(b) / math.sqrt(a), -1.0), 1.0) if a > 0 and b > 0 else float("nan")
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, at, times = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(times) - (times - 1) / 2)[at]  # type: ignore[no-any-return]
 
 
 def partial_spearman(x: Float[np.ndarray, "unit"], y: Float[np.ndarray, "unit"], covariates: Covariates) -> float:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core.errors import ClaimError
 from assay.core.plain import plain
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, static_fields
 
-_RESERVED = frozenset(dir(xr.Dataset)) | {"run", "__metadata__"}
-_META = "measures"
+if TYPE_CHECKING:
+    import xarray as xr  # loaded by who has numbers: showing a stored result takes none
+
 
 
 def measures(runs: Runs, *, coords: Mapping[str, Sequence] | None = None, **named: tuple[str, Any, str]) -> xr.Dataset:
@@ -29,11 +30,21 @@ def measures(runs: Runs, *, coords: Mapping[str, Sequence] | None = None, **name
     return _assemble(runs.specs, coords or {}, named)
 
 
+@functools.cache
+def _reserved() -> frozenset[str]:
+    """What a measure cannot be called."""
+    import xarray as xr
+
+    return frozenset(dir(xr.Dataset)) | {"run", "__metadata__"}
+
+
 def _assemble(specs: Sequence[Spec], coords: Mapping[str, Sequence], named: Mapping[str, tuple[str, Any, str]]) -> xr.Dataset:
+    import xarray as xr
+
     cls = type(specs[0])
     variables = {}
     for name, (dims, array, unit) in named.items():
-        if name in _RESERVED:
+        if name in _reserved():
             raise ClaimError(f"a measure cannot be called {name!r}: xarray uses that name; choose another")
         axes = tuple(dims.split())
         values = _numpy(array)
@@ -59,12 +70,14 @@ def _numpy(array: Any) -> np.ndarray:
 
 def storable(data: Any, specs: Sequence[Spec]) -> str:
     """Say why these measures of the runs of these specs could not be stored and read again, in words; "" where they can."""
+    import xarray as xr
+
     if not isinstance(data, xr.Dataset):
         return f"must return a Dataset, which assay.core.measures makes, got {'nothing' if data is None else type(data).__name__}"
     if not data.data_vars:
         return "returned a Dataset without a measure"
     for name, values in data.data_vars.items():
-        if not isinstance(name, str) or not name or plain(name) != name or name in _RESERVED or name in per_run_fields(type(specs[0])):
+        if not isinstance(name, str) or not name or plain(name) != name or name in _reserved() or name in per_run_fields(type(specs[0])):
             return f"called a measure {plain(str(name))!r}, a name that is taken or cannot be stored; choose another"
         if "run" not in values.dims or values.sizes["run"] != len(specs):
             dims = ", ".join(f"{d} {n}" for d, n in zip(values.dims, values.shape, strict=True)) or "no dims"
@@ -95,6 +108,8 @@ def to_tensors(run: xr.Dataset) -> tuple[dict[str, np.ndarray], str]:
 
 def from_tensors(arrays: Mapping[str, np.ndarray], text: str) -> xr.Dataset:
     """The measures of one run back from `to_tensors`; run coordinates and attributes come with `stack`."""
+    import xarray as xr
+
     meta = json.loads(text)
     variables = {k: (tuple(m["dims"]), arrays[k], {"units": m["unit"]}) for k, m in meta["variables"].items()}
     return xr.Dataset(variables, coords=meta["coords"])
@@ -148,6 +163,8 @@ def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
     """The dim `run` as one dim for each of these coordinates, levels ascending: xarray's unstack, without an index of pandas."""
+    import xarray as xr
+
     found = [_levels(arm.variables[n].values) for n in order]
     levels, at = {n: level for n, (level, _) in zip(order, found, strict=True)}, tuple(code for _, code in found)
     shape = tuple(len(level) for level in levels.values())

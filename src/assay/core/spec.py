@@ -60,8 +60,15 @@ class Spec:
         """Replace these fields. Raises: SpecError for an unknown field, naming the nearest."""
         if not changes:
             return self
-        _known(type(self), changes)
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        _known(cls := type(self), changes)
+        if cls.__post_init__ is not Spec.__post_init__:
+            return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        made, hints = object.__new__(cls), _hints(cls)
+        for f in fields(self):  # what stays is canonical: a preset has thousands of specs
+            value = _canonical(changes[f.name], hints[f.name], f"{cls.__name__}.{f.name}") if f.name in changes else getattr(self, f.name)
+            object.__setattr__(made, f.name, value)
+        made.check()
+        return made
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, no spaces, shortest floats, the class name as tag."""

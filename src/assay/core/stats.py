@@ -8,13 +8,15 @@ interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Tw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import xarray as xr
 
 from assay.core.errors import ClaimError, nearest
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, counts, interval
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "DRAWS",
@@ -154,6 +156,8 @@ def best_of(x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", di
     Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum itself covers far too little,
     which is why the group is the unit.
     """
+    import xarray as xr
+
     if dim not in x.dims or k < 1 or x.sizes[dim] < k:
         raise ClaimError(f"best_of needs at least k={k} levels of dim {dim!r}, got {dict(x.sizes)}")
     groups = x.sizes[dim] // k
@@ -175,6 +179,8 @@ def at_best(
     first of equal scores is taken, a unit whose score is NaN never, and a group without any score is NaN. Groups follow the
     order of `dim`; an incomplete last group is left out.
     """
+    import xarray as xr
+
     if dim not in score.dims or k < 1 or score.sizes[dim] < k:
         raise ClaimError(f"at_best needs at least k={k} levels of dim {dim!r} in the score, got {dict(score.sizes)}")
     extra = [str(d) for d in score.dims if x.sizes.get(d) != score.sizes[d]]

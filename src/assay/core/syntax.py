@@ -7,9 +7,12 @@ Python 3.11 counts the depth of a tree for all threads together. Where the garba
 from __future__ import annotations
 
 import ast
+import contextlib
+import re
 import threading
 
 _AGAIN = 20
+_QUOTES = re.compile(r'(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?("{3}|\'{3})')  # a file's first statement, after comments
 _ONE_READER = threading.RLock()  # a finaliser that parses is run by the thread that parses
 
 
@@ -25,6 +28,19 @@ def expression(text: str) -> ast.expr:
     found = _parsed(text, "<text>", "eval")
     assert isinstance(found, ast.Expression)
     return found.body
+
+
+def docstring(text: str, filename: str = "<text>") -> str | None:
+    """Read the docstring that a file begins with, None where it has none; where that stands alone, nothing after it is parsed.
+
+    Raises: as `module`.
+    """
+    begins = _QUOTES.match(text)
+    end = text.find(begins[1], begins.end()) + len(begins[1]) if begins else 0
+    if begins and end > begins.end() and text[end : end + 1] in ("", "\n"):
+        with contextlib.suppress(SyntaxError):  # as where a quote was escaped: then the whole file says what it is
+            return ast.get_docstring(module(text[:end], filename))
+    return ast.get_docstring(module(text, filename))
 
 
 def _parsed(text: str | bytes, filename: str, mode: str) -> ast.AST:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import xarray as xr
 from annotated_types import Ge, Gt, Le
 
 from assay.core import Arm, Arms, Claim, Experiment, Figure, Finding, Spec, columns, grid, summary, variant
@@ -23,6 +22,7 @@ from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
 
 if TYPE_CHECKING:
+    import xarray as xr
     from jaxtyping import Float
     from torch import Tensor
 
@@ -186,6 +186,8 @@ def pairs(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 def in_groups(x: xr.DataArray) -> xr.DataArray:
     """[group, start, …]: seeds by group; an incomplete last group is left out."""
+    import xarray as xr
+
     groups = x.sizes["seed"] // GROUP
     values = x.transpose("seed", ...).values[: groups * GROUP]
     rest = [d for d in x.dims if d != "seed"]

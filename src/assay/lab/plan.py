@@ -134,8 +134,9 @@ class _Shelf:
 
     def __init__(self, store: Store, experiment: Experiment):
         self.store, self.experiment = store, experiment
-        self.runs = {s.key: s for s in store.list(experiment.name)}
-        self.damaged: tuple[Damaged, ...] = tuple(store.damaged(experiment.name))
+        found = list(store.every(experiment.name))
+        self.runs = {s.key: s for s in found if isinstance(s, Stored)}
+        self.damaged = tuple(s for s in found if isinstance(s, Damaged))
         self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was

@@ -65,8 +65,14 @@ def _parsed(there: Path, changed: int, size: int) -> Any:
 
 def _head(there: Path) -> Any:
     """The file's JSON up to the arms, which come last and are nearly all of it; a line break cannot stand inside a JSON text."""
-    head, arms, rest = foreign.read(there, "a record", LARGEST).partition(ARMS)
-    return json.loads(head + b"}" if arms and rest.rstrip().endswith(END) else head + arms + rest)
+    with foreign.regular(there, "a record", LARGEST).open("rb") as file:
+        head = b""
+        while ARMS not in head and (more := file.read(2**16)):
+            head += more
+        file.seek(max(file.tell(), there.stat().st_size - 64))
+        whole = (head + file.read()).rstrip().endswith(END)  # as written whole; any other is read to its end
+    before, arms, _ = head.partition(ARMS)
+    return json.loads(before + b"}" if arms and whole else foreign.read(there, "a record", LARGEST))
 
 
 def name_of(experiment: Experiment, preset: str = "default") -> str:

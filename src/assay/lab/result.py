@@ -17,6 +17,7 @@ from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import judge
+from assay.core.once import remembering
 from assay.core.reading import plural
 from assay.core.schema import to_json
 from assay.core.shown import Shown
@@ -283,20 +284,21 @@ def judge_statements(
     findings: list[Estimated] = []
     skipped: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
-    for s in statements:
-        try:
-            with _computing(repr(s.text), origin):
-                if isinstance(s, Exact):
-                    exact.append(verify(s, arms))
-                elif isinstance(s, Finding):
-                    findings.append(estimate(s, arms, scope=scope))
-                elif arm == "main":
-                    judged.append(judge(s, arms, scope=scope))
-                elif s.of == "main":
-                    judged.append(judge(s.about(arm), arms, scope=scope))
-        except ClaimError as e:
-            told = (s.text, str(e).removeprefix(f"{s.text!r} "))
-            (failed if arm == "main" and not changed else skipped).append(told)
+    with remembering(arms):
+        for s in statements:
+            try:
+                with _computing(repr(s.text), origin):
+                    if isinstance(s, Exact):
+                        exact.append(verify(s, arms))
+                    elif isinstance(s, Finding):
+                        findings.append(estimate(s, arms, scope=scope))
+                    elif arm == "main":
+                        judged.append(judge(s, arms, scope=scope))
+                    elif s.of == "main":
+                        judged.append(judge(s.about(arm), arms, scope=scope))
+            except ClaimError as e:
+                told = (s.text, str(e).removeprefix(f"{s.text!r} "))
+                (failed if arm == "main" and not changed else skipped).append(told)
     return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
 
 

@@ -170,13 +170,17 @@ class Store:
         found = self.find(key, experiment)
         return found if isinstance(found, Stored) else None
 
+    def every(self, experiment: str | None = None) -> Iterator[Stored | Damaged]:
+        """Every folder of a run, whole or not, by experiment and folder name."""
+        return map(_open, self._folders(experiment))
+
     def list(self, experiment: str | None = None) -> Iterator[Stored]:
         """Every whole run, by experiment and folder name."""
-        return (s for s in map(_open, self._folders(experiment)) if isinstance(s, Stored))
+        return (s for s in self.every(experiment) if isinstance(s, Stored))
 
     def damaged(self, experiment: str | None = None) -> Iterator[Damaged]:
         """Every folder that is not whole, and why."""
-        return (s for s in map(_open, self._folders(experiment)) if isinstance(s, Damaged))
+        return (s for s in self.every(experiment) if isinstance(s, Damaged))
 
     def put(
         self,
@@ -396,15 +400,24 @@ def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> 
 
 def _open(folder: Path) -> Stored | Damaged:
     """The run in this folder, everything but the parameters read and hashed; parameters are hashed when they are loaded."""
+    base, read = os.fspath(folder), dict[str, bytes]()  # plain texts and one reading of each file: a plan opens thousands of runs
+
+    def content(name: str) -> bytes:
+        if name not in read:
+            with open(f"{base}/{name}", "rb") as file:  # noqa: PTH123
+                read[name] = file.read()
+        return read[name]
+
     try:
-        status = json.loads((folder / "status.json").read_text())
+        status = json.loads(content("status.json"))
         files = {name: (int(n), str(digest)) for name, (n, digest) in status["files"].items()}
         for name, (n, digest) in files.items():
-            if (folder / name).stat().st_size != n:
-                return Damaged(folder, f"{name} has {(folder / name).stat().st_size} bytes instead of {n}")
-            if name != PARAMS and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            size = os.stat(f"{base}/{name}").st_size  # noqa: PTH116
+            if size != n:
+                return Damaged(folder, f"{name} has {size} bytes instead of {n}")
+            if name != PARAMS and hashlib.sha256(content(name)).hexdigest() != digest:
                 return Damaged(folder, f"{name} differs from its stored hash")
-        head = json.loads((folder / "spec.json").read_text())
+        head = json.loads(content("spec.json"))
         return Stored(
             folder=folder,
             key=head["key"],
@@ -414,8 +427,8 @@ def _open(folder: Path) -> Stored | Damaged:
             spec_json=canonical_json(head["spec"]),
             status=status["status"],
             measured=status["measured"],
-            inputs=json.loads((folder / "inputs.json").read_text()),
-            provenance=json.loads((folder / "provenance.json").read_text()),
+            inputs=json.loads(content("inputs.json")),
+            provenance=json.loads(content("provenance.json")),
             files=files,
         )
     except OSError as e:

@@ -65,20 +65,22 @@ def listed(root: Path) -> Catalogue:
                 presets=PRESETS,
                 recorded=tables.outcomes(record),
                 board=tables.board(record),
-                local=here(root, entry.name, code(entry.origin)),
+                local=here(root, entry.name, entry.origin),
             )
         )
     return Catalogue(tuple(found))
 
 
-def here(root: Path, name: str, text: str = "") -> Here:
-    """Look up what a store holds of an experiment; `text` is the code of its file now."""
+def here(root: Path, name: str, origin: str = "") -> Here:
+    """Look up what a store holds of an experiment, which lives at `origin`."""
     from assay.lab.sealed import unseal
 
     runs = [folder for folder in (root / "runs" / name).glob("*") if folder.is_dir()]
     results: dict[str, Mapping[str, int]] = {}
     older = []
-    for path in sorted((root / "results" / name).glob("*.json")):
+    found = sorted((root / "results" / name).glob("*.json"))
+    text = code(origin) if found and origin else ""  # of its file as it is now
+    for path in found:
         results[path.stem] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
         with contextlib.suppress(StoreError):
             data = unseal(path)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import xarray as xr
 
 from assay.core.experiment import Arms
 from assay.core.figures import columns, summary
@@ -18,6 +17,7 @@ from assay.core.stats import Means, Statistic
 from assay.dictionaries.measuring import measures
 
 if TYPE_CHECKING:
+    import xarray as xr
     from torch import Tensor
 
     from assay.data.harvest import Harvest

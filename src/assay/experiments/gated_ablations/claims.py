@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
 from assay.core.measures import by
+from assay.core.once import once
 from assay.core.stats import Means, Statistic, at_matched, lead_at_own, ratio, share_closed, sides
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
@@ -24,6 +26,7 @@ MARGIN = 0.01
 """Of FVU at equal L0: what is less is no change, what is more a cost or a lead. The first plan's, set before any pilot."""
 
 
+@once
 def sums(arm: xr.Dataset, *names: str, at: Literal["middle"] | int | None = None) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, penalty]}: there is one set of held-out inputs for each seed."""
     return {name: x.sum("document") for name, x in frontier.sums(arm, *names, at=at).items()}
@@ -57,11 +60,14 @@ def spread(m: Means) -> np.ndarray:
 
 def paired(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     """The terms of several arms on the seeds that all of them have: not every arm has as many."""
-    seeds = [set(x.seed.values.tolist()) for named in terms.values() for x in named.values()]
-    shared = sorted(set.intersection(*seeds))
-    return sides(**{side: {name: x.sel(seed=shared) for name, x in named.items()} for side, named in terms.items()})
+    seeds = {side: next(iter(named.values())).seed.values.tolist() for side, named in terms.items()}
+    shared = sorted(set.intersection(*map(set, seeds.values())))
+    return sides(**{
+        side: {name: x if seeds[side] == shared else x.sel(seed=shared) for name, x in named.items()} for side, named in terms.items()
+    })  # fmt: skip
 
 
+@cache
 def against(other: str) -> Value:
     """Terms: this arm's whole sweep, and another arm's."""
     return lambda arm, arms: paired(a=sums(arm, *FRONTIER), b=sums(arms[other], *FRONTIER))

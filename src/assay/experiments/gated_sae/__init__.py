@@ -8,10 +8,9 @@ Cost: 183 s on 2 cores, 260 CPU-seconds, 1.7 GB a process; full a guess of 40 GP
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arm, Arms, Elsewhere, Experiment, SpecMap, grid, variant
 from assay.core.spec import changed
@@ -20,11 +19,16 @@ from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
 from assay.experiments.gated_sae.figures import feature_cards, figures
 from assay.experiments.gated_sae.method import SHORT, TOGETHER, GatedSAE, cost, inputs, measure, repair, train
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 def along(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each, Gated at the penalty where it is compared."""
 
     def derive(arms: Arms) -> xr.Dataset:
+        import xarray as xr
+
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]

@@ -9,16 +9,18 @@ Seed: Rohin Shah, why would slowness favour one circuit over the other, and are 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.errors import SpecError
 from assay.experiments.grokking_efficiency.claims import APART, CLAIMS, EXACT, FINDINGS
 from assay.experiments.grokking_efficiency.figures import figures
 from assay.experiments.grokking_efficiency.method import PAIRS, Grokking, measure, train
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def without_curves(data: xr.Dataset) -> xr.Dataset:
@@ -27,6 +29,8 @@ def without_curves(data: xr.Dataset) -> xr.Dataset:
 
 def together(arms: Arms, *names: str) -> xr.Dataset:
     """Several arms' measures as one arm's."""
+    import xarray as xr
+
     return xr.concat([without_curves(arms[name]) for name in names], "run", combine_attrs="override")
 
 

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
 from assay.core.errors import ClaimError
 from assay.core.measures import by
+from assay.core.once import once
 from assay.core.stats import Means
 from assay.experiments.grokking_efficiency.method import PAIRS
 from assay.worlds.modular import critical_size, two_circuits
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from assay.worlds.modular.critical_size import PowerLaw
 
 PAPER = "Varma et al. 2023, Explaining grokking through circuit efficiency"
@@ -27,9 +29,12 @@ APART = 20
 
 
 def per_seed(values: np.ndarray, data: xr.Dataset) -> xr.DataArray:
+    import xarray as xr
+
     return xr.DataArray(values, dims="seed", coords={"seed": data.seed.values})
 
 
+@once
 def law(arm: xr.Dataset) -> tuple[PowerLaw, xr.Dataset]:
     """J = α D^β of each seed's networks in an arm, and its seeds."""
     data = by(arm, "pairs")
@@ -44,6 +49,7 @@ def steepness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     return per_seed(fitted.beta, data)
 
 
+@once
 def middle(arm: xr.Dataset) -> xr.DataArray:
     """[seed]: the size at which accuracy on unseen pairs crosses a half; networks that go on forget smoothly, others need a fit."""
     data = by(arm, "pairs")

@@ -9,6 +9,7 @@ import numpy as np
 from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.errors import ClaimError
 from assay.core.measures import by
+from assay.core.once import once
 from assay.core.stats import Means, correlation, products
 from assay.experiments.grokking_frequencies.method import VIEWS
 
@@ -83,7 +84,13 @@ def size_of(arm: xr.Dataset) -> xr.DataArray:
 
 
 def below(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms [run, point]: the share of log sizes below each of POINTS, actual ones and predicted ones.
+    """Terms [run, point]: the share of log sizes below each of POINTS, actual ones and predicted ones."""
+    return shares_below(arm)
+
+
+@once
+def shares_below(arm: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Shares below each of POINTS in one arm, [run, point].
 
     An actual size is the mean over two parts of a network's pairs. What the order of pairs leaves in such a mean is as large as half
     of the difference between its two sizes, so predictions are moved by that, up and down.

@@ -9,13 +9,15 @@ Cost: 246 s on 2 cores, 393 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
 from assay.experiments.lm_importance.method import SHORT, TOGETHER, LMImportance, cost, inputs, measure
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CHANGED = ("firings", "change", "right", "wrong", "change_random")
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
-from scipy.stats import rankdata
 
 from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.measures import by
@@ -15,6 +13,7 @@ from assay.core.stats import Means, correlation, products, ratio
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
 
 if TYPE_CHECKING:
+    import xarray as xr
     from jaxtyping import Bool, Float
 
 SEED = "C. McDougall, comment on the ARENA exercises: importance as the average amount by which a feature reduces cross-entropy"
@@ -31,6 +30,8 @@ KINDS = ("rare, right when strong", "often wrong", "neither")
 
 def thirds(x: xr.DataArray) -> xr.DataArray:
     """Sums over each third of the drawn features, rarest first, in place of `feature`."""
+    import xarray as xr
+
     parts = np.array_split(np.arange(x.sizes["feature"]), 3)
     return xr.concat([x.isel(feature=part).sum("feature") for part in parts], "third")
 
@@ -123,6 +124,8 @@ def of_kind(kind: int, suffix: str = "") -> Callable[[Arms], xr.DataArray]:
     """[seed, feature]: whether a feature is of this kind; of the first kind only the rarer half of features may be."""
 
     def value(arms: Arms) -> xr.DataArray:
+        import xarray as xr
+
         found = kinds(arms["main"], suffix)
         found = found[:, : found.shape[1] // 2] if kind == 0 else found
         data = np.where(np.isnan(found), np.nan, found == kind)
@@ -145,6 +148,8 @@ def ranks(x: str, y: str, arm: str = "main") -> Callable[[Arms], dict[str, xr.Da
     """Terms of a rank correlation over the features of each seed; "density" stands for itself, any other name for nats per firing."""
 
     def value(arms: Arms) -> dict[str, xr.DataArray]:
+        from scipy.stats import rankdata
+
         data = by(arms[arm])
         firings = data.firings.sum(("document", "quarter"))
         per = {n: data.density if n == "density" else data[n].sum(("document", "quarter")) / firings for n in (x, y)}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import xarray as xr
 
 from assay.core import Arms, Figure, columns, summary
 from assay.core.measures import by
 from assay.experiments.lm_importance.claims import KINDS, STRONG, kinds, sums
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 QUARTER = ("weakest quarter", "second", "third", "strongest quarter")
 CURVES = {"main": "its own part", "random": "a random direction as long", "permuted": "its part at other tokens",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.once import once
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SOURCE = "a comment's proposal; the game is Assay's own"
 PLAN = "plan: before any run"
@@ -38,11 +41,14 @@ def first_epoch(arm: xr.Dataset) -> xr.DataArray:
     return arm.invested.sel(epoch=0, drop=True)
 
 
+@once
 def critical(arm: xr.Dataset) -> xr.DataArray:
     """[seed]: the cost up to which the agents of a seed invest in epoch 0.
 
     Formula: log c* = log c₁ + ∫ P d log c, by trapezoids over the seed's costs, of which c₁ is the lowest.
     """
+    import xarray as xr
+
     seeds, price, invested = np.unique(arm.seed), arm.price.values, first_epoch(arm).values
     order = np.argsort(price, kind="stable")
     found = []

@@ -8,10 +8,9 @@ Cost: 210 s on 2 cores, 400 CPU-seconds, 1.6 GB a process; full a guess of 60 GP
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arm, Arms, Experiment, SpecMap, grid
 from assay.dictionaries.measuring.frontier import FRONTIER
@@ -19,11 +18,16 @@ from assay.experiments.sae_zoo.claims import CLAIMS
 from assay.experiments.sae_zoo.figures import figures
 from assay.experiments.sae_zoo.method import SHORT, TOGETHER, SAEZoo, cost, fit_baselines, inputs, measure, train
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 def along(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each."""
 
     def derive(arms: Arms) -> xr.Dataset:
+        import xarray as xr
+
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]

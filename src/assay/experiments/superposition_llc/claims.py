@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
 from assay.core.measures import by
@@ -56,6 +55,8 @@ def over_half(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 def ranks(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of a rank correlation of loss and estimate over those ends."""
+    from scipy.stats import rankdata
+
     end = ended(arm)
     ranked = [end.llc.copy(data=rankdata(x)) for x in (np.round(end["at"].values, 5), end.llc.values)]
     return products(*ranked)

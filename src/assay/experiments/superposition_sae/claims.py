@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arms, Claim, Finding, OneTerm, Value
+from assay.core.once import once
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SEED = "C. McDougall, comment on ARENA's exercises on superposition: importance and sparse autoencoders"
 PILOT = "pilot: seeds 0–31"
@@ -23,12 +27,18 @@ def single(values: Any) -> np.ndarray:
     return np.asarray(values).astype(np.float32).astype(float)
 
 
+@once
+def of_features(arm: xr.Dataset) -> dict[str, np.ndarray]:
+    """{name: [run, feature]} of all measures of features, in single precision."""
+    return {str(n): single(x.values) for n, x in arm.data_vars.items() if x.dims == ("run", "feature")}
+
+
 def over_features(statistic: Callable[[Mapping[str, np.ndarray]], Any]) -> OneTerm:
     """A value [run]: a number made of each run's features, given as plain arrays by name; NaN where it is undefined."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        names = [str(n) for n in arm.data_vars if arm[n].dims == ("run", "feature")]
-        per_run = [statistic({n: single(arm[n].values[r]) for n in names}) for r in range(arm.sizes["run"])]
+        named = of_features(arm)
+        per_run = [statistic({n: values[r] for n, values in named.items()}) for r in range(arm.sizes["run"])]
         return arm.cosine.isel(feature=0, drop=True).copy(data=np.array(per_run, dtype=float))
 
     return value
@@ -51,9 +61,9 @@ def share(of: Callable[[Mapping[str, np.ndarray]], Any], among: Callable[[Mappin
 
 def correlation(one: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance over all features of a toy."""
-    from scipy.stats import spearmanr
+    from assay.core.matching import spearman
 
-    return spearmanr(one["cosine"], one["importance"]).statistic
+    return spearman(one["cosine"], one["importance"])
 
 
 def partial(one: Mapping[str, np.ndarray]) -> float:
@@ -85,10 +95,15 @@ def each_block(of: Callable[[xr.Dataset, Arms], float | xr.DataArray]) -> Value:
     """A value [block]: a number made of the toys of each block by themselves."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        made = [float(of(arm.isel(run=runs), arms)) for runs in blocks(arm)]
-        return xr.DataArray(made, dims="block", coords={"block": np.arange(len(made))})
+        return per_block([float(of(arm.isel(run=runs), arms)) for runs in blocks(arm)])
 
     return value
+
+
+@once
+def likes_by_block(arm: xr.Dataset, names: tuple[str, ...]) -> list[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+    """The runs of each block, each represented feature's donors in it, and which features these are."""
+    return [(runs, *likes(arm.isel(run=runs), names, DONORS)) for runs in blocks(arm)]
 
 
 def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | None, np.ndarray]:
@@ -101,27 +116,36 @@ def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | N
     return (donors(x, np.nonzero(here)[0], k) if enough else None), here
 
 
-def matched(names: Sequence[str], recovery: str = "cosine") -> Value:
+@cache
+def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
     """A value [block]: Spearman's correlation of what recovery and log importance of a toy's represented features have beyond donors'.
 
     Donors are the features of other toys of the block that are nearest in what `names` lists. The mean over the block's toys; NaN
     where there are too few donors, and no toy counts whose features are all alike.
     """
 
-    def of(arm: xr.Dataset, arms: Arms) -> float:
-        from scipy.stats import spearmanr
+    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+        from assay.core.matching import beyond, spearman
 
-        from assay.core.matching import beyond
+        named, made = of_features(arm), []
+        for runs, near, here in likes_by_block(arm, names):
+            if near is None:
+                made.append(np.nan)
+                continue
+            run = np.nonzero(here)[0]
+            left = [beyond(v[runs][here], near) for v in (named[recovery], np.log(named["importance"]))]
+            told = [spearman(*(v[run == r] for v in left)) for r in range(len(here)) if (run == r).sum() > 2]
+            made.append(np.nanmean(told) if np.isfinite(told).any() else np.nan)
+        return per_block(made)
 
-        near, here = likes(arm, names, DONORS)
-        if near is None:
-            return np.nan
-        run = np.nonzero(here)[0]
-        left = [beyond(v[here], near) for v in (single(arm[recovery].values), np.log(single(arm.importance.values)))]
-        told = [spearmanr(*(v[run == r] for v in left)).statistic for r in range(len(here)) if (run == r).sum() > 2]
-        return np.nanmean(told) if np.isfinite(told).any() else np.nan
+    return value
 
-    return each_block(of)
+
+def per_block(made: Sequence[float]) -> xr.DataArray:
+    """A value [block] of these numbers."""
+    import xarray as xr
+
+    return xr.DataArray([float(x) for x in made], dims="block", coords={"block": np.arange(len(made))})
 
 
 def gain(other: str) -> Value:

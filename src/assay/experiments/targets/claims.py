@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.measures import by
 from assay.core.stats import Means, mean, ratio
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SEED = "nostalgebraist, remarks on Towards Monosemanticity: activations are an implementation detail"
 TABLE = "plan: set before any pilot"
@@ -95,6 +98,8 @@ def similarity(m: Means) -> np.ndarray:
 
 def inequality(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: Gini coefficient of what neurons are worth."""
+    import xarray as xr
+
     from assay.dictionaries.measuring.cell_measures import gini
 
     worth = by(arm).importance

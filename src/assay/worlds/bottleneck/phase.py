@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize
 
 from assay.core.arrays import as_numpy
 from assay.core.errors import SpecError
@@ -150,6 +149,7 @@ def optimise(
     W: Float[np.ndarray, "f d"], b: Float[np.ndarray, "f"], density: float, importance: Sequence[float]
 ) -> tuple[float, Float[np.ndarray, "f d"], Float[np.ndarray, "f"]]:
     """The least loss near a start, with its W and b: quasi-Newton on the exact loss. Another start may find another optimum."""
+    from scipy.optimize import minimize
 
     weights = np.asarray(importance, float)
 

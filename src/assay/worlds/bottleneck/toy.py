@@ -41,7 +41,7 @@ def reconstruct(
     else:
         hidden = torch.einsum("bf,rfd->rbd", x, W) if x.ndim == 2 else torch.bmm(x, W)
         out = torch.baddbmm(bias, hidden, W.transpose(1, 2))
-    return out.relu() if relu else out
+    return out.relu_() if relu else out
 
 
 def mean_square(a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"]) -> Float[Tensor, "run"]:
@@ -75,9 +75,27 @@ def weighted_square(
     Formula: E_batch (1/n) Σ_i I_i (a_i − b_i)², linear in I. Differs: Elhage et al. sum over the n features; the optimum is
     the same, the number n times ours.
     """
-    off = (a - b).flatten(1)
-    weight = importance.unsqueeze(1).expand(a.shape).flatten(1)
-    return torch.linalg.vecdot(off, off * weight) / off.shape[1]
+    mean: Float[Tensor, "run"] = _WeightedSquare.apply(a, b, importance.unsqueeze(1))
+    return mean
+
+
+class _WeightedSquare(torch.autograd.Function):
+    """The weighted mean squared difference; bit for bit what autograd makes, without a copy of the weights for every input."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+        off = a - b
+        weighted = off * weight
+        ctx.save_for_backward(off, weighted, weight)
+        return torch.linalg.vecdot(off.flatten(1), weighted.flatten(1)) / off[0].numel()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        off, weighted, weight = ctx.saved_tensors
+        each = (grad / off[0].numel()).view(-1, 1, 1)
+        slope = (weighted * each).add_((off * each).mul_(weight))
+        by_weight = (off.square() * each).sum(1, keepdim=True) if ctx.needs_input_grad[2] else None
+        return slope if ctx.needs_input_grad[0] else None, -slope if ctx.needs_input_grad[1] else None, by_weight
 
 
 def importances(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
 
 from assay.core.errors import DataError
 
@@ -84,6 +83,8 @@ def logistic_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray
 
     NaN where the middle lies outside the sizes: the grid does not bracket it; or where an accuracy is missing.
     """
+    from scipy.optimize import least_squares
+
     x, y = _ordered(size, accuracy)
     middle, scale = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
     places, slopes = (v.ravel() for v in np.meshgrid(np.linspace(-1.2, 1.2, 25), np.linspace(-4, 1, 11)))

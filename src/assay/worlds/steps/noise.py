@@ -8,6 +8,7 @@ ascent: a step of descent has the same covariance.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
@@ -135,10 +136,16 @@ def clipped(gradient: Vector, covariance: Matrix, size: float, sharpness: float)
     """
     values, vectors = np.linalg.eigh(covariance)
     along = math.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
-    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    nodes, weights = _quadrature()
     scale = sharpness * size * np.linalg.norm(gradient + nodes[:, None] * along, axis=1)
     beyond = [math.erfc(1 / (math.sqrt(2) * x)) if x > 0 else 0.0 for x in scale.tolist()]
     return float(weights @ beyond / weights.sum())
+
+
+@cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    return nodes, weights
 
 
 def too_sharp(gradient: Vector, covariance: Matrix, size: float, sharpness: float) -> str:

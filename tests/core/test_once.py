@@ -1,0 +1,67 @@
+"""Once: kept while arms are remembered, of these arms alone, and with the same numbers as without."""
+
+import numpy as np
+import xarray as xr
+
+from assay.core.claims import Claim
+from assay.core.judging import judge
+from assay.core.once import of_all, once, remembering
+
+ASKED = []
+
+
+def arm(shift):
+    return xr.Dataset({"x": ("run", np.random.default_rng(0).normal(size=12) + shift)}, coords={"seed": ("run", np.arange(12))})
+
+
+@once
+def total(data, factor=1.0):
+    ASKED.append(factor)
+    return factor * float(data.x.sum())
+
+
+def test_it_is_made_once_of_each_arm_and_for_each_argument():
+    arms = {"main": arm(1), "other": arm(0)}
+    ASKED.clear()
+    with remembering(arms):
+        assert total(arms["main"]) == total(arms["main"]) != total(arms["other"])
+        assert total(arms["main"], factor=2.0) == 2 * total(arms["main"])
+        with remembering(arms):  # the same arms, further down
+            total(arms["main"])
+    assert ASKED == [1.0, 1.0, 2.0]
+
+
+def test_nothing_is_kept_of_other_arms_of_chosen_runs_or_afterwards():
+    arms, others = {"main": arm(1)}, {"main": arm(2)}
+    ASKED.clear()
+    with remembering(arms):
+        for _ in range(2):
+            total(arms["main"].isel(run=slice(6)))
+            total(others["main"])
+        with remembering(others):
+            total(others["main"]), total(others["main"])
+    total(arms["main"]), total(arms["main"])
+    assert len(ASKED) == 4 + 1 + 2
+    with remembering(arms):
+        assert [of_all(others, "key", lambda i=i: i) for i in range(2)] == [0, 1]
+        assert [of_all(arms, "key", lambda i=i: i) for i in range(2)] == [0, 0]
+
+
+def test_verdicts_are_the_same_and_values_are_asked_once_for_each_arm():
+    asked = []
+
+    def value(data, arms):
+        asked.append(float(data.x[0]))
+        return data.x - arms["base"].x if "base" in arms else data.x
+
+    arms = {"main": arm(1), "control": arm(0), "base": arm(0), "third": arm(0.5)}
+    claims = [
+        Claim(text=f"above {low}", value=value, low=low, must_fail=("control",), threshold_from="a test", published="new", source="")
+        for low in (0.1, 0.6)
+    ]
+    alone = [judge(c, arms).to_json() for c in claims]
+    plain = len(asked)
+    asked.clear()
+    with remembering(arms):
+        together = [judge(c, arms).to_json() for c in claims]
+    assert together == alone and len(asked) <= len(arms) < plain
