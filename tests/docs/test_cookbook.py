@@ -1,9 +1,11 @@
 """docs/cookbook.md: the lines of each recipe, put where their first line says, are an experiment whose smoke preset judges every statement.
 
-All recipes but the last go into the file that `assay new` writes; the last is a file of its own, run on a tiny model and a folder of text.
+All recipes but the last two go into the file that `assay new` writes; one is a file of its own, run on a tiny model and a folder of text, and
+the last goes into that.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```py\n# ([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RECIPES = {title: BLOCK.findall(text) for title, text in RECIPE.findall((ROOT / "docs/cookbook.md").read_text())}
-WHOLE = "A site of a language model"
+WHOLE, INTO_IT = "A site of a language model", "Near controls for a dictionary"
 ABOVE = {
     "at the top": "\nEXAMPLES = ",
     "in MyClaim": "\n\ndef planted(",
@@ -31,13 +33,15 @@ ABOVE = {
     "in claims": "    ),\n    figures=",
 }
 """Where the lines of a block go in the file that `assay new` writes: above this text."""
+ABOVE_THERE = {"at the top": "\n\n@dataclass", "in MySite": "\n    def text(", "in arms": "    },\n    measure="}
+"""The same in the file of the recipe `WHOLE`."""
 
 
-def with_lines(text: str, place: str, lines: str) -> str:
+def with_lines(text: str, place: str, lines: str, above: Mapping[str, str] = ABOVE) -> str:
     """The experiment with a recipe's lines where its block says."""
-    if place in ABOVE:
-        assert text.count(ABOVE[place]) == 1
-        return text.replace(ABOVE[place], lines.rstrip() + "\n\n\n" + ABOVE[place] if place == "above train" else lines + ABOVE[place])
+    if place in above:
+        assert text.count(above[place]) == 1
+        return text.replace(above[place], lines.rstrip() + "\n\n\n" + above[place] if place == "above train" else lines + above[place])
     name = place.removeprefix("in place of ")
     assert name != place and name in text, f"{place}: no such place"
     if name.endswith("="):
@@ -63,13 +67,14 @@ def judged(file: Path, store: Path, sets: tuple[str, ...] = ()) -> dict[str, str
     return told
 
 
-def test_the_page_has_the_seven_recipes() -> None:
+def test_the_page_has_the_eight_recipes() -> None:
     assert list(RECIPES) == [
         "Planted data", "An arm like another one, drawn again", "A gate: half as long", "A ratio", "A scope, and a sweep", "Two units", WHOLE,
+        INTO_IT,
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("title", [title for title in RECIPES if title != WHOLE])
+@pytest.mark.parametrize("title", [title for title in RECIPES if title not in (WHOLE, INTO_IT)])
 def test_a_recipe_runs_in_the_file_that_new_writes(title: str, tmp_path: Path) -> None:
     told = judged(made(title, tmp_path), tmp_path / "store")
     texts = [text for _, lines in RECIPES[title] for text in re.findall(r'^            text="([^"]+)"', lines, re.MULTILINE)]
@@ -84,14 +89,33 @@ def test_an_arm_drawn_again_shares_no_random_number(tmp_path: Path) -> None:
     assert (flat != again).all()
 
 
-def test_a_site_of_a_language_model(tmp_path: Path) -> None:
+def site(folder: Path) -> tuple[str, Path, tuple[str, ...]]:
+    """The text of the recipe `WHOLE`, its file, and settings for a tiny model and a folder of text."""
     [(place, lines)] = RECIPES[WHOLE]
-    file = tmp_path / place
-    file.write_text(lines)
-    model = tiny_models.make(tmp_path / "model", "llama", max_position_embeddings=128)
-    (tmp_path / "text").mkdir()
+    model = tiny_models.make(folder / "model", "llama", max_position_embeddings=128)
+    (folder / "text").mkdir()
     for i in range(24):
-        (tmp_path / "text" / f"part-{i}.py").write_text(tiny_models.TEXT.replace("sum", f"sum of {i}") * 12)
-    sets = (f"subject={model}", "site=blocks.1.hook_mlp_out", f"corpus={tmp_path / 'text'}")
+        (folder / "text" / f"part-{i}.py").write_text(tiny_models.TEXT.replace("sum", f"sum of {i}") * 12)
+    return lines, folder / place, (f"subject={model}", "site=blocks.1.hook_mlp_out", f"corpus={folder / 'text'}")
+
+
+def test_a_site_of_a_language_model(tmp_path: Path) -> None:
+    lines, file, sets = site(tmp_path)
+    file.write_text(lines)
     [outcome] = judged(file, tmp_path / "store", sets).values()
     assert outcome == "undecided"
+
+
+def test_near_controls_go_into_that_file_and_what_they_freeze_is_frozen(tmp_path: Path) -> None:
+    lines, file, sets = site(tmp_path)
+    for place, more in RECIPES[INTO_IT]:
+        lines = with_lines(lines, place, more, ABOVE_THERE)
+    file.write_text(lines)
+    [outcome] = judged(file, tmp_path / "store", sets).values()
+    assert outcome == "undecided", "two seeds decide nothing"
+    experiment = catalogue.find(str(file))
+    result = Lab(tmp_path / "store", Inline()).run(experiment, override(experiment, "smoke", sets))
+    left = {name: float(arm.error.sum() / arm.variance.sum()) for name, arm in result.arms.items() if "error" in arm}
+    assert {"main", "pca", "frozen-decoder", "soft-frozen", "frozen-encoder", "drawn"} <= set(left)
+    assert left.pop("soft-frozen") == left["main"], "thirty steps take no row out of its cone"
+    assert len(set(left.values())) == len(left), "every other arm is a dictionary of its own"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
     from assay.dictionaries.training.dead import Keep, Resample
     from assay.dictionaries.training.endtoend import fit_end_to_end
+    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.sparsity import TargetL0
     from assay.dictionaries.training.train import Method, fit_dictionaries
 else:

@@ -22,6 +22,7 @@ from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntie
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU, inference
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
+from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumprelu, l1, mse
 from assay.dictionaries.training.train import Method, fit_dictionaries
 
@@ -43,12 +44,15 @@ def train_dictionary(
     lr: float = 2e-3,
     batch: int = 512,
     seed: int = 0,
+    frozen: Part = "",
 ) -> Dictionary:
     """Train one dictionary of `width` features on raw activations; it reads and gives raw activations.
 
     Rows are centred and scaled to E‖x‖² = d, and drawn in batches (all rows where there are fewer), each once before any comes again.
     `penalty` is λ: larger, and fewer features are on. Kinds that choose their number of features, such as TopK, take none. Without
     a `loss` it is the one that the kind is published with. Everything random follows from the seed. Runs on the CPU.
+    `frozen` makes a control, on the same start and batches: a "decoder" or an "encoder" that is never trained, or a "soft-decoder"
+    whose rows stay within cosine 0.8 of their start (`freeze`).
 
     Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError for settings that cannot be;
     RunError where the loss did not stay finite.
@@ -61,6 +65,7 @@ def train_dictionary(
     rows, seed = _matrix(acts), _whole("seed", seed, 0)
     mean, scale = _moments(rows)
     method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
+    method = freeze(method, frozen)
     batches = _shuffled(rows, mean, scale, batch, seed)
     runs = Runs([Spec(seed=seed)])
     trained = fit_dictionaries([(runs, method)], batches, d=rows.shape[1], steps=steps, mean=mean, scale=scale)[0]

@@ -20,7 +20,8 @@ from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.kinds import to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, inference
-from assay.dictionaries.training.dead import DeadPolicy, Keep
+from assay.dictionaries.training.cone import keep_near
+from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, kernel_for, sparse_for
 from assay.dictionaries.training.kernels.density import ByDensity
@@ -60,7 +61,11 @@ class Method:
     decoder_bias: bool = True
     """Whether b_dec is trained; otherwise it stays 0."""
     frozen: tuple[str, ...] = ()
-    """Parameters that stay as they started, such as ("W_dec",): what a dictionary reaches without learning them."""
+    """Parameters that stay as they started, such as ("W_dec",): what a dictionary reaches without learning them. See `freeze`."""
+    near: float | None = None
+    """Least cosine of each decoder row with its start, kept by projection after every step; None: rows may go anywhere."""
+    covariance: Float[Tensor, "d d"] | None = None
+    """Decoder rows start as normal numbers with this covariance, at unit length; None: in any direction alike."""
     tied_start: bool = True
     """Whether the encoder starts along the decoder; otherwise, and in transcoders, its rows are random directions of their own."""
     decoder: Literal["unit", "free"] = "unit"
@@ -147,6 +152,8 @@ def group(
     if unknown := sorted(set(method.frozen) - set(names)):
         raise SpecError(f"frozen names {', '.join(unknown)}, which this method does not train; it trains {', '.join(names)}")
     state |= adam_state({name: state[name] for name in names})
+    if method.near is not None:
+        state["start.W_dec"] = state["W_dec"].clone()
     learners = _learners(method, asked, watch)
     noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
     compute = kernel or _fastest(method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting))
@@ -196,6 +203,8 @@ def group(
         adam[0].step(grads, step, rate(step) * method.dead.rate(step))
         if method.decoder == "unit" and "W_dec" not in method.frozen:
             unit_rows(state["W_dec"])
+        if method.near is not None:
+            keep_near(state["W_dec"], state["start.W_dec"], method.near)
         if isinstance(method.nonlinearity, Confined):
             method.nonlinearity.confine(state)
         if learners:
@@ -209,6 +218,8 @@ def group(
     if read != method.nonlinearity:
         how = getattr(method.nonlinearity, "provenance", dict)
         header["origin"] = {"trained_as": to_json(method.nonlinearity), **how()}
+    if method.frozen or method.near is not None:
+        header["origin"] = {**header.get("origin", {}), "frozen": list(method.frozen), "near": method.near}
     own = {*names, *FIXED, *read.init(1, method.width)}
     if beside := sorted(name for name in state if "." not in name and name not in own):
         header["beside"] = beside
@@ -219,7 +230,8 @@ def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int 
     """Parameters before training, big matrices row per latent: random unit decoder rows by seed, the encoder along them or not."""
     seeds = np.asarray(seeds)
     target = d if d_out is None else d_out
-    W_dec = unit_rows(torch.from_numpy(normal(seeds, "dictionary", 0, (method.width, target))))
+    drawn = torch.from_numpy(normal(seeds, "dictionary", 0, (method.width, target)))
+    W_dec = unit_rows(drawn if method.covariance is None else spread(drawn, method.covariance))
     along = W_dec
     if not method.tied_start or d_out is not None:
         along = unit_rows(torch.from_numpy(normal(seeds, "dictionary.encoder", 0, (method.width, d))))
@@ -230,6 +242,17 @@ def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int 
     own |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
     biases = {"b_enc": torch.zeros(len(seeds), method.width), "b_dec": torch.zeros(len(seeds), target)}
     return {"W_enc": W_enc, "W_dec": W_dec, **biases, **own}
+
+
+def spread(rows: Float[Tensor, "run f d"], covariance: Float[Tensor, "d d"]) -> Float[Tensor, "run f d"]:
+    """Give isotropic normal rows a covariance, by its symmetric square root.
+
+    Raises: SpecError where it is not [d, d].
+    """
+    if covariance.shape != (rows.shape[-1],) * 2:
+        raise SpecError(f"covariance must be [d, d] of the decoder's rows, d = {rows.shape[-1]}, got {list(covariance.shape)}")
+    values, vectors = torch.linalg.eigh(covariance.double().cpu())
+    return rows @ (vectors * values.clamp_min(0).sqrt() @ vectors.mT).float()
 
 
 def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
@@ -278,6 +301,12 @@ def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
         raise SpecError(f"the loss {name} asks for {', '.join(unknown)}; a loss may ask for y, idle and progress")
     if d_out is not None and "y" not in asked:
         raise SpecError(f"a transcoder needs a loss with a target, but {name} takes no y=None")
+    if method.near is not None and not 0 < method.near <= 1:
+        raise SpecError(f"near is a cosine above 0 and up to 1, got {method.near}")
+    if method.near is not None and "W_dec" in method.frozen:
+        raise SpecError("a decoder is frozen or kept near its start, not both; leave out near= or W_dec")
+    if (method.near is not None or set(method.frozen) - {"b_dec", "W_skip"}) and isinstance(method.dead, Resample):
+        raise SpecError("what is frozen cannot start anew: a dictionary with a frozen part takes dead=Keep(), or AuxK as its loss")
 
 
 def _named(state: State) -> dict[str, Tensor]:
