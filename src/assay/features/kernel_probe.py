@@ -156,7 +156,7 @@ def regression_scores(k: Float[Tensor, "q row n"], q: Questions, strengths: Sequ
 def component_scores(
     k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int], strengths: Sequence[float] = STRENGTHS
 ) -> Float[Tensor, "s q row"]:
-    """The same on the first principal components of the training rows, for every number of them; rows are centred there already."""
+    """The scores of all rows by regressions on the first principal components of the training rows, for every number of them."""
     _, vector = torch.linalg.eigh(q.of(k, q.train).double())
     found = []
     for rank in ranks:
@@ -182,13 +182,15 @@ def neighbour_scores(x: Float[Tensor, "q row d"], q: Questions, ks: Sequence[int
 
 
 def top_features(f: Float[Tensor, "q row f"], q: Questions, k: int) -> Int[Tensor, "q k"]:
-    """The k features whose means differ most between yes and no on the training rows, most different first.
+    """The k features whose means differ most between yes and no on the training rows, in deviations of each, most different first.
 
-    Formula: the k largest |mean(f_i | yes) − mean(f_i | no)|
+    Formula: the k largest |mean(f_i | yes) − mean(f_i | no)| / std(f_i)
     """
     rows, yes = q.of(f, q.train), _at(q.told, q.train)[..., None].to(f.dtype)
     off = (rows * yes).sum(1) / yes.sum(1) - (rows * (1 - yes)).sum(1) / (1 - yes).sum(1)
-    return off.abs().argsort(dim=-1, descending=True, stable=True)[:, :k]
+    spread = rows.std(1, correction=0)
+    scale = torch.where(spread > 1e-6 * spread.amax(-1, keepdim=True), 1 / spread, 0.0)
+    return (off.abs() * scale).argsort(dim=-1, descending=True, stable=True)[:, :k]
 
 
 def chosen(f: Float[Tensor, "q row f"], which: Int[Tensor, "q k"]) -> Float[Tensor, "q row k"]:

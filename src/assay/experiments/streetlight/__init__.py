@@ -1,7 +1,7 @@
 """Streetlight: are features good for concepts that were named before looking, and for more than a tuned regression is?
 
 Paper: Kantamneni et al. 2025, Are Sparse Autoencoders Useful? (arXiv 2502.16681); Smith et al. 2025, Negative Results for SAEs
-Claim: with 64 training texts the dictionary's probes add nothing to a tuned quiver: the gain in AUROC lies within ±0.01
+Claim: with 64 training texts the dictionary's probes add nothing to a tuned quiver: the gain in AUROC lies within ±0.02
 Baselines: regression, principal components, attention pooling, n-grams, the model asked in words; random dictionary; random weights
 Cost: 240 s on 2 cores, 400 CPU-seconds, 1.6 GB a process; full a guess of 60 GPU-hours, never run
 """
@@ -78,7 +78,8 @@ ARMS = {
     "shuffled-look": Arm(derive=looks("found_shuffled"), note="rules of shuffled tokens in the place of found ones"),
     "random-look": Arm(derive=looks("found_random"), note="rules found for a random dictionary's features"),
 }  # fmt: skip
-SMALL = Streetlight(layer=2, windows=24, looked=6, width=64, k=8, steps=20, sizes=(8, 8, 8, 8), worded=(0, 4, 4, 0), lots=20)
+SMALL = Streetlight(layer=2, windows=24, looked=6, width=64, k=8, steps=20, sizes=(8, 8, 8, 8), worded=(0, 2, 2, 0),
+                    regimes=("standard", "8 examples"), lots=20)
 PAGE = f"""
 **The question.** Finding *some* feature that can be read, when any would do, says little. Choosing in advance from things that matter, and
 then finding a feature for each, would say more; and being better than a tuned regression would say that features are useful. Here twelve

@@ -5,7 +5,7 @@ from __future__ import annotations
 from assay.core import Arms, Figure, summary
 from assay.core.figures import columns
 from assay.core.measures import by
-from assay.experiments.streetlight.claims import both_parts, data, gain, good, surface
+from assay.experiments.streetlight.claims import data, gain, good, surface
 from assay.experiments.streetlight.probes import BASELINES, PARTS, SAE
 
 SHOWN = {"regression": "logistic", "words": "bigrams", "1 feature": "sae-1", "16 features": "sae-16", "random feature": "random-1"}
@@ -16,7 +16,7 @@ def figures(arms: Arms) -> list[Figure]:
         return []
     main = arms["main"]
     d = data(main).auroc
-    order = both_parts(main, "sae-1").mean("seed")
+    order = d.sel(probe="sae-1", part="test", regime="standard").mean("seed")
     tasks = [str(t) for t in order.task.values[order.argsort().values[::-1]]]
     plain = surface(arms)
     asked = by(main[["asked"]]).asked.mean("seed") if "asked" in main else None

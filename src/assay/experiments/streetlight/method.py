@@ -135,8 +135,8 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
 
     data, test = activations(s, bench)
     rows = data.rows(data.kept[: 8192])
-    made = {"sae": dictionary, **{name: random_dictionary(dictionary.normalised, rows, seed=s.seed + 10**6 * i) for i, name in
-                                  enumerate(("random", "random-again"))}}  # fmt: skip
+    others = () if s.asks == "permuted" else ("random", "random-again")
+    made = {"sae": dictionary, **{name: random_dictionary(dictionary.normalised, rows, seed=s.seed + 10**6 * i) for i, name in enumerate(others)}}
     asked = planted(s, dictionary, data) if s.asks == "planted" else listed(s, data, bench)
     texts = read(asked, made, pca(rows, min(IDENTITY, data.d))[0])
     validation, reached = np.full((len(asked.names), len(s.regimes), len(METHODS)), np.nan), []
@@ -227,10 +227,15 @@ class RulesSpec(Spec):
     """The rules about the tokens of the first windows of two harvests."""
 
     model: str
+    """Hash of the model whose tokenizer is read."""
     corpus: str
+    """Fingerprint of the text."""
     train: HarvestSpec
+    """The harvest whose tokens choose."""
     test: HarvestSpec
+    """The harvest whose tokens judge."""
     looked: int
+    """Windows of each."""
     library: int = 1
     """Counted up when the rules change."""
 

@@ -127,10 +127,12 @@ def read(asked: Asked, dictionaries: dict[str, Dictionary], components: Dictiona
     linear: dict[str, list] = {"recon": [], "error": [], "pca-recon": []}
     with torch.no_grad():
         for x, mask in zip(asked.x, there, strict=True):
-            flat = x.flatten(0, 1)
+            flat = x[mask]  # tokens alone, not what texts are filled up with
 
-            def pool(rows: Tensor, x: Tensor = x, mask: Tensor = mask) -> Tensor:
-                return pooled(rows.unflatten(0, x.shape[:2])[None], mask[None])[:, 0]
+            def pool(rows: Tensor, mask: Tensor = mask) -> Tensor:
+                full = rows.new_zeros(*mask.shape, rows.shape[-1])
+                full[mask] = rows
+                return pooled(full[None], mask[None])[:, 0]
 
             for name, one in dictionaries.items():
                 f = one.normalised.encode(flat)
@@ -145,7 +147,7 @@ def read(asked: Asked, dictionaries: dict[str, Dictionary], components: Dictiona
     return Read(asked.x, there, pooled(asked.x, there), tokens, bigrams, *stacked)
 
 
-def methods(r: Read, q: Questions, seed: int) -> Iterator[tuple[str, Tuned]]:
+def methods(r: Read, q: Questions, seed: int = 0) -> Iterator[tuple[str, Tuned]]:
     """Each method's best setting by validation, and what it reaches; two poolings and every strength are settings of all that have them."""
     import torch
 
