@@ -47,7 +47,7 @@ def test_every_part_is_balanced_and_length_alone_says_nothing(name):
 @EACH
 def test_another_length_can_be_matched_instead(name):
     tokens = lambda text: len(re.findall(r"\w+", text))  # noqa: E731
-    t = texts(next(c for c in CONCEPTS if c.name == name), (16, 8, 8, 8), length=tokens)
+    t = texts(next(c for c in CONCEPTS if c.name == name), SIZES, length=tokens)
     for measure in (tokens, len):
         assert auroc(np.array([measure(x) for x in t.text]), t.label) == pytest.approx(0.5)
 
