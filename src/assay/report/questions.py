@@ -18,6 +18,7 @@ QUESTIONS = {
         "gated-ablations": "What is each part of Gated worth?",
         "sae-zoo": "Which SAE leads at any width and length?",
         "lm-importance": "What is each feature of an LM worth?",
+        "streetlight": "Have things named first good features?",
         "targets": "What should an MLP's dictionary rebuild?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",

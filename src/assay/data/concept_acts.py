@@ -1,0 +1,139 @@
+"""What a language model makes of the texts of the concepts: activations token by token, and its answers when asked in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.core.spec import Spec
+from assay.data import concepts
+from assay.data.concepts import CONCEPTS, Concept, Texts
+from assay.subjects.site import Site
+
+if TYPE_CHECKING:
+    from assay.core.bench import Bench
+    from assay.data.harvest import Harvest
+    from assay.subjects.pretrained import Pretrained
+
+OPENING = "\n"
+"""What every text begins with: the first position of a window is an outlier, and left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConceptSpec(Spec):
+    """The texts of one concept, as a model reads them at a site."""
+
+    model: str
+    site: str
+    dtype: str
+    concepts: str
+    """Hash of the list of concepts."""
+    concept: str
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswersSpec(Spec):
+    """What a model answers about the first texts of some parts of one concept."""
+
+    model: str
+    dtype: str
+    concepts: str
+    concept: str
+    sizes: tuple[int, ...]
+    asked: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptActs:
+    """Texts of several questions with raw activations, filled up on the right; the opening token is left out."""
+
+    names: tuple[str, ...]
+    acts: Float[np.ndarray, "q row s d"]
+    tokens: Int[np.ndarray, "q row s"]
+    """−1 where a text has ended."""
+    label: Bool[np.ndarray, "q row"]
+    part: Int[np.ndarray, "q row"]
+
+    @property
+    def there(self) -> Bool[np.ndarray, "q row s"]:
+        """Where there is a token."""
+        return self.tokens >= 0
+
+
+def texts_for(model: Pretrained, concept: Concept, sizes: Sequence[int]) -> Texts:
+    """The frozen texts of a concept, matched in the number of this model's tokens."""
+    return concepts.texts(concept, sizes, length=lambda text: len(model.encode(text)))
+
+
+def concept_acts(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> ConceptActs:
+    """The activations of all concepts' texts, by the model and at the site of a harvest; kept in the store, one folder for each."""
+    at = Site.parse(harvest.spec.site)
+    model_hash = harvest.trained_on["model"]
+    specs = [
+        ConceptSpec(
+            model=model_hash, site=harvest.spec.site, dtype=harvest.dtype, concepts=concepts.fingerprint(), concept=c.name, sizes=tuple(sizes)
+        )
+        for c in CONCEPTS
+    ]  # fmt: skip
+
+    def build(spec: ConceptSpec, path: Path) -> None:
+        model = harvest.model(bench.device)
+        made = texts_for(model, _named(spec.concept), spec.sizes)
+        ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
+        np.savez(path / "texts.npz", acts=_run(model, ids, at), tokens=_filled(ids)[:, 1:], label=made.label, part=made.part)
+
+    found = [dict(np.load(path / "texts.npz")) for path in bench.artefacts(specs, build)]  # type: ignore[arg-type]
+    longest = max(one["tokens"].shape[1] for one in found)
+
+    def stacked(name: str, fill: float = 0) -> np.ndarray:
+        pads = [[(0, 0), (0, longest - one[name].shape[1]), *[(0, 0)] * (one[name].ndim - 2)] for one in found]
+        return np.stack([np.pad(one[name], pad, constant_values=fill) for one, pad in zip(found, pads, strict=True)])
+
+    label, part = (np.stack([one[name] for one in found]) for name in ("label", "part"))
+    return ConceptActs(tuple(c.name for c in CONCEPTS), stacked("acts"), stacked("tokens", -1), label, part)
+
+
+def answers(harvest: Harvest, sizes: Sequence[int], asked: Sequence[int], bench: Bench) -> Float[np.ndarray, "q row"]:
+    """The log-odds of yes for every concept's first `asked` texts of each part, in the order of the texts; NaN for the others."""
+    from assay.subjects.asking import yes_or_no
+
+    given = {"model": harvest.trained_on["model"], "dtype": harvest.dtype, "concepts": concepts.fingerprint(), "sizes": tuple(sizes)}
+    specs = [AnswersSpec(concept=c.name, asked=tuple(asked), **given) for c in CONCEPTS]
+
+    def build(spec: AnswersSpec, path: Path) -> None:
+        model, concept = harvest.model(bench.device), _named(spec.concept)
+        made = texts_for(model, concept, spec.sizes)
+        first = np.concatenate([np.flatnonzero(made.part == p)[:count] for p, count in enumerate(spec.asked)])
+        odds = np.full(len(made.text), np.nan)
+        if len(first):
+            odds[first] = yes_or_no(model, concept.question, [made.text[i] for i in first])
+        np.save(path / "odds.npy", odds)
+
+    return np.stack([np.load(path / "odds.npy") for path in bench.artefacts(specs, build)])  # type: ignore[arg-type]
+
+
+def _named(name: str) -> Concept:
+    return next(c for c in CONCEPTS if c.name == name)
+
+
+def _filled(ids: Sequence[Sequence[int]]) -> Int[np.ndarray, "row s"]:
+    longest = max(map(len, ids))
+    return np.array([[*row, *[-1] * (longest - len(row))] for row in ids], np.int32)
+
+
+def _run(model: Pretrained, ids: Sequence[Sequence[int]], site: Site, batch: int = 64) -> Float[np.ndarray, "row s d"]:
+    """Activations after the opening token, float16; what stands behind a text's end means nothing and is 0."""
+    import torch
+
+    tokens = torch.from_numpy(_filled(ids).astype(np.int64))
+    found = []
+    for rows in tokens.split(batch):
+        x = model.run(rows.clamp_min(0), capture=[site], logits=False).acts[site]
+        found.append(torch.where((rows >= 0)[..., None], x, 0)[:, 1:].half().cpu())
+    return torch.cat(found).numpy()

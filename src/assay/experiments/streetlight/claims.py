@@ -1,0 +1,196 @@
+"""What streetlight claims: the statements, and how each value is computed from measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from assay.core import Arms, Claim, Finding, Published, Value
+from assay.core.measures import by
+from assay.core.stats import Means
+from assay.experiments.streetlight.probes import BASELINES, REGIMES, SAE, SCARCE
+
+SHAH = "Shah 2024, comments on practically important features and the streetlight effect"
+USEFUL = "Kantamneni et al. 2025, Are Sparse Autoencoders Useful? (arXiv 2502.16681)"
+FIRST = "Kantamneni and Engels 2024, SAE Probing: What is it good for?"
+GDM = "Smith et al. 2025, Negative Results for SAEs On Downstream Tasks"
+PLAN = "plan: the specification's margin, before any pilot"
+MARGIN = "pilot: seeds 0 and 1, gains of .000 and −.006, ± .010 over twelve concepts: at the specification's ±.01 nothing could be decided"
+GOOD = {"test": 0.85, "shifted": 0.75}
+"""AUROC from which a single feature counts as good, on unseen texts and, where that is asked too, on texts of other templates."""
+FULL = tuple(r for r in REGIMES if r not in SCARCE)
+TIED = 0.02
+"""A concept whose words alone come that close to the best probe is one of surface."""
+
+
+def data(arm: xr.Dataset) -> xr.Dataset:
+    """The measures of probes, [seed, task, …]."""
+    return by(arm[["validation", "auroc"]])
+
+
+def reached(arm: xr.Dataset, method: str, part: str = "test", regimes: Sequence[str] = ("standard",)) -> xr.DataArray:
+    """[seed, task]: AUROC of one method, the mean over regimes."""
+    return data(arm).auroc.sel(probe=method, part=part, drop=True).sel(regime=list(regimes)).mean("regime", skipna=False)
+
+
+def picked(arm: xr.Dataset, methods: Sequence[str]) -> xr.DataArray:
+    """[seed, task, regime, part]: AUROC of the method with the best validation AUROC; of several equal ones the mean."""
+    d = data(arm).sel(probe=list(methods))
+    return d.auroc.where(d.validation == d.validation.max("probe")).mean("probe")
+
+
+def gain(arm: xr.Dataset, regimes: Sequence[str]) -> xr.DataArray:
+    """[seed, task]: by how much the quiver's test AUROC rises when the dictionary's probes are put into it, the mean over regimes."""
+    off = picked(arm, (*BASELINES, *SAE)) - picked(arm, BASELINES)
+    return off.sel(part="test", drop=True).sel(regime=list(regimes)).mean("regime", skipna=False)
+
+
+def gains(regimes: Sequence[str]) -> Value:
+    """A value [seed, task]: that gain."""
+    return lambda arm, arms: gain(arm, regimes)
+
+
+def less(a: str, b: str, part: str = "test", regimes: Sequence[str] = ("standard",)) -> Value:
+    """A value [seed, task]: AUROC of one method less that of another."""
+    return lambda arm, arms: reached(arm, a, part, regimes) - reached(arm, b, part, regimes)
+
+
+def good(arm: xr.Dataset, method: str = "sae-1", parts: Sequence[str] = ("test",)) -> xr.DataArray:
+    """[seed, task]: 1 where the best single feature, chosen on training texts, is a good one."""
+    return sum((reached(arm, method, part) >= GOOD[part]).astype(float) for part in parts) // len(parts)  # type: ignore[return-value]
+
+
+def on_list(value: Value) -> Value:
+    """A value [seed]: the mean over the concepts of the list, about which alone the claim then speaks."""
+    return lambda arm, arms: value(arm, arms).mean("task", skipna=False)  # type: ignore[union-attr]
+
+
+def looked(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
+    """Terms: the share of features for which looking finds a rule, and whether each concept named in advance has a good feature."""
+    before = good(arm)
+    return {"found": by(arm[["found"]]).found.broadcast_like(before), "named": before}
+
+
+def gap(m: Means) -> np.ndarray:
+    """Share of what is found by looking less the share of what was named in advance."""
+    return m["found"] - m["named"]
+
+
+def illusion(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed, task]: AUROC of the dictionary's probes, best by validation, less an untuned regression's, with few examples."""
+    mine = picked(arm, SAE).sel(part="test", drop=True).sel(regime=list(SCARCE)).mean("regime")
+    return mine - reached(arm, "untuned", regimes=SCARCE)
+
+
+def in_words(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed, task]: AUROC of a tuned regression less that of the model's own answer."""
+    return reached(arm, "logistic") - by(arm[["asked"]]).asked
+
+
+def surface(arms: Arms) -> list[str]:
+    """The concepts of which the words alone say as much as the best probe, up to `TIED`."""
+    d = data(arms["main"]).auroc.sel(regime="standard", part="test", drop=True).mean("seed")
+    words = d.sel(probe=["tokens", "bigrams"]).max("probe")
+    best = d.sel(probe=[m for m in (*BASELINES, *SAE) if m not in ("tokens", "bigrams")]).max("probe")
+    return [str(t) for t in d.task.values[(words >= best - TIED).values]]
+
+
+def deeper(arms: Arms, x: xr.DataArray) -> xr.DataArray:
+    """Leave the concepts of surface out of a value."""
+    return x.sel(task=[t for t in x.task.values.tolist() if t not in surface(arms)])
+
+
+UNITS, HALF = ("seed", "task"), {"main": "half"}
+COMMON = {"units": UNITS, "half": HALF}
+NOISE = "what a probe makes of answers that mean nothing"
+SINGLE, SPARSE, RECON = less("sae-1", "random-1"), less("sae-16", "sae-1"), less("logistic", "recon")
+CLAIMS = (
+    Claim(
+        text="Not an extreme streetlight: on this list, named in advance, the best single feature's AUROC lies at least 0.05 above that of a "
+        "random dictionary",
+        value=on_list(SINGLE), low=0.05, unit="AUROC", must_fail=("random-again", "untrained"),
+        near={"untrained": "what text and architecture give without any training", "random-again": "the best of as many random directions"},
+        must_hold=("planted",), half=HALF, threshold_from="plan: before any pilot; the specification asks for .1 of a share of good features",
+        published=Published(0.03, "Korznikov et al. 2026, Sanity Checks for Sparse Autoencoders (arXiv 2602.14111)", at="abstract",
+                            note="sparse probing .72 against .69 of dictionaries with a frozen half, a nearer control than random directions"),
+        source=SHAH,
+    ),
+    Claim(
+        text="Looking first flatters: the share of features for which a rule is found lies at least 0.1 above the share of concepts named in "
+        "advance that have a good feature",
+        value=looked, statistic=gap, low=0.1, unit="difference of shares", must_fail=("shuffled-look",),
+        near={"shuffled-look": "a library so large that some rule fits anything"},
+        also={"untrained": "any dictionary of tokens has features that follow tokens; the claim is about what is done first",
+              "random-look": "the same"},
+        threshold_from=PLAN, published="new", source=SHAH, **COMMON,
+    ),
+    Claim(
+        text="With 64 training texts the dictionary adds nothing to a tuned quiver: the mean gain in AUROC lies within ±0.02",
+        value=gains(FULL), low=-0.02, high=0.02, unit="AUROC", must_fail=("planted", "oracle"),
+        near={"oracle": "choosing by the test: a gain that any additional methods would bring",
+              "planted": "questions that are one feature: what a dictionary of the right features would bring"},
+        threshold_from=MARGIN, published="new", source=USEFUL, **COMMON,
+    ),
+    Claim(
+        text="With 8 or 32 training texts too: the mean gain in AUROC lies within ±0.02",
+        value=gains(SCARCE), low=-0.02, high=0.02, unit="AUROC", must_fail=("planted", "oracle"),
+        near={"oracle": "choosing by the test: a gain that any additional methods would bring",
+              "planted": "questions that are one feature: what a dictionary of the right features would bring"},
+        threshold_from=MARGIN, published="new", source=USEFUL, **COMMON,
+    ),
+    Claim(
+        text="A weak baseline deceives: on this list, with 8 or 32 texts, the dictionary's probes beat an untuned regression by at least 0.01",
+        value=on_list(illusion), low=0.01, unit="AUROC", must_fail=("tuned",), near={"tuned": "a lead over any regression"},
+        also={"planted": "questions that are one feature"}, half=HALF, threshold_from=PLAN, published="new", source=f"{FIRST}, against {USEFUL}",
+    ),
+    Claim(
+        text="One feature is not enough: on this list 16 features reach at least 0.05 more than the best one",
+        value=on_list(SPARSE), low=0.05, unit="AUROC", must_fail=("planted", "permuted"),
+        near={"planted": "more features always help, even where one is the answer"},
+        also={"untrained": "a dictionary too", "oracle": "the same probes"}, half=HALF, threshold_from=PLAN, published="new", source=GDM,
+    ),
+    Claim(
+        text="Reconstruction loses what matters: on this list a regression on it reaches at least 0.01 less than one on the activations",
+        value=on_list(RECON), low=0.01, unit="AUROC", must_fail=("components", "permuted"),
+        near={"components": "a detour through any other basis: 256 principal components"},
+        also={"untrained": "a dictionary too", "planted": "a dictionary too", "oracle": "the same probes"},
+        half=HALF, threshold_from=PLAN, published="new", source=GDM,
+    ),
+    Claim(
+        text="What a dictionary leaves over tells as well: a regression on the error alone reaches at least 0.6",
+        value=lambda arm, arms: reached(arm, "error"), low=0.6, unit="AUROC", must_fail=("permuted",), near={"permuted": NOISE},
+        also={"untrained": "a dictionary too", "planted": "a dictionary too"}, threshold_from=PLAN, published="new", source=GDM, **COMMON,
+    ),
+    Claim(
+        text="Asked in words, the model says less than a regression reads from it: AUROC at least 0.1 lower",
+        value=in_words, low=0.1, unit="AUROC", units=UNITS, must_fail=("permuted",), near={"permuted": "answers worse than guessing"},
+        also={"half": "no dictionary is read"}, threshold_from="plan: before any pilot",
+        published="new", source="the issue: the model itself asked in words",
+    ),
+    Finding(text="Concepts named in advance that have a good single feature", value=lambda arms: good(arms["main"]), units=UNITS, unit="share"),
+    Finding(text="The same in a random dictionary", value=lambda arms: good(arms["main"], "random-1"), units=UNITS, unit="share"),
+    Finding(text="Concepts whose good feature is also good (AUROC at least 0.75) on texts of other templates",
+            value=lambda arms: good(arms["main"], parts=tuple(GOOD)), units=UNITS, unit="share"),
+    Finding(text="Rules drawn by lot from the library that have a feature (F1 at least 0.8)", value=lambda arms: by(arms["main"]).lot, unit="share"),
+    Finding(text="The same in a random dictionary", value=lambda arms: by(arms["main"]).lot_random, unit="share"),
+    Finding(text="Features drawn by lot for which looking finds a rule (F1 at least 0.8)", value=lambda arms: by(arms["main"]).found, unit="share"),
+    Finding(text="The same in a random dictionary", value=lambda arms: by(arms["main"]).found_random, unit="share"),
+    Finding(text="Asked in words: AUROC", value=lambda arms: by(arms["main"][["asked"]]).asked, units=UNITS, unit="AUROC"),
+    *(
+        Finding(text=f"On texts of other templates: AUROC of {name}", units=UNITS, unit="AUROC",
+                value=lambda arms, method=method: reached(arms["main"], method, "shifted"))
+        for name, method in (("a regression on the activations", "logistic"), ("16 features", "sae-16"), ("attention pooling", "attention"),
+                             ("pairs of tokens", "bigrams"))
+    ),
+    *(
+        Finding(text=f"{name}, over concepts like these", value=lambda arms, value=value: value(arms["main"], arms), units=UNITS, unit="AUROC")
+        for name, value in (("Lead of the best feature over a random dictionary's", SINGLE), ("Lead over an untuned regression", illusion),
+                            ("What 16 features reach more than one", SPARSE), ("What reconstruction loses", RECON))
+    ),
+    Finding(text="The quiver's gain over all regimes, without the concepts of surface",
+            value=lambda arms: deeper(arms, gain(arms["main"], REGIMES)), units=UNITS, unit="AUROC"),
+    Finding(text="The single feature's lead over a random dictionary's, without the concepts of surface",
+            value=lambda arms: deeper(arms, SINGLE(arms["main"], arms)), units=UNITS, unit="AUROC"),
+)  # fmt: skip

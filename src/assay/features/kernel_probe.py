@@ -1,0 +1,198 @@
+"""Logistic regressions by the hundred: many yes-or-no questions and every strength of penalty, fitted at once from inner products.
+
+With fewer examples than dimensions a regression with an L2 penalty is a combination of its training rows, so that all it needs of
+the inputs is the matrix of their inner products. Activations, features, principal components and counts of tokens then cost the
+same, and n is at most a few dozen. What is tuned is tuned on validation rows, by AUROC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+STRENGTHS = tuple(10.0**e for e in range(-4, 3))
+"""Values of C, the inverse of the L2 penalty, among which every probe's is chosen, the strongest penalty first."""
+CONSTANT = 100.0
+"""The constant column that stands for the intercept, so large that its penalty does not count."""
+STEPS = 25
+
+
+def auc(score: Float[Tensor, "*p m"], label: Bool[Tensor, "*p m"]) -> Float[Tensor, "*p"]:
+    """Chance that a row with the answer yes scores higher than one with no, for many rankings at once.
+
+    Formula: (#{yes above no} + ½ #{ties}) / (#yes · #no)
+    Range: 0 to 1; ½ is guessing; NaN without a yes or without a no
+    Better: higher
+    """
+    order = score.sort(-1)
+    values = order.values.contiguous()
+    below, upto = torch.searchsorted(values, score.contiguous()), torch.searchsorted(values, score.contiguous(), right=True)
+    rank = (below + upto + 1).double() / 2  # the mean rank of what is tied, from 1
+    yes, no = label.sum(-1).double(), (~label).sum(-1).double()
+    return ((rank * label).sum(-1) - yes * (yes + 1) / 2) / (yes * no)
+
+
+def null_error(yes: int, no: int) -> float:
+    """The standard error of an AUROC where scores say nothing.
+
+    Formula: √((yes + no + 1) / (12 · yes · no))
+    """
+    return ((yes + no + 1) / (12 * yes * no)) ** 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Rows of several questions, and which of them are for what; index arrays have one row for each question."""
+
+    label: Bool[Tensor, "q row"]
+    """The true answers."""
+    told: Bool[Tensor, "q row"]
+    """The answers that probes are trained and tuned on: some may be wrong."""
+    train: Int[Tensor, "q n"]
+    validation: Int[Tensor, "q v"]
+    tests: tuple[Int[Tensor, "q m"], ...]
+    """The parts on which probes are judged."""
+
+    def of(self, x: Tensor, rows: Int[Tensor, "q n"]) -> Tensor:
+        """These rows of each question."""
+        return torch.stack([one[at] for one, at in zip(x, rows, strict=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What the setting with the best validation AUROC reaches, for each question."""
+
+    validation: Float[Tensor, "q"]
+    tests: Float[Tensor, "part q"]
+
+
+def logistic(
+    k: Float[Tensor, "p n n"], yes: Bool[Tensor, "p n"], strengths: Sequence[float] = STRENGTHS, steps: int = STEPS
+) -> Float[Tensor, "p s n"]:
+    """The weights a of the training rows in the score Σ a_i (k(x, x_i) + constant²), for each question and strength.
+
+    Newton's method on the dual; a step that does not raise the objective is shortened.
+
+    Formula: the maximum over a of −½ aᵀKa − C Σ log(1 + exp(−t_i (Ka)_i)), t = ±1
+    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 3.1
+    """
+    p, n, _ = k.shape
+    c = torch.tensor(strengths, dtype=torch.float64)
+    s = len(c)
+    kernel = (k.double() + CONSTANT**2)[:, None].expand(p, s, n, n).reshape(p * s, n, n)
+    t = (2 * yes.double() - 1)[:, None].expand(p, s, n).reshape(p * s, n)
+    c = c.expand(p, s).reshape(p * s, 1)
+    a = torch.zeros_like(t)
+    f = torch.zeros_like(t)
+    eye = torch.eye(n, dtype=torch.float64)
+    sizes = torch.tensor([1.0, 0.5, 0.2, 0.05], dtype=torch.float64)[:, None, None]
+
+    def objective(a: Tensor, f: Tensor) -> Tensor:
+        return -0.5 * (a * f).sum(-1) - (c * torch.nn.functional.softplus(-t * f)).sum(-1)
+
+    best = objective(a, f)
+    for _ in range(steps):
+        share = torch.sigmoid(-t * f)  # of the weight that is left to be explained
+        w = (c * share * (1 - share)).clamp_min(1e-12)
+        root = w.sqrt()
+        b = w * f + c * t * share
+        inner = eye + root[:, :, None] * kernel * root[:, None, :]
+        right = (root * (kernel @ b[..., None])[..., 0])[..., None]
+        solved = torch.cholesky_solve(right, torch.linalg.cholesky_ex(inner)[0])[..., 0]
+        target = b - root * solved
+        step_a, step_f = target - a, (kernel @ target[..., None])[..., 0] - f
+        tried = torch.stack([objective(a + size * step_a, f + size * step_f) for size in sizes.flatten()])
+        gain, which = tried.max(0)
+        size = torch.where(gain > best, sizes.flatten()[which], 0.0)[:, None]
+        a, f = a + size * step_a, f + size * step_f
+        moved = (gain - best).clamp_min(0)
+        best = torch.maximum(best, gain)
+        if bool((moved <= 1e-7 * (1 + best.abs())).all()):
+            break
+    return a.reshape(p, s, n)
+
+
+def standardised(x: Float[Tensor, "q row d"], train: Float[Tensor, "q n d"]) -> Float[Tensor, "q row d"]:
+    """Each column less its training mean over its training deviation; a column that does not vary there is 0."""
+    spread = train.std(1, keepdim=True, correction=0)
+    scale = torch.where(spread > 1e-6 * spread.amax(-1, keepdim=True), 1 / spread, 0.0)
+    return (x - train.mean(1, keepdim=True)) * scale
+
+
+def best(scores: Float[Tensor, "setting q row"], q: Questions) -> Tuned:
+    """Each question's setting with the best validation AUROC, the first of equals, and what it reaches on the test parts."""
+    at = auc(_at(scores, q.validation), _at(q.told, q.validation).expand(len(scores), -1, -1))
+    value, which = at.max(0)
+    which = (at == value).double().argmax(0)
+    own = scores[which, torch.arange(scores.shape[1])]
+    return Tuned(value, torch.stack([auc(_at(own, rows), _at(q.label, rows)) for rows in q.tests]))
+
+
+def _at(x: Tensor, rows: Int[Tensor, "q m"]) -> Tensor:
+    """x [*, q, row] at the rows of each question."""
+    return x.gather(-1, rows.expand(*x.shape[:-1], -1))
+
+
+def products(x: Float[Tensor, "q row d"], q: Questions) -> Float[Tensor, "q row n"]:
+    """Inner products of all rows with the training rows."""
+    return x @ q.of(x, q.train).mT
+
+
+def prepared(x: Float[Tensor, "q row d"], q: Questions) -> Float[Tensor, "q row d"]:
+    """The rows on the scale of the training rows."""
+    return standardised(x, q.of(x, q.train))
+
+
+def regression_scores(k: Float[Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS) -> Float[Tensor, "s q row"]:
+    """The scores of all rows by regressions of every strength, given inner products with the training rows."""
+    a = logistic(q.of(k, q.train), _at(q.told, q.train), strengths)
+    return torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, a)
+
+
+def component_scores(
+    k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int], strengths: Sequence[float] = STRENGTHS
+) -> Float[Tensor, "s q row"]:
+    """The scores of all rows by regressions on the first principal components of the training rows, for every number of them."""
+    _, vector = torch.linalg.eigh(q.of(k, q.train).double())
+    found = []
+    for rank in ranks:
+        top = vector[..., -rank:]
+        found.append(regression_scores(k.double() @ top @ top.mT, q, strengths))
+    return torch.cat(found)
+
+
+def mean_scores(k: Float[Tensor, "q row n"], q: Questions) -> Float[Tensor, "1 q row"]:
+    """The scores by the difference of the two classes' training means."""
+    yes = _at(q.told, q.train).double()
+    weight = yes / yes.sum(-1, keepdim=True) - (1 - yes) / (1 - yes).sum(-1, keepdim=True)
+    return torch.einsum("qrn,qn->qr", k.double(), weight)[None]
+
+
+def neighbour_scores(x: Float[Tensor, "q row d"], q: Questions, ks: Sequence[int] = (1, 3, 7, 15)) -> Float[Tensor, "s q row"]:
+    """The share of yes among the nearest training rows, for every number of them."""
+    distance = torch.cdist(x, q.of(x, q.train))
+    answers = _at(q.told, q.train).double()
+    order = distance.argsort(dim=-1, stable=True)
+    sorted_answers = answers[:, None].expand(order.shape).gather(-1, order)
+    return torch.stack([sorted_answers[..., :k].mean(-1) for k in ks if k <= order.shape[-1]])
+
+
+def top_features(f: Float[Tensor, "q row f"], q: Questions, k: int) -> Int[Tensor, "q k"]:
+    """The k features whose means differ most between yes and no on the training rows, in deviations of each, most different first.
+
+    Formula: the k largest |mean(f_i | yes) − mean(f_i | no)| / std(f_i)
+    """
+    rows, yes = q.of(f, q.train), _at(q.told, q.train)[..., None].to(f.dtype)
+    off = (rows * yes).sum(1) / yes.sum(1) - (rows * (1 - yes)).sum(1) / (1 - yes).sum(1)
+    spread = rows.std(1, correction=0)
+    scale = torch.where(spread > 1e-6 * spread.amax(-1, keepdim=True), 1 / spread, 0.0)
+    return (off.abs() * scale).argsort(dim=-1, descending=True, stable=True)[:, :k]
+
+
+def chosen(f: Float[Tensor, "q row f"], which: Int[Tensor, "q k"]) -> Float[Tensor, "q row k"]:
+    """The columns of the chosen features."""
+    return f.gather(-1, which[:, None].expand(-1, f.shape[1], -1))

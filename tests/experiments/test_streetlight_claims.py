@@ -1,0 +1,211 @@
+"""Every claim of streetlight can hold, can fail, and becomes unspecific where a control passes; numbers are planted, not trained.
+
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.data.concepts import CONCEPTS
+from assay.experiments.streetlight import experiment
+from assay.experiments.streetlight.claims import FULL, gain, good, picked, surface
+from assay.experiments.streetlight.probes import BASELINES, METHODS, PARTS, REGIMES, SCARCE, Asked, grams, pooled, questions
+from assay.lab.result import with_derived
+
+TASKS = [c.name for c in CONCEPTS]
+LEVEL = {
+    "logistic": 0.90, "pca": 0.88, "means": 0.80, "neighbours": 0.75, "attention": 0.86, "tokens": 0.70, "bigrams": 0.72,
+    "sae-1": 0.78, "sae-4": 0.80, "sae-16": 0.86, "sae-64": 0.86, "sae-all": 0.86, "recon": 0.87,
+    "error": 0.75, "untuned": 0.80, "random-1": 0.65, "random-again-1": 0.65, "pca-recon": 0.90,
+}  # fmt: skip
+"""Test AUROC in a world where every claim holds."""
+NOTHING = dict.fromkeys(METHODS, 0.5)
+ONE = {"sae-1": 0.99, "sae-4": 0.99, "sae-16": 0.99, "sae-64": 0.98, "sae-all": 0.96}
+"""What probes reach of planted questions: the best feature is the answer."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Planted truth: AUROC by arm and method, on unseen texts and on shifted ones; shares of what is found by looking."""
+
+    level: dict = field(default_factory=lambda: LEVEL)
+    arm: dict = field(default_factory=lambda: {"permuted": NOTHING, "planted": ONE, "untrained": {"sae-1": 0.65}})
+    """What differs in an arm."""
+    scarce: dict = field(default_factory=lambda: {"planted": 0.05})
+    many: dict = field(default_factory=lambda: {"planted": 0.05})
+    """How much more than the regression the dictionary's best probe reaches with few texts, and with 64, by arm."""
+    shifted: dict = field(default_factory=lambda: {"sae-16": -0.06})
+    """How much less on shifted texts than on others, beyond what all lose."""
+    lucky: float = 0.20
+    """Spread of the test AUROC of probes that validation never chooses: what choosing by the test would gain."""
+    shares: dict = field(default_factory=lambda: {"found": 0.6, "found_random": 0.1, "found_shuffled": 0.0, "lot": 0.3, "lot_random": 0.1})
+    asked: float = 0.6
+
+    def but(self, **changed) -> "World":
+        """The same world with some of the numbers replaced."""
+        return replace(self, **{n: {**getattr(self, n), **v} if isinstance(v, dict) else v for n, v in changed.items()})
+
+    def arms(self) -> dict:
+        """The measures that runs of the default preset would have, derived controls included."""
+        return with_derived(experiment, {n: self.measures(n) for n, a in experiment.arms.items() if a.train is not None})
+
+    def measures(self, arm: str):
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        own, shared = np.random.default_rng(list(experiment.arms).index(arm)), np.random.default_rng(99)
+        regimes, n, t = list(runs.shared.regimes), len(runs), len(TASKS)
+        level = {**self.level, **self.arm.get(arm, {})}
+        auroc = np.zeros((n, t, len(regimes), len(METHODS), len(PARTS)))
+        task = shared.normal(0, 0.01, t)[None, :, None, None]
+        for m, name in enumerate(METHODS):
+            known = self.arm.get(arm, {}).get(name)
+            drop = np.array([0.0, -0.03 + (self.shifted.get(name, 0.0) if known is None else 0.0)])
+            auroc[:, :, :, m] = level[name] + drop + task + own.normal(0, 0.002, (n, t, 1, 1))
+        validation = auroc[..., 0].copy() - 0.1
+        for name in ("sae-4", "sae-64", "sae-all") if arm not in ("planted", "permuted") else ():
+            auroc[:, :, :, METHODS.index(name)] += own.normal(0, self.lucky / 2, (n, t, len(regimes), 1))
+        best, recon = METHODS.index("logistic"), METHODS.index("recon")
+        validation[..., best] = 0.95
+        validation[..., recon] = 0.93 + own.normal(0, 0.01, validation.shape[:-1])
+        for r, name in enumerate(regimes):
+            if name in SCARCE:
+                auroc[:, :, r, METHODS.index("untuned")] -= 0.1
+            lead = (self.scarce if name in SCARCE else self.many).get(arm)
+            if lead is not None:
+                top = METHODS.index("sae-64")
+                validation[:, :, r, top] = 0.99
+                auroc[:, :, r, top] = auroc[:, :, r, best] + lead + own.normal(0, 0.002, (n, t, 1))
+        auroc = np.clip(auroc, 0.01, 1.0)
+        named = {"validation": ("run task regime probe", validation, "AUROC"), "auroc": ("run task regime probe part", auroc, "AUROC")}
+        if runs.shared.asks == "listed":
+            named |= {k: ("run", np.clip(v + own.normal(0, 0.01, n), 0, 1), "share") for k, v in self.shares.items()}
+        if runs.shared.weights == "trained" and runs.shared.asks != "planted":
+            named["asked"] = ("run task", np.broadcast_to(self.asked + 2 * task[0, :, 0, 0], (n, t)), "AUROC")
+        return measures(runs, coords={"task": TASKS, "regime": regimes, "probe": list(METHODS), "part": list(PARTS)}, **named)
+
+
+WORLD = World()
+
+
+# claim → (a world without the effect, {control: a world in which it passes too})
+CASES = {
+    "Not an extreme": (
+        WORLD.but(level={"sae-1": 0.65}, arm={"untrained": {"sae-1": 0.65}}),
+        {"random-again": WORLD.but(level={"random-again-1": 0.78}), "untrained": WORLD.but(arm={"untrained": {"sae-1": 0.78}})},
+    ),
+    "Looking first": (WORLD.but(shares={"found": 0.02}), {"shuffled-look": WORLD.but(shares={"found_shuffled": 0.6})}),
+    "With 64 training": (
+        WORLD.but(many={"main": 0.05, "half": 0.05}),
+        {"planted": WORLD.but(many={"planted": 0.0}), "oracle": WORLD.but(lucky=0.001)},
+    ),
+    "With 8 or 32": (
+        WORLD.but(scarce={"main": 0.05, "half": 0.05}),
+        {"planted": WORLD.but(scarce={"planted": 0.0}), "oracle": WORLD.but(lucky=0.001)},
+    ),
+    "A weak baseline": (WORLD.but(level={"untuned": 1.0}), {"tuned": WORLD.but(scarce={"main": 0.05, "half": 0.05})}),
+    "One feature": (
+        WORLD.but(level={"sae-1": 0.86}),
+        {"planted": WORLD.but(arm={"planted": {"sae-1": 0.8, "sae-16": 0.9}}), "permuted": WORLD.but(arm={"permuted": {**NOTHING, "sae-16": 0.6}})},
+    ),
+    "Reconstruction loses": (
+        WORLD.but(level={"recon": 0.899}),
+        {"components": WORLD.but(level={"pca-recon": 0.85}), "permuted": WORLD.but(arm={"permuted": {**NOTHING, "logistic": 0.6}})},
+    ),
+    "What a dictionary leaves": (WORLD.but(level={"error": 0.5}), {"permuted": WORLD.but(arm={"permuted": {**NOTHING, "error": 0.7}})}),
+    "Asked in words": (WORLD.but(asked=0.85), {"permuted": WORLD.but(asked=0.3)}),
+}
+
+
+def one(validation, test, names):
+    """An arm of one run and one task with these AUROCs; methods that are not named are never chosen."""
+    runs = Runs([experiment.default[0]])
+    v, t = np.zeros((1, 1, 1, len(METHODS))), np.zeros((1, 1, 1, len(METHODS), 2))
+    for name, a, b in zip(names, validation, test, strict=True):
+        v[..., METHODS.index(name)], t[..., METHODS.index(name), :] = a, b
+    coords = {"task": ["one"], "regime": ["standard"], "probe": list(METHODS), "part": list(PARTS)}
+    return measures(runs, coords=coords, validation=("run task regime probe", v, "1"), auroc=("run task regime probe part", t, "1"))
+
+
+@pytest.mark.parametrize(("validation", "gained"), [(0.81, 0.0), (0.83, 0.12)])
+def test_the_quiver_takes_the_arrow_that_validation_prefers(validation, gained):
+    arm = one((0.80, 0.82, validation), (0.79, 0.78, 0.90), ("logistic", "pca", "sae-16"))
+    assert gain(arm, ("standard",)).item() == pytest.approx(gained)
+
+
+def test_of_equal_arrows_the_mean_counts():
+    arm = one((0.8, 0.8, 0.8), (0.7, 0.8, 0.9), ("logistic", "pca", "sae-16"))
+    assert picked(arm, BASELINES).sel(part="test").item() == pytest.approx(0.75)
+    assert gain(arm, ("standard",)).item() == pytest.approx(0.05)
+
+
+def test_a_feature_may_be_asked_to_be_good_on_both_kinds_of_text():
+    for test, shifted, alone, wanted in ((0.9, 0.8, 1, 1), (0.9, 0.7, 1, 0), (0.8, 0.8, 0, 0)):
+        arm = one((0.8,), (np.array([test, shifted]),), ("sae-1",))
+        assert (good(arm).item(), good(arm, parts=PARTS).item()) == (alone, wanted)
+
+
+def test_concepts_of_surface_are_those_that_words_give_away():
+    assert surface({"main": one((0.8, 0.8), (0.9, 0.95), ("tokens", "logistic"))}) == []
+    assert surface({"main": one((0.8, 0.8), (0.94, 0.95), ("tokens", "logistic"))}) == ["one"]
+
+
+def asked(q=4, sizes=(64, 32, 80, 80)):
+    import torch
+
+    part = np.repeat(np.arange(4), sizes)
+    label = np.tile(np.arange(sum(sizes)) % 2 == 0, (q, 1))
+    return Asked(tuple(TASKS[:q]), torch.zeros(q, sum(sizes), 3, 5), np.zeros((q, sum(sizes), 3), int), label, np.tile(part, (q, 1)))
+
+
+@pytest.mark.parametrize(("regime", "n", "yes", "wrong", "v"), [
+    ("standard", 64, 32, 0, 32), ("8 examples", 8, 4, 0, 8), ("32 examples", 32, 16, 0, 32), ("1 in 9", 36, 4, 0, 32),
+    ("noise 20 %", 64, None, 13, 32), ("noise 40 %", 64, None, 26, 32),
+])  # fmt: skip
+def test_regimes_change_training_and_never_the_test(regime, n, yes, wrong, v):
+    texts = asked()
+    q, again, other = (questions(texts, regime, seed) for seed in (3, 3, 4))
+    assert q.train.shape[1] == n and q.validation.shape[1] == v and [t.shape[1] for t in q.tests] == [80, 80]
+    assert (texts.part[0][q.train] == 0).all() and (texts.part[0][q.validation] == 1).all() and (texts.part[0][q.tests[1]] == 3).all()
+    told, true = q.told.gather(1, q.train), q.label.gather(1, q.train)
+    assert ((told != true).sum(1) == wrong).all() and (yes is None or (told.sum(1) == yes).all())
+    assert (q.told == q.label)[:, texts.part[0] > 0].all()
+    assert (q.train == again.train).all() and (q.told == again.told).all()
+    assert regime == "standard" or (q.train != other.train).any() or (q.told != other.told).any()
+
+
+def test_permuted_answers_are_as_many_and_tests_stay_true():
+    texts = asked(q=8)
+    q = questions(texts, "standard", 0, permuted=True)
+    for rows in (q.train, q.validation):
+        assert (q.told.gather(1, rows).sum(1) == q.label.gather(1, rows).sum(1)).all() and (q.told.gather(1, rows) != q.label.gather(1, rows)).any()
+    assert (q.told == q.label)[:, texts.part[0] > 1].all()
+
+
+def test_texts_are_pooled_without_what_stands_behind_their_end():
+    import torch
+
+    x = torch.arange(24.0).reshape(1, 2, 4, 3)
+    there = torch.tensor([[[1, 1, 1, 1], [1, 1, 0, 0]]]).bool()
+    last, mean = pooled(x, there)
+    torch.testing.assert_close(last[0], torch.stack([x[0, 0, 3], x[0, 1, 1]]))
+    torch.testing.assert_close(mean[0], torch.stack([x[0, 0].mean(0), x[0, 1, :2].mean(0)]))
+
+
+def test_bags_count_what_two_texts_share():
+    single, double = grams(np.array([[[1, 2, 3], [2, 3, -1], [4, 4, -1]]]))
+    assert single[0].tolist() == [[3, 2, 0], [2, 2, 0], [0, 0, 1]]
+    assert double[0].tolist() == [[5, 3, 0], [3, 3, 0], [0, 0, 2]]
+
+
+def test_derived_arms_change_what_they_say_and_answer_for_nothing_else():
+    arms = WORLD.arms()
+    main, again = arms["main"].auroc, arms["random-again"].auroc
+    np.testing.assert_array_equal(again.sel(probe="sae-1", regime="standard"), main.sel(probe="random-again-1", regime="standard"))
+    assert set(again.probe.values) == {"sae-1", "random-1"}
+    np.testing.assert_array_equal(arms["oracle"].validation, arms["oracle"].auroc.sel(part="test"))
+    np.testing.assert_array_equal(arms["shuffled-look"].found, arms["main"].found_shuffled)
+    np.testing.assert_array_equal(arms["tuned"].auroc.sel(probe="untuned"), main.sel(probe="logistic", regime=list(SCARCE)))
+    assert set(FULL) | set(SCARCE) == set(REGIMES)
