@@ -178,6 +178,18 @@ def test_it_is_read_once(site, tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [first.name], "nothing half made is left"
 
 
+def test_two_that_make_it_at_once_find_the_same_folder(site, tmp_path, monkeypatch):
+    make = docstrings._make
+
+    def beaten(*given):
+        make(*given)  # another process ends first
+        make(*given)
+
+    monkeypatch.setattr(docstrings, "_make", beaten)
+    folder = made(site, tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
 @pytest.mark.parametrize(
     "names, least, told",
     [

@@ -83,3 +83,19 @@ def test_marks_are_filled_and_nothing_else_moves(recorded):
 def test_without_a_record_it_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(records, "read", lambda name, origin="": None)
     assert "assay check gated-sae --record" in docs.verdicts("gated-sae")
+
+
+def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
+    finding = {"text": "How far", **ONE}
+    here = RECORD | {"findings": [finding]}
+    there = here | {"verdicts": [{**RECORD["verdicts"][0], "outcome": "fails", "estimate": -0.5, "low": -0.6, "high": -0.4}]}
+    kept = {"gated-sae": here, "gated-sae.docs": there}
+    monkeypatch.setattr(records, "read", lambda name, origin="": kept.get(name))
+    table = docs.beside("gated-sae").replace(docs.SPACE, " ")
+    assert table.startswith("| | `default` | `docs` |\n")
+    assert "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 [−0.60, −0.40] |" in table
+    assert "| How far | 0.0240 [0.0222, 0.0258] | 0.0240 [0.0222, 0.0258] |" in table
+    assert "✕ fails" in docs.verdicts("gated-sae.docs") and "● holds" in docs.verdicts("gated-sae")
+    del kept["gated-sae.docs"]
+    assert "assay check gated-sae --preset docs --record" in docs.beside("gated-sae")
+    assert "assay check gated-sae --preset docs --record" in docs.budget("gated-sae.docs")

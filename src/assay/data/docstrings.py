@@ -115,8 +115,11 @@ def _make(made: Path, found: dict[str, metadata.Distribution], listed: dict[str,
                 told = f"the packages hold {total:,} words of prose, and the corpus {NAME} needs {least:,}"
                 raise DataError(f"{told}: their documentation was stripped; install them with pip")
             (scratch / _NOTE).write_text(json.dumps({"rule": prose.RULE, "packages": [asdict(p) for p in about]}, indent=1))
-            if not made.exists():  # else another process was faster
+            try:
                 scratch.rename(made)
+            except OSError:
+                if not (made / _NOTE).exists():  # else another process was faster
+                    raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as e:

@@ -35,9 +35,9 @@ def figures(experiment: Experiment, record: Mapping[str, Any]) -> list[Figure]:
 
 
 def figure(name: str) -> Figure | None:
-    """The first figure of an experiment, its numbers at six digits; None without a record or a figure."""
-    experiment = catalogue.find(name)
-    record = records.read(experiment.name, experiment.origin)
+    """The first figure of an experiment, or of NAME.PRESET, its numbers at six digits; None without a record or a figure."""
+    experiment = catalogue.find(name.partition(".")[0])
+    record = records.read(name, experiment.origin)
     drawn = figures(experiment, record) if record is not None else []
     return _rounded(drawn[0]) if drawn else None
 
@@ -68,8 +68,8 @@ def write(name: str, figure: Figure) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     svg = draw.svg(figure, alone=True).replace("<svg ", f'<svg data-drawn-from="{stamp(figure)}" ', 1).encode()
     kind, content = ("svg", svg) if len(svg) <= MOST else ("png", _noted(draw.png(figure), stamp(figure)))
-    for old in FOLDER.glob(f"{name}.*"):
-        old.unlink()
+    for old in ("svg", "png"):
+        (FOLDER / f"{name}.{old}").unlink(missing_ok=True)
     (FOLDER / f"{name}.{kind}").write_bytes(content)
     return FOLDER / f"{name}.{kind}"
 
