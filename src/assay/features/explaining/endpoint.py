@@ -91,7 +91,7 @@ def _checked(path: Path, said: dict[str, Any]) -> Endpoint:
         if name == "key_from":
             values["key"] = _key(path, value)
             continue
-        kind = {"str": str, "int": int, "float": float}[str(known[name].type)]
+        kind: Any = {"str": str, "int": int, "float": float}[str(known[name].type)]
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
             raise ModelError(f"{path}: {name} has to be {'a text' if kind is str else 'a number'}, got {value!r}")
         values[name] = kind(value)

@@ -148,8 +148,9 @@ def _sets(
 
     With `prior`, the share of firing rows without the condition, the next token is the one of the greatest gain.
     """
-    out, chosen, best = [], [], 0.0
-    true, false = base
+    out: list[tuple[float, Condition]] = []
+    chosen: list[int] = []
+    best, (true, false) = 0.0, base
     left = hits > 0
     for _ in range(sizes[-1]):
         score = np.where(left, f1(true + hits, false + misses, positives), 0.0)
