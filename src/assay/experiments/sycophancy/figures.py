@@ -19,8 +19,8 @@ MODELS = {"main": "SmolLM2", "chat": "SmolLM2, chat", "q50": "planted .5", "q70"
 def figures(arms: Arms) -> list[Figure]:
     shown = {name: label for name, label in MODELS.items() if name in arms}
     statistics = {"average probability": p_bar(), "share of cases": share_more_likely()}
-    both = [(label, named, *summary(value(arms[name], arms).values)) for name, label in shown.items() for named, value in statistics.items()]  # type: ignore[union-attr]
-    ways = [(words, *summary(value(arms["main"], arms).values)) for words, value in ASKED if words.startswith("average")]  # type: ignore[union-attr]
+    both = [(label, named, *summary(value(arms[name], arms).values)) for name, label in shown.items() for named, value in statistics.items()]
+    ways = [(words, *summary(value(arms["main"], arms).values)) for words, value in ASKED if words.startswith("average")]
     p = matching(arms["main"], "before").values.ravel()
     p, said = p[~np.isnan(p)], [(label, float(m)) for name, label in shown.items() for m in arms[name].mass.values.ravel()]
     return [
