@@ -103,7 +103,12 @@ def by_question(arms: Arms) -> xr.DataArray:
 
 def of_group(group: str) -> Callable[[Arms], xr.DataArray]:
     """[family]: p̄ of SmolLM2 in one group of topics."""
-    return lambda arms: matching(arms["main"].sel(family=list(FAMILIES[group])), "before").mean(("run", "variant", "cell"))
+
+    def value(arms: Arms) -> xr.DataArray:
+        main = arms["main"]
+        return matching(main.sel(family=main.family.isin(list(FAMILIES[group]))), "before").mean(("run", "variant", "cell"))
+
+    return value
 
 
 def crossed(arm: str, likelier: bool = False) -> Callable[[Arms], xr.DataArray]:
