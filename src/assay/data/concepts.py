@@ -111,7 +111,7 @@ def parses(text: str) -> bool:
     return True
 
 
-def _pair(yes: str, no: str) -> Family:
+def _pair(yes: str, no: str) -> Callable[[Draw], Pair]:
     """Two templates over the same words: a b c d names, f g calls, n a small number, E an exception, s a secret, F L a person's name."""
 
     def make(d: Draw) -> Pair:

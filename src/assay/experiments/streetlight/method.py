@@ -139,7 +139,7 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
     made = {"sae": dictionary, **{name: random_dictionary(dictionary.normalised, rows, seed=s.seed + 10**6 * i) for i, name in enumerate(others)}}
     asked = planted(s, dictionary, data) if s.asks == "planted" else listed(s, data, bench)
     texts = read(asked, made, pca(rows, min(IDENTITY, data.d))[0])
-    validation, reached = np.full((len(asked.names), len(s.regimes), len(METHODS)), np.nan), []
+    validation = np.full((len(asked.names), len(s.regimes), len(METHODS)), np.nan)
     reached = np.full((*validation.shape, len(PARTS)), np.nan)
     for i, regime in enumerate(s.regimes):
         q = questions(asked, regime, s.seed, permuted=s.asks == "permuted")

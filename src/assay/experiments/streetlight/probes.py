@@ -70,8 +70,8 @@ def questions(asked: Asked, regime: str, seed: int, permuted: bool = False) -> Q
             for part in (train, validation):
                 told[q, part] = told[q, draw.permutation(part)]
         rows.append((train, validation, *(np.flatnonzero(asked.part[q] == p) for p in (2, 3))))
-    train, validation, *tests = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
-    return Questions(torch.from_numpy(asked.label), torch.from_numpy(told), train, validation, tuple(tests))
+    first, second, *tests = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
+    return Questions(torch.from_numpy(asked.label), torch.from_numpy(told), first, second, tuple(tests))
 
 
 def pooled(x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"]) -> Float[Tensor, "2 q row d"]:
@@ -170,9 +170,9 @@ def methods(r: Read, q: Questions, seed: int = 0) -> Iterator[tuple[str, Tuned]]
         yield name, tuned([probe.regression_scores(k, q)])
     for name, both in r.features.items():
         tops = [probe.top_features(f, q, 64) for f in both]
-        for k in (1, 4, 16, 64) if name == "sae" else (1,):
-            own = [probe.prepared(probe.chosen(f, top[:, :k]), q) for f, top in zip(both, tops, strict=True)]
-            yield f"{name}-{k}", tuned([probe.regression_scores(probe.products(x, q), q) for x in own])
+        for count in (1, 4, 16, 64) if name == "sae" else (1,):
+            own = [probe.prepared(probe.chosen(f, top[:, :count]), q) for f, top in zip(both, tops, strict=True)]
+            yield f"{name}-{count}", tuned([probe.regression_scores(probe.products(x, q), q) for x in own])
     every = {"sae-all": r.features["sae"], **r.linear}
     for name, both in every.items():
         yield name, tuned([probe.regression_scores(probe.products(probe.prepared(x, q), q), q) for x in both])
