@@ -72,7 +72,7 @@ def vega(figure: Figure, *, titled: bool = True, alone: bool = False, narrow: bo
 
 
 def _height(figure: Figure, lying: bool, narrow: bool, panels: int, width: int) -> int:
-    """The height of a panel: of lying bars by how many there are, of one among several by its width."""
+    """The height of a panel: of lying bars or points by how many there are, of one among several by its width."""
     if lying:
         lines = max(len(_wrapped(str(name), NAME)) for name in _distinct(figure.columns[figure.x])) if narrow else 1
         return (18 + 16 * lines) * len(_distinct(figure.columns[figure.x]))
@@ -229,14 +229,17 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int, narrow: boo
     if figure.mark == "bars":
         lying = _lying(figure, width)
         return _bars(figure, series, colour, lying, narrow, (NAME if narrow else 0) if lying else room)
-    place = {"x": _axis(figure, "x", narrow=narrow, room=room), "y": _axis(figure, "y", narrow=narrow)}
+    lying = _lying(figure, width)
+    along, across_of = ("y", "x") if lying else ("x", "y")
+    names = (NAME if narrow else 0) if lying else room
+    place = {along: _axis(figure, "x", narrow=narrow, room=names), across_of: _axis(figure, "y", narrow=narrow)}
     line_style = {k: v for k, v in style.items() if k != "shape"}
     dot_style = {k: v for k, v in style.items() if k != "strokeDash"}
     if figure.mark == "line" and "field" in colour:
         dot_style["color"] = colour | {"legend": None}
     layers: list[dict[str, Any]] = []
     if figure.band:
-        ends = {"y": place["y"] | {"field": _field(figure.band[0])}, "y2": {"field": _field(figure.band[1])}}
+        ends = {across_of: place[across_of] | {"field": _field(figure.band[0])}, f"{across_of}2": {"field": _field(figure.band[1])}}
         thin = {"type": "rule", "strokeWidth": 1} if figure.mark == "points" else {"type": "area", "opacity": 0.14}
         layers.append({"mark": thin, "encoding": place | ends | {"color": colour}})
     if figure.mark == "line":
@@ -247,9 +250,13 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int, narrow: boo
 
 
 def _lying(figure: Figure, width: int) -> bool:
-    """Whether the bars lie on their side because their names are too long to stand next to each other."""
+    """Whether names stand below each other at the side, since they are too long to stand next to each other: of points, in lines."""
     names = [str(v) for v in _distinct(figure.columns[figure.x])]
-    return figure.mark == "bars" and len(names) * (max(map(len, names), default=1) + 1) * LETTER > width
+    if figure.mark == "points" and not _numeric(figure.columns[figure.x]):
+        names = [max(_wrapped(n, max(5, width // len(names) // LETTER)), key=len) for n in names]
+    elif figure.mark != "bars":
+        return False
+    return len(names) * (max(map(len, names), default=1) + 1) * LETTER > width
 
 
 def _bars(figure: Figure, series: list, colour: dict, lying: bool, narrow: bool, room: int) -> list[dict[str, Any]]:
