@@ -38,6 +38,7 @@ QUESTIONS = {
     "What do networks know, and what do they care for?": {
         "belief-states": "Does a transformer track hidden states?",
         "myopia": "Can an agent be made myopic?",
+        "memorisation": "What is memorised, and what hides it?",
     },
     "When is an evaluation due, and what does an experiment cost?": {
         "eval-schedule": "How late do evaluations find an ability?",
