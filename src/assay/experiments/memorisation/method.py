@@ -111,7 +111,7 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     return Trained(
         {name: folded(p, count) for name, p in done.tensors.items()}, done.header,
         {name: x.reshape(len(runs), count, -1).mean(1) for name, x in done.history.items()},
-        done.steps, done.diverged.reshape(len(runs), count).any(1),
+        done.steps, np.any(done.diverged.reshape(len(runs), count), axis=1),
     )  # fmt: skip
 
 

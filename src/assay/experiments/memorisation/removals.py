@@ -89,8 +89,8 @@ def _removals(corpus: Corpus, seed: int, budget: int) -> Iterator[Removal]:
             own = families[family]
             yield rung(family, f"{k} symbols", selectors.one_symbol(corpus, own, budget) if k == 1 else selectors.bag(corpus, own, k, budget))
     rule = corpus.of("rule")
-    found = selectors.unions(corpus, rule, budget, budget)[-1], selectors.one_symbol(corpus, rule, budget), selectors.containing(corpus, PLUS)
-    for name, s in zip(RULES, found, strict=True):
+    rules = selectors.unions(corpus, rule, budget, budget)[-1], selectors.one_symbol(corpus, rule, budget), selectors.containing(corpus, PLUS)
+    for name, s in zip(RULES, rules, strict=True):
         yield Removal(name, s.chosen, "rule", s.bits)
     at = gen.permutation(np.flatnonzero(corpus.of("background")))[:budget]
     yield Removal("random", np.isin(np.arange(len(corpus.kind)), at))
