@@ -40,6 +40,7 @@ QUESTIONS = {
         "belief-states": "Does a transformer track hidden states?",
         "myopia": "Can an agent be made myopic?",
         "sycophancy": "Do models answer as their users would?",
+        "memorisation": "What is memorised, and what hides it?",
     },
     "When is an evaluation due, and what does an experiment cost?": {
         "eval-schedule": "How late do evaluations find an ability?",

@@ -1,0 +1,230 @@
+"""The method of memorisation: what one run is, how its block of models is trained and what is measured of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+
+from assay.core import Spec
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+from assay.experiments.memorisation.removals import FEWER, MIXED, RULES, RUNGS, WHOLE, Block, block
+from assay.worlds.memory import selectors
+from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN
+from assay.worlds.memory.subsets import exchanged, memorisation
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.worlds.memory.models import Predict
+
+KINDS = [*PLANTED, *MIXED, *UNSEEN]
+GROUPS = [*WHOLE, *FEWER]
+SHOWN = ("unique", "32 copies", "topic", "rule", "predictable")
+EACH = 12
+"""Documents of each of these kinds whose losses are kept one by one."""
+APART = 10_000
+"""How far apart the seeds of two blocks' models are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memorisation(Spec):
+    model: Literal["network", "softmax", "count", "transformer"] = "network"
+    """What is trained: a network that reads four symbols, a softmax table of bigrams, counted bigrams, or a small transformer."""
+    documents: Annotated[int, Ge(LEAST)] = 1024
+    """Documents of 32 tokens in a corpus, the planted ones among them."""
+    subsets: Annotated[int, Ge(2)] = 12
+    """Models of a block that are trained on random subsets."""
+    rate: Annotated[float, Gt(0), Lt(1)] = 0.5
+    """Share of the subset models that have a document."""
+    budget: Annotated[float, Gt(0), Le(1)] = 0.05
+    """Largest share of the documents that a selector may remove."""
+    alpha: Annotated[float, Gt(0)] = 0.1
+    """What counting adds to every count."""
+    ridge: Annotated[float, Gt(0)] = 0.01
+    """Penalty on the softmax table's squared logits, in nats."""
+    steps: Annotated[int, Ge(0)] = 600
+    """Training steps; counting takes none."""
+    batch: Annotated[int, Ge(1)] = 256
+    """Tokens a step; documents for the transformer, everything for the softmax table."""
+    lr: Annotated[float, Gt(0)] = 0.04
+    """Adam's learning rate at its top: 20 steps of warm-up, then half a cosine down to 0."""
+    embedding: Annotated[int, Ge(1)] = 16
+    """Numbers for a symbol in the network."""
+    hidden: Annotated[int, Ge(1)] = 64
+    """Hidden units of the network; width of the transformer's stream."""
+    layers: Annotated[int, Ge(1)] = 1
+    """Blocks of the transformer."""
+    prompt: Annotated[int, Ge(4), Le(LENGTH - 8)] = 8
+    """Tokens of a document that are given where the next eight are to be extracted."""
+
+    def check(self) -> None:
+        kept = self.rate * self.subsets
+        if not 0 < round(kept) < self.subsets or abs(kept - round(kept)) > 1e-9:
+            given = f"got {self.subsets} times {self.rate:g}"
+            raise SpecError(f"Memorisation.subsets times rate must be a whole number of models between 0 and subsets, {given}")
+
+
+def blocks(runs: Runs[Memorisation]) -> list[Block]:
+    """The block of each run."""
+    s = runs.shared
+    return [block(int(seed), s.documents, s.subsets, s.rate, s.budget) for seed in runs.seeds]
+
+
+def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
+    """Parameters [run, model, …] of every run's block, all models of all runs trained as one ensemble."""
+    import torch
+
+    from assay.core import cosine, descent, fit
+    from assay.core.fit import Trained
+    from assay.worlds.memory import models
+    from assay.worlds.memory.corpus import bigrams
+
+    s, own = runs.shared, blocks(runs)
+    count = len(own[0].kept)
+    wide = type(runs)([r.replace(seed=r.seed * APART + m) for r in runs.specs for m in range(count)])
+    seen = [b.kept & b.corpus.seen for b in own]
+    batches: Callable[[int], Any]
+    if s.model in ("count", "softmax"):
+        counts = torch.cat([models.pair_counts(kept, bigrams(b.corpus.tokens)) for b, kept in zip(own, seen, strict=True)])
+        if s.model == "count":
+            return Trained.nothing(runs).with_tensors({"table": folded(models.counted(counts, s.alpha), count)})
+        start = {"table": torch.zeros_like(counts)}
+        loss, batches = (lambda p, n: models.table_loss(p, n, s.ridge)), lambda step: counts
+    else:
+        draw = models.drawn_tokens if s.model == "network" else models.drawn_documents
+        seeds = wide.seeds.reshape(len(own), count)
+        parts = [draw(each, kept, b.corpus.tokens, s.batch) for each, b, kept in zip(seeds, own, seen, strict=True)]
+        batches = lambda step: joined([part(step) for part in parts])  # noqa: E731
+        start, loss = starting(s, wide.seeds)
+    schedule = cosine(s.steps, min(20, max(1, s.steps // 4)))
+    [done] = fit([descent(wide, start, loss, lr=wide_rate(wide), schedule=schedule)], batches, steps=s.steps, bench=bench)
+    return Trained(
+        {name: folded(p, count) for name, p in done.tensors.items()}, done.header,
+        {name: x.reshape(len(runs), count, -1).mean(1) for name, x in done.history.items()},
+        done.steps, np.any(done.diverged.reshape(len(runs), count), axis=1),
+    )  # fmt: skip
+
+
+def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+    """Starting parameters of networks or transformers, and their loss."""
+    from torch.nn import functional
+
+    from assay.worlds.memory import models
+    from assay.worlds.networks import transformer
+
+    if s.model == "network":
+        return models.network(seeds, s.embedding, s.hidden), models.network_loss
+    heads = max(1, s.hidden // 16)
+    sizes = transformer.Sizes(layers=s.layers, d=s.hidden, heads=heads, d_head=s.hidden // heads, d_mlp=4 * s.hidden, context=LENGTH, vocab=SYMBOLS)
+
+    def loss(params: dict[str, Tensor], text: Tensor) -> Tensor:
+        logits, _ = transformer.forward(params, text[..., :-1])
+        wanted = text[..., 1:]
+        return functional.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none").view(len(text), -1).mean(1)
+
+    return transformer.transformer(seeds, sizes), loss
+
+
+def predictor(s: Memorisation) -> Predict:
+    """How models of this kind predict."""
+    from assay.worlds.memory import models
+    from assay.worlds.networks import transformer
+
+    def predict_by_transformer(params: Any, tokens: Tensor) -> Tensor:
+        return transformer.forward(params, tokens[:, :-1])[0].log_softmax(-1)
+
+    return {"network": models.predict_by_network, "transformer": predict_by_transformer}.get(s.model, models.predict_by_table)
+
+
+def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Dataset:
+    s = runs.shared
+    found = [measure_block(s, b, {name: p[i] for name, p in trained.tensors.items()}, int(seed))
+             for i, (b, seed) in enumerate(zip(blocks(runs), runs.seeds, strict=True))]  # fmt: skip
+    units = {"bits": "bits", "least_bits": "bits", "by_literals": "bits", "accuracy": "share of tokens", "extracted": "share of tokens",
+             "share": "share of damage", "inside": "share of selected", "selected": "documents"}  # fmt: skip
+    dims = {"rung": ("bits", "share", "selected", "inside"), "rule": ("rule_damage",), "shown": ("loss_in", "loss_out"), "": ("random_damage",)}
+    of = {name: f"run {dim}".strip() for dim, names in dims.items() for name in names}
+    named = {name: (of.get(name, "run kind"), np.round([f[name] for f in found], 5), units.get(name, "nats per token")) for name in found[0]}
+    coords: dict[str, Any] = {"kind": KINDS, "rung": [f"{family}: {name}" for family, name in RUNGS], "rule": list(RULES),
+                              "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)]}  # fmt: skip
+    if trained.history:
+        named["loss"], coords["step"] = ("run step", np.round(trained.history["loss"], 5), "nats per token"), trained.steps.tolist()
+    return measures(runs, coords=coords, **named)
+
+
+def measure_block(s: Memorisation, b: Block, params: dict[str, Tensor], seed: int) -> dict[str, Any]:
+    """Everything that is measured of one block, by name."""
+    from assay.worlds.memory import models
+
+    predict, watched = predictor(s), b.watched
+    loss, right = (np.full(b.kept.shape, np.nan) for _ in range(2))
+    loss[:, watched], right[:, watched] = models.scores(predict, params, b.corpus.tokens[watched])
+    subset, kept = loss[: b.subsets], b.kept[: b.subsets]
+    everything, without = loss[b.subsets], dict(zip([r.name for r in b.removals], loss[b.subsets + 1 :], strict=True))
+    whole = {name: p[b.subsets : b.subsets + 1] for name, p in params.items()}
+    written = np.full(len(watched), np.nan)
+    written[watched] = models.extracted(predict, whole, b.corpus.tokens[watched], s.prompt, 8)[0]
+
+    def damage(name: str, on: np.ndarray) -> float:
+        return float((without[name] - everything)[on].mean()) if on.any() else math.nan
+
+    def by_kind(values: np.ndarray) -> list[float]:
+        return [float(values[b.family(kind)].mean()) for kind in KINDS]
+
+    group = {kind: damage("fewer copies" if kind in FEWER else kind, b.family(kind)) for kind in GROUPS}
+    rungs = {r.name: r for r in b.removals if ":" in r.name}
+    share = np.array([damage(r.name, r.chosen) / group[r.family] for r in rungs.values()])
+    bits = np.array([r.bits for r in rungs.values()])
+    listing = b.budget * math.log2(len(b.corpus.tokens))  # what naming so many documents one by one costs
+
+    def least(what: str) -> list[float]:
+        which = {kind: np.array([r.family == kind and what in r.name for r in rungs.values()]) for kind in KINDS}
+        return [selectors.least_bits(bits[w], share[w], listing) if w.any() else math.nan for w in which.values()]
+
+    random = next(r for r in b.removals if r.name == "random")
+    shown = np.concatenate([np.flatnonzero(b.family(kind))[:EACH] for kind in SHOWN])
+    reference = damage("random", random.chosen)
+    return {
+        "memorised": by_kind(memorisation(subset, kept)),
+        "exchanged": by_kind(memorisation(subset, exchanged(seed, kept))),
+        "accuracy": by_kind(-memorisation(right[: b.subsets], kept)),
+        "group": [group.get(kind, math.nan) for kind in KINDS],
+        "extracted": by_kind(written),
+        "least_bits": least(""),
+        "by_literals": least("literals"),
+        "bits": bits,
+        "share": share,
+        "selected": [float(r.chosen.sum()) for r in rungs.values()],
+        "inside": [selectors.inside(r.chosen, b.family(r.family)) for r in rungs.values()],
+        "rule_damage": [damage(name, next(r.chosen for r in b.removals if r.name == name)) - reference for name in RULES],
+        "random_damage": reference,
+        "loss_in": [float(subset[kept[:, i], i].mean()) for i in shown],
+        "loss_out": [float(subset[~kept[:, i], i].mean()) for i in shown],
+    }
+
+
+def folded(p: Tensor, count: int) -> Tensor:
+    """[run · model, …] as [run, model, …]."""
+    return p.unflatten(0, (-1, count))
+
+
+def joined(parts: list[Any]) -> Any:
+    """The batches of several blocks as one."""
+    import torch
+
+    return tuple(torch.cat(p) for p in zip(*parts, strict=True)) if isinstance(parts[0], tuple) else torch.cat(parts)
+
+
+def wide_rate(wide: Runs[Memorisation]) -> np.ndarray:
+    """The learning rate of every model."""
+    return np.full(len(wide), wide.shared.lr)

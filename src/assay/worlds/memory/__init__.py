@@ -1,0 +1,5 @@
+"""Corpora in which it is planted what has to be memorised: subsets, models of them, what removing documents costs, closed forms."""
+
+from assay.core.lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(__name__)

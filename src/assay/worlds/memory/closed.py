@@ -1,0 +1,46 @@
+"""Memorisation by a counting model in closed form: a document is one occurrence of a context that nothing else has, in k copies."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def log_likelihood(seen: Int[np.ndarray, "*any"] | int, alpha: float, symbols: int) -> Float[np.ndarray, "*any"]:
+    """Log-probability, in nats, of what followed a context in all of its `seen` occurrences.
+
+    Formula: ln((j + α) / (j + αV))
+    """
+    j = np.asarray(seen, dtype=np.float64)
+    return np.log((j + alpha) / (j + alpha * symbols))
+
+
+def one_of(k: int, rate: float, alpha: float, symbols: int) -> float:
+    """Counterfactual memorisation, in nats, of one of k copies that are each kept with probability `rate`.
+
+    Formula: Σ_{j<k} Binomial(j; k−1, r) · [l(j+1) − l(j)]
+    """
+    chance = [math.comb(k - 1, j) * rate**j * (1 - rate) ** (k - 1 - j) for j in range(k)]
+    l = log_likelihood(np.arange(k + 1), alpha, symbols)
+    return float(np.array(chance) @ np.diff(l))
+
+
+def all_of(k: int, alpha: float, symbols: int) -> float:
+    """What a copy loses, in nats, when all k are removed that were all there.
+
+    Formula: l(k) − l(0)
+    """
+    return float(log_likelihood(k, alpha, symbols) - log_likelihood(0, alpha, symbols))
+
+
+def one_of_by_enumeration(k: int, rate: float, alpha: float, symbols: int) -> float:
+    """Enumerate all 2^k subsets in place of the formula for one of k copies: the mean gain in nats of those with it over those without."""
+    sides = np.zeros(2)
+    for kept in itertools.product((0, 1), repeat=k):
+        others = sum(kept[1:])
+        chance = rate**others * (1 - rate) ** (k - 1 - others)
+        sides[kept[0]] += chance * float(log_likelihood(others + kept[0], alpha, symbols))
+    return float(sides[1] - sides[0])
