@@ -1,0 +1,75 @@
+"""Tokens that a model was hardly trained on: indicators read off its embeddings, and whether it can repeat them.
+
+Every indicator is lower the less a token was trained, measured against tokens that are known to be unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")
+
+
+def indicators(rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, "known"]) -> dict[str, Float[np.ndarray, "token"]]:
+    """Each token's indicators, of rows of the input embedding or of the unembedding, beside the mean of the reference tokens' rows.
+
+    `norm` needs no reference. The first principal component is that of the centred rows; it is taken off the rows as they are.
+    Formula: ‖r‖; ‖r − r̄_ref‖; 1 − cos(r, r̄_ref), as it is, without the first component, and with the mean row subtracted
+    Source: Land & Bartolo 2024, Fishing for Magikarp, by its code (cohere-ai/magikarp, utils.py)
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    centred = rows - rows.mean(0)
+    first = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    found = (np.linalg.norm(rows, axis=1), np.linalg.norm(rows - rows[reference].mean(0), axis=1))
+    stripped = (rows, rows - np.outer(rows @ first, first), centred)
+    return dict(zip(INDICATORS, (*found, *(_cosine_distance(x, x[reference].mean(0)) for x in stripped)), strict=True))
+
+
+def _cosine_distance(rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d"]) -> Float[np.ndarray, "token"]:
+    return 1 - rows @ to / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(to), 1e-12)
+
+
+def auroc_low(score: Float[np.ndarray, "*any token"], low: Bool[np.ndarray, "*any token"], rest: Bool[np.ndarray, "*any token"]) -> np.ndarray:
+    """How well low scores tell some tokens from the rest: the probability that one of them is lower, ties counting half.
+
+    Range: 0 to 1, 0.5 by chance. Better: higher. NaN where either is empty.
+    """
+    from scipy.stats import rankdata
+
+    def one(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> float:
+        n, m = int(low.sum()), int(rest.sum())
+        if not n or not m:
+            return np.nan
+        rank = rankdata(np.concatenate([score[low], score[rest]]))
+        return float(1 - (rank[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+    lead = score.shape[:-1]
+    flat = (np.broadcast_to(x, score.shape).reshape(-1, score.shape[-1]) for x in (score, low, rest))
+    return np.array([one(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
+
+
+def precision_recall(
+    score: Float[np.ndarray, "token"], wanted: Bool[np.ndarray, "token"], asked: Bool[np.ndarray, "token"], count: int
+) -> tuple[float, float]:
+    """Of the `count` lowest among the tokens asked about: the share that are wanted, and the share of the wanted that are among them.
+
+    Range: 0 to 1. Better: higher.
+    """
+    among = np.flatnonzero(asked)
+    lowest = among[np.argsort(score[among], kind="stable")[:count]]
+    hits = int(wanted[lowest].sum())
+    return hits / max(1, len(lowest)), hits / max(1, int((wanted & asked).sum()))
+
+
+def repetition(
+    next_token: Callable[[Int[np.ndarray, "b s"]], Float[np.ndarray, "... b v"]], tokens: Int[np.ndarray, "token"], times: int = 12
+) -> Float[np.ndarray, "... token"]:
+    """The probability of each token after so many copies of itself; `next_token` gives distributions after prompts of tokens.
+
+    Range: 0 to 1. Better: neither; what a model was trained on it can repeat.
+    """
+    p = next_token(np.repeat(np.asarray(tokens)[:, None], times, 1))
+    return np.take_along_axis(p, np.broadcast_to(np.asarray(tokens)[:, None], (*p.shape[:-1], 1)), -1)[..., 0]
