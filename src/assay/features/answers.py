@@ -125,7 +125,7 @@ def _log_softmax(model: Pretrained, one: Tree, places: Int[np.ndarray, "place"])
 def small_answer_logprobs(
     params: Params, encode: Encode, asked: Sequence[Asked], pad: int, rows: int = 256
 ) -> Float[np.ndarray, "run asked answer"]:
-    """The same of small transformers with a run axis, which read every prompt at the end of their context, filled up with `pad` before it.
+    """log P(answer | prompt) by small transformers with a run axis, in nats, whose context is filled up with `pad` before a prompt.
 
     Raises: DataError for a prompt longer than the context, or as `scored`.
     """
