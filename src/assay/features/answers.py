@@ -17,8 +17,8 @@ from torch import Tensor
 from assay.core.errors import DataError, ModelError
 
 if TYPE_CHECKING:
+    from assay.subjects.decoder import Params
     from assay.subjects.pretrained import Pretrained
-    from assay.worlds.networks.transformer import Params
 
 Encode = Callable[[str], list[int]]
 Asked = tuple[str, Sequence[str]]
@@ -129,7 +129,7 @@ def small_answer_logprobs(
 
     Raises: DataError for a prompt longer than the context, or as `scored`.
     """
-    from assay.worlds.networks.transformer import forward
+    from assay.subjects.decoder import forward
 
     flat = [s for one in asked for s in scored(encode, one)]
     context = params["W_pos"].shape[1]

@@ -120,7 +120,7 @@ def answer_loss(params: Mapping[str, Tensor], batch: tuple[Tensor, Tensor]) -> F
     """
     import torch
 
-    from assay.worlds.networks.transformer import forward, normed
+    from assay.subjects.decoder import forward, normed
 
     x, p = batch
     number = words().number
