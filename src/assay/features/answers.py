@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError, ModelError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from assay.subjects.decoder import Params
     from assay.subjects.pretrained import Pretrained
 
@@ -96,6 +96,8 @@ def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarr
 
     Raises: ModelError for a prompt longer than the model reads, DataError as `scored`.
     """
+    import torch
+
     found = [scored(model.encode, one) for one in asked]
     flat = [s for answers in found for s in answers]
     most = int(model.model.config.max_position_embeddings)
@@ -112,6 +114,8 @@ def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarr
 
 def _log_softmax(model: Pretrained, one: Tree, places: Int[np.ndarray, "place"]) -> Float[Tensor, "place v"]:
     """Next-token log-probabilities at some nodes of a tree."""
+    import torch
+
     dtype, device = getattr(torch, model.dtype), model.device
     mask = torch.zeros(one.sees.shape, dtype=dtype, device=device).masked_fill(~torch.from_numpy(one.sees).to(device), torch.finfo(dtype).min)
     with torch.no_grad():
@@ -129,6 +133,8 @@ def small_answer_logprobs(
 
     Raises: DataError for a prompt longer than the context, or as `scored`.
     """
+    import torch
+
     from assay.subjects.decoder import forward
 
     flat = [s for one in asked for s in scored(encode, one)]

@@ -9,9 +9,7 @@ Cost: 144 s on 2 cores, 248 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, variant
 from assay.data import opinions
@@ -19,6 +17,9 @@ from assay.data.opinions import CELLS, Ending, Place
 from assay.experiments.sycophancy.claims import CLAIMS, EXACT, FINDINGS, matching
 from assay.experiments.sycophancy.figures import figures
 from assay.experiments.sycophancy.method import PLANTED, TOGETHER, Sycophancy, inputs, measure, train
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SIZES = ("small", "middle", "large")
 
@@ -37,6 +38,8 @@ def by_size(arms: Sequence[str]) -> Derive:
     """A derived arm [run, size]: the average probability of three sizes of planted models, and how many parameters each has."""
 
     def derive(measured: Arms) -> xr.Dataset:
+        import xarray as xr
+
         parts = [measured[name] for name in arms]
         matched = [matching(part, "before").mean(("variant", "cell")) for part in parts]
         kept = {"matched": xr.concat(matched, "size"), "parameters": xr.concat([part.parameters for part in parts], "size")}
