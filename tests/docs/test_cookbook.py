@@ -34,7 +34,7 @@ ABOVE = {
 }
 """Where the lines of a block go in the file that `assay new` writes: above this text."""
 ABOVE_THERE = {"at the top": "\n\n@dataclass", "in MySite": "\n    def text(", "in arms": "    },\n    measure="}
-"""The same in the file of the recipe `WHOLE`."""
+"""As above, for blocks that go into the file of the recipe `WHOLE`."""
 
 
 def with_lines(text: str, place: str, lines: str, above: Mapping[str, str] = ABOVE) -> str:

@@ -46,7 +46,7 @@ class World:
     asked: float = 0.6
 
     def but(self, **changed) -> "World":
-        """The same world with some of the numbers replaced."""
+        """Return the world with some of its numbers replaced."""
         return replace(self, **{n: {**getattr(self, n), **v} if isinstance(v, dict) else v for n, v in changed.items()})
 
     def arms(self) -> dict:

@@ -150,6 +150,14 @@ def test_it_tries_again_longer_each_time_and_as_long_as_it_is_asked_to(tmp_path)
     assert [s for s in clock.slept if s >= 1] == [1.0, 7.0, 60.0, 8.0]
 
 
+@pytest.mark.parametrize("wait", ["²", "-5", "soon", "1e9", ""])
+def test_a_wait_that_is_no_number_of_seconds_is_not_heeded(wait, tmp_path):
+    with server((429, b"", {"Retry-After": wait}), (200, said("at last"))) as (address, _):
+        client, clock = chat(address, tmp_path)
+        assert client.ask(HELLO) == "at last"
+    assert [s for s in clock.slept if s >= 1] == [1.0]
+
+
 @pytest.mark.parametrize(
     ("status", "requests", "why"), [(429, 3, "rate limit"), (500, 3, "status 500"), (400, 1, "status 400"), (307, 1, "status 307")]
 )

@@ -170,8 +170,8 @@ def _refused(response: http.client.HTTPResponse, endpoint: Endpoint) -> None:
         return
     if status in (401, 403):
         raise ModelError(f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it")
-    asked = response.headers.get("Retry-After", "")
-    wait = float(asked) if asked.strip().isdigit() else 0.0
+    asked = response.headers.get("Retry-After", "").strip()
+    wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0  # "²" is a digit as well
     raise _Failed("rate limit" if status == 429 else f"status {status}", again=status in AGAIN or status >= 500, wait=wait)
 
 
