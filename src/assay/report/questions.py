@@ -37,6 +37,7 @@ QUESTIONS = {
     },
     "What do networks know, and what do they care for?": {
         "belief-states": "Does a transformer track hidden states?",
+        "glitch-tokens": "Do weights betray tokens never seen?",
         "myopia": "Can an agent be made myopic?",
     },
     "When is an evaluation due, and what does an experiment cost?": {
