@@ -1,0 +1,159 @@
+"""What glitch-tokens claims: the statements, and how each value is computed from measures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.schedules import Schedule, cosine
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PAPER = "Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in Large Language Models"
+CODE = f"{PAPER}; the authors' reports (cohere-ai/magikarp)"
+SEED = "nostalgebraist, comment on glitch tokens: an untied model with the same tokenizer would tell; GPT-J is one"
+PLAN = "plan: N6, before any pilot"
+UNTIED, TIED = "E_in norm", "E_out cosine, no mean"
+"""The indicators named before anything was trained: for untied models with weight decay, and for tied ones."""
+OF = {"main": UNTIED, "untied-free": UNTIED, "tied": TIED, "tied-free": TIED}
+
+
+def at(name: str, indicator: str) -> Value:
+    """[run]: a measure of one indicator."""
+    return lambda arm, arms: arm[name].sel(indicator=indicator)
+
+
+def plain(name: str) -> Value:
+    """[run]: a measure."""
+    return lambda arm, arms: arm[name]
+
+
+def gap(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: AUROC of the norm where it starts small, less that of this arm, at the same seed."""
+    mine, small = (x.auroc.sel(indicator=UNTIED).swap_dims(run="seed") for x in (arm, arms["untied-free"]))
+    return small - mine
+
+
+def schedule_vectors(arms: Arms) -> list[float]:
+    """What is left of a row without gradient after two schedules at λ = 0.1."""
+    rate = cosine_after(100, 3000)
+    return [(1 - 1e-3 * 0.1) ** 2000, float(np.prod([1 - 3e-3 * rate(t) * 0.1 for t in range(3000)]))]
+
+
+def cosine_after(warm: int, steps: int) -> Schedule:
+    """Linear warm-up, and half a cosine over what is left."""
+    return lambda t: (t + 1) / warm if t < warm else cosine(steps - warm, 0)(t - warm)
+
+
+def copies(arm: xr.Dataset) -> bool:
+    """Whether rare ordinary tokens that repeating windows contain are repeated: median probability at least 0.1, over all runs."""
+    return bool(arm.copied.sel(repeated="rare").mean() >= 0.1)
+
+
+COPIES = Gate("copying was learned", lambda arm: copies(arm) if "copied" in arm else True)
+RARE = "rarity alone: tokens seen now and then look like those never seen"
+UNREPEATED = "tokens that were read often, and never repeated, are not repeated either"
+LOT = "any tokens taken as a reference would point at something"
+WHERE = {"subject": "planted"}
+ALSO = {
+    "main": "the same tokens are planted there, untied with weight decay", "untied-free": "the same tokens are planted there, without weight decay",
+    "again": "the same without weight decay, drawn again", "wide-start": "the same tokens are planted there, with a wider start",
+    "tied": "the same tokens are planted there, tied", "tied-free": "the same tokens are planted there, tied without weight decay",
+    "half": "the same method, trained half as long", "tied-half": "the same method, tied, trained half as long",
+}  # fmt: skip
+
+
+def others(*left_out: str) -> dict[str, str]:
+    """The arms in which the same tokens are planted, but for those."""
+    return {arm: why for arm, why in ALSO.items() if arm not in left_out}
+
+
+CLAIMS = (
+    Claim(
+        text="Untied, with weight decay: the median token never seen has a shorter input row than 98 of 100 tokens seen, by at least 5 %",
+        value=at("margin", UNTIED), where=WHERE, low=float(np.log(1.05)), unit="log ratio of norms", half={"main": "half"},
+        must_fail=("lottery", "seen-16", "seen-256", "untrained"), near={"seen-16": RARE, "seen-256": RARE}, also=others("main", "half"),
+        threshold_from="plan: half of GPT-J's distance, 1.743 below 1.944, before any pilot", source=CODE,
+        published=Published(float(np.log(1.944 / 1.743)), CODE, at="report of GPT-J-6B: thresholds 1.944 and 1.743",
+                            note="median of verified bytes, unreachable and special tokens, against the lowest 2 % of all"),
+    ),
+    Claim(
+        text="Tied: the median token never seen is less than half as far from the known unused ones, in cosine without the mean row, as 98 of "
+             "100 tokens seen",
+        of="tied", value=at("margin", TIED), where=WHERE, low=float(np.log(2)), unit="log ratio of cosine distances", half={"tied": "tied-half"},
+        must_fail=("tied-lottery", "tied-seen-16", "tied-seen-256", "untrained"), near={"tied-seen-16": RARE, "tied-lottery": LOT},
+        also=others("tied", "tied-half"),
+        threshold_from="plan: a factor 2; GPT-2 XL shows 11 by another variant of the indicator; before any pilot", source=CODE,
+        published=Published(float(np.log(0.692 / 0.063)), CODE, at="report of GPT-2 XL: thresholds 0.692 and 0.063",
+                            note="E_out cosine distance with the mean row"),
+    ),
+    Claim(
+        text="Untied: among tokens seen 1 to 256 times the input row's norm grows with their number: Spearman's ρ at least 0.8",
+        value=at("grows", UNTIED), where=WHERE, low=0.8, fail_low=0.3, unit="Spearman's ρ", half={"main": "half"},
+        must_fail=("permuted", "untrained"), near={"untrained": "rows differ from the start, whatever was seen"}, also=others("main", "half"),
+        threshold_from=PLAN, published="new", source=PAPER,
+    ),
+    Claim(
+        text="Tied: among tokens seen 1 to 256 times the cosine distance grows with their number: Spearman's ρ at least 0.8",
+        of="tied", value=at("grows", TIED), where=WHERE, low=0.8, fail_low=0.3, unit="Spearman's ρ", half={"tied": "tied-half"},
+        must_fail=("tied-permuted", "untrained"), near={"untrained": "rows differ from the start, whatever was seen"},
+        also=others("tied", "tied-half"), threshold_from=PLAN, published="new", source=PAPER,
+    ),
+    Claim(
+        text="Untied: after 12 copies the median token never seen is expected at most a tenth as much as nine of ten rare ordinary tokens",
+        value=plain("silence"), where=WHERE, low=1.0, unit="decades", gates=(COPIES,), half={"main": "half"},
+        must_fail=("seen-256", "quiet", "untrained"), near={"quiet": UNREPEATED, "seen-256": RARE},
+        also=others("main", "half"),
+        threshold_from="plan: a decade, before any pilot", published="new", source=PAPER,
+    ),
+    Claim(
+        text="Tied: after 12 copies the median token never seen is expected at most a tenth as much as nine of ten rare ordinary tokens",
+        of="tied", value=plain("silence"), where=WHERE, low=1.0, unit="decades", gates=(COPIES,), half={"tied": "tied-half"},
+        must_fail=("tied-seen-256", "tied-quiet", "untrained"), near={"tied-quiet": UNREPEATED, "tied-seen-256": RARE},
+        also=others("tied", "tied-half"),
+        threshold_from="plan: a decade, before any pilot", published="new", source=PAPER,
+    ),
+    Claim(
+        text="A short norm tells only where rows start short: with a start as wide as trained rows its AUROC is lower by at least 0.2",
+        of="wide-start", value=gap, where=WHERE, low=0.2, fail_low=0.05, unit="AUROC", must_fail=("again",),
+        near={"again": "two draws of the same start differ as much"}, threshold_from=PLAN, published="new", source=PAPER,
+    ),
+    Claim(
+        text="Output rows of tokens never seen are pushed alike: mean cosine between their displacements at least 0.9, untied without decay",
+        of="untied-free", value=plain("alike"), where=WHERE, low=0.9, unit="mean cosine", must_fail=("free-seen-256", "free-ordinary"),
+        near={"free-seen-256": "rows that are seldom a target are pushed alike as well"}, also=others("untied-free") | {
+            "free-seen-16": "hardly ever a target either", **{f"{x}seen-16": "hardly ever a target either" for x in ("", "tied-")}},
+        threshold_from="theory: −E[p·LN(x)] is one direction; 0.996 under Adam in a softmax layer", published="new", source="gradient of softmax",
+    ),
+    Exact(
+        text="Untied without weight decay a token never seen keeps its input row bit for bit: largest change over its largest entry",
+        value=lambda arms: arms["untied-free"].off_law.values, expected=0.0, tolerance=0.0, source="its gradient is 0",
+    ),
+    Exact(
+        text="With weight decay the row shrinks by Π(1 − η_t λ): largest deviation over its largest entry",
+        value=lambda arms: arms["main"].off_law.values, expected=0.0, tolerance=1e-5, source="decoupled weight decay, Loshchilov & Hutter 2019",
+    ),
+    Exact(
+        text="What Π(1 − η_t λ) leaves at λ = 0.1: 2,000 steps at 1e-3; warm-up over 100 steps to 3e-3, then a cosine to 0 at step 3,000",
+        value=schedule_vectors, expected=[0.818723, 0.637405], tolerance=1e-6, source="arithmetic",
+    ),
+    *(Finding(text=f"{text} ({arm})", value=lambda arms, arm=arm, name=name: arms[arm][name].sel(indicator=OF[arm]), unit=unit)
+      for arm in OF for name, unit, text in (
+          ("auroc", "AUROC", f"Tokens never seen against all others, by {OF[arm]}"),
+          ("precision", "share", f"Precision and recall of as many lowest tokens as are never seen, by {OF[arm]}"))),
+    *(Finding(text=f"AUROC of the probability after 12 copies: tokens never seen against rare ones ({arm})", unit="AUROC",
+              value=lambda arms, arm=arm: arms[arm].told) for arm in ("main", "tied")),
+    *(Finding(text=f"Tokens never seen with a probability below 0.01 after 12 copies ({arm})", unit="share",
+              value=lambda arms, arm=arm: arms[arm].unspeakable.sel(repeated="never")) for arm in ("main", "tied")),
+    Finding(text="Rare ordinary tokens with a probability below 0.01 after 12 copies (main)", unit="share",
+            value=lambda arms: arms["main"].unspeakable.sel(repeated="rare")),
+    Finding(text="Ordinary tokens that no repeating window contains, with a probability below 0.01 after 12 copies (main)", unit="share",
+            value=lambda arms: arms["main"].unspeakable.sel(repeated="quiet")),
+    Finding(text="SmolLM2: share of 24 candidates, lowest in E_out cosine distance, below 0.01 after 12 copies", units=("token",), unit="share",
+            value=lambda arms: arms["smollm2"].unspeakable_here.sel(kind="candidates"), source=PAPER),
+    Finding(text="SmolLM2: the same share of 24 tokens drawn by lot", units=("token",), unit="share",
+            value=lambda arms: arms["smollm2"].unspeakable_here.sel(kind="by lot"), source=PAPER),
+)  # fmt: skip
