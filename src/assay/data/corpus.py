@@ -69,6 +69,10 @@ class Corpus:
         lines = sorted(f"{d.path}\0{d.sha256}\n" for d in self.documents)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    def first(self, documents: int) -> Corpus:
+        """The same corpus with its first documents only, so many of them; 0: all."""
+        return Corpus(self.name, self.folder, self.documents[: documents or None])
+
     def text(self, document: int) -> str:
         """A document's text, read when asked. Raises: DataError when the file is gone or was changed meanwhile."""
         wanted = self.documents[document]

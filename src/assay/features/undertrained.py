@@ -25,10 +25,14 @@ def indicators(rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, "k
     first = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     found = (np.linalg.norm(rows, axis=1), np.linalg.norm(rows - rows[reference].mean(0), axis=1))
     stripped = (rows, rows - np.outer(rows @ first, first), centred)
-    return dict(zip(INDICATORS, (*found, *(_cosine_distance(x, x[reference].mean(0)) for x in stripped)), strict=True))
+    return dict(zip(INDICATORS, (*found, *(cosine_distance(x, x[reference].mean(0)) for x in stripped)), strict=True))
 
 
-def _cosine_distance(rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d"]) -> Float[np.ndarray, "token"]:
+def cosine_distance(rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d"]) -> Float[np.ndarray, "token"]:
+    """One less the cosine between each row and a direction; 1 where a row is 0.
+
+    Range: 0 to 2.
+    """
     return 1 - rows @ to / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(to), 1e-12)
 
 

@@ -60,8 +60,8 @@ ARMS = {
     "wide-start": Arm(train, specs=variant(decay=0.0, embedded=WIDE), note="untied-free with an embedding that starts as wide as trained rows"),
     "again": Arm(train, specs=variant(decay=0.0, replicate=1), note="untied-free, drawn again"),
     "untrained": Arm(untrained, note="main's models as they were drawn"),
-    "smollm2": Arm(no_training, measure=measure_model, specs=lambda main: (main[0].replace(subject="smollm2"),),
-                   note="SmolLM2, tied: no truth is planted, findings only"),
+    "on-disk": Arm(no_training, measure=measure_model, specs=lambda main: (main[0].replace(subject="disk"),),
+                   note="SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings only"),
     "lottery": Arm(derive=instead("main", margin="margin_lottery"), note="random sizes in the place of norms"),
     "tied-lottery": Arm(derive=instead("tied", margin="margin_lottery"), note="8 ordinary tokens drawn by lot as the known unused ones"),
     "permuted": Arm(derive=instead("main", grows="grows_permuted"), note="numbers of occurrences permuted"),
@@ -70,9 +70,9 @@ ARMS = {
     "tied-quiet": Arm(derive=instead("tied", silence="silence_quiet"), note="the same, tied"),
     "free-ordinary": Arm(derive=ordinary, note="ordinary tokens in the place of those never seen"),
     **{f"{prefix}seen-{n}": Arm(derive=seen(of, n), note=f"{of}'s tokens seen {n} times in the place of those never seen")
-       for prefix, of in (("", "main"), ("tied-", "tied"), ("free-", "untied-free")) for n in (16, 256)},
+       for prefix, of in (("", "main"), ("tied-", "tied"), ("free-", "untied-free")) for n in (1, 16, 256)},
 }  # fmt: skip
-SMALL = GlitchTokens(d=16, heads=2, m=32, layers=1, context=16, vocab=300, steps=60, batch=64)
+SMALL = GlitchTokens(d=16, heads=2, m=32, layers=1, context=16, vocab=300, files=40, steps=60, batch=64, candidates=2)
 PAGE = """
 **The question.** Some tokens of a vocabulary never stood in the training text. Can they be told from the weights, also in an untied model, and what
 makes such indicators work? On a published model nobody knows how many were missed; here tokens are planted, never seen or seen exactly n times.
@@ -89,6 +89,6 @@ experiment = Experiment(
     scope="decoders of two blocks, width 32, 512 ordinary and 64 planted tokens, half a million tokens, half of them Python's standard library; "
           "findings that name it: SmolLM2-135M-Instruct (4-bit Q4_1)",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(GlitchTokens(), seed=range(12000, 12006)),
+    default=grid(GlitchTokens(), seed=range(12000, 12008)),
     full=grid(GlitchTokens(d=256, heads=8, m=1024, layers=4, context=128, vocab=8192, batch=64, steps=20_000, lr=1e-3), seed=range(12000, 12008)),
 )  # fmt: skip

@@ -19,6 +19,9 @@ def figures(arms: Arms) -> list[Figure]:
         Figure("Whether a token can be repeated, by how often it was seen", copied(arms), "line", x="seen", y="mean", color="arm",
                band=("low", "high"), x_title="occurrences in training (0 at 0.5; 2,000: rare ordinary tokens, 4,000: quiet ones)", x_log=True,
                y_title="log10 of the median probability after 12 copies", note="Mean and 95 % t interval over seeds."),
+        *([Figure("SmolLM2: its lowest tokens, and tokens drawn by lot", on_disk(arms), "points", x="distance", y="probability", color="token",
+                  x_title="cosine distance to reserved tokens that share one row", y_title="probability after 12 copies", y_log=True,
+                  note="Copies stand behind a line that announces repetition.")] if "on-disk" in arms else []),
     ]  # fmt: skip
 
 
@@ -48,3 +51,11 @@ def copied(arms: Arms) -> dict[str, list]:
                 values = np.log10(arms[name].copied.sel(repeated=group).values)
                 rows.append((label, at(group), *summary(values)))
     return columns(("arm", "seen", "mean", "low", "high"), rows)
+
+
+def on_disk(arms: Arms) -> dict[str, list]:
+    """Columns: of each token of the model on disk, its distance to the known unused ones and its probability after copies of itself."""
+    shown = arms["on-disk"][["distance_here", "probability"]].isel(run=0)
+    each = {str(kind): shown.sel(kind=kind) for kind in shown.kind.values}
+    rows = [(float(d), float(p), kind) for kind, x in each.items() for d, p in zip(x.distance_here, x.probability, strict=True)]
+    return columns(("distance", "probability", "token"), rows)

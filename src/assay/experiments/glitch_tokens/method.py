@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -33,14 +33,20 @@ SEEN = (1, 4, 16, 64, 256)
 EACH, NEVER, KNOWN = 8, 24, 8
 """Tokens planted at each of these numbers; never seen at all; and how many of those are known to be unused, and not looked for."""
 PLACES = {"E_in": "W_E", "E_out": "W_U"}
+LOWEST = 0.02
+"""The share of all tokens that the paper takes for candidates: those with the lowest indicator."""
 TIMES = 12
 """Copies of a token in a prompt that asks for one more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlitchTokens(Spec):
-    subject: str = "planted"
-    """"planted": small models that each seed trains for itself; "smollm2" or a local folder: a model on disk, without ground truth."""
+    subject: Literal["planted", "disk"] = "planted"
+    """Small models that each seed trains for itself, tokens planted; or a model on disk, without ground truth."""
+    model: str = "smollm2"
+    """The model on disk: "smollm2", or a local folder."""
+    candidates: Annotated[int, Ge(1)] = 24
+    """Of the model on disk: tokens that are asked to be repeated, the lowest by the indicator; and as many drawn by lot."""
     tied: bool = False
     """Whether the unembedding is the embedding."""
     layers: Annotated[int, Ge(1)] = 2
@@ -57,6 +63,8 @@ class GlitchTokens(Spec):
     """Ordinary tokens: a byte-level BPE of the text."""
     corpus: str = corpora.STDLIB
     """The text: "stdlib" or a folder of text files."""
+    files: Annotated[int, Ge(0)] = 0
+    """How many files of it are read, the first by path; 0: all."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.5
     """Share of windows in which random tokens of one half of the ordinary ones repeat."""
     batch: Annotated[int, Ge(1)] = 16
@@ -91,7 +99,7 @@ def world(runs: Runs[GlitchTokens], bench: Bench) -> tuple[Runs[LmSpec], Shape, 
     from assay.data.planted_tokens import planted_batches
 
     s, lms = runs.shared, Runs([s.lm() for s in runs])
-    tokens, ordinary = tokens_of(words(corpora.load(s.corpus), s.vocab, s.context, bench))
+    tokens, ordinary = tokens_of(words(corpora.load(s.corpus).first(s.files), s.vocab, s.context, bench))
     planting = Planting(ordinary, EXPOSURES, s.repeats)
     text = batches(lms.seeds, tokens, ordinary, s.batch)
     draw = planted_batches(planting, text, lms.seeds, steps=s.steps, batch=s.batch, context=s.context)
@@ -197,7 +205,7 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
         return auroc_low(score, low[:, None], rest[:, None])
 
     def margin(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        edge = np.nanquantile(np.where(rest[:, None], score, np.nan), 0.02, axis=2)
+        edge = np.nanquantile(np.where(rest[:, None], score, np.nan), LOWEST, axis=2)
         return np.log(edge / np.nanmedian(np.where(low[:, None], score, np.nan), axis=2))
 
     number = np.array([sum(n * groups[str(n)][r] for n in SEEN) for r in range(len(seeds))])
@@ -207,8 +215,12 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
         n = number[r, seen[r]]
         return float(spearmanr(n[mixed[r]] if permuted else n, score[r, i, seen[r]])[0])
 
-    each = [[precision_recall(score[r, i], groups["never"][r], asked[r], int(groups["never"][r].sum())) for i in range(len(NAMES))]
-            for r in range(len(seeds))]  # fmt: skip
+    def told(counts: np.ndarray) -> np.ndarray:
+        """[run, indicator, 2]: precision and recall of so many lowest tokens of each run."""
+        each = [[precision_recall(row, groups["never"][r], asked[r], int(n)) for row in score[r]] for r, n in enumerate(counts)]
+        return np.array(each)
+
+    planted, lowest = told(groups["never"].sum(1)), told(np.round(LOWEST * asked.sum(1)))
     means = {name: np.where(groups[name][:, None], score, np.nan) for name in ("never", *map(str, SEEN), "ordinary")}
     return {
         "margin": ("run indicator", margin(score, groups["never"], rest), "log ratio"),
@@ -220,7 +232,10 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
         "auroc_few": ("run indicator", found(score, groups["never"], seen), "AUROC"),
         "grows": ("run indicator", [[grows(r, i, False) for i in range(len(NAMES))] for r in range(len(seeds))], "Spearman's ρ"),
         "grows_permuted": ("run indicator", [[grows(r, i, True) for i in range(len(NAMES))] for r in range(len(seeds))], "Spearman's ρ"),
-        "precision": ("run indicator", [[p for p, _ in row] for row in each], "share"),
+        "auroc_from": ("run indicator exposure", np.stack([found(score, groups["never"], groups[str(n)]) for n in SEEN], 2), "AUROC"),
+        "precision": ("run indicator", planted[..., 0], "share"),
+        "precision_lowest": ("run indicator", lowest[..., 0], "share"),
+        "recall_lowest": ("run indicator", lowest[..., 1], "share"),
         "level": ("run indicator group", np.stack([np.nanmean(x, 2) for x in means.values()], 2), "1"),
         "spread": ("run indicator group", np.stack([np.nanstd(x, 2) for x in means.values()], 2), "1"),
     }
@@ -297,4 +312,4 @@ def inputs(s: GlitchTokens) -> Mapping[str, str]:
     """What a run reads from outside."""
     from assay.subjects.folder import fingerprint
 
-    return {"corpus": corpora.load(s.corpus).fingerprint} if s.subject == "planted" else {"model": fingerprint(s.subject)}
+    return {"corpus": corpora.load(s.corpus).fingerprint} if s.subject == "planted" else {"model": fingerprint(s.model)}

@@ -6,57 +6,77 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.core.errors import ModelError
 from assay.core.measures import measures
 from assay.core.rng import permutation
 from assay.experiments.glitch_tokens.method import TIMES, GlitchTokens
 
 if TYPE_CHECKING:
     import xarray as xr
+    from jaxtyping import Float, Int
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
     from assay.subjects.pretrained import Pretrained
 
-CANDIDATES = 24
-"""Tokens with the lowest indicator that are verified, and as many drawn by lot beside them."""
 BEFORE = "The same piece of text, over and over again:\n"
 """What a prompt begins with: rotary positions, and nothing but copies of one token, would give the same stream after one copy as after many."""
-BLOCK, LEVELS = 32, 15
-"""Numbers that share a scale in 4-bit blocks, and their steps."""
+ALIKE = 1e-3
+"""Cosine distance to their common row within which reserved tokens count as unused: what was trained moved away from it."""
+BLOCK, LARGEST = 32, 127
+"""Numbers that share a scale where a matrix is stored in 8 bits, as SmolLM2's embedding is, and the largest of their steps."""
 
 
 def measure_model(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Of a model on disk: the lowest tokens by E_out cosine distance, and by E_in norm, and their probability after copies of themselves."""
-    from assay.features.undertrained import indicators, repetition
+    """Of a model on disk: the lowest tokens by E_out cosine distance without the mean row, and their probability after copies of themselves."""
+    from assay.features.undertrained import cosine_distance, repetition
     from assay.subjects.pretrained import load
 
     (s,) = runs.specs
-    model = load(s.subject, bench.device)
+    model = load(s.model, bench.device)
     rows = model.model.get_output_embeddings().weight.detach().float().cpu().numpy()
     special = special_tokens(model, len(rows))
-    score = indicators(rows, special)
+    off = rows - rows.mean(0)
+    known = unused(off, special)
+    score = cosine_distance(off, off[known].mean(0))
     plain = np.setdiff1d(np.array([t for t in range(len(rows)) if reachable(model, t)]), special)
-    lowest = plain[np.argsort(score["cosine, no mean"][plain], kind="stable")[:CANDIDATES]]
+    lowest = plain[np.argsort(score[plain], kind="stable")[: s.candidates]]
     others = np.setdiff1d(plain, lowest)
-    lot = others[permutation(np.array([s.seed]), "glitch.on disk", 0, len(others))[0][:CANDIDATES]]
+    lot = others[permutation(np.array([s.seed]), "glitch.on disk", 0, len(others))[0][: s.candidates]]
     p = repetition(lambda tokens: expected(model, tokens), np.concatenate([lowest, lot]), TIMES).reshape(2, -1)
+    floor = rounding(rows)
     named: dict[str, Any] = {
         "probability": ("run kind token", p[None], "probability"),
         "unspeakable_here": ("run kind token", (p < 0.01)[None].astype(float), "share"),
         "token_id": ("run kind token", np.stack([lowest, lot])[None], "1"),
-        "distance_here": ("run kind token", np.stack([score["cosine, no mean"][x] for x in (lowest, lot)])[None], "cosine distance"),
-        "floor": ("run", [rounding(rows[plain]) / float(np.median(score["norm"][plain]))], "share of a row's norm"),
+        "distance_here": ("run kind token", score[np.stack([lowest, lot])][None], "cosine distance"),
+        "floor": ("run", [floor], "share of a row's norm"),
+        "same": ("run", [int((score[plain] < floor**2).sum())], "tokens"),
         "unreachable": ("run", [len(rows) - len(plain) - len(special)], "tokens"),
-        "known_here": ("run", [len(special)], "tokens"),
+        "known_here": ("run", [len(known)], "tokens"),
     }
-    return measures(runs, coords={"kind": ["candidates", "by lot"], "token": list(range(CANDIDATES))}, **named)
+    return measures(runs, coords={"kind": ["candidates", "by lot"], "token": list(range(s.candidates))}, **named)
 
 
-def special_tokens(model: Pretrained, vocab: int) -> np.ndarray:
-    """The tokens that the tokenizer keeps for its own purposes, which no text encodes to."""
+def special_tokens(model: Pretrained, vocab: int) -> Int[np.ndarray, "special"]:
+    """The tokens that the tokenizer keeps for its own purposes, which no text encodes to. Raises: ModelError where it keeps none."""
     added = model.folder.tokenizer.inner.get_added_tokens_decoder()
-    return np.array(sorted(i for i, token in added.items() if token.special and i < vocab))
+    found = sorted(i for i, token in added.items() if token.special and i < vocab)
+    if not found:
+        raise ModelError(f"the tokenizer of {model.name} reserves no tokens, so none is known to be unused; give another model")
+    return np.array(found)
+
+
+def unused(rows: Float[np.ndarray, "token d"], special: Int[np.ndarray, "special"]) -> Int[np.ndarray, "known"]:
+    """The reserved tokens that share one row, entry by entry the median of theirs; all of them where no two do.
+
+    A tied row that is never read and never a target is pushed as all others of its kind are: those that a chat format uses stand elsewhere.
+    """
+    from assay.features.undertrained import cosine_distance
+
+    alike = special[cosine_distance(rows[special], np.median(rows[special], 0)) < ALIKE]
+    return alike if len(alike) > 1 else special
 
 
 def reachable(model: Pretrained, token: int) -> bool:
@@ -64,17 +84,20 @@ def reachable(model: Pretrained, token: int) -> bool:
     return model.folder.tokenizer.encode(model.folder.tokenizer.decode([token])) == [token]
 
 
-def expected(model: Pretrained, tokens: np.ndarray) -> np.ndarray:
-    """[b, v]: what the model expects after prompts, each behind a line that announces repetition."""
+def expected(model: Pretrained, tokens: Int[np.ndarray, "b s"]) -> Float[np.ndarray, "b v"]:
+    """What the model expects after prompts, each behind a line that announces repetition."""
     import torch
 
     prompts = np.concatenate([np.tile(model.encode(BEFORE), (len(tokens), 1)), tokens], 1)
     with torch.no_grad():
-        return model.model(input_ids=torch.from_numpy(prompts)).logits[:, -1].float().softmax(-1).numpy()
+        logits = model.model(input_ids=torch.from_numpy(prompts).to(model.device), logits_to_keep=1).logits
+    return logits[:, -1].float().softmax(-1).cpu().numpy()
 
 
-def rounding(rows: np.ndarray) -> float:
-    """The norm of a row's rounding error where 32 numbers share 15 steps, in the mean: step/√12 for each number."""
+def rounding(rows: Float[np.ndarray, "token d"]) -> float:
+    """How far 8-bit rounding moves a row, as a share of its norm, in the median row: step/√12 for each number. Two rows whose cosine distance
+    is below its square cannot be told apart."""
     blocks = rows[:, : rows.shape[1] // BLOCK * BLOCK].reshape(len(rows), -1, BLOCK)
-    step = (blocks.max(2) - blocks.min(2)) / LEVELS
-    return float(np.sqrt((step**2 / 12 * BLOCK).sum(1)).mean())
+    step = np.abs(blocks).max(2) / LARGEST
+    moved = np.sqrt((step**2 / 12 * BLOCK).sum(1))
+    return float(np.median(moved / np.maximum(np.linalg.norm(rows, axis=1), 1e-12)))
