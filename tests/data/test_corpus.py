@@ -45,6 +45,13 @@ def test_the_split_is_the_same_wherever_the_folder_lies(tmp_path):
     assert one.fingerprint == two.fingerprint
 
 
+def test_its_first_documents_are_a_corpus_of_their_own(tmp_path):
+    found = corpus.load(str(many(tmp_path)))
+    few = found.first(5)
+    assert few.documents == found.documents[:5] and few.text(4) == found.text(4)
+    assert few.fingerprint != found.fingerprint == found.first(0).fingerprint
+
+
 def test_the_fingerprint_is_a_hash_of_paths_and_contents(tmp_path):
     files = {"b.txt": "two", "a/x.md": "one"}
     found = corpus.load(str(write(tmp_path / "a", files)))

@@ -7,16 +7,19 @@ Derived controls are made by the experiment's own code.
 """
 
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from assay.core.errors import ModelError
 from assay.core.findings import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.glitch_tokens import experiment
 from assay.experiments.glitch_tokens.method import NAMES, SEEN, GlitchTokens, law
+from assay.experiments.glitch_tokens.on_disk import rounding, special_tokens, unused
 from assay.lab.result import with_derived
 from named_claims import claim_of
 
@@ -128,3 +131,38 @@ def test_laws_of_rows_can_be_violated(start, arm):
     (exact,) = (e for e in experiment.claims if e.text.startswith(start))
     told = [verify(exact, world.arms()).outcome for world in (WORLD, WORLD.but(arm, off_law=0.1))]
     assert told == ["exact", "violated"]
+
+
+def test_reserved_tokens_that_share_a_row_are_the_unused_ones():
+    rows = np.random.default_rng(0).standard_normal((20, 8))
+    rows[[2, 5, 7]] = rows[2] + 1e-3 * rows[[2, 5, 7]]
+    assert unused(rows, np.array([1, 2, 5, 7])).tolist() == [2, 5, 7]
+    assert unused(rows, np.array([1, 3, 4])).tolist() == [1, 3, 4]  # no two alike: all that are reserved
+
+
+def test_rounding_to_eight_bits_moves_a_row_by_a_step_over_the_root_of_twelve_for_each_number():
+    assert rounding(np.full((3, 64), 127.0)) == pytest.approx(1 / 127 / 12**0.5)
+    rows = np.random.default_rng(1).standard_normal((200, 96))
+    blocks = rows.reshape(200, 3, 32)
+    step = np.abs(blocks).max(2, keepdims=True) / 127
+    moved = np.linalg.norm((np.round(blocks / step) * step - blocks).reshape(200, 96), axis=1) / np.linalg.norm(rows, axis=1)
+    assert rounding(rows) == pytest.approx(np.median(moved), rel=0.02)
+
+
+def test_a_model_that_reserves_no_tokens_is_refused():
+    tokenizer = SimpleNamespace(inner=SimpleNamespace(get_added_tokens_decoder=dict))
+    with pytest.raises(ModelError, match="reserves no tokens"):
+        special_tokens(SimpleNamespace(name="bare", folder=SimpleNamespace(tokenizer=tokenizer)), 100)
+
+
+def test_a_row_that_is_read_once_moves_by_about_ten_rates_however_small_its_gradient():
+    import torch
+
+    row, rate, seen = torch.zeros(5, dtype=torch.double, requires_grad=True), 1e-3, 400
+    adam = torch.optim.Adam([row], lr=rate, betas=(0.9, 0.99), eps=1e-12)
+    for t in range(seen + 200):
+        row.grad = torch.tensor([3.0, -1e-3, 1e-5, -2.0, 1e-6]).double() * (t == seen)
+        adam.step()
+    due = rate * (1 - 0.9) / (1 - 0.99) ** 0.5 / (1 - 0.9 / 0.99**0.5)
+    np.testing.assert_allclose(row.detach().numpy(), due * np.array([-1, 1, -1, 1, -1]), rtol=0.03)
+    assert due == pytest.approx(10.5 * rate, rel=0.01)

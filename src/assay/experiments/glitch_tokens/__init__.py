@@ -2,8 +2,8 @@
 
 Paper: Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in Large Language Models
 Claim: in untied models a token never seen has a shorter input row than 98 of 100 others, by at least 5 %
-Baselines: tokens seen 16 and 256 times; a reference drawn by lot; permuted counts; untrained models; a start as wide as trained rows
-Cost: 250 s on 2 cores, 250 CPU-seconds, 1.5 GB a process; full a guess of 2 GPU-hours, never run
+Baselines: tokens seen once, 16 and 256 times; a reference drawn by lot; permuted counts; untrained models; a start as wide as trained rows
+Cost: 200 s on 2 cores, 350 CPU-seconds, 1.5 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ makes such indicators work? On a published model nobody knows how many were miss
 
 **How it is judged.** Small decoders are trained with 64 planted tokens beside 512 ordinary ones, tied and untied, with weight decay and without. An
 indicator is named beforehand for each kind. It has to put the median token never seen below the lowest 2 % of all tokens seen, by a margin, since
-AUROC is 1 where separation is perfect. Tokens seen 16 or 256 times take the place of those never seen as near controls.
+AUROC is 1 where separation is perfect. Tokens seen once, 16 or 256 times take the place of those never seen as near controls.
 
 **Read this before you quote it.** Models of two blocks and width 32, half a million tokens; planted tokens stand at random places
 and mean nothing. SmolLM2's numbers are findings: no truth is known there.
