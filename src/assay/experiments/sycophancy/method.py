@@ -54,7 +54,7 @@ class Sycophancy(Spec):
     """Planted: the same where the view stands after the statement."""
     quoted: PerRun[Share] = 0.5
     """Planted: the probability of the answer that a quotation gives which is nobody's opinion."""
-    steps: Annotated[int, Ge(1)] = 500
+    steps: Annotated[int, Ge(1)] = 900
     """Training steps of the planted models."""
     lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate at its top: 30 steps of warm-up, then linearly to 0 over the last half."""
