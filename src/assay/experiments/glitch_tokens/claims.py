@@ -151,6 +151,8 @@ CLAIMS = (
           ("precision", "share", f"Precision and recall of as many lowest tokens as are never seen, by {OF[arm]}"),
           ("precision_lowest", "share", f"Precision of the lowest 2 % of all tokens, by {OF[arm]}"),
           ("recall_lowest", "share", f"Recall of the lowest 2 % of all tokens, by {OF[arm]}"))),
+    *(Finding(text=f"Tokens never seen against all others, by {UNTIED}, where it was not named beforehand ({arm})", unit="AUROC",
+              value=lambda arms, arm=arm: arms[arm].auroc.sel(indicator=UNTIED)) for arm in ("tied", "tied-free", "wide-start")),
     *(Finding(text=f"Tokens never seen against those seen {'once' if n == 1 else f'{n} times'}, by {OF[arm]} ({arm})", unit="AUROC",
               value=lambda arms, arm=arm, n=n: arms[arm].auroc_from.sel(indicator=OF[arm], exposure=n)) for arm in OF for n in (1, 16)),
     *(Finding(text=f"AUROC of the probability after 12 copies: tokens never seen against rare ones ({arm})", unit="AUROC",
