@@ -19,6 +19,7 @@ QUESTIONS = {
         "sae-zoo": "Which SAE leads at any width and length?",
         "lm-importance": "What is each feature of an LM worth?",
         "targets": "What should an MLP's dictionary rebuild?",
+        "dictionary-weights": "Is an MLP's dictionary dense over neurons?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",
     },
