@@ -55,7 +55,7 @@ class World:
         g = np.random.default_rng(100 + list(experiment.arms).index(arm))
         runs = Runs(experiment.specs_of(arm, experiment.default))
         n, level = len(runs), self.levels.get(arm, DENSE)
-        luck = g.normal(0, 0.1, (n, 1))
+        luck = np.random.default_rng(1).normal(0, 0.1, (n, 1))  # of the seed, whose model all arms share
         named = {"row_k90": np.round(level["row_k90"] * np.exp(luck + g.normal(0, 0.1, (n, FEATURES)))).clip(1)}
         named["row_kurtosis"] = level["row_kurtosis"] * np.exp(luck) + g.normal(0, 0.3, (n, FEATURES))
         named |= {name: np.full((n, FEATURES), 1.0) for name in ("row_gini", "row_large", "row_kurtosis_scaled")}
