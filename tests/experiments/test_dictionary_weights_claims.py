@@ -1,7 +1,7 @@
 """Every claim of dictionary-weights can hold, can fail, and can be made unspecific by each of its controls.
 
-The numbers are planted, not trained: how many entries carry a feature's row and a neuron's column, with features, neurons and seeds of
-unequal luck. `tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; what the matrices of the derived arms are,
+The numbers are planted, not trained: how many entries carry a feature's row and a neuron's column and how well rules tell them, with seeds
+of unequal luck. `tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; what the matrices of the derived arms are,
 and what the measures make of them, is tested here.
 """
 
@@ -16,20 +16,26 @@ from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.dictionary_weights import experiment
-from assay.experiments.dictionary_weights.method import (
+from assay.experiments.dictionary_weights.matrices import (
     CURVE,
-    DictionaryWeights,
+    EDGES,
+    concentrations,
     curve,
+    geometric,
     matrix_measures,
     other_rows,
     planted_rows,
-    shuffled,
 )
+from assay.experiments.dictionary_weights.method import DictionaryWeights, in_use, shuffled
+from assay.experiments.dictionary_weights.rules import Texts, as_often, planted
+from assay.features.explaining.rule import Positions
 
-FEATURES, NEURONS, DOCUMENTS = 120, 80, 12
+DOCUMENTS = 12
 DENSE = {"row_k90": 90.0, "row_kurtosis": 0.0, "column_gini": 0.414, "column_gini_permuted": 0.414, "use_k90": 140.0}
+DENSE |= {"told": 0.7, "told_neurons": 0.7}
 LEVELS = {
-    "main": DENSE | {"row_kurtosis": 2.0}, "half": DENSE | {"row_kurtosis": 1.95}, "wide": DENSE | {"row_kurtosis": 2.0},
+    "main": DENSE | {"row_kurtosis": 2.0, "told": 0.85}, "half": DENSE | {"row_kurtosis": 1.95, "told": 0.845},
+    "wide": DENSE | {"row_kurtosis": 2.0, "told": 0.85}, "planted-features": DENSE | {"told": 0.98},
     "shuffled": DENSE | {"row_k90": 7.0, "row_kurtosis": 150.0, "use_k90": 8.0},
     "identity": DENSE | {"row_k90": 1.0, "row_kurtosis": 250.0, "use_k90": 1.0},
     "planted": DENSE | {"row_kurtosis": 20.0, "column_gini": 0.998, "column_gini_permuted": 0.77, "use_k90": 1.0},
@@ -55,17 +61,23 @@ class World:
         g = np.random.default_rng(100 + list(experiment.arms).index(arm))
         runs = Runs(experiment.specs_of(arm, experiment.default))
         n, level = len(runs), self.levels.get(arm, DENSE)
-        luck = np.random.default_rng(1).normal(0, 0.1, (n, 1))  # of the seed, whose model all arms share
-        named = {"row_k90": np.round(level["row_k90"] * np.exp(luck + g.normal(0, 0.1, (n, FEATURES)))).clip(1)}
-        named["row_kurtosis"] = level["row_kurtosis"] * np.exp(luck) + g.normal(0, 0.3, (n, FEATURES))
-        named |= {name: np.full((n, FEATURES), 1.0) for name in ("row_gini", "row_large", "row_kurtosis_scaled")}
-        for name in ("column_gini", "column_gini_permuted", "use_gini", "use_gini_permuted"):
-            named[name] = level.get(name, 0.5) + luck / 30 + g.normal(0, 0.02, (n, NEURONS))
-        named["use_k90"] = (level["use_k90"] * np.exp(luck + g.normal(0, 0.1, (n, NEURONS)))).clip(1)
-        given = {name: (f"run {'feature' if name.startswith('row') else 'neuron'}", x, "1") for name, x in named.items()}
+        luck = np.random.default_rng(1).normal(0, 0.1, n)  # of the seed, whose model all arms share
+        only = ("told", "told_neurons") if arm == "planted-features" else ()
+        numbers = {name: level[name] * np.exp(luck + g.normal(0, 0.01, n)) for name in ("row_k90", "use_k90")}
+        numbers = {name: x.clip(1) for name, x in numbers.items()}
+        numbers["row_kurtosis"] = level["row_kurtosis"] * np.exp(luck) + g.normal(0, 0.03, n)
+        for name in ("column_gini", "column_gini_permuted", "use_gini", "use_gini_permuted", "told", "told_neurons"):
+            numbers[name] = level.get(name, 0.5) + luck / 30 + g.normal(0, 0.002, n)
+        for name in ("row_gini", "row_large", "row_kurtosis_scaled", "row_k90_median", "use_k90_median", "row_over_ten", "told_planted", "live"):
+            numbers[name] = np.full(n, 1.0)
+        given = {name: ("run", x, "1") for name, x in numbers.items() if name in only or not only}
+        if only:
+            return measures(runs, **given)
+        given["row_counts"] = ("run bin", np.ones((n, len(EDGES) - 1)), "1")
         given |= {name: ("run rank", np.broadcast_to(CURVE, (n, len(CURVE))), "1") for name in ("row_curve", "column_curve")}
         given |= {name: ("run document", 1 + g.random((n, DOCUMENTS)), "1") for name in ("error", "variance", "active", "tokens")}
-        return measures(runs, coords={"document": [f"file-{i:02}" for i in range(DOCUMENTS)], "rank": CURVE.tolist()}, **given)
+        coords = {"document": [f"file-{i:02}" for i in range(DOCUMENTS)], "rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
+        return measures(runs, coords=coords, **given)
 
 
 WORLD = World()
@@ -90,6 +102,10 @@ CASES = {
     "One neuron needs": (
         without(use_k90=8.0), {name: WORLD.but(name, use_k90=90.0) for name in ("shuffled", "identity", "planted")},
     ),
+    "Features are more readable": (
+        without(told=0.71),
+        {name: WORLD.but(name, told=0.85) for name in ("frozen-decoder", "soft-frozen", "frozen-encoder", "untrained", "start")},
+    ),
 }  # fmt: skip
 
 
@@ -98,13 +114,20 @@ CASES = {
 S = DictionaryWeights(seed=3, d=16, m=40, width=64)
 
 
-def before(W):
-    d = Dictionary(W.mT.contiguous(), torch.zeros(1, 64), W, torch.zeros(1, 40), ReLU())
-    return d.to_trained()
+def before(W, firings=100.0):
+    f = W.shape[1]
+    d = Dictionary(W.mT.contiguous(), torch.zeros(1, f), W, torch.zeros(1, W.shape[2]), ReLU())
+    t = d.to_trained()
+    beside = {"firings": torch.full((1, f), firings), "use": torch.ones(1, f), "spread": torch.ones(1, W.shape[2])}
+    return replace(t, tensors={**t.tensors, **beside}, header={**t.header, "beside": list(beside)})
 
 
 def made(matrix, W, seed=3, replicate=0):
     return other_rows(Runs([S.replace(matrix=matrix, seed=seed, replicate=replicate)]), None, before(W)).tensors["W_dec"]
+
+
+def rows_of(W):
+    return concentrations(np.asarray(W, dtype=np.float64), np.ones(len(W)), np.ones(W.shape[1]), 1)
 
 
 def test_turned_rows_keep_their_geometry_and_permuted_ones_their_entries():
@@ -122,13 +145,11 @@ def test_turned_rows_keep_their_geometry_and_permuted_ones_their_entries():
 def test_the_planted_matrix_is_found_by_column_and_not_in_a_random_one():
     """F=512, m=256, six neurons of ten private: θ = 0.998 − 0.770 = 0.228; of a Gaussian matrix 0.001."""
     planted, gaussian = planted_rows(1, 512, 256, np.arange(512)), np.random.default_rng(2).standard_normal((512, 256))
-    for rows, theta, private in ((planted, 0.228, 0.6), (gaussian, 0.001, 0.0)):
-        d = Dictionary(torch.zeros(1, 256, 512), torch.ones(1, 512), torch.from_numpy(rows).float()[None], torch.zeros(1, 256), ReLU())
-        x = torch.randn(20, 256, generator=torch.Generator().manual_seed(1))
-        found = {name: v[0] for name, (_, v, _) in matrix_measures(d, x, 1).items()}
+    for W, theta, private in ((planted, 0.228, 0.6), (gaussian, 0.001, 0.0)):
+        found = rows_of(W)
         assert np.median(found["column_gini"]) - np.median(found["column_gini_permuted"]) == pytest.approx(theta, abs=0.005)
         assert (found["use_k90"] == 1).mean() == pytest.approx(private, abs=0.01)
-        assert found["live"] == 512 and (found["row_k90"] > 10).all()
+        assert len(found["row_k90"]) == 512 and (found["row_k90"] > 10).all()
     W = planted_rows(1, 512, 256, np.arange(512))
     assert np.allclose(np.linalg.norm(W, axis=1), 1, atol=1e-6)
     own = (W != 0).sum(0) == 1
@@ -139,23 +160,40 @@ def test_the_planted_matrix_is_found_by_column_and_not_in_a_random_one():
 
 
 def test_every_neuron_a_feature_has_rows_and_columns_of_one_entry():
-    one, zero = torch.eye(40)[None], torch.zeros(1, 40)
-    found = matrix_measures(Dictionary(one, zero, one, zero, ReLU()), torch.rand(50, 40), 0)
-    assert (found["row_k90"][1] == 1).all() and (found["use_k90"][1] == 1).all()
-    assert found["row_kurtosis"][1][0] == pytest.approx(np.full(40, 40**2 / 39 - 6))
+    found = rows_of(np.eye(40))
+    assert (found["row_k90"] == 1).all() and (found["use_k90"] == 1).all()
+    assert found["row_kurtosis"] == pytest.approx(np.full(40, 40**2 / 39 - 6))
 
 
 def test_dead_features_are_in_no_row_and_no_column():
     W = torch.nn.functional.normalize(torch.randn(1, 64, 40, generator=torch.Generator().manual_seed(0)), dim=-1)
-    bias = torch.zeros(1, 64)
-    bias[:, :24] = -100
-    x = torch.randn(200, 40, generator=torch.Generator().manual_seed(1))
-    found = {n: v[0] for n, (_, v, _) in matrix_measures(Dictionary(W.mT.contiguous(), bias, W, torch.zeros(1, 40), ReLU()), x, 0).items()}
-    kept = Dictionary(W[:, 24:].mT.contiguous(), bias[:, 24:], W[:, 24:], torch.zeros(1, 40), ReLU())
-    alone = {n: v[0] for n, (_, v, _) in matrix_measures(kept, x, 0).items()}
-    assert found["live"] == 40 and np.isnan(found["row_k90"][:24]).all()
-    assert np.array_equal(found["row_k90"][24:], alone["row_k90"]) and np.allclose(found["column_gini"], alone["column_gini"])
-    assert np.array_equal(found["use_k90"], alone["use_k90"])
+    whole = before(W)
+    whole.tensors["firings"][:, :24] = 9  # one short of being counted
+    found, alone = (matrix_measures(t, 0) for t in (whole, before(W[:, 24:])))
+    assert found["live"][1] == alone["live"][1] == 40
+    for name in alone:
+        assert np.array_equal(found[name][1], alone[name][1]), name
+    assert found["row_k90"][1] == pytest.approx(geometric(rows_of(W[0, 24:])["row_k90"]))
+
+
+def test_what_features_do_on_test_text_is_counted(monkeypatch):
+    """Of ReLU features that are the neurons: firings, mean squares and deviations, by one naive line each; independent neurons keep them all."""
+    x = torch.rand(3000, 40, generator=torch.Generator().manual_seed(1)) - 0.8
+
+    class Test:
+        kept = np.arange(3000)
+
+        def rows(self, kept):
+            return x
+
+    monkeypatch.setattr("assay.experiments.dictionary_weights.method.activations", lambda s, bench: (None, Test()))
+    eye, zero = torch.eye(40)[None], torch.zeros(1, 40)
+    for acts in ("model", "shuffled"):
+        t = in_use(Dictionary(eye, zero, eye, zero, ReLU()).to_trained(), S.replace(acts=acts), None)
+        assert t.tensors["firings"][0].tolist() == [(x[:, j] > 0).sum().item() for j in range(40)]
+        assert torch.allclose(t.tensors["use"][0], torch.stack([x[:, j].clamp(0).double().pow(2).mean() for j in range(40)]))
+        assert torch.allclose(t.tensors["spread"][0], x.double().std(0))
+        assert set(t.header["beside"]) == {"firings", "use", "spread"} and Dictionary.of(t).own == {}
 
 
 def test_shuffled_neurons_keep_their_values_and_lose_what_ties_them():
@@ -168,3 +206,35 @@ def test_shuffled_neurons_keep_their_values_and_lose_what_ties_them():
 def test_a_curve_tells_the_share_of_the_largest_entries():
     assert np.allclose(curve(np.ones((2, 32))), CURVE)
     assert np.allclose(curve(np.eye(32)), np.minimum(1, 32 * CURVE))
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------------------
+
+
+def texts():
+    """Random tokens of a vocabulary of 200, twenty windows a file; a quarter of the files says when a rule stops."""
+    g = np.random.default_rng(0)
+    seen, fresh = (Positions(t, np.ones(t.shape, bool)) for t in g.integers(0, 200, (2, 400, 64)))
+    return Texts(seen, fresh, seen.row // 64 // 20 % 4 == 0)
+
+
+def test_a_feature_of_three_tokens_is_told_and_noise_is_not():
+    """Fresh contexts of 32 tokens: one that fires is told by its rule with certainty, a silent one is silent but for a tenth of its tokens."""
+    both = texts()
+    chosen = np.array([3, 70, 150])
+    of_tokens = [planted(p.shifted(0), chosen, 5, 0, i) for i, p in enumerate((both.seen, both.fresh))]
+    for p, value in zip((both.seen, both.fresh), of_tokens, strict=True):
+        assert set(p.shifted(0)[value > 0]) == set(chosen) and (value > 0).sum() / np.isin(p.shifted(0), chosen).sum() == pytest.approx(0.9, abs=0.04)
+    assert both.told(*of_tokens) > 0.94
+    g = np.random.default_rng(1)
+    noise = [(g.random(len(p)) < 0.015).astype(float) for p in (both.seen, both.fresh)]
+    assert both.told(*noise) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_neuron_fires_as_often_as_the_feature_beside_it():
+    g = np.random.default_rng(2)
+    seen, fresh = g.standard_normal(4000), g.standard_normal(900)
+    a, b = as_often(seen, fresh, 60)
+    assert (a > 0).sum() == 60 and set(np.flatnonzero(a)) == set(np.argsort(-seen)[:60])
+    edge = np.sort(seen)[-61]
+    assert np.array_equal(b, np.maximum(fresh - edge, 0))

@@ -7,12 +7,13 @@ import numpy as np
 from assay.core import Arms, Figure, summary
 from assay.core.figures import columns
 from assay.core.measures import by
+from assay.experiments.dictionary_weights.claims import READ
+from assay.experiments.dictionary_weights.matrices import EDGES
 
 CURVES = {
     "main": "learned", "frozen-decoder": "frozen decoder", "soft-frozen": "soft-frozen decoder", "untrained": "untrained model",
     "shuffled": "independent neurons", "random": "random rows", "planted": "planted columns",
 }  # fmt: skip
-EDGES = np.geomspace(1, 1024, 21)
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -31,16 +32,20 @@ def figures(arms: Arms) -> list[Figure]:
                  color="arm", x_log=True, x_title="neurons for 90 % of the squared length", y_title="share of live features",
                  rules=((10.0, "10"),))  # fmt: skip
     rows = [
-        (label, kind, *summary((by(arms[name])[measure].median(part)).values))
+        (label, kind, *summary(by(arms[name])[measure].values))
         for name, label in there.items()
-        for kind, measure, part in (
-            ("neurons for a feature", "row_k90", "feature"), ("features for a neuron, by use", "use_k90", "neuron"),
-        )
+        for kind, measure in (("neurons for a feature", "row_k90_median"), ("features for a neuron, by use", "use_k90_median"))
     ]  # fmt: skip
     both = Figure("Both slicings beside their controls", columns(("arm", "slice", "median", "low", "high"), rows), "bars", x="arm", y="median",
                   facet="slice", band=("low", "high"), x_title="", y_title="median number for 90 %",
                   note="Mean and 95 % t interval over seeds.")  # fmt: skip
-    return [*slices, few, both]
+    told = Figure("How well a rule on tokens tells a feature, and a neuron that fires as often", columns(("arm", "what", "told", "low", "high"), [
+        (label, kind, *summary(by(arms[name])[measure].values))
+        for name, label in READ.items() if name in arms
+        for kind, measure in (("feature", "told"), ("neuron", "told_neurons"))
+    ]), "bars", x="arm", y="told", color="what", band=("low", "high"), x_title="", y_title="balanced accuracy on fresh contexts of 32 tokens",
+        rules=((0.5, "chance"),), note="Mean and 95 % t interval over seeds.")  # fmt: skip
+    return [*slices, few, both, told]
 
 
 def slice_curves(arms: Arms, there: dict[str, str], measure: str) -> dict[str, list]:
@@ -56,7 +61,6 @@ def histogram(arms: Arms, there: dict[str, str]) -> dict[str, list]:
     """Columns: the share of live features of all seeds in each bin of how many neurons they need."""
     rows = []
     for name, label in there.items():
-        values = by(arms[name]).row_k90.values
-        counts, _ = np.histogram(values[~np.isnan(values)], EDGES)
+        counts = by(arms[name]).row_counts.sum("seed").values
         rows += [(label, float(np.sqrt(a * b)), float(c / counts.sum())) for a, b, c in zip(EDGES, EDGES[1:], counts, strict=False)]
     return columns(("arm", "neurons", "share"), rows)
