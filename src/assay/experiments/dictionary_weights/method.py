@@ -158,7 +158,7 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 
 
 def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
-    """The same with what its matrix is weighed by beside it: firings and E f² of features, and neurons' standard deviations, all on test text."""
+    """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and neurons' deviations, all on test text."""
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
@@ -184,11 +184,11 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
     (s,) = runs.specs
     named, coords = matrix_measures(trained, s.seed), {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
     if s.matrix in ("learned", "start"):
-        train, test = activations(s, bench)
-        one = Dictionary.of(trained)
-        sums, documents = frontier.document_measures(one, test, mixed(s))
-        named |= {name: sums[name] for name in frontier.FRONTIER}
-        coords |= documents
+        one, (train, test) = Dictionary.of(trained), activations(s, bench)
+        if s.matrix == "learned":
+            sums, documents = frontier.document_measures(one, test, mixed(s))
+            named |= {name: sums[name] for name in frontier.FRONTIER}
+            coords |= documents
         if s.acts == "model":
             named |= readable(s, one, train, test)
     if trained.history:
