@@ -37,7 +37,7 @@ class DictionaryWeights(Spec):
     """The part of the dictionary that is not learned."""
     acts: Literal["model", "shuffled"] = "model"
     """Activations of the model; the same with every neuron's values at other tokens, so that neurons are independent."""
-    model_steps: Annotated[int, Ge(1)] = 240
+    model_steps: Annotated[int, Ge(1)] = 480
     """Training steps of the language model that each seed trains."""
     d: Annotated[int, Ge(1)] = 64
     """Width of its stream."""
@@ -67,7 +67,7 @@ class DictionaryWeights(Spec):
     """Precision of matrix products in training; many CPUs are far slower in bfloat16."""
     features: Annotated[int, Ge(1)] = 12
     """Features, drawn by lot, for which rules are learned, and as many neurons."""
-    texts: Annotated[int, Ge(1)] = 400
+    texts: Annotated[int, Ge(1)] = 300
     """Training windows on which they are learned, at most."""
     replicate: int = 0
     """Another independent draw of what is random about the matrix."""

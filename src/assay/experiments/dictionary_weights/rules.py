@@ -27,6 +27,8 @@ COMMON = slice(10, 100)
 """Ranks of the tokens, by how common they are, of which a planted feature has three."""
 OFTEN = 0.9
 """How often it fires on them."""
+PLANTED = 4
+"""Planted features, which are easy to tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +70,11 @@ def readable(s: DictionaryWeights, one: Dictionary, data: Harvest, test: Harvest
     here = [p.shifted(0) for p in (texts.seen, texts.fresh)]
     common = np.argsort(-np.bincount(here[0]), kind="stable")[COMMON]
     scores: dict[str, list[float]] = {"told": [], "told_neurons": [], "told_planted": []}
-    for i, (feature, neuron) in enumerate(zip(drawn, neurons, strict=True)):
+    for feature, neuron in zip(drawn, neurons, strict=True):
         scores["told"].append(texts.told(seen[:, feature], fresh[:, feature]))
         both = as_often(x[:, neuron].numpy(), y[:, neuron].numpy(), int((seen[:, feature] > 0).sum()))
         scores["told_neurons"].append(texts.told(*both))
+    for i in range(PLANTED):
         chosen = common[permutation(seed, "dictionary-weights.tokens", i, len(common))[0][:3]]
         scores["told_planted"].append(texts.told(*(planted(at, chosen, s.seed, i, part) for part, at in enumerate(here))))
     values = {name: np.nanmean(found) if len(found) else np.nan for name, found in scores.items()}
