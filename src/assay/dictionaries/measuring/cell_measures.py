@@ -11,6 +11,7 @@ from assay.core.errors import DataError
 from assay.core.rng import normal
 from assay.data.targets import Target, Targets
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.concentration import gini as gini
 from assay.dictionaries.training.cells import Batch, Cell
 from assay.subjects.readout import Readout
 
@@ -67,18 +68,6 @@ def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tenso
     values, axes = torch.linalg.eigh((b.T @ b / f).double())  # rows may lie in a subspace: a LayerNorm's mean is never there
     drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0])
     return torch.nn.functional.normalize(drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1)
-
-
-def gini(x: Float[np.ndarray, "n"]) -> float:
-    """How unequal non-negative numbers are.
-
-    Formula: 2 Σ_i i·x_(i) / (n Σ x) − (n + 1)/n, x_(i) ascending
-    Range: 0 (all equal) to 1 − 1/n (one has all)
-    Better: neither
-    """
-    x = np.sort(np.asarray(x, dtype=np.float64))
-    n = len(x)
-    return float(2 * (np.arange(1, n + 1) * x).sum() / (n * x.sum()) - (n + 1) / n)
 
 
 # --- sums per document --------------------------------------------------------------------------------------------------

@@ -1,0 +1,212 @@
+"""The method of dictionary-weights: what one run is, how it is trained or made, and what is measured of its matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from assay.core import Cost, Joint, Spec, probes
+from assay.core.measures import measures
+from assay.core.rng import integers
+from assay.data import corpus as corpora
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.tiny import TinySpec, tiny
+from assay.dictionaries.training.freezing import Part
+from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.training.train import Method
+
+@dataclass(frozen=True, kw_only=True)
+class DictionaryWeights(Spec):
+    matrix: Literal["learned", "start", "identity", "rotated", "permuted", "random", "planted"] = "learned"
+    """Learned; as training starts; every neuron a feature; or main's dictionary with other decoder rows."""
+    frozen: Part = ""
+    """The part of the dictionary that is not learned."""
+    acts: Literal["model", "shuffled"] = "model"
+    """Activations of the model; the same with every neuron's values at other tokens, so that neurons are independent."""
+    model_steps: Annotated[int, Ge(1)] = 480
+    """Training steps of the language model that each seed trains."""
+    d: Annotated[int, Ge(1)] = 64
+    """Width of its stream."""
+    m: Annotated[int, Ge(2)] = 256
+    """Neurons of its MLP."""
+    activation: Literal["gelu", "relu"] = "gelu"
+    """Their non-linearity."""
+    width: Annotated[int, Ge(1)] = 512
+    """Features in the dictionary."""
+    k: Annotated[int, Ge(1)] = 8
+    """Features that TopK keeps."""
+    corpus: str = corpora.STDLIB
+    """The text: "stdlib" or a folder of text files."""
+    windows: Annotated[int, Ge(0)] = 1200
+    """Training windows of `context` tokens."""
+    per_file: Annotated[int, Ge(0)] = 4
+    """Test windows from one file, at most."""
+    context: Annotated[int, Ge(2)] = 64
+    """Tokens in a window."""
+    batch: Annotated[int, Ge(1)] = 256
+    """Tokens a step."""
+    steps: Annotated[int, Ge(1)] = 600
+    """Training steps of the dictionary."""
+    lr: Annotated[float, Gt(0)] = 8e-3
+    """Adam's learning rate at its top."""
+    products: Literal["bfloat16", "float32"] = "float32"
+    """Precision of matrix products in training; many CPUs are far slower in bfloat16."""
+    features: Annotated[int, Ge(1)] = 12
+    """Features, drawn by lot, for which rules are learned, and as many neurons."""
+    texts: Annotated[int, Ge(1)] = 300
+    """Training windows on which they are learned, at most."""
+    replicate: int = 0
+    """Another independent draw of what is random about the matrix."""
+
+    def model(self) -> TinySpec:
+        """The language model of this seed."""
+        return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
+                        steps=self.model_steps)  # fmt: skip
+
+
+def activations(s: DictionaryWeights, bench: Bench) -> tuple[Harvest, Harvest]:
+    """(training harvest, test harvest): what the MLP's output projection reads in this seed's model."""
+    train = HarvestSpec(subject=str(tiny(s.model(), bench)), site="blocks.0.mlp.hook_post", corpus=s.corpus, windows=s.windows,
+                        context=s.context, dtype="float32")  # fmt: skip
+    data = harvest(train, bench)
+    return data, harvest(train.replace(part="test", windows=0, per_file=s.per_file), bench, like=data)
+
+
+def shuffled(x: Float[Tensor, "*run b m"], seed: int, index: int) -> Float[Tensor, "*run b m"]:
+    """Rows with every neuron rolled by its own random number of rows: each keeps its law, what ties them is gone."""
+    import torch
+
+    b, m = x.shape[-2:]
+    offset = torch.from_numpy(integers(np.array([seed]), "dictionary-weights.shuffle", index, (m,), b)[0])
+    return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
+
+
+def mixed(s: DictionaryWeights) -> Callable[[Tensor], Tensor]:
+    """What is done to test activations before they are measured: nothing, or neurons made independent."""
+    return (lambda x: shuffled(x, s.seed, -1)) if s.acts == "shuffled" else (lambda x: x)
+
+
+def covariance(data: Harvest) -> Float[Tensor, "m m"]:
+    """Second moments of the normalised training activations."""
+    x = data.rows(data.kept)
+    return x.T @ x / len(x)
+
+
+def method(s: DictionaryWeights, data: Harvest) -> Method:
+    """How this arm's dictionary is trained. A frozen decoder starts with the activations' covariance: the better of its two starts."""
+    from assay.dictionaries.selection import TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.freezing import freeze
+    from assay.dictionaries.training.train import Method
+
+    plain = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0,
+                   products=s.products)  # fmt: skip
+    return freeze(plain, s.frozen, covariance(data) if s.frozen == "decoder" else None)
+
+
+def train_together(groups: Sequence[Runs[DictionaryWeights]], bench: Bench) -> list[Trained]:
+    """Dictionaries of one seed in one pass over the same batches; a seed has a model of its own, so it is a group of its own."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    specs = [runs.specs[0] for runs in groups]
+    s, seeds = specs[0], groups[0].seeds
+    data, _ = activations(s, bench)
+    plain = data.batches(seeds, s.batch)
+    batches = plain if s.acts == "model" else lambda step: shuffled(plain(step), int(seeds[0]), step)
+    trained = fit_dictionaries(
+        [(runs, method(one, data)) for runs, one in zip(groups, specs, strict=True)], batches, d=data.d, steps=s.steps, bench=bench,
+        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
+    )  # fmt: skip
+    return [in_use(one, s, bench) for one in trained]
+
+
+def train(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
+    return train_together([runs], bench)[0]
+
+
+def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
+    """Dictionaries that nothing trains: as training starts, or every neuron a feature."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    (s,) = runs.specs
+    data, _ = activations(s, bench)
+    if s.matrix == "start":
+        start = fit_dictionaries([(runs, method(s, data))], lambda step: data.rows(data.kept[:1]), d=data.d, steps=0, bench=bench,
+                                 mean=data.mean, scale=data.scale, sites=(data.spec.site,))[0]  # fmt: skip
+        return in_use(start, s, bench)
+    eye, zero = torch.eye(data.d)[None], torch.zeros(1, data.d)
+    one = Dictionary(eye, zero, eye, zero, ReLU(), mean=torch.from_numpy(data.mean)[None], scale=torch.tensor([data.scale]))
+    return in_use(replace(one, sites=(data.spec.site,)).to_trained(), s, bench)
+
+
+def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
+    """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and neurons' deviations, all on test text."""
+    import torch
+
+    from assay.dictionaries.dictionary import Dictionary
+
+    _, test = activations(s, bench)
+    x, one = mixed(s)(test.rows(test.kept)), Dictionary.of(trained)
+    firings, use = torch.zeros(2, one.width, dtype=torch.float64)
+    for part in x.split(2048):
+        features = one.normalised.encode(part)[0]
+        firings += (features > 0).sum(0)
+        use += features.double().square().sum(0)
+    beside = {"firings": firings[None], "use": use[None] / len(x), "spread": x.double().std(0)[None]}
+    header = {**trained.header, "beside": [*trained.header.get("beside", ()), *beside]}
+    return replace(trained, tensors={**trained.tensors, **beside}, header=header)
+
+
+def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr.Dataset:
+    """How dense the matrix is by feature and by neuron; of dictionaries on a model's own activations also FVU and how readable features are."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.measuring import frontier
+    from assay.experiments.dictionary_weights.rules import readable
+
+    (s,) = runs.specs
+    named, coords = matrix_measures(trained, s.seed), {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
+    if s.matrix in ("learned", "start"):
+        one, (train, test) = Dictionary.of(trained), activations(s, bench)
+        if s.matrix == "learned":
+            sums, documents = frontier.document_measures(one, test, mixed(s))
+            named |= {name: sums[name] for name in frontier.FRONTIER}
+            coords |= documents
+        if s.acts == "model":
+            named |= readable(s, one, train, test)
+    if trained.history:
+        coords["step"] = trained.steps.tolist()
+        named["loss"] = ("run step", trained.history["loss"], "1")
+    return measures(runs, coords=coords, **named)
+
+
+def inputs(spec: DictionaryWeights) -> dict[str, str]:
+    """The corpus; the models follow from it and the spec."""
+    return {"corpus": corpora.load(spec.corpus).fingerprint}
+
+
+def cost(runs: Runs[DictionaryWeights]) -> Cost:
+    """The disk that harvests take; seconds come from the record."""
+    s = runs.shared
+    return Cost(bytes=s.windows * s.context * (2 * s.m + 4))
+
+
+TOGETHER = Joint(lambda groups, bench: train_together(groups, bench))
+"""Arms on the same activations, trained as long, share a pass over the same batches."""

@@ -1,0 +1,94 @@
+"""How well a rule tells where a feature fires, and where a neuron does that fires as often: learned on one text, scored on other files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.rng import permutation, uniform
+from assay.features.explaining.evidence import input_explanation
+from assay.features.explaining.learner import learn
+from assay.features.explaining.rule import Positions
+from assay.features.explaining.scoring import balanced_accuracy, contexts, cut
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.experiments.dictionary_weights.method import DictionaryWeights
+
+FIRINGS = 50
+"""Tokens of the text that is explained on which a feature must fire to be drawn."""
+COMMON = slice(10, 100)
+"""Ranks of the tokens, by how common they are, of which a planted feature has three."""
+OFTEN = 0.9
+"""How often it fires on them."""
+PLANTED = 4
+"""Planted features, which are easy to tell."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """The text that rules are learned on, and the one on which they are scored."""
+
+    seen: Positions
+    fresh: Positions
+    held: Bool[np.ndarray, "row"]
+    """Rows of a quarter of the seen files, by which rules are stopped."""
+
+    def told(self, seen: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "row"]) -> float:
+        """Detection: balanced accuracy at telling the fresh contexts of 32 tokens in which something fires, by the rule of the seen ones."""
+        said = input_explanation(learn(self.seen, seen > 0, self.held), self.seen, seen)
+        at = cut(contexts(self.seen, said.scores(self.seen), seen))
+        return balanced_accuracy(contexts(self.fresh, said.scores(self.fresh), fresh), at)
+
+
+def as_often(
+    seen: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "other"], firings: int
+) -> tuple[Float[np.ndarray, "row"], Float[np.ndarray, "other"]]:
+    """A neuron on both texts, above the value that it exceeds on so many tokens of the first."""
+    edge = np.partition(seen, -firings - 1)[-firings - 1]
+    return np.maximum(seen - edge, 0), np.maximum(fresh - edge, 0)
+
+
+def readable(s: DictionaryWeights, one: Dictionary, data: Harvest, test: Harvest) -> dict[str, tuple[str, Any, str]]:
+    """Detection by rules, each the mean over features that are drawn by lot, over neurons that fire as often, and over planted features."""
+    windows = min(s.texts, len(data.tokens))
+    kept = data.kept[data.kept < windows * s.context]
+    _, file = np.unique(data.document[kept], return_inverse=True)
+    texts = Texts(Positions(data.tokens[:windows], data.keep[:windows]), Positions(test.tokens, test.keep), file % 4 == 0)
+    x, y = data.rows(kept), test.rows(test.kept)
+    seen, fresh = codes(one, x), codes(one, y)
+    seed = np.array([s.seed])
+    there = np.flatnonzero(((seen > 0).sum(0) >= FIRINGS) & ((fresh > 0).sum(0) > 0))
+    drawn = there[permutation(seed, "dictionary-weights.drawn", 0, len(there))[0][: s.features]]
+    neurons = permutation(seed, "dictionary-weights.neurons", 0, x.shape[1])[0][: len(drawn)]
+    here = [p.shifted(0) for p in (texts.seen, texts.fresh)]
+    common = np.argsort(-np.bincount(here[0]), kind="stable")[COMMON]
+    scores: dict[str, list[float]] = {"told": [], "told_neurons": [], "told_planted": []}
+    for feature, neuron in zip(drawn, neurons, strict=True):
+        scores["told"].append(texts.told(seen[:, feature], fresh[:, feature]))
+        both = as_often(x[:, neuron].numpy(), y[:, neuron].numpy(), int((seen[:, feature] > 0).sum()))
+        scores["told_neurons"].append(texts.told(*both))
+    for i in range(PLANTED):
+        chosen = common[permutation(seed, "dictionary-weights.tokens", i, len(common))[0][:3]]
+        scores["told_planted"].append(texts.told(*(planted(at, chosen, s.seed, i, part) for part, at in enumerate(here))))
+    values = {name: np.nanmean(found) if len(found) else np.nan for name, found in scores.items()}
+    return {name: ("run", np.array([value]), "balanced accuracy") for name, value in values.items()}
+
+
+def planted(
+    tokens: Int[np.ndarray, "row"], chosen: Int[np.ndarray, "token"], seed: int, index: int, part: int
+) -> Float[np.ndarray, "row"]:
+    """A feature that fires on most occurrences of these tokens and nowhere else."""
+    luck = uniform(np.array([seed]), f"dictionary-weights.planted.{part}", index, (len(tokens),))[0]
+    return np.where(np.isin(tokens, chosen) & (luck < OFTEN), 1.0, 0.0)
+
+
+def codes(one: Dictionary, x: Float[Tensor, "b m"]) -> Float[np.ndarray, "b f"]:
+    """Features of normalised activations, a few thousand rows at a time."""
+    return np.concatenate([one.normalised.encode(part)[0].numpy() for part in x.split(2048)])
