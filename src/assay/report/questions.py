@@ -20,6 +20,7 @@ QUESTIONS = {
         "lm-importance": "What is each feature of an LM worth?",
         "streetlight": "Have things named first good features?",
         "targets": "What should an MLP's dictionary rebuild?",
+        "path-split": "Can a dictionary keep paths apart?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",
     },
