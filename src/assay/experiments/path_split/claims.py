@@ -176,20 +176,21 @@ CLAIMS = (
         of="smollm2", value=effects(), statistic=order, units=("document",), low=0.5, unit="Spearman's ρ",
         must_fail=("smollm2-shuffled", "smollm2-random", "smollm2-untrained"),
         near={"smollm2-random": "whatever is written there", "smollm2-untrained": "depth alone, without training"},
+        also={"smollm2-turned": "parts of the same places", "smollm2-quiet": "the same order"},
         threshold_from=PLAN, published="new", source=REMARKS,
     ),
     Claim(
         text="SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks the direct share is at most 0.5",
         of="smollm2", value=effects(), statistic=average, units=("document",), high=0.5, unit="share of squared effect",
         must_fail=("smollm2-quiet", "smollm2-untrained"), near={"smollm2-untrained": "depth alone, without training"},
-        also={"smollm2-random": PLACES, "smollm2-shuffled": "the order does not matter for a mean"},
+        also={"smollm2-random": PLACES, "smollm2-turned": PLACES, "smollm2-shuffled": "the order does not matter for a mean"},
         threshold_from="plan: mostly is more than half", published="new", source=REMARKS,
     ),
     Claim(
         text="Even in SmolLM2's last block but one, a part's direct effect tells at most half of what it does: R² at most 0.5",
         of="smollm2", value=effects(), statistic=told_by_direct, units=("document",), high=0.5, unit="R²",
         must_fail=("smollm2-quiet", "smollm2-untrained"), near={"smollm2-untrained": "depth alone, without training"},
-        also={"smollm2-random": PLACES, "smollm2-shuffled": "any other inner block"},
+        also={"smollm2-random": PLACES, "smollm2-turned": PLACES, "smollm2-shuffled": "any other inner block"},
         threshold_from=f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks", published="new", source=REMARKS,
     ),
     Claim(
@@ -197,7 +198,7 @@ CLAIMS = (
         of="smollm2", value=both_norms, statistic=moved, units=("document",), high=0.10, unit="relative change",
         must_fail=("smollm2-turned",), near={"smollm2-turned": "it would not matter for any parts of this length"},
         also={"smollm2-random": "they are nearly at right angles to the stream", "smollm2-shuffled": "the order does not matter for a mean",
-              "smollm2-untrained": "its parts are no more along the stream"},
+              "smollm2-untrained": "its parts are no more along the stream", "smollm2-quiet": "where nearly all is direct nothing can move"},
         threshold_from=f"{BLOCKS_PILOT}: .02, turned .3; the tenth is that of targets", published="new", source=REMARKS,
     ),
     Claim(
