@@ -21,6 +21,7 @@ QUESTIONS = {
         "streetlight": "Have things named first good features?",
         "targets": "What should an MLP's dictionary rebuild?",
         "dictionary-weights": "Is an MLP's dictionary dense over neurons?",
+        "path-split": "Can a dictionary keep paths apart?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",
     },

@@ -18,6 +18,7 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
+from assay.dictionaries.training.effects import EffectPenalty
 from assay.dictionaries.training.kernels.chosen import chosen, nested
 from assay.dictionaries.training.kernels.density import ByDensity
 from assay.dictionaries.training.kernels.parts import (
@@ -30,7 +31,7 @@ from assay.dictionaries.training.kernels.parts import (
     plus_share,
     where_positive,
 )
-from assay.dictionaries.training.kernels.penalised import annealed, jump, weighted
+from assay.dictionaries.training.kernels.penalised import annealed, charged, jump, weighted
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step, autograd
 from assay.dictionaries.training.kernels.sparse import Single, gated_sparse, jump_sparse, pays, relu_sparse, topk_sparse
 from assay.dictionaries.training.losses import Loss, Params
@@ -65,6 +66,8 @@ def dense_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
         return annealed
     if isinstance(nonlinearity, ReLU) and isinstance(loss, losses.L1Weighted):
         return weighted
+    if isinstance(nonlinearity, TopK) and isinstance(loss, EffectPenalty):
+        return charged
     return autograd
 
 

@@ -1,4 +1,4 @@
-"""Gradients written by hand for penalties beyond a plain L1: JumpReLU's L0, features weighed by their rows, L_p."""
+"""Gradients written by hand for penalties beyond a plain L1: JumpReLU's L0, features weighed by their rows, L_p, effects in a metric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.anneal import PAnneal
+from assay.dictionaries.training.effects import EffectPenalty
 from assay.dictionaries.training.kernels.parts import curves, error_of, gradients, operands, output_gradient, where_positive
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
@@ -84,3 +86,27 @@ def annealed(
     sizes = where_positive(steep.mul_(features), features, 0)
     series["loss"] = series["mse"] + share * sizes.sum(-1).float().sum(-1)
     return series, gradients(params, centred, features, error, grad, pull)
+
+
+@torch.no_grad()
+def charged(
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
+) -> Step:  # fmt: skip
+    """`EffectPenalty` with TopK by dense products, and its gradients."""
+    assert isinstance(loss, EffectPenalty) and isinstance(nonlinearity, TopK)
+    centred, encoder, decoder = operands(params, x, dtype)
+    pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
+    values, index = pre.topk(nonlinearity.k, dim=-1, sorted=False)
+    features = pre.zero_().scatter_(-1, index, values.relu_())
+    error = error_of(params, x, features @ decoder)
+    grad = output_gradient(error, dtype)
+    images = loss.images(params["W_dec"])  # what each row is in the metric of its block
+    price, share = (images * params["W_dec"]).sum(-1), 2 * penalty / x.shape[-2]
+    felt = torch.baddbmm(features * (share[:, None] * price)[:, None].to(dtype), grad, decoder.mT)
+    grads = gradients(params, centred, features, error, grad, where_positive(felt, features, 0))
+    squares = features.square().sum(1).float()
+    grads["W_dec"] = grads["W_dec"].float() + (share[:, None] * squares)[..., None] * images
+    series = curves(error, features, note)
+    series["loss"] = series["mse"] + share / 2 * (squares * price).sum(-1)
+    return series, grads

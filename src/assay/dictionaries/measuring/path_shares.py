@@ -1,0 +1,53 @@
+"""By which path features act: sums per document of the squared effects of two halves of a dictionary, direct and indirect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core.rng import permutation
+
+PATHS = ("direct", "indirect")
+
+
+def halves(share: Float[Tensor, "f"], seed: int) -> dict[str, Int[Tensor, "f"]]:
+    """Ways to part features in two halves of equal size, 0 the one that should act directly: by number, by direct share, at random.
+
+    "trained" takes the first half of the features, as training with two blocks does. "sorted" gives those with the larger direct share
+    of their decoder rows, "random" a draw by the seed.
+    """
+    f = len(share)
+    by_lot = torch.from_numpy(permutation(np.array([seed]), "path-shares.halves", 0, f)[0])
+    order = {"trained": torch.arange(f), "sorted": share.nan_to_num(0.5).argsort(descending=True), "random": by_lot}
+    return {name: torch.zeros(f, dtype=torch.long).index_fill_(0, o[f // 2 :], 1) for name, o in order.items()}
+
+
+def effect_sums(
+    features: Float[Tensor, "b f"],
+    rows: Float[Tensor, "f d"],
+    pulls: Sequence[Mapping[str, Float[Tensor, "b d"]]],
+    parted: Mapping[str, Int[Tensor, "f"]],
+    document: Int[Tensor, "b"],
+    documents: int,
+) -> dict[str, Float[np.ndarray, "way document half"]]:
+    """Sums over the tokens of each document of features' squared effects by path, f_i² (g·w_i)², a mean over draws of the pulls g.
+
+    `rows` are what a unit of each feature writes; `pulls` holds for each draw g by path; sums are for every way in which features are
+    parted, in the order of `parted`. Also `active`: features that are on.
+    """
+    member = torch.cat([torch.nn.functional.one_hot(half, 2) for half in parted.values()], 1).to(features.dtype)
+    square, out = features.square(), {}
+    for path in PATHS:
+        effect = torch.stack([(draw[path] @ rows.T).square() for draw in pulls]).mean(0)
+        out[path] = _by_document((square * effect) @ member, document, documents)
+    out["active"] = _by_document((features > 0).to(features.dtype) @ member, document, documents)
+    return out
+
+
+def _by_document(values: Float[Tensor, "b column"], document: Int[Tensor, "b"], documents: int) -> Float[np.ndarray, "way document half"]:
+    sums = torch.zeros(documents, values.shape[1], dtype=torch.float64).index_add_(0, document, values.double())
+    return sums.unflatten(1, (-1, 2)).movedim(1, 0).numpy()

@@ -1,0 +1,69 @@
+"""By which path parts of every block's update act on the logits: sums per document, for all blocks of a model on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from assay.core.rng import normal
+from assay.subjects.path_probes import NORMS, probe
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.readout import readout
+from assay.subjects.site import Site
+
+AT_ONCE = 4
+"""Windows in one pass: what a pass back needs is kept for all blocks."""
+OUTLIER = 6.0
+"""Updates longer than so many medians of their block are left out, as harvests leave them out, and so is position 0."""
+KINDS = ("principal", "random", "turned")
+"""The parts: along the strongest principal directions; of the same lengths along random ones; the first turned half-way towards what
+the final norm reads."""
+
+
+def block_sums(
+    model: Pretrained, tokens: Int[np.ndarray, "w s"], document: Int[np.ndarray, "w"], directions: int, seed: int
+) -> dict[str, tuple[str, Float[np.ndarray, "..."], str]]:
+    """Sums over the tokens of each document of squared effects by path, `direct`, `indirect` and `total`, [kind norm block document].
+
+    Parts of an update are its components along principal directions of its block, about the mean. Effects are linear in them, measured
+    by one random pull at every token. Units: squared logits.
+    """
+    layers, windows = range(model.layers), torch.from_numpy(tokens.astype(np.int64))
+    updates = model.run(windows, capture=[Site("mlp_out", n) for n in layers], logits=False).acts
+    read, documents = readout(model, model.layers - 1), int(document.max()) + 1
+    centred, axes, keep = [], [], []
+    for n in layers:
+        o = updates.pop(Site("mlp_out", n)).float()
+        length = o.norm(dim=-1)
+        kept = length <= OUTLIER * length[:, 1:].median()
+        kept[:, 0] = False
+        o = o - o[kept].mean(0)
+        _, found = torch.linalg.eigh((o[kept].T @ o[kept]).double())
+        centred.append(o)
+        axes.append(found[:, -directions:].float().T)
+        keep.append(kept)
+    away = [normalize(torch.from_numpy(normal(np.array([seed]), "path-split.directions", n, tuple(axes[n].shape))[0]), dim=-1) for n in layers]
+    sums = np.zeros((3, len(KINDS), len(NORMS), len(layers), documents))
+    for i in range(0, len(windows), AT_ONCE):
+        some = slice(i, i + AT_ONCE)
+        found = probe(model, windows[some], layers, read, seed, i)
+        along = normalize(read.project(found.stream), dim=-1)
+        for n in layers:
+            size = (centred[n][some] @ axes[n].T) * keep[n][some][..., None]
+            for j, norm in enumerate(NORMS):
+                pulls = found.direct[norm], found.total[norm][n] - found.direct[norm], found.total[norm][n]
+                for path, g in enumerate(pulls):
+                    for kind, pulled in enumerate(_pulled(g, axes[n], away[n], along, size)):
+                        np.add.at(sums[path, kind, j, n], document[some], (size * pulled).double().square().sum((1, 2)).numpy())
+    return {name: ("kind norm block document", x, "squared logit") for name, x in zip(("direct", "indirect", "total"), sums, strict=True)}
+
+
+def _pulled(g: Tensor, axes: Tensor, away: Tensor, along: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What pulls g do to unit parts of each kind, [w s direction]; a turned part keeps its length."""
+    on_axis, on_stream = g @ axes.T, torch.linalg.vecdot(g, along)[..., None]
+    sign, angle = size.sign(), along @ axes.T
+    turned = (sign * on_axis + on_stream) / (2 + 2 * sign * angle).sqrt()
+    return on_axis, g @ away.T, turned

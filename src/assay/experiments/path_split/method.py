@@ -1,0 +1,200 @@
+"""The method of path-split: what one run is, how its dictionaries are trained, and what is measured of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from assay.core import Cost, PerRun, Spec, probes
+from assay.core.measures import measures
+from assay.core.rng import normal
+from assay.data import corpus as corpora
+from assay.data.tiny import TinySpec
+from assay.dictionaries.training.freezing import Part
+from assay.subjects import folder as models
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.experiments.path_split.material import Material
+
+HALVES = ("trained", "sorted", "random")
+"""How features are parted: by the block they were trained in, afterwards by their rows' direct share, at random."""
+NAMED = ("tiny", "planted")
+"""Subjects that are no models on disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathSplit(Spec):
+    subject: str = "tiny"
+    """"tiny": a two-block model that each seed trains; "planted": known paths; "smollm2", a folder, or "untrained smollm2": no dictionary."""
+    alpha: PerRun[Annotated[float, Ge(0)]] = 0.0
+    """What features pay for a unit of squared effect, in units of FVU; 0: an ordinary dictionary."""
+    pays: Literal["other", "both", "turned"] = "other"
+    """Each half for the other path's effect; all features for both alike; or as the first, in metrics turned by a random rotation."""
+    frozen: Part = ""
+    """The part of the dictionary that is not learned."""
+    model_steps: Annotated[int, Ge(1)] = 400
+    """Training steps of the tiny model."""
+    model_batch: Annotated[int, Ge(1)] = 32
+    """Windows in each of them."""
+    d: Annotated[int, Ge(2)] = 64
+    """Width of its stream."""
+    m: Annotated[int, Ge(1)] = 256
+    """Neurons in a block's MLP."""
+    layers: Annotated[int, Ge(2)] = 2
+    """Its blocks; the dictionaries are of what the first one's MLP adds to the stream."""
+    width: Annotated[int, Ge(2)] = 256
+    """Features in a dictionary, both halves together."""
+    k: Annotated[int, Ge(1)] = 8
+    """Features that TopK keeps, of both halves together."""
+    corpus: str = corpora.STDLIB
+    """The text: "stdlib", "docs" or a folder of text files."""
+    windows: Annotated[int, Ge(1)] = 1000
+    """Training windows of `context` tokens."""
+    metric_windows: Annotated[int, Ge(1)] = 128
+    """Of these, those on which the mean metrics are measured."""
+    per_file: Annotated[int, Ge(1)] = 2
+    """Test windows from one file, at most."""
+    tested: Annotated[int, Ge(0)] = 0
+    """Test windows; 0: all there are."""
+    context: Annotated[int, Ge(2)] = 64
+    """Tokens in a window."""
+    batch: Annotated[int, Ge(1)] = 256
+    """Tokens a step."""
+    steps: Annotated[int, Ge(1)] = 300
+    """Training steps of the dictionaries."""
+    lr: Annotated[float, Gt(0)] = 8e-3
+    """Adam's learning rate at its top."""
+    taken_out: Annotated[int, Ge(0)] = 0
+    """Firings of each document and half that are taken out for real; 0: none."""
+    directions: Annotated[int, Ge(1)] = 24
+    """Principal directions of each block's update, of a model on disk."""
+
+    def model(self) -> TinySpec:
+        """The tiny model of this seed."""
+        return TinySpec(seed=self.seed, layers=self.layers, d=self.d, m=self.m, context=self.context, corpus=self.corpus,
+                        steps=self.model_steps, batch=self.model_batch)  # fmt: skip
+
+
+def material(s: PathSplit, bench: Bench) -> Material:
+    """What the dictionaries of one seed are trained on and tested with."""
+    from assay.experiments.path_split.material import of_model, planted
+
+    if s.subject == "planted":
+        return planted(s.seed, s.d, s.batch)
+    return of_model(s.model(), bench, windows=s.windows, metric_windows=s.metric_windows, per_file=s.per_file, tested=s.tested, batch=s.batch)
+
+
+def prices(s: PathSplit, made: Material) -> Float[Tensor, "block d d"]:
+    """The metrics in which blocks of features pay: the half that is to act directly for its indirect effect, and the other way round."""
+    import torch
+
+    from assay.dictionaries.training.effects import priced
+
+    direct, indirect = made.metrics.direct, made.metrics.indirect
+    if s.pays == "turned":
+        Q, _ = torch.linalg.qr(torch.from_numpy(normal(np.array([s.seed]), "path-split.turned", 0, (len(direct), len(direct)))[0]))
+        direct, indirect = (Q.T @ M @ Q for M in (direct, indirect))
+    own, rest = (priced(M, made.covariance) for M in (direct, indirect))
+    return torch.stack([(own + rest) / 2]) if s.pays == "both" else torch.stack([rest, own])
+
+
+def train(runs: Runs[PathSplit], bench: Bench) -> Trained:
+    """The dictionaries of one seed, one for each α, on the same batches."""
+    from assay.dictionaries.selection import TopK
+    from assay.dictionaries.training.effects import EffectPenalty
+    from assay.dictionaries.training.freezing import freeze
+    from assay.dictionaries.training.train import Method, fit_dictionaries
+
+    s = runs.specs[0]  # a seed has a model of its own, so it is a group of its own
+    made = material(s, bench)
+    method = Method(TopK(s.k), EffectPenalty(prices(s, made)), s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("alpha"),
+                    betas=(0.9, 0.999), encoder_scale=1.0)  # fmt: skip
+    return fit_dictionaries([(runs, freeze(method, s.frozen))], made.batches, d=made.d, steps=s.steps, bench=bench, mean=made.mean,
+                            scale=made.scale, probe_at=probes(s.steps, 20))[0]  # fmt: skip
+
+
+def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Errors, and by which path the features of each half act, by document; `share` is the direct share of each decoder row."""
+    from assay.dictionaries.dictionary import Dictionary
+
+    s = runs.specs[0]
+    made, found = material(s, bench), []
+    for alpha, one in zip(runs.each("alpha"), Dictionary.of(trained), strict=True):
+        found.append(_of_dictionary(s, made, one, ordinary=not alpha))
+    named: dict[str, Any] = {name: (f"run {dims}", np.stack([row[name][1] for row in found]), unit) for name, (dims, _, unit) in found[0].items()}
+    named["loss"] = ("run step", trained.history["loss"], "1")
+    return measures(runs, coords={"document": made.documents, "halves": list(HALVES), "step": trained.steps.tolist()}, **named)
+
+
+def _of_dictionary(s: PathSplit, made: Material, one: Dictionary, ordinary: bool) -> dict[str, tuple[str, Any, str]]:
+    from assay.dictionaries.measuring.cell_measures import by_document
+    from assay.dictionaries.measuring.path_shares import PATHS, effect_sums, halves
+
+    at, plain = (made.document, len(made.documents)), one.normalised
+    features = plain.encode(made.test)
+    off = made.test - plain.decode(features)[0]
+    features, rows = features[0], one.W_dec[0] / made.scale
+    share = made.metrics.share(rows)
+    parted = halves(share, s.seed)
+    sums = effect_sums(features, rows, made.pulls, {name: parted[name] for name in HALVES}, *at)
+    out: dict[str, tuple[str, Any, str]] = {
+        "error": ("document", by_document(off.square().sum(1), *at), "squared activation"),
+        "variance": ("document", by_document(made.test.square().sum(1), *at), "squared activation"),
+        "share": ("feature", share.numpy(), "direct share"),
+        "active": ("halves document half", sums["active"], "features"),
+        **{path: ("halves document half", sums[path], "squared logit") for path in PATHS},
+    }
+    if s.taken_out and made.take_out is not None:
+        found = made.take_out(features, rows, parted["sorted" if s.pays == "both" else "trained"], 1.0, s.taken_out)
+        out |= {name: ("document half", x, "squared logit") for name, x in found.items()}
+        longer = made.take_out(features, rows, parted["trained"], 10.0, s.taken_out) if ordinary else {name: x * np.nan for name, x in found.items()}
+        out |= {f"tenfold_{name}": ("document half", x, "squared logit") for name, x in longer.items()}
+    return out
+
+
+def no_training(runs: Runs[PathSplit], bench: Bench) -> Trained:
+    """Train nothing: a model on disk is measured as it is."""
+    from assay.core.fit import Trained
+
+    return Trained.nothing(runs)
+
+
+def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Of a model on disk: by which path parts of every block's update act on the logits, summed by document."""
+    from assay.experiments.path_split.blocks import block_sums
+    from assay.subjects.pretrained import load
+    from assay.subjects.untrained import redrawn
+
+    (s,) = runs.specs
+    name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
+    model = load(name, bench.device)
+    model = model if name == s.subject else redrawn(model, s.seed)
+    cut = text.windows(model.encode, "test", context=s.context, count=s.tested, per_file=1, seed=s.seed)
+    files, document = np.unique(cut.document, return_inverse=True)
+    named = {key: (f"run {dims}", x[None], unit) for key, (dims, x, unit) in block_sums(model, cut.tokens, document, s.directions, s.seed).items()}
+    return measures(runs, coords={"document": [text.documents[f].path for f in files], "block": list(range(model.layers))}, **named)
+
+
+def inputs(spec: PathSplit) -> dict[str, str]:
+    """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec, and what is planted from the spec."""
+    if spec.subject == "planted":
+        return {}
+    read = {"corpus": corpora.load(spec.corpus).fingerprint}
+    return read if spec.subject in NAMED else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
+
+
+def cost(runs: Runs[PathSplit]) -> Cost:
+    """The disk that a harvest takes; seconds come from the record."""
+    s = runs.shared
+    return Cost(bytes=s.windows * s.context * (2 * s.d + 4) if s.subject == "tiny" else 0)

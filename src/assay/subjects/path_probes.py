@@ -1,0 +1,163 @@
+"""Paths to the logits: what a change of the stream behind a block does to them directly, and what through later blocks, at all later tokens.
+
+A change v behind a block, at token t, moves the logits at token t by D v directly, and at every token s ≥ t by J_s v in all, both in
+coordinates Lᵀ· whose length is that of centred logits (`readout.py`). With independent standard normal numbers u_s at every token,
+g = Σ_s J_sᵀ u_s is what one pass back leaves at t, for all t and all blocks at once, and
+
+    E (g·v)² = Σ_s ‖J_s v‖²,   E (Dᵀu_t·v)² = ‖D v‖²,   E (g·v)(Dᵀu_t·v) = ⟨J_t v, D v⟩
+
+so that one pass measures every direction; the indirect effect is g − Dᵀu. The final norm is linearised in one of two ways: its divisor
+is held where it is ("frozen"), or moves along its tangent ("jacobian"). `ablated` takes parts out for real, with the norm as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core.errors import ModelError
+from assay.core.rng import normal
+from assay.subjects.pretrained import Pretrained
+from assay.subjects.readout import Norm, Readout
+from assay.subjects.site import Site
+
+Linear = Literal["frozen", "jacobian"]
+NORMS: tuple[Linear, ...] = ("frozen", "jacobian")
+"""Ways to linearise the final norm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """What random pulls on the logits leave at each token behind each block, one draw of them."""
+
+    direct: dict[Linear, Float[Tensor, "w s d"]]
+    """Dᵀu, the same for every block."""
+    total: dict[Linear, Float[Tensor, "block w s d"]]
+    """g, of the blocks that were asked for, in that order."""
+    stream: Float[Tensor, "w s d"]
+    """What the final norm reads."""
+
+
+def probe(
+    model: Pretrained, tokens: Int[Tensor, "w s"], blocks: Sequence[int], readout: Readout, seed: int, index: int, norms: Sequence[Linear] = NORMS
+) -> Probes:
+    """Pull on all logits of these windows at random, and see what comes back behind each of the blocks: one pass, and one back for each norm.
+
+    The pulls depend on seed and index alone. Raises: ModelError for a block that the model lacks.
+    """
+    d, last = len(readout.gain), Site("resid_post", model.layers - 1)
+    for block in blocks:
+        model.folder.check(Site("resid_post", block))
+    nothing = [torch.zeros(*tokens.shape, d, requires_grad=True) for _ in blocks]
+    edits = {Site("resid_post", block): _adding(more) for block, more in zip(blocks, nothing, strict=True)}
+    x = model.run(tokens, edits=edits, capture=[last], logits=False, gradients=True).acts[last].float()
+    pull = torch.from_numpy(normal(np.array([seed]), "path-probes", index, tuple(x.shape))[0])
+    direct, total = {}, {}
+    for kind in norms:
+        sigma = readout.sigma(x)
+        normed = readout.project(x) / (sigma.detach() if kind == "frozen" else sigma)
+        found = torch.autograd.grad((pull * (normed @ readout.L)).sum(), nothing, retain_graph=True, allow_unused=True)
+        total[kind] = torch.stack([torch.zeros_like(more) if g is None else g for g, more in zip(found, nothing, strict=True)])
+        direct[kind] = pulled_back(pull @ readout.L.T, x.detach(), readout.norm, kind)
+    return Probes(direct, total, x.detach())
+
+
+def _adding(more: Tensor):  # type: ignore[no-untyped-def]
+    return lambda x: x + more.to(x)
+
+
+def pulled_back(w: Float[Tensor, "... d"], x: Float[Tensor, "... d"], norm: Norm, kind: Linear) -> Float[Tensor, "... d"]:
+    """The final norm's derivative at x, transposed, on w: it is symmetric, so that the norm's own linear versions serve."""
+    return norm.frozen(w, x) if kind == "frozen" else norm.jacobian(w, x)
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """Mean squared effects of directions behind a block, as d × d matrices: uᵀ M u for a direction u."""
+
+    direct: Float[Tensor, "d d"]
+    """E Dᵀ D over tokens: exact."""
+    indirect: Float[Tensor, "d d"]
+    """E Σ_s (J_s − D)ᵀ (J_s − D), D only at s = t; estimated from probes."""
+
+    def share(self, rows: Float[Tensor, "*f d"]) -> Float[Tensor, "*f"]:
+        """The direct share λ of each direction.
+
+        Formula: λ(u) = uᵀ M_dir u / uᵀ (M_dir + M_ind) u
+        Range: 0 to 1; NaN where neither path has an effect, as of a constant before a LayerNorm
+        """
+        own, rest = (((rows @ M) * rows).sum(-1).clamp_min(0) for M in (self.direct, self.indirect))
+        return own / (own + rest)
+
+
+def metrics(model: Pretrained, tokens: Int[Tensor, "w s"], block: int, readout: Readout, seed: int, draws: int = 2, most: int = 64) -> Metrics:
+    """The mean metrics behind a block over all tokens of these windows but the first of each, the norm's divisor held.
+
+    `most` windows are run at once, which changes no number but the pulls.
+    """
+    count, inverse = 0, 0.0
+    rest = torch.zeros(*readout.gram.shape, dtype=torch.float64)
+    for draw in range(draws):
+        for i, some in enumerate(tokens.split(most)):
+            found = probe(model, some, [block], readout, seed, 1_000_000 * draw + i, ("frozen",))
+            g = (found.total["frozen"][0] - found.direct["frozen"])[:, 1:].flatten(0, 1).double()
+            rest += g.T @ g
+            inverse += float(readout.sigma(found.stream[:, 1:]).double().pow(-2).sum())
+            count += len(g)
+    image = readout.project(torch.eye(len(rest))).double() @ readout.L.double()
+    return Metrics((image @ image.T * (inverse / count)).float(), (rest / count).float())
+
+
+@dataclass(frozen=True, eq=False)
+class Ablated:
+    """What taking parts out behind a block did to the logits, squared lengths summed over the tokens from each on."""
+
+    direct: Float[Tensor, "n"]
+    indirect: Float[Tensor, "n"]
+    exact_direct: Float[Tensor, "n"]
+    """Through the final norm as it is, without its divisor held."""
+    exact_indirect: Float[Tensor, "n"]
+
+
+def ablated(
+    model: Pretrained,
+    block: int,
+    tokens: Int[Tensor, "n s"],
+    stream: Float[Tensor, "n s d"],
+    part: Float[Tensor, "n d"],
+    position: Int[Tensor, "n"],
+    readout: Readout,
+) -> Ablated:
+    """Take one part out of the stream behind a block, in each window at one position, and run all later blocks.
+
+    The clean run and the changed one go through the same code, so that no part has exactly no effect. Of the last block nothing comes
+    later: the change at the end is the part. Raises: ModelError where shapes do not fit.
+    """
+    if not len(tokens) == len(stream) == len(part) == len(position):
+        raise ModelError(f"one part and one position for each window, got {len(tokens)}, {len(stream)}, {len(part)}, {len(position)}")
+    row, last = torch.arange(len(part)), Site("resid_post", model.layers - 1)
+    changed = stream.clone()
+    changed[row, position] -= part
+
+    def ended(resid: Tensor) -> Tensor:
+        if block == model.layers - 1:
+            return resid
+        return model.run(tokens, start=(block + 1, resid), capture=[last], logits=False).acts[last].float()
+
+    x = ended(stream)
+    change = x - ended(changed)
+    here, direct = x[row, position], torch.zeros_like(x)
+    found = []
+    for image in (readout.frozen, readout.exact):
+        direct.zero_()[row, position] = image(part, here)
+        total = image(change, x)
+        found += [direct.square().sum((1, 2)), (total - direct).square().sum((1, 2))]
+    return Ablated(*found)
+
+

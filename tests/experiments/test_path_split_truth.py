@@ -1,0 +1,70 @@
+"""What is planted is found: two blocks part features by their path, with precision and recall; a wrong metric or no price does not."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core.bench import Unkept
+from assay.core.rng import normal
+from assay.core.runs import Runs
+from assay.dictionaries.dictionary import Dictionary
+from assay.experiments.path_split.material import PLANTED, planted, unit
+from assay.experiments.path_split.method import PathSplit, measure, train
+
+D, HALF = 64, PLANTED // 2
+
+
+@functools.cache
+def trained(pays="other", alpha=0.3):
+    runs = Runs([PathSplit(subject="planted", steps=300, pays=pays, alpha=alpha)])
+    return runs, train(runs, Unkept())
+
+
+def planted_rows():
+    """The planted directions written again: first those that act directly."""
+    own = np.array([0])
+    Q, _ = torch.linalg.qr(torch.from_numpy(normal(own, "path-split.space", 0, (D, D))[0]))
+    axes = Q[:, : D // 2], Q[:, D // 2 :]
+    return torch.cat([unit(torch.from_numpy(normal(own, "path-split.rows", i, (HALF, D // 2))[0]) @ a.T) for i, a in enumerate(axes)])
+
+
+def parted(**fields):
+    """(recall, precision): planted features that some row is, in the half of their path; of those that some row is, those."""
+    rows = Dictionary.of(trained(**fields)[1]).W_dec[0]
+    best, which = (planted_rows() @ rows.T).max(1)
+    right = (which >= len(rows) // 2) == (torch.arange(PLANTED) >= HALF)
+    found = best > 0.8
+    return float((found & right).float().mean()), float(right[found].float().mean())
+
+
+def test_planted_features_are_found_in_the_half_of_their_path():
+    recall, precision = parted()
+    assert recall > 0.85 and precision > 0.95
+
+
+@pytest.mark.parametrize("fields", [{"pays": "turned"}, {"alpha": 0.0}])
+def test_a_wrong_metric_or_no_price_parts_nothing(fields):
+    _, precision = parted(**fields)
+    assert precision < 0.7
+
+
+def test_effects_of_planted_features_are_those_of_their_half_of_the_space():
+    made = planted(0, D, 64)
+    for path, M in (("direct", made.metrics.direct), ("indirect", made.metrics.indirect)):
+        g = torch.cat([draw[path] for draw in made.pulls]).double()
+        assert float((g.T @ g / len(g) - M).norm()) < 0.1 * float(M.norm())
+    np.testing.assert_allclose(made.metrics.share(planted_rows()), np.repeat([1, 0], HALF), atol=1e-5)
+
+
+def test_measures_have_all_ways_to_part_features():
+    runs, done = trained()
+    data = measure(runs, done, Unkept()).isel(run=0)
+    trained_half, random = (data.sel(halves=how).sum("document") for how in ("trained", "random"))
+    share = trained_half.direct / (trained_half.direct + trained_half.indirect)
+    assert float(share[0]) > 0.95 and float(share[1]) < 0.05
+    by_lot = random.direct / (random.direct + random.indirect)
+    assert abs(float(by_lot[0] - by_lot[1])) < 0.3
+    for path in ("direct", "indirect"):  # however parted, it is the same sum
+        np.testing.assert_allclose(data[path].sum("half").sel(halves="random"), data[path].sum("half").sel(halves="trained"), rtol=1e-6)
