@@ -93,7 +93,7 @@ by frequencies, on files it has not seen. What is understood of it is defined tw
 others give their mean. *By rules*: capability times how well rules, learned from text, tell on other text where neurons fire. Ladders
 written by hand, whose answer is known, go through the same code.
 
-**Read this before you quote it.** Widths 4 to 64, one block, some hundred thousand tokens of training: nothing here can show the valley, or
+**Read this before you quote it.** Widths 4 to 64, one block, two hundred thousand tokens of training: nothing here can show the valley, or
 the peak, of large models. A verdict is about these definitions. By the first a fixed budget is a smaller part of a larger model, so a fall
 is half arithmetic; the second counts neurons alike, whatever they do.
 """
@@ -102,7 +102,7 @@ SMALL = InterpretableCapability(widths=(2, 4, 8, 12, 16), vocab=270, context=16,
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=drawings, seeds_per_group=4,
     inputs=lambda s: {} if s.world else {"corpus": corpus.load(s.corpus).fingerprint},
-    scope="one-block language models of widths 4 to 64, 300,000 tokens of the source code of Python's standard library",
+    scope="one-block language models of widths 4 to 64, 200,000 tokens of the source code of Python's standard library",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(InterpretableCapability(), seed=range(19_000, 19_008)),
     full=grid(InterpretableCapability(widths=(32, 64, 128, 256, 512), layers=4, head=32, vocab=4096, context=256, batch=64, steps=50_000,

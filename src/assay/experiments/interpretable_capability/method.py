@@ -39,8 +39,9 @@ LADDERS: Mapping[str, tuple[Known, ...]] = {
 """Planted: what each rung knows plainly and densely; all of the second ladder can be read."""
 LIVE = (0.01, 0.99)
 """The shares of positions between which a neuron has to fire to be explained at all."""
-READ_ONLY = ("W_QKV", "b_QKV", "W_in", "b_in")
-"""What reads the stream: drawn at random and never learned where only outputs learn."""
+UNLEARNED = {"all": ("b_QKV",), "outputs": ("b_QKV", "W_QKV", "W_in", "b_in")}
+"""What stays as it started. Biases of keys do nothing at all, so that Adam would make steps of their rounding errors: attention has none.
+Where only outputs learn, all that reads the stream stays random."""
 BLOCKS = ("W_QKV", "W_O", "W_in", "W_out")
 """The matrices of the blocks, whose entries are drawn by lot where weights are exchanged."""
 KINDS = ("stream", "heads", "neurons")
@@ -64,7 +65,7 @@ class InterpretableCapability(Spec):
     """Tokens in a window."""
     batch: Annotated[int, Ge(1)] = 8
     """Windows a step; the same for all rungs of a ladder."""
-    steps: Annotated[int, Ge(1)] = 500
+    steps: Annotated[int, Ge(1)] = 400
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 2e-2
     """Adam's learning rate at its top for width 16; other widths have it times √(16/width)."""
@@ -76,7 +77,7 @@ class InterpretableCapability(Spec):
     """A planted ladder in the place of trained models."""
     pruned_on: Annotated[int, Ge(1)] = 32
     """Windows of training text by which circuits are found."""
-    explained_on: Annotated[int, Ge(4)] = 128
+    explained_on: Annotated[int, Ge(4)] = 256
     """Windows of training text from which rules are learned, a quarter of them to say when to stop."""
     held_out: Annotated[int, Ge(1)] = 96
     """Windows of other files on which everything is judged, at most four of a file."""
@@ -113,7 +114,7 @@ def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
         own = lm_runs(runs, i)
         shape = shape_of(own.specs[0], vocab)
         params = start(own, shape)
-        fixed = {name: params.pop(name).to(bench.device) for name in (READ_ONLY if s.learned == "outputs" else ())}
+        fixed = {name: params.pop(name).to(bench.device) for name in UNLEARNED[s.learned]}
         groups.append(group_of(own, shape, params, fixed))
         kept.append(fixed)
     done = fit(groups, lm_text.batches(runs.seeds, tokens, vocab, s.batch), steps=s.steps, bench=bench)
