@@ -75,8 +75,8 @@ class World:
 
 
 WORLD = World()
-RISING, SUNK = [0.45, 0.5, 0.6, 0.7, 0.8], [0.2, 0.7, 0.3, 0.7, 0.4]
-"""Levels without a valley; with one, and less at the end than before."""
+RISING = [0.45, 0.5, 0.6, 0.7, 0.8]
+"""Levels without a valley."""
 
 
 def but(arm: str = "main", **levels: list) -> World:
