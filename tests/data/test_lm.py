@@ -10,12 +10,13 @@ import torch
 
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
+from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.core.spec import grid
 from assay.data import lm as lms
 from assay.data.checkpoint import Alone
-from assay.data.lm import HELD_OUT, LmSpec, loss_on, shape_of, start, train_lms
+from assay.data.lm import HELD_OUT, LmSpec, group_of, loss_on, shape_of, start, train_lms
 from assay.data.lm_text import batches
 from assay.subjects.decoder_files import write
 from assay.subjects.pretrained import load
@@ -61,6 +62,22 @@ def test_the_start_belongs_to_the_seed_and_other_blocks_leave_it_as_it_is():
         assert torch.equal(mine, value[0])
     assert not torch.equal(params["W_in"][0], params["W_in"][1])
     assert params["W_QKV"][1].std().item() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_fixed_is_used_and_not_learned(kind):
+    runs = Runs([KINDS[kind].replace(steps=4, decay=0.1)])
+    shape, draw = shape_of(runs.specs[0], VOCAB), batches(runs.seeds, TOKENS, VOCAB, 8)
+    params = start(runs, shape)
+    fixed = {name: params.pop(name) for name in ("W_QKV", "W_in")}
+    before = {name: p.clone() for name, p in fixed.items()}
+    [done] = fit([group_of(runs, shape, params, fixed)], draw, steps=4, probe_at=(1,), bench=Unkept())
+    whole = start(runs, shape)
+    [all_learned] = fit([group_of(runs, shape, whole)], draw, steps=4, probe_at=(1,), bench=Unkept())
+    assert set(done.tensors) == set(shape.parameters()) - set(fixed)
+    np.testing.assert_allclose(done.history["loss"][0, 0], all_learned.history["loss"][0, 0])  # the first step reads the same model
+    for name, p in fixed.items():
+        assert torch.equal(p, before[name]) and not torch.equal(all_learned.tensors[name], p)
 
 
 @pytest.mark.parametrize("kind", KINDS)

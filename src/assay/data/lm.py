@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -115,14 +116,19 @@ def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
     return {name: drawn(name, size) for name, size in shape.parameters().items()}
 
 
-def group_of(runs: Runs[LmSpec], shape: Shape, params: dict[str, Tensor] | None = None) -> Group:
-    """The runs as a Group that AdamW steps on batches of windows, [b, s] or [run, b, s], from `params` or from their own start."""
+def group_of(
+    runs: Runs[LmSpec], shape: Shape, params: dict[str, Tensor] | None = None, fixed: Mapping[str, Tensor] = MappingProxyType({})
+) -> Group:
+    """The runs as a Group that AdamW steps on batches of windows, [b, s] or [run, b, s], from `params` or from their own start.
+
+    Parameters `fixed` are used as they are: none of `params`, and not learned.
+    """
     from assay.core.descent import descent
     from assay.core.schedules import warm_up_decay
     from assay.subjects.decoder import MATRICES, next_token_loss
 
     def loss(params: Params, x: Tensor) -> Tensor:
-        return next_token_loss(params, x, shape.activation).flatten(1).mean(1)
+        return next_token_loss({**params, **fixed}, x, shape.activation).flatten(1).mean(1)
 
     s, decay = runs.shared, runs.each("decay")
     return descent(

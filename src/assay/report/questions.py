@@ -44,6 +44,7 @@ QUESTIONS = {
         "myopia": "Can an agent be made myopic?",
         "sycophancy": "Do models answer as their users would?",
         "memorisation": "What is memorised, and what hides it?",
+        "interpretable-capability": "Does understood ability have a valley?",
     },
     "When is an evaluation due, and what does an experiment cost?": {
         "eval-schedule": "How late do evaluations find an ability?",

@@ -23,6 +23,10 @@ from assay.core.errors import SpecError
 Params = Mapping[str, Tensor]
 Attend = Callable[[Tensor], Tensor]
 """Queries, keys and values [run, row, 3, h, e] → what each row's heads read, [run, row, h, e]."""
+Edit = Callable[[str, int, Tensor], Tensor]
+"""A hook, its block and what is there → what goes on in its place: "hook_resid_pre" of the first block [run, row, d], "hook_z"
+[run, row, h, e], "hook_post" [run, row, m], and what norms divide by, "ln1.hook_scale", "ln2.hook_scale" and "ln_final.hook_scale"
+[run, row, 1]."""
 Activation = Literal["gelu", "gelu_new", "relu", "silu"]
 
 MATRICES = ("W_E", "W_pos", "W_QKV", "W_O", "W_gate", "W_in", "W_out", "W_U")
@@ -74,9 +78,11 @@ class Shape:
 
 
 def forward(
-    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation = "relu"
+    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation = "relu", edit: Edit | None = None
 ) -> tuple[Float[Tensor, "run b s v"], list[Float[Tensor, "run b s d"]]]:
     """Logits at every position, and the residual stream after each block; tokens shared by all runs or each run's own.
+
+    `edit` sees what enters the first block, each head's output, each neuron and the scale of each norm, and says what goes on.
 
     Raises: SpecError when the sequences are longer than learned positions reach.
     """
@@ -94,13 +100,16 @@ def forward(
         return out.unflatten(0, (runs, b)).transpose(2, 3).flatten(1, 2)
 
     position = torch.arange(s, device=tokens.device).expand(runs, b, s)
-    logits, residuals = stream(params, embedded(params, tokens.flatten(1), position.flatten(1)), attend, activation)
+    x = embedded(params, tokens.flatten(1), position.flatten(1))
+    logits, residuals = stream(params, x if edit is None else edit("hook_resid_pre", 0, x), attend, activation, edit)
     return logits.unflatten(1, (b, s)), [x.unflatten(1, (b, s)) for x in residuals]
 
 
-def next_token_loss(params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation) -> Float[Tensor, "run b s-1"]:
+def next_token_loss(
+    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation, edit: Edit | None = None
+) -> Float[Tensor, "run b s-1"]:
     """The cross-entropy of each next token, in nats."""
-    logits, _ = forward(params, tokens, activation)
+    logits, _ = forward(params, tokens, activation, edit)
     target = tokens.expand(*logits.shape[:-1])[..., 1:]
     return functional.cross_entropy(logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
 
@@ -118,33 +127,41 @@ def embedded(params: Params, token: Int[Tensor, "run row"], position: Int[Tensor
 
 
 def stream(
-    params: Params, x: Float[Tensor, "run row d"], attend: Attend, activation: Activation = "relu"
+    params: Params, x: Float[Tensor, "run row d"], attend: Attend, activation: Activation = "relu", edit: Edit | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend` says which rows read which."""
     residuals, act = [], ACTIVATIONS[activation]
     parts = {name: params[name].unbind(1) for name in _BLOCK if name in params}
     for n in range(params["W_in"].shape[1]):
         p = {name: part[n] for name, part in parts.items()}
-        qkv = _affine(normed(x, p["gain_1"], p.get("bias_1")), p["W_QKV"].flatten(2), p.get("b_QKV"))
-        x = torch.baddbmm(x, attend(qkv.unflatten(-1, p["W_QKV"].shape[2:])).flatten(2), p["W_O"].flatten(1, 2))
+        read = normed(x, p["gain_1"], p.get("bias_1"), _at(edit, "ln1.hook_scale", n))
+        qkv = _affine(read, p["W_QKV"].flatten(2), p.get("b_QKV"))
+        z = attend(qkv.unflatten(-1, p["W_QKV"].shape[2:]))
+        z = z if edit is None else edit("hook_z", n, z)
+        x = torch.baddbmm(x, z.flatten(2), p["W_O"].flatten(1, 2))
         x = x + p["b_O"][:, None] if "b_O" in p else x
-        read = normed(x, p["gain_2"], p.get("bias_2"))
+        read = normed(x, p["gain_2"], p.get("bias_2"), _at(edit, "ln2.hook_scale", n))
         hidden = _affine(read, p["W_in"], p.get("b_in"))
         hidden = act(torch.bmm(read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
+        hidden = hidden if edit is None else edit("hook_post", n, hidden)
         x = torch.baddbmm(x, hidden, p["W_out"])
         x = x + p["b_out"][:, None] if "b_out" in p else x
         residuals.append(x)
-    final = normed(x, params["gain"], params.get("bias"))
+    final = normed(x, params["gain"], params.get("bias"), _at(edit, "ln_final.hook_scale", len(residuals)))
     return torch.bmm(final, params["W_U"] if "W_U" in params else params["W_E"].mT), residuals
 
 
 def normed(
-    x: Float[Tensor, "run row d"], gain: Float[Tensor, "run d"], bias: Float[Tensor, "run d"] | None
+    x: Float[Tensor, "run row d"], gain: Float[Tensor, "run d"], bias: Float[Tensor, "run d"] | None, scale: Callable[[Tensor], Tensor] | None = None
 ) -> Float[Tensor, "run row d"]:
-    """LayerNorm with each run's own gain and bias; without a bias RMSNorm.
+    """LayerNorm with each run's own gain and bias; without a bias RMSNorm. `scale` may change what it divides by.
 
     Formula: (x − mean)/√(variance + 1e-5) · gain + bias; x/√(mean of squares + 1e-5) · gain
     """
+    if scale is not None:
+        x = x if bias is None else x - x.mean(-1, keepdim=True)
+        x = x / scale((x.square().mean(-1, keepdim=True) + EPS).sqrt())
+        return x * gain[:, None] if bias is None else torch.addcmul(bias[:, None], x, gain[:, None])
     if bias is None:
         return functional.rms_norm(x, x.shape[-1:], eps=EPS) * gain[:, None]
     return torch.addcmul(bias[:, None], functional.layer_norm(x, x.shape[-1:], eps=EPS), gain[:, None])
@@ -160,6 +177,11 @@ def rotated(x: Float[Tensor, "... s e"]) -> Float[Tensor, "... s e"]:
     angle = torch.arange(x.shape[-2], device=x.device)[:, None] * speed
     cos, sin, a, b = angle.cos(), angle.sin(), x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+def _at(edit: Edit | None, hook: str, block: int) -> Callable[[Tensor], Tensor] | None:
+    """What an edit makes of one hook of one block."""
+    return None if edit is None else lambda x: edit(hook, block, x)
 
 
 def _affine(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,0 +1,261 @@
+"""What interpretable-capability claims: the statements, and how each value is computed from measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core import Arms, Claim, Exact, Finding, by
+from assay.core.claims import OneTerm
+from assay.core.stats import Means, Statistic
+from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS, KINDS, LADDERS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+GAO = "Gao et al. 2025, Weight-sparse transformers have interpretable circuits (arXiv 2511.13653)"
+COMMENT = "Jermyn, comment on Hubinger 2019, Chris Olah's views on AGI safety: total interpretable capabilities"
+HEAP = "Heap et al. 2025, Sparse Autoencoders Can Interpret Randomly Initialized Transformers (arXiv 2501.17727)"
+SIZES = 5
+"""Rungs of a ladder, smallest first."""
+TARGET = 0.4
+"""Nats a token that a circuit has to save, where its nodes are counted: a target loss that every size reaches."""
+MARGIN = 0.05
+"""Nats a token below which a dip, or a fall, is none."""
+ABLE = 0.05
+"""Nats a token below which a model can so little that no share of it is asked for."""
+Read = Callable[["xr.Dataset"], "xr.DataArray"]
+
+
+def capability(arm: xr.Dataset) -> xr.DataArray:
+    """[run, rung]: nats a token that a model saves of what the frequencies of tokens lose, on unseen text; 0 at least."""
+    return (arm.unigram - arm.loss).clip(0)
+
+
+def by_circuits(arm: xr.Dataset, budget: int = BUDGET) -> xr.DataArray:
+    """[run, rung]: the part of it that a circuit of so many nodes keeps, from none to all."""
+    return np.minimum((arm.unigram - arm.circuit.sel(budget=budget, drop=True)).clip(0), capability(arm))
+
+
+def by_rules(arm: xr.Dataset) -> xr.DataArray:
+    """[run, rung]: capability times the mean share of neurons' firings that rules explain on unseen text, 0 at least."""
+    return capability(arm) * rules(arm).clip(0)
+
+
+def rules(arm: xr.Dataset) -> xr.DataArray:
+    """[run, rung]: that share by itself, which needs no capability."""
+    return arm.detected.mean("neuron")
+
+
+def share(arm: xr.Dataset) -> xr.DataArray:
+    """[run, rung]: the share of capability that circuits keep; undefined where there is hardly any."""
+    whole = capability(arm)
+    return by_circuits(arm) / whole.where(whole > ABLE)
+
+
+def valley(m: Means) -> np.ndarray:
+    """The depth of the deepest rung between two higher ones, below the lower of the two; below 0 where there is none.
+
+    Formula: max over rungs j of min(max before j, max after j) − x_j
+    """
+    x = m["tic"]
+    before = np.maximum.accumulate(x, 1)[:, :-2]
+    after = np.maximum.accumulate(x[:, ::-1], 1)[:, ::-1][:, 2:]
+    return (np.minimum(before, after) - x[:, 1:-1]).max(1)
+
+
+def fall(m: Means) -> np.ndarray:
+    """By how much the largest model lies below the best smaller one."""
+    return m["tic"][:, :-1].max(1) - m["tic"][:, -1]
+
+
+def middle(m: Means, name: str) -> np.ndarray:
+    """The mean rung, weighted by interpretable capability."""
+    return (m[name] * np.arange(m[name].shape[1])).sum(1) / m[name].sum(1)
+
+
+def moved(m: Means) -> np.ndarray:
+    """By how many doublings of the width a budget twice as large moves the middle of interpretable capability."""
+    return middle(m, "double") - middle(m, "single")
+
+
+def needed(arm: xr.Dataset) -> xr.DataArray:
+    """[run, rung]: nodes at which circuits save `TARGET`, on lines over the logarithm of nodes; the least budget where that is enough.
+
+    Undefined for a model that saves less as a whole.
+    """
+    import xarray as xr
+
+    saved = (arm.unigram - arm.circuit).transpose("run", "rung", "budget").values
+    out = np.full(saved.shape[:2], np.nan)
+    for at in np.ndindex(out.shape):
+        nodes = float(arm.nodes.values[at])
+        known = [n for n in arm.budget.values if n < nodes]
+        x, y = np.log2([*known, nodes]), np.array([*saved[at][: len(known)], float(capability(arm).values[at])])
+        enough = np.flatnonzero(y >= TARGET)
+        if len(enough):
+            i = int(enough[0])
+            out[at] = 2 ** (x[0] if i == 0 else x[i - 1] + (TARGET - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1]))
+    return xr.DataArray(out, dims=("run", "rung"), coords={name: arm[name] for name in arm.coords if set(arm[name].dims) <= {"run", "rung"}})
+
+
+def agreement(m: Means) -> np.ndarray:
+    """Pearson's correlation over rungs of interpretable capability by circuits and by rules; undefined where one does not vary."""
+    a, b = (m[name] - m[name].mean(1, keepdims=True) for name in DEFINITIONS)
+    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return (a * b).sum(1) / np.where(size > 0, size, np.nan)
+
+
+def tic(read: Read) -> Any:
+    """A claim's value: interpretable capability of every rung, as the term that `valley` and `fall` read."""
+    return lambda arm, arms: {"tic": read(arm)}
+
+
+def lost(read: Read) -> OneTerm:
+    """A claim's value [run]: the share understood of the largest model less that of the smallest."""
+    return lambda arm, arms: read(arm).isel(rung=-1, drop=True) - read(arm).isel(rung=0, drop=True)
+
+
+def less(read: Read, arm: xr.Dataset, other: xr.Dataset) -> xr.DataArray:
+    """[seed, rung]: what is read of one arm less that of another, on the seeds that both have."""
+    a, b = (read(by(x, "seed")) for x in (arm, other))
+    both = np.intersect1d(a.seed, b.seed)
+    return a.sel(seed=both) - b.sel(seed=both)
+
+
+def learned(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: the share that rules explain, above that of the trained models with exchanged weights, over all rungs."""
+    return less(rules, arm, arms["exchanged"]).mean("rung")
+
+
+def chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: what the middle model's circuit keeps, above what as many nodes of each kind drawn by lot keep."""
+    return less(by_circuits, arm, arms["lot"]).isel(rung=SIZES // 2, drop=True)
+
+
+DEFINITIONS: dict[str, Read] = {"circuits": by_circuits, "rules": by_rules}
+SAID = {"circuits": f"By circuits of {BUDGET} nodes", "rules": "By rules for neurons"}
+BUDGET_DOES_IT = "any fixed number of nodes is a smaller part of a larger model"
+LOTS = {"lot": BUDGET_DOES_IT, "lot-again": BUDGET_DOES_IT}
+DOUBLE = {"double": "the same circuits with twice the budget"}
+SAME = {"shuffled": "main's circuits", "all-explained": "main's circuits"}
+UNLEARNED = {"outputs-only": "the claim is about sizes, and credits no learning"}
+
+
+def about(name: str) -> tuple[Claim, ...]:
+    """What is claimed by one definition of how much is understood."""
+    read, said = DEFINITIONS[name], SAID[name]
+    shared: dict[str, Any] = {"half": {"main": "half"}, "published": "new", "must_hold": ("planted-valley",)}
+    near = {"capability": "whoever is more capable has more of everything", "planted-rise": "the code finds a valley wherever models grow"}
+    also = {**UNLEARNED, **({**DOUBLE, **SAME} if name == "circuits" else {})}
+    return (
+        Claim(
+            text=f"{said}, interpretable capability has a valley: some size lies at least {MARGIN} nat a token below a smaller and a larger one",
+            value=tic(read), statistic=valley, low=MARGIN, unit="nats per token", must_fail=("capability", "planted-rise"), near=near,
+            also=also,
+            threshold_from="plan: a twentieth of a nat, before any pilot", source=COMMENT, **shared,
+        ),
+        Claim(
+            text=f"{said}, it stops increasing: the largest model has at least {MARGIN} nat a token less than the best smaller one",
+            value=tic(read), statistic=fall, low=MARGIN, unit="nats per token", must_fail=("capability", "planted-rise"),
+            near={**near, "planted-rise": "whatever grows looks less understood"}, also={**also, **(LOTS if name == "circuits" else {})},
+            threshold_from="plan: a twentieth of a nat, before any pilot", source=COMMENT, **shared,
+        ),
+    )  # fmt: skip
+
+
+CLAIMS = (
+    *about("circuits"),
+    *about("rules"),
+    Claim(
+        text="The share of capability that a circuit of 32 nodes keeps falls by at least 0.1 from the smallest model to the largest",
+        value=lost(share), high=-0.1, unit="share of capability", must_fail=("planted-rise",),
+        near={"planted-rise": "a model that can do more is less understood, however it is written"}, half={"main": "half"},
+        must_hold=("planted-valley",), also={**LOTS, **DOUBLE, **SAME, **UNLEARNED},
+        threshold_from="plan: a tenth, before any pilot", published="new", source=COMMENT,
+    ),
+    Claim(
+        text="The share of neurons' firings that rules explain falls by at least 0.1 from the smallest model to the largest",
+        value=lost(rules), high=-0.1, unit="share of firings told less false alarms", must_fail=("planted-rise", "exchanged"),
+        near={"planted-rise": "a model that can do more is less understood, however it is written",
+              "exchanged": "neurons that read a wider stream are harder to explain, whatever they learned"},
+        half={"main": "half"}, must_hold=("planted-valley",), threshold_from="plan: a tenth, before any pilot", published="new", source=COMMENT,
+        also=UNLEARNED,
+    ),
+    Claim(
+        text="Learning makes neurons explainable: rules explain at least 0.05 more of their firings than with each matrix's entries exchanged",
+        value=learned, low=0.05, unit="share of firings told less false alarms", must_fail=("outputs-only", "directions", "shuffled"),
+        near={"outputs-only": "what a neuron reads need not be learned", "directions": "any mix of trained neurons is as explainable"},
+        half={"main": "half"}, threshold_from="plan: a twentieth, before any pilot", published="new", source=HEAP,
+        also={"capability": "shares are 1 there", "all-explained": "shares are 1 there", "planted-valley": "another world",
+              "planted-rise": "another world"},
+    ),
+    Claim(
+        text="It matters which nodes: at the middle size a circuit of 32 keeps at least 0.1 nat a token more than as many of each kind by lot",
+        value=chosen, low=0.1, unit="nats per token", must_fail=("lot-again",), half={"main": "half"}, source=GAO, published="new",
+        near={"lot-again": "any nodes do, if there are as many of each kind"},
+        threshold_from="pilot: seeds 7 and 8, after which it was asked of the middle size, since the largest keeps nothing; a tenth by the plan",
+        also={**DOUBLE, **SAME, **UNLEARNED, "capability": "all is kept there", "planted-valley": "another world", "planted-rise": "another world"},
+    ),
+    Claim(
+        text="Both definitions tell the same story: over sizes interpretable capability by circuits and by rules has a correlation of at least 0.5",
+        value=lambda arm, arms: {name: read(arm) for name, read in DEFINITIONS.items()}, statistic=agreement, low=0.5, unit="correlation",
+        must_fail=("all-explained",), half={"main": "half"}, near={"all-explained": "both have the same capability in them"},
+        threshold_from="plan: a half, before any pilot", published="new", source=COMMENT,
+        also={**UNLEARNED, "planted-valley": "planted so", "planted-rise": "planted so", "capability": "both are capability there"},
+    ),
+    Claim(
+        text="Where interpretable capability lies is a matter of the budget: circuits of 64 nodes move its middle up by at least 0.25 doublings "
+             "of the width",
+        value=lambda arm, arms: {"single": by_circuits(arm), "double": by_circuits(arm, 2 * BUDGET)}, statistic=moved, low=0.25, unit="doublings",
+        must_fail=("planted-rise",), near={"planted-rise": "twice the nodes keep more of whatever is larger"},
+        half={"main": "half"}, also={**LOTS, **SAME, **UNLEARNED},
+        threshold_from="plan: a quarter, before any pilot", published="new", source=COMMENT,
+    ),
+)  # fmt: skip
+
+
+def of_rung(read: Read, i: int) -> Callable[[Arms], xr.DataArray]:
+    """A finding's value: one rung of the trained models."""
+    return lambda arms: read(arms["main"]).isel(rung=i, drop=True)
+
+
+def of_arm(name: str) -> Callable[[Arms], xr.DataArray]:
+    """A finding's value: the share that rules explain in an arm, over all rungs."""
+    return lambda arms: rules(arms[name]).mean("rung")
+
+
+def depth(budget: int, statistic: Statistic) -> Finding:
+    """A valley, or a fall, by circuits of another budget."""
+    what = "Depth of the deepest valley" if statistic is valley else "By how much the largest model lies below the best smaller one"
+    return Finding(text=f"{what}, by circuits of {budget} nodes", unit="nats per token", statistic=statistic,
+                   value=lambda arms: {"tic": by_circuits(arms["main"], budget)})  # fmt: skip
+
+
+PER_RUNG: tuple[tuple[str, str, Read], ...] = (
+    ("Capability", "nats per token", capability),
+    (f"Interpretable capability by circuits of {BUDGET} nodes", "nats per token", by_circuits),
+    ("Interpretable capability by rules", "nats per token", by_rules),
+    (f"Share of capability that {BUDGET} nodes keep", "share", share),
+    ("Share of neurons' firings that rules explain", "share", rules),
+    (f"Nodes of the circuit that saves {TARGET} nat a token", "nodes", needed),
+)
+ALIKE = {"main": "trained models", "exchanged": "trained models with exchanged weights", "outputs-only": "models whose neurons never learned to read",
+         "directions": "random mixes of trained neurons", "shuffled": "trained models by another neuron's rule"}  # fmt: skip
+FINDINGS = (
+    *(Finding(text=f"{what}, size {i + 1} of {SIZES}", unit=unit, value=of_rung(read, i)) for what, unit, read in PER_RUNG for i in range(SIZES)),
+    *(Finding(text=f"Share of firings that rules explain, over all sizes: {told}", value=of_arm(arm), source=HEAP) for arm, told in ALIKE.items()),
+    *(depth(n, statistic) for statistic in (valley, fall) for n in BUDGETS if n != BUDGET),
+    *(Finding(text=f"Of the largest model's circuit of {BUDGET} nodes: {kind}", unit="nodes",
+              value=lambda arms, k=k: arms["main"].kept.isel(rung=-1, kind=k, drop=True)) for k, kind in enumerate(KINDS)),
+)  # fmt: skip
+EXACT = tuple(
+    Exact(
+        text=f"Every rung of the planted ladder called {name} knows what its formula says",
+        value=lambda arms, name=name: capability(arms[f"planted-{name}"]).mean("run").values,
+        expected=[known.capability() for known in ladder], tolerance=0.05, unit="nats per token",
+        source="worlds/networks/readable.py: the entropy of what follows, summed over the tokens that are known",
+    ) for name, ladder in LADDERS.items()
+)  # fmt: skip

@@ -1,0 +1,284 @@
+"""The method of interpretable-capability: ladders of small language models, how they are trained, and what is measured of each rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from assay.core import Spec, rng
+from assay.core.measures import measures
+from assay.data import corpus as corpora
+from assay.data import lm_text
+from assay.features import circuits
+from assay.worlds.networks import readable
+from assay.worlds.networks.readable import Known
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.lm import LmSpec
+    from assay.features.explaining.rule import Positions
+
+BUDGETS = (8, 16, 32, 64, 128, 256)
+"""Nodes that a circuit may have."""
+BUDGET = 32
+"""Those of the circuits that are judged."""
+LADDERS: Mapping[str, tuple[Known, ...]] = {
+    "valley": (Known(8), Known(16), Known(2, 22), Known(6, 24), Known(10, 26)),
+    "rise": (Known(4), Known(7), Known(10), Known(13), Known(16)),
+}
+"""Planted: what each rung knows plainly and densely; all of the second ladder can be read."""
+LIVE = (0.01, 0.99)
+"""The shares of positions between which a neuron has to fire to be explained at all."""
+UNLEARNED = {"all": ("b_QKV",), "outputs": ("b_QKV", "W_QKV", "W_in", "b_in")}
+"""What stays as it started. Biases of keys do nothing at all, so that Adam would make steps of their rounding errors: attention has none.
+Where only outputs learn, all that reads the stream stays random."""
+BLOCKS = ("W_QKV", "W_O", "W_in", "W_out")
+"""The matrices of the blocks, whose entries are drawn by lot where weights are exchanged."""
+KINDS = ("stream", "heads", "neurons")
+DETECTED = ("detected", "detected_shuffled", "detected_direction")
+"""How well rules tell where neurons fire; another neuron's rule; rules for mixes of neurons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpretableCapability(Spec):
+    widths: tuple[Annotated[int, Ge(2)], ...] = (4, 8, 16, 32, 64)
+    """Width of the residual stream at each rung; an MLP has four times as many neurons."""
+    layers: Annotated[int, Ge(1)] = 1
+    """Blocks."""
+    head: Annotated[int, Ge(2)] = 8
+    """Width of an attention head, where the stream is as wide; a narrower one has one head."""
+    corpus: str = "stdlib"
+    """The text: "stdlib", "docs" or a folder of text files."""
+    vocab: Annotated[int, Ge(257)] = 320
+    """Tokens of the byte-level BPE."""
+    context: Annotated[int, Ge(2)] = 64
+    """Tokens in a window."""
+    batch: Annotated[int, Ge(1)] = 8
+    """Windows a step; the same for all rungs of a ladder."""
+    steps: Annotated[int, Ge(1)] = 400
+    """Training steps."""
+    lr: Annotated[float, Gt(0)] = 2e-2
+    """Adam's learning rate at its top for width 16; other widths have it times √(16/width)."""
+    std: Annotated[float, Gt(0)] = 0.1
+    """Standard deviation of matrices at the start, for width 16; scaled likewise."""
+    learned: Literal["all", "outputs"] = "all"
+    """Whether what reads the stream, in attention and MLP, is learned or stays random."""
+    world: Literal["", "valley", "rise"] = ""
+    """A planted ladder in the place of trained models."""
+    pruned_on: Annotated[int, Ge(1)] = 32
+    """Windows of training text by which circuits are found."""
+    explained_on: Annotated[int, Ge(4)] = 256
+    """Windows of training text from which rules are learned, a quarter of them to say when to stop."""
+    held_out: Annotated[int, Ge(1)] = 96
+    """Windows of other files on which everything is judged, at most four of a file."""
+    neurons: Annotated[int, Ge(2)] = 16
+    """Neurons of each model that are explained, drawn by lot."""
+
+
+def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
+    """The language models of one rung, each with a seed of its own."""
+    from assay.core.runs import Runs
+    from assay.data.lm import LmSpec
+
+    s, d = runs.shared, runs.shared.widths[rung]
+    small = (16 / d) ** 0.5
+    return Runs([
+        LmSpec(seed=int(seed) * 100 + rung, layers=s.layers, d=d, heads=max(1, d // s.head), m=4 * d, activation="relu", context=s.context,
+               vocab=s.vocab, corpus=s.corpus, steps=s.steps, batch=s.batch, lr=s.lr * small, std=s.std * small)
+        for seed in runs.seeds
+    ])  # fmt: skip
+
+
+def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
+    """The parameters of every rung, named by it: trained side by side on the same batches, or written by hand."""
+    from assay.core.fit import Trained, fit
+    from assay.data.lm import group_of, shape_of, start
+
+    s = runs.shared
+    if s.world:
+        made = [readable.decoder(runs.seeds, known, s.context) for known in LADDERS[s.world]]
+        return Trained.nothing(runs).with_tensors({f"{i}.{name}": p for i, params in enumerate(made) for name, p in params.items()})
+    tokens, vocab = lm_text.tokens_of(lm_text.words(corpora.load(s.corpus), s.vocab, s.context, bench))
+    groups, kept = [], []
+    for i in range(len(s.widths)):
+        own = lm_runs(runs, i)
+        shape = shape_of(own.specs[0], vocab)
+        params = start(own, shape)
+        fixed = {name: params.pop(name).to(bench.device) for name in UNLEARNED[s.learned]}
+        groups.append(group_of(own, shape, params, fixed))
+        kept.append(fixed)
+    done = fit(groups, lm_text.batches(runs.seeds, tokens, vocab, s.batch), steps=s.steps, bench=bench)
+    tensors = {f"{i}.{name}": p for i, (d, fixed) in enumerate(zip(done, kept, strict=True)) for name, p in {**d.tensors, **fixed}.items()}
+    history = {f"loss {i}": d.history["loss"] for i, d in enumerate(done)}
+    return Trained(tensors, {"kind": "ladder"}, history, done[0].steps, np.any([d.diverged for d in done], axis=0))
+
+
+def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained) -> Trained:
+    """Exchange the entries of each matrix of each block by lot; embeddings, norms and biases stay as they were."""
+    import torch
+
+    def by_lot(name: str, p: Tensor) -> Tensor:
+        if name.split(".")[1] not in BLOCKS:
+            return p
+        order = torch.from_numpy(rng.permutation(runs.seeds, f"interpretable-capability.{name}", 0, p[0].numel())).to(p.device)
+        return p.flatten(1).gather(1, order).view_as(p)
+
+    return before.with_tensors({name: by_lot(name, p) for name, p in before.tensors.items()})
+
+
+class Texts(NamedTuple):
+    """What models are measured on, shared by all runs or [run, …] each run's own."""
+
+    found_on: Tensor
+    """By which circuits are found."""
+    explained: Int[np.ndarray, "any window s"]
+    judged: Int[np.ndarray, "any window s"]
+    unigram: Float[np.ndarray, "any"]
+    """Loss on the judged text of the training text's frequencies of tokens."""
+
+
+def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
+    """The texts of these runs: a corpus that all share, or each planted world's own."""
+    import torch
+
+    s = runs.shared
+    if s.world:
+        explained, judged = (readable.text(runs.seeds, n, s.context, part) for n, part in ((s.explained_on, "train"), (s.held_out, "test")))
+        return Texts(torch.from_numpy(explained[:, : s.pruned_on]), explained, judged, np.full(len(runs), np.log(readable.VOCAB)))
+    text = corpora.load(s.corpus)
+    tokens, vocab = lm_text.tokens_of(lm_text.words(text, s.vocab, s.context, bench))
+    judged = lm_text.held_out(text, s.vocab, s.context, s.held_out, bench)
+    counts = np.bincount(tokens.ravel(), minlength=vocab) + 1
+    unigram = -np.log(counts / counts.sum())[judged[:, 1:]].mean()
+    return Texts(torch.from_numpy(tokens[: s.pruned_on].astype(np.int64)), tokens[None, : s.explained_on], judged[None], np.array([unigram]))
+
+
+def measure_with_mixes(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Measure the same as of other arms, and how well rules tell where random mixes of neurons fire."""
+    return measure(runs, trained, bench, mixes=True)
+
+
+def measure(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench, mixes: bool = False) -> xr.Dataset:
+    """Measure every rung's loss, that of its circuits, and how well rules tell where its neurons fire, on text of other files."""
+    s, read = runs.shared, texts(runs, bench)
+    rungs = sorted({int(name.split(".")[0]) for name in trained.tensors})
+    found: list[dict[str, np.ndarray]] = []
+    for i in rungs:
+        params = {name.split(".", 1)[1]: p for name, p in trained.tensors.items() if name.split(".")[0] == str(i)}
+        found.append(by_circuits(runs, params, read, i) | by_rules(runs, params, read, i, mixes))
+        bench.report(len(found), len(rungs), unit="rungs")
+    share, nats = "share of firings told less false alarms", "nats per token"
+    dims = {"circuit": "run rung budget", "kept": "run rung kind"}
+    dims |= dict.fromkeys(DETECTED, "run rung neuron")
+    units = {"nodes": "nodes", "kept": "nodes"} | dict.fromkeys(DETECTED, share)
+    named: dict[str, tuple[str, Any, str]] = {
+        name: (dims.get(name, "run rung"), np.round(np.stack([f[name] for f in found], 1), 6), units.get(name, nats)) for name in found[0]
+    }
+    named["unigram"] = ("run", np.broadcast_to(np.round(read.unigram, 6), (len(runs),)), nats)
+    coords: dict[str, Any] = {"rung": rungs, "budget": list(BUDGETS), "kind": list(KINDS), "neuron": list(range(s.neurons))}
+    if trained.history:
+        named["training"] = ("run rung step", np.stack([np.round(trained.history[f"loss {i}"], 5) for i in rungs], 1), nats)
+        coords["step"] = trained.steps.tolist()
+    return measures(runs, coords=coords, **named)
+
+
+def by_circuits(runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int) -> dict[str, np.ndarray]:
+    """The loss of the whole model, of its circuits, and of others with as many nodes of each kind drawn by lot, twice."""
+    import torch
+
+    kind, device = circuits.kinds(params), params["W_E"].device
+    own = circuits.read(params, read.found_on.to(device), "relu")
+    text = circuits.read(params, torch.from_numpy(read.judged.astype(np.int64)).to(device), "relu")
+    chosen = circuits.pruned(params, own, BUDGETS, "relu")
+
+    def losses(masks: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            each = [circuits.loss(params, text, torch.from_numpy(m).to(device).float(), "relu", own.means) for m in masks.swapaxes(0, 1)]
+        return torch.stack(each, 1).cpu().numpy()
+
+    judged = chosen[:, [BUDGETS.index(BUDGET)]]
+    lots = [circuits.by_lot(judged, kind, runs.seeds, f"interpretable-capability.{name}.{rung}") for name in ("lot", "again")]
+    found = losses(np.concatenate([np.ones_like(judged), *lots, chosen], 1))
+    return {
+        "loss": found[:, 0],
+        "circuit_lot": found[:, 1],
+        "circuit_again": found[:, 2],
+        "circuit": found[:, 3:],
+        "kept": np.stack([judged[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(float),
+        "nodes": np.full(len(runs), float(len(kind))),
+    }
+
+
+def by_rules(runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int, mixes: bool) -> dict[str, np.ndarray]:
+    """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's rule; and of random mixes of neurons."""
+    import torch
+
+    from assay.features.explaining.rule import Positions
+
+    s = runs.shared
+    out = {name: np.full((len(runs), s.neurons), np.nan) for name in (DETECTED if mixes else DETECTED[:2])}
+    for i, seed in enumerate(runs.seeds.tolist()):
+        own = {name: p[i : i + 1] for name, p in params.items()}
+        here = [t[min(i, len(t) - 1)] for t in (read.explained, read.judged)]
+        text, test = (Positions(t, np.ones(t.shape, bool)) for t in here)
+        values, unseen = (posts(own, torch.from_numpy(t.astype(np.int64))) for t in here)
+        rate = (values > 0).mean(0)
+        gen = rng.generator(seed, f"interpretable-capability.neurons.{rung}")
+        drawn = gen.permutation(np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1])))[: s.neurons]
+        told = explained(text, values[:, drawn], test, unseen[:, drawn])
+        found = [np.diagonal(told), np.diagonal(np.roll(told, 1, 0))]
+        if mixes:  # each fires as often as the neuron in whose place it stands
+            mix = gen.standard_normal((values.shape[1], len(drawn))).astype(np.float32)
+            border = np.array([np.quantile(v, 1 - r) for v, r in zip((values @ mix).T, rate[drawn], strict=True)], np.float32)
+            found.append(np.diagonal(explained(text, values @ mix - border, test, unseen @ mix - border)))
+        for x, values_found in zip(out.values(), found, strict=True):
+            x[i, : len(drawn)] = values_found
+    return out
+
+
+def posts(params: dict[str, Tensor], tokens: Tensor) -> Float[np.ndarray, "row neuron"]:
+    """What every neuron of one model gives at every position, block after block."""
+    import torch
+
+    from assay.subjects.decoder import forward
+
+    found: list[Tensor] = []
+
+    def edit(hook: str, block: int, x: Tensor) -> Tensor:
+        if hook == "hook_post":
+            found.append(x[0])
+        return x
+
+    with torch.no_grad():
+        forward(params, tokens.to(params["W_E"].device), "relu", edit)
+    return torch.cat(found, -1).cpu().numpy()
+
+
+def explained(
+    text: Positions, values: Float[np.ndarray, "row feature"], test: Positions, test_values: Float[np.ndarray, "test feature"]
+) -> Float[np.ndarray, "rule feature"]:
+    """How much better than chance the rule of each feature tells where each feature fires on unseen text; no rule tells nothing.
+
+    Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced accuracy − 1
+    """
+    from assay.features.explaining.evidence import input_explanation
+    from assay.features.explaining.learner import learn
+    from assay.features.explaining.scoring import balanced_accuracy, cut, levels
+
+    out = np.zeros((values.shape[1],) * 2)
+    stops = text.row // text.tokens.shape[1] % 4 == 0
+    for i, value in enumerate(values.T):
+        rule = input_explanation(learn(text, value > 0, stops), text, value)
+        at, said = cut(levels(rule.scores(text), value > 0)), rule.scores(test)
+        out[i] = [2 * balanced_accuracy(levels(said, other > 0), at) - 1 for other in test_values.T]
+    return out
