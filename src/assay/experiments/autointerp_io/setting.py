@@ -9,7 +9,9 @@ from annotated_types import Ge
 
 from assay.core import Spec
 from assay.data import corpus as corpora
+from assay.data.harvest import HarvestSpec
 from assay.data.tiny import TinySpec
+from assay.dictionaries.training.freezing import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,33 +26,41 @@ class InputsOutputs(Spec):
     """Features in the dictionary of its MLP's activations."""
     k: Annotated[int, Ge(1)] = 8
     """Features that TopK keeps."""
+    frozen: Part = ""
+    """The part of the dictionary that is not learned."""
     corpus: str = corpora.STDLIB
     """The text: "stdlib" or a folder of text files."""
-    windows: Annotated[int, Ge(1)] = 1800
+    windows: Annotated[int, Ge(1)] = 1000
     """Windows of 64 tokens on which dictionaries are trained and features explained."""
-    tested: Annotated[int, Ge(1)] = 1500
+    tested: Annotated[int, Ge(1)] = 640
     """Windows of other files, on which explanations are scored."""
     batch: Annotated[int, Ge(1)] = 256
     """Tokens a step."""
-    steps: Annotated[int, Ge(1)] = 600
+    steps: Annotated[int, Ge(1)] = 500
     """Training steps of the dictionary."""
     lr: float = 8e-3
     """Adam's learning rate at its top."""
-    features: Annotated[int, Ge(4)] = 32
+    features: Annotated[int, Ge(4)] = 40
     """Features that are drawn by lot, and neurons, random directions and others of the same density beside them."""
-    pairs: Annotated[int, Ge(1)] = 24
-    """Token-in-context features that are compared, at most."""
+    pairs: Annotated[int, Ge(1)] = 32
+    """Features of which a token leaves their firing open, at most."""
     names: Annotated[int, Ge(1)] = 10
     """Tokens that an explanation may name, on either side: K."""
     firings: Annotated[int, Ge(1)] = 50
     """Firings that a feature needs on either text to be drawn."""
-    reference: bool = True
-    """Whether the model of the next seed says which tokens are likely next, beside the text itself."""
+    further: bool = True
+    """Whether explanations from outputs and from both get every score, and rules in words and further controls are learned."""
     explainer: str = "rules"
     """"rules", or the file of an endpoint that explains the first `asked` features as well; without one nothing is sent anywhere."""
     asked: Annotated[int, Ge(1)] = 16
     """Features that an endpoint explains."""
 
-    def model(self, further: int = 0) -> TinySpec:
-        """The tiny model of this seed, or of one further on."""
-        return TinySpec(seed=self.seed + further, d=self.d, m=self.m, corpus=self.corpus, steps=self.model_steps)
+    def model(self, later: int = 0) -> TinySpec:
+        """The tiny model of this seed, or of one so many seeds later."""
+        return TinySpec(seed=self.seed + later, d=self.d, m=self.m, corpus=self.corpus, steps=self.model_steps)
+
+    def text(self, subject: str) -> tuple[HarvestSpec, HarvestSpec]:
+        """(what is explained, what explanations are scored on): activations of the model's MLP."""
+        seen = HarvestSpec(subject=subject, site="blocks.0.mlp.hook_post", corpus=self.corpus, part="train", windows=self.windows,
+                           context=64, dtype="float32")  # fmt: skip
+        return seen, seen.replace(part="test", windows=self.tested)
