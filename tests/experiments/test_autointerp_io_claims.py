@@ -90,7 +90,7 @@ CASES = {
         {"other-promoted": WORLD.but(given_other=0.70), "common-next": WORLD.but(given_common=0.70), "untrained": PASSES["untrained"],
          "planted-input": WORLD.but(marked_before=0.40)},
     ),
-    "What a model wants": (
+    "What a model expects": (
         WORLD.but(likely_own=0.55),
         {"other-promoted": WORLD.but(likely_other=0.70), "common-next": WORLD.but(likely_common=0.70), "untrained": PASSES["untrained"]},
     ),

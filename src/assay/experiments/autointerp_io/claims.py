@@ -77,8 +77,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         threshold_from="plan: the margin for token-in-context features, set before any pilot", published="new", source=SEED,
     ),
     Claim(
-        text="What a model wants tells it: there, how likely another model finds the promoted tokens tells firing better than a rule on what came "
-        "before, AUROC at least 0.02 higher",
+        text="What a model expects tells it too: on such a token, how likely another model finds the promoted tokens tells firing better than a "
+        "rule on what came before, AUROC at least 0.02 higher",
         value=less("likely_own", "given_before"), low=0.02, fail_low=-0.02, unit="AUROC", gates=(FOUND,), half=HALF,
         must_fail=("other-promoted", "common-next", "untrained"),
         near={"common-next": "how likely it finds the 10 tokens that follow this token most often, whatever the feature",

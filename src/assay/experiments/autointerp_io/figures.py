@@ -23,7 +23,7 @@ def figures(arms: Arms) -> list[Figure]:
     rows += [(what, *summary(average(data, name).values)) for name, what in (("neuron", "neurons"), ("direction", "random directions"),
                                                                              ("shuffled", "another feature's rule"))]  # fmt: skip
     who = Figure("Whose firings a rule on inputs tells", columns(("explained", "mean", "low", "high"), rows), "bars", x="explained", y="mean",
-                 band=("low", "high"), x_title="", y_title="balanced accuracy of detection, chance .5",
+                 band=("low", "high"), x_title="", y_title="balanced accuracy of detection", rules=((0.5, "chance"),),
                  note="Contexts of 32 tokens from files that no explanation saw; mean and 95 % t interval over seeds.")  # fmt: skip
     sides = [
         (what, side, *summary(average(data, f"{name}_{at}").values))
