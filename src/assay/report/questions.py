@@ -19,6 +19,7 @@ QUESTIONS = {
         "sae-zoo": "Which SAE leads at any width and length?",
         "lm-importance": "What is each feature of an LM worth?",
         "streetlight": "Have things named first good features?",
+        "autointerp-io": "Do inputs or outputs explain a feature?",
         "targets": "What should an MLP's dictionary rebuild?",
         "dictionary-weights": "Is an MLP's dictionary dense over neurons?",
         "path-split": "Can a dictionary keep paths apart?",

@@ -12,7 +12,7 @@ from assay.features.explaining.evidence import (
     input_explanation,
     quoted_context,
 )
-from assay.features.explaining.learner import Limits, explain, learn
+from assay.features.explaining.learner import Limits, Split, explain, learn
 from assay.features.explaining.rule import ABSENT, Condition, Positions, Rule, f1, kinds, rule_f1, without_quotes
 from assay.features.explaining.scoring import auroc, levels, simulation
 
@@ -70,6 +70,17 @@ def test_leaves_are_what_a_loop_over_words_says():
     assert rule.leaves(at).tolist() == wanted
     assert {0, 1, 2, 3} == set(wanted)
     assert at.following[at.row % 24 == 23].tolist() == [ABSENT] * int((at.row % 24 == 23).sum())
+
+
+def test_many_features_of_one_text_get_the_rules_they_get_alone():
+    rng = np.random.default_rng(8)
+    at = text(rng.integers(0, 20, (100, 50)))
+    planted = [Rule(((Condition(0, (a,)), Condition(-1, (b, 3))),)) for a, b in ((7, 5), (2, 11), (4, 9))]
+    split, halved = Split(at, halves(at)), halves(at)
+    noisy = [(rule.leaves(at) > 0) ^ (rng.random(len(at)) < 0.01) for rule in planted]
+    assert [split.learn(fires) for fires in noisy] == [learn(at, fires, halved) for fires in noisy]
+    with pytest.raises(DataError, match="need one length"):
+        split.learn(noisy[0][1:])
 
 
 def test_a_planted_rule_is_found_exactly():

@@ -14,6 +14,7 @@ from assay.features.explaining.scoring import (
     contexts,
     cut,
     detection,
+    distinct,
     fuzzing,
     levels,
     lineup,
@@ -29,6 +30,14 @@ def sample(seed=0, windows=30, s=64, keep=0.9):
     value = np.maximum(rng.normal(size=len(at)) - 1.5, 0)
     score = np.round(rng.normal(size=len(at)) + (value > 0), 1)
     return at, value, score
+
+
+def test_distinct_values_are_what_sorting_finds():
+    rng = np.random.default_rng(4)
+    for x in (rng.integers(-3, 4, 500), np.round(rng.normal(size=500), 1), np.array([0.0, -0.0, 1.0]), np.zeros(0)):
+        values, at = distinct(x)
+        wanted, rank = np.unique(x, return_inverse=True)
+        assert np.array_equal(values, wanted) and np.array_equal(at, rank)
 
 
 def test_levels_give_sklearns_numbers():

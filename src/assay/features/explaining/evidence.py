@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
 from assay.features.explaining.rule import ABSENT, Positions, Rule, shown
-from assay.features.explaining.scoring import logistic
+from assay.features.explaining.scoring import distinct, logistic
 from assay.features.largest import largest
 
 TOP, SAMPLED, REACH = 20, 20, 12
@@ -107,8 +107,8 @@ def both_explanation(inside: InputExplanation, outside: OutputExplanation, text:
 
 def weighed(a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> tuple[float, float, float]:
     """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal rows are counted, not repeated."""
-    (of_a, at_a), (of_b, at_b) = (np.unique(x, return_inverse=True) for x in (a, b))
-    cell, at = np.unique(at_a * len(of_b) + at_b, return_inverse=True)
+    (of_a, at_a), (of_b, at_b) = distinct(a), distinct(b)
+    cell, at = distinct(at_a * len(of_b) + at_b)
     yes = np.bincount(at, fires, minlength=len(cell))
     cells = np.stack([of_a[cell // len(of_b)], of_b[cell % len(of_b)]], 1)
     x, y, z = logistic(cells, yes, np.bincount(at, minlength=len(cell)) - yes).tolist()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -52,15 +53,44 @@ def learn(
 
     Raises: DataError where the three do not have one length.
     """
-    if not len(text) == len(fires) == len(validation):
-        raise DataError(f"{len(text)} positions, {len(fires)} answers and {len(validation)} validation marks; all need one length")
-    train, held = _Rows(text.of(~validation), fires[~validation]), _Rows(text.of(validation), fires[validation])
+    return Split(text, validation).learn(fires, limits, kinds)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positions on which rules grow, and those that say when to stop: for many features of one text, what stands where is looked up once.
+
+    Raises: DataError where the two do not have one length.
+    """
+
+    text: Positions
+    validation: Bool[np.ndarray, "row"]
+
+    def __post_init__(self) -> None:
+        if len(self.text) != len(self.validation):
+            raise DataError(f"{len(self.text)} positions and {len(self.validation)} validation marks; both need one length")
+
+    @cached_property
+    def parts(self) -> tuple[_Part, _Part]:
+        """(what rules grow on, what says when to stop)."""
+        return _Part(self.text.of(~self.validation)), _Part(self.text.of(self.validation))
+
+    def learn(self, fires: Bool[np.ndarray, "row"], limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None) -> Rule | None:
+        """A rule for where a feature fires, as `learn` gives it."""
+        if len(fires) != len(self.text):
+            raise DataError(f"{len(self.text)} positions and {len(fires)} answers; both need one length")
+        train, held = (_Rows(part, fires[at]) for part, at in zip(self.parts, (~self.validation, self.validation), strict=True))
+        return _grown(train, held, limits, kinds or {})
+
+
+def _grown(train: _Rows, held: _Rows, limits: Limits, kinds: Mapping[str, tuple[int, ...]]) -> Rule | None:
+    """The rule that grows as long as F1 rises on both."""
     if any(rows.fires.all() or not rows.fires.any() for rows in (train, held)):
         return None
     rule, said, best = Rule(()), np.zeros(len(train.text), bool), 0.0
     for _ in range(limits.conjunctions):
         now = train.f1(said)
-        grown = sorted(_conjunctions(train, said, limits, limits.names - rule.cost, kinds or {}), key=lambda found: -found[0])
+        grown = sorted(_conjunctions(train, said, limits, limits.names - rule.cost, kinds), key=lambda found: -found[0])
         for score, conjunction, rows in grown[:2]:  # the second best is tried where the best was luck
             longer = Rule((*rule.conjunctions, conjunction))
             if score > now and (valid := held.f1(longer.leaves(held.text) > 0)) > best:
@@ -78,13 +108,24 @@ def explain(evidence: Evidence, limits: Limits = LIMITS, kinds: Mapping[str, tup
     return input_explanation(rule, evidence.text, evidence.value)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows of a text, whatever fires on them."""
+
+    text: Positions
+
+    @cached_property
+    def counts(self) -> dict[Place, Int[np.ndarray, "token"]]:
+        """How many of the rows each token is seen in, by place, as far as somebody asked."""
+        return {}
+
+
 class _Rows:
     """Rows to count over: what stands where, and whether the feature fires."""
 
-    def __init__(self, text: Positions, fires: Bool[np.ndarray, "row"]):
-        self.text, self.fires, self.positives = text, fires, int(fires.sum())
-        self.vocabulary = int(text.tokens.max(initial=0)) + 1
-        self._all: dict[Place, Int[np.ndarray, "token"]] = {}
+    def __init__(self, part: _Part, fires: Bool[np.ndarray, "row"]):
+        self.text, self.fires, self.positives = part.text, fires, int(fires.sum())
+        self.vocabulary, self._all = part.text.largest + 1, part.counts
 
     def f1(self, said: Bool[np.ndarray, "row"]) -> float:
         true = int((said & self.fires).sum())

@@ -61,6 +61,11 @@ class Positions:
         return np.where(inside, self.tokens.ravel()[np.where(inside, self.row + by, 0)], ABSENT).astype(np.int32)
 
     @cached_property
+    def largest(self) -> int:
+        """The greatest token id of the windows."""
+        return int(self.tokens.max(initial=0))
+
+    @cached_property
     def following(self) -> Int[np.ndarray, "row"]:
         """The next token of the text."""
         return self.shifted(1)
@@ -102,7 +107,7 @@ class Condition:
     def holds(self, text: Positions, among: Int[np.ndarray, "some"] | None = None) -> Bool[np.ndarray, "row"]:
         """Where it is true: at all rows, or at those named."""
         seen = text.at(self.place) if among is None else text.at(self.place)[among]
-        return members(self.tokens, text.tokens)[seen].any(1)
+        return members(self.tokens, text.largest)[seen].any(1)
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say it, tokens in quotes."""
@@ -154,9 +159,9 @@ def without_quotes(text: str) -> str:
     return re.sub(r"\s+", " ", _QUOTED.sub("…", text)).strip()
 
 
-def members(tokens: tuple[int, ...], text: Int[np.ndarray, "window s"]) -> Bool[np.ndarray, "token"]:
-    """Whether each id is one of these, ABSENT (the last entry) never."""
-    table = np.zeros(int(max(text.max(initial=0), *tokens, 0)) + 2, bool)
+def members(tokens: tuple[int, ...], largest: int) -> Bool[np.ndarray, "token"]:
+    """Whether each id up to the text's largest is one of these, ABSENT (the last entry) never."""
+    table = np.zeros(max(largest, *tokens, 0) + 2, bool)
     table[list(tokens)] = True
     return table
 

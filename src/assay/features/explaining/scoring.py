@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from assay.core import rng
 from assay.features.explaining.rule import Positions
@@ -28,10 +28,21 @@ class Levels:
     silent: Float[np.ndarray, "level"]
 
 
+def distinct(x: Shaped[np.ndarray, "row"]) -> tuple[Shaped[np.ndarray, "level"], Int[np.ndarray, "row"]]:
+    """(the values there are, ascending; the number of each row's one), by hash: few values many times need no sorting of rows."""
+    import pandas as pd
+
+    at, values = pd.factorize(x)
+    order = np.argsort(values)
+    rank = np.empty(len(order), int)
+    rank[order] = np.arange(len(order))
+    return values[order], rank[at]
+
+
 def levels(score: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> Levels:
     """Count positions by score; those without a score are left out."""
     known = np.isfinite(score)
-    values, at = np.unique(score[known], return_inverse=True)
+    values, at = distinct(score[known])
     yes = np.bincount(at, fires[known], minlength=len(values))
     return Levels(values, yes, np.bincount(at, minlength=len(values)) - yes)
 

@@ -1,0 +1,110 @@
+"""The method of autointerp-io: how dictionaries are trained, several in one pass, and what is asked of their explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core import Cost, Joint, probes
+from assay.core.measures import measures
+from assay.data import corpus as corpora
+from assay.data.harvest import Harvest, harvest
+from assay.data.tiny import tiny
+from assay.experiments.autointerp_io.setting import InputsOutputs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.dictionaries.training.train import Method
+
+
+def activations(s: InputsOutputs, bench: Bench) -> tuple[Harvest, Harvest]:
+    """(training part, test part): the MLP's activations in this seed's model."""
+    train, test = s.text(str(tiny(s.model(), bench)))
+    data = harvest(train, bench)
+    return data, harvest(test, bench, like=data)
+
+
+def method(s: InputsOutputs) -> Method:
+    """How a dictionary of these activations is trained, with one part frozen where the arm says so."""
+    from assay.dictionaries.selection import TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.freezing import freeze
+    from assay.dictionaries.training.train import Method
+
+    made = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999),
+                  encoder_scale=1.0, products="float32")  # fmt: skip
+    return freeze(made, s.frozen)
+
+
+def train_together(groups: Sequence[Runs[InputsOutputs]], bench: Bench) -> list[Trained]:
+    """Dictionaries of one seed, learned in full or in part, in one pass over the same batches."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    (s,) = groups[0].specs  # a seed has a model of its own, so it is a group of its own
+    data, _ = activations(s, bench)
+    return fit_dictionaries(
+        [(runs, method(runs.specs[0])) for runs in groups], data.batches(groups[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
+        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
+    )  # fmt: skip
+
+
+def train(runs: Runs[InputsOutputs], bench: Bench) -> Trained:
+    """One dictionary of this seed."""
+    return train_together([runs], bench)[0]
+
+
+TOGETHER = Joint(train_together)
+"""Arms of one model and length share a pass over the same batches."""
+
+
+def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dataset:
+    """How explanations of features, neurons and directions do on files that no explanation has seen."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.experiments.autointerp_io.asking import asked_measures
+    from assay.experiments.autointerp_io.one_token import open_measures, planted_measures
+    from assay.experiments.autointerp_io.reading import Features, reading
+    from assay.experiments.autointerp_io.scored import drawn_measures
+
+    (s,) = runs.specs
+    data, test = activations(s, bench)
+    features = Features.of(Dictionary.of(trained), reading(data, test))
+    named: dict[str, tuple[str, Any, str]] = {"loss": ("run step", trained.history["loss"], "1")}
+    named |= drawn_measures(s, features) | open_measures(s, features, likely(tiny(s.model(later=1), bench), test))
+    if s.further:
+        named |= planted_measures(s)
+    if s.explainer != "rules":
+        named |= asked_measures(s, features)
+    return measures(runs, coords={"step": trained.steps.tolist()}, **named)
+
+
+@lru_cache(maxsize=1)
+def likely(model: Path, test: Harvest) -> Float[np.ndarray, "row v"]:
+    """What a model expects next at every kept row of the test part, as probabilities."""
+    import torch
+
+    from assay.subjects.pretrained import load
+
+    other = load(str(model)).model
+    with torch.no_grad():
+        logits = [other(input_ids=ids).logits for ids in torch.from_numpy(test.tokens.astype(np.int64)).split(256)]
+    return torch.cat(logits).flatten(0, 1)[torch.from_numpy(test.kept)].float().softmax(-1).numpy()
+
+
+def inputs(spec: InputsOutputs) -> dict[str, str]:
+    """The corpus; model and dictionary follow from it and the spec."""
+    return {"corpus": corpora.load(spec.corpus).fingerprint}
+
+
+def cost(runs: Runs[InputsOutputs]) -> Cost:
+    """The disk that harvests take; seconds come from the record."""
+    s = runs.shared
+    return Cost(bytes=(s.windows + s.tested) * 64 * (2 * s.m + 4))
