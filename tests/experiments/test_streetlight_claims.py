@@ -19,6 +19,7 @@ from assay.experiments.streetlight.probes import (
     METHODS,
     PERMUTED,
     REGIMES,
+    SAE,
     SCARCE,
     Asked,
     coded,
@@ -117,12 +118,21 @@ NAMED = {
     **{arm: WORLD.but(arm={arm: {"sae-1": 0.78}}) for arm in ("untrained", "frozen")},
 }
 CASES = {
-    "Not an extreme": (WORLD.but(level={"sae-1": 0.73, "random-1": 0.73}), NAMED),
-    "On this list": (WORLD.but(level={"sae-1": 0.65}), NAMED),
+    "Not an extreme": (WORLD.but(level={"sae-1": 0.65}), NAMED),
+    "Naming tells": (
+        WORLD.but(arm={"frozen": {"sae-1": 0.78}}),
+        {"random-again": WORLD.but(level={"random-again-1": 0.78}), "untrained": WORLD.but(arm={"untrained": {"sae-1": 0.78}})},
+    ),
     "Looking first": (WORLD.but(shares={"found": 0.02}), {"shuffled-look": WORLD.but(shares={"found_shuffled": 1.0})}),
     "What is found": (
         WORLD.but(shares={"found": 0.1}),
         {"frozen": WORLD.but(frozen=0.5), "shuffled-look": WORLD.but(shares={"found_shuffled": 0.5})},
+    ),
+    "Looking does not": (
+        WORLD.but(frozen=0.6, shares={"found": 0.6}),
+        WORLD.but(frozen=0.1, shares={"found": 0.6}),
+        {control: WORLD.but(frozen=0.6, shares={"found": 0.6, share: 0.6})
+         for control, share in (("random-look", "found_random"), ("shuffled-look", "found_shuffled"))},
     ),
     "With 64 training": (
         WORLD.but(many={"main": 0.05, "half": 0.05}),
@@ -189,7 +199,8 @@ def asked(q=4, sizes=(64, 32, 80, 80)):
 
 
 @pytest.mark.parametrize(("regime", "n", "yes", "wrong", "v"), [
-    ("standard", 64, 32, 0, 32), ("8 examples", 8, 4, 0, 8), ("8 others", 8, 4, 0, 8), ("32 examples", 32, 16, 0, 32), ("1 in 9", 36, 4, 0, 32),
+    ("standard", 64, 32, 0, 32), ("8 examples", 8, 4, 0, 8), ("8 examples, again", 8, 4, 0, 8), ("32 examples", 32, 16, 0, 32),
+    ("1 in 9", 36, 4, 0, 32),
     ("noise 20 %", 64, None, 13, 32),
 ])  # fmt: skip
 def test_regimes_change_training_and_never_the_test(regime, n, yes, wrong, v):
@@ -245,7 +256,11 @@ def test_derived_arms_change_what_they_say_and_answer_for_nothing_else():
     main, again = arms["main"].auroc, arms["random-again"].auroc
     np.testing.assert_array_equal(again.sel(probe="sae-1", regime="standard"), main.sel(probe="random-again-1", regime="standard"))
     assert set(again.probe.values) == {"sae-1", "random-1"}
-    np.testing.assert_array_equal(arms["oracle"].validation, arms["oracle"].auroc)
+    np.testing.assert_array_equal(arms["both-oracles"].validation, arms["both-oracles"].auroc)
+    best = arms["both-oracles"].auroc.max("probe")
+    np.testing.assert_array_equal(picked(arms["oracle"], (*BASELINES, *SAE)), picked(arms["both-oracles"], (*BASELINES, *SAE)))
+    assert float(picked(arms["oracle"], (*BASELINES, *SAE)).max()) == pytest.approx(float(best.max()))
+    np.testing.assert_array_equal(picked(arms["oracle"], BASELINES), picked(arms["main"], BASELINES).sel(regime=list(REGIMES)))
     assert PERMUTED not in arms["oracle"].regime
     np.testing.assert_array_equal(arms["shuffled-look"].found, arms["main"].found_shuffled)
     np.testing.assert_array_equal(arms["tuned"].auroc.sel(probe="untuned"), main.sel(probe="logistic", regime=list(SCARCE)))

@@ -92,8 +92,8 @@ def texts_for(subject: str, concept: str, sizes: Sequence[int], bench: Bench) ->
     return Texts(tuple(kept["text"].tolist()), kept["label"], kept["part"])
 
 
-def concept_acts(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> ConceptActs:
-    """The activations of all concepts' texts, by the model and at the site of a harvest; kept in the store, one folder for each."""
+def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tuple[Path, ...]:
+    """The folders with the activations of all concepts' texts, by the model and at the site of a harvest, one for each; made where missing."""
     at = Site.parse(harvest.spec.site)
     model_hash = harvest.trained_on["model"]
     specs = [
@@ -109,7 +109,12 @@ def concept_acts(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> Concep
         ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
         np.savez(path / "texts.npz", acts=_run(model, ids, at), tokens=_filled(ids)[:, 1:], label=made.label, part=made.part)
 
-    found = [dict(np.load(path / "texts.npz")) for path in bench.artefacts(specs, build)]  # type: ignore[arg-type]
+    return tuple(bench.artefacts(specs, build))
+
+
+def concept_acts(folders: Sequence[Path]) -> ConceptActs:
+    """What lies in such folders."""
+    found = [dict(np.load(path / "texts.npz")) for path in folders]
     longest = max(one["tokens"].shape[1] for one in found)
 
     def stacked(name: str, fill: float = 0) -> np.ndarray:

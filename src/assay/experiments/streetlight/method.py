@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -18,10 +19,13 @@ from assay.data.harvest import inputs as harvest_inputs
 from assay.dictionaries.training.freezing import Part
 from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
+    CHANCE,
+    MEANINGLESS,
     METHODS,
     PERMUTATIONS,
     PERMUTED,
     REGIMES,
+    SAE,
     Asked,
     coded,
     of_dictionary,
@@ -34,6 +38,8 @@ from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
     from assay.core.bench import Bench
@@ -154,20 +160,23 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
     baselines, codes = Baselines(asked, bench, name), coded(asked, of_dictionary(dictionary.normalised))
     reached = np.full((3, len(asked.names), len(s.regimes), len(METHODS)), np.nan)
     for i, regime in enumerate(s.regimes):
-        draws = range(PERMUTATIONS if regime == PERMUTED else 1)
-        drawn = [baselines.reached(regime, s.seed, d) | rows(own_methods(codes, questions(asked, regime, s.seed, d))) for d in draws]
+        draws, names = (PERMUTATIONS, MEANINGLESS) if regime == PERMUTED else (1, (*SAE, "error"))
+        drawn = [
+            baselines.reached(regime, s.seed, d) | rows(own_methods(codes, questions(asked, regime, s.seed, d), names)) for d in range(draws)
+        ]
         for method in drawn[0]:
             reached[:, :, i, METHODS.index(method)] = np.mean([one[method] for one in drawn], 0)
     at = looked(data, test, s.looked, bench) if listing else None
     kept = ChanceSpec(seed=s.seed, of=name, width=s.width, k=s.k, looked=s.looked, test=test.spec.replace(subject="").to_json()) if name else None
-    random = chance(asked, data, at, s.seed, s.width, s.k, bench, kept)
+    random = chance(asked, data, at, s.seed, s.width, s.k, bench, kept, CHANCE if listing and s.weights == "trained" else CHANCE[:1])
     standard = s.regimes.index("standard")
     for method in METHODS:
         if method in random:
             reached[:, :, standard, METHODS.index(method)] = random[method]
     named: dict[str, Any] = {"validation": reached[0], "auroc": reached[1], "shifted": reached[2, :, standard]}
     if at is not None:
-        named |= found_in(dictionary.normalised, at, s.seed) | {"found_random": random["found"], "lot_random": random["lot"]}
+        named |= found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None)
+        named |= {"found_random": random["found"], "lot_random": random["lot"]}
     if listing and any(s.worded) and s.weights == "trained":
         named["asked"] = in_words(s, asked, data, bench)
     return named, asked.names
@@ -175,11 +184,19 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
 
 def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
     """The frozen list."""
+    from assay.data.concept_acts import concept_folders
+
+    return _read(data, concept_folders(data, s.sizes, bench))
+
+
+@lru_cache(maxsize=1)
+def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
+    """The texts in these folders, once for all runs of a process that ask the same."""
     import torch
 
     from assay.data.concept_acts import concept_acts
 
-    got = concept_acts(data, s.sizes, bench)
+    got = concept_acts(folders)
     return Asked(got.names, data.normalise(torch.from_numpy(got.acts).float()), got.tokens, got.label, got.part)
 
 

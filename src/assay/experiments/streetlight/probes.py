@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary
     from assay.features.kernel_probe import Questions, Tuned
 
-SCARCE = ("8 examples", "8 others", "32 examples", "32 others")
+SCARCE = tuple(f"{n} examples{again}" for n in (8, 32) for again in ("", ", again", ", once more"))
 REGIMES = ("standard", *SCARCE, "1 in 9", "noise 20 %")
 PERMUTED = "permuted"
 """A control beside the regimes: the answers of training and validation texts changed places."""
-PERMUTATIONS = 4
+PERMUTATIONS = 6
 """Draws of it, whose mean counts: one says little."""
+MEANINGLESS = ("sae-1", "sae-16", "recon", "error")
+"""What is asked of a dictionary when answers are permuted."""
 BASELINES = ("logistic", "pca", "means", "neighbours", "attention", "tokens", "bigrams")
 """The quiver without a dictionary; the last two read the text, not the model."""
 SAE = ("sae-1", "sae-4", "sae-16", "sae-64", "sae-all", "recon")
@@ -53,6 +55,14 @@ class Asked:
         import torch
 
         return torch.from_numpy(self.tokens >= 0)
+
+    @cached_property
+    def plain(self) -> Plain:
+        """What methods without a dictionary read of the texts, the same in all regimes."""
+        from assay.features.attention_probe import components
+
+        few = components(self.x, self.there, questions(self, "standard", 0).train)
+        return Plain(pooled(self.x, self.there), dict(zip(("tokens", "bigrams"), grams(self.tokens), strict=True)), few, self.there)
 
 
 def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
@@ -121,10 +131,11 @@ def coded(asked: Asked, code: Callable[[Float[Tensor, "b d"]], dict[str, Float[T
     found: dict[str, list[Tensor]] = {}
     with torch.no_grad():
         for x, there in zip(asked.x, asked.there, strict=True):
+            count = there.sum(-1)
+            text, ends = torch.arange(len(there)).repeat_interleave(count), count.cumsum(0) - 1
             for name, values in code(x[there]).items():
-                full = values.new_zeros(*there.shape, values.shape[-1])
-                full[there] = values
-                found.setdefault(name, []).append(pooled(full[None], there[None])[:, 0])
+                mean = values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values) / count[:, None]
+                found.setdefault(name, []).append(torch.stack([values[ends], mean]))
     return {name: torch.stack(parts, 1) for name, parts in found.items()}
 
 
@@ -154,14 +165,6 @@ class Plain:
     there: Bool[Tensor, "q row s"]
 
 
-def plain(asked: Asked) -> Plain:
-    """Pool the texts, count their tokens, and take their components."""
-    from assay.features.attention_probe import components
-
-    few = components(asked.x, asked.there, questions(asked, "standard", 0).train)
-    return Plain(pooled(asked.x, asked.there), dict(zip(("tokens", "bigrams"), grams(asked.tokens), strict=True)), few, asked.there)
-
-
 def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
     """The quiver without a dictionary, and the regression that nobody tuned; two poolings and every strength are settings of all that have them."""
     from assay.features import kernel_probe as probe
@@ -178,14 +181,14 @@ def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
     yield "untuned", tuned([probe.regression_scores(probe.products(r.raw[0], q), q, (1.0,))], q)
 
 
-def own_methods(codes: dict[str, Float[Tensor, "2 q row k"]], q: Questions, ks: Sequence[int] = (1, 4, 16, 64)) -> Iterator[tuple[str, Tuned]]:
+def own_methods(codes: dict[str, Float[Tensor, "2 q row k"]], q: Questions, names: Sequence[str] = (*SAE, "error")) -> Iterator[tuple[str, Tuned]]:
     """What is read of one dictionary: its best k features, all of them, its reconstruction and its error."""
     from assay.features import kernel_probe as probe
 
-    tops = [probe.top_features(f, q, max(ks)) for f in codes["features"]]
-    read = {f"sae-{k}": [probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)] for k in ks}
-    read |= {"sae-all": list(codes["features"]), "recon": list(codes["recon"]), "error": list(codes["error"])}
-    return regressions({name: [probe.products(probe.prepared(x, q), q) for x in both] for name, both in read.items()}, q)
+    read = {"sae-all": list(codes["features"]), "recon": list(codes["recon"]), "error": list(codes["error"])}
+    tops = [probe.top_features(f, q, 64) for f in codes["features"]]
+    read |= {f"sae-{k}": [probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)] for k in (1, 4, 16, 64)}
+    return regressions({name: [probe.products(probe.prepared(x, q), q) for x in read[name]] for name in names}, q)
 
 
 def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:

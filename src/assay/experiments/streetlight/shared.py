@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,18 +15,16 @@ from assay.experiments.streetlight.probes import (
     IDENTITY,
     PERMUTED,
     Asked,
-    Plain,
     best_feature,
     coded,
     of_dictionary,
-    plain,
     plain_methods,
     questions,
     regression,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from assay.core.bench import Bench
@@ -54,7 +51,7 @@ class AskedSpec(Spec):
     """Hash of the list."""
     sizes: tuple[int, ...]
     """Texts of each part."""
-    methods: int = 1
+    methods: int = 2
     """Counted up when a probe changes."""
 
 
@@ -100,17 +97,12 @@ class Baselines:
     bench: Bench
     kept: AskedSpec | None
 
-    @cached_property
-    def read(self) -> Plain:
-        """What they read of the texts, the same in all regimes."""
-        return plain(self.asked)
-
     def reached(self, regime: str, seed: int, draw: int = 0) -> Numbers:
         """What every baseline reaches in a regime; of permuted answers the regression alone."""
 
         def work() -> Numbers:
             q = questions(self.asked, regime, seed, draw)
-            return rows([("logistic", regression(list(self.read.raw), q))] if regime == PERMUTED else plain_methods(self.read, q))
+            return rows([("logistic", regression(list(self.asked.plain.raw), q))] if regime == PERMUTED else plain_methods(self.asked.plain, q))
 
         if self.kept is None:
             return work()
@@ -119,27 +111,30 @@ class Baselines:
 
 
 def chance(
-    asked: Asked, data: Harvest, at: Looked | None, seed: int, width: int, k: int, bench: Bench, kept: ChanceSpec | None
-) -> Numbers:
+    asked: Asked, data: Harvest, at: Looked | None, seed: int, width: int, k: int, bench: Bench, kept: ChanceSpec | None,
+    methods: Sequence[str] = CHANCE,
+) -> Numbers:  # fmt: skip
     """The best feature of two random dictionaries, and a regression on principal components of the seed's own sample of tokens; of the first
-    dictionary also what looking finds."""
+    dictionary also what looking finds. Some can be left out."""
 
     def work() -> Numbers:
         from assay.core import rng
         from assay.dictionaries.baselines.linear import pca
         from assay.features.probing import random_directions
 
-        sample = rng.generator(seed, "streetlight.sample").permutation(data.kept)[:4096]
-        x = data.rows(sample)
+        x = data.rows(rng.generator(seed, "streetlight.sample").permutation(data.kept)[:16_384])
         q = questions(asked, "standard", 0)
-        made = [random_directions(x[:2048], width, k / width, seed + 10**6 * i) for i in (0, 1)]
-        reached = [best_feature(coded(asked, of_dictionary(one, whole=False))["features"], q) for one in made]
-        axes = pca(x, min(IDENTITY, data.d))[0]
-        reached.append(regression(list(coded(asked, lambda x: {"all": axes.decode(axes.encode(x))[0]})["all"]), q))
-        out = rows(zip(CHANCE, reached, strict=True))
-        if at is not None:
-            out |= {name: np.array(value) for name, value in found_in(made[0], at).items()}
-        return out
+        reached: dict[str, Tuned] = {}
+        out: Numbers = {}
+        for i, name in enumerate(m for m in methods if m != "pca-recon"):
+            one = random_directions(x[:2048], width, k / width, seed + 10**6 * i)
+            reached[name] = best_feature(coded(asked, of_dictionary(one, whole=False))["features"], q)
+            if at is not None and not i:
+                out = {name: np.array(value) for name, value in found_in(one, at).items()}
+        if "pca-recon" in methods:
+            axes = pca(x, min(IDENTITY, data.d))[0]
+            reached["pca-recon"] = regression(list(coded(asked, lambda x: {"all": axes.decode(axes.encode(x))[0]})["all"]), q)
+        return out | rows(reached.items())
 
     return work() if kept is None else arrays(bench, kept, work)
 
