@@ -189,7 +189,7 @@ def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
     return _read(data, concept_folders(data, s.sizes, bench))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # the arms of two models take turns
 def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
     """The texts in these folders, once for all runs of a process that ask the same."""
     import torch
