@@ -13,7 +13,20 @@ from assay.core.runs import Runs
 from assay.data.concepts import CONCEPTS
 from assay.experiments.streetlight import experiment
 from assay.experiments.streetlight.claims import FULL, gain, good, picked, surface
-from assay.experiments.streetlight.probes import BASELINES, METHODS, PARTS, REGIMES, SCARCE, Asked, grams, pooled, questions
+from assay.experiments.streetlight.probes import (
+    BASELINES,
+    CHANCE,
+    METHODS,
+    PERMUTED,
+    REGIMES,
+    SAE,
+    SCARCE,
+    Asked,
+    coded,
+    grams,
+    pooled,
+    questions,
+)
 from assay.lab.result import with_derived
 
 TASKS = [c.name for c in CONCEPTS]
@@ -33,16 +46,18 @@ class World:
     """Planted truth: AUROC by arm and method, on unseen texts and on shifted ones; shares of what is found by looking."""
 
     level: dict = field(default_factory=lambda: LEVEL)
-    arm: dict = field(default_factory=lambda: {"permuted": NOTHING, "planted": ONE, "untrained": {"sae-1": 0.65}})
+    arm: dict = field(default_factory=lambda: {"planted": ONE, "untrained": {"sae-1": 0.65}, "frozen": {"sae-1": 0.65}})
     """What differs in an arm."""
+    permuted: dict = field(default_factory=lambda: NOTHING)
+    """AUROC where answers were permuted."""
     scarce: dict = field(default_factory=lambda: {"planted": 0.05})
     many: dict = field(default_factory=lambda: {"planted": 0.05})
     """How much more than the regression the dictionary's best probe reaches with few texts, and with 64, by arm."""
-    shifted: dict = field(default_factory=lambda: {"sae-16": -0.06})
-    """How much less on shifted texts than on others, beyond what all lose."""
     lucky: float = 0.20
     """Spread of the test AUROC of probes that validation never chooses: what choosing by the test would gain."""
-    shares: dict = field(default_factory=lambda: {"found": 0.6, "found_random": 0.1, "found_shuffled": 0.0, "lot": 0.3, "lot_random": 0.1})
+    shares: dict = field(default_factory=lambda: {"found": 1.0, "found_random": 0.1, "found_shuffled": 0.05, "lot": 0.3, "lot_random": 0.1})
+    frozen: float = 0.1
+    """What looking finds in a dictionary with a frozen decoder."""
     asked: float = 0.6
 
     def but(self, **changed) -> "World":
@@ -58,15 +73,20 @@ class World:
         own, shared = np.random.default_rng(list(experiment.arms).index(arm)), np.random.default_rng(99)
         regimes, n, t = list(runs.shared.regimes), len(runs), len(TASKS)
         level = {**self.level, **self.arm.get(arm, {})}
-        auroc = np.zeros((n, t, len(regimes), len(METHODS), len(PARTS)))
-        task = shared.normal(0, 0.01, t)[None, :, None, None]
+        tasks = [f"feature {i + 1}" for i in range(runs.shared.lots)] if runs.shared.asks == "planted" else TASKS
+        t = len(tasks)
+        auroc = np.zeros((n, t, len(regimes), len(METHODS)))
+        task = shared.normal(0, 0.01, t)[None, :, None]
+        good = (np.arange(t) < 0.6 * t)[None, :, None]  # the concepts of which there is a good feature
         for m, name in enumerate(METHODS):
-            known = self.arm.get(arm, {}).get(name)
-            drop = np.array([0.0, -0.03 + (self.shifted.get(name, 0.0) if known is None else 0.0)])
-            auroc[:, :, :, m] = level[name] + drop + task + own.normal(0, 0.002, (n, t, 1, 1))
-        validation = auroc[..., 0].copy() - 0.1
-        for name in ("sae-4", "sae-64", "sae-all") if arm not in ("planted", "permuted") else ():
-            auroc[:, :, :, METHODS.index(name)] += own.normal(0, self.lucky / 2, (n, t, len(regimes), 1))
+            auroc[..., m] = level[name] + task + own.normal(0, 0.002, (n, t, 1))
+            if name in ("sae-1", *CHANCE[:2]) and arm != "planted" and level[name] > 0.7:
+                auroc[..., m] += np.where(good, 0.12, -0.18)
+            if PERMUTED in regimes:
+                auroc[:, :, regimes.index(PERMUTED), m] = self.permuted[name] + own.normal(0, 0.004, (n, t))
+        validation = auroc - 0.1
+        for name in ("sae-4", "sae-64", "sae-all") if arm != "planted" else ():
+            auroc[..., METHODS.index(name)] += own.normal(0, self.lucky / 2, (n, t, len(regimes)))
         best, recon = METHODS.index("logistic"), METHODS.index("recon")
         validation[..., best] = 0.95
         validation[..., recon] = 0.93 + own.normal(0, 0.01, validation.shape[:-1])
@@ -74,29 +94,46 @@ class World:
             if name in SCARCE:
                 auroc[:, :, r, METHODS.index("untuned")] -= 0.1
             lead = (self.scarce if name in SCARCE else self.many).get(arm)
-            if lead is not None:
+            if lead is not None and name != PERMUTED:
                 top = METHODS.index("sae-64")
                 validation[:, :, r, top] = 0.99
-                auroc[:, :, r, top] = auroc[:, :, r, best] + lead + own.normal(0, 0.002, (n, t, 1))
+                auroc[:, :, r, top] = auroc[:, :, r, best] + lead + own.normal(0, 0.002, (n, t))
         auroc = np.clip(auroc, 0.01, 1.0)
-        named = {"validation": ("run task regime probe", validation, "AUROC"), "auroc": ("run task regime probe part", auroc, "AUROC")}
+        named = {"validation": ("run task regime probe", validation, "AUROC"), "auroc": ("run task regime probe", auroc, "AUROC"),
+                 "shifted": ("run task probe", auroc[:, :, 0] - 0.1, "AUROC")}  # fmt: skip
         if runs.shared.asks == "listed":
-            named |= {k: ("run", np.clip(v + own.normal(0, 0.01, n), 0, 1), "share") for k, v in self.shares.items()}
+            shares = {**self.shares, "found": self.frozen} if arm == "frozen" else self.shares
+            named |= {k: ("run", np.clip(v + own.normal(0, 0.005, n), 0, 1), "share") for k, v in {**shares, "fvu": 0.2, "dead": 0.1}.items()}
         if runs.shared.weights == "trained" and runs.shared.asks != "planted":
-            named["asked"] = ("run task", np.broadcast_to(self.asked + 2 * task[0, :, 0, 0], (n, t)), "AUROC")
-        return measures(runs, coords={"task": TASKS, "regime": regimes, "probe": list(METHODS), "part": list(PARTS)}, **named)
+            named["asked"] = ("run task", np.broadcast_to(self.asked + 2 * task[0, :, 0], (n, t)), "AUROC")
+        return measures(runs, coords={"task": tasks, "regime": regimes, "probe": list(METHODS)}, **named)
 
 
 WORLD = World()
 
 
 # claim → (a world without the effect, {control: a world in which it passes too})
+NAMED = {
+    "random-again": WORLD.but(level={"random-again-1": 0.78}),
+    **{arm: WORLD.but(arm={arm: {"sae-1": 0.78}}) for arm in ("untrained", "frozen")},
+}
 CASES = {
-    "Not an extreme": (
-        WORLD.but(level={"sae-1": 0.65}, arm={"untrained": {"sae-1": 0.65}}),
+    "Not an extreme": (WORLD.but(level={"sae-1": 0.65}), NAMED),
+    "Naming tells": (
+        WORLD.but(arm={"frozen": {"sae-1": 0.78}}),
         {"random-again": WORLD.but(level={"random-again-1": 0.78}), "untrained": WORLD.but(arm={"untrained": {"sae-1": 0.78}})},
     ),
-    "Looking first": (WORLD.but(shares={"found": 0.02}), {"shuffled-look": WORLD.but(shares={"found_shuffled": 0.6})}),
+    "Looking first": (WORLD.but(shares={"found": 0.02}), {"shuffled-look": WORLD.but(shares={"found_shuffled": 1.0})}),
+    "What is found": (
+        WORLD.but(shares={"found": 0.1}),
+        {"frozen": WORLD.but(frozen=0.5), "shuffled-look": WORLD.but(shares={"found_shuffled": 0.5})},
+    ),
+    "Looking does not": (
+        WORLD.but(frozen=0.6, shares={"found": 0.6}),
+        WORLD.but(frozen=0.1, shares={"found": 0.6}),
+        {control: WORLD.but(frozen=0.6, shares={"found": 0.6, share: 0.6})
+         for control, share in (("random-look", "found_random"), ("shuffled-look", "found_shuffled"))},
+    ),
     "With 64 training": (
         WORLD.but(many={"main": 0.05, "half": 0.05}),
         {"planted": WORLD.but(many={"planted": 0.0}), "oracle": WORLD.but(lucky=0.001)},
@@ -107,26 +144,27 @@ CASES = {
     ),
     "A weak baseline": (WORLD.but(level={"untuned": 1.0}), {"tuned": WORLD.but(scarce={"main": 0.05, "half": 0.05})}),
     "One feature": (
-        WORLD.but(level={"sae-1": 0.86}),
-        {"planted": WORLD.but(arm={"planted": {"sae-1": 0.8, "sae-16": 0.9}}), "permuted": WORLD.but(arm={"permuted": {**NOTHING, "sae-16": 0.6}})},
+        WORLD.but(level={"sae-1": 0.92}),
+        {"planted": WORLD.but(arm={"planted": {"sae-1": 0.8, "sae-16": 0.9}}), "permuted": WORLD.but(permuted={"sae-16": 0.6})},
     ),
     "Reconstruction loses": (
         WORLD.but(level={"recon": 0.899}),
-        {"components": WORLD.but(level={"pca-recon": 0.85}), "permuted": WORLD.but(arm={"permuted": {**NOTHING, "logistic": 0.6}})},
+        {"components": WORLD.but(level={"pca-recon": 0.85}), "permuted": WORLD.but(permuted={"logistic": 0.6})},
     ),
-    "What a dictionary leaves": (WORLD.but(level={"error": 0.5}), {"permuted": WORLD.but(arm={"permuted": {**NOTHING, "error": 0.7}})}),
+    "What a dictionary leaves": (WORLD.but(level={"error": 0.5}), {"permuted": WORLD.but(permuted={"error": 0.7})}),
     "Asked in words": (WORLD.but(asked=0.85), {"permuted": WORLD.but(asked=0.3)}),
 }
 
 
-def one(validation, test, names):
+def one(validation, test, names, shifted=None):
     """An arm of one run and one task with these AUROCs; methods that are not named are never chosen."""
     runs = Runs([experiment.default[0]])
-    v, t = np.zeros((1, 1, 1, len(METHODS))), np.zeros((1, 1, 1, len(METHODS), 2))
+    v, t, other = np.zeros((1, 1, 1, len(METHODS))), np.zeros((1, 1, 1, len(METHODS))), np.zeros((1, 1, len(METHODS)))
     for name, a, b in zip(names, validation, test, strict=True):
-        v[..., METHODS.index(name)], t[..., METHODS.index(name), :] = a, b
-    coords = {"task": ["one"], "regime": ["standard"], "probe": list(METHODS), "part": list(PARTS)}
-    return measures(runs, coords=coords, validation=("run task regime probe", v, "1"), auroc=("run task regime probe part", t, "1"))
+        v[..., METHODS.index(name)], t[..., METHODS.index(name)], other[..., METHODS.index(name)] = a, b, b if shifted is None else shifted
+    coords = {"task": ["one"], "regime": ["standard"], "probe": list(METHODS)}
+    return measures(runs, coords=coords, validation=("run task regime probe", v, "1"), auroc=("run task regime probe", t, "1"),
+                    shifted=("run task probe", other, "1"))  # fmt: skip
 
 
 @pytest.mark.parametrize(("validation", "gained"), [(0.81, 0.0), (0.83, 0.12)])
@@ -137,14 +175,14 @@ def test_the_quiver_takes_the_arrow_that_validation_prefers(validation, gained):
 
 def test_of_equal_arrows_the_mean_counts():
     arm = one((0.8, 0.8, 0.8), (0.7, 0.8, 0.9), ("logistic", "pca", "sae-16"))
-    assert picked(arm, BASELINES).sel(part="test").item() == pytest.approx(0.75)
+    assert picked(arm, BASELINES).item() == pytest.approx(0.75)
     assert gain(arm, ("standard",)).item() == pytest.approx(0.05)
 
 
 def test_a_feature_may_be_asked_to_be_good_on_both_kinds_of_text():
     for test, shifted, alone, wanted in ((0.9, 0.8, 1, 1), (0.9, 0.7, 1, 0), (0.8, 0.8, 0, 0)):
-        arm = one((0.8,), (np.array([test, shifted]),), ("sae-1",))
-        assert (good(arm).item(), good(arm, parts=PARTS).item()) == (alone, wanted)
+        arm = one((0.8,), (test,), ("sae-1",), shifted)
+        assert (good(arm).item(), good(arm, parts=("test", "shifted")).item()) == (alone, wanted)
 
 
 def test_concepts_of_surface_are_those_that_words_give_away():
@@ -161,24 +199,26 @@ def asked(q=4, sizes=(64, 32, 80, 80)):
 
 
 @pytest.mark.parametrize(("regime", "n", "yes", "wrong", "v"), [
-    ("standard", 64, 32, 0, 32), ("8 examples", 8, 4, 0, 8), ("32 examples", 32, 16, 0, 32), ("1 in 9", 36, 4, 0, 32),
-    ("noise 20 %", 64, None, 13, 32), ("noise 40 %", 64, None, 26, 32),
+    ("standard", 64, 32, 0, 32), ("8 examples", 8, 4, 0, 8), ("8 examples, again", 8, 4, 0, 8), ("32 examples", 32, 16, 0, 32),
+    ("1 in 9", 36, 4, 0, 32),
+    ("noise 20 %", 64, None, 13, 32),
 ])  # fmt: skip
 def test_regimes_change_training_and_never_the_test(regime, n, yes, wrong, v):
     texts = asked()
     q, again, other = (questions(texts, regime, seed) for seed in (3, 3, 4))
+    assert (q.train != questions(texts, regime, 3, draw=1).train).any()
     assert q.train.shape[1] == n and q.validation.shape[1] == v and [t.shape[1] for t in q.tests] == [80, 80]
     assert (texts.part[0][q.train] == 0).all() and (texts.part[0][q.validation] == 1).all() and (texts.part[0][q.tests[1]] == 3).all()
     told, true = q.told.gather(1, q.train), q.label.gather(1, q.train)
     assert ((told != true).sum(1) == wrong).all() and (yes is None or (told.sum(1) == yes).all())
     assert (q.told == q.label)[:, texts.part[0] > 0].all()
     assert (q.train == again.train).all() and (q.told == again.told).all()
-    assert regime == "standard" or (q.train != other.train).any() or (q.told != other.told).any()
+    assert (regime == "standard") == bool((q.train == other.train).all() and (q.told == other.told).all())
 
 
 def test_permuted_answers_are_as_many_and_tests_stay_true():
     texts = asked(q=8)
-    q = questions(texts, "standard", 0, permuted=True)
+    q = questions(texts, PERMUTED, 0)
     for rows in (q.train, q.validation):
         assert (q.told.gather(1, rows).sum(1) == q.label.gather(1, rows).sum(1)).all() and (q.told.gather(1, rows) != q.label.gather(1, rows)).any()
     assert (q.told == q.label)[:, texts.part[0] > 1].all()
@@ -200,12 +240,29 @@ def test_bags_count_what_two_texts_share():
     assert double[0].tolist() == [[5, 3, 0], [3, 3, 0], [0, 0, 2]]
 
 
+def test_texts_are_coded_one_by_one_and_without_what_fills_them_up():
+    import torch
+
+    texts = asked(q=2, sizes=(2, 2, 2, 2))
+    texts = replace(texts, x=torch.randn(2, 8, 3, 5), tokens=np.where(np.arange(3) < 2, 7, -1) * np.ones((2, 8, 1), int))
+    found = coded(texts, lambda x: {"twice": 2 * x})["twice"]
+    torch.testing.assert_close(found, pooled(2 * texts.x, texts.there))
+    other = replace(texts, x=torch.where(texts.there[..., None], texts.x, 1e3))
+    torch.testing.assert_close(coded(other, lambda x: {"twice": 2 * x})["twice"], found)
+
+
 def test_derived_arms_change_what_they_say_and_answer_for_nothing_else():
     arms = WORLD.arms()
     main, again = arms["main"].auroc, arms["random-again"].auroc
     np.testing.assert_array_equal(again.sel(probe="sae-1", regime="standard"), main.sel(probe="random-again-1", regime="standard"))
     assert set(again.probe.values) == {"sae-1", "random-1"}
-    np.testing.assert_array_equal(arms["oracle"].validation, arms["oracle"].auroc.sel(part="test"))
+    np.testing.assert_array_equal(arms["both-oracles"].validation, arms["both-oracles"].auroc)
+    best = arms["both-oracles"].auroc.max("probe")
+    np.testing.assert_array_equal(picked(arms["oracle"], (*BASELINES, *SAE)), picked(arms["both-oracles"], (*BASELINES, *SAE)))
+    assert float(picked(arms["oracle"], (*BASELINES, *SAE)).max()) == pytest.approx(float(best.max()))
+    np.testing.assert_array_equal(picked(arms["oracle"], BASELINES), picked(arms["main"], BASELINES).sel(regime=list(REGIMES)))
+    assert PERMUTED not in arms["oracle"].regime
     np.testing.assert_array_equal(arms["shuffled-look"].found, arms["main"].found_shuffled)
     np.testing.assert_array_equal(arms["tuned"].auroc.sel(probe="untuned"), main.sel(probe="logistic", regime=list(SCARCE)))
+    np.testing.assert_array_equal(arms["permuted"].auroc.sel(probe="error", regime="standard"), main.sel(probe="error", regime=PERMUTED))
     assert set(FULL) | set(SCARCE) == set(REGIMES)

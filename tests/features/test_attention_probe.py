@@ -3,7 +3,7 @@
 import torch
 
 from assay.features import kernel_probe as probe
-from assay.features.attention_probe import attention_scores
+from assay.features.attention_probe import attention_scores, components
 from assay.features.kernel_probe import Questions, best
 
 Q, ROWS, S, D = 3, 200, 16, 12
@@ -21,7 +21,7 @@ def test_it_finds_an_answer_that_stands_at_any_place():
     there[:, ::3, 12:] = False
     part = lambda a, b: torch.arange(a, b).expand(Q, -1)  # noqa: E731
     q = Questions(label, label, part(0, 80), part(80, 120), (part(120, 200),))
-    found = best(attention_scores(x, there, q, rank=12, steps=300), q).tests.min()
+    found = best(attention_scores(components(x, there, q.train, 12), there, q, steps=300), q).tests.min()
     mean = (x * there[..., None]).sum(2) / there.sum(-1, keepdim=True)
     averaged = best(probe.regression_scores(probe.products(probe.prepared(mean, q), q), q), q).tests.max()
     assert found > 0.95 > averaged
@@ -34,6 +34,6 @@ def test_what_stands_behind_the_end_of_a_text_is_not_read():
     there[:, :, 4:] = False
     part = lambda a, b: torch.arange(a, b).expand(2, -1)  # noqa: E731
     q = Questions(label, label, part(0, 20), part(20, 30), (part(30, 40),))
-    first = attention_scores(x, there, q, rank=4, steps=20)
+    first = attention_scores(components(x, there, q.train, 4), there, q, steps=20)
     x[:, :, 4:] = 1e3
-    torch.testing.assert_close(attention_scores(x, there, q, rank=4, steps=20), first)
+    torch.testing.assert_close(attention_scores(components(x, there, q.train, 4), there, q, steps=20), first)

@@ -62,6 +62,18 @@ def test_it_is_at_the_maximum_of_its_objective():
     np.testing.assert_allclose(a, t * torch.sigmoid(-t * f), atol=1e-4)  # where the gradient of the objective vanishes
 
 
+def test_regressions_solved_together_are_those_solved_alone(monkeypatch):
+    x, q = world()
+    ks = [probe.products(probe.prepared(part, q), q) for part in (x, x[..., :5], x[..., 7:9])]
+    together = probe.all_regression_scores(ks, q)
+    for scores, k in zip(together, ks, strict=True):
+        torch.testing.assert_close(scores, probe.regression_scores(k, q), rtol=1e-6, atol=1e-6)
+    monkeypatch.setattr(probe, "_CACHED", 1)  # one question after the other
+    for scores, apart in zip(together, probe.all_regression_scores(ks, q), strict=True):
+        torch.testing.assert_close(scores, apart, rtol=1e-3, atol=1e-3)  # both stop at a gain of 1e-7 of the objective
+    assert together[0].shape == (len(probe.STRENGTHS), Q, ROWS)
+
+
 def test_components_of_full_rank_are_the_regression_itself():
     x, q = world(d=8)
     k = probe.products(probe.prepared(x, q), q)

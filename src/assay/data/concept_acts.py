@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from assay.core.spec import Spec
 from assay.data import concepts
 from assay.data.concepts import CONCEPTS, Concept, Texts
+from assay.subjects import hashes
+from assay.subjects.folder import find
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ class ConceptSpec(Spec):
     dtype: str
     concepts: str
     """Hash of the list of concepts."""
+    concept: str
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextsSpec(Spec):
+    """The texts of one concept, matched in the tokens of one tokenizer."""
+
+    tokenizer: str
+    concepts: str
     concept: str
     sizes: tuple[int, ...]
 
@@ -66,13 +78,22 @@ class ConceptActs:
         return self.tokens >= 0
 
 
-def texts_for(model: Pretrained, concept: Concept, sizes: Sequence[int]) -> Texts:
-    """The frozen texts of a concept, matched in the number of this model's tokens."""
-    return concepts.texts(concept, sizes, length=lambda text: len(model.encode(text)))
+def texts_for(subject: str, concept: str, sizes: Sequence[int], bench: Bench) -> Texts:
+    """The frozen texts of a concept, matched in the number of this model's tokens; kept for all models with the same tokenizer."""
+    folder = find(subject)
+    tokenizer = hashes.sha256(folder.path / "tokenizer.json")
+    spec = TextsSpec(tokenizer=tokenizer, concepts=concepts.fingerprint(), concept=concept, sizes=tuple(sizes))
+
+    def build(path: Path) -> None:
+        made = concepts.texts(_named(concept), sizes, length=lambda text: len(folder.tokenizer.encode(text)))
+        np.savez(path / "texts.npz", text=np.array(made.text), label=made.label, part=made.part)
+
+    kept = np.load(bench.artefact(spec, build) / "texts.npz")
+    return Texts(tuple(kept["text"].tolist()), kept["label"], kept["part"])
 
 
-def concept_acts(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> ConceptActs:
-    """The activations of all concepts' texts, by the model and at the site of a harvest; kept in the store, one folder for each."""
+def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tuple[Path, ...]:
+    """The folders with the activations of all concepts' texts, by the model and at the site of a harvest, one for each; made where missing."""
     at = Site.parse(harvest.spec.site)
     model_hash = harvest.trained_on["model"]
     specs = [
@@ -84,11 +105,16 @@ def concept_acts(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> Concep
 
     def build(spec: ConceptSpec, path: Path) -> None:
         model = harvest.model(bench.device)
-        made = texts_for(model, _named(spec.concept), spec.sizes)
+        made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
         ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
         np.savez(path / "texts.npz", acts=_run(model, ids, at), tokens=_filled(ids)[:, 1:], label=made.label, part=made.part)
 
-    found = [dict(np.load(path / "texts.npz")) for path in bench.artefacts(specs, build)]  # type: ignore[arg-type]
+    return tuple(bench.artefacts(specs, build))
+
+
+def concept_acts(folders: Sequence[Path]) -> ConceptActs:
+    """What lies in such folders."""
+    found = [dict(np.load(path / "texts.npz")) for path in folders]
     longest = max(one["tokens"].shape[1] for one in found)
 
     def stacked(name: str, fill: float = 0) -> np.ndarray:
@@ -108,7 +134,7 @@ def answers(harvest: Harvest, sizes: Sequence[int], asked: Sequence[int], bench:
 
     def build(spec: AnswersSpec, path: Path) -> None:
         model, concept = harvest.model(bench.device), _named(spec.concept)
-        made = texts_for(model, concept, spec.sizes)
+        made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
         first = np.concatenate([np.flatnonzero(made.part == p)[:count] for p, count in enumerate(spec.asked)])
         odds = np.full(len(made.text), np.nan)
         if len(first):
@@ -132,8 +158,15 @@ def _run(model: Pretrained, ids: Sequence[Sequence[int]], site: Site, batch: int
     import torch
 
     tokens = torch.from_numpy(_filled(ids).astype(np.int64))
-    found = []
-    for rows in tokens.split(batch):
-        x = model.run(rows.clamp_min(0), capture=[site], logits=False).acts[site]
-        found.append(torch.where((rows >= 0)[..., None], x, 0)[:, 1:].half().cpu())
-    return torch.cat(found).numpy()
+    order = torch.tensor(sorted(range(len(ids)), key=lambda i: len(ids[i])))  # texts of a length together: little is filled up
+    found: np.ndarray | None = None
+    for rows in order.split(batch):
+        longest = max(len(ids[i]) for i in rows)
+        part = tokens[rows, :longest]
+        x = model.run(part.clamp_min(0), capture=[site], logits=False).acts[site]
+        made = torch.where((part >= 0)[..., None], x, 0)[:, 1:].half().cpu().numpy()
+        if found is None:
+            found = np.zeros((len(ids), tokens.shape[1] - 1, made.shape[-1]), np.float16)
+        found[rows.numpy(), : made.shape[1]] = made
+    assert found is not None
+    return found

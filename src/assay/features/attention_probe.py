@@ -6,58 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core import rng
+from assay.core.descent import Adam, adam_state
 from assay.features.kernel_probe import Questions, _at
 
 RATES = (0.02, 0.1)
 
 
-def attention_scores(
-    x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"], q: Questions, *, rank: int = 24, steps: int = 120,
-    rates: Sequence[float] = RATES, decay: float = 0.02, seed: int = 0,
-) -> Float[Tensor, "s q row"]:  # fmt: skip
-    """The scores of all rows by a query and a value direction, trained by Adam for every rate on the training rows.
+def components(
+    x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"], train: Int[Tensor, "q n"], rank: int = 24
+) -> Float[Tensor, "q row s k"]:
+    """All tokens in the first `rank` principal components of the training rows' tokens, each with unit variance.
 
-    Tokens are read in the first `rank` principal components of the training rows' tokens, each with unit variance.
-
-    Formula: Σ_s softmax_s(u · z_s + c) (w · z_s) + b over the tokens that are there
-    Source: Kantamneni et al. 2025, Are Sparse Autoencoders Useful?, section on multi-token probes
+    By subspace iteration from a fixed start. No answers are read.
     """
-    z = _components(x, there, q, rank)
-    rows, mask = q.of(z, q.train), q.of(there, q.train)
-    target = _at(q.told, q.train).float()
-    weight = torch.where(target > 0, 0.5 / target.mean(1, keepdim=True), 0.5 / (1 - target).mean(1, keepdim=True))
-    found = []
-    for rate in rates:
-        start = torch.from_numpy(rng.normal(np.array([seed]), "attention-probe", 0, (2, rank))[0]) * 0.1
-        query, value = (one.expand(len(z), rank).clone().requires_grad_() for one in start)
-        bias = torch.zeros(len(z), requires_grad=True)
-        adam = torch.optim.Adam([query, value, bias], lr=rate)
-        for _ in range(steps):
-            score = _pooled(rows, mask, query, value) + bias[:, None]
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(score, target, weight, reduction="none").mean(1).sum()
-            loss = loss + decay * (query.square().sum() + value.square().sum())
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-        with torch.no_grad():
-            found.append(_pooled(z, there, query, value) + bias[:, None])
-    return torch.stack(found).double()
-
-
-def _pooled(z: Tensor, there: Tensor, query: Tensor, value: Tensor) -> Tensor:
-    look = torch.einsum("qrsk,qk->qrs", z, query).masked_fill(~there, -torch.inf).softmax(-1)
-    return (look * torch.einsum("qrsk,qk->qrs", z, value)).sum(-1)
-
-
-def _components(x: Tensor, there: Tensor, q: Questions, rank: int) -> Float[Tensor, "q row s k"]:
-    """All tokens in the leading principal components of the training rows' tokens, by subspace iteration from a fixed start."""
     found = []
     for i in range(len(x)):
-        tokens = x[i, q.train[i]][there[i, q.train[i]]]
+        tokens = x[i, train[i]][there[i, train[i]]]
         centre = tokens.mean(0)
         rows = tokens - centre
         axes = torch.from_numpy(rng.normal(np.zeros(1, int), "attention-probe.start", 0, (x.shape[-1], rank))[0])
@@ -67,3 +35,41 @@ def _components(x: Tensor, there: Tensor, q: Questions, rank: int) -> Float[Tens
         spread = (rows @ axes).std(0, correction=0)
         found.append(z / spread.clamp_min(1e-6 * float(spread.max()) + 1e-9))
     return torch.stack(found)
+
+
+def attention_scores(
+    z: Float[Tensor, "q row s k"], there: Bool[Tensor, "q row s"], q: Questions, *, steps: int = 120, rates: Sequence[float] = RATES,
+    decay: float = 0.02, seed: int = 0,
+) -> Float[Tensor, "rate q row"]:  # fmt: skip
+    """The scores of all rows by a query and a value direction, trained by Adam for every rate on the training rows.
+
+    `z` are tokens in few directions, such as `components` gives. Both answers weigh alike. All rates are trained at once.
+
+    Formula: Σ_s softmax_s(u · z_s) (w · z_s) + b over the tokens that are there
+    Source: Kantamneni et al. 2025, Are Sparse Autoencoders Useful?, section on multi-token probes
+    """
+    rows, mask = q.of(z, q.train), q.of(there, q.train)
+    target = _at(q.told, q.train).float()
+    weight = torch.where(target > 0, 0.5 / target.mean(1, keepdim=True), 0.5 / (1 - target).mean(1, keepdim=True)) / target.shape[1]
+    start = torch.from_numpy(rng.normal(np.array([seed]), "attention-probe", 0, (2, z.shape[-1]))[0]) * 0.1
+    both = start.expand(len(rates), len(z), *start.shape).contiguous()  # [rate, q, 2, k]: where to look, and what is read there
+    state = {"both": both, "bias": torch.zeros(len(rates), len(z))}
+    adam = Adam(state | adam_state(state), tuple(state), np.array(rates))
+    for step in range(steps):
+        look, value, pooled = _pooled(rows, mask, both)
+        off = weight * (torch.sigmoid(pooled + state["bias"][..., None]) - target)  # [rate, q, n]: slope of the loss by the score
+        slopes = torch.stack([look * (value - pooled[..., None]) * off[..., None], look * off[..., None]], 2)
+        flat = rows.flatten(1, 2)
+        by_both = slopes.flatten(3) @ flat[None] + 2 * decay * both
+        adam.step({"both": by_both, "bias": off.sum(-1)}, step)
+    return (_pooled(z, there, both)[2] + state["bias"][..., None]).double()
+
+
+def _pooled(
+    z: Float[Tensor, "q row s k"], there: Bool[Tensor, "q row s"], both: Float[Tensor, "rate q 2 k"]
+) -> tuple[Float[Tensor, "rate q row s"], Float[Tensor, "rate q row s"], Float[Tensor, "rate q row"]]:
+    """(how much is looked at each token, what is read there, their sum over a row's tokens)."""
+    read = (both @ z.flatten(1, 2).mT[None]).unflatten(-1, z.shape[1:3])
+    look = read[:, :, 0].masked_fill(~there, -torch.inf).softmax(-1)
+    value = read[:, :, 1]
+    return look, value, (look * value).sum(-1)

@@ -89,7 +89,7 @@ def logistic(
     a = torch.zeros_like(t)
     f = torch.zeros_like(t)
     eye = torch.eye(n, dtype=torch.float64)
-    sizes = torch.tensor([1.0, 0.5, 0.2, 0.05], dtype=torch.float64)[:, None, None]
+    shorter = (0.5, 0.2, 0.05)
 
     def objective(a: Tensor, f: Tensor) -> Tensor:
         return -0.5 * (a * f).sum(-1) - (c * torch.nn.functional.softplus(-t * f)).sum(-1)
@@ -105,10 +105,12 @@ def logistic(
         solved = torch.cholesky_solve(right, torch.linalg.cholesky_ex(inner)[0])[..., 0]
         target = b - root * solved
         step_a, step_f = target - a, (kernel @ target[..., None])[..., 0] - f
-        tried = torch.stack([objective(a + size * step_a, f + size * step_f) for size in sizes.flatten()])
-        gain, which = tried.max(0)
-        size = torch.where(gain > best, sizes.flatten()[which], 0.0)[:, None]
-        a, f = a + size * step_a, f + size * step_f
+        gain, size = objective(target, f + step_f), torch.ones_like(best)
+        if bool((gain <= best).any()):
+            tried = torch.stack([gain, *(objective(a + by * step_a, f + by * step_f) for by in shorter)])
+            gain, which = tried.max(0)
+            size = torch.where(gain > best, torch.tensor([1.0, *shorter], dtype=torch.float64)[which], 0.0)
+        a, f = a + size[:, None] * step_a, f + size[:, None] * step_f
         moved = (gain - best).clamp_min(0)
         best = torch.maximum(best, gain)
         if bool((moved <= 1e-7 * (1 + best.abs())).all()):
@@ -149,20 +151,36 @@ def prepared(x: Float[Tensor, "q row d"], q: Questions) -> Float[Tensor, "q row 
 
 def regression_scores(k: Float[Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS) -> Float[Tensor, "s q row"]:
     """The scores of all rows by regressions of every strength, given inner products with the training rows."""
-    a = logistic(q.of(k, q.train), _at(q.told, q.train), strengths)
-    return torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, a)
+    return all_regression_scores([k], q, strengths)[0]
+
+
+def all_regression_scores(
+    ks: Sequence[Float[Tensor, "q row n"]], q: Questions, strengths: Sequence[float] = STRENGTHS
+) -> list[Float[Tensor, "s q row"]]:
+    """The scores by every kind of inner products of the same rows, all regressions solved at once."""
+    kernel, told = torch.cat([q.of(k, q.train) for k in ks]).double(), _at(q.told, q.train).repeat(len(ks), 1)
+    at_once = max(1, _CACHED // kernel.shape[-1] ** 2)
+    # one strength at a time: weak ones need a few steps, strong ones many
+    solved = [[logistic(*part, (c,)) for part in zip(kernel.split(at_once), told.split(at_once), strict=True)] for c in strengths]
+    a = torch.cat([torch.cat(parts) for parts in solved], 1).unflatten(0, (len(ks), -1))
+    return [torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, own) for k, own in zip(ks, a, strict=True)]
+
+
+_CACHED = 2**18
+"""Numbers in the matrices that are solved at once: about as many as a core's cache holds."""
+
+
+def component_products(k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int]) -> list[Float[Tensor, "q row n"]]:
+    """Inner products in the first principal components of the training rows, for every number of them."""
+    _, vector = torch.linalg.eigh(q.of(k, q.train).double())
+    return [k.double() @ vector[..., -rank:] @ vector[..., -rank:].mT for rank in ranks]
 
 
 def component_scores(
     k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int], strengths: Sequence[float] = STRENGTHS
 ) -> Float[Tensor, "s q row"]:
     """The scores of all rows by regressions on the first principal components of the training rows, for every number of them."""
-    _, vector = torch.linalg.eigh(q.of(k, q.train).double())
-    found = []
-    for rank in ranks:
-        top = vector[..., -rank:]
-        found.append(regression_scores(k.double() @ top @ top.mT, q, strengths))
-    return torch.cat(found)
+    return torch.cat(all_regression_scores(component_products(k, q, ranks), q, strengths))
 
 
 def mean_scores(k: Float[Tensor, "q row n"], q: Questions) -> Float[Tensor, "1 q row"]:

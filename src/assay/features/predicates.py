@@ -55,7 +55,10 @@ def rules(
 
     `text` is the text of every token id, `labels` what `features.labels` says, `known` the commonest tokens.
     """
-    kinds = {name: np.array([re.fullmatch(pattern, t) is not None for t in text]) for name, pattern in KINDS.items()}
+    kinds, there = {name: np.zeros(len(text), bool) for name in KINDS}, np.unique(tokens)
+    for name, pattern in KINDS.items():
+        match = re.compile(pattern).fullmatch
+        kinds[name][there] = [match(text[t]) is not None for t in there]
     before = np.concatenate([np.full((len(tokens), 1), -1), tokens[:, :-1]], 1)
     named: dict[str, np.ndarray] = {f"token {text[t]!r}": tokens == t for t in known[:TOKENS]}
     named |= {f"after {text[t]!r}": before == t for t in known[:BEFORE]}

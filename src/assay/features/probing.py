@@ -209,12 +209,17 @@ def sparse_probe(dictionary: Dictionary, train: Rows, test: Rows, ks: Sequence[i
 
 def random_dictionary(dictionary: Dictionary, x: Float[Tensor, "b d"], seed: int = 0, chunk: int = 2048) -> Dictionary:
     """A control: random directions, as many as the dictionary has, each on in the same share of rows: its L0 over its width."""
-    d, f = x.shape[1], dictionary.width
     rows = x[:: max(1, len(x) // 4096)].float()
+    on = sum(int((dictionary.encode(part) > 0).sum()) for part in rows.split(chunk))
+    return random_directions(rows, dictionary.width, on / (len(rows) * dictionary.width), seed, chunk)
+
+
+def random_directions(rows: Float[Tensor, "b d"], width: int, share: float, seed: int = 0, chunk: int = 2048) -> Dictionary:
+    """A dictionary of so many random directions, each on in the same share of the rows."""
+    d, f = rows.shape[1], width
     drawn = torch.from_numpy(rng.normal(np.array([seed]), "probing.random", 0, (f, d))[0]).to(rows)
     drawn = drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
-    on = sum(int((dictionary.encode(part) > 0).sum()) for part in rows.split(chunk))
-    share = min(max(on / (len(rows) * f), 1 / len(rows)), 0.999)
+    share = min(max(share, 1 / len(rows)), 0.999)
     middle = rows.mean(0)
     bias = torch.cat([-torch.quantile((rows - middle) @ part.mT, 1 - share, dim=0) for part in drawn.split(chunk)])
     return Dictionary(drawn.mT[None], bias[None], drawn[None], middle[None], ReLU())

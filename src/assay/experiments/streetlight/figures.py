@@ -5,9 +5,10 @@ from __future__ import annotations
 from assay.core import Arms, Figure, summary
 from assay.core.figures import columns
 from assay.core.measures import by
-from assay.experiments.streetlight.claims import data, gain, good, surface
-from assay.experiments.streetlight.probes import BASELINES, PARTS, SAE
+from assay.experiments.streetlight.claims import data, gain, good, reached, surface
+from assay.experiments.streetlight.probes import BASELINES, REGIMES, SAE
 
+PARTS = ("test", "shifted")
 SHOWN = {"regression": "logistic", "words": "bigrams", "1 feature": "sae-1", "16 features": "sae-16", "random feature": "random-1"}
 
 
@@ -15,45 +16,47 @@ def figures(arms: Arms) -> list[Figure]:
     if "main" not in arms:
         return []
     main = arms["main"]
-    d = data(main).auroc
-    order = d.sel(probe="sae-1", part="test", regime="standard").mean("seed")
+    d = data(main).auroc.sel(regime="standard").mean("seed")
+    order = d.sel(probe="sae-1")
     tasks = [str(t) for t in order.task.values[order.argsort().values[::-1]]]
     plain = surface(arms)
     asked = by(main[["asked"]]).asked.mean("seed") if "asked" in main else None
     rows = []
     for part in PARTS:
+        here = {name: reached(main, method, part).mean("seed") for name, method in SHOWN.items()}
         for task in tasks:
-            here = d.sel(task=task, part=part, regime="standard").mean("seed")
             label = f"{task}*" if task in plain else task
-            rows += [(label, float(here.sel(probe=method)), name, part) for name, method in SHOWN.items()]
+            rows += [(label, float(values.sel(task=task)), name, part) for name, values in here.items()]
             if asked is not None and part == "test":
                 rows.append((label, float(asked.sel(task=task)), "asked in words", part))
     table = Figure("What each concept named in advance is read from, losers included", columns(("concept", "auroc", "method", "part"), rows),
                    "points", x="concept", y="auroc", color="method", facet="part", x_title="concept (* words alone say as much)",
                    y_title="AUROC", rules=((0.5, "guessing"),),
                    note="Means over seeds; the best feature first. Shifted texts come from templates that training never saw.")  # fmt: skip
+    frozen = [("named, frozen decoder", good(arms["frozen"]).mean("task").values), ("found, frozen decoder", by(arms["frozen"]).found.values)] \
+        if "frozen" in arms else []
     shares = [(label, *summary(x)) for label, x in (
         ("named in advance", good(main).mean("task").values), ("the same, random dictionary", good(main, "random-1").mean("task").values),
-        ("rules by lot", by(main).lot.values), ("the same, random dictionary ", by(main).lot_random.values),
+        ("rules that have one", by(main).lot.values), ("the same, random dictionary ", by(main).lot_random.values),
         ("found by looking", by(main).found.values), ("found, random dictionary", by(main).found_random.values),
-        ("found, shuffled tokens", by(main).found_shuffled.values))] if "found" in main else []  # fmt: skip
-    lamp = Figure("How often there is a good feature: named in advance, by lot, found by looking", columns(("what", "share", "low", "high"), shares),
+        ("found, shuffled tokens", by(main).found_shuffled.values), *frozen)] if "found" in main else []  # fmt: skip
+    lamp = Figure("How often there is a good feature: named in advance, by rule, found by looking", columns(("what", "share", "low", "high"), shares),
                   "bars", x="what", y="share", band=("low", "high"), x_title="concepts or features", y_title="share with a good feature",
                   note="Mean and 95 % t interval over dictionaries.")  # fmt: skip
-    rows = [(r, *summary(gain(main, (r,)).mean("seed").values)) for r in d.regime.values.tolist()]
+    rows = [(r, *summary(gain(main, (r,)).mean("seed").values)) for r in REGIMES if r in main.regime]
     quiver = Figure("What a dictionary adds to a tuned quiver, by regime", columns(("regime", "gain", "low", "high"), rows), "bars", x="regime",
                     y="gain", band=("low", "high"), x_title="training texts", y_title="gain in test AUROC", rules=((0.0, "nothing"),),
                     note="Mean and 95 % t interval over concepts.")  # fmt: skip
     rows = []
     for k in (1, 4, 16, 64):
         for part in PARTS:
-            rows.append((k, *summary(d.sel(probe=f"sae-{k}", part=part, regime="standard").mean("seed").values), f"features, {part}"))
-            rows.append((k, *summary(d.sel(probe="logistic", part=part, regime="standard").mean("seed").values), f"all activations, {part}"))
+            rows.append((k, *summary(reached(main, f"sae-{k}", part).mean("seed").values), f"features, {part}"))
+            rows.append((k, *summary(reached(main, "logistic", part).mean("seed").values), f"all activations, {part}"))
     sweep = Figure("More features, and texts of other templates", columns(("k", "auroc", "low", "high", "probe"), rows), "line", x="k",
                    y="auroc", color="probe", band=("low", "high"), x_log=True, x_title="features in the probe", y_title="AUROC",
                    note="Mean and 95 % t interval over concepts.")  # fmt: skip
     rows = [(m, float(v), "baseline" if m in BASELINES else "dictionary") for m in (*BASELINES, *SAE)
-            for v in d.sel(probe=m, part="test", regime="standard").mean("seed").values]  # fmt: skip
+            for v in d.sel(probe=m).values]  # fmt: skip
     spread = Figure("Every method on every concept", columns(("method", "auroc", "kind"), rows), "points", x="method", y="auroc", color="kind",
                     x_title="method", y_title="test AUROC", note="One point for each concept, the mean over seeds.")  # fmt: skip
     return [table, lamp, quiver, sweep, spread] if shares else [table, quiver, sweep, spread]

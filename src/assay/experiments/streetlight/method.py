@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -16,14 +16,31 @@ from assay.core.rng import generator
 from assay.data import concepts
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
-from assay.experiments.streetlight.probes import IDENTITY, METHODS, PARTS, REGIMES, Asked, methods, questions, read
+from assay.dictionaries.training.freezing import Part
+from assay.experiments.streetlight.looking import found_in, looked
+from assay.experiments.streetlight.probes import (
+    CHANCE,
+    MEANINGLESS,
+    METHODS,
+    PERMUTATIONS,
+    PERMUTED,
+    REGIMES,
+    SAE,
+    Asked,
+    coded,
+    of_dictionary,
+    own_methods,
+    questions,
+)
+from assay.experiments.streetlight.shared import Baselines, ChanceSpec, asked_spec, chance, rows
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
-    from jaxtyping import Bool
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -56,20 +73,24 @@ class Streetlight(Spec):
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
-    asks: Literal["listed", "permuted", "planted"] = "listed"
-    """The frozen list; the list with permuted answers; or whether a feature drawn by lot is on."""
-    regimes: tuple[str, ...] = REGIMES
+    frozen: Part = ""
+    """Which half of the dictionary is not learned; a decoder that is not starts with the covariance of the activations."""
+    asks: Literal["listed", "planted"] = "listed"
+    """The frozen list; or whether a feature drawn by lot is on."""
+    lots: Annotated[int, Ge(1)] = 12
+    """How many features drawn by lot are asked for."""
+    regimes: tuple[str, ...] = (*REGIMES, PERMUTED)
     """Which of the regimes."""
-    sizes: tuple[int, ...] = (64, 32, 80, 80)
+    sizes: tuple[int, ...] = (64, 32, 64, 24)
     """Texts of each concept for training, validation, test and shifted test; half of them have the property."""
-    worded: tuple[int, ...] = (0, 12, 32, 0)
+    worded: tuple[int, ...] = (0, 10, 22, 0)
     """How many of them the model is asked about in words."""
-    lots: Annotated[int, Ge(1)] = 100
-    """Features that are looked at, drawn by lot."""
 
     def check(self) -> None:
-        if unknown := [r for r in self.regimes if r not in REGIMES]:
-            raise SpecError(f"Streetlight.regimes names {unknown[0]!r}; regimes: {', '.join(REGIMES)}")
+        if unknown := [r for r in self.regimes if r not in (*REGIMES, PERMUTED)]:
+            raise SpecError(f"Streetlight.regimes names {unknown[0]!r}; regimes: {', '.join((*REGIMES, PERMUTED))}")
+        if "standard" not in self.regimes:
+            raise SpecError("Streetlight.regimes must have 'standard', whose texts of other templates are measured as well")
         if len(self.sizes) != 4 or len(self.worded) != 4 or any(n % 2 or n < 2 for n in self.sizes):
             raise SpecError("Streetlight.sizes and .worded are four numbers: train, validation, test, shifted; sizes even and at least 2")
 
@@ -93,12 +114,14 @@ def train(runs: Runs[Streetlight], bench: Bench) -> Trained:
     """A TopK dictionary for each seed, on the same activations in an order of its own."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
+    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method, fit_dictionaries
 
     s = runs.shared
     data, _ = activations(runs.specs[0], bench)
     method = Method(TopK(s.k), losses.mse, s.width, lr=np.full(len(runs), s.lr), penalty=np.zeros(len(runs)), betas=(0.9, 0.999),
                     encoder_scale=1.0)  # fmt: skip
+    method = freeze(method, s.frozen, data.rows(data.kept[:8192]).mT.cov() if s.frozen == "decoder" else None)
     return fit_dictionaries(
         [(runs, method)], data.batches(runs.seeds, s.batch), d=data.d, steps=s.steps, bench=bench, mean=data.mean, scale=data.scale,
         sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
@@ -115,69 +138,82 @@ def measure(runs: Runs[Streetlight], trained: Trained, bench: Bench) -> xr.Datas
     from assay.dictionaries.dictionary import Dictionary
 
     found = [measured_one(s, one, bench) for s, one in zip(runs, Dictionary.of(trained), strict=True)]
-    names, coords = found[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS), "part": list(PARTS)}
+    names, coords = found[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS)}
     named = {name: (dims, np.stack([one[name] for one, _ in found]), unit) for name, (dims, unit) in MEASURED.items() if name in found[0][0]}
     return measures(runs, coords={**coords, "task": list(names)}, **named)
 
 
 MEASURED = {
-    "validation": ("run task regime probe", "AUROC"), "auroc": ("run task regime probe part", "AUROC"), "asked": ("run task", "AUROC"),
-    "found": ("run", "share of features"), "found_random": ("run", "share of features"), "found_shuffled": ("run", "share of features"),
-    "lot": ("run", "share of rules"), "lot_random": ("run", "share of rules"),
-    "fvu": ("run", "share"), "dead": ("run", "share of features"),
+    "validation": ("run task regime probe", "AUROC"), "auroc": ("run task regime probe", "AUROC"), "shifted": ("run task probe", "AUROC"),
+    "asked": ("run task", "AUROC"),
+    **dict.fromkeys(("found", "found_random", "found_shuffled", "dead"), ("run", "share of features")),
+    **dict.fromkeys(("lot", "lot_random"), ("run", "share of rules")), "fvu": ("run", "share"),
 }  # fmt: skip
 
 
 def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The measures of one run, without the axis run, and the names of its questions."""
-    from assay.dictionaries.baselines.linear import pca
-    from assay.features.probing import random_dictionary
-
     data, test = activations(s, bench)
-    rows = data.rows(data.kept[: 8192])
-    others = () if s.asks == "permuted" else ("random", "random-again")
-    made = {"sae": dictionary, **{name: random_dictionary(dictionary.normalised, rows, seed=s.seed + 10**6 * i) for i, name in enumerate(others)}}
-    asked = planted(s, dictionary, data) if s.asks == "planted" else listed(s, data, bench)
-    texts = read(asked, made, pca(rows, min(IDENTITY, data.d))[0])
-    validation = np.full((len(asked.names), len(s.regimes), len(METHODS)), np.nan)
-    reached = np.full((*validation.shape, len(PARTS)), np.nan)
+    listing = s.asks == "listed"
+    asked = listed(s, data, bench) if listing else planted(s, dictionary, data)
+    name = asked_spec(data, s.sizes) if listing else None
+    baselines, codes = Baselines(asked, bench, name), coded(asked, of_dictionary(dictionary.normalised))
+    reached = np.full((3, len(asked.names), len(s.regimes), len(METHODS)), np.nan)
     for i, regime in enumerate(s.regimes):
-        q = questions(asked, regime, s.seed, permuted=s.asks == "permuted")
-        for name, tuned in methods(texts, q, s.seed):
-            at = METHODS.index(name)
-            validation[:, i, at], reached[:, i, at] = tuned.validation.numpy(), tuned.tests.mT.numpy()
-    named: dict[str, Any] = {"validation": validation, "auroc": reached}
-    if s.asks == "listed":
-        named |= looking(s, made, data, test, bench)
-    if s.asks != "planted" and any(s.worded) and s.weights == "trained":
+        draws, names = (PERMUTATIONS, MEANINGLESS) if regime == PERMUTED else (1, (*SAE, "error"))
+        drawn = [
+            baselines.reached(regime, s.seed, d) | rows(own_methods(codes, questions(asked, regime, s.seed, d), names)) for d in range(draws)
+        ]
+        for method in drawn[0]:
+            reached[:, :, i, METHODS.index(method)] = np.mean([one[method] for one in drawn], 0)
+    at = looked(data, test, s.looked, bench) if listing else None
+    kept = ChanceSpec(seed=s.seed, of=name, width=s.width, k=s.k, looked=s.looked, test=test.spec.replace(subject="").to_json()) if name else None
+    random = chance(asked, data, at, s.seed, s.width, s.k, bench, kept, CHANCE if listing and s.weights == "trained" else CHANCE[:1])
+    standard = s.regimes.index("standard")
+    for method in METHODS:
+        if method in random:
+            reached[:, :, standard, METHODS.index(method)] = random[method]
+    named: dict[str, Any] = {"validation": reached[0], "auroc": reached[1], "shifted": reached[2, :, standard]}
+    if at is not None:
+        named |= found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None)
+        named |= {"found_random": random["found"], "lot_random": random["lot"]}
+    if listing and any(s.worded) and s.weights == "trained":
         named["asked"] = in_words(s, asked, data, bench)
     return named, asked.names
 
 
 def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
     """The frozen list."""
+    from assay.data.concept_acts import concept_folders
+
+    return _read(data, concept_folders(data, s.sizes, bench))
+
+
+@lru_cache(maxsize=2)  # the arms of two models take turns
+def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
+    """The texts in these folders, once for all runs of a process that ask the same."""
     import torch
 
     from assay.data.concept_acts import concept_acts
 
-    got = concept_acts(data, s.sizes, bench)
+    got = concept_acts(folders)
     return Asked(got.names, data.normalise(torch.from_numpy(got.acts).float()), got.tokens, got.label, got.part)
 
 
 def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int = 8) -> Asked:
-    """Questions whose answer is one feature: is it on at the last of so many tokens? As many as there are concepts, features drawn by lot."""
+    """Questions whose answer is one feature drawn by lot: is it on at the last of so many tokens?"""
     import torch
 
-    count = len(concepts.CONCEPTS)
-    rows = data.kept[data.kept % data.spec.context >= before][:12_800]
-    f = torch.cat([dictionary.normalised.encode(data.rows(part))[0] > 0 for part in np.array_split(rows, 8)]).numpy()
+    count = s.lots
+    tokens_at = data.kept[data.kept % data.spec.context >= before][:12_800]
+    f = torch.cat([dictionary.normalised.encode(data.rows(part))[0] > 0 for part in np.array_split(tokens_at, 8)]).numpy()
     halves = np.array(s.sizes) // 2
     usable = np.flatnonzero((f.sum(0) >= halves.sum()) & ((~f).sum(0) >= halves.sum()))
     draw = generator(s.seed, "streetlight.planted")
     label, part, at = [], [], []
     for feature in draw.permutation(usable)[:count]:
         sides = [draw.permutation(np.flatnonzero(f[:, feature] == yes))[: halves.sum()] for yes in (True, False)]
-        at.append(rows[np.concatenate(sides)])
+        at.append(tokens_at[np.concatenate(sides)])
         label.append(np.repeat([True, False], halves.sum()))
         part.append(np.tile(np.repeat(np.arange(4), halves), 2))
     if len(at) < count:
@@ -185,86 +221,7 @@ def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int =
     places = np.stack(at)[..., None] - np.arange(before)[::-1]
     x = data.rows(places.ravel()).view(*places.shape, data.d)
     tokens = data.tokens.ravel()[places]
-    return Asked(tuple(c.name for c in concepts.CONCEPTS), x, tokens, np.stack(label), np.stack(part))
-
-
-def looking(s: Streetlight, made: dict[str, Dictionary], data: Harvest, test: Harvest, bench: Bench) -> dict[str, Any]:
-    """Shares of features for which looking finds a rule, and of rules drawn by lot for which there is a feature; error of the dictionary."""
-    import torch
-
-    from assay.features.predicates import followed
-
-    rule = token_rules(s, data, test, bench)
-    places = [np.flatnonzero(part.keep[: s.looked].ravel()) for part in (data, test)]
-    true = [torch.from_numpy(r[at]) for r, at in zip(rule, places, strict=True)]
-    x = [part.rows(at) for part, at in zip((data, test), places, strict=True)]
-    out: dict[str, Any] = {}
-    draw = generator(s.seed, "streetlight.lots")
-    for name, suffix in (("sae", ""), ("random", "_random")):
-        f = tuple(made[name].normalised.encode(part)[0] for part in x)
-        live = np.flatnonzero(((f[0] > 0).sum(0) >= 10).numpy())
-        mine = torch.from_numpy(draw.permutation(live)[: s.lots])
-        by_feature, _ = followed((f[0][:, mine], f[1][:, mine]), (true[0], true[1]))
-        _, by_rule = followed((f[0], f[1]), (true[0], true[1]))
-        named = np.flatnonzero(~np.isnan(by_rule))
-        out[f"found{suffix}"] = np.mean(by_feature >= GOOD_F1)
-        out[f"lot{suffix}"] = np.mean(by_rule[draw.permutation(named)[: s.lots]] >= GOOD_F1)
-        if not suffix:
-            shuffled = [t[torch.from_numpy(draw.permutation(len(t)))] for t in true]
-            out["found_shuffled"] = np.mean(followed((f[0][:, mine], f[1][:, mine]), (shuffled[0], shuffled[1]))[0] >= GOOD_F1)
-            off = made[name].normalised.decode(f[1][None])[0] - x[1]
-            out["fvu"] = float(off.square().sum() / (x[1] - x[1].mean(0)).square().sum())
-            out["dead"] = float((~(f[0] > 0).any(0) & ~(f[1] > 0).any(0)).float().mean())
-    return out
-
-
-GOOD_F1 = 0.8
-"""F1 from which a feature counts as following a rule."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RulesSpec(Spec):
-    """The rules about the tokens of the first windows of two harvests."""
-
-    model: str
-    """Hash of the model whose tokenizer is read."""
-    corpus: str
-    """Fingerprint of the text."""
-    train: HarvestSpec
-    """The harvest whose tokens choose."""
-    test: HarvestSpec
-    """The harvest whose tokens judge."""
-    looked: int
-    """Windows of each."""
-    library: int = 1
-    """Counted up when the rules change."""
-
-
-def token_rules(s: Streetlight, data: Harvest, test: Harvest, bench: Bench) -> tuple[Bool[np.ndarray, "token rule"], ...]:
-    """What every rule says of the tokens that are looked at, and of those that judge; windows whose file does not parse have no syntax."""
-    from assay.data import corpus as corpora
-    from assay.data.corpus import Windows
-    from assay.features.labels import window_labels
-    from assay.features.predicates import common, rules
-
-    def build(path: Path) -> None:
-        tokenizer, corpus = find(data.spec.subject).tokenizer, corpora.load(s.corpus)
-        text = tokenizer.token_text(range(len(tokenizer)))
-        known = common(data.tokens[: s.looked], 200)
-        for name, part in (("train", data), ("test", test)):
-            first = Windows(*(values[: s.looked] for values in (part.windows.tokens, part.windows.document, part.windows.offset)))
-            labels, _ = window_labels(corpus, first, tokenizer)
-            np.save(path / f"{name}.npy", rules(first.tokens, text, labels, known).true)
-
-    read = data.trained_on
-    plain = [part.spec.replace(subject="", site="blocks.0.hook_resid_pre") for part in (data, test)]  # rules are about text alone
-    where = bench.artefact(RulesSpec(model=tokenizer_of(s), corpus=read["corpus"], train=plain[0], test=plain[1], looked=s.looked), build)
-    return tuple(np.load(where / f"{name}.npy") for name in ("train", "test"))
-
-
-def tokenizer_of(s: Streetlight) -> str:
-    """The model whose tokenizer is read."""
-    return harvest_inputs(s.text("train", s.windows))["model"]
+    return Asked(tuple(f"feature {i + 1}" for i in range(count)), x, tokens, np.stack(label), np.stack(part))
 
 
 def in_words(s: Streetlight, asked: Asked, data: Harvest, bench: Bench) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,23 +13,27 @@ import numpy as np
 from assay.core import rng
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.features.kernel_probe import Questions, Tuned
 
-REGIMES = ("standard", "8 examples", "32 examples", "1 in 9", "noise 20 %", "noise 40 %")
-SCARCE = ("8 examples", "32 examples")
+SCARCE = tuple(f"{n} examples{again}" for n in (8, 32) for again in ("", ", again", ", once more"))
+REGIMES = ("standard", *SCARCE, "1 in 9", "noise 20 %")
+PERMUTED = "permuted"
+"""A control beside the regimes: the answers of training and validation texts changed places."""
+PERMUTATIONS = 6
+"""Draws of it, whose mean counts: one says little."""
+MEANINGLESS = ("sae-1", "sae-16", "recon", "error")
+"""What is asked of a dictionary when answers are permuted."""
 BASELINES = ("logistic", "pca", "means", "neighbours", "attention", "tokens", "bigrams")
 """The quiver without a dictionary; the last two read the text, not the model."""
 SAE = ("sae-1", "sae-4", "sae-16", "sae-64", "sae-all", "recon")
 """What a dictionary adds to it: the best k features, all of them, the reconstruction."""
-OTHERS = ("error", "untuned", "random-1", "random-again-1", "pca-recon")
-METHODS = (*BASELINES, *SAE, *OTHERS)
-PARTS = ("test", "shifted")
+CHANCE = ("random-1", "random-again-1", "pca-recon")
+"""What is drawn anew for each seed whatever its dictionary is: the best of random features, principal components of a sample."""
+METHODS = (*BASELINES, *SAE, "error", "untuned", *CHANCE)
 RANKS = (4, 8, 16, 32)
 IDENTITY = 256
 """Rank of the principal components whose reconstruction stands for one that loses nothing that matters."""
@@ -43,11 +49,26 @@ class Asked:
     label: Bool[np.ndarray, "q row"]
     part: Int[np.ndarray, "q row"]
 
+    @cached_property
+    def there(self) -> Bool[Tensor, "q row s"]:
+        """Where there is a token."""
+        import torch
 
-def questions(asked: Asked, regime: str, seed: int, permuted: bool = False) -> Questions:
+        return torch.from_numpy(self.tokens >= 0)
+
+    @cached_property
+    def plain(self) -> Plain:
+        """What methods without a dictionary read of the texts, the same in all regimes."""
+        from assay.features.attention_probe import components
+
+        few = components(self.x, self.there, questions(self, "standard", 0).train)
+        return Plain(pooled(self.x, self.there), dict(zip(("tokens", "bigrams"), grams(self.tokens), strict=True)), few, self.there)
+
+
+def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
     """The rows of a regime: fewer training rows, few with the answer yes, or some told wrongly; tests are always the same and true.
 
-    Scarce regimes tune on as few rows as they train on. With `permuted` the answers of training and validation rows change places.
+    Scarce regimes tune on as few rows as they train on. Where all rows are used and none is changed, the seed changes nothing.
     """
     import torch
 
@@ -55,8 +76,8 @@ def questions(asked: Asked, regime: str, seed: int, permuted: bool = False) -> Q
 
     told, rows = asked.label.copy(), []
     for q in range(len(told)):
-        draw = rng.generator(seed, f"streetlight.{regime}", q)
-        mine = [[draw.permutation(np.flatnonzero((asked.part[q] == p) & (asked.label[q] == yes))) for yes in (True, False)] for p in (0, 1)]
+        own = rng.generator(0 if regime == "standard" else seed, f"streetlight.{regime}.{draw}", q)
+        mine = [[own.permutation(np.flatnonzero((asked.part[q] == p) & (asked.label[q] == yes))) for yes in (True, False)] for p in (0, 1)]
         if regime in SCARCE:
             half = int(regime.split()[0]) // 2
             mine = [[side[:half] for side in sides] for sides in mine]
@@ -64,11 +85,11 @@ def questions(asked: Asked, regime: str, seed: int, permuted: bool = False) -> Q
             mine[0][0] = mine[0][0][: max(2, len(mine[0][1]) // 8)]
         train, validation = (np.concatenate(sides) for sides in mine)
         if regime.startswith("noise"):
-            wrong = train[draw.permutation(len(train))[: round(float(regime.split()[1]) / 100 * len(train))]]
+            wrong = train[own.permutation(len(train))[: round(float(regime.split()[1]) / 100 * len(train))]]
             told[q, wrong] = ~told[q, wrong]
-        if permuted:
+        if regime == PERMUTED:
             for part in (train, validation):
-                told[q, part] = told[q, draw.permutation(part)]
+                told[q, part] = told[q, own.permutation(part)]
         rows.append((train, validation, *(np.flatnonzero(asked.part[q] == p) for p in (2, 3))))
     first, second, *tests = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
     return Questions(torch.from_numpy(asked.label), torch.from_numpy(told), first, second, tuple(tests))
@@ -103,77 +124,100 @@ def grams(tokens: Int[np.ndarray, "q row s"]) -> tuple[Float[Tensor, "q row row"
     return torch.from_numpy(np.stack(found[0])), torch.from_numpy(np.stack(found[1]))
 
 
-@dataclass(frozen=True, eq=False)
-class Read:
-    """What methods read of the texts, worked out once for all regimes."""
-
-    x: Float[Tensor, "q row s d"]
-    there: Bool[Tensor, "q row s"]
-    raw: Float[Tensor, "2 q row d"]
-    tokens: Float[Tensor, "q row row"]
-    bigrams: Float[Tensor, "q row row"]
-    features: dict[str, Float[Tensor, "2 q row f"]]
-    """Of the dictionary and of two that were drawn at random."""
-    linear: dict[str, Float[Tensor, "2 q row d"]]
-    """The reconstruction, the error, and what principal components reconstruct."""
-
-
-def read(asked: Asked, dictionaries: dict[str, Dictionary], components: Dictionary) -> Read:
-    """Encode and pool the texts; `dictionaries` has "sae", which is reconstructed from as well, and the random ones."""
+def coded(asked: Asked, code: Callable[[Float[Tensor, "b d"]], dict[str, Float[Tensor, "b k"]]]) -> dict[str, Float[Tensor, "2 q row k"]]:
+    """What `code` makes of the tokens, pooled text by text; what texts are filled up with is not coded."""
     import torch
 
-    there = torch.from_numpy(asked.tokens >= 0)
-    features: dict[str, list] = {name: [] for name in dictionaries}
-    linear: dict[str, list] = {"recon": [], "error": [], "pca-recon": []}
+    found: dict[str, list[Tensor]] = {}
     with torch.no_grad():
-        for x, mask in zip(asked.x, there, strict=True):
-            flat = x[mask]  # tokens alone, not what texts are filled up with
-
-            def pool(rows: Tensor, mask: Tensor = mask) -> Tensor:
-                full = rows.new_zeros(*mask.shape, rows.shape[-1])
-                full[mask] = rows
-                return pooled(full[None], mask[None])[:, 0]
-
-            for name, one in dictionaries.items():
-                f = one.normalised.encode(flat)
-                features[name].append(pool(f[0] * one.W_dec[0].norm(dim=1)))
-                if name == "sae":
-                    made = one.normalised.decode(f)[0]
-            linear["recon"].append(pool(made))
-            linear["error"].append(pool(flat - made))
-            linear["pca-recon"].append(pool(components.decode(components.encode(flat))[0]))
-    tokens, bigrams = grams(asked.tokens)
-    stacked = ({name: torch.stack(parts, 1) for name, parts in named.items()} for named in (features, linear))
-    return Read(asked.x, there, pooled(asked.x, there), tokens, bigrams, *stacked)
+        for x, there in zip(asked.x, asked.there, strict=True):
+            count = there.sum(-1)
+            text, ends = torch.arange(len(there)).repeat_interleave(count), count.cumsum(0) - 1
+            for name, values in code(x[there]).items():
+                mean = values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values) / count[:, None]
+                found.setdefault(name, []).append(torch.stack([values[ends], mean]))
+    return {name: torch.stack(parts, 1) for name, parts in found.items()}
 
 
-def methods(r: Read, q: Questions, seed: int = 0) -> Iterator[tuple[str, Tuned]]:
-    """Each method's best setting by validation, and what it reaches; two poolings and every strength are settings of all that have them."""
-    import torch
+def of_dictionary(dictionary: Dictionary, whole: bool = True) -> Callable[[Tensor], dict[str, Tensor]]:
+    """What a dictionary makes of tokens: features, and, if `whole`, reconstruction and error."""
 
+    def code(x: Tensor) -> dict[str, Tensor]:
+        f = dictionary.encode(x)
+        scaled = f[0] * dictionary.W_dec[0].norm(dim=1)
+        if not whole:
+            return {"features": scaled}
+        made = dictionary.decode(f)[0]
+        return {"features": scaled, "recon": made, "error": x - made}
+
+    return code
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """What methods without a dictionary read of the texts, worked out once for all regimes."""
+
+    raw: Float[Tensor, "2 q row d"]
+    grams: dict[str, Float[Tensor, "q row row"]]
+    """Inner products of texts as bags of tokens, and of tokens and pairs."""
+    few: Float[Tensor, "q row s k"]
+    """Tokens in principal components of all training texts, in every regime: no answers are needed for them."""
+    there: Bool[Tensor, "q row s"]
+
+
+def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
+    """The quiver without a dictionary, and the regression that nobody tuned; two poolings and every strength are settings of all that have them."""
     from assay.features import kernel_probe as probe
     from assay.features.attention_probe import attention_scores
 
     rows = [probe.prepared(x, q) for x in r.raw]
     inner = [probe.products(x, q) for x in rows]
+    ranks = [n for n in RANKS if n < q.train.shape[1]]
+    counted = {name: [gram.gather(2, q.train[:, None].expand(-1, gram.shape[1], -1))] for name, gram in r.grams.items()}
+    yield from regressions({"logistic": inner, "pca": [k for one in inner for k in probe.component_products(one, q, ranks)], **counted}, q)
+    yield "means", tuned([probe.mean_scores(k, q) for k in inner], q)
+    yield "neighbours", tuned([probe.neighbour_scores(x, q) for x in rows], q)
+    yield "attention", tuned([attention_scores(r.few, r.there, q)], q)
+    yield "untuned", tuned([probe.regression_scores(probe.products(r.raw[0], q), q, (1.0,))], q)
 
-    def tuned(parts: Sequence[Tensor]) -> Tuned:
-        return probe.best(torch.cat(list(parts)), q)
 
-    yield "logistic", tuned([probe.regression_scores(k, q) for k in inner])
-    yield "pca", tuned([probe.component_scores(k, q, [n for n in RANKS if n < q.train.shape[1]]) for k in inner])
-    yield "means", tuned([probe.mean_scores(k, q) for k in inner])
-    yield "neighbours", tuned([probe.neighbour_scores(x, q) for x in rows])
-    yield "attention", tuned([attention_scores(r.x, r.there, q, seed=seed)])
-    for name, gram in (("tokens", r.tokens), ("bigrams", r.bigrams)):
-        k = gram.gather(2, q.train[:, None].expand(-1, gram.shape[1], -1))
-        yield name, tuned([probe.regression_scores(k, q)])
-    for name, both in r.features.items():
-        tops = [probe.top_features(f, q, 64) for f in both]
-        for count in (1, 4, 16, 64) if name == "sae" else (1,):
-            own = [probe.prepared(probe.chosen(f, top[:, :count]), q) for f, top in zip(both, tops, strict=True)]
-            yield f"{name}-{count}", tuned([probe.regression_scores(probe.products(x, q), q) for x in own])
-    every = {"sae-all": r.features["sae"], **r.linear}
-    for name, both in every.items():
-        yield name, tuned([probe.regression_scores(probe.products(probe.prepared(x, q), q), q) for x in both])
-    yield "untuned", tuned([probe.regression_scores(probe.products(r.raw[0], q), q, (1.0,))])
+def own_methods(codes: dict[str, Float[Tensor, "2 q row k"]], q: Questions, names: Sequence[str] = (*SAE, "error")) -> Iterator[tuple[str, Tuned]]:
+    """What is read of one dictionary: its best k features, all of them, its reconstruction and its error."""
+    from assay.features import kernel_probe as probe
+
+    read = {"sae-all": list(codes["features"]), "recon": list(codes["recon"]), "error": list(codes["error"])}
+    tops = [probe.top_features(f, q, 64) for f in codes["features"]]
+    read |= {f"sae-{k}": [probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)] for k in (1, 4, 16, 64)}
+    return regressions({name: [probe.products(probe.prepared(x, q), q) for x in read[name]] for name in names}, q)
+
+
+def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
+    """The best single feature, chosen on training texts."""
+    from assay.features import kernel_probe as probe
+
+    return regression([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
+
+
+def regression(poolings: Sequence[Float[Tensor, "q row k"]], q: Questions) -> Tuned:
+    """A tuned regression on these columns, whichever pooling validation prefers."""
+    from assay.features import kernel_probe as probe
+
+    return dict(regressions({"": [probe.products(probe.prepared(x, q), q) for x in poolings]}, q))[""]
+
+
+def regressions(inner: dict[str, list[Float[Tensor, "q row n"]]], q: Questions) -> Iterator[tuple[str, Tuned]]:
+    """A tuned regression for every name, whichever of its inner products validation prefers; all are solved at once."""
+    from assay.features import kernel_probe as probe
+
+    scores = iter(probe.all_regression_scores([k for both in inner.values() for k in both], q))
+    for name, both in inner.items():
+        yield name, tuned([next(scores) for _ in both], q)
+
+
+def tuned(parts: Sequence[Float[Tensor, "setting q row"]], q: Questions) -> Tuned:
+    """What the best setting of several lots of them reaches."""
+    import torch
+
+    from assay.features.kernel_probe import best
+
+    return best(torch.cat(list(parts)), q)

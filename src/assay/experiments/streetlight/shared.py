@@ -1,0 +1,154 @@
+"""What does not depend on how a dictionary was trained, worked out once for all arms that ask the same: baselines, and random dictionaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.spec import Spec
+from assay.data import concepts
+from assay.experiments.streetlight.looking import Looked, found_in
+from assay.experiments.streetlight.probes import (
+    CHANCE,
+    IDENTITY,
+    PERMUTED,
+    Asked,
+    best_feature,
+    coded,
+    of_dictionary,
+    plain_methods,
+    questions,
+    regression,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from assay.core.bench import Bench
+    from assay.data.harvest import Harvest
+    from assay.features.kernel_probe import Tuned
+
+Numbers = dict[str, np.ndarray]
+"""Arrays by name; those of a method are [validation, test, shifted; q]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedSpec(Spec):
+    """The concepts' texts as a model reads them at a site, on a harvest's scale."""
+
+    model: str
+    """Hash of the model."""
+    site: str
+    """Where its activations are taken."""
+    dtype: str
+    """What it computes in."""
+    windows: int
+    """Windows of the harvest that sets the scale."""
+    concepts: str
+    """Hash of the list."""
+    sizes: tuple[int, ...]
+    """Texts of each part."""
+    methods: int = 2
+    """Counted up when a probe changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainSpec(Spec):
+    """What methods without a dictionary reach in some regime; the seed draws its rows."""
+
+    of: AskedSpec
+    """The texts."""
+    regime: str
+    """Which training texts, and what is told of them."""
+    draw: int
+    """Which of several draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChanceSpec(Spec):
+    """What random dictionaries of a width and sparsity reach, and components of a sample; the seed draws them."""
+
+    of: AskedSpec
+    """The texts."""
+    width: int
+    """Features."""
+    k: int
+    """How many of them are on, in the mean."""
+    looked: int
+    """Windows that are looked at."""
+    test: str
+    """The text that is looked at, as JSON."""
+
+
+def asked_spec(data: Harvest, sizes: tuple[int, ...]) -> AskedSpec:
+    """The name under which everything about these texts is kept."""
+    return AskedSpec(model=data.trained_on["model"], site=data.spec.site, dtype=data.dtype, windows=data.spec.windows,
+                     concepts=concepts.fingerprint(), sizes=tuple(sizes))  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """Methods without a dictionary on the same texts; kept in the store where the texts have a name there."""
+
+    asked: Asked
+    bench: Bench
+    kept: AskedSpec | None
+
+    def reached(self, regime: str, seed: int, draw: int = 0) -> Numbers:
+        """What every baseline reaches in a regime; of permuted answers the regression alone."""
+
+        def work() -> Numbers:
+            q = questions(self.asked, regime, seed, draw)
+            return rows([("logistic", regression(list(self.asked.plain.raw), q))] if regime == PERMUTED else plain_methods(self.asked.plain, q))
+
+        if self.kept is None:
+            return work()
+        spec = PlainSpec(seed=0 if regime == "standard" else seed, of=self.kept, regime=regime, draw=draw)
+        return arrays(self.bench, spec, work)
+
+
+def chance(
+    asked: Asked, data: Harvest, at: Looked | None, seed: int, width: int, k: int, bench: Bench, kept: ChanceSpec | None,
+    methods: Sequence[str] = CHANCE,
+) -> Numbers:  # fmt: skip
+    """The best feature of two random dictionaries, and a regression on principal components of the seed's own sample of tokens; of the first
+    dictionary also what looking finds. Some can be left out."""
+
+    def work() -> Numbers:
+        from assay.core import rng
+        from assay.dictionaries.baselines.linear import pca
+        from assay.features.probing import random_directions
+
+        x = data.rows(rng.generator(seed, "streetlight.sample").permutation(data.kept)[:16_384])
+        q = questions(asked, "standard", 0)
+        reached: dict[str, Tuned] = {}
+        out: Numbers = {}
+        for i, name in enumerate(m for m in methods if m != "pca-recon"):
+            one = random_directions(x[:2048], width, k / width, seed + 10**6 * i)
+            reached[name] = best_feature(coded(asked, of_dictionary(one, whole=False))["features"], q)
+            if at is not None and not i:
+                out = {name: np.array(value) for name, value in found_in(one, at).items()}
+        if "pca-recon" in methods:
+            axes = pca(x, min(IDENTITY, data.d))[0]
+            reached["pca-recon"] = regression(list(coded(asked, lambda x: {"all": axes.decode(axes.encode(x))[0]})["all"]), q)
+        return out | rows(reached.items())
+
+    return work() if kept is None else arrays(bench, kept, work)
+
+
+def rows(methods: Iterable[tuple[str, Tuned]]) -> Numbers:
+    """What methods reach, as arrays [validation, test, shifted; q]."""
+    return {name: np.stack([one.validation.numpy(), *one.tests.numpy()]) for name, one in methods}
+
+
+def arrays(bench: Bench, spec: Spec, work: Callable[[], Numbers]) -> Numbers:
+    """The arrays kept under this name, worked out by whoever comes first."""
+
+    def build(path: Path) -> None:
+        values: dict[str, Any] = work()
+        np.savez(path / "numbers.npz", **values)
+
+    return dict(np.load(bench.artefact(spec, build) / "numbers.npz"))
