@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 FROZEN = {"frozen-decoder": "decoder", "soft-frozen": "soft-decoder", "frozen-encoder": "encoder"}
 """Kinds of which one half is not learned, and which half that is."""
 FINISHED = (
-    "topk", "topk-sparse", "topk-dense", "topk-narrow", "topk-wide", "batchtopk", "matryoshka", "relu", "relu-sparse", "gated", *FROZEN, "featureless",
+    "topk", "topk-sparse", "topk-dense", "topk-narrow", "topk-wide", "batchtopk", "matryoshka", "relu", "relu-sparse", "gated", *FROZEN,
+    "featureless",
 )  # fmt: skip
 """Kinds that were trained to the end; "featureless" on normal inputs of the same covariance, in which there is nothing to find."""
 ALONG = {"start": 0.0, "after 1/64": 1 / 64, "after 1/16": 1 / 16, "after 1/4": 1 / 4}
