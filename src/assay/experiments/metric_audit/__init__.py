@@ -19,7 +19,7 @@ ARMS = {
     "main": Arm(planted.train, note="fourteen kinds of dictionaries of one planted world, each trained twice, and TopK along its training"),
     "half": Arm(planted.train, specs=variant(seeds=3, times={"steps": 0.5}), note="the same, half as long, with its own decay"),
     "lm": Arm(model.train, measure=model.measure,
-              specs=variant(seeds=6, times={"width": 16 / 3, "steps": 0.25, "k": 4}, subject="smollm2", lr=4e-3, penalty=0.1, lots=12),
+              specs=variant(seeds=6, times={"width": 16 / 3, "steps": 0.25, "k": 4}, subject="smollm2", lr=4e-3, penalty=0.1, lots=10),
               note="on SmolLM2's activations: TopK twice, ReLU, three frozen halves, and TopK of a model with random weights"),
     **{name: Arm(derive=measure_of("main", name, sign), note=f"{name} as the judge of planted dictionaries") for name, sign in HIGHER.items()},
     **{f"{name}-half": Arm(derive=measure_of("half", name, sign), note=f"{name} as the judge of those trained half as long")

@@ -31,7 +31,7 @@ class MetricAudit(Spec):
     """Features that TopK keeps."""
     batch: Annotated[int, Ge(1)] = 128
     """Inputs a step."""
-    steps: Annotated[int, Ge(4)] = 1200
+    steps: Annotated[int, Ge(4)] = 1000
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate at its top."""
@@ -59,9 +59,9 @@ class MetricAudit(Spec):
     """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(2)] = 250
     """Training windows of 128 tokens; an eighth of them of a model with random weights."""
-    passages: Annotated[int, Ge(1)] = 5
+    passages: Annotated[int, Ge(1)] = 12
     """Test windows on which the loss is measured."""
-    looked: Annotated[int, Ge(2)] = 48
+    looked: Annotated[int, Ge(2)] = 32
     """Windows of training text, and of test text, in which features are probed and explained."""
     probed: Annotated[int, Ge(8)] = 2000
     """Tokens of each that are probed."""
