@@ -19,7 +19,8 @@ from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, LABELS, QUARTER
 from assay.lab.result import with_derived
 
 CLOSE, BLIND = 0.1, 50.0
-"""Noise of a score on the scale of the truth, whose kinds are spread over 1: one that follows the truth, and one that does not."""
+"""Noise of a score on the scale of the truth, whose kinds are spread over 1: one that follows the truth, and one that does not;
+below 0 it runs against the truth."""
 FAR = 12.0
 PANELS = ("main", "half", "lm")
 BELIEVED = {*LABELS, *(f"{name}-half" for name in LABELS), "noisy-truth"}
@@ -51,12 +52,13 @@ class World:
         kinds = list(model.KINDS if panel == "lm" else planted.KINDS)
         truth = np.linspace(0, 1, len(kinds))[None, :, None] + np.random.default_rng(9).normal(0, 0.01, (len(runs), len(kinds), 2))
         errs = self.errs.get(name, CLOSE if name in BELIEVED or panel == "lm" else BLIND)
-        score = truth + draw.normal(0, errs, truth.shape)
+        sign, errs = np.sign(errs), abs(errs)
+        score = sign * truth + draw.normal(0, errs, truth.shape)
         luck = "twice" in name or name in ("numbers", "lm-numbers", "l0", "dead", "moved")
         for kind in (QUARTER, SOFT, DRAWN):
             if kind in kinds and (kind != SOFT or panel == "lm"):
                 distance = self.apart.get(name, 0.0 if luck else FAR)
-                score[:, kinds.index(kind)] = truth[:, kinds.index("topk")] - distance * 2**0.5 * errs + draw.normal(0, errs, (len(runs), 2))
+                score[:, kinds.index(kind)] = sign * truth[:, kinds.index("topk")] - distance * 2**0.5 * errs + draw.normal(0, errs, (len(runs), 2))
         if panel == "lm":
             score[:, 1:, 1] = np.nan
         named = {"score": ("run kind copy", score, "1")} | ({"truth": ("run kind copy", truth, "F1")} if panel != "lm" else {})
@@ -78,7 +80,7 @@ WORLD = World()
 JUDGED = [c for c in CLAIMS if isinstance(c, Claim)]
 # claim → (the same without the effect, {control: a world in which it passes too})
 CASES = {
-    c.text: (WORLD.but(errs={c.of: BLIND}), {control: WORLD.but(errs={control: CLOSE}) for control in c.must_fail})
+    c.text: (WORLD.but(errs={c.of: -CLOSE}), {control: WORLD.but(errs={control: CLOSE}) for control in c.must_fail})
     if c.value is rank_correlation
     else (WORLD.but(apart={c.of: -3.0}), {control: WORLD.but(apart={control: FAR}) for control in c.must_fail})
     for c in JUDGED
