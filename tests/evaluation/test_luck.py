@@ -79,3 +79,15 @@ def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_
                        own={"factor": torch.ones(1, 9), "shift": torch.zeros(1, 9)})  # fmt: skip
     silent = evaluate(other, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0).to_json()
     assert silent["dictionaries"][0]["luck"] is None and not evaluations.luck(silent)
+
+
+def test_the_committed_record_knows_topk_and_relu_and_says_on_what():
+    from assay.lab import records
+
+    if records.read("metric-audit", "assay.experiments") is None:
+        assert of_luck.luck("TopK") is None
+        return
+    for kind in ("TopK", "ReLU"):
+        found = of_luck.luck(kind)
+        assert {"fvu", "loss_recovered_mean", "ce_increase"} <= set(found["differences"]) and found["trainings"] >= 6
+        assert 0 < found["differences"]["fvu"] < 0.1 and found["setup"]["subject"] == "smollm2"
