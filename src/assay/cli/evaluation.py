@@ -60,7 +60,7 @@ def show(found: Evaluated) -> None:
     else:
         (_few if len(found.dictionaries) <= 3 else _several)(found.dictionaries)
     print()
-    for note in found.notes:
+    for note in (*found.notes, *evaluations.luck(to_json(found))):
         say(note)
     if all(e["cached"] for e in found.dictionaries):
         print("stored before: nothing was run")

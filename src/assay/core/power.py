@@ -1,4 +1,4 @@
-"""Power: which true values a claim would be found to hold at, with the noise that was measured and the units there are."""
+"""Power: which true values a claim would be found to hold at, and from which size on a difference of two is more than luck."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def detectable(claim: Claim, i: Interval, level: float = 0.95) -> tuple[float, f
     if math.isnan(low) or math.isnan(high) or low > high:
         return NOTHING
     return unscale(claim.scale, low), unscale(claim.scale, high)
+
+
+def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
+    """Compute what the difference of two new units exceeds by luck in 5 % of pairs, from the standard deviation of n such units.
+
+    Formula: t_(1+level)/2, n−1 · √2 · s, exact for normal units; NaN for fewer than two
+    """
+    return float(stdtrit(n - 1, (1 + level) / 2) * math.sqrt(2) * deviation) if n > 1 else math.nan
 
 
 def _share(threshold: float, n: int, level: float) -> float:

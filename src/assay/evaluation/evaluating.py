@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import DataError
 from assay.core.shown import follower
 from assay.evaluation import sources
+from assay.evaluation.luck import luck
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.evaluation.watching import Warned, Watch, warn
@@ -217,7 +218,8 @@ def _read(store: Store, spec: EvaluationSpec, name: str, cached: bool, warnings:
     path = store.built(spec)
     assert path is not None
     kept = _stored(path)
-    return {"name": name, **kept, "notes": [*warnings, *kept["notes"], *unknown], "warnings": warnings, "cached": cached}
+    known = luck(kept["nonlinearity"]["name"])  # of today's record, so that it is not stored
+    return {"name": name, **kept, "notes": [*warnings, *kept["notes"], *unknown], "warnings": warnings, "cached": cached, "luck": known}
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -90,6 +90,26 @@ def _on(data: JSON, e: JSON) -> str:
     )
 
 
+def luck(data: JSON) -> list[str]:
+    """The smallest differences that are not the luck of a training, a sentence for each kind of dictionary that a record knows of."""
+    found = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if e.get("luck")}
+    return [_of_luck(one) for one in found.values()]
+
+
+def _of_luck(one: JSON) -> str:
+    units = {m.name: m.unit for m in measures.TABLE}
+    told = [f"{labels()[name]} {value:.2g}{' ' + units[name] if units[name] in ('features', 'nats') else ''}"
+            for name, value in one["differences"].items()]  # fmt: skip
+    s = one["setup"]
+    kept = f", {s['k']} of them on" if "k" in s else ""
+    return (
+        f"Smallest difference that is not seed noise: two {one['kind']} dictionaries that differ by start and order of data alone lie further apart "
+        f"in 5 % of pairs: {', '.join(told)}. From {one['trainings']} trainings or more in the record of metric-audit, all of {s['width']} features"
+        f"{kept}, {s['steps']} steps of {s['batch']} tokens, before block {s['layer']} of {s['subject']}, text {s['corpus']}; of other sizes, "
+        "sites and trainings nothing is known."
+    )
+
+
 def markdown(data: JSON) -> str:
     """The measures of every dictionary side by side, in Markdown."""
     entries = data["dictionaries"]
@@ -111,7 +131,8 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
     ]
     told = [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []  # of many, the figures tell more
     return pages.environment().get_template("evaluation.html").render(
-        data=data, figures=pages.shown(figures), body=body, setting=setting(data), headline=told
+        data=data, figures=pages.shown(figures), body=body, setting=setting(data), headline=told,
+        luck=luck(data),
     )
 
 

@@ -17,6 +17,7 @@ QUESTIONS = {
         "gated-sae": "Shrinkage gone? And what is a gate worth?",
         "gated-ablations": "What is each part of Gated worth?",
         "sae-zoo": "Which SAE leads at any width and length?",
+        "metric-audit": "Which measures of SAEs can be believed?",
         "lm-importance": "What is each feature of an LM worth?",
         "streetlight": "Have things named first good features?",
         "autointerp-io": "Do inputs or outputs explain a feature?",

@@ -72,7 +72,8 @@ class Evaluated:
     provenance: Mapping[str, Any]
     """Empty where every number was stored before."""
     dictionaries: tuple[Mapping[str, Any], ...]
-    """One entry for each, in the order they were named; `measures` has estimate, low, high and n by the measure's name."""
+    """One entry for each, in the order they were named; `measures` has estimate, low, high and n by the measure's name, `luck` the smallest
+    differences that are not seed noise, or null."""
     notes: tuple[str, ...]
     definitions: Mapping[str, Mapping[str, str]]
     """Unit, better direction and formula of every measure."""

@@ -3,8 +3,7 @@
 A child points nearly where its parent points and fires only where the parent fires. Both parts have a control: directions that
 are random, and firings whose rows are shuffled; what they leave is what chance would call a child.
 
-Absorption is not measured here: to say that a feature is missing where it should fire, one must know where it should, and no
-definition without such labels is sharp enough to be wrong.
+Absorption is another matter, and another file: to say that a feature is missing where it should fire, one must know where it should.
 """
 
 from __future__ import annotations

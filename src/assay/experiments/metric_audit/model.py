@@ -1,0 +1,230 @@
+"""The panel on a language model: no truth, but the noise of real trainings, and dictionaries that nobody would trust beside trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core import Cost, rng
+from assay.core.measures import measures
+from assay.data.harvest import harvest
+from assay.data.harvest import inputs as harvest_inputs
+from assay.dictionaries.measuring.measures import TABLE
+from assay.experiments.metric_audit.panel import COPIES, MetricAudit, opened, packed
+from assay.experiments.metric_audit.planted import FROZEN
+from assay.subjects.folder import find
+from assay.subjects.site import Site
+from assay.subjects.untrained import untrained
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Bool
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.training.train import Method
+    from assay.features.probing import Rows
+
+DRAWN = "random-weights"
+"""The kind that was trained on a model whose weights the seed draws."""
+KINDS = ("topk", "relu", *FROZEN, DRAWN)
+SPLICED = ("topk", "relu", "soft-frozen", "frozen-decoder")
+"""Kinds of which the loss with reconstructions in place is measured."""
+CORE = tuple(m.name for m in TABLE if m.name in (
+    "l0", "fvu", "explained_variance", "gamma", "dead", "ce_spliced", "ce_increase", "loss_recovered_zero", "loss_recovered_mean"
+))  # fmt: skip
+"""Measures that `assay evaluate` prints, under its names."""
+SCORES = (*CORE, "probe", "probe-5", "explained")
+FIVE = ("string", "comment", "newline")
+"""Questions that are probed with five features as well."""
+
+
+def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
+    """(training harvest, test harvest) of the model."""
+    train = harvest(s.text("train"), bench)
+    return train, harvest(s.text("test"), bench, like=train)
+
+
+def drawn(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
+    """(training harvest, test harvest) of the model with random weights, an eighth of the windows."""
+    site = f"blocks.{s.layer - 1}.hook_resid_post"  # the same place: the model without its weights ends there
+    given: dict[str, Any] = {"subject": str(untrained(s.subject, s.layer, bench, seed=s.seed)), "site": site}
+    windows = max(8, s.windows // 8)
+    train = harvest(s.text("train", windows=windows, **given), bench)
+    return train, harvest(s.text("test", windows=windows // 2, per_file=1, **given), bench, like=train)
+
+
+def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
+    """How each kind is trained, in one pass over the same activations."""
+    from assay.dictionaries.nonlinearity import ReLU
+    from assay.dictionaries.selection import TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.freezing import freeze
+    from assay.dictionaries.training.train import Method
+
+    given: dict[str, Any] = {"width": s.width, "lr": np.full(runs, s.lr), "warm_up": min(100, s.steps // 5)}
+    topk = Method(TopK(s.k), losses.mse, penalty=np.zeros(runs), betas=(0.9, 0.999), encoder_scale=1.0, **given)
+    relu = Method(ReLU(), losses.l1, penalty=np.full(runs, s.penalty), **given)
+    return {"topk": topk, "relu": relu, **{kind: freeze(topk, part) for kind, part in FROZEN.items()}}  # type: ignore[arg-type]
+
+
+def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
+    """Every kind for each seed; TopK once more with another start and another order; and on a model of random weights."""
+    from assay.core.fit import Trained
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    found = []
+    for one in runs.split(1):
+        s = one.specs[0]
+        asked, again = methods(s, 1), one.replicated(1)
+        (data, _), (blank, _) = activations(s, bench), drawn(s, bench)
+        parts = {}
+        for names, who, of in ((tuple(asked), one, data), (("topk",), again, data), (("topk",), one, blank)):
+            given: dict[str, Any] = {"mean": of.mean, "scale": of.scale, "sites": (of.spec.site,), "trained_on": of.trained_on}
+            batches = of.batches(who.seeds, s.batch)
+            made = fit_dictionaries([(who, asked[n]) for n in names], batches, d=of.d, steps=s.steps, bench=bench, **given)
+            parts[names, of is blank, who is again] = dict(zip(names, made, strict=True))
+        first, second, blanks = parts.values()
+        both = first["topk"], second["topk"]
+        topk = replace(both[0], tensors={n: _joined([p.tensors[n] for p in both]) for n in both[0].tensors},
+                       diverged=np.concatenate([p.diverged for p in both]))  # fmt: skip
+        found.append(packed({**first, "topk": topk, DRAWN: blanks["topk"]}, 1))
+    tensors = {name: _joined([part.tensors[name] for part in found]) for name in found[0].tensors}
+    return Trained(tensors, found[0].header, {}, np.zeros(0, np.int64), np.concatenate([part.diverged for part in found]))
+
+
+def _joined(parts: list[Any]) -> Any:
+    import torch
+
+    return torch.cat(parts)
+
+
+def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Every measure of every dictionary; NaN where there is no second copy, or where a measure means nothing."""
+    scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
+    trained_text = read(runs.specs[0], *activations(runs.specs[0], bench))
+    for r, s in enumerate(runs):
+        texts = {False: trained_text, True: read(s, *drawn(s, bench))}
+        for kind, dictionaries in opened(trained, r).items():
+            text = texts[kind == DRAWN]
+            for c, one in enumerate(dictionaries):
+                named = core(s, one, text.test, bench, spliced=kind in SPLICED) | looked(s, one, text)
+                scores[r, KINDS.index(kind), c] = [named.get(name, np.nan) for name in SCORES]
+    coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
+    return measures(runs, coords=coords, scores=("run kind copy measure", scores, "1"))
+
+
+def core(s: MetricAudit, one: Dictionary, test: Harvest, bench: Bench, spliced: bool) -> dict[str, float]:
+    """The measures that `assay evaluate` prints, from sums over all test tokens, and over the passages for losses."""
+    from assay.dictionaries.measuring.frontier import document_measures
+    from assay.dictionaries.measuring.splice import cross_entropy
+
+    named, _ = document_measures(one, test)
+    total = {name: float(np.sum(values)) for name, (_, values, _) in named.items() if name != "density"}
+    if spliced:
+        _, losses = cross_entropy(one, test, s.passages, bench, only=np.ones(1, bool))
+        ce = {name: float(values.sum()) for name, values in losses.items()}
+        total |= {"ce_clean": ce["clean"], "ce_spliced": ce["spliced"], "predictions": losses["clean"].size}
+        total |= {f"a_ce_{name}": value for name, value in ce.items()}
+    found = {m.name: float(m.statistic(total)) for m in TABLE if m.name in CORE and set(m.terms) <= set(total)}  # type: ignore[arg-type]
+    return found | {"dead": float((named["density"][1] == 0).mean())}
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Both parts of a text as a model reads it, the positions in which features are probed and explained, and what the source says there."""
+
+    data: Harvest
+    test: Harvest
+    keep: tuple[Bool[np.ndarray, "w s"], Bool[np.ndarray, "w s"]]
+    """Which positions of the first windows of both count."""
+    questions: Mapping[str, tuple[Rows, Rows]]
+    """Training and test rows of every question, with activations."""
+
+
+def read(s: MetricAudit, data: Harvest, test: Harvest) -> Text:
+    """Look at the first windows of both parts; the same rows for every dictionary."""
+    from assay.data import corpus as corpora
+    from assay.data.corpus import Windows
+    from assay.features.labels import TASKS, window_labels
+    from assay.features.probing import Rows, context
+
+    tokenizer, corpus = find(s.subject).tokenizer, corpora.load(s.corpus)
+    keep, rows = [], []
+    for part, here in enumerate((data, test)):
+        w = min(s.looked, len(here.tokens))
+        first = Windows(*(v[:w] for v in (here.windows.tokens, here.windows.document, here.windows.offset)))
+        labels, known = window_labels(corpus, first, tokenizer)
+        keep.append(here.keep[:w])
+        usable = np.flatnonzero((known & here.keep[:w]).ravel())
+        at = np.sort(rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed])
+        x, before, document = here.rows(at), context(first.tokens).reshape(w * here.spec.context, -1)[at], here.document[at]
+        rows.append({task: Rows(x, before, labels[task].ravel()[at], document) for task in TASKS})
+    return Text(data, test, (keep[0], keep[1]), {task: (rows[0][task], rows[1][task]) for task in TASKS})
+
+
+def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
+    """What probes and explanations make of a dictionary on these tokens."""
+    from assay.features.probing import auroc, chosen_features, sparse_probe
+
+    normalised = one.normalised
+    single, five = [], []
+    for task, (choose, judge) in text.questions.items():
+        if not (spread(choose, 4) and spread(judge, 1)):
+            continue
+        value = normalised.encode(judge.x)[0][:, int(chosen_features(normalised, choose, 1)[0])]
+        single.append(auroc(value, judge.label))
+        if task in FIVE:
+            probe = sparse_probe(normalised, choose, judge, ks=(5,))[5]
+            five.append(auroc(probe.score, probe.label))
+    found = {"probe": single, "probe-5": five, "explained": detected(s, normalised, text)}
+    return {name: float(np.nanmean(values)) if len(values) else float("nan") for name, values in found.items()}
+
+
+def spread(rows: Rows, documents: int) -> bool:
+    """Whether both answers are found in at least so many documents."""
+    return all(len(np.unique(rows.document[rows.label == answer])) >= documents for answer in (True, False))
+
+
+def detected(s: MetricAudit, one: Dictionary, text: Text) -> list[float]:
+    """Balanced accuracy with which a learned rule tells contexts of unseen text in which each latent of a lot is on."""
+    from assay.features.explaining.evidence import Evidence
+    from assay.features.explaining.learner import explain
+    from assay.features.explaining.rule import Positions
+    from assay.features.explaining.scoring import contexts, cut, detection
+
+    data, test = text.data, text.test
+    places = [Positions(part.tokens[: len(keep)], keep) for part, keep in zip((data, test), text.keep, strict=True)]
+    f = [one.encode(part.rows(place.row))[0].numpy() for part, place in zip((data, test), places, strict=True)]
+    validation = np.isin(data.document[places[0].row], np.unique(data.document[places[0].row])[::3])
+    live = np.flatnonzero(((f[0] > 0).sum(0) >= 10) & ((f[1] > 0).sum(0) >= 3))
+    lot = rng.generator(s.seed, "metric-audit.lots").permutation(live)[: s.lots]
+    found = []
+    for latent in lot.tolist():
+        value = f[0][:, latent]
+        said = explain(Evidence(places[0], value, validation, np.zeros(0, int)))
+        at = cut(contexts(places[0], said.scores(places[0]), value))
+        found.append(detection(said.scores(places[1]), f[1][:, latent], places[1], at))
+    return found
+
+
+def inputs(spec: MetricAudit) -> dict[str, str]:
+    """Model and corpus of a run on a language model; planted inputs come from nowhere."""
+    if not spec.subject:
+        return {}
+    find(spec.subject).check(Site.parse(spec.text("train").site))
+    return harvest_inputs(spec.text("train"))
+
+
+def cost(runs: Runs[MetricAudit]) -> Cost:
+    """The disk that the harvest takes; seconds come from the record."""
+    if not runs.shared.subject:
+        return Cost()
+    size = runs.shared.text("train")
+    return Cost(bytes=size.bytes(), artefacts={size.to_json(): size.bytes()})

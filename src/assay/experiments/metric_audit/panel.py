@@ -1,0 +1,117 @@
+"""What one run of metric-audit is, and a panel: dictionaries of many kinds and shapes, kept side by side as one trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from assay.core import Spec
+from assay.core.runs import Runs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from assay.core.fit import Trained
+    from assay.data.harvest import HarvestSpec
+    from assay.data.planted_families import Families
+    from assay.dictionaries.dictionary import Dictionary
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricAudit(Spec):
+    subject: str = ""
+    """The language model whose activations are read, "smollm2" or a local folder; "": planted families."""
+    width: Annotated[int, Ge(4)] = 96
+    """Features in most dictionaries; planted, as many as the truth has."""
+    k: Annotated[int, Ge(2)] = 4
+    """Features that TopK keeps."""
+    batch: Annotated[int, Ge(1)] = 128
+    """Inputs a step."""
+    steps: Annotated[int, Ge(4)] = 1000
+    """Training steps."""
+    lr: Annotated[float, Gt(0)] = 1e-2
+    """Adam's learning rate at its top."""
+    penalty: Annotated[float, Ge(0)] = 0.13
+    """λ of the ReLU dictionary, for an L0 near k."""
+    gate_penalty: Annotated[float, Ge(0)] = 0.15
+    """λ of the gated dictionary, for an L0 near k."""
+    d: Annotated[int, Ge(1)] = 32
+    """Dimensions of a planted input."""
+    parents: Annotated[int, Ge(2)] = 32
+    """Planted features that are on by themselves."""
+    children: Annotated[int, Ge(1)] = 2
+    """Planted features of each parent that are on only where it is."""
+    share: float = 0.6
+    """Probability that a child is on where its parent is."""
+    rows: Annotated[int, Ge(2)] = 3000
+    """Held-out planted inputs that choose, and as many that judge."""
+    concepts: Annotated[int, Ge(2)] = 12
+    """Planted concepts that are probed: half of them single features, half any of three."""
+    lots: Annotated[int, Ge(1)] = 32
+    """Features drawn by lot that are explained."""
+    layer: Annotated[int, Ge(1)] = 9
+    """The site in the language model is the residual stream before this block."""
+    corpus: str = "stdlib"
+    """The text: "stdlib", "docs" or a folder of text files."""
+    windows: Annotated[int, Ge(2)] = 250
+    """Training windows of 128 tokens; an eighth of them of a model with random weights."""
+    passages: Annotated[int, Ge(1)] = 12
+    """Test windows on which the loss is measured."""
+    looked: Annotated[int, Ge(2)] = 32
+    """Windows of training text, and of test text, in which features are probed and explained."""
+    probed: Annotated[int, Ge(8)] = 2000
+    """Tokens of each that are probed."""
+
+    def world(self) -> Families:
+        """The law of the planted inputs."""
+        from assay.data.planted_families import Families
+
+        return Families(d=self.d, parents=self.parents, children=self.children, share=self.share)
+
+    def text(self, part: str, **changes: object) -> HarvestSpec:
+        """The harvest of one part of the corpus at this site: so many training windows, one test window from each file."""
+        from assay.data.harvest import HarvestSpec
+
+        size = {"windows": self.windows} if part == "train" else {"windows": 0, "per_file": 1}
+        site = f"blocks.{self.layer}.hook_resid_pre"
+        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, **size).replace(**changes)  # type: ignore[arg-type]
+
+
+COPIES = 2
+"""Trainings of a kind in one run, which share nothing but the world: another start, other inputs or another order."""
+
+
+def copies(runs: Runs[MetricAudit]) -> Runs[MetricAudit]:
+    """Make each run's copies runs of their own, side by side; a copy has a seed of its own."""
+    return Runs([one for s in runs for c in range(COPIES) for one in Runs([s]).replicated(c)])
+
+
+def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
+    """Several kinds of dictionaries, each [run · copy, …], as one Trained with tensors [run, copy, …] named kind.tensor."""
+    from assay.core.fit import Trained
+
+    tensors = {f"{kind}.{name}": x.reshape(runs, -1, *x.shape[1:]) for kind, part in parts.items() for name, x in part.tensors.items()}
+    diverged = np.stack([part.diverged.reshape(runs, -1).any(1) for part in parts.values()]).any(0)
+    headers = {kind: dict(part.header) for kind, part in parts.items()}
+    return Trained(tensors, {"kind": "panel", "parts": headers}, {}, np.zeros(0, np.int64), diverged)
+
+
+def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
+    """The dictionaries of one run by kind, one for each copy; tensors that a watch stored are left out."""
+    from assay.dictionaries.dictionary import Dictionary
+
+    found: dict[str, list[Dictionary]] = {}
+    for kind, header in trained.header["parts"].items():
+        tensors = of_kind(trained, kind)
+        number = tensors["W_dec"].shape[1]
+        found[kind] = [Dictionary.from_tensors({name: x[run, c : c + 1] for name, x in tensors.items()}, header) for c in range(number)]
+    return found
+
+
+def of_kind(trained: Trained, kind: str) -> dict[str, Tensor]:
+    """The tensors [run, copy, …] of one kind."""
+    return {name.removeprefix(f"{kind}."): x for name, x in trained.tensors.items() if name.startswith(f"{kind}.")}
