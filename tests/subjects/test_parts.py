@@ -17,7 +17,8 @@ KINDS = [("layer", "learned", False, 6), ("rms", "rotary", True, 6), ("none", "l
 
 
 def made(norm="layer", positions="learned", gated=False, m=6, seed=5):
-    shape = Shape(layers=2, d=8, heads=2, m=m, context=5, vocab=7, norm=norm, positions=positions, gated=gated, activation="relu", d_head=4, answers=3)
+    parted = {"norm": norm, "positions": positions, "gated": gated, "d_head": 4, "answers": 3}
+    shape = Shape(layers=2, d=8, heads=2, m=m, context=5, vocab=7, activation="relu", **parted)
     draw = torch.Generator().manual_seed(seed)
     scale = {"g": 1.0, "b": 0.1, "W": 0.5}
     return {n: (n[0] == "g") + scale[n[0]] * torch.randn(2, *size, generator=draw).double() for n, size in shape.parameters().items()}
@@ -67,7 +68,7 @@ def by_hand(params, tokens, cut) -> np.ndarray:
     biases = np.zeros(wrote["embed"].shape)
     for layer, head in itertools.product(range(2), range(2)):
         if head == 0:
-            seen = [name for name in wrote]
+            seen = list(wrote)
         slots = []
         for i, slot in enumerate("qkv"):
             reads = sum(wrote[name] for name in seen if (name, f"a{layer}.{head}.{slot}") != cut) + biases
