@@ -63,7 +63,7 @@ def test_a_folder_holds_what_transformers_computes(kind, tied, tmp_path):
 def naive(params, shape: Shape, tokens) -> np.ndarray:
     """Logits [s, v] of one sequence of one run, by the formulas in float64."""
     p = {name: value.double().numpy() for name, value in params.items()}
-    e = shape.d // shape.heads
+    e = shape.e
     act = {
         "relu": lambda x: np.maximum(x, 0),
         "gelu": lambda x: x * (1 + erf(x / math.sqrt(2))) / 2,
@@ -72,6 +72,8 @@ def naive(params, shape: Shape, tokens) -> np.ndarray:
     }[shape.activation]
 
     def norm(x, gain, bias):
+        if shape.norm == "none":
+            return x
         if shape.norm == "rms":
             return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * gain
         centred = x - x.mean(-1, keepdims=True)
@@ -96,11 +98,14 @@ def naive(params, shape: Shape, tokens) -> np.ndarray:
                 score = np.exp(k[: at + 1] @ q[at] / math.sqrt(e))
                 new[at] += (score / score.sum()) @ v[: at + 1] @ p["W_O"][n, h]
             new[at] += of("b_O", n)
+        x = new
+        if not shape.m:
+            continue
         read = norm(new, of("gain_2", n), of("bias_2", n))
         hidden = read @ p["W_in"][n] + of("b_in", n)
         hidden = act(read @ p["W_gate"][n]) * hidden if shape.gated else act(hidden)
         x = new + hidden @ p["W_out"][n] + of("b_out", n)
-    return norm(x, p["gain"], p.get("bias")) @ (p["W_E"].T if shape.tied else p["W_U"])
+    return norm(x, p.get("gain"), p.get("bias")) @ (p["W_E"].T if shape.tied else p["W_U"])
 
 
 MIXTURES = list(itertools.product(("layer", "rms"), ("learned", "rotary"), (False, True), (False, True)))
@@ -115,6 +120,20 @@ def test_every_mixture_of_parts_is_the_formula(norm, positions, gated, tied):
     for run in range(2):
         one = {name: value[run] for name, value in params.items()}
         np.testing.assert_allclose(logits[run, 0], naive(one, shape, tokens[run, 0].numpy()), atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms", "none"])
+@pytest.mark.parametrize("m", [0, 6])
+def test_narrow_or_wide_heads_other_answers_and_blocks_without_an_mlp_are_the_formula(norm, m):
+    shape = Shape(layers=2, d=8, heads=3, m=m, context=5, vocab=7, norm=norm, activation="relu", d_head=6, answers=4)
+    params, tokens = varied(shape), tokens_for(shape)
+    logits, _ = forward(params, tokens, "relu")
+    assert logits.shape[-1] == 4
+    for run in range(2):
+        one = {name: value[run] for name, value in params.items()}
+        np.testing.assert_allclose(logits[run, 0], naive(one, shape, tokens[run, 0].numpy()), atol=1e-5)
+    with pytest.raises(SpecError, match="d_head=6, answers=4"):
+        family(shape)
 
 
 def test_what_no_configuration_expresses_is_refused_in_one_line():

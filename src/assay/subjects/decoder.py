@@ -2,8 +2,9 @@
 
 A block is attention and then an MLP, each reading a norm of the stream and adding to it; logits are a matrix of a last norm.
 Which parts a decoder has, its parameters say: with `W_pos` positions are learned and added, else queries and keys are rotated;
-with a final `bias` norms are LayerNorm, else RMSNorm; with `W_gate` the MLP is gated; without `W_U` the unembedding is the
-embedding; what has no bias adds none. Names are those of TransformerLens where it has one.
+with a final `bias` norms are LayerNorm, with a `gain` alone RMSNorm, with neither there are none; without `W_in` blocks are attention
+alone; with `W_gate` the MLP is gated; without `W_U` the unembedding is the embedding; what has no bias adds none. Names are those of
+TransformerLens where it has one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ EPS, BASE = 1e-5, 10_000.0
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"gelu": functional.gelu, "gelu_new": lambda x: functional.gelu(x, approximate="tanh"), "relu": torch.relu, "silu": functional.silu}
 )
-_BLOCK = ("gain_1", "bias_1", "W_QKV", "b_QKV", "W_O", "b_O", "gain_2", "bias_2", "W_gate", "W_in", "b_in", "W_out", "b_out")
+BLOCK = ("gain_1", "bias_1", "W_QKV", "b_QKV", "W_O", "b_O", "gain_2", "bias_2", "W_gate", "W_in", "b_in", "W_out", "b_out")
+"""The parameters that every block has its own of, along the axis after runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,33 +49,44 @@ class Shape:
     d: int
     heads: int
     m: int
-    """Neurons in a block's MLP."""
+    """Neurons in a block's MLP; 0 for blocks of attention alone."""
     context: int
     """Most tokens it reads."""
     vocab: int
-    norm: Literal["layer", "rms"] = "layer"
+    norm: Literal["layer", "rms", "none"] = "layer"
     positions: Literal["learned", "rotary"] = "learned"
     activation: Activation = "gelu"
     gated: bool = False
     tied: bool = False
+    d_head: int | None = None
+    """Width of a head, where heads do not share the stream's width."""
+    answers: int | None = None
+    """Logits, where they are not of the tokens that are read."""
 
     @property
     def biases(self) -> bool:
-        """Whether attention and MLP have biases: with LayerNorm, as in GPT-2; not with RMSNorm, as in Llama."""
-        return self.norm == "layer"
+        """Whether attention and MLP have biases: with LayerNorm, as in GPT-2, or no norm; not with RMSNorm, as in Llama."""
+        return self.norm != "rms"
+
+    @property
+    def e(self) -> int:
+        """Width of a head."""
+        return self.d_head or self.d // self.heads
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter of one run, layers first where blocks are stacked."""
-        s, e = self, self.d // self.heads
+        s, e = self, self.e
         block: dict[str, tuple[int, ...]] = {
             "gain_1": (s.d,), "bias_1": (s.d,), "W_QKV": (s.d, 3, s.heads, e), "b_QKV": (3, s.heads, e), "W_O": (s.heads, e, s.d),
             "b_O": (s.d,), "gain_2": (s.d,), "bias_2": (s.d,), "W_gate": (s.d, s.m), "W_in": (s.d, s.m), "b_in": (s.m,),
             "W_out": (s.m, s.d), "b_out": (s.d,),
         }  # fmt: skip
         shapes = {"W_E": (s.vocab, s.d), "W_pos": (s.context, s.d)} | {name: (s.layers, *shape) for name, shape in block.items()}
-        shapes |= {"gain": (s.d,), "bias": (s.d,), "W_U": (s.d, s.vocab)}
+        shapes |= {"gain": (s.d,), "bias": (s.d,), "W_U": (s.d, s.answers or s.vocab)}
         absent = set() if s.biases else {name for name in shapes if name.startswith("b")}
         absent |= {name for name, there in (("W_pos", s.positions == "learned"), ("W_gate", s.gated), ("W_U", not s.tied)) if not there}
+        absent |= {"gain_1", "bias_1", "gain_2", "bias_2", "gain", "bias"} if s.norm == "none" else set()
+        absent |= set() if s.m else {"gain_2", "bias_2", "W_gate", "W_in", "b_in", "W_out", "b_out"}
         return {name: shape for name, shape in shapes.items() if name not in absent}
 
 
@@ -131,33 +144,39 @@ def stream(
 ) -> tuple[Tensor, list[Tensor]]:
     """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend` says which rows read which."""
     residuals, act = [], ACTIVATIONS[activation]
-    parts = {name: params[name].unbind(1) for name in _BLOCK if name in params}
-    for n in range(params["W_in"].shape[1]):
+    parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
+    for n in range(params["W_QKV"].shape[1]):
         p = {name: part[n] for name, part in parts.items()}
-        read = normed(x, p["gain_1"], p.get("bias_1"), _at(edit, "ln1.hook_scale", n))
+        read = normed(x, p.get("gain_1"), p.get("bias_1"), _at(edit, "ln1.hook_scale", n))
         qkv = _affine(read, p["W_QKV"].flatten(2), p.get("b_QKV"))
         z = attend(qkv.unflatten(-1, p["W_QKV"].shape[2:]))
         z = z if edit is None else edit("hook_z", n, z)
         x = torch.baddbmm(x, z.flatten(2), p["W_O"].flatten(1, 2))
         x = x + p["b_O"][:, None] if "b_O" in p else x
-        read = normed(x, p["gain_2"], p.get("bias_2"), _at(edit, "ln2.hook_scale", n))
-        hidden = _affine(read, p["W_in"], p.get("b_in"))
-        hidden = act(torch.bmm(read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
-        hidden = hidden if edit is None else edit("hook_post", n, hidden)
-        x = torch.baddbmm(x, hidden, p["W_out"])
-        x = x + p["b_out"][:, None] if "b_out" in p else x
+        if "W_in" in p:
+            read = normed(x, p.get("gain_2"), p.get("bias_2"), _at(edit, "ln2.hook_scale", n))
+            hidden = _affine(read, p["W_in"], p.get("b_in"))
+            hidden = act(torch.bmm(read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
+            hidden = hidden if edit is None else edit("hook_post", n, hidden)
+            x = torch.baddbmm(x, hidden, p["W_out"])
+            x = x + p["b_out"][:, None] if "b_out" in p else x
         residuals.append(x)
-    final = normed(x, params["gain"], params.get("bias"), _at(edit, "ln_final.hook_scale", len(residuals)))
+    final = normed(x, params.get("gain"), params.get("bias"), _at(edit, "ln_final.hook_scale", len(residuals)))
     return torch.bmm(final, params["W_U"] if "W_U" in params else params["W_E"].mT), residuals
 
 
 def normed(
-    x: Float[Tensor, "run row d"], gain: Float[Tensor, "run d"], bias: Float[Tensor, "run d"] | None, scale: Callable[[Tensor], Tensor] | None = None
+    x: Float[Tensor, "run row d"],
+    gain: Float[Tensor, "run d"] | None,
+    bias: Float[Tensor, "run d"] | None,
+    scale: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "run row d"]:
-    """LayerNorm with each run's own gain and bias; without a bias RMSNorm. `scale` may change what it divides by.
+    """LayerNorm with each run's own gain and bias; without a bias RMSNorm, without a gain x itself. `scale` may change what it divides by.
 
-    Formula: (x − mean)/√(variance + 1e-5) · gain + bias; x/√(mean of squares + 1e-5) · gain
+    Formula: (x − mean)/√(variance + 1e-5) · gain + bias; x/√(mean of squares + 1e-5) · gain; x
     """
+    if gain is None:
+        return x
     if scale is not None:
         x = x if bias is None else x - x.mean(-1, keepdim=True)
         x = x / scale((x.square().mean(-1, keepdim=True) + EPS).sqrt())

@@ -39,6 +39,11 @@ _QKV = "model.layers.{}.self_attn.{}_proj.weight"
 def family(shape: Shape) -> Family:
     """Find whose configuration expresses a decoder. Raises: SpecError where none that Assay reads does."""
     parts = (shape.norm, shape.positions, shape.gated)
+    if shape.d_head or shape.answers or not shape.m:
+        raise SpecError(
+            "no model folder can hold a decoder whose heads do not share the width of the stream, whose logits are not of its tokens, or that "
+            f"has no MLP, got d_head={shape.d_head}, answers={shape.answers} and m={shape.m}"
+        )
     if parts == ("layer", "learned", False):
         return "gpt2"
     if parts == ("rms", "rotary", True):

@@ -1,0 +1,233 @@
+"""A decoder taken apart: what each of its parts writes to the stream, and what each reads of every earlier one.
+
+The stream before any part is the sum of what earlier parts wrote, so a part can be given something else in place of what one other
+part wrote: an edge can be cut while both its ends go on. Runs come first in every shape, as in `decoder`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.core.errors import ModelError
+from assay.subjects.decoder import ACTIVATIONS, BLOCK, Activation, Params, check_context, normed, rotated
+
+Written = Callable[[Float[Tensor, "run b s d"]], Float[Tensor, "run b s d"]]
+"""What a part writes in place of what it would have written."""
+Neurons = Callable[[Float[Tensor, "run b s m"]], Float[Tensor, "run b s m"]]
+"""The neurons of one MLP after their non-linearity, in place of what they would have been."""
+Slot = Literal["q", "k", "v"]
+_SLOTS: tuple[Slot, ...] = ("q", "k", "v")
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """What writes to the stream: `embed`, `pos`, head 1 of block 0 as `a0.1`, the MLP of block 0 as `m0`. `str()` and `parse` are inverse."""
+
+    kind: Literal["embed", "pos", "head", "mlp"]
+    layer: int = -1
+    head: int = -1
+
+    def __str__(self) -> str:
+        return {"head": f"a{self.layer}.{self.head}", "mlp": f"m{self.layer}"}.get(self.kind, self.kind)
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """The part that a name stands for. Raises: ModelError."""
+        if text in ("embed", "pos"):
+            return cls("embed" if text == "embed" else "pos")
+        if found := re.fullmatch(r"a(\d+)\.(\d+)", text):
+            return cls("head", int(found[1]), int(found[2]))
+        if found := re.fullmatch(r"m(\d+)", text):
+            return cls("mlp", int(found[1]))
+        raise ModelError(f"no part {text!r}; parts are embed, pos, heads such as a0.1 (block 0, head 1) and MLPs such as m0")
+
+
+@dataclass(frozen=True, order=True)
+class Reader:
+    """What reads the stream: queries, keys or values of a head as `a1.0.q`, an MLP as `m1`, the `logits`. `str()` and `parse` are inverse."""
+
+    kind: Literal["head", "mlp", "logits"]
+    layer: int = -1
+    head: int = -1
+    slot: Slot | None = None
+
+    def __str__(self) -> str:
+        return {"head": f"a{self.layer}.{self.head}.{self.slot}", "mlp": f"m{self.layer}"}.get(self.kind, self.kind)
+
+    @classmethod
+    def parse(cls, text: str) -> Reader:
+        """The reader that a name stands for. Raises: ModelError."""
+        if text == "logits":
+            return cls("logits")
+        if found := re.fullmatch(r"a(\d+)\.(\d+)\.([qkv])", text):
+            return cls("head", int(found[1]), int(found[2]), _SLOTS["qkv".index(found[3])])
+        if found := re.fullmatch(r"m(\d+)", text):
+            return cls("mlp", int(found[1]))
+        raise ModelError(f"no reader {text!r}; readers are a0.1.q, a0.1.k and a0.1.v of a head, an MLP such as m0, and logits")
+
+    @property
+    def of(self) -> Part | None:
+        """The part that reads here; none for the logits."""
+        return None if self.kind == "logits" else Part(self.kind, self.layer, self.head)
+
+
+Edge = tuple[Part, Reader]
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """One pass of a decoder, part by part."""
+
+    logits: Float[Tensor, "run b s v"]
+    wrote: dict[Part, Float[Tensor, "run b s d"]]
+    """What each part added to the stream. Biases of attention belong to no head: all later readers read them. An MLP's is its own."""
+    patterns: list[Float[Tensor, "run b h s s"]]
+    """Of each block, how each position (last but one) spreads its attention over positions (last)."""
+    neurons: list[Float[Tensor, "run b s m"]]
+    """Of each block that has an MLP, its neurons after their non-linearity."""
+
+
+def parts(params: Params) -> tuple[Part, ...]:
+    """Every part of a decoder that writes, in the order of a forward pass."""
+    _, layers, _, _, heads, _ = params["W_QKV"].shape
+    found = [Part("embed"), *([Part("pos")] if "W_pos" in params else [])]
+    for layer in range(layers):
+        found += [Part("head", layer, h) for h in range(heads)]
+        found += [Part("mlp", layer)] if "W_in" in params else []
+    return tuple(found)
+
+
+def readers(params: Params) -> tuple[Reader, ...]:
+    """Every reader of a decoder, in the order of a forward pass."""
+    found: list[Reader] = []
+    for part in parts(params):
+        if part.kind == "head":
+            found += [Reader("head", part.layer, part.head, slot) for slot in _SLOTS]
+        elif part.kind == "mlp":
+            found.append(Reader("mlp", part.layer))
+    return (*found, Reader("logits"))
+
+
+def earlier(params: Params, reader: Reader) -> tuple[Part, ...]:
+    """The parts whose writing a reader reads: those of earlier blocks, and for an MLP the heads of its own."""
+    layer, its_heads_too = reader.layer, reader.kind == "mlp"
+    if reader.kind == "logits":
+        return parts(params)
+    return tuple(p for p in parts(params) if p.layer < layer or (its_heads_too and p.kind == "head" and p.layer == layer))
+
+
+def edges(params: Params) -> tuple[Edge, ...]:
+    """Every pair of a part and a later reader."""
+    return tuple((part, reader) for reader in readers(params) for part in earlier(params, reader))
+
+
+def apart(
+    params: Params,
+    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    activation: Activation = "relu",
+    *,
+    written: Mapping[Part, Written] | None = None,
+    neurons: Mapping[int, Neurons] | None = None,
+    read: Mapping[Edge, Float[Tensor, "run b s d"]] | None = None,
+) -> Apart:
+    """Run a decoder part by part, with what some parts write replaced for all who read it, or for one reader alone.
+
+    `read` gives what a reader is shown in place of what a part wrote; all others go on reading the part itself.
+    Raises: ModelError for a part or an edge that the decoder does not have; SpecError for sequences that are too long.
+    """
+    written, neurons, read = written or {}, neurons or {}, read or {}
+    _check(params, written, neurons, read)
+    runs = len(params["W_E"])
+    tokens = tokens.expand(runs, *tokens.shape[-2:])
+    check_context(params, tokens.shape[-1])
+    run = torch.arange(runs, device=tokens.device)[:, None, None]
+    wrote: dict[Part, Tensor] = {}
+    x = torch.zeros(())
+
+    def write(part: Part, out: Tensor) -> None:
+        nonlocal x
+        wrote[part] = written[part](out) if part in written else out
+        x = x + wrote[part]
+
+    def shown(reader: Reader) -> Tensor:
+        """The stream as one reader sees it."""
+        others = [new - wrote[part] for (part, who), new in read.items() if who == reader]
+        return x + torch.stack(others).sum(0) if others else x
+
+    write(Part("embed"), params["W_E"][run, tokens])
+    if "W_pos" in params:
+        write(Part("pos"), params["W_pos"][:, None, : tokens.shape[-1]].expand(*tokens.shape, -1))
+    patterns, fired, act = [], [], ACTIVATIONS[activation]
+    for layer in range(params["W_QKV"].shape[1]):
+        p = {name: params[name][:, layer] for name in BLOCK if name in params}
+        z, pattern = _attention(p, layer, x, shown, {who for _, who in read}, turned="W_pos" not in params)
+        patterns.append(pattern)
+        out = torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2)
+        if "b_O" in p:
+            x = x + p["b_O"][:, None, None]
+        for head, one in enumerate(out):
+            write(Part("head", layer, head), one)
+        if "W_in" not in p:
+            continue
+        seen = _norm(shown(Reader("mlp", layer)), p.get("gain_2"), p.get("bias_2"))
+        hidden = torch.einsum("rbsd,rdm->rbsm", seen, p["W_in"])
+        hidden = hidden + p["b_in"][:, None, None] if "b_in" in p else hidden
+        hidden = act(torch.einsum("rbsd,rdm->rbsm", seen, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
+        hidden = neurons[layer](hidden) if layer in neurons else hidden
+        fired.append(hidden)
+        out_mlp = torch.einsum("rbsm,rmd->rbsd", hidden, p["W_out"])
+        write(Part("mlp", layer), out_mlp + p["b_out"][:, None, None] if "b_out" in p else out_mlp)
+    final = _norm(shown(Reader("logits")), params.get("gain"), params.get("bias"))
+    unembed = params["W_U"] if "W_U" in params else params["W_E"].mT
+    return Apart(torch.einsum("rbsd,rdv->rbsv", final, unembed), wrote, patterns, fired)
+
+
+def _attention(
+    p: Mapping[str, Tensor], layer: int, x: Tensor, shown: Callable[[Reader], Tensor], asked: set[Reader], *, turned: bool
+) -> tuple[Float[Tensor, "run b s h e"], Float[Tensor, "run b h s s"]]:
+    """What each head of a block read of its values, and its pattern; slots that are shown something else are projected by themselves."""
+    own = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
+    heads = own.shape[-2]
+    for i, slot in enumerate(_SLOTS):
+        for head in range(heads):
+            if (reader := Reader("head", layer, head, slot)) in asked:
+                seen = _norm(shown(reader), p.get("gain_1"), p.get("bias_1"))
+                own[:, :, :, i, head] = torch.einsum("rbsd,rde->rbse", seen, p["W_QKV"][:, :, i, head])
+    if "b_QKV" in p:
+        own = own + p["b_QKV"][:, None, None]
+    q, k, v = (one.transpose(2, 3) for one in own.unbind(3))  # [run, b, h, s, e]
+    if turned:
+        q, k = rotated(q), rotated(k)
+    score = q @ k.mT / q.shape[-1] ** 0.5
+    later = torch.ones(score.shape[-2:], dtype=torch.bool, device=score.device).triu(1)
+    pattern = score.masked_fill(later, -torch.inf).softmax(-1)
+    return (pattern @ v).transpose(2, 3), pattern
+
+
+def _projected(x: Float[Tensor, "run b s d"], W: Float[Tensor, "run d 3 h e"]) -> Float[Tensor, "run b s 3 h e"]:
+    return torch.einsum("rbsd,rdche->rbsche", x, W)
+
+
+def _norm(x: Float[Tensor, "run b s d"], gain: Tensor | None, bias: Tensor | None) -> Float[Tensor, "run b s d"]:
+    return normed(x.flatten(1, 2), gain, bias).unflatten(1, x.shape[1:3])
+
+
+def _check(params: Params, written: Mapping[Part, object], neurons: Mapping[int, object], read: Mapping[Edge, object]) -> None:
+    """Refuse parts and edges that are not there. Raises: ModelError."""
+    there = parts(params)
+    if absent := [str(p) for p in [*written, *(Part("mlp", layer) for layer in neurons)] if p not in there]:
+        raise ModelError(f"this decoder has no part {', '.join(absent)}; it has {', '.join(map(str, there))}")
+    known = readers(params)
+    for part, reader in read:
+        if reader not in known:
+            raise ModelError(f"this decoder has no reader {reader}; it has {', '.join(map(str, known))}")
+        if part not in earlier(params, reader):
+            raise ModelError(f"{reader} reads nothing that {part} writes; it reads {', '.join(map(str, earlier(params, reader)))}")
+

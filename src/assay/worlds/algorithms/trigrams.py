@@ -1,0 +1,87 @@
+"""Trigrams: among random tokens, certain pairs are always followed by a certain third one; with the exact predictor.
+
+Source: the kind of C. McDougall's monthly algorithmic problem of November 2024, after its page and a solver's; the law is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.core import rng
+from assay.worlds.algorithms.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Trigrams:
+    """The pairs that bind, what follows each, and how often one begins where none is going on."""
+
+    A: Int[np.ndarray, " k"]
+    a: Int[np.ndarray, " k"]
+    b: Int[np.ndarray, " k"]
+    letters: int
+    rate: float
+
+    @property
+    def share(self) -> float:
+        """The share of tokens that lie in a trigram in the long run. Formula: 3 q / (1 + 2 q)."""
+        return 3 * self.rate / (1 + 2 * self.rate)
+
+    def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
+        """Draw sequences that begin with START, then a new trigram with the rate, else a token of the 2 · letters."""
+        out = np.full((n, length), 2 * self.letters)
+        inside, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        for at in range(1, length):
+            begins = (inside == 0) & (of.random(n) < self.rate)
+            which = np.where(begins, of.integers(len(self.A), size=n), which)
+            free = of.integers(2 * self.letters, size=n)
+            out[:, at] = np.select(
+                [begins, inside == 1, inside == 2], [self.A[which], self.a[which] + self.letters, self.b[which] + self.letters], free
+            )
+            inside = np.select([begins, inside == 1], [1, 2], 0)
+        return out
+
+    def exact(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s v"]:
+        """Give the probability of each next token, from all so far, by the forward recursion over hidden states.
+
+        A state says how far which trigram is: none, its first letter read, or its second. The last letter of one ends it.
+        """
+        k, v = len(self.A), 2 * self.letters
+        free, first, second = np.ones(len(tokens)), np.zeros((len(tokens), k)), np.zeros((len(tokens), k))
+        out = np.zeros((*tokens.shape, v + 1))
+        rows = np.arange(len(tokens))
+        for at in range(tokens.shape[1]):
+            if at:
+                here = tokens[:, at]
+                begun = free[:, None] * self.rate / k * (here[:, None] == self.A)
+                went = first * (here[:, None] == self.a + self.letters)
+                ended = (second * (here[:, None] == self.b + self.letters)).sum(1)
+                free, first, second = free * (1 - self.rate) / v + ended, begun, went
+                total = free + first.sum(1) + second.sum(1)
+                free, first, second = free / total, first / total[:, None], second / total[:, None]
+            out[:, at, :v] = (free * (1 - self.rate) / v)[:, None]
+            for i in range(k):
+                out[rows, at, self.A[i]] += free * self.rate / k
+                out[rows, at, self.a[i] + self.letters] += first[:, i]
+                out[rows, at, self.b[i] + self.letters] += second[:, i]
+        return out
+
+
+def law(seed: int, letters: int = 26, count: int = 26, rate: float = 1 / 60) -> Trigrams:
+    """Draw so many trigrams by a seed: distinct pairs of a capital and a small letter, each with a small letter that follows."""
+    of = rng.generator(seed, "algorithms.trigrams.law")
+    pairs = of.permutation(letters * letters)[:count]
+    return Trigrams(pairs // letters, pairs % letters, of.integers(letters, size=count), letters, rate)
+
+
+def trigrams(made: Trigrams, length: int = 32) -> Task:
+    """Predict the next token where trigrams of this law occur; what is asked at a position is the token after it, at the last nothing."""
+    capitals = [chr(ord("A") + i) for i in range(made.letters)]
+
+    def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+        return np.concatenate([tokens[:, 1:], np.full((len(tokens), 1), -1)], 1)
+
+    names = (*capitals, *(c.lower() for c in capitals), "START")
+    return Task(f"trigrams-{length}", names, names, length, lambda of, n: made.drawn(of, n, length), answer)
