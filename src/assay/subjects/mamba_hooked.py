@@ -67,7 +67,7 @@ def hidden_attention(
         raise ModelError(f"hidden attention is of Mamba; {model.name} is {model.folder.architecture.name}")
     sites = {kind: Site(kind, layer) for kind in ("delta", "B", "C", "gate")}
     acts = model.run(tokens, capture=list(sites.values()), logits=False).acts
-    mixer = model.blocks[layer].mixer
+    mixer: Any = model.blocks[layer].mixer
     one: dict[str, Tensor] = {kind: acts[site][None] for kind, site in sites.items()}
     D = mixer.D[channels][None].to(one["delta"]) if skip else None
     gates = one["gate"][..., channels].to(one["delta"]) if gate else None
