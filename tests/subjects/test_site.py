@@ -3,6 +3,7 @@
 import pytest
 
 from assay.core.errors import ModelError
+from assay.subjects.architectures.mamba import KINDS as OWN
 from assay.subjects.site import KINDS, Site
 
 NAMES = {
@@ -16,11 +17,25 @@ NAMES = {
     "blocks.10.hook_mlp_out": ("mlp_out", 10, "b s d"),
     "ln_final.hook_normalized": ("final_norm", None, "b s d"),
 }
+MAMBA = {
+    "blocks.4.hook_in_proj": ("in_proj", 4, "b s c"),
+    "blocks.4.hook_skip": ("gate", 4, "b s c"),
+    "blocks.4.hook_conv": ("conv", 4, "b s c"),
+    "blocks.4.hook_ssm_input": ("ssm_in", 4, "b s c"),
+    "blocks.0.hook_delta": ("delta", 0, "b s c"),
+    "blocks.0.hook_B": ("B", 0, "b s n"),
+    "blocks.0.hook_C": ("C", 0, "b s n"),
+    "blocks.12.hook_write": ("write", 12, "b s c n"),
+    "blocks.12.hook_state": ("state", 12, "b s c n"),
+    "blocks.1.hook_ssm_output": ("ssm_out", 1, "b s c"),
+    "blocks.1.hook_after_skip": ("gated", 1, "b s c"),
+    "blocks.1.hook_out_proj": ("mixer_out", 1, "b s d"),
+}
 
 
-@pytest.mark.parametrize("text", NAMES)
+@pytest.mark.parametrize("text", [*NAMES, *MAMBA])
 def test_a_name_and_its_site_are_inverse(text):
-    kind, layer, dims = NAMES[text]
+    kind, layer, dims = (NAMES | MAMBA)[text]
     site = Site.parse(text)
     assert (site.kind, site.layer, site.dims, str(site)) == (kind, layer, dims, text)
     assert site == Site(kind, layer)
@@ -28,6 +43,7 @@ def test_a_name_and_its_site_are_inverse(text):
 
 def test_every_kind_is_named_above():
     assert {kind for kind, *_ in NAMES.values()} == set(KINDS)
+    assert {kind for kind, *_ in MAMBA.values()} == set(OWN)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,25 @@ def test_a_site_that_it_lacks_is_named_with_those_it_has(neox):
         neox.run(TOKENS, capture=[Site("resid_mid", 1)])
 
 
+def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
+    with pytest.raises(ModelError, match=r"no site 'blocks\.1\.mlp\.hook_act'"):
+        Site.parse("blocks.1.mlp.hook_act")
+    own = FILE.replace('"mlp_post": read', '"mlp_act": returned_by("mlp.act"),\n        "mlp_post": read')
+    own = own.replace("\n)\n", '\n    kinds={"mlp_act": ("mlp.hook_act", "b s m")},\n)\n')
+    (tmp_path / "neox_with_one_more.py").write_text(own)
+    folder = model(tmp_path / "model")
+    architectures.__path__.append(str(tmp_path))
+    architectures.known.cache_clear()
+    try:
+        subject, site = load(str(folder)), Site.parse("blocks.1.mlp.hook_act")
+        assert site == Site("mlp_act", 1) and str(site) == "blocks.1.mlp.hook_act" and subject.width(site) == 40
+        acts = subject.run(TOKENS, capture=[site, Site("mlp_pre", 1)]).acts
+        assert torch.allclose(acts[site], torch.nn.functional.gelu(acts[Site("mlp_pre", 1)]), atol=1e-6)
+    finally:
+        architectures.__path__.remove(str(tmp_path))
+        architectures.known.cache_clear()
+
+
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "gpt2"])
 def test_every_architecture_is_whole(name, tmp_path):
     """Its sites are those of `site.py`, each in the order in which a forward pass meets them."""

@@ -43,6 +43,7 @@ QUESTIONS = {
     "What do networks know, and what do they care for?": {
         "belief-states": "Does a transformer track hidden states?",
         "glitch-tokens": "Do weights betray tokens never seen?",
+        "mamba-induction": "How does a state space recall a pair?",
         "myopia": "Can an agent be made myopic?",
         "sycophancy": "Do models answer as their users would?",
         "memorisation": "What is memorised, and what hides it?",

@@ -65,6 +65,8 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     if found["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}")
     model = model.eval().requires_grad_(False).to(device)
+    if folder.architecture.open_up:
+        folder.architecture.open_up(model)
     return Pretrained(folder, model, dtype, getattr(model.base_model, folder.architecture.blocks))
 
 
@@ -158,6 +160,8 @@ class Pretrained:
         first = 0 if start is None else start[0]
         if cache is not None and (start is not None or not logits):
             raise ModelError("a cache holds every block's keys: with one, a run must start at the first block and end with the logits")
+        if cache is not None and "z" not in self.folder.architecture.sites:
+            raise ModelError(f"a cache holds what attention has read, and {self.folder.architecture.name} has no attention; run all tokens")
         tokens = self._check(tokens, (*capture, *edits), first)
         if not logits and not capture:
             return Trace(tokens, {})
@@ -184,7 +188,8 @@ class Pretrained:
                 final = self.model.base_model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None).last_hidden_state
             except _Stop:
                 return Trace(tokens, acts)
-        return Trace(tokens, acts, final, self.model.get_output_embeddings())
+        head = self.model.get_output_embeddings()
+        return Trace(tokens, acts, final.to(head.weight.dtype), head)  # Mamba's stream is float32 whatever its weights are
 
     def losses(
         self, tokens: Int[Tensor, "b s"], *, edits: Mapping[Site, Edit] = {}, start: Start | None = None
@@ -207,8 +212,8 @@ class Pretrained:
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
             raise ModelError(f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}")
-        if tokens.shape[1] > config.max_position_embeddings:
-            raise ModelError(f"{self.name} reads at most {config.max_position_embeddings} positions, got {tokens.shape[1]}")
+        if tokens.shape[1] > (most := getattr(config, "max_position_embeddings", 2**31)):  # Mamba has none
+            raise ModelError(f"{self.name} reads at most {most} positions, got {tokens.shape[1]}")
         if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
             raise ModelError(f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to {int(tokens.max())}")
         for site in sites:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from assay.core.errors import ModelError, nearest
+from assay.subjects import architectures
 
 _KINDS = {
     "resid_pre": ("hook_resid_pre", "b s d"),
@@ -18,13 +19,18 @@ _KINDS = {
     "mlp_out": ("hook_mlp_out", "b s d"),
     "final_norm": ("ln_final.hook_normalized", "b s d"),
 }
-_BY_HOOK = {hook: kind for kind, (hook, _) in _KINDS.items()}
 KINDS = tuple(_KINDS)
-"""The kinds in the order in which a forward pass meets them; all but the last belong to a block."""
+"""The kinds of a transformer, in the order in which a forward pass meets them; all but the last belong to a block."""
+
+
+def _kinds() -> dict[str, tuple[str, str]]:
+    """Every kind → its hook and its axes: those of transformers, and those that an architecture says only its models have."""
+    own = (architecture.kinds for architecture in architectures.known().values() if architecture.kinds)
+    return {**_KINDS, **{kind: named for kinds in own for kind, named in kinds.items()}}
 
 
 def _known() -> str:
-    return ", ".join(hook if kind == "final_norm" else f"blocks.<layer>.{hook}" for kind, (hook, _) in _KINDS.items())
+    return ", ".join(hook if kind == "final_norm" else f"blocks.<layer>.{hook}" for kind, (hook, _) in _kinds().items())
 
 
 @dataclass(frozen=True, order=True)
@@ -35,6 +41,7 @@ class Site:
     `resid_mid` between attention and MLP, `resid_post` after the MLP. `z` is what the attention's output projection reads,
     per head; `attn_out` and `mlp_out` are what the two halves add to the stream; `mlp_pre` is the MLP's (gate)
     projection before its non-linearity, `mlp_post` what its output projection reads; `final_norm` what the unembedding reads.
+    Kinds that only one architecture has stand in its file of `architectures/`.
 
     Raises: ModelError for an unknown kind, or a layer that is missing or too much.
     """
@@ -43,15 +50,15 @@ class Site:
     layer: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ModelError(f"no site kind {self.kind!r}; {nearest(self.kind, _KINDS)}")
+        if self.kind not in _KINDS and self.kind not in _kinds():
+            raise ModelError(f"no site kind {self.kind!r}; {nearest(self.kind, _kinds())}")
         if (self.layer is None) != (self.kind == "final_norm"):
             raise ModelError(
                 f"site {self.kind} {'has no layer' if self.layer is not None else 'needs a layer'}, got layer={self.layer}"
             )
 
     def __str__(self) -> str:
-        hook = _KINDS[self.kind][0]
+        hook = self._named[0]
         return hook if self.layer is None else f"blocks.{self.layer}.{hook}"
 
     @classmethod
@@ -60,11 +67,16 @@ class Site:
         if text == str(cls("final_norm")):
             return cls("final_norm")
         found = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)
-        if found and found[2] in _BY_HOOK and found[2] != "ln_final.hook_normalized":
-            return cls(_BY_HOOK[found[2]], int(found[1]))
+        kind = next((kind for kind, (hook, _) in _kinds().items() if found and hook == found[2]), "final_norm")
+        if found and kind != "final_norm":
+            return cls(kind, int(found[1]))
         raise ModelError(f"no site {text!r}; sites: {_known()}")
 
     @property
     def dims(self) -> str:
-        """Its axes, space separated: b batch, s sequence, d stream, h head, e width of a head, m width of the MLP."""
-        return _KINDS[self.kind][1]
+        """Its axes, space separated: b batch, s sequence, d stream, h head, e width of a head, m width of the MLP; c channels, n state."""
+        return self._named[1]
+
+    @property
+    def _named(self) -> tuple[str, str]:
+        return _KINDS.get(self.kind) or _kinds()[self.kind]

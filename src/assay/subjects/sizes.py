@@ -20,7 +20,8 @@ def of(config: Mapping[str, Any]) -> dict[str, int]:
     """Give the sizes of a model by their letters, with those that follow from others; what transformers alone knows is left out."""
     architecture = architectures.known()[config["model_type"]]
     found = {letter: config[name] for letter, name in architecture.sizes.items() if config.get(name) is not None}
-    return {"e": found["d"] // found["h"], **{letter: size(found) for letter, size in architecture.follow.items()}, **found}
+    width = {"e": found["d"] // found["h"]} if "h" in found else {}
+    return {**width, **{letter: size(found) for letter, size in architecture.follow.items()}, **found}
 
 
 def check(config: Mapping[str, Any], where: Path) -> None:
@@ -37,7 +38,7 @@ def check(config: Mapping[str, Any], where: Path) -> None:
             raise ModelError(f"{where}: {name} must be a whole number from 1 up, got {str(size)[:40]}")
         with told_of_a_model():
             foreign.within(size or 0, MOST.get(letter, WIDEST), where, name)
-    if of(config)["e"] < 1:
+    if of(config).get("e", 1) < 1:
         raise ModelError(f"{where}: {names['d']} must be at least {names['h']}, got {config[names['d']]} and {config[names['h']]}")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Architecture:
     sizes: Mapping[str, str]
     """Letter of a size → its name in config.json: layers, d stream, m MLP, h heads, e width of a head, kv, v vocabulary, positions."""
     follow: Mapping[str, Callable[[Mapping[str, int]], int]] = field(default_factory=dict)
-    """Sizes that a config may leave out, from those it gives; e is d / h everywhere."""
+    """Sizes that a config may leave out, from those it gives; e is d / h wherever there are heads."""
     prefix: str
     """What the stored names of weights begin with, in files that have it."""
     stored: Mapping[str, str]
@@ -57,6 +58,10 @@ class Architecture:
     """The norm before the unembedding, likewise."""
     sites: Mapping[str, Place]
     """Kind of site within a block → where it is, in the order in which a forward pass meets them."""
+    kinds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Kinds that only such models have → the hook's name within a block, and the axes: ("hook_delta", "b s c")."""
+    open_up: Callable[[Any], None] | None = None
+    """What is done to transformers' model, where some of its sites are no module's input or output: they get a module each."""
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -1,0 +1,110 @@
+"""What mamba-induction claims: the statements, and how each value is computed from measures."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.measures import by
+from assay.experiments.mamba_induction.method import CONV, WRITE
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models"
+PILOT = "pilot: seed 0"
+PILOTS = "pilot: seeds 0–3"
+OURS = "Assay's own: convolution and state patched apart"
+HALFWAY = "theory: more than all other places together; set before any trained network was patched"
+
+
+def tuned(arm: xr.Dataset, name: str) -> xr.DataArray:
+    """[seed, …]: a measure at each seed's best learning rate, chosen by its error on other sequences than those that are judged."""
+    runs = by(arm, "lr")
+    return runs[name].isel(lr=runs.held_out.argmin("lr"))
+
+
+def log_odds(error: xr.DataArray) -> xr.DataArray:
+    """The logarithm of wrong answers per right one."""
+    return np.log(error / (1 - error))  # type: ignore[return-value]  # NumPy says that it gives arrays
+
+
+def steeper(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: by how much the log-odds of an error exceed the tuned ones at the highest rate."""
+    return log_odds(by(arm, "lr").error.isel(lr=-1, drop=True)) - log_odds(tuned(arm, "error"))
+
+
+def restored(patch: str) -> Value:
+    """A value [seed]: what one patch restores of the donor's answer, at the best rate."""
+    return lambda arm, arms: tuned(arm, "restored").sel(patch=patch, drop=True)
+
+
+HALF = {"main": "half"}
+SAME_WAY = "it recalls less, but what it recalls may go the same way"
+CLAIMS = (
+    Claim(
+        text="One block recalls: at its best learning rate more answers are right than wrong, where knowing the shown values alone gives a third",
+        value=lambda arm, arms: log_odds(tuned(arm, "error")), high=0.0, unit="log-odds of an error",
+        must_fail=("frozen", "no-conv", "untrained"),
+        near={"frozen": "a time-invariant scan with convolution and gate, tuned as well", "no-conv": "a selective scan alone, tuned as well"},
+        half=HALF, source=PAPER, published="new", threshold_from=f"{PILOTS}, .08 to .12 of answers wrong; wide of it, as training goes on",
+    ),
+    Claim(
+        text="With a selective scan the window of rates is narrow: at the highest rate of the sweep the odds of an error are at least double "
+             "those at the best",
+        value=steeper, low=math.log(2), unit="log-odds of an error", must_fail=("frozen",),
+        near={"frozen": "any block of this size has such a window on this task"},
+        also={"no-conv": "a selective scan too, which learns less and loses that as well"}, half=HALF, source=PAPER, published="new",
+        threshold_from=f"{PILOT}, four pairs: .89 of answers right at 0.01, .31 at 0.02; two is the smallest round factor",
+    ),
+    Claim(
+        text="The value is kept where it stood: what its own position writes to the state restores at least half of a donor's answer",
+        value=restored("write at the value"), low=0.5, unit="share of the answer", must_fail=("write-next", "untrained"),
+        near={"write-next": "the next position, which sees the value through the convolution"},
+        also={"no-conv": "there no other position sees the value", "frozen": SAME_WAY}, half=HALF, source=OURS, published="new",
+        threshold_from=HALFWAY,
+    ),
+    Claim(
+        text="The convolution binds the pair at once: its output at the value's position restores at least half of the answer to a donor's key",
+        value=restored("conv at the value"), low=0.5, unit="share of the answer", must_fail=("conv-key", "conv-next", "untrained"),
+        near={"conv-key": "the key's own position says which key it was", "conv-next": "the position after the value sees the key as well"},
+        also={"frozen": SAME_WAY}, half=HALF, source=OURS, published="new", threshold_from=HALFWAY,
+    ),
+    Claim(
+        text="The value is kept one token late: what the position after it writes to the state restores at least half of a donor's answer",
+        value=restored("write 1 later"), low=0.5, unit="share of the answer", must_fail=("write-here", "write-second", "untrained"),
+        near={"write-here": "the value's own position holds it as well", "write-second": "so does whatever the convolution lets see it"},
+        also={"frozen": SAME_WAY}, half=HALF, source=OURS, published="new", threshold_from=f"{PILOTS}, .89 to .92",
+    ),
+    Claim(
+        text="The pair is bound one token late: the convolution's output after the value restores at least half of the answer to a donor's key",
+        value=restored("conv 1 later"), low=0.5, unit="share of the answer", must_fail=("conv-here", "conv-second", "untrained"),
+        near={"conv-here": "the value's own position, too, sees both", "conv-second": "so does the second position after it"},
+        also={"frozen": SAME_WAY}, half=HALF, source=OURS, published="new", threshold_from=f"{PILOTS}, .97 to 1.00",
+    ),
+)  # fmt: skip
+EXACT = (
+    Exact(text="Hidden attention is the scan: largest relative deviation of its product with the values, trained networks, float32",
+          value=lambda arms: max(float(arms[name].deviation.max()) for name in ("main", "no-conv", "frozen")),
+          expected=0.0, tolerance=1e-5, source="Ali et al. 2024, The Hidden Attention of Mamba Models"),
+)  # fmt: skip
+
+
+def wrong(text: str, arm: str) -> Finding:
+    """A Finding: the share of wrong answers of an arm at its best rate."""
+    return Finding(text=text, value=lambda arms: tuned(arms[arm], "error"), unit="share", published="new")
+
+
+FINDINGS = (
+    wrong("Share of wrong answers, whole blocks", "main"),
+    wrong("Share of wrong answers with a time-invariant scan (2/3 if only the shown values are known)", "frozen"),
+    wrong("Share of wrong answers without the convolution (2/3 if only the shown values are known)", "no-conv"),
+    wrong("Share of wrong answers after half as long a training", "half"),
+    Finding(text="The best learning rate of whole blocks", unit="rate", published="new",
+            value=lambda arms: by(arms["main"], "lr").held_out.idxmin("lr")),
+    *(Finding(text=f"Restored of the donor's answer: {patch}", unit="share of the answer", published="new",
+              value=lambda arms, patch=patch: restored(patch)(arms["main"], arms)) for patch in (*WRITE, *CONV)),
+)  # fmt: skip

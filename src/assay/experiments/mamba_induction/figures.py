@@ -1,0 +1,37 @@
+"""The figures of mamba-induction."""
+
+from __future__ import annotations
+
+from assay.core import Arms
+from assay.core.figures import Figure, columns, summary
+from assay.core.measures import by
+from assay.experiments.mamba_induction.claims import tuned
+
+ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolution"}
+
+
+def over_rates(arms: Arms) -> dict[str, list]:
+    """Columns: share of wrong answers at each learning rate, means over seeds with t intervals."""
+    found = ((told, by(arms[arm], "lr").error) for arm, told in ARMS.items())
+    return columns(("rate", "mean", "low", "high", "block"), (
+        (float(rate), *summary(error.sel(lr=rate).values), told) for told, error in found for rate in error.lr.values
+    ))  # fmt: skip
+
+
+def patches(arms: Arms) -> dict[str, list]:
+    """Columns: what each patch restores of the donor's answer, trained and untrained, at the best rate."""
+    rows = ((told, tuned(arms[arm], "restored")) for told, arm in (("trained", "main"), ("untrained", "untrained")))
+    return columns(("patch", "mean", "low", "high", "network"), (
+        (str(patch), *summary(share.sel(patch=patch).values), told) for told, share in rows for patch in share.patch.values
+    ))  # fmt: skip
+
+
+def figures(arms: Arms) -> list[Figure]:
+    """How errors depend on the rate, and what patches restore."""
+    return [
+        Figure("One block recalls only in a window of learning rates", over_rates(arms), "line", x="rate", y="mean", color="block",
+               band=("low", "high"), x_title="learning rate", y_title="share of wrong answers", x_log=True,
+               rules=((2 / 3, "only the shown values known"),), note="Three pairs of 32 keys and 32 values; the rate is swept in every arm."),
+        Figure("Where a pair is kept: what each patch restores", patches(arms), "bars", x="patch", y="mean", color="network",
+               band=("low", "high"), y_title="share of the donor's answer"),
+    ]  # fmt: skip

@@ -1,0 +1,225 @@
+"""The method of mamba-induction: what one run is, how it is trained, and what patches do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from assay.core import PerRun, Spec
+from assay.core.errors import SpecError
+from assay.core.measures import measures
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.subjects.mamba import Shape
+
+TESTED, PATCHED = 256, 96
+"""Sequences on which errors are counted, and on which activations are exchanged."""
+WRITE = {"write at the value": 0, "write 1 later": 1, "write 2 later": 2, "write 3 later": 3}
+CONV = {"conv at the value": 0, "conv at the key": -1, "conv 1 later": 1, "conv 2 later": 2}
+"""What is exchanged in the two experiments, and how far from the value it lies; further off nothing sees the token that differs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaInduction(Spec):
+    keys: Annotated[int, Ge(2)] = 32
+    """Tokens that are keys; more than half as many as channels, or the gate can do what selection is for."""
+    values: Annotated[int, Ge(2)] = 32
+    """Tokens that are values."""
+    pairs: Annotated[int, Ge(3)] = 3
+    """Pairs in a sequence, each asked for once."""
+    layers: Annotated[int, Ge(1)] = 1
+    """Blocks."""
+    d: Annotated[int, Ge(1)] = 64
+    """Width of the residual stream."""
+    channels: Annotated[int, Ge(1)] = 64
+    """Channels of a block's scan."""
+    state: Annotated[int, Ge(1)] = 16
+    """Numbers in a channel's state."""
+    conv: Annotated[int, Ge(0)] = 4
+    """Positions that the short convolution reads; 0 for none."""
+    selective: bool = True
+    """Whether Δ, B and C follow from the tokens; else they are learned constants."""
+    steps: Annotated[int, Ge(0)] = 600
+    """Training steps; 0 leaves the network untrained."""
+    batch: Annotated[int, Ge(1)] = 32
+    """Sequences a step, drawn fresh."""
+    lr: PerRun[Annotated[float, Gt(0)]] = 0.01
+    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second half."""
+
+    def check(self) -> None:
+        """Raise SpecError where there are fewer keys than patches need, or values."""
+        if min(self.keys, self.values) <= self.pairs:
+            raise SpecError(f"MambaInduction: keys={self.keys} and values={self.values} must both be more than pairs={self.pairs}")
+
+
+def shape_of(s: MambaInduction) -> Shape:
+    """The Mamba that a spec asks for."""
+    from assay.subjects.mamba import Shape
+
+    return Shape(layers=s.layers, d=s.d, channels=s.channels, state=s.state, rank=max(1, s.d // 16), vocab=s.keys + s.values, conv=s.conv,
+                 selective=s.selective, tied=False)  # fmt: skip
+
+
+def drawn(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Tensor:
+    """Sequences [run, b, s] of the task, by each run's seed."""
+    import torch
+
+    from assay.data.recall import recall
+
+    s = runs.shared
+    return torch.from_numpy(recall(runs.seeds, f"mamba-induction.{stream}", step, batch=batch, keys=s.keys, values=s.values, pairs=s.pairs))
+
+
+def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
+    """Train by cross-entropy at the answers alone."""
+    from torch.nn.functional import cross_entropy
+
+    from assay.core import descent, fit, warm_up_decay
+    from assay.data.recall import asked
+    from assay.subjects.mamba import forward
+    from assay.worlds.networks.mamba import start
+
+    s = runs.shared
+    at = asked(s.pairs)
+
+    def loss(params: dict[str, Tensor], tokens: Tensor) -> Tensor:
+        logits, answers = forward(params, tokens)[0][:, :, at], tokens[:, :, 1:][:, :, at]
+        return cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none").view(len(tokens), -1).mean(1)
+
+    group = descent(runs, start(runs.seeds, shape_of(s), std=1.0), loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 50, 0.5),
+                    clip=1.0, betas=(0.9, 0.99))  # fmt: skip
+    return fit([group], lambda step: drawn(runs, "train", step, s.batch), steps=s.steps, bench=bench)[0]
+
+
+def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Errors on fresh sequences, one set to choose the rate by and one to judge; what patches restore; how exact hidden attention is."""
+    import torch
+
+    params = trained.tensors
+    with torch.no_grad():
+        named = {"error": ("run", errors(runs, params, "test"), "share"), "held_out": ("run", errors(runs, params, "choice"), "share")}
+        restored = exchanged(runs, params)
+        named["restored"] = ("run patch", np.stack(list(restored.values()), 1), "share")
+        named["deviation"] = ("run", deviation(params, drawn(runs, "test", 0, 8)), "relative")
+    return measures(runs, coords={"patch": list(restored)}, **named)
+
+
+def errors(runs: Runs[MambaInduction], params: dict[str, Tensor], stream: str) -> np.ndarray:
+    """[run]: share of answers that are wrong, half an answer counted as wrong and half as right besides: no log of 0."""
+    from assay.data.recall import asked
+    from assay.subjects.mamba import forward
+
+    tokens, at = drawn(runs, stream, 0, TESTED), asked(runs.shared.pairs)
+    wrong = (forward(params, tokens)[0][:, :, at].argmax(-1) != tokens[:, :, 1:][:, :, at]).flatten(1)
+    return ((wrong.sum(1).double() + 0.5) / (wrong.shape[1] + 1)).numpy()
+
+
+def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """{what is exchanged: [run]}: how much of a donor sequence's answer is restored by its activations at these places alone.
+
+    Twice a sequence and a donor that differ in one token of a pair, and whose first question is about it. In the first they differ in the
+    value; the answer is told by the logit of the donor's value less that of the own. In the second they differ in the key, and both are
+    asked for the donor's: the answer is told by the logit of the pair's value less the mean of the others'.
+
+    Formula: Σ (patched − own)(donor − own) / Σ (donor − own)², over sequences
+    """
+    import torch
+
+    from assay.subjects.mamba import forward
+    from assay.subjects.site import Site
+
+    s = runs.shared
+    own = drawn(runs, "patch", 0, PATCHED)
+    pair = drawn_pair(runs)
+    question, values = 2 * s.pairs, own[:, :, 1 : 2 * s.pairs : 2]
+    other_key, other_value = (unused(own, first, count) for first, count in ((0, s.keys), (s.keys, s.values)))
+    own = own[:, :, : question + 1]
+    rows = torch.arange(own.shape[0])[:, None], torch.arange(own.shape[1])[None]
+    place, last = 2 * pair + 1, Site("write", s.layers - 1)
+
+    def with_token(tokens: Tensor, at: Tensor | int, token: Tensor) -> Tensor:
+        out = tokens.clone()
+        out[(*rows, torch.as_tensor(at).expand_as(token))] = token
+        return out
+
+    def compared(site: Site, mine: Tensor, donor: Tensor, answer: Callable[[Tensor], Tensor], offsets: dict[str, int]) -> dict[str, np.ndarray]:
+        (plain, _), (theirs, acts) = forward(params, mine), forward(params, donor, capture=[site])
+        base, whole = answer(plain[:, :, -1]), answer(theirs[:, :, -1])
+        out = {}
+        for name, offset in offsets.items():
+            here = torch.zeros(mine.shape, dtype=torch.bool)
+            here[(*rows, place + offset)] = True
+
+            def put(x: Tensor, here: Tensor = here) -> Tensor:
+                return torch.where(here.view(*here.shape, *[1] * (x.ndim - 3)), acts[site], x)
+
+            patched = answer(forward(params, mine, edits={site: put})[0][:, :, -1])
+            out[name] = (((patched - base) * (whole - base)).sum(1) / (whole - base).square().sum(1).clamp_min(1e-12)).double().numpy()
+        return out
+
+    shown = values.gather(2, pair[:, :, None])[:, :, 0]
+    asked_for_it = with_token(own, question, own.gather(2, (2 * pair)[:, :, None])[:, :, 0])
+
+    def swapped(logits: Tensor) -> Tensor:
+        return logits[(*rows, other_value)] - logits[(*rows, shown)]
+
+    found = compared(last, asked_for_it, with_token(asked_for_it, place, other_value), swapped, WRITE)
+    if not s.conv:
+        return found
+    others = values.scatter(2, pair[:, :, None], -1)
+
+    def bound(logits: Tensor) -> Tensor:
+        apart = (others >= 0) & (others != shown[:, :, None])
+        mean = (logits.gather(2, others.clamp_min(0)) * apart).sum(2) / apart.sum(2).clamp_min(1)
+        return logits[(*rows, shown)] - mean
+
+    asked_for_other = with_token(own, question, other_key)
+    donor = with_token(asked_for_other, place - 1, other_key)
+    return found | compared(Site("conv", s.layers - 1), asked_for_other, donor, bound, CONV)
+
+
+def drawn_pair(runs: Runs[MambaInduction]) -> Tensor:
+    """[run, b]: which pair of a sequence is exchanged, none of the last two: a convolution over four tokens sees these at the question."""
+    import torch
+
+    from assay.core import rng
+
+    return torch.from_numpy(rng.integers(runs.seeds, "mamba-induction.pair", 0, (PATCHED,), runs.shared.pairs - 2))
+
+
+def unused(tokens: Tensor, first: int, count: int) -> Tensor:
+    """[run, b]: the first of `count` tokens from `first` on that a sequence does not have, counted from one that moves with the row."""
+    import torch
+
+    there = torch.zeros(*tokens.shape[:2], first + count, dtype=torch.bool).scatter(2, tokens.clamp_max(first + count - 1), True)
+    start = torch.arange(tokens.shape[1]) % count
+    turned = first + (start[:, None] + torch.arange(count)) % count  # [b, count]
+    free = ~there.gather(2, turned.expand(len(tokens), -1, -1))
+    return turned.expand(len(tokens), -1, -1).gather(2, free.int().argmax(2, keepdim=True))[:, :, 0]
+
+
+def deviation(params: dict[str, Tensor], tokens: Tensor) -> np.ndarray:
+    """[run]: largest difference of the last block's scan from its hidden attention times its values, relative to the largest output."""
+    import torch
+
+    from assay.subjects.mamba import decay, forward
+    from assay.subjects.selective_scan import hidden_attention
+    from assay.subjects.site import Site
+
+    last = params["W_in"].shape[1] - 1
+    sites = {kind: Site(kind, last) for kind in ("delta", "B", "C", "ssm_in", "ssm_out")}
+    acts = forward(params, tokens, capture=list(sites.values()))[1]
+    delta, B, C, u, y = (acts[site] for site in sites.values())
+    alpha = hidden_attention(delta, decay(params["A_log"][:, last]), B, C, D=params["D"][:, last])
+    error = (torch.einsum("rbcts,rbsc->rbtc", alpha, u) - y).abs()
+    return (error.flatten(1).amax(1) / y.abs().flatten(1).amax(1)).double().numpy()

@@ -1,0 +1,183 @@
+"""Mamba language models with a run axis: one dict of [run, …] tensors, every block's parameters stacked along a layer axis.
+
+A block is one mixer that reads a norm of the stream and adds to it: a short convolution along the sequence, a selective scan, and a
+gate. Which parts it has, its parameters say: without `W_conv` there is no convolution; without `W_B` and `W_C` the scan is
+time-invariant, B and C constants and Δ what its bias says. Every site can be captured and edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from assay.core.errors import SpecError
+from assay.subjects.architectures.mamba import MAMBA
+from assay.subjects.decoder import normed
+from assay.subjects.selective_scan import selective_scan, states, written
+from assay.subjects.site import Site
+
+Params = Mapping[str, Tensor]
+Visits = Mapping[str, Callable[[Tensor], Tensor]]
+"""Kind of site → what its activations are replaced by, given them."""
+BLOCK = (
+    "gain_1", "W_in", "b_in", "W_gate", "b_gate", "W_conv", "b_conv", "W_delta_1", "W_delta_2", "b_delta", "W_B", "B", "W_C", "C",
+    "A_log", "D", "W_out", "b_out",
+)  # fmt: skip
+"""The parameters that each block has its own of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+
+
+class Shape:
+    """The sizes of a Mamba model, and which parts it has."""
+
+    layers: int
+    d: int
+    channels: int
+    """d_inner: channels of a mixer, twice the width of the stream in published models."""
+    state: int
+    """d_state: numbers in a channel's state."""
+    rank: int
+    """dt_rank: numbers through which a position decides on Δ."""
+    vocab: int
+    conv: int = 4
+    """Positions that the short convolution reads; 0 for none."""
+    selective: bool = True
+    """Whether Δ, B and C follow from each position; else they are constants and the scan is time-invariant."""
+    conv_bias: bool = True
+    biases: bool = False
+    """Whether the projections into and out of a mixer have biases."""
+    tied: bool = True
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter of one run, layers first where blocks are stacked."""
+        s, c, n = self, self.channels, self.state
+        block: dict[str, tuple[int, ...]] = {
+            "gain_1": (s.d,), "W_in": (s.d, c), "b_in": (c,), "W_gate": (s.d, c), "b_gate": (c,), "W_conv": (c, s.conv), "b_conv": (c,),
+            "W_delta_1": (c, s.rank), "W_delta_2": (s.rank, c), "b_delta": (c,), "W_B": (c, n), "B": (n,), "W_C": (c, n), "C": (n,),
+            "A_log": (c, n), "D": (c,), "W_out": (c, s.d), "b_out": (s.d,),
+        }  # fmt: skip
+        absent = {"B", "C"} if s.selective else {"W_delta_1", "W_delta_2", "W_B", "W_C"}
+        absent |= set() if s.biases else {"b_in", "b_gate", "b_out"}
+        absent |= (set() if s.conv else {"W_conv", "b_conv"}) | (set() if s.conv_bias else {"b_conv"}) | ({"W_U"} if s.tied else set())
+        shapes = {"W_E": (s.vocab, s.d)} | {name: (s.layers, *shape) for name, shape in block.items()}
+        shapes |= {"gain": (s.d,), "W_U": (s.d, s.vocab)}
+        return {name: shape for name, shape in shapes.items() if name not in absent}
+
+
+def forward(
+    params: Params,
+    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    *,
+    capture: Sequence[Site] = (),
+    edits: Mapping[Site, Callable[[Tensor], Tensor]] = {},
+) -> tuple[Float[Tensor, "run b s v"], dict[Site, Float[Tensor, "run b s ..."]]]:
+    """Logits at every position and the captured activations; tokens shared by all runs or each run's own.
+
+    A site in both `edits` and `capture` is captured as edited.
+
+    Raises: SpecError for a site that the model does not have.
+    """
+    runs, layers = len(params["W_E"]), params["W_in"].shape[1]
+    for site in (*capture, *edits):
+        if (site.layer is not None and (site.kind not in MAMBA.sites or not 0 <= site.layer < layers)) or not _present(site.kind, params):
+            raise SpecError(f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(k for k in MAMBA.sites if _present(k, params))}")
+    acts: dict[Site, Tensor] = {}
+
+    def at(site: Site, x: Tensor) -> Tensor:
+        if site in edits:
+            new = edits[site](x.clone())  # an edit may work in place
+            if new.shape != x.shape:
+                raise SpecError(f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}")
+            x = new
+        if site in capture:
+            acts[site] = x
+        return x
+
+    tokens = tokens.expand(runs, *tokens.shape[-2:])
+    offset = torch.arange(runs, device=tokens.device)[:, None, None] * params["W_E"].shape[1]
+    x = functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
+    parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
+    asked = {*capture, *edits}
+    for n in range(layers):
+        p = {name: part[n] for name, part in parts.items()}
+        x = at(Site("resid_pre", n), x)
+        read = _normed(x, p["gain_1"])
+        visits = {site.kind: lambda y, site=site: at(site, y) for site in asked if site.layer == n}
+        x = at(Site("resid_post", n), x + mixed(p, read, visits))
+    final = at(Site("final_norm"), _normed(x, params["gain"]))
+    W_U = params["W_U"] if "W_U" in params else params["W_E"].mT
+    return torch.bmm(final.flatten(1, 2), W_U).unflatten(1, final.shape[1:3]), acts
+
+
+def mixed(p: Params, x: Float[Tensor, "run b s d"], visits: Visits = MappingProxyType({})) -> Float[Tensor, "run b s d"]:
+    """What one block adds to the stream, given the norm of it; `p` is this block's parameters, [run, …] each.
+
+    States are made one by one only where somebody visits them, or what is written to them; the scan is several times as fast else.
+    """
+
+    def at(kind: str, x: Tensor) -> Tensor:
+        return visits[kind](x) if kind in visits else x
+
+    v = at("in_proj", _affine(x, p["W_in"], p.get("b_in")))
+    gate = at("gate", _affine(x, p["W_gate"], p.get("b_gate")))
+    if "W_conv" in p:
+        v = at("conv", convolved(v, p["W_conv"], p.get("b_conv")))
+    u = at("ssm_in", functional.silu(v))
+    bias, scan = p["b_delta"][:, None, None], u.float() if u.dtype != torch.float64 else u  # sums over many positions: no less than float32
+    if "W_B" in p:
+        delta = functional.softplus(_affine(_affine(u, p["W_delta_1"]), p["W_delta_2"]) + bias).to(scan)
+        B, C = (_affine(u, p[name]).to(scan) for name in ("W_B", "W_C"))
+    else:
+        delta = functional.softplus(bias).expand_as(u).to(scan)
+        B, C = (p[name][:, None, None].expand(*u.shape[:3], -1).to(scan) for name in ("B", "C"))
+    delta, B, C = at("delta", delta), at("B", B), at("C", C)
+    A = decay(p["A_log"]).to(scan)
+    if visits.keys() & {"write", "state"}:
+        h = at("state", states(delta, A, at("write", written(scan, delta, B))))
+        y = (h * C.unsqueeze(-2)).sum(-1)
+    else:
+        y = selective_scan(scan, delta, A, B, C)
+    y = at("ssm_out", torch.addcmul(y, scan, p["D"][:, None, None].to(scan)).to(u))
+    return at("mixer_out", _affine(at("gated", y * functional.silu(gate)), p["W_out"], p.get("b_out")))
+
+
+def decay(A_log: Float[Tensor, "run c n"]) -> Float[Tensor, "run c n"]:
+    """A, by which each number of a state decays: −exp of what is learned."""
+    return -torch.exp(A_log.float() if A_log.dtype != torch.float64 else A_log)
+
+
+def convolved(
+    x: Float[Tensor, "run b s c"], W: Float[Tensor, "run c k"], bias: Float[Tensor, "run c"] | None
+) -> Float[Tensor, "run b s c"]:
+    """Each channel's own sum over the last k positions, the present one last.
+
+    Formula: out_t = bias + Σ_j W_j x_{t−k+1+j}
+    """
+    k, s = W.shape[-1], x.shape[2]
+    padded = functional.pad(x, (0, 0, k - 1, 0))
+    out = padded[:, :, :s] * W[:, None, None, :, 0]
+    for j in range(1, k):
+        out = torch.addcmul(out, padded[:, :, j : j + s], W[:, None, None, :, j])
+    return out if bias is None else out + bias[:, None, None]
+
+
+def _present(kind: str, params: Params) -> bool:
+    return kind != "conv" or "W_conv" in params
+
+
+def _normed(x: Float[Tensor, "run b s d"], gain: Float[Tensor, "run d"]) -> Float[Tensor, "run b s d"]:
+    return normed(x.flatten(1, 2), gain, None).view_as(x)
+
+
+def _affine(x: Float[Tensor, "run b s i"], W: Float[Tensor, "run i o"], bias: Float[Tensor, "run o"] | None = None) -> Tensor:
+    flat = x.flatten(1, 2)
+    out = torch.bmm(flat, W) if bias is None else torch.baddbmm(bias[:, None], flat, W)
+    return out.unflatten(1, x.shape[1:3])
