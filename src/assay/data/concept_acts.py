@@ -103,7 +103,8 @@ def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tup
         for c in CONCEPTS
     ]  # fmt: skip
 
-    def build(spec: ConceptSpec, path: Path) -> None:
+    def build(spec: Spec, path: Path) -> None:
+        assert isinstance(spec, ConceptSpec)
         model = harvest.model(bench.device)
         made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
         ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
