@@ -26,8 +26,9 @@ from assay.experiments.dictionary_weights.matrices import (
     other_rows,
     planted_rows,
 )
-from assay.experiments.dictionary_weights.method import DictionaryWeights, in_use, shuffled
+from assay.experiments.dictionary_weights.method import in_use, shuffled
 from assay.experiments.dictionary_weights.rules import Texts, as_often, planted
+from assay.experiments.dictionary_weights.setting import DictionaryWeights
 from assay.features.explaining.rule import Positions
 
 DOCUMENTS = 12

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
 from assay.core.claims import OneTerm
 from assay.core.measures import by
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SEED = "nostalgebraist, remarks on Towards Monosemanticity: a feature may be described by what it does"
 BILLS = "Bills et al. 2023, Language models can explain neurons in language models"
@@ -40,6 +42,8 @@ def less(name: str, other: str) -> OneTerm:
 
 def over_frozen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: detection by rules, less that in the best of the dictionaries with a frozen part, or of the others of them."""
+    import xarray as xr
+
     frozen = [average(arms[name], "detection_in") for name in FROZEN if name in arms]
     return average(arm, "detection_in") - xr.concat(frozen, "arm").max("arm")
 

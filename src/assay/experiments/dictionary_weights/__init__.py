@@ -16,13 +16,13 @@ from assay.experiments.dictionary_weights.figures import figures
 from assay.experiments.dictionary_weights.matrices import other_rows
 from assay.experiments.dictionary_weights.method import (
     TOGETHER,
-    DictionaryWeights,
     cost,
     inputs,
     measure,
     train,
     untrained,
 )
+from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
-    from assay.experiments.dictionary_weights.method import DictionaryWeights
+    from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 LIVE = 10
 """Test tokens on which a feature must have fired to be counted."""

@@ -1,22 +1,20 @@
-"""The method of dictionary-weights: what one run is, how it is trained or made, and what is measured of its matrix."""
+"""The method of dictionary-weights: how a run is trained or made, and what is measured of its matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from annotated_types import Ge, Gt
 
-from assay.core import Cost, Joint, Spec, probes
+from assay.core import Cost, Joint, probes
 from assay.core.measures import measures
 from assay.core.rng import integers
-from assay.data import corpus as corpora
 from assay.data.harvest import HarvestSpec, harvest
-from assay.data.tiny import TinySpec, tiny
-from assay.dictionaries.training.freezing import Part
+from assay.data.tiny import tiny
 from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_measures
+from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,54 +26,6 @@ if TYPE_CHECKING:
     from assay.core.runs import Runs
     from assay.data.harvest import Harvest
     from assay.dictionaries.training.train import Method
-
-@dataclass(frozen=True, kw_only=True)
-class DictionaryWeights(Spec):
-    matrix: Literal["learned", "start", "identity", "rotated", "permuted", "random", "planted"] = "learned"
-    """Learned; as training starts; every neuron a feature; or main's dictionary with other decoder rows."""
-    frozen: Part = ""
-    """The part of the dictionary that is not learned."""
-    acts: Literal["model", "shuffled"] = "model"
-    """Activations of the model; the same with every neuron's values at other tokens, so that neurons are independent."""
-    model_steps: Annotated[int, Ge(1)] = 480
-    """Training steps of the language model that each seed trains."""
-    d: Annotated[int, Ge(1)] = 64
-    """Width of its stream."""
-    m: Annotated[int, Ge(2)] = 256
-    """Neurons of its MLP."""
-    activation: Literal["gelu", "relu"] = "gelu"
-    """Their non-linearity."""
-    width: Annotated[int, Ge(1)] = 512
-    """Features in the dictionary."""
-    k: Annotated[int, Ge(1)] = 8
-    """Features that TopK keeps."""
-    corpus: str = corpora.STDLIB
-    """The text: "stdlib" or a folder of text files."""
-    windows: Annotated[int, Ge(0)] = 1200
-    """Training windows of `context` tokens."""
-    per_file: Annotated[int, Ge(0)] = 4
-    """Test windows from one file, at most."""
-    context: Annotated[int, Ge(2)] = 64
-    """Tokens in a window."""
-    batch: Annotated[int, Ge(1)] = 256
-    """Tokens a step."""
-    steps: Annotated[int, Ge(1)] = 600
-    """Training steps of the dictionary."""
-    lr: Annotated[float, Gt(0)] = 8e-3
-    """Adam's learning rate at its top."""
-    products: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training; many CPUs are far slower in bfloat16."""
-    features: Annotated[int, Ge(1)] = 12
-    """Features, drawn by lot, for which rules are learned, and as many neurons."""
-    texts: Annotated[int, Ge(1)] = 300
-    """Training windows on which they are learned, at most."""
-    replicate: int = 0
-    """Another independent draw of what is random about the matrix."""
-
-    def model(self) -> TinySpec:
-        """The language model of this seed."""
-        return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
-                        steps=self.model_steps)  # fmt: skip
 
 
 def activations(s: DictionaryWeights, bench: Bench) -> tuple[Harvest, Harvest]:
@@ -190,7 +140,7 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
             named |= {name: sums[name] for name in frontier.FRONTIER}
             coords |= documents
         if s.acts == "model":
-            named |= readable(s, one, train, test)
+            named |= readable(one, train, test, seed=s.seed, windows=s.texts, features=s.features)
     if trained.history:
         coords["step"] = trained.steps.tolist()
         named["loss"] = ("run step", trained.history["loss"], "1")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from assay.data.harvest import Harvest
     from assay.dictionaries.dictionary import Dictionary
-    from assay.experiments.dictionary_weights.method import DictionaryWeights
 
 FIRINGS = 50
 """Tokens of the text that is explained on which a feature must fire to be drawn."""
@@ -55,18 +54,21 @@ def as_often(
     return np.maximum(seen - edge, 0), np.maximum(fresh - edge, 0)
 
 
-def readable(s: DictionaryWeights, one: Dictionary, data: Harvest, test: Harvest) -> dict[str, tuple[str, Any, str]]:
-    """Detection by rules, each the mean over features that are drawn by lot, over neurons that fire as often, and over planted features."""
-    windows = min(s.texts, len(data.tokens))
-    kept = data.kept[data.kept < windows * s.context]
+def readable(one: Dictionary, data: Harvest, test: Harvest, *, seed: int, windows: int, features: int) -> dict[str, tuple[str, Any, str]]:
+    """Detection by rules, each the mean over features that are drawn by lot, over neurons that fire as often, and over planted features.
+
+    Rules are learned on so many windows of the first text.
+    """
+    windows = min(windows, len(data.tokens))
+    kept = data.kept[data.kept < windows * data.tokens.shape[1]]
     _, file = np.unique(data.document[kept], return_inverse=True)
     texts = Texts(Positions(data.tokens[:windows], data.keep[:windows]), Positions(test.tokens, test.keep), file % 4 == 0)
     x, y = data.rows(kept), test.rows(test.kept)
     seen, fresh = codes(one, x), codes(one, y)
-    seed = np.array([s.seed])
+    lot = np.array([seed])
     there = np.flatnonzero(((seen > 0).sum(0) >= FIRINGS) & ((fresh > 0).sum(0) > 0))
-    drawn = there[permutation(seed, "dictionary-weights.drawn", 0, len(there))[0][: s.features]]
-    neurons = permutation(seed, "dictionary-weights.neurons", 0, x.shape[1])[0][: len(drawn)]
+    drawn = there[permutation(lot, "dictionary-weights.drawn", 0, len(there))[0][:features]]
+    neurons = permutation(lot, "dictionary-weights.neurons", 0, x.shape[1])[0][: len(drawn)]
     here = [p.shifted(0) for p in (texts.seen, texts.fresh)]
     common = np.argsort(-np.bincount(here[0]), kind="stable")[COMMON]
     scores: dict[str, list[float]] = {"told": [], "told_neurons": [], "told_planted": []}
@@ -75,8 +77,8 @@ def readable(s: DictionaryWeights, one: Dictionary, data: Harvest, test: Harvest
         both = as_often(x[:, neuron].numpy(), y[:, neuron].numpy(), int((seen[:, feature] > 0).sum()))
         scores["told_neurons"].append(texts.told(*both))
     for i in range(PLANTED):
-        chosen = common[permutation(seed, "dictionary-weights.tokens", i, len(common))[0][:3]]
-        scores["told_planted"].append(texts.told(*(planted(at, chosen, s.seed, i, part) for part, at in enumerate(here))))
+        chosen = common[permutation(lot, "dictionary-weights.tokens", i, len(common))[0][:3]]
+        scores["told_planted"].append(texts.told(*(planted(at, chosen, seed, i, part) for part, at in enumerate(here))))
     values = {name: np.nanmean(found) if len(found) else np.nan for name, found in scores.items()}
     return {name: ("run", np.array([value]), "balanced accuracy") for name, value in values.items()}
 
