@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.core.errors import SpecError
-from assay.subjects.architectures.mamba import MAMBA
 from assay.subjects.decoder import normed
+from assay.subjects.mamba_sites import WITHIN
 from assay.subjects.selective_scan import selective_scan, states, written
 from assay.subjects.site import Site
 
@@ -33,8 +33,6 @@ BLOCK = (
 
 
 @dataclass(frozen=True, kw_only=True)
-
-
 class Shape:
     """The sizes of a Mamba model, and which parts it has."""
 
@@ -87,8 +85,8 @@ def forward(
     """
     runs, layers = len(params["W_E"]), params["W_in"].shape[1]
     for site in (*capture, *edits):
-        if (site.layer is not None and (site.kind not in MAMBA.sites or not 0 <= site.layer < layers)) or not _present(site.kind, params):
-            raise SpecError(f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(k for k in MAMBA.sites if _present(k, params))}")
+        if (site.layer is not None and (site.kind not in WITHIN or not 0 <= site.layer < layers)) or not _present(site.kind, params):
+            raise SpecError(f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(k for k in WITHIN if _present(k, params))}")
     acts: dict[Site, Tensor] = {}
 
     def at(site: Site, x: Tensor) -> Tensor:
