@@ -12,7 +12,6 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "autointerp-io": "no record yet: a pilot (seed 100) found no token-in-context feature by its definition, and a seed costs over 90 CPU-seconds",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "streetlight": "seven of its nine claims are undecided: twelve concepts and six dictionaries differ more than five minutes can average out",
 }
