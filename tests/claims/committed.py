@@ -12,9 +12,7 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "dictionary-weights": "it has not been judged yet",
     "path-split": "not judged yet",
-    "autointerp-io": "no record yet: a pilot (seed 100) found no token-in-context feature by its definition, and a seed costs over 90 CPU-seconds",
     "metric-audit": "not recorded yet",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "interpretable-capability": "not judged yet",
