@@ -12,7 +12,7 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "metric-audit": "not recorded yet",
+    "metric-audit": "seven of its nineteen claims are undecided, one of them ill-posed: six worlds and six trainings are too few for probes",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "streetlight": "seven of its nine claims are undecided: twelve concepts and six dictionaries differ more than five minutes can average out",
 }
