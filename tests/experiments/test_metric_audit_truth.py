@@ -13,7 +13,7 @@ from assay.dictionaries.measuring.recovery import mcc_chance_exact
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.metric_audit import model, planted
 from assay.experiments.metric_audit.panel import MetricAudit, copies, opened
-from assay.features.probing import Rows, auroc, chosen_features, sparse_probe
+from assay.features.probing import Rows, auroc, chosen_features, one_feature, sparse_probe
 
 S = MetricAudit(share=0.4, d=64, parents=8, children=2, width=24, k=2, rows=1500, concepts=4, lots=24, steps=4, batch=16)
 HELD = planted.held_out(S, seed=3)
@@ -67,9 +67,11 @@ def test_a_probe_on_one_feature_orders_inputs_as_the_feature_does(oracle):
     rows = [Rows(part, np.zeros((len(part), 1), int), answer, np.arange(len(part)) // 50)
             for part, answer in zip(x, (label, HELD.concept[1][:, 3]), strict=True)]  # fmt: skip
     probe = sparse_probe(oracle, *rows, ks=(1,))[1]
-    latent = int(chosen_features(oracle, rows[0], 1)[0])
-    assert probe.features == (latent,)
-    assert auroc(probe.score, probe.label) == pytest.approx(auroc(oracle.encode(x[1])[0][:, latent].numpy(), rows[1].label))
+    assert probe.features == tuple(chosen_features(oracle, rows[0], 1).tolist())
+    assert auroc(probe.score, probe.label) == pytest.approx(auroc(one_feature(oracle, rows[0], x[1]), rows[1].label))
+    no = [Rows(part.x, part.context, ~part.label, part.document) for part in rows]  # asked the other way round
+    turned = auroc(one_feature(oracle, no[0], x[1]), no[1].label)
+    assert turned == pytest.approx(auroc(one_feature(oracle, rows[0], x[1]), rows[1].label)) and turned > 0.5
 
 
 def test_a_dictionary_that_splits_every_feature_of_a_narrow_one_is_seen_to(oracle):

@@ -107,7 +107,7 @@ def tells(of: str, other: str, words: str, source: str, half: bool = False) -> C
 
 SOFT = "soft-frozen"
 TOLD_BY_TRAINING = ("fvu", "probe", "explained", "agreement")
-FROM_SOFT = ("lm-fvu", "lm-loss_recovered_mean", "lm-probe", "lm-explained")
+FROM_SOFT = ("lm-fvu", "lm-loss_recovered_mean", "lm-probe", "lm-probe-5", "lm-explained")
 FROM_DRAWN = ("lm-probe", "lm-explained")
 
 

@@ -17,9 +17,9 @@ from assay.experiments.metric_audit.claims import (
 from assay.experiments.metric_audit.planted import FINISHED
 
 SHORT = {
-    "recovered": "loss recovered", "loss_recovered_mean": "loss recovered", "probe": "probe, 1 feature", "explained": "explanations",
-    "absorption": "absorption", "split": "splitting", "agreement": "agreement", "mmcs": "MMCS", "fvu": "FVU", "l0": "L0", "dead": "dead",
-    "moved": "rows moved", "numbers": "random numbers", "noisy-truth": "truth + noise",
+    "fvu": "FVU", "recovered": "loss recovered", "loss_recovered_mean": "loss recovered", "probe": "probe, 1 feature",
+    "probe-5": "probe, 5 features", "explained": "explanations", "absorption": "absorption", "split": "splitting", "agreement": "agreement",
+    "mmcs": "MMCS", "l0": "L0", "moved": "rows moved", "numbers": "random numbers", "noisy-truth": "truth + noise",
 }  # fmt: skip
 BESIDE = ("l0", "moved", "numbers", "noisy-truth")
 

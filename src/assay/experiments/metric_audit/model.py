@@ -52,12 +52,11 @@ def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
 
 
 def drawn(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest) of the model with random weights, an eighth of the windows."""
-    site = f"blocks.{s.layer - 1}.hook_resid_post"  # the same place: the model without its weights ends there
-    given: dict[str, Any] = {"subject": str(untrained(s.subject, s.layer, bench, seed=s.seed)), "site": site}
-    windows = max(8, s.windows // 8)
-    train = harvest(s.text("train", windows=windows, **given), bench)
-    return train, harvest(s.text("test", windows=windows // 2, per_file=1, **given), bench, like=train)
+    """(training harvest, test harvest) of the model with random weights: fewer training windows, the same test windows."""
+    site = f"blocks.{s.drawn_layer - 1}.hook_resid_post"  # the same place as the next block's input, where the drawn model ends
+    given: dict[str, Any] = {"subject": str(untrained(s.subject, s.drawn_layer, bench, seed=s.seed)), "site": site}
+    train = harvest(s.text("train", windows=max(8, 2 * s.windows // 5), **given), bench)
+    return train, harvest(s.text("test", **given), bench, like=train)
 
 
 def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
@@ -171,15 +170,14 @@ def read(s: MetricAudit, data: Harvest, test: Harvest) -> Text:
 
 def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
     """What probes and explanations make of a dictionary on these tokens."""
-    from assay.features.probing import auroc, chosen_features, sparse_probe
+    from assay.features.probing import auroc, one_feature, sparse_probe
 
     normalised = one.normalised
     single, five = [], []
     for task, (choose, judge) in text.questions.items():
         if not (spread(choose, 4) and spread(judge, 1)):
             continue
-        value = normalised.encode(judge.x)[0][:, int(chosen_features(normalised, choose, 1)[0])]
-        single.append(auroc(value, judge.label))
+        single.append(auroc(one_feature(normalised, choose, judge.x), judge.label))
         if task in FIVE:
             probe = sparse_probe(normalised, choose, judge, ks=(5,))[5]
             five.append(auroc(probe.score, probe.label))

@@ -55,10 +55,12 @@ class MetricAudit(Spec):
     """Features drawn by lot that are explained."""
     layer: Annotated[int, Ge(1)] = 9
     """The site in the language model is the residual stream before this block."""
+    drawn_layer: Annotated[int, Ge(1)] = 3
+    """The same of a model with random weights: cheaper, and deeper only mixes more."""
     corpus: str = "stdlib"
     """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(2)] = 250
-    """Training windows of 128 tokens; an eighth of them of a model with random weights."""
+    """Training windows of 128 tokens; two in five of them of a model with random weights."""
     passages: Annotated[int, Ge(1)] = 12
     """Test windows on which the loss is measured."""
     looked: Annotated[int, Ge(2)] = 32

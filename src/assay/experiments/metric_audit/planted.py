@@ -198,7 +198,7 @@ def scored(
     return {
         "fvu": float(metrics.fvu(held.x[1], x_hat)),
         "recovered": recovered(held, x_hat),
-        "probe": probed(one, held, f[1]),
+        "probe": probed(one, held),
         "explained": explained(choose, judge, held.lot, s.lots),
         "absorption": float(np.nanmean(absorbed(held.on[1][:, :parents], held.special, fires[:, best[:parents]]))),
         "split": float((families.children[live] > 1).mean()),
@@ -225,9 +225,9 @@ def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
     return float(kl_recovered(*lost))
 
 
-def probed(one: Dictionary, held: Held, f: Float[Tensor, "b f"]) -> float:
+def probed(one: Dictionary, held: Held) -> float:
     """The mean AUROC of the one latent that was chosen for each concept: a logistic regression on one latent orders inputs as it does."""
-    from assay.features.probing import Rows, auroc, chosen_features
+    from assay.features.probing import Rows, auroc, one_feature
 
     n = min(1000, len(held.x[0]))  # enough to choose one latent, which is most of the work
     found = []
@@ -235,8 +235,7 @@ def probed(one: Dictionary, held: Held, f: Float[Tensor, "b f"]) -> float:
         if not (choose[:n].any() and judge.any()):
             continue
         rows = Rows(held.x[0][:n], np.zeros((n, 1), np.int64), choose[:n], np.arange(n))
-        value = f[:, int(chosen_features(one, rows, 1, chunk=n)[0])].numpy()
-        found.append(auroc(value, judge))
+        found.append(auroc(one_feature(one, rows, held.x[1]), judge))
     return float(np.mean(found))
 
 
