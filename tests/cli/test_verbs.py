@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from assay.cli import experiments, measuring, upkeep
 from assay.cli.main import app, main
 from assay.verbs.new import write_experiment
 
+ROOT = Path(__file__).parents[2]
 VERDICT = {
     "text", "outcome", "reason", "estimate", "low", "high", "n", "units", "scope", "source", "published",
 }  # fmt: skip
@@ -71,7 +73,13 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
     assert {"superposition", "gated-sae"} <= set(found)
     for entry in found.values():
         assert {"name", "title", "paper", "claim", "cost", "presets", "recorded", "local"} <= set(entry)
-    assert all(len(line) <= 100 for line in said(capsys, "list").splitlines())
+    lines = said(capsys, "list").splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    text = json.loads((ROOT / "records/gated-sae.docs.json").read_text())
+    counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
+    assert found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs"] and found["gated-sae"]["elsewhere"] == {"docs": counted}
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("  gated-sae ")]
+    assert lines[at + 1].startswith("    --preset docs") and found["sae-zoo"]["elsewhere"] == {}
 
 
 def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,12 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     return record
 
 
+def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
+    """The presets beside an experiment's default that have a record of their own: the same claims on another text, model or size."""
+    there = path(name, origin)
+    return tuple(sorted(p.name[len(name) + 1 : -5] for p in there.parent.glob(f"{name}.*.json") if not p.name.endswith(".card.json")))
+
+
 def _written_by(name: str) -> str:
     experiment, _, preset = name.partition(".")
     return f"assay check {experiment}{f' --preset {preset}' if preset else ''} --record"

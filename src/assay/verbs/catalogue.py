@@ -39,6 +39,8 @@ class Listed:
     recorded: Mapping[str, int]
     board: str
     """Everything that is recorded, exact statements and findings too, counted in signs."""
+    elsewhere: Mapping[str, Mapping[str, int]]
+    """Presets on another text, model or size that have a record of their own: how many of the same claims came out how."""
     local: Here
 
 
@@ -54,6 +56,7 @@ def listed(root: Path) -> Catalogue:
     found = []
     for entry in catalogue.entries():
         header, record = entry.header(), records.read(entry.name, entry.origin, measures=False)
+        others = records.elsewhere(entry.name, entry.origin)
         found.append(
             Listed(
                 name=entry.name,
@@ -62,9 +65,10 @@ def listed(root: Path) -> Catalogue:
                 claim=header.claim,
                 baselines=header.baselines,
                 cost=header.cost,
-                presets=PRESETS,
+                presets=(*PRESETS, *others),
                 recorded=tables.outcomes(record),
                 board=tables.board(record),
+                elsewhere={p: tables.outcomes(records.read(f"{entry.name}.{p}", entry.origin, measures=False)) for p in others},
                 local=here(root, entry.name, entry.origin),
             )
         )
