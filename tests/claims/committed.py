@@ -13,7 +13,6 @@ from assay.lab import catalogue, recording, records
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
     "path-split": "not judged yet",
-    "metric-audit": "not recorded yet",
     "metric-audit": "seven of its nineteen claims are undecided, one of them ill-posed: six worlds and six trainings are too few for probes",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "interpretable-capability": "not judged yet",

@@ -126,9 +126,9 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
             about = textwrap.shorten(ASKS.get(e.name, e.title), room, placeholder=" …")
             tell(f"  {e.name:<{name}} {set_cell_size(about, room)} {recorded[e.name]:<{columns[0]}} {here[e.name]}".rstrip())
             for preset, outcomes in e.elsewhere.items():
-                said_of = tables.signs(outcomes, "")
-                stored = tables.signs(e.local.results.get(preset, {}), "")
-                tell(f"  {f'  --preset {preset}':<{name}} {set_cell_size('the same claims elsewhere', room)} {said_of:<{columns[0]}} {stored}".rstrip())
+                came, stored = tables.signs(outcomes, ""), tables.signs(e.local.results.get(preset, {}), "")
+                about = set_cell_size("the same claims elsewhere", room)
+                tell(f"  {f'  --preset {preset}':<{name}} {about} {came:<{columns[0]}} {stored}".rstrip())
     print(f"{tables.legend()}{'; * by another text of its file' if older else ''}")
     tell("More: assay list --long. What a run takes: assay plan NAME. Run: assay run NAME")
 
