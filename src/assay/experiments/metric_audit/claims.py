@@ -42,7 +42,7 @@ def rank_correlation(arm: xr.Dataset, arms: Arms, kinds: Sequence[str] = FINISHE
     from scipy.stats import spearmanr
 
     data = by(arm[["score", "truth"]]).sel(kind=list(kinds)).transpose("seed", "kind", "copy")
-    pairs = zip(data.score.values, data.truth.values, strict=True)
+    pairs = zip(data.score.values.astype(np.float32), data.truth.values.astype(np.float32), strict=True)  # as a record holds them: ties stay ties
     found = [float(spearmanr(a.ravel(), b.ravel())[0]) for a, b in pairs]
     return xr.DataArray(found, dims="seed", coords={"seed": data.seed.values})
 
@@ -50,14 +50,16 @@ def rank_correlation(arm: xr.Dataset, arms: Arms, kinds: Sequence[str] = FINISHE
 def apart(other: str) -> OneTerm:
     """A value [seed]: how far a TopK dictionary's score lies above that of another kind, in deviations of the difference of two trainings.
 
-    These, √2 times the deviation of one training, are pooled over all trainings that differ by luck, and taken as known.
+    These, √2 times the deviation of one training, are pooled over all trainings that differ by luck, and taken as known. NaN for a score
+    that is the same number for both, such as their agreement: it has no noise to be counted in.
     """
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         score = by(arm[["score"]]).score
         first = score.isel(copy=0, drop=True)
         gap = first.sel(kind="topk", drop=True) - first.sel(kind=other, drop=True)
-        return gap / float(2 * variance(score, bool(arm.attrs["subject"])).mean()) ** 0.5
+        noise = float(2 * variance(score, bool(arm.attrs["subject"])).mean())
+        return gap / noise**0.5 if noise > 1e-9 * float((score**2).mean()) else gap * np.nan
 
     return value
 

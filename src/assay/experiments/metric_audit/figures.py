@@ -61,6 +61,6 @@ def contrasts(arms: Arms) -> dict[str, list]:
     ]  # fmt: skip
     rows = []
     for words, other, names in asked:
-        for name in (n for n in names if n in arms):
+        for name in (n for n in names if n in arms and n != "agreement"):  # one number for both trainings, so without noise
             rows.append((words, SHORT[name.removeprefix("lm-")], *summary(apart(other)(arms[name], arms).values)))
     return columns(("contrast", "measure", "mean", "low", "high"), rows)
