@@ -14,6 +14,8 @@ CURVES = {
     "main": "learned", "frozen-decoder": "frozen decoder", "soft-frozen": "soft-frozen decoder", "untrained": "untrained model",
     "shuffled": "independent neurons", "random": "random rows", "planted": "planted columns",
 }  # fmt: skip
+SHOWN = 0.25
+"""The share of neurons or features at which curves end: at 1 they all meet, and nobody could tell them apart."""
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -23,7 +25,7 @@ def figures(arms: Arms) -> list[Figure]:
                y_title="share of its squared length in the largest of them", note=note)
         for title, measure, x_title, note in (
             ("Read by feature: how few neurons carry a row", "row_curve", "share of neurons, largest first",
-             "Mean over live features and seeds. A diagonal would be entries of one size."),
+             "Mean over live features and seeds, the largest quarter. Entries of one size would give a straight line to a quarter."),
             ("Read by neuron: how few features carry a column", "column_curve", "share of features, largest first",
              "Mean over neurons and seeds, rows at length 1, live features only."),
         )
@@ -49,11 +51,11 @@ def figures(arms: Arms) -> list[Figure]:
 
 
 def slice_curves(arms: Arms, there: dict[str, str], measure: str) -> dict[str, list]:
-    """Columns: the mean cumulative share over seeds at each rank."""
+    """Columns: the mean cumulative share over seeds at each rank, the largest ones only."""
     rows = []
     for name, label in there.items():
         held = by(arms[name])[measure].mean("seed")
-        rows += [(label, float(at), float(value)) for at, value in zip(held["rank"].values, held.values, strict=True)]
+        rows += [(label, float(at), float(value)) for at, value in zip(held["rank"].values, held.values, strict=True) if at <= SHOWN]
     return columns(("arm", "share", "held"), rows)
 
 
