@@ -194,6 +194,8 @@ def one_feature(dictionary: Dictionary, train: Rows, x: Float[Tensor, "b d"]) ->
     """The chosen feature's activation on other rows, turned round where it is weaker for yes: what any probe on it alone orders rows by.
 
     Its AUROC is that of `sparse_probe` with k = 1, at the price of no regression.
+    Range: that of the feature, either sign.
+    Better: none; larger is likelier yes.
     """
     best = chosen_features(dictionary, train, 1, chunk=len(train.x))[:1].copy()
     label = torch.as_tensor(train.label, device=train.x.device)

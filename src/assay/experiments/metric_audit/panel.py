@@ -56,7 +56,7 @@ class MetricAudit(Spec):
     layer: Annotated[int, Ge(1)] = 9
     """The site in the language model is the residual stream before this block."""
     drawn_layer: Annotated[int, Ge(1)] = 3
-    """The same of a model with random weights: cheaper, and deeper only mixes more."""
+    """The site in a model with random weights is before this block: cheaper, and deeper only mixes more."""
     corpus: str = "stdlib"
     """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(2)] = 250
