@@ -70,7 +70,7 @@ class Corpus:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def first(self, documents: int) -> Corpus:
-        """Give the same corpus with its first documents only, so many of them; 0: all."""
+        """Take its first documents as a corpus of their own, so many of them; 0: all."""
         return Corpus(self.name, self.folder, self.documents[: documents or None])
 
     def text(self, document: int) -> str:
