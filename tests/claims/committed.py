@@ -12,7 +12,7 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "path-split": "not judged yet",
+    "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "streetlight": "seven of its nine claims are undecided: twelve concepts and six dictionaries differ more than five minutes can average out",
 }
