@@ -15,6 +15,7 @@ PENDING: dict[str, str] = {
     "path-split": "not judged yet",
     "metric-audit": "seven of its nineteen claims are undecided, one of them ill-posed: six worlds and six trainings are too few for probes",
     "glitch-tokens": "four of its eight claims are undecided: tied models want twice the steps, ranks of eight tied tokens end at one number",
+    "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "interpretable-capability": "not judged yet",
     "mamba-induction": "no record: its judged look has not been taken, the machine was not free for it in time",
