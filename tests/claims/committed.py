@@ -12,7 +12,6 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "path-split": "not judged yet",
     "metric-audit": "seven of its nineteen claims are undecided, one of them ill-posed: six worlds and six trainings are too few for probes",
     "glitch-tokens": "four of its eight claims are undecided: tied models want twice the steps, ranks of eight tied tokens end at one number",
     "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
