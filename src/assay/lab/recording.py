@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assay.lab.plan import Plan
     from assay.lab.result import Result
 
-MOST = 4096
+MOST = 8192
 """Numbers per run above which a measure is left out."""
 
 
