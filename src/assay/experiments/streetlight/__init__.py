@@ -3,7 +3,7 @@
 Paper: Kantamneni et al. 2025, Are Sparse Autoencoders Useful? (arXiv 2502.16681); Smith et al. 2025, Negative Results for SAEs
 Claim: with 64 training texts the dictionary's probes add nothing to a tuned quiver: the gain in AUROC lies within ±0.01
 Baselines: regression, principal components, attention pooling, n-grams, the model asked in words; frozen decoder; random dictionary or weights
-Cost: 324 s on 2 cores, 480 CPU-seconds, 2.2 GB a process; full a guess of 60 GPU-hours, never run
+Cost: 338 s on 2 cores, 517 CPU-seconds, 2.8 GB a process; full a guess of 60 GPU-hours, never run
 """
 
 from __future__ import annotations
