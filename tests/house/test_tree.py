@@ -16,6 +16,7 @@ def drawn() -> dict[str, str]:
         indent, name, words = re.fullmatch(r"( *)(\S+)\s*(.*)", line).groups()
         folders[len(indent) // 2 - 1 :] = [name]
         if not name.endswith("/") or words:
+            assert "".join(folders) not in found, f"docs/how-it-is-built.md shows {''.join(folders)} twice"
             found["".join(folders)] = words
     return found
 
