@@ -170,11 +170,13 @@ CLAIMS = (
     *about("circuits"),
     *about("rules"),
     Claim(
-        text="The share of capability that a circuit of 32 nodes keeps falls by at least 0.1 from the smallest model to the largest",
-        value=lost(share), high=-0.1, unit="share of capability", must_fail=("planted-rise",),
+        text="The share of capability that a circuit of 32 nodes keeps is at least 0.1 lower in larger models, on average, than in the smallest",
+        value=lambda arm, arms: share(arm).isel(rung=slice(1, None)).mean("rung") - share(arm).isel(rung=0, drop=True), high=-0.1,
+        unit="share of capability", must_fail=("planted-rise",),
         near={"planted-rise": "a model that can do more is less understood, however it is written"}, half={"main": "half"},
         must_hold=("planted-valley",), also={**LOTS, **DOUBLE, **SAME, **UNLEARNED},
-        threshold_from="plan: a tenth, before any pilot", published="new", source=COMMENT,
+        threshold_from="pilot: seeds 19000 to 19007, where it was asked of the largest alone and went from 1 to 0 in each; a tenth by the plan",
+        published="new", source=COMMENT,
     ),
     Claim(
         text="The share of neurons' firings that rules explain falls by at least 0.1 from the smallest model to the largest",

@@ -37,7 +37,7 @@ LADDERS: Mapping[str, tuple[Known, ...]] = {
     "rise": (Known(4), Known(7), Known(10), Known(13), Known(16)),
 }
 """Planted: what each rung knows plainly and densely; all of the second ladder can be read."""
-LIVE = (0.01, 0.99)
+LIVE = (0.001, 0.999)
 """The shares of positions between which a neuron has to fire to be explained at all."""
 UNLEARNED = {"all": ("b_QKV",), "outputs": ("b_QKV", "W_QKV", "W_in", "b_in")}
 """What stays as it started. Biases of keys do nothing at all, so that Adam would make steps of their rounding errors: attention has none.
@@ -65,7 +65,7 @@ class InterpretableCapability(Spec):
     """Tokens in a window."""
     batch: Annotated[int, Ge(1)] = 8
     """Windows a step; the same for all rungs of a ladder."""
-    steps: Annotated[int, Ge(1)] = 400
+    steps: Annotated[int, Ge(1)] = 800
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 2e-2
     """Adam's learning rate at its top for width 16; other widths have it times √(16/width)."""
