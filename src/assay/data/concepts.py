@@ -261,11 +261,11 @@ def _matched(
             if text not in seen:
                 seen.add(text)
                 side[i % len(families), length(text), len(text)].append(text)
-    made = []
+    matched: list[Pair] = []
     for key, yes in sides[0].items():
         while yes and sides[1][key]:
-            made.append((yes.pop(), sides[1][key].pop()))
-    return made
+            matched.append((yes.pop(), sides[1][key].pop()))
+    return matched
 
 
 @cache
