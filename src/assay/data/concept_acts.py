@@ -110,7 +110,7 @@ def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tup
         ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
         np.savez(path / "texts.npz", acts=_run(model, ids, at), tokens=_filled(ids)[:, 1:], label=made.label, part=made.part)
 
-    return tuple(bench.artefacts(specs, build))
+    return tuple(bench.artefacts(specs, build))  # type: ignore[arg-type]
 
 
 def concept_acts(folders: Sequence[Path]) -> ConceptActs:
