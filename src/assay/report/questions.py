@@ -7,14 +7,14 @@ from typing import Protocol, TypeVar
 
 QUESTIONS = {
     "How does a network store more features than it has dimensions?": {
-        "superposition": "Are more features stored than dimensions?",
+        "superposition": "More features stored than dimensions?",
         "superposition-phase": "Is a second feature stored or dropped?",
         "superposition-collapse": "Which features go as inputs get denser?",
         "capacity": "How do features share the dimensions?",
         "features-per-dimension": "Do sizes of weights count features?",
     },
     "What do sparse autoencoders find, and which part of them does it?": {
-        "gated-sae": "Shrinkage gone? And what is a gate worth?",
+        "gated-sae": "Shrinkage gone? What is a gate worth?",
         "gated-ablations": "What is each part of Gated worth?",
         "sae-zoo": "Which SAE leads at any width and length?",
         "metric-audit": "Which measures of SAEs can be believed?",
@@ -22,7 +22,7 @@ QUESTIONS = {
         "streetlight": "Have things named first good features?",
         "autointerp-io": "Do inputs or outputs explain a feature?",
         "targets": "What should an MLP's dictionary rebuild?",
-        "dictionary-weights": "Is an MLP's dictionary dense over neurons?",
+        "dictionary-weights": "Is a dictionary dense over neurons?",
         "path-split": "Can a dictionary keep paths apart?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",
