@@ -13,9 +13,10 @@ SHOWN = {"main": "untied, weight decay", "untied-free": "untied, none", "tied": 
 def figures(arms: Arms) -> list[Figure]:
     return [
         Figure("Indicators of planted tokens by how often they were seen", levels(arms), "line", x="seen", y="mean", color="group", facet="arm",
-               band=("low", "high"), x_title="occurrences in training (0 is drawn at 0.5; 2,000 stands for ordinary tokens)", x_log=True,
+               band=("low", "high"), x_title="times seen", x_log=True,
                y_title="indicator, over that of ordinary tokens",
-               note="The indicator named beforehand for each kind of model; mean over tokens, and 95 % t interval over seeds."),
+               note="The indicator named beforehand for each kind of model; mean over tokens, and 95 % t interval over seeds. "
+                    "Never seen is drawn at 0.5; ordinary tokens stand at 2,000."),
         Figure("Whether a token can be repeated, by how often it was seen", copied(arms), "line", x="seen", y="mean", color="arm",
                band=("low", "high"), x_title="occurrences in training (0 at 0.5; 2,000: rare ordinary tokens, 4,000: quiet ones)", x_log=True,
                y_title="log10 of the median probability after 12 copies", note="Mean and 95 % t interval over seeds."),
