@@ -50,11 +50,11 @@ class World:
     found: dict = field(default_factory=lambda: FOUND)
 
     def but(self, **levels) -> "World":
-        """The same world with some levels replaced."""
+        """Give the same world with some levels replaced."""
         return replace(self, levels=self.levels | levels)
 
     def where(self, arm, **levels) -> "World":
-        """The same world with some levels of one arm replaced."""
+        """Give the same world with some levels of one arm replaced."""
         return replace(self, other=self.other | {arm: self.other[arm] | levels})
 
     def arms(self) -> dict:

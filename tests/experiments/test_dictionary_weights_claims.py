@@ -51,7 +51,7 @@ class World:
     levels: dict = field(default_factory=lambda: LEVELS)
 
     def but(self, *arms: str, **changed) -> "World":
-        """The same world with some numbers of these arms replaced."""
+        """Give the same world with some numbers of these arms replaced."""
         return replace(self, levels=self.levels | {a: self.levels.get(a, DENSE) | changed for a in arms})
 
     def arms(self) -> dict:

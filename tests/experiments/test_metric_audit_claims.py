@@ -34,7 +34,7 @@ class World:
     apart: dict = field(default_factory=dict)
 
     def but(self, errs=None, apart=None) -> World:
-        """The same with other judges; a measure's half-length arm goes with it."""
+        """Give the same with other judges; a measure's half-length arm goes with it."""
 
         def halves(given):
             return {f"{name}{end}": value for name, value in (given or {}).items() for end in ("", "-half")}

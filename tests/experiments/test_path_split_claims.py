@@ -28,7 +28,7 @@ INNER = np.arange(BLOCKS - 1)
 RISING = 0.02 + 0.025 * np.floor(INNER / 2)
 """Shares of neighbours that only noise orders."""
 MIXED = RISING[np.random.default_rng(3).permutation(BLOCKS - 1)]
-"""The same shares in no order."""
+"""Give the same shares in no order."""
 ORDER = permutation(np.array([0]), "path-split.shuffled", 0, BLOCKS - 1)[0]
 DIRECT = np.append(MIXED[:-1] + 0.6, 0.95)
 COST = np.array([1.0, 1.03, 1.08, 1.3])
@@ -54,7 +54,7 @@ class World:
     """Entries of `parted` that differ after half the training."""
 
     def but(self, **changed) -> "World":
-        """The same world with some of the numbers replaced."""
+        """Give the same world with some of the numbers replaced."""
         return replace(self, **{name: {**getattr(self, name), **new} for name, new in changed.items()})
 
     def arms(self) -> dict:
