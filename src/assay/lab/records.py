@@ -53,9 +53,13 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
 
 
 def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
-    """The presets beside an experiment's default that have a record of their own: the same claims on another text, model or size."""
-    there = path(name, origin)
-    return tuple(sorted(p.name[len(name) + 1 : -5] for p in there.parent.glob(f"{name}.*.json") if not p.name.endswith(".card.json")))
+    """The presets beside an experiment's default that have a record of their own: the same claims on another text, model or size.
+
+    A copy of the experiment's own record under another name is none of them. Raises: ExperimentError when a file is not a record.
+    """
+    files = sorted(p.name for p in path(name, origin).parent.glob(f"{name}.*.json"))
+    presets = (file[len(name) + 1 : -5] for file in files if not file.endswith(".card.json"))
+    return tuple(p for p in presets if (read(f"{name}.{p}", origin, measures=False) or {}).get("preset") == p)
 
 
 def _written_by(name: str) -> str:
