@@ -16,6 +16,7 @@ PENDING: dict[str, str] = {
     "glitch-tokens": "four of its eight claims are undecided: tied models want twice the steps, ranks of eight tied tokens end at one number",
     "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
+    "end-to-end": "no record: its judged look has not been taken",
     "mamba-induction": "no record: its judged look has not been taken, the machine was not free for it in time",
     "streetlight": "seven of its twelve claims are undecided after two looks: two lie on their threshold, and it takes 338 s",
     "interpretable-capability": "four of its ten claims are undecided: a planted fall is too small for its neurons, and small models differ much",

@@ -3,7 +3,7 @@
 Paper: Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent; a comment on Sourbut 2022 about SGD and natural selection
 Claim: with classes as unequal as words, networks' minibatch noise has at most half the directions of isotropic noise, mostly by unequal variances
 Baselines: classes equally frequent; the noise of each weight by itself; the noise with equal variances, correlations alone
-Cost: 46 s on 2 cores, 56 CPU-seconds, 0.58 GB a process; full a guess of 0.3 GPU-hours, never run
+Cost: 29 s on 2 cores, 48 CPU-seconds, 1.6 GB a process; full a guess of 0.3 GPU-hours, never run
 """
 
 from __future__ import annotations

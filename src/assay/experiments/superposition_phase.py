@@ -3,7 +3,7 @@
 Paper: Toy Models of Superposition, "Superposition as a Phase Change", Elhage et al. 2022
 Claim: trained models drop the lesser of two features where theory says so, by density and relative importance, and all at once
 Baselines: single, one start in place of the best of eight; blind and by-row, predictions without importance or density; equal; linear
-Cost: 110 s on 2 cores, 190 CPU-seconds, 0.51 GB a process; full a guess of 0.2 GPU-hours, never run
+Cost: 74 s on 2 cores, 120 CPU-seconds, 1.3 GB a process; full a guess of 0.2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ QUESTIONS = {
         "streetlight": "Have things named first good features?",
         "autointerp-io": "Do inputs or outputs explain a feature?",
         "targets": "What should an MLP's dictionary rebuild?",
+        "end-to-end": "Train dictionaries through the model?",
         "dictionary-weights": "Is a dictionary dense over neurons?",
         "path-split": "Can a dictionary keep paths apart?",
         "superposition-sae": "Do SAEs find a toy's important features?",

@@ -3,7 +3,7 @@
 Paper: Shai et al. 2024, Transformers represent belief state geometry in their residual stream
 Claim: on RRXOR a linear probe of the stream reads 0.1 of R² more of the belief than kernel regression on the raw tokens, endings held out
 Baselines: kernel regression and tables on tokens, without a network; untrained; the network's own prediction; shuffled beliefs; noise
-Cost: 210 s on 2 cores, 350 CPU-seconds, 0.62 GB a process; full a guess of 10 GPU-hours, never run
+Cost: 230 s on 2 cores, 360 CPU-seconds, 1.5 GB a process; full a guess of 10 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: Polysemanticity and Capacity in Neural Networks, Scherlis et al. 2022; Toy Models of Superposition, Elhage et al. 2022
 Claim: trained models leave hardly any capacity unused, share it evenly, and more is worth about the same to every feature that shares
 Baselines: early, the first hundred steps; untrained; scattered, trained lengths in random directions; linear models
-Cost: 94 s on 2 cores, 180 CPU-seconds, 0.48 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 100 s on 2 cores, 160 CPU-seconds, 1.4 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from assay.core import Arm, Experiment, changed, grid, reserved, variant

@@ -3,7 +3,7 @@
 Paper: Kokotajlo 2021, Fun with +12 OOMs of Compute; Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1
 Claim: planned CPU-seconds and interval widths come true within stated factors; a search is 2 FLOP per parameter and token, not 6
 Baselines: constant, one time for every command; tenfold, ten times the FLOP/s; by-n, widths as 1/n; all-shrinks, no second factor
-Cost: 200 s on 2 cores, 370 CPU-seconds, 0.51 GB a process; full a guess of 1 CPU-hour, never run
+Cost: 160 s on 2 cores, 260 CPU-seconds, 1.3 GB a process; full a guess of 1 CPU-hour, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: Anthropic's Responsible Scaling Policy 1.0, 2023, evaluation protocol; Power et al. 2022, Grokking
 Claim: fine-tuning brings out an ability that a lock hides; every 4× of compute sees no ability coming, and misses one that passes
 Baselines: fine-tuning on too few examples; no fine-tuning; networks that can only memorise; every 2×, every 8×, every checkpoint
-Cost: 77 s on 2 cores, 140 CPU-seconds, 0.62 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 57 s on 2 cores, 99 CPU-seconds, 1.4 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders, sections 3.2, 5 and Figure 9
 Claim: at L0 3, 5 and 8 Gated's FVU lies at least 0.01 below that of a ReLU dictionary 1.5 times wider with rescale & shift
 Baselines: wide and relu; rescaled, refit and relu-rescaled, repairs of them; again, no effect; short, a quarter of the training; oracle
-Cost: 150 s on 2 cores, 300 CPU-seconds, 1.2 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 220 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders, sections 3 to 5
 Claim: at equal cost and L0 Gated's FVU lies at least 0.005 below that of a ReLU dictionary 1.5 times wider, at two widths and two lengths
 Baselines: wide, ReLU 1.5 times wider; the same with rescale & shift; topk, no L1 at all; relu, equal width; no-aux, Gated without its second loss
-Cost: 183 s on 2 cores, 260 CPU-seconds, 1.7 GB a process; full a guess of 40 GPU-hours, never run
+Cost: 120 s on 2 cores, 220 CPU-seconds, 2.4 GB a process; full a guess of 40 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Seed: Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypoth
 Paper: Varma et al. 2023, Explaining grokking through circuit efficiency; the hypothesis itself was, as far as we know, never tested
 Claim: critical sizes differ between networks as sampled sets of frequencies predict, beyond what the order of their pairs does
 Baselines: the number of frequencies alone; other networks' starts and predictions; turned phases; sets of equal interference; planted sizes
-Cost: 260 s on 2 cores, 490 CPU-seconds, 0.49 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 180 s on 2 cores, 320 CPU-seconds, 0.6 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: The Local Learning Coefficient, Lau et al. 2023; Stochastic Complexities of Reduced Rank Regression, Aoyagi & Watanabe 2005
 Claim: Langevin chains find the learning coefficient of a linear network within 10 %, and checks of the chains tell bad ones from sound ones
 Baselines: a pull ten times as strong; λ itself where n is finite; chains of one rank for all; sound chains; checks without the newest
-Cost: 47 s on 2 cores, 82 CPU-seconds, 0.47 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 43 s on 2 cores, 70 CPU-seconds, 1.5 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 from __future__ import annotations

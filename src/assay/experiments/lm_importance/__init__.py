@@ -3,7 +3,7 @@
 Paper: none prints these numbers; Elhage et al. 2022, Toy Models of Superposition, for what importance means there
 Claim: where features fire most strongly, losing their part costs at least 0.04 nat more than a random part as long
 Baselines: random directions as long; the same parts at other tokens; weak firings; frozen decoder; taken out before the last block
-Cost: 246 s on 2 cores, 393 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 240 s on 2 cores, 390 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: none; a comment by Adam Jermyn under a post on training with preferences asks it, without an experiment or a number
 Claim: the agent stops at the turn and is not myopic: before it it still invests in later epochs where that pays well
 Baselines: no clock in sight; no shutdown; a reward that never turns; a weak penalty; learning one epoch at a time
-Cost: 99 s on 2 cores, 180 CPU-seconds, 0.51 GB a process; full a guess of 0.5 GPU-hours, never run
+Cost: 120 s on 2 cores, 190 CPU-seconds, 1.3 GB a process; full a guess of 0.5 GPU-hours, never run
 """
 
 import numpy as np

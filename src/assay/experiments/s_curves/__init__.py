@@ -3,7 +3,7 @@
 Paper: Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves; Jermyn's comments on it, about cross-entropy
 Claim: at rank 1 the loss first stands on a plateau, descending at most a tenth as fast there as at its fastest
 Baselines: full-rank and rank-ten, products of more components; dealt, starts mixed up; small, squared error at the start of ce; free
-Cost: 100 s on 2 cores, 190 CPU-seconds, 0.48 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 100 s on 2 cores, 180 CPU-seconds, 1.3 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: none; proposed by C. McDougall in a comment on his superposition exercises, whose toy is Elhage et al. 2022, Toy Models of Superposition
 Claim: over a toy's features the rank correlation of recovery by a dictionary with importance is at least 0.5
 Baselines: pca; equal, toys whose features matter alike; random; shuffled; favoured and bypassed, planted effects; donated, importance set aside
-Cost: 210 s on 2 cores, 410 CPU-seconds, 0.72 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 210 s on 2 cores, 340 CPU-seconds, 1.1 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from __future__ import annotations

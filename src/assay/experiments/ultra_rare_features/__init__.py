@@ -3,7 +3,7 @@
 Paper: Bricken et al. 2023, Towards Monosemanticity, the ultralow density cluster; nostalgebraist 2023, comment on a replication of it
 Claim: latents that are rare and left alone grow rarer, by at least 0.9 decades for each decade of training
 Baselines: uncommon, ordinary and useful latents; no-l1; about-mean; dead-weight; pair, a planted conspiracy
-Cost: 200 s on 2 cores, 370 CPU-seconds, 1.3 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 200 s on 2 cores, 340 CPU-seconds, 2.1 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""The method of end-to-end: how dictionaries are trained on the same windows, and what splicing them into the model does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.core import Cost, probes
+from assay.core.measures import measures
+from assay.core.rng import integers
+from assay.data import corpus as corpora
+from assay.data.harvest import HarvestSpec, harvest
+from assay.data.tiny import tiny
+from assay.experiments.end_to_end.setting import EndToEnd
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+    from assay.data.harvest import Harvest
+    from assay.dictionaries.dictionary import Dictionary
+
+AT_ONCE = 16
+"""Test windows in one pass through the model."""
+
+
+def texts(s: EndToEnd, bench: Bench) -> tuple[Harvest, Harvest]:
+    """(training harvest, test harvest) of the site in this seed's model."""
+    train = HarvestSpec(subject=str(tiny(s.model(), bench)), site=s.site, corpus=s.corpus, windows=s.windows, context=s.context,
+                        dtype="float32")  # fmt: skip
+    data = harvest(train, bench)
+    return data, harvest(train.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=data)
+
+
+def chosen(s: EndToEnd, data: Harvest, step: int) -> Int[np.ndarray, "w"]:
+    """The training windows of a step: the same for every dictionary of a seed, however it is trained."""
+    return integers(np.array([s.seed]), f"end-to-end.windows.{s.order}", step, (s.batch,), len(data.windows.tokens))[0]
+
+
+def windows(s: EndToEnd, data: Harvest) -> Callable[[int], tuple[Int[Tensor, "w s"], Bool[Tensor, "w s"]]]:
+    """Tokens and the positions that are replaced, as a function of the step."""
+    import torch
+
+    def at(step: int) -> tuple[Tensor, Tensor]:
+        mine = chosen(s, data, step)
+        return torch.from_numpy(data.tokens[mine].astype(np.int64)), torch.from_numpy(data.keep[mine])
+
+    return at
+
+
+def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[Tensor, "b d"]]:
+    """The activations at just these positions, for training that needs no model."""
+
+    def at(step: int) -> Tensor:
+        mine = chosen(s, data, step)
+        return data.rows((mine[:, None] * s.context + np.arange(s.context))[data.keep[mine]])
+
+    return at
+
+
+def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
+    """The dictionary of one seed; a seed has a model of its own, so it is a group of its own."""
+    from assay.dictionaries.selection import TopK
+    from assay.dictionaries.training import losses
+    from assay.dictionaries.training.endtoend import fit_end_to_end
+    from assay.dictionaries.training.freezing import freeze
+    from assay.dictionaries.training.train import Method, fit_dictionaries
+    from assay.subjects.site import Site
+
+    (s,) = runs.specs
+    data, _ = texts(s, bench)
+    plain = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0)
+    groups, probe_at = [(runs, freeze(plain, s.frozen))], probes(s.steps, 20)
+    if s.objective == "local":
+        return fit_dictionaries(groups, rows(s, data), d=data.d, steps=s.steps, bench=bench, mean=data.mean, scale=data.scale, sites=(s.site,),
+                                probe_at=probe_at, trained_on=data.trained_on)[0]  # fmt: skip
+    import torch
+
+    return fit_end_to_end(groups, data.model(bench.device), Site.parse(s.site), windows(s, data), steps=s.steps, bench=bench, later=s.later,
+                          mean=torch.from_numpy(data.mean), scale=data.scale, probe_at=probe_at, trained_on=data.trained_on)[0]  # fmt: skip
+
+
+def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
+    """By document: nats lost by splicing, errors at the site and at later blocks' inputs; features in use and how near they lie."""
+    from assay.dictionaries.dictionary import Dictionary
+
+    (s,) = runs.specs
+    _, test = texts(s, bench)
+    one = Dictionary.of(trained)
+    sums = spliced_sums(s, test, one, bench)
+    named = {name: (f"run {dims}", x[None], unit) for name, (dims, x, unit) in sums.items()}
+    firings = (one.normalised.encode(test.rows(test.kept))[0] > 0).sum(0).numpy()
+    named["live"] = ("run", np.array([(firings > 0).sum()], float), "features")
+    named["nearest"] = ("run", np.array([nearest(one.W_dec[0][firings > 0])]), "cosine")
+    named["loss"] = ("run step", trained.history["loss"], "1")
+    files = np.unique(test.windows.document)
+    coords = {"document": [test.files[f] for f in files], "later": list(range(s.block + 1, s.layers)), "step": trained.steps.tolist()}
+    return measures(runs, coords=coords, **named)
+
+
+def spliced_sums(s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench) -> dict[str, tuple[str, np.ndarray, str]]:
+    """Sums over each test document with the reconstruction in place at the kept positions: {name: (dims, sums, unit)}."""
+    import torch
+
+    from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
+    from assay.dictionaries.measuring.cell_measures import by_document
+    from assay.subjects.site import Site
+
+    model, site = test.model(bench.device), Site.parse(s.site)
+    after = [Site("resid_pre", layer) for layer in range(s.block + 1, s.layers)]
+    files, document = np.unique(test.windows.document, return_inverse=True)
+    lost: dict[str, list[Tensor]] = {name: [] for name in ("clean", "ce", "kl", "ablated")}
+    true: list[list[Tensor]] = [[] for _ in (site, *after)]
+    off: list[list[Tensor]] = [[] for _ in (site, *after)]
+    mean = torch.from_numpy(test.mean)
+    for first in range(0, len(test.tokens), AT_ONCE):
+        at = slice(first, first + AT_ONCE)
+        tokens, keep = torch.from_numpy(test.tokens[at].astype(np.int64)), torch.from_numpy(test.keep[at])
+        passage, clean = capture(model, site, tokens, keep, also=after)
+        x = passage.acts
+        new = one.reconstruct(x.flatten(0, 1))[0].view_as(x)
+        spliced = spliced_run(model, site, passage, new, also=after)
+        ce, kl = compare(clean, [spliced, spliced_run(model, site, passage, mean.to(x).expand_as(x))])
+        for name, nats in zip(lost, (ce[0], ce[1], kl[0], ce[2]), strict=True):
+            lost[name].append(nats.sum(1))
+        for i, (a, b) in enumerate([(x, new), *((clean.acts[place], spliced.acts[place]) for place in after)]):
+            true[i].append(a[passage.keep].float())
+            off[i].append((b[passage.keep].float() - true[i][-1]).square().sum(1))
+    of_window, n = torch.from_numpy(document), len(files)
+    of_row = of_window[torch.from_numpy(test.kept // s.context)]
+    out = {name: ("document", by_document(torch.cat(x), of_window, n), "nat") for name, x in lost.items()}
+    out["predictions"] = ("document", np.bincount(document, minlength=n) * float(s.context - 1), "tokens")
+    errors, variances = [], []
+    for some, rest in zip(true, off, strict=True):
+        x = torch.cat(some).double()
+        variances.append(by_document((x - x.mean(0)).square().sum(1), of_row, n))
+        errors.append(by_document(torch.cat(rest), of_row, n))
+    for name, x in (("error", errors), ("variance", variances)):
+        out[name] = ("document", x[0], "squared activation")
+        out[f"later_{name}"] = ("later document", np.stack(x[1:]), "squared activation")
+    return out
+
+
+def nearest(rows: Float[Tensor, "f d"]) -> float:
+    """The mean over features of the largest cosine with another feature's decoder row; NaN for fewer than two."""
+    import torch
+
+    if len(rows) < 2:
+        return float("nan")
+    unit = torch.nn.functional.normalize(rows, dim=1)
+    return float((unit @ unit.T).fill_diagonal_(-1).max(1).values.mean())
+
+
+def inputs(spec: EndToEnd) -> dict[str, str]:
+    """The corpus; the models follow from it and the spec."""
+    return {"corpus": corpora.load(spec.corpus).fingerprint}
+
+
+def cost(runs: Runs[EndToEnd]) -> Cost:
+    """The disk that a harvest takes; seconds come from the record."""
+    s = runs.shared
+    return Cost(bytes=s.windows * s.context * (2 * s.d + 4))
