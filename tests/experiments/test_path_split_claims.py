@@ -11,15 +11,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.stats import spearmanr
 
+from assay.core.intervals import interval
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.rng import permutation
 from assay.core.runs import Runs
+from assay.core.stats import mean
 from assay.experiments.path_split import experiment
-from assay.experiments.path_split.claims import KIND, at_spent, order, told_by_direct
 from assay.experiments.path_split.method import HALVES
+from assay.experiments.path_split.values import KIND, at_spent, by_seed, lead, lead_at_theirs, order, told_by_direct
 from assay.lab.result import with_derived
 from named_claims import claim_of
 
@@ -33,8 +36,8 @@ ORDER = permutation(np.array([0]), "path-split.shuffled", 0, BLOCKS - 1)[0]
 DIRECT = np.append(MIXED[:-1] + 0.6, 0.95)
 COST = np.array([1.0, 1.03, 1.08, 1.3])
 """FVU at each price over that without one."""
-PARTED = {"main": 2.2, "sorted": 0.7, "random": 0.0, "taken": 2.2, "taken_sorted": 0.7, "turned": 0.1, "frozen-decoder": 0.4, "soft-frozen": 0.5,
-          "frozen-encoder": 0.3, "untrained": 0.4, "planted": 5.0}  # fmt: skip
+PARTED = {"main": 2.2, "sorted": 0.4, "random": 0.0, "taken": 2.2, "taken_sorted": 0.4, "taken_turned": 0.1, "turned": 0.1, "frozen-decoder": 0.4,
+          "soft-frozen": 0.5, "frozen-encoder": 0.3, "untrained": 0.4, "planted": 5.0}  # fmt: skip
 """Logarithm of the ratio of ratios of halves at 1.08 times FVU."""
 FACTORS = {"removed": 1.05, "exact": 1.02, "tenfold": 2.0, "tenfold_exact": 2.0}
 """By which indirect over direct effects differ: taken out against linear, the exact norm against a held divisor; the same tenfold."""
@@ -84,8 +87,8 @@ class World:
 
     def dictionaries(self, arm, runs, tokens, own, coords):
         """Errors along the prices, and effects of halves whose ratios differ more the more is paid."""
-        of = {"half": "main", "one-half": "one-block"}.get(arm, arm)
-        parted = {**self.parted, **(self.half if arm in ("half", "one-half") else {})}
+        of = {"half": "main", "one-half": "one-block", "soft-half": "soft-frozen"}.get(arm, arm)
+        parted = {**self.parted, **(self.half if arm in ("half", "one-half", "soft-half") else {})}
         levels = sorted({s.alpha for s in runs.specs})
         at = np.array([levels.index(s.alpha) for s in runs.specs])
         n = len(runs)
@@ -117,9 +120,9 @@ class World:
         named["active"] = ("run halves document half", np.broadcast_to(active, (n, len(HALVES), DOCUMENTS, 2)), "1")
         if runs.shared.taken_out:
             f = self.factors
-            log_ratio = parted["taken"] * growth if of == "main" else parted["taken_sorted"] * np.ones(n)
-            for prefix, factor, exact in (("", "removed", "exact"), ("tenfold_", "tenfold", "tenfold_exact")):
-                for name, extra in (("taken_", f[factor]), ("taken_exact_", f[factor] * f[exact])):
+            log_ratio = parted["taken_sorted"] * np.ones(n) if of == "one-block" else parted["taken" if of == "main" else "taken_turned"] * growth
+            for prefix, factor, exact in (("", f["removed"], f["exact"]), ("tenfold_", f["tenfold"], f["tenfold_exact"]), ("hundredth_", 1.0, 1.0)):
+                for name, extra in (("taken_", factor), ("taken_exact_", factor * exact)):
                     for path, x in zip(("direct", "indirect"), effects(log_ratio, extra), strict=True):
                         named[f"{prefix}{name}{path}"] = ("run document half", x, "1")
         return measures(runs, coords={**coords, "halves": list(HALVES)}, **named)
@@ -153,10 +156,10 @@ CASES = {
     "Small models: taking": (WORLD.but(factors={"removed": 1.6}), {"tenfold": WORLD.but(factors={"tenfold": 1.05})}),
     "Small models: the final": (WORLD.but(factors={"exact": 1.6}), {"tenfold": WORLD.but(factors={"tenfold_exact": 1.02})}),
     "Two blocks part": (
-        WORLD.but(parted={"main": 0.6}), {**CONTROLS, "sorted-halves": WORLD.but(parted={"sorted": 2.4})},
+        WORLD.but(parted={"main": 0.3}), {**CONTROLS, "sorted-halves": WORLD.but(parted={"sorted": 2.4})},
     ),
-    "That is more than sorting": (WORLD.but(parted={"main": 0.6}), {name: CONTROLS[name] for name in ("turned", "untrained", "random-halves")}),
-    "It is so for real": (WORLD.but(parted={"taken": 0.6}), {"one-block": WORLD.but(parted={"taken_sorted": 2.4})}),
+    "That is more than sorting": (WORLD.but(parted={"main": 0.3}), {name: CONTROLS[name] for name in ("turned", "untrained", "random-halves")}),
+    "It is so for real": (WORLD.but(parted={"taken": 0.3}), {"turned": WORLD.but(parted={"taken_turned": 2.4})}),
 }  # fmt: skip
 
 
@@ -166,17 +169,55 @@ def test_a_half_that_is_not_used_decides_nothing(start):
 
 
 def test_numbers_that_still_move_decide_nothing():
-    verdict = judge(claim_of(experiment, "Two blocks part"), replace(WORLD, half={"main": 0.6}).arms()).verdict
+    verdict = judge(claim_of(experiment, "Two blocks part"), replace(WORLD, half={"main": 0.3}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 def test_what_was_planted_has_to_be_found():
-    assert judge(claim_of(experiment, "Two blocks part"), WORLD.but(parted={"planted": 0.5}).arms()).verdict.reason == "planted planted not found"
+    assert judge(claim_of(experiment, "Two blocks part"), WORLD.but(parted={"planted": 0.3}).arms()).verdict.reason == "planted planted not found"
 
 
 def test_a_sweep_is_read_where_its_fvu_is_a_tenth_larger_and_not_beyond_it():
     fvu, y = np.array([[0.2, 0.21, 0.23, 0.4], [0.2, 0.2, 0.205, 0.21]]), np.array([[0.0, 1.0, 3.0, 9.0]] * 2)
     np.testing.assert_allclose(at_spent(fvu, y), [2.0, np.nan])
+
+
+def test_two_dictionaries_are_compared_where_the_other_is_read():
+    fvu = {"a": np.array([[0.1, 0.2, 0.4]]), "b": np.array([[0.2, 0.25, 0.3]])}
+    log_ratio = {"a": np.array([[0.0, 1.0, 3.0]]), "b": np.array([[0.0, 0.5, 1.0]])}
+    terms = {}
+    for side in "ab":  # the direct half by so much more direct, the other as direct as indirect
+        direct = np.stack([np.exp(log_ratio[side]), np.ones((1, 3))], -1)
+        terms |= {f"{side}.error": fvu[side], f"{side}.variance": np.ones((1, 3)), f"{side}.direct": direct, f"{side}.indirect": np.ones((1, 3, 2))}
+    np.testing.assert_allclose(lead_at_theirs(terms), [1.2 - 0.2])  # both at 1.10 × .2 = .22
+    np.testing.assert_allclose(lead(terms), [0.1 - 0.2])  # the other at 1.10 × .1 = .11
+    assert np.isnan(lead_at_theirs({**terms, "a.error": fvu["a"] + 0.3})).all()  # never extrapolated
+
+
+def test_a_value_by_seed_is_what_each_seed_gives_by_itself_and_its_documents_are_the_jackknifes():
+    own = np.random.default_rng(4)
+    x, y = own.lognormal(size=(2, 3, 7))
+    terms = {name: xr.DataArray(z, dims=("seed", "document")) for name, z in (("x", x), ("y", y))}
+    value = by_seed(lambda arm, arms: terms, lambda m: np.log(m["x"] / m["y"]))(xr.Dataset(), {}).values
+    for s in range(3):
+        log = np.log(x[s].sum() / y[s].sum())
+        without = np.array([np.log((x[s].sum() - x[s, d]) / (y[s].sum() - y[s, d])) for d in range(7)])
+        np.testing.assert_allclose(np.log(value[s]), 7 * log - 6 * without)
+        error = np.sqrt(6 / 7 * np.sum((without - without.mean()) ** 2))  # the jackknife's standard error of one seed's number
+        np.testing.assert_allclose(np.log(value[s]).std(ddof=1) / np.sqrt(7), error)
+
+
+def test_intervals_of_ratios_by_seed_cover_where_models_and_documents_differ():
+    covered = []
+    for world in range(200):
+        own = np.random.default_rng(world)
+        y = own.lognormal(0, 1, (7, 1)) * own.lognormal(0, 0.5, (1, 40)) * own.lognormal(0, 0.3, (7, 40))  # models' effects differ in size
+        x = y * np.exp(own.normal(0.4, 0.15, (7, 1)) + own.normal(0, 0.2, (1, 40)) + own.normal(0, 0.2, (7, 40)))
+        terms = {name: xr.DataArray(z, dims=("seed", "document")) for name, z in (("x", x), ("y", y))}
+        value = by_seed(lambda arm, arms, terms=terms: terms, lambda m: np.log(m["x"] / m["y"]))(xr.Dataset(), {})
+        found = interval({"log": np.log(value.values)}, mean, factors=2, draws=1)
+        covered.append(found.t_low <= 0.4 + 0.2**2 <= found.t_high)  # sums of log-normals: half the variance of each, twice
+    assert np.mean(covered) > 0.9
 
 
 def test_order_is_spearmans_correlation_and_r_squared_that_of_vectors():

@@ -11,7 +11,7 @@ from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.experiments.path_split.material import PLANTED, planted, unit
-from assay.experiments.path_split.method import PathSplit, measure, train
+from assay.experiments.path_split.method import PathSplit, measure, train, train_together
 
 D, HALF = 64, PLANTED // 2
 
@@ -68,3 +68,14 @@ def test_measures_have_all_ways_to_part_features():
     assert abs(float(by_lot[0] - by_lot[1])) < 0.3
     for path in ("direct", "indirect"):  # however parted, it is the same sum
         np.testing.assert_allclose(data[path].sum("half").sel(halves="random"), data[path].sum("half").sel(halves="trained"), rtol=1e-6)
+
+
+def test_arms_that_train_together_get_what_each_gets_alone():
+    short = PathSplit(subject="planted", steps=12)
+    arms = [Runs([s.replace(alpha=alpha) for alpha in (0.0, 0.3)])
+            for s in (short, short.replace(steps=6), short.replace(pays="turned"), short.replace(frozen="soft-decoder"))]  # fmt: skip
+    for runs, found in zip(arms, train_together(arms, Unkept()), strict=True):
+        alone = train(runs, Unkept())
+        assert found.steps[-1] == runs.shared.steps
+        for name, x in alone.tensors.items():
+            np.testing.assert_array_equal(found.tensors[name], x, name)

@@ -105,6 +105,20 @@ def test_what_is_taken_out_is_missing_from_the_logits_themselves(model):
     np.testing.assert_allclose(found.direct, held.square().sum(1), rtol=1e-3)
 
 
+def test_taking_out_a_hundredth_of_a_part_is_its_derivative(model):
+    tokens, read, block, at, size = text(3, 8), readout(model, 1), 1, torch.tensor([0, 3, 6]), 0.05
+    d, row = len(read.gain), torch.arange(3)
+    stream = model.run(tokens, capture=[Site("resid_post", block)], logits=False).acts[Site("resid_post", block)]
+    part = torch.from_numpy(np.random.default_rng(2).normal(0, 0.3, (3, d))).float()
+    found = ablated(model, block, tokens, stream, 0.01 * part, at, read)
+    v = torch.zeros(3, 8, d)
+    v[row, at] = part
+    x = final(model, tokens, block, torch.zeros(3, 8, d))
+    slope = (final(model, tokens, block, size * v) - final(model, tokens, block, -size * v)) / (2 * size)
+    indirect = read.project(slope - v) / read.sigma(x) @ read.L  # what later blocks make of it
+    np.testing.assert_allclose(found.indirect / 0.01**2, indirect.square().sum((1, 2)), rtol=0.03)
+
+
 def test_what_the_last_block_wrote_is_missing_directly_and_nowhere_else(model):
     tokens, read, part = text(2, 5), readout(model, 2), torch.ones(2, len(readout(model, 2).gain)) * torch.arange(24) / 24
     stream = model.run(tokens, capture=[LAST], logits=False).acts[LAST]

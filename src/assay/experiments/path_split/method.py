@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import Cost, PerRun, Spec, probes
+from assay.core import Cost, Joint, PerRun, Spec, probes
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.data import corpus as corpora
@@ -17,6 +17,8 @@ from assay.dictionaries.training.freezing import Part
 from assay.subjects import folder as models
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
     from jaxtyping import Float
     from torch import Tensor
@@ -25,10 +27,13 @@ if TYPE_CHECKING:
     from assay.core.fit import Trained
     from assay.core.runs import Runs
     from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.training.train import Method
     from assay.experiments.path_split.material import Material
 
 HALVES = ("trained", "sorted", "random")
 """How features are parted: by the block they were trained in, afterwards by their rows' direct share, at random."""
+STRENGTHS = {"hundredth": 0.01, "tenfold": 10.0}
+"""Parts of the same firings that are taken out of ordinary dictionaries as well: so little that it is a derivative, and far too much."""
 NAMED = ("tiny", "planted")
 """Subjects that are no models on disk."""
 
@@ -109,19 +114,40 @@ def prices(s: PathSplit, made: Material) -> Float[Tensor, "block d d"]:
     return torch.stack([(own + rest) / 2]) if s.pays == "both" else torch.stack([rest, own])
 
 
-def train(runs: Runs[PathSplit], bench: Bench) -> Trained:
-    """The dictionaries of one seed, one for each α, on the same batches."""
+def method(runs: Runs[PathSplit], made: Material) -> Method:
+    """How the dictionaries of an arm are trained."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training.effects import EffectPenalty
     from assay.dictionaries.training.freezing import freeze
-    from assay.dictionaries.training.train import Method, fit_dictionaries
+    from assay.dictionaries.training.train import Method
 
-    s = runs.specs[0]  # a seed has a model of its own, so it is a group of its own
-    made = material(s, bench)
-    method = Method(TopK(s.k), EffectPenalty(prices(s, made)), s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("alpha"),
-                    betas=(0.9, 0.999), encoder_scale=1.0)  # fmt: skip
-    return fit_dictionaries([(runs, freeze(method, s.frozen))], made.batches, d=made.d, steps=s.steps, bench=bench, mean=made.mean,
-                            scale=made.scale, probe_at=probes(s.steps, 20))[0]  # fmt: skip
+    s = runs.specs[0]
+    asked = Method(TopK(s.k), EffectPenalty(prices(s, made)), s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("alpha"),
+                   betas=(0.9, 0.999), encoder_scale=1.0)  # fmt: skip
+    return freeze(asked, s.frozen)
+
+
+def train_together(arms: Sequence[Runs[PathSplit]], bench: Bench) -> list[Trained]:
+    """The dictionaries of one seed, one for each α of each arm; arms that train as long share a pass over the same batches."""
+    from assay.dictionaries.training.train import fit_dictionaries
+
+    made = material(arms[0].specs[0], bench)  # a seed has a model of its own, so it is a group of its own
+    found: dict[int, Trained] = {}
+    for steps in dict.fromkeys(runs.shared.steps for runs in arms):
+        some = [i for i, runs in enumerate(arms) if runs.shared.steps == steps]
+        trained = fit_dictionaries([(arms[i], method(arms[i], made)) for i in some], made.batches, d=made.d, steps=steps, bench=bench,
+                                   mean=made.mean, scale=made.scale, probe_at=probes(steps, 20))  # fmt: skip
+        found |= dict(zip(some, trained, strict=True))
+    return [found[i] for i in range(len(arms))]
+
+
+def train(runs: Runs[PathSplit], bench: Bench) -> Trained:
+    """The dictionaries of one seed and arm, one for each α."""
+    return train_together([runs], bench)[0]
+
+
+TOGETHER = Joint(lambda arms, bench: train_together(arms, bench))
+"""All arms of a seed that read one model: it is trained, harvested and probed once, and no worker waits for another's."""
 
 
 def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -156,10 +182,12 @@ def _of_dictionary(s: PathSplit, made: Material, one: Dictionary, ordinary: bool
         **{path: ("halves document half", sums[path], "squared logit") for path in PATHS},
     }
     if s.taken_out and made.take_out is not None:
-        found = made.take_out(features, rows, parted["sorted" if s.pays == "both" else "trained"], 1.0, s.taken_out)
+        own = parted["sorted" if s.pays == "both" else "trained"]
+        found = made.take_out(features, rows, own, 1.0, s.taken_out)
         out |= {name: ("document half", x, "squared logit") for name, x in found.items()}
-        longer = made.take_out(features, rows, parted["trained"], 10.0, s.taken_out) if ordinary else {name: x * np.nan for name, x in found.items()}
-        out |= {f"tenfold_{name}": ("document half", x, "squared logit") for name, x in longer.items()}
+        for part, strength in STRENGTHS.items() if s.pays == "other" else ():
+            also = made.take_out(features, rows, own, strength, s.taken_out) if ordinary else {name: x * np.nan for name, x in found.items()}
+            out |= {f"{part}_{name}": ("document half", x, "squared logit") for name, x in also.items()}
     return out
 
 
