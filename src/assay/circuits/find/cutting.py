@@ -6,7 +6,7 @@ one input under one cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Bool, Float
@@ -68,7 +68,7 @@ def _swapped(q: Question, part: Part, marked: Bool[Tensor, "run cut"] | Bool[Ten
     return written
 
 
-def _measured(q: Question, cuts: Tensor, passed, rows: int) -> Iterator[Float[Tensor, "run cut b"]]:  # type: ignore[no-untyped-def]
+def _measured(q: Question, cuts: Tensor, passed: Callable[[Tensor], Apart], rows: int) -> Iterator[Float[Tensor, "run cut b"]]:
     """The number under some cuts at a time."""
     with torch.no_grad():
         for some in cuts.split(max(1, rows // len(q.tokens)), 1):

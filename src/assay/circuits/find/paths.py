@@ -12,7 +12,7 @@ from torch import Tensor
 from assay.circuits.find.question import Question
 from assay.core.errors import ModelError
 from assay.subjects.decoder import Params
-from assay.subjects.parts import Part, Reader, apart, earlier, readers
+from assay.subjects.parts import Apart, Part, Reader, apart, earlier, readers
 
 
 @dataclass(frozen=True, order=True)
@@ -69,7 +69,8 @@ def path_effects(q: Question, wanted: Sequence[Path]) -> Float[Tensor, "run path
             carried[path] = shown(path).wrote[last]
         return carried[path]
 
-    def shown(path: Path):  # type: ignore[no-untyped-def]
+    def shown(path: Path) -> Apart:
+        """The pass in which the last reader of a path is shown what the path carries."""
         *before, last = path.through
         if any(reader.of is None for reader in before):
             raise ModelError(f"nothing reads the logits, and {path} goes on from there")

@@ -11,7 +11,7 @@ from torch import Tensor
 from assay.circuits.find.question import Question
 from assay.circuits.find.terms import constant, normed_terms
 from assay.subjects.decoder import rotated
-from assay.subjects.parts import Part, Reader
+from assay.subjects.parts import Part, Reader, Slot
 
 Source = Part | None
 """Who wrote what a head reads; None for biases, which nobody wrote."""
@@ -49,14 +49,15 @@ def score_terms(q: Question, layer: int, head: int) -> ScoreTerms:
     Formula: (x_i W_Q) · (y_j W_K) / √d_head, x_i and y_j each source's share of what query and key read; both turned where positions are
     Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (the QK circuit, divided over virtual weights).
     """
+    slots: tuple[Slot, ...] = ("q", "k")
     sides = []
-    for i, slot in enumerate(("q", "k")):
+    for i, slot in enumerate(slots):
         reader = Reader("head", layer, head, slot)
         W = q.params["W_QKV"][:, layer, :, i, head]
-        shares: dict[Source, Tensor] = {**normed_terms(q.params, q.clean, reader), None: constant(q.params, q.clean, reader)}
-        side = torch.einsum("nrbsd,rde->nrbse", torch.stack(list(shares.values())), W)
+        terms = normed_terms(q.params, q.clean, reader)
+        side = torch.einsum("nrbsd,rde->nrbse", torch.stack([*terms.values(), constant(q.params, q.clean, reader)]), W)
         if "b_QKV" in q.params:
             side[-1] += q.params["b_QKV"][:, layer, i, head][:, None, None]
         sides.append(side if "W_pos" in q.params else rotated(side))
     values = torch.einsum("irbqe,jrbke->rbijqk", sides[0], sides[1]) / sides[0].shape[-1] ** 0.5
-    return ScoreTerms(tuple(shares), values)
+    return ScoreTerms((*terms, None), values)

@@ -16,7 +16,7 @@ from torch import Tensor
 from assay.circuits.find.terms import folded
 from assay.core.errors import ModelError
 from assay.subjects.decoder import Params, rotated
-from assay.subjects.parts import Part, Reader, parts
+from assay.subjects.parts import Part, Reader, Slot, parts
 
 Kind = Literal["embed", "pos"]
 
@@ -62,8 +62,9 @@ def qk_table(
     Formula: (x W_Q) · (y W_K) / √d_head; with rotated queries and keys at that many places from query back to key
     Raises: ModelError as `written_table`, and where what is moved on is not there before the head reads.
     """
+    slots: tuple[Slot, ...] = ("q", "k")
     sides = []
-    for i, (slot, (of, through)) in enumerate(zip("qk", (query, key), strict=True)):
+    for i, (slot, (of, through)) in enumerate(zip(slots, (query, key), strict=True)):
         if head not in parts(params) or head.kind != "head" or any(p.layer >= head.layer for p in through):
             raise ModelError(f"{head} is no head that reads what {', '.join(map(str, through)) or of} wrote")
         reader = Reader("head", head.layer, head.head, slot)
