@@ -107,6 +107,17 @@ def test_all_edges_of_a_part_replaced_are_the_part_replaced(kind):
         torch.testing.assert_close(each.logits, one.logits)
 
 
+def test_what_a_reader_is_shown_may_be_made_of_what_the_part_writes_in_that_pass():
+    """Of two cuts, one behind the other, the second sees what the first has changed."""
+    params = made()
+    head, mlp = Part("head", 0, 1), Part("mlp", 0)
+    first = {(head, Reader("mlp", 0)): torch.zeros_like(apart(params, TOKENS).wrote[head])}
+    changed = apart(params, TOKENS, read=first).wrote[mlp]
+    logits = Reader("logits")
+    one = apart(params, TOKENS, read={**first, (mlp, logits): lambda x: 2 * x}).logits
+    torch.testing.assert_close(one, apart(params, TOKENS, read={**first, (mlp, logits): 2 * changed}).logits)
+
+
 def test_names_of_parts_and_readers_come_back():
     params = made()
     assert [Part.parse(str(p)) for p in parts(params)] == list(parts(params))

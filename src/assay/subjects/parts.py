@@ -135,11 +135,12 @@ def apart(
     *,
     written: Mapping[Part, Written] | None = None,
     neurons: Mapping[int, Neurons] | None = None,
-    read: Mapping[Edge, Float[Tensor, "run b s d"]] | None = None,
+    read: Mapping[Edge, Float[Tensor, "run b s d"] | Written] | None = None,
 ) -> Apart:
     """Run a decoder part by part, with what some parts write replaced for all who read it, or for one reader alone.
 
-    `read` gives what a reader is shown in place of what a part wrote; all others go on reading the part itself.
+    `read` gives what a reader is shown in place of what a part wrote, as numbers or made of what the part wrote in this very pass; all
+    others go on reading the part itself.
     Raises: ModelError for a part or an edge that the decoder does not have; SpecError for sequences that are too long.
     """
     written, neurons, read = written or {}, neurons or {}, read or {}
@@ -158,7 +159,7 @@ def apart(
 
     def shown(reader: Reader) -> Tensor:
         """The stream as one reader sees it."""
-        others = [new - wrote[part] for (part, who), new in read.items() if who == reader]
+        others = [(new(wrote[part]) if callable(new) else new) - wrote[part] for (part, who), new in read.items() if who == reader]
         return x + torch.stack(others).sum(0) if others else x
 
     write(Part("embed"), params["W_E"][run, tokens])

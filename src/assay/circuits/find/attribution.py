@@ -1,0 +1,141 @@
+"""Scores of all edges: what the number loses without each, to first order, along a way from the donor, or by cutting each for real.
+
+A first-order score reads one slope. Where attention is sharp, or neurons hold at a ceiling, that slope is 0 and says nothing of the loss;
+integrated gradients follow the slope along a way there. What each method sees of circuits that are known stands in docs/finding-circuits.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from assay.circuits.find.cutting import ROWS, without_edges
+from assay.circuits.find.question import Question
+from assay.subjects.parts import Edge, Part, Reader, Written, apart
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How much each edge is worth to the number: positive where cutting it makes the number smaller."""
+
+    edges: tuple[Edge, ...]
+    values: Float[Tensor, "run b edge"]
+    """Of each input; the score of an edge is the mean over inputs."""
+
+    def mean(self) -> Float[Tensor, "run edge"]:
+        """The score of each edge."""
+        return self.values.mean(1)
+
+    def found(self, q: Question, share: float = 0.01) -> Bool[Tensor, "run edge"]:
+        """Mark the edges worth at least this share of all that there is to explain, in either direction."""
+        return self.mean().abs() >= share * q.span().abs()[:, None]
+
+
+def by_cutting(q: Question, rows: int = ROWS) -> Scores:
+    """Cut each edge by itself, all else as it was, and see what the number loses: what the methods below approximate.
+
+    Source: activation patching of edges, EActP in MIB (Mueller et al. 2025, arXiv 2504.13151).
+    """
+    cuts = torch.eye(len(q.edges), dtype=torch.bool, device=q.tokens.device)
+    return Scores(q.edges, (q.full[:, None] - without_edges(q, cuts, rows)).transpose(1, 2))
+
+
+def by_gradient(q: Question) -> Scores:
+    """Edge attribution patching (EAP): each edge's loss to first order, in one pass and one back.
+
+    Formula: Σ_s (x_u − x′_u) · ∂m/∂(what v reads), of the edge from u to v; x′ the donor's writing, the slope at the inputs themselves
+    Source: Syed et al. 2023 (arXiv 2310.10348); Nanda 2023, Attribution Patching.
+    """
+    return Scores(q.edges, _scored(q, _slopes(q, 1, {})))
+
+
+def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
+    """EAP with slopes averaged over a straight way from the donor's inputs to the inputs (EAP-IG inputs); later parts follow from these.
+
+    Formula: as EAP, the slope averaged over embeddings x′ + α (x − x′), α = (k − ½)/steps, k = 1 … steps
+    Source: Hanna et al. 2024 (arXiv 2403.17806), who take α = k/steps; midpoints leave an error of 1/steps² in place of 1/steps.
+    """
+    along = _along(steps, q)
+    inputs: dict[Part, Written] = {}
+    for part in q.parts:
+        if part.layer < 0:
+            inputs[part] = _between(q, part, along)
+    return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
+
+
+def missed(q: Question, scores: Scores) -> Float[Tensor, "run"]:
+    """Give the share of all there is that the edges out of the inputs do not add up to: 0 for integrated gradients with steps enough.
+
+    Only where the donor is what other inputs made parts write. Behind a LayerNorm a way may be so sharp that hundreds of steps are few.
+    """
+    inputs = torch.tensor([u.layer < 0 for u, _ in scores.edges], device=scores.values.device)
+    return 1 - scores.mean()[:, inputs].sum(1) / q.span()
+
+
+def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
+    """EAP with slopes averaged while one part's writing goes straight from the donor's to its own, part by part (EAP-IG activations).
+
+    The other parts stay as they are on the inputs, so that of two copies each hides behind the other.
+
+    Formula: as EAP, the slope averaged over x′_u + α (x_u − x′_u) for all who read u, α = (k − ½)/steps, k = 1 … steps
+    Source: Marks et al. 2024 (arXiv 2403.19647), section on integrated gradients; as a method for edges in MIB (arXiv 2504.13151).
+    """
+    along, out = _along(steps, q), torch.zeros(len(q.params["W_E"]), len(q.tokens), len(q.edges)).to(q.full)
+    for part in q.parts:
+        slopes = _slopes(q, steps, {part: _between(q, part, along)})
+        own = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
+        out = torch.where(own, _scored(q, slopes), out)
+    return Scores(q.edges, out)
+
+
+def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
+    """Draw scores at random by each run's seed: what a ranking is worth that knows nothing."""
+    import numpy as np
+
+    from assay.core.rng import normal
+
+    drawn = torch.from_numpy(normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))).to(q.full)
+    return Scores(q.edges, drawn.expand(-1, len(q.tokens), -1))
+
+
+def _along(steps: int, q: Question) -> Float[Tensor, "n 1 1"]:
+    """How far along the way each row is: all inputs at the first step, then all at the next."""
+    alpha = (torch.arange(steps, device=q.tokens.device) + 0.5) / steps
+    return alpha.repeat_interleave(len(q.tokens))[:, None, None]
+
+
+def _between(q: Question, part: Part, along: Float[Tensor, "n 1 1"]) -> Written:
+    """What a part writes on the way from the donor's writing to its own."""
+    times = len(along) // len(q.tokens)
+    own, donor = (x.repeat(1, times, 1, 1) for x in (q.clean.wrote[part], q.donor[part]))
+    new = donor + along.to(own) * (own - donor)
+    return lambda _: new
+
+
+def _slopes(q: Question, steps: int, written: Mapping[Part, Written]) -> dict[Reader, Float[Tensor, "run b s d"]]:
+    """The slope of the number in what each reader reads, averaged over the steps of a way.
+
+    Every reader reads the embedding, so a nudge of 0 is added there that is each reader's own.
+    """
+    first = Part("embed")
+    nudge = {reader: torch.zeros_like(q.clean.wrote[first].repeat(1, steps, 1, 1), requires_grad=True) for u, reader in q.edges if u == first}
+
+    def nudged(more: Tensor) -> Written:
+        return lambda x: x + more
+
+    found = apart(
+        q.params, q.tokens.repeat(steps, 1), q.activation, written=written, read={(first, r): nudged(more) for r, more in nudge.items()}
+    )
+    slopes = torch.autograd.grad(q.measured(found.logits).sum(), list(nudge.values()), allow_unused=True)
+    whole = (torch.zeros_like(more) if g is None else g for g, more in zip(slopes, nudge.values(), strict=True))
+    return {reader: g.unflatten(1, (steps, -1)).mean(1) for reader, g in zip(nudge, whole, strict=True)}
+
+
+def _scored(q: Question, slopes: Mapping[Reader, Float[Tensor, "run b s d"]]) -> Float[Tensor, "run b edge"]:
+    """Each edge's loss to first order: what changes there times the slope."""
+    off = {part: q.clean.wrote[part] - q.donor[part] for part in q.parts}
+    return torch.stack([torch.einsum("rbsd,rbsd->rb", off[u], slopes[v]) for u, v in q.edges], -1)

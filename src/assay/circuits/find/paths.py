@@ -1,0 +1,83 @@
+"""Path patching: what the number loses when one path alone carries the other writing, and everything beside it stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.circuits.find.question import Question
+from assay.core.errors import ModelError
+from assay.subjects.decoder import Params
+from assay.subjects.parts import Apart, Part, Reader, apart, earlier, readers
+
+
+@dataclass(frozen=True, order=True)
+class Path:
+    """A part and the readers that its writing passes, such as `a0.0 → a1.0.k → logits`; `str()` and `parse` are inverse.
+
+    Each reader's part writes anew, and the next reader alone is shown that. What ends at the logits is a direct path. What ends elsewhere
+    is the whole effect through its last edge: all that comes after goes on from there.
+    """
+
+    start: Part
+    through: tuple[Reader, ...]
+
+    def __str__(self) -> str:
+        return " → ".join(map(str, (self.start, *self.through)))
+
+    @classmethod
+    def parse(cls, text: str) -> Path:
+        """The path that a text names. Raises: ModelError."""
+        start, *through = (name.strip() for name in text.split("→"))
+        if not through:
+            raise ModelError(f"no path {text!r}; a path is a part and readers, such as a0.0 → a1.0.k → logits")
+        return cls(Part.parse(start), tuple(map(Reader.parse, through)))
+
+
+def paths(params: Params, start: Part) -> tuple[Path, ...]:
+    """Give every path from a part to the logits."""
+
+    def onward(part: Part, gone: tuple[Reader, ...]) -> Iterator[Path]:
+        for reader in readers(params):
+            if part not in earlier(params, reader):
+                continue
+            if (then := reader.of) is None:
+                yield Path(start, (*gone, reader))
+            else:
+                yield from onward(then, (*gone, reader))
+
+    return tuple(onward(start, ()))
+
+
+def path_effects(q: Question, wanted: Sequence[Path]) -> Float[Tensor, "run path b"]:
+    """Give what the number of each input loses when one path carries the donor's writing.
+
+    Beginnings that paths share are worked out once. Raises: ModelError for a path with an edge that is not there.
+    Source: Wang et al. 2022 (arXiv 2211.00593); Goldowsky-Dill et al. 2023 (arXiv 2304.05969).
+    """
+    carried: dict[Path, Tensor] = {}
+
+    def changed(path: Path) -> Float[Tensor, "run b s d"]:
+        """What the last part of a path writes anew; of a path of one edge its start is given the donor's writing."""
+        if path not in carried:
+            last = path.through[-1].of
+            assert last is not None  # logits end a path
+            carried[path] = shown(path).wrote[last]
+        return carried[path]
+
+    def shown(path: Path) -> Apart:
+        """The pass in which the last reader of a path is shown what the path carries."""
+        *before, last = path.through
+        if any(reader.of is None for reader in before):
+            raise ModelError(f"nothing reads the logits, and {path} goes on from there")
+        start = before[-1].of if before else path.start
+        assert start is not None
+        new = changed(Path(path.start, tuple(before))) if before else q.donor[start]
+        return apart(q.params, q.tokens, q.activation, read={(start, last): new})
+
+    with torch.no_grad():
+        return torch.stack([q.full - q.measured(shown(path).logits) for path in wanted], 1)

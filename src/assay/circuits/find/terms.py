@@ -1,0 +1,71 @@
+"""What a reader is given, as a sum over the parts that wrote it: a norm is linear once its divisor is held where it is."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.subjects.decoder import EPS, Params
+from assay.subjects.parts import Apart, Part, Reader, earlier
+
+
+def normed_terms(params: Params, found: Apart, reader: Reader) -> dict[Part, Float[Tensor, "run b s d"]]:
+    """Give each earlier part's share of what a reader is given after its norm, at the divisor of this pass."""
+    gain, bias = _norm_of(params, reader)
+    sigma = _divisor(_stream(params, found, reader), gain, bias)
+    return {part: _scaled(found.wrote[part], sigma, gain, bias) for part in earlier(params, reader)}
+
+
+def constant(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
+    """Give what no part wrote: biases of earlier attention through the norm, and the norm's own bias."""
+    gain, bias = _norm_of(params, reader)
+    stream = _stream(params, found, reader)
+    biases = _biases(params, reader).expand_as(stream)
+    out = _scaled(biases, _divisor(stream, gain, bias), gain, bias)
+    return out if bias is None else out + bias[:, None, None]
+
+
+def folded(params: Params, x: Float[Tensor, "run n d"], reader: Reader) -> Float[Tensor, "run n d"]:
+    """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which inputs decide, is left out."""
+    gain, bias = _norm_of(params, reader)
+    return _scaled(x[:, None], None, gain, bias)[:, 0]
+
+
+def _norm_of(params: Params, reader: Reader) -> tuple[Tensor | None, Tensor | None]:
+    """Gain and bias of the norm in front of a reader, where it has one."""
+    if reader.kind == "logits":
+        return params.get("gain"), params.get("bias")
+    names = ("gain_1", "bias_1") if reader.kind == "head" else ("gain_2", "bias_2")
+    gain, bias = (params[name][:, reader.layer] if name in params else None for name in names)
+    return gain, bias
+
+
+def _biases(params: Params, reader: Reader) -> Float[Tensor, "run 1 1 d"]:
+    """The sum of the attention biases that a reader reads: those of earlier blocks, and of its own for an MLP."""
+    runs, layers, d = params["W_QKV"].shape[:3]
+    if "b_O" not in params:
+        return params["W_QKV"].new_zeros(runs, 1, 1, d)
+    upto = layers if reader.kind == "logits" else reader.layer + (reader.kind == "mlp")
+    return params["b_O"][:, :upto].sum(1)[:, None, None]
+
+
+def _stream(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
+    """What a reader reads before its norm."""
+    return torch.stack([found.wrote[part] for part in earlier(params, reader)]).sum(0) + _biases(params, reader)
+
+
+def _divisor(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Float[Tensor, "run b s 1"] | None:
+    """What a norm divides by; None where there is none."""
+    if gain is None:
+        return None
+    x = x if bias is None else x - x.mean(-1, keepdim=True)
+    return (x.square().mean(-1, keepdim=True) + EPS).sqrt()
+
+
+def _scaled(x: Tensor, sigma: Tensor | None, gain: Tensor | None, bias: Tensor | None) -> Float[Tensor, "run b s d"]:
+    """What a norm makes of one share of what it reads, without its bias."""
+    if gain is None:
+        return x
+    x = x if bias is None else x - x.mean(-1, keepdim=True)
+    return (x if sigma is None else x / sigma) * gain[:, None, None]
