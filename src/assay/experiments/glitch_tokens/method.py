@@ -186,9 +186,7 @@ NAMES = tuple(f"{place} {name}" for place in PLACES for name in ("norm", "distan
 
 def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """How well each indicator finds the tokens never seen, those seen n times in their place, and how it grows with n."""
-    from scipy.stats import spearmanr
-
-    from assay.features.undertrained import auroc_low, indicators, precision_recall
+    from assay.features.undertrained import auroc_low, growth, indicators, precision_recall
 
     def scored(refs: list[np.ndarray]) -> np.ndarray:
         return np.stack([np.concatenate([list(indicators(rows[place][r], ref).values()) for place in PLACES]) for r, ref in enumerate(refs)])
@@ -211,9 +209,10 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
     number = np.array([sum(n * groups[str(n)][r] for n in SEEN) for r in range(len(seeds))])
     mixed = permutation(seeds, "glitch.permuted", 0, int(seen[0].sum()))
 
-    def grows(r: int, i: int, permuted: bool) -> float:
-        n = number[r, seen[r]]
-        return float(spearmanr(n[mixed[r]] if permuted else n, score[r, i, seen[r]])[0])
+    def grown(permuted: bool) -> np.ndarray:
+        """[2, run, indicator]: the correlation of the logarithms, and the power."""
+        n = [number[r, seen[r]][mixed[r]] if permuted else number[r, seen[r]] for r in range(len(seeds))]
+        return np.stack([growth(score[r][:, seen[r]], n[r]) for r in range(len(seeds))], 1)
 
     def told(counts: np.ndarray) -> np.ndarray:
         """[run, indicator, 2]: precision and recall of so many lowest tokens of each run."""
@@ -230,8 +229,9 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
         "auroc_lottery": ("run indicator", found(lottery, groups["never"], rest), "AUROC"),
         "auroc_seen": ("run indicator exposure", np.stack([found(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2), "AUROC"),
         "auroc_few": ("run indicator", found(score, groups["never"], seen), "AUROC"),
-        "grows": ("run indicator", [[grows(r, i, False) for i in range(len(NAMES))] for r in range(len(seeds))], "Spearman's ρ"),
-        "grows_permuted": ("run indicator", [[grows(r, i, True) for i in range(len(NAMES))] for r in range(len(seeds))], "Spearman's ρ"),
+        "grows": ("run indicator", grown(False)[0], "correlation"),
+        "grows_permuted": ("run indicator", grown(True)[0], "correlation"),
+        "power": ("run indicator", grown(False)[1], "power"),
         "auroc_from": ("run indicator exposure", np.stack([found(score, groups["never"], groups[str(n)]) for n in SEEN], 2), "AUROC"),
         "precision": ("run indicator", planted[..., 0], "share"),
         "precision_lowest": ("run indicator", lowest[..., 0], "share"),
