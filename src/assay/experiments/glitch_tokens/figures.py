@@ -13,9 +13,9 @@ SHOWN = {"main": "untied, weight decay", "untied-free": "untied, none", "tied": 
 def figures(arms: Arms) -> list[Figure]:
     return [
         Figure("Indicators of planted tokens by how often they were seen", levels(arms), "line", x="seen", y="mean", facet="arm",
-               band=("low", "high"), x_title="times seen (never at 0.5)", x_log=True, y_title="indicator, over that of ordinary tokens",
+               band=("low", "high"), x_title="times seen (never at 0.5)", x_log=True, y_log=True, y_title="indicator, ordinary = 1",
                rules=((1.0, "ordinary tokens"),),
-               note="The indicator named beforehand for each kind of model; mean over tokens, and 95 % t interval over seeds."),
+               note="The indicator named beforehand for each kind of model: mean over tokens, geometric mean and 95 % t interval over seeds."),
         Figure("Whether a token can be repeated, by how often it was seen", copied(arms), "line", x="seen", y="mean", color="arm",
                band=("low", "high"), x_title="occurrences in training (0 at 0.5; 2,000: rare ordinary tokens, 4,000: quiet ones)", x_log=True,
                y_title="log10 of the median probability after 12 copies", note="Mean and 95 % t interval over seeds."),
@@ -37,7 +37,8 @@ def levels(arms: Arms) -> dict[str, list]:
         if name in arms:
             level = arms[name].level.sel(indicator=OF.get(name, "E_in norm"))
             planted = [group for group in level.group.values.tolist() if group != "ordinary"]
-            rows += [(label, at(group), *summary((level.sel(group=group) / level.sel(group="ordinary")).values)) for group in planted]
+            ratio = np.log(level / level.sel(group="ordinary"))
+            rows += [(label, at(group), *np.exp(summary(ratio.sel(group=group).values)).tolist()) for group in planted]
     return columns(("arm", "seen", "mean", "low", "high"), rows)
 
 

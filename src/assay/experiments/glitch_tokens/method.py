@@ -168,12 +168,14 @@ def rows_of(params: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def grouped(seeds: np.ndarray, planting: Planting, count: np.ndarray) -> dict[str, np.ndarray]:
-    """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; quiet ones, and rare ones that repeat."""
+    """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; those in regular use, seen more often than any planted
+    one; quiet ones, and rare ones that repeat."""
     exposure = np.concatenate([np.full(planting.ordinary, -1), planting.exposures])
     asked = np.arange(planting.vocab) >= planting.ordinary + KNOWN
     out = {"never": np.broadcast_to((exposure == 0) & asked, count.shape), "known": np.broadcast_to((exposure == 0) & ~asked, count.shape)}
     out |= {str(n): np.broadcast_to(exposure == n, count.shape) for n in SEEN}
     out["ordinary"] = (exposure == -1) & (count > 0)
+    out["regular"] = (exposure == -1) & (count > max(SEEN))
     quiet = planting.quiet(seeds)
     out["quiet"], loud = quiet & out["ordinary"], out["ordinary"] & ~quiet
     rank = np.where(loud, count, count.max() + 1).argsort(1, kind="stable").argsort(1)  # the rarest of those that repeat first
@@ -202,8 +204,8 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
     def found(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
         return auroc_low(score, low[:, None], rest[:, None])
 
-    def margin(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        edge = np.nanquantile(np.where(rest[:, None], score, np.nan), LOWEST, axis=2)
+    def margin(score: np.ndarray, low: np.ndarray) -> np.ndarray:
+        edge = np.nanquantile(np.where(groups["regular"][:, None], score, np.nan), LOWEST, axis=2)
         return np.log(edge / np.nanmedian(np.where(low[:, None], score, np.nan), axis=2))
 
     number = np.array([sum(n * groups[str(n)][r] for n in SEEN) for r in range(len(seeds))])
@@ -222,9 +224,9 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
     planted, lowest = told(groups["never"].sum(1)), told(np.round(LOWEST * asked.sum(1)))
     means = {name: np.where(groups[name][:, None], score, np.nan) for name in ("never", *map(str, SEEN), "ordinary")}
     return {
-        "margin": ("run indicator", margin(score, groups["never"], rest), "log ratio"),
-        "margin_lottery": ("run indicator", margin(lottery, groups["never"], rest), "log ratio"),
-        "margin_seen": ("run indicator exposure", np.stack([margin(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2), "log ratio"),
+        "margin": ("run indicator", margin(score, groups["never"]), "log ratio"),
+        "margin_lottery": ("run indicator", margin(lottery, groups["never"]), "log ratio"),
+        "margin_seen": ("run indicator exposure", np.stack([margin(score, groups[str(n)]) for n in SEEN], 2), "log ratio"),
         "auroc": ("run indicator", found(score, groups["never"], rest), "AUROC"),
         "auroc_lottery": ("run indicator", found(lottery, groups["never"], rest), "AUROC"),
         "auroc_seen": ("run indicator exposure", np.stack([found(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2), "AUROC"),
