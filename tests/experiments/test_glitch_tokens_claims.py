@@ -25,7 +25,7 @@ from named_claims import claim_of
 
 FOUND = {
     "margin": 1.5, "margin_lottery": -0.5, "margin_seen": -0.4, "auroc": 0.97, "auroc_lottery": 0.5, "auroc_seen": 0.6, "auroc_few": 0.9,
-    "grows": 0.93, "grows_permuted": 0.0, "auroc_from": 0.9, "precision": 0.9, "precision_lowest": 0.9, "recall_lowest": 0.6,
+    "grows": 0.93, "grows_permuted": 0.0, "power": 0.5, "auroc_from": 0.9, "precision": 0.9, "precision_lowest": 0.9, "recall_lowest": 0.6,
     "silence": 3.0, "silence_seen": 0.2, "silence_quiet": 0.2,
     "told": 0.98, "told_seen": 0.6, "copied": 0.4,
     "unspeakable": 0.9, "off_law": 0.0, "alike": 0.97, "alike_seen": 0.3, "alike_ordinary": 0.1, "rms": 0.1, "level": 1.0, "spread": 0.1,
@@ -35,7 +35,8 @@ DIMS = {
     "margin": "indicator", "margin_lottery": "indicator", "margin_seen": "indicator exposure", "auroc": "indicator",
     "auroc_lottery": "indicator", "auroc_seen": "indicator exposure", "auroc_from": "indicator exposure",
     "precision_lowest": "indicator", "recall_lowest": "indicator", "auroc_few": "indicator", "grows": "indicator",
-    "grows_permuted": "indicator", "precision": "indicator", "silence_seen": "exposure", "told_seen": "exposure", "copied": "repeated",
+    "grows_permuted": "indicator", "power": "indicator", "precision": "indicator",
+    "silence_seen": "exposure", "told_seen": "exposure", "copied": "repeated",
     "unspeakable": "repeated", "alike_seen": "exposure", "level": "indicator group", "spread": "indicator group",
 }  # fmt: skip
 GROUPS = ["never", *map(str, SEEN)]
@@ -48,7 +49,7 @@ STILL = ("off_law", "copied")
 class World:
     """What was planted in each arm, where not as in FOUND, or in NOTHING for models as they were drawn."""
 
-    arms_but: dict = field(default_factory=lambda: {"wide-start": {"auroc": 0.5}})
+    arms_but: dict = field(default_factory=lambda: {"wide-start": {"auroc": 0.6}})
 
     def but(self, arm: str, **changed) -> "World":
         return replace(self, arms_but={**self.arms_but, arm: {**self.arms_but.get(arm, {}), **changed}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay.features.undertrained import INDICATORS, auroc_low, indicators, precision_recall, repetition
+from assay.features.undertrained import INDICATORS, auroc_low, growth, indicators, precision_recall, repetition
 
 ROWS = np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]])
 
@@ -48,6 +48,25 @@ def test_planted_tokens_are_found_with_the_precision_and_recall_that_they_have()
     score = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.0])
     wanted, asked = np.array([1, 0, 1, 0, 1, 1], bool), np.array([1, 1, 1, 1, 1, 0], bool)
     assert precision_recall(score, wanted, asked, 3) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+
+
+def test_growth_finds_a_planted_power_and_what_scatter_leaves_of_its_correlation():
+    draw = np.random.default_rng(2)
+    number = np.repeat([1, 4, 16, 64, 256], 400)
+    exact = 0.03 * number**0.7
+    noisy = exact * np.exp(0.7 * np.log(number).std() * draw.standard_normal(number.size))  # as much scatter as there is signal
+    (r, scattered, none), (power, steep, _) = growth(np.stack([exact, noisy, np.exp(draw.standard_normal(number.size))]), number)
+    assert (r, power) == (pytest.approx(1), pytest.approx(0.7))
+    assert (scattered, steep) == (pytest.approx(0.5**0.5, abs=0.03), pytest.approx(0.7, abs=0.05)) and abs(none) < 0.08
+    assert scattered == pytest.approx(np.corrcoef(np.log(number), np.log(noisy))[0, 1])
+
+
+def test_growth_of_tokens_in_perfect_order_differs_from_seed_to_seed_where_ranks_end_at_one_number():
+    from scipy.stats import spearmanr
+
+    number, draw = np.repeat([1, 4, 16, 64, 256], 8), np.random.default_rng(3)
+    score = number * np.exp(0.1 * draw.standard_normal((6, 40)))
+    assert len({round(spearmanr(number, s)[0], 9) for s in score}) == 1 and len({round(r, 9) for r in growth(score, number)[0]}) == 6
 
 
 def test_repetition_asks_for_one_more_of_each():

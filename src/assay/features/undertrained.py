@@ -55,6 +55,20 @@ def auroc_low(score: Float[np.ndarray, "*any token"], low: Bool[np.ndarray, "*an
     return np.array([one(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
 
 
+def growth(score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, "token"]) -> Float[np.ndarray, "2 *any"]:
+    """How scores grow with the number of times that tokens were seen: the correlation of the logarithms, and the power b of score ∝ n^b.
+
+    Unlike a correlation of ranks it has no ties where several tokens share a number. Scores below 1e-12 count as 1e-12.
+    Formula: corr(log n, log score); b = cov(log n, log score)/var(log n)
+    Range: the correlation −1 to 1. NaN where all scores, or all numbers, are alike.
+    """
+    x, y = np.log(number), np.log(np.maximum(score, 1e-12))
+    x, y = x - x.mean(), y - y.mean(-1, keepdims=True)
+    both, own = y @ x, x @ x
+    with np.errstate(invalid="ignore"):
+        return np.stack([both / np.sqrt(own * np.square(y).sum(-1)), both / own])
+
+
 def precision_recall(
     score: Float[np.ndarray, "token"], wanted: Bool[np.ndarray, "token"], asked: Bool[np.ndarray, "token"], count: int
 ) -> tuple[float, float]:

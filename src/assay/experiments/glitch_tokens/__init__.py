@@ -1,9 +1,9 @@
 """Glitch tokens: what embeddings tell of tokens that a model never saw, where they were planted, tied and untied; and what SmolLM2 cannot say.
 
 Paper: Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in Large Language Models
-Claim: in untied models a token never seen has a shorter input row than 98 of 100 others, by at least 5 %
+Claim: in untied models a token never seen has a shorter input row than 98 of 100 in regular use, by at least 5 %
 Baselines: tokens seen once, 16 and 256 times; a reference drawn by lot; permuted counts; untrained models; a start as wide as trained rows
-Cost: 297 s on 2 cores, 342 CPU-seconds, 1.7 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 240 s on 2 cores, 380 CPU-seconds, 1.7 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -53,10 +53,9 @@ def ordinary(arms: Arms) -> xr.Dataset:
 ARMS = {
     "main": Arm(train, note="untied, weight decay 0.1: 16 tokens never seen to be found, 40 seen 1 to 256 times"),
     "untied-free": Arm(train, specs=variant(decay=0.0), note="untied, without weight decay"),
-    "tied": Arm(train, specs=variant(tied=True), note="tied, weight decay 0.1"),
-    "tied-free": Arm(train, specs=variant(tied=True, decay=0.0), note="tied, without weight decay"),
+    "tied": Arm(train, specs=variant(tied=True, times={"steps": 2}), note="tied, weight decay 0.1, twice as long as main"),
     "half": Arm(train, specs=variant(times={"steps": 0.5}), note="main, half as long with its own decay; as many planted occurrences"),
-    "tied-half": Arm(train, specs=variant(tied=True, times={"steps": 0.5}), note="tied, half as long with its own decay"),
+    "tied-half": Arm(train, specs=variant(tied=True), note="tied, half as long with its own decay: as long as main"),
     "wide-start": Arm(train, specs=variant(decay=0.0, embedded=WIDE), note="untied-free with an embedding that starts as wide as trained rows"),
     "again": Arm(train, specs=variant(decay=0.0, replicate=1), note="untied-free, drawn again"),
     "untrained": Arm(untrained, note="main's models as they were drawn"),
@@ -78,17 +77,17 @@ PAGE = """
 makes such indicators work? On a published model nobody knows how many were missed; here tokens are planted, never seen or seen exactly n times.
 
 **How it is judged.** Small decoders are trained with 64 planted tokens beside 512 ordinary ones, tied and untied, with weight decay and without. An
-indicator is named beforehand for each kind. It has to put the median token never seen below the lowest 2 % of all tokens seen, by a margin, since
-AUROC is 1 where separation is perfect. Tokens seen once, 16 or 256 times take the place of those never seen as near controls.
+indicator is named beforehand for each kind. It has to put the median token never seen below the lowest 2 % of tokens in regular use, by a margin,
+since AUROC is 1 where separation is perfect. Tokens seen once, 16 or 256 times take the place of those never seen as near controls.
 
-**Read this before you quote it.** Models of two blocks and width 32, half a million tokens; planted tokens stand at random places
-and mean nothing. SmolLM2's numbers are findings: no truth is known there.
+**Read this before you quote it.** Models of two blocks and width 32, half a million tokens, a million where tied; planted tokens stand at random
+places and mean nothing. SmolLM2's numbers are findings: no truth is known there.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, seeds_per_group=8,
-    scope="decoders of two blocks, width 32, 512 ordinary and 64 planted tokens, half a million tokens, half of them Python's standard library; "
-          "findings that name it: SmolLM2-135M-Instruct (4-bit Q4_1)",
+    scope="decoders of two blocks, width 32, 512 ordinary and 64 planted tokens, half a million tokens, a million where tied, "
+          "half of them Python's standard library; findings that name it: SmolLM2-135M-Instruct (4-bit Q4_1)",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(GlitchTokens(), seed=range(12000, 12008)),
-    full=grid(GlitchTokens(d=256, heads=8, m=1024, layers=4, context=128, vocab=8192, batch=64, steps=20_000, lr=1e-3), seed=range(12000, 12008)),
+    default=grid(GlitchTokens(), seed=range(12010, 12018)),
+    full=grid(GlitchTokens(d=256, heads=8, m=1024, layers=4, context=128, vocab=8192, batch=64, steps=20_000, lr=1e-3), seed=range(12010, 12018)),
 )  # fmt: skip

@@ -12,11 +12,10 @@ SHOWN = {"main": "untied, weight decay", "untied-free": "untied, none", "tied": 
 
 def figures(arms: Arms) -> list[Figure]:
     return [
-        Figure("Indicators of planted tokens by how often they were seen", levels(arms), "line", x="seen", y="mean", color="group", facet="arm",
-               band=("low", "high"), x_title="times seen", x_log=True,
-               y_title="indicator, over that of ordinary tokens",
-               note="The indicator named beforehand for each kind of model; mean over tokens, and 95 % t interval over seeds. "
-                    "Never seen is drawn at 0.5; ordinary tokens stand at 2,000."),
+        Figure("Indicators of planted tokens by how often they were seen", levels(arms), "line", x="seen", y="mean", facet="arm",
+               band=("low", "high"), x_title="times seen (never at 0.5)", x_log=True, y_log=True, y_title="indicator, ordinary = 1",
+               rules=((1.0, "ordinary tokens"),),
+               note="The indicator named beforehand for each kind of model: mean over tokens, geometric mean and 95 % t interval over seeds."),
         Figure("Whether a token can be repeated, by how often it was seen", copied(arms), "line", x="seen", y="mean", color="arm",
                band=("low", "high"), x_title="occurrences in training (0 at 0.5; 2,000: rare ordinary tokens, 4,000: quiet ones)", x_log=True,
                y_title="log10 of the median probability after 12 copies", note="Mean and 95 % t interval over seeds."),
@@ -28,19 +27,19 @@ def figures(arms: Arms) -> list[Figure]:
 
 def at(group: str) -> float:
     """Where a group stands on a logarithmic axis."""
-    return {"never": 0.5, "ordinary": 2000.0, "rare": 2000.0, "quiet": 4000.0}.get(group) or float(group)
+    return {"never": 0.5, "rare": 2000.0, "quiet": 4000.0}.get(group) or float(group)
 
 
 def levels(arms: Arms) -> dict[str, list]:
-    """Columns: the indicator of each group of tokens, in units of ordinary ones."""
+    """Columns: the indicator of each group of planted tokens, in units of ordinary ones."""
     rows: list[tuple] = []
     for name, label in SHOWN.items():
         if name in arms:
             level = arms[name].level.sel(indicator=OF.get(name, "E_in norm"))
-            for group in level.group.values.tolist():
-                values = (level.sel(group=group) / level.sel(group="ordinary")).values
-                rows.append((label, "planted" if group != "ordinary" else "ordinary", at(group), *summary(values)))
-    return columns(("arm", "group", "seen", "mean", "low", "high"), rows)
+            planted = [group for group in level.group.values.tolist() if group != "ordinary"]
+            ratio = np.log(level / level.sel(group="ordinary"))
+            rows += [(label, at(group), *np.exp(summary(ratio.sel(group=group).values)).tolist()) for group in planted]
+    return columns(("arm", "seen", "mean", "low", "high"), rows)
 
 
 def copied(arms: Arms) -> dict[str, list]:

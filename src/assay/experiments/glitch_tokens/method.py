@@ -168,12 +168,14 @@ def rows_of(params: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def grouped(seeds: np.ndarray, planting: Planting, count: np.ndarray) -> dict[str, np.ndarray]:
-    """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; quiet ones, and rare ones that repeat."""
+    """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; those in regular use, seen more often than any planted
+    one; quiet ones, and rare ones that repeat."""
     exposure = np.concatenate([np.full(planting.ordinary, -1), planting.exposures])
     asked = np.arange(planting.vocab) >= planting.ordinary + KNOWN
     out = {"never": np.broadcast_to((exposure == 0) & asked, count.shape), "known": np.broadcast_to((exposure == 0) & ~asked, count.shape)}
     out |= {str(n): np.broadcast_to(exposure == n, count.shape) for n in SEEN}
     out["ordinary"] = (exposure == -1) & (count > 0)
+    out["regular"] = (exposure == -1) & (count > max(SEEN))
     quiet = planting.quiet(seeds)
     out["quiet"], loud = quiet & out["ordinary"], out["ordinary"] & ~quiet
     rank = np.where(loud, count, count.max() + 1).argsort(1, kind="stable").argsort(1)  # the rarest of those that repeat first
@@ -186,9 +188,7 @@ NAMES = tuple(f"{place} {name}" for place in PLACES for name in ("norm", "distan
 
 def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """How well each indicator finds the tokens never seen, those seen n times in their place, and how it grows with n."""
-    from scipy.stats import spearmanr
-
-    from assay.features.undertrained import auroc_low, indicators, precision_recall
+    from assay.features.undertrained import auroc_low, growth, indicators, precision_recall
 
     def scored(refs: list[np.ndarray]) -> np.ndarray:
         return np.stack([np.concatenate([list(indicators(rows[place][r], ref).values()) for place in PLACES]) for r, ref in enumerate(refs)])
@@ -204,16 +204,17 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
     def found(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
         return auroc_low(score, low[:, None], rest[:, None])
 
-    def margin(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        edge = np.nanquantile(np.where(rest[:, None], score, np.nan), LOWEST, axis=2)
+    def margin(score: np.ndarray, low: np.ndarray) -> np.ndarray:
+        edge = np.nanquantile(np.where(groups["regular"][:, None], score, np.nan), LOWEST, axis=2)
         return np.log(edge / np.nanmedian(np.where(low[:, None], score, np.nan), axis=2))
 
     number = np.array([sum(n * groups[str(n)][r] for n in SEEN) for r in range(len(seeds))])
     mixed = permutation(seeds, "glitch.permuted", 0, int(seen[0].sum()))
 
-    def grows(r: int, i: int, permuted: bool) -> float:
-        n = number[r, seen[r]]
-        return float(spearmanr(n[mixed[r]] if permuted else n, score[r, i, seen[r]])[0])
+    def grown(permuted: bool) -> np.ndarray:
+        """[2, run, indicator]: the correlation of the logarithms, and the power."""
+        n = [number[r, seen[r]][mixed[r]] if permuted else number[r, seen[r]] for r in range(len(seeds))]
+        return np.stack([growth(score[r][:, seen[r]], n[r]) for r in range(len(seeds))], 1)
 
     def told(counts: np.ndarray) -> np.ndarray:
         """[run, indicator, 2]: precision and recall of so many lowest tokens of each run."""
@@ -223,15 +224,16 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
     planted, lowest = told(groups["never"].sum(1)), told(np.round(LOWEST * asked.sum(1)))
     means = {name: np.where(groups[name][:, None], score, np.nan) for name in ("never", *map(str, SEEN), "ordinary")}
     return {
-        "margin": ("run indicator", margin(score, groups["never"], rest), "log ratio"),
-        "margin_lottery": ("run indicator", margin(lottery, groups["never"], rest), "log ratio"),
-        "margin_seen": ("run indicator exposure", np.stack([margin(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2), "log ratio"),
+        "margin": ("run indicator", margin(score, groups["never"]), "log ratio"),
+        "margin_lottery": ("run indicator", margin(lottery, groups["never"]), "log ratio"),
+        "margin_seen": ("run indicator exposure", np.stack([margin(score, groups[str(n)]) for n in SEEN], 2), "log ratio"),
         "auroc": ("run indicator", found(score, groups["never"], rest), "AUROC"),
         "auroc_lottery": ("run indicator", found(lottery, groups["never"], rest), "AUROC"),
         "auroc_seen": ("run indicator exposure", np.stack([found(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2), "AUROC"),
         "auroc_few": ("run indicator", found(score, groups["never"], seen), "AUROC"),
-        "grows": ("run indicator", [[grows(r, i, False) for i in range(len(NAMES))] for r in range(len(seeds))], "Spearman's ρ"),
-        "grows_permuted": ("run indicator", [[grows(r, i, True) for i in range(len(NAMES))] for r in range(len(seeds))], "Spearman's ρ"),
+        "grows": ("run indicator", grown(False)[0], "correlation"),
+        "grows_permuted": ("run indicator", grown(True)[0], "correlation"),
+        "power": ("run indicator", grown(False)[1], "power"),
         "auroc_from": ("run indicator exposure", np.stack([found(score, groups["never"], groups[str(n)]) for n in SEEN], 2), "AUROC"),
         "precision": ("run indicator", planted[..., 0], "share"),
         "precision_lowest": ("run indicator", lowest[..., 0], "share"),
