@@ -12,7 +12,7 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "metric-audit": "seven of its nineteen claims are undecided, one of them ill-posed: six worlds and six trainings are too few for probes",
+    "metric-audit": "no record: seven of nineteen claims were undecided; the design was repaired, and its second look has not been taken",
     "glitch-tokens": "four of its eight claims are undecided: tied models want twice the steps, ranks of eight tied tokens end at one number",
     "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
