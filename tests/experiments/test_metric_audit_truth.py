@@ -13,6 +13,9 @@ from assay.dictionaries.measuring.recovery import mcc_chance_exact
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.metric_audit import model, planted
 from assay.experiments.metric_audit.panel import MetricAudit, copies, opened
+from assay.features.explaining.evidence import input_explanation
+from assay.features.explaining.learner import Split
+from assay.features.explaining.rule import Positions
 from assay.features.probing import Rows, auroc, chosen_features, one_feature, sparse_probe
 
 S = MetricAudit(share=0.4, d=64, parents=8, children=2, width=24, k=2, rows=1500, concepts=4, lots=24, steps=4, batch=16)
@@ -112,3 +115,20 @@ def test_featureless_inputs_have_the_mean_and_covariance_of_the_world():
 def test_the_kinds_of_both_panels_are_told_apart_by_name():
     assert set(planted.methods(S, 2)) == set(planted.FINISHED) - {"featureless"}
     assert set(model.methods(S, 1)) == set(model.KINDS) - {model.DRAWN}
+
+
+def test_tokens_renumbered_without_gaps_are_explained_and_scored_alike():
+    draw = np.random.default_rng(5)
+    texts = [np.minimum(draw.zipf(1.4, (12, 64)) * 7, 49_000) for _ in range(2)]
+    renumbered = model.renumbered(*texts)
+    assert max(t.max() for t in renumbered) + 1 == len(np.unique(np.concatenate(texts)))
+    value = np.where((texts[0] == 7) | (np.roll(texts[0], 1, 1) == 14) | (draw.random((12, 64)) < 0.05), 1.0, 0.0).ravel()
+    said = []
+    for first, second in (texts, renumbered):
+        places = [Positions(tokens, np.ones_like(tokens, bool)) for tokens in (first, second)]
+        rule = Split(places[0], places[0].row // 64 % 3 == 0).learn(value > 0)
+        assert rule is not None
+        said.append([input_explanation(rule, places[0], value).scores(place) for place in places])
+    for plain, dense in zip(*said, strict=True):
+        np.testing.assert_array_equal(plain, dense)
+        assert len(np.unique(plain)) > 1

@@ -11,7 +11,7 @@ from assay.core import Arms, Claim, Finding, OneTerm
 from assay.core.measures import by
 from assay.core.stats import Means
 from assay.experiments.metric_audit.derived import HIGHER, ON_MODEL
-from assay.experiments.metric_audit.model import DRAWN
+from assay.experiments.metric_audit.model import DRAWN, SOFT
 from assay.experiments.metric_audit.planted import ALONG, FINISHED
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def apart(other: str) -> OneTerm:
     """A value [seed]: how far a TopK dictionary's score lies above that of another kind, in deviations of the difference of two trainings.
 
     These, √2 times the deviation of one training, are pooled over all trainings that differ by luck, and taken as known. NaN for a score
-    that is the same number for both, such as their agreement: it has no noise to be counted in.
+    that is the same number for both, such as their agreement: it has no noise to be counted in, so no claim asks this of it.
     """
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -107,8 +107,8 @@ def tells(of: str, other: str, words: str, source: str, half: bool = False) -> C
     )  # fmt: skip
 
 
-SOFT = "soft-frozen"
-TOLD_BY_TRAINING = ("fvu", "probe", "explained", "agreement")
+TOLD_BY_TRAINING = ("probe", "explained")
+"""Measures that no training minimises. What does, FVU, tells a longer training by construction, the less the longer both are: a finding."""
 FROM_SOFT = ("lm-fvu", "lm-loss_recovered_mean", "lm-probe", "lm-probe-5", "lm-explained")
 FROM_DRAWN = ("lm-probe", "lm-explained")
 
@@ -151,6 +151,14 @@ def redrawn(name: str) -> Finding:
     )  # fmt: skip
 
 
+def distance(name: str) -> Finding:
+    """How far a quarter of the steps lies from all of them."""
+    return Finding(
+        text=f"Planted: how far {ALL_LABELS[name]} sets TopK apart from itself after a quarter of the steps",
+        value=lambda arms: apart(QUARTER)(arms[name], arms), unit="deviations of a difference", source=f"{CHANIN}, section 4",
+    )  # fmt: skip
+
+
 def correlated(name: str, kinds: Sequence[str], words: str) -> Finding:
     """A rank correlation without a verdict."""
     return Finding(
@@ -175,6 +183,7 @@ CLAIMS = (
     *(truth_of(kind) for kind in FINISHED),
     *(correlated(name, FINISHED, "over finished dictionaries") for name in ("l0", "dead", "moved")),
     *(correlated(name, ("topk", *ALONG), "along TopK's training") for name in ("fvu", "recovered", "probe", "explained", "agreement")),
+    *(distance(name) for name in ("fvu", "recovered")),
     *(redrawn(name) for name in ("fvu", "probe", "explained")),
     *(smallest(name) for name in ("fvu", "loss_recovered_mean", "probe", "probe-5", "explained")),
 )

@@ -1,8 +1,8 @@
-"""The panel on a language model: no truth, but the noise of real trainings, and dictionaries that nobody would trust beside trained ones."""
+"""The panel on a language model: no truth, but the noise of real trainings, and beside trained dictionaries two that are known to be worse."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,13 @@ from assay.data.harvest import harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.dictionaries.measuring.measures import TABLE
 from assay.experiments.metric_audit.panel import COPIES, MetricAudit, opened, packed
-from assay.experiments.metric_audit.planted import FROZEN
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
     import xarray as xr
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Int
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -29,13 +28,17 @@ if TYPE_CHECKING:
     from assay.data.harvest import Harvest
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.train import Method
+    from assay.features.explaining.learner import Split
+    from assay.features.explaining.rule import Positions
     from assay.features.probing import Rows
+
+    Answers = tuple[Mapping[str, Bool[np.ndarray, "w s"]], Bool[np.ndarray, "w s"]]  # to every question, and where they are known
 
 DRAWN = "random-weights"
 """The kind that was trained on a model whose weights the seed draws."""
-KINDS = ("topk", "relu", *FROZEN, DRAWN)
-SPLICED = ("topk", "relu", "soft-frozen", "frozen-decoder")
-"""Kinds of which the loss with reconstructions in place is measured."""
+SOFT = "soft-frozen"
+KINDS = ("topk", "relu", SOFT, DRAWN)
+"""TopK in two copies, and what it is compared with; ReLU because `assay evaluate` tells its luck too."""
 CORE = tuple(m.name for m in TABLE if m.name in (
     "l0", "fvu", "explained_variance", "gamma", "dead", "ce_spliced", "ce_increase", "loss_recovered_zero", "loss_recovered_mean"
 ))  # fmt: skip
@@ -52,11 +55,11 @@ def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
 
 
 def drawn(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest) of the model with random weights: fewer training windows, the same test windows."""
+    """(training harvest, test harvest) of the model with random weights: fewer windows of both, the test windows those that are looked at."""
     site = f"blocks.{s.drawn_layer - 1}.hook_resid_post"  # the same place as the next block's input, where the drawn model ends
     given: dict[str, Any] = {"subject": str(untrained(s.subject, s.drawn_layer, bench, seed=s.seed)), "site": site}
     train = harvest(s.text("train", windows=max(8, 2 * s.windows // 5), **given), bench)
-    return train, harvest(s.text("test", **given), bench, like=train)
+    return train, harvest(s.text("test", windows=s.looked, **given), bench, like=train)
 
 
 def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
@@ -70,7 +73,7 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
     given: dict[str, Any] = {"width": s.width, "lr": np.full(runs, s.lr), "warm_up": min(100, s.steps // 5)}
     topk = Method(TopK(s.k), losses.mse, penalty=np.zeros(runs), betas=(0.9, 0.999), encoder_scale=1.0, **given)
     relu = Method(ReLU(), losses.l1, penalty=np.full(runs, s.penalty), **given)
-    return {"topk": topk, "relu": relu, **{kind: freeze(topk, part) for kind, part in FROZEN.items()}}  # type: ignore[arg-type]
+    return {"topk": topk, "relu": relu, SOFT: freeze(topk, "soft-decoder")}
 
 
 def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
@@ -107,13 +110,15 @@ def _joined(parts: list[Any]) -> Any:
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Every measure of every dictionary; NaN where there is no second copy, or where a measure means nothing."""
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
-    trained_text = read(runs.specs[0], *activations(runs.specs[0], bench))
+    first = runs.specs[0]
+    trained_text = read(first, *activations(first, bench))
+    said = answers(first, *drawn(first, bench))  # the windows of every model with random weights are the same
     for r, s in enumerate(runs):
-        texts = {False: trained_text, True: read(s, *drawn(s, bench))}
+        texts = {False: trained_text, True: read(s, *drawn(s, bench), said)}
         for kind, dictionaries in opened(trained, r).items():
             text = texts[kind == DRAWN]
             for c, one in enumerate(dictionaries):
-                named = core(s, one, text.test, bench, spliced=kind in SPLICED) | looked(s, one, text)
+                named = core(s, one, text.test, bench, spliced=kind != DRAWN) | looked(s, one, text)
                 scores[r, KINDS.index(kind), c] = [named.get(name, np.nan) for name in SCORES]
     coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
     return measures(runs, coords=coords, scores=("run kind copy measure", scores, "1"))
@@ -141,31 +146,49 @@ class Text:
 
     data: Harvest
     test: Harvest
-    keep: tuple[Bool[np.ndarray, "w s"], Bool[np.ndarray, "w s"]]
-    """Which positions of the first windows of both count."""
+    places: tuple[Positions, Positions]
+    """The positions of the first windows of both that count."""
+    rules: Split
+    """Those of training text, and which of them say when a rule has grown enough."""
     questions: Mapping[str, tuple[Rows, Rows]]
     """Training and test rows of every question, with activations."""
 
 
-def read(s: MetricAudit, data: Harvest, test: Harvest) -> Text:
-    """Look at the first windows of both parts; the same rows for every dictionary."""
+def answers(s: MetricAudit, *texts: Harvest) -> list[Answers]:
+    """What the source says of the first windows of these texts."""
     from assay.data import corpus as corpora
     from assay.data.corpus import Windows
-    from assay.features.labels import TASKS, window_labels
-    from assay.features.probing import Rows, context
+    from assay.features.labels import window_labels
 
     tokenizer, corpus = find(s.subject).tokenizer, corpora.load(s.corpus)
-    keep, rows = [], []
-    for part, here in enumerate((data, test)):
-        w = min(s.looked, len(here.tokens))
-        first = Windows(*(v[:w] for v in (here.windows.tokens, here.windows.document, here.windows.offset)))
-        labels, known = window_labels(corpus, first, tokenizer)
-        keep.append(here.keep[:w])
-        usable = np.flatnonzero((known & here.keep[:w]).ravel())
+    firsts = [Windows(*(v[: s.looked] for v in (h.windows.tokens, h.windows.document, h.windows.offset))) for h in texts]
+    return [window_labels(corpus, first, tokenizer) for first in firsts]
+
+
+def read(s: MetricAudit, data: Harvest, test: Harvest, said: Sequence[Answers] = ()) -> Text:
+    """Look at the first windows of both parts, whose answers may be known; the same rows for every dictionary."""
+    from assay.features.explaining.learner import Split
+    from assay.features.explaining.rule import Positions
+    from assay.features.labels import TASKS
+    from assay.features.probing import Rows, context
+
+    tokens, keep = ([part[: s.looked] for part in parts] for parts in ((data.tokens, test.tokens), (data.keep, test.keep)))
+    rows = []
+    for part, (here, (labels, known)) in enumerate(zip((data, test), said or answers(s, data, test), strict=True)):
+        usable = np.flatnonzero((known & keep[part]).ravel())
         at = np.sort(rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed])
-        x, before, document = here.rows(at), context(first.tokens).reshape(w * here.spec.context, -1)[at], here.document[at]
+        x, before, document = here.rows(at), context(tokens[part]).reshape(tokens[part].size, -1)[at], here.document[at]
         rows.append({task: Rows(x, before, labels[task].ravel()[at], document) for task in TASKS})
-    return Text(data, test, (keep[0], keep[1]), {task: (rows[0][task], rows[1][task]) for task in TASKS})
+    places = [Positions(t, k) for t, k in zip(renumbered(*tokens), keep, strict=True)]
+    document = data.document[places[0].row]
+    split = Split(places[0], np.isin(document, np.unique(document)[::3]))
+    return Text(data, test, (places[0], places[1]), split, {task: (rows[0][task], rows[1][task]) for task in TASKS})
+
+
+def renumbered(*texts: Int[np.ndarray, "w s"]) -> list[Int[np.ndarray, "w s"]]:
+    """Number tokens without gaps, alike in all texts, so that a rule counts over the tokens that occur, not over a whole vocabulary."""
+    _, found = np.unique(np.concatenate([t.ravel() for t in texts]), return_inverse=True)
+    return [part.reshape(t.shape) for part, t in zip(np.split(found, np.cumsum([t.size for t in texts])[:-1]), texts, strict=True)]
 
 
 def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
@@ -192,21 +215,17 @@ def spread(rows: Rows, documents: int) -> bool:
 
 def detected(s: MetricAudit, one: Dictionary, text: Text) -> list[float]:
     """Balanced accuracy with which a learned rule tells contexts of unseen text in which each latent of a lot is on."""
-    from assay.features.explaining.evidence import Evidence
-    from assay.features.explaining.learner import explain
-    from assay.features.explaining.rule import Positions
+    from assay.features.explaining.evidence import input_explanation
     from assay.features.explaining.scoring import contexts, cut, detection
 
-    data, test = text.data, text.test
-    places = [Positions(part.tokens[: len(keep)], keep) for part, keep in zip((data, test), text.keep, strict=True)]
-    f = [one.encode(part.rows(place.row))[0].numpy() for part, place in zip((data, test), places, strict=True)]
-    validation = np.isin(data.document[places[0].row], np.unique(data.document[places[0].row])[::3])
+    places = text.places
+    f = [one.encode(part.rows(place.row))[0].numpy() for part, place in zip((text.data, text.test), places, strict=True)]
     live = np.flatnonzero(((f[0] > 0).sum(0) >= 10) & ((f[1] > 0).sum(0) >= 3))
     lot = rng.generator(s.seed, "metric-audit.lots").permutation(live)[: s.lots]
     found = []
     for latent in lot.tolist():
         value = f[0][:, latent]
-        said = explain(Evidence(places[0], value, validation, np.zeros(0, int)))
+        said = input_explanation(text.rules.learn(value > 0), places[0], value)
         at = cut(contexts(places[0], said.scores(places[0]), value))
         found.append(detection(said.scores(places[1]), f[1][:, latent], places[1], at))
     return found

@@ -31,7 +31,7 @@ class MetricAudit(Spec):
     """Features that TopK keeps."""
     batch: Annotated[int, Ge(1)] = 128
     """Inputs a step."""
-    steps: Annotated[int, Ge(4)] = 1000
+    steps: Annotated[int, Ge(4)] = 1500
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate at its top."""
@@ -51,8 +51,8 @@ class MetricAudit(Spec):
     """Held-out planted inputs that choose, and as many that judge."""
     concepts: Annotated[int, Ge(2)] = 12
     """Planted concepts that are probed: half of them single features, half any of three."""
-    lots: Annotated[int, Ge(1)] = 32
-    """Features drawn by lot that are explained."""
+    lots: Annotated[int, Ge(1)] = 96
+    """Features drawn by lot that are explained; all where fewer are live."""
     layer: Annotated[int, Ge(1)] = 9
     """The site in the language model is the residual stream before this block."""
     drawn_layer: Annotated[int, Ge(1)] = 3
@@ -64,7 +64,7 @@ class MetricAudit(Spec):
     passages: Annotated[int, Ge(1)] = 12
     """Test windows on which the loss is measured."""
     looked: Annotated[int, Ge(2)] = 32
-    """Windows of training text, and of test text, in which features are probed and explained."""
+    """Windows of training text, and of test text, in which features are probed and explained; all test text of a model with random weights."""
     probed: Annotated[int, Ge(8)] = 2000
     """Tokens of each that are probed."""
 
