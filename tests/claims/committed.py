@@ -13,10 +13,8 @@ from assay.lab import catalogue, recording, records
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
     "metric-audit": "no record: seven of nineteen claims were undecided; the design was repaired, and its second look has not been taken",
-    "glitch-tokens": "four of its eight claims are undecided: tied models want twice the steps, ranks of eight tied tokens end at one number",
-    "path-split": "no record: its ratios are judged by model and on a log scale now, on fresh seeds, and that look has not been taken",
     "glitch-tokens": "no record: four of its eight claims were undecided, so its design was changed, and its second look has not been taken",
-    "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
+    "path-split": "no record: its ratios are judged by model and on a log scale now, on fresh seeds, and that look has not been taken",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "end-to-end": "no record: its judged look has not been taken",
     "mamba-induction": "no record: its judged look has not been taken, the machine was not free for it in time",
