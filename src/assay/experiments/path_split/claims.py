@@ -35,7 +35,7 @@ PLAN = "plan: of the specification, set before any pilot"
 PLACES = "the claim is about places, whatever is written there"
 SMALL_PILOT = "pilot: seed 0"
 BLOCKS_PILOT = "pilot: seed 0, 4 files of 48 tokens"
-BURNT = "pilot: seeds 18000–18005, a look that was burnt"
+BURNT = "pilot: the burnt look at seeds 18000–18005 gave"
 MIDDLE = 14
 CROSSED = ("seed", "document")
 HALF = {"main": "half"}
@@ -95,7 +95,7 @@ CLAIMS = (
         text="Small models: taking features out for real gives the ratio of indirect to direct effects that derivatives give, within a tenth",
         value=by_seed(by_removal, off("removed", "linear")), scale="log", units=CROSSED, low=0.9, high=1.1, unit="ratio",
         must_fail=("tenfold",), near={"tenfold": "later blocks are linear for parts of any length"}, also=SAME,
-        threshold_from=f"{BURNT}: 1.22, on the edge of the quarter that was allowed; the tenth is that of the next claim, and of targets",
+        threshold_from=f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the next claim, and of targets",
         published="new", source=REMARKS,
     ),
     Claim(
@@ -109,7 +109,7 @@ CLAIMS = (
         "least twice that of the other",
         value=by_seed(alone, separated), scale="log", units=CROSSED, low=2.0, unit="ratio of ratios", must_fail=tuple(NEAR), near=NEAR,
         must_hold=("planted",), gates=USED, half=HALF,
-        threshold_from=f"{BURNT}: 3.5, where 3 was asked and two controls lay on it; twice is the least that is parted",
+        threshold_from=f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the least that is parted",
         published="new", source=REMARKS,
     ),
     Claim(
@@ -123,7 +123,7 @@ CLAIMS = (
         text="It is so for real: with firings taken out and the norm as it is, at equal FVU still at least 1.25 times the ratio of one block, sorted",
         value=by_seed(beside("one-block", taken), lead), scale="log", units=CROSSED, low=1.25, unit="ratio of ratios",
         must_fail=("turned",), near={"turned": ANY}, gates=USED, half={**HALF, "one-block": "one-half"},
-        threshold_from=f"{BURNT}: 1.7, where 3 was asked of two blocks alone; a quarter is what taking out for real moves ratios by anyway",
+        threshold_from=f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what taking out for real moves ratios by anyway",
         published="new", source=REMARKS,
     ),
     Exact(

@@ -134,7 +134,7 @@ def lead(m: Means) -> np.ndarray:
 
 
 def lead_at_theirs(m: Means) -> np.ndarray:
-    """The same, both at the FVU of the other."""
+    """Log of the ratio of ratios of one arm over that of another, both at `SPENT` times the FVU of the other."""
     theirs = SPENT * fvu_of(m, "b.")[:, :1]
     return at_level(fvu_of(m, "a."), ratio_of_halves(m, "a."), theirs) - separated(m, "b.")
 
