@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 PAPER = "Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in Large Language Models"
 CODE = f"{PAPER}; the authors' reports (cohere-ai/magikarp)"
 SEED = "nostalgebraist, comment on glitch tokens: an untied model with the same tokenizer would tell; GPT-J is one"
-LOGS = "plan: N6's 0.8 and 0.3 of ranks, before any pilot; of logarithms since, which do not tie"
+LOGS = "pilot: seeds 12000–12007, where ranks tied; logarithms since, with the 0.8 and 0.3 that the plan (N6) had for ranks"
+REGULAR = "pilot: seeds 12000–12007 and 0–7, where the lowest of all tokens seen changed with the seed; tokens in regular use since, with the plan's "
 UNTIED, TIED = "E_in norm", "E_out cosine, no mean"
 """The indicators named before anything was trained: for untied models with weight decay, and for tied ones."""
 OF = {"main": UNTIED, "untied-free": UNTIED, "tied": TIED}
@@ -77,7 +78,7 @@ CLAIMS = (
         text="Untied, with weight decay: the median token never seen has a shorter input row than 98 of 100 tokens in regular use, by at least 5 %",
         value=at("margin", UNTIED), where=WHERE, low=float(np.log(1.05)), unit="log ratio of norms", half={"main": "half"},
         must_fail=("lottery", "seen-1", "seen-16", "seen-256", "untrained"), near={"seen-1": ONCE, "seen-16": RARE}, also=others("main", "half"),
-        threshold_from="plan: half of GPT-J's distance, 1.743 below 1.944, before any pilot", source=CODE,
+        threshold_from=REGULAR + "half of GPT-J's distance, 1.743 below 1.944", source=CODE,
         published=Published(float(np.log(1.944 / 1.743)), CODE, at="report of GPT-J-6B: thresholds 1.944 and 1.743",
                             note="median of verified bytes, unreachable and special tokens, against the lowest 2 % of all"),
     ),
@@ -88,7 +89,7 @@ CLAIMS = (
         must_fail=("tied-lottery", "tied-seen-1", "tied-seen-16", "tied-seen-256", "untrained"),
         near={"tied-seen-1": ONCE, "tied-seen-16": RARE, "tied-lottery": LOT},
         also=others("tied", "tied-half"),
-        threshold_from="plan: a factor 2; GPT-2 XL shows 11 by another variant of the indicator; before any pilot", source=CODE,
+        threshold_from=REGULAR + "factor 2; GPT-2 XL shows 11 by another variant of the indicator", source=CODE,
         published=Published(float(np.log(0.692 / 0.063)), CODE, at="report of GPT-2 XL: thresholds 0.692 and 0.063",
                             note="E_out cosine distance with the mean row"),
     ),
