@@ -3,7 +3,7 @@
 Paper: Gao et al. 2025, Weight-sparse transformers have interpretable circuits; Paulo et al. 2024 for detection scores; a comment by A. Jermyn
 Claim: by circuits of a fixed size and by rules for neurons, interpretable capability has a valley at a middle size
 Baselines: capability itself; nodes by lot; exchanged weights; neurons that never learned to read; random mixes; another neuron's rule; planted
-Cost: 402 s on 2 cores, 370 CPU-seconds, 0.85 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 240 s on 2 cores, 395 CPU-seconds, 0.85 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from assay.data import corpus
 from assay.experiments.interpretable_capability.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.interpretable_capability.figures import drawings
 from assay.experiments.interpretable_capability.method import (
+    ALL,
     BUDGET,
     InterpretableCapability,
     exchange,
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def instead(*kept: str, **measured: str) -> Derive:
-    """A derived arm: these measures of main, and others in the place of some."""
+def instead(*kept: str, of: str = "main", **measured: str) -> Derive:
+    """A derived arm: these measures of an arm, and others in the place of some."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made = arms["main"][["unigram", "loss", *kept, *(["diverged"] if "diverged" in arms["main"] else [])]]
-        return made.assign({name: arms["main"][other].rename(name) for name, other in measured.items()})
+        whole = arms[of]
+        made = whole[["unigram", "loss", *kept, *(["diverged"] if "diverged" in whole else [])]]
+        return made.assign({name: whole[other].rename(name) for name, other in measured.items()})
 
     return derive
 
@@ -53,9 +55,16 @@ def twice(arms: Arms) -> xr.Dataset:
     return judged(instead()(arms), arms["main"].circuit.sel(budget=2 * BUDGET, drop=True))
 
 
-def by_lot(which: str) -> Derive:
-    """A derived arm: circuits drawn by lot in the place of those that are judged."""
-    return lambda arms: judged(instead()(arms), arms["main"][which])
+def by_lot(which: str, *kept: str) -> Derive:
+    """A derived arm: circuits drawn by lot in the place of those that are judged, beside these measures of main."""
+    return lambda arms: judged(instead(*kept)(arms), arms["main"][which])
+
+
+def apart(arms: Arms) -> xr.Dataset:
+    """A derived arm: every other random mix in the place of neurons, the rest as their mixes."""
+    made = instead()(arms)
+    mixes = arms["main"].detected_direction
+    return made.assign(detected=mixes.where(mixes.neuron % 2 == 0), detected_direction=mixes.where(mixes.neuron % 2 == 1))
 
 
 def judged(made: xr.Dataset, circuit: xr.DataArray) -> xr.Dataset:
@@ -65,23 +74,28 @@ def judged(made: xr.Dataset, circuit: xr.DataArray) -> xr.Dataset:
 
 FEW = 6
 """Seeds of the arms that stand beside the method."""
-PLANTED = {"context": 32}
 ARMS = {
     "main": Arm(train, measure=measure_with_mixes, note="five sizes side by side on the same batches, all of it learned"),
-    "half": Arm(train, specs=variant(seeds=8, times={"steps": 0.5}), note="main, trained half as long, with its own decay of the rate"),
+    "half": Arm(train, specs=variant(seeds=8, times={"steps": 0.5}), measure=measure_with_mixes,
+                note="main, trained half as long, with its own decay of the rate"),
     "outputs-only": Arm(train, specs=variant(seeds=FEW, learned="outputs"),
                         note="what reads the stream, in attention and MLP, stays random: neurons of which nothing was learned but what they write"),
-    "exchanged": Arm(exchange, after="main", note="main, the entries of each matrix of each block exchanged by lot; embeddings as trained"),
-    "planted-valley": Arm(train, specs=variant(seeds=FEW, world="valley", **PLANTED),
-                          note="written by hand: capability grows, and what can be read of it falls at the third rung and recovers in part"),
-    "planted-rise": Arm(train, specs=variant(seeds=FEW, world="rise", **PLANTED), note="written by hand: capability grows, and all can be read"),
+    "exchanged": Arm(exchange, after="main", measure=measure_with_mixes,
+                     note="main, the entries of each matrix of each block exchanged by lot; embeddings as trained"),
+    "planted-valley": Arm(train, specs=variant(seeds=FEW, world="valley", neurons=ALL),
+                          note="written by hand: capability grows, and what can be read of it falls at the third rung and recovers in part; all "
+                               "neurons are explained"),
+    "planted-rise": Arm(train, specs=variant(seeds=FEW, world="rise"), note="written by hand: capability grows, and all can be read"),
     "capability": Arm(derive=understood, note="main, as if all of it were understood: interpretable capability is capability"),
     "all-explained": Arm(derive=all_explained, note="main, as if rules explained every neuron"),
     "lot": Arm(derive=by_lot("circuit_lot"), note="as many nodes of each kind, drawn by lot"),
-    "lot-again": Arm(derive=by_lot("circuit_again"), note="lot, drawn again"),
+    "lot-again": Arm(derive=by_lot("circuit_again", "circuit_lot"), note="lot, drawn again"),
     "double": Arm(derive=twice, note="circuits of twice the budget"),
     "shuffled": Arm(derive=instead("circuit", detected="detected_shuffled"), note="another neuron's rule in the place of each"),
     "directions": Arm(derive=instead(detected="detected_direction"), note="random mixes of neurons that fire as often, explained in their place"),
+    "exchanged-directions": Arm(derive=instead(of="exchanged", detected="detected_direction"),
+                                note="exchanged, random mixes of its neurons explained in their place"),
+    "mixes-apart": Arm(derive=apart, note="every other random mix in the place of neurons, against the other half of the mixes"),
 }  # fmt: skip
 PAGE = """
 **The question.** Chris Olah's sketch of interpretability against the strength of models has a valley and a later peak. A comment asks whether
@@ -100,11 +114,12 @@ is half arithmetic; the second counts neurons alike, whatever they do.
 SMALL = InterpretableCapability(widths=(2, 4, 8, 12, 16), vocab=270, context=16, steps=6, batch=4, pruned_on=8, explained_on=16, held_out=8,
                                 neurons=2)  # fmt: skip
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=drawings, seeds_per_group=4,
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=drawings, seeds_per_group=3,
+    version=2,  # more neurons, another planted valley, mixes in three arms
     inputs=lambda s: {} if s.world else {"corpus": corpus.load(s.corpus).fingerprint},
     scope="one-block language models of widths 4 to 64, 400,000 tokens of the source code of Python's standard library",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(InterpretableCapability(), seed=range(19_010, 19_020)),
+    default=grid(InterpretableCapability(), seed=range(19_030, 19_042)),
     full=grid(InterpretableCapability(widths=(32, 64, 128, 256, 512), layers=4, head=32, vocab=4096, context=256, batch=64, steps=50_000,
-                                      neurons=64, explained_on=1000, held_out=196), seed=range(19_010, 19_018)),
+                                      neurons=64, explained_on=1000, held_out=196), seed=range(19_030, 19_038)),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from assay.core.fit import Trained
     from assay.core.runs import Runs
     from assay.data.lm import LmSpec
+    from assay.features.explaining.learner import Split
     from assay.features.explaining.rule import Positions
 
 BUDGETS = (8, 16, 32, 64, 128, 256)
@@ -33,10 +34,12 @@ BUDGETS = (8, 16, 32, 64, 128, 256)
 BUDGET = 32
 """Those of the circuits that are judged."""
 LADDERS: Mapping[str, tuple[Known, ...]] = {
-    "valley": (Known(8), Known(16), Known(2, 22), Known(6, 24), Known(10, 26)),
+    "valley": (Known(8), Known(16), Known(2, 18), Known(6, 20), Known(9, 23)),
     "rise": (Known(4), Known(7), Known(10), Known(13), Known(16)),
 }
 """Planted: what each rung knows plainly and densely; all of the second ladder can be read."""
+ALL = max(known.neurons for ladder in LADDERS.values() for known in ladder)
+"""Neurons of the largest planted decoder."""
 LIVE = (0.001, 0.999)
 """The shares of positions between which a neuron has to fire to be explained at all."""
 UNLEARNED = {"all": ("b_QKV",), "outputs": ("b_QKV", "W_QKV", "W_in", "b_in")}
@@ -81,7 +84,7 @@ class InterpretableCapability(Spec):
     """Windows of training text from which rules are learned, a quarter of them to say when to stop."""
     held_out: Annotated[int, Ge(1)] = 96
     """Windows of other files on which everything is judged, at most four of a file."""
-    neurons: Annotated[int, Ge(2)] = 16
+    neurons: Annotated[int, Ge(2)] = 32
     """Neurons of each model that are explained, drawn by lot."""
 
 
@@ -137,12 +140,13 @@ def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained)
 
 
 class Texts(NamedTuple):
-    """What models are measured on, shared by all runs or [run, …] each run's own."""
+    """What models are measured on: one text that all runs share, or each run's own."""
 
     found_on: Tensor
     """By which circuits are found."""
-    explained: Int[np.ndarray, "any window s"]
-    judged: Int[np.ndarray, "any window s"]
+    explained: Sequence[Split]
+    """From which rules are learned, a quarter of the windows to say when to stop."""
+    judged: Sequence[Positions]
     unigram: Float[np.ndarray, "any"]
     """Loss on the judged text of the training text's frequencies of tokens."""
 
@@ -154,13 +158,30 @@ def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
     s = runs.shared
     if s.world:
         explained, judged = (readable.text(runs.seeds, n, s.context, part) for n, part in ((s.explained_on, "train"), (s.held_out, "test")))
-        return Texts(torch.from_numpy(explained[:, : s.pruned_on]), explained, judged, np.full(len(runs), np.log(readable.VOCAB)))
+        found_on, unigram = torch.from_numpy(explained[:, : s.pruned_on]), np.full(len(runs), np.log(readable.VOCAB))
+        return Texts(found_on, [split(t) for t in explained], [positions(t) for t in judged], unigram)
     text = corpora.load(s.corpus)
     tokens, vocab = lm_text.tokens_of(lm_text.words(text, s.vocab, s.context, bench))
     judged = lm_text.held_out(text, s.vocab, s.context, s.held_out, bench)
     counts = np.bincount(tokens.ravel(), minlength=vocab) + 1
     unigram = -np.log(counts / counts.sum())[judged[:, 1:]].mean()
-    return Texts(torch.from_numpy(tokens[: s.pruned_on].astype(np.int64)), tokens[None, : s.explained_on], judged[None], np.array([unigram]))
+    found_on = torch.from_numpy(tokens[: s.pruned_on].astype(np.int64))
+    return Texts(found_on, [split(tokens[: s.explained_on])], [positions(judged)], np.array([unigram]))
+
+
+def positions(tokens: Int[np.ndarray, "window s"]) -> Positions:
+    """All positions of these windows."""
+    from assay.features.explaining.rule import Positions
+
+    return Positions(tokens, np.ones(tokens.shape, bool))
+
+
+def split(tokens: Int[np.ndarray, "window s"]) -> Split:
+    """Windows to learn rules from, every fourth to say when to stop."""
+    from assay.features.explaining.learner import Split
+
+    text = positions(tokens)
+    return Split(text, text.row // tokens.shape[1] % 4 == 0)
 
 
 def measure_with_mixes(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -198,7 +219,8 @@ def by_circuits(runs: Runs[InterpretableCapability], params: dict[str, Tensor], 
 
     kind, device = circuits.kinds(params), params["W_E"].device
     own = circuits.read(params, read.found_on.to(device), "relu")
-    text = circuits.read(params, torch.from_numpy(read.judged.astype(np.int64)).to(device), "relu")
+    judged = np.stack([text.tokens for text in read.judged]).astype(np.int64)
+    text = circuits.read(params, torch.from_numpy(judged).to(device), "relu")
     chosen = circuits.pruned(params, own, BUDGETS, "relu")
 
     def losses(masks: np.ndarray) -> np.ndarray:
@@ -206,15 +228,15 @@ def by_circuits(runs: Runs[InterpretableCapability], params: dict[str, Tensor], 
             each = [circuits.loss(params, text, torch.from_numpy(m).to(device).float(), "relu", own.means) for m in masks.swapaxes(0, 1)]
         return torch.stack(each, 1).cpu().numpy()
 
-    judged = chosen[:, [BUDGETS.index(BUDGET)]]
-    lots = [circuits.by_lot(judged, kind, runs.seeds, f"interpretable-capability.{name}.{rung}") for name in ("lot", "again")]
-    found = losses(np.concatenate([np.ones_like(judged), *lots, chosen], 1))
+    asked = chosen[:, [BUDGETS.index(BUDGET)]]
+    lots = [circuits.by_lot(asked, kind, runs.seeds, f"interpretable-capability.{name}.{rung}") for name in ("lot", "again")]
+    found = losses(np.concatenate([np.ones_like(asked), *lots, chosen], 1))
     return {
         "loss": found[:, 0],
         "circuit_lot": found[:, 1],
         "circuit_again": found[:, 2],
         "circuit": found[:, 3:],
-        "kept": np.stack([judged[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(float),
+        "kept": np.stack([asked[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(float),
         "nodes": np.full(len(runs), float(len(kind))),
     }
 
@@ -223,24 +245,21 @@ def by_rules(runs: Runs[InterpretableCapability], params: dict[str, Tensor], rea
     """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's rule; and of random mixes of neurons."""
     import torch
 
-    from assay.features.explaining.rule import Positions
-
     s = runs.shared
     out = {name: np.full((len(runs), s.neurons), np.nan) for name in (DETECTED if mixes else DETECTED[:2])}
     for i, seed in enumerate(runs.seeds.tolist()):
         own = {name: p[i : i + 1] for name, p in params.items()}
-        here = [t[min(i, len(t) - 1)] for t in (read.explained, read.judged)]
-        text, test = (Positions(t, np.ones(t.shape, bool)) for t in here)
-        values, unseen = (posts(own, torch.from_numpy(t.astype(np.int64))) for t in here)
+        at = i if len(read.judged) > 1 else 0
+        text, test = read.explained[at], read.judged[at]
+        values, unseen = (posts(own, torch.from_numpy(t.tokens.astype(np.int64))) for t in (text.text, test))
         rate = (values > 0).mean(0)
         gen = rng.generator(seed, f"interpretable-capability.neurons.{rung}")
         drawn = gen.permutation(np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1])))[: s.neurons]
-        told = explained(text, values[:, drawn], test, unseen[:, drawn])
-        found = [np.diagonal(told), np.diagonal(np.roll(told, 1, 0))]
+        found = [*explained(text, values[:, drawn], test, unseen[:, drawn])]
         if mixes:  # each fires as often as the neuron in whose place it stands
             mix = gen.standard_normal((values.shape[1], len(drawn))).astype(np.float32)
             border = np.array([np.quantile(v, 1 - r) for v, r in zip((values @ mix).T, rate[drawn], strict=True)], np.float32)
-            found.append(np.diagonal(explained(text, values @ mix - border, test, unseen @ mix - border)))
+            found.append(explained(text, values @ mix - border, test, unseen @ mix - border)[0])
         for x, values_found in zip(out.values(), found, strict=True):
             x[i, : len(drawn)] = values_found
     return out
@@ -265,20 +284,19 @@ def posts(params: dict[str, Tensor], tokens: Tensor) -> Float[np.ndarray, "row n
 
 
 def explained(
-    text: Positions, values: Float[np.ndarray, "row feature"], test: Positions, test_values: Float[np.ndarray, "test feature"]
+    text: Split, values: Float[np.ndarray, "row feature"], test: Positions, test_values: Float[np.ndarray, "test feature"]
 ) -> Float[np.ndarray, "rule feature"]:
-    """How much better than chance the rule of each feature tells where each feature fires on unseen text; no rule tells nothing.
+    """How much better than chance two rules tell where each feature fires on unseen text: its own, and that of the feature before it.
 
-    Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced accuracy − 1
+    Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced accuracy − 1; 0 for no rule
     """
     from assay.features.explaining.evidence import input_explanation
-    from assay.features.explaining.learner import learn
     from assay.features.explaining.scoring import balanced_accuracy, cut, levels
 
-    out = np.zeros((values.shape[1],) * 2)
-    stops = text.row // text.tokens.shape[1] % 4 == 0
+    out = np.zeros((2, values.shape[1]))
     for i, value in enumerate(values.T):
-        rule = input_explanation(learn(text, value > 0, stops), text, value)
-        at, said = cut(levels(rule.scores(text), value > 0)), rule.scores(test)
-        out[i] = [2 * balanced_accuracy(levels(said, other > 0), at) - 1 for other in test_values.T]
+        rule = input_explanation(text.learn(value > 0), text.text, value)
+        at, said = cut(levels(rule.scores(text.text), value > 0)), rule.scores(test)
+        for k, other in enumerate((i, (i + 1) % values.shape[1])):
+            out[k, other] = 2 * balanced_accuracy(levels(said, test_values[:, other] > 0), at) - 1
     return out
