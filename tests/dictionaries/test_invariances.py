@@ -271,18 +271,7 @@ def by_token_sums(w, parts):
     return importance.finish({name: sum(f[name] for f in found)[:, None] for name in found[0]})
 
 
-def by_probe_sums(w, parts):
-    document = np.zeros(B, int)
-    for i, p in enumerate(parts):
-        document[p] = i
-    sums = probing.Probed(w.features[:, 0], w.label, document).sums(range(len(parts)))
-    return {
-        "auroc": probing.auroc_of({k: sums[k].sum(0) for k in ("positives", "negatives")}),
-        "accuracy": probing.accuracy(sums),
-    }
-
-
-STREAMED = [by_document_sums, by_support_sums, by_cofiring_sums, by_token_sums, by_probe_sums]
+STREAMED = [by_document_sums, by_support_sums, by_cofiring_sums, by_token_sums]
 
 
 @pytest.mark.parametrize("stream", STREAMED)

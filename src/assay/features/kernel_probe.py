@@ -75,24 +75,31 @@ def logistic(
 ) -> Float[Tensor, "p s n"]:
     """The weights a of the training rows in the score Σ a_i (k(x, x_i) + constant²), for each question and strength.
 
-    Newton's method on the dual; a step that does not raise the objective is shortened.
+    Newton's method on the dual; a step that does not raise the objective is shortened. Each strength starts where the one before
+    ended, so that the strongest penalty, which is solved at once, should come first.
 
     Formula: the maximum over a of −½ aᵀKa − C Σ log(1 + exp(−t_i (Ka)_i)), t = ±1
     Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 3.1
     """
-    p, n, _ = k.shape
-    c = torch.tensor(strengths, dtype=torch.float64)
-    s = len(c)
-    kernel = (k.double() + CONSTANT**2)[:, None].expand(p, s, n, n).reshape(p * s, n, n)
-    t = (2 * yes.double() - 1)[:, None].expand(p, s, n).reshape(p * s, n)
-    c = c.expand(p, s).reshape(p * s, 1)
+    kernel = k.double() + CONSTANT**2
+    t = 2 * yes.double() - 1
     a = torch.zeros_like(t)
-    f = torch.zeros_like(t)
-    eye = torch.eye(n, dtype=torch.float64)
-    shorter = (0.5, 0.2, 0.05)
+    found = []
+    for c in strengths:
+        a = _solved(kernel, t, c, a, steps)
+        found.append(a)
+    return torch.stack(found, 1)
+
+
+def _solved(
+    kernel: Float[Tensor, "p n n"], t: Float[Tensor, "p n"], c: float, a: Float[Tensor, "p n"], steps: int
+) -> Float[Tensor, "p n"]:
+    """The weights at one strength, from a start."""
+    eye, shorter = torch.eye(t.shape[1], dtype=torch.float64), (0.5, 0.2, 0.05)
+    f = (kernel @ a[..., None])[..., 0]
 
     def objective(a: Tensor, f: Tensor) -> Tensor:
-        return -0.5 * (a * f).sum(-1) - (c * torch.nn.functional.softplus(-t * f)).sum(-1)
+        return -0.5 * (a * f).sum(-1) - c * torch.nn.functional.softplus(-t * f).sum(-1)
 
     best = objective(a, f)
     for _ in range(steps):
@@ -113,9 +120,9 @@ def logistic(
         a, f = a + size[:, None] * step_a, f + size[:, None] * step_f
         moved = (gain - best).clamp_min(0)
         best = torch.maximum(best, gain)
-        if bool((moved <= 1e-7 * (1 + best.abs())).all()):
+        if bool((moved <= 1e-9 * (1 + best.abs())).all()):
             break
-    return a.reshape(p, s, n)
+    return a
 
 
 def standardised(x: Float[Tensor, "q row d"], train: Float[Tensor, "q n d"]) -> Float[Tensor, "q row d"]:
@@ -160,9 +167,8 @@ def all_regression_scores(
     """The scores by every kind of inner products of the same rows, all regressions solved at once."""
     kernel, told = torch.cat([q.of(k, q.train) for k in ks]).double(), _at(q.told, q.train).repeat(len(ks), 1)
     at_once = max(1, _CACHED // kernel.shape[-1] ** 2)
-    # one strength at a time: weak ones need a few steps, strong ones many
-    solved = [[logistic(*part, (c,)) for part in zip(kernel.split(at_once), told.split(at_once), strict=True)] for c in strengths]
-    a = torch.cat([torch.cat(parts) for parts in solved], 1).unflatten(0, (len(ks), -1))
+    solved = [logistic(*part, strengths) for part in zip(kernel.split(at_once), told.split(at_once), strict=True)]
+    a = torch.cat(solved).unflatten(0, (len(ks), -1))
     return [torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, own) for k, own in zip(ks, a, strict=True)]
 
 

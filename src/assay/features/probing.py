@@ -1,13 +1,12 @@
-"""Sparse probing: can a few features say what the text says, and is that more than honest baselines can?
+"""Sparse probing: can a few features of a dictionary say what the text says?
 
-A probe is a logistic regression for one yes-or-no question about tokens. On the features of a dictionary it may use k of them,
-chosen on the training documents. Beside it stand a probe on the raw activations, one on the tokens themselves, and one on a random
-dictionary of the same width. All are tuned in the same way, and judged on documents that none has seen.
+A probe is a logistic regression for one yes-or-no question about tokens, on k features that are chosen on the training documents, with a
+penalty chosen by documents left out in turn. Many questions at once, and the baselines beside them, are in `kernel_probe.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,6 @@ from assay.dictionaries.nonlinearity import ReLU
 STRENGTHS = tuple(10.0**e for e in range(-4, 3))
 """Values of C, the inverse of the L2 penalty, among which every probe's is chosen."""
 KS = (1, 2, 5, 16)
-BINS = 256
 _FOLDS = 4
 
 
@@ -46,27 +44,6 @@ class Rows:
                 f"and {len(self.document)} documents"
             )
 
-    def __getitem__(self, rows: np.ndarray) -> Rows:
-        """Some of the rows."""
-        return Rows(self.x[torch.as_tensor(rows)], self.context[rows], self.label[rows], self.document[rows])
-
-    def halves(self, seed: int = 0, share: float = 0.5) -> tuple[Rows, Rows]:
-        """Training and test rows, of different documents drawn by lot.
-
-        Raises: DataError where either lacks yes or no, or two documents of each.
-        """
-        names = np.unique(self.document)
-        order = names[rng.permutation(np.array([seed]), "probing.documents", 0, len(names))[0]]
-        train = np.isin(self.document, order[: round(share * len(names))])
-        parts = self[np.flatnonzero(train)], self[np.flatnonzero(~train)]
-        for name, part in zip(("training", "test"), parts, strict=True):
-            for answer in (True, False):
-                if len(np.unique(part.document[part.label == answer])) < 2:
-                    raise DataError(
-                        f"the {name} documents with the answer {'yes' if answer else 'no'} are fewer than two; give more text"
-                    )
-        return parts
-
 
 def context(tokens: Int[np.ndarray, "w s"], width: int = 8) -> Int[np.ndarray, "w s c"]:
     """For every position the ids of the last `width` tokens, its own last; −1 before the start of the window."""
@@ -76,39 +53,11 @@ def context(tokens: Int[np.ndarray, "w s"], width: int = 8) -> Int[np.ndarray, "
 
 @dataclass(frozen=True, eq=False)
 class Probed:
-    """What a probe said about the test rows: log-odds of yes; and for a sparse probe which features it used."""
+    """What a probe said about the test rows, log-odds of yes, and which features it used."""
 
     score: Float[np.ndarray, "b"]
     label: Bool[np.ndarray, "b"]
-    document: Int[np.ndarray, "b"]
-    features: tuple[int, ...] = ()
-
-    def sums(self, documents: Sequence[int], bins: int = BINS) -> dict[str, Float[np.ndarray, "document ..."]]:
-        """Sums per document: `rows`, `right`, and counts of `positives` and `negatives` [document, bin] by rank of their score.
-
-        AUROC is `auroc_of` these, in any resampling of documents; with at most `bins` different scores exactly, otherwise scores
-        of one bin count as tied.
-        """
-        values = np.unique(self.score)
-        edges = values if len(values) <= bins else np.unique(np.quantile(self.score, np.linspace(0, 1, bins + 1)[:-1]))
-        place = np.clip(np.searchsorted(edges, self.score, side="right") - 1, 0, len(edges) - 1)
-        if lost := sorted(set(np.unique(self.document).tolist()) - set(np.asarray(documents).tolist())):
-            raise DataError(f"documents must name every document that was probed; missing: {', '.join(map(str, lost[:5]))}")
-        order = np.argsort(documents)
-        which = order[np.searchsorted(np.asarray(documents)[order], self.document)]
-        cell = which * bins + place
-        size = len(documents) * bins
-
-        def counted(mask: Bool[np.ndarray, "b"]) -> Float[np.ndarray, "document bin"]:
-            return np.bincount(cell[mask], minlength=size).reshape(len(documents), bins).astype(np.float64)
-
-        right = (self.score > 0) == self.label
-        return {
-            "rows": np.bincount(which, minlength=len(documents)).astype(np.float64),
-            "right": np.bincount(which, weights=right, minlength=len(documents)),
-            "positives": counted(self.label),
-            "negatives": counted(~self.label),
-        }
+    features: tuple[int, ...]
 
 
 def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
@@ -124,53 +73,6 @@ def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
     yes, no = int(label.sum()), int((~label).sum())
     wins = rankdata(score)[label].sum() - yes * (yes + 1) / 2
     return float(ratio_or_nan(np.asarray(wins), np.asarray(float(yes * no))))
-
-
-def auroc_of(sums: Mapping[str, Float[np.ndarray, "*draw bin"]]) -> Float[np.ndarray, "*draw"]:
-    """AUROC from counts by score that were added up over documents, weighted in any way.
-
-    Formula: Σ_i p_i (Σ_{j<i} n_j + n_i / 2) / (Σp · Σn), p and n the `positives` and `negatives` of bin i
-    Range: 0 to 1; NaN where there are no positives or no negatives
-    Better: higher
-    """
-    p, n = (np.asarray(sums[name], dtype=np.float64) for name in ("positives", "negatives"))
-    return ratio_or_nan((p * (n.cumsum(-1) - n / 2)).sum(-1), p.sum(-1) * n.sum(-1))
-
-
-def accuracy(sums: Mapping[str, Float[np.ndarray, "document"]]) -> float:
-    """Share of tokens answered rightly at even odds; of a rare answer, always saying no is nearly right.
-
-    Formula: #{(score > 0) = label} / rows
-    Range: 0 to 1; NaN without rows
-    Better: higher, above the share of the commoner answer
-    """
-    return float(ratio_or_nan(np.asarray(sums["right"]).sum(), np.asarray(sums["rows"]).sum()))
-
-
-def dense_probe(train: Rows, test: Rows) -> Probed:
-    """A tuned probe on the raw activations, each dimension scaled by its training mean and deviation."""
-    return Probed(_fitted(as_numpy(train.x.float()), train, as_numpy(test.x.float())), test.label, test.document)
-
-
-def token_probe(train: Rows, test: Rows) -> Probed:
-    """A tuned probe on token identity: which token stands here, and which are among those of the context before it."""
-    from scipy.sparse import csr_matrix, hstack
-
-    known = np.unique(train.context)
-    known = known[known >= 0]
-
-    def encoded(rows: Rows) -> Any:
-        column = np.searchsorted(known, rows.context).clip(0, len(known) - 1)
-        seen = (rows.context >= 0) & (known[column] == rows.context)
-        blocks = []
-        for part in (slice(-1, None), slice(0, -1)):
-            row, place = np.nonzero(seen[:, part])
-            counts = csr_matrix((np.ones(len(row)), (row, column[:, part][row, place])), (len(seen), len(known)))
-            counts.data[:] = 1.0  # among them or not, however often
-            blocks.append(counts)
-        return hstack(blocks).tocsr()
-
-    return Probed(_fitted(encoded(train), train, encoded(test)), test.label, test.document)
 
 
 def chosen_features(dictionary: Dictionary, train: Rows, k: int, chunk: int = 2048) -> Int[np.ndarray, "k"]:
@@ -218,14 +120,7 @@ def sparse_probe(dictionary: Dictionary, train: Rows, test: Rows, ks: Sequence[i
         return torch.cat(parts).cpu().numpy()
 
     a, b = columns(train), columns(test)
-    return {k: Probed(_fitted(a[:, :k], train, b[:, :k]), test.label, test.document, tuple(best[:k].tolist())) for k in ks}
-
-
-def random_dictionary(dictionary: Dictionary, x: Float[Tensor, "b d"], seed: int = 0, chunk: int = 2048) -> Dictionary:
-    """A control: random directions, as many as the dictionary has, each on in the same share of rows: its L0 over its width."""
-    rows = x[:: max(1, len(x) // 4096)].float()
-    on = sum(int((dictionary.encode(part) > 0).sum()) for part in rows.split(chunk))
-    return random_directions(rows, dictionary.width, on / (len(rows) * dictionary.width), seed, chunk)
+    return {k: Probed(_fitted(a[:, :k], train, b[:, :k]), test.label, tuple(best[:k].tolist())) for k in ks}
 
 
 def random_directions(rows: Float[Tensor, "b d"], width: int, share: float, seed: int = 0, chunk: int = 2048) -> Dictionary:
@@ -235,17 +130,9 @@ def random_directions(rows: Float[Tensor, "b d"], width: int, share: float, seed
     drawn = drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
     share = min(max(share, 1 / len(rows)), 0.999)
     middle = rows.mean(0)
-    bias = torch.cat([-torch.quantile((rows - middle) @ part.mT, 1 - share, dim=0) for part in drawn.split(chunk)])
+    rank = max(1, round((1 - share) * len(rows)))
+    bias = torch.cat([-((rows - middle) @ part.mT).kthvalue(rank, dim=0).values for part in drawn.split(chunk)])
     return Dictionary(drawn.mT[None], bias[None], drawn[None], middle[None], ReLU())
-
-
-def probe_all(dictionary: Dictionary, train: Rows, test: Rows, ks: Sequence[int] = KS, seed: int = 0) -> dict[str, Probed]:
-    """Every probe on the same split: `sparse-K` and `random-K` for each k, `dense` and `tokens`."""
-    control = random_dictionary(dictionary, train.x, seed)
-    named = {"dense": dense_probe(train, test), "tokens": token_probe(train, test)}
-    for name, one in (("sparse", dictionary), ("random", control)):
-        named |= {f"{name}-{k}": probed for k, probed in sparse_probe(one, train, test, ks).items()}
-    return named
 
 
 def _encode(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
@@ -254,7 +141,7 @@ def _encode(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> Float[Tensor, "b
         return dictionary.encode(x.float())[0] * torch.linalg.vector_norm(dictionary.W_dec[0], dim=1)
 
 
-def _fitted(x_train: Any, train: Rows, x_test: Any) -> Float[np.ndarray, "b"]:
+def _fitted(x_train: Float[np.ndarray, "b k"], train: Rows, x_test: Float[np.ndarray, "t k"]) -> Float[np.ndarray, "t"]:
     """Log-odds of yes on the test rows, of a logistic regression whose penalty was chosen by documents left out in turn."""
     x_train, x_test = _scaled(x_train, x_test)
     folds = _folds(train)
@@ -269,10 +156,10 @@ def _fitted(x_train: Any, train: Rows, x_test: Any) -> Float[np.ndarray, "b"]:
     return _regression(x_train, train.label, best).decision_function(x_test)
 
 
-def _scaled(x_train: Any, x_test: Any) -> tuple[Any, Any]:
-    """Columns less their training mean over their training deviation; columns of counts stay as they are."""
-    if not isinstance(x_train, np.ndarray):
-        return x_train, x_test
+def _scaled(
+    x_train: Float[np.ndarray, "b k"], x_test: Float[np.ndarray, "t k"]
+) -> tuple[Float[np.ndarray, "b k"], Float[np.ndarray, "t k"]]:
+    """Columns less their training mean over their training deviation."""
     mean, deviation = x_train.mean(0, dtype=np.float64), x_train.std(0, dtype=np.float64)
     deviation = np.where(deviation > 0, deviation, 1.0)
     return (x_train - mean) / deviation, (x_test - mean) / deviation
@@ -291,7 +178,7 @@ def _folds(train: Rows) -> list[Bool[np.ndarray, "b"]]:
     return usable
 
 
-def _regression(x: Any, label: Bool[np.ndarray, "b"], strength: float) -> Any:
+def _regression(x: Float[np.ndarray, "b k"], label: Bool[np.ndarray, "b"], strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=strength, max_iter=500).fit(x, label)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -36,3 +38,20 @@ def pca(x: Float[Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Diction
         )
         for rank in ranks
     ]  # fmt: skip
+
+
+def pca_to(x: Float[Tensor, "b d"], rows: Float[Tensor, "n d"], fvu: float) -> Dictionary:
+    """Principal components of x, as few as leave no more than this share of the variance of other rows unexplained.
+
+    What a dictionary with this FVU is compared with, where the question is what it leaves out beside how much.
+
+    Raises: DataError where even all components leave more, which happens only below 0.
+    """
+    every = pca(x, x.shape[-1])[0]
+    seen = every.encode(rows)[0].double().square().sum(0).cumsum(0)  # by so many components
+    off = seen[-1] - seen  # they span the space
+    left = off / (rows - rows.mean(0)).double().square().sum()
+    if not bool((left <= fvu).any()):
+        raise DataError(f"no number of components leaves {fvu:g} of the variance unexplained")
+    rank = int((left > fvu).sum()) + 1
+    return replace(every, W_enc=every.W_enc[..., :rank], b_enc=every.b_enc[:, :rank], W_dec=every.W_dec[:, :rank])

@@ -20,6 +20,7 @@ from assay.dictionaries.training.freezing import Part
 from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
     CHANCE,
+    EQUAL,
     MEANINGLESS,
     METHODS,
     PERMUTATIONS,
@@ -27,12 +28,11 @@ from assay.experiments.streetlight.probes import (
     REGIMES,
     SAE,
     Asked,
-    coded,
-    of_dictionary,
     own_methods,
     questions,
+    read_of,
 )
-from assay.experiments.streetlight.shared import Baselines, ChanceSpec, asked_spec, chance, rows
+from assay.experiments.streetlight.shared import Baselines, ChanceSpec, asked_spec, chance, equal, rows
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
@@ -69,7 +69,7 @@ class Streetlight(Spec):
     """Features that TopK keeps."""
     batch: Annotated[int, Ge(1)] = 128
     """Activations a step."""
-    steps: Annotated[int, Ge(1)] = 500
+    steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
@@ -77,13 +77,13 @@ class Streetlight(Spec):
     """Which half of the dictionary is not learned; a decoder that is not starts with the covariance of the activations."""
     asks: Literal["listed", "planted"] = "listed"
     """The frozen list; or whether a feature drawn by lot is on."""
-    lots: Annotated[int, Ge(1)] = 12
+    lots: Annotated[int, Ge(1)] = 8
     """How many features drawn by lot are asked for."""
     regimes: tuple[str, ...] = (*REGIMES, PERMUTED)
     """Which of the regimes."""
     sizes: tuple[int, ...] = (64, 32, 64, 24)
     """Texts of each concept for training, validation, test and shifted test; half of them have the property."""
-    worded: tuple[int, ...] = (0, 10, 22, 0)
+    worded: tuple[int, ...] = (0, 8, 20, 0)
     """How many of them the model is asked about in words."""
 
     def check(self) -> None:
@@ -157,7 +157,7 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
     listing = s.asks == "listed"
     asked = listed(s, data, bench) if listing else planted(s, dictionary, data)
     name = asked_spec(data, s.sizes) if listing else None
-    baselines, codes = Baselines(asked, bench, name), coded(asked, of_dictionary(dictionary.normalised))
+    baselines, codes = Baselines(asked, bench, name), read_of(asked, dictionary.normalised)
     reached = np.full((3, len(asked.names), len(s.regimes), len(METHODS)), np.nan)
     for i, regime in enumerate(s.regimes):
         draws, names = (PERMUTATIONS, MEANINGLESS) if regime == PERMUTED else (1, (*SAE, "error"))
@@ -167,16 +167,16 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
         for method in drawn[0]:
             reached[:, :, i, METHODS.index(method)] = np.mean([one[method] for one in drawn], 0)
     at = looked(data, test, s.looked, bench) if listing else None
+    seen = found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None) if at is not None else {}
     kept = ChanceSpec(seed=s.seed, of=name, width=s.width, k=s.k, looked=s.looked, test=test.spec.replace(subject="").to_json()) if name else None
-    random = chance(asked, data, at, s.seed, s.width, s.k, bench, kept, CHANCE if listing and s.weights == "trained" else CHANCE[:1])
-    standard = s.regimes.index("standard")
-    for method in METHODS:
-        if method in random:
-            reached[:, :, standard, METHODS.index(method)] = random[method]
-    named: dict[str, Any] = {"validation": reached[0], "auroc": reached[1], "shifted": reached[2, :, standard]}
+    once = chance(asked, data, at, s.seed, s.width, s.k, bench, kept, CHANCE if listing and s.weights == "trained" else CHANCE[:1])
     if at is not None:
-        named |= found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None)
-        named |= {"found_random": random["found"], "lot_random": random["lot"]}
+        once |= rows([(EQUAL, equal(asked, data, at, s.seed, seen["fvu"]))])
+    for method in (m for m in METHODS if m in once):
+        reached[:, :, s.regimes.index("standard"), METHODS.index(method)] = once[method]
+    named: dict[str, Any] = {"validation": reached[0], "auroc": reached[1], "shifted": reached[2, :, s.regimes.index("standard")]}
+    if at is not None:
+        named |= {**seen, "found_random": once["found"], "lot_random": once["lot"]}
     if listing and any(s.worded) and s.weights == "trained":
         named["asked"] = in_words(s, asked, data, bench)
     return named, asked.names

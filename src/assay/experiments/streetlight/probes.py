@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -19,24 +19,26 @@ if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary
     from assay.features.kernel_probe import Questions, Tuned
 
-SCARCE = tuple(f"{n} examples{again}" for n in (8, 32) for again in ("", ", again", ", once more"))
-REGIMES = ("standard", *SCARCE, "1 in 9", "noise 20 %")
+STANDARD = ("standard",)
+SCARCE = tuple(f"{n} examples{again}" for n in (8, 32) for again in ("", ", again"))
+HARD = (*SCARCE, "1 in 9", "noise 20 %")
+REGIMES = (*STANDARD, *HARD)
 PERMUTED = "permuted"
 """A control beside the regimes: the answers of training and validation texts changed places."""
-PERMUTATIONS = 6
+PERMUTATIONS = 2
 """Draws of it, whose mean counts: one says little."""
-MEANINGLESS = ("sae-1", "sae-16", "recon", "error")
+MEANINGLESS = ("sae-1", "error")
 """What is asked of a dictionary when answers are permuted."""
 BASELINES = ("logistic", "pca", "means", "neighbours", "attention", "tokens", "bigrams")
 """The quiver without a dictionary; the last two read the text, not the model."""
 SAE = ("sae-1", "sae-4", "sae-16", "sae-64", "sae-all", "recon")
 """What a dictionary adds to it: the best k features, all of them, the reconstruction."""
-CHANCE = ("random-1", "random-again-1", "pca-recon")
-"""What is drawn anew for each seed whatever its dictionary is: the best of random features, principal components of a sample."""
-METHODS = (*BASELINES, *SAE, "error", "untuned", *CHANCE)
+CHANCE = ("random-1", "random-again-1")
+"""The best feature of random dictionaries, drawn anew for each seed whatever its dictionary is."""
+EQUAL = "pca-equal"
+"""A regression on principal components that leave as much of the variance unexplained as the dictionary does."""
+METHODS = (*BASELINES, *SAE, "error", "untuned", *CHANCE, EQUAL)
 RANKS = (4, 8, 16, 32)
-IDENTITY = 256
-"""Rank of the principal components whose reconstruction stands for one that loses nothing that matters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +59,17 @@ class Asked:
         return torch.from_numpy(self.tokens >= 0)
 
     @cached_property
+    def raw(self) -> Float[Tensor, "2 q row d"]:
+        """The activations, pooled in two ways."""
+        return pooled(self.x, self.there)
+
+    @cached_property
     def plain(self) -> Plain:
         """What methods without a dictionary read of the texts, the same in all regimes."""
         from assay.features.attention_probe import components
 
         few = components(self.x, self.there, questions(self, "standard", 0).train)
-        return Plain(pooled(self.x, self.there), dict(zip(("tokens", "bigrams"), grams(self.tokens), strict=True)), few, self.there)
+        return Plain(self.raw, dict(zip(("tokens", "bigrams"), grams(self.tokens), strict=True)), few, self.there)
 
 
 def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
@@ -124,33 +131,28 @@ def grams(tokens: Int[np.ndarray, "q row s"]) -> tuple[Float[Tensor, "q row row"
     return torch.from_numpy(np.stack(found[0])), torch.from_numpy(np.stack(found[1]))
 
 
-def coded(asked: Asked, code: Callable[[Float[Tensor, "b d"]], dict[str, Float[Tensor, "b k"]]]) -> dict[str, Float[Tensor, "2 q row k"]]:
-    """What `code` makes of the tokens, pooled text by text; what texts are filled up with is not coded."""
+def coded(asked: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]) -> Float[Tensor, "2 q row k"]:
+    """What `encode` makes of each question's tokens, pooled text by text; what texts are filled up with is not coded."""
     import torch
 
-    found: dict[str, list[Tensor]] = {}
+    found: list[Tensor] = []
     with torch.no_grad():
-        for x, there in zip(asked.x, asked.there, strict=True):
-            count = there.sum(-1)
+        for i, (x, there) in enumerate(zip(asked.x, asked.there, strict=True)):
+            count, values = there.sum(-1), encode(i, x[there])
             text, ends = torch.arange(len(there)).repeat_interleave(count), count.cumsum(0) - 1
-            for name, values in code(x[there]).items():
-                mean = values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values) / count[:, None]
-                found.setdefault(name, []).append(torch.stack([values[ends], mean]))
-    return {name: torch.stack(parts, 1) for name, parts in found.items()}
+            mean = values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values) / count[:, None]
+            found.append(torch.stack([values[ends], mean]))
+    return torch.stack(found, 1)
 
 
-def of_dictionary(dictionary: Dictionary, whole: bool = True) -> Callable[[Tensor], dict[str, Tensor]]:
-    """What a dictionary makes of tokens: features, and, if `whole`, reconstruction and error."""
+def read_of(asked: Asked, dictionary: Dictionary) -> dict[str, Float[Tensor, "2 q row k"]]:
+    """Features times the length of their decoder rows, reconstruction and error, pooled text by text.
 
-    def code(x: Tensor) -> dict[str, Tensor]:
-        f = dictionary.encode(x)
-        scaled = f[0] * dictionary.W_dec[0].norm(dim=1)
-        if not whole:
-            return {"features": scaled}
-        made = dictionary.decode(f)[0]
-        return {"features": scaled, "recon": made, "error": x - made}
-
-    return code
+    Decoding is linear, so that what is pooled first need not be decoded token by token.
+    """
+    f = coded(asked, lambda _, x: dictionary.encode(x)[0])
+    made = dictionary.decode(f.flatten(0, 2)[None])[0].unflatten(0, f.shape[:3])
+    return {"features": f * dictionary.W_dec[0].norm(dim=1), "recon": made, "error": asked.raw - made}
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,15 +189,40 @@ def own_methods(codes: dict[str, Float[Tensor, "2 q row k"]], q: Questions, name
 
     read = {"sae-all": list(codes["features"]), "recon": list(codes["recon"]), "error": list(codes["error"])}
     tops = [probe.top_features(f, q, 64) for f in codes["features"]]
-    read |= {f"sae-{k}": [probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)] for k in (1, 4, 16, 64)}
-    return regressions({name: [probe.products(probe.prepared(x, q), q) for x in read[name]] for name in names}, q)
+    read |= {f"sae-{k}": [probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)] for k in (4, 16, 64)}
+    if "sae-1" in names:
+        yield "sae-1", best_feature(codes["features"], q)
+    yield from regressions({name: [probe.products(probe.prepared(x, q), q) for x in read[name]] for name in names if name != "sae-1"}, q)
 
 
 def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
     """The best single feature, chosen on training texts."""
     from assay.features import kernel_probe as probe
 
-    return regression([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
+    return alone([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
+
+
+def best_of_lone(asked: Asked, one: Dictionary, q: Questions) -> Tuned:
+    """The best single feature of a dictionary whose features do not compete: texts that do not choose need only the chosen ones."""
+    import torch
+
+    from assay.features import kernel_probe as probe
+
+    rows, told = q.train.numpy(), q.told.gather(1, q.train)
+    given = (np.take_along_axis(part, rows.reshape(*rows.shape, *[1] * (part.ndim - 2)), 1) for part in (asked.tokens, asked.label, asked.part))
+    every = torch.arange(rows.shape[1]).expand(rows.shape)
+    features = coded(Asked(asked.names, q.of(asked.x, q.train), *given), lambda _, x: one.encode(x)[0])
+    tops = torch.cat([probe.top_features(f, probe.Questions(told, told, every, every, ()), 1) for f in features], 1)
+    few = [replace(one, W_enc=one.W_enc[..., at], b_enc=one.b_enc[:, at], W_dec=one.W_dec[:, at]) for at in tops]
+    last, mean = coded(asked, lambda i, x: few[i].encode(x)[0])
+    return alone([last[..., :1], mean[..., 1:]], q)
+
+
+def alone(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> Tuned:
+    """One column by itself, turned as training texts have it: any regression on it orders texts so."""
+    from assay.features import kernel_probe as probe
+
+    return tuned([probe.mean_scores(probe.products(probe.prepared(x, q), q), q) for x in columns], q)
 
 
 def regression(poolings: Sequence[Float[Tensor, "q row k"]], q: Questions) -> Tuned:

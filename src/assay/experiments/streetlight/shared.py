@@ -1,4 +1,5 @@
-"""What does not depend on how a dictionary was trained, worked out once for all arms that ask the same: baselines, and random dictionaries."""
+"""What does not depend on how a dictionary was trained, worked out once for all arms that ask the same: baselines, and random dictionaries;
+and principal components that leave as much over as a dictionary does."""
 
 from __future__ import annotations
 
@@ -7,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.core import rng
 from assay.core.spec import Spec
 from assay.data import concepts
 from assay.experiments.streetlight.looking import Looked, found_in
 from assay.experiments.streetlight.probes import (
     CHANCE,
-    IDENTITY,
     PERMUTED,
     Asked,
-    best_feature,
-    coded,
-    of_dictionary,
+    best_of_lone,
     plain_methods,
     questions,
     regression,
@@ -26,6 +25,9 @@ from assay.experiments.streetlight.probes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from jaxtyping import Float
+    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.data.harvest import Harvest
@@ -51,7 +53,7 @@ class AskedSpec(Spec):
     """Hash of the list."""
     sizes: tuple[int, ...]
     """Texts of each part."""
-    methods: int = 2
+    methods: int = 3
     """Counted up when a probe changes."""
 
 
@@ -69,7 +71,7 @@ class PlainSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ChanceSpec(Spec):
-    """What random dictionaries of a width and sparsity reach, and components of a sample; the seed draws them."""
+    """What random dictionaries of a width and sparsity reach; the seed draws them."""
 
     of: AskedSpec
     """The texts."""
@@ -102,7 +104,7 @@ class Baselines:
 
         def work() -> Numbers:
             q = questions(self.asked, regime, seed, draw)
-            return rows([("logistic", regression(list(self.asked.plain.raw), q))] if regime == PERMUTED else plain_methods(self.asked.plain, q))
+            return rows([("logistic", regression(list(self.asked.raw), q))] if regime == PERMUTED else plain_methods(self.asked.plain, q))
 
         if self.kept is None:
             return work()
@@ -114,29 +116,35 @@ def chance(
     asked: Asked, data: Harvest, at: Looked | None, seed: int, width: int, k: int, bench: Bench, kept: ChanceSpec | None,
     methods: Sequence[str] = CHANCE,
 ) -> Numbers:  # fmt: skip
-    """The best feature of two random dictionaries, and a regression on principal components of the seed's own sample of tokens; of the first
-    dictionary also what looking finds. Some can be left out."""
+    """The best feature of random dictionaries, one for each of these names; of the first also what looking finds."""
 
     def work() -> Numbers:
-        from assay.core import rng
-        from assay.dictionaries.baselines.linear import pca
         from assay.features.probing import random_directions
 
-        x = data.rows(rng.generator(seed, "streetlight.sample").permutation(data.kept)[:16_384])
-        q = questions(asked, "standard", 0)
+        x, q = sample(data, seed)[:2048], questions(asked, "standard", 0)
         reached: dict[str, Tuned] = {}
         out: Numbers = {}
-        for i, name in enumerate(m for m in methods if m != "pca-recon"):
-            one = random_directions(x[:2048], width, k / width, seed + 10**6 * i)
-            reached[name] = best_feature(coded(asked, of_dictionary(one, whole=False))["features"], q)
+        for i, name in enumerate(methods):
+            one = random_directions(x, width, k / width, seed + 10**6 * i)
+            reached[name] = best_of_lone(asked, one, q)
             if at is not None and not i:
                 out = {name: np.array(value) for name, value in found_in(one, at).items()}
-        if "pca-recon" in methods:
-            axes = pca(x, min(IDENTITY, data.d))[0]
-            reached["pca-recon"] = regression(list(coded(asked, lambda x: {"all": axes.decode(axes.encode(x))[0]})["all"]), q)
         return out | rows(reached.items())
 
     return work() if kept is None else arrays(bench, kept, work)
+
+
+def equal(asked: Asked, data: Harvest, at: Looked, seed: int, fvu: float) -> Tuned:
+    """A regression on principal components that leave over what a dictionary with this FVU on the tokens that judge does."""
+    from assay.dictionaries.baselines.linear import pca_to
+
+    axes = pca_to(sample(data, seed), at.x[1], fvu)
+    return regression([axes.decode(axes.encode(x.flatten(0, 1)))[0].view_as(x) for x in asked.raw], questions(asked, "standard", 0))
+
+
+def sample(data: Harvest, seed: int) -> Float[Tensor, "b d"]:
+    """So many tokens of the training harvest, drawn by lot."""
+    return data.rows(rng.generator(seed, "streetlight.sample").permutation(data.kept)[:16_384])
 
 
 def rows(methods: Iterable[tuple[str, Tuned]]) -> Numbers:
