@@ -11,6 +11,7 @@ import numpy as np
 from assay.core import Cost, Joint, probes
 from assay.core.measures import measures
 from assay.core.rng import integers
+from assay.data import corpus as corpora
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.tiny import tiny
 from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_measures
