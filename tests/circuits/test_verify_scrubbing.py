@@ -11,7 +11,7 @@ import pytest
 from assay.circuits import known
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
-from assay.circuits.verify.scrubbing import agreeing, floor, recovered, scrubbed
+from assay.circuits.verify.scrubbing import agreeing, floor, recovered, scrubbed, unread
 
 
 def share(statistic, found) -> float:
@@ -37,12 +37,12 @@ def test_donors_agree_and_each_is_as_likely():
 def test_true_graphs_survive_and_their_shuffled_variables_do_not(name):
     found = scrub(known.explained(name), known.problem(name))
     assert share(recovered, found) > 0.98 and found.exchanged > 0.5
-    assert share(floor, found) < 0.35
+    assert share(floor, found) < 0.1
 
 
 @pytest.mark.parametrize("name", [n for n in known.names() if n != "redundant"])
 def test_plausible_rivals_do_not_survive(name):
-    assert share(recovered, scrub(known.rival(name), known.problem(name))) < 0.75
+    assert share(recovered, scrub(known.rival(name), known.problem(name))) < 0.5
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_plausible_rivals_do_not_survive(name):
 def test_a_missing_edge_is_noticed(variable, reads):
     whole = known.explained("induction")
     less = tuple(dataclasses.replace(v, reads=reads) if v.name == variable else v for v in whole.variables)
-    assert share(recovered, scrub(dataclasses.replace(whole, variables=less), known.problem("induction"))) < 0.5
+    assert share(recovered, scrub(dataclasses.replace(whole, variables=less), known.problem("induction"))) < 0.1
 
 
 def test_the_whole_model_survives_exactly_and_exchanges_little():
@@ -60,6 +60,17 @@ def test_the_whole_model_survives_exactly_and_exchanges_little():
     found = scrub(controls.whole(known.explained("redundant"), problem), problem)
     assert np.allclose(found.terms["scrubbed"], found.terms["full"], atol=1e-9)
     assert found.exchanged < scrub(known.explained("redundant"), problem).exchanged
+
+
+def test_counted_from_an_answer_that_reads_nothing():
+    """Formula: 1 of 2 classes that is right with frequency f: f ln f + (1 − f) ln(1 − f); 1 of 7 that are even: −ln 7."""
+    problem = known.problem("two_hops")
+    tokens = problem.task.draw(4, 0, 500)
+    f = problem.task.answer(tokens).mean()
+    assert unread(problem, tokens).mean() == pytest.approx(f * np.log(f) + (1 - f) * np.log(1 - f))
+    problem = known.problem("modular_sum")
+    tokens = np.array([[a, b, 7] for a in range(7) for b in range(7)])
+    assert np.allclose(unread(problem, tokens), -np.log(7))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ found by gradients so that exchanging them gives the foretold answers; and the s
 that there is nothing to be found. A place that does no better than the second shows nothing.
 
 Source: Geiger et al. 2021, Causal Abstractions of Neural Networks; Geiger et al. 2023, Finding Alignments (learned directions); Sutter et
-al. 2025 for why a learned alignment is a control and not a proof.
+al. 2025 (arXiv 2507.08802): maps of any power align any network with any algorithm, so a learned alignment is a control and no proof.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut
-from assay.circuits.verify.scrubbing import identities, once
+from assay.circuits.verify.scrubbing import identities, once, recovered, unread
 from assay.core import rng
 from assay.core.errors import AssayError
 from assay.subjects.parts import parts
@@ -87,13 +87,11 @@ def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
 
 
 def _scrub(program: Program, tokens: np.ndarray, seed: int) -> float:
-    """The mean log-probability after one round of scrubbing, between that of shuffled outputs, 0, and the model's own, 1."""
+    """E2 of one round."""
     problem, of = program.problem, rng.generator(seed, "circuits.rivals.scrub")
-    logits = problem.logits(tokens)
-    full = problem.goodness(logits, tokens).mean()
-    none = problem.goodness(logits[of.permutation(len(tokens))], tokens).mean()
-    kept = problem.goodness(once(program, tokens, identities(program, tokens), of), tokens).mean()
-    return float(np.clip((kept - none) / (full - none), 0, 1)) if full > none else 0.0
+    kept = problem.goodness(once(program, tokens, identities(program, tokens), of), tokens)
+    terms = {"full": problem.goodness(problem.logits(tokens), tokens), "unread": unread(problem, tokens), "scrubbed": kept}
+    return float(recovered({name: x.mean(keepdims=True) for name, x in terms.items()})[0])
 
 
 def _moved(program: Program, seed: int) -> Iterator[Program]:

@@ -4,7 +4,10 @@ What a reader is shown of a unit comes from another input on which the unit's va
 was itself computed from such ones; what the graph does not mention comes from any input. Rows share what was scrubbed before them, so
 ten thousand resamples cost a pass for each unit and each round.
 
-Source: Chan et al. 2022, Causal Scrubbing.
+What is recovered is counted from the best answer that reads nothing: each class as often as it is right at that position. Counted from the
+model's own outputs on other inputs, as is usual, any blur would look half as good as a model that is sure of itself.
+
+Source: Chan et al. 2022, Causal Scrubbing (there from outputs that are shuffled among inputs).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut
 from assay.core import rng
@@ -45,9 +49,7 @@ def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamp
     problem, n = program.problem, len(tokens)
     rounds = -(-resamples // n)
     of = rng.generator(seed, "circuits.scrub")
-    logits = problem.logits(tokens)
-    terms = {"full": problem.goodness(logits, tokens)}
-    terms["shuffled"] = np.mean([problem.goodness(logits[of.permutation(n)], tokens) for _ in range(8)], 0)
+    terms = {"full": problem.goodness(problem.logits(tokens), tokens), "unread": unread(problem, tokens)}
     ids = identities(program, tokens)
     mixed = [_mixed(x, of) for x in ids]
     terms["scrubbed"] = np.mean([problem.goodness(once(program, tokens, ids, of), tokens) for _ in range(rounds)], 0)
@@ -56,7 +58,7 @@ def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamp
 
 
 def recovered(m: Means) -> np.ndarray:
-    """E2: the share of what the model is better than its shuffled outputs by that is left after scrubbing."""
+    """E2: what is left after scrubbing of what the model is better by than an answer that reads nothing, 0 to 1."""
     return _recovered(m, "scrubbed")
 
 
@@ -123,6 +125,15 @@ def agreeing(ids: Ids, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
     return found
 
 
+def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
+    """How good the best answer is that reads nothing but its position: each class as often as it is right on these inputs, in nats."""
+    answers = problem.task.answer(tokens)
+    often = np.stack([np.bincount(column[column >= 0], minlength=problem.classes) for column in answers.T])
+    with np.errstate(all="ignore"):
+        said = np.log(often / often.sum(1, keepdims=True))
+    return problem.goodness(np.broadcast_to(np.nan_to_num(said, neginf=-1e9), (*answers.shape, problem.classes)).copy(), tokens)
+
+
 def _others(ids: Ids) -> float:
     """How likely a draw among equals is another input."""
     return float(np.mean([1 - (np.bincount(column) > 0).sum() / len(column) for column in ids.T]))
@@ -135,4 +146,4 @@ def _mixed(ids: Ids, of: np.random.Generator) -> Ids:
 
 def _recovered(m: Means, which: str) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return np.clip((m[which] - m["shuffled"]) / (m["full"] - m["shuffled"]), 0, 1)
+        return np.clip((m[which] - m["unread"]) / (m["full"] - m["unread"]), 0, 1)
