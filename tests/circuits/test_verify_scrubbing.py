@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from assay.circuits import known
+from assay.circuits.places import Place
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.scrubbing import agreeing, floor, recovered, scrubbed, unread
+from assay.subjects.parts import Part
 
 
 def share(statistic, found) -> float:
@@ -53,6 +55,16 @@ def test_a_missing_edge_is_noticed(variable, reads):
     whole = known.explained("induction")
     less = tuple(dataclasses.replace(v, reads=reads) if v.name == variable else v for v in whole.variables)
     assert share(recovered, scrub(dataclasses.replace(whole, variables=less), known.problem("induction"))) < 0.1
+
+
+def test_a_direction_is_as_good_a_place_as_the_neuron_that_writes_it():
+    """The first MLP of two hops writes the hop along coordinate 5 alone, and nothing else along any other."""
+    problem, whole = known.problem("two_hops"), known.explained("two_hops")
+    for coordinate, low, high in ((5, 0.98, 1.0), (6, 0.0, 0.1)):
+        along = (tuple(float(i == coordinate) for i in range(8)),)
+        moved = dataclasses.replace(whole.variables[0], at=(Place(Part("mlp", 0), along=along),))
+        found = share(recovered, scrub(dataclasses.replace(whole, variables=(moved, *whole.variables[1:])), problem))
+        assert low <= found <= high, coordinate
 
 
 def test_the_whole_model_survives_exactly_and_exchanges_little():

@@ -11,7 +11,7 @@ from typing import Any
 from assay.core.errors import AssayError, SpecError
 
 SECONDS = 20.0
-"""How long one call may take."""
+"""How long one call may compute: on a busy machine more time passes."""
 
 
 class _LateError(BaseException):
@@ -19,15 +19,16 @@ class _LateError(BaseException):
 
 
 def call(what: str, function: Callable[..., Any], *given: Any, seconds: float = SECONDS, **named: Any) -> Any:
-    """Call a function; `what` is what it is called in an error. Time is only kept in the main thread, where it can be interrupted.
+    """Call a function; `what` is what it is called in an error. Time is only kept in the main thread, where it can be interrupted,
+    and one that waits without computing is waited for.
 
-    Raises: SpecError where it raises, leaves the program, or takes longer.
+    Raises: SpecError where it raises, leaves the program, or computes longer.
     """
     try:
         with _alarm(seconds):
             return function(*given, **named)
     except _LateError:
-        raise SpecError(f"{what} did not end within {seconds:g} seconds") from None
+        raise SpecError(f"{what} did not end within {seconds:g} seconds of computing") from None
     except AssayError:
         raise
     except (Exception, SystemExit) as e:
@@ -44,10 +45,10 @@ def _alarm(seconds: float) -> Iterator[None]:
     def late(*_: object) -> None:
         raise _LateError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

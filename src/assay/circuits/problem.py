@@ -27,7 +27,12 @@ class Problem:
 
     def __post_init__(self) -> None:
         if (runs := len(self.params["W_E"])) != 1:
-            raise ModelError(f"one model is explained at a time, got {runs}; `Problem(task, {{name: x[i:i+1] …}})` takes the i-th")
+            raise ModelError(f"one model is explained at a time, got {runs}; Problem.nth takes one of several")
+
+    @classmethod
+    def nth(cls, task: Task, params: Params, run: int, activation: Activation = "relu") -> Problem:
+        """Take one of several models that were trained together."""
+        return cls(task, {name: x[run : run + 1].detach() for name, x in params.items()}, activation)
 
     @property
     def size(self) -> int:

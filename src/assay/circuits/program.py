@@ -70,10 +70,10 @@ class Program:
         if not self._head:
             raise SpecError(f"{self.explanation.source}: it has neither answer nor logits")
         values, shape, classes = self.values(tokens, given), tokens.shape, self.problem.classes
-        if self.explanation.answer is None:
-            if len(self._head) == 1:
-                return self._head[0](values, (*shape, classes))
+        if isinstance(self.explanation.logits, tuple):
             return np.stack([one(values, shape) for one in self._head], -1)
+        if self.explanation.answer is None:
+            return self._head[0](values, (*shape, classes))
         said = self._head[0](values, shape)
         if given is None:
             self._known(said, tokens)
@@ -115,10 +115,11 @@ class Program:
             raise SpecError(f"{e.source}: it has answer and logits; it can only have one of them")
         if e.answer is not None:
             return (self._rule(e.answer, "answer"),)
-        rules = e.logits if isinstance(e.logits, tuple) else () if e.logits is None else (e.logits,)
-        if rules and (isinstance(rules[0], str) or len(rules) > 1) and len(rules) != self.problem.classes:
-            raise SpecError(f"{e.source}: logits has {len(rules)} rules; the model has {self.problem.classes} classes")
-        return tuple(self._rule(r, f"logits[{i}]") for i, r in enumerate(rules))
+        if not isinstance(e.logits, tuple):
+            return () if e.logits is None else (self._rule(e.logits, "logits"),)
+        if len(e.logits) != self.problem.classes:
+            raise SpecError(f"{e.source}: logits has {len(e.logits)} rules; the model has {self.problem.classes} classes")
+        return tuple(self._rule(r, f"logits[{i}]") for i, r in enumerate(e.logits))
 
     def _rule(self, rule: Rule, where: str) -> BoundRule:
         return bound(rule, f"{self.explanation.source}: {where}", (*GIVEN, *self.variables), self.problem.task.tokens)

@@ -71,13 +71,14 @@ class BoundRule:
 
 @dataclass(frozen=True)
 class Shuffled(BoundRule):
-    """The same rule, whose values go to other inputs: by one permutation wherever there are as many of them."""
+    """The same rule of other inputs' tokens: by one permutation wherever there are as many of them, so that such rules agree with each other."""
 
     seed: int = 0
 
     def __call__(self, values: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         """Give its numbers, of other inputs."""
-        return super().__call__(values, shape)[np.random.default_rng([self.seed, shape[0]]).permutation(shape[0])]
+        order = np.random.default_rng([self.seed, shape[0]]).permutation(shape[0])
+        return super().__call__({**values, "token": values["token"][order]}, shape)
 
 
 def leaves(code: str) -> int:

@@ -40,7 +40,7 @@ def whole(explanation: Explanation, problem: Problem) -> Explanation:
 
 
 def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanation:
-    """Give the same places to other parts of their kind where there are any, and every variable and the logits to other inputs."""
+    """Give the same places to other parts of their kind where there are any, and let all it says be said of other inputs."""
     program = Program(explanation, problem)
     of = rng.generator(seed, "circuits.shuffled")
     there = parts(problem.params)
@@ -50,6 +50,7 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
         for layer in {p.layer for p in alike}:
             block = [p for p in alike if p.layer == layer]
             moved |= dict(zip(block, (block[i] for i in of.permutation(len(block))), strict=True))
+    neurons = of.permutation(problem.params["W_in"].shape[-1]) if "W_in" in problem.params else np.arange(0)
     stir = int(of.integers(2**31))
     known = (*GIVEN, *program.variables)
 
@@ -58,7 +59,8 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
         return Shuffled(of_own.what, of_own.names, of_own.rule, stir)
 
     def put(places: tuple[Place, ...]) -> tuple[Place, ...]:
-        return tuple(_other_neurons(dataclasses.replace(p, part=moved.get(p.part, p.part)), problem, of) for p in places)
+        others = (tuple(sorted(int(neurons[i]) for i in p.neurons)) for p in places)
+        return tuple(dataclasses.replace(p, part=moved.get(p.part, p.part), neurons=n) for p, n in zip(places, others, strict=True))
 
     logits = explanation.logits
     return dataclasses.replace(
@@ -77,11 +79,3 @@ def _prefix(token: Float[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
         pair = np.stack([found[:, i - 1], token[:, i]], 1) if i else token[:, :1]
         found[:, i] = np.unique(pair, axis=0, return_inverse=True)[1].ravel()
     return found
-
-
-def _other_neurons(place: Place, problem: Problem, of: np.random.Generator) -> Place:
-    """As many neurons of the same MLP, drawn at random."""
-    if not place.neurons:
-        return place
-    m = problem.params["W_in"].shape[-1]
-    return dataclasses.replace(place, neurons=tuple(sorted(int(i) for i in of.choice(m, len(place.neurons), replace=False))))
