@@ -102,13 +102,13 @@ class _Reader:
             return self.walk(x, looking)
 
         match node:
-            case ast.Constant(value=bool() | int() | float()):
+            case ast.Constant(value=(bool() | int() | float()) as value):
                 self.size += 1
-                number = self.number(node.value)
+                number = self.number(value)
                 return lambda v: np.full((1, 1, 1), number)
-            case ast.Constant(value=str()):
+            case ast.Constant(value=str() as value):
                 self.size += 1
-                token = self.token(node.value)
+                token = self.token(value)
                 return lambda v: np.full((1, 1, 1), token)
             case ast.Name():
                 self.size += 1
@@ -133,10 +133,10 @@ class _Reader:
             case ast.IfExp():
                 asked, yes, no = inner(node.test), inner(node.body), inner(node.orelse)
                 return lambda v: np.where(asked(v) != 0, yes(v), no(v))
-            case ast.Call(func=ast.Name(), keywords=[]) if node.func.id in KNOWN:
-                return self.call(node.func.id, node.args, looking)
-            case ast.Call(func=ast.Name()) if not node.keywords:
-                raise self.no(f"there is no function {node.func.id}; {nearest(node.func.id, KNOWN)}")
+            case ast.Call(func=ast.Name(id=called), keywords=[]):
+                if called not in KNOWN:
+                    raise self.no(f"there is no function {called}; {nearest(called, KNOWN)}")
+                return self.call(called, node.args, looking)
         raise self.no(f"{ast.unparse(node)[:60]!r} is not in the language")
 
     def call(self, name: str, given: Sequence[ast.expr], looking: bool) -> _Walk:

@@ -138,7 +138,7 @@ class Program:
         units = [Unit(place, v.name) for v in e.variables for place in v.at] + [Unit(place) for place in e.matter]
         taken = {u.place.part for u in units if u.variable}
         used = {n for r in (*self._rules.values(), *self._head) for n in r.names}
-        used |= {n.partition(".")[0] for v in (*e.variables, e) for n in v.reads or ()}
+        used |= {n.partition(".")[0] for reads in (e.reads, *(v.reads for v in e.variables)) for n in reads or ()}
         there = parts(params)
         units += [Unit(Place(part), name) for name, part in _INPUTS.items() if name in used and part in there and part not in taken]
         for i, unit in enumerate(units):

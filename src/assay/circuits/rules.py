@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -47,7 +48,8 @@ class BoundRule:
         if isinstance(self.rule, language.Expression):
             found = self.rule(values)
         else:
-            found = call(self.what, self.rule, **{n: values[n].copy() for n in self.names})
+            assert not isinstance(self.rule, str)
+            found = call(self.what, partial(self.rule, **{n: values[n].copy() for n in self.names}))
         try:
             out = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError):
@@ -71,7 +73,7 @@ class BoundRule:
 
 @dataclass(frozen=True)
 class Shuffled(BoundRule):
-    """The same rule of other inputs' tokens: by one permutation wherever there are as many of them, so that such rules agree with each other."""
+    """A rule of other inputs' tokens: by one permutation wherever there are as many of them, so that such rules agree with each other."""
 
     seed: int = 0
 

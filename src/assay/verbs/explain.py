@@ -59,9 +59,9 @@ class Exchanged:
     low: float | None
     high: float | None
     learned: float | None
-    """The same for directions learned at that part."""
+    """That share along directions learned at that part."""
     unfounded: float | None
-    """The same for directions learned for answers that have nothing to do with it."""
+    """That share along directions learned for answers that have nothing to do with it."""
 
 
 @dataclass(frozen=True)

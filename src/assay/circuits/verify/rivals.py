@@ -95,7 +95,7 @@ def _scrub(program: Program, tokens: np.ndarray, seed: int) -> float:
 
 
 def _moved(program: Program, seed: int) -> Iterator[Program]:
-    """The same variables at other heads and MLPs, wherever they can be read in the order that the explanation says."""
+    """Other homes for these variables: other heads and MLPs, wherever they can be read in the order that the explanation says."""
     e, params = program.explanation, program.problem.params
     homes = list(dict.fromkeys(p.part for v in e.variables for p in v.at if p.part.kind in ("head", "mlp")))
     if not homes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -107,9 +108,9 @@ def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: 
     details.append(_row("E2 of shuffled variables", scrub.terms, scrubbing.floor))
     details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
     if made:
-        details += [_row("E3 same answer", made.terms, lambda m: m["agree"])]
+        details += [_row("E3 same answer", made.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
-        details += [_row(f"E4 errors, {kind}", {kind: x}, lambda m, kind=kind: m[kind]) for kind, x in tried.terms.items()]
+        details += [_row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind)) for kind, x in tried.terms.items()]
     return Score(
         explanation.name, _quality(factors, bool(made), e4 if counts else None, short), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
         tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
