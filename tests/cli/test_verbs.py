@@ -61,7 +61,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
 def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     first = {"list", "plan", "run", "show", "check", "reproduce", "judge", "report", "fetch", "new", "remove", "doctor"}
-    assert verbs == first | {"bench", "evaluate", "look", "index", "serve", "rate", "due", "import", "export", "conformance", "train-lm"}
+    assert verbs == first | {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "import", "export", "conformance", "train-lm"}
     for node in (node for module in (experiments, measuring, upkeep) for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             body = node.body[1:]  # the docstring is the help

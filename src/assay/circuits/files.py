@@ -1,0 +1,153 @@
+"""Explanations in files: TOML, which is data and runs nothing, or Python, which is code and runs when it is read.
+
+    of = "redundant"                        NAME.toml; in NAME.py the same as a value: explanation = Explanation(of="redundant", …)
+    name = "two heads copy the token one place back"
+    [variables.before]
+    at = ["a0.0", "a0.1"]
+    is = "last(token, there(place) == place - 1)"
+    reads = ["token.v", "place.q", "place.k"]
+    [answer]
+    is = "before"
+    margin = 30
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from assay.circuits.bounded import call
+from assay.circuits.explanation import Explanation, Rule, Variable
+from assay.circuits.places import Place
+from assay.circuits.rules import leaves
+from assay.core import foreign
+from assay.core.errors import DataError, ModelError, SpecError, nearest
+
+LARGEST = 2**20
+"""Bytes of a file."""
+TOP = ("of", "name", "leaves_out", "variables", "matter", "answer", "logits", "fails", "weights")
+OF_VARIABLE = ("at", "is", "reads", "along")
+OF_ANSWER = ("is", "margin", "reads")
+OF_LOGITS = ("are", "reads")
+
+
+def load(path: Path) -> Explanation:
+    """Read an explanation: TOML as data; a Python file is run, so read it first where it is not yours.
+
+    Raises: DataError or SpecError, one line that names the place.
+    """
+    if path.suffix not in (".toml", ".py"):
+        raise DataError(f"{path} is no explanation; these are .toml files, which are data, or .py files, which are code and are run")
+    text = foreign.read(path, "an explanation", LARGEST)
+    if path.suffix == ".py":
+        return _run(path, text)
+    try:
+        table = tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as e:
+        raise DataError(f"{path} is no TOML: {e}") from None
+    return _Table(path).explanation(table)
+
+
+def _run(path: Path, text: bytes) -> Explanation:
+    spec = importlib.util.spec_from_file_location(f"explanation_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    call(str(path), spec.loader.exec_module, module)
+    found = getattr(module, "explanation", None)
+    if not isinstance(found, Explanation):
+        raise SpecError(f"{path} defines no explanation; its last line is to be explanation = Explanation(…)")
+    size = leaves(text.decode("utf-8")) if found.size is None else found.size
+    weights = sum(x.numel() for x in found.weights.values()) if found.size is None else 0
+    return dataclasses.replace(found, source=str(path), size=size + weights)
+
+
+class _Table:
+    """A table of TOML, refused line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def explanation(self, table: Mapping[str, Any]) -> Explanation:
+        self.known(table, TOP, "the file")
+        answer, logits = table.get("answer"), table.get("logits")
+        head: dict[str, Any] = {}
+        if answer is not None:
+            self.known(answer, OF_ANSWER, "answer")
+            head = {"answer": self.text(answer, "is", "answer"), "reads": self.texts(answer, "reads", "answer")}
+            margin = answer.get("margin", Explanation.margin)
+            if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < 1e9:
+                raise self.no(f"answer: margin must be a positive number, got {margin!r}")
+            head["margin"] = float(margin)
+        if logits is not None:
+            self.known(logits, OF_LOGITS, "logits")
+            head |= {"logits": self.texts(logits, "are", "logits") or (), "reads": self.texts(logits, "reads", "logits")}
+        variables = table.get("variables", {})
+        if not isinstance(variables, dict):
+            raise self.no("variables must be tables, as [variables.NAME]")
+        return Explanation(
+            of=self.text(table, "of", "the file"), name=table.get("name", self.path.stem), leaves_out=table.get("leaves_out", ""),
+            variables=tuple(self.variable(name, of) for name, of in variables.items()),
+            matter=self.places(self.texts(table, "matter", "the file") or (), (), "matter"),
+            fails=self.rule(table, "fails"), weights=self.weights(table.get("weights")), source=str(self.path), **head,
+        )  # fmt: skip
+
+    def variable(self, name: str, of: Any) -> Variable:
+        where = f"variable {name}"
+        self.known(of, OF_VARIABLE, where)
+        at = of.get("at", ())
+        places = self.places((at,) if isinstance(at, str) else self.texts(of, "at", where) or (), of.get("along", ()), where)
+        return Variable(name, self.text(of, "is", where), places, self.texts(of, "reads", where))
+
+    def places(self, written: tuple[str, ...], along: Any, where: str) -> tuple[Place, ...]:
+        rows = along if isinstance(along, list) else None
+        if along and (rows is None or not all(isinstance(r, list) and all(isinstance(x, int | float) for x in r) for r in rows)):
+            raise self.no(f"{where}: along must be lists of numbers, a list for each direction")
+        try:
+            return tuple(Place.parse(one, along) for one in written)
+        except ModelError as e:
+            raise self.no(f"{where}: {e}") from None
+
+    def weights(self, name: Any) -> dict[str, Any]:
+        """The tensors of a safetensors file beside it."""
+        if name is None:
+            return {}
+        if not isinstance(name, str) or Path(name).name != name:
+            raise self.no(f"weights must name a safetensors file beside it, got {name!r}")
+        from safetensors import SafetensorError
+        from safetensors.torch import load as tensors
+
+        try:
+            return tensors(foreign.read(self.path.parent / name, "a safetensors file of weights", 64 * LARGEST))
+        except SafetensorError as e:
+            raise self.no(f"weights: {name} is no safetensors file: {e}") from None
+
+    def rule(self, table: Mapping[str, Any], name: str) -> Rule | None:
+        return self.text(table, name, "the file") if name in table else None
+
+    def known(self, table: Any, names: tuple[str, ...], where: str) -> None:
+        if not isinstance(table, dict):
+            raise self.no(f"{where} must be a table with {', '.join(names)}")
+        for name in table:
+            if name not in names:
+                raise self.no(f"{where} has an unknown field {name!r}; {nearest(name, names)}")
+
+    def text(self, table: Mapping[str, Any], name: str, where: str) -> str:
+        found = table.get(name)
+        if not isinstance(found, str) or not found.strip():
+            raise self.no(f"{where}: {name} must be a text" + (f", got {found!r}" if name in table else ", and is missing"))
+        return found
+
+    def texts(self, table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...] | None:
+        found = table.get(name)
+        if found is None:
+            return None
+        if not isinstance(found, list) or not all(isinstance(x, str) for x in found):
+            raise self.no(f"{where}: {name} must be a list of texts, got {found!r}")
+        return tuple(found)
+
+    def no(self, why: str) -> SpecError:
+        return SpecError(f"{self.path}: {why}")

@@ -1,0 +1,38 @@
+"""The circuits that are written by construction, as problems, with their explanations and a plausible rival of each."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+from assay.circuits.explanation import Explanation
+from assay.circuits.files import load
+from assay.circuits.problem import Problem
+from assay.core.errors import ModelError, nearest
+from assay.worlds.algorithms import built
+
+_FOLDER = Path(built.__path__[0])
+
+
+def names() -> tuple[str, ...]:
+    """The built circuits that have an explanation."""
+    return tuple(sorted(p.stem for p in (_FOLDER / "explained").glob("*.toml") if "." not in p.stem))
+
+
+def problem(name: str) -> Problem:
+    """Build a circuit by its name. Raises: ModelError where there is none."""
+    if not re.fullmatch(r"\w+", name) or name not in names():
+        raise ModelError(f"no circuit is called {name!r}; {nearest(name, names())}")
+    circuit = getattr(import_module(f"{built.__name__}.{name}"), name)()
+    return Problem(circuit.task, circuit.params, circuit.shape.activation)
+
+
+def explained(name: str) -> Explanation:
+    """Give the explanation that is true by construction."""
+    return load(_FOLDER / "explained" / f"{name}.toml")
+
+
+def rival(name: str) -> Explanation:
+    """Give an explanation that sounds as good and is not right, or not all."""
+    return load(_FOLDER / "explained" / f"{name}.rival.toml")

@@ -1,0 +1,5 @@
+"""Explanations held to the model: by ablation, scrubbing, another implementation, adversarial inputs and interchange."""
+
+from assay.core.lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(__name__)

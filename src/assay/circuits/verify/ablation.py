@@ -1,0 +1,118 @@
+"""E1, ablation: keep only what an explanation names, or take away only that, and see what is left of the answers.
+
+What is taken away gives its mean, or what it is on another input. Of all sets of pieces that were called irrelevant, the one that hurts
+most is taken away as well: one by one they may each look idle, where two of them stand in for each other. For the same reason each set
+of named pieces is taken away from the model and from what was kept alone: both must lose as much (Wang et al. 2022, completeness).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.circuits.program import Program
+from assay.circuits.verify.pieces import Cut
+from assay.core import rng
+from assay.core.intervals import Means
+
+SETS = 128
+"""Most sets of pieces that are tried; all of them where there are fewer."""
+FEW = 96
+"""Inputs on which sets are compared. The one chosen is then measured on all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ablated:
+    """The mean log-probability of right answers on each input, under each ablation."""
+
+    terms: Mapping[str, Float[np.ndarray, " n"]]
+    worst: tuple[str, ...]
+    """The irrelevant pieces that hurt most when they were taken away together."""
+    apart: tuple[str, ...]
+    """The named pieces whose removal from the model and from the kept part alone differs most."""
+    alone: Mapping[str, float]
+    """What each named piece costs when it alone is taken from the model: a share of what all cost."""
+
+
+def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Ablated:
+    """Run all ablations on these inputs, whose means and other inputs are taken from themselves."""
+    problem = program.problem
+    cut = Cut(problem, [u.place for u in program.units])
+    clean = cut.clean(tokens)
+    mean = [x.mean(0, keepdim=True) for x in clean]
+    other = resampled(clean, seed, "other")
+    named, none = cut.named, np.zeros(len(cut.pieces), bool)
+
+    def good(kept: Bool[np.ndarray, "piece"], instead: list[Tensor], few: int | None = None) -> Float[np.ndarray, " n"]:
+        t = tokens[:few]
+        logits = cut.replaced(t, np.broadcast_to(kept, (len(t), len(kept))), [x if len(x) == 1 else x[:few] for x in instead])
+        return problem.goodness(logits, t)
+
+    idle = [~m for m in subsets(~named, seed, "idle")]
+    worst = idle[int(np.argmin([good(kept, other, FEW).mean() for kept in idle]))]
+    taken = subsets(named, seed, "named", empty=True)
+    gaps = [abs(float((good(named & ~m, mean, FEW) - good(~m, mean, FEW)).mean())) for m in taken]
+    unlike = taken[int(np.argmax(gaps))]
+    full, nothing = good(~none, mean), good(none, mean)
+    terms = {
+        "full": full, "none": nothing, "keep.mean": good(named, mean), "keep.resample": good(named, other), "keep.worst": good(worst, other),
+        "gone.mean": good(~named, mean), "gone.resample": good(~named, other),
+        "less.kept": good(named & ~unlike, mean), "less.model": good(~unlike, mean),
+    }  # fmt: skip
+    span = float((full - nothing)[:FEW].mean()) or np.nan
+    alone = {str(cut.pieces[i]): float((full[:FEW] - good(np.arange(len(named)) != i, mean, FEW)).mean()) / span for i in np.flatnonzero(named)}
+
+    def said(mask: np.ndarray) -> tuple[str, ...]:
+        return tuple(str(p) for p, m in zip(cut.pieces, mask, strict=True) if m)
+
+    return Ablated(terms, said(~worst), said(unlike), alone)
+
+
+def keep(m: Means) -> np.ndarray:
+    """What is left where only named pieces are kept: the least over mean, resampled and worst removal; 1 all, 0 as without any."""
+    return _share(np.minimum.reduce([m["keep.mean"], m["keep.resample"], m["keep.worst"]]) - m["none"], m)
+
+
+def remove(m: Means) -> np.ndarray:
+    """What is lost where only named pieces are taken away, the less of both ways: 1 as without any, 0 nothing."""
+    return _share(m["full"] - np.maximum(m["gone.mean"], m["gone.resample"]), m)
+
+
+def complete(m: Means) -> np.ndarray:
+    """How alike model and kept part lose when a set of named pieces goes, the set chosen where they differ most: 1 alike."""
+    return 1 - _share(abs(m["less.kept"] - m["less.model"]), m)
+
+
+def faithful(m: Means) -> np.ndarray:
+    """E1: the mean of keep, remove and complete."""
+    return (keep(m) + remove(m) + complete(m)) / 3
+
+
+def resampled(clean: list[Tensor], seed: int, stream: str) -> list[Tensor]:
+    """Give each piece what it is on another input, drawn for each piece by itself."""
+    of = rng.generator(seed, f"circuits.{stream}")
+    n = len(clean[0])
+    return [x[of.integers(n, size=n)] for x in clean]
+
+
+def subsets(of: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool = False) -> list[Bool[np.ndarray, "piece"]]:
+    """Give all sets of these pieces, or so many drawn at random with the whole among them; the empty one only where asked, or alone."""
+    at = np.flatnonzero(of)
+    if 2 ** len(at) <= SETS:
+        chosen = [list(c) for k in range(len(at) + 1) for c in itertools.combinations(at, k)]
+    else:
+        draws = rng.generator(seed, f"circuits.{stream}").random((SETS - 2, len(at))) < 0.5
+        chosen = [[], *([*at[d]] for d in draws), [*at]]
+    chosen = chosen if empty or len(chosen) == 1 else chosen[1:]
+    return [np.isin(np.arange(len(of)), c) for c in chosen]
+
+
+def _share(x: np.ndarray, m: Means) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.clip(x / (m["full"] - m["none"]), 0, 1)
+

@@ -1,0 +1,95 @@
+"""E4, adversarial inputs: those on which an explanation says the model fails, tried on the model beside as many others.
+
+Others are: inputs on which it is said to work, random ones, and ones that a gradient points to: of many inputs, those for which the
+loss would rise most to first order, from random starts. All are drawn by the task, so none is of another kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.core.intervals import Means
+from assay.subjects.parts import Part, apart
+from assay.worlds.algorithms.task import asked
+
+CANDIDATES = 100_000
+"""Inputs among which failing ones are looked for."""
+BLOCK = 5_000
+LEAST = 20
+"""Fewer inputs that are said to fail tell nothing."""
+SOUND = 1e-3
+"""A model that errs less often has nothing to predict, unless it does so on what is predicted."""
+TRIED = 20_000
+"""How many of them the model is tried on, to see how often it errs."""
+STARTS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """Whether the model errs, input by input of each kind; as many of each."""
+
+    terms: Mapping[str, Float[np.ndarray, " k"]]
+    candidates: int
+    none: str = ""
+    """Why there is no score: nothing fails, so nothing can be predicted."""
+
+
+def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDIDATES) -> Tried:
+    """Look for inputs that are said to fail, so many at most, and try them beside others."""
+    task, problem = program.problem.task, program.problem
+    failing: list[np.ndarray] = []
+    working: list[np.ndarray] = []
+    seen = errors = asked_of = 0
+    while seen < candidates and sum(map(len, failing)) < most:
+        tokens = task.draw(seed, 1000 + seen // BLOCK, BLOCK, held_out=True)
+        bad = program.fails(tokens).any(1)
+        failing.append(tokens[bad])
+        working.append(tokens[~bad][:most])
+        seen += BLOCK
+        if asked_of < TRIED:
+            errors += int(problem.wrong(problem.logits(tokens), tokens).sum())
+            asked_of += BLOCK
+    bad, fine = np.concatenate(failing)[:most], np.concatenate(working)
+    k = min(len(bad), len(fine))
+    if k < LEAST:
+        if errors / asked_of >= SOUND:
+            return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen)
+        return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs; {len(bad)} of {seen:,} are said to fail")
+    other = task.draw(seed, 900, k, held_out=True)
+    pointed = by_gradient(problem, task.draw(seed, 901, 4 * k, held_out=True), k)
+    kinds = {"failing": bad[:k], "working": fine[:k], "random": other, "gradient": pointed}
+    terms = {name: problem.wrong(problem.logits(tokens), tokens) for name, tokens in kinds.items()}
+    if not any(x.any() for x in terms.values()) and errors / asked_of < SOUND and program.explanation.fails is None:
+        return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail")
+    return Tried(terms, seen)
+
+
+def predicted(m: Means) -> np.ndarray:
+    """E4: how much oftener the model errs where it is said to fail than where it is said to work, at least 0."""
+    return np.clip(m["failing"] - m["working"], 0, 1)
+
+
+def by_gradient(problem: Problem, pool: Int[np.ndarray, "p s"], k: int) -> Int[np.ndarray, "k s"]:
+    """Choose k inputs of a pool by the largest first-order rise of the loss from any of a few random starts.
+
+    Formula: loss(x) + Σ over positions of the gradient at the embedding of x · (embedding of x' − that of x)
+    """
+    starts = torch.from_numpy(pool[:STARTS])
+    answers = torch.from_numpy(problem.task.answer(pool[:STARTS]))
+    W = problem.params["W_E"][0]
+    at = W[starts].clone().requires_grad_()
+    logits = apart(problem.params, starts, problem.activation, written={Part("embed"): lambda _: at[None]}).logits[0].double()
+    said = logits.log_softmax(-1).gather(-1, answers.clamp(min=0)[..., None])[..., 0]
+    loss = -(said * torch.from_numpy(asked(answers.numpy()))).sum(1)
+    (slope,) = torch.autograd.grad(loss.sum(), at)
+    rise = torch.einsum("asd,vd->asv", slope, W) - (slope * at.detach()).sum(-1, keepdim=True)
+    gained = rise[:, torch.arange(pool.shape[1]), torch.from_numpy(pool)].sum(-1) + loss.detach()[:, None]  # [start, p]
+    best = gained.max(0).values.numpy()
+    return pool[np.argsort(-best, kind="stable")[:k]]

@@ -1,0 +1,117 @@
+"""E3, another implementation: an explanation's own logits beside the model's, how far they are apart and why, and where most.
+
+Logits count up to a constant for all classes of a position. The squared error has three parts that add up: what is the same on every input
+(offset), what one factor would mend (scale), and the rest. Where weights are given, the model is also run with them, and with what they
+lack of the model's own: the first must solve the task, the second must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.circuits.program import Program
+from assay.core.intervals import Means
+from assay.worlds.algorithms.task import asked
+
+WORST = 10
+
+
+@dataclass(frozen=True)
+class Worst:
+    """An input on which both differ most."""
+
+    text: str
+    position: int
+    model: str
+    explanation: str
+    error: float
+    """Squared difference of centred logits there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Implemented:
+    """How far the logits of an explanation are those of the model."""
+
+    terms: Mapping[str, Float[np.ndarray, " n"]]
+    decomposition: Mapping[str, float]
+    """Shares of the variance of the model's logits: offset, scale, rest; together 1 − the share explained."""
+    worst: tuple[Worst, ...]
+    weights: bool
+    """Whether it gives weights of its own."""
+
+
+def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented:
+    """Compare on these inputs. Raises: SpecError where the explanation says nothing about the logits."""
+    problem, own = program.problem, program.explanation.weights
+    truth = problem.logits(tokens)
+    mended = {**problem.params, **{name: x.to(problem.params[name]) for name, x in own.items()}}
+    said = program.logits(tokens) if program.answers or not own else problem.logits(tokens, mended)
+    where = asked(problem.task.answer(tokens))
+    a, b = _centred(truth), _centred(said)
+    error = ((a - b) ** 2).sum(-1) * where
+    spread = ((a - _average(a, where)) ** 2).sum(-1) * where
+    count = where.sum(1)
+    agree = ((truth.argmax(-1) == said.argmax(-1)) & where).sum(1) / count
+    terms = {"error": error.sum(1), "spread": spread.sum(1), "agree": agree}
+    if own:
+        lacks = {name: problem.params[name] - x for name, x in mended.items() if name in own}
+        shuffled = np.roll(truth, 1, 0)
+        for name, logits in (("own", truth), ("chance", shuffled), ("explained", problem.logits(tokens, mended)),
+                             ("left", problem.logits(tokens, {**mended, **lacks}))):  # fmt: skip
+            terms[f"right.{name}"] = ((logits.argmax(-1) == problem.task.answer(tokens)) & where).sum(1) / count
+    order = np.argsort(-error, axis=None, kind="stable")[:WORST]
+    places = zip(*np.unravel_index(order, error.shape), strict=True)
+    worst = tuple(_shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places)
+    return Implemented(terms, _decomposed(a, b, where), tuple(w for w in worst if w.error > 1e-12), bool(own))
+
+
+def explained(m: Means) -> np.ndarray:
+    """Share of the variance of the model's logits that the explanation's have, at least 0."""
+    with np.errstate(all="ignore"):
+        return np.clip(1 - m["error"] / m["spread"], 0, 1)
+
+
+def alike(m: Means) -> np.ndarray:
+    """E3: that share; where weights are given, the least of it, of the accuracy with them, and of what is lost with the rest alone."""
+    found = explained(m)
+    if "right.explained" not in m:
+        return found
+    return np.minimum.reduce([found, _accuracy(m, "explained"), 1 - _accuracy(m, "left")])
+
+
+def _accuracy(m: Means, which: str) -> np.ndarray:
+    """Accuracy between that of the model's shuffled outputs, 0, and its own, 1."""
+    with np.errstate(all="ignore"):
+        return np.clip((m[f"right.{which}"] - m["right.chance"]) / (m["right.own"] - m["right.chance"]), 0, 1)
+
+
+def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) -> dict[str, float]:
+    """Divide the squared error, as shares of the spread of a."""
+    at = where[..., None]
+    spread = float((((a - _average(a, where)) ** 2) * at).sum())
+    offset = float((_average(a - b, where) ** 2 * at).sum())
+    a, b = (a - _average(a, where)) * at, (b - _average(b, where)) * at
+    whole = float(((a - b) ** 2).sum())
+    own = float((b**2).sum())
+    best = float((a * b).sum()) / own if own else 0.0
+    rest = float(((a - best * b) ** 2).sum())
+    return {"offset": offset / spread, "scale": (whole - rest) / spread, "rest": rest / spread} if spread else {}
+
+
+def _average(x: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]) -> Float[np.ndarray, "1 s v"]:
+    """The mean over inputs where an answer is asked for."""
+    return (x * where[..., None]).sum(0, keepdims=True) / np.maximum(where.sum(0), 1)[None, :, None]
+
+
+def _centred(x: Float[np.ndarray, "n s v"]) -> Float[np.ndarray, "n s v"]:
+    return x - x.mean(-1, keepdims=True)
+
+
+def _shown(program: Program, tokens: np.ndarray, position: int, model: np.ndarray, said: np.ndarray, error: float) -> Worst:
+    task = program.problem.task
+    names = task.answers
+    return Worst(task.said(tokens), int(position), names[int(model.argmax())], names[int(said.argmax())], float(error))

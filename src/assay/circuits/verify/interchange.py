@@ -1,0 +1,119 @@
+"""Interchange interventions: what a place holds on one input is put into another, and the explanation must foretell the answer.
+
+The variable is set to what it is on the other input, what follows from it is worked out, and the model with the activations exchanged is
+asked. Only positions count where the foretold answer changes. Beside it, what a learned alignment reaches: directions of the same part,
+found by gradients so that exchanging them gives the foretold answers; and the same where answers were foretold from a third input, so
+that there is nothing to be found. A place that does no better than the second shows nothing.
+
+Source: Geiger et al. 2021, Causal Abstractions of Neural Networks; Geiger et al. 2023, Finding Alignments (learned directions); Sutter et
+al. 2025 (arXiv 2507.08802): maps of any power align any network with any algorithm, so a learned alignment is a control and no proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify.pieces import Cut
+from assay.core import rng
+from assay.core.bounded import Bounded, bounded_mean
+from assay.subjects.parts import Part, apart
+
+STEPS, BATCH, RATE = 60, 64, 0.05
+"""How an alignment is learned: steps of Adam, pairs a step, rate."""
+WIDTH = 8
+"""Directions that an alignment may use, at most those of the stream."""
+
+
+@dataclass(frozen=True)
+class Interchanged:
+    """Shares of changed answers that come out as foretold; NaN where none changes."""
+
+    variable: str
+    pairs: int
+    """Pairs of inputs on which an answer was to change."""
+    place: Bounded
+    """At the places that are claimed, over pairs."""
+    right: float
+    learned: float
+    """Along directions learned at the same part."""
+    unfounded: float
+    """Along directions learned for answers that have nothing to do with what is exchanged."""
+
+
+def interchanged(program: Program, variable: str, tokens: Int[np.ndarray, "n s"], seed: int, *, learn: bool = True) -> Interchanged:
+    """Exchange one variable between pairs of these inputs; alignments are learned on the first half of the pairs and tried on the second."""
+    n = len(tokens) // 3
+    base, source, third = tokens[:n], tokens[n : 2 * n], tokens[2 * n : 3 * n]
+    foretold, changed = _foretold(program, variable, base, source)
+    places = [u.place for u in program.units if u.variable == variable]
+    cut = Cut(program.problem, [u.place for u in program.units])
+    kept = np.array([p.place not in places for p in cut.pieces])
+    logits = cut.replaced(base, np.broadcast_to(kept, (n, len(kept))), cut.clean(source))
+    pairs = changed.any(1)
+    if not pairs.any():
+        return Interchanged(variable, 0, Bounded(np.nan, np.nan, np.nan), np.nan, np.nan, np.nan)
+    shares = _right(logits, foretold, changed)
+    estimate = float(np.nanmean(shares))
+    found = bounded_mean([shares], estimate, (0.0, 1.0))
+    part = places[0].part
+    if not learn or part.kind in ("embed", "pos"):
+        return Interchanged(variable, int(pairs.sum()), found, estimate, np.nan, np.nan)
+    elsewhere, other = _foretold(program, variable, base, third)
+    learned = _aligned(program.problem, part, base, source, foretold, changed, seed)
+    unfounded = _aligned(program.problem, part, base, source, elsewhere, other, seed)
+    return Interchanged(variable, int(pairs.sum()), found, estimate, learned, unfounded)
+
+
+def _foretold(program: Program, variable: str, base: np.ndarray, source: np.ndarray) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
+    """Answers with the variable as on the source, and where an answer that is asked for is another than without."""
+    there = program.values(source)[variable]
+    now = program.logits(base, {variable: there})
+    before = program.logits(base)
+    asked = program.problem.task.answer(base) >= 0
+    sure = now.max(-1) > now.min(-1)  # an answer that the model does not have foretells nothing
+    return now.argmax(-1), (now.argmax(-1) != before.argmax(-1)) & asked & sure
+
+
+def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[np.ndarray, " n"]:
+    """Of each pair, the share of changed answers that are as foretold; NaN where none changes."""
+    hit = (logits.argmax(-1).numpy() == foretold) & changed
+    with np.errstate(all="ignore"):
+        return hit.sum(1) / np.where(changed.any(1), changed.sum(1), np.nan)
+
+
+def _aligned(
+    problem: Problem, part: Part, base: np.ndarray, source: np.ndarray, foretold: np.ndarray, changed: np.ndarray, seed: int
+) -> float:
+    """Learn directions of what a part writes on half of the pairs, and give the share of the other half that comes out as foretold."""
+    half, d = len(base) // 2, problem.params["W_E"].shape[-1]
+    if not changed[:half].any() or not changed[half:].any():
+        return np.nan
+    there = problem.run(source).wrote[part]
+    start = rng.normal(np.array([seed]), f"circuits.alignment.{part}", 0, (d, min(d, WIDTH)))[0]
+    free = torch.tensor(start, dtype=there.dtype, requires_grad=True)
+    optimiser = torch.optim.Adam([free], RATE)
+    of = rng.generator(seed, "circuits.alignment.batches")
+    target, counts = torch.from_numpy(foretold), torch.from_numpy(changed)
+
+    def exchanged(rows: np.ndarray) -> Tensor:
+        basis = torch.linalg.qr(free).Q
+        swap = {part: lambda out: out + (there[:, rows] - out) @ basis @ basis.mT}
+        return apart(problem.params, torch.from_numpy(base[rows]), problem.activation, written=swap).logits[0].double()
+
+    useful = np.flatnonzero(changed[:half].any(1))
+    for _ in range(STEPS):
+        rows = of.choice(useful, BATCH)
+        said = exchanged(rows).log_softmax(-1).gather(-1, target[rows][..., None])[..., 0]
+        optimiser.zero_grad()
+        (-(said * counts[rows]).sum() / counts[rows].sum()).backward()
+        optimiser.step()
+    rows = np.arange(half, len(base))
+    with torch.no_grad():
+        return float(np.nanmean(_right(exchanged(rows), foretold[rows], changed[rows])))

@@ -1,0 +1,118 @@
+"""A decoder cut into pieces: the places that are named, and of each part what is left of it; any of them replaced, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from assay.circuits.places import Place
+from assay.circuits.problem import Problem
+from assay.subjects.parts import Apart, Part, parts
+
+PASS = 40_000
+"""Most tokens of one pass."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A place, or what a part writes beside all places of it."""
+
+    part: Part
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return str(self.place or self.part)
+
+
+class Cut:
+    """A model cut at places. What a part writes is the sum of its pieces, biases with the rest."""
+
+    def __init__(self, problem: Problem, places: Sequence[Place]) -> None:
+        self.problem = problem
+        self.pieces: list[Piece] = []
+        for part in parts(problem.params):
+            own = [Piece(part, p) for p in places if p.part == part]
+            whole = any(p.place and not (p.place.neurons or p.place.positions or p.place.along) for p in own)
+            self.pieces += own if whole else [*own, Piece(part)]
+
+    @property
+    def named(self) -> Bool[np.ndarray, "piece"]:
+        """Which pieces are places."""
+        return np.array([p.place is not None for p in self.pieces])
+
+    def of(self, part: Part) -> list[int]:
+        """Which pieces are of a part."""
+        return [i for i, p in enumerate(self.pieces) if p.part == part]
+
+    def shares(self, part: Part, out: Float[Tensor, "b s d"], hidden: Float[Tensor, "b s m"] | None) -> list[Float[Tensor, "b s d"]]:
+        """Divide what a part wrote among its pieces, in their order."""
+        found: list[Tensor] = []
+        for i in self.of(part):
+            place = self.pieces[i].place
+            found.append(out - sum(found) if place is None else _share(place, self.problem, out, hidden))
+        return found
+
+    def clean(self, tokens: Int[np.ndarray, "n s"]) -> list[Float[Tensor, "n s d"]]:
+        """What each piece writes in the whole model."""
+        return self.divided(self.problem.run(tokens))
+
+    def divided(self, one: Apart) -> list[Float[Tensor, "n s d"]]:
+        """What each piece wrote in one pass."""
+        hidden = _by_layer(self.problem, one.neurons)
+        return [x for part in one.wrote for x in self.shares(part, one.wrote[part][0], hidden.get(part.layer))]
+
+    def replaced(
+        self, tokens: Int[np.ndarray, "b s"], kept: Bool[np.ndarray, "b piece"], instead: Sequence[Float[Tensor, "b|1 s d"]]
+    ) -> Float[Tensor, "b s v"]:
+        """Run rows, each with the pieces it keeps; the others write what stands in `instead`, and all that comes later reads that."""
+        rows = max(1, PASS // tokens.shape[1])
+        found = []
+        for at in range(0, len(tokens), rows):
+            here = slice(at, at + rows)
+            found.append(self._replaced(tokens[here], kept[here], [x if len(x) == 1 else x[here] for x in instead]))
+        return torch.cat(found)
+
+    def _replaced(self, tokens: np.ndarray, kept: np.ndarray, instead: Sequence[Tensor]) -> Tensor:
+        hidden: dict[int, Tensor] = {}
+        keep = torch.from_numpy(np.ascontiguousarray(kept)).to(instead[0])[..., None, None]
+
+        def seen(layer: int, x: Tensor) -> Tensor:
+            hidden[layer] = x[0]
+            return x
+
+        def write(part: Part, out: Tensor) -> Tensor:
+            own = zip(self.of(part), self.shares(part, out[0], hidden.get(part.layer)), strict=True)
+            return torch.stack([instead[i] + keep[:, i] * (x - instead[i]) for i, x in own]).sum(0)[None]
+
+        there = parts(self.problem.params)
+        one = self.problem.run(
+            tokens,
+            written={p: lambda out, p=p: write(p, out) for p in there},
+            neurons={p.layer: lambda x, p=p: seen(p.layer, x) for p in there if p.kind == "mlp"},
+        )
+        return one.logits[0]
+
+
+def _by_layer(problem: Problem, neurons: Sequence[Tensor]) -> dict[int, Tensor]:
+    layers = [p.layer for p in parts(problem.params) if p.kind == "mlp"]
+    return {layer: x[0] for layer, x in zip(layers, neurons, strict=True)}
+
+
+def _share(place: Place, problem: Problem, out: Tensor, hidden: Tensor | None) -> Tensor:
+    """What a place has of what its part wrote."""
+    if place.neurons:
+        assert hidden is not None
+        out = hidden[..., list(place.neurons)] @ problem.params["W_out"][0, place.part.layer][list(place.neurons)]
+    elif place.along:
+        basis = torch.linalg.qr(torch.tensor(place.along, dtype=out.dtype).mT).Q
+        out = out @ basis @ basis.mT
+    if not place.positions:
+        return out
+    here = torch.zeros(out.shape[-2], 1, dtype=out.dtype)
+    here[list(place.positions)] = 1
+    return out * here

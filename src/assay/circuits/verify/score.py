@@ -1,0 +1,172 @@
+"""Score: everything that is measured of one explanation, part by part, each with its interval; and beside it the four controls.
+
+Formula: quality = (E1 · E2 · E3 · E4)^(1/4) · 2^(−size/numbers in the model); without E4 where the model does not fail. A part that is left
+out counts 0, so that one failed part cannot be bought off, and a table of the model itself is not worth more than half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+import numpy as np
+
+from assay.circuits.explanation import Explanation
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify import ablation, adversarial, controls, implementing, scrubbing
+from assay.circuits.verify.interchange import Interchanged, interchanged
+from assay.circuits.verify.rivals import Rivals, rivals
+from assay.core.errors import AssayError
+from assay.core.intervals import Means, interval
+
+_Factor = tuple[Mapping[str, np.ndarray], Callable[[Means], np.ndarray]]
+PARTS = ("E1 ablation", "E2 scrubbing", "E3 implementation", "E4 adversarial", "short")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """On how much an explanation is tried."""
+
+    inputs: int = 1000
+    """Inputs of the task that it is held to; the units of its intervals."""
+    resamples: int = scrubbing.RESAMPLES
+    """Inputs that are scrubbed, each anew, in whole rounds of these inputs."""
+    candidates: int = adversarial.CANDIDATES
+    """Inputs among which failing ones are looked for."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number with its interval over inputs; NaN where there is none, and then why."""
+
+    name: str
+    estimate: float
+    low: float
+    high: float
+    why: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What one explanation reaches."""
+
+    name: str
+    quality: Row
+    parts: tuple[Row, ...]
+    """E1 to E4, and how short it is."""
+    details: tuple[Row, ...] = ()
+    """What the parts are made of."""
+    size: int = 0
+    worst: tuple[str, ...] = ()
+    """The pieces called irrelevant that hurt most when they are taken away together."""
+    apart: tuple[str, ...] = ()
+    """The named pieces whose removal tells the model and what was kept apart most."""
+    alone: Mapping[str, float] | None = None
+    """What each named piece costs when it alone is taken from the model."""
+    errors: Mapping[str, float] | None = None
+    """Where the logits' squared error comes from."""
+    differ: tuple[implementing.Worst, ...] = ()
+    """Inputs on which the explanation's logits are furthest off."""
+    refused: str = ""
+    """Why it could not be held to this model at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """An explanation beside its controls."""
+
+    own: Score
+    controls: Mapping[str, Score]
+    """By what they are: another, shuffled, empty, whole."""
+    interchange: tuple[Interchanged, ...]
+    rivals: Rivals
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it is better than every control, by the intervals of both."""
+        return all(self.own.quality.low > c.quality.high for c in self.controls.values())
+
+
+def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: Effort = Effort()) -> Score:
+    """Hold one explanation to its model, on inputs that nothing was trained on. Raises: SpecError or ModelError where it does not fit."""
+    program = Program(explanation, problem)
+    tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
+    cut = ablation.ablated(program, tokens, seed)
+    scrub = scrubbing.scrubbed(program, tokens, seed, effort.resamples)
+    made = implementing.implemented(program, tokens) if program.answers or explanation.weights else None
+    tried = adversarial.tried(program, seed, effort.inputs, effort.candidates) if program.answers or explanation.fails is not None else None
+    short = 2.0 ** (-program.size / problem.size)
+    e1 = _row(PARTS[0], cut.terms, ablation.faithful)
+    e2 = _row(PARTS[1], scrub.terms, scrubbing.recovered)
+    e3 = _row(PARTS[2], made.terms, implementing.alike) if made else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
+    e4, counts = _fourth(tried)
+    factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.recovered)]
+    factors += [(made.terms, implementing.alike)] if made else []
+    details = [_row(f"E1 {f.__name__}", cut.terms, f) for f in (ablation.keep, ablation.remove, ablation.complete)]
+    details.append(_row("E2 of shuffled variables", scrub.terms, scrubbing.floor))
+    details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
+    if made:
+        details += [_row("E3 same answer", made.terms, itemgetter("agree"))]
+    if tried and tried.terms and "random" in tried.terms:
+        details += [_row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind)) for kind, x in tried.terms.items()]
+    return Score(
+        explanation.name, _quality(factors, bool(made), e4 if counts else None, short), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
+        tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
+    )  # fmt: skip
+
+
+def table(explanation: Explanation, other: Explanation, problem: Problem, seed: int = 1000, effort: Effort = Effort()) -> Table:
+    """Score an explanation beside its four controls, exchange its variables, and count rivals; `other` is an explanation of something else."""
+    own = score(explanation, problem, seed, effort)
+    program = Program(explanation, problem)
+    tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
+    against = {
+        "another": lambda: other, "shuffled": lambda: controls.shuffled(explanation, problem, seed), "empty": lambda: controls.empty(explanation),
+        "whole": lambda: controls.whole(explanation, problem),
+    }  # fmt: skip
+    swapped = tuple(interchanged(program, v.name, tokens, seed) for v in explanation.variables if v.at and program.answers)
+    scores = {kind: _attempted(make, problem, seed, effort) for kind, make in against.items()}
+    return Table(own, scores, swapped, rivals(program, tokens, seed))
+
+
+def _attempted(make: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
+    """Score a control; one that cannot even be held to the model has 0 in everything, and says why."""
+    try:
+        explanation = make()
+        return score(explanation, problem, seed, effort)
+    except AssayError as e:
+        nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in PARTS)
+        return Score("refused", Row("quality", 0, 0, 0), nothing, refused=str(e))
+
+
+def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
+    """E4, and whether it counts."""
+    if tried is None:
+        return Row(PARTS[3], 0, 0, 0, "it foretells nothing"), True
+    if not tried.terms:
+        return Row(PARTS[3], np.nan, np.nan, np.nan, tried.none), False
+    return _row(PARTS[3], tried.terms, adversarial.predicted), True
+
+
+def _quality(
+    factors: list[_Factor], whole: bool, e4: Row | None, short: float
+) -> Row:
+    """The geometric mean of the parts times how short it is; E4, of other inputs, with its estimate."""
+    if not whole or (e4 is not None and e4.estimate == 0):
+        return Row("quality", 0, 0, 0)
+    terms = {f"{i}.{name}": x for i, (own, _) in enumerate(factors) for name, x in own.items()}
+    fixed = [] if e4 is None else [e4.estimate]
+
+    def quality(m: Means) -> np.ndarray:
+        parts = [f({name: m[f"{i}.{name}"] for name in own}) for i, (own, f) in enumerate(factors)]
+        product = np.prod(parts, axis=0) * float(np.prod(fixed))
+        return product ** (1 / (len(parts) + len(fixed))) * short
+
+    return _row("quality", terms, quality)
+
+
+def _row(name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]) -> Row:
+    found = interval(terms, statistic)
+    return Row(name, found.estimate, min(found.low, found.estimate), max(found.high, found.estimate))

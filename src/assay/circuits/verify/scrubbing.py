@@ -1,0 +1,149 @@
+"""E2, causal scrubbing: everything a graph says may be exchanged is exchanged, at once, and the answers must survive.
+
+What a reader is shown of a unit comes from another input on which the unit's variable is the same, position by position; that activation
+was itself computed from such ones; what the graph does not mention comes from any input. Rows share what was scrubbed before them, so
+ten thousand resamples cost a pass for each unit and each round.
+
+What is recovered is counted from the best answer that reads nothing: each class as often as it is right at that position. Counted from the
+model's own outputs on other inputs, as is usual, any blur would look half as good as a model that is sure of itself.
+
+Source: Chan et al. 2022, Causal Scrubbing (there from outputs that are shuffled among inputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify.pieces import Cut
+from assay.core import rng
+from assay.core.intervals import Means
+from assay.subjects.parts import Apart, Part, Reader, apart, earlier
+
+RESAMPLES = 10_000
+"""Inputs that are scrubbed, unless told otherwise."""
+Ids = Int[np.ndarray, "n s"]
+"""At each position, which inputs a unit's variables are the same on: equal numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scrubbed:
+    """The mean log-probability of right answers on each input, a mean over rounds."""
+
+    terms: Mapping[str, Float[np.ndarray, " n"]]
+    resamples: int
+    exchanged: float
+    """Share of what variables were said to allow that came from another input. Near 0 where every input is alone with its values: then
+    nothing was tested."""
+
+
+def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamples: int = RESAMPLES) -> Scrubbed:
+    """Scrub so often, whole rounds of all inputs; beside it the same graph with what variables are shuffled among inputs, which is to fail."""
+    problem, n = program.problem, len(tokens)
+    rounds = -(-resamples // n)
+    of = rng.generator(seed, "circuits.scrub")
+    terms = {"full": problem.goodness(problem.logits(tokens), tokens), "unread": unread(problem, tokens)}
+    ids = identities(program, tokens)
+    mixed = [_mixed(x, of) for x in ids]
+    terms["scrubbed"] = np.mean([problem.goodness(once(program, tokens, ids, of), tokens) for _ in range(rounds)], 0)
+    terms["floor"] = np.mean([problem.goodness(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0)
+    return Scrubbed(terms, rounds * n, float(np.mean([_others(x) for x in ids])) if ids else 1.0)
+
+
+def recovered(m: Means) -> np.ndarray:
+    """E2: what is left after scrubbing of what the model is better by than an answer that reads nothing, 0 to 1."""
+    return _recovered(m, "scrubbed")
+
+
+def floor(m: Means) -> np.ndarray:
+    """E2 of the same graph with its variables shuffled among inputs."""
+    return _recovered(m, "floor")
+
+
+def identities(program: Program, tokens: Int[np.ndarray, "n s"]) -> list[Ids]:
+    """Of each unit, on which inputs its variable is the same at each position."""
+    values = program.values(tokens)
+    found = []
+    for unit in program.units:
+        x = np.round(values[unit.variable], 9) if unit.variable else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
+        found.append(np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], 1))
+    return found
+
+
+def once(program: Program, tokens: Int[np.ndarray, "n s"], ids: list[Ids], of: np.random.Generator) -> Float[Tensor, "n s v"]:
+    """Scrub one round: the logits of every input, computed from other inputs' activations."""
+    problem, params = program.problem, program.problem.params
+    cut = Cut(problem, [u.place for u in program.units])
+    clean = cut.clean(tokens)
+    at = {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
+    pool: dict[int, Tensor] = {}  # what each unit writes after its own inputs were exchanged
+    row, n = torch.arange(tokens.shape[1]), len(tokens)
+
+    def shown(reader: Reader, part: Part) -> Tensor:
+        total = torch.zeros_like(clean[0])
+        for piece in cut.of(part):
+            u = next((j for j, unit in enumerate(program.units) if at[unit.place] == piece), None)
+            if u is not None and (program.units[u], reader) in program.edges:
+                total = total + pool[piece][torch.from_numpy(agreeing(ids[u], of)), row]
+            else:
+                total = total + clean[piece][torch.from_numpy(of.integers(n, size=tokens.shape)), row]
+        return total
+
+    def run(readers: list[Reader]) -> Apart:
+        read = {(part, r): shown(r, part)[None] for r in readers for part in earlier(params, r)}
+        with torch.no_grad():
+            return apart(params, torch.from_numpy(tokens), problem.activation, read=read)
+
+    for unit in program.units:
+        part, piece = unit.place.part, at[unit.place]
+        if not unit.variable:  # nobody is said to read it
+            continue
+        if part.kind in ("embed", "pos"):
+            pool[piece] = clean[piece]
+            continue
+        slots = ("q", "k", "v") if part.kind == "head" else (None,)
+        one = run([Reader(part.kind, part.layer, part.head, slot) for slot in slots])  # type: ignore[arg-type]
+        pool[piece] = cut.divided(one)[piece]
+    return run([Reader("logits")]).logits[0]
+
+
+def agreeing(ids: Ids, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
+    """Draw for each input and position an input, itself included, with the same identity there, each as likely."""
+    found = np.empty_like(ids)
+    for i, column in enumerate(ids.T):
+        order = column.argsort(kind="stable")
+        count = np.bincount(column)
+        first = np.cumsum(count) - count
+        found[:, i] = order[first[column] + (of.random(len(column)) * count[column]).astype(int)]
+    return found
+
+
+def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
+    """How good the best answer is that reads nothing but its position: each class as often as it is right on these inputs, in nats."""
+    answers = problem.task.answer(tokens)
+    often = np.stack([np.bincount(column[column >= 0], minlength=problem.classes) for column in answers.T])
+    with np.errstate(all="ignore"):
+        said = np.log(often / often.sum(1, keepdims=True))
+    return problem.goodness(np.broadcast_to(np.nan_to_num(said, neginf=-1e9), (*answers.shape, problem.classes)).copy(), tokens)
+
+
+def _others(ids: Ids) -> float:
+    """How likely a draw among equals is another input."""
+    return float(np.mean([1 - (np.bincount(column) > 0).sum() / len(column) for column in ids.T]))
+
+
+def _mixed(ids: Ids, of: np.random.Generator) -> Ids:
+    """Random classes of inputs, as many and as large, position by position."""
+    return np.stack([of.permutation(column) for column in ids.T], 1)
+
+
+def _recovered(m: Means, which: str) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.clip((m[which] - m["unread"]) / (m["full"] - m["unread"]), 0, 1)

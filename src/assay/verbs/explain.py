@@ -1,0 +1,142 @@
+"""Explain: an explanation of a small model held to that model, part by part, beside four that must not do as well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assay.circuits.verify.score import Row, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hard:
+    """On how much an explanation is tried."""
+
+    inputs: int = 1000
+    """Inputs of the task, none of them trained on; the units of the intervals."""
+    resamples: int = 10_000
+    """Inputs that causal scrubbing computes from other inputs."""
+    candidates: int = 100_000
+    """Inputs among which those are looked for that are said to fail."""
+    seed: int = 1000
+    """Draws all inputs and whatever is exchanged."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A number with its interval over inputs; None where there is none, and why."""
+
+    name: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A control: what it is, and what it reaches."""
+
+    kind: str
+    name: str
+    quality: Line
+    parts: tuple[Line, ...]
+    refused: str
+    """Why it does not even fit the model."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A variable exchanged between two inputs: the share of answers that come out as foretold; None where none was to change."""
+
+    variable: str
+    pairs: int
+    right: float | None
+    low: float | None
+    high: float | None
+    learned: float | None
+    """That share along directions learned at that part."""
+    unfounded: float | None
+    """That share along directions learned for answers that have nothing to do with it."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What an explanation reaches, and what its controls do."""
+
+    file: str
+    of: str
+    name: str
+    leaves_out: str
+    code: bool
+    """Whether the file is code, which was run."""
+    size: int
+    """Names and numbers that it takes to write it down."""
+    numbers: int
+    """Numbers in the model."""
+    quality: Line
+    parts: tuple[Line, ...]
+    details: tuple[Line, ...]
+    controls: tuple[Beside, ...]
+    ranked: bool
+    """Whether it is better than each control, by the intervals of both."""
+    exchanged: tuple[Exchanged, ...]
+    as_good: Mapping[str, int]
+    """How many other sets of as many pieces, and other homes of the same variables, do as well, and how many were tried."""
+    worst: tuple[str, ...]
+    """The pieces called irrelevant whose removal together hurts most."""
+    alone: Mapping[str, float]
+    """What each named piece costs when it alone is taken away: a share of what all cost. Two that stand in for each other both cost nothing."""
+    errors: Mapping[str, float]
+    """Where the squared error of its logits comes from."""
+    differ: tuple[str, ...]
+    """Inputs on which its logits are furthest off."""
+
+
+def check(file: Path, hard: Hard) -> Explained:
+    """Hold an explanation to the model it names. A Python file is code, and is run.
+
+    Raises: DataError, SpecError or ModelError, one line that names the place.
+    """
+    from assay.circuits import known
+    from assay.circuits.files import load
+    from assay.circuits.verify.score import Effort, table
+    from assay.core.errors import SpecError
+
+    if min(hard.inputs, hard.resamples, hard.candidates) < 100:
+        raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")
+    explanation = load(file)
+    problem = known.problem(explanation.of)
+    found = table(
+        explanation, known.rival(explanation.of), problem, hard.seed,
+        Effort(inputs=hard.inputs, resamples=hard.resamples, candidates=hard.candidates),
+    )  # fmt: skip
+    own, r = found.own, found.rivals
+    return Explained(
+        file=str(file), of=explanation.of, name=explanation.name, leaves_out=explanation.leaves_out, code=file.suffix == ".py", size=own.size,
+        numbers=problem.size, quality=_line(own.quality), parts=tuple(map(_line, own.parts)), details=tuple(map(_line, own.details)),
+        controls=tuple(_beside(kind, score) for kind, score in found.controls.items()), ranked=found.ranked,
+        exchanged=tuple(
+            Exchanged(x.variable, x.pairs, _known(x.right), _known(x.place.low), _known(x.place.high), _known(x.learned), _known(x.unfounded))
+            for x in found.interchange
+        ),
+        as_good={"sets": r.sets, "sets tried": r.sets_tried, "homes": r.homes, "homes tried": r.homes_tried},
+        worst=own.worst, alone=own.alone or {}, errors=own.errors or {},
+        differ=tuple(f"{w.text}: at {w.position} the model says {w.model}, the explanation {w.explanation}" for w in own.differ),
+    )  # fmt: skip
+
+
+def _beside(kind: str, score: Score) -> Beside:
+    return Beside(kind, score.name, _line(score.quality), tuple(map(_line, score.parts)), score.refused)
+
+
+def _line(row: Row) -> Line:
+    return Line(row.name, _known(row.estimate), _known(row.low), _known(row.high), row.why)
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

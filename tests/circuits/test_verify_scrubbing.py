@@ -1,0 +1,93 @@
+"""E2: donors agree and are drawn evenly; true graphs survive, graphs that lack an edge or confuse values do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+
+from assay.circuits import known
+from assay.circuits.places import Place
+from assay.circuits.program import Program
+from assay.circuits.verify import controls
+from assay.circuits.verify.scrubbing import agreeing, floor, recovered, scrubbed, unread
+from assay.subjects.parts import Part
+
+
+def share(statistic, found) -> float:
+    return float(statistic({name: x.mean(keepdims=True) for name, x in found.terms.items()})[0])
+
+
+def scrub(explanation, problem, n=200, resamples=200):
+    return scrubbed(Program(explanation, problem), problem.task.draw(4, 0, n), 0, resamples)
+
+
+def test_donors_agree_and_each_is_as_likely():
+    ids = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [2, 2]])
+    of = np.random.default_rng(0)
+    drawn = np.stack([agreeing(ids, of) for _ in range(3000)])
+    for n in range(6):
+        for i in range(2):
+            alike = [m for m in range(6) if ids[m, i] == ids[n, i]]
+            share_of = np.bincount(drawn[:, n, i], minlength=6) / 3000
+            assert np.allclose(share_of[alike], 1 / len(alike), atol=0.04) and share_of.sum() == pytest.approx(share_of[alike].sum())
+
+
+@pytest.mark.parametrize("name", known.names())
+def test_true_graphs_survive_and_their_shuffled_variables_do_not(name):
+    found = scrub(known.explained(name), known.problem(name))
+    assert share(recovered, found) > 0.98 and found.exchanged > 0.5
+    assert share(floor, found) < 0.1
+
+
+@pytest.mark.parametrize("name", [n for n in known.names() if n != "redundant"])
+def test_plausible_rivals_do_not_survive(name):
+    assert share(recovered, scrub(known.rival(name), known.problem(name))) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("variable", "reads"),
+    [("found", ("token.q", "token.v", "before.v")), ("found", ("token.k", "before.k", "token.v")), ("before", ("place.q", "place.k", "token.k"))],
+)
+def test_a_missing_edge_is_noticed(variable, reads):
+    whole = known.explained("induction")
+    less = tuple(dataclasses.replace(v, reads=reads) if v.name == variable else v for v in whole.variables)
+    assert share(recovered, scrub(dataclasses.replace(whole, variables=less), known.problem("induction"))) < 0.1
+
+
+def test_a_direction_is_as_good_a_place_as_the_neuron_that_writes_it():
+    """The first MLP of two hops writes the hop along coordinate 5 alone, and nothing else along any other."""
+    problem, whole = known.problem("two_hops"), known.explained("two_hops")
+    for coordinate, low, high in ((5, 0.98, 1.0), (6, 0.0, 0.1)):
+        along = (tuple(float(i == coordinate) for i in range(8)),)
+        moved = dataclasses.replace(whole.variables[0], at=(Place(Part("mlp", 0), along=along),))
+        found = share(recovered, scrub(dataclasses.replace(whole, variables=(moved, *whole.variables[1:])), problem))
+        assert low <= found <= high, coordinate
+
+
+def test_the_whole_model_survives_exactly_and_exchanges_little():
+    problem = known.problem("redundant")
+    found = scrub(controls.whole(known.explained("redundant"), problem), problem)
+    assert np.allclose(found.terms["scrubbed"], found.terms["full"], atol=1e-9)
+    assert found.exchanged < scrub(known.explained("redundant"), problem).exchanged
+
+
+def test_counted_from_an_answer_that_reads_nothing():
+    """Formula: 1 of 2 classes that is right with frequency f: f ln f + (1 − f) ln(1 − f); 1 of 7 that are even: −ln 7."""
+    problem = known.problem("two_hops")
+    tokens = problem.task.draw(4, 0, 500)
+    f = problem.task.answer(tokens).mean()
+    assert unread(problem, tokens).mean() == pytest.approx(f * np.log(f) + (1 - f) * np.log(1 - f))
+    problem = known.problem("modular_sum")
+    tokens = np.array([[a, b, 7] for a in range(7) for b in range(7)])
+    assert np.allclose(unread(problem, tokens), -np.log(7))
+
+
+@pytest.mark.slow
+def test_ten_thousand_resamples_take_less_than_a_minute():
+    problem = known.problem("induction")
+    began = time.process_time()
+    assert scrub(known.explained("induction"), problem, 1000, 10_000).resamples == 10_000
+    assert time.process_time() - began < 60

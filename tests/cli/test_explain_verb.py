@@ -1,0 +1,71 @@
+"""`assay explain check`: the page's own example scores as the page says, code is said to be code, and each mistake is one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from assay.cli.main import main
+
+PAGE = Path(__file__).parents[2] / "docs/explanations.md"
+LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "5000")
+EXAMPLE = re.search(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[1]
+CODE = """
+from assay.circuits.explanation import Explanation
+
+explanation = Explanation(of="two_hops", name="answers alone", answer=lambda token: ((token % 4 == 3) != (token // 4 % 2)) * 1.0)
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(EXAMPLE)
+
+
+def test_the_pages_example_is_better_than_every_control(capsys):
+    assert main(["explain", "check", "mine.toml", *LITTLE]) == 0
+    out = capsys.readouterr().out
+    assert "It is better than every control." in out and "code" not in out and all(len(line) <= 100 for line in out.splitlines())
+
+
+def test_json_has_every_part_and_control(capsys):
+    assert main(["explain", "check", "mine.toml", *LITTLE, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ranked"] and not found["code"] and found["quality"]["estimate"] > 0.9
+    assert [part["name"] for part in found["parts"]] == ["E1 ablation", "E2 scrubbing", "E3 implementation", "E4 adversarial", "short"]
+    assert [c["kind"] for c in found["controls"]] == ["another", "shuffled", "empty", "whole"]
+    assert found["parts"][3]["estimate"] is None and "errs on 0" in found["parts"][3]["why"]
+    assert {x["variable"] for x in found["exchanged"]} == {"before", "found"} and found["as_good"]["sets tried"] > 0
+
+
+def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
+    Path("mine.py").write_text(CODE)
+    assert main(["explain", "check", "mine.py", *LITTLE]) == 0
+    out = capsys.readouterr().out
+    assert "The file is code, and was run." in out and "It is not better than every control" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (EXAMPLE.replace('"a1.0"', '"a7.0"'), "variable found: the model has no part a7.0"),
+        (EXAMPLE.replace('of = "induction"', 'of = "inductoin"'), "did you mean induction?"),
+        (EXAMPLE.replace("== token)", "== tokens)"), "did you mean token?"),
+        (EXAMPLE.replace('is = "found"', 'is = "found + 90"'), "names class"),
+        ("[", "is no TOML"),
+    ],
+)
+def test_a_mistake_is_one_line(text, said, capsys):
+    Path("mine.toml").write_text(text)
+    assert main(["explain", "check", "mine.toml", *LITTLE]) == 2
+    out, err = capsys.readouterr()
+    assert said in err and len(err.strip().splitlines()) == 1 and not out
+
+
+def test_too_little_to_try_is_refused(capsys):
+    assert main(["explain", "check", "mine.toml", "--inputs", "5"]) == 2
+    assert "at least 100" in capsys.readouterr().err
