@@ -17,6 +17,7 @@ PENDING: dict[str, str] = {
     "path-split": "four of its nine claims are undecided: six small models differ, and a ratio should have been judged on a log scale",
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
     "mamba-induction": "no record: its judged look has not been taken, the machine was not free for it in time",
+    "clt-faithful": "no record: its judged look has not been taken",
     "streetlight": "seven of its twelve claims are undecided after two looks: two lie on their threshold, and it takes 338 s",
     "interpretable-capability": "four of its ten claims are undecided: a planted fall is too small for its neurons, and small models differ much",
 }

@@ -23,6 +23,7 @@ QUESTIONS = {
         "autointerp-io": "Do inputs or outputs explain a feature?",
         "targets": "What should an MLP's dictionary rebuild?",
         "dictionary-weights": "Is a dictionary dense over neurons?",
+        "clt-faithful": "Do transcoders keep hops apart?",
         "path-split": "Can a dictionary keep paths apart?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",
