@@ -28,7 +28,7 @@ ARMS = {
     "tanh": Arm(train, specs=variant(where=ONE, saturation=3.0), note="cross-layer; the penalty is tanh(3 z)/3, near a count of features"),
     "from-faithful": Arm(train, specs=variant(where={"penalty": SWEEP[2:]}, times=TWICE, start="faithful"),
                          note="cross-layer, begun at the circuit's own dictionary among random features; twice as long as main"),
-    "from-faithful-half": Arm(train, specs=variant(seeds=FEW, where=ONE, start="faithful"), note="the same, half as long"),
+    "from-faithful-half": Arm(train, specs=variant(where=ONE, start="faithful"), note="the same, half as long"),
     "unmoved": Arm(train, specs=variant(where={"penalty": 0.0}, times=TWICE, start="faithful"), note="the same start and length, no penalty"),
     "summed-faithful": Arm(train, specs=variant(where=ONE, times=TWICE, start="faithful", joined=False),
                            note="the same start and length, rows paid one by one"),
