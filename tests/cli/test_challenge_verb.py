@@ -59,6 +59,7 @@ def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
         (("score", "puzzle", "mine.py"), "no answer to a challenge"),
         (("score", "absent", "mine.toml"), "cannot read absent"),
         (("new", "mine.toml/a"), "cannot write"),
+        (("new", "a", "--root", "a/store"), "is inside of a"),
         (("new", "a", "--kind", "sortin"), "sortin"),
     ],
 )

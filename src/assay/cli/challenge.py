@@ -45,7 +45,7 @@ def _scored(found: Answered) -> None:
     table(found.found)
     print()
     times = f"{found.before} answer{'s'[: found.before != 1]} had been scored before, and what was planted shown: this one is not blind."
-    printing.say("The first answer: scored blind." if not found.before else times)
+    printing.say(f"Challenge {found.challenge}: {times if found.before else 'the first answer, scored blind.'}")
     printing.say(f"Planted was {found.planted.kind}, from seed {found.planted.seed}; its explanation reaches {found.planted.quality.estimate:.3f}:")
     print()
     print(found.planted.explanation)

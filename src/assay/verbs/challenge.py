@@ -58,7 +58,7 @@ class Answered:
 def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None) -> Given:
     """Plant a circuit from a seed, which the operating system draws where none is given, and write it without its answer.
 
-    Raises: DataError where the folder is there already; StoreError where nothing can be written.
+    Raises: DataError where the folder is there already or holds the store; StoreError where nothing can be written.
     """
     from assay.circuits.challenge import folder as files
     from assay.circuits.challenge.planted import plant
@@ -66,6 +66,8 @@ def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None =
 
     if folder.exists() or folder.is_symlink():
         raise DataError(f"{folder} is there already; name a folder that is not")
+    if folder.resolve() in (root.resolve(), *root.resolve().parents):
+        raise DataError(f"the store {root} is inside of {folder}; what opens a challenge is kept outside of it: name another store with --root")
     planted = plant(secrets.randbits(64) if seed is None else seed, kind)
     data = files.files(planted.problem, planted.seed)
     key = Key.of(planted, secrets.token_hex(16), data)

@@ -109,7 +109,7 @@ def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places
 This transformer does one thing, and does it right. Which, and by what parts?
 
 - {shape.layers} block{"s"[: shape.layers != 1]} of {shape.heads} heads{mlp}; {shape.d} directions, no norms, learned positions.
-- An input has {task.length} of {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}{"; " + ", ".join(fixed) if fixed else ""}.
+- There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {one}" for one in fixed)}.
 - Asked at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
 {", the same as the tokens" if own else ""}.
 - {len(tokens):,} inputs are in `inputs.safetensors`; your answer is held to others, drawn in the same way.
