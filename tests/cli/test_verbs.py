@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from assay.cli import experiments, measuring, upkeep
+from assay.cli import experiments, explaining, measuring, upkeep
 from assay.cli.main import app, main
 from assay.verbs.new import write_experiment
 
@@ -61,8 +61,9 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
 def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     first = {"list", "plan", "run", "show", "check", "reproduce", "judge", "report", "fetch", "new", "remove", "doctor"}
-    assert verbs == first | {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "import", "export", "conformance", "train-lm"}
-    for node in (node for module in (experiments, measuring, upkeep) for node in ast.parse(inspect.getsource(module)).body):
+    own = {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
+    assert verbs == first | own | {"import", "export", "conformance", "train-lm"}
+    for node in (node for module in (experiments, explaining, measuring, upkeep) for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             body = node.body[1:]  # the docstring is the help
             assert body[-1].end_lineno - body[0].lineno < 15, f"{node.name} decides too much"

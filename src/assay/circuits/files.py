@@ -45,6 +45,14 @@ def load(path: Path) -> Explanation:
     text = foreign.read(path, "an explanation", LARGEST)
     if path.suffix == ".py":
         return _run(path, text)
+    return parsed(text, path)
+
+
+def parsed(text: bytes, path: Path) -> Explanation:
+    """Read an explanation from the text of a TOML file; `path` is what it is called, and where a file that it names lies beside it.
+
+    Raises: DataError or SpecError, one line that names the place.
+    """
     try:
         table = tomllib.loads(text.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as e:

@@ -36,3 +36,8 @@ def explained(name: str) -> Explanation:
 def rival(name: str) -> Explanation:
     """Give an explanation that sounds as good and is not right, or not all."""
     return load(_FOLDER / "explained" / f"{name}.rival.toml")
+
+
+def text(name: str, *, rival: bool = False) -> str:
+    """Give the file of the one or the other, as text."""
+    return (_FOLDER / "explained" / f"{name}{'.rival' * rival}.toml").read_text(encoding="utf-8")

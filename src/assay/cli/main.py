@@ -20,7 +20,7 @@ from cyclopts import CycloptsError
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
 from assay import verbs
-from assay.cli import experiments, measuring, printing, upkeep  # noqa: F401 — importing them adds their verbs
+from assay.cli import experiments, explaining, measuring, printing, upkeep  # noqa: F401 — importing them adds their verbs
 from assay.cli.app import app
 from assay.cli.found import command
 from assay.cli.typed import meant, placed, runnable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -12,14 +12,12 @@ from assay.cli.app import MEASURE, app
 from assay.cli.options import AS_WRITTEN, HERE, PLAIN, Bare, Expected, Flat, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.verbs.evaluate import AS_FILED, How, Where
-from assay.verbs.explain import Hard
 from assay.verbs.index import AS_FILED as AS_READ
 from assay.verbs.index import Reading
 from assay.verbs.rate import Choice
 
 ON = Where()
 AS_USUAL = Choice()
-FULLY = Hard()
 
 
 @app.command(sort_key=6, group=MEASURE)
@@ -356,25 +354,3 @@ def due(
         found = due_table(events, ratio, months)
     printing.emit(found) if output.json else show(found)
     return 1 if found.overdue else 0
-
-
-@app.command(sort_key=15, group=MEASURE)
-def explain(
-    what: Annotated[Literal["check"], Parameter(help="check: hold it to the model that it names, beside four controls.")],
-    file: Annotated[Path, Parameter(help="An explanation: NAME.toml, which is data, or NAME.py, which is code and is run.")],
-    /,
-    *,
-    hard: Annotated[Hard, Flat] = FULLY,
-    output: Output = PLAIN,
-) -> None:
-    """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it says fail, and how short it is.
-
-    Examples
-    --------
-    assay explain check my_explanation.toml
-    """
-    from assay.cli.explain import show
-    from assay.verbs.explain import check
-
-    found = check(file, hard)
-    printing.emit(found) if output.json else show(found)

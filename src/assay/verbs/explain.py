@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assay.circuits.verify.score import Row, Score
+    from assay.circuits.explanation import Explanation
+    from assay.circuits.problem import Problem
+    from assay.circuits.verify.score import Effort, Row, Score
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hard:
+class Trials:
     """On how much an explanation is tried."""
 
     inputs: int = 1000
@@ -22,6 +24,12 @@ class Hard:
     """Inputs that causal scrubbing computes from other inputs."""
     candidates: int = 100_000
     """Inputs among which those are looked for that are said to fail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hard(Trials):
+    """On how much an explanation is tried, and on which inputs."""
+
     seed: int = 1000
     """Draws all inputs and whatever is exchanged."""
 
@@ -104,21 +112,21 @@ def check(file: Path, hard: Hard) -> Explained:
     """
     from assay.circuits import known
     from assay.circuits.files import load
-    from assay.circuits.verify.score import Effort, table
-    from assay.core.errors import SpecError
 
-    if min(hard.inputs, hard.resamples, hard.candidates) < 100:
-        raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")
     explanation = load(file)
     problem = known.problem(explanation.of)
-    found = table(
-        explanation, known.rival(explanation.of), problem, hard.seed,
-        Effort(inputs=hard.inputs, resamples=hard.resamples, candidates=hard.candidates),
-    )  # fmt: skip
+    return against(file, explanation, problem, known.rival(explanation.of), hard)
+
+
+def against(file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard) -> Explained:
+    """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds as good. Raises: as `check`."""
+    from assay.circuits.verify.score import table
+
+    found = table(explanation, rival, problem, hard.seed, effort(hard))
     own, r = found.own, found.rivals
     return Explained(
         file=str(file), of=explanation.of, name=explanation.name, leaves_out=explanation.leaves_out, code=file.suffix == ".py", size=own.size,
-        numbers=problem.size, quality=_line(own.quality), parts=tuple(map(_line, own.parts)), details=tuple(map(_line, own.details)),
+        numbers=problem.size, quality=line(own.quality), parts=tuple(map(line, own.parts)), details=tuple(map(line, own.details)),
         controls=tuple(_beside(kind, score) for kind, score in found.controls.items()), ranked=found.ranked,
         exchanged=tuple(
             Exchanged(x.variable, x.pairs, _known(x.right), _known(x.place.low), _known(x.place.high), _known(x.learned), _known(x.unfounded))
@@ -130,11 +138,22 @@ def check(file: Path, hard: Hard) -> Explained:
     )  # fmt: skip
 
 
+def effort(trials: Trials) -> Effort:
+    """Turn what was asked for into what is done. Raises: SpecError for too little."""
+    from assay.circuits.verify.score import Effort
+    from assay.core.errors import SpecError
+
+    if min(trials.inputs, trials.resamples, trials.candidates) < 100:
+        raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")
+    return Effort(inputs=trials.inputs, resamples=trials.resamples, candidates=trials.candidates)
+
+
 def _beside(kind: str, score: Score) -> Beside:
-    return Beside(kind, score.name, _line(score.quality), tuple(map(_line, score.parts)), score.refused)
+    return Beside(kind, score.name, line(score.quality), tuple(map(line, score.parts)), score.refused)
 
 
-def _line(row: Row) -> Line:
+def line(row: Row) -> Line:
+    """Turn a row of a score into one of a result: what is not known is None."""
     return Line(row.name, _known(row.estimate), _known(row.low), _known(row.high), row.why)
 
 

@@ -12,27 +12,27 @@ from assay.worlds.algorithms.built.circuit import SHARP, Circuit, attends, edge,
 from assay.worlds.algorithms.task import Task, unasked
 
 
-def previous(values: int = 8, length: int = 8) -> Task:
-    """Name the token before, from the second place on."""
+def previous(values: int = 8, length: int = 8, back: int = 1) -> Task:
+    """Name the token so many places back, the one before from the second place on."""
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
         return of.integers(values, size=(n, length))
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)
-        out[:, 1:] = tokens[:, :-1]
+        out[:, back:] = tokens[:, :-back]
         return out
 
     names = tuple(map(str, range(values)))
-    return Task(f"previous-{length}-{values}", names, names, length, drawn, answer)
+    return Task(f"previous-{length}-{values}" + f"-{back}" * (back > 1), names, names, length, drawn, answer)
 
 
-def redundant(values: int = 8, length: int = 8, heads: int = 2) -> Circuit:
-    """Build heads that each copy the token before into one room, and for each value a pair of neurons that makes 1 of anything from ½ on.
+def redundant(values: int = 8, length: int = 8, heads: int = 2, back: int = 1) -> Circuit:
+    """Build heads that copy the token so many places back into one room, and for each value two neurons that make 1 of anything from ½ on.
 
     Formula: min(x, ½) · 2, as 2 ReLU(x) − 2 ReLU(x − ½), where x is the number of heads that copy; its slope at 1 and 2 is 0.
     """
-    task = previous(values, length)
+    task = previous(values, length, back)
     r = rooms(token=values, place=length, copied=values, found=values)
     width = max(values, length)
     shape = Shape(
@@ -42,9 +42,9 @@ def redundant(values: int = 8, length: int = 8, heads: int = 2) -> Circuit:
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(values)
     p["W_pos"][0, :, r["place"].all] = torch.eye(length)
-    back = torch.diag(torch.full((length - 1,), SHARP, dtype=torch.float64), -1)
+    look = torch.diag(torch.full((length - back,), SHARP, dtype=torch.float64), -back)
     for head in range(heads):
-        attends(p, 0, head, matrix(shape, r["place"], back), matrix(shape, r["place"]))
+        attends(p, 0, head, matrix(shape, r["place"], look), matrix(shape, r["place"]))
         moves(p, 0, head, r["token"], r["copied"])
     one = torch.eye(values, dtype=torch.float64)
     p["W_in"][0, 0, r["copied"].all] = torch.cat([one, one], 1)
@@ -53,5 +53,6 @@ def redundant(values: int = 8, length: int = 8, heads: int = 2) -> Circuit:
     p["W_U"][0, r["found"].all] = SHARP * one
     copies = tuple(f"a0.{head}" for head in range(heads))
     wires = tuple(edge(*pair) for copy in copies for pair in (("pos", f"{copy}.q"), ("pos", f"{copy}.k"), ("embed", f"{copy}.v"), (copy, "m0")))
-    means = dict.fromkeys(copies, "copies the token one place back") | {"m0": "makes the same of one copy as of several"}
+    far = "one place" if back == 1 else f"{back} places"
+    means = dict.fromkeys(copies, f"copies the token {far} back") | {"m0": "makes the same of one copy as of several"}
     return Circuit(task, shape, p, tuple(map(Part.parse, ("embed", "pos", *copies, "m0"))), (*wires, edge("m0", "logits")), means)

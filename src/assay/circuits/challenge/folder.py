@@ -1,0 +1,153 @@
+"""A challenge as a folder: model, configuration, inputs, a page of text and an empty answer, and no word of what was planted.
+
+model.safetensors has the decoder's parameters under their names, [1, …], 64 bits; config.json its sizes, the names of tokens and answers, and
+the positions at which something is asked; inputs.safetensors `tokens` [n, s].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from assay.circuits.problem import Problem
+from assay.core import foreign
+from assay.core.errors import DataError
+from assay.subjects.decoder import Shape
+from assay.worlds.algorithms.task import Task, asked, unasked
+
+SEALED = ("model.safetensors", "config.json", "inputs.safetensors")
+"""The files that an answer speaks of: a challenge in which one was changed is not scored."""
+ANSWER, SEAL = "my_explanation.toml", "challenge.json"
+INPUTS = 4_000
+"""Inputs that are given out. Answers are held to others."""
+_LARGEST = 64 * 2**20
+
+
+def files(problem: Problem, seed: int) -> dict[str, bytes]:
+    """Give the files of a challenge, but for its seal."""
+    tokens = problem.task.draw(seed, 0, INPUTS)
+    places = np.flatnonzero(asked(problem.task.answer(tokens)).any(0)).tolist()
+    shape = _shape(problem)
+    config = {
+        "format": "assay-challenge-1", "decoder": dataclasses.asdict(shape), "tokens": problem.task.tokens, "answers": problem.task.answers,
+        "length": problem.task.length, "asked": places,
+    }  # fmt: skip
+    return {
+        "model.safetensors": save({name: x.contiguous() for name, x in problem.params.items()}),
+        "config.json": (json.dumps(config, indent=1) + "\n").encode(),
+        "inputs.safetensors": save({"tokens": torch.from_numpy(tokens.astype(np.int16))}),
+        "README.md": _page(problem, shape, tokens, places).encode(),
+        ANSWER: _EMPTY.encode(),
+    }
+
+
+def opened(folder: Path) -> Problem:
+    """Open a challenge as a problem: its inputs are drawn from those in the folder, and the right answers are the model's own.
+
+    Raises: DataError, one line that names the file.
+    """
+    config = foreign.json_object(folder / "config.json")
+    try:
+        shape = Shape(**config["decoder"])
+        names, answers = tuple(map(str, config["tokens"])), tuple(map(str, config["answers"]))
+        length, places = int(config["length"]), [int(i) for i in config["asked"]]
+        wanted = {name: (1, *size) for name, size in shape.parameters().items()}
+    except (KeyError, TypeError, ValueError) as e:
+        raise DataError(f"{folder / 'config.json'} is no challenge's: {type(e).__name__} {e}") from None
+    params, pool = _tensors(folder / "model.safetensors"), _tensors(folder / "inputs.safetensors").get("tokens")
+    if {name: tuple(x.shape) for name, x in params.items()} != wanted:
+        raise DataError(f"{folder / 'model.safetensors'} does not have the parameters that config.json says")
+    if pool is None or pool.ndim != 2 or pool.shape[1] != length or not len(pool) or pool.min() < 0 or pool.max() >= len(names):
+        raise DataError(f"{folder / 'inputs.safetensors'} does not have rows of {length} tokens below {len(names)} as `tokens`")
+    given = pool.long().numpy()
+
+    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return given[of.integers(len(given), size=n)]
+
+    def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+        out = unasked(tokens)
+        out[:, places] = problem.logits(tokens).argmax(-1)[:, places]
+        return out
+
+    problem = Problem(Task("challenge", names, answers, length, drawn, answer), params, shape.activation)
+    return problem
+
+
+def _shape(problem: Problem) -> Shape:
+    p = problem.params
+    _, layers, d, _, heads, e = p["W_QKV"].shape
+    m = p["W_in"].shape[-1] if "W_in" in p else 0
+    return Shape(
+        layers=layers, d=d, heads=heads, m=m, context=p["W_pos"].shape[1], vocab=p["W_E"].shape[1], norm="none", d_head=e,
+        answers=p["W_U"].shape[-1], activation=problem.activation,
+    )  # fmt: skip
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    try:
+        return load(foreign.read(path, "a safetensors file", _LARGEST))
+    except SafetensorError as e:
+        raise DataError(f"{path} is no safetensors file: {e}") from None
+
+
+def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places: list[int]) -> str:
+    """What is known of the task without its answer."""
+    task, own = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
+    fixed = [f"position {i} is always {task.tokens[int(column[0])]}" for i, column in enumerate(tokens.T) if (column == column[0]).all()]
+    mlp = f" and an MLP of {shape.m} neurons ({shape.activation})" if shape.m else ""
+    examples = "\n".join(f"    {task.said(row)}   →   {_answered(problem, row, places)}" for row in tokens[:5])
+    return f"""# A challenge
+
+This transformer does one thing, and does it right. Which, and by what parts?
+
+- {shape.layers} block{"s"[: shape.layers != 1]} of {shape.heads} heads{mlp}; {shape.d} directions, no norms, learned positions.
+- There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {one}" for one in fixed)}.
+- Asked at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
+{", the same as the tokens" if own else ""}.
+- {len(tokens):,} inputs are in `inputs.safetensors`; your answer is held to others, drawn in the same way.
+
+Some inputs, and what the model says:
+
+{examples}
+
+Open it in Python:
+
+    from pathlib import Path
+    from assay.circuits.challenge.folder import opened
+    problem = opened(Path("."))                # here is this folder
+    inputs = problem.task.draw(0, 0, 100)      # 100 of the inputs, by seed and index
+    pass_ = problem.run(inputs)                # logits, what each part wrote, attention patterns, neurons
+
+Write what you find into `{ANSWER}`; the language is on Assay's page docs/explanations.md. Some heads, neurons and directions distract.
+`{SEAL}` has a hash that binds whoever planted this: kind, seed and salt, told after scoring, give it again.
+"""
+
+
+def _answered(problem: Problem, row: Int[np.ndarray, " s"], places: list[int]) -> str:
+    said = problem.logits(row[None])[0].argmax(-1)
+    return " ".join(problem.task.answers[int(said[i])] for i in places)
+
+
+_EMPTY = """\
+of = "challenge"
+name = "nothing is explained yet"
+
+# What the model works out, where, and of what. This is an example of the form, invented and not true of the model:
+#
+# [variables.often]
+# at = "a0.0"
+# is = "count(there(token) == token)"
+# reads = ["token"]
+#
+# [answer]
+# is = "often"
+# margin = 10
+"""
