@@ -12,11 +12,12 @@ from assay.subjects.parts import Part, apart, edges, parts
 from assay.worlds.algorithms.built.brackets import brackets
 from assay.worlds.algorithms.built.induction import induction
 from assay.worlds.algorithms.built.modular_sum import modular_sum
+from assay.worlds.algorithms.built.one_hop import one_hop
 from assay.worlds.algorithms.built.redundant import redundant
 from assay.worlds.algorithms.built.sorting import sorting
 from assay.worlds.algorithms.built.two_hops import two_hops
 
-MADE = {c.task.name: c for c in (induction(), sorting(), modular_sum(), brackets(), redundant(), two_hops())}
+MADE = {c.task.name: c for c in (induction(), sorting(), modular_sum(), brackets(), redundant(), two_hops(), one_hop())}
 ALL = pytest.mark.parametrize("circuit", MADE.values(), ids=MADE)
 
 
@@ -43,6 +44,7 @@ def test_the_small_ones_are_right_on_all_inputs_there_are():
     tokens = np.array([[a, b, 7] for a in range(7) for b in range(7)])
     assert right(modular_sum(7), tokens).all()
     assert right(two_hops(), np.arange(32)[:, None]).all()
+    assert right(one_hop(), np.arange(32)[:, None]).all()
     tokens = np.array([[2, *bits, 3] for bits in itertools.product((0, 1), repeat=10)])
     found = right(brackets(10), tokens)
     assert found.all() and int((brackets(10).task.answer(tokens) == 1).sum()) == 42  # the fifth Catalan number

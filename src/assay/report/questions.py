@@ -24,6 +24,7 @@ QUESTIONS = {
         "targets": "What should an MLP's dictionary rebuild?",
         "end-to-end": "Train dictionaries through the model?",
         "dictionary-weights": "Is a dictionary dense over neurons?",
+        "clt-faithful": "Do transcoders keep hops apart?",
         "path-split": "Can a dictionary keep paths apart?",
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",

@@ -3,7 +3,7 @@
 Paper: Bills et al. 2023; Paulo et al. 2024; Gur-Arieh et al. 2025; Korznikov et al. 2026: explanations by language models, of larger models
 Claim: where the current token leaves open whether a feature fires, what it promotes tells firing better than what came before: AUROC + .02
 Baselines: other features' explanations, commonest next tokens, neurons, random directions, random-weights models, dictionaries frozen in part
-Cost: 270 s on 2 cores, 360 CPU-seconds, 2.1 GB a process; full a guess of 30 GPU-hours, never run
+Cost: 250 s on 2 cores, 340 CPU-seconds, 2.2 GB a process; full a guess of 30 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: Bricken et al. 2023, Towards Monosemanticity, one feature's weights; Nanda 2023, its replication (second-hand)
 Claim: the excess kurtosis of features' rows is on average at least 0.5 above that of the same rows turned
 Baselines: frozen and soft-frozen decoder; frozen encoder; untrained models; independent neurons; turned, permuted, random, planted rows
-Cost: 250 s on 2 cores, 320 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 190 s on 2 cores, 280 CPU-seconds, 1.3 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations

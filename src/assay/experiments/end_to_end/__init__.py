@@ -3,7 +3,7 @@
 Paper: Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with End-to-End Sparse Dictionary Learning
 Claim: at equal L0 a dictionary trained end to end raises the loss at most 0.45 times as much as one trained locally
 Baselines: local dictionaries on the same tokens, four times as long, with twice the features on; frozen decoder, frozen encoder
-Cost: not measured yet; full a guess of 30 GPU-hours, never run
+Cost: 260 s on 2 cores, 370 CPU-seconds, 0.7 GB a process; full a guess of 30 GPU-hours, never run
 """
 
 from __future__ import annotations

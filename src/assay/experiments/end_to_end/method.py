@@ -136,14 +136,15 @@ def spliced_sums(s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench) -> d
     of_row = of_window[torch.from_numpy(test.kept // s.context)]
     out = {name: ("document", by_document(torch.cat(x), of_window, n), "nat") for name, x in lost.items()}
     out["predictions"] = ("document", np.bincount(document, minlength=n) * float(s.context - 1), "tokens")
-    errors, variances = [], []
+    errors: list[np.ndarray] = []
+    variances: list[np.ndarray] = []
     for some, rest in zip(true, off, strict=True):
-        x = torch.cat(some).double()
-        variances.append(by_document((x - x.mean(0)).square().sum(1), of_row, n))
+        rows = torch.cat(some).double()
+        variances.append(by_document((rows - rows.mean(0)).square().sum(1), of_row, n))
         errors.append(by_document(torch.cat(rest), of_row, n))
-    for name, x in (("error", errors), ("variance", variances)):
-        out[name] = ("document", x[0], "squared activation")
-        out[f"later_{name}"] = ("later document", np.stack(x[1:]), "squared activation")
+    for name, sums in (("error", errors), ("variance", variances)):
+        out[name] = ("document", sums[0], "squared activation")
+        out[f"later_{name}"] = ("later document", np.stack(sums[1:]), "squared activation")
     return out
 
 

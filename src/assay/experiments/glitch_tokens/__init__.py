@@ -3,7 +3,7 @@
 Paper: Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in Large Language Models
 Claim: in untied models a token never seen has a shorter input row than 98 of 100 in regular use, by at least 5 %
 Baselines: tokens seen once, 16 and 256 times; a reference drawn by lot; permuted counts; untrained models; a start as wide as trained rows
-Cost: 240 s on 2 cores, 380 CPU-seconds, 1.7 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations

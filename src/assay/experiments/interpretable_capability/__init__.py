@@ -3,7 +3,7 @@
 Paper: Gao et al. 2025, Weight-sparse transformers have interpretable circuits; Paulo et al. 2024 for detection scores; a comment by A. Jermyn
 Claim: by circuits of a fixed size and by rules for neurons, interpretable capability has a valley at a middle size
 Baselines: capability itself; nodes by lot; exchanged weights; neurons that never learned to read; random mixes; another neuron's rule; planted
-Cost: 240 s on 2 cores, 395 CPU-seconds, 0.85 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 210 s on 2 cores, 380 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: Zhang et al. 2023, Counterfactual Memorization in Neural Language Models
 Claim: unique strings are memorised, near-duplicates hide it, removing the group reveals it; simple selectors find copies, not topics or rules
 Baselines: documents never trained on; exchanged labels; strings that occur once; predictable text; exchanged families; no budget
-Cost: 135 s on 2 cores, 184 CPU-seconds, 0.59 GB a process; full a guess of 6 GPU-hours, never run
+Cost: 99 s on 2 cores, 170 CPU-seconds, 1.0 GB a process; full a guess of 6 GPU-hours, never run
 """
 
 from __future__ import annotations

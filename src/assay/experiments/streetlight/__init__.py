@@ -3,7 +3,7 @@
 Paper: Kantamneni et al. 2025, Are Sparse Autoencoders Useful? (arXiv 2502.16681); Smith et al. 2025, Negative Results for SAEs
 Claim: the dictionary's probes add nothing worth having to a tuned quiver: over all regimes the mean gain in AUROC is at most 0.01
 Baselines: regression, principal components, attention pooling, n-grams, the model asked in words; frozen decoder; random dictionary or weights
-Cost: 230 s on 2 cores, 375 CPU-seconds, 2.8 GB a process; full a guess of 60 GPU-hours, never run
+Cost: 220 s on 2 cores, 390 CPU-seconds, 3.3 GB a process; full a guess of 60 GPU-hours, never run
 """
 
 from __future__ import annotations

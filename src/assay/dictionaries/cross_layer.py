@@ -1,0 +1,79 @@
+"""Cross-layer transcoders and per-layer ones: features read the stream before each MLP and write what that and later MLPs write.
+
+Parameters are stacked over runs and layers, reading layer first: W_enc [run l d f], b_enc [run l f], W_dec [run l k f d] from layer l to
+layer k, b_dec [run k d]. A per-layer transcoder is one whose features write to their own layer alone; what cannot be written is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.errors import SpecError
+
+Reach = Literal["later", "own"]
+"""Where features write: to their own layer and all later ones, or to their own alone."""
+Params = Mapping[str, Tensor]
+Edit = Callable[[int, Tensor], Tensor]
+"""(layer, stream before it) → the stream that goes on."""
+
+
+def reachable(layers: int, reach: Reach) -> Float[Tensor, "l k"]:
+    """Give 1 where features of layer l may write to layer k, else 0. Raises: SpecError for a reach that does not exist."""
+    if reach not in ("later", "own"):
+        raise SpecError(f"features reach 'later' layers too or their 'own' alone, got {reach!r}")
+    ones = torch.ones(layers, layers)
+    return ones.triu() if reach == "later" else ones.tril().triu()
+
+
+def bounded(params: Params, reach: Reach) -> dict[str, Tensor]:
+    """Set to 0 what features cannot write."""
+    mask = reachable(params["b_enc"].shape[1], reach).to(params["W_dec"])
+    return {**params, "W_dec": params["W_dec"] * mask[:, :, None, None]}
+
+
+def encode(params: Params, streams: Float[Tensor, "run l b d"]) -> Float[Tensor, "run l b f"]:
+    """Read the features of every layer off the stream before it: ReLU."""
+    return torch.relu(streams @ params["W_enc"] + params["b_enc"][:, :, None])
+
+
+def written(params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor, "run l k b d"]:
+    """Give what the features of each layer l write to each layer k, biases left out."""
+    return features[:, :, None] @ params["W_dec"]
+
+
+def decode(params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor, "run k b d"]:
+    """Reconstruct what every MLP writes."""
+    return written(params, features).sum(1) + params["b_dec"][:, :, None]
+
+
+def lengths(params: Params, joined: bool = True) -> Float[Tensor, "run l f"]:
+    """Measure each feature's decoder: the length of its rows to all layers side by side, or the sum of their lengths.
+
+    Formula: (Σ_k ‖W_dec,k‖²)^½ where joined, else Σ_k ‖W_dec,k‖
+    """
+    rows = torch.linalg.vector_norm(params["W_dec"], dim=-1)  # [run l k f]
+    return torch.linalg.vector_norm(rows, dim=2) if joined else rows.sum(2)
+
+
+def replaced(
+    params: Params, stream: Float[Tensor, "run b d"], edit: Edit | None = None
+) -> tuple[Float[Tensor, "run b d"], Float[Tensor, "run k b d"]]:
+    """Run a model with every MLP replaced: the stream at its end, and what each layer wrote. Of models without attention or norms.
+
+    `edit` sees the stream before each layer, and says what the layer reads and what is carried on.
+    """
+    layers = params["b_enc"].shape[1]
+    features: list[Tensor] = []
+    wrote: list[Tensor] = []
+    for layer in range(layers):
+        stream = stream if edit is None else edit(layer, stream)
+        features.append(torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None]))
+        parts = [own @ params["W_dec"][:, source, layer] for source, own in enumerate(features)]
+        wrote.append(torch.stack(parts).sum(0) + params["b_dec"][:, layer, None])
+        stream = stream + wrote[-1]
+    return stream, torch.stack(wrote, 1)
