@@ -80,7 +80,7 @@ def _names(task: Task, classes: int, of: np.random.Generator) -> tuple[np.ndarra
 
 
 def _renamed(task: Task, tokens: np.ndarray, answers: np.ndarray) -> Task:
-    """The same task in new names, which say nothing: t0, t1, …; answers that are no tokens c0, c1, …."""
+    """Call tokens t0, t1, … and answers that are no tokens c0, c1, …: names that say nothing of the task."""
     back = np.argsort(tokens)
     names = tuple(f"t{i}" for i in range(len(tokens)))
     same = task.answers[: len(answers)] == task.tokens[: len(answers)]
