@@ -129,8 +129,8 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
                 came, stored = tables.signs(outcomes, ""), tables.signs(e.local.results.get(preset, {}), "")
                 about = set_cell_size("the same claims elsewhere", room)
                 tell(f"  {f'  --preset {preset}':<{name}} {about} {came:<{columns[0]}} {stored}".rstrip())
-    print(f"{tables.legend()}{'; * by another text of its file' if older else ''}")
-    tell("More: assay list --long. What a run takes: assay plan NAME. Run: assay run NAME")
+    told = f"{tables.legend()}{'; * by another text of its file' if older else ''}"
+    tell(f"{told}. Next: assay plan NAME")  # one line, for the whole list has to fit a screen
 
 
 def _terminal() -> int:
