@@ -62,7 +62,10 @@ def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reas
     assert told.count("Undecided, too few units") == 1 and "✕" not in told
 
 
-def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where nothing is stored, whatever was run in this checkout
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert main(["list"]) == 0
