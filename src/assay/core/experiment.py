@@ -151,7 +151,7 @@ class Experiment(Generic[S]):
         """What to type for it in its folder: its name, or its file's or folder's where it is a user's own."""
         path = Path(self.origin)
         own = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
-        return own if self.origin.endswith(".py") else self.name
+        return own if self.origin.endswith((".py", ".toml", ".md")) else self.name
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""
