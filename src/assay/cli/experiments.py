@@ -46,8 +46,8 @@ def plan(
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
-) -> None:
-    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys.
+) -> int:
+    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys; of a study, what it lacks.
 
     Parameters
     ----------
@@ -59,14 +59,31 @@ def plan(
     assay plan superposition --budget 5m
     """
     from assay.cli import plans
+    from assay.lab.catalogue import entry
+    from assay.lab.origin import STUDIES
     from assay.verbs import plan
 
     lab = machine.lab(place.root)
     if name == ALL:
         whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
-        return printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
+        printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
+        return 0
+    unsaid = None
+    if name.endswith(STUDIES):
+        from assay.verbs.asked import asked
+
+        unsaid = asked(entry(name).path, lab)
+        if unsaid.exit_code:
+            printing.emit(unsaid) if place.json else plans.lacking(unsaid)
+            return unsaid.exit_code
     found = plan.plan(lab, *choice.of(name), budget)
-    return printing.emit(found) if place.json else plans.one(found, name, place.options)
+    if place.json:
+        printing.emit(found)
+        return 0
+    plans.one(found, name, place.options)
+    if unsaid is not None:
+        plans.assumed(unsaid)
+    return 0
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)

@@ -109,6 +109,8 @@ class Experiment(Generic[S]):
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
     cost: Callable[[Runs[S]], Cost] | None = None
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record tells."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit needs them equal."""
     scope: str = ""

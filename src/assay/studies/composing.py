@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError
 from assay.core.experiment import Arm, Cost, Derive, Experiment, Header, Joint
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
+from assay.lab.plan import over
 from assay.lab.preset import spelled
 from assay.studies import missing
 from assay.studies.text import Part, Plain, Study, Text, Value, read
@@ -65,8 +67,13 @@ def experiment(path: Path) -> Experiment:
     """The Experiment that a study's file describes. Raises: ExperimentError, one line with line and column."""
     text = read(path)
     if lacks := missing.essential(text):
-        raise ExperimentError(f"{path}: {lacks[0].text}" + (f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""))
-    found = sides(text)
+        raise ExperimentError(lacks[0].text + (f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""))
+    return composed(text)
+
+
+def composed(text: Text) -> Experiment:
+    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
+    path, found = text.path, sides(text)
     first, seeds = found[0], missing.seeds(text)
     arms = {name: arm for side in found for name, arm in _arms(side, first).items()}
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
@@ -74,14 +81,17 @@ def experiment(path: Path) -> Experiment:
     claims = tuple(_claim(text, i, read, arms, stored) for i, read in enumerate(conditions))
     by_class = {type(side.of.default[0]): side.of for side in reversed(found)}
     try:
-        return Experiment(
+        made = Experiment(
             arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found), seeds_per_group=min(s.of.seeds_per_group for s in found),
             smoke=first.specs("smoke", ()), default=first.specs(first.part.preset, seeds), full=first.specs("full", seeds),
-            inputs=_inputs(by_class), cost=_cost(by_class), version=max(s.of.version for s in found), measured=max(s.of.measured for s in found),
+            inputs=_inputs(by_class), cost=_cost(by_class), expected={k: v for side in found for k, v in _expected(side, seeds).items()}, version=max(s.of.version for s in found), measured=max(s.of.measured for s in found),
             scope="; ".join(dict.fromkeys(f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found)),
         )  # fmt: skip
-    except ExperimentError as e:
+    except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
+    for i, read_as in enumerate(conditions):
+        _can_be_judged(text, i, read_as, made)
+    return made
 
 
 def header(path: Path) -> Header:
@@ -252,6 +262,31 @@ def _claim(text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored:
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
 
 
+def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> None:
+    """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better before training than after."""
+    said = text.study.claim[i]
+    of = next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim))
+    for arm in dict.fromkeys((of, *read.parsed.arms, *said.control, *said.planted)):
+        if made.arms[arm].train is None:
+            continue
+        specs = made.specs_of(arm, made.default)
+        kept = [s for s in specs if all(getattr(s, k, None) == v for k, v in said.where.items())]
+        if not kept:
+            field = next((k for k, v in said.where.items() if not any(getattr(s, k, None) == v for s in specs)), next(iter(said.where), ""))
+            have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
+            told = f"it has {', '.join(have)}" if have else nearest(field, (f.name for f in dataclasses.fields(specs[0]))) if specs else "it has no runs"
+            raise ExperimentError(f"{text.at('claim', i, 'where')}: arm {arm} has no run with {field} = {said.where.get(field)}; {told}")
+        apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in said.units and len({getattr(s, n) for s in kept}) > 1]
+        if read.equal and len(apart) != 1:
+            told = ", ".join(apart) or "nothing but the seed"
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: at equal {read.equal} needs runs of {arm} that differ in one field; they differ in {told}")
+        if apart and not read.equal:
+            levels = ", ".join(map(str, sorted({getattr(s, apart[0]) for s in kept})))
+            raise ExperimentError(
+                f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); say which is meant with where = {{ {apart[0]} = … }}, or compare at equal l0, say"
+            )
+
+
 def _page(text: Text, found: Sequence[Side]) -> str:
     """What a reader of the report must know: the question, what stands beside what, and what was left out."""
     lines = [f"**The question.** {text.study.question}", ""]
@@ -260,6 +295,19 @@ def _page(text: Text, found: Sequence[Side]) -> str:
         if left := [name for name in side.of.arms if name not in side.arms]:
             lines += ["", f"Of {side.of.name} these arms did not run, and no claim was asked of them: {', '.join(left)}."]
     return "\n".join([*lines, "", text.page]).strip()
+
+
+def _expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none where other fields are larger."""
+    recorded = records.cost_per_run(side.of, side.part.preset)
+    found = {}
+    for arm in side.arms:
+        if side.of.arms[arm].train is None or arm not in recorded:
+            continue
+        then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
+        if then and now and (scaled := over(now[0], json.loads(then[0].to_json()))) is not None:
+            found[side.named(arm)] = recorded[arm] * scaled[0]
+    return found
 
 
 def _inputs(by_class: Mapping[type, Experiment]) -> Callable[[Any], Mapping[str, str]] | None:
