@@ -141,3 +141,43 @@ def test_run_and_show_take_its_path(own, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert [v["text"] for v in shown["verdicts"]] == ["Narrow ones find their subspace better"]
     assert ran["verdicts"] == shown["verdicts"]
+
+
+def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
+    assert main(["new", "my-question", "--study"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "my_question.toml", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert {r["arm"] for r in planned["runs"]} == {"main", "drawn", "linear", "linear-again"}
+    assert planned["cpu_seconds"] > 0  # told by the record of superposition
+    assert main(["new", "my-question", "--study"]) == 2  # what is there stays
+
+
+def test_what_exceeds_its_budget_is_not_begun(own, capsys):
+    from assay.verbs.new import write_study
+
+    path = write_study("dear", own).path
+    path.write_text(path.read_text().replace('budget = "5m"', 'budget = "1s"').replace("steps = 2000", "steps = 200000"))
+    assert main(["run", path.name, "--executor", "inline"]) == 2
+    told = capsys.readouterr().err
+    assert "dear.toml line 6 column 10: what is missing takes" in told
+    assert "nothing was run" in told
+    assert not (own / "assay-store" / "runs" / "dear").exists()
+
+
+def test_a_study_of_a_study_is_refused(own):
+    write(own, HEAD + PART + CLAIM, "first.toml")
+    with pytest.raises(ExperimentError, match="is a study itself"):
+        catalogue.find(str(write(own, (HEAD + PART + CLAIM).replace("./own.py", "./first.toml"), "second.toml")))
+
+
+def test_other_experiments_stand_beside_by_label(own):
+    """Arms of two experiments in one study, and a claim that compares them seed by seed."""
+    other = PART.replace("./own.py", "./other.py").replace("[2, 3]", "2") + 'label = "other"\n'
+    write_experiment("other", own)
+    claim = CLAIM.replace('"width=3/', '"other/')
+    found = catalogue.find(str(write(own, HEAD + PART.replace("[2, 3]", "2") + other + claim)))
+    assert list(found.arms) == ["main", "flat", "other/main", "other/flat"]
+    result = Lab(own / "store", Inline()).run(found)
+    apart = result.arms["main"].angle.values - result.arms["other/main"].angle.values
+    assert result.judged[0].verdict.estimate == pytest.approx(apart.mean(), abs=1e-12)

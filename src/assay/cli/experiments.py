@@ -111,10 +111,15 @@ def run(
 
         refuse_page(page)
     from assay.cli import verdicts
+    from assay.lab.origin import STUDIES
 
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
+        if experiment.origin.endswith(STUDIES):
+            from assay.verbs.asked import affordable
+
+            affordable(Path(experiment.origin), lab, experiment, preset)
         found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
     return verdicts.show(found, name, experiment, preset, place, expect)
 
@@ -253,16 +258,23 @@ def report(
 
 @app.command(sort_key=9, group=EXPERIMENTS)
 def new(
-    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
+    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, study: Annotated[bool, Bare] = False,
+    output: Output = PLAIN,
 ) -> None:
-    """Write a commented one-file experiment that runs as it is.
+    """Write a commented one-file experiment, or a study, that runs as it is.
+
+    Parameters
+    ----------
+    study
+        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and claims of your own, as data.
 
     Examples
     --------
     assay new my-claim
     assay run my_claim.py --preset smoke
+    assay new my-question --study
     """
-    from assay.verbs.new import write_experiment
+    from assay.verbs.new import write_experiment, write_study
 
-    made = write_experiment(name, Path())
+    made = (write_study if study else write_experiment)(name, Path())
     printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")

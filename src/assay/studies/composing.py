@@ -15,6 +15,7 @@ from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError
 from assay.core.experiment import Arm, Cost, Derive, Experiment, Header, Joint
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
+from assay.lab.origin import STUDIES, in_file
 from assay.lab.plan import over
 from assay.lab.preset import spelled
 from assay.studies import missing
@@ -111,7 +112,7 @@ def sides(text: Text) -> list[Side]:
             base = catalogue.find(part.name if not _is_path(part.name) else str(text.path.parent / part.name))
         except AssayError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
-        if base.origin.endswith((".toml", ".md")):
+        if base.origin.endswith(STUDIES):
             raise ExperimentError(f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the experiments it is about")
         try:
             specs = base.preset(part.preset)
@@ -139,7 +140,7 @@ def sides(text: Text) -> list[Side]:
 
 
 def _is_path(name: str) -> bool:
-    return name.endswith(".py") or "/" in name
+    return in_file(name) or "/" in name
 
 
 def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:

@@ -101,13 +101,11 @@ def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
         return found
 
     def statistic(m: Means) -> np.ndarray:
-        if marked:
-            return parsed.statistic(m)
         if set(m) == {"value"}:
             return mean(m)
         return np.asarray(parsed.terms["value"](lambda a, n: _of(m, f"{a or ''}.{n}", n)))
 
-    return value, statistic
+    return value, statistic if sums and not marked else parsed.statistic
 
 
 def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
