@@ -19,14 +19,12 @@ from assay.lab.origin import STUDIES, in_file
 from assay.lab.plan import over
 from assay.lab.preset import spelled
 from assay.studies import missing
-from assay.studies.text import Part, Plain, Study, Text, Value, read
+from assay.studies.text import Part, Plain, Text, read
 from assay.studies.wording import Condition, claim, condition, made_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
     from assay.core.runs import Runs
 
 
@@ -85,7 +83,8 @@ def composed(text: Text) -> Experiment:
         made = Experiment(
             arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found), seeds_per_group=min(s.of.seeds_per_group for s in found),
             smoke=first.specs("smoke", ()), default=first.specs(first.part.preset, seeds), full=first.specs("full", seeds),
-            inputs=_inputs(by_class), cost=_cost(by_class), expected={k: v for side in found for k, v in _expected(side, seeds).items()}, version=max(s.of.version for s in found), measured=max(s.of.measured for s in found),
+            inputs=_inputs(by_class), cost=_cost(by_class), expected={arm: s for side in found for arm, s in _expected(side, seeds).items()},
+            version=sum(s.of.version for s in found), measured=sum(s.of.measured for s in found),
             scope="; ".join(dict.fromkeys(f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found)),
         )  # fmt: skip
     except AssayError as e:
@@ -128,7 +127,7 @@ def sides(text: Text) -> list[Side]:
             if not found:
                 label = ""
             if label in {s.label for s in found}:
-                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, so that its arms can be told apart")
+                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, to tell its arms apart")
             found.append(Side(label, base, part, fields, varied, arms))
     for side in found:
         try:
@@ -273,19 +272,25 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
         specs = made.specs_of(arm, made.default)
         kept = [s for s in specs if all(getattr(s, k, None) == v for k, v in said.where.items())]
         if not kept:
-            field = next((k for k, v in said.where.items() if not any(getattr(s, k, None) == v for s in specs)), next(iter(said.where), ""))
-            have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
-            told = f"it has {', '.join(have)}" if have else nearest(field, (f.name for f in dataclasses.fields(specs[0]))) if specs else "it has no runs"
-            raise ExperimentError(f"{text.at('claim', i, 'where')}: arm {arm} has no run with {field} = {said.where.get(field)}; {told}")
+            raise ExperimentError(f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, said.where)}")
         apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in said.units and len({getattr(s, n) for s in kept}) > 1]
         if read.equal and len(apart) != 1:
-            told = ", ".join(apart) or "nothing but the seed"
-            raise ExperimentError(f"{text.at('claim', i, 'holds')}: at equal {read.equal} needs runs of {arm} that differ in one field; they differ in {told}")
+            told = f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ in {', '.join(apart) or 'nothing but the seed'}"
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: {told}")
         if apart and not read.equal:
             levels = ", ".join(map(str, sorted({getattr(s, apart[0]) for s in kept})))
-            raise ExperimentError(
-                f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); say which is meant with where = {{ {apart[0]} = … }}, or compare at equal l0, say"
-            )
+            how = f"say which is meant with where = {{ {apart[0]} = … }}, or compare at equal l0, say"
+            raise ExperimentError(f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); {how}")
+
+
+def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
+    """Say which field of `where` leaves an arm without a run, and what it has instead."""
+    field = next((k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs)), next(iter(where), ""))
+    if not specs:
+        return f"arm {arm} has no runs"
+    have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
+    told = f"it has {', '.join(have)}" if have else nearest(field, (f.name for f in dataclasses.fields(specs[0])))
+    return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
 
 
 def _page(text: Text, found: Sequence[Side]) -> str:

@@ -58,13 +58,14 @@ def assumed(text: Text) -> list[Missing]:
         found.append(Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True))
     if not study.budget:
         found.append(Missing("budget", 'write budget = "10m" to refuse what takes longer', "none: it takes what it takes"))
+    of_claims = (
+        ("threshold", 'write threshold = "plan: …", or "paper: …", "pilot: …"', f"{GIVEN}, so it is confirming"),
+        ("near", 'write near = { ARM = "what it would explain" } for the strongest control', "no control is called near"),
+        ("published", 'write published = { number = …, source = "…" }', "new: nobody prints this number"),
+    )
     for i, said in enumerate(study.claim):
-        if not said.threshold:
-            found.append(Missing(f"claim {i + 1}: threshold", 'write threshold = "plan: …", or "paper: …", "pilot: …"', f"{GIVEN}, so it is confirming"))
-        if not said.near:
-            found.append(Missing(f"claim {i + 1}: near", 'write near = { ARM = "what it would explain" } for the strongest control', "no control is called near"))
-        if said.published == "new" and not said.source:
-            found.append(Missing(f"claim {i + 1}: published", 'write published = { number = …, source = "…" }', "new: nobody prints this number"))
+        silent = {"threshold": not said.threshold, "near": not said.near, "published": said.published == "new" and not said.source}
+        found += [Missing(f"claim {i + 1}: {name}", how, default) for name, how, default in of_claims if silent[name]]
     return found
 
 
