@@ -46,8 +46,8 @@ def plan(
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
     place: Place = HERE,
-) -> None:
-    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys.
+) -> int:
+    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys; of a study, what it lacks.
 
     Parameters
     ----------
@@ -59,14 +59,31 @@ def plan(
     assay plan superposition --budget 5m
     """
     from assay.cli import plans
+    from assay.lab.catalogue import entry
+    from assay.lab.origin import STUDIES
     from assay.verbs import plan
 
     lab = machine.lab(place.root)
     if name == ALL:
         whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
-        return printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
+        printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
+        return 0
+    unsaid = None
+    if name.endswith(STUDIES):
+        from assay.verbs.asked import asked
+
+        unsaid = asked(entry(name).path, lab)
+        if unsaid.exit_code:
+            printing.emit(unsaid) if place.json else plans.lacking(unsaid)
+            return unsaid.exit_code
     found = plan.plan(lab, *choice.of(name), budget)
-    return printing.emit(found) if place.json else plans.one(found, name, place.options)
+    if place.json:
+        printing.emit(found)
+        return 0
+    plans.one(found, name, place.options)
+    if unsaid is not None:
+        plans.assumed(unsaid)
+    return 0
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)
@@ -94,10 +111,15 @@ def run(
 
         refuse_page(page)
     from assay.cli import verdicts
+    from assay.lab.origin import STUDIES
 
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
+        if experiment.origin.endswith(STUDIES):
+            from assay.verbs.asked import affordable
+
+            affordable(Path(experiment.origin), lab, experiment, preset)
         found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
     return verdicts.show(found, name, experiment, preset, place, expect)
 
@@ -236,16 +258,23 @@ def report(
 
 @app.command(sort_key=9, group=EXPERIMENTS)
 def new(
-    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, output: Output = PLAIN
+    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, study: Annotated[bool, Bare] = False,
+    output: Output = PLAIN,
 ) -> None:
-    """Write a commented one-file experiment that runs as it is.
+    """Write a commented one-file experiment, or a study, that runs as it is.
+
+    Parameters
+    ----------
+    study
+        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and claims of your own, as data.
 
     Examples
     --------
     assay new my-claim
     assay run my_claim.py --preset smoke
+    assay new my-question --study
     """
-    from assay.verbs.new import write_experiment
+    from assay.verbs.new import write_experiment, write_study
 
-    made = write_experiment(name, Path())
+    made = (write_study if study else write_experiment)(name, Path())
     printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from assay.core.compute import Range
     from assay.lab.forecast import Prospect
+    from assay.verbs.asked import Asked
     from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue
 
 
@@ -56,6 +57,25 @@ def one(found: Planned, name: str, place: str = "") -> None:
         say(line)
     said = "The preset itself" if bought is not None else "Next"
     tell(f"{said}: assay run {typed(found.options)}{without_torch()}")
+
+
+def lacking(found: Asked) -> None:
+    """Print what a study has to say before it can run, and what would be taken in place of the rest."""
+    for one in (u for u in found.unsaid if u.default is None):
+        say(one.text)
+    assumed(found)
+
+
+def assumed(found: Asked) -> None:
+    """Print what a study does not say, what is taken in its place, and what that costs."""
+    rows = [u for u in found.unsaid if u.default is not None]
+    if not rows:
+        return
+    print()
+    table = grid("not said", "taken in its place", "costs", "or")
+    for u in rows:
+        table.add_row(u.where, u.default, u.cost, u.text)
+    draw(table)
 
 
 def arms(found: Sequence[Arm]) -> None:

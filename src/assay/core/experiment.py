@@ -109,6 +109,8 @@ class Experiment(Generic[S]):
     cards: Callable[[Arms], list[Any]] | None = None
     """Feature cards for the report, made from stored measures only."""
     cost: Callable[[Runs[S]], Cost] | None = None
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record tells."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit needs them equal."""
     scope: str = ""
@@ -151,7 +153,7 @@ class Experiment(Generic[S]):
         """What to type for it in its folder: its name, or its file's or folder's where it is a user's own."""
         path = Path(self.origin)
         own = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
-        return own if self.origin.endswith(".py") else self.name
+        return own if self.origin.endswith((".py", ".toml", ".md")) else self.name
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""

@@ -22,7 +22,7 @@ from assay.core import extras
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.lab.checked import checked
-from assay.lab.origin import OPENS, called, files, where
+from assay.lab.origin import OPENS, STUDIES, called, files, in_file, where
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
@@ -38,8 +38,8 @@ class Entry:
     path: Path
 
     def header(self) -> Header:
-        """Its header block, read without importing it. Raises: ExperimentError."""
-        return read_header(self.path)
+        """Its header block, read without importing it; of a study what it asks. Raises: ExperimentError."""
+        return _studies().header(self.path) if self.path.suffix in STUDIES else read_header(self.path)
 
 
 def entries() -> list[Entry]:
@@ -63,12 +63,12 @@ def entry(name_or_path: str) -> Entry:
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
     if name_or_path == ALL:
         raise ExperimentError(f"{ALL!r} is every experiment at once, which only assay run and assay plan take; name one of assay list")
-    if path.suffix != ".py" and "/" not in name_or_path:
+    if not in_file(path.name) and "/" not in name_or_path:
         own = Path(name_or_path.replace("-", "_") + ".py")
         hint = f"did you mean {own}?" if own.is_file() else nearest(name_or_path, [*known, ALL])
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
-        raise ExperimentError(f"no experiment file {name_or_path}; name a Python file that exists, or one of {', '.join(known)}")
+        raise ExperimentError(f"no experiment file {name_or_path}; name a Python file or a study that exists, or one of {', '.join(known)}")
     if path.resolve() in {e.path.resolve(): e for e in known.values()}:
         return next(e for e in known.values() if e.path.resolve() == path.resolve())
     if _name(path) in known:
@@ -84,7 +84,9 @@ def find(name_or_path: str) -> Experiment:
 
 
 def load(name: str, origin: str) -> Experiment:
-    """The experiment that a module or a file defines as `experiment`. Raises: ExperimentError with file and line."""
+    """The experiment that a module or a file defines as `experiment`, or a study describes. Raises: ExperimentError with file and line."""
+    if origin.endswith(STUDIES):
+        return checked(dataclasses.replace(_studies().experiment(Path(origin)), name=name, origin=origin))
     try:
         module = _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
     except Exception as e:
@@ -100,6 +102,11 @@ def load(name: str, origin: str) -> Experiment:
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
     return checked(dataclasses.replace(value, name=name, origin=origin))
+
+
+def _studies() -> ModuleType:
+    """What reads studies: found by name, as experiments are, since it stands above the lab and knows of more than the core."""
+    return importlib.import_module("assay.studies.composing")
 
 
 _loaded: dict[str, tuple[list[tuple[str, int, int]], ModuleType]] = {}

@@ -8,12 +8,14 @@ import traceback
 from pathlib import Path
 
 OPENS = "__init__.py"
+STUDIES = (".toml", ".md")
+"""How files end that describe an experiment as data."""
 
 
 def files(origin: str) -> list[Path]:
     """The file at a path, or that of a module; of a folder all of its files, sorted. Empty where there is none."""
     try:
-        if not origin.endswith(".py"):
+        if not in_file(origin):
             spec = importlib.util.find_spec(origin)
             origin = (spec and spec.origin) or ""
     except (ImportError, ValueError):
@@ -35,6 +37,11 @@ def code(origin: str) -> str:
         return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
     except OSError:
         return ""
+
+
+def in_file(origin: str) -> bool:
+    """Whether it is the path of a file: somebody's own experiment, or a study; else a module."""
+    return origin.endswith((".py", *STUDIES))
 
 
 def called(path: Path) -> str:

@@ -17,7 +17,7 @@ from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.atomic import write
-from assay.lab.origin import called, code
+from assay.lab.origin import called, code, in_file
 
 if TYPE_CHECKING:
     from assay.lab.store import Store
@@ -47,7 +47,7 @@ def check(store: Store, experiment: str, origin: str) -> None:
 
 def claim(store: Store, experiment: Experiment) -> None:
     """Note that the runs under this name are this file's from now on; built-in experiments and entry points need no note."""
-    if experiment.origin.endswith(".py") and _owner(store, experiment.name) != experiment.origin:
+    if in_file(experiment.origin) and _owner(store, experiment.name) != experiment.origin:
         path = _path(store, experiment.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         # as seen from the store, so that a folder in which both lie can be moved or copied

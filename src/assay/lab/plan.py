@@ -248,6 +248,9 @@ def _cost_per_run(
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
         return {n: c * (speed.middle if speed is not None else 1.0) for n, c in recorded.items()}, "the record", frozenset()
     known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
+    if expected := {n: (seconds, False) for n, seconds in experiment.expected.items() if n in arms and n not in known}:
+        known |= expected
+        return {n: cost for n, (cost, _) in known.items()}, "records of the experiments it is about, scaled by steps", frozenset()
     source = "runs of this store, scaled by steps" if known else "unknown"
     return {n: cost for n, (cost, _) in known.items()}, source, frozenset(n for n, (_, less) in known.items() if less)
 

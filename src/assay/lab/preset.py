@@ -79,6 +79,21 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     return chosen
 
 
+def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
+    """The values that a field is given by one value, a list of them, or a range of whole numbers such as "0:6".
+
+    A list that the field takes as it is, as several numbers in one, is one value. Raises: SpecError for what the field cannot be.
+    """
+    try:
+        return (getattr(spec.replace(**{field: value}), field),)
+    except SpecError:
+        if isinstance(value, list) and value:
+            return tuple(dict.fromkeys(one for v in value for one in spelled(spec, field, v)))
+        if isinstance(value, str) and ":" in value and len(several := _values(value)) > 0 and all(v.isdecimal() for v in several):
+            return tuple(dict.fromkeys(getattr(spec.replace(**{field: int(v)}), field) for v in several))
+        raise
+
+
 def scope(experiment: Experiment, preset: Preset) -> str:
     """For what verdicts of this preset speak: in the experiment's words, which a changed field may have made untrue, and so beside it."""
     but = f", changed: {', '.join(preset.sets)}" if preset.sets else ""

@@ -15,7 +15,7 @@ from typing import Any
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
-from assay.lab.origin import beside
+from assay.lab.origin import beside, in_file
 
 LARGEST = 64 * 2**20
 """Bytes of a record."""
@@ -27,7 +27,7 @@ END = b"\n }\n}"
 
 def path(name: str, origin: str = "") -> Path:
     """Where the record of an experiment lies, or would be written."""
-    if origin.endswith(".py"):
+    if in_file(origin):
         return beside(Path(origin)) / "records" / f"{name}.json"
     checkout = Path(__file__).resolve().parents[3]
     folder = checkout / "records" if (checkout / "pyproject.toml").exists() else Path(__file__).resolve().parents[1] / "records"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import StoreError
 from assay.core.schema import BESIDE
+from assay.lab.origin import in_file
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
@@ -49,20 +50,18 @@ def report(lab: Lab, asked: Iterable[tuple[Experiment, Preset]], out: Path, expo
 
 def _one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -> tuple[str, list[Path]]:
     """Make one experiment's page, and export its result."""
-    from assay.core.experiment import read_header
     from assay.lab import catalogue
     from assay.report import export as exporting
 
     page, result = page_of(lab, experiment, preset)
     if export is None:
         return page, []
-    header = read_header(catalogue.entry(_origin(experiment)).path)
+    header = catalogue.entry(_origin(experiment)).header()
     return page, exporting.export(result.to_json(), export / slug(experiment.name, preset.title), result.figures, header)
 
 
 def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index.html") -> tuple[str, Result]:
     """Make one experiment's page and its result; `home` is the address of the page over all experiments."""
-    from assay.core.experiment import read_header
     from assay.lab import catalogue
     from assay.lab.journal import judgings
     from assay.report import pages
@@ -72,7 +71,7 @@ def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index
         result.to_json(),
         figures=result.figures,
         cards=result.cards,
-        header=read_header(catalogue.entry(_origin(experiment)).path),
+        header=catalogue.entry(_origin(experiment)).header(),
         text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()},
         looks=judgings(lab.store, experiment.name),
@@ -84,7 +83,7 @@ def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index
 
 def _origin(experiment: Experiment) -> str:
     """Choose what the catalogue finds this experiment by: its file where it is a user's, else its name."""
-    return experiment.origin if experiment.origin.endswith(".py") else experiment.name
+    return experiment.origin if in_file(experiment.origin) else experiment.name
 
 
 def stored(root: Path) -> list[str]:

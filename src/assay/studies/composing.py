@@ -1,0 +1,328 @@
+"""Composing: a study as an Experiment: arms borrowed from experiments, fields set, and the author's claims."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.claims import Claim
+from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError, nearest
+from assay.core.experiment import Arm, Cost, Derive, Experiment, Header, Joint
+from assay.core.spec import Spec, per_run_fields
+from assay.lab import catalogue, records
+from assay.lab.origin import STUDIES, in_file
+from assay.lab.plan import over
+from assay.lab.preset import spelled
+from assay.studies import missing
+from assay.studies.text import Part, Plain, Text, read
+from assay.studies.wording import Condition, claim, condition, made_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.runs import Runs
+
+
+@dataclass(frozen=True)
+class Side:
+    """One experiment with one choice of fields: all of its arms stand side by side with those of others."""
+
+    label: str
+    """Before the names of its arms; "" for the first side."""
+    of: Experiment
+    part: Part
+    fields: Mapping[str, Plain | tuple[Plain, ...]]
+    """Fields that all of its runs share."""
+    varied: Mapping[str, tuple[Plain, ...]]
+    """Fields in which its runs differ."""
+    arms: tuple[str, ...]
+
+    def named(self, arm: str) -> str:
+        """What one of its arms is called in the study."""
+        return f"{self.label}/{arm}" if self.label else arm
+
+    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
+        """Its specs at a preset with these seeds; none given: the preset's own. Raises: SpecError."""
+        specs: tuple[Any, ...] = tuple(s.replace(**self.fields) for s in self.of.preset(preset))
+        varied = {**self.varied, **({"seed": tuple(seeds)} if seeds and "seed" not in self.varied else {})}
+        for name, values in varied.items():
+            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in specs for v in values))
+        return tuple(dict.fromkeys(specs))
+
+    @property
+    def told(self) -> str:
+        """Its fields in words, such as "gated-sae, width 256"."""
+        fields = {**self.fields, **self.varied}
+        said = (f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in fields.items())
+        return ", ".join([self.of.name, *said])
+
+
+def experiment(path: Path) -> Experiment:
+    """The Experiment that a study's file describes. Raises: ExperimentError, one line with line and column."""
+    text = read(path)
+    if lacks := missing.essential(text):
+        raise ExperimentError(lacks[0].text + (f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""))
+    return composed(text)
+
+
+def composed(text: Text) -> Experiment:
+    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
+    path, found = text.path, sides(text)
+    first, seeds = found[0], missing.seeds(text)
+    arms = {name: arm for side in found for name, arm in _arms(side, first).items()}
+    conditions = [_condition(text, i) for i in range(len(text.study.claim))]
+    stored = {side.named(arm): names for side in found for arm, names in _stored(side).items()}
+    claims = tuple(_claim(text, i, read, arms, stored) for i, read in enumerate(conditions))
+    by_class = {type(side.of.default[0]): side.of for side in reversed(found)}
+    try:
+        made = Experiment(
+            arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found), seeds_per_group=min(s.of.seeds_per_group for s in found),
+            smoke=first.specs("smoke", ()), default=first.specs(first.part.preset, seeds), full=first.specs("full", seeds),
+            inputs=_inputs(by_class), cost=_cost(by_class), expected={arm: s for side in found for arm, s in _expected(side, seeds).items()},
+            version=sum(s.of.version for s in found), measured=sum(s.of.measured for s in found),
+            scope="; ".join(dict.fromkeys(f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found)),
+        )  # fmt: skip
+    except AssayError as e:
+        raise ExperimentError(f"{path}: {e}") from e
+    for i, read_as in enumerate(conditions):
+        _can_be_judged(text, i, read_as, made)
+    return made
+
+
+def header(path: Path) -> Header:
+    """What a list says of a study. Raises: ExperimentError."""
+    study = read(path).study
+    claims = "; ".join(c.text for c in study.claim)
+    controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
+    names = ", ".join(dict.fromkeys(p.name for p in study.experiment))
+    return Header(study.question.rstrip("."), f"a study of {names}", claims or "none yet", controls or "none yet", "as planned")
+
+
+def sides(text: Text) -> list[Side]:
+    """The experiments of a study, each field that all runs of an arm share taken apart. Raises: ExperimentError."""
+    found: list[Side] = []
+    for i, part in enumerate(text.study.experiment):
+        try:
+            base = catalogue.find(part.name if not _is_path(part.name) else str(text.path.parent / part.name))
+        except AssayError as e:
+            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
+        if base.origin.endswith(STUDIES):
+            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the experiments it is about")
+        try:
+            specs = base.preset(part.preset)
+        except AssayError as e:
+            raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
+        arms = _chosen(text, i, base, part)
+        choices = _choices(text, i, part, specs[0])
+        for names in choices:
+            fields = {k: v for k, v in names.items() if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)}
+            varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
+            apart = [f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)]
+            label = ",".join([*([part.label] if part.label else []), *apart])
+            if not found:
+                label = ""
+            if label in {s.label for s in found}:
+                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, to tell its arms apart")
+            found.append(Side(label, base, part, fields, varied, arms))
+    for side in found:
+        try:
+            side.specs(side.part.preset, ())
+        except SpecError as e:
+            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
+            raise ExperimentError(f"{at}: {e}") from None
+    return found
+
+
+def _is_path(name: str) -> bool:
+    return in_file(name) or "/" in name
+
+
+def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
+    """The arms that run, with those that they build on; a derived arm may read any, so with one all trained arms run."""
+    for name in part.arms:
+        if name not in base.arms:
+            raise ExperimentError(f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; {nearest(name, base.arms)}")
+    wanted = set(part.arms or base.arms) | {"main"}
+    if any(base.arms[name].derive is not None for name in wanted):
+        wanted |= {name for name, arm in base.arms.items() if arm.train is not None}
+    while more := {a for name in wanted if (a := base.arms[name].after) is not None} - wanted:
+        wanted |= more
+    return tuple(name for name in base.arms if name in wanted)
+
+
+def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+    """Every combination of values of the fields that all runs of an arm share; other fields keep their lists as tuples."""
+    shared: list[list[dict[str, Any]]] = []
+    rest: dict[str, Any] = {}
+    per_run = per_run_fields(type(spec))
+    for name, value in part.fields.items():
+        try:
+            values = spelled(spec, name, value)
+        except SpecError as e:
+            raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
+        if len(values) > 1 and name not in per_run:
+            shared.append([{name: v} for v in values])
+        else:
+            rest[name] = tuple(values) if len(values) > 1 else values[0]
+    if part.paired:
+        shared.append(_together(text, i, part, spec))
+    return [{**rest, **{k: v for one in chosen for k, v in one.items()}} for chosen in itertools.product(*shared)]
+
+
+def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+    """The fields whose lists go together, value by value."""
+    at = text.at("experiment", i, "paired")
+    if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
+        told = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
+        raise ExperimentError(f"{at}: paired lists are as long as each other, got {told}")
+    if both := set(part.paired) & set(part.fields):
+        raise ExperimentError(f"{at}: {min(both)} is among fields as well; a field is set once")
+    try:
+        columns = {name: [spelled(spec, name, v)[0] for v in values] for name, values in part.paired.items()}
+    except SpecError as e:
+        raise ExperimentError(f"{at}: {e}") from None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _arms(side: Side, first: Side) -> dict[str, Arm]:
+    """The arms of one side under the study's names."""
+    joints: dict[int, Joint] = {}
+    found: dict[str, Arm] = {}
+    for name in side.arms:
+        arm = side.of.arms[name]
+        changes: dict[str, Any] = {}
+        if arm.derive is not None:
+            changes["derive"] = _seen_as(arm.derive, side)
+        else:
+            changes["measure"] = arm.measure or side.of.measure
+        if isinstance(arm.train, Joint):  # arms of one pass stay together, but never with those of another side
+            changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
+        if arm.after is not None:
+            changes["after"] = side.named(arm.after)
+        elif arm.train is not None and side is not first:
+            changes["specs"] = _specs_of(side, name, first)
+        found[side.named(name)] = dataclasses.replace(arm, **changes)
+    return found
+
+
+def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """The specs of an arm of another side, given those of the first one: the same preset, and the same seeds."""
+
+    def specs(given: tuple[Any, ...]) -> tuple[Any, ...]:
+        preset = "smoke" if given == first.specs("smoke", ()) else side.part.preset
+        mine = side.specs(preset, () if preset == "smoke" else sorted({s.seed for s in given}))
+        return side.of.specs_of(arm, mine)
+
+    return specs
+
+
+def _seen_as(derive: Derive, side: Side) -> Derive:
+    """A derived arm that reads arms by the names that its own experiment gives them."""
+
+    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        return derive({name: arms[side.named(name)] for name in side.arms if side.named(name) in arms})
+
+    return seen
+
+
+def _condition(text: Text, i: int) -> Condition:
+    try:
+        return condition(text.study.claim[i].holds)
+    except ClaimError as e:
+        raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
+
+
+def _stored(side: Side) -> dict[str, tuple[str, ...]]:
+    """What each arm measures, as far as the experiment's committed record tells: a wrong name is better told before training."""
+    record = records.read(side.of.name, side.of.origin) or {}
+    return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
+
+
+def _claim(text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]]) -> Claim:
+    """A claim of the study, with every arm that it names held to those there are, and every measure to those known."""
+    said = text.study.claim[i]
+    named = {"holds": read.parsed.arms, "control": said.control, "near": said.near, "also": said.also, "planted": said.planted}
+    for key, names in named.items():
+        for name in names:
+            if name not in arms:
+                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {nearest(name, arms)}")
+    of = next((name for name in read.parsed.arms if name not in said.control), "main")
+    for arm, name in [*read.parsed.columns, *((arm, read.equal) for arm in read.parsed.arms if read.equal)]:
+        have = stored.get(arm or of, (name,))
+        if name not in (there := (*have, *made_of(have))):
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, there)}")
+    try:
+        return claim(said, of, read)
+    except ClaimError as e:
+        raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
+
+
+def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> None:
+    """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better before training than after."""
+    said = text.study.claim[i]
+    of = next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim))
+    for arm in dict.fromkeys((of, *read.parsed.arms, *said.control, *said.planted)):
+        if made.arms[arm].train is None:
+            continue
+        specs = made.specs_of(arm, made.default)
+        kept = [s for s in specs if all(getattr(s, k, None) == v for k, v in said.where.items())]
+        if not kept:
+            raise ExperimentError(f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, said.where)}")
+        apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in said.units and len({getattr(s, n) for s in kept}) > 1]
+        if read.equal and len(apart) != 1:
+            told = f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ in {', '.join(apart) or 'nothing but the seed'}"
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: {told}")
+        if apart and not read.equal:
+            levels = ", ".join(map(str, sorted({getattr(s, apart[0]) for s in kept})))
+            how = f"say which is meant with where = {{ {apart[0]} = … }}, or compare at equal l0, say"
+            raise ExperimentError(f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); {how}")
+
+
+def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
+    """Say which field of `where` leaves an arm without a run, and what it has instead."""
+    field = next((k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs)), next(iter(where), ""))
+    if not specs:
+        return f"arm {arm} has no runs"
+    have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
+    told = f"it has {', '.join(have)}" if have else nearest(field, (f.name for f in dataclasses.fields(specs[0])))
+    return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
+
+
+def _page(text: Text, found: Sequence[Side]) -> str:
+    """What a reader of the report must know: the question, what stands beside what, and what was left out."""
+    lines = [f"**The question.** {text.study.question}", ""]
+    lines += [f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}." for s in found]
+    for side in found:
+        if left := [name for name in side.of.arms if name not in side.arms]:
+            lines += ["", f"Of {side.of.name} these arms did not run, and no claim was asked of them: {', '.join(left)}."]
+    return "\n".join([*lines, "", text.page]).strip()
+
+
+def _expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none where other fields are larger."""
+    recorded = records.cost_per_run(side.of, side.part.preset)
+    found = {}
+    for arm in side.arms:
+        if side.of.arms[arm].train is None or arm not in recorded:
+            continue
+        then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
+        if then and now and (scaled := over(now[0], json.loads(then[0].to_json()))) is not None:
+            found[side.named(arm)] = recorded[arm] * scaled[0]
+    return found
+
+
+def _inputs(by_class: Mapping[type, Experiment]) -> Callable[[Any], Mapping[str, str]] | None:
+    if not any(of.inputs for of in by_class.values()):
+        return None
+    return lambda spec: of.inputs(spec) if (of := by_class[type(spec)]).inputs else {}
+
+
+def _cost(by_class: Mapping[type, Experiment]) -> Callable[[Runs[Any]], Cost] | None:
+    if not all(of.cost for of in by_class.values()):
+        return None
+    return lambda runs: by_class[type(runs.specs[0])].cost(runs)  # type: ignore[misc]  # all have one

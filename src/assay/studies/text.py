@@ -1,0 +1,209 @@
+"""Text: a study as its author wrote it, in TOML or in Markdown that begins with TOML, read as data and never run.
+
+    question = "Is a gated SAE as unbiased when it is half as wide?"
+    seeds = "1000000:1000006"
+
+    [[experiment]]
+    name = "gated-sae"
+    fields = { width = 256 }
+
+    [[claim]]
+    text = "Gated reconstructs without shrinkage"
+    holds = "0.98 < main.gamma < 1.02"
+    where = { penalty = 0.2 }
+    control = ["relu"]
+    threshold = "plan: two per cent is what one would call unbiased"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from assay.core import foreign
+from assay.core.errors import ExperimentError, nearest
+
+Plain = bool | int | float | str
+Value = Plain | list[Plain]
+LARGEST = 2**20
+"""Bytes of a study's file."""
+FENCE = "+++"
+"""What a Markdown study's TOML stands between."""
+ENDS = (".toml", ".md")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An experiment that takes part, with fields of its own."""
+
+    name: str
+    """An experiment of the catalogue, or the path of a file beside the study."""
+    label: str = ""
+    """What stands before the names of its arms, as LABEL/ARM; the first experiment's arms have their own names alone."""
+    preset: str = "default"
+    fields: Mapping[str, Value] = {}
+    """Fields that are set: a value, a range of whole numbers as "0:6", or a list of values that are all tried."""
+    paired: Mapping[str, list[Plain]] = {}
+    """Fields whose lists go together: the first values, then the second ones."""
+    arms: tuple[str, ...] = ()
+    """The arms that run, with those that they build on; none named: all."""
+
+
+class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published number of the same quantity."""
+
+    number: float
+    source: str
+    at: str = "not checked"
+    same: bool = False
+    note: str = ""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A claim in the author's words, with the condition under which it holds."""
+
+    text: str
+    holds: str = ""
+    """A comparison, such as "gated.gamma - relu.gamma > 0.02 at equal l0"."""
+    control: tuple[str, ...] = ()
+    """Arms for which it must fail."""
+    near: Mapping[str, str] = {}
+    """Which controls stand for the strongest other explanations, and what these would explain."""
+    also: Mapping[str, str] = {}
+    """Other arms that may satisfy it as well, and why."""
+    planted: tuple[str, ...] = ()
+    """Arms with a planted effect, for which it must hold."""
+    units: tuple[str, ...] = ("seed",)
+    where: Mapping[str, Plain] = {}
+    bounds: tuple[float, float] | None = None
+    threshold: str = ""
+    """Where the threshold comes from: "paper: …", "theory: …", "plan: …" before anything was looked at, or "pilot: seeds 0:6, …"."""
+    published: Literature | str = "new"
+    source: str = ""
+
+
+class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question, the experiments that are to answer it, and the claims to judge."""
+
+    question: str = ""
+    seeds: str | tuple[int, ...] = ""
+    """Whole numbers as "1000000:1000006" or a list, for every experiment that does not set its own."""
+    budget: str = ""
+    """The longest that it may take on this machine, such as "10m"."""
+    experiment: tuple[Part, ...] = ()
+    claim: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True)
+class Text:
+    """A study with the text it was read from."""
+
+    path: Path
+    toml: str
+    first: int
+    """The line of the file on which the TOML begins, from 1."""
+    page: str
+    """The Markdown that follows it."""
+    study: Study
+
+    def at(self, *keys: str | int) -> str:
+        """Say where in the file something stands: its path, line and column; of what is not there, where its table begins."""
+        line, column = position(self.toml, keys)
+        return f"{self.path} line {line + self.first - 1} column {column}"
+
+
+def read(path: Path) -> Text:
+    """Read a study's file. Raises: ExperimentError, one line that names the line and column and says what would be right."""
+    raw = foreign.read(path, "a study", LARGEST)
+    try:
+        whole = raw.decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise ExperimentError(f"{path} is no study: it is not UTF-8 text (byte {e.start:,})") from None
+    toml, first, page = _parted(path, whole)
+    try:
+        table = tomllib.loads(toml)
+    except (tomllib.TOMLDecodeError, RecursionError) as e:
+        raise ExperimentError(_syntax(path, first, str(e) or "it nests too deep")) from None
+    try:
+        study = msgspec.convert(table, Study)
+    except msgspec.ValidationError as e:
+        keys = _keys(str(e))
+        line, column = position(toml, keys)
+        raise ExperimentError(f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}") from None
+    return Text(path, toml, first, page, study)
+
+
+def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
+    """Find the line and column, from 1, of a key in TOML such as ("claim", 1, "holds"); where it is not, of its table.
+
+    Tables are found by their headers, keys by the line that they begin; a key inside a table on one line is found as that table.
+    """
+    table = [k for k in keys if isinstance(k, str)][:1]
+    count = next((k for k in keys if isinstance(k, int)), None)
+    name = keys[2] if count is not None and len(keys) > 2 else keys[0] if count is None and keys else None
+    here: list[str] = []
+    seen, best = -1, (1, 1)
+    for number, line in enumerate(toml.splitlines(), 1):
+        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
+            here = [part.strip() for part in header[1].split(".")]
+            seen += here == table
+            if here == table and count is not None and seen == count:
+                best = (number, line.index("[") + 1)
+            if count is not None and seen == count and len(here) > 1 and here[:1] == table and here[1] == name:
+                return number, line.index("[") + 1
+            continue
+        inside = not here if count is None else here[:1] == table and seen == count
+        if inside and isinstance(name, str) and (found := re.match(rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*", line)):
+            return number, min(found.end(), len(line) - 1) + 1
+    return best
+
+
+def _parted(path: Path, whole: str) -> tuple[str, int, str]:
+    """The TOML, the line on which it begins, and the Markdown behind it."""
+    if path.suffix != ".md":
+        return whole, 1, ""
+    lines = whole.splitlines()
+    if not lines or lines[0].strip() != FENCE or FENCE not in (rest := [line.strip() for line in lines[1:]]):
+        raise ExperimentError(f"{path} line 1 column 1: a study in Markdown begins with TOML between two lines {FENCE}")
+    end = rest.index(FENCE) + 1
+    return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
+
+
+def _syntax(path: Path, first: int, said: str) -> str:
+    """What Python says of TOML that is none, with the place in the file first."""
+    if found := re.search(r"\(at line (\d+), column (\d+)\)", said):
+        return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}"
+    return f"{path}: {said}"
+
+
+def _keys(said: str) -> tuple[str | int, ...]:
+    """The path that a refusal of msgspec names, such as `$.claim[1].holds`; of an unknown field, with that field."""
+    found = re.search(r"at `\$\.?([^`]*)`", said)
+    keys: list[str | int] = []
+    for piece in re.findall(r"[^.\[\]]+", found[1] if found else ""):
+        keys.append(int(piece) if piece.isdigit() else piece)
+    if unknown := re.search(r"unknown field `([^`]+)`", said):
+        keys.append(unknown[1])
+    return tuple(keys)
+
+
+def _advice(said: str, keys: tuple[str | int, ...]) -> str:
+    """What msgspec refuses, in a sentence of ours."""
+    named = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
+    kinds: dict[str, type[msgspec.Struct]] = {"experiment": Part, "claim": Said}
+    if unknown := re.search(r"unknown field `([^`]+)`", said):
+        of = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
+        of = Literature if "published" in keys[:-1] else of
+        return f"{named} is no field of a study; {nearest(unknown[1], (f.name for f in msgspec.structs.fields(of)))}"
+    if missing := re.search(r"missing required field `([^`]+)`", said):
+        return f"{named or 'the study'} lacks {missing[1]}"
+    told = re.sub(r"\s*- at `[^`]*`", "", said)
+    words = {"`str`": "a text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false", "`array`": "a list",
+             "`object`": "a table", "`null`": "nothing"}  # fmt: skip
+    for word, plain in words.items():
+        told = told.replace(word, plain)
+    return f"{named}: {told[:1].lower()}{told[1:]}"

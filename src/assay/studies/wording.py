@@ -1,0 +1,175 @@
+"""Wording: the condition of a study's claim, in the language of `assay judge`, made a Claim about measures of runs.
+
+    gated.gamma - relu.gamma > 0.02                  quantities of the table of measures: ratios of sums, where arms store the sums
+    gated.fvu - relu.fvu < -0.005 at equal l0        along a sweep, both sides read at the same L0
+    main.restored > 0.5                              any measure that the experiment stores; what is no unit is averaged
+    mean(main.error) / mean(main.variance) < 0.2     means of terms, as in `assay judge`
+
+A quantity is computed from the means of its sums over units, never as a mean of ratios. Where the runs of an arm differ in a field that
+is neither a unit nor fixed by `where`, only a comparison at equal something can use them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.claims import Claim, Published
+from assay.core.errors import ClaimError, nearest
+from assay.core.expression import Parsed, parse
+from assay.core.measures import by
+from assay.core.reasons import GIVEN
+from assay.core.stats import Means, Statistic, at_matched, mean
+from assay.dictionaries.measuring.measures import TABLE, Measure
+from assay.studies.text import Literature, Said
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+QUANTITIES: Mapping[str, Measure] = {m.name: m for m in TABLE}
+_EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that was read: the comparison, and what both sides have equal."""
+
+    parsed: Parsed
+    equal: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The measures and quantities that it names, each once."""
+        return tuple(dict.fromkeys([*(name for _, name in self.parsed.columns), *([self.equal] if self.equal else [])]))
+
+
+def condition(text: str) -> Condition:
+    """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0". Raises: ClaimError."""
+    found = _EQUAL.search(text)
+    parsed = parse(text[: found.start()] if found else text)
+    if not found:
+        return Condition(parsed)
+    arms, names = parsed.arms, {name for _, name in parsed.columns}
+    if len(arms) != 2 or len(names) != 1 or len(parsed.columns) != 2 or "value" not in parsed.terms:
+        raise ClaimError(f"cannot read the claim '{text[:80]}': at equal {found[1]} compares two arms, as in a.fvu - b.fvu < -0.005 at equal l0")
+    if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [1.0, -1.0, 1.0]:
+        raise ClaimError(f"cannot read the claim '{text[:80]}': at equal {found[1]} takes a plain difference of two arms, a.fvu - b.fvu")
+    return Condition(parsed, found[1])
+
+
+def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, float]) -> float:
+    given = dict(zip(arms, values, strict=True))
+    return float(parsed.terms["value"](lambda arm, _: given[arm or ""]))
+
+
+def claim(said: Said, of: str, read: Condition) -> Claim:
+    """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
+    value, statistic = (_matched if read.equal else _plain)(read, of, said)
+    published = said.published
+    return Claim(
+        text=said.text, value=value, statistic=statistic, units=tuple(said.units), low=read.parsed.low, high=read.parsed.high, of=of,
+        must_fail=tuple(said.control), near=said.near, also=said.also, must_hold=tuple(said.planted), where=said.where, bounds=said.bounds,
+        threshold_from=said.threshold or GIVEN, source=said.source,
+        published=Published(published.number, published.source, published.same, published.note, published.at)
+        if isinstance(published, Literature) else "new",
+    )  # fmt: skip
+
+
+_Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
+
+
+def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
+    """Value and statistic of a condition without a sweep."""
+    parsed = read.parsed
+    marked = "value" not in parsed.terms
+    sums = any(name in QUANTITIES for _, name in parsed.columns)
+
+    def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        def data(name: str | None) -> xr.Dataset:
+            return arm if name is None or name == of else arms[name]
+
+        if marked or not (sums and _any_sums(parsed, data)):
+            return {term: walk(lambda a, n: _measure(data(a), n, a or of, said)) for term, walk in parsed.terms.items()}
+        found: dict[str, xr.DataArray] = {}
+        for a, n in parsed.columns:
+            side = f"{a or ''}.{n}"
+            found |= {f"{side}.{term}": x for term, x in _terms(data(a), n, a or of, said).items()}
+        return found
+
+    def statistic(m: Means) -> np.ndarray:
+        if set(m) == {"value"}:
+            return mean(m)
+        return np.asarray(parsed.terms["value"](lambda a, n: _of(m, f"{a or ''}.{n}", n)))
+
+    return value, statistic if sums and not marked else parsed.statistic
+
+
+def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
+    """Whether any column is a quantity that has to be made of sums, and none that is stored as it is."""
+    return any(n in QUANTITIES and n not in data(a) for a, n in parsed.columns)
+
+
+def _matched(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
+    """Value and statistic of a difference at equal something."""
+    (a, y), (b, _) = read.parsed.columns
+    x = read.equal
+
+    def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
+        found: dict[str, xr.DataArray] = {}
+        for side, name in (("a", a), ("b", b)):
+            own = arm if name == of else arms[name or of]
+            for quantity in (x, y):
+                found |= {f"{side}.{quantity}.{t}": v for t, v in _terms(own, quantity, name or of, said, sweep=True).items()}
+        return found
+
+    return value, at_matched(lambda m: _of(m, x, x), lambda m: _of(m, y, y))
+
+
+def _terms(arm: xr.Dataset, name: str, of: str, said: Said, *, sweep: bool = False) -> dict[str, xr.DataArray]:
+    """The sums that a quantity is made of, or the stored measure itself, over the units and, where asked for, a sweep."""
+    if name in arm:
+        return {"": _measure(arm, name, of, said, sweep=sweep)}
+    if name not in QUANTITIES:
+        raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")
+    if missing := [t for t in QUANTITIES[name].terms if t not in arm]:
+        raise ClaimError(f"arm {of} does not store {', '.join(missing)}, of which {name} is made; {nearest(name, known(arm))}")
+    return {t: _measure(arm, t, of, said, sweep=sweep) for t in QUANTITIES[name].terms}
+
+
+def _of(m: Means, side: str, name: str) -> Any:
+    """A quantity of the means of its terms, or the mean of the measure."""
+    own = {term.removeprefix(f"{side}."): x for term, x in m.items() if term.startswith(f"{side}.")}
+    return own[""] if set(own) == {""} else QUANTITIES[name].statistic(own)
+
+
+def known(arm: xr.Dataset) -> tuple[str, ...]:
+    """The measures of an arm, and the quantities that can be made of them."""
+    stored = [str(name) for name in arm.data_vars if arm[name].dtype.kind in "biuf"]
+    return (*stored, *made_of(stored))
+
+
+def made_of(stored: Sequence[str]) -> tuple[str, ...]:
+    """The quantities that can be made of stored measures of these names."""
+    return tuple(m.name for m in TABLE if m.name not in stored and all(t in stored for t in m.terms))
+
+
+def _measure(arm: xr.Dataset, name: str, of: str, said: Said, *, sweep: bool = False) -> xr.DataArray:
+    """A stored measure over the units: `run` as seed and whatever else differs, all that is no unit averaged."""
+    if name not in arm:
+        raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")
+    fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
+    apart = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
+    swept = [f for f in apart if f not in said.units]
+    if sweep and len(swept) != 1:
+        raise ClaimError(f"at equal … needs runs of {of} that differ in one field; they differ in {', '.join(swept) or 'none but the seed'}")
+    if not sweep and swept:
+        levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))
+        raise ClaimError(
+            f"the runs of {of} differ in {swept[0]} ({levels}): say which with where = {{ {swept[0]} = … }}, or compare at equal l0, say"
+        )
+    spread = by(arm[[name]], *apart)[name]
+    return spread.mean([d for d in spread.dims if d not in (*said.units, *(swept if sweep else ()))])

@@ -1,0 +1,183 @@
+"""A study is an experiment in every respect: planned, run, judged; its numbers are those of the experiments it borrows from."""
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+
+from assay.cli.main import main
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.verbs.new import write_experiment
+
+HEAD = """
+question = "Does width matter?"
+seeds = "0:6"
+"""
+PART = """
+[[experiment]]
+name = "./own.py"
+fields = { inputs = 6, steps = 30, width = [2, 3] }
+"""
+CLAIM = """
+[[claim]]
+text = "Narrow ones find their subspace better"
+holds = 'main.angle - "width=3/main".angle < -1'
+control = ["flat"]
+also = { "width=3/flat" = "nothing to find" }
+threshold = "plan: a degree"
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder with an experiment of two arms, main and flat."""
+    write_experiment("own", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder, text, name="asks.toml"):
+    path = folder / name
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def test_fields_with_several_values_make_sides(own):
+    found = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
+    assert found.name == "asks"
+    assert list(found.arms) == ["main", "flat", "width=3/main", "width=3/flat"]
+    assert {s.width for s in found.specs_of("main", found.default)} == {2}
+    assert {s.width for s in found.specs_of("width=3/flat", found.default)} == {3}
+    assert {s.seed for s in found.specs_of("width=3/flat", found.default)} == set(range(6))
+
+
+def test_its_numbers_are_those_of_the_experiment_itself(own, tmp_path):
+    """The same specs trained by the experiment's own file give the same measures, bit for bit."""
+    study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
+    lab = Lab(tmp_path / "store", Inline())
+    arms = lab.run(study).arms
+    alone = catalogue.find("own.py")
+    from assay.lab.preset import override
+
+    for width, name in ((2, "main"), (3, "width=3/main")):
+        chosen = override(alone, "default", ("inputs=6", "steps=30", f"width={width}", "seed=0:6"))
+        theirs = lab.run(alone, chosen).arms["main"]
+        assert np.array_equal(theirs.angle.values, arms[name].angle.values)
+
+
+def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
+    """The condition on the runs, as rows of a table that `assay judge` reads."""
+    from assay.core.table import judge
+
+    study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
+    result = Lab(tmp_path / "store", Inline()).run(study)
+    rows = [
+        {"arm": name, "seed": int(seed), "angle": float(angle)}
+        for name, data in result.arms.items() for seed, angle in zip(data.seed.values, data.angle.values, strict=True)
+    ]  # fmt: skip
+    table = {key: [row[key] for row in rows] for key in rows[0]}
+    told = judge(table, claim='main.angle - "width=3/main".angle < -1', unit="seed", control="flat", also="width=3/flat")
+    mine = result.judged[0]
+    assert mine.verdict.estimate == pytest.approx(told.verdict.estimate, rel=1e-12)
+    assert (mine.verdict.outcome, mine.verdict.low) == (told.verdict.outcome, pytest.approx(told.verdict.low, rel=1e-9))
+    assert mine.controls["flat"].outcome == told.controls["flat"].outcome
+
+
+def test_paired_lists_go_together(own):
+    part = PART.replace("width = [2, 3]", "seed = [0, 1]") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
+    found = catalogue.find(str(write(own, HEAD + part + CLAIM.replace('"width=3/', '"width=3,spread=5.0/'))))
+    specs = found.specs_of("width=3,spread=5.0/main", found.default)
+    assert {(s.width, s.spread) for s in specs} == {(3, 5.0)}
+
+
+def test_without_seeds_fresh_ones_are_taken(own):
+    found = catalogue.find(str(write(own, HEAD.replace('seeds = "0:6"', "") + PART + CLAIM)))
+    assert min(s.seed for s in found.default) == 1_000_000
+    assert len({s.seed for s in found.default}) >= 6
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (HEAD + PART + CLAIM.replace("main.angle -", "mane.angle -"), "line 11 column 9: the study has no arm 'mane'; did you mean main?"),
+        (HEAD + PART + CLAIM.replace('["flat"]', '["flatt"]'), "line 12 column 11: the study has no arm 'flatt'; did you mean flat?"),
+        (HEAD + PART + CLAIM.replace("< -1", "< wide"), "line 11 column 9: cannot read the claim"),
+        (HEAD + PART.replace("width", "widht", 1) + CLAIM, "line 7 column 10: MyClaim has no field widht; did you mean width?"),
+        (HEAD + PART.replace("./own.py", "gatedsae") + CLAIM, "line 6 column 8: no experiment is called 'gatedsae'"),
+        (HEAD.replace("0:6", "6:0") + PART + CLAIM, "line 3 column 9: "),
+        (HEAD + PART + CLAIM + "[claim.where]\nlr = 0.5\n", "line 15 column 1: arm main has no run with lr = 0.5; it has 0.003"),
+        (HEAD + PART.replace("steps = 30", "steps = 30, lr = [0.1, 0.2]") + CLAIM, "differ in lr (0.1, 0.2); say which is meant"),
+    ],
+)
+def test_what_is_wrong_is_told_with_line_and_column_before_anything_is_trained(own, text, told):
+    path = write(own, text.replace("own.py", "own.py"))
+    with pytest.raises(ExperimentError) as caught:
+        catalogue.find(str(path))
+    said = str(caught.value).replace("Own has", "MyClaim has")
+    assert told in said
+    assert "\n" not in said
+
+
+def test_what_is_not_said_is_listed_with_defaults_and_their_cost(own, capsys):
+    path = write(own, 'question = "Well?"\n' + PART + '\n[[claim]]\ntext = "It is"\n')
+    assert main(["plan", path.name, "--json"]) == 2
+    unsaid = {u["where"]: u for u in json.loads(capsys.readouterr().out)["unsaid"]}
+    assert unsaid["claim 1: holds"]["default"] is None
+    assert unsaid["claim 1: control"]["default"] is None
+    assert "flat" in unsaid["claim 1: control"]["text"]
+    assert unsaid["seeds"]["default"].startswith("1000000:10000")
+    assert unsaid["seeds"]["cost"]
+
+
+def test_run_and_show_take_its_path(own, capsys):
+    path = write(own, HEAD + PART + CLAIM)
+    assert main(["run", path.name, "--executor", "inline", "--json"]) == 0
+    ran = json.loads(capsys.readouterr().out)
+    assert main(["show", path.name, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [v["text"] for v in shown["verdicts"]] == ["Narrow ones find their subspace better"]
+    assert ran["verdicts"] == shown["verdicts"]
+
+
+def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
+    assert main(["new", "my-question", "--study"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "my_question.toml", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert {r["arm"] for r in planned["runs"]} == {"main", "drawn", "linear", "linear-again"}
+    assert planned["cpu_seconds"] > 0  # told by the record of superposition
+    assert main(["new", "my-question", "--study"]) == 2  # what is there stays
+
+
+def test_what_exceeds_its_budget_is_not_begun(own, capsys):
+    from assay.verbs.new import write_study
+
+    path = write_study("dear", own).path
+    path.write_text(path.read_text().replace('budget = "5m"', 'budget = "1s"').replace("steps = 2000", "steps = 200000"))
+    assert main(["run", path.name, "--executor", "inline"]) == 2
+    told = capsys.readouterr().err
+    assert "dear.toml line 6 column 10: what is missing takes" in told
+    assert "nothing was run" in told
+    assert not (own / "assay-store" / "runs" / "dear").exists()
+
+
+def test_a_study_of_a_study_is_refused(own):
+    write(own, HEAD + PART + CLAIM, "first.toml")
+    with pytest.raises(ExperimentError, match="is a study itself"):
+        catalogue.find(str(write(own, (HEAD + PART + CLAIM).replace("./own.py", "./first.toml"), "second.toml")))
+
+
+def test_other_experiments_stand_beside_by_label(own):
+    """Arms of two experiments in one study, and a claim that compares them seed by seed."""
+    other = PART.replace("./own.py", "./other.py").replace("[2, 3]", "2") + 'label = "other"\n'
+    write_experiment("other", own)
+    claim = CLAIM.replace('"width=3/', '"other/')
+    found = catalogue.find(str(write(own, HEAD + PART.replace("[2, 3]", "2") + other + claim)))
+    assert list(found.arms) == ["main", "flat", "other/main", "other/flat"]
+    result = Lab(own / "store", Inline()).run(found)
+    apart = result.arms["main"].angle.values - result.arms["other/main"].angle.values
+    assert result.judged[0].verdict.estimate == pytest.approx(apart.mean(), abs=1e-12)
