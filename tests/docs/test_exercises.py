@@ -1,8 +1,8 @@
 """The exercises that close some pages: each solution passes its test, and nothing that is no solution does.
 
 An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks of Python: a starter, the
-solution and its test, the last two folded away; every assertion of a test says in words what it asks. They run in this process,
-one namespace an exercise. Run as a script, this file is also how a reader checks an own answer:
+solution and its test, the last two folded away; every assertion of a test says in words what it asks. On pages of exercises alone
+the test stands below the starter and calls `assay.exercises`. They run in this process, one namespace an exercise. Run as a script, this file is also how a reader checks an own answer:
 `.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
 """
 
@@ -43,8 +43,8 @@ def exercises(page: Path) -> list[Exercise]:
 
 def parsed(part: str) -> Exercise:
     hidden = {summary: BLOCK.findall(body) for summary, body in FOLDED.findall(part)}
-    (starter,) = BLOCK.findall(FOLDED.sub("", part))
-    (solution,), (test,) = hidden["Solution"], hidden["Test"]
+    starter, *shown = BLOCK.findall(FOLDED.sub("", part))
+    (solution,), (test,) = hidden["Solution"], shown or hidden["Test"]
     return Exercise(part.splitlines()[0], starter, solution, test)
 
 
