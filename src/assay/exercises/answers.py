@@ -30,7 +30,11 @@ def called(answer: Callable[..., Any], *given: Any) -> Any:
         raise NotYet(f"{name} raises {type(error).__name__}: {error}") from error
 
 
-def same(found: Any, due: Any, what: str, mistakes: Mapping[str, Any] | None = None, within: float = 1e-6) -> None:
+Mistakes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""What is wrong, in words, and the numbers that it gives; or a function that works them out, where that takes long."""
+
+
+def same(found: Any, due: Any, what: str, mistakes: Mistakes | None = None, within: float = 1e-6) -> None:
     """Compare an answer's numbers with those that are due; a share of the largest one that is due may be missed.
 
     Raises: NotYet, with the words of the mistake that gives these numbers, or else the place where they are furthest off.
@@ -39,7 +43,8 @@ def same(found: Any, due: Any, what: str, mistakes: Mapping[str, Any] | None = N
     numbers = as_numbers(found, truth.shape, what)
     if near(numbers, truth, within):
         return
-    for words, wrong in (mistakes or {}).items():
+    known = mistakes() if callable(mistakes) else mistakes or {}
+    for words, wrong in known.items():
         if np.shape(wrong) == truth.shape and near(numbers, np.asarray(wrong, float), within):
             raise NotYet(f"{what}: {words}")
     raise NotYet(f"{what}: {_furthest(numbers, truth)}")
