@@ -2,8 +2,8 @@
 
 An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks of Python: a starter, the
 solution and its test, the last two folded away; every assertion of a test says in words what it asks. On pages of exercises alone
-the test stands below the starter and calls `assay.exercises`. They run in this process, one namespace an exercise. Run as a script, this file is also how a reader checks an own answer:
-`.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
+the test is below the starter and calls `assay.exercises`. They run in this process, one namespace an exercise. Run as a script,
+this file is also how a reader checks an own answer: `.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
 """
 
 import ast
@@ -97,6 +97,16 @@ def test_every_assertion_says_what_it_asks(exercise: Exercise) -> None:
 @pytest.mark.parametrize("page", ["capacity", "llc", "superposition-llc"])
 def test_pages_that_promise_exercises_have_them(page: str) -> None:
     assert 2 <= len(exercises(ROOT / "docs" / f"{page}.md")) <= 3
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("exercises-*.md")), ids=lambda page: page.stem)
+def test_a_page_of_exercises_lists_each_with_its_difficulty_and_time(page: Path) -> None:
+    text = page.read_text()
+    listed = re.findall(r"^\| (\d) \| \[(.+)\]\(#(.+)\) \| ([●○]{5}) \| (\d+) \|$", text, re.MULTILINE)
+    asked = re.findall(r"^### (\d)\. (.+)\n\n([●○]{5}), (\d+) minutes$", text, re.MULTILINE)
+    assert [(n, title, hard, time) for n, title, _, hard, time in listed] == asked
+    assert [anchor for *_, anchor, _, _ in listed] == [f"{n}-{title.lower().replace(' ', '-')}" for n, title, *_ in asked]
+    assert len(asked) == len(exercises(page)) == text.count("**What you saw.**")
 
 
 def check(arguments: list[str]) -> int:

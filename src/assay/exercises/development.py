@@ -61,7 +61,7 @@ def coefficient(answer: Callable[[list[list[int]]], float]) -> None:
             "that is half the number of weights, an upper bound that only curved directions reach": sum(map(len, terms)) / 2,
             "that is half the number of weights that occur, an upper bound that only curved directions reach": sum(map(len, powers)) / 2,
             "that is half the rank of the Hessian, which sees squares only": sum(term == [1] for term in powers) / 2,
-            "within a product one weight suffices to make the loss small: the flattest counts, not the sum": sum(1 / (2 * k) for p in powers for k in p),
+            "within a product one small weight is enough: the flattest counts, not the sum": sum(1 / (2 * k) for p in powers for k in p),
             "within a product the flattest weight counts, that of the largest power": sum(1 / (2 * min(p)) for p in powers),
             "terms in weights of their own add up": min(1 / (2 * max(p)) for p in powers),
             "the exponent is 2k, so a weight gives 1/(2k)": sum(1 / max(p) for p in powers),
@@ -127,8 +127,9 @@ def summary(answer: Callable[[Numbers, float, int, int], tuple[float, float]]) -
 
         def told(kept: Numbers, heat: float, below: float = at_centre, how: str = "chains") -> tuple[float, float]:
             each = heat * (kept.mean(1) - below)
-            error = {"chains": each.std(ddof=1) / math.sqrt(len(each)), "n": each.std() / math.sqrt(len(each)), "spread": each.std(ddof=1),
-                     "draws": heat * kept.std(ddof=1) / math.sqrt(kept.size), "cold": each.std(ddof=1) / math.sqrt(len(each)) / heat}[how]  # fmt: skip
+            root = math.sqrt(len(each))
+            error = {"chains": each.std(ddof=1) / root, "n": each.std() / root, "spread": each.std(ddof=1),
+                     "draws": heat * kept.std(ddof=1) / math.sqrt(kept.size), "cold": each.std(ddof=1) / root / heat}[how]  # fmt: skip
             return float(each.mean()), float(error)
 
         wrong = {
@@ -145,7 +146,8 @@ def summary(answer: Callable[[Numbers, float, int, int], tuple[float, float]]) -
             "the error is to have the unit of the estimate: times n_beta": told(kept, n_beta, how="cold"),
         }
         _pair(called(answer, losses, at_centre, n, burn), told(kept, n_beta), f"summary with n = {n}, burn = {burn}", wrong)
-    right("summary", f"As if draws were independent the error would be {told(kept, n_beta)[1] / told(kept, n_beta, how='draws')[1]:.0f} times too small")
+    small = told(kept, n_beta)[1] / told(kept, n_beta, how="draws")[1]
+    right("summary", f"As if draws were independent the error would be {small:.0f} times too small")
 
 
 def _pair(found: object, due: tuple[float, float], what: str, wrong: dict[str, tuple[float, float]]) -> None:
@@ -234,7 +236,7 @@ def leaves(answer: Callable[[float], float]) -> None:
             "that comes with the wrong sign": -t,
         }
         same(called(answer, start), t, f"leaves({start:g})", wrong, 2e-4)
-    right("leaves", f"From a thousandth {_half(1e-3):.2f}, from a millionth {_half(1e-6):.2f}: a plateau of a start a thousand times smaller is twice as long")
+    right("leaves", f"From a thousandth {_half(1e-3):.2f}, from a millionth {_half(1e-6):.2f}")
 
 
 @cache
