@@ -53,7 +53,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         ("np.where(marks, 20.0, 0.0)", "np.full(len(marks), 20.0)", "that is a convolution, which cannot select"),
         ("return delta, np.full(len(marks), 1 / 20)", "return delta / 1e7, np.full(len(marks), 5e5)", "adds up all marked inputs"),
         ("np.where(marks, 20.0, 0.0)", "np.where(marks, 20.0, -1.0)", "cannot be negative"),
-        ("np.where(marks, 20.0, 0.0)", "np.where(marks, 20.0, 0.0) * np.arange(len(marks))", "knows its own mark only"),
+        ("np.where(marks, 20.0, 0.0)", "np.where(marks, 20.0, 0.0) * (1 + np.arange(len(marks)) % 2)", "knows its own mark only"),
     ],
     "hidden_attention": [
         ("- time[:, None, :]", "- (time - delta.T)[:, None, :]", "Δ of s does not decay what s writes"),
@@ -104,9 +104,9 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
     "plateaus": [
         ("np.log(loss), np.log(times)", "loss, times", "moves with the logarithm of time"),
         ("np.abs(", "-(", "take the absolute value"),
-        ("times[b] >= times[a] * 10**decades", "times[b] - times[a] >= decades", "not a number of steps"),
+        ("times[b] >= times[a] * 10**decades", "times[b] - times[a] >= decades", "a ratio of times"),
         ("int(after) - 1", "int(after)", "this is one further"),
-        (" if times[b] >= times[a] * 10**decades", "", "lasts less than so many decades"),
+        (" if times[b] >= times[a] * 10**decades", "", "some of these are too short"),
         ("[[False], still, [False]]", "[[False], still]", "to the end of the curve"),
     ],
     "leaves": [
@@ -120,7 +120,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         ("losses.shape[2] // 4 :", ":", "leave out the first quarter"),
         ("return n_beta *", "return n *", "n/ln n, not n"),
         (" - check.loss(W, b))", ")", "the loss at the centre is to be taken off"),
-        ("    W, b = check.settled(W, b)", "    raw = W, b\n    W, b = check.settled(W, b)", ""),
+        ("check.loss(W, b)", "check.loss(check.course().W, check.course().b)", "is that of the settled state"),
     ],
     "kept": [
         ("x.mean(0, keepdims=True)", "0 * x[:1]", "zeros stand in"),
@@ -138,7 +138,8 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
     ],
     "explanation": [
         ('at = "a0.1"', 'at = "a0.0"', "a part that does it is not named (E1)"),
-        ("there(before) == token", "there(token) == token", "reads"),
+        ("there(before) == token", "there(token) == token", "its own answer is the model's on 0.00 of inputs"),
+        ('"token.q", "before.k"', '"before.q", "token.k"', "look at what is where, and at reads"),
         ('is = "found"', 'is = "token"', "its own answer is the model's on 0.00 of inputs"),
         ("place - 1", "place - 2", "E3 is"),
         ("margin = 30", "margin = 30 30", "is no TOML"),
@@ -157,7 +158,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         ('at = ["a0.0", "a0.1"]', 'at = "a0.0"', "name every part that matters"),
         ('is = "copied"', 'is = "now"', "the answer is to be the model's"),
         ('is = "token"\n', 'is = "last(token, there(place) == place - 1)"\n', "scrubbing does not refuse it"),
-        ("[variables.now]", 'matter = ["embed"]\n[variables.now]', "`matter` says nothing that could be wrong"),
+        ('[variables.now]\nat = ["a0.0", "a0.1"]', 'matter = ["a0.1"]\n[variables.now]\nat = "a0.0"', "`matter` says nothing that could be wrong"),
         ('at = "m0"', 'at = "m7"', "the model has no part m7"),
     ],
     "quality": [

@@ -168,7 +168,7 @@ def kernel(answer: Callable[..., Numbers]) -> None:
 
 def least_error(answer: Callable[[int], float]) -> None:
     """Check the least error of a convolution that is to recall one marked input, also against least squares. Raises: NotYet."""
-    for length in (2, 5, 20):
+    for length in (5, 20, 2):
         wrong = {
             "that is what a kernel leaves that reads one fixed place alone": 2 * (1 - 1 / length),
             "that is how much the best kernel explains; asked for is what it leaves": 1 / length,
@@ -262,7 +262,8 @@ def hidden_attention(answer: Callable[..., Numbers]) -> None:
         f"{off_by} of t decays what was there before": _summed(delta, delta, A, B, C, last=0),
         "Δ of the position that writes is missing: Δ[s] B[s]": _summed(delta, np.ones_like(delta), A, B, C),
         "Δ of the position that writes is due, Δ[s], not of the one that reads": _summed(delta, delta, A, B, C, reading=True),
-        "each position has a Δ of its own; one mean step is not enough": _summed(mean, delta, A, B, C),
+        "each position has a Δ of its own; one mean step is not enough": _summed(mean, mean, A, B, C),
+        "each position decays by a Δ of its own; one mean step is not enough": _summed(mean, delta, A, B, C),
         "row t reads and column s is read; they are exchanged": due.transpose(0, 2, 1),
         "B belongs to the position that writes, C to the one that reads; they are exchanged": _summed(delta, delta, A, C, B),
     }
