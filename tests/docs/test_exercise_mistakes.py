@@ -138,9 +138,9 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
     ],
     "explanation": [
         ('at = "a0.1"', 'at = "a0.0"', "a part that does it is not named (E1)"),
-        ("there(before) == token", "there(token) == token", "its own answer is the model's on 0.00 of inputs"),
-        ('"token.q", "before.k"', '"before.q", "token.k"', "look at what is where, and at reads"),
-        ('is = "found"', 'is = "token"', "its own answer is the model's on 0.00 of inputs"),
+        ("there(before) == token", "there(token) == token", "its answer is the model's on 0.00 of inputs"),
+        ('"token.q", "before.k"', '"before.q", "token.k"', "look at is, at and reads"),
+        ('is = "found"', 'is = "token"', "its answer is the model's on 0.00 of inputs"),
         ("place - 1", "place - 2", "E3 is"),
         ("margin = 30", "margin = 30 30", "is no TOML"),
         ("[answer]", "[answers]", "unknown field 'answers'"),
