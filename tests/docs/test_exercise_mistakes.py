@@ -248,8 +248,10 @@ def test_the_truth_of_the_development_is_that_of_assay() -> None:
 
     assert development._expected(0.0, 50.0, 3.0) == pytest.approx(posterior_monomial([2], 50.0, 3.0), rel=1e-6)
     assert development._half(0.01) == pytest.approx(np.log(99) / 2, rel=1e-5)
-    times, of = np.geomspace(1, 10_000, 81), np.random.default_rng(0)
-    loss = np.exp(-np.repeat(of.exponential(0.3, (30, 9)), 9, 1)[:, :81].cumsum(1) * (of.random((30, 9)) < 0.5).repeat(9, 1))
+    times, of = np.geomspace(1, 10_000, 90), np.random.default_rng(0)  # no whole number of them is 0.3 decades
+    falls = of.exponential(0.3, (30, 10)) * (of.random((30, 10)) < 0.5)
+    loss = np.exp(-falls.repeat(9, 1).cumsum(1))
+    assert 20 < (plateaus.standing(times, loss)[..., 0] >= 0).sum() < 120
     for one, found in zip(loss, plateaus.standing(times, loss), strict=True):
         assert development._stretches(times, one)[:4] == [tuple(x) for x in found.tolist() if x[0] >= 0]
 
