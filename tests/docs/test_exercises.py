@@ -105,7 +105,7 @@ def test_a_page_of_exercises_lists_each_with_its_difficulty_and_time(page: Path)
     listed = re.findall(r"^\| (\d) \| \[(.+)\]\(#(.+)\) \| ([●○]{5}) \| (\d+) \|$", text, re.MULTILINE)
     asked = re.findall(r"^### (\d)\. (.+)\n\n([●○]{5}), (\d+) minutes$", text, re.MULTILINE)
     assert [(n, title, hard, time) for n, title, _, hard, time in listed] == asked
-    assert [anchor for *_, anchor, _, _ in listed] == [f"{n}-{title.lower().replace(' ', '-')}" for n, title, *_ in asked]
+    assert [anchor for *_, anchor, _, _ in listed] == [re.sub(r"[^\w-]", "", f"{n}-{title}".lower().replace(" ", "-")) for n, title, *_ in asked]
     assert len(asked) == len(exercises(page)) == text.count("**What you saw.**")
 
 

@@ -67,7 +67,7 @@ def near(numbers: np.ndarray, truth: np.ndarray, within: float) -> bool:
     """Tell whether all numbers lie within a share of the largest one that is due; what is not finite has to be so in the same places."""
     if (np.isnan(numbers) != np.isnan(truth)).any() or (np.isinf(numbers) | np.isinf(truth)).any():
         return bool(np.array_equal(numbers, truth, equal_nan=True))
-    scale = float(np.nanmax(np.abs(truth), initial=0)) or 1.0
+    scale = float(np.abs(truth[~np.isnan(truth)]).max(initial=0)) or 1.0
     return bool((np.abs(np.nan_to_num(numbers - truth)) <= within * scale).all())
 
 
