@@ -1,9 +1,9 @@
 """The exercises that close some pages: each solution passes its test, and nothing that is no solution does.
 
 An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks of Python: a starter, the
-solution and its test, the last two folded away; every assertion of a test says in words what it asks. They run in this process,
-one namespace an exercise. Run as a script, this file is also how a reader checks an own answer:
-`.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
+solution and its test, the last two folded away; every assertion of a test says in words what it asks. On pages of exercises alone
+the test is below the starter and calls `assay.exercises`. They run in this process, one namespace an exercise. Run as a script,
+this file is also how a reader checks an own answer: `.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
 """
 
 import ast
@@ -43,8 +43,8 @@ def exercises(page: Path) -> list[Exercise]:
 
 def parsed(part: str) -> Exercise:
     hidden = {summary: BLOCK.findall(body) for summary, body in FOLDED.findall(part)}
-    (starter,) = BLOCK.findall(FOLDED.sub("", part))
-    (solution,), (test,) = hidden["Solution"], hidden["Test"]
+    starter, *shown = BLOCK.findall(FOLDED.sub("", part))
+    (solution,), (test,) = hidden["Solution"], shown or hidden["Test"]
     return Exercise(part.splitlines()[0], starter, solution, test)
 
 
@@ -97,6 +97,16 @@ def test_every_assertion_says_what_it_asks(exercise: Exercise) -> None:
 @pytest.mark.parametrize("page", ["capacity", "llc", "superposition-llc"])
 def test_pages_that_promise_exercises_have_them(page: str) -> None:
     assert 2 <= len(exercises(ROOT / "docs" / f"{page}.md")) <= 3
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("exercises-*.md")), ids=lambda page: page.stem)
+def test_a_page_of_exercises_lists_each_with_its_difficulty_and_time(page: Path) -> None:
+    text = page.read_text()
+    listed = re.findall(r"^\| (\d) \| \[(.+)\]\(#(.+)\) \| ([●○]{5}) \| (\d+) \|$", text, re.MULTILINE)
+    asked = re.findall(r"^### (\d)\. (.+)\n\n([●○]{5}), (\d+) minutes$", text, re.MULTILINE)
+    assert [(n, title, hard, time) for n, title, _, hard, time in listed] == asked
+    assert [anchor for *_, anchor, _, _ in listed] == [re.sub(r"[^\w-]", "", f"{n}-{title}".lower().replace(" ", "-")) for n, title, *_ in asked]
+    assert len(asked) == len(exercises(page)) == text.count("**What you saw.**")
 
 
 def check(arguments: list[str]) -> int:
