@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant
+from assay.experiments.mamba_induction.along import chains_along, measure_along
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
-from assay.experiments.mamba_induction.method import MambaInduction, measure, train
+from assay.experiments.mamba_induction.method import RATE, MambaInduction, measure, train
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,13 +33,17 @@ def in_place(of: str, patch: str) -> Derive:
 
 FEW = 6
 """Seeds of arms that stand beside the judged one."""
+CHAINS: SpecMap[MambaInduction] = variant(where={"lr": RATE}, chains=1)
+"""The runs of an arm at one rate, with chains."""
 ARMS = {
-    "main": Arm(train, specs=reserved("conv", "selective"), note="one whole block: convolution over four positions, selective scan, gate"),
+    "main": Arm(train, specs=reserved("conv", "selective", "chains"), note="one whole block: convolution over four positions, selective scan, gate"),
     "half": Arm(train, specs=variant(seeds=FEW, times={"steps": 0.5}), note="half as long, with its own decay of the rate"),
     "frozen": Arm(train, specs=variant(seeds=FEW, selective=False),
                   note="a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and sweep are main's"),
     "no-conv": Arm(train, specs=variant(seeds=FEW, conv=0), note="no convolution; the selective scan, gate, sizes and sweep are main's"),
     "untrained": Arm(train, specs=variant(seeds=FEW, steps=0), note="whole blocks before training"),
+    "along": Arm(chains_along, specs=CHAINS, measure=measure_along, after="main", note="Langevin chains at six states along main's trainings"),
+    "along-frozen": Arm(chains_along, specs=CHAINS, measure=measure_along, after="frozen", note="the same chains along those of frozen"),
     "write-next": Arm(derive=in_place("write at the value", "write 1 later"), note="main, patched one position after the value instead"),
     "write-here": Arm(derive=in_place("write 1 later", "write at the value"), note="main, patched at the value instead of after it"),
     "write-second": Arm(derive=in_place("write 1 later", "write 2 later"), note="main, patched two positions after the value instead"),

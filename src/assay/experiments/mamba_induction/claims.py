@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
 from assay.core.measures import by
-from assay.experiments.mamba_induction.method import CONV, WRITE
+from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +41,31 @@ def steeper(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def restored(patch: str) -> Value:
     """A value [seed]: what one patch restores of the donor's answer, at the best rate."""
     return lambda arm, arms: tuned(arm, "restored").sel(patch=patch, drop=True)
+
+
+def last_wrong(arms: Arms) -> xr.DataArray:
+    """[seed]: the last step kept at which whole blocks still give more wrong answers than right; the first one where there is none."""
+    wrong = by(arms["along"]).wrong
+    return wrong.moment.where(wrong > 0.5).max("moment").fillna(wrong.moment[0]).astype(int)
+
+
+def climb(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: the learning coefficient at the end over that of the state before recall appeared, at the step that whole blocks tell."""
+    llc = by(arm).llc
+    before = last_wrong(arms).sel(seed=llc.seed)
+    return llc.isel(moment=-1, drop=True) / llc.sel(seed=llc.seed, moment=before).drop_vars("moment")
+
+
+def drop_count(name: str) -> Callable[[Arms], xr.DataArray]:
+    """[seed]: how often the loss of an arm drops in a training at the rate at which chains are run; a plateau precedes each drop."""
+
+    def value(arms: Arms) -> xr.DataArray:
+        from assay.core import plateaus
+
+        loss = by(arms[name], "lr").loss.sel(lr=RATE)
+        return loss.isel(step=0, drop=True).copy(data=plateaus.drops(loss.transpose("seed", "step").values).astype(float))
+
+    return value
 
 
 HALF = {"main": "half"}
