@@ -11,7 +11,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.mamba_induction import experiment
 from assay.experiments.mamba_induction.claims import tuned
-from assay.experiments.mamba_induction.method import CONV, WRITE
+from assay.experiments.mamba_induction.method import CONV, WRITE, moments
 from named_claims import claim_of
 
 ERROR = {"main": 0.08, "half": 0.09, "frozen": 0.6, "no-conv": 0.62, "untrained": 0.97}
@@ -19,6 +19,8 @@ ERROR = {"main": 0.08, "half": 0.09, "frozen": 0.6, "no-conv": 0.62, "untrained"
 HIGH = {"main": 0.4, "half": 0.4, "frozen": 0.62, "no-conv": 0.64, "untrained": 0.97}
 """At the highest."""
 RESTORED = dict(zip((*WRITE, *CONV), (0.0, 0.9, 0.0, 0.1, 0.0, 0.01, 0.95, 0.0), strict=True))
+LLC = {"along": (5.0, 15.0), "along-frozen": (5.0, 6.0)}
+"""Before recall appears, and at the end."""
 UNTRAINED = dict.fromkeys(RESTORED, 0.2)
 
 
@@ -31,10 +33,23 @@ class World:
     restored: dict = field(default_factory=dict)
     untrained: dict = field(default_factory=dict)
     deviation: float = 3e-7
+    llc: dict = field(default_factory=dict)
 
     def arms(self) -> dict:
         made = {arm: self.measures(arm, i) for i, arm in enumerate(ERROR)}
+        made |= {arm: self.along(arm, 10 + i) for i, arm in enumerate(LLC)}
         return made | {name: arm.derive(made) for name, arm in experiment.arms.items() if arm.derive}
+
+    def along(self, arm: str, stream: int):
+        """Recall appears after the fourth of six states; then the learning coefficient rises, or does not."""
+        runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
+        before, end = (LLC | self.llc)[arm]
+        llc = np.array([before - 2, before - 1, before, before, (before + end) / 2, end]) * rng.lognormal(0, 0.1, (len(runs), 6))
+        wrong = np.tile([0.9, 0.7, 0.66, 0.6, 0.3, 0.1] if arm == "along" else [0.9, *[0.7] * 5], (len(runs), 1))
+        return measures(
+            runs, coords={"moment": moments(runs.shared.steps)}, llc=("run moment", llc, "1"), moved=("run moment", 0 * llc, "1"),
+            at=("run moment", wrong, "nats"), wrong=("run moment", wrong, "share"),
+        )  # fmt: skip
 
     def measures(self, arm: str, stream: int):
         runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
@@ -97,6 +112,10 @@ CASES = {
             "conv-second": World(restored={"conv 2 later": 0.8}),
             "untrained": World(untrained={"conv 1 later": 0.8}),
         },
+    ),
+    "The LLC rises as recall appears": (
+        World(llc={"along": (5.0, 6.0)}),
+        {"along-frozen": World(llc={"along-frozen": (5.0, 15.0)})},
     ),
 }
 

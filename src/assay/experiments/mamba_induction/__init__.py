@@ -31,13 +31,13 @@ def in_place(of: str, patch: str) -> Derive:
     return derive
 
 
-FEW = 6
-"""Seeds of arms that stand beside the judged one."""
+FEW, FEWEST = 5, 4
+"""Seeds of arms that stand beside the judged one, and of the one that asks how much half the training would have changed."""
 CHAINS: SpecMap[MambaInduction] = variant(where={"lr": RATE}, chains=1)
 """The runs of an arm at one rate, with chains."""
 ARMS = {
     "main": Arm(train, specs=reserved("conv", "selective", "chains"), note="one whole block: convolution over four positions, selective scan, gate"),
-    "half": Arm(train, specs=variant(seeds=FEW, times={"steps": 0.5}), note="half as long, with its own decay of the rate"),
+    "half": Arm(train, specs=variant(seeds=FEWEST, times={"steps": 0.5}), note="half as long, with its own decay of the rate"),
     "frozen": Arm(train, specs=variant(seeds=FEW, selective=False),
                   note="a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and sweep are main's"),
     "no-conv": Arm(train, specs=variant(seeds=FEW, conv=0), note="no convolution; the selective scan, gate, sizes and sweep are main's"),
@@ -67,10 +67,10 @@ RATES = (0.004, 0.01, 0.025)
 DEFAULT = MambaInduction()
 SMALL = MambaInduction(keys=6, values=6, pairs=3, d=16, channels=16, state=4, steps=20, batch=8)
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=2,
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=4,
     scope="one Mamba block of 64 channels on sequences of three pairs of 32 keys and 32 values",
     smoke=grid(SMALL, lr=(0.003, 0.01), seed=range(1000, 1002)),
-    default=grid(DEFAULT, lr=RATES, seed=range(21000, 21008)),
+    default=grid(DEFAULT, lr=RATES, seed=range(21008, 21016)),
     full=grid(MambaInduction(steps=20_000, pairs=8, keys=256, values=256, batch=256), lr=(0.001, 0.002, 0.004, 0.01, 0.025),
-              seed=range(21000, 21008)),
+              seed=range(21008, 21016)),
 )  # fmt: skip

@@ -19,6 +19,7 @@ PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurre
 PILOT = "pilot: seed 0"
 PILOTS = "pilot: seeds 0–3"
 OURS = "Assay's own: convolution and state patched apart"
+LAU = "Lau et al. 2023, The Local Learning Coefficient; Hoogland et al. 2024, who follow it along training"
 HALFWAY = "theory: more than all other places together; set before any trained network was patched"
 
 
@@ -49,11 +50,17 @@ def last_wrong(arms: Arms) -> xr.DataArray:
     return wrong.moment.where(wrong > 0.5).max("moment").fillna(wrong.moment[0]).astype(int)
 
 
-def climb(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed]: the learning coefficient at the end over that of the state before recall appeared, at the step that whole blocks tell."""
+def state(arm: xr.Dataset, arms: Arms, end: bool) -> xr.DataArray:
+    """[seed]: the learning coefficient at the end, or of the state before recall appeared, at the step that whole blocks of the seed tell."""
     llc = by(arm).llc
-    before = last_wrong(arms).sel(seed=llc.seed)
-    return llc.isel(moment=-1, drop=True) / llc.sel(seed=llc.seed, moment=before).drop_vars("moment")
+    if end:
+        return llc.isel(moment=-1, drop=True)
+    return llc.sel(seed=llc.seed, moment=last_wrong(arms).sel(seed=llc.seed)).drop_vars("moment")
+
+
+def climb(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: the learning coefficient at the end over that before recall appeared."""
+    return state(arm, arms, end=True) / state(arm, arms, end=False)
 
 
 def drop_count(name: str) -> Callable[[Arms], xr.DataArray]:
@@ -111,6 +118,13 @@ CLAIMS = (
         near={"conv-here": "the value's own position, too, sees both", "conv-second": "so does the second position after it"},
         also={"frozen": SAME_WAY}, half=HALF, source=OURS, published="new", threshold_from=f"{PILOTS}, .97 to 1.00",
     ),
+    Claim(
+        text="The LLC rises as recall appears: at the end of training it is at least twice that of the last kept state with more wrong answers "
+             "than right",
+        of="along", value=climb, low=2.0, unit="ratio", must_fail=("along-frozen",),
+        near={"along-frozen": "it rises over the same steps of any training, as the rate decays"}, source=LAU, published="new",
+        threshold_from="PILOT",
+    ),
 )  # fmt: skip
 EXACT = (
     Exact(text="Hidden attention is the scan: largest relative deviation of its product with the values, trained networks, float32",
@@ -129,6 +143,12 @@ FINDINGS = (
     wrong("Share of wrong answers with a time-invariant scan (2/3 if only the shown values are known)", "frozen"),
     wrong("Share of wrong answers without the convolution (2/3 if only the shown values are known)", "no-conv"),
     wrong("Share of wrong answers after half as long a training", "half"),
+    *(Finding(text=f"Learning coefficient {when}, {block}", unit="1", published="new",
+              value=lambda arms, arm=arm, end=end: state(arms[arm], arms, end))
+      for block, arm in (("whole blocks", "along"), ("time-invariant scans", "along-frozen"))
+      for when, end in (("before recall appears", False), ("at the end of training", True))),
+    *(Finding(text=f"Drops of the loss along a training, {block}; a plateau precedes each", value=drop_count(arm), unit="drops", published="new")
+      for block, arm in (("whole blocks", "main"), ("time-invariant scans", "frozen"))),
     Finding(text="The best learning rate of whole blocks", unit="rate", published="new",
             value=lambda arms: by(arms["main"], "lr").held_out.idxmin("lr")),
     *(Finding(text=f"Restored of the donor's answer: {patch}", unit="share of the answer", published="new",
