@@ -115,7 +115,7 @@ CASES = {
     ),
     "The LLC rises as recall appears": (
         World(llc={"along": (5.0, 6.0)}),
-        {"along-frozen": World(llc={"along-frozen": (5.0, 15.0)})},
+        {"same-steps": World(llc={"along-frozen": (5.0, 15.0)})},
     ),
 }
 

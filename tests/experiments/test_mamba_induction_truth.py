@@ -11,7 +11,17 @@ from assay.core.runs import Runs
 from assay.core.sampler import n_beta_of
 from assay.experiments.mamba_induction import experiment, method
 from assay.experiments.mamba_induction.along import chains_along, measure_along
-from assay.experiments.mamba_induction.method import WRITE, MambaInduction, answer_loss, drawn, errors, exchanged, moments, shape_of, unused
+from assay.experiments.mamba_induction.method import (
+    WRITE,
+    MambaInduction,
+    answer_loss,
+    drawn,
+    errors,
+    exchanged,
+    moments,
+    shape_of,
+    unused,
+)
 from assay.subjects.mamba import forward
 from assay.worlds.networks.mamba import start
 
@@ -103,7 +113,8 @@ def trained_along(**changes):
 
 def test_states_are_kept_on_the_way_and_the_last_is_the_end():
     runs, trained, found = trained_along(draws=20)
-    assert moments(24) == [2, 4, 6, 8, 12, 24] and all(torch.equal(trained.tensors[f"{name}/at"][:, -1], trained.tensors[name]) for name in ("W_E", "A_log"))
+    assert moments(24) == [2, 4, 6, 8, 12, 24]
+    assert all(torch.equal(trained.tensors[f"{name}/at"][:, -1], trained.tensors[name]) for name in ("W_E", "A_log"))
     np.testing.assert_array_equal(found.tensors["wrong"][:, -1], errors(runs, trained.tensors, "test"))
     table = measure_along(runs, found, Unkept())
     assert table.moment.values.tolist() == moments(24) and table.llc.shape == (2, 6) and np.isfinite(table.llc).all()
