@@ -7,10 +7,10 @@ import numpy as np
 from assay.core.claims import Exact
 from assay.core.findings import verify
 from assay.core.judging import judge
-from assay.core.measures import measures
+from assay.core.measures import by, measures
 from assay.core.runs import Runs
 from assay.experiments.mamba_induction import experiment
-from assay.experiments.mamba_induction.claims import tuned
+from assay.experiments.mamba_induction.claims import standing, tuned
 from assay.experiments.mamba_induction.method import CONV, WRITE, moments
 from named_claims import claim_of
 
@@ -33,7 +33,6 @@ class World:
     restored: dict = field(default_factory=dict)
     untrained: dict = field(default_factory=dict)
     deviation: float = 3e-7
-    llc: dict = field(default_factory=dict)
 
     def arms(self) -> dict:
         made = {arm: self.measures(arm, i) for i, arm in enumerate(ERROR)}
@@ -43,7 +42,7 @@ class World:
     def along(self, arm: str, stream: int):
         """Recall appears after the fourth of six states; then the learning coefficient rises, or does not."""
         runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
-        before, end = (LLC | self.llc)[arm]
+        before, end = LLC[arm]
         llc = np.array([before - 2, before - 1, before, before, (before + end) / 2, end]) * rng.lognormal(0, 0.1, (len(runs), 6))
         wrong = np.tile([0.9, 0.7, 0.66, 0.6, 0.3, 0.1] if arm == "along" else [0.9, *[0.7] * 5], (len(runs), 1))
         return measures(
@@ -61,10 +60,12 @@ class World:
         if arm == "frozen":
             shares = dict.fromkeys(shares, 0.3)
         restored = np.array(list(shares.values())) + 0.02 * rng.normal(size=(len(runs), len(shares)))
+        time = np.linspace(0, 1, 60)
+        loss = 4 - 2 / (1 + np.exp(40 * (0.1 - time))) - (1.5 / (1 + np.exp(60 * (0.6 - time))) if arm in ("main", "half") else 0)
         return measures(
-            runs, coords={"patch": list(shares)}, error=("run", odds / (1 + odds), "share"),
+            runs, coords={"patch": list(shares), "step": range(60)}, error=("run", odds / (1 + odds), "share"),
             held_out=("run", level * rng.lognormal(0, 0.01, len(runs)), "share"), restored=("run patch", restored, "share"),
-            deviation=("run", np.full(len(runs), self.deviation), "relative"),
+            deviation=("run", np.full(len(runs), self.deviation), "relative"), loss=("run step", np.tile(loss, (len(runs), 1)), "nats"),
         )  # fmt: skip
 
 
@@ -113,10 +114,6 @@ CASES = {
             "untrained": World(untrained={"conv 1 later": 0.8}),
         },
     ),
-    "The LLC rises as recall appears": (
-        World(llc={"along": (5.0, 6.0)}),
-        {"same-steps": World(llc={"along-frozen": (5.0, 15.0)})},
-    ),
 }
 
 
@@ -133,6 +130,22 @@ def test_the_rate_is_chosen_by_other_sequences_than_those_that_are_judged():
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
     verdict = judge(claim_of(experiment, "One block recalls"), World(error={"main": 0.2, "half": 0.6}, high={"half": 0.7}).arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+
+
+def test_the_learning_coefficient_is_told_where_recall_is_not_there_yet_and_at_the_end():
+    found = {f.text: f.value(WORLD.arms()) for f in experiment.claims if f.text.startswith("Learning coefficient")}
+    for block, arm in (("whole blocks", "along"), ("time-invariant scans", "along-frozen")):
+        table = by(WORLD.along(arm, 10 + list(LLC).index(arm)))
+        last = table.llc.isel(moment=3 if arm == "along" else -1)  # what never recalls does not at the end either
+        assert np.array_equal(found[f"Learning coefficient, {block}: the last state kept that does not recall"].values, last.values)
+        assert np.array_equal(found[f"Learning coefficient, {block}: the end of training"].values, table.llc.values[:, -1])
+    arm = WORLD.along("along", 10)
+    assert np.array_equal(standing(arm.assign(wrong=0 * arm.wrong)).values, arm.llc.values[:, 0])  # the first, where all states recall
+
+
+def test_drops_of_a_loss_are_counted_at_the_one_rate():
+    drops = [f.value(WORLD.arms()) for f in experiment.claims if f.text.startswith("Drops of the loss")]
+    assert [set(x.values.tolist()) for x in drops] == [{2.0}, {1.0}]
 
 
 def test_what_is_exact():

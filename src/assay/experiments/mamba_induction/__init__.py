@@ -31,14 +31,6 @@ def in_place(of: str, patch: str) -> Derive:
     return derive
 
 
-def same_steps(arms: Arms) -> xr.Dataset:
-    """A derived arm: the states of time-invariant scans, told apart at the steps that whole blocks of the same seeds tell."""
-    made = arms["along-frozen"].copy(deep=True)
-    wrong = arms["along"].swap_dims(run="seed").wrong.sel(seed=made.seed.values)
-    made["wrong"].values[:] = wrong.values
-    return made
-
-
 FEW, FEWEST = 6, 4
 """Seeds of arms that stand beside the judged one, and of the one that asks how much half the training would have changed."""
 CHAINS: SpecMap[MambaInduction] = variant(where={"lr": RATE}, chains=1)
@@ -52,7 +44,6 @@ ARMS = {
     "untrained": Arm(train, specs=variant(seeds=FEW, steps=0), note="whole blocks before training"),
     "along": Arm(chains_along, specs=CHAINS, measure=measure_along, after="main", note="Langevin chains at six states along main's trainings"),
     "along-frozen": Arm(chains_along, specs=CHAINS, measure=measure_along, after="frozen", note="the same chains along those of frozen"),
-    "same-steps": Arm(derive=same_steps, note="along-frozen, at the steps before and after which main of the same seed recalls"),
     "write-next": Arm(derive=in_place("write at the value", "write 1 later"), note="main, patched one position after the value instead"),
     "write-here": Arm(derive=in_place("write 1 later", "write at the value"), note="main, patched at the value instead of after it"),
     "write-second": Arm(derive=in_place("write 1 later", "write 2 later"), note="main, patched two positions after the value instead"),

@@ -45,7 +45,7 @@ def figures(arms: Arms) -> list[Figure]:
                rules=((2 / 3, "only the shown values known"),), note="Three pairs of 32 keys and 32 values; the rate is swept in every arm."),
         Figure("Where a pair is kept: what each patch restores", patches(arms), "bars", x="patch", y="mean", color="network",
                band=("low", "high"), y_title="share of the donor's answer"),
-        Figure("The learning coefficient rises where the loss drops below what the shown values alone allow", along(arms), "line", x="step", y="mean",
+        Figure("Along a training: the loss, and the learning coefficient of six states", along(arms), "line", x="step", y="mean",
                color="block", facet="what", band=("low", "high"), x_title="training step", y_title="mean over seeds",
-               note=f"At a rate of {RATE}; Langevin chains at the steps that are marked, at a pull that makes estimates comparable, not absolute."),
+               note=f"At a rate of {RATE}; Langevin chains from the states of six steps; their pull makes estimates comparable, not absolute."),
     ]  # fmt: skip

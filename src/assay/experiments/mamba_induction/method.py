@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TESTED, PATCHED = 256, 96
 """Sequences on which errors are counted, and on which activations are exchanged."""
-KEPT = (1 / 12, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 1.0)
+KEPT = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 1.0)
 """After these shares of a training its parameters are kept."""
 RATE = 0.01
 """The rate at which the states of a training are looked at: the best of most seeds."""
@@ -55,7 +55,7 @@ class MambaInduction(Spec):
     """Positions that the short convolution reads; 0 for none."""
     selective: bool = True
     """Whether Δ, B and C follow from the tokens; else they are learned constants."""
-    steps: Annotated[int, Ge(0)] = 900
+    steps: Annotated[int, Ge(0)] = 800
     """Training steps; 0 leaves the network untrained."""
     batch: Annotated[int, Ge(1)] = 32
     """Sequences a step, drawn fresh."""
@@ -70,7 +70,7 @@ class MambaInduction(Spec):
     """The pull that holds a chain to where it started."""
     step: Annotated[float, Gt(0)] = 1e-4
     """A chain's step."""
-    draws: Annotated[int, Ge(20)] = 120
+    draws: Annotated[int, Ge(20)] = 100
     """Steps of a chain, the first half of which do not count."""
 
     def check(self) -> None:
