@@ -60,7 +60,7 @@ class MambaInduction(Spec):
     batch: Annotated[int, Ge(1)] = 32
     """Sequences a step, drawn fresh."""
     lr: PerRun[Annotated[float, Gt(0)]] = 0.01
-    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the last quarter."""
+    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second half."""
 
     chains: Annotated[int, Ge(0)] = 0
     """Langevin chains at each state of a training that was kept; 0 where none are run."""
@@ -104,7 +104,7 @@ def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
     from assay.worlds.networks.mamba import start
 
     s = runs.shared
-    group = descent(runs, start(runs.seeds, shape_of(s), std=1.0), answer_loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 50, 0.25),
+    group = descent(runs, start(runs.seeds, shape_of(s), std=1.0), answer_loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 50, 0.5),
                     clip=1.0, betas=(0.9, 0.99))  # fmt: skip
     group = watched(group, tuple(shape_of(s).parameters()), moments(s.steps))
     return fit([group], lambda step: drawn(runs, "train", step, s.batch), steps=s.steps, probe_at=probes(s.steps, CURVE), bench=bench)[0]
