@@ -143,9 +143,16 @@ def test_the_learning_coefficient_is_told_where_recall_is_not_there_yet_and_at_t
     assert np.array_equal(standing(arm.assign(wrong=0 * arm.wrong)).values, arm.llc.values[:, 0])  # the first, where all states recall
 
 
-def test_drops_of_a_loss_are_counted_at_the_one_rate():
-    drops = [f.value(WORLD.arms()) for f in experiment.claims if f.text.startswith("Drops of the loss")]
-    assert [set(x.values.tolist()) for x in drops] == [{2.0}, {1.0}]
+def test_steps_to_a_share_of_the_loss_are_those_at_the_one_rate():
+    """Planted: half of 4 at a tenth of the way, a quarter where a second fall is half over, and never in time-invariant scans."""
+    steps = {f.text: f.value(WORLD.arms()).values for f in experiment.claims if f.text.startswith("Steps until")}
+    half, quarter, frozen = steps.values()
+    loss = WORLD.measures("main", 0).loss.values[0]
+    assert (half == np.argmax(loss <= loss[0] / 2)).all() and (quarter == np.argmax(loss <= loss[0] / 4)).all()
+    assert (half < quarter).all() and len(half) == 8 and len(frozen) == 6
+    flat = World().arms()
+    flat["main"] = flat["main"].assign(loss=flat["main"].loss * 0 + 4)
+    assert all(np.isnan(f.value(flat)).all() for f in experiment.claims if f.text.startswith("Steps until") and "whole" in f.text)
 
 
 def test_what_is_exact():

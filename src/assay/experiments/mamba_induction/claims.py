@@ -56,14 +56,15 @@ def ending(arm: xr.Dataset) -> xr.DataArray:
     return by(arm).llc.isel(moment=-1, drop=True)
 
 
-def drop_count(name: str) -> Callable[[Arms], xr.DataArray]:
-    """[seed]: how often the loss of an arm drops in a training at the rate at which chains are run; a plateau precedes each drop."""
+def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
+    """[seed]: the first step at which the loss is at most this share of its start, at the rate at which chains are run; NaN for never."""
 
     def value(arms: Arms) -> xr.DataArray:
         from assay.core import plateaus
 
-        loss = by(arms[name], "lr").loss.sel(lr=RATE)
-        return loss.isel(step=0, drop=True).copy(data=plateaus.drops(loss.transpose("seed", "step").values).astype(float))
+        loss = by(arms[name], "lr").loss.sel(lr=RATE).transpose("seed", "step")
+        points = plateaus.time_to(loss.values, share)
+        return loss.isel(step=0, drop=True).copy(data=[np.nan if np.isnan(i) else float(loss.step[int(i)]) for i in points])
 
     return value
 
@@ -133,8 +134,9 @@ FINDINGS = (
               value=lambda arms, arm=arm, when=when: when(arms[arm]))
       for block, arm in (("whole blocks", "along"), ("time-invariant scans", "along-frozen"))
       for said, when in (("the last state kept that does not recall", standing), ("the end of training", ending))),
-    *(Finding(text=f"Drops of the loss along a training, {block}; a plateau precedes each", value=drop_count(arm), unit="drops", published="new")
-      for block, arm in (("whole blocks", "main"), ("time-invariant scans", "frozen"))),
+    *(Finding(text=f"Steps until the loss is {said} of its start, {block}", value=steps_to(arm, share), unit="steps", published="new")
+      for block, arm, said, share in (("whole blocks", "main", "half", 0.5), ("whole blocks that get there", "main", "a quarter", 0.25),
+                                      ("time-invariant scans", "frozen", "half", 0.5))),
     Finding(text="The best learning rate of whole blocks", unit="rate", published="new",
             value=lambda arms: by(arms["main"], "lr").held_out.idxmin("lr")),
     *(Finding(text=f"Restored of the donor's answer: {patch}", unit="share of the answer", published="new",
