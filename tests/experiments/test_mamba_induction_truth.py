@@ -113,7 +113,7 @@ def trained_along(**changes):
 
 def test_states_are_kept_on_the_way_and_the_last_is_the_end():
     runs, trained, found = trained_along(draws=20)
-    assert moments(24) == [2, 4, 6, 8, 12, 24]
+    assert moments(24) == [3, 6, 9, 12, 15, 24]
     assert all(torch.equal(trained.tensors[f"{name}/at"][:, -1], trained.tensors[name]) for name in ("W_E", "A_log"))
     np.testing.assert_array_equal(found.tensors["wrong"][:, -1], errors(runs, trained.tensors, "test"))
     table = measure_along(runs, found, Unkept())
