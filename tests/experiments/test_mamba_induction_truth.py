@@ -6,9 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.core.sampler import n_beta_of
 from assay.experiments.mamba_induction import experiment, method
-from assay.experiments.mamba_induction.method import WRITE, MambaInduction, drawn, errors, exchanged, shape_of, unused
+from assay.experiments.mamba_induction.along import chains_along, measure_along
+from assay.experiments.mamba_induction.method import (
+    WRITE,
+    MambaInduction,
+    answer_loss,
+    drawn,
+    errors,
+    exchanged,
+    moments,
+    shape_of,
+    unused,
+)
 from assay.subjects.mamba import forward
 from assay.worlds.networks.mamba import start
 
@@ -39,6 +52,17 @@ def test_errors_are_counted_by_hand():
     for run in range(2):
         wrong = sum(int(logits[run, b, t].argmax() != tokens[run, b, t + 1]) for b in range(method.TESTED) for t in (6, 8, 10))
         assert errors(runs, params, "test")[run] == pytest.approx((wrong + 0.5) / (3 * method.TESTED + 1))
+
+
+def test_the_loss_is_of_the_answers_and_the_last_token_is_not_read():
+    runs = runs_of()
+    params, tokens = start(runs.seeds, shape_of(SPEC), std=1.0), drawn(runs, "test", 0, 20)
+    logits = forward(params, tokens)[0].double().numpy()
+    by_hand = [
+        -np.mean([logits[run, b, t, tokens[run, b, t + 1]] - np.log(np.exp(logits[run, b, t]).sum()) for b in range(20) for t in (6, 8, 10)])
+        for run in range(2)
+    ]
+    np.testing.assert_allclose(answer_loss(params, tokens).numpy(), by_hand, rtol=1e-5)
 
 
 def test_a_block_that_sees_the_value_at_its_own_position_alone_is_restored_there_alone():
@@ -75,11 +99,48 @@ def test_a_run_alone_is_measured_as_in_a_group():
 
 def test_a_small_block_learns_to_recall():
     """Two values cannot be guessed: an untrained block is wrong half the time at best."""
-    from assay.core.bench import Unkept
-
     specs = [replace(SPEC, keys=4, values=4, d=32, channels=32, state=8, steps=250, lr=0.02)]
     trained = method.train(Runs(specs), Unkept())
     assert float(errors(Runs(specs), trained.tensors, "test")[0]) < 0.5
+
+
+def trained_along(**changes):
+    """Runs with chains, the trainings that they are along, and what was found."""
+    runs = runs_of(**({"steps": 24, "batch": 8, "lr": 0.02, "chains": 1} | changes))
+    trained = method.train(runs, Unkept())
+    return runs, trained, chains_along(runs, Unkept(), trained)
+
+
+def test_states_are_kept_on_the_way_and_the_last_is_the_end():
+    runs, trained, found = trained_along(draws=20)
+    assert moments(24) == [3, 6, 9, 12, 15, 24]
+    assert all(torch.equal(trained.tensors[f"{name}/at"][:, -1], trained.tensors[name]) for name in ("W_E", "A_log"))
+    np.testing.assert_array_equal(found.tensors["wrong"][:, -1], errors(runs, trained.tensors, "test"))
+    table = measure_along(runs, found, Unkept())
+    assert table.moment.values.tolist() == moments(24) and table.llc.shape == (2, 6) and np.isfinite(table.llc).all()
+    again = method.train(runs_of(steps=24, batch=8, lr=0.02), Unkept())  # nothing that is kept changes a training
+    assert all(torch.equal(again.tensors[name], trained.tensors[name]) for name in again.tensors)
+
+
+def test_chains_under_a_strong_pull_give_what_normal_noise_of_that_width_costs():
+    """Far above the curvatures a pull alone decides how far a chain goes: variance 1/(γ (1 − step γ/4)) in every weight."""
+    pull, step = 1e4, 4e-5
+    runs, trained, found = trained_along(localisation=pull, step=step, samples=2, draws=1200, batch=64)
+    draw, width = torch.Generator().manual_seed(1), (pull * (1 - step * pull / 4)) ** -0.5
+    at = {name: kept[:, -1] for name, kept in trained.tensors.items() if name.endswith("/at")}
+    tokens, excess = drawn(runs, "elsewhere", 0, 500), []
+    for _ in range(200):
+        moved = {name.removesuffix("/at"): kept + width * torch.randn(kept.shape, generator=draw) for name, kept in at.items()}
+        excess.append((answer_loss(moved, tokens) - answer_loss({n.removesuffix("/at"): kept for n, kept in at.items()}, tokens)).double())
+    expected = n_beta_of(2) * torch.stack(excess).mean(0)
+    np.testing.assert_allclose(found.tensors["llc"][:, -1], expected, rtol=0.15)
+
+
+def test_chains_are_run_at_one_rate_and_of_all_seeds():
+    for arm, of in (("along", "main"), ("along-frozen", "frozen")):
+        with_chains, trained = (experiment.specs_of(name, experiment.default) for name in (arm, of))
+        assert {(s.lr, s.chains) for s in with_chains} == {(method.RATE, 1)}
+        assert sorted(s.seed for s in with_chains) == sorted({s.seed for s in trained})
 
 
 def test_arms_differ_from_main_in_what_they_are_named_for():

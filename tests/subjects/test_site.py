@@ -3,7 +3,7 @@
 import pytest
 
 from assay.core.errors import ModelError
-from assay.subjects.mamba_sites import KINDS as OWN
+from assay.subjects.architectures.mamba import KINDS as OWN
 from assay.subjects.site import KINDS, Site
 
 NAMES = {

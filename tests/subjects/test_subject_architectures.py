@@ -118,6 +118,30 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
         architectures.known.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("kind", "hook", "axes", "there"),
+    [
+        ("delta", "hook_step", "b s c", r"'delta' is at hook_delta \(b s c\)"),  # Mamba's, placed elsewhere
+        ("delta", "hook_delta", "b s h", r"'delta' is at hook_delta \(b s c\)"),
+        ("step", "hook_delta", "b s c", r"'delta' is at hook_delta \(b s c\)"),
+        ("mlp_out", "mlp.hook_out", "b s d", r"'mlp_out' is at hook_mlp_out \(b s d\)"),  # every transformer's
+    ],
+    ids=str,
+)
+def test_a_kind_that_means_something_else_elsewhere_is_refused(kind, hook, axes, there, tmp_path):
+    own = FILE.replace("\n)\n", f'\n    kinds={{"{kind}": ("{hook}", "{axes}")}},\n)\n')
+    (tmp_path / f"neox_in_{tmp_path.name}.py").write_text(own)
+    architectures.__path__.append(str(tmp_path))
+    architectures.known.cache_clear()
+    try:
+        with pytest.raises(ModelError, match=rf"gpt_neox has the site kind '{kind}' at {hook} \({axes}\), but {there}") as told:
+            Site("in_proj", 0)
+        assert "\n" not in str(told.value)
+    finally:
+        architectures.__path__.remove(str(tmp_path))
+        architectures.known.cache_clear()
+
+
 @pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "gpt2"])
 def test_every_architecture_is_whole(name, tmp_path):
     """Its sites are those of `site.py`, each in the order in which a forward pass meets them."""

@@ -17,12 +17,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.core.errors import SpecError
+from assay.subjects.architectures.mamba import MAMBA
 from assay.subjects.decoder import normed
-from assay.subjects.mamba_sites import WITHIN
 from assay.subjects.selective_scan import selective_scan, states, written
 from assay.subjects.site import Site
 
 Params = Mapping[str, Tensor]
+WITHIN = tuple(MAMBA.sites)
+"""Every kind of site within a block."""
 Visits = Mapping[str, Callable[[Tensor], Tensor]]
 """Kind of site → what its activations are replaced by, given them."""
 BLOCK = (

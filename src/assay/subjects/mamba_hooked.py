@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from assay.core.errors import ModelError
 from assay.subjects import selective_scan
+from assay.subjects.architectures.mamba import KINDS
 from assay.subjects.mamba import decay, mixed
 from assay.subjects.mamba_files import mixer_from
-from assay.subjects.mamba_sites import KINDS
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 

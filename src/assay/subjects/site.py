@@ -25,8 +25,14 @@ KINDS = tuple(_KINDS)
 
 def _kinds() -> dict[str, tuple[str, str]]:
     """Every kind → its hook and its axes: those of transformers, and those that an architecture says only its models have."""
-    own = (architecture.kinds for architecture in architectures.known().values() if architecture.kinds)
-    return {**_KINDS, **{kind: named for kinds in own for kind, named in kinds.items()}}
+    found, hooks = dict(_KINDS), {hook: kind for kind, (hook, _) in _KINDS.items()}
+    for architecture in architectures.known().values():
+        for kind, (hook, axes) in architecture.kinds.items():
+            if found.setdefault(kind, (hook, axes)) != (hook, axes) or hooks.setdefault(hook, kind) != kind:
+                there = hooks.get(hook, kind)
+                raise ModelError(f"architectures/: {architecture.name} has the site kind {kind!r} at {hook} ({axes}), but {there!r} is at "
+                                 f"{found[there][0]} ({found[there][1]}) elsewhere; give kind and hook names of their own")  # fmt: skip
+    return found
 
 
 def _known() -> str:

@@ -3,17 +3,18 @@
 Paper: Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models; Ali et al. 2024 (hidden attention)
 Claim: one block recalls, in a narrow window of learning rates; it binds a pair and writes it down one token after the value
 Baselines: a time-invariant scan, no convolution, each tuned as well; untrained; patches at the places beside
-Cost: 110 s on 2 cores, 180 CPU-seconds, 0.6 GB a process; full a guess of 30 GPU-minutes, never run
+Cost: 731 s on 2 cores, 452 CPU-seconds, 0.7 GB a process; full a guess of 30 GPU-minutes, never run
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant
+from assay.experiments.mamba_induction.along import chains_along, measure_along
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
-from assay.experiments.mamba_induction.method import MambaInduction, measure, train
+from assay.experiments.mamba_induction.method import RATE, MambaInduction, measure, train
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,15 +31,19 @@ def in_place(of: str, patch: str) -> Derive:
     return derive
 
 
-FEW = 6
-"""Seeds of arms that stand beside the judged one."""
+FEW, FEWEST = 6, 4
+"""Seeds of arms that stand beside the judged one, and of the one that asks how much half the training would have changed."""
+CHAINS: SpecMap[MambaInduction] = variant(where={"lr": RATE}, chains=1)
+"""The runs of an arm at one rate, with chains."""
 ARMS = {
-    "main": Arm(train, specs=reserved("conv", "selective"), note="one whole block: convolution over four positions, selective scan, gate"),
-    "half": Arm(train, specs=variant(seeds=FEW, times={"steps": 0.5}), note="half as long, with its own decay of the rate"),
+    "main": Arm(train, specs=reserved("conv", "selective", "chains"), note="one whole block: convolution over four positions, selective scan, gate"),
+    "half": Arm(train, specs=variant(seeds=FEWEST, times={"steps": 0.5}), note="half as long, with its own decay of the rate"),
     "frozen": Arm(train, specs=variant(seeds=FEW, selective=False),
                   note="a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and sweep are main's"),
     "no-conv": Arm(train, specs=variant(seeds=FEW, conv=0), note="no convolution; the selective scan, gate, sizes and sweep are main's"),
     "untrained": Arm(train, specs=variant(seeds=FEW, steps=0), note="whole blocks before training"),
+    "along": Arm(chains_along, specs=CHAINS, measure=measure_along, after="main", note="Langevin chains at six states along main's trainings"),
+    "along-frozen": Arm(chains_along, specs=CHAINS, measure=measure_along, after="frozen", note="the same chains along those of frozen"),
     "write-next": Arm(derive=in_place("write at the value", "write 1 later"), note="main, patched one position after the value instead"),
     "write-here": Arm(derive=in_place("write 1 later", "write at the value"), note="main, patched at the value instead of after it"),
     "write-second": Arm(derive=in_place("write 1 later", "write 2 later"), note="main, patched two positions after the value instead"),
@@ -62,10 +67,10 @@ RATES = (0.004, 0.01, 0.025)
 DEFAULT = MambaInduction()
 SMALL = MambaInduction(keys=6, values=6, pairs=3, d=16, channels=16, state=4, steps=20, batch=8)
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=2,
+    page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=4,
     scope="one Mamba block of 64 channels on sequences of three pairs of 32 keys and 32 values",
     smoke=grid(SMALL, lr=(0.003, 0.01), seed=range(1000, 1002)),
-    default=grid(DEFAULT, lr=RATES, seed=range(21000, 21008)),
+    default=grid(DEFAULT, lr=RATES, seed=range(21008, 21016)),
     full=grid(MambaInduction(steps=20_000, pairs=8, keys=256, values=256, batch=256), lr=(0.001, 0.002, 0.004, 0.01, 0.025),
-              seed=range(21000, 21008)),
+              seed=range(21008, 21016)),
 )  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
 from assay.core.measures import by
-from assay.experiments.mamba_induction.method import CONV, WRITE
+from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +19,7 @@ PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurre
 PILOT = "pilot: seed 0"
 PILOTS = "pilot: seeds 0–3"
 OURS = "Assay's own: convolution and state patched apart"
+LAU = "Lau et al. 2023, The Local Learning Coefficient; Hoogland et al. 2024, who follow it along training"
 HALFWAY = "theory: more than all other places together; set before any trained network was patched"
 
 
@@ -40,6 +42,31 @@ def steeper(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def restored(patch: str) -> Value:
     """A value [seed]: what one patch restores of the donor's answer, at the best rate."""
     return lambda arm, arms: tuned(arm, "restored").sel(patch=patch, drop=True)
+
+
+def standing(arm: xr.Dataset) -> xr.DataArray:
+    """[seed]: the learning coefficient of the last state kept that gives more wrong answers than right; of the first where there is none."""
+    runs = by(arm)
+    last = runs.moment.where(runs.wrong > 0.5).max("moment").fillna(runs.moment[0])
+    return runs.llc.where(runs.moment == last).sum("moment")
+
+
+def ending(arm: xr.Dataset) -> xr.DataArray:
+    """[seed]: the learning coefficient at the end of training."""
+    return by(arm).llc.isel(moment=-1, drop=True)
+
+
+def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
+    """[seed]: the first step at which the loss is at most this share of its start, at the rate at which chains are run; NaN for never."""
+
+    def value(arms: Arms) -> xr.DataArray:
+        from assay.core import plateaus
+
+        loss = by(arms[name], "lr").loss.sel(lr=RATE).transpose("seed", "step")
+        points = plateaus.time_to(loss.values, share)
+        return loss.isel(step=0, drop=True).copy(data=[np.nan if np.isnan(i) else float(loss.step[int(i)]) for i in points])
+
+    return value
 
 
 HALF = {"main": "half"}
@@ -103,6 +130,13 @@ FINDINGS = (
     wrong("Share of wrong answers with a time-invariant scan (2/3 if only the shown values are known)", "frozen"),
     wrong("Share of wrong answers without the convolution (2/3 if only the shown values are known)", "no-conv"),
     wrong("Share of wrong answers after half as long a training", "half"),
+    *(Finding(text=f"Learning coefficient, {block}: {said}", unit="1", published="new", source=LAU,
+              value=lambda arms, arm=arm, when=when: when(arms[arm]))
+      for block, arm in (("whole blocks", "along"), ("time-invariant scans", "along-frozen"))
+      for said, when in (("the last state kept that does not recall", standing), ("the end of training", ending))),
+    *(Finding(text=f"Steps until the loss is {said} of its start, {block}", value=steps_to(arm, share), unit="steps", published="new")
+      for block, arm, said, share in (("whole blocks", "main", "half", 0.5), ("whole blocks that get there", "main", "a quarter", 0.25),
+                                      ("time-invariant scans", "frozen", "half", 0.5))),
     Finding(text="The best learning rate of whole blocks", unit="rate", published="new",
             value=lambda arms: by(arms["main"], "lr").held_out.idxmin("lr")),
     *(Finding(text=f"Restored of the donor's answer: {patch}", unit="share of the answer", published="new",

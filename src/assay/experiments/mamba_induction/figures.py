@@ -6,6 +6,7 @@ from assay.core import Arms
 from assay.core.figures import Figure, columns, summary
 from assay.core.measures import by
 from assay.experiments.mamba_induction.claims import tuned
+from assay.experiments.mamba_induction.method import RATE
 
 ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolution"}
 
@@ -26,12 +27,25 @@ def patches(arms: Arms) -> dict[str, list]:
     ))  # fmt: skip
 
 
+def along(arms: Arms) -> dict[str, list]:
+    """Columns: at each step, the loss of trainings at one rate and the learning coefficient of their states, means over seeds with t intervals."""
+    rows = []
+    for arm, chains, told in (("main", "along", "whole"), ("frozen", "along-frozen", "time-invariant scan")):
+        loss = by(arms[arm], "lr").loss.sel(lr=RATE)
+        for what, found, dim in (("loss, nats", loss, "step"), ("learning coefficient", by(arms[chains]).llc, "moment")):
+            rows += [(what, int(at), *summary(found.sel({dim: at}).values), told) for at in found[dim].values]
+    return columns(("what", "step", "mean", "low", "high", "block"), rows)
+
+
 def figures(arms: Arms) -> list[Figure]:
-    """How errors depend on the rate, and what patches restore."""
+    """How errors depend on the rate, what patches restore, and the loss and the learning coefficient along a training."""
     return [
         Figure("One block recalls only in a window of learning rates", over_rates(arms), "line", x="rate", y="mean", color="block",
                band=("low", "high"), x_title="learning rate", y_title="share of wrong answers", x_log=True,
                rules=((2 / 3, "only the shown values known"),), note="Three pairs of 32 keys and 32 values; the rate is swept in every arm."),
         Figure("Where a pair is kept: what each patch restores", patches(arms), "bars", x="patch", y="mean", color="network",
                band=("low", "high"), y_title="share of the donor's answer"),
+        Figure("Along a training: the loss, and the learning coefficient of six states", along(arms), "line", x="step", y="mean",
+               color="block", facet="what", band=("low", "high"), x_title="training step", y_title="mean over seeds",
+               note=f"At a rate of {RATE}; Langevin chains from the states of six steps; their pull makes estimates comparable, not absolute."),
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 TESTED, PATCHED = 256, 96
 """Sequences on which errors are counted, and on which activations are exchanged."""
+KEPT = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 1.0)
+"""After these shares of a training its parameters are kept."""
+RATE = 0.01
+"""The rate at which the states of a training are looked at: the best of most seeds."""
+CURVE = 60
+"""Points of a loss curve."""
 WRITE = {"write at the value": 0, "write 1 later": 1, "write 2 later": 2, "write 3 later": 3}
 CONV = {"conv at the value": 0, "conv at the key": -1, "conv 1 later": 1, "conv 2 later": 2}
 """What is exchanged in the two experiments, and how far from the value it lies; further off nothing sees the token that differs."""
@@ -49,12 +55,23 @@ class MambaInduction(Spec):
     """Positions that the short convolution reads; 0 for none."""
     selective: bool = True
     """Whether Δ, B and C follow from the tokens; else they are learned constants."""
-    steps: Annotated[int, Ge(0)] = 600
+    steps: Annotated[int, Ge(0)] = 800
     """Training steps; 0 leaves the network untrained."""
     batch: Annotated[int, Ge(1)] = 32
     """Sequences a step, drawn fresh."""
     lr: PerRun[Annotated[float, Gt(0)]] = 0.01
     """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second half."""
+
+    chains: Annotated[int, Ge(0)] = 0
+    """Langevin chains at each state of a training that was kept; 0 where none are run."""
+    samples: Annotated[int, Ge(2)] = 1000
+    """Data points n of the chains' inverse temperature n/ln n."""
+    localisation: Annotated[float, Ge(0)] = 1000.0
+    """The pull that holds a chain to where it started."""
+    step: Annotated[float, Gt(0)] = 1e-4
+    """A chain's step."""
+    draws: Annotated[int, Ge(20)] = 100
+    """Steps of a chain, the first half of which do not count."""
 
     def check(self) -> None:
         """Raise SpecError where there are fewer keys than patches need, or values."""
@@ -81,37 +98,48 @@ def drawn(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Ten
 
 
 def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
-    """Train by cross-entropy at the answers alone."""
-    from torch.nn.functional import cross_entropy
-
-    from assay.core import descent, fit, warm_up_decay
-    from assay.data.recall import asked
-    from assay.subjects.mamba import forward
+    """Train by cross-entropy at the answers alone; the parameters after `moments` steps are kept besides."""
+    from assay.core import descent, fit, probes, warm_up_decay
+    from assay.core.fit import watched
     from assay.worlds.networks.mamba import start
 
     s = runs.shared
-    at = asked(s.pairs)
-
-    def loss(params: dict[str, Tensor], tokens: Tensor) -> Tensor:
-        logits, answers = forward(params, tokens)[0][:, :, at], tokens[:, :, 1:][:, :, at]
-        return cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none").view(len(tokens), -1).mean(1)
-
-    group = descent(runs, start(runs.seeds, shape_of(s), std=1.0), loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 50, 0.5),
+    group = descent(runs, start(runs.seeds, shape_of(s), std=1.0), answer_loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 50, 0.5),
                     clip=1.0, betas=(0.9, 0.99))  # fmt: skip
-    return fit([group], lambda step: drawn(runs, "train", step, s.batch), steps=s.steps, bench=bench)[0]
+    group = watched(group, tuple(shape_of(s).parameters()), moments(s.steps))
+    return fit([group], lambda step: drawn(runs, "train", step, s.batch), steps=s.steps, probe_at=probes(s.steps, CURVE), bench=bench)[0]
+
+
+def moments(steps: int) -> list[int]:
+    """The steps of a training after which its parameters are kept."""
+    return sorted({max(1, round(share * steps)) for share in KEPT}) if steps else []
+
+
+def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+    """[run]: the mean cross-entropy at the answers, in nats; the last token answers and is not read."""
+    from torch.nn.functional import cross_entropy
+
+    from assay.data.recall import asked
+    from assay.subjects.mamba import forward
+
+    at = asked(tokens.shape[-1] // 4)
+    logits, answers = forward(params, tokens[:, :, :-1])[0][:, :, at], tokens[:, :, 1:][:, :, at]
+    return cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none").view(len(tokens), -1).mean(1)
 
 
 def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Dataset:
     """Errors on fresh sequences, one set to choose the rate by and one to judge; what patches restore; how exact hidden attention is."""
     import torch
 
-    params = trained.tensors
+    params, coords = trained.tensors, {}
     with torch.no_grad():
         named = {"error": ("run", errors(runs, params, "test"), "share"), "held_out": ("run", errors(runs, params, "choice"), "share")}
         restored = exchanged(runs, params)
         named["restored"] = ("run patch", np.stack(list(restored.values()), 1), "share")
         named["deviation"] = ("run", deviation(params, drawn(runs, "test", 0, 8)), "relative")
-    return measures(runs, coords={"patch": list(restored)}, **named)
+    if trained.history:
+        named["loss"], coords["step"] = ("run step", np.round(trained.history["loss"], 4), "nats"), trained.steps.tolist()
+    return measures(runs, coords={"patch": list(restored), **coords}, **named)
 
 
 def errors(runs: Runs[MambaInduction], params: dict[str, Tensor], stream: str) -> np.ndarray:
