@@ -29,7 +29,8 @@ def show(found: Explained) -> None:
         what = f"{_number(x.right)} of changed answers as foretold ({x.pairs} pairs; {learned})"
         printing.say(f"{x.variable} exchanged: {what if x.pairs else 'no answer was to change'}")
     n = found.as_good
-    printing.say(f"As good: {n['sets']} of {n['sets tried']} other sets of as many pieces, {n['homes']} of {n['homes tried']} other homes.")
+    if any(n.values()):
+        printing.say(f"As good: {n['sets']} of {n['sets tried']} other sets of as many pieces, {n['homes']} of {n['homes tried']} other homes.")
     if found.worst:
         printing.say(f"Called irrelevant, and hurts most: {', '.join(found.worst)}.")
     for text in found.differ[:3]:

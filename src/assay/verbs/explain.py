@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
-    from assay.circuits.verify.score import Effort, Row, Score
+    from assay.circuits.verify.score import Effort, Row, Score, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,11 @@ def against(file: Path, explanation: Explanation, problem: Problem, rival: Expla
     """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds as good. Raises: as `check`."""
     from assay.circuits.verify.score import table
 
-    found = table(explanation, rival, problem, hard.seed, effort(hard))
+    return told(file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard)))
+
+
+def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -> Explained:
+    """Turn what an explanation and its controls reach into plain values."""
     own, r = found.own, found.rivals
     return Explained(
         file=str(file), of=explanation.of, name=explanation.name, leaves_out=explanation.leaves_out, code=file.suffix == ".py", size=own.size,
