@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from assay.cli import printing
-from assay.verbs.explain import Explained, Line
+from assay.core.errors import AssayError
+from assay.verbs.explain import Explained, Hard, Line, Ours, check, ours
 
 
-def show(found: Explained) -> None:
-    """Print what an explanation reaches, what its controls do, and what would help it."""
+def done(what: Literal["check", "show"], file: str, hard: Hard, rival: bool) -> Explained | Ours:
+    """Score an explanation or give one of ours. Raises: AssayError where what was typed does not go together, and what the verbs raise."""
+    if what == "show":
+        return ours(file, rival=rival)
+    if rival:
+        raise AssayError("--rival goes with show; what is checked is the file that is named")
+    return check(Path(file), hard)
+
+
+def show(found: Explained | Ours) -> None:
+    """Print what an explanation reaches, what its controls do, and what would help it; one of ours as its file."""
+    if isinstance(found, Ours):
+        print(found.toml, end="")
+        return
     kinds = [c.kind for c in found.controls]
     table = printing.grid("", "yours", "interval", *kinds, right=("yours", "interval", *kinds))
     for i, own in enumerate((*found.parts, found.quality)):

@@ -105,6 +105,24 @@ class Explained:
     """Inputs on which its logits are furthest off."""
 
 
+@dataclass(frozen=True)
+class Ours:
+    """An explanation of a built circuit that comes with Assay, as a file."""
+
+    of: str
+    rival: bool
+    """Whether it is the plausible wrong one."""
+    toml: str
+
+
+def ours(name: str, *, rival: bool = False) -> Ours:
+    """Give our explanation of a built circuit, or the plausible wrong one. Raises: ModelError where no circuit is called so."""
+    from assay.circuits import known
+
+    known.check(name)
+    return Ours(name, rival, known.text(name, rival=rival))
+
+
 def check(file: Path, hard: Hard) -> Explained:
     """Hold an explanation to the model it names. A Python file is code, and is run.
 

@@ -21,8 +21,9 @@ DECOYS = 2
 def made(of: np.random.Generator) -> tuple[Circuit, Crowd]:
     """Draw sizes and features, and build the circuit."""
     read = int(of.integers(6, 9))
+    less = int(of.integers(2)) * (read > 6)  # six in five dimensions are hardly ever told apart
     drawn = crowded.crowd(
-        of, tokens=int(of.integers(13, 16)), read=read, decoys=DECOYS, room=read - int(of.integers(2)), classes=5, back=int(of.integers(1, 3))
+        of, tokens=int(of.integers(13, 16)), read=read, decoys=DECOYS, room=read - less, classes=5, back=int(of.integers(1, 3))
     )
     return crowded.crowded(drawn, int(of.integers(8, 11)), of), drawn
 

@@ -26,7 +26,7 @@ from assay.circuits.verify import controls, implementing
 from assay.circuits.verify.rivals import Rivals
 from assay.circuits.verify.score import Effort, Row, Score, Table, attempted, row
 from assay.core import rng
-from assay.core.errors import SpecError
+from assay.core.errors import ModelError, SpecError
 from assay.core.intervals import Means
 from assay.dictionaries.measuring.recovery import cosines, matching, mcc, mcc_chance, mcc_matched
 from assay.subjects.parts import Part
@@ -77,7 +77,10 @@ class Named:
                 )
             if not np.isfinite(plain.along).all():
                 raise SpecError(f"{explanation.source}: variable {name}: a direction has numbers that are not finite")
-            plain.check(problem.params, problem.task.length)
+            try:
+                plain.check(problem.params, problem.task.length)
+            except ModelError as e:
+                raise ModelError(f"{explanation.source}: variable {name}: {e}") from None
         if len(found) > MOST:
             raise SpecError(f"{explanation.source}: it names {len(found)} features; at most {MOST} are scored")
         if explanation.matter or explanation.weights:
