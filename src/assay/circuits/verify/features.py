@@ -134,12 +134,13 @@ def table(explanation: Explanation, other: Explanation, problem: Problem, known:
 
 def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int) -> Explanation:
     """Let each direction be another feature's, and all that is said be said of other inputs."""
-    Named.of(explanation, problem, known.site)
+    size = Named.of(explanation, problem, known.site).size
     bare = dataclasses.replace(explanation, variables=tuple(dataclasses.replace(v, at=(), reads=None) for v in explanation.variables))
     mixed = controls.shuffled(bare, problem, seed)
     at = [i for i, v in enumerate(explanation.variables) if v.at]
     places = dict(zip(at, [explanation.variables[i].at for i in [*at[1:], *at[:1]]], strict=True))
-    return dataclasses.replace(mixed, variables=tuple(dataclasses.replace(v, at=places.get(i, ())) for i, v in enumerate(mixed.variables)))
+    variables = tuple(dataclasses.replace(v, at=places.get(i, ())) for i, v in enumerate(mixed.variables))
+    return dataclasses.replace(mixed, variables=variables, size=size)
 
 
 def at_random(explanation: Explanation, known: Known, seed: int) -> Explanation:
