@@ -69,3 +69,19 @@ def test_a_mistake_is_one_line(text, said, capsys):
 def test_too_little_to_try_is_refused(capsys):
     assert main(["explain", "check", "mine.toml", "--inputs", "5"]) == 2
     assert "at least 100" in capsys.readouterr().err
+
+
+def test_ours_is_printed_as_a_file_that_can_be_checked(capsys):
+    for words, quality in (((), (0.9, 1)), (("--rival",), (0, 0.2))):
+        assert main(["explain", "show", "two_hops", *words]) == 0
+        Path("ours.toml").write_text(capsys.readouterr().out)
+        assert main(["explain", "check", "ours.toml", *LITTLE, "--json"]) == 0
+        assert quality[0] <= json.loads(capsys.readouterr().out)["quality"]["estimate"] <= quality[1]
+    assert main(["explain", "show", "two_hops", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["toml"].startswith('of = "two_hops"')
+
+
+@pytest.mark.parametrize(("words", "said"), [(("show", "two_hop"), "did you mean two_hops"), (("check", "mine.toml", "--rival"), "goes with show")])
+def test_what_does_not_go_together_is_one_line(words, said, capsys):
+    assert main(["explain", *words]) == 2
+    assert said in capsys.readouterr().err

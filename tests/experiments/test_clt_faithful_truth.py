@@ -11,7 +11,7 @@ from assay.core.runs import Runs
 from assay.dictionaries.cross_layer import decode, encode, replaced
 from assay.dictionaries.training.cross_layer import CrossLayer
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train
-from assay.experiments.clt_faithful.world import circuit, flipped, planted, rotations, world
+from assay.experiments.clt_faithful.world import circuit, flipped, of_others, planted, rotations, world
 from assay.subjects.decoder import forward
 
 SEEDS = np.array([0, 1])
@@ -65,6 +65,16 @@ def test_exchanged_the_first_hop_says_nothing_of_the_bits():
     assert (own == np.repeat(hop, 4)).all() and (answer == put ^ third).all()
     pairs = [int(((own == a) & (put == b)).sum()) for a, b in itertools.product((0, 1), repeat=2)]
     assert pairs == [72, 24, 24, 8]  # 128 rows: independent, a quarter on each
+
+
+def test_writes_of_other_inputs_are_the_same_writes_and_uncorrelated_with_what_they_were():
+    writes = world(SEEDS, 2).writes
+    others = of_others(writes, SEEDS)
+    centred = (writes - writes.mean(2, keepdim=True)).numpy()
+    for seed, layer in itertools.product(range(2), repeat=2):
+        assert sorted(map(tuple, others[seed, layer].tolist())) == sorted(map(tuple, writes[seed, layer].tolist()))
+        assert abs((others[seed, layer].numpy() * centred[seed, layer]).sum()) < 0.01 * (centred[seed, layer] ** 2).sum()
+    np.testing.assert_array_equal(of_others(writes[1:], SEEDS[1:])[0], others[1])
 
 
 @pytest.mark.parametrize("which", ["faithful", "rewritten"])

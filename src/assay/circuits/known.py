@@ -20,10 +20,15 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in (_FOLDER / "explained").glob("*.toml") if "." not in p.stem))
 
 
-def problem(name: str) -> Problem:
-    """Build a circuit by its name. Raises: ModelError where there is none."""
+def check(name: str) -> None:
+    """Refuse a name that no built circuit has. Raises: ModelError."""
     if not re.fullmatch(r"\w+", name) or name not in names():
         raise ModelError(f"no circuit is called {name!r}; {nearest(name, names())}")
+
+
+def problem(name: str) -> Problem:
+    """Build a circuit by its name. Raises: ModelError where there is none."""
+    check(name)
     circuit = getattr(import_module(f"{built.__name__}.{name}"), name)()
     return Problem(circuit.task, circuit.params, circuit.shape.activation)
 

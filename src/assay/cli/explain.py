@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from assay.cli import printing
-from assay.verbs.explain import Explained, Line
+from assay.core.errors import AssayError
+from assay.verbs.explain import Explained, Hard, Line, Ours, check, ours
 
 
-def show(found: Explained) -> None:
-    """Print what an explanation reaches, what its controls do, and what would help it."""
+def done(what: Literal["check", "show"], file: str, hard: Hard, rival: bool) -> Explained | Ours:
+    """Score an explanation or give one of ours. Raises: AssayError where what was typed does not go together, and what the verbs raise."""
+    if what == "show":
+        return ours(file, rival=rival)
+    if rival:
+        raise AssayError("--rival goes with show; what is checked is the file that is named")
+    return check(Path(file), hard)
+
+
+def show(found: Explained | Ours) -> None:
+    """Print what an explanation reaches, what its controls do, and what would help it; one of ours as its file."""
+    if isinstance(found, Ours):
+        print(found.toml, end="")
+        return
     kinds = [c.kind for c in found.controls]
     table = printing.grid("", "yours", "interval", *kinds, right=("yours", "interval", *kinds))
     for i, own in enumerate((*found.parts, found.quality)):
@@ -29,7 +44,8 @@ def show(found: Explained) -> None:
         what = f"{_number(x.right)} of changed answers as foretold ({x.pairs} pairs; {learned})"
         printing.say(f"{x.variable} exchanged: {what if x.pairs else 'no answer was to change'}")
     n = found.as_good
-    printing.say(f"As good: {n['sets']} of {n['sets tried']} other sets of as many pieces, {n['homes']} of {n['homes tried']} other homes.")
+    if any(n.values()):
+        printing.say(f"As good: {n['sets']} of {n['sets tried']} other sets of as many pieces, {n['homes']} of {n['homes tried']} other homes.")
     if found.worst:
         printing.say(f"Called irrelevant, and hurts most: {', '.join(found.worst)}.")
     for text in found.differ[:3]:

@@ -19,24 +19,35 @@ TRIED = Trials()
 
 @app.command(sort_key=15, group=MEASURE)
 def explain(
-    what: Annotated[Literal["check"], Parameter(help="check: hold it to the model that it names, beside four controls.")],
-    file: Annotated[Path, Parameter(help="An explanation: NAME.toml, which is data, or NAME.py, which is code and is run.")],
+    what: Annotated[
+        Literal["check", "show"],
+        Parameter(help="check: hold an explanation to the model that it names, beside four controls; show: print ours of a built circuit."),
+    ],
+    file: Annotated[
+        str, Parameter(help="An explanation: NAME.toml, which is data, or NAME.py, which is code and is run. With show: a circuit, such as sorting.")
+    ],
     /,
     *,
+    rival: bool = False,
     hard: Annotated[Hard, Flat] = FULLY,
     output: Output = PLAIN,
 ) -> None:
     """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it says fail, and how short it is.
 
+    Parameters
+    ----------
+    rival
+        With show: the plausible wrong explanation in place of ours.
+
     Examples
     --------
-    assay explain check my_explanation.toml
+    assay explain show sorting > sorting.toml
+    assay explain check sorting.toml
     """
-    from assay.cli.explain import show
-    from assay.verbs.explain import check
+    from assay.cli import explain as told
 
-    found = check(file, hard)
-    printing.emit(found) if output.json else show(found)
+    found = told.done(what, file, hard, rival)
+    printing.emit(found) if output.json else told.show(found)
 
 
 @app.command(sort_key=16, group=MEASURE)

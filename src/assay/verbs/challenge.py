@@ -1,4 +1,4 @@
-"""Challenge: a planted circuit given out as a folder without its answer, and answers to it scored blind."""
+"""Challenge: a planted circuit, or planted features, given out as a folder without the answer, and answers scored blind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.core.errors import DataError
 from assay.lab import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort
 
-Kind = Literal["brackets", "induction", "modular_sum", "redundant", "sorting", "two_hops"]
+Kind = Literal["brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"]
 """What can be planted."""
 
 
@@ -56,7 +56,7 @@ class Answered:
 
 
 def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None) -> Given:
-    """Plant a circuit from a seed, which the operating system draws where none is given, and write it without its answer.
+    """Plant a circuit or features from a seed, which the operating system draws where none is given, and write it without its answer.
 
     Raises: DataError where the folder is there already or holds the store; StoreError where nothing can be written.
     """
@@ -69,7 +69,7 @@ def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None =
     if folder.resolve() in (root.resolve(), *root.resolve().parents):
         raise DataError(f"the store {root} is inside of {folder}; what opens a challenge is kept outside of it: name another store with --root")
     planted = plant(secrets.randbits(64) if seed is None else seed, kind)
-    data = files.files(planted.problem, planted.seed)
+    data = files.files(planted.problem, planted.seed, planted.features)
     key = Key.of(planted, secrets.token_hex(16), data)
     data[files.SEAL] = (json.dumps({"commitment": key.commitment}) + "\n").encode()
     path = _key(root, key.commitment)
@@ -92,8 +92,9 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     """
     from assay.circuits.challenge import seal
     from assay.circuits.files import load
+    from assay.circuits.verify import features
     from assay.circuits.verify.score import score
-    from assay.verbs.explain import line
+    from assay.verbs.explain import line, told
 
     if file.suffix != ".toml":
         raise DataError(f"{file} is no answer to a challenge; answers are .toml files, which are data, since code could read what is sealed")
@@ -101,8 +102,13 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     path = _key(root, commitment)
     key, scored = seal.read(path, commitment)
     planted, problem = seal.unsealed(folder, key)
-    found = against(file, load(file), problem, planted.explained(rival=True), Hard(**vars(trials), seed=seed))
-    own = score(planted.explained(), problem, seed, effort(trials))
+    given, rival, hard = load(file), planted.explained(rival=True), effort(trials)
+    if planted.features:
+        found = told(file, given, problem, features.table(given, rival, problem, planted.features, seed, hard))
+        own = features.score(planted.explained(), problem, planted.features, seed, hard)
+    else:
+        found = against(file, given, problem, rival, Hard(**vars(trials), seed=seed))
+        own = score(planted.explained(), problem, seed, hard)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with atomic.explained(path.parent):
         atomic.write(path, seal.written(key, [*scored, {"at": now, "name": found.name, "quality": found.quality.estimate}]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
-    from assay.circuits.verify.score import Effort, Row, Score
+    from assay.circuits.verify.score import Effort, Row, Score, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +105,24 @@ class Explained:
     """Inputs on which its logits are furthest off."""
 
 
+@dataclass(frozen=True)
+class Ours:
+    """An explanation of a built circuit that comes with Assay, as a file."""
+
+    of: str
+    rival: bool
+    """Whether it is the plausible wrong one."""
+    toml: str
+
+
+def ours(name: str, *, rival: bool = False) -> Ours:
+    """Give our explanation of a built circuit, or the plausible wrong one. Raises: ModelError where no circuit is called so."""
+    from assay.circuits import known
+
+    known.check(name)
+    return Ours(name, rival, known.text(name, rival=rival))
+
+
 def check(file: Path, hard: Hard) -> Explained:
     """Hold an explanation to the model it names. A Python file is code, and is run.
 
@@ -122,7 +140,11 @@ def against(file: Path, explanation: Explanation, problem: Problem, rival: Expla
     """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds as good. Raises: as `check`."""
     from assay.circuits.verify.score import table
 
-    found = table(explanation, rival, problem, hard.seed, effort(hard))
+    return told(file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard)))
+
+
+def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -> Explained:
+    """Turn what an explanation and its controls reach into plain values."""
     own, r = found.own, found.rivals
     return Explained(
         file=str(file), of=explanation.of, name=explanation.name, leaves_out=explanation.leaves_out, code=file.suffix == ".py", size=own.size,

@@ -44,6 +44,8 @@ class Disguised:
     """Of each block, the new number of each head that there was."""
     neurons: tuple[tuple[int, ...], ...]
     """Of each block, the new number of each neuron that there was."""
+    turn: Float[Tensor, "d wide"]
+    """Where each coordinate of the stream is now."""
 
     def place(self, written: str) -> str:
         """Where a place of the circuit is now."""
@@ -63,11 +65,12 @@ def disguise(circuit: Circuit, of: np.random.Generator, noise: float = NOISE) ->
     layers, _, _, heads, _ = grown["W_QKV"].shape[1:]
     head = np.stack([of.permutation(heads) for _ in range(layers)])
     neuron = np.stack([of.permutation(grown["W_in"].shape[-1]) for _ in range(layers)]) if "W_in" in grown else np.zeros((layers, 0), int)
-    turned = _turned(_exchanged(grown, tokens, answers, head, neuron), of)
+    turned, turn = _turned(_exchanged(grown, tokens, answers, head, neuron), of)
     problem = Problem(_renamed(circuit.task, tokens, answers), turned, circuit.shape.activation)
     return Disguised(
         _noisy(problem, of, noise), tokens, answers,
         tuple(tuple(map(int, row[: old["heads"]])) for row in head), tuple(tuple(map(int, row[: old["neurons"]])) for row in neuron),
+        turn[: circuit.params["W_E"].shape[-1]],
     )  # fmt: skip
 
 
@@ -154,7 +157,7 @@ def _exchanged(p: Params, tokens: np.ndarray, answers: np.ndarray, head: np.ndar
     return out
 
 
-def _turned(p: dict[str, Tensor], of: np.random.Generator) -> dict[str, Tensor]:
+def _turned(p: dict[str, Tensor], of: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
     """The stream, and inside each head queries with keys and values with outputs, turned; neurons before and after stretched and shrunk."""
     wide, layers, heads, e = p["W_QKV"].shape[2], p["W_QKV"].shape[1], p["W_QKV"].shape[4], p["W_QKV"].shape[5]
     turn = _rotation(wide, of)
@@ -179,7 +182,7 @@ def _turned(p: dict[str, Tensor], of: np.random.Generator) -> dict[str, Tensor]:
     p["W_U"] = torch.einsum("rdv,df->rfv", p["W_U"], turn)
     if "W_in" in p:
         p["W_in"] = torch.einsum("rldm,df->rlfm", p["W_in"], turn)
-    return p
+    return p, turn
 
 
 def _noisy(problem: Problem, of: np.random.Generator, noise: float) -> Problem:

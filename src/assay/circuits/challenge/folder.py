@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from assay.circuits.problem import Problem
+from assay.circuits.verify.features import Known
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.subjects.decoder import Shape
@@ -31,8 +32,8 @@ INPUTS = 4_000
 _LARGEST = 64 * 2**20
 
 
-def files(problem: Problem, seed: int) -> dict[str, bytes]:
-    """Give the files of a challenge, but for its seal."""
+def files(problem: Problem, seed: int, features: Known | None = None) -> dict[str, bytes]:
+    """Give the files of a challenge, but for its seal; where features are to be found, the files say at which place."""
     tokens = problem.task.draw(seed, 0, INPUTS)
     places = np.flatnonzero(asked(problem.task.answer(tokens)).any(0)).tolist()
     shape = _shape(problem)
@@ -40,12 +41,15 @@ def files(problem: Problem, seed: int) -> dict[str, bytes]:
         "format": "assay-challenge-1", "decoder": dataclasses.asdict(shape), "tokens": problem.task.tokens, "answers": problem.task.answers,
         "length": problem.task.length, "asked": places,
     }  # fmt: skip
+    site = str(features.site) if features else None
+    if site:
+        config["features"] = site
     return {
         "model.safetensors": save({name: x.contiguous() for name, x in problem.params.items()}),
         "config.json": (json.dumps(config, indent=1) + "\n").encode(),
         "inputs.safetensors": save({"tokens": torch.from_numpy(tokens.astype(np.int16))}),
-        "README.md": _page(problem, shape, tokens, places).encode(),
-        ANSWER: _EMPTY.encode(),
+        "README.md": _page(problem, shape, tokens, places, site).encode(),
+        ANSWER: (_EMPTY_FEATURES.format(site=site) if site else _EMPTY).encode(),
     }
 
 
@@ -98,16 +102,16 @@ def _tensors(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no safetensors file: {e}") from None
 
 
-def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places: list[int]) -> str:
+def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places: list[int], site: str | None) -> str:
     """What is known of the task without its answer."""
     task, own = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
     fixed = [f"position {i} is always {task.tokens[int(column[0])]}" for i, column in enumerate(tokens.T) if (column == column[0]).all()]
     mlp = f" and an MLP of {shape.m} neurons ({shape.activation})" if shape.m else ""
     examples = "\n".join(f"    {task.said(row)}   →   {_answered(problem, row, places)}" for row in tokens[:5])
+    question = _FEATURES.format(site=site) if site else "This transformer does one thing, and does it right. Which, and by what parts?\n"
     return f"""# A challenge
 
-This transformer does one thing, and does it right. Which, and by what parts?
-
+{question}
 - {shape.layers} block{"s"[: shape.layers != 1]} of {shape.heads} heads{mlp}; {shape.d} directions, no norms, learned positions.
 - There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {one}" for one in fixed)}.
 - Asked at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
@@ -136,6 +140,31 @@ def _answered(problem: Problem, row: Int[np.ndarray, " s"], places: list[int]) -
     return " ".join(problem.task.answers[int(said[i])] for i in places)
 
 
+_FEATURES = """\
+What `{site}` writes is a sum of features: directions of the stream, each on at some tokens, or at some tokens after some others. There are more of
+them than dimensions for them, and no neuron is one. Which directions, when is each on, and what does it do to the logits?
+
+Name those that change the logits, each as a variable at `{site}` along one direction; its sign and length make no difference. Others are decoys.
+Whatever you name beyond what was planted counts against you.
+"""
+_EMPTY_FEATURES = """\
+of = "challenge"
+name = "nothing is explained yet"
+
+# One variable for each feature: its direction, and a rule that is above 0 where it is on. Then what the logits make of them, class by class;
+# the features' changes of the logits are foretold from that. This is an example of the form, invented and not true of the model:
+#
+# [variables.before]
+# is = "last(token, there(place) == place - 3)"
+#
+# [variables.often]
+# at = "{site}"
+# along = [[0.1, -0.2, 0.3]]                    # as many numbers as the stream has dimensions
+# is = "token == 0 or (token == 1 and before == 2)"
+#
+# [logits]
+# are = ["10", "20 + 30 * often", "0"]          # a rule for each class
+"""
 _EMPTY = """\
 of = "challenge"
 name = "nothing is explained yet"

@@ -1,4 +1,4 @@
-"""Planted: a circuit of a seed's own sizes in disguise, the explanation that is true of it by construction, and a plausible rival."""
+"""Planted: a circuit or features of a seed's own sizes in disguise, the explanation that is true by construction, and a plausible rival."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from assay.circuits import known
+from assay.circuits.challenge import features
 from assay.circuits.challenge.disguise import NOISE, Disguised, disguise
 from assay.circuits.explanation import Explanation
 from assay.circuits.files import parsed
 from assay.circuits.problem import Problem
+from assay.circuits.verify.features import Known
 from assay.core import rng
 from assay.core.errors import SpecError, nearest
 from assay.worlds.algorithms.built.brackets import brackets
@@ -46,6 +48,8 @@ class Planted:
     """The explanation that is true of it now."""
     rival: str
     """One that sounds as good and is not right, or not all."""
+    features: Known | None = None
+    """Where features were planted: which."""
 
     @property
     def problem(self) -> Problem:
@@ -63,6 +67,8 @@ def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
     if kind is not None and kind not in kinds:
         raise SpecError(f"no kind of challenge is called {kind!r}; {nearest(kind, kinds)}")
     name = kind or str(rng.generator(seed, "challenge.kind").choice(kinds))
+    if name == features.KIND:
+        return _features(seed, noise)
     circuit, constants = _KINDS[name](rng.generator(seed, f"challenge.{name}.sizes"))
     found = disguise(circuit, rng.generator(seed, f"challenge.{name}.disguise"), noise)
     plain, rival = (_sized(known.text(name, rival=r), constants) for r in (False, True))
@@ -72,7 +78,15 @@ def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
 
 def names() -> tuple[str, ...]:
     """The kinds that can be planted."""
-    return tuple(_KINDS)
+    return tuple(sorted((*_KINDS, features.KIND)))
+
+
+def _features(seed: int, noise: float) -> Planted:
+    """Plant features in superposition."""
+    circuit, drawn = features.made(rng.generator(seed, f"challenge.{features.KIND}.sizes"))
+    to = disguise(circuit, rng.generator(seed, f"challenge.{features.KIND}.disguise"), noise)
+    answer, rival = (features.text(drawn, circuit, to, rival=r) for r in (False, True))
+    return Planted(features.KIND, seed, circuit, to, features.text(drawn, circuit), answer, rival, features.known(drawn, circuit, to))
 
 
 def _brackets(of: np.random.Generator) -> tuple[Circuit, Constants]:

@@ -98,19 +98,19 @@ def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: 
     made = implementing.implemented(program, tokens) if program.answers or explanation.weights else None
     tried = adversarial.tried(program, seed, effort.inputs, effort.candidates) if program.answers or explanation.fails is not None else None
     short = 2.0 ** (-program.size / problem.size)
-    e1 = _row(PARTS[0], cut.terms, ablation.faithful)
-    e2 = _row(PARTS[1], scrub.terms, scrubbing.recovered)
-    e3 = _row(PARTS[2], made.terms, implementing.alike) if made else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
+    e1 = row(PARTS[0], cut.terms, ablation.faithful)
+    e2 = row(PARTS[1], scrub.terms, scrubbing.recovered)
+    e3 = row(PARTS[2], made.terms, implementing.alike) if made else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
     e4, counts = _fourth(tried)
     factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.recovered)]
     factors += [(made.terms, implementing.alike)] if made else []
-    details = [_row(f"E1 {f.__name__}", cut.terms, f) for f in (ablation.keep, ablation.remove, ablation.complete)]
-    details.append(_row("E2 of shuffled variables", scrub.terms, scrubbing.floor))
+    details = [row(f"E1 {f.__name__}", cut.terms, f) for f in (ablation.keep, ablation.remove, ablation.complete)]
+    details.append(row("E2 of shuffled variables", scrub.terms, scrubbing.floor))
     details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
     if made:
-        details += [_row("E3 same answer", made.terms, itemgetter("agree"))]
+        details += [row("E3 same answer", made.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
-        details += [_row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind)) for kind, x in tried.terms.items()]
+        details += [row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind)) for kind, x in tried.terms.items()]
     return Score(
         explanation.name, _quality(factors, bool(made), e4 if counts else None, short), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
         tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
@@ -127,17 +127,16 @@ def table(explanation: Explanation, other: Explanation, problem: Problem, seed: 
         "whole": lambda: controls.whole(explanation, problem),
     }  # fmt: skip
     swapped = tuple(interchanged(program, v.name, tokens, seed) for v in explanation.variables if v.at and program.answers)
-    scores = {kind: _attempted(make, problem, seed, effort) for kind, make in against.items()}
+    scores = {kind: attempted(make, lambda e: score(e, problem, seed, effort)) for kind, make in against.items()}
     return Table(own, scores, swapped, rivals(program, tokens, seed))
 
 
-def _attempted(make: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
+def attempted(make: Callable[[], Explanation], scored: Callable[[Explanation], Score], names: tuple[str, ...] = PARTS) -> Score:
     """Score a control; one that cannot even be held to the model has 0 in everything, and says why."""
     try:
-        explanation = make()
-        return score(explanation, problem, seed, effort)
+        return scored(make())
     except AssayError as e:
-        nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in PARTS)
+        nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in names)
         return Score("refused", Row("quality", 0, 0, 0), nothing, refused=str(e))
 
 
@@ -147,7 +146,7 @@ def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
         return Row(PARTS[3], 0, 0, 0, "it foretells nothing"), True
     if not tried.terms:
         return Row(PARTS[3], np.nan, np.nan, np.nan, tried.none), False
-    return _row(PARTS[3], tried.terms, adversarial.predicted), True
+    return row(PARTS[3], tried.terms, adversarial.predicted), True
 
 
 def _quality(
@@ -164,9 +163,10 @@ def _quality(
         product = np.prod(parts, axis=0) * float(np.prod(fixed))
         return product ** (1 / (len(parts) + len(fixed))) * short
 
-    return _row("quality", terms, quality)
+    return row("quality", terms, quality)
 
 
-def _row(name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]) -> Row:
+def row(name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]) -> Row:
+    """Give a statistic of means over inputs, with its interval."""
     found = interval(terms, statistic)
     return Row(name, found.estimate, min(found.low, found.estimate), max(found.high, found.estimate))

@@ -67,16 +67,15 @@ def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
     """Train dictionaries on all inputs of the circuit at every step."""
     import torch
 
-    from assay.core import descent, fit, rng, warm_up_decay
+    from assay.core import descent, fit, warm_up_decay
     from assay.dictionaries.training.cross_layer import CrossLayer
-    from assay.experiments.clt_faithful.world import world
+    from assay.experiments.clt_faithful.world import of_others, world
 
     s = runs.shared
     made = world(runs.seeds, s.hops, exchanged=s.exchanged)
     writes = made.writes
     if s.shuffled:
-        order = torch.from_numpy(rng.permutation(runs.seeds, "clt-faithful.shuffled", 0, writes.shape[2]))
-        writes = writes.gather(2, order[:, None, :, None].expand_as(writes))
+        writes = of_others(writes, runs.seeds)
     cost = CrossLayer(s.reach, s.joined, s.saturation)
     penalty = torch.from_numpy(np.asarray(runs.each("penalty"))).float()
 
