@@ -100,7 +100,8 @@ def commonest(*, alike: bool = False) -> Words:
 def caesar(words: Words, length: int = 32) -> Task:
     """Tell by how many letters a text of such words was rotated, at every position; a word begins at the first one.
 
-    The shift is one of the whole text: early positions are asked for what cannot be known yet. Raises: SpecError below two words.
+    The shift is one of the whole text: early positions are asked for what cannot be known yet,
+    so the task tells the chances: the exact predictor's. Raises: SpecError below two words.
     """
     if length < 8:
         raise SpecError(f"a text of {length} characters holds fewer than two words, and its shift is in doubt; 8 is the least")
@@ -109,4 +110,4 @@ def caesar(words: Words, length: int = 32) -> Task:
         return np.repeat(words.shift(tokens)[:, None], tokens.shape[1], 1)
 
     shifts = tuple(map(str, range(LETTERS)))
-    return Task(f"caesar-{length}", (*string.ascii_lowercase, "_"), shifts, length, lambda of, n: words.drawn(of, n, length), answer)
+    return Task(f"caesar-{length}", (*string.ascii_lowercase, "_"), shifts, length, lambda of, n: words.drawn(of, n, length), answer, words.exact)
