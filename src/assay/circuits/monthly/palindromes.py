@@ -7,8 +7,8 @@ the token of their own place. Heads of the second block attend from END to place
 
 Two tokens that weigh about the same on every pair of scales that compares their places are taken for equal: the weak spot.
 
-The published explanation of a model of this kind has the heads of the first block write the difference of the tokens themselves; in the
-models here what is moved hardly depends on the token.
+The published explanation of a model of this kind has the heads of the first block write the difference of the tokens themselves. In the
+models here what is moved matters little: with the values of other tokens they answer nearly as well.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def explanation(problem: Problem) -> Explanation:
     second = tuple(range(half + 1, last + 1))
     balances = [
         Variable(f"balance{h}", _balance([one for one in found if one.head == h]), (Place(Part("head", 0, h), positions=second),),
-                 ("place", *(f"{v.name}.{slot}" for key, v in tilts.items() if key[0] == h for slot in "qk")))
+                 ("place", *(v.name for key, v in tilts.items() if key[0] == h)))
         for h in heads
     ]  # fmt: skip
     names = tuple(v.name for v in balances)
