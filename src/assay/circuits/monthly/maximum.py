@@ -44,11 +44,12 @@ def rival(problem: Problem) -> Explanation:
     """Say that the number that stands in the list most often is named, since equal ones draw attention together; of these the largest."""
     values = len(problem.task.answers)
     return Explanation(
-        of="monthly-maximum", name="the most frequent number, for equal ones draw attention together", answer="found", margin=round(margin(problem), 1),
+        of="monthly-maximum", name="the most frequent number, for equal ones draw attention together",
+        answer="found", margin=round(margin(problem), 1),
         variables=(
             Variable("often", "count(there(token) == token)"),
             Variable("peak", f"most(often, there(token) < {values})"),
-            Variable("found", f"most(token, there(token) < {values} and there(often) == peak)", watching(problem), ("often", "peak", "token.k", "token.v")),
+            Variable("found", f"most(token, there(token) < {values} and there(often) == peak)", watching(problem), ("often", "peak", "token")),
         ),
         leaves_out="Which of two numbers that are as frequent is attended to more.",
     )  # fmt: skip

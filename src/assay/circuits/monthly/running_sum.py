@@ -1,8 +1,9 @@
 """Sign of the running sum, explained: attention takes the mean of all values so far, and neurons tell on which side of zero it lies.
 
-The head's scores are all alike, so that it weighs every value so far the same; what it moves is one direction along which values lie in
-order. The mean has the sign of the sum. Some neurons grow with it from a threshold near zero, others as it falls; between the two thresholds
-"zero" is named. One more value moves the mean by less the longer the sequence is, so what is hardest is a sum of ±1 late.
+The head weighs every value so far nearly the same, and what it moves is one direction along which values lie in order. Where the steps
+between them are uneven, keys weigh values slightly more or less, so that weight times step is even: a weight of exactly the same for all would be
+wrong in some models. The mean has the sign of the sum. Some neurons grow with it from a threshold near zero, others as it falls; between
+the two thresholds "zero" is named. One more value moves the mean by less the longer the sequence is, so what is hardest is a sum of ±1 late.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def explanation(problem: Problem) -> Explanation:
     return Explanation(
         of="monthly-running-sum", name="one head takes the mean, and neurons tell on which side of zero it lies",
         variables=(
-            Variable("average", _average(problem), (Place(HEAD),), ("token.v",)),
+            Variable("average", _average(problem), (Place(HEAD),), ("token.k", "token.v")),
             Variable("above", rules[0], (Place(MLP, above.neurons),), ("average",)),
             Variable("below", rules[1], (Place(MLP, below.neurons),), ("average",)),
         ),

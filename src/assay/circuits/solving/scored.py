@@ -20,6 +20,7 @@ from assay.core.runs import Runs
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
@@ -33,6 +34,10 @@ CONTROLS = ("another", "shuffled", "empty", "whole")
 EXPLANATIONS = (OURS, RIVAL, *CONTROLS)
 ERRORS = ("failing", "working", "random", "gradient")
 """Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient points to."""
+WAYS = ("places", "learned", "unfounded")
+"""Where variables are exchanged: at their places, along directions learned there, and along those learned for other answers."""
+KINDS = ("sets", "homes")
+"""Rivals that are counted: other sets of as many pieces, and other homes of the same variables."""
 OTHER = 99
 """The other model has the seed that ends in this among a hundred."""
 
@@ -47,7 +52,7 @@ def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
         named = _solved(runs, problems)
         if which:
-            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS}
+            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if which == EXPLANATIONS else {})}
             named |= _explained(monthly, runs, problems, which, bench)
         return measures(runs, coords=coords, **named)
 
@@ -93,7 +98,7 @@ def _explained(
     for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
         effort = Effort(inputs=spec.inputs, resamples=spec.resamples, candidates=spec.candidates)
         scores.append(_scores(monthly, spec, problem, which, effort, bench))
-        if CONTROLS[0] in which:
+        if which == EXPLANATIONS:
             swapped, counted = _beside(monthly.explains().explanation(problem), problem, spec.seed, effort)
             exchanged.append(swapped)
             as_good.append(counted)
@@ -114,7 +119,8 @@ def _scores(monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, 
     from assay.circuits.verify import controls
     from assay.circuits.verify.score import attempted
 
-    file, kept = monthly.explains(), dict[str, Explanation]()
+    file = monthly.explains()
+    kept: dict[str, Explanation] = {}
 
     def ours() -> Explanation:
         if not kept:
@@ -176,7 +182,7 @@ def _log(chance: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(chance, 1e-300))
 
 
-def _tensor(x: np.ndarray):  # noqa: ANN202 – torch is loaded when something is measured
+def _tensor(x: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(x)

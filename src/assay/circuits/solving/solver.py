@@ -37,6 +37,8 @@ class Solver(Solved):
     """Neurons in a block's MLP; 0 for attention alone."""
     norm: Literal["layer", "none"] = "layer"
     """Whether blocks and logits read the stream through LayerNorm, or as it is."""
+    placed: bool = True
+    """Whether the model is told positions."""
     tested: Annotated[int, Ge(100)] = 4000
     """Held-out inputs on which it is seen how often the model is right."""
     inputs: Annotated[int, Ge(100)] = 300
@@ -75,7 +77,8 @@ class Monthly:
 
     def train(self, runs: Runs[Solver], bench: Bench) -> Trained:
         """Train all runs of a group at once."""
-        return training(self.task(runs.shared), self.shape(runs.shared))(runs, bench)
+        s = runs.shared
+        return training(self.task(s), self.shape(s), () if s.placed else ("W_pos",))(runs, bench)
 
     def problem(self, s: Solver, params: Params, run: int = 0) -> Problem:
         """Take the model of one run as something to explain. Raises: DataError where these are no parameters of such a model."""

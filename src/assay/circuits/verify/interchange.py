@@ -79,7 +79,7 @@ def _foretold(program: Program, variable: str, base: np.ndarray, source: np.ndar
     logits = program.logits(base, {variable: there})
     now, before = problem.named(logits), problem.named(program.logits(base))
     sure = (logits.max(-1) > logits.min(-1)) & (now >= 0)  # an answer that the model does not have foretells nothing, nor does none
-    return now, (now != before) & asked(problem.task.answer(base)) & sure
+    return now.clip(min=0), (now != before) & asked(problem.task.answer(base)) & sure
 
 
 def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[np.ndarray, " n"]:

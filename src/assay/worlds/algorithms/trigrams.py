@@ -32,15 +32,15 @@ class Trigrams:
     def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
         """Draw sequences that begin with START, then a new trigram with the rate, else a token of the 2 · letters."""
         out = np.full((n, length), 2 * self.letters)
-        inside, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        inside, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)  # letters of a trigram that are read, and of which
+        start = of.random((n, length)) < self.rate
+        new, free = of.integers(len(self.A), size=(n, length)), of.integers(2 * self.letters, size=(n, length))
+        letter = np.stack([self.A, self.a + self.letters, self.b + self.letters])
         for at in range(1, length):
-            begins = (inside == 0) & (of.random(n) < self.rate)
-            which = np.where(begins, of.integers(len(self.A), size=n), which)
-            free = of.integers(2 * self.letters, size=n)
-            out[:, at] = np.select(
-                [begins, inside == 1, inside == 2], [self.A[which], self.a[which] + self.letters, self.b[which] + self.letters], free
-            )
-            inside = np.select([begins, inside == 1], [1, 2], 0)
+            begins = (inside == 0) & start[:, at]
+            which = np.where(begins, new[:, at], which)
+            out[:, at] = np.where(begins | (inside > 0), letter[inside, which], free[:, at])
+            inside = np.where(begins | (inside == 1), inside + 1, 0)
         return out
 
     def exact(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s v"]:
