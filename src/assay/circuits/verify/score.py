@@ -127,11 +127,11 @@ def table(explanation: Explanation, other: Explanation, problem: Problem, seed: 
         "whole": lambda: controls.whole(explanation, problem),
     }  # fmt: skip
     swapped = tuple(interchanged(program, v.name, tokens, seed) for v in explanation.variables if v.at and program.answers)
-    scores = {kind: _attempted(make, problem, seed, effort) for kind, make in against.items()}
+    scores = {kind: attempted(make, problem, seed, effort) for kind, make in against.items()}
     return Table(own, scores, swapped, rivals(program, tokens, seed))
 
 
-def _attempted(make: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
+def attempted(make: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
     """Score a control; one that cannot even be held to the model has 0 in everything, and says why."""
     try:
         explanation = make()
