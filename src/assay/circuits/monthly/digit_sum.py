@@ -63,8 +63,8 @@ def rival(problem: Problem) -> Explanation:
 def seen(problem: Problem) -> tuple[Seen, ...]:
     """Find what each head of the first block sees at each place: pairs that draw LEAST of its attention.
 
-    At a place where a digit is asked for, a head that sees lower pairs alone tells a carry, where exchanging what it writes among sums with
-    the same carry costs no more than ALIKE.
+    Where a digit is asked for, higher pairs do not count. A head that sees lower pairs alone there tells a carry, if exchanging what it
+    writes among sums with the same carry costs no more than ALIKE.
     """
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     clean = problem.run(tokens)
@@ -73,8 +73,8 @@ def seen(problem: Problem) -> tuple[Seen, ...]:
     found = []
     for head, of in enumerate(pattern):
         for place in range(3 * digits + 1):
-            pairs = tuple(k for k in range(digits) if of[place, [k, digits + 1 + k]].sum() >= LEAST)
             asked = place - 2 * digits - 1
+            pairs = tuple(k for k in range(max(asked, 0), digits) if of[place, [k, digits + 1 + k]].sum() >= LEAST)
             carry = None
             if pairs and 0 <= asked < min(pairs):
                 other = _alike(_carries(tokens, digits)[:, asked])
@@ -107,7 +107,7 @@ def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
     design[:, 10:, 6:] = np.eye(classes - 10)
     design -= design.mean(1, keepdims=True)
     fitted = np.linalg.lstsq(design.reshape(-1, design.shape[2]), (logits - logits.mean(1, keepdims=True)).ravel(), rcond=None)[0]
-    return fitted - fitted[6:].mean()
+    return fitted[:6] - fitted[6:].mean()
 
 
 def _explained(problem: Problem, found: Sequence[Seen], carries: bool) -> Explanation:
