@@ -15,7 +15,7 @@ from assay.subjects.decoder import Activation, Params
 from assay.subjects.parts import Apart, apart
 from assay.worlds.algorithms.task import UNASKED, Task, asked
 
-SURE = 0.25
+SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
 
