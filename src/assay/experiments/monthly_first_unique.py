@@ -55,7 +55,7 @@ experiment = entry(
     monthly, seed=22100,
     claims=(
         learned("Models name the first unique letter: the right answer has a probability of at least .98 on average", sure, 0.98, MEAN, SOURCE),
-        *explained("these models", "that the first block finds the first letter not repeated so far"),
+        *explained("these models", "that the first block alone finds the first letter that came once"),
     ),
     smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, inputs=100, resamples=100, candidates=5000),
     default=FirstUnique(layers=2, heads=3, d=42, e=14, steps=2000, batch=64),

@@ -63,7 +63,7 @@ experiment = entry(
             "Models know the trigrams: where the exact predictor names a token, at least .9 of models' answers are the same",
             known, 0.9, "new", SOURCE,
         ),
-        *explained("these models", "that the small letter alone binds the third"),
+        *explained("these models", "that the present token alone tells what follows"),
     ),
     smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, steps=60, batch=32, tested=200, inputs=100,
                       resamples=100, candidates=5000),
