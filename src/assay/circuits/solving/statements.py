@@ -144,6 +144,7 @@ def findings() -> tuple[Finding, ...]:
         *(of(f"{part} of our explanation", lambda main, p=part: main.reached.sel(part=p, **own)) for part in ("E1", "E2", "E3", "E4")),
         of("Names and numbers in our explanation", lambda main: main.written.sel(**own), "names and numbers"),
         of("Answers as foretold when a variable is exchanged at its places, mean over variables", lambda main: main.exchanged.sel(way="places")),
+        of("The same of the variable that changes most answers", lambda main: main.exchanged.sel(way="most")),
         of("The same along directions learned at that part", lambda main: main.exchanged.sel(way="learned")),
         of("The same along directions learned for answers that have nothing to do with it", lambda main: main.exchanged.sel(way="unfounded")),
         of("Other sets of as many pieces that do as well", lambda main: main.as_good.sel(kind="sets")),
