@@ -84,7 +84,9 @@ class Problem:
     def missed(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
         """Tell at which positions an answer that is asked for is wrong; where answers are drawn, not the one that their chances name, or none."""
         answers, chances = self.task.answer(tokens), self.task.chances
-        return (self.named(logits) != (answers if chances is None else _sure(chances(tokens)))) & asked(answers)
+        right = answers if chances is None else _sure(chances(tokens))
+        unlike: Bool[np.ndarray, "n s"] = np.not_equal(self.named(logits), right)
+        return unlike & asked(answers)
 
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""
