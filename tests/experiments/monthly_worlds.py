@@ -25,6 +25,8 @@ class World:
     """Quality, and each of E1 to E4, by explanation."""
     wrong: dict = field(default_factory=dict)
     """What lacks, by arm."""
+    foretold: dict = field(default_factory=dict)
+    """Share of errors where they are foretold, by explanation, or by a gradient."""
     unlearned: float = 0.05
     """Quality of what our rule finds in models that were never trained."""
 
@@ -51,11 +53,13 @@ class World:
         which = {"main": EXPLANATIONS, "half": (OURS, RIVAL), "unlearned": (OURS,)}.get(arm, ())
         if which:
             levels = np.array([(GOOD | self.good)[kind] for kind in which]) if arm != "unlearned" else np.array([self.unlearned])
+            foretold = dict.fromkeys((*EXPLANATIONS, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
             coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS}
             named |= {
                 "quality": ("run explanation", near(levels, len(which)), "share"),
                 "reached": ("run explanation part", near(levels[:, None], len(which), len(PARTS)), "share"),
-                "errors": ("run explanation inputs", near(0.01, len(which), len(ERRORS)), "share of inputs"),
+                "errors": ("run explanation inputs", near([[foretold[kind], 0.002, 0.002, foretold["gradient"]] for kind in which],
+                                                          len(which), len(ERRORS)), "share of inputs"),
                 "written": ("run explanation", near(50.0, len(which)), "names and numbers"),
             }
         if which == EXPLANATIONS:
@@ -75,9 +79,11 @@ def cases(experiment: Any) -> dict:
 
     passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, "another", "shuffled", "empty", "whole")}
     unlearned = {"unlearned": plant(unlearned=0.8)}
+    told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
+    last = {"Where our explanation says that these models fail": (plant(foretold={OURS: 0.003}), told)}
     starts = {claim.text: solved() for claim in experiment.claims if claim.text.startswith("Models ")}
     return starts | {
         "Our explanation of these models is faithful": (plant(good={OURS: 0.2}), passing | unlearned),
         "No part of our explanation": (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
         "Our explanation of these models beats": (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
-    }
+    } | {start: case for start, case in last.items() if any(claim.text.startswith(start) for claim in experiment.claims)}

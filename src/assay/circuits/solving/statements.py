@@ -144,6 +144,8 @@ def findings() -> tuple[Finding, ...]:
         of("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),
         *(of(f"Quality of {what}", lambda main, k=kind: main.quality.sel(explanation=k, drop=True), "quality") for kind, what in told.items()),
         *(of(f"{part} of our explanation", lambda main, p=part: main.reached.sel(part=p, **own)) for part in ("E1", "E2", "E3", "E4")),
+        of("How much oftener models err where our explanation says so than on any input, those that ever err", lambda main: enriched(main, {}),
+           "log ratio of error rates"),
         of("Names and numbers in our explanation", lambda main: main.written.sel(**own), "names and numbers"),
         of("Answers as foretold when a variable is exchanged at its places, mean over variables", lambda main: main.exchanged.sel(way="places")),
         of("The same of the variable that changes most answers", lambda main: main.exchanged.sel(way="most")),
