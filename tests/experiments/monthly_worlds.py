@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from assay.circuits.solving.scored import ERRORS, EXPLANATIONS, KINDS, OURS, PARTS, RIVAL, WAYS
+from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
@@ -80,10 +82,12 @@ def cases(experiment: Any) -> dict:
     passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, "another", "shuffled", "empty", "whole")}
     unlearned = {"unlearned": plant(unlearned=0.8)}
     told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
-    last = {"Where our explanation says that these models fail": (plant(foretold={OURS: 0.003}), told)}
-    starts = {claim.text: solved() for claim in experiment.claims if claim.text.startswith("Models ")}
-    return starts | {
-        "Our explanation of these models is faithful": (plant(good={OURS: 0.2}), passing | unlearned),
-        "No part of our explanation": (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
-        "Our explanation of these models beats": (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
-    } | {start: case for start, case in last.items() if any(claim.text.startswith(start) for claim in experiment.claims)}
+    of_kind = {
+        "Models ": solved,
+        "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
+        "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
+        "Our explanation of models that .* beats": lambda: (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
+        "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
+    }
+    claims = [c.text for c in experiment.claims if isinstance(c, Claim)]
+    return {text: case() for text in claims for start, case in of_kind.items() if re.match(start, text)}

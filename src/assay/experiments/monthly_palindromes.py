@@ -53,8 +53,8 @@ experiment = entry(
     monthly, seed=22000,
     claims=(
         learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("these models", "that the end compares all pairs by itself"),
-        foretold("these models"),
+        *explained("models that tell palindromes", "that the end compares all pairs by itself"),
+        foretold("models that tell palindromes"),
     ),
     smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, inputs=100, resamples=100, candidates=5000),
     default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64),
