@@ -4,7 +4,7 @@ Heads of the first block attend by letter: some take stock of all letters, other
 next. What they write tells how often letters came so far. In the second block each letter is the business of one head or two: a head attends
 to its own letters, raises the first one that came once, and lowers those that came again.
 
-Which letters are whose differs from model to model. What is hard is many letters that came twice: the heads that are to lower them are
+Which letters are whose differs from model to model. What is hard is many letters that came again: the heads that are to lower them are
 overloaded.
 """
 
@@ -18,10 +18,13 @@ from jaxtyping import Float, Int
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
+from assay.circuits.verify.adversarial import SOUND
 from assay.subjects.parts import Part
 
 SEED, INPUTS = 2000, 2000
 """Of the sequences on which roles are looked for, and how many; no score is taken on them."""
+TRIED = 5000
+"""Sequences on which it is seen where the model errs."""
 DRAWN = 0.1
 """A head of the first block reads a letter that draws this much of its attention, where it came before a place of some other letter."""
 SHARE = 0.1
@@ -32,11 +35,12 @@ def explanation(problem: Problem) -> Explanation:
     """Explain a model of first unique: which letters each head of the first block counts, and which are whose in the second.
 
     The first are found by attention: `counted`; the second by direct effects on logits: `shared`; logits are means of the model's by what the
-    answer is and whether a letter came never, once or again.
+    answer is and whether a letter came never, once or again. A model that errs is said to do so where many letters came again: `overloaded`.
     """
     letters = _letters(problem)
     seen = [
-        Variable(f"seen{h}", f"token + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 0, h)),), ("token", "place", *_counts(letters, own)))
+        Variable(f"seen{h}", f"token + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 0, h)),),
+                 ("token", "place", *_counts(letters, own)))
         for h, own in enumerate(counted(problem)) if own
     ]  # fmt: skip
     names = tuple(v.name for v in seen)
@@ -45,9 +49,11 @@ def explanation(problem: Problem) -> Explanation:
                  ("token", "place", "answer", *_counts(letters, own), *names))
         for h, own in enumerate(shared(problem)) if own
     ]  # fmt: skip
+    again, most = Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)), overloaded(problem)
     return Explanation(
         of="monthly-first-unique", name="heads of the first block count letters, those of the second share them out and name the first unique one",
-        variables=(*_steps(letters), *seen, *said), logits=_logits(problem),
+        variables=(*_steps(letters), *seen, *said, *([again] if most else [])), logits=_logits(problem),
+        fails=f"again >= {most}" if most else None,
         reads=("token", "place", "answer", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
         leaves_out="How often beyond twice a letter came; which of two letters that came once is second; how logits grow with the place.",
     )  # fmt: skip
@@ -91,6 +97,20 @@ def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
     own = np.stack([effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1)  # [head, letter]
     share = own / own.clip(min=0).sum(0)
     return tuple(tuple(int(k) for k in np.flatnonzero(row >= SHARE)) for row in share)
+
+
+def overloaded(problem: Problem) -> int | None:
+    """Find how many letters that came again are too many: the number that tells where the model errs from where it does not best.
+
+    None for a model that errs on fewer inputs than SOUND.
+    """
+    tokens = problem.task.draw(SEED, 1, TRIED, held_out=True)
+    wrong = problem.wrong(problem.logits(tokens), tokens) > 0
+    if wrong.mean() < SOUND:
+        return None
+    again = sum((tokens == k).sum(1) > 1 for k in range(len(_letters(problem))))
+    told = {k: wrong[again >= k].mean() - wrong[again < k].mean() for k in range(1, again.max() + 1) if 0 < (again >= k).mean() < 1}
+    return max(told, key=lambda k: told[k]) if told else None
 
 
 def margin(problem: Problem) -> float:
