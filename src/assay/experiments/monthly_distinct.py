@@ -53,7 +53,7 @@ experiment = entry(
     monthly, seed=22800,
     claims=(
         learned("Models count symbols: the right count has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that count symbols", "that the length tells"),
+        *explained("models that count symbols", "that changes from one symbol to the next are counted"),
     ),
     smoke=Distinct(layers=2, heads=2, d=16, e=8, norm="none", placed=False, length=4, symbols=4, steps=60, batch=32, tested=200,
                    tried=100, resamples=100, candidates=5000),
