@@ -15,7 +15,7 @@ from assay.subjects.decoder import Activation, Params
 from assay.subjects.parts import Apart, apart
 from assay.worlds.algorithms.task import UNASKED, Task, asked
 
-SURE = 0.25
+SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
 
@@ -77,21 +77,22 @@ class Problem:
 
     def named(self, logits: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
         """Tell which answer logits name: the likeliest; where answers are drawn, UNASKED if even that one is less likely than SURE."""
-        best = logits.argmax(-1)
         if self.task.chances is None:
-            return best
-        top = torch.as_tensor(logits).double().softmax(-1).max(-1).values.numpy()
-        return np.where(top >= SURE, best, UNASKED)
+            return logits.argmax(-1)
+        return _sure(torch.as_tensor(logits).softmax(-1).numpy())
 
     def missed(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
         """Tell at which positions an answer that is asked for is wrong; where answers are drawn, not the one that their chances name, or none."""
-        answers = self.task.answer(tokens)
-        if self.task.chances is None:
-            return (self.named(logits) != answers) & asked(answers)
-        with np.errstate(divide="ignore"):
-            exact = np.log(self.task.chances(tokens))
-        return (self.named(logits) != self.named(exact)) & asked(answers)
+        answers, chances = self.task.answer(tokens), self.task.chances
+        right = answers if chances is None else _sure(chances(tokens))
+        unlike: Bool[np.ndarray, "n s"] = np.not_equal(self.named(logits), right)
+        return unlike & asked(answers)
 
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""
         return self.missed(logits, tokens).any(1).astype(np.float64)
+
+
+def _sure(chances: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
+    """The likeliest answer where it is likely enough to be named, else UNASKED."""
+    return np.where(chances.max(-1) >= SURE, chances.argmax(-1), UNASKED)

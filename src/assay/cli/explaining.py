@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import MEASURE, app
-from assay.cli.options import HERE, PLAIN, Flat, Output, Place
+from assay.cli.options import HERE, Bare, Flat, Place
 from assay.verbs.challenge import Kind
 from assay.verbs.explain import Hard, Trials
 
@@ -19,24 +19,36 @@ TRIED = Trials()
 
 @app.command(sort_key=15, group=MEASURE)
 def explain(
-    what: Annotated[Literal["check"], Parameter(help="check: hold it to the model that it names, beside four controls.")],
-    file: Annotated[Path, Parameter(help="An explanation: NAME.toml, which is data, or NAME.py, which is code and is run.")],
+    what: Annotated[Literal["check", "show"], Parameter(help="check: hold it to the model that it names, beside four controls; show: print ours.")],
+    file: Annotated[str, Parameter(help="check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show: a model.")],
     /,
     *,
+    rival: Annotated[bool, Bare] = False,
     hard: Annotated[Hard, Flat] = FULLY,
-    output: Output = PLAIN,
+    place: Place = HERE,
 ) -> None:
     """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it says fail, and how short it is.
+
+    Parameters
+    ----------
+    rival
+        With show: the plausible but wrong one in place of ours.
 
     Examples
     --------
     assay explain check my_explanation.toml
+    assay explain show induction
+    assay explain show monthly-palindromes/22003 --rival
     """
-    from assay.cli.explain import show
-    from assay.verbs.explain import check
+    from assay.verbs import explain as asked
 
-    found = check(file, hard)
-    printing.emit(found) if output.json else show(found)
+    if what == "show":
+        text = asked.text(file, place.root, rival=rival)
+        return printing.emit({"of": file, "toml": text}) if place.json else print(text, end="")
+    from assay.cli.explain import show
+
+    found = asked.check(Path(file), hard, place.root)
+    return printing.emit(found) if place.json else show(found)
 
 
 @app.command(sort_key=16, group=MEASURE)

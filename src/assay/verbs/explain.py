@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,17 +105,35 @@ class Explained:
     """Inputs on which its logits are furthest off."""
 
 
-def check(file: Path, hard: Hard) -> Explained:
-    """Hold an explanation to the model it names. A Python file is code, and is run.
+def check(file: Path, hard: Hard, root: Path) -> Explained:
+    """Hold an explanation to the model it names, which this store may hold. A Python file is code, and is run.
 
     Raises: DataError, SpecError or ModelError, one line that names the place.
     """
-    from assay.circuits import known
     from assay.circuits.files import load
+    from assay.verbs.explained import subject
 
     explanation = load(file)
-    problem = known.problem(explanation.of)
-    return against(file, explanation, problem, known.rival(explanation.of), hard)
+    found = subject(explanation.of, root, file.parent)
+    return against(file, explanation, found.problem, found.rival(), hard)
+
+
+def text(of: str, root: Path, *, rival: bool = False) -> str:
+    """Write our explanation of a model, or its rival, as the text of a TOML file.
+
+    Raises: ModelError where there is no such model; SpecError where no explanation of it is shipped, or where TOML does not hold it.
+    """
+    from assay.circuits import known
+    from assay.circuits.files import written
+    from assay.core.errors import SpecError
+    from assay.verbs.explained import subject
+
+    if of in known.names():
+        return known.text(of, rival=rival)
+    found = subject(of, root)
+    if found.own is None:
+        raise SpecError(f"no explanation of {of} is shipped; assay explain check NAME.toml scores yours")
+    return written(replace(found.rival() if rival else found.own(), of=of))
 
 
 def against(file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard) -> Explained:

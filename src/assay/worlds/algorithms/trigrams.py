@@ -49,20 +49,20 @@ class Trigrams:
         A state says how far which trigram is: none, its first letter read, or its second. The last letter of one ends it.
         """
         k, v = len(self.A), 2 * self.letters
-        A, a, b = (np.eye(v)[i] for i in (self.A, self.a + self.letters, self.b + self.letters))  # [trigram, token]
+        A, a, b = (np.eye(v + 1)[i] for i in (self.A, self.a + self.letters, self.b + self.letters))  # [trigram, token]
+        even = (1 - self.rate) / v * (np.arange(v + 1) < v)
+        follows = np.concatenate([even[None] + self.rate / k * A.sum(0), a, b])  # [state, token]
         free, first, second = np.ones(len(tokens)), np.zeros((len(tokens), k)), np.zeros((len(tokens), k))
-        out = np.zeros((*tokens.shape, v + 1))
+        out = np.empty((*tokens.shape, v + 1))
         for at in range(tokens.shape[1]):
             if at:
                 here = tokens[:, at]
-                begun = free[:, None] * self.rate / k * (here[:, None] == self.A)
-                went = first * (here[:, None] == self.a + self.letters)
-                ended = (second * (here[:, None] == self.b + self.letters)).sum(1)
-                free, first, second = free * (1 - self.rate) / v + ended, begun, went
+                begun = free[:, None] * self.rate / k * A.T[here]
+                ended = (second * b.T[here]).sum(1)
+                free, first, second = free * (1 - self.rate) / v + ended, begun, first * a.T[here]
                 total = free + first.sum(1) + second.sum(1)
                 free, first, second = free / total, first / total[:, None], second / total[:, None]
-            out[:, at, :v] = (free * (1 - self.rate) / v)[:, None]
-            out[:, at, :v] += (free * self.rate / k)[:, None] * A.sum(0) + first @ a + second @ b
+            out[:, at] = np.concatenate([free[:, None], first, second], 1) @ follows
         return out
 
 
