@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from assay.circuits.solving.scored import ERRORS, EXPLANATIONS, KINDS, OURS, PARTS, RIVAL, WAYS
+from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
@@ -25,6 +27,8 @@ class World:
     """Quality, and each of E1 to E4, by explanation."""
     wrong: dict = field(default_factory=dict)
     """What lacks, by arm."""
+    foretold: dict = field(default_factory=dict)
+    """Share of errors where they are foretold, by explanation, or by a gradient."""
     unlearned: float = 0.05
     """Quality of what our rule finds in models that were never trained."""
 
@@ -51,11 +55,13 @@ class World:
         which = {"main": EXPLANATIONS, "half": (OURS, RIVAL), "unlearned": (OURS,)}.get(arm, ())
         if which:
             levels = np.array([(GOOD | self.good)[kind] for kind in which]) if arm != "unlearned" else np.array([self.unlearned])
+            foretold = dict.fromkeys((*EXPLANATIONS, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
             coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS}
             named |= {
                 "quality": ("run explanation", near(levels, len(which)), "share"),
                 "reached": ("run explanation part", near(levels[:, None], len(which), len(PARTS)), "share"),
-                "errors": ("run explanation inputs", near(0.01, len(which), len(ERRORS)), "share of inputs"),
+                "errors": ("run explanation inputs", near([[foretold[kind], 0.002, 0.002, foretold["gradient"]] for kind in which],
+                                                          len(which), len(ERRORS)), "share of inputs"),
                 "written": ("run explanation", near(50.0, len(which)), "names and numbers"),
             }
         if which == EXPLANATIONS:
@@ -75,9 +81,13 @@ def cases(experiment: Any) -> dict:
 
     passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, "another", "shuffled", "empty", "whole")}
     unlearned = {"unlearned": plant(unlearned=0.8)}
-    starts = {claim.text: solved() for claim in experiment.claims if claim.text.startswith("Models ")}
-    return starts | {
-        "Our explanation of these models is faithful": (plant(good={OURS: 0.2}), passing | unlearned),
-        "No part of our explanation": (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
-        "Our explanation of these models beats": (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
+    told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
+    of_kind = {
+        "Models ": solved,
+        "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
+        "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
+        "Our explanation of models that .* beats": lambda: (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
+        "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
     }
+    claims = [c.text for c in experiment.claims if isinstance(c, Claim)]
+    return {text: case() for text in claims for start, case in of_kind.items() if re.match(start, text)}

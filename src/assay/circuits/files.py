@@ -70,10 +70,11 @@ def written(explanation: Explanation) -> str:
     lines = [f"of = {_text(e.of)}", f"name = {_text(e.name)}", *([f"leaves_out = {_text(e.leaves_out)}"] if e.leaves_out else [])]
     if e.weights:
         raise SpecError(f"{e.name}: it has weights of its own; an explanation with weights is a file with a safetensors file beside it")
-    lines += [f"matter = {_texts(map(str, e.matter))}"] * bool(e.matter)
-    lines += [f"fails = {_rule(e.fails, e, 'fails')}"] * (e.fails is not None)
+    lines += [f"matter = {_texts(map(str, e.matter))}"] if e.matter else []
+    lines += [f"fails = {_rule(e.fails, e, 'fails')}"] if e.fails is not None else []
     for v in e.variables:
-        lines += ["", f"[variables.{v.name}]", *([f"at = {_texts(map(str, (dataclasses.replace(p, along=()) for p in v.at)))}"] * bool(v.at))]
+        at = _texts(str(dataclasses.replace(p, along=())) for p in v.at)
+        lines += ["", f"[variables.{v.name}]", *([f"at = {at}"] if v.at else [])]
         lines += [f"is = {_rule(v.rule, e, v.name)}", *([] if v.reads is None else [f"reads = {_texts(v.reads)}"])]
         along = {p.along for p in v.at}
         if len(along) > 1:

@@ -15,7 +15,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import above, close, explained, late, learned
+from assay.circuits.solving.statements import above, close, explained, foretold, late, learned
 
 if TYPE_CHECKING:
     from assay.worlds.algorithms.task import Task
@@ -59,9 +59,10 @@ experiment = entry(
             "Models use what there is: over all positions their cross-entropy lies at most .1 nat above the exact predictor's",
             above, 0.1, "log", SOURCE,
         ),
-        *explained("these models", "that letters count alike wherever they stand"),
+        *explained("models that tell a rotation", "that letters count alike wherever they stand"),
+        foretold("models that tell a rotation"),
     ),
-    smoke=Caesar(layers=2, heads=2, d=16, e=8, length=12, steps=60, batch=32, tested=200, inputs=100, resamples=100, candidates=5000),
+    smoke=Caesar(layers=2, heads=2, d=16, e=8, length=12, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Caesar(layers=2, heads=2, d=48, e=24, steps=700, batch=64, lr=5e-3),
     full=Caesar(layers=2, heads=2, d=48, e=24, steps=20_000, batch=512, lr=1e-3),
     scope="six decoders of two blocks of attention, on texts of eight words of three letters", page=PAGE,

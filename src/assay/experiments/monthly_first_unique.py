@@ -15,7 +15,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import explained, learned, sure
+from assay.circuits.solving.statements import explained, foretold, learned, sure
 from assay.core.claims import Published
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ experiment = entry(
     monthly, seed=22100,
     claims=(
         learned("Models name the first unique letter: the right answer has a probability of at least .98 on average", sure, 0.98, MEAN, SOURCE),
-        *explained("these models", "that the first block alone finds the first letter that came once"),
+        *explained("models that find the first unique letter", "that the first block alone finds the first letter that came once"),
+        foretold("models that find the first unique letter"),
     ),
-    smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, inputs=100, resamples=100, candidates=5000),
+    smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=FirstUnique(layers=2, heads=3, d=42, e=14, steps=2000, batch=64),
     full=FirstUnique(layers=2, heads=3, d=42, e=14, letters=10, length=20, steps=9766, batch=512, lr=1e-3),
     scope="six decoders of two blocks of attention, on sequences of nine of five letters", page=PAGE,

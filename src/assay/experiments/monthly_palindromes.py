@@ -15,8 +15,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import explained, learned, sure
-from assay.core.claims import Published
+from assay.circuits.solving.statements import explained, foretold, learned, sure
 
 if TYPE_CHECKING:
     from assay.worlds.algorithms.task import Task
@@ -46,7 +45,6 @@ def explains() -> Explains:
 
 monthly = Monthly(name="monthly-palindromes", task=task, explains=explains)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of July 2023"
-CE = Published(0.008, SOURCE, note="mean cross-entropy in nats of one model of lists of twenty, where ours have ten; no mean probability is printed")
 PAGE = """
 **The question.** Is the second half of a list its first half backwards? Asked at the end, of a decoder of two blocks without an MLP. A position
 in the second half can look at its mirror image; what it finds has to reach the end, where one place that differs is enough for a no.
@@ -54,11 +52,12 @@ in the second half can look at its mirror image; what it finds has to reach the 
 experiment = entry(
     monthly, seed=22000,
     claims=(
-        learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, CE, SOURCE),
-        *explained("these models", "that the end compares all pairs by itself"),
+        learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        *explained("models that tell palindromes", "that the end compares all pairs by itself"),
+        foretold("models that tell palindromes"),
     ),
-    smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, inputs=100, resamples=100, candidates=5000),
-    default=Palindromes(layers=2, heads=2, d=28, e=14, steps=2000, batch=64),
+    smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
+    default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64),
     full=Palindromes(layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3),
     scope="six decoders of two blocks of attention, on lists of ten values below thirteen", page=PAGE,
 )  # fmt: skip

@@ -16,7 +16,6 @@ from annotated_types import Ge
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import explained, learned, sure
-from assay.core.claims import Published
 
 if TYPE_CHECKING:
     from assay.worlds.algorithms.task import Task
@@ -46,7 +45,6 @@ def explains() -> Explains:
 
 monthly = Monthly(name="monthly-running-sum", task=task, explains=explains)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2023"
-ACCURACY = Published(1.0, SOURCE, note="accuracy of one model of the same task and size, said to be about 1; its probabilities are called soft")
 PAGE = """
 **The question.** Is the sum of all values so far negative, zero or positive? Asked at every position, of a decoder of one head, eight neurons and no
 norm. Attention that is the same everywhere takes a mean, which has the sign of the sum; neurons with a threshold can tell the rest.
@@ -54,10 +52,10 @@ norm. Attention that is the same everywhere takes a mean, which has the sign of 
 experiment = entry(
     monthly, seed=22400,
     claims=(
-        learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, ACCURACY, SOURCE),
-        *explained("these models", "that the last value alone decides"),
+        learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        *explained("models that tell a sum's sign", "that the last value alone decides"),
     ),
-    smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, inputs=100,
+    smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, tried=100,
                      resamples=100, candidates=5000),
     default=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4),
     full=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2),

@@ -15,7 +15,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import above, close, explained, known, learned
+from assay.circuits.solving.statements import above, close, explained, foretold, known, learned
 
 if TYPE_CHECKING:
     from assay.worlds.algorithms.task import Task
@@ -63,9 +63,10 @@ experiment = entry(
             "Models know the trigrams: where the exact predictor names a token, at least .9 of models' answers are the same",
             known, 0.9, "new", SOURCE,
         ),
-        *explained("these models", "that the present token alone tells what follows"),
+        *explained("models that complete trigrams", "that the present token alone tells what follows"),
+        foretold("models that complete trigrams"),
     ),
-    smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, steps=60, batch=32, tested=200, inputs=100,
+    smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, steps=60, batch=32, tested=200, tried=100,
                       resamples=100, candidates=5000),
     default=TrigramTask(layers=1, heads=1, d=32, e=32, m=64, steps=1500, batch=64),
     full=TrigramTask(layers=2, heads=3, d=48, e=16, steps=20_000, batch=512, lr=1e-3),

@@ -1,9 +1,9 @@
 """Caesar's cipher, explained: every letter votes for shifts by its place in a word, and the votes of all words are averaged.
 
-Heads of the first block gather at each place the letters of the word so far. Those of the second spread their attention over the letters of
-all words alike, most over second and third ones, and so average what each word says: the shift with most votes is named. A vote depends on
-the letter turned back by the shift and on whether it is the first, second or third of its word, as in a naive Bayes classifier that takes
-letters for independent; what pairs of letters say comes on top and is small.
+Heads of the first block gather at each place letters of the word so far, one the first two and another the last two. Those of the second
+spread their attention over the letters of all words alike, most over second and third ones, and so average what each word says: the shift
+with most votes is named. A vote depends on the letter turned back by the shift and on whether it is the first, second or third of its word,
+as in a naive Bayes classifier that takes letters for independent; what pairs of letters say comes on top and is small.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from assay.subjects.parts import Part
 
 SEED, INPUTS, TRIED = 2000, 100, 1500
 """Of the texts on which votes are fitted, and how many; on how many it is seen where the model errs. No score is taken on them."""
+KEPT = 0.25
+"""A head gathers a letter of the word that draws so much of the attention that it gives to the word so far."""
 GAPS = np.arange(0, 6.1, 0.5)
 """By how much another shift may be ahead where the model is said to err."""
+Gathered = tuple[tuple[tuple[int, ...], ...], ...]
+"""By head and place in a word, which of its letters are gathered."""
 LETTERS, SLOTS, WORD = 26, 3, 4
 """Letters of the alphabet, letters of a word, and places that it takes with the space after it."""
 
@@ -33,21 +37,23 @@ LETTERS, SLOTS, WORD = 26, 3, 4
 def explanation(problem: Problem) -> Explanation:
     """Explain a model of Caesar's cipher: letters gathered by word, votes of each letter by its place in it, and their mean over words.
 
-    All heads of a block have the same role. What a letter votes for is fitted: `votes`. The model is said to err where votes put another
-    shift ahead by some gap: `weakest`.
+    Which letters a head of the first block gathers is found by attention: `gathered`; all heads of the second have the same role. What a
+    letter votes for is fitted: `votes`; the model is said to err where votes put another shift ahead by some gap: `weakest`.
     """
     vote = votes(problem)
-    found, gap = _voting(problem, vote, "letters vote for shifts by their place in a word, and words are averaged", True), weakest(problem, vote)
+    found = _voting(problem, vote, "letters vote for shifts by their place in a word, and words are averaged", gathered(problem))
+    gap = weakest(problem, vote)
 
     def fails(token: np.ndarray) -> np.ndarray:
         return ahead(problem, token, vote) > gap
 
-    return dataclasses.replace(found, fails=fails, size=(found.size or 0) + leaves(inspect.getsource(ahead)) + leaves(textwrap.dedent(inspect.getsource(fails))))
+    code = textwrap.dedent(inspect.getsource(fails)) + inspect.getsource(ahead)
+    return dataclasses.replace(found, fails=fails, size=(found.size or 0) + leaves(code))
 
 
 def rival(problem: Problem) -> Explanation:
     """Say that letters count wherever they stand: how often each letter occurs in all is what decides."""
-    return _voting(problem, votes(problem, apart=False), "the frequencies of letters in the whole text decide", False)
+    return _voting(problem, votes(problem, apart=False), "the frequencies of letters in the whole text decide")
 
 
 def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot letter"]:
@@ -104,9 +110,29 @@ def evidence(token: Float[np.ndarray, "n s"], vote: Float[np.ndarray, "slot lett
     return np.cumsum(given, 1) / (place // WORD + 1)[:, None]
 
 
-def _voting(problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str, words: bool) -> Explanation:
-    heads = problem.params["W_QKV"].shape[4]
-    first, second = (tuple(Place(Part("head", layer, h)) for h in range(heads)) for layer in (0, 1))
+def gathered(problem: Problem) -> Gathered:
+    """Find which letters of a word each head of the first block gathers: those that draw KEPT of what attention it gives to this word."""
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    pattern = problem.run(tokens).patterns[0][0].mean(0).double().numpy()  # [head, here, there]
+    found = []
+    for head in pattern:
+        shares = [np.mean([head[w + k, w : w + k + 1] for w in range(0, len(head) - k, WORD)], 0) for k in range(WORD)]
+        found.append(tuple(tuple(int(j) for j in np.flatnonzero(share >= KEPT * share.sum())) for share in shares))
+    return tuple(found)
+
+
+def _code(own: tuple[tuple[int, ...], ...]) -> str:
+    """A number for the letters that a head gathers, at each place of a word."""
+    sums = [" + ".join(f"{27**i} * letter{j}" for i, j in enumerate(slots)) or "0" for slots in own]
+    return "".join(f"{code} if place % {WORD} == {k} else " for k, code in enumerate(sums[:-1])) + sums[-1]
+
+
+def _named(own: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
+    return tuple(f"letter{j}" for j in sorted({j for slots in own for j in slots}))
+
+
+def _voting(problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str, slots: Gathered = ()) -> Explanation:
+    second = tuple(Place(Part("head", 1, h)) for h in range(problem.params["W_QKV"].shape[4]))
 
     def guess(token: np.ndarray) -> np.ndarray:
         return evidence(token, vote).argmax(-1)
@@ -119,15 +145,13 @@ def _voting(problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str,
         np.put_along_axis(given, named, high, -1)
         return given
 
-    gathered = (
-        Variable("before", "last(token, there(place) == place - 1)"),
-        Variable("earlier", "last(token, there(place) == place - 2)"),
-        Variable("letters", f"token + (0 if place % {WORD} == 0 else 27 * before) + (0 if place % {WORD} < 2 else 729 * earlier)", first),
-    )  # fmt: skip
-    reads = ("token", "place", "letters") if words else ("token", "place")
+    steps = [Variable(f"letter{slot}", f"last(token, there(place) == place - place % {WORD} + {slot})") for slot in range(WORD)]
+    first = [Variable(f"letters{h}", _code(own), (Place(Part("head", 0, h)),), ("token", "place", *_named(own))) for h, own in enumerate(slots)]
+    reads = ("token", "place", *(v.name for v in first))
     found = Explanation(
-        of="monthly-caesar", name=name, variables=(*(gathered if words else ()), Variable("guess", guess, second, reads)),
+        of="monthly-caesar", name=name, variables=(*(steps if slots else ()), *first, Variable("guess", guess, second, reads)),
         logits=logits, reads=(*reads, "guess"),
-        leaves_out="What pairs and triples of letters say beyond their letters; which head gathers what; that later words find less attention.",
+        leaves_out="What pairs and triples of letters say beyond their letters; that later words find less attention.",
     )  # fmt: skip
-    return dataclasses.replace(found, size=Program(found, problem).size + len(np.unique(vote, axis=0)) * LETTERS + leaves(inspect.getsource(evidence)))
+    numbers = len(np.unique(vote, axis=0)) * LETTERS  # a function's own length does not tell what is in its tables
+    return dataclasses.replace(found, size=Program(found, problem).size + numbers + leaves(inspect.getsource(evidence)))

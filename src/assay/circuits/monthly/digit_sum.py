@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
@@ -28,7 +29,8 @@ SEED, INPUTS = 2000, 600
 LEAST = 0.1
 """A head reads a pair at a place where both digits together draw this much of its attention, on average."""
 ALIKE = 0.02
-"""What writes the same for all sums of one kind may cost so many nats when it is exchanged among them."""
+"""What writes the same for all sums of one kind may change answers by so many nats when it is exchanged among them: the mean divergence
+of probabilities before and after."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +63,15 @@ def rival(problem: Problem) -> Explanation:
 
 
 def seen(problem: Problem) -> tuple[Seen, ...]:
-    """Find what each head of the first block sees at each place: pairs that draw LEAST of its attention.
+    """Find what each head of the first block sees at each place: pairs of which both digits together draw LEAST of its attention.
 
     Where a digit is asked for, higher pairs do not count. A head that sees lower pairs alone there tells a carry, if exchanging what it
-    writes among sums with the same carry costs no more than ALIKE.
+    writes among sums with the same carry changes answers by no more than ALIKE.
     """
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     clean = problem.run(tokens)
     pattern, digits = clean.patterns[0][0].double().mean(0).numpy(), _digits(problem)
-    good = problem.goodness(clean.logits[0], tokens).mean()
+    said = _said(problem, clean.logits[0])
     found = []
     for head, of in enumerate(pattern):
         for place in range(3 * digits + 1):
@@ -80,13 +82,13 @@ def seen(problem: Problem) -> tuple[Seen, ...]:
                 other = _alike(_carries(tokens, digits)[:, asked])
                 wrote = clean.wrote[Part("head", 0, head)][0, other, place]
 
-                def write(out, wrote=wrote, place=place):  # type: ignore[no-untyped-def]
+                def write(out: Tensor, wrote: Tensor = wrote, place: int = place) -> Tensor:
                     out = out.clone()
                     out[0, :, place] = wrote
                     return out
 
-                logits = problem.logits(tokens, written={Part("head", 0, head): write})
-                carry = asked if good - problem.goodness(logits, tokens).mean() <= ALIKE else None
+                now = _said(problem, problem.run(tokens, written={Part("head", 0, head): write}).logits[0])
+                carry = asked if float((said.exp() * (said - now)).sum(-1).mean()) <= ALIKE else None
             if pairs:
                 found.append(Seen(head, place, pairs, carry))
     return tuple(found)
@@ -108,6 +110,12 @@ def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
     design -= design.mean(1, keepdims=True)
     fitted = np.linalg.lstsq(design.reshape(-1, design.shape[2]), (logits - logits.mean(1, keepdims=True)).ravel(), rcond=None)[0]
     return fitted[:6] - fitted[6:].mean()
+
+
+def _said(problem: Problem, logits: Float[Tensor, "n s v"]) -> Float[Tensor, "n digit v"]:
+    """Log-probabilities where a digit is asked for."""
+    first = 2 * _digits(problem) + 1
+    return logits[:, first : first + _digits(problem)].double().log_softmax(-1)
 
 
 def _explained(problem: Problem, found: Sequence[Seen], carries: bool) -> Explanation:

@@ -4,7 +4,7 @@ Heads of the first block attend by letter: some take stock of all letters, other
 next. What they write tells how often letters came so far. In the second block each letter is the business of one head or two: a head attends
 to its own letters, raises the first one that came once, and lowers those that came again.
 
-Which letters are whose differs from model to model. What is hard is many letters that came twice: the heads that are to lower them are
+Which letters are whose differs from model to model. What is hard is many letters that came again: the heads that are to lower them are
 overloaded.
 """
 
@@ -18,10 +18,13 @@ from jaxtyping import Float, Int
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
+from assay.circuits.verify.adversarial import SOUND
 from assay.subjects.parts import Part
 
 SEED, INPUTS = 2000, 2000
 """Of the sequences on which roles are looked for, and how many; no score is taken on them."""
+TRIED = 5000
+"""Sequences on which it is seen where the model errs."""
 DRAWN = 0.1
 """A head of the first block reads a letter that draws this much of its attention, where it came before a place of some other letter."""
 SHARE = 0.1
@@ -32,23 +35,26 @@ def explanation(problem: Problem) -> Explanation:
     """Explain a model of first unique: which letters each head of the first block counts, and which are whose in the second.
 
     The first are found by attention: `counted`; the second by direct effects on logits: `shared`; logits are means of the model's by what the
-    answer is and whether a letter came never, once or again.
+    answer is and whether a letter came never, once or again. A model that errs is said to do so where many letters came again: `overloaded`.
     """
     letters = _letters(problem)
     seen = [
-        Variable(f"seen{h}", f"token + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 0, h)),), ("token", "place", *_counts(letters, own)))
+        Variable(f"seen{h}", f"token + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 0, h)),),
+                 ("token", "place", *_counts(letters, own)))
         for h, own in enumerate(counted(problem)) if own
     ]  # fmt: skip
     names = tuple(v.name for v in seen)
     said = [
-        Variable(f"said{h}", f"answer + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
-                 ("token", "place", "answer", *_counts(letters, own), *names))
+        Variable(f"said{h}", f"unique + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
+                 ("token", "place", "unique", *_counts(letters, own), *names))
         for h, own in enumerate(shared(problem)) if own
     ]  # fmt: skip
+    again, most = Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)), overloaded(problem)
     return Explanation(
         of="monthly-first-unique", name="heads of the first block count letters, those of the second share them out and name the first unique one",
-        variables=(*_steps(letters), *seen, *said), logits=_logits(problem),
-        reads=("token", "place", "answer", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
+        variables=(*_steps(letters), *seen, *said, *([again] if most else [])), logits=_logits(problem),
+        fails=f"again >= {most}" if most else None,
+        reads=("token", "place", "unique", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
         leaves_out="How often beyond twice a letter came; which of two letters that came once is second; how logits grow with the place.",
     )  # fmt: skip
 
@@ -57,11 +63,11 @@ def rival(problem: Problem) -> Explanation:
     """Say that the heads of the first block find the first letter that came once, and that nothing else is needed."""
     letters = _letters(problem)
     heads = range(problem.params["W_QKV"].shape[4])
-    *steps, answer = _steps(letters)
+    *steps, unique = _steps(letters)
     return Explanation(
         of="monthly-first-unique", name="the first block's heads attend to the first letter that came once",
-        variables=(*steps, Variable(answer.name, answer.rule, tuple(Place(Part("head", 0, h)) for h in heads))),
-        answer="answer", margin=round(margin(problem), 1), reads=("answer",), leaves_out="The second block.",
+        variables=(*steps, Variable(unique.name, unique.rule, tuple(Place(Part("head", 0, h)) for h in heads))),
+        answer="unique", margin=round(margin(problem), 1), reads=("unique",), leaves_out="The second block.",
     )  # fmt: skip
 
 
@@ -91,6 +97,20 @@ def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
     own = np.stack([effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1)  # [head, letter]
     share = own / own.clip(min=0).sum(0)
     return tuple(tuple(int(k) for k in np.flatnonzero(row >= SHARE)) for row in share)
+
+
+def overloaded(problem: Problem) -> int | None:
+    """Find how many letters that came again are too many: the number that tells where the model errs from where it does not best.
+
+    None for a model that errs on fewer inputs than SOUND.
+    """
+    tokens = problem.task.draw(SEED, 1, TRIED, held_out=True)
+    wrong = problem.wrong(problem.logits(tokens), tokens) > 0
+    if wrong.mean() < SOUND:
+        return None
+    again = sum((tokens == k).sum(1) > 1 for k in range(len(_letters(problem))))
+    told = {k: wrong[again >= k].mean() - wrong[again < k].mean() for k in range(1, again.max() + 1) if 0 < (again >= k).mean() < 1}
+    return max(told, key=lambda k: told[k]) if told else None
 
 
 def margin(problem: Problem) -> float:
@@ -128,10 +148,10 @@ def _logits(problem: Problem) -> tuple[str, ...]:
         for a in range(problem.classes):
             said = [(_mean(logits[..., k], (answers == a) & there), when) for when, there in states.items()]
             inner = " else ".join(f"{x} if {when}" if when else x for x, when in said)
-            cases.append(f"({inner}) if answer == {a}" if a < problem.classes - 1 else f"({inner})")
+            cases.append(f"({inner}) if unique == {a}" if a < problem.classes - 1 else f"({inner})")
         rules.append(" else ".join(cases))
     none = [_mean(logits[..., -1], answers == a) for a in range(problem.classes)]
-    rules.append("".join(f"{x} if answer == {a} else " for a, x in enumerate(none[:-1])) + none[-1])
+    rules.append("".join(f"{x} if unique == {a} else " for a, x in enumerate(none[:-1])) + none[-1])
     return tuple(rules)
 
 
@@ -148,7 +168,7 @@ def _steps(letters: Sequence[str]) -> tuple[Variable, ...]:
     return (
         *(Variable(f"often_{x}", f"count(there(token) == '{x}')") for x in letters),
         *(Variable(f"at_{x}", f"first(place, there(token) == '{x}') if often_{x} == 1 else 99") for x in letters),
-        Variable("where", where), Variable("answer", "last(token, there(place) == where, '?')"),
+        Variable("where", where), Variable("unique", "last(token, there(place) == where, '?')"),
     )  # fmt: skip
 
 

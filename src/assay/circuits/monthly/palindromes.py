@@ -34,6 +34,8 @@ TOLD = 0.6
 """A head is a pair of scales where weights of tokens account for so much of how attention is divided."""
 OFTEN = 8
 """Palindromes in which each pair is spoilt by each two tokens, to see which are taken for equal."""
+BLOCK = 5000
+"""Lists of one pass."""
 MOST = 60
 """Most such cases that are named."""
 
@@ -60,18 +62,19 @@ def explanation(problem: Problem) -> Explanation:
     half, last = _half(problem), problem.task.length - 1
     weighed = [Variable(_weight(one), _table(one.weights)) for one in found if one.weights]
     tilts = {(one.head, one.place, k): _tilt(one, k, half) for one in found for k in one.pairs}
+    stands = [Variable(_stand(one), " + ".join(f"{3**i} * tilt{one.head}_{one.place}_{k}" for i, k in enumerate(one.pairs))) for one in found]
     second = tuple(range(half + 1, last + 1))
-    balances = [
-        Variable(f"balance{h}", _balance([one for one in found if one.head == h]), (Place(Part("head", 0, h), positions=second),),
-                 ("place", *(v.name for key, v in tilts.items() if key[0] == h)))
-        for h in heads
-    ]  # fmt: skip
+    balances = []
+    for h in heads:
+        own = [one for one in found if one.head == h]
+        rule = "".join(f"{_stand(one)} if place == {one.place} else " for one in own) + "0"
+        balances.append(Variable(f"balance{h}", rule, (Place(Part("head", 0, h), positions=second),), ("place", *map(_stand, own))))
     names = tuple(v.name for v in balances)
     steps, fails = _weak(problem, alike(problem)[:MOST])
     tips = Variable("tips", f"some({' or '.join(f'there({name}) != 0' for name in names)})", _readers(problem), ("place", *names))
     return Explanation(
         of="monthly-palindromes", name="heads are scales on which mirrored tokens are weighed, and END looks whether one tips",
-        variables=(*weighed, *tilts.values(), *balances, tips, *steps), logits=_logits(problem, "tips"), reads=("place", "tips", *names),
+        variables=(*weighed, *tilts.values(), *stands, *balances, tips, *steps), logits=_logits(problem, "tips"), reads=("place", "tips", *names),
         fails=fails,
         leaves_out="How far scales tip; which head of the second block notices which tilt; what heads write before the second half.",
     )  # fmt: skip
@@ -131,7 +134,8 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     lists = pool[rng.generator(SEED, "monthly.palindromes.alike").integers(len(pool), size=len(k))]
     rows = np.arange(len(lists))
     lists[rows, 1 + k], lists[rows, 2 * half - k] = a, b
-    wrong = problem.wrong(problem.logits(lists), lists).reshape(len(cases), OFTEN).mean(1)
+    blocks = [lists[at : at + BLOCK] for at in range(0, len(lists), BLOCK)]
+    wrong = np.concatenate([problem.wrong(problem.logits(x), x) for x in blocks]).reshape(len(cases), OFTEN).mean(1)
     order = np.argsort(-wrong, kind="stable")
     return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[wrong[order] > 0.5]])
 
@@ -149,7 +153,7 @@ def _weights(
         left.append(np.eye(values)[first] - np.eye(values)[second])
     x, y = np.concatenate(left), np.concatenate(right)
     weights = np.linalg.lstsq(x, y, rcond=None)[0]
-    if 1 - ((y - x @ weights) ** 2).sum() / ((y - y.mean()) ** 2).sum() < TOLD:
+    if ((y - x @ weights) ** 2).sum() >= (1 - TOLD) * ((y - y.mean()) ** 2).sum():
         return ()
     return tuple(float(w) for w in np.round(weights - weights.mean(), 2))
 
@@ -209,10 +213,6 @@ def _tilt(one: Scales, k: int, half: int) -> Variable:
     return Variable(f"tilt{one.head}_{one.place}_{k}", rule)
 
 
-def _balance(own: Sequence[Scales]) -> str:
-    """A number for how all scales of a head stand at a place: 0 where none tips."""
-    return "".join(f"{_summed(one)} if place == {one.place} else " for one in own) + "0"
-
-
-def _summed(one: Scales) -> str:
-    return " + ".join(f"{3**i} * tilt{one.head}_{one.place}_{k}" for i, k in enumerate(one.pairs))
+def _stand(one: Scales) -> str:
+    """What a number is called for how scales stand: 0 where no pair tips them."""
+    return f"stand{one.head}_{one.place}"

@@ -34,8 +34,9 @@ CONTROLS = ("another", "shuffled", "empty", "whole")
 EXPLANATIONS = (OURS, RIVAL, *CONTROLS)
 ERRORS = ("failing", "working", "random", "gradient")
 """Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient points to."""
-WAYS = ("places", "learned", "unfounded")
-"""Where variables are exchanged: at their places, along directions learned there, and along those learned for other answers."""
+WAYS = ("places", "most", "learned", "unfounded")
+"""Where variables are exchanged: at their places, a mean over them; then the one that changes most answers: at its places, along directions
+learned at its part, and along those learned there for answers that have nothing to do with it."""
 KINDS = ("sets", "homes")
 """Rivals that are counted: other sets of as many pieces, and other homes of the same variables."""
 OTHER = 99
@@ -96,7 +97,7 @@ def _explained(
 
     scores, exchanged, as_good = [], [], []
     for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
-        effort = Effort(inputs=spec.inputs, resamples=spec.resamples, candidates=spec.candidates)
+        effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
         scores.append(_scores(monthly, spec, problem, which, effort, bench))
         if which == EXPLANATIONS:
             swapped, counted = _beside(monthly.explains().explanation(problem), problem, spec.seed, effort)
@@ -136,20 +137,21 @@ def _scores(monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, 
 
 
 def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Variables exchanged: at their places, along learned directions, and along those learned for nothing, means over variables;
-    and the shares of other sets of pieces, and of other homes, that do as well."""
+    """Exchange variables, and that of most pairs along learned directions too; count other sets of pieces and other homes that do as well."""
     from assay.circuits.program import Program
     from assay.circuits.verify.interchange import interchanged
     from assay.circuits.verify.rivals import rivals
 
     program = Program(ours, problem)
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
-    swapped = [interchanged(program, v.name, tokens, seed) for v in ours.variables if v.at and program.answers]
+    swapped = [interchanged(program, v.name, tokens, seed, learn=False) for v in ours.variables if v.at and program.answers]
+    ways = [math.nan] * len(WAYS)
+    if any(x.pairs for x in swapped):
+        most = max(swapped, key=lambda x: x.pairs)  # learning takes most of the time
+        learned = interchanged(program, most.variable, tokens, seed)
+        ways = [float(np.mean([x.right for x in swapped if x.pairs])), most.right, learned.learned, learned.unfounded]
     counted = rivals(program, tokens, seed)
-    ways = np.array([[x.right, x.learned, x.unfounded] for x in swapped if x.pairs]).reshape(-1, 3)
-    known = ~np.isnan(ways)
-    means = np.where(known.any(0), np.where(known, ways, 0).sum(0) / known.sum(0).clip(min=1), np.nan)
-    return tuple(means.tolist()), (counted.sets / max(counted.sets_tried, 1), counted.homes / max(counted.homes_tried, 1))
+    return tuple(ways), (counted.sets / max(counted.sets_tried, 1), counted.homes / max(counted.homes_tried, 1))
 
 
 def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:

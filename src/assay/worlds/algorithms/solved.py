@@ -67,7 +67,8 @@ def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, Tensor]:
 def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
     """Make the function that trains all runs of a group on a task, by cross-entropy where an answer is asked for.
 
-    Parameters named in `without` are zero from beginning to end: "W_pos" for a model that is told no positions.
+    Biases of keys stay zero, for they do nothing. Parameters named in `without` are zero from beginning to end: "W_pos" for a model that is
+    told no positions.
     """
 
     def train(runs: Runs[Solved], bench: Bench) -> Trained:
@@ -82,6 +83,8 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
         def loss(params: Params, batch: Tensor) -> Tensor:
             tokens, answers = batch.unbind(1)
             params = {name: p * 0 if name in without else p for name, p in params.items()}  # so that their gradient is zero too
+            if "b_QKV" in params:  # biases of keys change no attention: their gradient is rounding, of which Adam would make whole steps
+                params["b_QKV"] = params["b_QKV"] * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1)
             logits = forward(params, tokens, shape.activation)[0]
             lost = cross_entropy(logits.flatten(0, 2), answers.flatten(), ignore_index=-1, reduction="none").view(len(tokens), -1)
             mean = lost.sum(1) / (answers >= 0).flatten(1).sum(1)
