@@ -43,8 +43,8 @@ def explanation(problem: Problem) -> Explanation:
     last, heads = problem.task.length - 1, problem.params["W_QKV"].shape[4]
     symbols = range(len(problem.task.tokens) - 2)
     inner, at = tuple(range(1, last)), (last,)
-    first = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
-    behind = Variable("behind", f"{2 ** len(symbols)} * token + {_code(symbols)}", first, ("token",))
+    everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
+    behind = Variable("behind", f"{2 ** len(symbols)} * token + {_code(symbols)}", everywhere, ("token",))
     told_by = [
         Variable(f"told{layer}_{h}", _code(told(problem, layer, h)), (Place(Part("head", layer, h), positions=at),),
                  ("token", "behind", *(f"told0_{i}" for i in range(heads))) if layer else ("token",))
@@ -64,8 +64,8 @@ def rival(problem: Problem) -> Explanation:
     """Say that changes are counted: how often a symbol differs from the one before it, which is right where equal symbols stand together."""
     last, heads, most = problem.task.length - 1, problem.params["W_QKV"].shape[4], problem.classes
     inner, at = tuple(range(1, last)), (last,)
-    first = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
-    changed = Variable("changed", "token != last(token, there(place) == place - 1)", first)
+    everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
+    changed = Variable("changed", "token != last(token, there(place) == place - 1)", everywhere)
     known = Variable(
         "known", f"min({most}, count(there(changed) and there(place) > 0 and there(place) < {last}))",
         tuple(Place(Part("head", 1, h), positions=at) for h in range(heads)),
