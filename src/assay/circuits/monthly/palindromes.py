@@ -8,7 +8,8 @@ the token of their own place. Heads of the second block attend from END to place
 Two tokens that weigh about the same on every pair of scales that compares their places are taken for equal: the weak spot.
 
 The published explanation of a model of this kind has the heads of the first block write the difference of the tokens themselves. In the
-models here what is moved matters little: with the values of other tokens they answer nearly as well.
+models here what is moved matters little: with the values of other tokens they answer nearly as well. That heads weigh shows in their
+attention; causal scrubbing would be content with less, with which pairs differ and the token of the place.
 """
 
 from __future__ import annotations
