@@ -55,7 +55,7 @@ experiment = entry(
         learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
         *explained("models that tell a sum's sign", "that the last value alone decides"),
     ),
-    smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, inputs=100,
+    smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, tried=100,
                      resamples=100, candidates=5000),
     default=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4),
     full=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2),

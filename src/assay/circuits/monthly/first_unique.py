@@ -45,8 +45,8 @@ def explanation(problem: Problem) -> Explanation:
     ]  # fmt: skip
     names = tuple(v.name for v in seen)
     said = [
-        Variable(f"said{h}", f"answer + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
-                 ("token", "place", "answer", *_counts(letters, own), *names))
+        Variable(f"said{h}", f"unique + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
+                 ("token", "place", "unique", *_counts(letters, own), *names))
         for h, own in enumerate(shared(problem)) if own
     ]  # fmt: skip
     again, most = Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)), overloaded(problem)
@@ -54,7 +54,7 @@ def explanation(problem: Problem) -> Explanation:
         of="monthly-first-unique", name="heads of the first block count letters, those of the second share them out and name the first unique one",
         variables=(*_steps(letters), *seen, *said, *([again] if most else [])), logits=_logits(problem),
         fails=f"again >= {most}" if most else None,
-        reads=("token", "place", "answer", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
+        reads=("token", "place", "unique", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
         leaves_out="How often beyond twice a letter came; which of two letters that came once is second; how logits grow with the place.",
     )  # fmt: skip
 
@@ -63,11 +63,11 @@ def rival(problem: Problem) -> Explanation:
     """Say that the heads of the first block find the first letter that came once, and that nothing else is needed."""
     letters = _letters(problem)
     heads = range(problem.params["W_QKV"].shape[4])
-    *steps, answer = _steps(letters)
+    *steps, unique = _steps(letters)
     return Explanation(
         of="monthly-first-unique", name="the first block's heads attend to the first letter that came once",
-        variables=(*steps, Variable(answer.name, answer.rule, tuple(Place(Part("head", 0, h)) for h in heads))),
-        answer="answer", margin=round(margin(problem), 1), reads=("answer",), leaves_out="The second block.",
+        variables=(*steps, Variable(unique.name, unique.rule, tuple(Place(Part("head", 0, h)) for h in heads))),
+        answer="unique", margin=round(margin(problem), 1), reads=("unique",), leaves_out="The second block.",
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
     effect = _effects(problem, tokens)
     answers = problem.task.answer(tokens)
     own = np.stack([effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1)  # [head, letter]
-    share = own / own.clip(min=0).sum(0)
+    share = own / own.clip(min=0).sum(0).clip(min=1e-12)
     return tuple(tuple(int(k) for k in np.flatnonzero(row >= SHARE)) for row in share)
 
 
@@ -148,10 +148,10 @@ def _logits(problem: Problem) -> tuple[str, ...]:
         for a in range(problem.classes):
             said = [(_mean(logits[..., k], (answers == a) & there), when) for when, there in states.items()]
             inner = " else ".join(f"{x} if {when}" if when else x for x, when in said)
-            cases.append(f"({inner}) if answer == {a}" if a < problem.classes - 1 else f"({inner})")
+            cases.append(f"({inner}) if unique == {a}" if a < problem.classes - 1 else f"({inner})")
         rules.append(" else ".join(cases))
     none = [_mean(logits[..., -1], answers == a) for a in range(problem.classes)]
-    rules.append("".join(f"{x} if answer == {a} else " for a, x in enumerate(none[:-1])) + none[-1])
+    rules.append("".join(f"{x} if unique == {a} else " for a, x in enumerate(none[:-1])) + none[-1])
     return tuple(rules)
 
 
@@ -168,7 +168,7 @@ def _steps(letters: Sequence[str]) -> tuple[Variable, ...]:
     return (
         *(Variable(f"often_{x}", f"count(there(token) == '{x}')") for x in letters),
         *(Variable(f"at_{x}", f"first(place, there(token) == '{x}') if often_{x} == 1 else 99") for x in letters),
-        Variable("where", where), Variable("answer", "last(token, there(place) == where, '?')"),
+        Variable("where", where), Variable("unique", "last(token, there(place) == where, '?')"),
     )  # fmt: skip
 
 

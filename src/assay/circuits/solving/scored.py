@@ -97,7 +97,7 @@ def _explained(
 
     scores, exchanged, as_good = [], [], []
     for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
-        effort = Effort(inputs=spec.inputs, resamples=spec.resamples, candidates=spec.candidates)
+        effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
         scores.append(_scores(monthly, spec, problem, which, effort, bench))
         if which == EXPLANATIONS:
             swapped, counted = _beside(monthly.explains().explanation(problem), problem, spec.seed, effort)

@@ -41,7 +41,7 @@ class Solver(Solved):
     """Whether the model is told positions."""
     tested: Annotated[int, Ge(100)] = 4000
     """Held-out inputs on which it is seen how often the model is right."""
-    inputs: Annotated[int, Ge(100)] = 300
+    tried: Annotated[int, Ge(100)] = 300
     """Held-out inputs that an explanation is held to."""
     resamples: Annotated[int, Ge(100)] = 600
     """Inputs that causal scrubbing computes from others."""
