@@ -8,6 +8,7 @@ import torch
 
 from assay.circuits.monthly.trigrams import explanation, rival, seen
 from assay.circuits.problem import SURE, Problem
+from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
 from assay.circuits.verify.scrubbing import unread
 from assay.core import grid
@@ -94,6 +95,15 @@ def test_a_pair_that_was_lost_is_not_found_and_is_where_the_model_is_foretold_to
     found = score(explanation(problem), problem, 7, SMALL)
     (fourth,) = (row for row in found.parts if row.name == "E4 adversarial")
     assert fourth.estimate == 1
+
+
+def test_a_model_that_holds_nothing_is_said_to_hold_nothing():
+    problem = by_hand(*PAIRS)
+    assert seen(problem).pairs == {} == dict(seen(problem).hints)
+    assert Program(explanation(problem), problem).order and Program(rival(problem), problem).order  # both still fit
+    tokens = TASK.draw(9, 0, 20)
+    foretold = Program(explanation(problem), problem).fails(tokens)
+    assert np.array_equal(foretold, problem.missed(problem.logits(tokens), tokens)) and foretold.any()
 
 
 def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(trained):

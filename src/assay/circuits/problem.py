@@ -85,12 +85,11 @@ class Problem:
         """Tell at which positions an answer that is asked for is wrong; where answers are drawn, not the one that their chances name, or none."""
         answers, chances = self.task.answer(tokens), self.task.chances
         right = answers if chances is None else _sure(chances(tokens))
-        unlike: Bool[np.ndarray, "n s"] = np.not_equal(self.named(logits), right)
-        return unlike & asked(answers)
+        return (self.named(logits) != right) & asked(answers)
 
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""
-        return self.missed(logits, tokens).any(1).astype(np.float64)
+        return np.asarray(self.missed(logits, tokens).any(1), np.float64)
 
 
 def _sure(chances: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:

@@ -26,6 +26,8 @@ SEED, INPUTS, OFTEN = 2000, 500, 8
 """Of the sequences on which roles are looked for, how many, and how often each pair stands in evenly drawn ones; no score is taken on them."""
 MOST = 0.5
 """A pair is held if its completion is named in more than this share of places."""
+MANY = 40
+"""Most pairs that are told, the surest: more make a rule too long to be read."""
 HINTED = 0.5
 """A token makes another likelier, by itself, if it raises its logit by this much or more above what other tokens do."""
 Pairs = Mapping[tuple[int, int], int]
@@ -98,7 +100,9 @@ def seen(problem: Problem) -> Found:
     pair, said = tokens[:, 1:-1] * size + tokens[:, 2:], problem.named(logits)[:, 2:]
     often = np.bincount(pair.ravel(), minlength=size**2)
     kinds, times = np.unique(np.stack([pair[said >= 0], said[said >= 0]]), axis=1, return_counts=True)
-    pairs = {divmod(int(p), size): int(c) for (p, c), k in zip(kinds.T, times, strict=True) if k > MOST * often[p]}
+    share = times / often[kinds[0]]
+    surest = np.sort(np.argsort(-share, kind="stable")[:MANY])
+    pairs = {divmod(int(p), size): int(c) for (p, c), x in zip(kinds.T[surest], share[surest], strict=True) if x > MOST}
     plain = _completed(tokens, _table(pairs, size)) < 0
     plain[:, 0] = False
     by_token = np.stack([logits[plain & (tokens == x)].mean(0) for x in range(size - 1)])  # not after START
