@@ -72,7 +72,8 @@ def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(
     short = capsys.readouterr().out.splitlines()
     assert len(short) <= 45 and max(map(len, short)) <= 80
     assert sum(line.strip().startswith("gated-sae ") for line in short) == 1
-    assert not any("…" in line for line in short) and sum("? " in line for line in short if line.startswith("  ")) == len(ASKS)
+    assert not any("…" in line for line in short) and sum("? " in line for line in short if line.startswith("  ")) == len(set(ASKS.values()))
+    assert sum(line.strip().startswith("monthly-*") for line in short) == 1, "a family stands in one line"
     monkeypatch.undo()
     assert main(["list", "--long"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)

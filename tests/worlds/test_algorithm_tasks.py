@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from assay.core.errors import SpecError
+from assay.worlds.algorithms.caesar import SPACE, Words, caesar, commonest
 from assay.worlds.algorithms.digit_sum import carries, digit_sum
 from assay.worlds.algorithms.distinct import distinct
 from assay.worlds.algorithms.first_unique import first_unique
@@ -15,7 +18,7 @@ from assay.worlds.algorithms.running_sum import running_sum
 from assay.worlds.algorithms.sorted_list import sorted_list
 from assay.worlds.algorithms.trigrams import law, trigrams
 
-TASKS = [palindromes(), first_unique(), digit_sum(), sorted_list(), running_sum(), trigrams(law(3)), maximum(), distinct()]
+TASKS = [palindromes(), first_unique(), digit_sum(), sorted_list(), running_sum(), trigrams(law(3)), maximum(), distinct(), caesar(commonest())]
 
 
 def words(task, text: str) -> str:
@@ -38,6 +41,7 @@ def words(task, text: str) -> str:
         (running_sum(5), "+2 -3 +1 0 +4", "positive negative zero zero positive"),
         (maximum(3), "BOS 4 SEP 9 SEP 0 ANS", ". . . . . . 9"),
         (distinct(5, 10), "BOS a c a j c ANS", ". . . . . . 3"),
+        (caesar(commonest(), 8), "w k h _ i r u _", "3 3 3 3 3 3 3 3"),  # "the for", three letters on
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
@@ -56,9 +60,11 @@ def test_inputs_are_the_task_s_tokens_the_same_each_time_and_not_those_held_out(
     assert np.array_equal(task.read(task.said(tokens[0])), tokens[0])
 
 
-@pytest.mark.parametrize("task", [t for t in TASKS if not t.name.startswith("trigrams")], ids=lambda t: t.name)
+@pytest.mark.parametrize("task", [t for t in TASKS if not t.name.startswith(("trigrams", "caesar"))], ids=lambda t: t.name)
 def test_an_answer_reads_nothing_that_comes_later(task):
-    """Tokens after a position are exchanged for another input's; what is asked of a sorted list lies in the part before its separator."""
+    """Tokens after a position are exchanged for another input's; what is asked of a sorted list lies in the part before its separator.
+
+    Two tasks ask for what is yet to come: the next token, and the shift of a whole text."""
     tokens = task.draw(5, 0, 30)
     answers = task.answer(tokens)
     for at in range(task.length - 1):
@@ -126,6 +132,46 @@ def test_the_exact_predictor_by_hand():
     begun = 0.2 / (0.2 + plain)  # having read A, from a trigram or freely
     second = (1 - begun) * first + begun * (np.arange(4) == a)
     np.testing.assert_allclose(chance[1, :4], second)
+
+
+def test_the_hundred_words_are_words_of_three_letters_in_the_order_of_their_counts():
+    words = commonest()
+    assert len(set(words.words)) == len(words.words) == 100 and all(len(w) == 3 and w.isascii() and w.islower() and w.isalpha() for w in words.words)
+    assert words.words[:3] == ("the", "and", "for") and (np.diff(words.chance) <= 0).all() and words.chance.sum() == pytest.approx(1)
+    np.testing.assert_allclose(commonest(alike=True).chance, 0.01)
+
+
+def test_words_are_drawn_as_often_as_they_are_likely_and_rotated_by_every_shift():
+    words = commonest()
+    task = caesar(words)
+    tokens = task.draw(3, 0, 40_000)
+    shift = task.answer(tokens)[:, 0]
+    assert np.bincount(shift, minlength=26) / 40_000 == pytest.approx(np.full(26, 1 / 26), abs=0.005)
+    assert (tokens[:, 3::4] == SPACE).all()
+    back = (tokens - shift[:, None]) % 26
+    read = ["".join("abcdefghijklmnopqrstuvwxyz"[c] for c in row[20:23]) for row in back]
+    assert set(read) <= set(words.words)
+    assert [read.count(w) / 40_000 for w in words.words[:5]] == pytest.approx(words.chance[:5].tolist(), abs=0.01)
+
+
+def test_the_predictor_of_the_shift_against_all_texts_written_out():
+    """Every text of two words, under every shift, in a list with words that are rotations of each other."""
+    words = Words(("abc", "bcd", "abz", "zzz"), np.array([0.4, 0.3, 0.2, 0.1]))
+    task = caesar(words, 8)
+    texts, weights, shifts = [], [], []
+    for (one, p), (two, q) in itertools.product(zip(words.codes, words.chance, strict=True), repeat=2):
+        for shift in range(26):
+            texts.append([*((one + shift) % 26), SPACE, *((two + shift) % 26), SPACE])
+            weights.append(p * q / 26)
+            shifts.append(shift)
+    every, weight, shift = np.array(texts), np.array(weights), np.array(shifts)
+    tokens = task.draw(0, 0, 60)
+    found = words.exact(tokens)
+    for row, said in zip(tokens, found, strict=True):
+        for at in range(8):
+            fits = (every[:, : at + 1] == row[: at + 1]).all(1)
+            chance = np.bincount(shift[fits], weight[fits], 26)
+            np.testing.assert_allclose(said[at], chance / chance.sum(), atol=1e-12)
 
 
 def test_what_a_task_does_not_know_is_refused_in_one_line():

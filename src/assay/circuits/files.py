@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,49 @@ def parsed(text: bytes, path: Path) -> Explanation:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as e:
         raise DataError(f"{path} is no TOML: {e}") from None
     return _Table(path).explanation(table)
+
+
+def written(explanation: Explanation) -> str:
+    """Write an explanation as the text of a TOML file, which reads back as the same.
+
+    Raises: SpecError where a rule of it is a function, or where it has weights of its own, which TOML does not hold.
+    """
+    e = explanation
+    lines = [f"of = {_text(e.of)}", f"name = {_text(e.name)}", *([f"leaves_out = {_text(e.leaves_out)}"] if e.leaves_out else [])]
+    if e.weights:
+        raise SpecError(f"{e.name}: it has weights of its own; an explanation with weights is a file with a safetensors file beside it")
+    lines += [f"matter = {_texts(map(str, e.matter))}"] if e.matter else []
+    lines += [f"fails = {_rule(e.fails, e, 'fails')}"] if e.fails is not None else []
+    for v in e.variables:
+        at = _texts(str(dataclasses.replace(p, along=())) for p in v.at)
+        lines += ["", f"[variables.{v.name}]", *([f"at = {at}"] if v.at else [])]
+        lines += [f"is = {_rule(v.rule, e, v.name)}", *([] if v.reads is None else [f"reads = {_texts(v.reads)}"])]
+        along = {p.along for p in v.at}
+        if len(along) > 1:
+            raise SpecError(f"{e.name}: {v.name} lives along other directions at each of its places; TOML has one set of directions for all")
+        lines += [f"along = {[list(one) for one in directions]}" for directions in along if directions]
+    reads = [] if e.reads is None else [f"reads = {_texts(e.reads)}"]
+    if e.answer is not None:
+        lines += ["", "[answer]", f"is = {_rule(e.answer, e, 'answer')}", f"margin = {e.margin!r}", *reads]
+    if e.logits is not None:
+        rules = e.logits if isinstance(e.logits, tuple) else (e.logits,)
+        lines += ["", "[logits]", "are = [", *(f"  {_rule(rule, e, 'logits')}," for rule in rules), "]", *reads]
+    return "\n".join(lines) + "\n"
+
+
+def _rule(rule: Rule | None, e: Explanation, what: str) -> str:
+    if not isinstance(rule, str):
+        raise SpecError(f"{e.name}: {what} is a function, which no TOML file holds; such an explanation is a Python file")
+    return _text(rule)
+
+
+def _text(text: str) -> str:
+    """A text as TOML has it, which is as JSON has it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_text, texts))}]"
 
 
 def _run(path: Path, text: bytes) -> Explanation:

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core.errors import ModelError
 from assay.subjects.decoder import Activation, Params
 from assay.subjects.parts import Apart, apart
-from assay.worlds.algorithms.task import Task, asked
+from assay.worlds.algorithms.task import UNASKED, Task, asked
+
+SURE = 1 / 3
+"""Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +58,40 @@ class Problem:
 
     def goodness(self, logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Measure how good logits are on each input: the mean log-probability of the right answer where one is asked for, in nats."""
+        where = asked(self.task.answer(tokens))
+        return self.told(torch.as_tensor(logits), tokens).numpy().sum(1) / where.sum(1)
+
+    def told(self, logits: Float[Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[Tensor, "n s"]:
+        """Give the log-probability of the right answer at each position, in nats, with gradients; 0 where none is asked for.
+
+        Where answers are drawn it is the mean over all of them, by their chances: no draw can make a model look better than it is.
+        """
         answers = self.task.answer(tokens)
-        where = asked(answers)
-        said = torch.as_tensor(logits).double().log_softmax(-1).gather(-1, torch.from_numpy(answers.clip(min=0))[..., None])[..., 0].numpy()
-        return np.where(where, said, 0).sum(1) / where.sum(1)
+        said = logits.double().log_softmax(-1)
+        if self.task.chances is None:
+            each = said.gather(-1, torch.from_numpy(answers.clip(min=0))[..., None])[..., 0]
+        else:
+            chances = torch.from_numpy(self.task.chances(tokens))
+            each = torch.where(chances > 0, chances * said, 0).sum(-1)
+        return torch.where(torch.from_numpy(asked(answers)), each, 0)
+
+    def named(self, logits: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
+        """Tell which answer logits name: the likeliest; where answers are drawn, UNASKED if even that one is less likely than SURE."""
+        if self.task.chances is None:
+            return logits.argmax(-1)
+        return _sure(torch.as_tensor(logits).softmax(-1).numpy())
+
+    def missed(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
+        """Tell at which positions an answer that is asked for is wrong; where answers are drawn, not the one that their chances name, or none."""
+        answers, chances = self.task.answer(tokens), self.task.chances
+        right = answers if chances is None else _sure(chances(tokens))
+        return (self.named(logits) != right) & asked(answers)
 
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""
-        answers = self.task.answer(tokens)
-        return ((logits.argmax(-1) != answers) & asked(answers)).any(1).astype(np.float64)
+        return np.asarray(self.missed(logits, tokens).any(1), np.float64)
+
+
+def _sure(chances: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
+    """The likeliest answer where it is likely enough to be named, else UNASKED."""
+    return np.where(chances.max(-1) >= SURE, chances.argmax(-1), UNASKED)

@@ -16,7 +16,7 @@ from assay.circuits.problem import Problem
 from assay.circuits.rules import BoundRule, bound
 from assay.core.errors import ModelError, SpecError, nearest
 from assay.subjects.parts import Part, Reader, earlier, parts
-from assay.worlds.algorithms.task import asked
+from assay.worlds.algorithms.task import UNASKED, asked
 
 _INPUTS = {"token": Part("embed"), "place": Part("pos")}
 
@@ -81,10 +81,9 @@ class Program:
 
     def fails(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
         """Tell where the model is predicted to answer wrongly: not 0."""
-        answers = self.problem.task.answer(tokens)
         if self._fails is not None:
-            return (self._fails(self.values(tokens), tokens.shape) != 0) * asked(answers)
-        return (self.logits(tokens).argmax(-1) != answers) * asked(answers) * 1.0
+            return (self._fails(self.values(tokens), tokens.shape) != 0) * asked(self.problem.task.answer(tokens))
+        return self.problem.missed(self.logits(tokens), tokens) * 1.0
 
     @property
     def answers(self) -> bool:
@@ -93,7 +92,8 @@ class Program:
 
     def _known(self, said: np.ndarray, tokens: np.ndarray) -> None:
         task = self.problem.task
-        wrong = ~np.isin(said, np.arange(len(task.answers))) & asked(task.answer(tokens))
+        none = () if task.chances is None else (UNASKED,)  # where answers are drawn, none may be named
+        wrong = ~np.isin(said, [*range(len(task.answers)), *none]) & asked(task.answer(tokens))
         if wrong.any():
             n, s = np.argwhere(wrong)[0]
             raise SpecError(

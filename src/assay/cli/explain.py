@@ -11,13 +11,13 @@ from assay.core.errors import AssayError
 from assay.verbs.explain import Explained, Hard, Line, Ours, check, ours
 
 
-def done(what: Literal["check", "show"], file: str, hard: Hard, rival: bool) -> Explained | Ours:
+def done(what: Literal["check", "show"], file: str, hard: Hard, rival: bool, root: Path) -> Explained | Ours:
     """Score an explanation or give one of ours. Raises: AssayError where what was typed does not go together, and what the verbs raise."""
     if what == "show":
-        return ours(file, rival=rival)
+        return ours(file, root, rival=rival)
     if rival:
         raise AssayError("--rival goes with show; what is checked is the file that is named")
-    return check(Path(file), hard)
+    return check(Path(file), hard, root)
 
 
 def show(found: Explained | Ours) -> None:

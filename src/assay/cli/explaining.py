@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import MEASURE, app
-from assay.cli.options import HERE, PLAIN, Flat, Output, Place
+from assay.cli.options import HERE, Bare, Flat, Place
 from assay.verbs.challenge import Kind
 from assay.verbs.explain import Hard, Trials
 
@@ -19,35 +19,31 @@ TRIED = Trials()
 
 @app.command(sort_key=15, group=MEASURE)
 def explain(
-    what: Annotated[
-        Literal["check", "show"],
-        Parameter(help="check: hold an explanation to the model that it names, beside four controls; show: print ours of a built circuit."),
-    ],
-    file: Annotated[
-        str, Parameter(help="An explanation: NAME.toml, which is data, or NAME.py, which is code and is run. With show: a circuit, such as sorting.")
-    ],
+    what: Annotated[Literal["check", "show"], Parameter(help="check: hold it to the model that it names, beside four controls; show: print ours.")],
+    file: Annotated[str, Parameter(help="check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show: a model.")],
     /,
     *,
-    rival: bool = False,
+    rival: Annotated[bool, Bare] = False,
     hard: Annotated[Hard, Flat] = FULLY,
-    output: Output = PLAIN,
+    place: Place = HERE,
 ) -> None:
     """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it says fail, and how short it is.
 
     Parameters
     ----------
     rival
-        With show: the plausible wrong explanation in place of ours.
+        With show: the plausible but wrong one in place of ours.
 
     Examples
     --------
-    assay explain show sorting > sorting.toml
-    assay explain check sorting.toml
+    assay explain check my_explanation.toml
+    assay explain show induction
+    assay explain show monthly-palindromes/22003 --rival
     """
     from assay.cli import explain as told
 
-    found = told.done(what, file, hard, rival)
-    printing.emit(found) if output.json else told.show(found)
+    found = told.done(what, file, hard, rival, place.root)
+    printing.emit(found) if place.json else told.show(found)
 
 
 @app.command(sort_key=16, group=MEASURE)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.cli.typed import runnable
@@ -110,27 +112,49 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
     from rich.cells import set_cell_size
 
     width = min(tables.WIDTH, _terminal()) if sys.stdout.isatty() else tables.WIDTH
-    every = [e for entries in grouped.values() for e in entries]
-    name = max((len(e.name) for e in every), default=0)
-    recorded = {e.name: tables.signs(e.recorded, "") or ("exact" if e.board else "–") for e in every}
-    here = {e.name: tables.signs(e.local.results.get("default", {}), "") or (f"{e.local.runs} runs" if e.local.runs else "") for e in every}
-    older = [e.name for e in every if here[e.name] and "default" in e.local.other_text]
+    lines = {question: [list(own) for _, own in itertools.groupby(entries, lambda e: ASKS.get(e.name, e.name))]
+             for question, entries in grouped.items()}  # fmt: skip
+    every = {_called([e.name for e in own]): own for of_one in lines.values() for own in of_one}
+    name = max(map(len, every), default=0)
+    recorded = {k: tables.signs(_added([e.recorded for e in own]), "") or ("exact" if own[0].board else "–") for k, own in every.items()}
+    here = {k: _kept([e.local for e in own]) for k, own in every.items()}
+    older = [k for k, own in every.items() if here[k] and any("default" in e.local.other_text for e in own)]
     here |= {one: f"{here[one]} *" for one in older}
     columns = [max(len("recorded"), *map(len, recorded.values())), max(map(len, here.values()))] if every else [0, 0]
     columns[1] = columns[1] and max(columns[1], len("here"))
     room = max(10, width - 2 - name - sum(columns) - 3)
-    for i, (question, entries) in enumerate(grouped.items()):
+    for i, (question, shared) in enumerate(lines.items()):
         heads = f"{'recorded':<{columns[0]}} {'here' if columns[1] else ''}" if not i else ""
         tell(f"{set_cell_size(question, 2 + name + 1 + room)} {heads}".rstrip())
-        for e in entries:
+        for own in shared:
+            e, title = own[0], _called([e.name for e in own])
             about = textwrap.shorten(ASKS.get(e.name, e.title), room, placeholder=" …")
-            tell(f"  {e.name:<{name}} {set_cell_size(about, room)} {recorded[e.name]:<{columns[0]}} {here[e.name]}".rstrip())
+            tell(f"  {title:<{name}} {set_cell_size(about, room)} {recorded[title]:<{columns[0]}} {here[title]}".rstrip())
             for preset, outcomes in e.elsewhere.items():
                 came, stored = tables.signs(outcomes, ""), tables.signs(e.local.results.get(preset, {}), "")
                 about = set_cell_size("the same claims elsewhere", room)
                 tell(f"  {f'  --preset {preset}':<{name}} {about} {came:<{columns[0]}} {stored}".rstrip())
     told = f"{tables.legend()}{'; * by another text of its file' if older else ''}"
     tell(f"{told}. Next: assay plan NAME")  # one line, for the whole list has to fit a screen
+
+
+def _called(names: Sequence[str]) -> str:
+    """Name what shares a line: by the word that its names begin with."""
+    return names[0] if len(names) == 1 else f"{names[0].partition('-')[0]}-*"
+
+
+def _added(outcomes: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Count the outcomes of several entries together."""
+    total: Counter[str] = Counter()
+    for one in outcomes:
+        total.update(one)
+    return {outcome: total[outcome] for outcome in tables.OUTCOMES if outcome in total}
+
+
+def _kept(local: Sequence[Here]) -> str:
+    """Say what is stored here of what shares a line: verdicts, or how many runs."""
+    runs = sum(one.runs for one in local)
+    return tables.signs(_added([one.results.get("default", {}) for one in local]), "") or (f"{runs} runs" if runs else "")
 
 
 def _terminal() -> int:

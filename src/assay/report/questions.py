@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
+MONTHLY = "How are nine puzzles solved? (--long)"
 QUESTIONS = {
     "How does a network store more features than it has dimensions?": {
         "superposition": "More features stored than dimensions?",
@@ -29,15 +30,13 @@ QUESTIONS = {
         "superposition-sae": "Do SAEs find a toy's important features?",
         "ultra-rare-features": "Are ultra-rare features dying ones?",
     },
-    "Why does learning come in stages?": {
+    "Why does learning come in stages, and what is its noise like?": {
         "s-curves": "Why does a loss stand still, then fall?",
         "deep-linear": "Do layers change how a map is learned?",
         "llc": "Do samplers find known coefficients?",
         "superposition-llc": "How complex is each stage of training?",
         "grokking-efficiency": "Do nets grok where that costs less?",
         "grokking-frequencies": "Which frequencies does grokking keep?",
-    },
-    "What does the noise of training look like?": {
         "sgd-noise": "In which directions does SGD noise lie?",
         "selection-noise": "When is selection like a gradient?",
         "lock-step": "Is a step of evolution like one of SGD?",
@@ -50,13 +49,24 @@ QUESTIONS = {
         "sycophancy": "Do models answer as their users would?",
         "memorisation": "What is memorised, and what hides it?",
         "interpretable-capability": "Does understood ability have a valley?",
+        "monthly-palindromes": MONTHLY,
+        "monthly-first-unique": MONTHLY,
+        "monthly-digit-sum": MONTHLY,
+        "monthly-sorted-list": MONTHLY,
+        "monthly-running-sum": MONTHLY,
+        "monthly-caesar": MONTHLY,
+        "monthly-trigrams": MONTHLY,
+        "monthly-maximum": MONTHLY,
+        "monthly-distinct": MONTHLY,
     },
     "When is an evaluation due, and what does an experiment cost?": {
         "eval-schedule": "How late do evaluations find an ability?",
         "compute-planner": "Do planned times and widths come true?",
     },
 }
-"""Question → the experiments that ask it → what each asks, as short as a line of a list: at most 42 letters."""
+"""Question → the experiments that ask it → what each asks, as short as a line of a list: at most 42 letters.
+
+Neighbours that ask the same share a line of a list."""
 ASKS = {name: asks for named in QUESTIONS.values() for name, asks in named.items()}
 OTHERS = "Others"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +107,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Ours:
-    """An explanation of a built circuit that comes with Assay, as a file."""
+    """An explanation that comes with Assay, as a file."""
 
     of: str
     rival: bool
@@ -115,25 +115,35 @@ class Ours:
     toml: str
 
 
-def ours(name: str, *, rival: bool = False) -> Ours:
-    """Give our explanation of a built circuit, or the plausible wrong one. Raises: ModelError where no circuit is called so."""
-    from assay.circuits import known
-
-    known.check(name)
-    return Ours(name, rival, known.text(name, rival=rival))
-
-
-def check(file: Path, hard: Hard) -> Explained:
-    """Hold an explanation to the model it names. A Python file is code, and is run.
+def check(file: Path, hard: Hard, root: Path) -> Explained:
+    """Hold an explanation to the model it names, which this store may hold. A Python file is code, and is run.
 
     Raises: DataError, SpecError or ModelError, one line that names the place.
     """
-    from assay.circuits import known
     from assay.circuits.files import load
+    from assay.verbs.explained import subject
 
     explanation = load(file)
-    problem = known.problem(explanation.of)
-    return against(file, explanation, problem, known.rival(explanation.of), hard)
+    found = subject(explanation.of, root, file.parent)
+    return against(file, explanation, found.problem, found.rival(), hard)
+
+
+def ours(of: str, root: Path, *, rival: bool = False) -> Ours:
+    """Give our explanation of a model, or the plausible wrong one, as the text of a TOML file.
+
+    Raises: ModelError where there is no such model; SpecError where no explanation of it is shipped, or where TOML does not hold it.
+    """
+    from assay.circuits import known
+    from assay.circuits.files import written
+    from assay.core.errors import SpecError
+    from assay.verbs.explained import subject
+
+    if of in known.names():
+        return Ours(of, rival, known.text(of, rival=rival))
+    found = subject(of, root)
+    if found.own is None:
+        raise SpecError(f"no explanation of {of} is shipped; assay explain check NAME.toml scores yours")
+    return Ours(of, rival, written(replace(found.rival() if rival else found.own(), of=of)))
 
 
 def against(file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard) -> Explained:

@@ -17,7 +17,6 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.core.intervals import Means
 from assay.subjects.parts import Part, apart
-from assay.worlds.algorithms.task import asked
 
 CANDIDATES = 100_000
 """Inputs among which failing ones are looked for."""
@@ -82,12 +81,10 @@ def by_gradient(problem: Problem, pool: Int[np.ndarray, "p s"], k: int) -> Int[n
     Formula: loss(x) + Σ over positions of the gradient at the embedding of x · (embedding of x' − that of x)
     """
     starts = torch.from_numpy(pool[:STARTS])
-    answers = torch.from_numpy(problem.task.answer(pool[:STARTS]))
     W = problem.params["W_E"][0]
     at = W[starts].clone().requires_grad_()
-    logits = apart(problem.params, starts, problem.activation, written={Part("embed"): lambda _: at[None]}).logits[0].double()
-    said = logits.log_softmax(-1).gather(-1, answers.clamp(min=0)[..., None])[..., 0]
-    loss = -(said * torch.from_numpy(asked(answers.numpy()))).sum(1)
+    logits = apart(problem.params, starts, problem.activation, written={Part("embed"): lambda _: at[None]}).logits[0]
+    loss = -problem.told(logits, pool[:STARTS]).sum(1)
     (slope,) = torch.autograd.grad(loss.sum(), at)
     rise = torch.einsum("asd,vd->asv", slope, W) - (slope * at.detach()).sum(-1, keepdim=True)
     gained = rise[:, torch.arange(pool.shape[1]), torch.from_numpy(pool)].sum(-1) + loss.detach()[:, None]  # [start, p]

@@ -55,14 +55,14 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     error = ((a - b) ** 2).sum(-1) * where
     spread = ((a - _average(a, where)) ** 2).sum(-1) * where
     count = where.sum(1)
-    agree = ((truth.argmax(-1) == said.argmax(-1)) & where).sum(1) / count
+    agree = ((problem.named(truth) == problem.named(said)) & where).sum(1) / count
     terms = {"error": error.sum(1), "spread": spread.sum(1), "agree": agree}
     if own:
         lacks = {name: problem.params[name] - x for name, x in mended.items() if name in own}
         shuffled = np.roll(truth, 1, 0)
         for name, logits in (("own", truth), ("chance", shuffled), ("explained", problem.logits(tokens, mended)),
                              ("left", problem.logits(tokens, {**mended, **lacks}))):  # fmt: skip
-            terms[f"right.{name}"] = ((logits.argmax(-1) == problem.task.answer(tokens)) & where).sum(1) / count
+            terms[f"right.{name}"] = (~problem.missed(logits, tokens) & where).sum(1) / count
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(_shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places)

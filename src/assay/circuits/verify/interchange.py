@@ -24,6 +24,7 @@ from assay.circuits.verify.pieces import Cut
 from assay.core import rng
 from assay.core.bounded import Bounded, bounded_mean
 from assay.subjects.parts import Part, apart
+from assay.worlds.algorithms.task import asked
 
 STEPS, BATCH, RATE = 60, 64, 0.05
 """How an alignment is learned: steps of Adam, pairs a step, rate."""
@@ -74,11 +75,11 @@ def interchanged(program: Program, variable: str, tokens: Int[np.ndarray, "n s"]
 def _foretold(program: Program, variable: str, base: np.ndarray, source: np.ndarray) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
     """Answers with the variable as on the source, and where an answer that is asked for is another than without."""
     there = program.values(source)[variable]
-    now = program.logits(base, {variable: there})
-    before = program.logits(base)
-    asked = program.problem.task.answer(base) >= 0
-    sure = now.max(-1) > now.min(-1)  # an answer that the model does not have foretells nothing
-    return now.argmax(-1), (now.argmax(-1) != before.argmax(-1)) & asked & sure
+    problem = program.problem
+    logits = program.logits(base, {variable: there})
+    now, before = problem.named(logits), problem.named(program.logits(base))
+    sure = (logits.max(-1) > logits.min(-1)) & (now >= 0)  # an answer that the model does not have foretells nothing, nor does none
+    return now.clip(min=0), (now != before) & asked(problem.task.answer(base)) & sure
 
 
 def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[np.ndarray, " n"]:

@@ -126,9 +126,15 @@ def agreeing(ids: Ids, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
 
 
 def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
-    """How good the best answer is that reads nothing but its position: each class as often as it is right on these inputs, in nats."""
-    answers = problem.task.answer(tokens)
-    often = np.stack([np.bincount(column[column >= 0], minlength=problem.classes) for column in answers.T])
+    """How good the best answer is that reads nothing but its position: each class as often as it is right on these inputs, in nats.
+
+    Where answers are drawn, each as likely as it is on average.
+    """
+    answers, chances = problem.task.answer(tokens), problem.task.chances
+    if chances is None:
+        often = np.stack([np.bincount(column[column >= 0], minlength=problem.classes) for column in answers.T]).astype(np.float64)
+    else:
+        often = chances(tokens).mean(0)
     with np.errstate(all="ignore"):
         said = np.log(often / often.sum(1, keepdims=True))
     return problem.goodness(np.broadcast_to(np.nan_to_num(said, neginf=-1e9), (*answers.shape, problem.classes)).copy(), tokens)

@@ -24,9 +24,9 @@ def first_unique(letters: int = 10, length: int = 20) -> Task:
         first = np.full((len(tokens), letters), length)
         for at in range(tokens.shape[1]):
             here = tokens[:, at]
-            for row in np.flatnonzero(here != none):
-                often[row, here[row]] += 1
-                first[row, here[row]] = min(first[row, here[row]], at)
+            rows = np.flatnonzero(here != none)
+            often[rows, here[rows]] += 1
+            first[rows, here[rows]] = np.minimum(first[rows, here[rows]], at)
             place = np.where(often == 1, first, length)
             out[:, at] = np.where((often == 1).any(1), place.argmin(1), none)
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -64,8 +64,12 @@ def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, Tensor]:
     return {name: begun(name, size) for name, size in shape.parameters().items()}
 
 
-def training(task: Task, shape: Shape) -> Train:
-    """Make the function that trains all runs of a group on a task, by cross-entropy where an answer is asked for."""
+def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
+    """Make the function that trains all runs of a group on a task, by cross-entropy where an answer is asked for.
+
+    Biases of keys stay zero, for they do nothing. Parameters named in `without` are zero from beginning to end: "W_pos" for a model that is
+    told no positions.
+    """
 
     def train(runs: Runs[Solved], bench: Bench) -> Trained:
         import torch
@@ -78,6 +82,9 @@ def training(task: Task, shape: Shape) -> Train:
 
         def loss(params: Params, batch: Tensor) -> Tensor:
             tokens, answers = batch.unbind(1)
+            params = {name: p * 0 if name in without else p for name, p in params.items()}  # so that their gradient is zero too
+            if "b_QKV" in params:  # biases of keys change no attention: their gradient is rounding, of which Adam would make whole steps
+                params["b_QKV"] = params["b_QKV"] * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1)
             logits = forward(params, tokens, shape.activation)[0]
             lost = cross_entropy(logits.flatten(0, 2), answers.flatten(), ignore_index=-1, reduction="none").view(len(tokens), -1)
             mean = lost.sum(1) / (answers >= 0).flatten(1).sum(1)
@@ -86,7 +93,8 @@ def training(task: Task, shape: Shape) -> Train:
         def batch(step: int) -> Tensor:
             return torch.from_numpy(np.stack(drawn(runs, task, step, s.batch), 1))
 
-        group = descent(runs, start(runs.seeds, shape), loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 100, 1.0, 0.05), clip=1.0)
+        begun = {name: p * 0 if name in without else p for name, p in start(runs.seeds, shape).items()}
+        group = descent(runs, begun, loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 100, 1.0, 0.05), clip=1.0)
         return fit([group], batch, steps=s.steps, bench=bench)[0]
 
     return train

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
 from assay.core.errors import SpecError
@@ -31,6 +31,8 @@ class Task:
     """So many inputs, from a generator."""
     answer: Callable[[Int[np.ndarray, "n s"]], Int[np.ndarray, "n s"]]
     """The right answer at each position; UNASKED where there is none. Answers read nothing that comes later."""
+    chances: Callable[[Int[np.ndarray, "n s"]], Float[np.ndarray, "n s v"]] | None = None
+    """How likely each answer is after what was read so far, where answers are drawn and cannot be known; `answer` is then one draw."""
 
     def draw(self, seed: int, index: int, n: int, *, held_out: bool = False) -> Int[np.ndarray, "n s"]:
         """Draw n inputs by seed and index: those for training, or others.

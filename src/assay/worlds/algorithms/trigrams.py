@@ -32,15 +32,15 @@ class Trigrams:
     def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
         """Draw sequences that begin with START, then a new trigram with the rate, else a token of the 2 · letters."""
         out = np.full((n, length), 2 * self.letters)
-        inside, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        inside, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)  # letters of a trigram that are read, and of which
+        start = of.random((n, length)) < self.rate
+        new, free = of.integers(len(self.A), size=(n, length)), of.integers(2 * self.letters, size=(n, length))
+        letter = np.stack([self.A, self.a + self.letters, self.b + self.letters])
         for at in range(1, length):
-            begins = (inside == 0) & (of.random(n) < self.rate)
-            which = np.where(begins, of.integers(len(self.A), size=n), which)
-            free = of.integers(2 * self.letters, size=n)
-            out[:, at] = np.select(
-                [begins, inside == 1, inside == 2], [self.A[which], self.a[which] + self.letters, self.b[which] + self.letters], free
-            )
-            inside = np.select([begins, inside == 1], [1, 2], 0)
+            begins = (inside == 0) & start[:, at]
+            which = np.where(begins, new[:, at], which)
+            out[:, at] = np.where(begins | (inside > 0), letter[inside, which], free[:, at])
+            inside = np.where(begins | (inside == 1), inside + 1, 0)
         return out
 
     def exact(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s v"]:
@@ -49,23 +49,20 @@ class Trigrams:
         A state says how far which trigram is: none, its first letter read, or its second. The last letter of one ends it.
         """
         k, v = len(self.A), 2 * self.letters
+        A, a, b = (np.eye(v + 1)[i] for i in (self.A, self.a + self.letters, self.b + self.letters))  # [trigram, token]
+        even = (1 - self.rate) / v * (np.arange(v + 1) < v)
+        follows = np.concatenate([even[None] + self.rate / k * A.sum(0), a, b])  # [state, token]
         free, first, second = np.ones(len(tokens)), np.zeros((len(tokens), k)), np.zeros((len(tokens), k))
-        out = np.zeros((*tokens.shape, v + 1))
-        rows = np.arange(len(tokens))
+        out = np.empty((*tokens.shape, v + 1))
         for at in range(tokens.shape[1]):
             if at:
                 here = tokens[:, at]
-                begun = free[:, None] * self.rate / k * (here[:, None] == self.A)
-                went = first * (here[:, None] == self.a + self.letters)
-                ended = (second * (here[:, None] == self.b + self.letters)).sum(1)
-                free, first, second = free * (1 - self.rate) / v + ended, begun, went
+                begun = free[:, None] * self.rate / k * A.T[here]
+                ended = (second * b.T[here]).sum(1)
+                free, first, second = free * (1 - self.rate) / v + ended, begun, first * a.T[here]
                 total = free + first.sum(1) + second.sum(1)
                 free, first, second = free / total, first / total[:, None], second / total[:, None]
-            out[:, at, :v] = (free * (1 - self.rate) / v)[:, None]
-            for i in range(k):
-                out[rows, at, self.A[i]] += free * self.rate / k
-                out[rows, at, self.a[i] + self.letters] += first[:, i]
-                out[rows, at, self.b[i] + self.letters] += second[:, i]
+            out[:, at] = np.concatenate([free[:, None], first, second], 1) @ follows
         return out
 
 
@@ -77,11 +74,14 @@ def law(seed: int, letters: int = 26, count: int = 26, rate: float = 1 / 60) -> 
 
 
 def trigrams(made: Trigrams, length: int = 32) -> Task:
-    """Predict the next token where trigrams of this law occur; what is asked at a position is the token after it, at the last nothing."""
+    """Predict the next token where trigrams of this law occur; what is asked at a position is the token after it, at the last nothing.
+
+    What comes next is drawn, so the task tells its chances: the exact predictor's.
+    """
     capitals = [chr(ord("A") + i) for i in range(made.letters)]
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         return np.concatenate([tokens[:, 1:], np.full((len(tokens), 1), -1)], 1)
 
     names = (*capitals, *(c.lower() for c in capitals), "START")
-    return Task(f"trigrams-{length}", names, names, length, lambda of, n: made.drawn(of, n, length), answer)
+    return Task(f"trigrams-{length}", names, names, length, lambda of, n: made.drawn(of, n, length), answer, made.exact)

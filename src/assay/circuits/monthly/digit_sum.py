@@ -1,0 +1,193 @@
+"""Sums of two numbers, explained: the first block gathers pairs of digits, and one bit of carry; the second names the digit.
+
+Heads of the first block attend to one pair of digits, of tens or of units, from where the pair ends and from "=" on. What they write
+depends on both digits and not on their sum alone: only all of them together point to a digit, and digits lie on a circle. At "=" some heads
+attend to the pair of the next lower digit, and of that only matters whether it reaches ten. Heads of the second block collect what stands
+for the digit that is asked for.
+
+The published explanation has heads that look for a carry, and digits on a circle, in a model of four digits; what it calls cleaning up is
+here where half of the answer comes together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assay.circuits.explanation import Explanation, Variable
+from assay.circuits.places import Place
+from assay.circuits.problem import Problem
+from assay.core import rng
+from assay.subjects.parts import Part
+
+SEED, INPUTS = 2000, 600
+"""Of the sums on which roles are looked for, and how many; no score is taken on them."""
+LEAST = 0.1
+"""A head reads a pair at a place where both digits together draw this much of its attention, on average."""
+ALIKE = 0.02
+"""What writes the same for all sums of one kind may change answers by so many nats when it is exchanged among them: the mean divergence
+of probabilities before and after."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a head of the first block sees at one place."""
+
+    head: int
+    place: int
+    pairs: tuple[int, ...]
+    """Pairs of digits, the most significant one is 0; none for a head that looks elsewhere."""
+    carry: int | None = None
+    """The digit for which it only tells whether lower ones reach ten."""
+
+
+def explanation(problem: Problem) -> Explanation:
+    """Explain a model of sums: pairs are gathered by heads that attend to them, carried over as one bit, and named as a digit on a circle.
+
+    Pairs are found by attention, bits of carry by exchange: `seen`. Logits are a function of how far a class is from the digit on a circle
+    of ten, the same for all classes and fitted to the model.
+    """
+    return _explained(problem, seen(problem), carries=True)
+
+
+def rival(problem: Problem) -> Explanation:
+    """Say that nothing is carried: each digit of the sum is that of its own pair."""
+    digits = _digits(problem)
+    own = [one for one in seen(problem) if one.carry is None]
+    kept = [Seen(one.head, one.place, tuple(k for k in one.pairs if one.place != 2 * digits + 1 + k - 1)) for one in own]
+    return _explained(problem, [one for one in kept if one.pairs], carries=False)
+
+
+def seen(problem: Problem) -> tuple[Seen, ...]:
+    """Find what each head of the first block sees at each place: pairs of which both digits together draw LEAST of its attention.
+
+    Where a digit is asked for, higher pairs do not count. A head that sees lower pairs alone there tells a carry, if exchanging what it
+    writes among sums with the same carry changes answers by no more than ALIKE.
+    """
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    clean = problem.run(tokens)
+    pattern, digits = clean.patterns[0][0].double().mean(0).numpy(), _digits(problem)
+    said = _said(problem, clean.logits[0])
+    found = []
+    for head, of in enumerate(pattern):
+        for place in range(3 * digits + 1):
+            asked = place - 2 * digits - 1
+            pairs = tuple(k for k in range(max(asked, 0), digits) if of[place, [k, digits + 1 + k]].sum() >= LEAST)
+            carry = None
+            if pairs and 0 <= asked < min(pairs):
+                other = _alike(_carries(tokens, digits)[:, asked])
+                wrote = clean.wrote[Part("head", 0, head)][0, other, place]
+
+                def write(out: Tensor, wrote: Tensor = wrote, place: int = place) -> Tensor:
+                    out = out.clone()
+                    out[0, :, place] = wrote
+                    return out
+
+                now = _said(problem, problem.run(tokens, written={Part("head", 0, head): write}).logits[0])
+                carry = asked if float((said.exp() * (said - now)).sum(-1).mean()) <= ALIKE else None
+            if pairs:
+                found.append(Seen(head, place, pairs, carry))
+    return tuple(found)
+
+
+def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
+    """Fit how far above the others a digit's logit lies, by its distance from the right one on a circle of ten: 0 to 5.
+
+    Least squares on logits less their mean, with a constant for each class.
+    """
+    tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
+    digits, classes = _digits(problem), problem.classes
+    at = slice(2 * digits + 1, 3 * digits + 1)
+    logits, answers = problem.logits(tokens)[:, at].reshape(-1, classes), problem.task.answer(tokens)[:, at].ravel()
+    away = np.abs((np.arange(10) - answers[:, None] + 5) % 10 - 5)
+    design = np.zeros((len(answers), classes, 6 + classes - 10))
+    design[:, :10, :6] = np.eye(6)[away]
+    design[:, 10:, 6:] = np.eye(classes - 10)
+    design -= design.mean(1, keepdims=True)
+    fitted = np.linalg.lstsq(design.reshape(-1, design.shape[2]), (logits - logits.mean(1, keepdims=True)).ravel(), rcond=None)[0]
+    return fitted[:6] - fitted[6:].mean()
+
+
+def _said(problem: Problem, logits: Float[Tensor, "n s v"]) -> Float[Tensor, "n digit v"]:
+    """Log-probabilities where a digit is asked for."""
+    first = 2 * _digits(problem) + 1
+    return logits[:, first : first + _digits(problem)].double().log_softmax(-1)
+
+
+def _explained(problem: Problem, found: Sequence[Seen], carries: bool) -> Explanation:
+    digits = _digits(problem)
+    first = 2 * digits + 1
+    layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
+    pairs = [Variable(f"pair{k}", f"10 * total(token, there(place) == {k}) + total(token, there(place) == {digits + 1 + k})") for k in range(digits)]
+    sums = [Variable(f"sum{k}", f"total(token, there(place) == {k} or there(place) == {digits + 1 + k})") for k in range(digits)]
+    bits = [Variable(f"carry{k}", f"sum{k + 1} + carry{k + 1} > 9" if carries and k < digits - 1 else "0") for k in range(digits)]
+    views = []
+    for head in sorted({one.head for one in found}):
+        own = [one for one in found if one.head == head]
+        place = Place(Part("head", 0, head), positions=tuple(one.place for one in own))
+        views.append(Variable(f"seen{head}", _by_place([(one.place, _view(one)) for one in own]), (place,)))
+    shown = ("token", "place", *(v.name for v in views))
+    last = tuple(range(first, first + digits))
+    known = Variable(
+        "known", _by_place([(p, f"2 * pair{k} + carry{k}") for k, p in enumerate(last)]),
+        tuple(Place(Part("head", layer, h), positions=last) for layer in range(1, layers) for h in range(heads)),
+        (*shown, *(f"{name}{k}" for name in ("pair", "carry") for k in range(digits))),
+    )  # fmt: skip
+    digit = Variable("digit", _by_place([(p, f"(sum{k} + carry{k}) % 10") for k, p in enumerate(last)]))
+    away = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
+    by_distance = [f"{x:.1f}" for x in circle(problem)]
+    logits = [_cases(f"from{c}", by_distance) for c in range(10)] + ["0"] * (problem.classes - 10)
+    return Explanation(
+        of="monthly-digit-sum",
+        name="pairs of digits are gathered, and a carry" if carries else "each pair of digits is added, and nothing is carried",
+        variables=(*pairs, *sums, *bits, *views, known, digit, *away), logits=tuple(logits), reads=(*shown, "known", *(v.name for v in away)),
+        leaves_out="How a pair becomes its sum: heads of one role write different functions of both digits. That small changes of angle differ "
+        "between digits, so that logits of wrong digits are only met on average.",
+    )  # fmt: skip
+
+
+def _view(one: Seen) -> str:
+    """What a head sees, as one number."""
+    if one.carry is not None:
+        return f"carry{one.carry}"
+    return " + ".join(f"{100**i} * pair{k}" if i else f"pair{k}" for i, k in enumerate(one.pairs))
+
+
+def _by_place(cases: Sequence[tuple[int, str]]) -> str:
+    """One rule for several places: runs of places with the same rule are one case."""
+    runs: list[tuple[int, str]] = []
+    for place, rule in cases:
+        if runs and runs[-1][1] == rule:
+            runs[-1] = (place, rule)
+        else:
+            runs.append((place, rule))
+    return "".join(f"{rule} if place <= {place} else " for place, rule in runs[:-1]) + runs[-1][1]
+
+
+def _cases(name: str, values: Sequence[str]) -> str:
+    return "".join(f"{x} if {name} == {i} else " for i, x in enumerate(values[:-1])) + values[-1]
+
+
+def _carries(tokens: Int[np.ndarray, "n s"], digits: int) -> Int[np.ndarray, "n digit"]:
+    """What each digit takes over from those below it."""
+    found = np.zeros((len(tokens), digits), int)
+    for k in range(digits - 2, -1, -1):
+        found[:, k] = tokens[:, k + 1] + tokens[:, digits + 2 + k] + found[:, k + 1] > 9
+    return found
+
+
+def _alike(kind: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """For each input another one of its kind."""
+    of, out = rng.generator(SEED, "monthly.digit-sum.alike"), np.arange(len(kind))
+    for k in np.unique(kind):
+        own = np.flatnonzero(kind == k)
+        out[own] = of.permutation(own)
+    return out
+
+
+def _digits(problem: Problem) -> int:
+    return (problem.task.length - 2) // 3

@@ -1,0 +1,103 @@
+"""Maximum of a list, explained: at ANS a head attends to the largest number, and what it attends to is named.
+
+The score of a number rises with its size, whatever stands beside it, so that the largest one takes nearly all attention; what marks the
+list is passed over. Numbers so small that they are hardly ever the largest are the weak spot: their step may be small or wrong, and so
+may be what is named.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from assay.circuits.explanation import Explanation, Variable
+from assay.circuits.places import Place
+from assay.circuits.problem import Problem
+from assay.core import rng
+from assay.subjects.parts import Part
+
+SEED, INPUTS = 2000, 1000
+"""Of the lists on which roles are looked for; no score is taken on them."""
+LEAST = 0.5
+"""A head attends to the largest number that gives it so much of its attention, on average."""
+LISTS = 100
+"""Lists of each largest number on which it is seen whether that one is named."""
+
+
+def explanation(problem: Problem) -> Explanation:
+    """Explain a model of the maximum: the heads that attend to the largest number, and which numbers are not named.
+
+    Roles are found by attention: `watching`; the margin is the factor that fits the model's logits best; where it fails: `unnamed`.
+    """
+    values = len(problem.task.answers)
+    poor = np.flatnonzero(unnamed(problem) > 0.5)
+    return Explanation(
+        of="monthly-maximum", name="a head attends to the largest number and copies it", answer="largest", margin=round(margin(problem), 1),
+        variables=(Variable("largest", f"most(token, there(token) < {values})", watching(problem), ("token.k", "token.v")),),
+        fails=" or ".join(f"largest == {v}" for v in poor) if len(poor) else None,
+        leaves_out="How far the scores of neighbours lie apart, so how much attention equal or nearly equal numbers draw together; "
+        "which other numbers come second.",
+    )  # fmt: skip
+
+
+def rival(problem: Problem) -> Explanation:
+    """Say that the number that stands in the list most often is named, since equal ones draw attention together; of these the largest."""
+    values = len(problem.task.answers)
+    return Explanation(
+        of="monthly-maximum", name="the most frequent number, for equal ones draw attention together",
+        answer="found", margin=round(margin(problem), 1),
+        variables=(
+            Variable("often", "count(there(token) == token)"),
+            Variable("peak", f"most(often, there(token) < {values})"),
+            Variable("found", f"most(token, there(token) < {values} and there(often) == peak)", watching(problem), ("often", "peak", "token")),
+        ),
+        leaves_out="Which of two numbers that are as frequent is attended to more.",
+    )  # fmt: skip
+
+
+def watching(problem: Problem) -> tuple[Place, ...]:
+    """Find the heads that attend from ANS to the largest number; the one that does so most where none reaches LEAST."""
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    largest = tokens == _largest(problem, tokens)[:, None]
+    share = {
+        Part("head", layer, head): float((pattern[0, :, head, -1].numpy() * largest).sum(1).mean())
+        for layer, pattern in enumerate(problem.run(tokens).patterns)
+        for head in range(pattern.shape[2])
+    }
+    chosen = [part for part, x in share.items() if x >= LEAST] or [max(share, key=lambda part: share[part])]
+    return tuple(map(Place, chosen))
+
+
+def margin(problem: Problem) -> float:
+    """Fit how far the logit of the largest number lies above the others, by least squares over lists and answers."""
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    logits = problem.logits(tokens)[:, -1]
+    named = np.eye(logits.shape[1])[_largest(problem, tokens)]
+    named -= named.mean(1, keepdims=True)
+    return float((logits * named).sum() / (named**2).sum())
+
+
+def unnamed(problem: Problem) -> Float[np.ndarray, " value"]:
+    """Measure for each number how often it is not named though it is the largest, on lists drawn evenly among those."""
+    values = len(problem.task.answers)
+    return np.array([problem.wrong(problem.logits(lists), lists).mean() for lists in (_below(problem, v) for v in range(values))])
+
+
+def _below(problem: Problem, most: int) -> Int[np.ndarray, "n s"]:
+    """Lists of which a given number is the largest: others are drawn up to it, and it is put somewhere."""
+    of = rng.generator(SEED, "monthly.maximum.below", most)
+    lists = problem.task.draw(SEED, 1, LISTS, held_out=True)
+    numbers = _numbers(problem, lists)
+    where = np.flatnonzero(numbers[0])
+    lists[:, where] = of.integers(most + 1, size=(LISTS, len(where)))
+    lists[np.arange(LISTS), of.choice(where, LISTS)] = most
+    return lists
+
+
+def _largest(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, " n"]:
+    return np.where(_numbers(problem, tokens), tokens, -1).max(1)
+
+
+def _numbers(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
+    """Where numbers stand."""
+    return tokens < len(problem.task.answers)

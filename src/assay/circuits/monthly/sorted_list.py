@@ -1,0 +1,79 @@
+"""Sorted lists, explained: a head looks for the smallest value above the present one, and copies it.
+
+From a place of the sorted half, and from SEP, heads attend within the mixed half to values above the present one, to the smallest most, and
+what they attend to becomes the answer. Heads share out the values between them: without one of them low values are lost, without the other
+one high values. Both write the same thing, so one variable lives in both.
+
+As in the published explanation, what is written for a value also lifts the value just below it, which is the one that cannot be the answer, and
+the largest jumps are what the model is least sure of.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assay.circuits.explanation import Explanation, Variable
+from assay.circuits.places import Place
+from assay.circuits.problem import Problem
+from assay.subjects.parts import Part
+
+SEED, INPUTS = 2000, 600
+"""Of the lists on which roles are looked for, and how many; no score is taken on them."""
+LEAST = 0.1
+"""A head looks for the next value where that draws this much of its attention, on average."""
+
+
+def explanation(problem: Problem) -> Explanation:
+    """Explain a model of sorted lists: the next value is attended to by the heads that `finders` names, and copied."""
+    items = _items(problem)
+    return Explanation(
+        of="monthly-sorted-list", name="heads copy the smallest value above the present one",
+        variables=(
+            Variable("floor", "-1 if token == 'SEP' else token"),
+            Variable("next", f"least(token, there(place) < {items} and there(token) > floor)", _places(problem, finders(problem)),
+                     ("floor.q", "place", "token.k", "token.v")),
+        ),
+        answer="next", margin=margin(problem),
+        leaves_out="Which head serves which values: they share them out, and where one is needed the other one still helps. That other values "
+        "above the present one draw attention too. How logits of wrong values differ.",
+    )  # fmt: skip
+
+
+def rival(problem: Problem) -> Explanation:
+    """Say that the same heads go through the mixed list in its own order."""
+    items = _items(problem)
+    return Explanation(
+        of="monthly-sorted-list", name="heads copy the next value in the order of the list",
+        variables=(Variable("next", f"last(token, there(place) == place - {items})", _places(problem, finders(problem)), ("place", "token.v")),),
+        answer="next", margin=margin(problem),
+    )  # fmt: skip
+
+
+def finders(problem: Problem) -> tuple[int, ...]:
+    """Find the heads whose attention from the sorted half lies on the next value, LEAST of it on average; where none does, that which does most."""
+    items = _items(problem)
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    pattern = problem.run(tokens).patterns[0][0].double().numpy()[:, :, items : 2 * items, :items]
+    hit = tokens[:, None, :items] == problem.task.answer(tokens)[:, items : 2 * items, None]
+    share = (pattern * hit[:, None]).sum(3).mean((0, 2))
+    found = tuple(int(h) for h in (share >= LEAST).nonzero()[0])
+    return found or (int(share.argmax()),)
+
+
+def margin(problem: Problem) -> float:
+    """Measure how far the right logit lies above the mean of all others, on average."""
+    items = _items(problem)
+    tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
+    logits, answers = problem.logits(tokens)[:, items : 2 * items], problem.task.answer(tokens)[:, items : 2 * items]
+    own = np.take_along_axis(logits, answers[..., None], 2)[..., 0]
+    return round(float((own - (logits.sum(2) - own) / (problem.classes - 1)).mean()), 1)
+
+
+def _places(problem: Problem, heads: tuple[int, ...]) -> tuple[Place, ...]:
+    """These heads, where an answer is asked for."""
+    items = _items(problem)
+    return tuple(Place(Part("head", 0, h), positions=tuple(range(items, 2 * items))) for h in heads)
+
+
+def _items(problem: Problem) -> int:
+    return problem.task.length // 2

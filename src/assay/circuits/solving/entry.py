@@ -1,0 +1,80 @@
+"""An entry of the catalogue made of a problem: its arms, what is measured of each, its claims and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from assay.circuits.solving import figures, scored, statements
+from assay.circuits.solving.scored import CONTROLS, EXPLANATIONS, OURS, RIVAL
+from assay.circuits.solving.solver import Monthly, Solver
+from assay.core.claims import Claim, Exact, Finding
+from assay.core.experiment import Arm, Arms, Derive, Experiment
+from assay.core.spec import grid, reserved, variant
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SEEDS = 6
+"""Models of a problem that are judged."""
+NOTES = {
+    "rival": "main's models, with the plausible rival in the place of our explanation",
+    "another": "main's models, with our explanation of another model of the same problem in the place of their own",
+    "shuffled": "main's models; ours, with other parts in its roles and what it says said of other inputs",
+    "empty": "main's models, with nothing said of them: 0 by construction, the floor",
+    "whole": "main's models, with the model itself as its explanation: at most one half by construction, since nothing is shorter",
+}
+
+
+def in_place(kind: str) -> Derive:
+    """A derived arm: main's models, where another explanation stands in the place of ours."""
+
+    def derive(arms: Arms) -> xr.Dataset:
+        main = arms["main"]
+        made = main.copy(deep=True)
+        for name in ("quality", "reached", "errors", "written"):
+            made[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
+        return made
+
+    return derive
+
+
+def _gradient(arms: Arms) -> xr.Dataset:
+    """A derived arm: main's models, and inputs that a gradient points to in the place of those that are said to fail."""
+    made = arms["main"].copy(deep=True)
+    made["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
+    return made
+
+
+def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
+    """Give the arms: models, the same half as long and without anything to learn, and every other explanation in the place of ours."""
+    whole, short, none = (scored.measuring(monthly, which) for which in (EXPLANATIONS, (OURS, RIVAL), ()))
+    own = scored.measuring(monthly, (OURS,))
+    made: dict[str, Arm[Solver]] = {
+        "main": Arm(monthly.train, specs=reserved("answers"), measure=whole, keep=True, note="decoders that are trained on the problem"),
+        "half": Arm(monthly.train, specs=variant(times={"steps": 0.5}), measure=short, note="half as long, with its own decay of the rate"),
+        "shuffled-answers": Arm(monthly.train, specs=variant(times={"steps": 0.5}, answers="shuffled"), measure=none,
+                                note="half as long, each input with another one's answers: what is there to learn without the problem"),
+        "untrained": Arm(monthly.train, specs=variant(steps=0), measure=none, note="the same models before training"),
+        "unlearned": Arm(_kept, after="untrained", measure=own, note="our rule for an explanation, on models that were never trained"),
+    }  # fmt: skip
+    return made | {kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in (RIVAL, *CONTROLS)} | {
+        "gradient": Arm(derive=_gradient, note="main's models; inputs that a gradient points to, in place of those that are said to fail"),
+    }
+
+
+def _kept(runs, bench, before):  # type: ignore[no-untyped-def]
+    """Keep models as they are."""
+    return before
+
+
+def entry(
+    monthly: Monthly, *, smoke: Solver, default: Solver, full: Solver, seed: int, claims: Iterable[Claim | Exact | Finding], scope: str, page: str
+) -> Experiment[Solver]:
+    """Make the entry of a problem; judged are six seeds from this one on."""
+    seeds = range(seed, seed + SEEDS)
+    return Experiment(
+        page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, EXPLANATIONS), claims=(*claims, *statements.findings()),
+        figures=figures.drawn, scope=scope, seeds_per_group=3, smoke=grid(smoke, seed=range(1000, 1002)), default=grid(default, seed=seeds),
+        full=grid(full, seed=seeds),
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""What is measured of a model that was trained on a problem: how often it is right, and what explanations of it reach.
+
+Beside our explanation of each model stand a plausible rival and four controls: our explanation of another model of the same problem, ours
+shuffled, an empty one, and the whole model over again. The other model is trained alike on a seed of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.circuits.solving.solver import Monthly, Solver
+from assay.core.bench import Unkept
+from assay.core.measures import measures
+from assay.core.runs import Runs
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from assay.circuits.explanation import Explanation
+    from assay.circuits.problem import Problem
+    from assay.circuits.verify.score import Effort, Score
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+
+PARTS = ("E1", "E2", "E3", "E4", "short")
+OURS, RIVAL = "ours", "rival"
+CONTROLS = ("another", "shuffled", "empty", "whole")
+EXPLANATIONS = (OURS, RIVAL, *CONTROLS)
+ERRORS = ("failing", "working", "random", "gradient")
+"""Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient points to."""
+WAYS = ("places", "most", "learned", "unfounded")
+"""Where variables are exchanged: at their places, a mean over them; then the one that changes most answers: at its places, along directions
+learned at its part, and along those learned there for answers that have nothing to do with it."""
+KINDS = ("sets", "homes")
+"""Rivals that are counted: other sets of as many pieces, and other homes of the same variables."""
+OTHER = 99
+"""The other model has the seed that ends in this among a hundred."""
+
+
+def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver], Trained, Bench], xr.Dataset]:
+    """Make the measure of an arm: how often its models are right, and what these explanations of them reach."""
+
+    def measure(runs: Runs[Solver], trained: Trained, bench: Bench) -> xr.Dataset:
+        s = runs.shared
+        params = {name: trained.tensors[name] for name in monthly.shape(s).parameters()}
+        problems = [monthly.problem(s, params, i) for i in range(len(runs))]
+        coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
+        named = _solved(runs, problems)
+        if which:
+            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if which == EXPLANATIONS else {})}
+            named |= _explained(monthly, runs, problems, which, bench)
+        return measures(runs, coords=coords, **named)
+
+    return measure
+
+
+def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str, np.ndarray, str]]:
+    """How often answers are right at each position, and what chance the model gives them, each run on held-out inputs of its own seed.
+
+    `known` is the share right where an answer can be known at all; `least` is the cross-entropy of the exact predictor where answers are drawn.
+    """
+    from assay.worlds.algorithms.task import asked
+
+    rows = []
+    for spec, problem in zip(runs.specs, problems, strict=True):
+        tokens = problem.task.draw(spec.seed, 0, spec.tested, held_out=True)
+        logits = problem.logits(tokens)
+        where = asked(problem.task.answer(tokens))
+        told = problem.told(_tensor(logits), tokens).numpy()
+        best = logits if problem.task.chances is None else _log(problem.task.chances(tokens))
+        sure = where & (problem.named(best) >= 0)
+        missed = problem.missed(logits, tokens)
+        n = where.sum(0)
+        right = np.where(n > 0, ((~missed & where).sum(0) + 0.5) / (n + 1), np.nan)
+        chance = np.where(n > 0, (np.exp(told) * where).sum(0) / n.clip(min=1), np.nan)
+        wrong = (missed.any(1).sum() + 0.5) / (len(tokens) + 1)
+        known = ((~missed & sure).sum() + 0.5) / (sure.sum() + 1)
+        least = 0.0 if problem.task.chances is None else _mean(-problem.told(_tensor(best), tokens).numpy(), where)
+        rows.append((right, chance, wrong, known, _mean(-told, where), least))
+    right, chance, wrong, known, nats, least = (np.array(x) for x in zip(*rows, strict=True))
+    return {
+        "right": ("run position", right, "share"), "chance": ("run position", chance, "probability"), "wrong": ("run", wrong, "share of inputs"),
+        "known": ("run", known, "share"), "nats": ("run", nats, "nats"), "least": ("run", least, "nats"),
+    }  # fmt: skip
+
+
+def _explained(
+    monthly: Monthly, runs: Runs[Solver], problems: list[Problem], which: tuple[str, ...], bench: Bench
+) -> dict[str, tuple[str, np.ndarray, str]]:
+    from assay.circuits.verify.score import Effort
+
+    scores, exchanged, as_good = [], [], []
+    for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
+        effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
+        scores.append(_scores(monthly, spec, problem, which, effort, bench))
+        if which == EXPLANATIONS:
+            swapped, counted = _beside(monthly.explains().explanation(problem), problem, spec.seed, effort)
+            exchanged.append(swapped)
+            as_good.append(counted)
+        bench.report(i + 1, len(problems), "models explained")
+    found = {
+        "quality": ("run explanation", _each(scores, lambda x: x.quality.estimate), "share"),
+        "reached": ("run explanation part", _each(scores, lambda x: [part.estimate for part in x.parts]), "share"),
+        "errors": ("run explanation inputs", _each(scores, _errors), "share of inputs"),
+        "written": ("run explanation", _each(scores, lambda x: x.size), "names and numbers"),
+    }
+    if as_good:
+        found["exchanged"] = ("run way", np.array(exchanged), "share of answers")
+        found["as_good"] = ("run kind", np.array(as_good), "share")
+    return found
+
+
+def _scores(monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, ...], effort: Effort, bench: Bench) -> list[Score]:
+    from assay.circuits.verify import controls
+    from assay.circuits.verify.score import attempted, score
+
+    file = monthly.explains()
+    kept: dict[str, Explanation] = {}
+
+    def ours() -> Explanation:
+        if not kept:
+            kept[OURS] = file.explanation(problem)
+        return kept[OURS]
+
+    ways: Mapping[str, Callable[[], Explanation]] = {
+        OURS: ours, RIVAL: lambda: file.rival(problem), "another": lambda: file.explanation(other(monthly, spec, bench)),
+        "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed), "empty": lambda: controls.empty(ours()),
+        "whole": lambda: controls.whole(ours(), problem),
+    }  # fmt: skip
+    return [attempted(ways[name], lambda e: score(e, problem, spec.seed, effort)) for name in which]
+
+
+def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Exchange variables, and that of most pairs along learned directions too; count other sets of pieces and other homes that do as well."""
+    from assay.circuits.program import Program
+    from assay.circuits.verify.interchange import interchanged
+    from assay.circuits.verify.rivals import rivals
+
+    program = Program(ours, problem)
+    tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
+    swapped = [interchanged(program, v.name, tokens, seed, learn=False) for v in ours.variables if v.at and program.answers]
+    ways = [math.nan] * len(WAYS)
+    if any(x.pairs for x in swapped):
+        most = max(swapped, key=lambda x: x.pairs)  # learning takes most of the time
+        learned = interchanged(program, most.variable, tokens, seed)
+        ways = [float(np.mean([x.right for x in swapped if x.pairs])), most.right, learned.learned, learned.unfounded]
+    counted = rivals(program, tokens, seed)
+    return tuple(ways), (counted.sets / max(counted.sets_tried, 1), counted.homes / max(counted.homes_tried, 1))
+
+
+def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:
+    """Give the other model of this problem and setting, trained once: its seed is the one that ends in OTHER among the spec's hundred."""
+    from safetensors.torch import load_file, save_file
+
+    its = spec.replace(seed=spec.seed // 100 * 100 + OTHER)
+
+    def build(folder: Path) -> None:
+        trained = monthly.train(Runs([its]), Unkept())
+        save_file({name: trained.tensors[name].contiguous() for name in monthly.shape(its).parameters()}, folder / "model.safetensors")
+
+    return monthly.problem(its, load_file(bench.artefact(its, build) / "model.safetensors"))
+
+
+def _errors(score: Score) -> list[float]:
+    found = {row.name: row.estimate for row in score.details}
+    return [found.get(f"E4 errors, {kind}", math.nan) for kind in ERRORS]
+
+
+def _each(scores: list[list[Score]], of: Callable[[Score], object]) -> np.ndarray:
+    return np.array([[of(score) for score in row] for row in scores], dtype=np.float64)
+
+
+def _mean(x: np.ndarray, where: np.ndarray) -> float:
+    return float(x[where].mean())
+
+
+def _log(chance: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(chance, 1e-300))
+
+
+def _tensor(x: np.ndarray) -> Tensor:
+    import torch
+
+    return torch.from_numpy(x)

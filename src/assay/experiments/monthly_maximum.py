@@ -1,0 +1,63 @@
+"""Monthly maximum: one block names the largest of a list; does it attend to it, and is that the whole story?
+
+Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list is a later kind, ours by configuration
+Claim: models name the largest number; our explanation of them is good and beats its rival, as four controls do not
+Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Cost: 60 s on 2 cores, 100 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from assay.circuits.solving.entry import entry
+from assay.circuits.solving.solver import Explains, Monthly, Solver
+from assay.circuits.solving.statements import explained, learned, sure
+
+if TYPE_CHECKING:
+    from assay.worlds.algorithms.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maximum(Solver):
+    items: Annotated[int, Ge(2)] = 5
+    """Numbers in a list."""
+    values: Annotated[int, Ge(2)] = 10
+    """Numbers that there are, from 0 on."""
+
+
+def task(s: Maximum) -> Task:
+    """The task of a spec."""
+    from assay.worlds.algorithms.maximum import maximum
+
+    return maximum(s.items, s.values)
+
+
+def explains() -> Explains:
+    """What explains these models."""
+    from assay.circuits.monthly import maximum
+
+    return maximum
+
+
+monthly = Monthly(name="monthly-maximum", task=task, explains=explains)
+SOURCE = "after C. McDougall, Monthly Algorithmic Problems"
+PAGE = """
+**The question.** A list of numbers, and then: which was the largest? One block with one head is enough. Attention can be given to the largest
+number, whatever stands beside it, and what is attended to can be named.
+"""
+experiment = entry(
+    monthly, seed=22700,
+    claims=(
+        learned("Models name the largest number: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        *explained("models that find a maximum", "that the most frequent number is named",
+                   same="a model has one head, and it can have no other role"),
+    ),
+    smoke=Maximum(layers=1, heads=1, d=16, e=16, items=3, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
+    default=Maximum(layers=1, heads=1, d=32, e=32, steps=800, batch=64),
+    full=Maximum(layers=1, heads=1, d=64, e=64, items=10, values=50, steps=10_000, batch=512, lr=1e-3),
+    scope="six decoders of one block of attention, on lists of five numbers below ten", page=PAGE,
+)  # fmt: skip

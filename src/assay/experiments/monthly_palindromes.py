@@ -1,0 +1,63 @@
+"""Monthly palindromes: two blocks of attention tell whether a list reads the same backwards, and how they do it
+
+Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.education)
+Claim: models tell palindromes; our explanation of them is good and beats its rival, as four controls do not
+Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Cost: 100 s on 2 cores, 180 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from assay.circuits.solving.entry import entry
+from assay.circuits.solving.solver import Explains, Monthly, Solver
+from assay.circuits.solving.statements import explained, foretold, learned, sure
+
+if TYPE_CHECKING:
+    from assay.worlds.algorithms.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Palindromes(Solver):
+    half: Annotated[int, Ge(1)] = 5
+    """Values in each half."""
+    values: Annotated[int, Ge(2)] = 13
+    """Values that there are, from 0 on."""
+
+
+def task(s: Palindromes) -> Task:
+    """The task of a spec."""
+    from assay.worlds.algorithms.palindromes import palindromes
+
+    return palindromes(s.half, s.values)
+
+
+def explains() -> Explains:
+    """What explains these models."""
+    from assay.circuits.monthly import palindromes
+
+    return palindromes
+
+
+monthly = Monthly(name="monthly-palindromes", task=task, explains=explains)
+SOURCE = "C. McDougall, Monthly Algorithmic Problem of July 2023"
+PAGE = """
+**The question.** Is the second half of a list its first half backwards? Asked at the end, of a decoder of two blocks without an MLP. A position
+in the second half can look at its mirror image; what it finds has to reach the end, where one place that differs is enough for a no.
+"""
+experiment = entry(
+    monthly, seed=22000,
+    claims=(
+        learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        *explained("models that tell palindromes", "that the end compares all pairs by itself"),
+        foretold("models that tell palindromes"),
+    ),
+    smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
+    default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64),
+    full=Palindromes(layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3),
+    scope="six decoders of two blocks of attention, on lists of ten values below thirteen", page=PAGE,
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Monthly running sum: one head and eight neurons tell the sign of a sum so far, and how they do it
+
+Paper: C. McDougall, Monthly Algorithmic Problem, November 2023 (ARENA, learn.arena.education)
+Claim: models tell the sign; our explanation of them is good and beats its rival, as four controls do not
+Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Cost: 100 s on 2 cores, 180 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from assay.circuits.solving.entry import entry
+from assay.circuits.solving.solver import Explains, Monthly, Solver
+from assay.circuits.solving.statements import explained, learned, sure
+
+if TYPE_CHECKING:
+    from assay.worlds.algorithms.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningSum(Solver):
+    length: Annotated[int, Ge(2)] = 20
+    """Values in a sequence."""
+    most: Annotated[int, Ge(1)] = 5
+    """The largest value; the smallest is the same with a minus."""
+
+
+def task(s: RunningSum) -> Task:
+    """The task of a spec."""
+    from assay.worlds.algorithms.running_sum import running_sum
+
+    return running_sum(s.length, s.most)
+
+
+def explains() -> Explains:
+    """What explains these models."""
+    from assay.circuits.monthly import running_sum
+
+    return running_sum
+
+
+monthly = Monthly(name="monthly-running-sum", task=task, explains=explains)
+SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2023"
+PAGE = """
+**The question.** Is the sum of all values so far negative, zero or positive? Asked at every position, of a decoder of one head, eight neurons and no
+norm. Attention that is the same everywhere takes a mean, which has the sign of the sum; neurons with a threshold can tell the rest.
+"""
+experiment = entry(
+    monthly, seed=22400,
+    claims=(
+        learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        *explained("models that tell a sum's sign", "that the last value alone decides"),
+    ),
+    smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, tried=100,
+                     resamples=100, candidates=5000),
+    default=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4),
+    full=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2),
+    scope="six decoders of one head and eight neurons, on sequences of twenty values from −5 to 5", page=PAGE,
+)  # fmt: skip

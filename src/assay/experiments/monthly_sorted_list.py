@@ -1,0 +1,62 @@
+"""Monthly sorted list: one block of attention writes a list in rising order, and how it finds the next value
+
+Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
+Claim: models sort; our explanation of them is good and beats its rival, as four controls do not
+Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Cost: 100 s on 2 cores, 180 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from assay.circuits.solving.entry import entry
+from assay.circuits.solving.solver import Explains, Monthly, Solver
+from assay.circuits.solving.statements import explained, learned, sure
+
+if TYPE_CHECKING:
+    from assay.worlds.algorithms.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class SortedList(Solver):
+    items: Annotated[int, Ge(2)] = 5
+    """Values in a list."""
+    values: Annotated[int, Ge(2)] = 21
+    """Values that there are, from 0 on; a list has each at most once."""
+
+
+def task(s: SortedList) -> Task:
+    """The task of a spec."""
+    from assay.worlds.algorithms.sorted_list import sorted_list
+
+    return sorted_list(s.items, s.values)
+
+
+def explains() -> Explains:
+    """What explains these models."""
+    from assay.circuits.monthly import sorted_list
+
+    return sorted_list
+
+
+monthly = Monthly(name="monthly-sorted-list", task=task, explains=explains)
+SOURCE = "C. McDougall, Monthly Algorithmic Problem of October 2023"
+PAGE = """
+**The question.** A list, a separator, and the list again in rising order: which value comes next? Asked of a decoder of one block without an MLP.
+It is enough to attend to the smallest value above the present one, and to copy it.
+"""
+experiment = entry(
+    monthly, seed=22300,
+    claims=(
+        learned("Models sort: the right value has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        *explained("models that sort", "that the list is gone through in its own order"),
+    ),
+    smoke=SortedList(layers=1, heads=2, d=12, e=6, items=3, values=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
+    default=SortedList(layers=1, heads=2, d=48, e=24, steps=1500, batch=64),
+    full=SortedList(layers=1, heads=2, d=96, e=48, items=10, values=51, steps=7324, batch=512, lr=1e-3, decay=5e-3),
+    scope="six decoders of one block of attention, on lists of five distinct values below 21", page=PAGE,
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""Explained: what an explanation is of: a circuit that is written by construction, a model that a run of the catalogue trained, or a folder."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.core.errors import DataError, ModelError, nearest
+
+if TYPE_CHECKING:
+    from assay.circuits.explanation import Explanation
+    from assay.circuits.problem import Problem
+    from assay.circuits.solving.solver import Monthly
+
+FAMILY = "monthly-"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and explanations of it that are shipped."""
+
+    problem: Problem
+    rival: Callable[[], Explanation]
+    """One that sounds as good and is not right; of a folder, one of another model."""
+    own: Callable[[], Explanation] | None = None
+    """Ours, where there is one."""
+
+
+def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
+    """Find what an explanation is of: `induction`, `monthly-palindromes`, `monthly-palindromes/22003`, or a folder beside its file.
+
+    Raises: ModelError where there is no such model, with what trains it; DataError for a folder that cannot be opened.
+    """
+    from assay.circuits import known
+
+    if of in known.names():
+        return Subject(known.problem(of), lambda: known.rival(of), lambda: known.explained(of))
+    name, _, seed = of.partition("/")
+    if name in trained():
+        return _trained(name, seed, root)
+    if (beside / of).is_dir():
+        return _folder(beside / of)
+    raise ModelError(f"no circuit or trained model is called {of!r}, and no folder; {nearest(of, [*known.names(), *trained()])}")
+
+
+def trained() -> tuple[str, ...]:
+    """The entries of the catalogue whose models are explained."""
+    from assay.lab import catalogue
+
+    return tuple(entry.name for entry in catalogue.entries() if entry.name.startswith(FAMILY))
+
+
+def _trained(name: str, seed: str, root: Path) -> Subject:
+    """The stored model of a seed; of the first that is judged where none is named."""
+    from assay.lab import catalogue
+    from assay.lab.store import Job, Store
+
+    if seed and not seed.isdecimal():
+        raise ModelError(f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22003")
+    experiment = catalogue.find(name)
+    monthly: Monthly = importlib.import_module(experiment.origin).monthly
+    spec = experiment.default[0].replace(seed=int(seed)) if seed else experiment.default[0]
+    judged = spec in experiment.default
+    stored = Store(root).get(Job(name, experiment.version, "main", spec).key, name)
+    if stored is None or not stored.has_params:
+        raise ModelError(f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
+                         f"train it with: assay run {name}{'' if judged else f' --set seed={seed}'}")  # fmt: skip
+    problem, file = monthly.problem(spec, stored.trained().tensors), monthly.explains()
+    return Subject(problem, lambda: file.rival(problem), lambda: file.explanation(problem))
+
+
+def _folder(folder: Path) -> Subject:
+    """A model in the form of a challenge's folder, without its seal."""
+    from assay.circuits import known
+    from assay.circuits.challenge.folder import SEAL, opened
+
+    if (folder / SEAL).exists():
+        raise DataError(f"{folder} is a challenge; hold an answer to it with: assay challenge score {folder} ANSWER.toml")
+    return Subject(opened(folder), lambda: known.explained("induction"))

@@ -1,0 +1,87 @@
+"""First unique explained: the letters that heads read and answer for are those that a naive look gives, and controls rank below."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from assay.circuits.monthly.first_unique import counted, explanation, margin, rival, shared
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify import controls
+from assay.circuits.verify.score import Effort, score
+from assay.core import grid
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.subjects.decoder import Shape
+from assay.worlds.algorithms.first_unique import first_unique
+from assay.worlds.algorithms.solved import Solved, training
+
+
+@pytest.fixture(scope="module")
+def trained() -> Problem:
+    task = first_unique(3, 7)
+    shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=4, d_head=12, answers=4)
+    out = training(task, shape)(Runs(grid(Solved(steps=500, batch=128, lr=5e-3), seed=[3])), Unkept())
+    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+
+
+def test_its_steps_give_the_task_s_answers_on_every_sequence(trained):
+    task = trained.task
+    tokens = np.array([[3, *np.unravel_index(i, (3,) * 6)] for i in range(3**6)])
+    values = Program(explanation(trained), trained).values(tokens)
+    assert np.array_equal(values["unique"], task.answer(tokens))
+    assert np.array_equal(values["often_b"], np.cumsum(tokens == 1, 1))
+
+
+def test_a_head_reads_the_letters_that_draw_its_attention(trained):
+    """Loops over sequences, places and letters, where the code has sums."""
+    tokens = trained.task.draw(2000, 0, 2000, held_out=True)[:400]
+    pattern = trained.run(tokens).patterns[0][0].double().numpy()
+    for head, own in enumerate(counted(trained)):
+        for k in range(3):
+            most = 0.0
+            for q in {0, 1, 2} - {k}:
+                drawn = [
+                    sum(pattern[n, head, i, j] for j in range(i) if row[j] == k)
+                    for n, row in enumerate(tokens) for i in range(1, 7) if row[i] == q and k in row[:i]
+                ]  # fmt: skip
+                most = max(most, float(np.mean(drawn)))
+            if abs(most - 0.1) > 0.02:  # fewer sequences than the code looks at
+                assert (k in own) == (most > 0.1)
+
+
+def test_a_letter_is_the_business_of_the_heads_without_which_its_logit_falls(trained):
+    """Heads are taken out one by one, by their mean: the one whose loss costs a letter most is among those it is said to belong to."""
+    tokens = trained.task.draw(9, 0, 600, held_out=True)
+    answers = trained.task.answer(tokens)
+    whole = trained.logits(tokens)
+    wrote = trained.run(tokens).wrote
+    said = shared(trained)
+    heads = [part for part in wrote if part.kind == "head" and part.layer == 1]
+    for k in range(3):
+        at = answers == k
+        lost = []
+        for part in heads:
+            mean = wrote[part].mean(1, keepdim=True)
+            without = trained.logits(tokens, written={part: lambda x, mean=mean: mean.expand_as(x)})
+            lost.append(((whole - without)[..., k] - (whole - without).mean(-1))[at].mean())
+        assert k in said[int(np.argmax(lost))]
+
+
+def test_the_margin_of_logits_that_are_made_is_theirs(trained):
+    made = Problem(trained.task, {**trained.params, "W_U": torch.zeros_like(trained.params["W_U"])})
+    assert margin(made) == pytest.approx(0)
+
+
+def test_controls_rank_below(trained):
+    effort = Effort(inputs=150, resamples=300, candidates=5_000)
+    ours = explanation(trained)
+    own = score(ours, trained, 7, effort)
+    parts = {row.name: row.estimate for row in own.parts}
+    assert parts["E2 scrubbing"] > 0.4 and parts["E3 implementation"] > 0.5
+    for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
+        beside = score(other, trained, 7, effort)
+        assert not beside.refused and beside.quality.estimate <= own.quality.estimate
+        assert {row.name: row.estimate for row in beside.parts}["E2 scrubbing"] < parts["E2 scrubbing"] - 0.2

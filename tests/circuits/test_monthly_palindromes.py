@@ -1,0 +1,123 @@
+"""Palindromes explained: the scales that are found in a model are those that were written into it, and in a trained one what a naive look gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from assay.circuits.monthly.palindromes import Scales, alike, explanation, rival, scales
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify import controls
+from assay.circuits.verify.score import Effort, score
+from assay.core import grid
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.subjects.decoder import Shape
+from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
+from assay.worlds.algorithms.palindromes import mismatches, palindromes
+from assay.worlds.algorithms.solved import Solved, training
+
+WEIGHTS = (-1.5, 0.5, 1.0)
+"""What the tokens weigh in the model that was written; START and END count apart."""
+
+
+def by_hand(weights: tuple[float, ...] = WEIGHTS) -> Problem:
+    """A model of lists of four: head 0 weighs the outer pair at END, head 1 the inner one at its second place; block 1 does nothing."""
+    task = palindromes(2, len(weights))
+    v, s = len(weights) + 2, task.length
+    r = rooms(token=v, place=s, found=s)
+    shape = Shape(layers=2, d=v + 2 * s, heads=2, m=0, context=s, vocab=v, norm="none", d_head=v + s, answers=2)
+    p = empty(shape)
+    p["W_E"][0, :, r["token"].all] = torch.eye(v)
+    p["W_pos"][0, :, r["place"].all] = torch.eye(s)
+    for head, here, places in ((0, s - 1, (1, 4)), (1, 3, (2, 3))):
+        query = torch.zeros(s, 3, dtype=torch.float64)
+        query[here, :2] = 1
+        query[[i for i in range(s) if i != here], 2] = 1  # elsewhere it looks at START
+        keys = torch.zeros(s + v, 3, dtype=torch.float64)
+        keys[list(places), 0] = keys[0, 2] = float(SHARP)
+        keys[s : s + len(weights), 1] = torch.tensor(weights, dtype=torch.float64)
+        both = matrix(shape, r["place"], keys[:s]) + matrix(shape, r["token"], keys[s:])
+        attends(p, 0, head, matrix(shape, r["place"], query), both)
+        moves(p, 0, head, r["place"], r["found"])
+    return Problem(task, p)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Problem:
+    task = palindromes(2, 4)
+    shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=6, d_head=12, answers=2)
+    out = training(task, shape)(Runs(grid(Solved(steps=600, batch=128, lr=5e-3), seed=[3])), Unkept())
+    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+
+
+def told(found: tuple[Scales, ...], head: int, place: int) -> Scales:
+    (one,) = (x for x in found if (x.head, x.place) == (head, place))
+    return one
+
+
+def test_the_scales_are_those_that_were_written():
+    found = scales(by_hand())
+    assert {(one.head, one.place) for one in found} == {(0, 5), (1, 3)}
+    assert told(found, 0, 5).pairs == (0,) and told(found, 1, 3).pairs == (1,)
+    for one in found:
+        assert np.allclose(one.weights, WEIGHTS, atol=0.02)  # they sum to 0, as fitted ones do
+
+
+def test_a_head_that_weighs_all_tokens_alike_tells_nothing_apart_and_has_no_weights():
+    assert all(not one.weights for one in scales(by_hand((0.0, 0.0, 0.0))))
+
+
+def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal():
+    problem = by_hand()
+    problem.params["W_U"][0, 4, 1] = 1.0  # END stands in room 4 of the tokens
+    assert len(alike(problem)) == 2 * 3 * 2  # pairs, first tokens, other second tokens
+    assert alike(by_hand()) == ()
+    program = Program(explanation(problem), problem)
+    tokens = problem.task.draw(9, 0, 200, held_out=True)
+    assert np.array_equal(program.fails(tokens)[:, -1] != 0, mismatches(tokens) > 0)
+
+
+def test_of_a_trained_model_attention_goes_to_the_heavier_token(trained):
+    tokens = trained.task.draw(9, 0, 400, held_out=True)
+    pattern = trained.run(tokens).patterns[0][0].double().numpy()
+    hits: list[bool] = []
+    for one in scales(trained):
+        for k in one.pairs if one.weights else ():
+            first, second = 1 + k, 4 - k
+            weights = np.array(one.weights)
+            heavier = weights[tokens[:, first]] - weights[tokens[:, second]]
+            clear = abs(heavier) > 1
+            ratio = pattern[:, one.head, one.place, first] / pattern[:, one.head, one.place, second]
+            equal = np.median(ratio[tokens[:, first] == tokens[:, second]])
+            hits += list(((ratio > equal) == (heavier > 0))[clear])
+    assert len(hits) > 100 and np.mean(hits) > 0.9
+
+
+def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
+    """All spoilt palindromes there are: two places on either side, four values."""
+    rate = {}
+    for k in range(2):
+        for a in range(4):
+            for b in set(range(4)) - {a}:
+                lists = np.array([[4, x, y, y, x, 5] for x in range(4) for y in range(4)])
+                lists[:, 1 + k], lists[:, 4 - k] = a, b
+                lists = np.unique(lists, axis=0)
+                rate[k, a, b] = trained.wrong(trained.logits(lists), lists).mean()
+    named = alike(trained)
+    assert all(rate[case] > 0.2 for case in named)
+    assert {case for case, x in rate.items() if x > 0.8} <= {*named}
+
+
+def test_controls_rank_below(trained):
+    effort = Effort(inputs=150, resamples=300, candidates=5_000)
+    ours = explanation(trained)
+    own = score(ours, trained, 7, effort)
+    assert own.quality.estimate > 0.3
+    for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours), controls.whole(ours, trained)):
+        beside = score(other, trained, 7, effort)
+        assert not beside.refused and beside.quality.estimate < own.quality.estimate
+
+

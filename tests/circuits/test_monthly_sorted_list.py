@@ -1,0 +1,69 @@
+"""Sorted lists explained: the heads that are found are those that a direct look gives, in a model written by hand and in one trained for seconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from assay.circuits.monthly.sorted_list import explanation, finders, margin, rival
+from assay.circuits.problem import Problem
+from assay.circuits.verify.score import Effort, table
+from assay.core import grid
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.subjects.decoder import Shape
+from assay.worlds.algorithms.built.sorting import sorting
+from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.sorted_list import sorted_list
+
+SMALL = Effort(inputs=100, resamples=200, candidates=5_000)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Problem:
+    task = sorted_list(3, 8)
+    shape = Shape(layers=1, d=32, heads=2, m=0, context=task.length, vocab=9, d_head=16, answers=9)
+    out = training(task, shape)(Runs(grid(Solved(steps=700, batch=64, lr=5e-3), seed=[5])), Unkept())
+    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+
+
+def test_in_a_model_written_by_hand_the_one_head_is_found_and_nothing_is_left_to_explain():
+    built = sorting(4, 9)
+    problem = Problem(built.task, built.params)
+    assert finders(problem) == (0,)
+    tokens = built.task.draw(3, 0, 200, held_out=True)
+    items = built.task.length // 2
+    logits, answers = problem.logits(tokens)[:, items:-1], built.task.answer(tokens)[:, items:-1]
+    naive = np.mean([row[a] - np.delete(row, a).mean() for row, a in zip(logits.reshape(-1, logits.shape[2]), answers.ravel(), strict=True)])
+    assert margin(problem) == pytest.approx(naive, abs=0.1)
+    found = table(explanation(problem), rival(problem), problem, 7, SMALL)
+    assert found.ranked and found.own.quality.estimate > 0.95
+    assert found.controls["another"].quality.estimate < 0.05
+
+
+def test_a_head_that_looks_elsewhere_is_not_named():
+    """A second head, which always looks at SEP, or at itself where there is none yet."""
+    built = sorting(4, 9)
+    p, tokens = built.params, len(built.task.tokens)
+    looks = torch.zeros_like(p["W_QKV"][:, :, :, :, :1])
+    looks[0, 0, :tokens, 0, 0, 0], looks[0, 0, tokens - 1, 1, 0, 0] = 1, 500
+    extra = {"W_QKV": (looks, -2), "b_QKV": (torch.zeros_like(p["b_QKV"][:, :, :, :1]), -2), "W_O": (torch.zeros_like(p["W_O"]), 2)}
+    grown = {name: torch.cat([x, extra[name][0]], extra[name][1]) if name in extra else x for name, x in p.items()}
+    problem = Problem(built.task, grown)
+    assert problem.run(built.task.draw(0, 0, 20)).patterns[0][0, :, 1, 4:, 4].min() > 0.99
+    assert finders(problem) == (0,)
+
+
+def test_of_a_trained_model_those_heads_are_named_that_attend_to_the_next_value(trained):
+    tokens = trained.task.draw(9, 0, 80, held_out=True)
+    pattern = trained.run(tokens).patterns[0][0].numpy()
+    share = np.zeros(2)
+    for row, attends in zip(tokens, pattern, strict=True):
+        for place in range(3, 6):
+            above = [v for v in row[:3] if place == 3 or v > row[place]]
+            share += attends[:, place, list(row[:3]).index(min(above))] / (80 * 3)
+    assert [h for h in range(2) if share[h] > 0.1] == list(finders(trained))
+    found = table(explanation(trained), rival(trained), trained, 7, SMALL)
+    assert found.ranked and found.own.quality.estimate > 0.5
+    assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())

@@ -1,0 +1,94 @@
+"""Planted worlds for the monthly problems: what is measured of six models in which a claim holds, fails, or is made vacuous."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from assay.circuits.solving.scored import ERRORS, EXPLANATIONS, KINDS, OURS, PARTS, RIVAL, WAYS
+from assay.core.claims import Claim
+from assay.core.measures import measures
+from assay.core.runs import Runs
+
+GOOD = {OURS: 0.8, RIVAL: 0.3, "another": 0.2, "shuffled": 0.1, "empty": 0.0, "whole": 0.48}
+WRONG = {"main": 0.002, "half": 0.002, "shuffled-answers": 0.6, "untrained": 0.9, "unlearned": 0.9}
+"""How far from 1 the probability of the right answer is, and how far a cross-entropy lies above the least."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What six models and their explanations are like; what is not named is as usual."""
+
+    experiment: Any
+    good: dict = field(default_factory=dict)
+    """Quality, and each of E1 to E4, by explanation."""
+    wrong: dict = field(default_factory=dict)
+    """What lacks, by arm."""
+    foretold: dict = field(default_factory=dict)
+    """Share of errors where they are foretold, by explanation, or by a gradient."""
+    unlearned: float = 0.05
+    """Quality of what our rule finds in models that were never trained."""
+
+    def arms(self) -> dict:
+        """The measures of all arms: trained ones are planted, others derived of them as the experiment does."""
+        found = {name: self.measures(name, i) for i, (name, arm) in enumerate(self.experiment.arms.items()) if arm.train is not None}
+        return found | {name: arm.derive(found) for name, arm in self.experiment.arms.items() if arm.derive is not None}
+
+    def measures(self, arm: str, stream: int):
+        """The measures of one trained arm."""
+        runs, rng = Runs(self.experiment.specs_of(arm, self.experiment.default)), np.random.default_rng(stream)
+        n = len(runs)
+
+        def near(x, *shape: int) -> np.ndarray:
+            return np.asarray(x) * (1 + rng.normal(0, 0.01, (n, *shape)))
+
+        lacks = (WRONG | self.wrong)[arm]
+        right = 1 - near(lacks, 12)
+        named = {
+            "right": ("run position", right, "share"), "chance": ("run position", right, "probability"), "known": ("run", 1 - near(lacks), "share"),
+            "wrong": ("run", near(lacks), "share of inputs"), "nats": ("run", 1 + near(lacks), "nats"), "least": ("run", np.ones(n), "nats"),
+        }  # fmt: skip
+        coords: dict = {"position": tuple(range(12))}
+        which = {"main": EXPLANATIONS, "half": (OURS, RIVAL), "unlearned": (OURS,)}.get(arm, ())
+        if which:
+            levels = np.array([(GOOD | self.good)[kind] for kind in which]) if arm != "unlearned" else np.array([self.unlearned])
+            foretold = dict.fromkeys((*EXPLANATIONS, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
+            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS}
+            named |= {
+                "quality": ("run explanation", near(levels, len(which)), "share"),
+                "reached": ("run explanation part", near(levels[:, None], len(which), len(PARTS)), "share"),
+                "errors": ("run explanation inputs", near([[foretold[kind], 0.002, 0.002, foretold["gradient"]] for kind in which],
+                                                          len(which), len(ERRORS)), "share of inputs"),
+                "written": ("run explanation", near(50.0, len(which)), "names and numbers"),
+            }
+        if which == EXPLANATIONS:
+            coords |= {"way": WAYS, "kind": KINDS}
+            named |= {"exchanged": ("run way", near(0.9, len(WAYS)), "share of answers"), "as_good": ("run kind", near(0.1, len(KINDS)), "share")}
+        return measures(runs, coords=coords, **named)
+
+
+def cases(experiment: Any) -> dict:
+    """Each claim that models solve the problem, and the three of their explanation, with the worlds in which it fails, and its controls pass."""
+
+    def plant(**what: Any) -> World:
+        return World(experiment, **what)
+
+    def solved() -> tuple[World, dict[str, World]]:
+        return plant(wrong={"main": 0.6, "half": 0.6}), {arm: plant(wrong={arm: 0.001}) for arm in ("shuffled-answers", "untrained")}
+
+    passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, "another", "shuffled", "empty", "whole")}
+    unlearned = {"unlearned": plant(unlearned=0.8)}
+    told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
+    controls = {c.text: c.must_fail for c in experiment.claims if isinstance(c, Claim)}
+    of_kind = {
+        "Models ": solved,
+        "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
+        "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
+        "Our explanation of models that .* beats": lambda: (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
+        "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
+    }
+    found = {text: case() for text in controls for start, case in of_kind.items() if re.match(start, text)}
+    return {text: (without, {arm: world for arm, world in worlds.items() if arm in controls[text]}) for text, (without, worlds) in found.items()}
