@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from assay.circuits.picture.bounds import EXAMPLES, HEADS
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem
@@ -74,6 +75,7 @@ def environment() -> Environment:
         "percent": percent,
         "count": lambda n: f"{n:,}",
         "several": several,
+        "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,
         "level": level,
         "interval": interval,
         "duration": duration,
@@ -160,6 +162,8 @@ def level(share: float) -> int:
 def style() -> str:
     """The style sheet: the report's, with classes for shades and bars, and what only the explorer has."""
     steps = "".join(f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1))
+    steps += "".join(f"#attention:has(#input-{i}:checked) .input:not(.i{i}){{display:none}}" for i in range(EXAMPLES + 1))
+    steps += "".join(f"#attention:has(#head-{i}:checked) .head:not(.h{i}){{display:none}}" for i in range(1, HEADS + 1))
     report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
     own = files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
     return f"{palette.css()}{report}\n{steps}\n{own}"
