@@ -167,7 +167,6 @@ class Program:
 
     def _wired(self) -> Iterator[tuple[Unit, Reader]]:
         """Which unit is read by which reader. Raises: SpecError for what cannot be."""
-        e = self.explanation
         for unit in self.units:
             variable = self.variables.get(unit.variable)
             if variable is not None and unit.place.part.kind not in ("embed", "pos"):

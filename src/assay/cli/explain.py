@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assay.cli import printing
-from assay.verbs.explain import Explained, Line
+from assay.verbs.explain import Explained, Line, Model
+
+_WORDS = """Adds: to the right answer's logit, less the mean of the others, by itself. Alone, jointly: what its absence costs, as a share of what
+the absence of all costs; jointly, once the one other part is gone that makes it matter most. Then where a head looks, as shares of its
+attention, and whose writing it compares."""
 
 
 def show(found: Explained) -> None:
@@ -38,6 +42,29 @@ def show(found: Explained) -> None:
         if c.refused:
             printing.say(f"The control {c.kind} does not fit the model: {c.refused}")
     printing.say("It is better than every control." if found.ranked else f"It is not better than every control: {_above(found)}.")
+    if found.page:
+        printing.say(f"The page is {found.page}.")
+
+
+def parts(found: Model) -> None:
+    """Print what each part of a model is worth, and where its heads look."""
+    printing.say(f"{found.name}: {found.model}; {found.numbers:,} numbers. {100 * found.right:.1f} % of its answers are right.")
+    looks = ("itself", "first", "before", "same token", "after the same")
+    table = printing.grid("part", "adds", "alone", "jointly", *looks, "asks × finds", right=("adds", "alone", "jointly", *looks))
+    for p in found.parts:
+        pair = f"{p.asks or 'biases'} × {p.finds or 'biases'} {_share(p.share)}" if p.share is not None else ""
+        table.add_row(p.part, f"{p.direct:.2f}", _share(p.alone), _share(p.joint), *(_share(p.looks[k]) if p.looks else "" for k in looks), pair)
+    print()
+    printing.draw(table)
+    print()
+    printing.say(_WORDS)
+    for why in found.left_out:
+        printing.say(f"Not told: {why}")
+    printing.say(f"The page is {found.page}." if found.page else "With --page NAME.html there is a page of it.")
+
+
+def _share(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2f}"
 
 
 def _above(found: Explained) -> str:

@@ -19,24 +19,34 @@ TRIED = Trials()
 
 @app.command(sort_key=15, group=MEASURE)
 def explain(
-    what: Annotated[Literal["check"], Parameter(help="check: hold it to the model that it names, beside four controls.")],
-    file: Annotated[Path, Parameter(help="An explanation: NAME.toml, which is data, or NAME.py, which is code and is run.")],
+    what: Annotated[Literal["check", "show"], Parameter(help="check: hold it to the model that it names; show: take the model apart.")],
+    file: Annotated[Path, Parameter(help="NAME.toml, which is data, or NAME.py, which is code and is run; with show also a circuit, a challenge.")],
     /,
     *,
+    page: Path | None = None,
     hard: Annotated[Hard, Flat] = FULLY,
     output: Output = PLAIN,
 ) -> None:
     """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it says fail, and how short it is.
 
+    Parameters
+    ----------
+    page
+        Write a page as well: attention, parts, patching, tables, the causal graph and the scores in one file that opens offline.
+
     Examples
     --------
     assay explain check my_explanation.toml
+    assay explain show induction --page induction.html
     """
-    from assay.cli.explain import show
-    from assay.verbs.explain import check
+    from assay.cli import explain as told
+    from assay.verbs import explain as asked
 
-    found = check(file, hard)
-    printing.emit(found) if output.json else show(found)
+    if what == "show":
+        seen = asked.show(file, page)
+        return printing.emit(seen) if output.json else told.parts(seen)
+    found = asked.check(file, hard, page)
+    return printing.emit(found) if output.json else told.show(found)
 
 
 @app.command(sort_key=16, group=MEASURE)

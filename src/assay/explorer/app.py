@@ -24,7 +24,21 @@ from starlette.staticfiles import StaticFiles
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
 from assay.explorer.making import Unmade
-from assay.explorer.pages import circuits, compare, dictionary, experiments, feature, home, making, prompt, rate, search, sql, steer, token
+from assay.explorer.pages import (
+    circuits,
+    compare,
+    dictionary,
+    experiments,
+    feature,
+    home,
+    making,
+    prompt,
+    rate,
+    search,
+    sql,
+    steer,
+    token,
+)
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 

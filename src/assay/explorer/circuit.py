@@ -20,7 +20,9 @@ from assay.explorer.graphs import causal
 from assay.explorer.heatmaps import heatmap, key
 from assay.explorer.render import Shown
 
-PLURAL = {"itself": "itself", "first": "first place", "before": "place before", "same token": "same token earlier", "after the same": "after the same"}
+LOOKS = {
+    "itself": "itself", "first": "first place", "before": "place before", "same token": "same token earlier", "after the same": "after the same",
+}  # fmt: skip
 """Where a head looks, in words of a column's head."""
 
 
@@ -28,7 +30,7 @@ def shown(picture: Picture, *, scoring: str = "", tried: str = "") -> Shown:
     """Give the page; `scoring` is the address at which its scores can be asked for, `tried` says on how much it was scored."""
     patching = max((m.largest for m in picture.patching), default=0.0)
     drawn = {
-        "scoring": scoring, "tried": tried, "where": PLURAL, "graph": causal(picture.graph) if picture.graph else "",
+        "scoring": scoring, "tried": tried, "where": LOOKS, "graph": causal(picture.graph) if picture.graph else "",
         "patterns": [(p.head, [heatmap(m, 1.0) for m in (p.mean, *p.examples)]) for p in picture.attention],
         "patching": [(m, heatmap(m, patching)) for m in picture.patching], "tables": [(m, heatmap(m)) for m in picture.tables],
         "attention_key": key(1.0, signed=False), "patching_key": key(patching, signed=_signed(picture.patching)),

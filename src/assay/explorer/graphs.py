@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from assay.circuits.picture.graph import Graph, Link, Node
 from assay.core.plain import plain
-from assay.explorer.render import number
+from assay.explorer.render import share
 
-WIDE, HIGH, GAP, STEP = 148, 62, 22, 116
+WIDE, HIGH, GAP, STEP = 148, 80, 22, 132
 """Pixels: a box, the room beside it, and from one row of boxes to the next."""
 LETTERS = 18
 Place = tuple[float, float]
@@ -60,7 +60,7 @@ def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link]) -> Markup:
     cost, slots = link.cost, ", ".join(link.slots)
     told = f"{link.source} is read by {link.target}{f' through {slots}' if slots else ''}"
     for wire, x in link.wires:
-        told += f"; {wire}: " + ("not measured" if x is None else f"cutting it costs {number(float(x), 2)}")
+        told += f"; {wire}: " + ("not measured" if x is None else f"cutting it costs {share(x)}")
     thick = 1 + 3 * min(1.0, abs(cost or 0.0))
     kind = "reasoned" if not link.wires else "wired"
     return Markup(
@@ -86,11 +86,13 @@ def _node(i: int, node: Node, at: Place) -> Markup:
     swap = node.interchanged
     lines = [node.name, where]
     if node.scrubbed is not None:
-        lines.append(f"scrubbed {number(float(node.scrubbed), 2)}" + (f" · swapped {number(float(swap.right), 2)}" if swap and swap.pairs else ""))
+        lines.append(f"scrubbed {share(node.scrubbed)}")
+    if swap and swap.pairs:
+        lines.append(f"interchange {share(swap.right)}")
     lift = y + HIGH / 2 + 5 - 9 * (len(lines) - 1)
     text = Markup("").join(
         Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>').format(
-            "name" if j == 0 else "scale", x + WIDE / 2, lift + 18 * j, _short(line, LETTERS if j < 2 else 30)
+            "name" if j == 0 else "scale", x + WIDE / 2, lift + 18 * j, _short(line, LETTERS)
         )
         for j, line in enumerate(lines)
     )

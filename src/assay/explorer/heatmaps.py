@@ -12,7 +12,7 @@ from assay.core.plain import plain
 from assay.explorer.render import level, number
 from assay.report.tables import minus
 
-CELL = 16
+CELL = 17
 """Pixels of a cell's side, where the page has room."""
 LETTERS = 9
 """Of a name beside a row or above a column; the whole name is told when its cell is pointed at."""
@@ -28,7 +28,7 @@ def heatmap(drawn: Map, most: float | None = None) -> Markup:
     top = CELL if upright else 8 + round(_WIDE * max(map(len, across), default=0))
     wide, high = len(across), len(along)
     size = left + CELL * wide + 1, top + CELL * high + 1
-    names = [Markup('<text class="down" x="{}" y="{}" text-anchor="end">{}</text>').format(left - 5, top + CELL * i + 12, name)
+    names = [Markup('<text class="down" x="{}" y="{}" text-anchor="end">{}</text>').format(left - 5, top + CELL * i + 13, name)
              for i, name in enumerate(along)]  # fmt: skip
     for i, name in enumerate(across):
         x = left + CELL * i + CELL / 2

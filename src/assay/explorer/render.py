@@ -73,6 +73,7 @@ def environment() -> Environment:
         "number": number,
         "signed": signed,
         "percent": percent,
+        "share": share,
         "count": lambda n: f"{n:,}",
         "several": several,
         "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,
@@ -136,6 +137,11 @@ def interval(row: Mapping[str, Any], column: str) -> str:
 def percent(share: float | None, digits: int = 3) -> str:
     """A share in percent: the rarest features are on at one token of a million."""
     return "–" if share is None else f"{number(100 * share, digits)} %"
+
+
+def share(value: float | None, places: int = 2) -> str:
+    """A share to so many decimals, "–" where there is none."""
+    return "–" if value is None or not math.isfinite(value) else tables.minus(f"{round(value, places) + 0.0:.{places}f}")
 
 
 def several(n: int, one: str, many: str = "") -> str:

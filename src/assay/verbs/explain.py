@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
-    from assay.circuits.verify.score import Effort, Row, Score
+    from assay.circuits.verify.score import Effort, Row, Score, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,26 +103,124 @@ class Explained:
     """Where the squared error of its logits comes from."""
     differ: tuple[str, ...]
     """Inputs on which its logits are furthest off."""
+    page: Path | None = None
+    """The page that was written."""
 
 
-def check(file: Path, hard: Hard) -> Explained:
-    """Hold an explanation to the model it names. A Python file is code, and is run.
+@dataclass(frozen=True)
+class Seen:
+    """One part of a small model."""
 
-    Raises: DataError, SpecError or ModelError, one line that names the place.
+    part: str
+    direct: float
+    """What it adds to the right answer's logit, less the mean of the others, through no later part."""
+    alone: float | None
+    """What its absence costs, as a share of what the absence of all costs."""
+    joint: float | None
+    """The same once the one other part is gone that makes it matter most."""
+    partner: str
+    """That other part; "" where it matters most alone."""
+    looks: Mapping[str, float | None]
+    """Of a head: which share of its attention goes where."""
+    asks: str
+    finds: str
+    share: float | None
+    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share of it that is."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A small model taken apart."""
+
+    name: str
+    model: str
+    numbers: int
+    right: float
+    """Share of its answers that are right."""
+    parts: tuple[Seen, ...]
+    left_out: tuple[str, ...]
+    """What is not told, and why."""
+    page: Path | None
+    """The page that was written."""
+
+
+def check(file: Path, hard: Hard, page: Path | None = None) -> Explained:
+    """Hold an explanation to the model it names, and write that as a page where one is asked for. A Python file is code, and is run.
+
+    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the page cannot be written.
     """
     from assay.circuits import known
     from assay.circuits.files import load
+    from assay.circuits.verify.score import table
 
     explanation = load(file)
     problem = known.problem(explanation.of)
-    return against(file, explanation, problem, known.rival(explanation.of), hard)
+    _writable(page)
+    found = table(explanation, known.rival(explanation.of), problem, hard.seed, effort(hard))
+    told = _told(file, explanation, problem, found)
+    if page is None:
+        return told
+    from assay.circuits.picture.taken import take
+    from assay.explorer import circuit
+
+    tried = f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} candidates, seed {hard.seed}"
+    _write(page, circuit.alone(take(problem, explanation, found, name=explanation.of, seed=hard.seed), tried))
+    return replace(told, page=page)
+
+
+def show(what: Path, page: Path | None = None) -> Model:
+    """Take a small model apart without scoring anything: a circuit by its name, an explanation's, or that of a challenge's folder.
+
+    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the page cannot be written.
+    """
+    from assay.circuits import known
+    from assay.circuits.challenge import folder
+    from assay.circuits.files import load
+    from assay.circuits.picture.taken import take
+
+    _writable(page)
+    explanation = None
+    if what.is_dir():
+        problem, name = folder.opened(what), what.resolve().name
+    elif what.suffix in (".toml", ".py"):
+        explanation = load(what)
+        problem, name = known.problem(explanation.of), explanation.of
+    else:
+        problem, explanation, name = known.problem(str(what)), known.explained(str(what)), str(what)
+    found = take(problem, explanation, name=name)
+    if page is not None:
+        from assay.explorer import circuit
+
+        _write(page, circuit.alone(found))
+    parts = tuple(
+        Seen(r.part, r.direct, r.alone, r.joint, r.partner, {x.kind: _known(x.share) for x in r.looks}, r.asks, r.finds, r.share)
+        for r in found.parts
+    )
+    return Model(found.name, found.model, found.size, found.right, parts, found.left_out, page)
+
+
+def _writable(page: Path | None) -> None:
+    from assay.verbs.destination import writable_file
+
+    if page is not None:
+        writable_file(page.absolute(), "--page")
+
+
+def _write(page: Path, html: str) -> None:
+    from assay.lab import atomic
+
+    page.absolute().parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(page, html.encode("utf-8", "replace"))
 
 
 def against(file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard) -> Explained:
     """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds as good. Raises: as `check`."""
     from assay.circuits.verify.score import table
 
-    found = table(explanation, rival, problem, hard.seed, effort(hard))
+    return _told(file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard)))
+
+
+def _told(file: Path, explanation: Explanation, problem: Problem, found: Table) -> Explained:
     own, r = found.own, found.rivals
     return Explained(
         file=str(file), of=explanation.of, name=explanation.name, leaves_out=explanation.leaves_out, code=file.suffix == ".py", size=own.size,

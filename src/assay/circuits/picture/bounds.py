@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from assay.circuits.problem import Problem
+from typing import TYPE_CHECKING
+
 from assay.core.plain import plain
+
+if TYPE_CHECKING:
+    from assay.circuits.problem import Problem
 
 PLACES = 32
 """Positions of a heat map; of a longer input the last ones."""
@@ -21,7 +25,7 @@ EXAMPLES, INPUTS = 6, 64
 """Inputs that are shown, and over which numbers are averaged."""
 NAME, TEXT = 24, 300
 """Letters of a name, and of a sentence or a rule."""
-_LOAD = 2**24
+_LOAD = 2**23
 """Attention weights of one pass."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,18 +72,20 @@ class Graph:
     """Variables that are not among them, since they are too many."""
 
 
-def graph(program: Program, question: Question | None, interchange: tuple[Interchanged, ...] | None, tokens: Int[np.ndarray, "n s"], seed: int) -> Graph:
+def graph(
+    program: Program, question: Question | None, interchange: Sequence[Interchanged], tokens: Int[np.ndarray, "n s"], seed: int
+) -> Graph:
     """Make the graph of an explanation, scored on these inputs; `question` says what its edges are worth, if it can be asked."""
     e, reads = program.explanation, program.reads
     depth = dict.fromkeys(GIVEN, 0)
     for name in program.order:
         if name not in GIVEN:
             depth[name] = 1 + max((depth[_name(r)] for r in reads[name]), default=0)
-    shown = [v for v in sorted(e.variables, key=lambda v: (depth[v.name], program.order.index(v.name)))][:NODES]
+    shown = sorted(e.variables, key=lambda v: depth[v.name])[:NODES]
     names = {v.name for v in shown} | {program.head}
     read = {name: rs for name, rs in reads.items() if name in names}
     used = {_name(r) for rs in read.values() for r in rs}
-    swapped = {x.variable: x for x in interchange or ()}
+    swapped = {x.variable: x for x in interchange}
     nodes = [Node(name, "given", "", tuple(str(u.place) for u in program.units if u.variable == name), 0) for name in GIVEN if name in used]
     for v in shown:
         kept, other = singly(program, tokens, v.name, seed) if v.at else (math.nan, math.nan)
@@ -91,13 +93,15 @@ def graph(program: Program, question: Question | None, interchange: tuple[Interc
     nodes += [Node(str(place), "matter", "", (str(place),), 1) for place in e.matter[: NODES - len(shown)]]
     if program.answers:
         rule = said(e.answer) if e.answer is not None else _listed(e.logits)
-        last = 1 + max((depth[_name(r)] for r in read[program.head] if _name(r) in depth), default=0)
-        nodes.append(Node(program.head, "answer", rule, (), max(last, *(n.depth for n in nodes)) if nodes else last))
-    cost = _costs(question, sorted({w for _, _, _, wires in _links(program, read) for w in wires}, key=str))
-    links = tuple(Link(a, b, slots, tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires)) for a, b, slots, wires in _links(program, read)
-                  if a in {n.name for n in nodes})  # fmt: skip
-    return Graph(tuple(replace(n, name=short(n.name, NAME)) for n in nodes), tuple(replace(x, source=short(x.source, NAME), target=short(x.target, NAME))
-                 for x in links), len(e.variables) - len(shown))  # fmt: skip
+        nodes.append(Node(program.head, "answer", rule, (), 1 + max((n.depth for n in nodes), default=0)))
+    there, found = {n.name for n in nodes}, list(_links(program, read))
+    cost = _costs(question, sorted({w for *_, wires in found for w in wires}, key=str))
+    links = (
+        Link(short(a, NAME), short(b, NAME), slots, tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires))
+        for a, b, slots, wires in found
+        if a in there
+    )
+    return Graph(tuple(replace(n, name=short(n.name, NAME)) for n in nodes), tuple(links), len(e.variables) - len(shown))
 
 
 def said(rule: Rule) -> str:

@@ -130,7 +130,7 @@ def take(problem: Problem, explanation: Explanation | None = None, table: Table 
         parts=tuple(r for r, p in zip(listed, every, strict=False) if p in shown), attention=_attention(problem, tokens, few), patching=patching,
         tables=_tables(problem, few, listed, every), explains="" if explanation is None else short(explanation.name, TEXT),
         leaves_out="" if explanation is None else short(explanation.leaves_out, TEXT),
-        graph=None if program is None else graph(program, against, table.interchange if table else None, tokens, seed), table=table,
+        graph=None if program is None else graph(program, against, table.interchange if table else (), tokens, seed), table=table,
         left_out=tuple(left),
     )  # fmt: skip
 

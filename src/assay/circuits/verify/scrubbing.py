@@ -133,7 +133,8 @@ def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed
     if not read:
         return np.nan, np.nan
     terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
-    means = {name: problem.goodness(x, tokens).mean(keepdims=True) for name, x in terms.items()} | {"unread": unread(problem, tokens).mean(keepdims=True)}
+    good = {name: problem.goodness(x, tokens) for name, x in terms.items()} | {"unread": unread(problem, tokens)}
+    means = {name: x.mean(keepdims=True) for name, x in good.items()}
     return float(recovered(means)[0]), float(np.mean([_others(x) for u, x in ids.items() if u.variable == variable]))
 
 
