@@ -25,19 +25,26 @@ EXAMPLES, INPUTS = 6, 64
 """Inputs that are shown, and over which numbers are averaged."""
 NAME, TEXT = 24, 300
 """Letters of a name, and of a sentence or a rule."""
-_LOAD = 2**23
-"""Attention weights of one pass."""
+_PASS, _WORK = 2**23, 2**29
+"""Attention weights, or logits, of one pass, and of all passes of a patching map."""
 
 
 def rows(problem: Problem) -> int:
-    """Give how many inputs one pass may have, so that its memory does not grow with the length of inputs."""
-    _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
-    return max(1, min(1024, _LOAD // (layers * heads * problem.task.length**2)))
+    """Give how many inputs one pass may have, so that its memory does not grow with the length of inputs or the vocabulary."""
+    return max(1, min(1024, _PASS // _each(problem)))
 
 
 def inputs(problem: Problem) -> int:
-    """Give over how many inputs numbers are averaged."""
-    return min(INPUTS, max(4, rows(problem)))
+    """Give over how many inputs numbers are averaged: fewer of a larger model, and four at least."""
+    _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
+    cells = min(PARTS, layers * (heads + 1) + 2) * min(PLACES, problem.task.length)
+    return min(INPUTS, max(4, _WORK // (cells * _each(problem))))
+
+
+def _each(problem: Problem) -> int:
+    """Numbers that one input takes in a pass."""
+    _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
+    return problem.task.length * max(layers * heads * problem.task.length, problem.classes)
 
 
 def window(length: int) -> range:

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from assay.circuits.explanation import GIVEN, Rule
 from assay.circuits.find.cutting import without_edges
 from assay.circuits.find.question import Question
-from assay.circuits.picture.bounds import NAME, NODES, TEXT, short
+from assay.circuits.picture.bounds import NODES, TEXT, short
 from assay.circuits.program import Program
 from assay.circuits.verify.interchange import Interchanged
 from assay.circuits.verify.scrubbing import singly
@@ -97,11 +97,11 @@ def graph(
     there, found = {n.name for n in nodes}, list(_links(program, read))
     cost = _costs(question, sorted({w for *_, wires in found for w in wires}, key=str))
     links = (
-        Link(short(a, NAME), short(b, NAME), slots, tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires))
+        Link(short(a, TEXT), short(b, TEXT), slots, tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires))
         for a, b, slots, wires in found
         if a in there
     )
-    return Graph(tuple(replace(n, name=short(n.name, NAME)) for n in nodes), tuple(links), len(e.variables) - len(shown))
+    return Graph(tuple(replace(n, name=short(n.name, TEXT)) for n in nodes), tuple(links), len(e.variables) - len(shown))
 
 
 def said(rule: Rule) -> str:

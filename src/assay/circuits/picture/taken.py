@@ -138,7 +138,7 @@ def take(problem: Problem, explanation: Explanation | None = None, table: Table 
 def scored(picture: Picture, table: Table) -> Picture:
     """Add the scores of its explanation to a picture that was taken without them."""
     assert picture.graph is not None
-    swapped = {x.variable: x for x in table.interchange}
+    swapped = {short(x.variable, TEXT): x for x in table.interchange}
     nodes = tuple(replace(n, interchanged=swapped.get(n.name)) if n.kind == "variable" else n for n in picture.graph.nodes)
     return replace(picture, table=table, graph=replace(picture.graph, nodes=nodes))
 
