@@ -134,7 +134,8 @@ def test_a_map_is_drawn_as_its_numbers_are_signed_and_large():
 def test_a_graph_is_drawn_with_what_is_read_above_who_reads_it():
     names = ("token", "a", "b", "answer")
     nodes = tuple(Node(name, "variable", "", (), depth) for name, depth in zip(names, (0, 1, 1, 2), strict=True))
-    links = (Link("token", "a", ("q",), (("embed → a0.0.q", 0.5),)), Link("b", "answer", (), ()), Link("token", "b", (), ()), Link("a", "answer", (), ()))
+    reasoned = (Link(a, b, (), ()) for a, b in (("b", "answer"), ("token", "b"), ("a", "answer")))
+    links = (Link("token", "a", ("q",), (("embed → a0.0.q", 0.5),)), *reasoned)
     drawn = str(causal(Graph(nodes, links)))
     top = {name: float(re.search(rf'data-node="{name}".*?<rect x="[^"]*" y="([\d.]+)"', drawn)[1]) for name in names}
     assert top["token"] < top["a"] == top["b"] < top["answer"] and layers(Graph(nodes, links))[1] == ["a", "b"]
