@@ -141,7 +141,7 @@ def test_a_graph_is_drawn_with_what_is_read_above_who_reads_it():
     assert top["token"] < top["a"] == top["b"] < top["answer"] and layers(Graph(nodes, links))[1] == ["a", "b"]
     assert drawn.count('class="reasoned"') == 3 and drawn.count('class="wired"') == 1
     assert sorted(re.findall(r'data-from="(\w+)" data-to="(\w+)"', drawn)) == sorted((x.source, x.target) for x in links)
-    assert np.isfinite([float(x) for x in re.findall(r'[xy]="([^"]*)"', drawn)]).all()
+    assert np.isfinite([float(x) for x in re.findall(r' [xy]="([^"]*)"', drawn)]).all()
 
 
 def test_the_files_numbers_are_the_pictures(library):

@@ -25,7 +25,7 @@ EXAMPLES, INPUTS = 6, 64
 """Inputs that are shown, and over which numbers are averaged."""
 NAME, TEXT = 24, 300
 """Letters of a name, and of a sentence or a rule."""
-_PASS, _WORK = 2**23, 2**29
+_PASS, _WORK = 2**23, 2**27
 """Attention weights, or logits, of one pass, and of all passes of a patching map."""
 
 
