@@ -10,8 +10,8 @@ from assay.circuits.picture.graph import Graph, Link, Node
 from assay.core.plain import plain
 from assay.explorer.render import share
 
-WIDE, HIGH, GAP, STEP = 148, 80, 22, 132
-"""Pixels: a box, the room beside it, and from one row of boxes to the next."""
+WIDE, HIGH, GAP, STEP, LANE = 148, 80, 22, 132, 16
+"""Pixels: a box, the room beside it, from one row of boxes to the next, and from one lane of long links to the next."""
 LETTERS = 18
 Place = tuple[float, float]
 
@@ -20,12 +20,18 @@ def causal(graph: Graph) -> Markup:
     """Draw all nodes and links; how thick a link is, is what cutting it costs."""
     rows = layers(graph)
     across = max(map(len, rows), default=0)
-    wide, high = across * (WIDE + GAP) + GAP, len(rows) * STEP - (STEP - HIGH) + 2
+    drawn = [link for link in graph.links if any(link.source in row for row in rows) and any(link.target in row for row in rows)]
+    level = {name: y for y, row in enumerate(rows) for name in row}
+    far = [link for link in drawn if level[link.target] - level[link.source] > 1]
+    margin = GAP / 2 + LANE * ((len(far) + 1) // 2)
+    wide, high = across * (WIDE + GAP) - GAP + 2 * margin, len(rows) * STEP - (STEP - HIGH) + 2
     at: dict[str, Place] = {}
     for y, row in enumerate(rows):
         start = (wide - len(row) * (WIDE + GAP) + GAP) / 2
         at |= {name: (start + i * (WIDE + GAP), 1 + y * STEP) for i, name in enumerate(row)}
-    lines = Markup("").join(_link(link, at, graph.links) for link in graph.links if link.source in at and link.target in at)
+    lanes = {(link.source, link.target): _lane(i, [x for x, y in at.values() if at[link.source][1] < y < at[link.target][1]])
+             for i, link in enumerate(far)}  # fmt: skip
+    lines = Markup("").join(_link(link, at, drawn, lanes.get((link.source, link.target))) for link in drawn)
     boxes = Markup("").join(_node(i, node, at[node.name]) for i, node in enumerate(graph.nodes))
     label = f"the causal graph: {len(graph.nodes)} nodes and {len(graph.links)} links, as in the tables below"
     return Markup('<svg class="causal" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{l}">{}{}</svg>').format(
@@ -49,14 +55,26 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.5
 
 
-def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link]) -> Markup:
-    """A curve from the foot of one box to the head of another; links to one box end beside each other."""
-    ends = sorted((x for x in links if x.target == link.target and x.source in at), key=lambda x: at[x.source][0])
-    starts = sorted((x for x in links if x.source == link.source and x.target in at), key=lambda x: at[x.target][0])
+def _lane(i: int, between: Sequence[float]) -> float:
+    """Where a link that passes other rows goes down: left of their boxes and right of them by turns, each in a lane of its own."""
+    away = LANE * (1 + i // 2)
+    return min(between) - away if i % 2 == 0 else max(between) + WIDE + away
+
+
+def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link], lane: float | None) -> Markup:
+    """A curve from the foot of one box to the head of another, by a lane beside what is between; links to one box end beside each other."""
+    ends = sorted((x for x in links if x.target == link.target), key=lambda x: at[x.source][0])
+    starts = sorted((x for x in links if x.source == link.source), key=lambda x: at[x.target][0])
     x0 = at[link.source][0] + WIDE * (starts.index(link) + 1) / (len(starts) + 1)
     x1 = at[link.target][0] + WIDE * (ends.index(link) + 1) / (len(ends) + 1)
     y0, y1 = at[link.source][1] + HIGH, at[link.target][1]
-    bend = max(20.0, (y1 - y0) / 2)
+    gap = STEP - HIGH
+    way = f"C{x0:.1f} {y0 + gap / 2:.1f} {x1:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - 6:.1f}"
+    if lane is not None:
+        way = (
+            f"C{x0:.1f} {y0 + gap / 2:.1f} {lane:.1f} {y0 + gap / 2:.1f} {lane:.1f} {y0 + gap:.1f}V{y1 - gap:.1f}"
+            f"C{lane:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - 6:.1f}"
+        )
     cost, slots = link.cost, ", ".join(link.slots)
     told = f"{link.source} is read by {link.target}{f' through {slots}' if slots else ''}"
     for wire, x in link.wires:
@@ -64,11 +82,10 @@ def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link]) -> Markup:
     thick = 1 + 3 * min(1.0, abs(cost or 0.0))
     kind = "reasoned" if not link.wires else "wired"
     return Markup(
-        '<g class="{}" data-from="{}" data-to="{}"><title>{}</title><path d="M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}" '
+        '<g class="{}" data-from="{}" data-to="{}"><title>{}</title><path d="M{:.1f} {:.1f}{}" '
         'stroke-width="{:.1f}"/><path class="head" d="M{:.1f} {:.1f}l-4 -8h8z"/>{}</g>'
     ).format(
-        kind, plain(link.source), plain(link.target), plain(told), x0, y0, x0, y0 + bend, x1, y1 - bend, x1, y1 - 6, thick, x1, y1,
-        _words(x1, y1, slots, cost),
+        kind, plain(link.source), plain(link.target), plain(told), x0, y0, way, thick, x1, y1, _words(x1, y1, slots, cost),
     )  # fmt: skip
 
 
