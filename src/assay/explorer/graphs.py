@@ -31,7 +31,7 @@ def causal(graph: Graph) -> Markup:
         at |= {name: (start + i * (WIDE + GAP), 1 + y * STEP) for i, name in enumerate(row)}
     lanes = {(link.source, link.target): _lane(i, [x for x, y in at.values() if at[link.source][1] < y < at[link.target][1]])
              for i, link in enumerate(far)}  # fmt: skip
-    lines = Markup("").join(_link(link, at, drawn, lanes.get((link.source, link.target))) for link in drawn)
+    lines = Markup("").join(_link(link, at, drawn, lanes) for link in drawn)
     boxes = Markup("").join(_node(i, node, at[node.name]) for i, node in enumerate(graph.nodes))
     label = f"the causal graph: {len(graph.nodes)} nodes and {len(graph.links)} links, as in the tables below"
     return Markup('<svg class="causal" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{l}">{}{}</svg>').format(
@@ -61,10 +61,11 @@ def _lane(i: int, between: Sequence[float]) -> float:
     return min(between) - away if i % 2 == 0 else max(between) + WIDE + away
 
 
-def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link], lane: float | None) -> Markup:
+def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link], lanes: Mapping[tuple[str, str], float]) -> Markup:
     """A curve from the foot of one box to the head of another, by a lane beside what is between; links to one box end beside each other."""
-    ends = sorted((x for x in links if x.target == link.target), key=lambda x: at[x.source][0])
-    starts = sorted((x for x in links if x.source == link.source), key=lambda x: at[x.target][0])
+    lane = lanes.get((link.source, link.target))
+    ends = sorted((x for x in links if x.target == link.target), key=lambda x: lanes.get((x.source, x.target), at[x.source][0] + WIDE / 2))
+    starts = sorted((x for x in links if x.source == link.source), key=lambda x: lanes.get((x.source, x.target), at[x.target][0] + WIDE / 2))
     x0 = at[link.source][0] + WIDE * (starts.index(link) + 1) / (len(starts) + 1)
     x1 = at[link.target][0] + WIDE * (ends.index(link) + 1) / (len(ends) + 1)
     y0, y1 = at[link.source][1] + HIGH, at[link.target][1]
