@@ -22,7 +22,8 @@ def library(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(library, served):
-    library.circuits.picture("redundant", score=True)  # so that a page need not wait for it
+    library.circuits.picture("redundant", score=True)  # so that no page waits for it
+    library.circuits.picture("hostile")
     with served(application(library)) as address:
         yield address
 
@@ -108,7 +109,8 @@ def test_a_node_shows_what_it_reads_and_leads_to_its_row(page):
 
 
 def test_scores_come_by_themselves(page):
-    page.goto("/circuits/redundant")
+    page.goto("/circuits/two_hops")
+    playwright.expect(page.locator("#explained .scores")).to_have_count(0)
     playwright.expect(page.locator("#explained .scores")).to_be_visible(timeout=240_000)
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
 
