@@ -67,7 +67,7 @@ def test_cells_hold_the_numbers_of_the_picture(library, served):
     for (_, values), pattern in zip(told, found.attention, strict=True):
         cells = [[float(x) for x in row.split(" ") if x] for row in values.split(";")]
         wanted = [[x for x in row if x is not None] for row in pattern.mean.values]
-        assert all(a == pytest.approx(b, rel=5e-3, abs=1e-9) for a, b in zip(cells, wanted, strict=True))
+        assert all(a == pytest.approx(b, rel=5e-3, abs=1e-6) for a, b in zip(cells, wanted, strict=True))
 
 
 def test_scores_stand_beside_all_four_controls(served, library):

@@ -36,7 +36,8 @@ def heatmap(drawn: Map, most: float | None = None) -> Markup:
             x + 4, top - 4
         )
         names.append(Markup('<text class="across" x="{}"{}>{}</text>').format(x if upright else x + 4, turned, name))
-    told = [" ".join("" if x is None else f"{x:.3g}" for x in row) for row in drawn.values]
+    least = 1e-6 * scale  # less is rounding, and is told as 0
+    told = [" ".join("" if x is None else f"{x if abs(x) >= least else 0:.3g}" for x in row) for row in drawn.values]
     label = f"{drawn.title}{f' of {drawn.of}' if drawn.of else ''}: {high} rows, {wide} columns, the largest {number(float(drawn.largest))}"
     return Markup(
         '<svg class="map" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" tabindex="0" aria-label="{label}" data-values="{values}" '
