@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.circuits import known
 from assay.cli.main import main
 
 PAGE = Path(__file__).parents[2] / "docs/explanations.md"
@@ -85,3 +86,39 @@ def test_ours_is_printed_as_a_file_that_can_be_checked(capsys):
 def test_what_does_not_go_together_is_one_line(words, said, capsys):
     assert main(["explain", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_check_writes_a_page_that_shows_what_was_said(capsys):
+    Path("small.toml").write_text(known.text("two_hops"))
+    assert main(["explain", "check", "small.toml", *LITTLE, "--page", "out/page.html", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    html = Path("out/page.html").read_text()
+    quality = re.search(r'<tr class="all"><th scope="row">quality</th><td>([^<]*)</td>', html)[1]
+    assert quality == f"{found['quality']['estimate']:.3f}" and found["page"] == "out/page.html"
+    assert "On 100 inputs, 100 resamples, 5,000 candidates, seed 1000." in html
+
+
+def test_look_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):
+    assert main(["explain", "look", "redundant", "--page", "page.html"]) == 0
+    out = capsys.readouterr().out
+    assert "The page is page.html." in out and all(len(line) <= 100 for line in out.splitlines())
+    assert "<h2>The explanation</h2>" in Path("page.html").read_text()
+    Path("small.toml").write_text(known.text("redundant"))
+    found = []
+    for what in ("redundant", "small.toml"):
+        assert main(["explain", "look", what, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1] and [p["part"] for p in found[0]["parts"]] == ["embed", "pos", "a0.0", "a0.1", "m0"]
+    assert main(["challenge", "new", "puzzle", "--seed", "1", "--kind", "modular_sum"]) == 0
+    capsys.readouterr()
+    assert main(["explain", "look", "puzzle", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["right"] == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("look", "nobody"), ("look", "nobody.toml"), ("look", "redundant", "--page", "."), ("check", "mine.toml", "--page", ".")]
+)
+def test_what_cannot_be_looked_at_or_written_is_one_line(capsys, words):
+    assert main(["explain", *words]) == 2
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1

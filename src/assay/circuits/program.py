@@ -90,6 +90,20 @@ class Program:
         """Whether it says anything about the logits."""
         return bool(self._head)
 
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """What each variable, and at last the answer or the logits, is said to read: a name, or a name and a slot such as before.k."""
+        e = self.explanation
+        found = {v.name: self._rules[v.name].names if v.reads is None else v.reads for v in e.variables}
+        if self._head:
+            found[self.head] = e.reads or tuple(dict.fromkeys(n for r in self._head for n in r.names))
+        return found
+
+    @property
+    def head(self) -> str:
+        """What stands at the end of the graph: answer or logits."""
+        return "answer" if self.explanation.answer is not None else "logits"
+
     def _known(self, said: np.ndarray, tokens: np.ndarray) -> None:
         task = self.problem.task
         none = () if task.chances is None else (UNASKED,)  # where answers are drawn, none may be named
@@ -153,14 +167,12 @@ class Program:
 
     def _wired(self) -> Iterator[tuple[Unit, Reader]]:
         """Which unit is read by which reader. Raises: SpecError for what cannot be."""
-        e = self.explanation
         for unit in self.units:
             variable = self.variables.get(unit.variable)
             if variable is not None and unit.place.part.kind not in ("embed", "pos"):
                 yield from self._read(variable, unit.place.part)
         if self._head:
-            used = dict.fromkeys(n for r in self._head for n in r.names)
-            yield from self._read(Variable("answer" if e.answer is not None else "logits", "", reads=e.reads or tuple(used)), None)
+            yield from self._read(Variable(self.head, "", reads=self.reads[self.head]), None)
 
     def _read(self, variable: Variable, part: Part | None) -> Iterator[tuple[Unit, Reader]]:
         what, params = f"{self.explanation.source}: variable {variable.name}", self.problem.params
@@ -178,18 +190,18 @@ class Program:
             if not readers:
                 ways = "a head has q, k and v" if part and part.kind == "head" else f"{part or 'the logits'} read{'s' if part else ''} one way only"
                 raise SpecError(f"{what} reads {read!r}; {ways}")
-            sources = [u for u in self.units if u.variable in self._shown(name)]
+            sources = [u for u in self.units if u.variable in self.shown(name)]
             wires = [(u, r) for u in sources for r in readers if u.place.part in earlier(params, r)]
             late = [u for u in sources if u not in {w[0] for w in wires}]
             if late:
                 raise SpecError(f"{what} at {part or 'logits'} reads {late[0].variable} at {late[0].place}, which the model writes no earlier")
             yield from wires
 
-    def _shown(self, name: str) -> set[str]:
+    def shown(self, name: str) -> set[str]:
         """A variable that lives somewhere, or those that do and that it is computed from."""
         if any(u.variable == name for u in self.units) or name in GIVEN:
             return {name}
-        return set().union(*(self._shown(n) for n in self._rules[name].names))
+        return set().union(*(self.shown(n) for n in self._rules[name].names))
 
     def _weights_fit(self) -> None:
         e, params = self.explanation, self.problem.params

@@ -9,21 +9,34 @@ from typing import Literal
 from assay.cli import printing
 from assay.core.errors import AssayError
 from assay.verbs.explain import Explained, Hard, Line, Ours, check, ours
+from assay.verbs.small_model import Model, look
+
+_WORDS = """Adds: to the right answer's logit, less the mean of the others, by itself. Alone, jointly: what its absence costs, as a share of what
+the absence of all costs; jointly, once the one other part is gone that makes it matter most. Then where a head looks, as shares of its
+attention, and whose writing it compares."""
 
 
-def done(what: Literal["check", "show"], file: str, hard: Hard, rival: bool, root: Path) -> Explained | Ours:
-    """Score an explanation or give one of ours. Raises: AssayError where what was typed does not go together, and what the verbs raise."""
+def done(what: Literal["check", "show", "look"], file: str, hard: Hard, rival: bool, page: Path | None, root: Path) -> Explained | Ours | Model:
+    """Score an explanation, give one of ours, or take a model apart.
+
+    Raises: AssayError where what was typed does not go together, and what the verbs raise.
+    """
+    if rival and what != "show":
+        raise AssayError("--rival goes with show; what is checked or looked at is what is named")
+    if page is not None and what == "show":
+        raise AssayError("--page goes with check and look; show prints a file")
     if what == "show":
         return ours(file, root, rival=rival)
-    if rival:
-        raise AssayError("--rival goes with show; what is checked is the file that is named")
-    return check(Path(file), hard, root)
+    return check(Path(file), hard, root, page) if what == "check" else look(Path(file), root, page)
 
 
-def show(found: Explained | Ours) -> None:
-    """Print what an explanation reaches, what its controls do, and what would help it; one of ours as its file."""
+def show(found: Explained | Ours | Model) -> None:
+    """Print what an explanation reaches, what its controls do, and what would help it; one of ours as its file; a model part by part."""
     if isinstance(found, Ours):
         print(found.toml, end="")
+        return
+    if isinstance(found, Model):
+        parts(found)
         return
     kinds = [c.kind for c in found.controls]
     table = printing.grid("", "yours", "interval", *kinds, right=("yours", "interval", *kinds))
@@ -54,6 +67,29 @@ def show(found: Explained | Ours) -> None:
         if c.refused:
             printing.say(f"The control {c.kind} does not fit the model: {c.refused}")
     printing.say("It is better than every control." if found.ranked else f"It is not better than every control: {_above(found)}.")
+    if found.page:
+        printing.say(f"The page is {found.page}.")
+
+
+def parts(found: Model) -> None:
+    """Print what each part of a model is worth, and where its heads look."""
+    printing.say(f"{found.name}: {found.model}; {found.numbers:,} numbers. {100 * found.right:.1f} % of its answers are right.")
+    looks = ("itself", "first", "before", "same token", "after the same")
+    table = printing.grid("part", "adds", "alone", "jointly", *looks, "asks × finds", right=("adds", "alone", "jointly", *looks))
+    for p in found.parts:
+        pair = f"{p.asks or 'biases'} × {p.finds or 'biases'} {_share(p.share)}" if p.share is not None else ""
+        table.add_row(p.part, f"{p.direct:.2f}", _share(p.alone), _share(p.joint), *(_share(p.looks[k]) if p.looks else "" for k in looks), pair)
+    print()
+    printing.draw(table)
+    print()
+    printing.say(_WORDS)
+    for why in found.left_out:
+        printing.say(f"Not told: {why}")
+    printing.say(f"The page is {found.page}." if found.page else "With --page NAME.html there is a page of it.")
+
+
+def _share(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2f}"
 
 
 def _above(found: Explained) -> str:

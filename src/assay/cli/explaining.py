@@ -19,11 +19,18 @@ TRIED = Trials()
 
 @app.command(sort_key=15, group=MEASURE)
 def explain(
-    what: Annotated[Literal["check", "show"], Parameter(help="check: hold it to the model that it names, beside four controls; show: print ours.")],
-    file: Annotated[str, Parameter(help="check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show: a model.")],
+    what: Annotated[
+        Literal["check", "show", "look"],
+        Parameter(help="check: hold it to the model that it names, beside four controls; show: print ours of a model; look: take a model apart."),
+    ],
+    file: Annotated[
+        str,
+        Parameter(help="check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show and look: a model; look: a challenge, too."),
+    ],
     /,
     *,
     rival: Annotated[bool, Bare] = False,
+    page: Path | None = None,
     hard: Annotated[Hard, Flat] = FULLY,
     place: Place = HERE,
 ) -> None:
@@ -33,16 +40,19 @@ def explain(
     ----------
     rival
         With show: the plausible but wrong one in place of ours.
+    page
+        With check and look: a page as well, of attention, parts, patching, tables, the causal graph and the scores, which opens offline.
 
     Examples
     --------
     assay explain check my_explanation.toml
     assay explain show induction
     assay explain show monthly-palindromes/22003 --rival
+    assay explain look induction --page induction.html
     """
     from assay.cli import explain as told
 
-    found = told.done(what, file, hard, rival, place.root)
+    found = told.done(what, file, hard, rival, page, place.root)
     printing.emit(found) if place.json else told.show(found)
 
 

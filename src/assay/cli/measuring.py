@@ -223,11 +223,12 @@ def serve(
     port: int | None = None,
     token: str | None = None,
     open: Annotated[bool, Bare] = False,
+    explanations: Path | None = None,
     rate: Path | None = None,
     rater: str = "me",
     place: Place = HERE,
 ) -> None:
-    """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts. Ends with Ctrl-C.
+    """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts; and small models. Ends with Ctrl-C.
 
     Parameters
     ----------
@@ -247,6 +248,8 @@ def serve(
         What a browser has to bring once, in the address; made up without it where one is needed.
     open
         Show it in the browser.
+    explanations
+        A folder whose explanations of small models, TOML files, get pages too.
     rate
         Instead, and alone: the page of a rating that `assay rate` began in this folder.
     rater
@@ -263,7 +266,7 @@ def serve(
 
     if rate is None:
         asked = None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
-        answer(place.root, host, port, token, asked, ready=shown(place.json, open, asked))
+        answer(place.root, host, port, token, asked, explanations, ready=shown(place.json, open, asked))
     elif dictionary is not None:
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:

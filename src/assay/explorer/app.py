@@ -24,7 +24,21 @@ from starlette.staticfiles import StaticFiles
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
 from assay.explorer.making import Unmade
-from assay.explorer.pages import compare, dictionary, experiments, feature, home, making, prompt, rate, search, sql, steer, token
+from assay.explorer.pages import (
+    circuits,
+    compare,
+    dictionary,
+    experiments,
+    feature,
+    home,
+    making,
+    prompt,
+    rate,
+    search,
+    sql,
+    steer,
+    token,
+)
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
@@ -55,6 +69,8 @@ ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
     Address("/experiments/{name}", experiments.one, live=True),
+    Address("/circuits", circuits.page),
+    Address("/circuits/{name}", circuits.one, live=True),
     Address("/making", making.page),
     Address("/compare/{model}/{first}/{second}", compare.page),
     Address("/{model}/{dictionary}/search", search.page),

@@ -14,6 +14,7 @@ from assay.core.errors import DataError
 from assay.explorer.live import Live
 from assay.explorer.making import Making, Unmade
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
+from assay.explorer.shelf import Shelf
 from assay.features.index.about import FILE, About
 from assay.features.index.reader import Index
 
@@ -53,8 +54,8 @@ class Experiments:
 class Library:
     """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is there."""
 
-    def __init__(self, root: Path, experiments: Experiments = Experiments(), making: Making | None = None):
-        self.root, self.experiments, self.live = root, experiments, Live(root)
+    def __init__(self, root: Path, experiments: Experiments = Experiments(), making: Making | None = None, circuits: Shelf | None = None):
+        self.root, self.experiments, self.live, self.circuits = root, experiments, Live(root), circuits or Shelf()
         self.making = making
         """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}

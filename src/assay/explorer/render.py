@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from assay.circuits.picture.bounds import EXAMPLES, HEADS
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem
@@ -72,8 +73,10 @@ def environment() -> Environment:
         "number": number,
         "signed": signed,
         "percent": percent,
+        "share": share,
         "count": lambda n: f"{n:,}",
         "several": several,
+        "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,
         "level": level,
         "interval": interval,
         "duration": duration,
@@ -136,6 +139,11 @@ def percent(share: float | None, digits: int = 3) -> str:
     return "–" if share is None else f"{number(100 * share, digits)} %"
 
 
+def share(value: float | None, places: int = 2) -> str:
+    """A share to so many decimals, "–" where there is none."""
+    return "–" if value is None or not math.isfinite(value) else tables.minus(f"{round(value, places) + 0.0:.{places}f}")
+
+
 def several(n: int, one: str, many: str = "") -> str:
     """A count with its noun: 1 feature, 2 features."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
@@ -160,6 +168,8 @@ def level(share: float) -> int:
 def style() -> str:
     """The style sheet: the report's, with classes for shades and bars, and what only the explorer has."""
     steps = "".join(f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1))
+    steps += "".join(f"#attention:has(#input-{i}:checked) .input:not(.i{i}){{display:none}}" for i in range(EXAMPLES + 1))
+    steps += "".join(f"#attention:has(#head-{i}:checked) .head:not(.h{i}){{display:none}}" for i in range(1, HEADS + 1))
     report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
     own = files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
     return f"{palette.css()}{report}\n{steps}\n{own}"

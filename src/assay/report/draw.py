@@ -12,7 +12,7 @@ from typing import Any
 from assay.core.figures import Figure
 from assay.core.plain import plain, plain_all
 from assay.report import palette
-from assay.report.vega import FIRE, NARROW, vega
+from assay.report.vega import COLD, FIRE, NARROW, vega
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
@@ -49,9 +49,11 @@ def _shaded(drawn: str) -> str:
     """The shades of a heat map as opacity, so that its lightest lie on whatever paper the reader has."""
 
     def clear(shade: re.Match[str]) -> str:
-        return f'{shade[1]}="{FIRE}" {shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{1 - int(shade[2]) / 255:.3g}"'
+        red, blue = int(shade[2]), int(shade[3])
+        full, opacity = (FIRE, 1 - blue / 255) if red == 255 else (COLD, (255 - red) / (255 - int(COLD[1:3], 16)))
+        return f'{shade[1]}="{full}" {shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{opacity:.3g}"'
 
-    return re.sub(r'(fill|stop-color)="rgb\(255, \d+, (\d+)\)"', clear, drawn)
+    return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawn)
 
 
 def _fitted(figure: Figure, titled: bool) -> str:

@@ -34,6 +34,8 @@ NAME = 16
 """Letters of a line of a long name, where the drawing is narrow."""
 FIRE = "#ff8c00"
 """The full shade of a heat map; its blue is 0, so that a shade's blue says how much paper shows through."""
+COLD = "#408ce6"
+"""The full shade below 0, where a heat map has such numbers; its red is 64, so that a shade's red says how much paper shows through."""
 BINS, MOST_BARS = 40, 60
 
 
@@ -207,7 +209,7 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int, narrow: boo
     room = max(5, width // max(1, len(_distinct(figure.columns[figure.x]))) // LETTER)
     if figure.mark == "heatmap":
         shade = {"field": _field(figure.color or figure.y), "type": "quantitative", "title": figure.color,
-                 "scale": {"range": [LIGHT["paper"], FIRE], "interpolate": "rgb"}}  # fmt: skip
+                 "scale": _shades([v for v in map(_plain, figure.columns[figure.color or figure.y]) if v is not None])}  # fmt: skip
         y = _axis(figure, "y", discrete=True, narrow=narrow) | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None}
         mark = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
         place = {"x": _axis(figure, "x", discrete=True, narrow=narrow, room=room), "y": y}
@@ -247,6 +249,14 @@ def _marks(figure: Figure, series: list, labelled: bool, width: int, narrow: boo
     if figure.mark == "points" or len(figure.columns[figure.x]) <= 12 * max(1, len(series)):
         layers.append({"mark": {"type": "point", "filled": True, "size": 34, "opacity": 1}, "encoding": place | dot_style})
     return layers
+
+
+def _shades(values: Sequence[float]) -> dict[str, Any]:
+    """The scale of a heat map: paper to orange; where anything is below 0, blue to paper to orange, alike on both sides of 0."""
+    if not values or min(values) >= 0:
+        return {"range": [LIGHT["paper"], FIRE], "interpolate": "rgb"}
+    most = max(map(abs, values))
+    return {"domain": [-most, 0, most], "range": [COLD, LIGHT["paper"], FIRE], "interpolate": "rgb"}
 
 
 def _lying(figure: Figure, width: int) -> bool:

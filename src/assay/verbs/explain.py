@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from assay.verbs.small_model import known_or_none, writable_page, write
 
 if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
@@ -103,6 +104,8 @@ class Explained:
     """Where the squared error of its logits comes from."""
     differ: tuple[str, ...]
     """Inputs on which its logits are furthest off."""
+    page: Path | None = None
+    """The page that was written."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +118,29 @@ class Ours:
     toml: str
 
 
-def check(file: Path, hard: Hard, root: Path) -> Explained:
-    """Hold an explanation to the model it names, which this store may hold. A Python file is code, and is run.
+def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Explained:
+    """Hold an explanation to the model it names, which this store may hold, and write that as a page where one is asked for.
 
-    Raises: DataError, SpecError or ModelError, one line that names the place.
+    A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where
+    the page cannot be written.
     """
     from assay.circuits.files import load
+    from assay.circuits.verify.score import table
     from assay.verbs.explained import subject
 
     explanation = load(file)
-    found = subject(explanation.of, root, file.parent)
-    return against(file, explanation, found.problem, found.rival(), hard)
+    of = subject(explanation.of, root, file.parent)
+    writable_page(page)
+    found = table(explanation, of.rival(), of.problem, hard.seed, effort(hard))
+    said = told(file, explanation, of.problem, found)
+    if page is None:
+        return said
+    from assay.circuits.picture.taken import take
+    from assay.explorer import circuit
+
+    tried = f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} candidates, seed {hard.seed}"
+    write(page, circuit.alone(take(of.problem, explanation, found, name=explanation.of, seed=hard.seed), tried))
+    return replace(said, page=page)
 
 
 def ours(of: str, root: Path, *, rival: bool = False) -> Ours:
@@ -161,7 +176,7 @@ def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -
         numbers=problem.size, quality=line(own.quality), parts=tuple(map(line, own.parts)), details=tuple(map(line, own.details)),
         controls=tuple(_beside(kind, score) for kind, score in found.controls.items()), ranked=found.ranked,
         exchanged=tuple(
-            Exchanged(x.variable, x.pairs, _known(x.right), _known(x.place.low), _known(x.place.high), _known(x.learned), _known(x.unfounded))
+            Exchanged(x.variable, x.pairs, *map(known_or_none, (x.right, x.place.low, x.place.high, x.learned, x.unfounded)))
             for x in found.interchange
         ),
         as_good={"sets": r.sets, "sets tried": r.sets_tried, "homes": r.homes, "homes tried": r.homes_tried},
@@ -186,8 +201,4 @@ def _beside(kind: str, score: Score) -> Beside:
 
 def line(row: Row) -> Line:
     """Turn a row of a score into one of a result: what is not known is None."""
-    return Line(row.name, _known(row.estimate), _known(row.low), _known(row.high), row.why)
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return Line(row.name, known_or_none(row.estimate), known_or_none(row.low), known_or_none(row.high), row.why)

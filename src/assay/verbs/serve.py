@@ -36,26 +36,32 @@ class Served:
 
 
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, wanted: Wanted | None = None, *,
-    ready: Callable[[Served], None],
+    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, wanted: Wanted | None = None,
+    explanations: Path | None = None, *, ready: Callable[[Served], None],
 ) -> Served:  # fmt: skip
     """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page of the dictionary `wanted`.
 
     Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token, which is made up where none is given.
+    Explanations in a folder are listed beside the small models whose weights were written by hand.
 
-    Raises: AssayError for a store that is not there, and where the address cannot be had.
+    Raises: AssayError for a store or a folder that is not there, and where the address cannot be had.
     """
+    from assay.explorer import shelf
     from assay.explorer.app import application
     from assay.explorer.library import Library
     from assay.explorer.making import Making
     from assay.verbs import background
+
+    if explanations is not None and not explanations.is_dir():
+        raise AssayError(f"{explanations} is no folder; --explanations names the folder of TOML files")
+    circuits = shelf.Shelf(lambda: (*shelf.built(), *(shelf.explained(explanations) if explanations else ())))
 
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
     making = None if wanted is None or not wanted.make else Making(wanted.address, wanted.name, wanted.there)
     meanwhile = nullcontext() if making is None or wanted is None else background.made(making, wanted)
     path = "" if wanted is None else wanted.address
-    return _run(lambda rules: application(Library(root, experiments(root), making), rules), root, host, port, token, path, ready, meanwhile)
+    return _run(lambda rules: application(Library(root, experiments(root), making, circuits), rules), root, host, port, token, path, ready, meanwhile)
 
 
 def serve_rating(

@@ -107,8 +107,9 @@ def right_alone(right: Int[Tensor, "b s"], answers: int, at: Bool[Tensor, "b s"]
 
     Raises: DataError as `logit_difference`.
     """
-    rivals = (logit_difference(right, torch.full_like(right, i), answers, at) for i in range(answers))
-    return torch.stack(list(rivals)).sum(0) / (answers - 1)
+    logit_difference(right, right, answers, at)  # refuses what it refuses
+    one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)[right.clamp(0, answers - 1)]
+    return (answers * one_hot - 1) / (answers - 1) * (at / at.sum(1, keepdim=True))[..., None]
 
 
 def other(

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.pieces import Cut
+from assay.circuits.verify.pieces import Cut, Piece
 from assay.core import rng
 from assay.core.intervals import Means
 from assay.subjects.parts import Apart, Part, Reader, apart, earlier
@@ -112,6 +112,30 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], ids: list[Ids], of: n
         one = run([Reader(part.kind, part.layer, part.head, slot) for slot in slots])  # type: ignore[arg-type]
         pool[piece] = cut.divided(one)[piece]
     return run([Reader("logits")]).logits[0]
+
+
+def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed: int) -> tuple[float, float]:
+    """Exchange what one variable's readers are shown of it among inputs on which it is the same, all else as it is.
+
+    Gives what is recovered, as E2, and the share that came from other inputs: near 0 it tested nothing. NaN where nobody reads it.
+    """
+    problem, of = program.problem, rng.generator(seed, f"circuits.scrub.{variable}")
+    ids = dict(zip(program.units, identities(program, tokens), strict=True))
+    cut = Cut(problem, [u.place for u in program.units])
+    clean, row = dict(zip(cut.pieces, cut.clean(tokens), strict=True)), torch.arange(tokens.shape[1])
+    whole = problem.run(tokens).wrote
+    read: dict[tuple[Part, Reader], Tensor] = {}
+    for unit, reader in sorted(program.edges, key=str):
+        if unit.variable == variable:
+            part, own = unit.place.part, clean[Piece(unit.place.part, unit.place)]
+            shown = read.get((part, reader), whole[part])
+            read[part, reader] = shown + (own[torch.from_numpy(agreeing(ids[unit], of)), row] - own)[None]
+    if not read:
+        return np.nan, np.nan
+    terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
+    good = {name: problem.goodness(x, tokens) for name, x in terms.items()} | {"unread": unread(problem, tokens)}
+    means = {name: x.mean(keepdims=True) for name, x in good.items()}
+    return float(recovered(means)[0]), float(np.mean([_others(x) for u, x in ids.items() if u.variable == variable]))
 
 
 def agreeing(ids: Ids, of: np.random.Generator) -> Int[np.ndarray, "n s"]:

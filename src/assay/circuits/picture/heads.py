@@ -1,0 +1,120 @@
+"""Heads, and other parts, as rows: what each adds to the answer by itself, what its absence costs, where it looks and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.circuits.find.direct import direct
+from assay.circuits.find.grids import effects
+from assay.circuits.find.joint import pairs_of_parts
+from assay.circuits.find.patterns import Look, looks
+from assay.circuits.find.question import Question
+from assay.circuits.find.scores import Source, score_terms
+from assay.circuits.find.tables import copying, ov_table
+from assay.circuits.picture.bounds import PAIRED
+from assay.circuits.problem import Problem
+from assay.subjects.parts import Part
+
+_LOAD = 2**25
+"""Numbers that dividing one head's scores may take."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One part that writes to the stream."""
+
+    part: str
+    direct: float
+    """What it adds to the number through no later part, in logits: a mean over inputs."""
+    alone: float | None
+    """What the number loses when this part writes its average, as a share of what it loses when all do; None where all lose nothing."""
+    joint: float | None
+    """The same once that other part does so whose absence makes it matter most; None where pairs are too many."""
+    partner: str
+    """That other part; "" where it matters most alone."""
+    looks: tuple[Look, ...] = ()
+    """Of a head: where it looks."""
+    asks: str = ""
+    finds: str = ""
+    """Of a head: the two parts whose writing tells keys apart most, read by its queries and by its keys."""
+    share: float | None = None
+    """What that pair makes of it; None for a head that looks alike at all keys."""
+    copying: float | None = None
+    """Share of tokens whose own logit it raises most of all; None where tokens are no answers."""
+
+
+def table(problem: Problem, q: Question, rows: int) -> tuple[Row, ...]:
+    """Make a row of every part."""
+    worth = direct(q)
+    alone, joint, partner = costs(q, rows)
+    patterns = [x[0] for x in q.clean.patterns]
+    found = []
+    for i, part in enumerate(q.parts):
+        own = Row(str(part), float(worth.of[part].mean()), alone[i], joint[i], partner[i])
+        if part.kind == "head":
+            asks, finds, share = matched(q, part)
+            own = Row(own.part, own.direct, own.alone, own.joint, own.partner, looks(patterns[part.layer][:, part.head], q.tokens),
+                      _said(asks), _said(finds), share, _copied(problem, part))  # fmt: skip
+        found.append(own)
+    return tuple(found)
+
+
+def costs(q: Question, rows: int) -> tuple[list[float | None], list[float | None], list[str]]:
+    """Give what each part's absence costs alone, and beside the one other that makes it cost most, as shares; and which that is.
+
+    Formula: joint of p = max over others o of m(N∖o) − m(N∖{o, p}), or what p costs alone where that is more
+    """
+    n = len(q.parts)
+    span = float((q.full - q.empty).mean())
+    if not abs(span) > 1e-9 * float(q.full.abs().mean()):
+        return [None] * n, [None] * n, [""] * n
+    if n > PAIRED:
+        alone = (effects(q, rows).mean(1)[0] / span).tolist()
+        return alone, [None] * n, [""] * n
+    both: Float[Tensor, "part part"] = pairs_of_parts(q, rows).mean(1)[0] / span
+    alone_ = both.diagonal()
+    beside = both - alone_[None]  # of a row, what it costs once the column is gone
+    beside.fill_diagonal_(-torch.inf)
+    most, which = beside.max(1)
+    more = most > alone_ + 0.01
+    return alone_.tolist(), torch.maximum(most, alone_).tolist(), [str(q.parts[int(j)]) if bool(m) else "" for j, m in zip(which, more, strict=True)]
+
+
+def matched(q: Question, head: Part) -> tuple[Source, Source, float | None]:
+    """Name the two whose writing tells a head's keys apart most, and the share of it that is theirs."""
+    sources = sum(p.layer < head.layer for p in q.parts) + 1
+    few = _LOAD // (sources * q.tokens.shape[1]) ** 2
+    if not few:
+        return None, None, None
+    terms = score_terms(replace(q, tokens=q.tokens[:few], weights=q.weights[:few], donor={}), head.layer, head.head)
+    share = terms.share[0]
+    if not bool(torch.isfinite(share).all()):
+        return None, None, None
+    i, j = divmod(int(share.argmax()), share.shape[1])
+    return terms.sources[i], terms.sources[j], float(share[i, j])
+
+
+def costliest(rows: Sequence[Row]) -> list[int]:
+    """Order rows by what their parts' absence costs, most first."""
+    return sorted(range(len(rows)), key=lambda i: -max(rows[i].joint or 0, rows[i].alone or 0, 0))
+
+
+def _said(source: Source) -> str:
+    return "" if source is None else str(source)
+
+
+def _copied(problem: Problem, head: Part) -> float | None:
+    """How much it copies, where answers are called as tokens are, and it writes to the logits at all."""
+    task = problem.task
+    n = min(len(task.tokens), len(task.answers))
+    if task.tokens[:n] != task.answers[:n]:
+        return None
+    table = ov_table(problem.params, head)[:, :n]
+    found = float(copying(table))
+    return found if math.isfinite(found) and float(table.abs().max()) > 1e-9 else None

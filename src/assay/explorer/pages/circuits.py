@@ -1,0 +1,26 @@
+"""Small models, and the page of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.datastructures import QueryParams
+
+from assay.explorer import circuit
+from assay.explorer.library import Library
+from assay.explorer.render import Shown
+from assay.explorer.shelf import EFFORT
+
+TRIED = f"on {EFFORT.inputs} inputs and {EFFORT.resamples} resamples; assay explain check takes more of both"
+
+
+def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+    """List the small models; none is computed for it."""
+    return Shown("circuits.html", {"circuits": [{"name": s.name, "of": s.of} for s in library.circuits.subjects()]})
+
+
+def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+    """Show one small model; with score=1 its explanation is scored, which takes a while. Raises: Problem where there is none."""
+    picture = library.circuits.picture(at["name"], score=query.get("score") == "1")
+    waits = picture.graph is not None and picture.table is None
+    return circuit.shown(picture, scoring=f"/circuits/{at['name']}?score=1" if waits else "", tried=TRIED)

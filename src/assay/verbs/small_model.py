@@ -1,0 +1,99 @@
+"""A small model taken apart: what each of its parts adds and costs, and where heads look; as numbers, and as a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One part of a small model."""
+
+    part: str
+    direct: float
+    """What it adds to the right answer's logit, less the mean of the others, through no later part."""
+    alone: float | None
+    """What its absence costs, as a share of what the absence of all costs."""
+    joint: float | None
+    """The same once the one other part is gone that makes it matter most."""
+    partner: str
+    """That other part; "" where it matters most alone."""
+    looks: Mapping[str, float | None]
+    """Of a head: which share of its attention goes where."""
+    asks: str
+    finds: str
+    share: float | None
+    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share of it that is."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A small model taken apart."""
+
+    name: str
+    model: str
+    numbers: int
+    right: float
+    """Share of its answers that are right."""
+    parts: tuple[Seen, ...]
+    left_out: tuple[str, ...]
+    """What is not told, and why."""
+    page: Path | None
+    """The page that was written."""
+
+
+def look(what: Path, root: Path, page: Path | None = None) -> Model:
+    """Take a small model apart without scoring anything: by its name, an explanation's, or that of a challenge's folder.
+
+    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the page cannot be written.
+    """
+    from assay.circuits.challenge import folder
+    from assay.circuits.files import load
+    from assay.circuits.picture.taken import take
+    from assay.verbs.explained import subject
+
+    writable_page(page)
+    explanation = None
+    if what.is_dir():
+        problem, name = folder.opened(what), what.resolve().name
+    elif what.suffix in (".toml", ".py"):
+        explanation = load(what)
+        problem, name = subject(explanation.of, root, what.parent).problem, explanation.of
+    else:
+        name = str(what)
+        of = subject(name, root)
+        problem, explanation = of.problem, of.own() if of.own else None
+    found = take(problem, explanation, name=name)
+    if page is not None:
+        from assay.explorer import circuit
+
+        write(page, circuit.alone(found))
+    parts = tuple(
+        Seen(r.part, r.direct, r.alone, r.joint, r.partner, {x.kind: known_or_none(x.share) for x in r.looks}, r.asks, r.finds, r.share)
+        for r in found.parts
+    )
+    return Model(found.name, found.model, found.size, found.right, parts, found.left_out, page)
+
+
+def writable_page(page: Path | None) -> None:
+    """Refuse a page that cannot be written, before anything is computed. Raises: AssayError."""
+    from assay.verbs.destination import writable_file
+
+    if page is not None:
+        writable_file(page.absolute(), "--page")
+
+
+def write(page: Path, html: str) -> None:
+    """Write a page, whole or not at all."""
+    from assay.lab import atomic
+
+    page.absolute().parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(page, html.encode("utf-8", "replace"))
+
+
+def known_or_none(value: float) -> float | None:
+    """Give a number back, and None for one that is not finite."""
+    return value if math.isfinite(value) else None
