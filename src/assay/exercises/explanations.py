@@ -98,8 +98,11 @@ def hidden() -> Model:
 
 def kept(answer: Callable[[Model, Tokens, Collection[str]], float]) -> None:
     """Check what is left where only named parts are kept, on two models. Raises: NotYet."""
-    cases = [(hidden(), x) for x in (("embed", "pos", "a1.0"), ("embed", "pos", "a0.1", "a1.0"))]
-    cases += [(copying(), x) for x in (("embed", "pos", "a0.0", "m0"), ("embed", "pos", "a0.0", "a0.1"), ("embed", "pos", "a0.0", "a0.1", "m0"))]
+    named_parts = {
+        hidden(): (("embed", "pos", "a1.0"), ("embed", "pos", "a0.1", "a1.0")),
+        copying(): (("embed", "pos", "a0.0", "m0"), ("embed", "pos", "a0.0", "a0.1"), ("embed", "pos", "a0.0", "a0.1", "m0")),
+    }
+    cases: list[tuple[Model, tuple[str, ...]]] = [(model, x) for model, several in named_parts.items() for x in several]
     shares = []
     for model, named in cases:
         tokens = model.inputs(60)

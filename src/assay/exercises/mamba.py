@@ -120,7 +120,7 @@ def _in_transformers(scan: Callable[..., Any]) -> float:
     from transformers import MambaConfig
     from transformers.models.mamba.modeling_mamba import MambaMixer
 
-    config = MambaConfig(vocab_size=8, hidden_size=6, state_size=4, intermediate_size=12, num_hidden_layers=1, time_step_rank=2)
+    config = MambaConfig(vocab_size=8, hidden_size=6, state_size=4, expand=2, num_hidden_layers=1, time_step_rank=2)
     mixer, of = MambaMixer(config, 0).eval(), rng.generator(0, "exercises.mixer")
     with torch.no_grad():
         for name, weight in mixer.named_parameters():
