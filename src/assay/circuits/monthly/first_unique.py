@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from assay.circuits.explanation import Explanation, Variable
@@ -108,7 +109,7 @@ def overloaded(problem: Problem) -> int | None:
     wrong = problem.wrong(problem.logits(tokens), tokens) > 0
     if wrong.mean() < SOUND:
         return None
-    again = sum((tokens == k).sum(1) > 1 for k in range(len(_letters(problem))))
+    again = np.sum([(tokens == k).sum(1) > 1 for k in range(len(_letters(problem)))], 0)
     told = {k: wrong[again >= k].mean() - wrong[again < k].mean() for k in range(1, again.max() + 1) if 0 < (again >= k).mean() < 1}
     return max(told, key=lambda k: told[k]) if told else None
 
@@ -124,7 +125,7 @@ def margin(problem: Problem) -> float:
 def _effects(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "head n s answer"]:
     """What each head of the second block adds to the logits by itself, less its mean: the divisor of the last norm is held where it is."""
     run, p = problem.run(tokens), problem.params
-    stream = sum(run.wrote.values())[0] + p["b_O"][0].sum(0)
+    stream = torch.stack([x[0] for x in run.wrote.values()]).sum(0) + p["b_O"][0].sum(0)
     scale = stream.var(-1, correction=0, keepdim=True).sqrt()
     unembed = p["gain"][0][:, None] * p["W_U"][0]
     heads = [x[0] for part, x in run.wrote.items() if part.kind == "head" and part.layer == 1]
