@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Distinct(Solver):
-    length: Annotated[int, Ge(2)] = 10
+    length: Annotated[int, Ge(2)] = 8
     """Symbols in a list."""
-    symbols: Annotated[int, Ge(2)] = 10
+    symbols: Annotated[int, Ge(2)] = 6
     """Symbols that there are."""
 
 
