@@ -28,7 +28,7 @@ from assay.subjects.parts import Part
 
 SEED, INPUTS = 2000, 1500
 """Of the lists on which roles are looked for, and how many; no score is taken on them."""
-LEAST = 0.005
+LEAST = 0.002
 """A head tells of a symbol where the symbol's being there accounts for this share of the variance of what the head writes at ANS."""
 SETS, LISTS = 4000, 12_000
 """Lists whose sets of symbols are tried, and on about how many lists, each set on as many as any other."""
