@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from assay.circuits import known
+from assay.circuits.challenge.folder import SEAL, files
 from assay.circuits.explanation import Explanation
 from assay.circuits.files import parsed, written
 from assay.circuits.solving import scored
@@ -17,11 +18,12 @@ from assay.circuits.solving.statements import enriched, lead, least
 from assay.cli.main import main
 from assay.core import Runs, grid
 from assay.core.bench import Unkept
-from assay.core.errors import SpecError
+from assay.core.errors import DataError, SpecError
 from assay.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.verbs.explained import subject
 from assay.worlds.algorithms.solved import right
 
 FIRST = monthly_first_unique.FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=30, batch=16, tested=100)
@@ -151,3 +153,18 @@ def test_what_is_not_there_is_one_line(of, said, tmp_path, capsys, monkeypatch):
     assert main(["explain", "show", of]) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
+
+
+def test_a_folder_beside_the_file_is_a_model_and_a_challenge_is_not_scored_here(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    problem = known.problem("redundant")
+    for name, data in files(problem, 0).items():
+        (folder / name).write_bytes(data)
+    found = subject("model", tmp_path / "store", tmp_path)
+    tokens = problem.task.draw(0, 0, 50)
+    np.testing.assert_allclose(found.problem.logits(tokens), problem.logits(tokens))
+    assert found.own is None
+    (folder / SEAL).write_text("{}")
+    with pytest.raises(DataError, match="assay challenge score"):
+        subject("model", tmp_path / "store", tmp_path)

@@ -82,6 +82,7 @@ def cases(experiment: Any) -> dict:
     passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, "another", "shuffled", "empty", "whole")}
     unlearned = {"unlearned": plant(unlearned=0.8)}
     told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
+    controls = {c.text: c.must_fail for c in experiment.claims if isinstance(c, Claim)}
     of_kind = {
         "Models ": solved,
         "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
@@ -89,5 +90,5 @@ def cases(experiment: Any) -> dict:
         "Our explanation of models that .* beats": lambda: (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
         "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
     }
-    claims = [c.text for c in experiment.claims if isinstance(c, Claim)]
-    return {text: case() for text in claims for start, case in of_kind.items() if re.match(start, text)}
+    found = {text: case() for text in controls for start, case in of_kind.items() if re.match(start, text)}
+    return {text: (without, {arm: world for arm, world in worlds.items() if arm in controls[text]}) for text, (without, worlds) in found.items()}

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Distinct(Solver):
-    length: Annotated[int, Ge(2)] = 10
+    length: Annotated[int, Ge(2)] = 8
     """Symbols in a list."""
-    symbols: Annotated[int, Ge(2)] = 10
+    symbols: Annotated[int, Ge(2)] = 6
     """Symbols that there are."""
 
 
@@ -57,7 +57,7 @@ experiment = entry(
     ),
     smoke=Distinct(layers=2, heads=2, d=16, e=8, norm="none", placed=False, length=4, symbols=4, steps=60, batch=32, tested=200,
                    tried=100, resamples=100, candidates=5000),
-    default=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, steps=2500, batch=64),
-    full=Distinct(layers=2, heads=4, d=64, e=16, norm="none", placed=False, length=20, symbols=20, steps=20_000, batch=512, lr=1e-3),
-    scope="six decoders of two blocks of attention without positions, on lists of ten of ten symbols", page=PAGE,
+    default=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=8, symbols=6, steps=3000, batch=64, lr=1e-2),
+    full=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=10, symbols=10, steps=40_000, batch=512, lr=1e-3),
+    scope="six decoders of two blocks of attention without positions, on lists of eight of six symbols", page=PAGE,
 )  # fmt: skip

@@ -53,7 +53,8 @@ experiment = entry(
     monthly, seed=22700,
     claims=(
         learned("Models name the largest number: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that find a maximum", "that the most frequent number is named"),
+        *explained("models that find a maximum", "that the most frequent number is named",
+                   same="a model has one head, and it can have no other role"),
     ),
     smoke=Maximum(layers=1, heads=1, d=16, e=16, items=3, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Maximum(layers=1, heads=1, d=32, e=32, steps=800, batch=64),

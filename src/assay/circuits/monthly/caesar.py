@@ -84,7 +84,9 @@ def weakest(problem: Problem, vote: Float[np.ndarray, "slot letter"]) -> float:
     tokens = problem.task.draw(SEED, 1, TRIED, held_out=True)
     wrong = problem.wrong(problem.logits(tokens), tokens) > 0
     most = ahead(problem, tokens.astype(np.float64), vote).max(1)
-    told = [wrong[most > gap].mean() - wrong[most <= gap].mean() if (most > gap).sum() >= TRIED // 50 else -1 for gap in GAPS]
+    beyond = [most > gap for gap in GAPS]
+    few = TRIED // 50
+    told = [wrong[x].mean() - wrong[~x].mean() if few <= x.sum() <= len(x) - few else -1 for x in beyond]
     return float(GAPS[int(np.argmax(told))])
 
 

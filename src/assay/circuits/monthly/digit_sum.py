@@ -137,7 +137,7 @@ def _explained(problem: Problem, found: Sequence[Seen], carries: bool) -> Explan
         tuple(Place(Part("head", layer, h), positions=last) for layer in range(1, layers) for h in range(heads)),
         (*shown, *(f"{name}{k}" for name in ("pair", "carry") for k in range(digits))),
     )  # fmt: skip
-    digit = Variable("digit", _by_place([(p, f"(sum{k} + carry{k}) % 10") for k, p in enumerate(last)]))
+    digit = Variable("digit", "(known // 20 + known // 2 % 10 + known % 2) % 10")
     away = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
     by_distance = [f"{x:.1f}" for x in circle(problem)]
     logits = [_cases(f"from{c}", by_distance) for c in range(10)] + ["0"] * (problem.classes - 10)

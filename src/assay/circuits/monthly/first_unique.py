@@ -95,7 +95,7 @@ def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
     effect = _effects(problem, tokens)
     answers = problem.task.answer(tokens)
     own = np.stack([effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1)  # [head, letter]
-    share = own / own.clip(min=0).sum(0)
+    share = own / own.clip(min=0).sum(0).clip(min=1e-12)
     return tuple(tuple(int(k) for k in np.flatnonzero(row >= SHARE)) for row in share)
 
 

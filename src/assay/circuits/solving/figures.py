@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.circuits.solving.scored import EXPLANATIONS
+from assay.circuits.solving.statements import GOOD
 from assay.core.experiment import Arms
 from assay.core.figures import Figure, columns, summary
 
@@ -20,7 +21,7 @@ def drawn(arms: Arms) -> list[Figure]:
     right = [(told, int(p), *summary(arms[name].right.sel(position=p).values)) for name, told in TRAINED.items() for p in where]
     return [
         Figure("What each explanation of the same models reaches", columns(("explanation", "what", "mean", "low", "high"), rows), "bars",
-               x="explanation", y="mean", color="what", band=("low", "high"), y_title="share of 1", rules=((0.5, "quality asked for"),)),
+               x="explanation", y="mean", color="what", band=("low", "high"), y_title="share of 1", rules=((GOOD, "quality asked for"),)),
         Figure("How often models are right, position by position", columns(("training", "position", "mean", "low", "high"), right),
                "points" if len(where) < 3 else "line", x="position", y="mean", color="training", band=("low", "high"), x_title="position",
                y_title="share of right answers"),

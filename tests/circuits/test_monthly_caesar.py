@@ -1,0 +1,103 @@
+"""Caesar explained: votes that were written into logits are found again, and what a naive count of attention and letters says is what is named."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from assay.circuits.monthly.caesar import LETTERS, ahead, evidence, explanation, gathered, rival, votes, weakest
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify import controls
+from assay.circuits.verify.score import Effort, score
+from assay.core import grid
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.subjects.decoder import Shape
+from assay.worlds.algorithms.caesar import caesar, commonest
+from assay.worlds.algorithms.solved import Solved, training
+
+
+class Voting(Problem):
+    """A model whose logits are the mean of votes of letters that were written down."""
+
+    vote = np.random.default_rng(4).normal(size=(3, LETTERS)).round(2)
+
+    def logits(self, tokens, params=None, **changed):
+        """Loops over texts, places and shifts."""
+        out = np.zeros((*tokens.shape, LETTERS))
+        for n, text in enumerate(tokens):
+            for shift in range(LETTERS):
+                total = 0.0
+                for i, letter in enumerate(text):
+                    total += 0.0 if i % 4 == 3 else self.vote[i % 4, (letter - shift) % LETTERS]
+                    out[n, i, shift] = total / (i // 4 + 1)
+        return out
+
+
+def shape(length: int) -> Shape:
+    return Shape(layers=2, d=24, heads=2, m=0, context=length, vocab=27, d_head=12, answers=LETTERS)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Problem:
+    task = caesar(commonest(), 12)
+    sizes = shape(task.length)
+    out = training(task, sizes)(Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept())
+    return Problem.nth(task, {name: out.tensors[name] for name in sizes.parameters()}, 0)
+
+
+def test_votes_that_logits_are_made_of_are_found_up_to_what_is_the_same_for_all_shifts(trained):
+    made = Voting(trained.task, trained.params)
+    found = votes(made)
+    wanted = made.vote - made.vote.mean(1, keepdims=True)
+    assert np.allclose(found - found.mean(1, keepdims=True), wanted, atol=0.011)
+    tokens = made.task.draw(9, 0, 20, held_out=True)
+    assert np.allclose(evidence(tokens.astype(float), made.vote), made.logits(tokens))
+
+
+def test_votes_that_do_not_know_places_are_the_same_for_all(trained):
+    found = votes(trained, apart=False)
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+
+
+def test_another_shift_is_ahead_by_the_difference_of_its_votes(trained):
+    tokens = trained.task.draw(9, 0, 30, held_out=True)
+    vote = votes(trained)
+    exact = trained.task.chances(tokens)
+    given = evidence(tokens.astype(float), vote)
+    wanted = np.zeros(tokens.shape)
+    for n, s in np.ndindex(*tokens.shape):
+        if exact[n, s].max() >= 0.25:
+            wanted[n, s] = max(given[n, s]) - given[n, s, exact[n, s].argmax()]
+    assert np.allclose(ahead(trained, tokens.astype(float), vote), wanted)
+    assert weakest(trained, vote) >= 0
+
+
+def test_a_model_that_attends_evenly_gathers_every_letter_of_a_word():
+    sizes = shape(12)
+    even = Problem(caesar(commonest(), 12), {name: torch.zeros(1, *size) for name, size in sizes.parameters().items()})
+    assert gathered(even) == (((0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)),) * 2  # at the last place of a word each draws a quarter
+
+
+def test_its_words_are_numbers_for_the_letters_so_far(trained):
+    ours = explanation(trained)
+    tokens = trained.task.draw(9, 0, 50, held_out=True)
+    values = Program(ours, trained).values(tokens)
+    for s in range(12):
+        for j in range(s % 4 + 1):
+            assert np.array_equal(values[f"letter{j}"][:, s], tokens[:, s - s % 4 + j])
+    assert np.array_equal(values["guess"], evidence(tokens.astype(float), votes(trained)).argmax(-1))
+
+
+def test_controls_rank_below(trained):
+    effort = Effort(inputs=150, resamples=300, candidates=5_000)
+    ours = explanation(trained)
+    own = score(ours, trained, 7, effort)
+    assert own.quality.estimate > 0.4 and not math.isnan(own.quality.estimate)
+    for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
+        beside = score(other, trained, 7, effort)
+        assert not beside.refused and beside.quality.high < own.quality.low
