@@ -22,7 +22,7 @@ from assay.circuits.problem import Problem
 from assay.core import rng
 from assay.subjects.parts import Part, parts
 
-SEED, INPUTS, OFTEN = 2000, 500, 8
+SEED, INPUTS, OFTEN = 2000, 500, 24
 """Of the sequences on which roles are looked for, how many, and how often each pair stands in evenly drawn ones; no score is taken on them."""
 MOST = 0.5
 """A pair is held if its completion is named in more than this share of places."""
@@ -97,14 +97,14 @@ def seen(problem: Problem) -> Found:
     """Find the pairs that a model completes, and which token makes which likelier by itself, on evenly drawn tokens."""
     tokens, size = _evenly(problem), len(problem.task.tokens)
     logits = problem.logits(tokens)
-    pair, said = tokens[:, 1:-1] * size + tokens[:, 2:], problem.named(logits)[:, 2:]
+    pair, said = tokens[:, 1:-2] * size + tokens[:, 2:-1], problem.named(logits)[:, 2:-1]  # after the last token nothing is asked
     often = np.bincount(pair.ravel(), minlength=size**2)
     kinds, times = np.unique(np.stack([pair[said >= 0], said[said >= 0]]), axis=1, return_counts=True)
     share = times / often[kinds[0]]
     surest = np.sort(np.argsort(-share, kind="stable")[:MANY])
     pairs = {divmod(int(p), size): int(c) for (p, c), x in zip(kinds.T[surest], share[surest], strict=True) if x > MOST}
     plain = _completed(tokens, _table(pairs, size)) < 0
-    plain[:, 0] = False
+    plain[:, [0, -1]] = False
     by_token = np.stack([logits[plain & (tokens == x)].mean(0) for x in range(size - 1)])  # not after START
     raised = by_token - by_token.mean(1, keepdims=True)
     raised -= raised.mean(0)
@@ -152,7 +152,7 @@ def _evenly(problem: Problem) -> Int[np.ndarray, "n s"]:
     """Sequences of evenly drawn tokens after START, so many that each pair is expected OFTEN times."""
     task = problem.task
     size = len(task.tokens) - 1
-    tokens = rng.generator(SEED, "monthly.trigrams.evenly").integers(size, size=(-(-OFTEN * size**2 // (task.length - 2)), task.length))
+    tokens = rng.generator(SEED, "monthly.trigrams.evenly").integers(size, size=(-(-OFTEN * size**2 // (task.length - 3)), task.length))
     tokens[:, 0] = size
     return tokens
 
