@@ -124,16 +124,16 @@ def test_states_are_kept_on_the_way_and_the_last_is_the_end():
 
 def test_chains_under_a_strong_pull_give_what_normal_noise_of_that_width_costs():
     """Far above the curvatures a pull alone decides how far a chain goes: variance 1/(γ (1 − step γ/4)) in every weight."""
-    pull, step = 1e4, 4e-5
-    runs, trained, found = trained_along(localisation=pull, step=step, samples=2, draws=1200, batch=64)
+    pull, step = 100.0, 4e-3
+    runs, trained, found = trained_along(localisation=pull, step=step, samples=2, draws=300, batch=16, chains=4)
     draw, width = torch.Generator().manual_seed(1), (pull * (1 - step * pull / 4)) ** -0.5
     at = {name: kept[:, -1] for name, kept in trained.tensors.items() if name.endswith("/at")}
-    tokens, excess = drawn(runs, "elsewhere", 0, 500), []
+    tokens, excess = drawn(runs, "elsewhere", 0, 100), []
     for _ in range(200):
         moved = {name.removesuffix("/at"): kept + width * torch.randn(kept.shape, generator=draw) for name, kept in at.items()}
         excess.append((answer_loss(moved, tokens) - answer_loss({n.removesuffix("/at"): kept for n, kept in at.items()}, tokens)).double())
     expected = n_beta_of(2) * torch.stack(excess).mean(0)
-    np.testing.assert_allclose(found.tensors["llc"][:, -1], expected, rtol=0.15)
+    np.testing.assert_allclose(found.tensors["llc"][:, -1], expected, rtol=0.2)
 
 
 def test_chains_are_run_at_one_rate_and_of_all_seeds():
@@ -144,7 +144,7 @@ def test_chains_are_run_at_one_rate_and_of_all_seeds():
 
 
 def test_arms_differ_from_main_in_what_they_are_named_for():
-    specs = {name: experiment.specs_of(name, experiment.default) for name, arm in experiment.arms.items() if arm.train}
+    specs = {name: experiment.specs_of(name, experiment.default) for name, arm in experiment.arms.items() if arm.train and not arm.after}
     rates = {name: {s.lr for s in found} for name, found in specs.items()}
     assert len(set(map(frozenset, rates.values()))) == 1 and len(rates["main"]) == 3  # swept in every arm
     assert {s.selective for s in specs["frozen"]} == {False} and {s.conv for s in specs["no-conv"]} == {0}

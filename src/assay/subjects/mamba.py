@@ -17,14 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.core.errors import SpecError
-from assay.subjects.architectures.mamba import MAMBA
+from assay.subjects import architectures
 from assay.subjects.decoder import normed
 from assay.subjects.selective_scan import selective_scan, states, written
 from assay.subjects.site import Site
 
 Params = Mapping[str, Tensor]
-WITHIN = tuple(MAMBA.sites)
-"""Every kind of site within a block."""
 Visits = Mapping[str, Callable[[Tensor], Tensor]]
 """Kind of site → what its activations are replaced by, given them."""
 BLOCK = (
@@ -87,8 +85,9 @@ def forward(
     """
     runs, layers = len(params["W_E"]), params["W_in"].shape[1]
     for site in (*capture, *edits):
-        if (site.layer is not None and (site.kind not in WITHIN or not 0 <= site.layer < layers)) or not _present(site.kind, params):
-            raise SpecError(f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(k for k in WITHIN if _present(k, params))}")
+        kinds = [kind for kind in architectures.known()["mamba"].sites if _present(kind, params)]
+        if site.layer is not None and (site.kind not in kinds or not 0 <= site.layer < layers):
+            raise SpecError(f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(kinds)}")
     acts: dict[Site, Tensor] = {}
 
     def at(site: Site, x: Tensor) -> Tensor:

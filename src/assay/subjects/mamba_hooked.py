@@ -9,8 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from assay.core.errors import ModelError
-from assay.subjects import selective_scan
-from assay.subjects.architectures.mamba import KINDS
+from assay.subjects import architectures, selective_scan
 from assay.subjects.mamba import decay, mixed
 from assay.subjects.mamba_files import mixer_from
 from assay.subjects.pretrained import Pretrained
@@ -24,7 +23,7 @@ class Mixer(nn.Module):
         super().__init__()
         for name, part in (*theirs.named_children(), *theirs.named_parameters(recurse=False)):
             setattr(self, name, part)
-        self.sites = nn.ModuleDict({kind: nn.Identity() for kind in KINDS})
+        self.sites = nn.ModuleDict({kind: nn.Identity() for kind in architectures.known()["mamba"].kinds})
 
     def forward(self, x: Float[Tensor, "b s d"], **unused: Any) -> Float[Tensor, "b s d"]:
         """What the block adds to the stream."""
