@@ -13,11 +13,9 @@ from assay.lab import catalogue, recording, records
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
     "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
-    "mamba-induction": "three of its six claims are undecided after two looks: one block of eight writes the value three tokens late",
     "mamba-induction": "three of its six claims are undecided after two looks: one block of eight takes a slower way, the value three tokens late",
     "streetlight": "five of its thirteen claims are undecided after three looks: one seed of eight lies far from the others, and 24 concepts are few",
     "path-split": "the only control of one claim, that the norm hardly matters to ratios, is undecided in its record: seven models differ too much",
-    "clt-faithful": "no record: its judged look has not been taken",
     **dict.fromkeys((f"monthly-{problem}" for problem in ("palindromes", "first-unique", "digit-sum", "sorted-list", "running-sum",
                                                           "caesar", "trigrams", "maximum", "distinct")),
                     "no record: its judged look has not been taken"),

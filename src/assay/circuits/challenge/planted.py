@@ -73,7 +73,8 @@ def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
     found = disguise(circuit, rng.generator(seed, f"challenge.{name}.disguise"), noise)
     plain, rival = (_sized(known.text(name, rival=r), constants) for r in (False, True))
     told = (_written(_told(text, circuit, found, name in _COPIES)) for text in (plain, rival))
-    return Planted(name, seed, circuit, found, plain, *told)
+    answer, rival = told
+    return Planted(name, seed, circuit, found, plain, answer, rival)
 
 
 def names() -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot le
     often = np.zeros((*tokens.shape, SLOTS if apart else 1, LETTERS))
     for slot in range(SLOTS):
         there = place[place % WORD == slot]
-        np.add.at(often, (np.arange(len(tokens))[:, None], there, slot if apart else 0, tokens[:, there]), 1)
+        np.add.at(often[:, :, slot if apart else 0], (np.arange(len(tokens))[:, None], there, tokens[:, there]), 1)  # type: ignore[arg-type]  # several axes
     often = np.cumsum(often, 1) / (place // WORD + 1)[:, None, None]
     turned = (np.arange(LETTERS)[:, None] + np.arange(LETTERS)) % LETTERS  # [shift, plain letter] → what is read
     terms = often[..., turned].swapaxes(2, 3).reshape(*logits.shape, -1)  # [n, s, shift, slot · letter]

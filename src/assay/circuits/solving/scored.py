@@ -83,10 +83,13 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
         known = ((~missed & sure).sum() + 0.5) / (sure.sum() + 1)
         least = 0.0 if problem.task.chances is None else _mean(-problem.told(_tensor(best), tokens).numpy(), where)
         rows.append((right, chance, wrong, known, _mean(-told, where), least))
-    right, chance, wrong, known, nats, least = (np.array(x) for x in zip(*rows, strict=True))
+    columns = [np.array(x) for x in zip(*rows, strict=True)]
+    right, chance, *rest = columns
+    of_runs = dict(zip(("wrong", "known", "nats", "least"), rest, strict=True))
+    units = {"wrong": "share of inputs", "known": "share", "nats": "nats", "least": "nats"}
     return {
-        "right": ("run position", right, "share"), "chance": ("run position", chance, "probability"), "wrong": ("run", wrong, "share of inputs"),
-        "known": ("run", known, "share"), "nats": ("run", nats, "nats"), "least": ("run", least, "nats"),
+        "right": ("run position", right, "share"), "chance": ("run position", chance, "probability"),
+        **{name: ("run", x, units[name]) for name, x in of_runs.items()},
     }  # fmt: skip
 
 

@@ -78,7 +78,7 @@ class Monthly:
     def train(self, runs: Runs[Solver], bench: Bench) -> Trained:
         """Train all runs of a group at once."""
         s = runs.shared
-        return training(self.task(s), self.shape(s), () if s.placed else ("W_pos",))(runs, bench)
+        return training(self.task(s), self.shape(s), () if s.placed else ("W_pos",))(runs, bench)  # type: ignore[arg-type]  # Solver is a Solved
 
     def problem(self, s: Solver, params: Params, run: int = 0) -> Problem:
         """Take the model of one run as something to explain. Raises: DataError where these are no parameters of such a model."""

@@ -145,13 +145,19 @@ def findings() -> tuple[Finding, ...]:
     def of(text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share") -> Finding:
         return Finding(text=text, value=lambda arms: value(arms["main"]), unit=unit, published="new", source=OWN)
 
+    def quality(kind: str) -> Callable[[xr.Dataset], xr.DataArray]:
+        return lambda main: main.quality.sel(explanation=kind, drop=True)
+
+    def reached(part: str) -> Callable[[xr.Dataset], xr.DataArray]:
+        return lambda main: main.reached.sel(part=part, **own)
+
     told = {OURS: "our explanation", RIVAL: "the rival", "another": "our explanation of another model", "shuffled": "ours, shuffled",
             "empty": "the empty explanation", "whole": "the whole model over again"}  # fmt: skip
     own = {"explanation": OURS, "drop": True}
     return (
         of("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),
-        *(of(f"Quality of {what}", lambda main, k=kind: main.quality.sel(explanation=k, drop=True), "quality") for kind, what in told.items()),
-        *(of(f"{part} of our explanation", lambda main, p=part: main.reached.sel(part=p, **own)) for part in ("E1", "E2", "E3", "E4")),
+        *(of(f"Quality of {what}", quality(kind), "quality") for kind, what in told.items()),
+        *(of(f"{part} of our explanation", reached(part)) for part in ("E1", "E2", "E3", "E4")),
         of("How much oftener models err where our explanation says so than on any input, those that ever err", lambda main: enriched(main, {}),
            "log ratio of error rates"),
         of("Names and numbers in our explanation", lambda main: main.written.sel(**own), "names and numbers"),

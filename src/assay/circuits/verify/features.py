@@ -182,7 +182,7 @@ def _activity(named: Named, known: Known, pairs: list[tuple[int, int]], tokens: 
     """Of each pair, at how many places both are on, and each of them, input by input."""
     where = asked(named.program.problem.task.answer(tokens))
     truly, values = known.on(tokens), named.program.values(tokens)
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for j, (i, k) in enumerate(pairs):
         true, said = truly[..., i] & where, (values[named.names[k]] > 0) & where
         out |= {f"{j}.f1.both": (true & said).sum(1) * 1.0, f"{j}.f1.all": true.sum(1) + said.sum(1) * 1.0}
@@ -197,7 +197,7 @@ def _use(named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[n
     where = asked(problem.task.answer(tokens))
     clean = problem.run(tokens)
     before, said, values = clean.logits[0].double().numpy(), program.logits(tokens), program.values(tokens)
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for j, (_, k) in enumerate(pairs):
         name = named.names[k]
         line = torch.from_numpy(named.rows[k] / np.linalg.norm(named.rows[k])).to(clean.wrote[known.site])

@@ -70,7 +70,7 @@ def crowd(of: np.random.Generator, tokens: int, read: int, decoys: int, room: in
             break
     raises, order = np.zeros((read, classes)), of.permutation(classes)
     for i, one in enumerate(raises):
-        one[order[[i % classes, (i + of.integers(1, classes)) % classes]]] = STEP * np.array([of.integers(2, 4), 1])
+        one[order[np.array([i % classes, (i + int(of.integers(1, classes))) % classes])]] = STEP * np.array([of.integers(2, 4), 1])
     return Crowd(here, before, rows, *found, raises, OFFSET * of.permutation(classes), back)
 
 
