@@ -96,7 +96,9 @@ def take(problem: Problem, explanation: Explanation | None = None, table: Table 
     """
     program = None if explanation is None else Program(explanation, problem)
     left: list[str] = []
-    number, against, listed, patching = "", None, (), ()
+    number, against = "", None
+    listed: tuple[heads.Row, ...] = ()
+    patching: tuple[Map, ...] = ()
     step = rows(problem)
     try:
         against, number = asking.against_others(problem, seed)
