@@ -13,17 +13,16 @@ import torch
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
-from assay.circuits.verify.score import Effort
 from assay.explorer import shelf
 from assay.explorer.library import Library
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.task import Task, unasked
 
-LITTLE = Effort(inputs=60, resamples=60, candidates=5_000)
+LITTLE = {"inputs": 60, "resamples": 60, "candidates": 5_000}
 BAD = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'\u202e"
 
 
-def hostile() -> shelf.Made:
+def hostile() -> tuple[Problem, Explanation, None]:
     """A model of 1,000 tokens, each with a long name that would run if a page obeyed it; and an explanation with such words."""
     vocab, length = 1000, 40
     shape = Shape(layers=2, d=6, heads=9, m=3, context=length, vocab=vocab, norm="none", d_head=2, answers=vocab)

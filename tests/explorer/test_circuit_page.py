@@ -39,7 +39,9 @@ def library(tmp_path_factory, folder):
 
 @pytest.fixture(scope="module")
 def client(library) -> TestClient:
-    return TestClient(application(library), base_url="http://127.0.0.1")
+    asks = TestClient(application(library), base_url="http://127.0.0.1")
+    assert asks.get("/circuits").status_code == 200
+    return asks
 
 
 @pytest.fixture(scope="module")

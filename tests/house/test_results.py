@@ -14,7 +14,7 @@ from assay import verbs
 from assay.core.schema import schema
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(path.stem for path in (ROOT / "src/assay/verbs").glob("*.py") if path.stem not in {"__init__", "template", "destination"})
+FILES = sorted(path.stem for path in (ROOT / "src/assay/verbs").glob("*.py") if path.stem not in {"__init__", "template", "destination", "explained"})
 
 
 def defined(module: ModuleType, kind: type) -> list:

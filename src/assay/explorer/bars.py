@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from assay.circuits.verify.score import Row
 from assay.explorer import render
+
+if TYPE_CHECKING:
+    from assay.circuits.verify.score import Row
 
 
 def share(own: Row, controls: Mapping[str, Row]) -> Markup:

@@ -5,26 +5,24 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assay.circuits import known
-from assay.circuits.explanation import Explanation
-from assay.circuits.files import load
-from assay.circuits.picture.taken import Picture, scored, take
-from assay.circuits.problem import Problem
-from assay.circuits.verify.score import Effort, table
 from assay.core.errors import AssayError
 from assay.explorer.problems import UNKNOWN
 from assay.explorer.problems import Problem as NoPage
 
-EFFORT = Effort(inputs=150, resamples=300, candidates=5_000)
+if TYPE_CHECKING:
+    from assay.circuits.explanation import Explanation
+    from assay.circuits.picture.taken import Picture
+    from assay.circuits.problem import Problem
+
+EFFORT: Mapping[str, int] = {"inputs": 150, "resamples": 300, "candidates": 5_000}
 """On how much an explanation is tried where a browser waits for it."""
 KEPT = 16
-Made = tuple[Problem, Explanation | None, Explanation | None]
-"""A model, its explanation, and one that sounds as good."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,16 @@ class Subject:
     name: str
     of: str
     """Where it comes from, in a few words."""
-    make: Callable[[], Made]
+    make: Callable[[], tuple[Problem, Explanation | None, Explanation | None]]
+    """Gives the model, its explanation, and one that sounds as good."""
     state: Hashable = None
     """What changes when it does."""
 
 
 def built() -> tuple[Subject, ...]:
     """List the circuits whose weights were written by hand."""
+    from assay.circuits import known
+
     return tuple(Subject(name, "weights written by hand", partial(_built, name)) for name in known.names())
 
 
@@ -63,6 +64,9 @@ class Shelf:
 
         Raises: the explorer's Problem for a name that is not there; AssayError for an explanation that cannot be read or does not fit.
         """
+        from assay.circuits.picture.taken import scored, take
+        from assay.circuits.verify.score import Effort, table
+
         subject = next((s for s in self.subjects() if s.name == name), None)
         if subject is None:
             raise NoPage(UNKNOWN, f"there is no small model {name[:60]!r}")
@@ -76,7 +80,7 @@ class Shelf:
             self._keep((*at, False), plain)
             if not score or explanation is None or rival is None:
                 return plain
-            found = scored(plain, table(explanation, rival, problem, effort=EFFORT))
+            found = scored(plain, table(explanation, rival, problem, effort=Effort(**EFFORT)))
             self._keep((*at, True), found)
             return found
 
@@ -86,11 +90,16 @@ class Shelf:
             self._kept.popitem(last=False)
 
 
-def _built(name: str) -> Made:
+def _built(name: str) -> tuple[Problem, Explanation, Explanation]:
+    from assay.circuits import known
+
     return known.problem(name), known.explained(name), known.rival(name)
 
 
-def _explained(path: Path) -> Made:
+def _explained(path: Path) -> tuple[Problem, Explanation, Explanation]:
+    from assay.circuits import known
+    from assay.circuits.files import load
+
     explanation = load(path)
     return known.problem(explanation.of), explanation, known.rival(explanation.of)
 

@@ -35,7 +35,7 @@ class Row:
     alone: float | None
     """What the number loses when this part writes its average, as a share of what it loses when all do; None where all lose nothing."""
     joint: float | None
-    """The same once that other part does so whose absence makes it matter most; None where pairs are too many."""
+    """What it loses so once that other part is gone whose absence makes it matter most; None where pairs are too many."""
     partner: str
     """That other part; "" where it matters most alone."""
     looks: tuple[Look, ...] = ()

@@ -52,9 +52,13 @@ class Solver(Solved):
 class Explains(Protocol):
     """What a file of explanations offers: ours of a model, and one that sounds as good and is not right."""
 
-    def explanation(self, problem: Problem) -> Explanation: ...
+    def explanation(self, problem: Problem) -> Explanation:
+        """Give ours."""
+        ...
 
-    def rival(self, problem: Problem) -> Explanation: ...
+    def rival(self, problem: Problem) -> Explanation:
+        """Give one that sounds as good."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

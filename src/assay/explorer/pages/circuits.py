@@ -11,7 +11,7 @@ from assay.explorer.library import Library
 from assay.explorer.render import Shown
 from assay.explorer.shelf import EFFORT
 
-TRIED = f"on {EFFORT.inputs} inputs and {EFFORT.resamples} resamples; assay explain check takes more of both"
+TRIED = f"on {EFFORT['inputs']} inputs and {EFFORT['resamples']} resamples; assay explain check takes more of both"
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
