@@ -112,28 +112,10 @@ class Explained:
 class Ours:
     """An explanation that comes with Assay, as a file."""
 
-<<<<<<< HEAD
     of: str
     rival: bool
     """Whether it is the plausible wrong one."""
     toml: str
-=======
-    part: str
-    direct: float
-    """What it adds to the right answer's logit, less the mean of the others, through no later part."""
-    alone: float | None
-    """What its absence costs, as a share of what the absence of all costs."""
-    joint: float | None
-    """What it costs once the one other part is gone that makes it matter most."""
-    partner: str
-    """That other part; "" where it matters most alone."""
-    looks: Mapping[str, float | None]
-    """Of a head: which share of its attention goes where."""
-    asks: str
-    finds: str
-    share: float | None
-    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share of it that is."""
->>>>>>> h22-circuitpages
 
 
 def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Explained:

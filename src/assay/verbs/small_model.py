@@ -18,7 +18,7 @@ class Seen:
     alone: float | None
     """What its absence costs, as a share of what the absence of all costs."""
     joint: float | None
-    """That share once the one other part is gone that makes it matter most."""
+    """What it costs once the one other part is gone that makes it matter most."""
     partner: str
     """That other part; "" where it matters most alone."""
     looks: Mapping[str, float | None]
