@@ -167,6 +167,6 @@ def _quality(
 
 
 def row(name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]) -> Row:
-    """Give a statistic of means over inputs, with its interval."""
+    """Give a statistic of means over inputs that lies between 0 and 1, with its interval, which is cut off there."""
     found = interval(terms, statistic)
-    return Row(name, found.estimate, min(found.low, found.estimate), max(found.high, found.estimate))
+    return Row(name, found.estimate, max(0.0, min(found.low, found.estimate)), min(1.0, max(found.high, found.estimate)))
