@@ -40,8 +40,8 @@ def along(arms: Arms) -> dict[str, list]:
 def figures(arms: Arms) -> list[Figure]:
     """How errors depend on the rate, what patches restore, and the loss and the learning coefficient along a training."""
     return [
-        Figure("One block recalls only in a window of learning rates", over_rates(arms), "line", x="rate", y="mean", color="block",
-               band=("low", "high"), x_title="learning rate", y_title="share of wrong answers", x_log=True,
+        Figure("Whole blocks recall best at the middle rate; with a part missing most answers are wrong", over_rates(arms),
+               "line", x="rate", y="mean", color="block", band=("low", "high"), x_title="learning rate", y_title="share of wrong answers", x_log=True,
                rules=((2 / 3, "only the shown values known"),), note="Three pairs of 32 keys and 32 values; the rate is swept in every arm."),
         Figure("Where a pair is kept: what each patch restores", patches(arms), "bars", x="patch", y="mean", color="network",
                band=("low", "high"), y_title="share of the donor's answer"),
