@@ -57,7 +57,7 @@ experiment = entry(
         foretold("models that tell palindromes"),
     ),
     smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
-    default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64, candidates=20_000),
+    default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64, tried=150, resamples=300, candidates=20_000),
     full=Palindromes(layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3),
     scope="six decoders of two blocks of attention, on lists of ten values below thirteen", page=PAGE,
 )  # fmt: skip
