@@ -82,25 +82,25 @@ def test_check_writes_a_page_that_shows_what_was_said(capsys):
     assert "On 100 inputs, 100 resamples, 5,000 candidates, seed 1000." in html
 
 
-def test_show_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):
-    assert main(["explain", "show", "redundant", "--page", "page.html"]) == 0
+def test_look_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):
+    assert main(["explain", "look", "redundant", "--page", "page.html"]) == 0
     out = capsys.readouterr().out
     assert "The page is page.html." in out and all(len(line) <= 100 for line in out.splitlines())
     assert "<h2>The explanation</h2>" in Path("page.html").read_text()
     Path("small.toml").write_text(known.text("redundant"))
     found = []
     for what in ("redundant", "small.toml"):
-        assert main(["explain", "show", what, "--json"]) == 0
+        assert main(["explain", "look", what, "--json"]) == 0
         found.append(json.loads(capsys.readouterr().out))
     assert found[0] == found[1] and [p["part"] for p in found[0]["parts"]] == ["embed", "pos", "a0.0", "a0.1", "m0"]
     assert main(["challenge", "new", "puzzle", "--seed", "1", "--kind", "modular_sum"]) == 0
     capsys.readouterr()
-    assert main(["explain", "show", "puzzle", "--json"]) == 0
+    assert main(["explain", "look", "puzzle", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["right"] == 1
 
 
 @pytest.mark.parametrize(
-    "words", [("show", "nobody"), ("show", "nobody.toml"), ("show", "redundant", "--page", "."), ("check", "mine.toml", "--page", ".")]
+    "words", [("look", "nobody"), ("look", "nobody.toml"), ("look", "redundant", "--page", "."), ("check", "mine.toml", "--page", ".")]
 )
 def test_what_cannot_be_shown_or_written_is_one_line(capsys, words):
     assert main(["explain", *words]) == 2

@@ -19,8 +19,8 @@ TRIED = Trials()
 
 @app.command(sort_key=15, group=MEASURE)
 def explain(
-    what: Annotated[Literal["check", "show"], Parameter(help="check: hold it to the model that it names; show: take the model apart.")],
-    file: Annotated[Path, Parameter(help="NAME.toml, which is data, or NAME.py, which is code and is run; with show also a circuit, a challenge.")],
+    what: Annotated[Literal["check", "look"], Parameter(help="check: hold it to the model that it names; look: take the model apart.")],
+    file: Annotated[Path, Parameter(help="NAME.toml, which is data, or NAME.py, which is code and is run; with look also a circuit, a challenge.")],
     /,
     *,
     page: Path | None = None,
@@ -37,13 +37,13 @@ def explain(
     Examples
     --------
     assay explain check my_explanation.toml
-    assay explain show induction --page induction.html
+    assay explain look induction --page induction.html
     """
     from assay.cli import explain as told
     from assay.verbs import explain as asked
 
-    if what == "show":
-        seen = asked.show(file, page)
+    if what == "look":
+        seen = asked.look(file, page)
         return printing.emit(seen) if output.json else told.parts(seen)
     found = asked.check(file, hard, page)
     return printing.emit(found) if output.json else told.show(found)

@@ -168,7 +168,7 @@ def check(file: Path, hard: Hard, page: Path | None = None) -> Explained:
     return replace(told, page=page)
 
 
-def show(what: Path, page: Path | None = None) -> Model:
+def look(what: Path, page: Path | None = None) -> Model:
     """Take a small model apart without scoring anything: a circuit by its name, an explanation's, or that of a challenge's folder.
 
     Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the page cannot be written.
