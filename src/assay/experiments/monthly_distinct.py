@@ -57,7 +57,8 @@ experiment = entry(
     ),
     smoke=Distinct(layers=2, heads=2, d=16, e=8, norm="none", placed=False, length=4, symbols=4, steps=60, batch=32, tested=200,
                    tried=100, resamples=100, candidates=5000),
-    default=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=8, symbols=6, steps=3000, batch=64, tried=150, resamples=300, lr=1e-2),
+    default=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=8, symbols=6, steps=3000, batch=64,
+                     tried=150, resamples=300, lr=1e-2),
     full=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=10, symbols=10, steps=40_000, batch=512, lr=1e-3),
     scope="six decoders of two blocks of attention without positions, on lists of eight of six symbols", page=PAGE,
 )  # fmt: skip
