@@ -50,7 +50,7 @@ PAGE = """
 number, whatever stands beside it, and what is attended to can be named.
 """
 experiment = entry(
-    monthly, seed=22700,
+    monthly, seed=22710,
     claims=(
         learned("Models name the largest number: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
         *explained("models that find a maximum", "that the most frequent number is named",

@@ -53,7 +53,8 @@ experiment = entry(
     monthly, seed=22400,
     claims=(
         learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that tell a sum's sign", "that the last value alone decides"),
+        *explained("models that tell a sum's sign", "that the last value alone decides",
+                   same="a model has one head and one MLP, and both are named in every model"),
     ),
     smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, tried=100,
                      resamples=100, candidates=5000),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SEEDS = 6
 """Models of a problem that are judged."""
+OF_EXPLANATIONS = ("quality", "reached", "errors", "written")
+"""Measures of explanations: all that an arm has in which another one stands, since claims about the models are not about those."""
 NOTES = {
     "rival": "main's models, with the plausible rival in the place of our explanation",
     "another": "main's models, with our explanation of another model of the same problem in the place of their own",
@@ -31,8 +33,8 @@ def in_place(kind: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
-        made = main.copy(deep=True)
-        for name in ("quality", "reached", "errors", "written"):
+        made = main[[*OF_EXPLANATIONS, "wrong", "diverged"]].copy(deep=True)
+        for name in OF_EXPLANATIONS:
             made[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
         return made
 
@@ -41,7 +43,7 @@ def in_place(kind: str) -> Derive:
 
 def _gradient(arms: Arms) -> xr.Dataset:
     """A derived arm: main's models, and inputs that a gradient points to in the place of those that are said to fail."""
-    made = arms["main"].copy(deep=True)
+    made = arms["main"][["errors", "wrong", "diverged"]].copy(deep=True)
     made["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
     return made
 

@@ -24,7 +24,8 @@ BLOCK = 5_000
 LEAST = 20
 """Fewer inputs that are said to fail tell nothing."""
 SOUND = 1e-3
-"""A model that errs less often has nothing to predict, unless it does so on what is predicted."""
+"""A model that errs less often has nothing to predict, unless it does so on what is predicted; nor has one whose errors among the
+candidates are too few to be found by whoever knows them."""
 TRIED = 20_000
 """How many of them the model is tried on, to see how often it errs."""
 STARTS = 64
@@ -58,7 +59,7 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     bad, fine = np.concatenate(failing)[:most], np.concatenate(working)
     k = min(len(bad), len(fine))
     if k < LEAST:
-        if errors / asked_of >= SOUND:
+        if errors / asked_of >= max(SOUND, 2 * LEAST / seen):  # else whoever knew them all would find too few
             return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen)
         return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs; {len(bad)} of {seen:,} are said to fail")
     other = task.draw(seed, 900, k, held_out=True)
