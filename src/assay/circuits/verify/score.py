@@ -7,7 +7,7 @@ out counts 0, so that one failed part cannot be bought off, and a table of the m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import numpy as np
@@ -39,7 +39,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """One number with its interval over inputs; NaN where there is none, and then why."""
+    """One number with its interval over inputs; NaN where there is none, and then why; also why it is 0, where that can be said."""
 
     name: str
     estimate: float
@@ -145,8 +145,8 @@ def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
     if tried is None:
         return Row(PARTS[3], 0, 0, 0, "it foretells nothing"), True
     if not tried.terms:
-        return Row(PARTS[3], np.nan, np.nan, np.nan, tried.none), False
-    return row(PARTS[3], tried.terms, adversarial.predicted), True
+        return Row(PARTS[3], np.nan, np.nan, np.nan, tried.why), False
+    return replace(row(PARTS[3], tried.terms, adversarial.predicted), why=tried.why), True
 
 
 def _quality(
