@@ -69,6 +69,12 @@ class Score:
     """Where the logits' squared error comes from."""
     differ: tuple[implementing.Worst, ...] = ()
     """Inputs on which the explanation's logits are furthest off."""
+    factor: float = np.nan
+    """By which its logits, multiplied, come nearest to the model's; NaN where there are none."""
+    mended: float = np.nan
+    """What E3 would then be, weights of its own apart."""
+    cost: float = np.nan
+    """What the worst of irrelevant pieces cost together: a share of what all cost."""
     refused: str = ""
     """Why it could not be held to this model at all."""
 
@@ -114,6 +120,7 @@ def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: 
     return Score(
         explanation.name, _quality(factors, bool(made), e4 if counts else None, short), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
         tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
+        made.factor if made else np.nan, made.mended if made else np.nan, cut.cost,
     )  # fmt: skip
 
 
