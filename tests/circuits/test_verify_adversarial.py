@@ -13,6 +13,7 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import adversarial
 from assay.circuits.verify.adversarial import by_gradient, tried
+from assay.circuits.verify.score import Effort, score
 from assay.subjects.parts import Part, apart
 
 SUM = 5
@@ -54,7 +55,53 @@ def test_who_sees_no_fault_in_a_faulty_model_scores_nothing(faulty):
 
 def test_a_sound_model_has_no_score_and_says_why():
     found = tried(Program(known.explained("modular_sum"), known.problem("modular_sum")), 1, 200, 5_000)
-    assert not found.terms and "errs on 0 of 5,000 inputs" in found.none
+    assert not found.terms and "errs on 0 of 5,000 inputs" in found.why
+
+
+@pytest.mark.parametrize("fails", ["1 == 1", "added < 9"])
+def test_who_foretells_failures_of_a_model_that_never_errs_is_refuted(fails):
+    """Modular addition as it was built is right on all 49 inputs; whoever says that all fail, or most, is wrong about each of them."""
+    explanation = dataclasses.replace(known.explained("modular_sum"), fails=fails)
+    found = tried(Program(explanation, known.problem("modular_sum")), 1, 200, 5_000)
+    assert found.terms and float(adversarial.predicted({n: x.mean(keepdims=True) for n, x in found.terms.items()})[0]) == 0
+    assert "errs on 0 of 5,000" in found.why
+    reached = score(explanation, known.problem("modular_sum"), 1, Effort(inputs=100, resamples=100, candidates=500))
+    assert reached.parts[3].estimate == 0 and reached.parts[3].why and reached.quality.estimate == 0
+
+
+@pytest.mark.parametrize("fails", [None, "0 == 1"])
+def test_who_foretells_nothing_of_a_model_that_never_errs_has_no_score(fails):
+    problem = known.problem("modular_sum")
+    explanation = dataclasses.replace(known.explained("modular_sum"), fails=fails)
+    program = Program(explanation, problem)
+    tokens = problem.task.draw(1, 0, 500)
+    assert not problem.missed(program.logits(tokens), tokens).any()  # its own answers are wrong on nothing
+    found = tried(program, 1, 200, 5_000)
+    assert not found.terms and "0 of 5,000 are said to fail" in found.why
+
+
+def test_wrong_answers_alone_foretell_nothing_that_a_sound_model_could_refute():
+    """Without `fails` an answer that is always wrong is a poor answer, which other parts count; it is no prediction of errors."""
+    found = tried(Program(dataclasses.replace(known.explained("modular_sum"), answer="(remainder + 1) % 7"), known.problem("modular_sum")), 1, 200, 5_000)
+    assert not found.terms
+
+
+@pytest.mark.parametrize("candidates", [100, 730, 5_000, 7_000])
+def test_as_many_candidates_are_drawn_as_were_asked_for_and_all_that_fail_are_counted(candidates, monkeypatch):
+    """A naive count: of all that the task was asked for, those of which an expression of the language is true."""
+    problem, drawn = known.problem("modular_sum"), []
+    draw = type(problem.task).draw
+    monkeypatch.setattr(type(problem.task), "draw", lambda *a, **k: drawn.append(draw(*a, **k)) or drawn[-1])
+    found = tried(Program(dataclasses.replace(known.explained("modular_sum"), fails="added == 0"), problem), 1, 1_000, candidates)
+    blocks = [x for x in drawn[: 1 + (candidates > 5_000)]]
+    every = np.concatenate(blocks)
+    told = f"{(every[:, :2].sum(1) == 0).sum():,} of {candidates:,} are said to fail"
+    assert len(every) == candidates == found.candidates and told in found.why
+
+
+def test_more_that_fail_than_are_tried_are_counted_all_the_same():
+    found = tried(Program(dataclasses.replace(known.explained("modular_sum"), fails="1 == 1"), known.problem("modular_sum")), 1, 200, 500)
+    assert "500 of 500 are said to fail" in found.why
 
 
 def test_inputs_by_gradient_are_those_whose_loss_rises_most_along_it():

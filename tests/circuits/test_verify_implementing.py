@@ -45,6 +45,34 @@ def test_twice_the_margin_is_an_error_of_scale_alone():
     assert found.terms["agree"].all() and one(implementing.explained, found) == 0
 
 
+@pytest.mark.parametrize("margin", [10.0, 45.0, 90.0])
+def test_a_wrong_margin_is_mended_by_the_factor_that_it_lacks(margin):
+    """The circuit's own logits are 30 apart, so that 30 / margin makes the margin right."""
+    found = held(dataclasses.replace(known.explained("modular_sum"), margin=margin), known.problem("modular_sum"))
+    assert found.factor == pytest.approx(30 / margin, rel=1e-3) and found.mended == pytest.approx(1, abs=1e-6)
+
+
+def test_no_other_factor_is_nearer():
+    """By trying: multiplied by the factor, a wrong explanation is nearer to the model than multiplied by any of many others."""
+    problem, wrong = known.problem("brackets"), known.rival("brackets")
+
+    def explained(by: float) -> float:
+        logits = tuple(f"{by!r} * ({rule})" for rule in wrong.logits)
+        found = held(dataclasses.replace(wrong, logits=logits), problem)
+        return 1 - found.terms["error"].mean() / found.terms["spread"].mean()
+
+    best = held(wrong, problem)
+    assert max(0, explained(best.factor)) == pytest.approx(best.mended, abs=1e-9)
+    assert all(explained(best.factor) >= explained(best.factor + step) for step in np.linspace(-1, 1, 20).tolist())
+
+
+def test_the_worst_input_names_the_logit_that_is_furthest_off():
+    """With a margin of 10 for 30, the named class is 30 · 6/7 above the mean of all in the model and 10 · 6/7 in the explanation."""
+    found = held(dataclasses.replace(known.explained("modular_sum"), margin=10.0), known.problem("modular_sum"))
+    worst = found.worst[0]
+    assert worst.model == worst.explanation == worst.apart and worst.logits == pytest.approx((30 * 6 / 7, 10 * 6 / 7), rel=1e-3)
+
+
 def test_a_constant_for_one_class_is_an_offset():
     """Formula: 3 more for one of 2 classes is ±1.5 after centring: 4.5 a question, beside a spread of 450 · 4 p (1 − p)."""
     problem = known.problem("two_hops")

@@ -43,6 +43,38 @@ def test_json_has_every_part_and_control(capsys):
     assert {x["variable"] for x in found["exchanged"]} == {"before", "found"} and found["as_good"]["sets tried"] > 0
 
 
+def said_of(text: str, capsys) -> str:
+    """What is printed of an explanation, as one line."""
+    Path("small.toml").write_text(text)
+    assert main(["explain", "check", "small.toml", "--inputs", "100", "--resamples", "100", "--candidates", "500"]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_wrong_scale_is_said_to_make_quality_0_and_so_is_what_mends_it(capsys):
+    """The model's logits are 30 apart: 3 times a margin of 10, which is two thirds off, so (2/3)² of the variance is lost; ½ times one of 60."""
+    own = known.text("modular_sum")
+    out = said_of(own.replace("margin = 30", "margin = 10"), capsys)
+    assert "Multiply your logits (or the margin) by about 3, and they have 1.00 of that variance." in out
+    assert re.search(r"squared error, as shares of the variance of the model's: offset 0\.\d\d, scale 0\.44, rest 0\.00\.", out)
+    worst = re.search(r"Furthest off: .*?: at 2 the model says (\d), the explanation (\d); the logit of (\d), less the mean of all, is 25.7 and 8.6", out)
+    assert len(set(worst.groups())) == 1 and "Quality is 0" not in out
+    out = said_of(own.replace("margin = 30", "margin = 300"), capsys)
+    assert "Quality is 0 because E3 implementation is 0." in out and "by about 0.1," in out
+
+
+def test_what_was_not_tried_and_what_costs_nothing_is_said_so(capsys):
+    out = said_of(known.text("modular_sum"), capsys)
+    assert "no other home was tried" in out and "0 of 0" not in out and "Nothing you left out hurts." in out and "squared error" not in out
+    out = said_of(known.text("redundant", rival=True), capsys)
+    assert "Called irrelevant, and hurts most: " in out and "Nothing you left out hurts" not in out
+
+
+def test_failures_foretold_of_a_model_that_never_errs_are_a_zero_that_is_explained(capsys):
+    out = said_of('fails = "1 == 1"\n' + known.text("modular_sum"), capsys)
+    assert "Quality is 0 because E4 adversarial is 0." in out
+    assert "E4 adversarial: the model errs on 0 of 500 inputs; 500 of 500 are said to fail" in out
+
+
 def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
     Path("mine.py").write_text(CODE)
     assert main(["explain", "check", "mine.py", *LITTLE]) == 0

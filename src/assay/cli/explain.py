@@ -15,6 +15,11 @@ _WORDS = """Adds: to the right answer's logit, less the mean of the others, by i
 the absence of all costs; jointly, once the one other part is gone that makes it matter most. Then where a head looks, as shares of its
 attention, and whose writing it compares."""
 
+SEEN = 0.005
+"""What is less is 0.00 as it is printed."""
+LARGE = 0.05
+"""A share of the logits' squared error that is worth mending."""
+
 
 def done(what: Literal["check", "show", "look"], file: str, hard: Hard, rival: bool, page: Path | None, root: Path) -> Explained | Ours | Model:
     """Score an explanation, give one of ours, or take a model apart.
@@ -49,6 +54,8 @@ def show(found: Explained | Ours | Model) -> None:
     print()
     printing.draw(table)
     print()
+    if none := [p.name for p in found.parts if p.estimate == 0]:
+        printing.say(f"Quality is 0 because {' and '.join(none)} {'is' if len(none) == 1 else 'are'} 0.")
     for line in (*found.parts, *found.details):
         if line.why or line in found.details:
             printing.say(f"{line.name}: {line.why or f'{_number(line.estimate)} {_interval(line)}'}")
@@ -58,9 +65,13 @@ def show(found: Explained | Ours | Model) -> None:
         printing.say(f"{x.variable} exchanged: {what if x.pairs else 'no answer was to change'}")
     n = found.as_good
     if any(n.values()):
-        printing.say(f"As good: {n['sets']} of {n['sets tried']} other sets of as many pieces, {n['homes']} of {n['homes tried']} other homes.")
-    if found.worst:
-        printing.say(f"Called irrelevant, and hurts most: {', '.join(found.worst)}.")
+        sets = f"{n['sets']} of {n['sets tried']} other sets of as many pieces" if n["sets tried"] else "no other set was tried"
+        homes = f"{n['homes']} of {n['homes tried']} other homes" if n["homes tried"] else "no other home was tried"
+        printing.say(f"As good: {sets}; {homes}.")
+    if found.worst and found.cost is not None:
+        hurts = f"Called irrelevant, and hurts most: {', '.join(found.worst)} ({found.cost:.2f} of what all cost)."
+        printing.say(hurts if found.cost >= SEEN else "Nothing you left out hurts.")
+    _logits(found)
     for text in found.differ[:3]:
         printing.say(f"Furthest off: {text}.")
     for c in found.controls:
@@ -69,6 +80,16 @@ def show(found: Explained | Ours | Model) -> None:
     printing.say("It is better than every control." if found.ranked else f"It is not better than every control: {_above(found)}.")
     if found.page:
         printing.say(f"The page is {found.page}.")
+
+
+def _logits(found: Explained) -> None:
+    """Print where the squared error of its logits comes from, and which factor would mend it."""
+    if not found.errors or sum(found.errors.values()) < SEEN:
+        return
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in found.errors.items())
+    printing.say(f"The logits' squared error, as shares of the variance of the model's: {shares}.")
+    if found.factor is not None and found.mended is not None and found.factor > 0 and found.errors["scale"] >= LARGE:
+        printing.say(f"Multiply your logits (or the margin) by about {found.factor:.2g}, and they have {found.mended:.2f} of that variance.")
 
 
 def parts(found: Model) -> None:

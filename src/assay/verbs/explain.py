@@ -12,6 +12,7 @@ from assay.verbs.small_model import known_or_none, writable_page, write
 if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
+    from assay.circuits.verify.implementing import Worst
     from assay.circuits.verify.score import Effort, Row, Score, Table
 
 
@@ -98,10 +99,16 @@ class Explained:
     """How many other sets of as many pieces, and other homes of the same variables, do as well, and how many were tried."""
     worst: tuple[str, ...]
     """The pieces called irrelevant whose removal together hurts most."""
+    cost: float | None
+    """What these cost: a share of what all pieces cost."""
     alone: Mapping[str, float]
     """What each named piece costs when it alone is taken away: a share of what all cost. Two that stand in for each other both cost nothing."""
     errors: Mapping[str, float]
-    """Where the squared error of its logits comes from."""
+    """Where the squared error of its logits comes from, as shares of the variance of the model's: offset, scale, rest."""
+    factor: float | None
+    """By which its logits, multiplied, come nearest to the model's."""
+    mended: float | None
+    """What E3 would then be, weights of its own apart."""
     differ: tuple[str, ...]
     """Inputs on which its logits are furthest off."""
     page: Path | None = None
@@ -180,8 +187,8 @@ def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -
             for x in found.interchange
         ),
         as_good={"sets": r.sets, "sets tried": r.sets_tried, "homes": r.homes, "homes tried": r.homes_tried},
-        worst=own.worst, alone=own.alone or {}, errors=own.errors or {},
-        differ=tuple(f"{w.text}: at {w.position} the model says {w.model}, the explanation {w.explanation}" for w in own.differ),
+        worst=own.worst, cost=known_or_none(own.cost), alone=own.alone or {}, errors=own.errors or {}, factor=known_or_none(own.factor),
+        mended=known_or_none(own.mended), differ=tuple(map(_apart, own.differ)),
     )  # fmt: skip
 
 
@@ -193,6 +200,12 @@ def effort(trials: Trials) -> Effort:
     if min(trials.inputs, trials.resamples, trials.candidates) < 100:
         raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")
     return Effort(inputs=trials.inputs, resamples=trials.resamples, candidates=trials.candidates)
+
+
+def _apart(w: Worst) -> str:
+    """Where an explanation's logits are furthest off, and by how much."""
+    by = f"the logit of {w.apart}, less the mean of all, is {w.logits[0]:.1f} and {w.logits[1]:.1f}"
+    return f"{w.text}: at {w.position} the model says {w.model}, the explanation {w.explanation}; {by}"
 
 
 def _beside(kind: str, score: Score) -> Beside:

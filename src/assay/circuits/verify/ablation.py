@@ -37,6 +37,8 @@ class Ablated:
     """The named pieces whose removal from the model and from the kept part alone differs most."""
     alone: Mapping[str, float]
     """What each named piece costs when it alone is taken from the model: a share of what all cost."""
+    cost: float
+    """What the worst of irrelevant pieces cost together: a share of what all cost."""
 
 
 def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Ablated:
@@ -70,7 +72,8 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     def said(mask: np.ndarray) -> tuple[str, ...]:
         return tuple(str(p) for p, m in zip(cut.pieces, mask, strict=True) if m)
 
-    return Ablated(terms, said(~worst), said(unlike), alone)
+    cost = float((full - terms["keep.worst"]).mean()) / (float((full - nothing).mean()) or np.nan)
+    return Ablated(terms, said(~worst), said(unlike), alone, cost)
 
 
 def keep(m: Means) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 Others are: inputs on which it is said to work, random ones, and ones that a gradient points to: of many inputs, those for which the
 loss would rise most to first order, from random starts. All are drawn by the task, so none is of another kind.
+
+Of a model that does not err there is nothing to foretell, and no score. But who writes `fails` all the same, and names inputs on which
+nothing happens, is refuted: that is 0.
 """
 
 from __future__ import annotations
@@ -37,8 +40,9 @@ class Tried:
 
     terms: Mapping[str, Float[np.ndarray, " k"]]
     candidates: int
-    none: str = ""
-    """Why there is no score: nothing fails, so nothing can be predicted."""
+    """Inputs among which failing ones were looked for."""
+    why: str = ""
+    """Why there is no score: nothing fails, so nothing can be predicted. Or why it is 0."""
 
 
 def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDIDATES) -> Tried:
@@ -48,27 +52,32 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     working: list[np.ndarray] = []
     seen = errors = asked_of = 0
     while seen < candidates and sum(map(len, failing)) < most:
-        tokens = task.draw(seed, 1000 + seen // BLOCK, BLOCK, held_out=True)
+        tokens = task.draw(seed, 1000 + seen // BLOCK, min(BLOCK, candidates - seen), held_out=True)
         bad = program.fails(tokens).any(1)
         failing.append(tokens[bad])
         working.append(tokens[~bad][:most])
-        seen += BLOCK
+        seen += len(tokens)
         if asked_of < TRIED:
             errors += int(problem.wrong(problem.logits(tokens), tokens).sum())
-            asked_of += BLOCK
+            asked_of += len(tokens)
+    foretold = sum(map(len, failing))
     bad, fine = np.concatenate(failing)[:most], np.concatenate(working)
     k = min(len(bad), len(fine))
+    told = f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {seen:,} are said to fail"
+    sound = errors / asked_of < SOUND
+    refuted = program.explanation.fails is not None and foretold >= LEAST and not errors
     if k < LEAST:
-        if errors / asked_of >= max(SOUND, 2 * LEAST / seen):  # else whoever knew them all would find too few
-            return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen)
-        return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs; {len(bad)} of {seen:,} are said to fail")
+        if refuted or errors / asked_of >= max(SOUND, 2 * LEAST / seen):  # of fewer errors whoever knew them all would find too few
+            return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen, told)
+        return Tried({}, seen, told)
     other = task.draw(seed, 900, k, held_out=True)
     pointed = by_gradient(problem, task.draw(seed, 901, 4 * k, held_out=True), k)
     kinds = {"failing": bad[:k], "working": fine[:k], "random": other, "gradient": pointed}
     terms = {name: problem.wrong(problem.logits(tokens), tokens) for name, tokens in kinds.items()}
-    if not any(x.any() for x in terms.values()) and errors / asked_of < SOUND and program.explanation.fails is None:
+    silent = not any(x.any() for x in terms.values())
+    if silent and sound and program.explanation.fails is None:
         return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail")
-    return Tried(terms, seen)
+    return Tried(terms, seen, told if silent else "")
 
 
 def predicted(m: Means) -> np.ndarray:

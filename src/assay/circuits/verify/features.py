@@ -117,7 +117,8 @@ def score(explanation: Explanation, problem: Problem, known: Known, seed: int = 
     whole = row("quality", {**on, **used, **made.terms}, quality) if pairs and made else Row("quality", 0, 0, 0)
     details = _details(known, named, pairs, on, used, alike, chance)
     return Score(
-        explanation.name, whole, rows, details, named.size, errors=made.decomposition if made else None, differ=made.worst if made else ()
+        explanation.name, whole, rows, details, named.size, errors=made.decomposition if made else None, differ=made.worst if made else (),
+        factor=made.factor if made else np.nan, mended=made.mended if made else np.nan,
     )  # fmt: skip
 
 

@@ -27,7 +27,12 @@ class Worst:
     text: str
     position: int
     model: str
+    """The class that it names."""
     explanation: str
+    apart: str
+    """The class whose logits are furthest apart."""
+    logits: tuple[float, float]
+    """That class's logit, the model's and the explanation's, each less the mean over classes."""
     error: float
     """Squared difference of centred logits there."""
 
@@ -39,6 +44,10 @@ class Implemented:
     terms: Mapping[str, Float[np.ndarray, " n"]]
     decomposition: Mapping[str, float]
     """Shares of the variance of the model's logits: offset, scale, rest; together 1 − the share explained."""
+    factor: float
+    """By which the explanation's logits, multiplied, come nearest to the model's; NaN where they are alike for all classes."""
+    mended: float
+    """The share of variance explained that they then reach."""
     worst: tuple[Worst, ...]
     weights: bool
     """Whether it gives weights of its own."""
@@ -66,7 +75,8 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(_shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places)
-    return Implemented(terms, _decomposed(a, b, where), tuple(w for w in worst if w.error > 1e-12), bool(own))
+    factor, mended = _factor(a, b, where) if program.answers else (np.nan, np.nan)
+    return Implemented(terms, _decomposed(a, b, where), factor, mended, tuple(w for w in worst if w.error > 1e-12), bool(own))
 
 
 def explained(m: Means) -> np.ndarray:
@@ -102,16 +112,35 @@ def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) ->
     return {"offset": offset / spread, "scale": (whole - rest) / spread, "rest": rest / spread} if spread else {}
 
 
+def _factor(a: Float[np.ndarray, "n s v"], b: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]) -> tuple[float, float]:
+    """Give the factor of b that leaves the least squared error, and the share of the variance of a that b then explains, at least 0.
+
+    Formula: Σ a · b / Σ b · b, over classes and where an answer is asked for.
+    """
+    at = where[..., None]
+    own = float((b * b * at).sum())
+    spread = float((((a - _average(a, where)) ** 2) * at).sum())
+    if not own or not spread:
+        return np.nan, np.nan
+    factor = float((a * b * at).sum()) / own
+    return factor, max(0.0, 1 - float((((a - factor * b) ** 2) * at).sum()) / spread)
+
+
 def _average(x: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]) -> Float[np.ndarray, "1 s v"]:
     """The mean over inputs where an answer is asked for."""
     return (x * where[..., None]).sum(0, keepdims=True) / np.maximum(where.sum(0), 1)[None, :, None]
 
 
-def _centred(x: Float[np.ndarray, "n s v"]) -> Float[np.ndarray, "n s v"]:
+def _centred(x: Float[np.ndarray, "*n v"]) -> Float[np.ndarray, "*n v"]:
     return x - x.mean(-1, keepdims=True)
 
 
 def _shown(program: Program, tokens: np.ndarray, position: int, model: np.ndarray, said: np.ndarray, error: float) -> Worst:
     task = program.problem.task
     names = task.answers
-    return Worst(task.said(tokens), int(position), names[int(model.argmax())], names[int(said.argmax())], float(error))
+    a, b = _centred(model), _centred(said)
+    k = int(abs(a - b).argmax())
+    return Worst(
+        task.said(tokens), int(position), names[int(model.argmax())], names[int(said.argmax())], names[k] if k < len(names) else str(k),
+        (float(a[k]), float(b[k])), float(error),
+    )  # fmt: skip

@@ -7,7 +7,7 @@ out counts 0, so that one failed part cannot be bought off, and a table of the m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import numpy as np
@@ -39,7 +39,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """One number with its interval over inputs; NaN where there is none, and then why."""
+    """One number with its interval over inputs; NaN where there is none, and then why; also why it is 0, where that can be said."""
 
     name: str
     estimate: float
@@ -69,6 +69,12 @@ class Score:
     """Where the logits' squared error comes from."""
     differ: tuple[implementing.Worst, ...] = ()
     """Inputs on which the explanation's logits are furthest off."""
+    factor: float = np.nan
+    """By which its logits, multiplied, come nearest to the model's; NaN where there are none."""
+    mended: float = np.nan
+    """What E3 would then be, weights of its own apart."""
+    cost: float = np.nan
+    """What the worst of irrelevant pieces cost together: a share of what all cost."""
     refused: str = ""
     """Why it could not be held to this model at all."""
 
@@ -114,6 +120,7 @@ def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: 
     return Score(
         explanation.name, _quality(factors, bool(made), e4 if counts else None, short), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
         tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
+        made.factor if made else np.nan, made.mended if made else np.nan, cut.cost,
     )  # fmt: skip
 
 
@@ -145,8 +152,8 @@ def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
     if tried is None:
         return Row(PARTS[3], 0, 0, 0, "it foretells nothing"), True
     if not tried.terms:
-        return Row(PARTS[3], np.nan, np.nan, np.nan, tried.none), False
-    return row(PARTS[3], tried.terms, adversarial.predicted), True
+        return Row(PARTS[3], np.nan, np.nan, np.nan, tried.why), False
+    return replace(row(PARTS[3], tried.terms, adversarial.predicted), why=tried.why), True
 
 
 def _quality(
