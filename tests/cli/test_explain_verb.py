@@ -87,6 +87,7 @@ def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
     [
         (EXAMPLE.replace('"a1.0"', '"a7.0"'), "variable found: the model has no part a7.0"),
         (EXAMPLE.replace('of = "induction"', 'of = "inductoin"'), "did you mean induction?"),
+        (EXAMPLE.replace('of = "induction"', 'of = "bracket"'), "mine.toml: of: no circuit or trained model is called 'bracket'"),
         (EXAMPLE.replace("== token)", "== tokens)"), "did you mean token?"),
         (EXAMPLE.replace('is = "found"', 'is = "found + 90"'), "names class"),
         ("[", "is no TOML"),
