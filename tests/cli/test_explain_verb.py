@@ -87,6 +87,7 @@ def test_code_is_said_to_be_code_and_answers_alone_are_no_explanation(capsys):
     [
         (EXAMPLE.replace('"a1.0"', '"a7.0"'), "variable found: the model has no part a7.0"),
         (EXAMPLE.replace('of = "induction"', 'of = "inductoin"'), "did you mean induction?"),
+        (EXAMPLE.replace('of = "induction"', 'of = "bracket"'), "mine.toml: of: no circuit or trained model is called 'bracket'"),
         (EXAMPLE.replace("== token)", "== tokens)"), "did you mean token?"),
         (EXAMPLE.replace('is = "found"', 'is = "found + 90"'), "names class"),
         ("[", "is no TOML"),
@@ -145,6 +146,28 @@ def test_look_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):
     capsys.readouterr()
     assert main(["explain", "look", "puzzle", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["right"] == 1
+
+
+def test_look_says_what_is_asked_where_and_how_classes_are_numbered(capsys):
+    """As the circuits were written: brackets ask at the end alone, a sorter of five at the separator and each value but the last."""
+    assert main(["explain", "look", "brackets"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "The task is balanced-10: inputs of 12 tokens, an answer is asked for at position 11, counted from 0." in out
+    assert "It has 2 classes: 0 is no, 1 is balanced." in out
+    assert main(["explain", "look", "sorting", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["asked"] == "5 to 9" and found["classes"] == 21 and found["called"] == [str(i) for i in range(21)]
+
+
+def test_our_explanation_is_a_folded_spoiler_and_ones_own_is_not(capsys):
+    assert main(["explain", "look", "two_hops", "--page", "ours.html"]) == 0
+    Path("small.toml").write_text(known.text("two_hops"))
+    assert main(["explain", "look", "small.toml", "--page", "own.html"]) == 0
+    ours, own = Path("ours.html").read_text(), Path("own.html").read_text()
+    fold = ours.index("<details><summary>Our explanation of it (a spoiler)</summary>")
+    assert fold < ours.index("<h2>The explanation</h2>") and ours.count("<details") == ours.count("</details>") == own.count("<details") + 1
+    assert "spoiler" not in own and "<h2>The explanation</h2>" in own
+    assert "<dt>classes</dt>" in own and "<dt>asked at</dt><dd>position 0, counted from 0</dd>" in own
 
 
 @pytest.mark.parametrize(

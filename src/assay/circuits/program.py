@@ -18,6 +18,8 @@ from assay.core.errors import ModelError, SpecError, nearest
 from assay.subjects.parts import Part, Reader, earlier, parts
 from assay.worlds.algorithms.task import UNASKED, asked
 
+ENDS = ("answer", "logits")
+"""What stands at the end of the graph, and so is no variable's name."""
 _INPUTS = {"token": Part("embed"), "place": Part("pos")}
 
 
@@ -118,6 +120,8 @@ class Program:
     def _names_are_free(self) -> None:
         seen: set[str] = set(GIVEN)
         for v in self.explanation.variables:
+            if v.name in ENDS:
+                raise SpecError(f"{self.explanation.source}: variable {v.name!r} has the name of what the model says; give it another")
             if not v.name.isidentifier() or v.name in seen or v.name in language.KNOWN:
                 taken = "is taken" if v.name.isidentifier() else "is no name; letters, digits and _ make one"
                 raise SpecError(f"{self.explanation.source}: variable {v.name!r} {taken}")
@@ -132,7 +136,7 @@ class Program:
         if not isinstance(e.logits, tuple):
             return () if e.logits is None else (self._rule(e.logits, "logits"),)
         if len(e.logits) != self.problem.classes:
-            raise SpecError(f"{e.source}: logits has {len(e.logits)} rules; the model has {self.problem.classes} classes")
+            raise SpecError(f"{e.source}: logits has {len(e.logits)} rule{'s'[: len(e.logits) != 1]}; the model has {self.problem.classes} classes")
         return tuple(self._rule(r, f"logits[{i}]") for i, r in enumerate(e.logits))
 
     def _rule(self, rule: Rule, where: str) -> BoundRule:
@@ -180,12 +184,13 @@ class Program:
             what = f"{self.explanation.source}: {variable.name}"
         names = self._rules[variable.name].names if variable.name in self._rules else ()
         reads = names if variable.reads is None else variable.reads
-        if missing := [n for n in names if n not in {r.partition(".")[0] for r in reads}]:
+        listed = [r.partition(".")[0] for r in reads]
+        if unknown := [n for n in listed if n not in self.variables and n not in GIVEN]:
+            raise SpecError(f"{what} reads {unknown[0]}, which is no variable; {nearest(unknown[0], (*GIVEN, *self.variables))}")
+        if missing := [n for n in names if n not in listed]:
             raise SpecError(f"{what}: reads lacks {missing[0]}, which its rule uses")
         for read in reads:
             name, _, slot = read.partition(".")
-            if name not in self.variables and name not in GIVEN:
-                raise SpecError(f"{what} reads {name}, which is no variable; {nearest(name, (*GIVEN, *self.variables))}")
             readers = _readers(part, slot)
             if not readers:
                 ways = "a head has q, k and v" if part and part.kind == "head" else f"{part or 'the logits'} read{'s' if part else ''} one way only"

@@ -95,6 +95,10 @@ def _logits(found: Explained) -> None:
 def parts(found: Model) -> None:
     """Print what each part of a model is worth, and where its heads look."""
     printing.say(f"{found.name}: {found.model}; {found.numbers:,} numbers. {100 * found.right:.1f} % of its answers are right.")
+    classes = ", ".join(f"{i} is {name}" for i, name in enumerate(found.called))
+    where = f"position{'s' if ' ' in found.asked else ''} {found.asked}"
+    printing.say(f"The task is {found.task}: inputs of {found.length} tokens, an answer is asked for at {where}, counted from 0.")
+    printing.say(f"It has {found.classes:,} classes: {classes}{' …' if found.classes > len(found.called) else ''}.")
     looks = ("itself", "first", "before", "same token", "after the same")
     table = printing.grid("part", "adds", "alone", "jointly", *looks, "asks × finds", right=("adds", "alone", "jointly", *looks))
     for p in found.parts:

@@ -29,11 +29,14 @@ LOOKS = {
 """Where a head looks, in words of a column's head."""
 
 
-def shown(picture: Picture, *, scoring: str = "", tried: str = "") -> Shown:
-    """Give the page; `scoring` is the address at which its scores can be asked for, `tried` says on how much it was scored."""
+def shown(picture: Picture, *, scoring: str = "", tried: str = "", spoiler: bool = False) -> Shown:
+    """Give the page; `scoring` is the address at which its scores can be asked for, `tried` says on how much it was scored.
+
+    A spoiler is an explanation that nobody asked for: it is folded up.
+    """
     patching = max((m.largest for m in picture.patching), default=0.0)
     drawn = {
-        "scoring": scoring, "tried": tried, "where": LOOKS, "graph": causal(picture.graph) if picture.graph else "",
+        "scoring": scoring, "tried": tried, "spoiler": spoiler, "where": LOOKS, "graph": causal(picture.graph) if picture.graph else "",
         "patterns": [(p.head, [heatmap(m, 1.0) for m in (p.mean, *p.examples)]) for p in picture.attention],
         "patching": [(m, heatmap(m, patching)) for m in picture.patching], "tables": [(m, heatmap(m)) for m in picture.tables],
         "attention_key": key(1.0, signed=False), "patching_key": key(patching, signed=_signed(picture.patching)),
@@ -43,9 +46,9 @@ def shown(picture: Picture, *, scoring: str = "", tried: str = "") -> Shown:
     return Shown("circuit.html", {"picture": picture}, drawn)
 
 
-def alone(picture: Picture, tried: str = "") -> str:
+def alone(picture: Picture, tried: str = "", *, spoiler: bool = False) -> str:
     """Write the page as one file that opens without a server and asks nobody for anything, its numbers inside."""
-    page = shown(picture, tried=tried)
+    page = shown(picture, tried=tried, spoiler=spoiler)
     body = render.environment().get_template(page.template).render(**{**page.values, **page.drawn, "layout": "parts/alone.html"})
     script = files("assay.explorer").joinpath("static", "circuit.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

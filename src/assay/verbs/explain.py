@@ -133,10 +133,10 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     """
     from assay.circuits.files import load
     from assay.circuits.verify.score import table
-    from assay.verbs.explained import subject
+    from assay.verbs.explained import of_file
 
     explanation = load(file)
-    of = subject(explanation.of, root, file.parent)
+    of = of_file(file, explanation, root)
     writable_page(page)
     found = table(explanation, of.rival(), of.problem, hard.seed, effort(hard))
     said = told(file, explanation, of.problem, found)

@@ -46,6 +46,14 @@ def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
     raise ModelError(f"no circuit or trained model is called {of!r}, and no folder; {nearest(of, [*known.names(), *trained()])}")
 
 
+def of_file(file: Path, explanation: Explanation, root: Path) -> Subject:
+    """Find what the explanation in this file is of. Raises: as `subject`, in a line that names the file."""
+    try:
+        return subject(explanation.of, root, file.parent)
+    except (DataError, ModelError) as e:
+        raise type(e)(f"{file}: of: {e}") from None
+
+
 def trained() -> tuple[str, ...]:
     """The entries of the catalogue whose models are explained."""
     from assay.lab import catalogue

@@ -36,6 +36,15 @@ class Model:
     name: str
     model: str
     numbers: int
+    task: str
+    """What the task is called."""
+    length: int
+    """Tokens of an input."""
+    asked: str
+    """At which of its positions an answer is asked for, in words; they are counted from 0."""
+    classes: int
+    called: tuple[str, ...]
+    """The names of classes, counted from 0; of very many the first."""
     right: float
     """Share of its answers that are right."""
     parts: tuple[Seen, ...]
@@ -53,29 +62,33 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
     from assay.circuits.challenge import folder
     from assay.circuits.files import load
     from assay.circuits.picture.taken import take
-    from assay.verbs.explained import subject
+    from assay.verbs.explained import of_file, subject
 
     writable_page(page)
-    explanation = None
+    explanation, spoiler = None, False
     if what.is_dir():
         problem, name = folder.opened(what), what.resolve().name
     elif what.suffix in (".toml", ".py"):
         explanation = load(what)
-        problem, name = subject(explanation.of, root, what.parent).problem, explanation.of
+        problem, name = of_file(what, explanation, root).problem, explanation.of
     else:
         name = str(what)
         of = subject(name, root)
         problem, explanation = of.problem, of.own() if of.own else None
+        spoiler = explanation is not None
     found = take(problem, explanation, name=name)
     if page is not None:
         from assay.explorer import circuit
 
-        write(page, circuit.alone(found))
+        write(page, circuit.alone(found, spoiler=spoiler))
     parts = tuple(
         Seen(r.part, r.direct, r.alone, r.joint, r.partner, {x.kind: known_or_none(x.share) for x in r.looks}, r.asks, r.finds, r.share)
         for r in found.parts
     )
-    return Model(found.name, found.model, found.size, found.right, parts, found.left_out, page)
+    return Model(
+        found.name, found.model, found.size, found.task, found.length, found.asked, found.classes, found.called, found.right, parts,
+        found.left_out, page,
+    )  # fmt: skip
 
 
 def writable_page(page: Path | None) -> None:

@@ -66,6 +66,10 @@ class Picture:
     """The first position that is shown."""
     tokens: int
     classes: int
+    called: tuple[str, ...]
+    """The names of classes, counted from 0; of very many the first."""
+    asked: str
+    """At which positions an answer is asked for, in words."""
     right: float
     """Share of answers that are right, on inputs that nothing was trained on."""
     looked: int
@@ -127,6 +131,8 @@ def take(problem: Problem, explanation: Explanation | None = None, table: Table 
     return Picture(
         name=short(name or problem.task.name, TEXT), task=short(problem.task.name, TEXT), model=_words(problem), size=problem.size,
         length=problem.task.length, first=window(problem.task.length).start, tokens=len(problem.task.tokens), classes=problem.classes,
+        called=tuple(short(x) for x in problem.task.answers[: min(problem.classes, TOKENS)]),
+        asked=short(_positions(np.flatnonzero(where.any(0)).tolist()), TEXT),
         right=float(((problem.logits(held).argmax(-1) == answers) & where).sum() / max(1, where.sum())), looked=len(held), inputs=len(tokens),
         seed=seed, number=number, examples=_examples(problem, tokens[:EXAMPLES]),
         parts=tuple(r for r, p in zip(listed, every, strict=False) if p in shown), attention=_attention(problem, tokens, few), patching=patching,
@@ -195,6 +201,18 @@ def _examples(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> tuple[Example
 
 def _answer(names: tuple[str, ...], i: int) -> str:
     return short(names[i]) if i < len(names) else str(i)
+
+
+def _positions(at: list[int]) -> str:
+    """Say positions in words: 2 and 5 to 9."""
+    runs: list[list[int]] = []
+    for i in at:
+        if runs and runs[-1][-1] == i - 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    told = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
+    return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]]))
 
 
 def _words(problem: Problem) -> str:
