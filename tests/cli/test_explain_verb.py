@@ -56,7 +56,8 @@ def test_a_wrong_scale_is_said_to_make_quality_0_and_so_is_what_mends_it(capsys)
     out = said_of(own.replace("margin = 30", "margin = 10"), capsys)
     assert "Multiply your logits (or the margin) by about 3, and they have 1.00 of that variance." in out
     assert re.search(r"squared error, as shares of the variance of the model's: offset 0\.\d\d, scale 0\.44, rest 0\.00\.", out)
-    worst = re.search(r"Furthest off: .*?: at 2 the model says (\d), the explanation (\d); the logit of (\d), less the mean of all, is 25.7 and 8.6", out)
+    says = r"the model says (\d), the explanation (\d); the logit of (\d), less the mean of all, is 25\.7 and 8\.6"
+    worst = re.search(rf"Furthest off: .*?: at 2 {says}", out)
     assert len(set(worst.groups())) == 1 and "Quality is 0" not in out
     out = said_of(own.replace("margin = 30", "margin = 300"), capsys)
     assert "Quality is 0 because E3 implementation is 0." in out and "by about 0.1," in out
