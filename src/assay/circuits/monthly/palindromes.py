@@ -50,7 +50,7 @@ class Pulls:
     head: int
     place: int
     tokens: tuple[float, ...]
-    """Of each value; on average 0."""
+    """Of each value; they sum to 0, but for rounding."""
     places: dict[int, float]
     """Of each place that draws attention."""
 
@@ -61,7 +61,7 @@ def explanation(problem: Problem) -> Explanation:
     Pulls are found by attention: `pulls`; logits are two numbers, the model's means; where it fails: `alike`.
     """
     found = pulls(problem)
-    half, last, values = _half(problem), problem.task.length - 1, _values(problem)
+    half, values = _half(problem), _values(problem)
     drawn = [Variable(_pull(one), _drawn(one)) for one in found]
     steps, balances = _mirrored(problem), []
     pairs = " + ".join(f"{2**k} * some(there(place) == {2 * half - k} and there(token) != there(mirrored))" for k in range(half))
@@ -81,8 +81,8 @@ def explanation(problem: Problem) -> Explanation:
         variables=(*steps, Variable("pairs", pairs), *drawn, *tops, *looks, *balances, tips, *weak),
         logits=_logits(problem, "tips"), reads=("place", "tips", *names), fails=fails,
         leaves_out="How far attention is divided; how a token changes what its own place attends to; which differences a head does not see; how one "
-        "place makes up for what another writes; what heads write in the first half, beyond that it goes with the token there; which head of the second "
-        "block notices what.",
+        "place makes up for what another writes; what heads write in the first half, beyond that it goes with the token there; which head "
+        "of the second block notices what.",
     )  # fmt: skip
 
 
