@@ -1,4 +1,4 @@
-"""Palindromes explained: the scales that are found in a model are those that were written into it, and in a trained one what a naive look gives."""
+"""Palindromes explained: the pulls that are found in a model are those that were written into it, and in a trained one heads look where they say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.palindromes import Scales, alike, explanation, rival, scales
+from assay.circuits.monthly.palindromes import Pulls, alike, explanation, pulls, rival
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -53,21 +53,22 @@ def trained() -> Problem:
     return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
-def told(found: tuple[Scales, ...], head: int, place: int) -> Scales:
+def told(found: tuple[Pulls, ...], head: int, place: int) -> Pulls:
     (one,) = (x for x in found if (x.head, x.place) == (head, place))
     return one
 
 
-def test_the_scales_are_those_that_were_written():
-    found = scales(by_hand())
-    assert {(one.head, one.place) for one in found} == {(0, 5), (1, 3)}
-    assert told(found, 0, 5).pairs == (0,) and told(found, 1, 3).pairs == (1,)
-    for one in found:
-        assert np.allclose(one.weights, WEIGHTS, atol=0.02)  # they sum to 0, as fitted ones do
+def test_the_pulls_are_those_that_were_written():
+    found = pulls(by_hand())
+    for head, place, pair in ((0, 5, (1, 4)), (1, 3, (2, 3))):
+        one = told(found, head, place)
+        assert np.allclose(one.tokens, WEIGHTS, atol=0.11)  # they sum to 0, as fitted ones do; both are rounded to tenths
+        assert tuple(one.places) == pair and abs(one.places[pair[0]] - one.places[pair[1]]) < 0.11
 
 
-def test_a_head_that_weighs_all_tokens_alike_tells_nothing_apart_and_has_no_weights():
-    assert all(not one.weights for one in scales(by_hand((0.0, 0.0, 0.0))))
+def test_a_head_that_weighs_all_tokens_alike_finds_no_pull_of_a_token():
+    found = pulls(by_hand((0.0, 0.0, 0.0)))
+    assert all(abs(w) < 0.11 for one in found for w in one.tokens)
 
 
 def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal():
@@ -80,19 +81,15 @@ def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal()
     assert np.array_equal(program.fails(tokens)[:, -1] != 0, mismatches(tokens) > 0)
 
 
-def test_of_a_trained_model_attention_goes_to_the_heavier_token(trained):
+def test_a_trained_model_looks_where_tokens_and_places_pull_most(trained):
     tokens = trained.task.draw(9, 0, 400, held_out=True)
     pattern = trained.run(tokens).patterns[0][0].double().numpy()
+    values = Program(explanation(trained), trained).values(tokens)
     hits: list[bool] = []
-    for one in scales(trained):
-        for k in one.pairs if one.weights else ():
-            first, second = 1 + k, 4 - k
-            weights = np.array(one.weights)
-            heavier = weights[tokens[:, first]] - weights[tokens[:, second]]
-            clear = abs(heavier) > 1
-            ratio = pattern[:, one.head, one.place, first] / pattern[:, one.head, one.place, second]
-            equal = np.median(ratio[tokens[:, first] == tokens[:, second]])
-            hits += list(((ratio > equal) == (heavier > 0))[clear])
+    for one in pulls(trained):
+        two = np.sort(pattern[:, one.head, one.place], -1)[:, -2:]
+        clear = two[:, 1] > 2 * two[:, 0]
+        hits += list((values[f"look{one.head}_{one.place}"][:, one.place] == pattern[:, one.head, one.place].argmax(-1))[clear])
     assert len(hits) > 100 and np.mean(hits) > 0.9
 
 

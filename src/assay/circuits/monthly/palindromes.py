@@ -1,20 +1,18 @@
-"""Palindromes, explained: in the first block each head is a pair of scales, and END looks whether one of them tips.
+"""Palindromes, explained: in the first block each token pulls at a head's attention, and END looks whether mirrored places pull alike.
 
-From a place of the second half, or from END, a head attends to the two mirrored places of some pairs, to each by the weight that it
-gives to the token there. Equal tokens weigh the same, so that attention is halved; where they differ it goes to one side, and what is
-written says which place was attended to, not which token. Some heads have no weights: they attend to the mirrored place as far as it has
-the token of their own place. Heads of the second block attend from END to places where scales tip, and name "no".
+From a place of the second half, or from END, a head attends where token and place together pull most. Equal tokens pull alike, so that
+attention to two mirrored places is divided as it is in any palindrome; where tokens differ it goes to one side. What is written says which
+place was attended to. A palindrome may well tip a head, too: where an outer token pulls more than the pair that is compared, the head looks
+there, and what it writes is made up for by what is written at the mirrored place, which has the same token. So what a head writes
+goes with the place that it looks at, the token of its own place, and which pairs differ so far. Heads of the second block gather this at END.
 
-Two tokens that weigh about the same on every pair of scales that compares their places are taken for equal: the weak spot.
+Tokens that pull about alike wherever their places are compared are taken for equal: the weak spot.
 
-The published explanation of a model of this kind has the heads of the first block write the difference of the tokens themselves. In the
-models here what is moved matters little: with the values of other tokens they answer nearly as well. That heads weigh shows in their
-attention; causal scrubbing would be content with less, with which pairs differ and the token of the place.
+The published explanation of a model of this kind has the heads of the first block write the difference of the tokens themselves.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,10 +27,12 @@ from assay.subjects.parts import Part
 
 SEED, INPUTS = 2000, 3000
 """Of the lists on which roles are looked for, and how many; no score is taken on them."""
-LEAST = 0.1
-"""A head compares a pair at a place where both mirrored places together draw this much of its attention, on average."""
-TOLD = 0.6
-"""A head is a pair of scales where weights of tokens account for so much of how attention is divided."""
+LEAST = 0.02
+"""A place counts for a head where it draws this much of its attention, on average."""
+FAINT = 1e-4
+"""Attention below this counts as this much."""
+NOTHING = -99
+"""The pull of a place that draws no attention."""
 OFTEN = 16
 """Palindromes in which each pair is spoilt by each two tokens, to see which are taken for equal."""
 TAKEN = 0.4
@@ -44,46 +44,45 @@ MOST = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Scales:
-    """A head of the first block at one place, where it compares pairs."""
+class Pulls:
+    """What draws the attention of a head of the first block, from one place: the sum of a token's pull and a place's, in nats."""
 
     head: int
     place: int
-    pairs: tuple[int, ...]
-    """Pair k is of places 1 + k and 2 · half − k."""
-    weights: tuple[float, ...]
-    """Of each token; none where tokens are only told equal or different."""
+    tokens: tuple[float, ...]
+    """Of each value; they sum to 0, but for rounding."""
+    places: dict[int, float]
+    """Of each place that draws attention."""
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of palindromes: scales in the first block, heads at END that look whether one tips, and tokens that weigh alike.
+    """Explain a model of palindromes: where heads of the first block look, what they write by it, heads at END, and tokens that pull alike.
 
-    Scales are found by attention: `scales`; logits are two numbers, the model's means; where it fails: `alike`.
+    Pulls are found by attention: `pulls`; logits are two numbers, the model's means; where it fails: `alike`.
     """
-    found = scales(problem)
-    heads = sorted({one.head for one in found})
-    half, last = _half(problem), problem.task.length - 1
-    weighed = [Variable(_weight(one), _table(one.weights)) for one in found if one.weights]
-    tilts = {(one.head, one.place, k): _tilt(one, k, half) for one in found for k in one.pairs}
-    stands = [Variable(_stand(one), " + ".join(f"{3**i} * tilt{one.head}_{one.place}_{k}" for i, k in enumerate(one.pairs))) for one in found]
-    second = tuple(range(half + 1, last + 1))
-    wide = 3**half
-    balances = []
-    for h in heads:
+    found = pulls(problem)
+    half, values = _half(problem), _values(problem)
+    drawn = [Variable(_pull(one), _drawn(one)) for one in found]
+    steps, balances = _mirrored(problem), []
+    pairs = " + ".join(f"{2**k} * some(there(place) == {2 * half - k} and there(token) != there(mirrored))" for k in range(half))
+    wide, tall = 2**half, 2**half * (values + 2)
+    for h in sorted({one.head for one in found}):
         own = [one for one in found if one.head == h]
-        stand = "".join(f"{_stand(one)} if place == {one.place} else " for one in own) + "0"
-        rule = f"({stand}) + {wide} * differs + {2 * wide} * token"
-        reads = ("place", "token", "differs", *map(_stand, own))
-        balances.append(Variable(f"balance{h}", rule, (Place(Part("head", 0, h), positions=second),), reads))
+        look = "".join(f"{_look(one)} if place == {one.place} else " for one in own) + "0"
+        reads = ("place", "token", "pairs", *map(_look, own))
+        balances.append(Variable(f"balance{h}", f"pairs + {wide} * token + {tall} * ({look})", (Place(Part("head", 0, h)),), reads))
+    tops = [Variable(_top(one), f"most({_pull(one)}, there(place) >= 0)") for one in found]
+    looks = [Variable(_look(one), f"last(place, there({_pull(one)}) == {_top(one)})") for one in found]
     names = tuple(v.name for v in balances)
-    steps, fails = _weak(problem, alike(problem)[:MOST])
-    tips = Variable("tips", f"some({' or '.join(f'there({name}) % {wide} != 0' for name in names)})", _readers(problem), ("place", *names))
+    weak, fails = _weak(problem, alike(problem)[:MOST])
+    tips = Variable("tips", f"some({' or '.join(f'there({name}) % {wide} != 0' for name in names)})", _readers(problem), ("place", "token", *names))
     return Explanation(
-        of="monthly-palindromes", name="heads are scales on which mirrored tokens are weighed, and END looks whether one tips",
-        variables=(*_mirrored(problem), *weighed, *tilts.values(), *stands, *balances, tips, *steps),
+        of="monthly-palindromes", name="heads look where tokens pull most, and END looks whether mirrored tokens pull alike",
+        variables=(*steps, Variable("pairs", pairs), *drawn, *tops, *looks, *balances, tips, *weak),
         logits=_logits(problem, "tips"), reads=("place", "tips", *names), fails=fails,
-        leaves_out="How far scales tip; how what is moved depends on the token of the place, and on pairs that are hardly attended to; which head of "
-        "the second block notices which tilt; what heads write before the second half.",
+        leaves_out="How far attention is divided; how a token changes what its own place attends to; which differences a head does not see; how one "
+        "place makes up for what another writes; what heads write in the first half, beyond that it goes with the token there; which head "
+        "of the second block notices what.",
     )  # fmt: skip
 
 
@@ -102,28 +101,16 @@ def rival(problem: Problem) -> Explanation:
     )  # fmt: skip
 
 
-def scales(problem: Problem) -> tuple[Scales, ...]:
-    """Find at each place which pairs each head of the first block compares, and what each token weighs there.
+def pulls(problem: Problem) -> tuple[Pulls, ...]:
+    """Find for each head of the first block, from each place of the second half and from END, what tokens and places pull.
 
-    Compared are pairs that draw LEAST of the attention; one that none draws so much is compared where it draws most.
-    Formula: log(attention to the first place / to the second) = weight of the first token − of the second + a constant of the pair.
+    Formula: log attention = pull of the token + pull of the place + a constant of the input, by least squares; weighted by attention, so that
+    it is right where the head looks.
     """
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].double().numpy()
-    half = _half(problem)
-    share: dict[tuple[int, int, int], float] = {}
-    for place, head, k in itertools.product(range(half + 1, tokens.shape[1]), range(pattern.shape[1]), range(half)):
-        if 2 * half - k <= place:
-            share[head, place, k] = float(pattern[:, head, place, [1 + k, 2 * half - k]].sum(1).mean())
-    chosen = {key for key, x in share.items() if x >= LEAST}
-    for k in range(half):
-        if all(key[2] != k for key in chosen):
-            chosen.add(max((key for key in share if key[2] == k), key=lambda key: share[key]))
-    found = []
-    for head, place in sorted({key[:2] for key in chosen}):
-        pairs = tuple(sorted(key[2] for key in chosen if key[:2] == (head, place)))
-        found.append(Scales(head, place, pairs, _weights(pattern[:, head, place], tokens, pairs, half, _values(problem))))
-    return tuple(found)
+    half, heads = _half(problem), pattern.shape[1]
+    return tuple(_pulls(pattern[:, h], tokens, h, place, _values(problem)) for h in range(heads) for place in range(half + 1, tokens.shape[1]))
 
 
 def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
@@ -145,22 +132,20 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[wrong[order] > TAKEN]])
 
 
-def _weights(
-    attention: Float[np.ndarray, "n s"], tokens: Int[np.ndarray, "n s"], pairs: Sequence[int], half: int, values: int
-) -> tuple[float, ...]:
-    """Fit what each token weighs, over all pairs at once; nothing where weights account for too little."""
-    logs = np.log(attention + 1e-12)
-    left, right = [], []
-    for k in pairs:
-        first, second = tokens[:, 1 + k], tokens[:, 2 * half - k]
-        ratio = logs[:, 1 + k] - logs[:, 2 * half - k]
-        right.append(ratio - np.median(ratio[first == second]))
-        left.append(np.eye(values)[first] - np.eye(values)[second])
-    x, y = np.concatenate(left), np.concatenate(right)
-    weights = np.linalg.lstsq(x, y, rcond=None)[0]
-    if ((y - x @ weights) ** 2).sum() >= (1 - TOLD) * ((y - y.mean()) ** 2).sum():
-        return ()
-    return tuple(float(w) for w in np.round(weights - weights.mean(), 2))
+def _pulls(pattern: Float[np.ndarray, "n s s"], tokens: Int[np.ndarray, "n s"], head: int, place: int, values: int) -> Pulls:
+    """Fit what tokens and places pull at one head from one place; START and END pull as places, since they are always there."""
+    drawing = np.flatnonzero(pattern[:, place].mean(0) >= LEAST)
+    attention = pattern[:, place][:, drawing]
+    named = np.eye(tokens.max() + 1)[tokens[:, drawing]][..., :values]
+    x = np.concatenate([named, np.broadcast_to(np.eye(len(drawing)), (*attention.shape, len(drawing)))], -1)
+    y = np.log(attention + FAINT)
+    weight = (attention + LEAST) / (attention + LEAST).sum(1, keepdims=True)
+    x = (x - (weight[..., None] * x).sum(1, keepdims=True)) * np.sqrt(weight)[..., None]
+    y = (y - (weight * y).sum(1, keepdims=True)) * np.sqrt(weight)
+    flat = x.reshape(-1, x.shape[-1])
+    found = np.linalg.lstsq(flat.T @ flat, flat.T @ y.ravel(), rcond=1e-9)[0]
+    own, there = found[:values] - found[:values].mean(), found[values:] - found[values:].mean()
+    return Pulls(head, place, tuple(map(float, np.round(own, 1))), {int(j): float(w) for j, w in zip(drawing, np.round(there, 1), strict=True)})
 
 
 def _readers(problem: Problem) -> tuple[Place, ...]:
@@ -209,23 +194,22 @@ def _values(problem: Problem) -> int:
     return len(problem.task.tokens) - 2
 
 
-def _weight(one: Scales) -> str:
-    return f"weight{one.head}_{one.place}"
+def _pull(one: Pulls) -> str:
+    return f"pull{one.head}_{one.place}"
 
 
-def _table(weights: Sequence[float]) -> str:
-    """What each token weighs, as text; START and END weigh nothing."""
-    return "".join(f"{w:g} if token == {t} else " for t, w in enumerate(weights)) + "0"
+def _top(one: Pulls) -> str:
+    """What the strongest pull is called."""
+    return f"top{one.head}_{one.place}"
 
 
-def _tilt(one: Scales, k: int, half: int) -> Variable:
-    """To which side scales tip for one pair: 1, −1, or 0 for neither; without weights 1 where tokens differ."""
-    what = _weight(one) if one.weights else "token"
-    sides = [f"last({what}, there(place) == {place})" for place in (1 + k, 2 * half - k)]
-    rule = f"({sides[0]} > {sides[1]}) - ({sides[0]} < {sides[1]})" if one.weights else f"{sides[0]} != {sides[1]}"
-    return Variable(f"tilt{one.head}_{one.place}_{k}", rule)
+def _look(one: Pulls) -> str:
+    """What the place is called that a head looks at."""
+    return f"look{one.head}_{one.place}"
 
 
-def _stand(one: Scales) -> str:
-    """What a number is called for how scales stand: 0 where no pair tips them."""
-    return f"stand{one.head}_{one.place}"
+def _drawn(one: Pulls) -> str:
+    """What each place pulls, as text; START and END by their place alone, places that draw nothing far less than others."""
+    token = "".join(f"{w:g} if token == {t} else " for t, w in enumerate(one.tokens)) + "0"
+    place = "".join(f"{w:g} if place == {j} else " for j, w in one.places.items()) + f"{NOTHING}"
+    return f"({token}) + ({place})"
