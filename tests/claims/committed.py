@@ -16,9 +16,10 @@ PENDING: dict[str, str] = {
     "mamba-induction": "three of its six claims are undecided after two looks: one block of eight takes a slower way, the value three tokens late",
     "streetlight": "five of its thirteen claims are undecided after three looks: one seed of eight lies far from the others, and 24 concepts are few",
     "path-split": "the only control of one claim, that the norm hardly matters to ratios, is undecided in its record: seven models differ too much",
-    **dict.fromkeys((f"monthly-{problem}" for problem in ("palindromes", "first-unique", "digit-sum", "sorted-list", "running-sum",
-                                                          "caesar", "trigrams", "maximum", "distinct")),
-                    "no record: its judged look has not been taken"),
+    "monthly-first-unique": "no record: its judged look has not been taken",
+    "monthly-palindromes": "no record: its judged look has not been taken",
+    "monthly-distinct": "no record: its judged look has not been taken",
+    "monthly-trigrams": "two of its six claims are undecided: models err too rarely for errors to be foretold",
 }
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
