@@ -75,8 +75,8 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(_shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places)
-    factor, mended = _factor(a, b, where) if program.answers else (np.nan, np.nan)
-    return Implemented(terms, _decomposed(a, b, where), factor, mended, tuple(w for w in worst if w.error > 1e-12), bool(own))
+    factor, reached = _factor(a, b, where) if program.answers else (np.nan, np.nan)
+    return Implemented(terms, _decomposed(a, b, where), factor, reached, tuple(w for w in worst if w.error > 1e-12), bool(own))
 
 
 def explained(m: Means) -> np.ndarray:
