@@ -33,7 +33,7 @@ def in_place(kind: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
-        made = main[[*OF_EXPLANATIONS, "wrong", "diverged"]].copy(deep=True)
+        made = _alone(main, *OF_EXPLANATIONS, "wrong")
         for name in OF_EXPLANATIONS:
             made[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
         return made
@@ -41,9 +41,14 @@ def in_place(kind: str) -> Derive:
     return derive
 
 
+def _alone(main: xr.Dataset, *names: str) -> xr.Dataset:
+    """A copy of these measures alone, and of which runs diverged."""
+    return main[[*names, *(name for name in ("diverged",) if name in main)]].copy(deep=True)
+
+
 def _gradient(arms: Arms) -> xr.Dataset:
     """A derived arm: main's models, and inputs that a gradient points to in the place of those that are said to fail."""
-    made = arms["main"][["errors", "wrong", "diverged"]].copy(deep=True)
+    made = _alone(arms["main"], "errors", "wrong")
     made["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
     return made
 
