@@ -59,31 +59,8 @@ def plan(
     assay plan superposition --budget 5m
     """
     from assay.cli import plans
-    from assay.lab.catalogue import entry
-    from assay.lab.origin import STUDIES
-    from assay.verbs import plan
 
-    lab = machine.lab(place.root)
-    if name == ALL:
-        whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
-        printing.emit(whole) if place.json else plans.catalogue(whole, place.options)
-        return 0
-    unsaid = None
-    if name.endswith(STUDIES):
-        from assay.verbs.asked import asked
-
-        unsaid = asked(entry(name).path, lab)
-        if unsaid.exit_code:
-            printing.emit(unsaid) if place.json else plans.lacking(unsaid)
-            return unsaid.exit_code
-    found = plan.plan(lab, *choice.of(name), budget)
-    if place.json:
-        printing.emit(found)
-        return 0
-    plans.one(found, name, place.options)
-    if unsaid is not None:
-        plans.assumed(unsaid)
-    return 0
+    return plans.done(name, choice, machine.lab(place.root), budget, place)
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)
@@ -111,23 +88,23 @@ def run(
 
         refuse_page(page)
     from assay.cli import verdicts
-    from assay.lab.origin import STUDIES
 
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
-        if experiment.origin.endswith(STUDIES):
-            from assay.verbs.asked import affordable
-
-            affordable(Path(experiment.origin), lab, experiment, preset)
         found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
     return verdicts.show(found, name, experiment, preset, place, expect)
 
 
 def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
-    """Run with progress on the terminal."""
+    """Run with progress on the terminal; a study only within its budget."""
     from assay.cli.progress import Display
+    from assay.lab.origin import STUDIES
 
+    if experiment.origin.endswith(STUDIES):
+        from assay.verbs.asked import affordable
+
+        affordable(Path(experiment.origin), lab, experiment, preset)
     with Display(experiment.name) as display:
         return lab.run(experiment, preset, display)
 

@@ -5,17 +5,48 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from assay.cli.printing import draw, grid, megabytes, say, tell
+from assay.cli.printing import draw, emit, grid, megabytes, say, tell
 from assay.cli.progress import lasting
 from assay.core import extras
+from assay.core.experiment import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from assay.cli.options import Choice, Place
     from assay.core.compute import Range
     from assay.lab.forecast import Prospect
+    from assay.lab.lab import Lab
     from assay.verbs.asked import Asked
     from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue
+
+
+def done(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) -> int:
+    """Plan an experiment, a study or all of the catalogue, print that, and tell what to exit with: 2 for a study that lacks something."""
+    from assay.lab.catalogue import entry
+    from assay.lab.origin import STUDIES
+    from assay.verbs import plan
+
+    if name == ALL:
+        whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
+        emit(whole) if place.json else catalogue(whole, place.options)
+        return 0
+    unsaid = None
+    if name.endswith(STUDIES):
+        from assay.verbs.asked import asked
+
+        unsaid = asked(entry(name).path, lab)
+        if unsaid.exit_code:
+            emit(unsaid) if place.json else lacking(unsaid)
+            return unsaid.exit_code
+    found = plan.plan(lab, *choice.of(name), budget)
+    if place.json:
+        emit(found)
+        return 0
+    one(found, name, place.options)
+    if unsaid is not None:
+        assumed(unsaid)
+    return 0
 
 
 def one(found: Planned, name: str, place: str = "") -> None:

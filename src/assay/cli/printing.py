@@ -116,7 +116,7 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
              for question, entries in grouped.items()}  # fmt: skip
     every = {_called([e.name for e in own]): own for of_one in lines.values() for own in of_one}
     name = max(map(len, every), default=0)
-    recorded = {k: tables.signs(_added([e.recorded for e in own]), "") or ("exact" if own[0].board else "–") for k, own in every.items()}
+    recorded = {k: _judged(own) for k, own in every.items()}
     here = {k: _kept([e.local for e in own]) for k, own in every.items()}
     older = [k for k, own in every.items() if here[k] and any("default" in e.local.other_text for e in own)]
     here |= {one: f"{here[one]} *" for one in older}
@@ -141,6 +141,13 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
 def _called(names: Sequence[str]) -> str:
     """Name what shares a line: by the word that its names begin with."""
     return names[0] if len(names) == 1 else f"{names[0].partition('-')[0]}-*"
+
+
+def _judged(own: Sequence[Listed]) -> str:
+    """How an entry's claims came out; of several that share a line, how many of them are recorded: all outcomes take more room than there is."""
+    if len(own) > 1:
+        return f"{sum(bool(e.recorded) for e in own)} of {len(own)}"
+    return tables.signs(own[0].recorded, "") or ("exact" if own[0].board else "–")
 
 
 def _added(outcomes: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -15,6 +15,10 @@ from assay.core.spec import grid, reserved, variant
 if TYPE_CHECKING:
     import xarray as xr
 
+    from assay.core.bench import Bench
+    from assay.core.fit import Trained
+    from assay.core.runs import Runs
+
 SEEDS = 6
 """Models of a problem that are judged."""
 OF_EXPLANATIONS = ("quality", "reached", "errors", "written")
@@ -70,7 +74,7 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     }
 
 
-def _kept(runs, bench, before):  # type: ignore[no-untyped-def]
+def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
     """Keep models as they are."""
     return before
 

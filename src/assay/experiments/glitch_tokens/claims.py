@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,24 +74,26 @@ def others(*left_out: str) -> dict[str, str]:
     return {arm: why for arm, why in ALSO.items() if arm not in left_out}
 
 
+FIVE_PERCENT = 0.04879016416943204
+"""log 1.05, as it was when claims were judged: NumPy's logarithm differs in the last digit from one processor to another."""
 CLAIMS = (
     Claim(
         text="Untied, with weight decay: the median token never seen has a shorter input row than 98 of 100 tokens in regular use, by at least 5 %",
-        value=at("margin", UNTIED), where=WHERE, low=float(np.log(1.05)), unit="log ratio of norms", half={"main": "half"},
+        value=at("margin", UNTIED), where=WHERE, low=FIVE_PERCENT, unit="log ratio of norms", half={"main": "half"},
         must_fail=("lottery", "seen-1", "seen-16", "seen-256", "untrained"), near={"seen-1": ONCE, "seen-16": RARE}, also=others("main", "half"),
         threshold_from=REGULAR + "half of GPT-J's distance, 1.743 below 1.944", source=CODE,
-        published=Published(float(np.log(1.944 / 1.743)), CODE, at="report of GPT-J-6B: thresholds 1.944 and 1.743",
+        published=Published(math.log(1.944 / 1.743), CODE, at="report of GPT-J-6B: thresholds 1.944 and 1.743",
                             note="median of verified bytes, unreachable and special tokens, against the lowest 2 % of all"),
     ),
     Claim(
         text="Tied: the median token never seen is less than half as far from the known unused ones, in cosine without the mean row, as 98 of "
              "100 tokens in regular use",
-        of="tied", value=at("margin", TIED), where=WHERE, low=float(np.log(2)), unit="log ratio of cosine distances", half={"tied": "tied-half"},
+        of="tied", value=at("margin", TIED), where=WHERE, low=math.log(2), unit="log ratio of cosine distances", half={"tied": "tied-half"},
         must_fail=("tied-lottery", "tied-seen-1", "tied-seen-16", "tied-seen-256", "untrained"),
         near={"tied-seen-1": ONCE, "tied-seen-16": RARE, "tied-lottery": LOT},
         also=others("tied", "tied-half"),
         threshold_from=REGULAR + "factor 2; GPT-2 XL shows 11 by another variant of the indicator", source=CODE,
-        published=Published(float(np.log(0.692 / 0.063)), CODE, at="report of GPT-2 XL: thresholds 0.692 and 0.063",
+        published=Published(math.log(0.692 / 0.063), CODE, at="report of GPT-2 XL: thresholds 0.692 and 0.063",
                             note="E_out cosine distance with the mean row"),
     ),
     Claim(
