@@ -56,7 +56,7 @@ def test_fields_with_several_values_make_sides(own):
 
 
 def test_its_numbers_are_those_of_the_experiment_itself(own, tmp_path):
-    """The same specs trained by the experiment's own file give the same measures, bit for bit."""
+    """Train the same specs by the experiment's own file: the measures are the same, bit for bit."""
     study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
     lab = Lab(tmp_path / "store", Inline())
     arms = lab.run(study).arms
