@@ -6,12 +6,13 @@ from importlib.util import find_spec
 
 from assay.core.errors import AssayError
 
-EXTRAS = ("train", "models", "explore")
+EXTRAS = ("train", "models", "explore", "agents")
 """Each brings what those before it bring."""
 EXTRA = {
     "torch": "train",
     "transformers": "models", "tokenizers": "models", "gguf": "models", "sklearn": "models", "yaml": "models",
     "duckdb": "explore", "pyarrow": "explore", "starlette": "explore", "uvicorn": "explore",
+    "mcp": "agents",
 }  # fmt: skip
 """Module of an optional package → the smallest extra that brings it."""
 
