@@ -5,7 +5,7 @@ TORCH  ?= torch==2.13.0
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: demo test test-slow check lint env model clean
+.PHONY: demo test test-slow check lint site env model clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test   set up, run the tests; make test-slow: those that take minutes, docs/tests.md lists them"
 	@echo "make check  a minute while writing: what the change touches, see docs/tests.md"
 	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make site   these pages as a site in build/site, every link checked; it needs no network to be read"
 	@echo "make clean  remove the environment (results stay)"
 
 env: $(VENV)/.ready
@@ -51,6 +52,11 @@ lint: env
 	@$(BIN)/ruff check src tests benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# -W: a link that leads nowhere, or a page that stands in no contents, ends it.
+site: env
+	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c site . build/site
+	@echo "Open build/site/index.html"
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,132 @@
+"""The pages of this repository as a site that works from a folder: README.md and docs/, as they are, and a reference from docstrings.
+
+    sphinx-build -W --keep-going -c site . build/site
+
+Sources stay where people read them; only what a site needs besides is made here: the contents, in the order of docs/README.md,
+and the reference of what `import assay` offers.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib import import_module
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[1]
+project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+root_doc = "README"
+BESIDE = ["CHANGELOG", "benchmarks/records", "conformance/README", "tests/fixtures/formats/README"]
+"""Pages outside docs/ to which its pages link."""
+include_patterns = ["README.md", "docs/*.md", "docs/decisions/*.md", "site/reference.md", *(f"{page}.md" for page in BESIDE)]
+exclude_patterns = ["build", ".venv"]
+
+myst_heading_anchors = 4
+myst_enable_extensions = ["html_image"]
+copybutton_prompt_text = "$ "
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+"""Shapes are in the signatures of the source; in a page's line they would be longer than what they explain."""
+nitpicky = False
+
+html_theme = "furo"
+html_title = "Assay"
+html_static_path = ["style"]
+html_css_files = ["tables.css"]
+html_show_sourcelink = False
+html_copy_source = False
+
+RESULTS = "What came out"
+PARTS = {
+    "Start": (),
+    "How to": ("Measure mine", "Judge mine", "Write one"),
+    "Learn": ("Learn it",),
+    "Reference": (),
+    RESULTS: ("See what came out",),
+    "Why to believe it": ("Trust it",),
+    "How it is built": ("Extend it",),
+    "Files beside": (),
+}
+"""Headings of the site's contents → the sections of docs/README.md whose pages stand under them; results go by the short
+names they have there, which are what one types."""
+FIRST = {
+    "Start": ["docs/README", "docs/first-claim"],
+    "Reference": ["docs/cli", "site/reference", "docs/metrics", "docs/architectures", "docs/glossary"],
+    "Files beside": BESIDE,
+}
+"""Pages that stand first under a heading, by their own titles, wherever docs/README.md has them."""
+
+
+def contents() -> str:
+    """Write the hidden contents: every page that docs/README.md links to, once, in its order."""
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", (ROOT / "docs" / "README.md").read_text("utf-8"), re.M | re.S))
+    if left := set(sections) - {name for names in PARTS.values() for name in names}:
+        raise ValueError(f"sections of docs/README.md that have no place on the site: {', '.join(sorted(left))}; name them in PARTS")
+    seen, parts = {page for pages in FIRST.values() for page in pages}, []
+    for part, names in PARTS.items():
+        lines = list(FIRST.get(part, ()))
+        for text, page in (link for name in names for link in re.findall(r"\[([^]]+)\]\(([\w/-]+)\.md\)", sections[name])):
+            if f"docs/{page}" not in seen:
+                seen.add(f"docs/{page}")
+                lines.append(f"{text} <docs/{page}>" if part == RESULTS else f"docs/{page}")
+        parts.append("\n".join(["```{toctree}", ":hidden:", f":caption: {part}", "", *lines, "```"]))
+    return "\n\n".join(parts)
+
+
+def reference() -> str:
+    """Write one section for each module whose names `import assay` offers, with what the docstrings say."""
+    import assay
+
+    values = {name: getattr(assay, name) for name in assay.__all__ if not name.startswith("_")}
+    packages = {name: value for name, value in values.items() if hasattr(value, "__path__")}
+    modules = {name: value for name, value in values.items() if hasattr(value, "__file__") and name not in packages}
+    plain = {name: value for name, value in values.items() if name not in packages and name not in modules}
+    rows = ["## `assay`", ""]
+    for name, value in sorted(plain.items()):
+        home = getattr(value, "__module__", "")
+        if not home.startswith("assay"):
+            continue
+        kind = "class" if isinstance(value, type) else "function" if callable(value) else ""
+        if kind and getattr(import_module(home), name, None) is value:
+            members = "\n   :members:" if kind == "class" else ""
+            rows += ["```{eval-rst}", f".. auto{kind}:: assay.{name}{members}", "```", ""]
+    for name, module in sorted(modules.items()):
+        rows += [f"## `assay.{name}`", "", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :members:", "```", ""]
+    return "\n".join(rows)
+
+
+def filled(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add what is made to the two pages that ask for it."""
+    if page == root_doc:
+        source[0] += f"\n\n{contents()}\n"
+    if page == "site/reference":
+        source[0] = source[0].replace("<!-- made: names -->", reference())
+
+
+def plain(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Turn a docstring's marks into those of Sphinx: code stays code, and every other sign is itself."""
+    lines[:] = ["".join(_part(part) for part in re.split(r"(`[^`]*`)", line)) for line in lines]
+
+
+def _part(text: str) -> str:
+    return f"`{text}`" if text[:1] == "`" and len(text) > 2 else re.sub(r"([*|\\_])", r"\\\1", text)
+
+
+def pictures(app: Sphinx, error: Exception | None) -> None:
+    """Put pictures where HTML in the pages looks for them, which Sphinx does not read; let the folder open at the README."""
+    if error is None and app.builder.format == "html":
+        (Path(app.outdir) / "index.html").write_text(f'<meta http-equiv="refresh" content="0; url={root_doc}.html">\n', "utf-8")
+        shutil.copytree(ROOT / "docs" / "pictures", Path(app.outdir) / "docs" / "pictures", dirs_exist_ok=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("source-read", filled)
+    app.connect("autodoc-process-docstring", plain)
+    app.connect("build-finished", pictures)
+    return {"parallel_read_safe": True}
