@@ -29,7 +29,7 @@ def scored(name: str, folder: Path) -> dict:
         file = folder / f"{name}.toml"
         file.write_text(known.text(name), encoding="utf-8")
         start = time.process_time()
-        found = dataclasses.asdict(check(file, Hard()))
+        found = dataclasses.asdict(check(file, Hard(), folder))
         kept.write_text(json.dumps(found | {"cpu_seconds": time.process_time() - start}))
     return json.loads(kept.read_text())
 
