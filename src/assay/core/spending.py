@@ -1,0 +1,82 @@
+"""Spending: how little each of several declared looks may conclude from, so that all of them together err no more often than one would.
+
+A study that is judged after 8, 16 and 24 seeds has three chances to be wrong. Each look spends a part of the error rate alpha, by a
+function of the share of the units that are there, and its intervals are as much wider: nearly all of alpha is left for the last look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+from assay.core.errors import ClaimError
+
+ALPHA = 0.05
+"""How often a claim whose truth lies on its threshold may be settled at any look: half of it as holding, half of it as failing."""
+MOST = 4
+"""Looks that a study may declare."""
+_NODES = 400
+"""Points at which a density between two boundaries is kept; more change no boundary by 1e-8."""
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """One look: what it may spend, and from where on it settles."""
+
+    share: float
+    """Units that are there by then, as a share of all."""
+    spent: float
+    """Of alpha, by this look and all before it."""
+    z: float
+    """The normal boundary: how many standard errors an estimate has to lie from the threshold."""
+
+    @property
+    def level(self) -> float:
+        """The level of an interval that leaves out the threshold just where the boundary is crossed."""
+        return round(1 - 2 * float(ndtr(-self.z)), 12)  # 0.95 of a single look, and not 0.9500000000000001
+
+
+def spent(share: float, alpha: float = ALPHA) -> float:
+    """Give the two-sided error rate that may be spent by the time that a share of the units is there, 0 to 1.
+
+    Formula: 4 − 4 Φ(z / √share) with z the 1 − alpha/4 quantile of the normal distribution: half of alpha on each side
+    Source: Lan and DeMets, Discrete sequential boundaries for clinical trials, 1983 (α₁*, like O'Brien and Fleming's).
+    """
+    return 4 * float(ndtr(float(ndtri(alpha / 4)) / math.sqrt(share)))
+
+
+def boundaries(units: Sequence[int], alpha: float = ALPHA) -> tuple[Boundary, ...]:
+    """Compute the boundary of each look at so many units, of which the last are all: one look has the usual one.
+
+    Estimates of two looks are correlated as the means of n and m of the same units are, √(n/m); where something else stays the same
+    at both, such as the documents, they are correlated more, and errors are rarer.
+
+    Formula: z_k solves P(|Z_1| < z_1, …, |Z_(k−1)| < z_(k−1), Z_k > z_k) = (spent(t_k) − spent(t_(k−1))) / 2
+    Source: Lan and DeMets, 1983; Armitage, McPherson and Rowe, Repeated significance tests on accumulating data, 1969 (the recursion).
+    Raises: ClaimError for none or too many looks, and for units that do not rise.
+    """
+    if not 1 <= len(units) <= MOST:
+        raise ClaimError(f"a study has 1 to {MOST} looks, got {len(units)}")
+    if units[0] < 1 or any(a >= b for a, b in zip(units, units[1:], strict=False)):
+        raise ClaimError(f"each look has more units than the one before, got {', '.join(map(str, units))}")
+    found: list[Boundary] = []
+    at, density, before = np.zeros(1), np.ones(1), 0.0  # the sum of all units so far, in units of the last look's standard error
+    for n in units:
+        share = n / units[-1]
+        step, wanted = math.sqrt(share - before), (spent(share, alpha) - (found[-1].spent if found else 0.0)) / 2
+
+        def beyond(z: float, share: float = share, step: float = step, at: np.ndarray = at, density: np.ndarray = density) -> float:
+            return float(density @ ndtr((at - z * math.sqrt(share)) / step))
+
+        z = float(brentq(lambda z: math.log(max(beyond(z), 1e-300)) - math.log(wanted), 0.0, 30.0, xtol=1e-12))
+        found.append(Boundary(share, spent(share, alpha), z))
+        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+        edge = z * math.sqrt(share)
+        moved = np.exp(-(((nodes[:, None] * edge - at) / step) ** 2) / 2) @ density / (step * math.sqrt(2 * math.pi))
+        at, density, before = nodes * edge, moved * weights * edge, share
+    return tuple(found)

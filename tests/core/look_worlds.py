@@ -1,0 +1,122 @@
+"""How often whole studies with several looks are wrong, by simulation in worlds whose truth is known; a section of docs/coverage.md.
+
+python tests/core/look_worlds.py [REPEATS [LAW ...]]
+
+Each study draws its units once and is judged at each declared look by the code that judges, at that look's level, until an interval
+leaves out the threshold. Prints the section.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from interval_worlds import FOLD, UNFOLD
+
+from assay.core.bounded import bounded_mean
+from assay.core.intervals import interval
+from assay.core.spending import boundaries
+from assay.core.stats import mean
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a unit is drawn from, with its mean, its standard deviation, and its bounds if it is judged between bounds."""
+
+    name: str
+    mean: float
+    deviation: float
+    bounds: tuple[float, float] | None = None
+
+    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Draw n units."""
+        match self.name:
+            case "normal":
+                return rng.normal(size=n)
+            case "exponential":
+                return rng.exponential(size=n)
+            case "log-normal":
+                return rng.lognormal(size=n)
+            case "t3":
+                return rng.standard_t(3, size=n)
+            case "binary, share 0.9":
+                return (rng.random(n) < 0.9) * 1.0
+            case "twentieths, share .95":
+                return rng.binomial(20, 0.95, n) / 20
+            case "Beta(5, 1)":
+                return rng.beta(5, 1, n)
+        raise ValueError(self.name)
+
+
+LAWS = (
+    Law("normal", 0.0, 1.0),
+    Law("exponential", 1.0, 1.0),
+    Law("log-normal", float(np.exp(0.5)), float(np.sqrt((np.e - 1) * np.e))),
+    Law("t3", 0.0, float(np.sqrt(3))),
+    Law("binary, share 0.9", 0.9, 0.3, (0, 1)),
+    Law("twentieths, share .95", 0.95, float(np.sqrt(0.95 * 0.05 / 20)), (0, 1)),
+    Law("Beta(5, 1)", 5 / 6, float(np.sqrt(5 / 36 / 7)), (0, 1)),
+)
+DESIGNS = ((16,), (8, 16), (4, 8, 16), (8, 12, 16), (6, 12, 18, 24), (12, 16, 20, 24))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Shares of simulated studies, 0 to 1."""
+
+    below: float
+    """The truth is the threshold, and at some look the interval lay wholly below it: "less than" was found to hold, falsely."""
+    above: float
+    covers: float
+    """The truth lies a standard deviation above the threshold, so that studies stop early: the interval at the stopping look has it."""
+    early: float
+    """Of these studies, stopped before the last look."""
+    peeking: float
+    """The truth is the threshold, and at some look an ordinary 95 % interval left it out: what looking without spending does."""
+
+
+def simulate(law: Law, units: tuple[int, ...], repeats: int, seed: int = 0, draws: int = 10_000) -> Whole:
+    """Draw so many studies of a law and judge each at its looks."""
+    rng = np.random.default_rng([seed, *units, *map(ord, law.name)])
+    levels = [b.level for b in boundaries(units)]
+    sided, covers, early, peeking = [], [], [], []
+    for _ in range(repeats):
+        x = law.draw(rng, units[-1])
+        at = [_limits(law, x[:n], level, draws) for n, level in zip(units, levels, strict=True)]
+        sided.append(next((1 if low > law.mean else -1 for low, high in at if not low <= law.mean <= high), 0))
+        threshold = law.mean - law.deviation
+        stop = next((k for k, (low, high) in enumerate(at) if not low <= threshold <= high), len(units) - 1)
+        covers.append(at[stop][0] <= law.mean <= at[stop][1])
+        early.append(stop < len(units) - 1)
+        usual = [_limits(law, x[:n], 0.95, draws) for n in units]
+        peeking.append(any(not low <= law.mean <= high for low, high in usual))
+    side = np.array(sided)
+    return Whole(float((side < 0).mean()), float((side > 0).mean()), float(np.mean(covers)), float(np.mean(early)), float(np.mean(peeking)))
+
+
+def _limits(law: Law, x: np.ndarray, level: float, draws: int) -> tuple[float, float]:
+    if law.bounds is not None:
+        exact = bounded_mean([x], float(x.mean()), law.bounds, level)
+        return exact.low, exact.high
+    i = interval({"x": x}, mean, level=level, draws=draws)
+    return i.low, i.high
+
+
+def section(repeats: int, names: Sequence[str] = ()) -> Iterator[str]:
+    """The lines of the section on looks."""
+    yield "| units | seeds at each look | falsely below | falsely above | both | covers where it stopped | stopped early | without spending |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for law in (law for law in LAWS if not names or law.name in names):
+        for units in DESIGNS:
+            w = simulate(law, units, repeats)
+            told = " | ".join(f"{x:.1%}" for x in (w.below, w.above, w.below + w.above, w.covers, w.early, w.peeking))
+            yield f"| {law.name} | {', '.join(map(str, units))} | {told} |"
+
+
+if __name__ == "__main__":
+    print(FOLD)
+    for line in section(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000, sys.argv[2:]):
+        print(line, flush=True)
+    print(UNFOLD.rstrip())
