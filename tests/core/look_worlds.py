@@ -84,24 +84,35 @@ def simulate(law: Law, units: tuple[int, ...], repeats: int, seed: int = 0, draw
     sided, covers, early, peeking = [], [], [], []
     for _ in range(repeats):
         x = law.draw(rng, units[-1])
-        at = [_limits(law, x[:n], level, draws) for n, level in zip(units, levels, strict=True)]
-        sided.append(next((1 if low > law.mean else -1 for low, high in at if not low <= law.mean <= high), 0))
+        at = [Judged(law, x[:n], level, draws) for n, level in zip(units, levels, strict=True)]
+        sided.append(next((found for one in at if (found := one.side(law.mean))), 0))
         threshold = law.mean - law.deviation
-        stop = next((k for k, (low, high) in enumerate(at) if not low <= threshold <= high), len(units) - 1)
-        covers.append(at[stop][0] <= law.mean <= at[stop][1])
+        stop = next((k for k, one in enumerate(at) if one.side(threshold)), len(units) - 1)
+        covers.append(not at[stop].side(law.mean))
         early.append(stop < len(units) - 1)
-        usual = [_limits(law, x[:n], 0.95, draws) for n in units]
-        peeking.append(any(not low <= law.mean <= high for low, high in usual))
+        peeking.append(any(Judged(law, x[:n], 0.95, draws).side(law.mean) for n in units))
     side = np.array(sided)
     return Whole(float((side < 0).mean()), float((side > 0).mean()), float(np.mean(covers)), float(np.mean(early)), float(np.mean(peeking)))
 
 
-def _limits(law: Law, x: np.ndarray, level: float, draws: int) -> tuple[float, float]:
-    if law.bounds is not None:
-        exact = bounded_mean([x], float(x.mean()), law.bounds, level)
-        return exact.low, exact.high
-    i = interval({"x": x}, mean, level=level, draws=draws)
-    return i.low, i.high
+class Judged:
+    """The interval that decides, of some units at a level: on which side of a number it lies."""
+
+    def __init__(self, law: Law, x: np.ndarray, level: float, draws: int) -> None:
+        self.terms, self.level, self.draws, self.hull = {"x": x}, level, draws, False
+        if law.bounds is not None:
+            exact = bounded_mean([x], float(x.mean()), law.bounds, level)
+            self.low, self.high, self.hull = exact.low, exact.high, True
+        else:
+            i = interval(self.terms, mean, level=level, draws=1)  # without a bootstrap: the hull contains this, and often it is enough
+            self.low, self.high = min(i.t_low, i.skew_low), max(i.t_high, i.skew_high)
+
+    def side(self, number: float) -> int:
+        """-1 where the interval lies wholly below the number, 1 where it lies above it, 0 where it contains it."""
+        if not self.low <= number <= self.high and not self.hull:
+            i = interval(self.terms, mean, level=self.level, draws=self.draws)
+            self.low, self.high, self.hull = i.low, i.high, True
+        return int(self.low > number) - int(self.high < number)
 
 
 def section(repeats: int, names: Sequence[str] = ()) -> Iterator[str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
@@ -62,21 +64,25 @@ def boundaries(units: Sequence[int], alpha: float = ALPHA) -> tuple[Boundary, ..
     """
     if not 1 <= len(units) <= MOST:
         raise ClaimError(f"a study has 1 to {MOST} looks, got {len(units)}")
-    if units[0] < 1 or any(a >= b for a, b in zip(units, units[1:], strict=False)):
+    if units[0] < 1 or any(a >= b for a, b in pairwise(units)):
         raise ClaimError(f"each look has more units than the one before, got {', '.join(map(str, units))}")
     found: list[Boundary] = []
-    at, density, before = np.zeros(1), np.ones(1), 0.0  # the sum of all units so far, in units of the last look's standard error
+    at, density, before = np.zeros(1), np.ones(1), 0.0  # of the sum of all units so far, in standard errors of the last look
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     for n in units:
         share = n / units[-1]
         step, wanted = math.sqrt(share - before), (spent(share, alpha) - (found[-1].spent if found else 0.0)) / 2
-
-        def beyond(z: float, share: float = share, step: float = step, at: np.ndarray = at, density: np.ndarray = density) -> float:
-            return float(density @ ndtr((at - z * math.sqrt(share)) / step))
-
-        z = float(brentq(lambda z: math.log(max(beyond(z), 1e-300)) - math.log(wanted), 0.0, 30.0, xtol=1e-12))
-        found.append(Boundary(share, spent(share, alpha), z))
-        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-        edge = z * math.sqrt(share)
+        edge = _edge(at, density, step, wanted)
+        found.append(Boundary(share, spent(share, alpha), edge / math.sqrt(share)))
         moved = np.exp(-(((nodes[:, None] * edge - at) / step) ** 2) / 2) @ density / (step * math.sqrt(2 * math.pi))
         at, density, before = nodes * edge, moved * weights * edge, share
     return tuple(found)
+
+
+def _edge(at: Float[np.ndarray, " node"], density: Float[np.ndarray, " node"], step: float, wanted: float) -> float:
+    """Where a sum with this density, moved by a normal step, lies beyond with the wanted probability."""
+
+    def over(edge: float) -> float:
+        return math.log(max(float(density @ ndtr((at - edge) / step)), 1e-300)) - math.log(wanted)
+
+    return float(brentq(over, 0.0, 30.0, xtol=1e-12))
