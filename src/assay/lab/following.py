@@ -151,7 +151,8 @@ def described(of: Following, store: Store, settled: Mapping[str, tuple[int, str]
     frozen = of.frozen
     assert frozen is not None
     lines = {line["look"]: line for line in registered.taken(store, of.experiment.name, of.preset)}
-    changed = [*of.departures, *_later(frozen, lines, settled, now)]
+    part = within(of.experiment, now, of.looks[taken - 1]) if taken else now
+    changed = [*of.departures, *_later(frozen, lines, settled, part)]
     looks = [
         {**look, "taken": lines[k]["time"] if k in lines else None, "settled": [text for text, (at, _) in settled.items() if at == k - 1]}
         for k, look in enumerate(frozen.content["looks"], 1)

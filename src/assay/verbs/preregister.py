@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
@@ -50,6 +51,8 @@ def preregister(lab: Lab, experiment: Experiment, preset: Preset, looks: str | N
 
     Raises: ExperimentError for looks that cannot be; StoreError where results may have been seen, or something else was frozen.
     """
+    if sign is not None:
+        foreign.read(sign, "a signature", registered.LARGEST)  # what cannot be read is told before anything is frozen
     before = registered.find(lab.store, experiment, preset)
     if before is not None and looks is None:
         found = registered.freeze(lab.store, experiment, preset, before.units)
