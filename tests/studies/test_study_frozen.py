@@ -66,7 +66,7 @@ def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]
     assert (shown["inference"], shown["registration"]["hash"], len(shown["registration"]["signatures"])) == ("confirmatory", frozen["hash"], 1)
     assert main(["report", "asks.toml", "--root", "s", "--out", "pages"]) == 0
     page = (own / "pages/asks.html").read_text()
-    assert "Confirmatory: frozen on" in page and frozen["hash"] in page and "99.69%" in page
+    assert "Confirmatory: frozen on" in page and frozen["hash"] in page and "99.9%" in page
 
 
 def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
