@@ -32,9 +32,10 @@ LOOKS = (6, 12, 18)
 def write(folder: Path, *claims: str, seeds: str = "1000, 1018", text: tuple[str, str] = ("", "")) -> Path:
     """A walk with these claims, in a file of its own."""
     path = folder / "drift.py"
-    walk = Path(__file__).with_name("walk.py").read_text().replace(*text) if text[0] else Path(__file__).with_name("walk.py").read_text()
-    more = f"import dataclasses\nexperiment = dataclasses.replace(experiment, claims=({', '.join(claims)},), default=grid(Walk(steps=4, drift=5.0), seed=range({seeds})))"
-    path.write_text(f"{walk}\n{more}\n")
+    walk = Path(__file__).with_name("walk.py").read_text()
+    default = f"grid(Walk(steps=4, drift=5.0), seed=range({seeds}))"
+    more = f"import dataclasses\nexperiment = dataclasses.replace(experiment, claims=({', '.join(claims)},), default={default})"
+    path.write_text(f"{walk.replace(*text) if text[0] else walk}\n{more}\n")
     return path
 
 
@@ -230,7 +231,7 @@ def test_an_edited_or_forged_file_is_refused(tmp_path, lab):
     lab.run(experiment)
     for path in (mine, theirs):  # both, but a look was taken under the first
         path.write_bytes(forged)
-    with pytest.raises(StoreError, match="a look was taken on .* under another freezing"):
+    with pytest.raises(StoreError, match=r"a look was taken on .* under another freezing"):
         lab.judge(experiment)
 
 

@@ -6,11 +6,11 @@ level, whatever else is stored by then. A look that was taken is noted once, wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from assay.core.claims import Claim, Judged, Price
+from assay.core.claims import Judged, Price
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.lab import registered, sources
@@ -121,7 +121,8 @@ def judged(of: Following, store: Store, now: Plan) -> Result | None:
         return None
     kept = tuple(settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k) for j in result.judged)
     found = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
-    return replace(result, judged=kept, registration=described(of, store, found, k + 1, now))
+    left = [text for text in (*(j.claim.text for j in kept), *(text for text, _ in result.failed)) if text not in found]
+    return replace(result, judged=kept, registration=described(of, store, found, k + 1, now, left))
 
 
 def _open(j: Judged, frozen: Registration, k: int) -> Judged:
@@ -143,10 +144,12 @@ def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
             registered.note(store, of.experiment.name, of.preset, {**line, "verdicts": found})
     outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
     settled = {text: (k, outcomes[text]) for k, look in enumerate(told["looks"]) for text in look["settled"]}
-    return replace(result, registration=described(of, store, settled, told["taken"], now))
+    return replace(result, registration=described(of, store, settled, told["taken"], now, told["open"]))
 
 
-def described(of: Following, store: Store, settled: Mapping[str, tuple[int, str]], taken: int, now: Plan) -> dict[str, Any]:
+def described(
+    of: Following, store: Store, settled: Mapping[str, tuple[int, str]], taken: int, now: Plan, left: Sequence[str] = ()
+) -> dict[str, Any]:
     """What was frozen, which looks were taken, what is otherwise, and whether all of it was followed, as plain values."""
     frozen = of.frozen
     assert frozen is not None
@@ -157,7 +160,6 @@ def described(of: Following, store: Store, settled: Mapping[str, tuple[int, str]
         {**look, "taken": lines[k]["time"] if k in lines else None, "settled": [text for text, (at, _) in settled.items() if at == k - 1]}
         for k, look in enumerate(frozen.content["looks"], 1)
     ]
-    claims = [s.text for s in of.experiment.claims if isinstance(s, Claim)]
     signed = [{"time": line["time"], "sha256": line["sha256_of_signature"]} for line in registered.signatures(store, of.experiment.name, of.preset)]
     return {
         "hash": frozen.hash,
@@ -168,7 +170,7 @@ def described(of: Following, store: Store, settled: Mapping[str, tuple[int, str]
         "seeds": frozen.content["seeds"],
         "looks": looks,
         "taken": taken,
-        "open": [text for text in claims if text not in settled] if of.declared else [],
+        "open": list(left),
         "changed": changed,
         "signatures": signed,
         "followed": not changed,
@@ -181,7 +183,7 @@ def unfollowed(of: Following, store: Store, now: Plan, arm: str) -> dict[str, An
         return None
     told = described(of, store, {}, 0, now)
     other = [] if arm == "main" else [f"asked of {arm}: what was frozen was asked of main"]
-    return {**told, "open": [], "changed": [*of.departures, *other], "followed": False}
+    return {**told, "changed": [*of.departures, *other], "followed": False}
 
 
 def none_taken(of: Following, name: str, now: Plan) -> StoreError:

@@ -36,7 +36,8 @@ def looks(registration: JSON) -> list[str]:
         told += f": the last, and {left} claim{'s are' if left > 1 else ' is'} undecided"
     else:
         told += ": the last"
-    return [told, f"each claim has the interval of its look, so that all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"]
+    rate = f"all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"
+    return [told, f"each claim has the interval of its look, so that {rate}"]
 
 
 def settled_at(registration: JSON | None, text: str) -> int | None:
