@@ -104,7 +104,7 @@ class Judged:
             exact = bounded_mean([x], float(x.mean()), law.bounds, level)
             self.low, self.high, self.hull = exact.low, exact.high, True
         else:
-            i = interval(self.terms, mean, level=level, draws=1)  # without a bootstrap: the hull contains this, and often it is enough
+            i = interval(self.terms, mean, level=level, draws=1)  # without a bootstrap: the hull contains it
             self.low, self.high = min(i.t_low, i.skew_low), max(i.t_high, i.skew_high)
 
     def side(self, number: float) -> int:
