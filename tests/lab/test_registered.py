@@ -46,7 +46,7 @@ def found(path: Path):
 
 @pytest.fixture
 def lab(tmp_path):
-    return Lab(tmp_path / "s", Inline())
+    return Lab(tmp_path / "store", Inline())
 
 
 def test_what_a_look_settles_stays_and_the_rest_goes_on_to_the_last(tmp_path, lab):
