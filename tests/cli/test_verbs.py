@@ -60,7 +60,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
 
 def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
-    first = {"list", "plan", "run", "show", "check", "reproduce", "judge", "report", "fetch", "new", "remove", "doctor"}
+    first = {"list", "plan", "preregister", "run", "show", "check", "reproduce", "judge", "report", "fetch", "new", "remove", "doctor"}
     own = {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
     assert verbs == first | own | {"import", "export", "conformance", "train-lm"}
     for node in (node for module in (experiments, explaining, measuring, upkeep) for node in ast.parse(inspect.getsource(module)).body):

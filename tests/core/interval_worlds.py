@@ -277,7 +277,10 @@ although it is not so.
     yield "|---|---|---|---|---|---|---|---|"
     for case in (*two_factors(), *matched(), *cells_as_units()):
         yield _row(case, simulate(case, repeats))
-    yield UNFOLD.rstrip()
+    yield UNFOLD
+    from look_worlds import page as studies
+
+    yield from studies(repeats)
 
 
 def _row(case: Case, c: Coverage, extra: str = "") -> str:

@@ -64,6 +64,32 @@ def plan(
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)
+def preregister(
+    name: Name, /, *, looks: str | None = None, sign: Path | None = None, choice: Choice = DEFAULT, place: Place = HERE,
+) -> int:  # fmt: skip
+    """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file, which a run then follows.
+
+    Parameters
+    ----------
+    looks
+        After how many seeds verdicts may be looked at, such as 8,16,24: the first 8 of them, then 16, then all 24; at most four looks.
+        What a look settles stays, and nothing more is trained once every claim is settled. Without it: once, after all seeds.
+    sign
+        A signature of your own of what was frozen, made with ssh-keygen or gpg: kept by its hash, and never read.
+
+    Examples
+    --------
+    assay preregister my_question.toml --looks 8,16
+    """
+    from assay.verbs.preregister import preregister as frozen
+
+    with printing.aside():
+        experiment, preset = choice.of(name)
+        found = frozen(place.lab(), experiment, preset, looks, sign)
+    return printing.registered(found, name, place)
+
+
+@app.command(sort_key=3, group=EXPERIMENTS)
 def run(
     name: NameOrAll, /, *, choice: Choice = DEFAULT, expect: Expected = None, page: Path | None = None, machine: Machine = CPU,
     place: Place = HERE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import shlex
 import sys
 import textwrap
 from collections import Counter
@@ -22,12 +23,14 @@ from assay.report.questions import ASKS, by_question
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from assay.cli.options import Place
     from assay.core.claims import Judged
     from assay.verbs.catalogue import Catalogue, Here, Listed
     from assay.verbs.dashboards import Shown
     from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
     from assay.verbs.pages import Pages
+    from assay.verbs.preregister import Registered
     from assay.verbs.record import Checked, Written
     from assay.verbs.remove import Removable, Removed
 
@@ -213,6 +216,26 @@ def differences(found: Checked, as_json: bool) -> int:
     else:
         tell(f"{found.experiment}: as recorded")
     return 1 if found.differences else 0
+
+
+def registered(found: Registered, name: str, place: Place) -> int:
+    """Print what was frozen, its hash, the looks and the files; exit code 0."""
+    from assay.core.judging import percent
+
+    if place.json:
+        emit(found)
+        return 0
+    said = "was frozen so already" if found.already else "is frozen"
+    say(f"{found.experiment} {said}: {len(found.claims)} claim{'s' * (len(found.claims) != 1)}, {found.time}")
+    tell(f"sha256 {found.hash}")
+    for number, look in enumerate(found.looks, 1):
+        tell(f"look {number} of {len(found.looks)}: at {look.units} seeds ({look.seeds}), intervals of {percent(look.level)}")
+    if found.signature:
+        tell(f"signature kept, sha256 {found.signature}")
+    for path in found.files:
+        tell(str(path))
+    tell(f"Next: assay run {shlex.quote(name)}{place.options}")
+    return 0
 
 
 def pages(found: Pages, as_json: bool) -> None:

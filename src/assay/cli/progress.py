@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from assay.core.compute import Range
 from assay.core.plain import plain
-from assay.lab.events import Event, Failed, Partial, Planned, Progress, Said, Saved, Started
+from assay.lab.events import Event, Failed, Looked, Partial, Planned, Progress, Said, Saved, Started
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -74,7 +74,7 @@ class Display:
     def __call__(self, event: Event) -> None:
         """Take one event of the lab."""
         line = self.note(event)
-        if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said)):
+        if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)):
             self.console.print(plain(line), markup=False, soft_wrap=True)
             self.spoken = time.monotonic()
 
@@ -104,8 +104,12 @@ class Display:
             case Said():
                 return event.text
             case Partial():
-                self.claim = leading(event)
+                self.claim = f"not a look: {told}" if (told := leading(event)) and event.frozen else told
                 return self.claim
+            case Looked():
+                self.claim = ""
+                left = f", {len(event.open)} {'go on' if event.look < event.of else 'undecided'}" if event.open else ""
+                return f"look {event.look} of {event.of}, at {event.seeds} seeds: {len(event.settled)} settled{left}"
         return ""
 
     def left(self) -> str:

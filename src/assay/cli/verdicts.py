@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
-from assay.report import tables
+from assay.lab.origin import in_file
+from assay.report import frozen, tables
 from assay.report.statements import heads
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def show(
         say(f"changed after a look at these seeds: {change}")
     for note in data["notes"]:
         say(f"note: {note}")
+    if data["registration"] is not None or in_file(experiment.origin):  # of the catalogue's own entries their pages say what was planned
+        for line in frozen.lines(data):
+            say(line)
     print(f"\n{data['provenance']['runs']} runs, {duration(data['seconds'])}, {data['cpu_seconds']:.0f} CPU-seconds")
     for line in summary(data) if one is None else ():
         tell(line)

@@ -129,6 +129,8 @@ class Claim:
     """The number that a paper prints of the same quantity, or "new"; an entry of the catalogue has to say which."""
     source: str
     """Paper title, section."""
+    condition: str = ""
+    """What value and statistic compute, as a study words it; "" where they are code alone."""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
@@ -362,21 +364,23 @@ class Judged(Shown):
 
 def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
     """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes when a goalpost moves."""
-    return sha256(json.dumps([_said(s) for s in statements], sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return sha256(json.dumps([said(s) for s in statements], sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def _said(s: Claim | Exact | Finding) -> dict[str, Any]:
-    said: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
+def said(s: Claim | Exact | Finding) -> dict[str, Any]:
+    """Write what a statement says as plain values: text, range, units, controls, gates; not the code of its value."""
+    told: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
     if isinstance(s, Exact):
-        return said | {"expected": np.asarray(s.expected, dtype=float).tolist(), "tolerance": float(s.tolerance)}
-    said |= {"units": list(s.units), "where": dict(s.where)}
+        return told | {"expected": np.asarray(s.expected, dtype=float).tolist(), "tolerance": float(s.tolerance)}
+    told |= {"units": list(s.units), "where": dict(s.where)}
     if isinstance(s, Claim):
         edges = [repr(float(e)) for e in (s.low, s.high, *s.fail_range)]
-        said |= {"range": edges, "scale": s.scale, "of": s.of, "must_fail": list(s.must_fail), "must_hold": list(s.must_hold),
+        told |= {"range": edges, "scale": s.scale, "of": s.of, "must_fail": list(s.must_fail), "must_hold": list(s.must_hold),
                  "gates": [g.name for g in s.gates], "half": dict(s.half), "threshold_from": s.threshold_from}  # fmt: skip
-        said |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
-        said |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
-    return said
+        told |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
+        told |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
+        told |= {"condition": s.condition} if s.condition else {}
+    return told
 
 
 def _check_bounds(claim: Claim) -> None:

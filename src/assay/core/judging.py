@@ -23,6 +23,8 @@ from assay.core.reasons import TIES
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import mean
 
+USUAL = 0.95
+"""The level of an interval that is looked at once."""
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 FEWEST_ALONE = 20
@@ -35,17 +37,18 @@ UNDEFINED = 0.01
 Arms = Mapping[str, xr.Dataset]
 
 
-def judge(claim: Claim, arms: Arms, level: float = 0.95, scope: str = "") -> Judged:
+def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: str = "") -> Judged:
     """Judge a claim with its controls, its planted effects, and every other arm that it can be asked of.
 
     A pure function of the measures. `scope` says for which model, site and corpus, as a phrase. The outcome *holds* stands only if
-    every control fails and no other arm satisfies the claim but those that it names in `also`.
+    every control fails and no other arm satisfies the claim but those that it names in `also`. Arms that nobody named are asked at
+    95 % where the level is stricter: an early look must not overlook what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     own = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
     controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
     planted = {name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold}
-    also, asked = _others_that_hold(claim, arms, level, scope)
+    also, asked = _others_that_hold(claim, arms, min(level, USUAL), scope)
     return Judged(claim, _with_others(claim, own, controls, planted, also), controls, planted, also, asked)
 
 
@@ -378,6 +381,11 @@ def describe_method(units: Sequence[str], level: float, bounds: tuple[float, flo
     """How the interval was made, in one line."""
     over = " × ".join(units)
     if bounds is not None:
-        return f"{level:.0%} exact interval over {over}, units between {bounds[0]:g} and {bounds[1]:g}"
+        return f"{percent(level)} exact interval over {over}, units between {bounds[0]:g} and {bounds[1]:g}"
     boot = f"{'crossed ' * (len(units) == 2)}bootstrap ({DRAWS:,} draws, expanded percentile)"
-    return f"{level:.0%} hull over {over} of {boot}, Student's t by jackknife, and t corrected for skew"
+    return f"{percent(level)} hull over {over} of {boot}, Student's t by jackknife, and t corrected for skew"
+
+
+def percent(level: float) -> str:
+    """Write a level with two digits of what it leaves out: 95%, 99.69%, 99.9985%."""
+    return f"{round(100 * level, 1 - math.floor(math.log10(100 * (1 - level)))):.12g}%"

@@ -57,6 +57,21 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
         return {}
 
 
+def said(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
+    """Read the texts of functions that judge, such as a claim's value; none where the experiment lies in no file that can be read."""
+    files = origin.files(experiment.origin)
+    if not files:
+        return {}
+    try:
+        reading = _Reading(origin.beside(min(files, key=lambda path: len(path.parts)).resolve()))
+        found: dict[str, str] = {}
+        for function in functions:
+            reading.follow(function, found)
+        return dict(sorted(found.items()))
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return {}
+
+
 def edited(stored: Stored, now: Texts | None) -> tuple[str, str] | None:
     """("train" or "measure", the names of what was edited since a run was stored); None where nothing was, or no text was noted then."""
     then = stored.provenance.get("texts")
@@ -105,14 +120,15 @@ class _Reading:
     def of(self, function: Any) -> dict[str, str]:
         """{name: hash} of a function and all that it names in these files, in the order of names."""
         found: dict[str, str] = {}
-        self._function(function, found)
+        self.follow(function, found)
         return dict(sorted(found.items()))
 
-    def _function(self, function: Any, found: dict[str, str]) -> None:
+    def follow(self, function: Any, found: dict[str, str]) -> None:
+        """Note a function, and all that it names in these files, among those found."""
         function = inspect.unwrap(function)
         if isinstance(function, functools.partial):
             self._made_with([*function.args, *function.keywords.values()], found)
-            return self._function(function.func, found)
+            return self.follow(function.func, found)
         if not hasattr(function, "__code__"):  # an object that is called
             function = getattr(type(function).__call__, "__wrapped__", type(function).__call__)
         code = getattr(function, "__code__", None)
@@ -131,7 +147,7 @@ class _Reading:
             if isinstance(value, str | int | float | bool | tuple):
                 _note(f"made with {value!r}"[:60], hashlib.sha256(repr(value).encode()).hexdigest()[:8], found)
             elif callable(value):
-                self._function(value, found)
+                self.follow(value, found)
 
     def _node(self, file: _File, node: ast.AST, name: str, found: dict[str, str]) -> None:
         """Note a statement or lambda under a name, and follow the names in it."""

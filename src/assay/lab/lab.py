@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.core.shown import follower
+from assay.lab import following, journal, looks, owners
 from assay.lab import groups as grouping
-from assay.lab import journal, looks, owners
 from assay.lab.atomic import explained
 from assay.lab.events import Finished, OnEvent, one_at_a_time
 from assay.lab.executors import Executor, Inline, Workers
+from assay.lab.following import Following
 from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
 from assay.lab.stamp import stored_result
@@ -50,19 +51,30 @@ class Lab:
         when the disk is too small; KeyboardInterrupt at once, resumable.
         """
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
-        first = self.plan(experiment, preset)
-        if first.missing:
-            one = Work(self.store, experiment, first, self.device, tell)
-            work(self.store, self.executor_for([experiment]), [one])
-            if one.error is not None:
-                raise one.error
-        result = self.finish(experiment, again(self.store, experiment, first))
+        frozen = following.following(self.store, experiment, _preset(experiment, preset))
+        for look in frozen.looks:
+            first = self.plan(experiment, look)
+            if first.missing:
+                one = Work(self.store, experiment, first, self.device, frozen.heard(tell))
+                work(self.store, self.executor_for([experiment]), [one])
+                if one.error is not None:
+                    raise one.error
+            result = self.finish(experiment, again(self.store, experiment, first), frozen)
+            if frozen.told(result, tell):
+                break
         tell(Finished(result))
         return result
 
-    def finish(self, experiment: Experiment, now: Plan) -> Result:
-        """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError."""
-        result = _judged(self.store, experiment, now, "main")
+    def finish(self, experiment: Experiment, now: Plan, frozen: Following | None = None) -> Result:
+        """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError.
+
+        `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a look.
+        """
+        frozen = frozen or following.following(self.store, experiment, now.preset)
+        result = _judged(self.store, experiment, now, "main", frozen)
+        if frozen.declared:
+            with explained(self.store.root):
+                result = following.noted(frozen, self.store, result, now)
         beside = measured_here(self.store, experiment, now, result.provenance)
         result = replace(result, provenance={**result.provenance, **beside})
         result.write(self.store)
@@ -78,7 +90,7 @@ class Lab:
         chosen = _preset(experiment, preset)
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        return _judged(self.store, experiment, self._stored(experiment, chosen), arm)
+        return _judged(self.store, experiment, self._stored(experiment, chosen), arm, following.following(self.store, experiment, chosen))
 
     show = judge
 
@@ -88,9 +100,13 @@ class Lab:
         With `run` also None where `run` would train anything: what a run read from outside may have changed since.
         """
         chosen = _preset(experiment, preset)
+        if following.following(self.store, experiment, chosen).frozen is not None:
+            return None  # what was frozen is compared with what is, every time
         now = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
         data = stored_result(self.store, experiment, now)
-        return None if data is None else {**data, "changed": list(looks.changed(experiment, now, self.store))}
+        if data is None:
+            return None
+        return {"inference": "exploratory", "registration": None, **data, "changed": list(looks.changed(experiment, now, self.store))}
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
         """Where a result differs from a committed record: outcomes, and estimates outside both intervals."""
@@ -148,10 +164,16 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
     return preset if isinstance(preset, Preset) else override(experiment, preset)
 
 
-def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result:
+def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: Following) -> Result:
     from assay.lab.result import judge_all, left_out, load
 
-    if now.missing:
+    if frozen.declared:
+        parts = following.reached(frozen, now)
+        if not parts:
+            raise following.none_taken(frozen, experiment.name, now)
+        if arm != "main":  # nobody froze a claim about another arm: it is asked of the last look that was reached
+            now = parts[-1]
+    if now.missing and not (frozen.declared and arm == "main"):
         why = now.missing[0].why
         state = "are not stored" if now.missing[0].stored is None else "are stored, but no longer count"
         raise StoreError(
@@ -163,5 +185,6 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result
         if len(read) > 1:
             told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
             raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
-    result = judge_all(experiment, now, load(now), arm)
+    by_look = following.judged(frozen, store, now) if frozen.declared and arm == "main" else None
+    result = by_look or replace(judge_all(experiment, now, load(now), arm), registration=following.unfollowed(frozen, store, now, arm))
     return replace(result, changed=looks.changed(experiment, now, store), notes=(*now.notes, *left_out(result)))

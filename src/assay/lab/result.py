@@ -16,7 +16,7 @@ from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
-from assay.core.judging import judge
+from assay.core.judging import USUAL, judge
 from assay.core.once import remembering
 from assay.core.reading import plural
 from assay.core.schema import to_json
@@ -70,6 +70,8 @@ class Result(Shown):
     """What is not as it was at an earlier look at the same judged seeds."""
     notes: tuple[str, ...] = ()
     """What a reader should know of the stored runs, such as that another text of the experiment's file made them."""
+    registration: Mapping[str, Any] | None = None
+    """What was frozen before any result existed, which looks were taken, and whether all of it was followed; None where nothing was."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
 
@@ -78,6 +80,11 @@ class Result(Shown):
         counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
         failed = f", {len(self.failed)} could not be computed" if self.failed else ""
         return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; to_pandas() has the table>"
+
+    @property
+    def inference(self) -> str:
+        """confirmatory where all was frozen before any result existed and followed since, else exploratory."""
+        return "confirmatory" if self.registration is not None and self.registration["followed"] else "exploratory"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
@@ -94,6 +101,8 @@ class Result(Shown):
             "findings": [f.to_json() for f in self.findings],
             "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
             "failed": [{"text": t, "reason": r} for t, r in self.failed],
+            "inference": self.inference,
+            "registration": None if self.registration is None else dict(self.registration),
             "changed": list(self.changed),
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
@@ -195,12 +204,12 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
 
 
 def judge_all(
-    experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], arm: str = "main", *, figures: bool = True
+    experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], arm: str = "main", *, figures: bool = True, level: float = USUAL
 ) -> Result:
     """The result of stored measures; with another `arm`, the claims about main are asked of that one.
 
     A statement that cannot be computed is listed in `failed` and costs no other its verdict; for another arm than main, or where
-    fields were changed, in `skipped`: statements may read a penalty that the changed preset no longer has.
+    fields were changed, in `skipped`: statements may read a penalty that the changed preset no longer has. `level` is that of claims.
     """
     from assay.lab.plan import costs
     from assay.lab.stamp import stamp
@@ -209,7 +218,8 @@ def judge_all(
     everything = with_derived(experiment, arms)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
-    found = judge_statements(experiment.claims, everything, arm, scope_of(experiment, plan.preset), changed=changed, origin=experiment.origin)
+    scope = scope_of(experiment, plan.preset)
+    found = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin, level=level)
     skipped, failed = found.skipped, found.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in found.judged)
     drawn: tuple[Figure, ...] = ()
@@ -246,7 +256,9 @@ def judge_all(
 def left_out(result: Result) -> tuple[str, ...]:
     """A line for each verdict whose units are fewer than were measured, since the others have no number; not those that diverged."""
     told = []
-    for j in result.judged:
+    looks = result.registration["looks"][: max(0, result.registration["taken"] - 1)] if result.registration else []
+    earlier = {text for look in looks for text in look["settled"]}  # by an earlier look, of which there were fewer
+    for j in (j for j in result.judged if j.claim.text not in earlier):
         arm = result.arms.get(j.verdict.arm)
         for unit, n in j.verdict.n.items():
             if arm is None or unit not in arm.coords:
@@ -277,6 +289,7 @@ def judge_statements(
     *,
     changed: bool = False,
     origin: str = "",
+    level: float = USUAL,
 ) -> Statements:
     """Judge claims, verify theorems and estimate findings, each by itself: one that cannot be computed costs no other its verdict."""
     judged: list[Judged] = []
@@ -293,9 +306,9 @@ def judge_statements(
                     elif isinstance(s, Finding):
                         findings.append(estimate(s, arms, scope=scope))
                     elif arm == "main":
-                        judged.append(judge(s, arms, scope=scope))
+                        judged.append(judge(s, arms, level, scope))
                     elif s.of == "main":
-                        judged.append(judge(s.about(arm), arms, scope=scope))
+                        judged.append(judge(s.about(arm), arms, level, scope))
             except ClaimError as e:
                 told = (s.text, str(e).removeprefix(f"{s.text!r} "))
                 (failed if arm == "main" and not changed else skipped).append(told)

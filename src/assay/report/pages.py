@@ -18,8 +18,9 @@ from markupsafe import Markup
 
 from assay.core import reasons
 from assay.core.figures import Figure
+from assay.core.judging import percent
 from assay.core.plain import as_json, plain
-from assay.report import contexts, draw, export, overview, palette, tables
+from assay.report import contexts, draw, export, frozen, overview, palette, tables
 from assay.report.interval_plot import interval_plot
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def environment() -> Environment:
         "outcome_words": WORDS,
         "plural_words": PLURAL,
         "interval_plot": interval_plot,
+        "frozen_lines": frozen.lines,
+        "frozen_looks": frozen.looks,
         "style": _style(),
     }
     env.filters |= {
@@ -60,6 +63,7 @@ def environment() -> Environment:
         "histogram": contexts.histogram,
         "data_uri": _data_uri,
         "plainly": _plainly,
+        "percent": percent,
     }
     return env
 

@@ -73,7 +73,7 @@ def claim(said: Said, of: str, read: Condition) -> Claim:
     return Claim(
         text=said.text, value=value, statistic=statistic, units=tuple(said.units), low=read.parsed.low, high=read.parsed.high, of=of,
         must_fail=tuple(said.control), near=said.near, also=said.also, must_hold=tuple(said.planted), where=said.where, bounds=said.bounds,
-        threshold_from=said.threshold or GIVEN, source=said.source,
+        threshold_from=said.threshold or GIVEN, source=said.source, condition=" ".join(said.holds.split()),
         published=Published(published.number, published.source, published.same, published.note, published.at)
         if isinstance(published, Literature) else "new",
     )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import ExperimentError
+from assay.core.errors import ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.lab import recording, records
 from assay.lab.lab import Lab
@@ -43,6 +43,8 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
     Raises: StoreError where runs are missing.
     """
     result, plan = lab.judge(experiment, preset), lab.plan(experiment, preset)
+    if plan.missing:  # a frozen study may have ended at a look before its last
+        raise StoreError(f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them are not stored: it ended at an early look")
     beside = measured_here(lab.store, experiment, plan, result.provenance)  # plans elsewhere scale by it
     return Written(recording.write_record(experiment, replace(result, provenance={**result.provenance, **beside}), plan))
 

@@ -1,0 +1,210 @@
+"""Following: a frozen study run and judged look by look, as it was declared: what a look settles stays, and the rest goes on.
+
+Verdicts are still a pure function of stored measures, and of what was frozen: each look judges the first so many seeds at its own
+level, whatever else is stored by then. A look that was taken is noted once, with what it found and the code that judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from assay.core.claims import Judged, Price
+from assay.core.errors import StoreError
+from assay.core.experiment import Experiment
+from assay.lab import registered, sources
+from assay.lab.events import Looked, OnEvent, Partial, Said
+from assay.lab.plan import Plan
+from assay.lab.preset import Preset
+from assay.lab.registered import Registration
+from assay.lab.store import Store
+
+if TYPE_CHECKING:
+    from assay.lab.result import Result
+
+
+@dataclass(frozen=True)
+class Following:
+    """What was frozen of an experiment, and what is otherwise now; `frozen` is None where nothing was."""
+
+    experiment: Experiment
+    preset: Preset
+    frozen: Registration | None = None
+    departures: tuple[str, ...] = ()
+    """Claims, arms and seeds that are not as they were frozen; with any of them there are no looks, and nothing is confirmed."""
+
+    @property
+    def looks(self) -> tuple[Preset, ...]:
+        """The preset at each declared look, the last one whole; one look where nothing was frozen, or what was is not followed."""
+        if self.frozen is None or self.departures:
+            return (self.preset,)
+        return tuple(first(self.preset, set(self.frozen.seeds[:n])) for n in self.frozen.units)
+
+    @property
+    def declared(self) -> bool:
+        """Whether verdicts go by declared looks."""
+        return self.frozen is not None and not self.departures
+
+    def heard(self, tell: OnEvent) -> OnEvent:
+        """Tell the same, early verdicts marked as no look where looks were declared."""
+        if not self.declared:
+            return tell
+        return lambda event: tell(replace(event, frozen=True) if isinstance(event, Partial) else event)
+
+    def told(self, result: Result, tell: OnEvent) -> bool:
+        """Tell what a look found, and whether nothing is left for the next one."""
+        if self.frozen is not None and not self.declared:
+            tell(Said(f"not as it was frozen, so what follows is exploratory: {'; '.join(self.departures)}"))
+        if self.frozen is None or not self.declared or result.registration is None:
+            return True
+        at, left = result.registration["taken"], tuple(result.registration["open"])
+        settled = tuple(j.claim.text for j in result.judged if j.claim.text not in left)
+        tell(Looked(at, len(self.frozen.units), self.frozen.units[at - 1], self.frozen.levels[at - 1], settled, left))
+        return not left
+
+
+def following(store: Store, experiment: Experiment, preset: Preset) -> Following:
+    """Tell what was frozen of an experiment at this preset, and what is otherwise now. Raises: StoreError for a file that was changed."""
+    frozen = registered.find(store, experiment, preset)
+    if frozen is None:
+        return Following(experiment, preset)
+    return Following(experiment, preset, frozen, tuple(registered.departures(frozen, experiment, preset)))
+
+
+def first(preset: Preset, seeds: set[int]) -> Preset:
+    """The preset with these seeds only; its title stays."""
+    return replace(preset, specs=tuple(s for s in preset.specs if s.seed in seeds))
+
+
+def within(experiment: Experiment, now: Plan, preset: Preset) -> Plan:
+    """The rows of a plan that a smaller preset has."""
+    wanted = {(name, s.to_json()) for name, a in experiment.arms.items() if a.train for s in experiment.specs_of(name, preset.specs)}
+    rows = tuple(r for r in now.rows if (r.job.arm, r.job.spec.to_json()) in wanted)
+    return replace(now, preset=preset, rows=rows)
+
+
+def reached(of: Following, now: Plan) -> list[Plan]:
+    """The declared looks of which every run is stored, each as a plan without a missing run."""
+    found = []
+    for preset in of.looks:
+        if len(preset.specs) > len(now.preset.specs):
+            break
+        part = within(of.experiment, now, preset)
+        if part.missing:
+            break
+        found.append(part)
+    return found
+
+
+def judged(of: Following, store: Store, now: Plan) -> Result | None:
+    """The result by the looks that can be taken on what is stored, each claim as the first look that settled it found it; None before one.
+
+    Later looks are not judged once every claim is settled.
+    """
+    from assay.lab.result import judge_all, load
+
+    frozen, parts = of.frozen, reached(of, now)
+    assert frozen is not None
+    settled: dict[str, tuple[int, Judged]] = {}
+    result: Result | None = None
+    for k, part in enumerate(parts):
+        result = judge_all(of.experiment, part, load(part), figures=k == len(parts) - 1, level=frozen.levels[k])
+        for j in result.judged:
+            if j.verdict.outcome != "undecided":
+                settled.setdefault(j.claim.text, (k, j))
+        if len(settled) == len(result.judged) and not result.failed:
+            if k < len(parts) - 1:
+                result = replace(judge_all(of.experiment, part, load(part), level=frozen.levels[k]), judged=result.judged)
+            break
+    if result is None:
+        return None
+    kept = tuple(settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k) for j in result.judged)
+    found = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
+    left = [text for text in (*(j.claim.text for j in kept), *(text for text, _ in result.failed)) if text not in found]
+    return replace(result, judged=kept, registration=described(of, store, found, k + 1, now, left))
+
+
+def _open(j: Judged, frozen: Registration, k: int) -> Judged:
+    """An undecided claim after look k, from 0, with what decides it: the next look, and after the last none."""
+    of = len(frozen.units)
+    price = "another study, on seeds of its own" if k + 1 == of else f"look {k + 2} of {of}, at {frozen.units[k + 1]} seeds"
+    return replace(j, verdict=replace(j.verdict, price=Price(price)))
+
+
+def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
+    """Note each look that a result rests on and that is not noted yet; gives the result with their times. Raises: OSError when the disk is full."""
+    frozen, told = of.frozen, result.registration
+    assert frozen is not None and told is not None
+    known = {line["look"] for line in registered.taken(store, of.experiment.name, of.preset)}
+    for k, look in enumerate(told["looks"][: told["taken"]], 1):
+        if k not in known:
+            found = {j.claim.text: j.verdict.outcome for j in result.judged if k == told["taken"] or j.claim.text in look["settled"]}
+            line = {"look": k, "registration": frozen.hash, "seeds": look["seeds"], "level": look["level"], "code": sources.unchanged()}
+            registered.note(store, of.experiment.name, of.preset, {**line, "verdicts": found})
+    outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
+    settled = {text: (k, outcomes[text]) for k, look in enumerate(told["looks"]) for text in look["settled"]}
+    return replace(result, registration=described(of, store, settled, told["taken"], now, told["open"]))
+
+
+def described(
+    of: Following, store: Store, settled: Mapping[str, tuple[int, str]], taken: int, now: Plan, left: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What was frozen, which looks were taken, what is otherwise, and whether all of it was followed, as plain values."""
+    frozen = of.frozen
+    assert frozen is not None
+    lines = {line["look"]: line for line in registered.taken(store, of.experiment.name, of.preset)}
+    part = within(of.experiment, now, of.looks[taken - 1]) if taken else now
+    changed = [*of.departures, *_later(frozen, lines, settled, part)]
+    looks = [
+        {**look, "taken": lines[k]["time"] if k in lines else None, "settled": [text for text, (at, _) in settled.items() if at == k - 1]}
+        for k, look in enumerate(frozen.content["looks"], 1)
+    ]
+    signed = [{"time": line["time"], "sha256": line["sha256_of_signature"]} for line in registered.signatures(store, of.experiment.name, of.preset)]
+    return {
+        "hash": frozen.hash,
+        "file": frozen.path.name,
+        "time": frozen.time,
+        "commit": frozen.commit,
+        "alpha": frozen.content["alpha"],
+        "seeds": frozen.content["seeds"],
+        "looks": looks,
+        "taken": taken,
+        "open": list(left),
+        "changed": changed,
+        "signatures": signed,
+        "followed": not changed,
+    }
+
+
+def unfollowed(of: Following, store: Store, now: Plan, arm: str) -> dict[str, Any] | None:
+    """What was frozen and not followed, as plain values; None where nothing was frozen."""
+    if of.frozen is None:
+        return None
+    told = described(of, store, {}, 0, now)
+    other = [] if arm == "main" else [f"asked of {arm}: what was frozen was asked of main"]
+    return {**told, "changed": [*of.departures, *other], "followed": False}
+
+
+def none_taken(of: Following, name: str, now: Plan) -> StoreError:
+    """Say that no declared look can be taken yet, with what to type."""
+    assert of.frozen is not None
+    part = within(of.experiment, now, of.looks[0])
+    return StoreError(
+        f"the first look of {name} is at {of.frozen.units[0]} seeds, and {len(part.missing)} of its {len(part.rows)} runs are not stored; "
+        f"run: assay run {of.experiment.typed}{of.preset.options}"
+    )
+
+
+def _later(frozen: Registration, lines: Mapping[int, Mapping[str, Any]], settled: Mapping[str, tuple[int, str]], now: Plan) -> list[str]:
+    """What came otherwise than frozen since: code that judged, verdicts that a look found, runs that were there before."""
+    told = []
+    for k, line in lines.items():
+        if line["code"] != frozen.content["judging"]:
+            told.append(f"look {k} was judged by other code than was frozen")
+        for text, outcome in line["verdicts"].items():
+            now_found = settled.get(text, (0, "undecided"))[1]
+            if outcome not in ("undecided", now_found):
+                told.append(f"look {k} found *{outcome}*, and the same measures now give *{now_found}*: {text}")
+    early = [r for r in now.cached if r.stored is not None and str(r.stored.provenance.get("finished", frozen.time)) < frozen.time]
+    return [*told, *([f"{len(early)} runs were stored before it was frozen"] if early else [])]

@@ -1,0 +1,93 @@
+"""Preregister: what is to be judged, frozen before any result exists, with the looks that may be taken on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core import foreign
+from assay.core.claims import Claim
+from assay.core.errors import ExperimentError
+from assay.core.experiment import Experiment
+from assay.lab import registered
+from assay.lab.lab import Lab
+from assay.lab.origin import STUDIES
+from assay.lab.preset import Preset
+
+
+@dataclass(frozen=True)
+class Look:
+    """One declared look: how many seeds it has, which, and the level of its intervals, 0 to 1."""
+
+    units: int
+    seeds: str
+    level: float
+    spent: float
+    """Of the error rate, by this look and all before it."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What was frozen, and where it is written."""
+
+    experiment: str
+    preset: str
+    hash: str
+    """SHA-256 of what was frozen, 64 hex digits."""
+    time: str
+    already: bool
+    """Whether the same had been frozen before."""
+    claims: tuple[str, ...]
+    looks: tuple[Look, ...]
+    files: tuple[Path, ...]
+    signature: str | None
+    """SHA-256 of the signature that was given now."""
+
+
+def preregister(lab: Lab, experiment: Experiment, preset: Preset, looks: str | None = None, sign: Path | None = None) -> Registered:
+    """Freeze what is to be judged, with looks after so many seeds such as "8,16"; keep a signature of the author's own.
+
+    Raises: ExperimentError for looks that cannot be; StoreError where results may have been seen, or something else was frozen.
+    """
+    if sign is not None:
+        foreign.read(sign, "a signature", registered.LARGEST)  # what cannot be read is told before anything is frozen
+    before = registered.find(lab.store, experiment, preset)
+    if before is not None and looks is None:
+        found = registered.freeze(lab.store, experiment, preset, before.units)
+    else:
+        found = registered.freeze(lab.store, experiment, preset, _units(looks), _borrowed(experiment))
+    signature = registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
+    files = [p for p in (registered.beside(experiment, preset), registered.place(lab.store, experiment, preset)) if p is not None and p.exists()]
+    return Registered(
+        experiment=experiment.name,
+        preset=preset.title,
+        hash=found.hash,
+        time=found.time,
+        already=before is not None,
+        claims=tuple(c.text for c in experiment.claims if isinstance(c, Claim)),
+        looks=tuple(Look(one["units"], one["seeds"], one["level"], one["spent"]) for one in found.content["looks"]),
+        files=tuple(files),
+        signature=signature,
+    )
+
+
+def _units(looks: str | None) -> tuple[int, ...]:
+    """The seeds at each look. Raises: ExperimentError."""
+    if looks is None:
+        return ()
+    parts = [part.strip() for part in looks.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+        raise ExperimentError(f"--looks takes numbers of seeds with commas between them, such as 8,16,24, got {looks[:60]!r}")
+    return tuple(map(int, parts))
+
+
+def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
+    """The experiments that a study borrows from: whoever looked at their seeds may know what the study will find."""
+    if not experiment.origin.endswith(STUDIES):
+        return ()
+    from assay.studies.composing import sides
+    from assay.studies.text import read
+
+    return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())

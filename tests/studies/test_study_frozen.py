@@ -1,0 +1,107 @@
+"""A study that is frozen: its conditions count, its comments do not, and whoever saw the seeds of what it borrows from froze nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assay.cli.main import main
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.lab.preset import override
+from assay.verbs.new import write_experiment
+
+STUDY = """
+question = "Is anything found in thirty steps?"
+seeds = "1000000:1000012"
+
+[[experiment]]
+name = "./own.py"
+fields = { inputs = 6, steps = 30, width = 2 }
+
+[[claim]]
+text = "The subspace is missed by more than a degree, even where there is one"
+holds = 'main.angle > 1'
+control = ["flat"]
+threshold = "plan: a degree"
+"""
+FREEZE = ("preregister", "asks.toml", "--root", "s")
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an experiment of two arms, main and flat, and a study of it."""
+    write_experiment("own", tmp_path)
+    (tmp_path / "asks.toml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line in which a command is refused."""
+    capsys.readouterr()
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1
+    return err
+
+
+def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FREEZE, "--looks", "6,12", "--json"]) == 0
+    frozen = json.loads(capsys.readouterr().out)
+    assert [look["units"] for look in frozen["looks"]] == [6, 12] and not frozen["already"]
+    assert {Path(path).resolve() for path in frozen["files"]} == {own / "s/registered/asks/default.json", own / "asks.prereg.json"}
+    (own / "mine.sig").write_text("a signature")
+    assert main([*FREEZE, "--sign", "mine.sig"]) == 0
+    assert "was frozen so already" in capsys.readouterr().out
+    assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
+    out, err = capsys.readouterr()
+    assert "look 1 of 2, at 6 seeds: " in err
+    assert "confirmatory: frozen on 20" in out and frozen["hash"][:12] in out
+    assert "look 1 of 2, at 6 of 12 seeds" in out or "look 2 of 2, at 12 of 12 seeds" in out
+    assert main(["show", "asks.toml", "--root", "s", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["inference"], shown["registration"]["hash"], len(shown["registration"]["signatures"])) == ("confirmatory", frozen["hash"], 1)
+    assert main(["report", "asks.toml", "--root", "s", "--out", "pages"]) == 0
+    page = (own / "pages/asks.html").read_text()
+    assert "Confirmatory: frozen on" in page and frozen["hash"] in page and "99.9%" in page
+
+
+def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(FREEZE) == 0
+    (own / "asks.toml").write_text("# a comment\n" + STUDY)
+    assert main(FREEZE) == 0
+    (own / "asks.toml").write_text(STUDY.replace("'main.angle > 1'", "'0.5 * main.angle > 1'"))
+    assert "claim changed: The subspace is missed" in refused(capsys, *FREEZE)
+    assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
+    out, err = capsys.readouterr()
+    assert "not as it was frozen, so what follows is exploratory: claim changed" in err
+    assert "exploratory: frozen on" in out and "not as frozen: claim changed" in out
+
+
+def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = catalogue.find("own.py")
+    Lab("s", Inline()).run(experiment, override(experiment, "default", ("seed=1000003:1000005", "steps=20")))
+    assert "seeds 1000003:1000005 of own were looked at on 20" in refused(capsys, *FREEZE)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--looks", "few"), "--looks takes numbers of seeds with commas between them, such as 8,16,24, got 'few'"),
+        (("--looks", "4,12"), "a look at 4 seeds decides nothing: a verdict needs 6"),
+        (("--looks", "6,10"), "the last look is at all 12 seeds, got looks at 6, 10"),
+        (("--looks", "6,7,8,9,12"), "a study has 1 to 4 looks, got 5"),
+        (("--looks", "8,8,12"), "each look has more units than the one before, got 8, 8, 12"),
+        (("--set", "seed=0:6"), "own"),
+        (("--sign", "nothing.sig"), "nothing.sig"),
+    ],
+)
+def test_what_cannot_be_frozen_is_refused_in_one_line(words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "own.py" if "--set" in words else "asks.toml"
+    told = "seed 0 is a pilot's" if "--set" in words else told
+    assert told in refused(capsys, "preregister", name, "--root", "s", *words)
+    if "--sign" in words:  # the refusal comes before anything is frozen
+        assert not Path("asks.prereg.json").exists()
