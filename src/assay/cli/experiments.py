@@ -9,7 +9,8 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
-from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place
+from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place, Within
+from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def plan(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
-    name: NameOrAll, /, *, choice: Choice = DEFAULT, expect: Expected = None, page: Path | None = None, machine: Machine = CPU,
-    place: Place = HERE,
+    name: NameOrAll, /, *, choice: Choice = DEFAULT, within: Within = None, expect: Expected = None, page: Path | None = None,
+    machine: Machine = CPU, place: Place = HERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
@@ -78,10 +79,13 @@ def run(
     Examples
     --------
     assay run superposition --preset smoke
+    assay run superposition --within 10m
     """
     if name == ALL:
         from assay.cli import study
 
+        if within is not None:
+            raise AssayError("--within chooses for one experiment; name it in place of catalogue")
         return study.run(choice, machine, place, page)
     if page is not None:
         from assay.verbs.study import refuse_page
@@ -92,12 +96,19 @@ def run(
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
-        found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
+        seconds = None
+        if within is not None:
+            from assay.cli import within as words
+            from assay.verbs.within import fitted
+
+            words.told(chosen := fitted(lab, experiment, preset, within))
+            preset, seconds = chosen.choice, chosen.seconds
+        found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset, seconds)
     return verdicts.show(found, name, experiment, preset, place, expect)
 
 
-def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
-    """Run with progress on the terminal; a study only within its budget."""
+def _watched(lab: Lab, experiment: Experiment, preset: Preset, within: float | None = None) -> Result:
+    """Run with progress on the terminal, held against a time that it was chosen to fit; a study only within its budget."""
     from assay.cli.progress import Display
     from assay.lab.origin import STUDIES
 
@@ -105,7 +116,7 @@ def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
         from assay.verbs.asked import affordable
 
         affordable(Path(experiment.origin), lab, experiment, preset)
-    with Display(experiment.name) as display:
+    with Display(experiment.name, within=within) as display:
         return lab.run(experiment, preset, display)
 
 

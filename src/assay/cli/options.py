@@ -25,6 +25,7 @@ Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or th
 NameOrAll = Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one study.")]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")]
+Within = Annotated[str | None, Parameter(help="Run the largest part that fits into a time here, such as 10m: fewer seeds first, never a control.")]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 
 

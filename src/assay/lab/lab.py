@@ -118,6 +118,8 @@ class Lab:
 
     def remove(self, experiment: str, preset: str | None = None) -> int:
         """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only."""
+        from assay.lab.design import forget
+
         freed = 0
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
@@ -128,6 +130,7 @@ class Lab:
             freed += n
         if preset is None:
             owners.forget(self.store, experiment)
+            forget(self.store, experiment)
         return freed
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:

@@ -25,6 +25,7 @@ from assay.core.spec import canonical_json
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
+from assay.lab.preset import kept
 from assay.lab.preset import scope as scope_of
 from assay.lab.sealed import seal
 
@@ -205,7 +206,7 @@ def judge_all(
     from assay.lab.plan import costs
     from assay.lab.stamp import stamp
 
-    title = plan.preset.title
+    title, experiment = plan.preset.title, kept(experiment, plan.preset)
     everything = with_derived(experiment, arms)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
