@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -12,12 +12,6 @@ from assay.cli.app import EXPERIMENTS, app
 from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place, Within
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
-
-if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
-    from assay.lab.lab import Lab
-    from assay.lab.preset import Preset
-    from assay.lab.result import Result
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
@@ -92,32 +86,16 @@ def run(
 
         refuse_page(page)
     from assay.cli import verdicts
+    from assay.cli import within as words
+    from assay.cli.progress import Display
+    from assay.verbs.verdicts import run as ran
 
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
-        seconds = None
-        if within is not None:
-            from assay.cli import within as words
-            from assay.verbs.within import fitted
-
-            words.told(chosen := fitted(lab, experiment, preset, within))
-            preset, seconds = chosen.choice, chosen.seconds
-        found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset, seconds)
+        preset, seconds = words.chosen(lab, experiment, preset, within)
+        found = ran(lab, experiment, preset, Display(experiment.name, within=seconds))
     return verdicts.show(found, name, experiment, preset, place, expect)
-
-
-def _watched(lab: Lab, experiment: Experiment, preset: Preset, within: float | None = None) -> Result:
-    """Run with progress on the terminal, held against a time that it was chosen to fit; a study only within its budget."""
-    from assay.cli.progress import Display
-    from assay.lab.origin import STUDIES
-
-    if experiment.origin.endswith(STUDIES):
-        from assay.verbs.asked import affordable
-
-        affordable(Path(experiment.origin), lab, experiment, preset)
-    with Display(experiment.name, within=within) as display:
-        return lab.run(experiment, preset, display)
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)
@@ -145,12 +123,11 @@ def show(
     assay show gated-sae --arm no-aux
     """
     from assay.cli import verdicts
+    from assay.verbs.verdicts import found as judged
 
     with printing.aside():
         experiment, preset = choice.of(name)
-        lab = place.lab()
-        whole = arm == "main" and claim is None
-        found = (lab.known(experiment, preset) if whole else None) or lab.judge(experiment, preset, arm)
+        found = judged(place.lab(), experiment, preset, arm, claim)
     return verdicts.show(found, name, experiment, preset, place, expect, claim, findings)
 
 

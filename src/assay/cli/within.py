@@ -10,13 +10,22 @@ from assay.cli.progress import duration, lasting
 from assay.core.reading import plural
 
 if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.lab.lab import Lab
+    from assay.lab.preset import Preset
     from assay.verbs.within import Fitted
 
 
-def told(found: Fitted) -> None:
-    """Print on standard error, in one or two lines, what runs, what was given up for it, and what that costs."""
+def chosen(lab: Lab, experiment: Experiment, preset: Preset, within: str | None) -> tuple[Preset, float | None]:
+    """Give what runs within a time, and its seconds, once it is told on standard error what was given up; without one what was asked for."""
+    if within is None:
+        return preset, None
+    from assay.verbs.within import fitted
+
+    found = fitted(lab, experiment, preset, within)
     for line in lines(found):
         tell(line, sys.stderr)
+    return found.choice, found.seconds
 
 
 def lines(found: Fitted) -> list[str]:

@@ -126,7 +126,10 @@ def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float
 
     def some(count: int, sets: Sequence[str]) -> Preset | None:
         """The preset with the first seeds alone, where that leaves a part of what it had."""
-        chosen = _with(experiment, preset, (*sets, *([] if count == len(seeds) else [f"seed={_spelled(seeds[:count])}"])))
+        try:
+            chosen = _with(experiment, preset, (*sets, *([] if count == len(seeds) else [f"seed={_spelled(seeds[:count])}"])))
+        except AssayError:  # an arm that takes seeds by the dozen, say
+            return None
         return replace(chosen, within=text) if set(chosen.specs) <= set(preset.specs) else None
 
     def takes(chosen: Preset) -> Range:
@@ -161,8 +164,13 @@ def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float
 
 
 def _needed(experiment: Experiment, claims: Sequence[Prospect], seeds: int) -> int:
-    """The fewest seeds that claims need: enough for a verdict at all, and for those expected to be decided by all of them, to decide them."""
-    need = [FEWEST] if any("seed" in c.units for c in experiment.claims if isinstance(c, Claim)) else [1]
+    """The fewest seeds that claims need: enough for a verdict at all, and for those expected to be decided by all of them, to decide them.
+
+    All of them where seeds are no unit of a claim: it may speak of the best of several, and with fewer it would be another quantity.
+    """
+    if not all("seed" in c.units for c in experiment.claims if isinstance(c, Claim)):
+        return seeds
+    need = [FEWEST]
     for p in claims:
         if p.fewest and p.units and p.factor == "seed" and p.expected in ("holds", "fails"):
             need.append(math.ceil(p.fewest * seeds / p.units))  # seeds in proportion: a claim may count only some of them

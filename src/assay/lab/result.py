@@ -22,6 +22,7 @@ from assay.core.reading import plural
 from assay.core.schema import to_json
 from assay.core.shown import Shown
 from assay.core.spec import canonical_json
+from assay.core.told import ToldResult
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
@@ -80,7 +81,7 @@ class Result(Shown):
         failed = f", {len(self.failed)} could not be computed" if self.failed else ""
         return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; to_pandas() has the table>"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ToldResult:
         """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
         return {
             "schema": SCHEMA,
