@@ -10,8 +10,8 @@ PAGE = Path(__file__).parents[2] / "docs/schemas.md"
 FILES = PAGE.with_suffix("")
 HEAD = '''# What verbs give: types and schemas
 
-Every verb of the command line is a function with a typed result. `assay VERB --json` prints that result and nothing else; its JSON schema is a file here,
-so that a program can check what it reads and generate types from it.
+Every verb of the command line is a function with a typed result. `assay VERB --json` prints that result and nothing else. Its JSON schema is a file
+here, so that a program can check what it reads and make types of it.
 
 ```bash
 assay plan superposition --preset smoke --json > planned.json

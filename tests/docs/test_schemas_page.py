@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+import schemas_page
 from jsonschema import Draft202012Validator, ValidationError
 
-import schemas_page
 from assay.cli.main import app
 from assay.core.schema import to_json
 from assay.core.table import judge

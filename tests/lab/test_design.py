@@ -57,7 +57,8 @@ def made(claims=None, per_run=10.0, **more):
         "beside": Arm(train, specs=changed(heads=1.0, kind="c")),
         "sum": Arm(derive=lambda arms: arms["beside"]),
     }
-    usual = {"measure": measure, "claims": claims or (claim(where={"noise": 0.1}),), "smoke": small[:2], "default": small, "full": small, "name": "draw"}
+    usual = {"measure": measure, "claims": claims or (claim(where={"noise": 0.1}),), "name": "draw"}
+    usual |= {"smoke": small[:2], "default": small, "full": small}
     return Experiment(arms=arms, **usual | {"cost": lambda runs: Cost(cpu_seconds=per_run * len(runs))} | more)
 
 
@@ -107,7 +108,7 @@ def test_values_go_that_no_claim_asks_for_and_only_where_seeds_do_not_suffice(la
     assert found.seeds > 6, "what the values cost buys seeds again"
     assert middle(lab, e, *found.set) <= six - 1 < middle(lab, e, "noise=0.1", f"seed=1000:{1001 + found.seeds}")
     swept = made(claims=(claim(where={"noise": 0.1}), claim(text="y is at least 0.5")))
-    with pytest.raises(ExperimentError, match=r"draw does not fit into .*: with 6 seeds, which its claims need, it takes about \d+ s; nothing was run"):
+    with pytest.raises(ExperimentError, match=r"draw does not fit into .*: with 6 seeds, which its claims need, it takes about \d+ s"):
         fitted(lab, swept, override(swept), f"{six - 1}s")  # the other claim reads them all
 
 

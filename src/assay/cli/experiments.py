@@ -9,7 +9,22 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
-from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place, Within
+from assay.cli.options import (
+    CPU,
+    DEFAULT,
+    HERE,
+    PLAIN,
+    Arm,
+    Bare,
+    Choice,
+    Expected,
+    Machine,
+    Name,
+    NameOrAll,
+    Output,
+    Place,
+    Within,
+)
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 

@@ -40,7 +40,9 @@ VERBS: Mapping[str, Described] = MappingProxyType({
         "a planted circuit given out without its answer; an explanation of it scored", ("challenge.given", "challenge.answered"),
         ("challenge.Given", "challenge.Answered"),
     ),
-    "check": Described("where a result departs from its record; or the record written", ("record.check", "record.record"), ("record.Checked", "record.Written")),
+    "check": Described(
+        "where a result departs from its record; or the record written", ("record.check", "record.record"), ("record.Checked", "record.Written"),
+    ),
     "conformance": Described("which vectors with a right answer came out", ("conformance.conform",), ("conformance.Conformance",)),
     "doctor": Described("what is installed or missing, and how a store is", ("health.doctor",), ("health.Health",)),
     "due": Described("which evaluations of a table are due", ("due.due_table",), ("due.DueTable",)),
@@ -68,7 +70,10 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "remove": Described("what of an experiment was deleted", ("remove.remove",), ("remove.Removed",)),
     "report": Described("where the pages are", ("pages.report",), ("pages.Pages",)),
     "reproduce": Described("a result from an empty store beside its record", ("reproduce.reproduce",), ("assay.lab.reproduction.Reproduction",)),
-    "run": Described("verdicts, with their controls, after what is missing is trained", ("verdicts.run", "study.study"), ("assay.core.told.ToldResult", "study.Study")),
+    "run": Described(
+        "verdicts, with their controls, after what is missing is trained", ("verdicts.run", "study.study"),
+        ("assay.core.told.ToldResult", "study.Study"),
+    ),
     "serve": Described("where the explorer answers", ("serve.serve",), ("serve.Served",)),
     "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",)),
     "train-lm": Described("small language models that were trained", ("train_lm.train_lm",), ("train_lm.TrainedLms",)),
