@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assay.core.compute import amount
+from assay.core.errors import AssayError
 from assay.core.experiment import Arm, Experiment, Joint
 from assay.core.runs import Runs
 from assay.core.spec import Spec, static_fields
@@ -119,6 +120,9 @@ def _shared(spec: Spec) -> tuple[Any, ...]:
 
 
 def _flop(of: Experiment, specs: Specs) -> float | None:
-    """FLOP of a run; None where the experiment states none."""
-    stated = of.cost(Runs(tuple(specs))).flop if of.cost is not None else None
+    """FLOP of a run; None where the experiment states none, or needs a model for it that is not here."""
+    try:
+        stated = of.cost(Runs(tuple(specs))).flop if of.cost is not None else None
+    except AssayError:
+        return None
     return amount(stated, "FLOP").middle / len(specs) if stated is not None else None
