@@ -119,7 +119,7 @@ def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float
     if whole.plan.missing and whole.command is None:
         raise ExperimentError(
             f"how long a run of {experiment.name} takes is unknown here, so nothing can be chosen to fit {text}; "
-            f"runs of `assay run {experiment.typed} --preset smoke`, or a record, would tell"
+            f"one seed would tell, which is none of those judged: assay run {experiment.typed}{preset.but('seed=0').options}"
         )
     seeds = sorted({s.seed for s in preset.specs})
     needed = _needed(experiment, whole.claims, len(seeds))
