@@ -99,7 +99,8 @@ def test_what_verbs_give_is_what_the_files_say(tmp_path: Path, monkeypatch: pyte
 def test_every_recorded_verdict_fits_as_far_as_records_tell() -> None:
     """Records keep verdicts in the same words: a hundred real ones, written by other commits."""
     arms = document("show")["properties"]["verdicts"]["items"]
-    for file in sorted((ROOT / "records").glob("*.json"))[:12]:
-        for verdict in json.loads(file.read_text())["verdicts"]:
-            known = {**arms, "required": [], "additionalProperties": True}
-            Draft202012Validator(known).validate({k: v for k, v in verdict.items() if k not in ("controls", "planted", "also")})
+    found = [v for file in sorted((ROOT / "records").glob("*.json"))[:15] for v in json.loads(file.read_text()).get("verdicts", ())]
+    known = Draft202012Validator({**arms, "required": [], "additionalProperties": True})
+    for verdict in found:
+        known.validate({k: v for k, v in verdict.items() if k not in ("controls", "planted", "also")})
+    assert len(found) > 50
