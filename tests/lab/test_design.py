@@ -98,6 +98,7 @@ def test_all_of_it_where_it_fits_and_nothing_is_changed(lab):
     e = made()
     found = fitted(lab, e, override(e), "100h")
     assert found.set == () and found.preset == "default" and found.choice == override(e) and "all of it fits" in lines(found)[0]
+    assert fitted(lab, e, override(e), "100h").choice == override(e), "and so it stays"
 
 
 def test_values_go_that_no_claim_asks_for_and_only_where_seeds_do_not_suffice(lab):

@@ -24,7 +24,7 @@ from assay.core.spec import canonical_json, per_run_fields
 from assay.lab import provenance
 from assay.lab.atomic import explained, write
 from assay.lab.forecast import Forecast, Prospect, forecast
-from assay.lab.plan import plan
+from assay.lab.plan import Plan, plan
 from assay.lab.preset import Preset, kept, override
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store
@@ -69,15 +69,28 @@ def design(store: Store, experiment: Experiment, preset: Preset, seconds: float,
     except StoreError:
         said = {}
     if said:
-        before = replace(_with(experiment, preset, said["sets"]), within=text)
+        before = replace(_with(experiment, preset, said["sets"]), within=text if said["sets"] else "")
         return _told(store, experiment, preset, before, workers, said["needed"], said["when"])
     found = _chosen(store, experiment, preset, seconds, text, workers)
     store.prepare()
     with explained(store.root):
         file.parent.mkdir(parents=True, exist_ok=True)
         sets = [s for s in found.preset.sets if s not in preset.sets]
-        write(file, seal({"preset": preset.title, "seconds": seconds, "sets": sets, "needed": found.needed, "when": provenance.now()}))
+        said = {"preset": preset.title, "chosen": found.preset.title, "within": text, "seconds": seconds, "sets": sets, "needed": found.needed}
+        write(file, seal({**said, "when": provenance.now()}))
     return found
+
+
+def noted(store: Store, now: Plan) -> Plan:
+    """The plan with a preset that says which time it was chosen to fit, where the store knows that somebody chose it."""
+    for file in sorted((store.root / "within" / now.experiment).glob("*.json")):
+        try:
+            said = unseal(file)
+        except StoreError:
+            continue
+        if said["sets"] and said["chosen"] == now.preset.title:
+            return replace(now, preset=replace(now.preset, within=said["within"]))
+    return now
 
 
 def forget(store: Store, experiment: str) -> None:

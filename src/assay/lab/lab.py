@@ -152,8 +152,10 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
 
 
 def _judged(store: Store, experiment: Experiment, now: Plan, arm: str) -> Result:
+    from assay.lab.design import noted
     from assay.lab.result import judge_all, left_out, load
 
+    now = noted(store, now)
     if now.missing:
         why = now.missing[0].why
         state = "are not stored" if now.missing[0].stored is None else "are stored, but no longer count"

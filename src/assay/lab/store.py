@@ -241,7 +241,7 @@ class Store:
         """
         return self.put_all([Made(job, measures, trained, inputs or {}, provenance or {}, status)], measured=measured)[0]
 
-    def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> list[Stored]:
+    def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> Sequence[Stored]:
         """Many runs as stored, each by one rename; the disk is waited for once for as many as hold AT_ONCE bytes.
 
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
