@@ -15,6 +15,7 @@ from assay.lab import atomic, catalogue, groups
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import Made, Store
+from assay.studies import packing
 from assay.studies.composing import sides
 from assay.studies.text import read
 
@@ -82,8 +83,8 @@ def test_a_thousand_small_runs_make_few_groups_and_large_runs_as_many_as_ever(tm
     assert larger.seeds_per_group == 4
     wide = study(tmp_path, "fields = { density = 0.1, features = 400, width = 100, steps = 1 }", seeds="0:50", name="wide")
     assert wide.seeds_per_group == 4, "few steps of a large model are no small run: it is held in memory as ever"
-    every = study(tmp_path, "fields = { density = [1.0, 0.3, 0.1, 0.03, 0.01] }".replace("density", "lr"), seeds="0:50", name="every")
-    assert every.seeds_per_group == 4, "five values of a field that runs may differ in, of five densities"
+    of = catalogue.find("superposition")
+    assert packing.seeds_per_group(of, "default", tuple(of.arms), of.default) == of.seeds_per_group == 4, "its own runs in its own groups"
 
 
 def test_specs_are_the_product_of_fields_as_a_loop_makes_it(tmp_path):
