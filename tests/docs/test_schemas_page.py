@@ -64,7 +64,8 @@ def test_a_change_without_another_version_is_refused(monkeypatch: pytest.MonkeyP
     assert not moved(before, before | {"title": "other words"})
 
 
-TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{0.1 * seed * (1 + (arm == 'mine')) % 0.3 + (arm != 'mine')}\n" for arm in ("mine", "old", "again") for seed in range(8))
+NUMBERS = {(arm, seed): 0.1 * seed * (1 + (arm == "mine")) % 0.3 + (arm != "mine") for arm in ("mine", "old", "again") for seed in range(8)}
+TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{x}\n" for (arm, seed), x in NUMBERS.items())
 
 
 def test_what_verbs_give_is_what_the_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

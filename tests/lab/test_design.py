@@ -181,7 +181,8 @@ def test_where_nothing_fits_nothing_is_written(lab):
     with pytest.raises(ExperimentError, match="nothing was run"):
         fitted(lab, e, override(e), "10s")
     assert not lab.store.root.exists()
-    for unknown, text, why in [(made(cost=None), "10s", "takes is unknown here.*assay run draw --set seed=0$"), (e, "8h@h200", "a time on this machine")]:
+    asked = [(made(cost=None), "10s", "takes is unknown here.*assay run draw --set seed=0$"), (e, "8h@h200", "a time on this machine")]
+    for unknown, text, why in asked:
         with pytest.raises(AssayError, match=why):
             fitted(lab, unknown, override(unknown), text)
 
