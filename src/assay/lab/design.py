@@ -121,10 +121,10 @@ def _told(store: Store, experiment: Experiment, preset: Preset, chosen: Preset, 
         left = {getattr(s, field) for s in chosen.specs}
         if gone := tuple(v for v in dict.fromkeys(getattr(s, field) for s in specs) if v not in left):
             values[field] = gone
-    count = [len({s.seed for s in some.specs}) for some in (chosen, preset)]
+    seeds, of_seeds = (len({s.seed for s in some.specs}) for some in (chosen, preset))
     whole = _forecast(store, experiment, preset, workers, claims=True)
     part = _forecast(store, experiment, chosen, workers, claims=True)
-    return Design(chosen, whole, part, *count, needed, values, tuple(a for a in chosen.without if a not in preset.without), since)
+    return Design(chosen, whole, part, seeds, of_seeds, needed, values, tuple(a for a in chosen.without if a not in preset.without), since)
 
 
 def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float, text: str, workers: int) -> Design:
@@ -244,8 +244,8 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
                 needed |= {arm} | _read(claim, arm, arms)
         waiting = list(needed)
         while waiting:  # what a derived arm is made of, and what an arm builds on
-            arm = experiment.arms[waiting.pop()]
-            more = ({arm.after} if arm.after else set()) | (_made_of(arm.derive, experiment, arms) if arm.derive else set())
+            one = experiment.arms[waiting.pop()]
+            more = ({one.after} if one.after else set()) | (_made_of(one.derive, experiment, arms) if one.derive else set())
             waiting += more - needed
             needed |= more
     except Exception:  # an experiment's own code, on measures of other fields: then nobody can tell what it reads
