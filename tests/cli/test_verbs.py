@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from assay.cli import experiments, explaining, measuring, upkeep
 from assay.cli.main import app, main
 from assay.verbs.new import write_experiment
+from assay.verbs.schemas import document
 
 ROOT = Path(__file__).parents[2]
 VERDICT = {
@@ -55,6 +57,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict
     """The one object that a verb prints with --json."""
     found = json.loads(said(capsys, *words, "--json", code=code))
     assert isinstance(found, dict)
+    Draft202012Validator(document(words[0])).validate(found)
     return found
 
 

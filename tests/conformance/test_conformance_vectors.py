@@ -134,7 +134,7 @@ def test_a_broken_function_fails_its_vectors(monkeypatch, capsys):
     right = metrics.fvu
     monkeypatch.setattr(metrics, "fvu", lambda x, x_hat: right(x**2, x_hat**2))
     assert main(["conformance", "C01", "I06", "--json"]) == 1
-    by_id = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out)}
+    by_id = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out)["outcomes"]}
     assert (by_id["C01"]["passed"], by_id["I06"]["passed"]) == (False, True)
 
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
-from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place
+from assay.cli.options import (
+    CPU,
+    DEFAULT,
+    HERE,
+    PLAIN,
+    Arm,
+    Bare,
+    Choice,
+    Expected,
+    Machine,
+    Name,
+    NameOrAll,
+    Output,
+    Place,
+    Within,
+)
+from assay.core.errors import AssayError
 from assay.core.experiment import ALL
-
-if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
-    from assay.lab.lab import Lab
-    from assay.lab.preset import Preset
-    from assay.lab.result import Result
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
@@ -91,8 +101,8 @@ def preregister(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
-    name: NameOrAll, /, *, choice: Choice = DEFAULT, expect: Expected = None, page: Path | None = None, machine: Machine = CPU,
-    place: Place = HERE,
+    name: NameOrAll, /, *, choice: Choice = DEFAULT, within: Within = None, expect: Expected = None, page: Path | None = None,
+    machine: Machine = CPU, place: Place = HERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
@@ -104,35 +114,29 @@ def run(
     Examples
     --------
     assay run superposition --preset smoke
+    assay run superposition --within 10m
     """
     if name == ALL:
         from assay.cli import study
 
+        if within is not None:
+            raise AssayError("--within chooses for one experiment; name it in place of catalogue")
         return study.run(choice, machine, place, page)
     if page is not None:
         from assay.verbs.study import refuse_page
 
         refuse_page(page)
     from assay.cli import verdicts
+    from assay.cli import within as words
+    from assay.cli.progress import Display
+    from assay.verbs.verdicts import run as ran
 
     with printing.aside():
         experiment, preset = choice.of(name)
         lab = machine.lab(place.root)
-        found = lab.known(experiment, preset, run=True) or _watched(lab, experiment, preset)
+        preset, seconds = words.chosen(lab, experiment, preset, within)
+        found = ran(lab, experiment, preset, Display(experiment.name, within=seconds))
     return verdicts.show(found, name, experiment, preset, place, expect)
-
-
-def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
-    """Run with progress on the terminal; a study only within its budget."""
-    from assay.cli.progress import Display
-    from assay.lab.origin import STUDIES
-
-    if experiment.origin.endswith(STUDIES):
-        from assay.verbs.asked import affordable
-
-        affordable(Path(experiment.origin), lab, experiment, preset)
-    with Display(experiment.name) as display:
-        return lab.run(experiment, preset, display)
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)
@@ -160,12 +164,11 @@ def show(
     assay show gated-sae --arm no-aux
     """
     from assay.cli import verdicts
+    from assay.verbs.verdicts import found as judged
 
     with printing.aside():
         experiment, preset = choice.of(name)
-        lab = place.lab()
-        whole = arm == "main" and claim is None
-        found = (lab.known(experiment, preset) if whole else None) or lab.judge(experiment, preset, arm)
+        found = judged(place.lab(), experiment, preset, arm, claim)
     return verdicts.show(found, name, experiment, preset, place, expect, claim, findings)
 
 

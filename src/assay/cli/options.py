@@ -25,6 +25,7 @@ Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or th
 NameOrAll = Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one study.")]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")]
+Within = Annotated[str | None, Parameter(help="Run the largest part that fits into a time here, such as 10m: fewer seeds first, never a control.")]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 
 
@@ -83,7 +84,7 @@ class Choice:
     set: Annotated[tuple[str, ...], Bare] = ()
     """field=value: another spec, so another key, stored beside the default's result. Repeatable; a field that may differ
     between runs also takes several values (penalty=0.1,0.3) or a range (seed=1000:1016). Without a value it says which
-    fields there are, and what each may be."""
+    fields there are, and what each may be. without=ARM leaves out an arm that no claim names."""
 
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were set."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
+WORSE = 1.25  # by which factor a forecast has to grow until it is told again
 
 
 def duration(seconds: float) -> str:
@@ -49,7 +50,7 @@ def _round(seconds: float) -> float:
 class Display:
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
-    def __init__(self, name: str, console: Console | None = None) -> None:
+    def __init__(self, name: str, console: Console | None = None, within: float | None = None) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -60,6 +61,9 @@ class Display:
         self.stored, self.total = 0, 0
         self.eta: Range | None = None
         self.claim = ""
+        self.within = within
+        """Seconds in which it was to be done; once it will not be, that is told, and again when it gets worse."""
+        self.told = 0.0
         # transient: what remains on the screen is the verdict table, not a frozen bar
         self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
 
@@ -77,6 +81,20 @@ class Display:
         if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)):
             self.console.print(plain(line), markup=False, soft_wrap=True)
             self.spoken = time.monotonic()
+        if late := self.late():
+            self.console.print(plain(late), markup=False, soft_wrap=True)
+
+    def late(self) -> str:
+        """The line that says that it will take longer than it was to, empty where none is due: told once, and when it got a quarter worse."""
+        from assay.cli.within import beyond
+
+        if self.within is None or self.eta is None or self.stored == self.total:
+            return ""
+        spent, left = time.monotonic() - self.started, self.eta.middle
+        if spent + left <= max(self.within, WORSE * self.told):
+            return ""
+        self.told = spent + left
+        return beyond(spent, left, self.within)
 
     def note(self, event: Event) -> str:
         """The plain line for an event, empty where none is due; the live lines follow."""

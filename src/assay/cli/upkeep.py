@@ -242,5 +242,5 @@ def conformance(
     from assay.verbs.conformance import conform
 
     found = conform(ids, against, python, record)
-    printing.emit(found.outcomes) if output.json else show(found, explained=bool(ids))
+    printing.emit(found) if output.json else show(found, explained=bool(ids))
     return 1 if found.failed else 0

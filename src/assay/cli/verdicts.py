@@ -86,7 +86,7 @@ def summary(data: Mapping[str, Any]) -> list[str]:
     return ["", tables.tallied(data), *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines), ""]
 
 
-def _chosen(result: Result, experiment: Experiment, asked: str | None) -> tuple[Callable[[], None] | None, dict[str, Any]]:
+def _chosen(result: Result, experiment: Experiment, asked: str | None) -> tuple[Callable[[], None] | None, Mapping[str, Any]]:
     """What prints one claim or another arm than main in place of the table, and what is chosen of the result as plain values."""
     from assay.cli import claim, fooled
     from assay.lab.verdicts import choose

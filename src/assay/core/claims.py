@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from assay.core.scales import Scale, rescale
 from assay.core.schema import to_json
 from assay.core.shown import Shown
 from assay.core.stats import Statistic, mean
+from assay.core.told import ToldVerdict
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -318,13 +319,14 @@ class Judged(Shown):
         words = v.outcome + (f" ({told(v.reason)})" if v.reason else "")
         return f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ToldVerdict:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and infinity become None."""
         named = {"controls": self.controls, "planted": self.planted}
         nested = {kind: {arm: self._entry(v) for arm, v in verdicts.items()} for kind, verdicts in named.items()}
         may = self.claim.may_hold
         also = {arm: {"reason": may.get(arm), **self._numbers(v)} for arm, v in self.also.items()}
-        return {**self._entry(self.verdict), **nested, "also": also, "asked": list(self.asked), "notes": list(self.notes)}
+        told = {**self._entry(self.verdict), **nested, "also": also, "asked": list(self.asked), "notes": list(self.notes)}
+        return cast(ToldVerdict, told)
 
     @staticmethod
     def _numbers(v: Verdict) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, describe_method, describe_scope
 from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.schema import to_json
+from assay.core.told import ToldExact, ToldFinding
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,9 @@ class Verified:
     def __repr__(self) -> str:
         return f"<Verified {self.exact.text!r}: {self.outcome}, off by {self.deviation:.3g}>"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ToldExact:
         """Plain values; a deviation that is not a number becomes None."""
-        return {
+        told = {
             "text": self.exact.text,
             "kind": "exact",
             "outcome": self.outcome,
@@ -42,6 +43,7 @@ class Verified:
             "unit": self.exact.unit,
             "source": self.exact.source,
         }
+        return cast(ToldExact, told)
 
 
 def verify(exact: Exact, arms: Arms) -> Verified:
@@ -81,10 +83,10 @@ class Estimated:
     def __repr__(self) -> str:
         return f"<Estimated {self.finding.text!r}: {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]>"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ToldFinding:
         """Plain values, with the same names as a verdict's."""
         f = self.finding
-        return {
+        told = {
             "text": f.text,
             "kind": "finding",
             **{k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")},
@@ -98,6 +100,7 @@ class Estimated:
             "published": to_json(f.published),
             "points": [_number(x) for x in self.points],
         }
+        return cast(ToldFinding, told)
 
 
 def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "") -> Estimated:

@@ -1,7 +1,7 @@
 """Schema: a result as plain values, the same for everybody who prints it, and what these values look like, told from its types.
 
 A result is a frozen dataclass. Its fields, in order, are the keys of what is printed; a value that is written otherwise than by
-its fields has a method `to_json`.
+its fields has a method `to_json`, which says by a TypedDict what it writes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 PLAIN = {bool: "boolean", int: "integer", str: "string", Path: "string", type(None): "null"}
 BESIDE = types.MappingProxyType({"beside": True})
@@ -60,6 +60,9 @@ def schema(of: Any) -> dict[str, Any]:
         return {"type": "array", "items": schema(parts[0])}
     if kind in (dict, Mapping) and parts[0] is str:
         return {"type": "object", "additionalProperties": schema(parts[1])}
+    if is_typeddict(of):
+        properties = {name: schema(hint) for name, hint in get_type_hints(of).items()}
+        return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
     if hasattr(of, "to_json"):
         return schema(get_type_hints(of.to_json)["return"])
     if isinstance(of, type) and is_dataclass(of):

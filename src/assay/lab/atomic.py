@@ -11,7 +11,8 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from assay.core.errors import StoreError
@@ -63,24 +64,47 @@ def write(path: Path, data: bytes | Callable[[Path], None]) -> None:
 
 def write_folder(path: Path, files: Mapping[str, bytes], scratch: Path) -> None:
     """Write a folder `path` with these files, which then exists whole; one that was there is moved into `scratch` first."""
-    temporary = scratch / f"{path.name}-{uuid.uuid4().hex[:12]}"
-    temporary.mkdir(parents=True)
+    write_folders({path: files}, scratch)
+
+
+def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) -> None:
+    """Write these folders, each of which then exists whole; any that were there are moved into `scratch` first.
+
+    The first gets its name when what is in all of them is on the disk: waiting for a thousand small files together takes a tenth
+    of the time that it takes for one after the other, since the disk commits many at once.
+    """
+    temporary = {path: scratch / f"{path.name}-{uuid.uuid4().hex[:12]}" for path in folders}
     try:
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-            sync(temporary / name)
-        sync(temporary)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # a damaged folder, or one with other inputs: a rename cannot replace a folder that is not empty
-            path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
-        temporary.rename(path)
+        for path, files in folders.items():
+            temporary[path].mkdir(parents=True)
+            for name, data in files.items():
+                (temporary[path] / name).write_bytes(data)
+        _sync_all([part for path, files in folders.items() for part in (*(temporary[path] / name for name in files), temporary[path])])
+        for path in folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():  # a damaged folder, or one with other inputs: a rename cannot replace a folder that is not empty
+                path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
+            temporary[path].rename(path)
     except BaseException:
-        for left in temporary.glob("*"):
-            left.unlink(missing_ok=True)
-        if temporary.exists():
-            temporary.rmdir()
+        for made in temporary.values():
+            for left in made.glob("*"):
+                left.unlink(missing_ok=True)
+            if made.exists():
+                made.rmdir()
         raise
-    sync(path.parent)
+    for parent in dict.fromkeys(path.parent for path in folders):
+        sync(parent)
+
+
+TOGETHER = 16
+"""How many files and folders are waited for at a time."""
+
+
+def _sync_all(paths: Sequence[Path]) -> None:
+    """Wait until what all of these hold is on the disk."""
+    with ThreadPoolExecutor(min(TOGETHER, len(paths))) as pool:
+        for _ in pool.map(sync, paths):
+            pass
 
 
 def sync(path: Path) -> None:

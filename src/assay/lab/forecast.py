@@ -22,6 +22,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab import records, speed, times
 from assay.lab.plan import Plan
+from assay.lab.preset import kept
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -110,6 +111,7 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
 
     Without `claims` only times, memory and FLOP.
     """
+    experiment = kept(experiment, plan.preset)
     rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
     missing = {arm: [r.job.spec for r in mine if r.state == "missing"] for arm, mine in plan.by_arm().items()}
     missing = {arm: specs for arm, specs in missing.items() if specs}
@@ -120,9 +122,9 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
     if scaled is not None:
         source += ", at the speed that assay bench found here"
     if cpu is None and flop is not None:
-        kept = speed.flop_per_cpu_second()
-        rate = kept or compute.measured()
-        cpu, source = times.by_flop(flop, rate), "its FLOP and assay bench" if kept else "its FLOP and a benchmark"
+        benched = speed.flop_per_cpu_second()
+        rate = benched or compute.measured()
+        cpu, source = times.by_flop(flop, rate), "its FLOP and assay bench" if benched else "its FLOP and a benchmark"
     busy = min(workers, times.groups(experiment, missing))
     record = records.of(experiment, plan.preset.name) or {}
     told = Forecast(
@@ -136,6 +138,11 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
         bought = _bought(seeds, plan, experiment, workers, each, off) if seeds is not None else None
         told = replace(told, bought=bought, notes=(note,) if note else ())
     return _with_claims(told, experiment, record, each) if claims else told
+
+
+def measured(plan: Plan, experiment: Experiment) -> Mapping[str, xr.Dataset]:
+    """What is measured of every arm, derived ones included: of stored seeds where there are enough, else as recorded; empty without."""
+    return _spread(plan, experiment, records.of(experiment, plan.preset.name) or {})[1]
 
 
 def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:

@@ -134,6 +134,8 @@ class Lab:
 
     def remove(self, experiment: str, preset: str | None = None) -> int:
         """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only."""
+        from assay.lab.design import forget
+
         freed = 0
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
@@ -144,6 +146,7 @@ class Lab:
             freed += n
         if preset is None:
             owners.forget(self.store, experiment)
+            forget(self.store, experiment)
         return freed
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
@@ -165,8 +168,10 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
 
 
 def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: Following) -> Result:
+    from assay.lab.design import noted
     from assay.lab.result import judge_all, left_out, load
 
+    now = noted(store, now)
     if frozen.declared:
         parts = following.reached(frozen, now)
         if not parts:

@@ -16,7 +16,7 @@ from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab import edits, journal, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import code
-from assay.lab.preset import Preset
+from assay.lab.preset import Preset, kept
 from assay.lab.speed import beside
 from assay.lab.store import Damaged, Job, Store, Stored, size
 
@@ -100,6 +100,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     `inputs_of` says what a run should have read from outside; by default the experiment is asked, which may need its model.
     """
     owners.check(store, experiment.name, experiment.origin)
+    experiment = kept(experiment, preset)
     shelf = _Shelf(store, experiment)
     rows = _rows(
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
@@ -21,6 +21,10 @@ class Preset:
     name: str
     specs: tuple[Spec, ...]
     sets: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Arms that do not run; among the sets as well."""
+    within: str = ""
+    """The time that it was chosen to fit, such as 10m; "" where it was asked for as it is."""
 
     @property
     def title(self) -> str:
@@ -40,6 +44,8 @@ class Preset:
         return Preset(self.name, (), tuple(sorted([s for s in self.sets if s.partition("=")[0] != field] + [text])))
 
 
+WITHOUT = "without="
+"""What stands before the name of an arm among the sets: that it does not run."""
 MOST = 100_000
 """Runs of one arm that a command takes; asked for more, it would hold the machine long before anything is trained."""
 
@@ -48,7 +54,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     """The preset with fields set by texts `field=value`; equal specs are asked for once.
 
     A per-run field also takes several values, `penalty=0.1,0.3`, or a range of integers, `seed=1000:1016`: each spec
-    is then repeated with each of them.
+    is then repeated with each of them. `without=ARM` leaves out an arm that no claim names.
 
     Raises: ExperimentError for an unknown preset; SpecError for an unknown field, a wrong type or an impossible value.
     """
@@ -56,7 +62,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     if not specs:
         raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
     cls = type(specs[0])
-    for text in sets:
+    without = tuple(dict.fromkeys(text[len(WITHOUT) :] for text in sets if text.startswith(WITHOUT)))
+    for text in (text for text in sets if not text.startswith(WITHOUT)):
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             known = ", ".join(f"{name} ({told})" if told else name for name, told in ranges(cls).items())
@@ -67,8 +74,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         if len(specs) * len(values) > MOST:
             raise SpecError(f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes up to {MOST:,}")
         specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
-    chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))))
-    for arm in (name for name, a in experiment.arms.items() if a.train is not None):
+    chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))), without)
+    for arm in (name for name, a in kept(experiment, chosen).arms.items() if a.train is not None):
         try:
             if mine := experiment.specs_of(arm, chosen.specs):
                 Runs(mine)  # all runs of an arm share their static fields
@@ -77,6 +84,19 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         except Exception as e:
             raise SpecError(f"arm {arm} makes no specs of {' '.join(sets) or preset}: {type(e).__name__}: {e}") from e
     return chosen
+
+
+def kept(experiment: Experiment, preset: Preset) -> Experiment:
+    """The experiment with the arms that a preset runs. Raises: SpecError for one that there is not, or that a claim or an arm needs."""
+    if not preset.without:
+        return experiment
+    for arm in preset.without:
+        if arm not in experiment.arms:
+            raise SpecError(f"without={arm}: {experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
+    try:
+        return replace(experiment, arms={name: arm for name, arm in experiment.arms.items() if name not in preset.without})
+    except ExperimentError as e:
+        raise SpecError(f"without={', '.join(preset.without)}: {e}") from e
 
 
 def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
@@ -97,6 +117,7 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
 def scope(experiment: Experiment, preset: Preset) -> str:
     """For what verdicts of this preset speak: in the experiment's words, which a changed field may have made untrue, and so beside it."""
     but = f", changed: {', '.join(preset.sets)}" if preset.sets else ""
+    but += f", chosen to fit {preset.within}" if preset.within else ""
     return "; ".join(t for t in (experiment.scope_of(preset.name), "" if preset.title == "default" else f"preset {preset.name}{but}") if t)
 
 

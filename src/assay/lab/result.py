@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -22,9 +22,11 @@ from assay.core.reading import plural
 from assay.core.schema import to_json
 from assay.core.shown import Shown
 from assay.core.spec import canonical_json
+from assay.core.told import ToldRegistration, ToldResult
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
+from assay.lab.preset import kept
 from assay.lab.preset import scope as scope_of
 from assay.lab.sealed import seal
 
@@ -82,11 +84,11 @@ class Result(Shown):
         return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; to_pandas() has the table>"
 
     @property
-    def inference(self) -> str:
+    def inference(self) -> Literal["confirmatory", "exploratory"]:
         """confirmatory where all was frozen before any result existed and followed since, else exploratory."""
         return "confirmatory" if self.registration is not None and self.registration["followed"] else "exploratory"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ToldResult:
         """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
         return {
             "schema": SCHEMA,
@@ -102,7 +104,7 @@ class Result(Shown):
             "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
             "failed": [{"text": t, "reason": r} for t, r in self.failed],
             "inference": self.inference,
-            "registration": None if self.registration is None else dict(self.registration),
+            "registration": None if self.registration is None else cast(ToldRegistration, dict(self.registration)),
             "changed": list(self.changed),
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
@@ -214,7 +216,7 @@ def judge_all(
     from assay.lab.plan import costs
     from assay.lab.stamp import stamp
 
-    title = plan.preset.title
+    title, experiment = plan.preset.title, kept(experiment, plan.preset)
     everything = with_derived(experiment, arms)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)

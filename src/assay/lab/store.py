@@ -24,8 +24,8 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 from assay.core import intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
-from assay.lab.atomic import explained, sync, write, write_folder
+from assay.lab.atomic import explained, sync, write, write_folders
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +46,8 @@ FORMAT = 1
 Paths = list[Path]
 Status = Literal["absent", "running", "done", "failed", "diverged"]
 PARAMS = "params.safetensors"
+AT_ONCE = 2**26
+"""Bytes of runs that are held in memory as files before they are written."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,37 @@ class Stored:
         if not self.has_params:
             raise StoreError(f"{self.folder} holds no parameters; delete it and run again")
         return load_trained(_verified(self.folder, PARAMS, self.files))
+
+
+@dataclass(frozen=True)
+class Made:
+    """One run that is to be stored: `measures` and `trained` hold it alone."""
+
+    job: Job
+    measures: xr.Dataset
+    trained: Trained | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    status: Literal["done", "diverged"] = "done"
+
+    def files(self, measured: int) -> dict[str, bytes]:
+        """What its folder holds, by name; `status.json`, which says what belongs to the others, comes last."""
+        from assay.core.measures import to_tensors
+        from assay.lab.tensors import dump_trained, pack
+
+        job = self.job
+        head = {"key": job.key, "experiment": job.experiment, "version": job.version, "arm": job.arm}
+        files = {
+            "spec.json": canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode(),
+            "inputs.json": canonical_json(dict(self.inputs)).encode(),
+            "provenance.json": canonical_json(dict(self.provenance)).encode(),
+            "measures.safetensors": pack(*to_tensors(self.measures)),
+        }
+        if self.trained is not None:
+            files[PARAMS] = dump_trained(self.trained)
+        listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
+        files["status.json"] = canonical_json({"status": self.status, "measured": measured, "files": listed}).encode()
+        return files
 
 
 class Store:
@@ -170,6 +203,15 @@ class Store:
         found = self.find(key, experiment)
         return found if isinstance(found, Stored) else None
 
+    def get_all(self, keys: Collection[str], experiment: str) -> dict[str, Stored]:
+        """Those runs with these keys that are stored whole, by key; the folder of a thousand runs is listed once."""
+        base, by_prefix = self.root / "runs" / experiment, dict[str, list[str]]()
+        for name in _names(base):
+            by_prefix.setdefault(name[:8], []).append(name)
+        there = (base / name for key in keys for name in by_prefix.get(key[:8], ()) if key.startswith(name.split("-", 1)[0]))
+        found = (_open(folder) for folder in there)
+        return {one.key: one for one in found if isinstance(one, Stored) and one.key in keys}
+
     def every(self, experiment: str | None = None) -> Iterator[Stored | Damaged]:
         """Every folder of a run, whole or not, by experiment and folder name."""
         return map(_open, self._folders(experiment))
@@ -197,27 +239,31 @@ class Store:
 
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
         """
-        from assay.core.measures import to_tensors
-        from assay.lab.tensors import dump_trained, pack
+        return self.put_all([Made(job, measures, trained, inputs or {}, provenance or {}, status)], measured=measured)[0]
 
-        head = {"key": job.key, "experiment": job.experiment, "version": job.version, "arm": job.arm}
-        files = {
-            "spec.json": canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode(),
-            "inputs.json": canonical_json(dict(inputs or {})).encode(),
-            "provenance.json": canonical_json(dict(provenance or {})).encode(),
-            "measures.safetensors": pack(*to_tensors(measures)),
-        }
-        if trained is not None:
-            files[PARAMS] = dump_trained(trained)
-        listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
-        files["status.json"] = canonical_json({"status": status, "measured": measured, "files": listed}).encode()
+    def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> Sequence[Stored]:
+        """Many runs as stored, each by one rename; the disk is waited for once for as many as hold AT_ONCE bytes.
+
+        Raises: StoreError when the disk is full or read-only; nothing half written is left.
+        """
         self.prepare()
-        folder = self._free_folder(job)
-        with explained(self.root):
-            write_folder(folder, files, self.root / "tmp")
-        stored = _open(folder)
-        assert isinstance(stored, Stored), stored
-        return stored
+        found: list[Stored | Damaged] = []
+        folders = dict[Path, dict[str, bytes]]()
+        taken = {name: _names(self.root / "runs" / name) for name in {run.job.experiment for run in runs}}
+        held = 0
+        for i, run in enumerate(runs):
+            files = run.files(measured)
+            folder = self._free_folder(run.job, taken[run.job.experiment])
+            taken[run.job.experiment].append(folder.name)
+            folders[folder] = files
+            held += sum(map(len, files.values()))
+            if held >= AT_ONCE or i == len(runs) - 1:
+                with explained(self.root):
+                    write_folders(folders, self.root / "tmp")
+                found += [_open(folder) for folder in folders]
+                folders, held = {}, 0
+        assert all(isinstance(one, Stored) for one in found), found
+        return [one for one in found if isinstance(one, Stored)]
 
     def at(self, folder: Path) -> Stored | Damaged:
         """The run in this folder, of this store or any other."""
@@ -232,16 +278,16 @@ class Store:
                 found = [f for f in found if key.startswith(f.split("-", 1)[0])]
             yield from (base / name / folder for folder in sorted(found))
 
-    def _free_folder(self, job: Job) -> Path:
-        """Where the run belongs: its own damaged or outdated folder, else a prefix that no other key has taken."""
+    def _free_folder(self, job: Job, names: Sequence[str]) -> Path:
+        """Where the run belongs among folders of these names: its own damaged or outdated one, else a prefix that no other key has taken."""
         base, slug = self.root / "runs" / job.experiment, re.sub(r"[^a-z0-9-]+", "-", job.arm.lower())
-        taken = {name.split("-")[0]: base / name for name in _names(base) if job.key.startswith(name.split("-", 1)[0])}
+        taken = {name.split("-")[0]: base / name for name in names if job.key.startswith(name.split("-", 1)[0])}
         for digits in range(8, 65, 8):
             there = taken.get(job.key[:digits])
             if there is None:
                 return base / f"{job.key[:digits]}-{slug}-s{job.spec.seed}"
             found = _open(there)
-            if isinstance(found, Damaged) or found.key == job.key:
+            if there.exists() and (isinstance(found, Damaged) or found.key == job.key):  # else another run of the same call is to lie there
                 return there
         raise AssertionError(job.key)
 

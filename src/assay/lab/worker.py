@@ -29,7 +29,7 @@ from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started
 from assay.lab.origin import code
-from assay.lab.store import Job, Store, Stored
+from assay.lab.store import Job, Made, Store, Stored
 
 if TYPE_CHECKING:
     import torch
@@ -110,8 +110,10 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
 
     texts = edits.texts(experiment)
 
+    there = store.get_all(group.keys, experiment.name)
+
     def missing(arm: str, m: groups.Member) -> bool:
-        stored = store.get(m.key, experiment.name)
+        stored = there.get(m.key)
         if stored is None or dict(stored.inputs) != dict(group.inputs[m.key]) or stored.measured != experiment.measured:
             return True
         if edits.binding(experiment) and edits.edited(stored, texts.get(arm)) is not None:
@@ -122,7 +124,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     if not todo:
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
-    trained = _train(store, experiment, group, runs, bench, texts)
+    trained = _train(store, experiment, group, runs, bench, texts, there)
     ready = []
     for arm, members in group.arms.items():
         data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
@@ -136,19 +138,20 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
                 params = rows(trained[arm], [i]) if keeps(experiment, arm) else None
                 ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
     about = bench.about()
-    for job, data, params, inputs, bad in ready:
-        noted = {**about, "texts": texts[job.arm]._asdict()} if texts else about
-        store.put(job, data, params, inputs, noted, measured=experiment.measured, status="diverged" if bad else "done")
+    noted = {arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms}
+    made = [Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done") for job, data, params, inputs, bad in ready]
+    store.put_all(made, measured=experiment.measured)
     return len(ready)
 
 
 def _train(
-    store: Store, experiment: Experiment, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench, texts: Mapping[str, edits.Texts]
-) -> dict[str, Trained]:
+    store: Store, experiment: Experiment, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench, texts: Mapping[str, edits.Texts],
+    there: Mapping[str, Stored],
+) -> dict[str, Trained]:  # fmt: skip
     from assay.lab.tensors import joined
 
     names = list(group.arms)
-    stored = {arm: [store.get(m.key, experiment.name) for m in members] for arm, members in group.arms.items()}
+    stored = {arm: [there.get(m.key) for m in members] for arm, members in group.arms.items()}
     if all(s and _as_trained(s, experiment, group, texts.get(s.arm)) for parts in stored.values() for s in parts):
         # Only the meaning of measuring changed.
         return {arm: joined([s.trained() for s in parts if s]) for arm, parts in stored.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,8 @@ from assay.core.experiment import Arm, Cost, Derive, Experiment, Header, Joint
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
 from assay.lab.origin import STUDIES, in_file
-from assay.lab.plan import over
 from assay.lab.preset import spelled
-from assay.studies import missing
+from assay.studies import missing, packing
 from assay.studies.text import Part, Plain, Text, read
 from assay.studies.wording import Condition, claim, condition, made_of
 
@@ -41,6 +39,7 @@ class Side:
     varied: Mapping[str, tuple[Plain, ...]]
     """Fields in which its runs differ."""
     arms: tuple[str, ...]
+    _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def named(self, arm: str) -> str:
         """What one of its arms is called in the study."""
@@ -48,11 +47,18 @@ class Side:
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
         """Its specs at a preset with these seeds; none given: the preset's own. Raises: SpecError."""
-        specs: tuple[Any, ...] = tuple(s.replace(**self.fields) for s in self.of.preset(preset))
-        varied = {**self.varied, **({"seed": tuple(seeds)} if seeds and "seed" not in self.varied else {})}
+        asked = preset, tuple(seeds)
+        if asked not in self._made:  # every arm of every side asks again, of hundreds of specs
+            self._made[asked] = self._specs(*asked)
+        return self._made[asked]
+
+    def _specs(self, preset: str, seeds: tuple[int, ...]) -> tuple[Spec, ...]:
+        specs: tuple[Any, ...] = tuple(dict.fromkeys(s.replace(**self.fields) for s in self.of.preset(preset)))
+        varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
         for name, values in varied.items():
-            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in specs for v in values))
-        return tuple(dict.fromkeys(specs))
+            alike = tuple(dict.fromkeys(s.replace(**{name: values[0]}) for s in specs))  # those that differed in this field alone
+            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in alike for v in values))
+        return specs
 
     @property
     def told(self) -> str:
@@ -74,14 +80,15 @@ def composed(text: Text) -> Experiment:
     """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
     path, found = text.path, sides(text)
     first, seeds = found[0], missing.seeds(text)
-    arms = {name: arm for side in found for name, arm in _arms(side, first).items()}
+    arms = packing.together({name: arm for side in found for name, arm in _arms(side, first).items()}, first.specs(first.part.preset, seeds))
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
     stored = {side.named(arm): names for side in found for arm, names in _stored(side).items()}
     claims = tuple(_claim(text, i, read, arms, stored) for i, read in enumerate(conditions))
     by_class = {type(side.of.default[0]): side.of for side in reversed(found)}
     try:
         made = Experiment(
-            arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found), seeds_per_group=min(s.of.seeds_per_group for s in found),
+            arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found),
+            seeds_per_group=min(packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds)) for s in found),
             smoke=first.specs("smoke", ()), default=first.specs(first.part.preset, seeds), full=first.specs("full", seeds),
             inputs=_inputs(by_class), cost=_cost(by_class), expected={arm: s for side in found for arm, s in _expected(side, seeds).items()},
             version=sum(s.of.version for s in found), measured=sum(s.of.measured for s in found),
@@ -311,8 +318,8 @@ def _expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
         if side.of.arms[arm].train is None or arm not in recorded:
             continue
         then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
-        if then and now and (scaled := over(now[0], json.loads(then[0].to_json()))) is not None:
-            found[side.named(arm)] = recorded[arm] * scaled[0]
+        if then and now and (times := packing.times(side.of, now, then)) is not None:
+            found[side.named(arm)] = recorded[arm] * times
     return found
 
 

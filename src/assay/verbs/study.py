@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.schema import BESIDE, to_json
+from assay.core.told import ToldResult
 from assay.lab import catalogue
 from assay.lab import study as lab_study
 from assay.lab.events import Part
@@ -40,7 +41,7 @@ class Ran:
     runs: int
     trained: int
     error: Failure | None
-    result: Mapping[str, Any] | None
+    result: ToldResult | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,4 +125,4 @@ def write(found: Study, titles: Mapping[str, str], command: str, page: Path | No
 
 def _ran(part: Part) -> Ran:
     error = None if part.error is None else Failure(type(part.error).__name__, str(part.error))
-    return Ran(part.name, part.runs, part.trained, error, part.data)
+    return Ran(part.name, part.runs, part.trained, error, cast(ToldResult, part.data) if part.data is not None else None)

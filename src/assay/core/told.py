@@ -1,0 +1,181 @@
+"""Told: the plain values in which a verdict and a whole result are written, key by key; whoever reads JSON gets these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+
+class ToldPrice(TypedDict):
+    """What it would take to decide an undecided claim, in words; and of which factor how many more, where that would help."""
+
+    text: str
+    factor: str | None
+    more: int | None
+
+
+class ToldPublished(TypedDict):
+    """A number from the literature, and how far it can be compared."""
+
+    number: float
+    source: str
+    at: str
+    same: bool
+    set_up: str
+    note: str
+
+
+class ToldNumbers(TypedDict):
+    """An estimate with its interval, in the claim's unit; null where there is none."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class ToldOther(ToldNumbers):
+    """An arm that satisfies the claim as well, and why it may; null where nobody said so beforehand."""
+
+    reason: str | None
+
+
+class ToldArm(ToldNumbers):
+    """What the numbers of one arm say about a claim."""
+
+    text: str
+    arm: str
+    kind: Literal["exact", "confirming", "risky", "finding"]
+    outcome: Literal["holds", "fails", "unspecific", "undecided"]
+    reason: str
+    price: ToldPrice | None
+    boot_low: float
+    boot_high: float
+    t_low: float
+    t_high: float
+    skew_low: float
+    skew_high: float
+    p: float
+    n: Mapping[str, int]
+    dropped: int
+    units: list[str]
+    unit: str
+    scope: str
+    method: str
+    source: str
+    published: ToldPublished | str | None
+    threshold: Any
+    range: list[float]
+    fail_range: list[float]
+    threshold_from: str
+    near: Mapping[str, str]
+    bounds: list[float] | None
+    detectable: list[float] | None
+    gates: Mapping[str, bool]
+    points: list[float]
+
+
+class ToldVerdict(ToldArm):
+    """A claim's verdict: the method's numbers, and those of its controls, planted effects and every other arm that was asked."""
+
+    controls: Mapping[str, ToldArm]
+    planted: Mapping[str, ToldArm]
+    also: Mapping[str, ToldOther]
+    asked: list[str]
+    notes: list[str]
+
+
+class ToldExact(TypedDict):
+    """An exact statement, and what came out."""
+
+    text: str
+    kind: Literal["exact"]
+    outcome: str
+    value: Any
+    expected: Any
+    tolerance: float
+    deviation: float
+    unit: str
+    source: str
+
+
+class ToldFinding(ToldNumbers):
+    """A number with its interval, and no verdict."""
+
+    text: str
+    kind: Literal["finding"]
+    t_low: float
+    t_high: float
+    n: Mapping[str, int]
+    dropped: int
+    units: list[str]
+    unit: str
+    scope: str
+    method: str
+    source: str
+    published: ToldPublished | str | None
+    points: list[float]
+
+
+class ToldReason(TypedDict):
+    """A statement that was not judged, and why."""
+
+    text: str
+    reason: str
+
+
+class ToldLook(TypedDict):
+    """A look that was declared: after how many seeds, at which level, and what it settled."""
+
+    units: int
+    seeds: str
+    share: float
+    spent: float
+    level: float
+    taken: str | None
+    settled: list[str]
+
+
+class ToldSignature(TypedDict):
+    """A signature of the author's own, by its hash."""
+
+    time: str
+    sha256: str
+
+
+class ToldRegistration(TypedDict):
+    """What was frozen before any result existed, which looks were taken, and whether all of it was followed."""
+
+    hash: str
+    file: str
+    time: str
+    commit: str
+    alpha: float
+    seeds: str
+    looks: list[ToldLook]
+    taken: int
+    open: list[str]
+    changed: list[str]
+    signatures: list[ToldSignature]
+    followed: bool
+
+
+class ToldResult(TypedDict):
+    """What an experiment's stored runs say."""
+
+    schema: int
+    experiment: str
+    preset: str
+    arm: str
+    seconds: float
+    cpu_seconds: float
+    claims_key: str
+    verdicts: list[ToldVerdict]
+    exact: list[ToldExact]
+    findings: list[ToldFinding]
+    skipped: list[ToldReason]
+    failed: list[ToldReason]
+    inference: Literal["confirmatory", "exploratory"]
+    registration: ToldRegistration | None
+    changed: list[str]
+    notes: list[str]
+    provenance: Mapping[str, Any]

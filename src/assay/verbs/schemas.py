@@ -1,0 +1,106 @@
+"""Schemas: for every verb, what it answers and the JSON schema of what it gives, with a version that moves when the schema does."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from assay.core.schema import schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+HERE = "assay.verbs."
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a verb answers, the functions that do it, and the types of their results."""
+
+    answers: str
+    functions: tuple[str, ...]
+    """Where they are: `plan.plan` is the function `plan` of assay.verbs.plan."""
+    results: tuple[str, ...]
+    """Types of `assay.verbs`, or with their whole name."""
+    version: int = 1
+    """Raised with every change of the schema."""
+
+    @property
+    def types(self) -> Any:
+        """The type of what is printed: one, or several of which it is one."""
+        return functools.reduce(operator.or_, map(_named, self.results))
+
+
+VERBS: Mapping[str, Described] = MappingProxyType({
+    "bench": Described("how fast this machine is", ("bench.bench",), ("bench.Benched",)),
+    "challenge": Described(
+        "a planted circuit given out without its answer; an explanation of it scored", ("challenge.given", "challenge.answered"),
+        ("challenge.Given", "challenge.Answered"),
+    ),
+    "check": Described(
+        "where a result departs from its record; or the record written", ("record.check", "record.record"), ("record.Checked", "record.Written"),
+    ),
+    "conformance": Described("which vectors with a right answer came out", ("conformance.conform",), ("conformance.Conformance",)),
+    "doctor": Described("what is installed or missing, and how a store is", ("health.doctor",), ("health.Health",)),
+    "due": Described("which evaluations of a table are due", ("due.due_table",), ("due.DueTable",)),
+    "evaluate": Described("every measure of dictionaries on a text", ("evaluate.evaluate",), ("evaluate.Evaluated",)),
+    "explain": Described(
+        "an explanation of a small model held to it; ours; the model taken apart", ("explain.check", "explain.ours", "small_model.look"),
+        ("explain.Explained", "explain.Ours", "small_model.Model"),
+    ),
+    "export": Described(
+        "files for other libraries; features as dashboards", ("exchange.export_dictionary", "dashboards.export_features"),
+        ("exchange.Exchanged", "dashboards.Shown"),
+    ),
+    "fetch": Described("where a downloaded model lies", ("fetch.fetch",), ("fetch.Fetched",)),
+    "import": Described("a dictionary of another library, tried and rewritten", ("exchange.import_dictionary",), ("exchange.Exchanged",)),
+    "index": Described("a dictionary's features on a text", ("index.index",), ("index.Indexed",)),
+    "judge": Described("the verdict on a table of your own numbers", ("assay.core.table.judge",), ("assay.core.claims.Judged",)),
+    "list": Described("every experiment, its recorded verdicts, and what is stored", ("catalogue.listed",), ("catalogue.Catalogue",)),
+    "look": Described("one text through one dictionary", ("look.look",), ("look.Looked",)),
+    "new": Described("the file of a new experiment or study", ("new.write_experiment", "new.write_study"), ("new.New",)),
+    "plan": Described(
+        "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
+        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"),
+    ),
+    "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
+    "remove": Described("what of an experiment was deleted", ("remove.remove",), ("remove.Removed",)),
+    "report": Described("where the pages are", ("pages.report",), ("pages.Pages",)),
+    "reproduce": Described("a result from an empty store beside its record", ("reproduce.reproduce",), ("assay.lab.reproduction.Reproduction",)),
+    "run": Described(
+        "verdicts, with their controls, after what is missing is trained", ("verdicts.run", "study.study"),
+        ("assay.core.told.ToldResult", "study.Study"),
+    ),
+    "serve": Described("where the explorer answers", ("serve.serve",), ("serve.Served",)),
+    "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",)),
+    "train-lm": Described("small language models that were trained", ("train_lm.train_lm",), ("train_lm.TrainedLms",)),
+})  # fmt: skip
+
+
+def described(verb: str) -> Described:
+    """Find what a verb of the command line answers, and the types of its results. Raises: KeyError for no verb."""
+    return VERBS[verb]
+
+
+def document(verb: str) -> dict[str, Any]:
+    """Give the JSON schema of what `assay VERB --json` prints, by itself: with its name, version and dialect."""
+    one = described(verb)
+    return {"$schema": DIALECT, "$id": f"urn:assay:{verb}:{one.version}", "title": f"assay {verb}", "description": one.answers, **schema(one.types)}
+
+
+def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a schema says something else than before under the same version."""
+
+    def said(one: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: part for key, part in one.items() if key not in ("title", "description")}
+
+    return old.get("$id") == new["$id"] and said(old) != said(new)
+
+
+def _named(name: str) -> Any:
+    whole = name if name.startswith("assay.") else HERE + name
+    module, _, kind = whole.rpartition(".")
+    return getattr(importlib.import_module(module), kind)

@@ -1,0 +1,54 @@
+"""Verdicts: an experiment or a study run, or what is stored of it shown, as the plain values of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from assay.core.experiment import Experiment
+from assay.core.told import ToldResult
+from assay.lab.events import OnEvent
+from assay.lab.lab import Lab
+from assay.lab.origin import STUDIES
+from assay.lab.preset import Preset
+
+if TYPE_CHECKING:
+    from assay.lab.result import Result
+
+
+def run(lab: Lab, experiment: Experiment, preset: Preset, watching: AbstractContextManager[OnEvent] | None = None) -> ToldResult:
+    """Train and measure what is missing, then judge; a study only within its budget. What is stored is given at once.
+
+    `watching` is entered where something is to be done, and gives what is told of it.
+    Raises: ExperimentError for a study that would take longer than its budget; RunError; StoreError; KeyboardInterrupt, resumable.
+    """
+    if (known := lab.known(experiment, preset, run=True)) is not None:
+        return cast(ToldResult, known)
+    if experiment.origin.endswith(STUDIES):
+        from assay.verbs.asked import affordable
+
+        affordable(Path(experiment.origin), lab, experiment, preset)
+    with watching if watching is not None else nullcontext() as on_event:
+        return lab.run(experiment, preset, on_event).to_json()
+
+
+def show(lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None) -> ToldResult:
+    """Give the verdicts of what is stored, all or one claim, by its number or words of its text; nothing is trained or written.
+
+    Another `arm` is judged as if it were the method.
+    Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where no claim is the one, or several.
+    """
+    from assay.lab.verdicts import choose
+
+    given = found(lab, experiment, preset, arm, claim)
+    if isinstance(given, Mapping):
+        return given
+    return (given if claim is None else choose(given, claim)).to_json()
+
+
+def found(lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None) -> Result | ToldResult:
+    """Give what is stored, as its plain values where those were written and no more than they hold is asked for; else judge it."""
+    known = lab.known(experiment, preset) if arm == "main" and claim is None else None
+    return cast(ToldResult, known) if known is not None else lab.judge(experiment, preset, arm)
