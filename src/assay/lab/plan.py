@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.compute import Range
@@ -91,6 +93,9 @@ class Plan:
             )
 
 
+ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
+"""The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it names."""
+
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
 
 
@@ -100,6 +105,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     `inputs_of` says what a run should have read from outside; by default the experiment is asked, which may need its model.
     """
     owners.check(store, experiment.name, experiment.origin)
+    ROOT.set(store.root)
     shelf = _Shelf(store, experiment)
     rows = _rows(
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})

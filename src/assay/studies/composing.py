@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError, nearest
-from assay.core.experiment import Arm, Cost, Derive, Experiment, Header, Joint
+from assay.core.experiment import PRESETS, Arm, Cost, Derive, Experiment, Header, Joint
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
 from assay.lab.origin import STUDIES, in_file
 from assay.lab.plan import over
 from assay.lab.preset import spelled
-from assay.studies import missing
+from assay.studies import dictionaries, missing
+from assay.studies.dictionaries import Settled, Trains
+from assay.studies.measured import DENSITY, TERMS, MeasuredSpec
 from assay.studies.text import Part, Plain, Text, read
-from assay.studies.wording import Condition, claim, condition, made_of
+from assay.studies.wording import Condition, claim, condition, made_of, renamed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,19 +77,26 @@ def experiment(path: Path) -> Experiment:
 def composed(text: Text) -> Experiment:
     """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
     path, found = text.path, sides(text)
-    first, seeds = found[0], missing.seeds(text)
-    arms = {name: arm for side in found for name, arm in _arms(side, first).items()}
+    seeds = missing.seeds(text) if found else ()
+    owned = dictionaries.parts(text, _trains(found, seeds))
+    first = _first(found, owned, seeds)
+    settled = Settled(text, owned)
+    arms = {name: arm for side in found for name, arm in _arms(side, found[0]).items()} | settled.arms(lambda given: given == first["smoke"])
+    text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
     stored = {side.named(arm): names for side in found for arm, names in _stored(side).items()}
-    claims = tuple(_claim(text, i, read, arms, stored) for i, read in enumerate(conditions))
-    by_class = {type(side.of.default[0]): side.of for side in reversed(found)}
+    stored |= {part.label: (*TERMS, *DENSITY) for part in owned}
+    claims = tuple(_claim(text, i, read, arms, stored, owned) for i, read in enumerate(conditions))
+    by_class = {type(side.of.default[0]): side for side in reversed(found)}
+    scopes = [f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found]
     try:
         made = Experiment(
-            arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found), seeds_per_group=min(s.of.seeds_per_group for s in found),
-            smoke=first.specs("smoke", ()), default=first.specs(first.part.preset, seeds), full=first.specs("full", seeds),
-            inputs=_inputs(by_class), cost=_cost(by_class), expected={arm: s for side in found for arm, s in _expected(side, seeds).items()},
-            version=sum(s.of.version for s in found), measured=sum(s.of.measured for s in found),
-            scope="; ".join(dict.fromkeys(f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found)),
+            arms=arms, measure=found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure, claims=claims,
+            page=_page(text, found, owned), seeds_per_group=min((s.of.seeds_per_group for s in found), default=len(owned[0].paths) if owned else 1),
+            smoke=first["smoke"], default=first["default"], full=first["full"],
+            inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds),
+            version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
+            scope="; ".join(dict.fromkeys([*scopes, *(f"{p.model}, {p.text}" for p in owned if not p.trains)])),
         )  # fmt: skip
     except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
@@ -94,12 +105,52 @@ def composed(text: Text) -> Experiment:
     return made
 
 
+def _first(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> dict[str, tuple[Spec, ...]]:
+    """The specs of the arm main at each preset: of the first experiment, else of the first dictionary."""
+    if not found:
+        return {preset: dictionaries.specs(owned[0], preset) if owned else () for preset in PRESETS}
+    side = found[0]
+    return {p: side.specs(*{"smoke": ("smoke", ()), "default": (side.part.preset, seeds)}.get(p, (p, seeds))) for p in PRESETS}
+
+
+def _trains(found: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trains]:
+    """The arms that train something, which may be dictionaries."""
+    made = {}
+    for side in found:
+        for arm in (a for a in side.arms if side.of.arms[a].train is not None):
+
+            def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
+                chosen = side.specs("smoke", ()) if preset == "smoke" else side.specs(side.part.preset, seeds)
+                return side.of.specs_of(arm, chosen)
+
+            made[side.named(arm)] = Trains(side.named(arm), side.of, specs)
+    return made
+
+
+def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
+    """The study with the first dictionary called main where its claims call it by its label."""
+    if text.study.experiment or not owned or owned[0].said.label in ("", "main"):
+        return text
+    label = owned[0].said.label
+
+    def named(name: str) -> str:
+        return "main" if name == label else name
+
+    claims = tuple(
+        msgspec.structs.replace(
+            c, holds=renamed(c.holds, label, "main"), control=tuple(map(named, c.control)), planted=tuple(map(named, c.planted)),
+            near={named(k): v for k, v in c.near.items()}, also={named(k): v for k, v in c.also.items()},
+        ) for c in text.study.claim
+    )  # fmt: skip
+    return dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=claims))
+
+
 def header(path: Path) -> Header:
     """What a list says of a study. Raises: ExperimentError."""
     study = read(path).study
     claims = "; ".join(c.text for c in study.claim)
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
-    names = ", ".join(dict.fromkeys(p.name for p in study.experiment))
+    names = ", ".join(dict.fromkeys([*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]))
     return Header(study.question.rstrip("."), f"a study of {names}", claims or "none yet", controls or "none yet", "as planned")
 
 
@@ -243,7 +294,9 @@ def _stored(side: Side) -> dict[str, tuple[str, ...]]:
     return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
 
 
-def _claim(text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]]) -> Claim:
+def _claim(
+    text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]], owned: Sequence[dictionaries.Part]
+) -> Claim:
     """A claim of the study, with every arm that it names held to those there are, and every measure to those known."""
     said = text.study.claim[i]
     named = {"holds": read.parsed.arms, "control": said.control, "near": said.near, "also": said.also, "planted": said.planted}
@@ -256,8 +309,9 @@ def _claim(text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored:
         have = stored.get(arm or of, (name,))
         if name not in (there := (*have, *made_of(have))):
             raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, there)}")
+    units = said.units or missing.units(owned, (of, *read.parsed.arms))
     try:
-        return claim(said, of, read)
+        return claim(msgspec.structs.replace(said, units=units), of, read)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
 
@@ -266,6 +320,7 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
     """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better before training than after."""
     said = text.study.claim[i]
     of = next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim))
+    units = next(c.units for c in made.claims[i : i + 1] if isinstance(c, Claim))
     for arm in dict.fromkeys((of, *read.parsed.arms, *said.control, *said.planted)):
         if made.arms[arm].train is None:
             continue
@@ -273,7 +328,7 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
         kept = [s for s in specs if all(getattr(s, k, None) == v for k, v in said.where.items())]
         if not kept:
             raise ExperimentError(f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, said.where)}")
-        apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in said.units and len({getattr(s, n) for s in kept}) > 1]
+        apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in units and len({getattr(s, n) for s in kept}) > 1]
         if read.equal and len(apart) != 1:
             told = f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ in {', '.join(apart) or 'nothing but the seed'}"
             raise ExperimentError(f"{text.at('claim', i, 'holds')}: {told}")
@@ -293,10 +348,11 @@ def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> 
     return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
 
 
-def _page(text: Text, found: Sequence[Side]) -> str:
+def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:
     """What a reader of the report must know: the question, what stands beside what, and what was left out."""
     lines = [f"**The question.** {text.study.question}", ""]
     lines += [f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}." for s in found]
+    lines += [f"- `{p.label}`{f' ({p.said.label})' if p.said.label not in ('', p.label) else ''}: {p.told}." for p in owned]
     for side in found:
         if left := [name for name in side.of.arms if name not in side.arms]:
             lines += ["", f"Of {side.of.name} these arms did not run, and no claim was asked of them: {', '.join(left)}."]
@@ -316,13 +372,36 @@ def _expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
     return found
 
 
-def _inputs(by_class: Mapping[type, Experiment]) -> Callable[[Any], Mapping[str, str]] | None:
-    if not any(of.inputs for of in by_class.values()):
+def _inputs(text: Text, by_class: Mapping[type, Side], settled: Settled) -> Callable[[Any], Mapping[str, str]] | None:
+    """What runs read from outside; a model or a text that an experiment cannot have is told with its place in the study."""
+    if not settled.found and not any(side.of.inputs for side in by_class.values()):
         return None
-    return lambda spec: of.inputs(spec) if (of := by_class[type(spec)]).inputs else {}
+
+    def inputs(spec: Any) -> Mapping[str, str]:
+        if isinstance(spec, MeasuredSpec):
+            return settled.inputs(spec)
+        side = by_class[type(spec)]
+        try:
+            return side.of.inputs(spec) if side.of.inputs else {}
+        except AssayError as e:
+            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
+            raise ExperimentError(f"{at}: {side.of.name} cannot read what it needs: {e}") from e
+
+    return inputs
 
 
-def _cost(by_class: Mapping[type, Experiment]) -> Callable[[Runs[Any]], Cost] | None:
-    if not all(of.cost for of in by_class.values()):
+def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
+    if not all(side.of.cost for side in by_class.values()) or not by_class:
         return None
-    return lambda runs: by_class[type(runs.specs[0])].cost(runs)  # type: ignore[misc]  # all have one
+
+    def cost(runs: Runs[Any]) -> Cost:
+        side = by_class.get(type(runs.specs[0]))
+        return side.of.cost(runs) if side is not None and side.of.cost else Cost()
+
+    return cost
+
+
+def _times(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model, tell."""
+    times = {arm: seconds for side in found for arm, seconds in _expected(side, seeds).items()}
+    return times | {part.label: seconds for part in owned if (seconds := part.seconds()) is not None}

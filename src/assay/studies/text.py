@@ -53,6 +53,27 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The arms that run, with those that they build on; none named: all."""
 
 
+class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dictionary that takes part: one that somebody has, one that an arm of the study trains, or a baseline made for another one."""
+
+    label: str = ""
+    """What its arm is called; of a study without experiments the first one's may be left out, and is main."""
+    path: str | tuple[str, ...] = ""
+    """A file, a folder or a stored run; several trainings of one kind as a list, which are its seeds 0, 1, …"""
+    trained: str = ""
+    """In place of a path: an arm of this study that trains dictionaries, whose runs are measured."""
+    baseline: str = ""
+    """In place of a path: what is made of the one called `like`: pca, random or rescaled."""
+    like: str = ""
+    model: str = ""
+    """What it is measured on, as `assay evaluate` takes it; what the first dictionary says holds for those that say nothing."""
+    text: str = ""
+    site: str = ""
+    site_out: str = ""
+    fields: Mapping[str, Plain] = {}
+    """Other options of `assay evaluate`, such as tokens = 20000."""
+
+
 class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published number of the same quantity."""
 
@@ -77,7 +98,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Other arms that may satisfy it as well, and why."""
     planted: tuple[str, ...] = ()
     """Arms with a planted effect, for which it must hold."""
-    units: tuple[str, ...] = ("seed",)
+    units: tuple[str, ...] = ()
+    """What is generalised over; where none is named, those that `units` finds."""
     where: Mapping[str, Plain] = {}
     bounds: tuple[float, float] | None = None
     threshold: str = ""
@@ -87,7 +109,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, the experiments that are to answer it, and the claims to judge."""
+    """A question, the experiments and dictionaries that are to answer it, and the claims to judge."""
 
     question: str = ""
     seeds: str | tuple[int, ...] = ""
@@ -95,6 +117,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     budget: str = ""
     """The longest that it may take on this machine, such as "10m"."""
     experiment: tuple[Part, ...] = ()
+    dictionary: tuple[Measured, ...] = ()
     claim: tuple[Said, ...] = ()
 
 
@@ -194,7 +217,7 @@ def _keys(said: str) -> tuple[str | int, ...]:
 def _advice(said: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     named = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    kinds: dict[str, type[msgspec.Struct]] = {"experiment": Part, "claim": Said}
+    kinds: dict[str, type[msgspec.Struct]] = {"experiment": Part, "dictionary": Measured, "claim": Said}
     if unknown := re.search(r"unknown field `([^`]+)`", said):
         of = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         of = Literature if "published" in keys[:-1] else of
