@@ -303,8 +303,16 @@ def _claim(
     for key, names in named.items():
         for name in names:
             if name not in arms:
-                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {nearest(name, arms)}")
+                own = {p.label: p.said.label for p in owned}
+                there = nearest(name, (own.get(a) or a for a in arms))
+                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {there}")
     of = next((name for name in read.parsed.arms if name not in said.control), "main")
+    labels = {p.label: p.said.label or p.label for p in owned}
+    for key in ("control", "planted"):
+        for name in (n for n in named[key] if n != of and n in read.parsed.arms):
+            told = f"{labels.get(name, name)} stands in the condition, where it would be compared with itself"
+            how = f"a control takes the place of {labels.get(of, of)}: name another arm, such as a baseline or one trained once more"
+            raise ExperimentError(f"{text.at('claim', i, key)}: {told}; {how}")
     for arm, name in [*read.parsed.columns, *((arm, read.equal) for arm in read.parsed.arms if read.equal)]:
         have = stored.get(arm or of, (name,))
         if name not in (there := (*have, *made_of(have))):

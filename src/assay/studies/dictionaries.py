@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,8 +104,8 @@ def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
             raise _no(text, i, "label", 'a dictionary needs a label: what its arm is called in claims, such as label = "mine"')
         if not found and not text.study.experiment:
             label = "main"
-        if label in {p.label for p in found} or label in trains:
-            raise _no(text, i, "label", f"there is an arm {label} already; give this dictionary another label")
+        if said.label in {name for p in found for name in (p.label, p.said.label) if name} or label in trains:
+            raise _no(text, i, "label", f"there is an arm {said.label or label} already; give this dictionary another label")
         ways = [name for name in ("path", "trained", "baseline") if getattr(said, name)]
         if len(ways) != 1:
             told = f"got {' and '.join(ways)}" if ways else "got none of them"
@@ -175,7 +176,9 @@ class Settled:
         place = self.where(part, ROOT.get())
         setting = place.setting
         windows = f"{setting.part}, {setting.context} tokens{', BOS' if setting.bos else ''}"
-        content = {} if part.trains else {"dictionary": self.sources(part, ROOT.get())[spec.seed].sha256}
+        read = [source.sha256 for source in self.sources(part, ROOT.get())] if not part.trains else []
+        both = hashlib.sha256(" ".join(read).encode()).hexdigest()  # runs of an arm read the same; what is measured is kept by each one's own
+        content = {"dictionary": both if len(read) > 1 else read[0]} if read else {}
         return {**content, "model": place.folder.fingerprint, "corpus": place.corpus.fingerprint, "windows": windows}
 
     def sources(self, part: Part, root: Path) -> tuple[Source, ...]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from assay.core.claims import Claim, Published
@@ -74,6 +75,7 @@ def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, floa
 
 def claim(said: Said, of: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
+    said = msgspec.structs.replace(said, units=said.units or ("seed",))
     value, statistic = (_matched if read.equal else _plain)(read, of, said)
     published = said.published
     return Claim(
