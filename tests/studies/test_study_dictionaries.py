@@ -64,7 +64,7 @@ def plain(seed, noise, f=48):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with a model, a text and three dictionaries."""
-    tiny_models.make(tmp_path / "model", "llama", bos_token_id=3)
+    tiny_models.make(tmp_path / "model", "llama", bos_token_id=3, max_position_embeddings=256)
     (tmp_path / "texts").mkdir()
     for i in range(24):
         (tmp_path / "texts" / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3)))
@@ -252,3 +252,64 @@ def test_what_is_not_said_is_listed(folder, capsys):
 )
 def test_the_first_dictionary_is_main_by_another_name(before, after):
     assert renamed(before, "mine", "main") == after
+
+
+TRAINS = """
+question = "Are dictionaries that the study trains measured as any other?"
+seeds = "0:2"
+
+[[experiment]]
+name = "gated-sae"
+preset = "smoke"
+arms = ["main", "wide-rescaled"]
+fields = { subject = "./model", corpus = "./texts", layer = 1, penalty = 0.1 }
+
+[[dictionary]]
+label = "gated"
+trained = "main"
+model = "./model"
+text = "./texts"
+fields = { tokens = 600, ablation_tokens = 300, context = 16 }
+
+[[dictionary]]
+label = "mended"
+trained = "wide-rescaled"
+
+[[dictionary]]
+label = "pca"
+baseline = "pca"
+like = "gated"
+
+[[claim]]
+text = "Gated harms the model less"
+holds = "gated.ce_increase - mended.ce_increase < -0.01"
+control = ["pca"]
+"""
+
+
+def test_dictionaries_that_the_study_trains_are_measured_as_their_files_would_be(folder):
+    """Export what an arm trained and evaluate it: the same numbers, on the part of the text that nothing was trained on."""
+    words = [f"def f{j}(x):\n    return x + {j}\n" * 20 for j in range(40)]
+    for j, text in enumerate(words):
+        (folder / "texts" / f"long{j}.py").write_text(text)
+    result = run(folder, TRAINS)
+    ask = {"model": folder / "model", "text": folder / "texts", "tokens": 600, "ablation_tokens": 300, "context": 16}
+    names = {arm: sorted(p.name for p in (folder / "store/runs/asks").glob(f"*-{arm}-*")) for arm in ("main", "wide-rescaled")}
+    for arm, label in (("main", "gated"), ("wide-rescaled", "mended")):
+        found = evaluate(*(f"asks/{name}" for name in names[arm]), root=folder / "store", **ask)
+        theirs = sorted(found[d["name"]]["ce_increase"]["estimate"] for d in found.dictionaries)
+        data = result.arms[label]
+        assert data.seed.values.tolist() == [0, 1]
+        assert [d["part"] for d in found.dictionaries] == ["test", "test"]
+        ours = (data.ce_spliced - data.ce_clean).sum("document") / data.predictions.sum("document")
+        assert sorted(ours.values) == pytest.approx(theirs, rel=1e-6)
+    assert result.judged[0].verdict.n["seed"] == 2
+
+
+def test_other_fields_of_what_is_trained_are_other_dictionaries(folder):
+    """A dictionary is known by what trained it: with another width nothing of the old one counts."""
+    first = catalogue.find(str(write(folder, TRAINS)))
+    second = catalogue.find(str(write(folder, TRAINS.replace("layer = 1,", "layer = 1, width = 24,"), "other.toml")))
+    assert {s.to_json() for s in first.specs_of("gated", first.default)}.isdisjoint(
+        s.to_json() for s in second.specs_of("gated", second.default)
+    )

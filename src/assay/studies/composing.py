@@ -92,7 +92,7 @@ def composed(text: Text) -> Experiment:
     try:
         made = Experiment(
             arms=arms, measure=found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure, claims=claims,
-            page=_page(text, found, owned), seeds_per_group=min((s.of.seeds_per_group for s in found), default=len(owned[0].paths) if owned else 1),
+            page=_page(text, found, owned), seeds_per_group=text.study.together or min((s.of.seeds_per_group for s in found), default=_most(owned)),
             smoke=first["smoke"], default=first["default"], full=first["full"],
             inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds),
             version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
@@ -103,6 +103,11 @@ def composed(text: Text) -> Experiment:
     for i, read_as in enumerate(conditions):
         _can_be_judged(text, i, read_as, made)
     return made
+
+
+def _most(owned: Sequence[dictionaries.Part]) -> int:
+    """All trainings of a dictionary together, so that they share the passes of the model that are the same for all."""
+    return max((len(p.paths) for p in owned), default=1)
 
 
 def _first(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> dict[str, tuple[Spec, ...]]:
@@ -213,7 +218,7 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     per_run = per_run_fields(type(spec))
     for name, value in part.fields.items():
         try:
-            values = spelled(spec, name, value)
+            values = spelled(spec, name, _beside(text, value))
         except SpecError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
         if len(values) > 1 and name not in per_run:
@@ -223,6 +228,13 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     if part.paired:
         shared.append(_together(text, i, part, spec))
     return [{**rest, **{k: v for one in chosen for k, v in one.items()}} for chosen in itertools.product(*shared)]
+
+
+def _beside(text: Text, value: Any) -> Any:
+    """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
+    if isinstance(value, list):
+        return [_beside(text, v) for v in value]
+    return str(text.path.parent / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
 
 
 def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SMOKE = {"tokens": 2048, "ablation_tokens": 512}
 """At most so many tokens in the preset that only shows that everything runs."""
 USUAL = Setting()
-PASS, LOADING = 2 / 20e9, 5.0
+PASS, LOADING = 2 / 50e9, 5.0
 """CPU-seconds for each weight and token of one pass, and to load a model."""
 
 
@@ -75,7 +75,7 @@ class Part:
         """CPU-seconds that one of its dictionaries takes, guessed from the size of the model; None where the model is not here.
 
         A clean pass, one from the site on with the reconstruction in place, and one for each ablation on its tokens; `PASS` is 2 FLOP for
-        each weight and token, at a rate that a core of some years ago reaches.
+        each weight and token, at the rate at which the dictionary of docs/evaluate.md was measured on one thread.
         """
         from assay.subjects import sizes
         from assay.subjects.folder import find

@@ -71,7 +71,8 @@ def beside(parent: type[Spec]) -> type[MeasuredSpec]:
     taken = {*typing.get_type_hints(MeasuredSpec), "seed"}
     fields = {f.name: f for f in parent.__dataclass_fields__.values()}
     own: list[Any] = [(n, hints[n], field(default=fields[n].default, kw_only=True)) for n in per_run_fields(parent) if n not in taken]
-    return make_dataclass(f"Measured{parent.__name__}", own, bases=(MeasuredSpec,), frozen=True, kw_only=True, module=__name__)
+    named = {"__module__": __name__, "__doc__": f"The measurement of a run of {parent.__name__}."}
+    return make_dataclass(f"Measured{parent.__name__}", own, bases=(MeasuredSpec,), frozen=True, kw_only=True, namespace=named)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -116,6 +117,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whole numbers as "1000000:1000006" or a list, for every experiment that does not set its own."""
     budget: str = ""
     """The longest that it may take on this machine, such as "10m"."""
+    together: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    """How many seeds are trained and measured in one group, where that is not what the experiments say; no number depends on it."""
     experiment: tuple[Part, ...] = ()
     dictionary: tuple[Measured, ...] = ()
     claim: tuple[Said, ...] = ()
