@@ -306,6 +306,20 @@ def test_dictionaries_that_the_study_trains_are_measured_as_their_files_would_be
     assert result.judged[0].verdict.n["seed"] == 2
 
 
+def test_seeds_that_a_study_trains_together_have_the_numbers_of_each_alone(folder):
+    for j in range(40):
+        (folder / "texts" / f"long{j}.py").write_text(f"def f{j}(x):\n    return x + {j}\n" * 20)
+    bare = TRAINS.replace("ablation_tokens = 300", "ablation_tokens = 0")
+    apart = run(folder, bare)
+    study = catalogue.find(str(write(folder, bare.replace('seeds = "0:2"', 'seeds = "0:2"\ntogether = 2'), "joined.toml")))
+    joined = Lab(folder / "store", Inline()).run(study)
+    assert study.seeds_per_group == 2
+    for arm in ("gated", "mended"):
+        for term in ("error", "active", "ce_spliced"):
+            assert joined.arms[arm][term].values == pytest.approx(apart.arms[arm][term].values, rel=1e-5)
+        assert np.isnan(joined.arms[arm].a_predictions.values).all()  # no ablation was asked for
+
+
 def test_other_fields_of_what_is_trained_are_other_dictionaries(folder):
     """A dictionary is known by what trained it: with another width nothing of the old one counts."""
     first = catalogue.find(str(write(folder, TRAINS)))
