@@ -86,15 +86,17 @@ def composed(text: Text) -> Experiment:
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
     stored = {side.named(arm): names for side in found for arm, names in _stored(side).items()}
     stored |= {part.label: (*TERMS, *DENSITY) for part in owned}
-    claims = tuple(_claim(text, i, read, arms, stored, owned) for i, read in enumerate(conditions))
+    dims = {side.named(arm): names for side in found for arm, names in _dims(side).items()} | {p.label: ("seed", "document") for p in owned}
+    claims = tuple(_claim(text, i, read, arms, stored, owned, lambda arm: dims.get(arm, ())) for i, read in enumerate(conditions))
     by_class = {type(side.of.default[0]): side for side in reversed(found)}
     scopes = [f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found]
+    together = text.study.together or min((s.of.seeds_per_group for s in found), default=_most(owned))
     try:
         made = Experiment(
             arms=arms, measure=found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure, claims=claims,
-            page=_page(text, found, owned), seeds_per_group=text.study.together or min((s.of.seeds_per_group for s in found), default=_most(owned)),
+            page=_page(text, found, owned), seeds_per_group=together,
             smoke=first["smoke"], default=first["default"], full=first["full"],
-            inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds),
+            inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds, together),
             version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
             scope="; ".join(dict.fromkeys([*scopes, *(f"{p.model}, {p.text}" for p in owned if not p.trains)])),
         )  # fmt: skip
@@ -306,9 +308,21 @@ def _stored(side: Side) -> dict[str, tuple[str, ...]]:
     return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
 
 
+def _dims(side: Side) -> dict[str, tuple[str, ...]]:
+    """What each arm has units of, as far as the experiment's committed record tells: fields in which runs differ, and axes of measures."""
+    record = records.read(side.of.name, side.of.origin) or {}
+    fields = per_run_fields(type(side.of.default[0]))
+    found = {}
+    for arm, data in record.get("arms", {}).items():
+        axes = [d for v in data["measures"]["variables"].values() for d in v["dims"] if d != "run"]
+        found[arm] = tuple(dict.fromkeys([*fields, *axes]))
+    return found
+
+
 def _claim(
-    text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]], owned: Sequence[dictionaries.Part]
-) -> Claim:
+    text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]], owned: Sequence[dictionaries.Part],
+    units_of: Callable[[str], Sequence[str]],
+) -> Claim:  # fmt: skip
     """A claim of the study, with every arm that it names held to those there are, and every measure to those known."""
     said = text.study.claim[i]
     named = {"holds": read.parsed.arms, "control": said.control, "near": said.near, "also": said.also, "planted": said.planted}
@@ -330,6 +344,9 @@ def _claim(
         if name not in (there := (*have, *made_of(have))):
             raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, there)}")
     units = said.units or missing.units(owned, (of, *read.parsed.arms))
+    for unit in units:
+        if (there := units_of(of)) and unit not in there:
+            raise ExperimentError(f"{text.at('claim', i, 'units')}: what arm {of} measures has no unit {unit!r}; {nearest(unit, there)}")
     try:
         return claim(msgspec.structs.replace(said, units=units), of, read)
     except ClaimError as e:
@@ -421,7 +438,7 @@ def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
     return cost
 
 
-def _times(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> dict[str, float]:
+def _times(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int], together: int) -> dict[str, float]:
     """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model, tell."""
     times = {arm: seconds for side in found for arm, seconds in _expected(side, seeds).items()}
-    return times | {part.label: seconds for part in owned if (seconds := part.seconds()) is not None}
+    return times | {part.label: seconds for part in owned if (seconds := part.seconds(together)) is not None}

@@ -71,11 +71,11 @@ class Part:
         assert self.trains is not None
         return cls(seed=parent.seed, trained=f"{self.trains.arm} {measured.parent_fields(parent)}", **shared, **own)
 
-    def seconds(self) -> float | None:
+    def seconds(self, together: int) -> float | None:
         """CPU-seconds that one of its dictionaries takes, guessed from the size of the model; None where the model is not here.
 
-        A clean pass, one from the site on with the reconstruction in place, and one for each ablation on its tokens; `PASS` is 2 FLOP for
-        each weight and token, at the rate at which the dictionary of docs/evaluate.md was measured on one thread.
+        Loading, a clean pass and the ablations are shared by `together` dictionaries; each has a pass with its reconstruction in place, at the
+        rate at which the dictionary of docs/evaluate.md was measured on one thread.
         """
         from assay.subjects import sizes
         from assay.subjects.folder import find
@@ -85,7 +85,8 @@ class Part:
         except AssayError:
             return None
         weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size["m"]) + size["d"] * size["v"]
-        return LOADING + PASS * weights * (2 * self.setting.tokens + 3 * self.setting.ablation_tokens)
+        shared = LOADING + PASS * weights * (self.setting.tokens + 3 * self.setting.ablation_tokens)
+        return shared / together + PASS * weights * self.setting.tokens
 
     @property
     def told(self) -> str:
@@ -140,7 +141,7 @@ def _part(text: Text, i: int, label: str, said: Measured, before: Sequence[Part]
     try:
         setting = USUAL.replace(**given, **{n: v for n, v in sites.items() if v})
     except SpecError as e:
-        raise _no(text, i, "fields", str(e).replace("Setting", "assay evaluate", 1)) from None
+        raise _no(text, i, "fields", str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1)) from None
     except TypeError:
         raise _no(text, i, "fields", "site and site_out stand beside fields, not in it") from None
     paths = like.paths if like else (said.path,) if isinstance(said.path, str) and said.path else tuple(said.path)
@@ -238,7 +239,7 @@ class Settled:
                 return _of_trained(part, place)
         found: list[Windows] = []
         for source in self.sources(part, root):
-            with _told(self.text, part.i, "path" if part.said.path else "like"):
+            with _told(self.text, part.i, "site" if part.said.site else "path" if part.said.path else "like"):
                 words = place.plan(source).text
                 source.forget()
             found.append(Windows(words.part, words.context, words.bos))

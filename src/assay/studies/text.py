@@ -153,7 +153,7 @@ def read(path: Path) -> Text:
     try:
         table = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as e:
-        raise ExperimentError(_syntax(path, first, str(e) or "it nests too deep")) from None
+        raise ExperimentError(_syntax(path, toml, first, str(e) or "it nests too deep")) from None
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
@@ -176,6 +176,8 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
     for number, line in enumerate(toml.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
             here = [part.strip() for part in header[1].split(".")]
+            if here == [name] and count is None:
+                return number, line.index("[") + 1
             seen += here == table
             if here == table and count is not None and seen == count:
                 best = (number, line.index("[") + 1)
@@ -199,11 +201,16 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
     return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
 
 
-def _syntax(path: Path, first: int, said: str) -> str:
+def _syntax(path: Path, toml: str, first: int, said: str) -> str:
     """What Python says of TOML that is none, with the place in the file first."""
-    if found := re.search(r"\(at line (\d+), column (\d+)\)", said):
-        return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}"
-    return f"{path}: {said}"
+    found = re.search(r"\(at line (\d+), column (\d+)\)", said)
+    if not found:
+        return f"{path}: {said}"
+    lines = [*toml.splitlines(), ""]
+    line = lines[min(int(found[1]), len(lines)) - 1]
+    bare = re.search(r"=\s*(\d+:\d+)", line)
+    hint = f'; a range is a text, "{bare[1]}"' if bare else ""
+    return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}{hint}"
 
 
 def _keys(said: str) -> tuple[str | int, ...]:
@@ -224,9 +231,13 @@ def _advice(said: str, keys: tuple[str | int, ...]) -> str:
     if unknown := re.search(r"unknown field `([^`]+)`", said):
         of = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         of = Literature if "published" in keys[:-1] else of
+        if of is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
+            return f"{named} belongs to the study: write {unknown[1]} above the first [[…]], as in TOML a table takes all that follows it"
         return f"{named} is no field of a study; {nearest(unknown[1], (f.name for f in msgspec.structs.fields(of)))}"
     if missing := re.search(r"missing required field `([^`]+)`", said):
         return f"{named or 'the study'} lacks {missing[1]}"
+    if keys and keys[-1] in kinds and "array" in said and "object" in said:
+        return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
     told = re.sub(r"\s*- at `[^`]*`", "", said)
     words = {"`str`": "a text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false", "`array`": "a list",
              "`object`": "a table", "`null`": "nothing"}  # fmt: skip
