@@ -390,9 +390,9 @@ def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part])
     lines = [f"**The question.** {text.study.question}", ""]
     lines += [f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}." for s in found]
     lines += [f"- `{p.label}`{f' ({p.said.label})' if p.said.label not in ('', p.label) else ''}: {p.told}." for p in owned]
-    for side in found:
-        if left := [name for name in side.of.arms if name not in side.arms]:
-            lines += ["", f"Of {side.of.name} these arms did not run, and no claim was asked of them: {', '.join(left)}."]
+    left = {s.of.name: [name for name in s.of.arms if name not in s.arms] for s in found}
+    for name, arms in left.items():
+        lines += ["", f"Of {name} these arms did not run, and no claim was asked of them: {', '.join(arms)}."] if arms else []
     return "\n".join([*lines, "", text.page]).strip()
 
 
