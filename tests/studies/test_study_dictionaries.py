@@ -10,7 +10,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 import tiny_models
-
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.core.intervals import interval
@@ -208,10 +207,10 @@ WRONG = [
     ("tokens = 600", "tokens = 0", "line 9 column 10: "),
     ("mine.fvu -", "mine.ce_recovered -", "has no measure 'ce_recovered'; "),
     ("mine.fvu -", "mime.fvu -", "the study has no arm 'mime'; did you mean mine?"),
-    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nfields = { context = 12 }', "line 14 column 10: theirs would be measured on windows of 12"),
-    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nsite = "blocks.9.hook_resid_post"', "line 13 column 8: "),
+    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nfields = { context = 12 }', "line 14 column 10: theirs would be measured on"),
+    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nsite = "blocks.9.hook_resid_post"', "line 14 column 8: theirs: blocks.9"),
     ('path = "theirs.safetensors"', 'paths = ["theirs.safetensors"]', "dictionary[2].paths is no field of a study; did you mean path?"),
-    ('["again"]', '["theirs"]', "line 22 column 11: theirs stands in the condition, where it would be compared with itself; a control takes the place of mine"),
+    ('["again"]', '["theirs"]', "line 22 column 11: theirs stands in the condition, where it would be compared with itself"),
     ('model = "./model"\n', "", "line 4 column 1: model is not said"),
 ]
 

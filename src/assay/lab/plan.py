@@ -256,7 +256,7 @@ def _cost_per_run(
     known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
     if expected := {n: (seconds, False) for n, seconds in experiment.expected.items() if n in arms and n not in known}:
         known |= expected
-        return {n: cost for n, (cost, _) in known.items()}, "records of the experiments it is about scaled by steps, passes of models by size", frozenset()
+        return {n: cost for n, (cost, _) in known.items()}, "records of its experiments scaled by steps, passes of models by size", frozenset()
     source = "runs of this store, scaled by steps" if known else "unknown"
     return {n: cost for n, (cost, _) in known.items()}, source, frozenset(n for n, (_, less) in known.items() if less)
 

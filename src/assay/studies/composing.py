@@ -3,67 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from assay.core.claims import Claim
-from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError, nearest
-from assay.core.experiment import PRESETS, Arm, Cost, Derive, Experiment, Header, Joint
+from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
+from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header
 from assay.core.spec import Spec, per_run_fields
-from assay.lab import catalogue, records
-from assay.lab.origin import STUDIES, in_file
-from assay.lab.plan import over
-from assay.lab.preset import spelled
-from assay.studies import dictionaries, missing
+from assay.studies import dictionaries, missing, sides
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.measured import DENSITY, TERMS, MeasuredSpec
-from assay.studies.text import Part, Plain, Text, read
+from assay.studies.sides import Side
+from assay.studies.text import Plain, Text, read
 from assay.studies.wording import Condition, claim, condition, made_of, renamed
 
 if TYPE_CHECKING:
-    import xarray as xr
 
     from assay.core.runs import Runs
-
-
-@dataclass(frozen=True)
-class Side:
-    """One experiment with one choice of fields: all of its arms stand side by side with those of others."""
-
-    label: str
-    """Before the names of its arms; "" for the first side."""
-    of: Experiment
-    part: Part
-    fields: Mapping[str, Plain | tuple[Plain, ...]]
-    """Fields that all of its runs share."""
-    varied: Mapping[str, tuple[Plain, ...]]
-    """Fields in which its runs differ."""
-    arms: tuple[str, ...]
-
-    def named(self, arm: str) -> str:
-        """What one of its arms is called in the study."""
-        return f"{self.label}/{arm}" if self.label else arm
-
-    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
-        """Its specs at a preset with these seeds; none given: the preset's own. Raises: SpecError."""
-        specs: tuple[Any, ...] = tuple(s.replace(**self.fields) for s in self.of.preset(preset))
-        varied = {**self.varied, **({"seed": tuple(seeds)} if seeds and "seed" not in self.varied else {})}
-        for name, values in varied.items():
-            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in specs for v in values))
-        return tuple(dict.fromkeys(specs))
-
-    @property
-    def told(self) -> str:
-        """Its fields in words, such as "gated-sae, width 256"."""
-        fields = {**self.fields, **self.varied}
-        said = (f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in fields.items())
-        return ", ".join([self.of.name, *said])
 
 
 def experiment(path: Path) -> Experiment:
@@ -76,17 +35,17 @@ def experiment(path: Path) -> Experiment:
 
 def composed(text: Text) -> Experiment:
     """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
-    path, found = text.path, sides(text)
+    path, found = text.path, sides.sides(text)
     seeds = missing.seeds(text) if found else ()
     owned = dictionaries.parts(text, _trains(found, seeds))
     first = _first(found, owned, seeds)
     settled = Settled(text, owned)
-    arms = {name: arm for side in found for name, arm in _arms(side, found[0]).items()} | settled.arms(lambda given: given == first["smoke"])
+    arms = {name: arm for side in found for name, arm in sides.arms_of(side, found[0]).items()} | settled.arms(lambda given: given == first["smoke"])
     text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
-    stored = {side.named(arm): names for side in found for arm, names in _stored(side).items()}
+    stored = {side.named(arm): names for side in found for arm, names in sides.stored(side).items()}
     stored |= {part.label: (*TERMS, *DENSITY) for part in owned}
-    dims = {side.named(arm): names for side in found for arm, names in _dims(side).items()} | {p.label: ("seed", "document") for p in owned}
+    dims = {side.named(arm): names for side in found for arm, names in sides.units(side).items()} | {p.label: ("seed", "document") for p in owned}
     claims = tuple(_claim(text, i, read, arms, stored, owned, lambda arm: dims.get(arm, ())) for i, read in enumerate(conditions))
     by_class = {type(side.of.default[0]): side for side in reversed(found)}
     scopes = [f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found]
@@ -161,162 +120,11 @@ def header(path: Path) -> Header:
     return Header(study.question.rstrip("."), f"a study of {names}", claims or "none yet", controls or "none yet", "as planned")
 
 
-def sides(text: Text) -> list[Side]:
-    """The experiments of a study, each field that all runs of an arm share taken apart. Raises: ExperimentError."""
-    found: list[Side] = []
-    for i, part in enumerate(text.study.experiment):
-        try:
-            base = catalogue.find(part.name if not _is_path(part.name) else str(text.path.parent / part.name))
-        except AssayError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
-        if base.origin.endswith(STUDIES):
-            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the experiments it is about")
-        try:
-            specs = base.preset(part.preset)
-        except AssayError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
-        arms = _chosen(text, i, base, part)
-        choices = _choices(text, i, part, specs[0])
-        for names in choices:
-            fields = {k: v for k, v in names.items() if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)}
-            varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
-            apart = [f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)]
-            label = ",".join([*([part.label] if part.label else []), *apart])
-            if not found:
-                label = ""
-            if label in {s.label for s in found}:
-                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, to tell its arms apart")
-            found.append(Side(label, base, part, fields, varied, arms))
-    for side in found:
-        try:
-            side.specs(side.part.preset, ())
-        except SpecError as e:
-            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
-            raise ExperimentError(f"{at}: {e}") from None
-    return found
-
-
-def _is_path(name: str) -> bool:
-    return in_file(name) or "/" in name
-
-
-def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
-    """The arms that run, with those that they build on; a derived arm may read any, so with one all trained arms run."""
-    for name in part.arms:
-        if name not in base.arms:
-            raise ExperimentError(f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; {nearest(name, base.arms)}")
-    wanted = set(part.arms or base.arms) | {"main"}
-    if any(base.arms[name].derive is not None for name in wanted):
-        wanted |= {name for name, arm in base.arms.items() if arm.train is not None}
-    while more := {a for name in wanted if (a := base.arms[name].after) is not None} - wanted:
-        wanted |= more
-    return tuple(name for name in base.arms if name in wanted)
-
-
-def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """Every combination of values of the fields that all runs of an arm share; other fields keep their lists as tuples."""
-    shared: list[list[dict[str, Any]]] = []
-    rest: dict[str, Any] = {}
-    per_run = per_run_fields(type(spec))
-    for name, value in part.fields.items():
-        try:
-            values = spelled(spec, name, _beside(text, value))
-        except SpecError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
-        if len(values) > 1 and name not in per_run:
-            shared.append([{name: v} for v in values])
-        else:
-            rest[name] = tuple(values) if len(values) > 1 else values[0]
-    if part.paired:
-        shared.append(_together(text, i, part, spec))
-    return [{**rest, **{k: v for one in chosen for k, v in one.items()}} for chosen in itertools.product(*shared)]
-
-
-def _beside(text: Text, value: Any) -> Any:
-    """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
-    if isinstance(value, list):
-        return [_beside(text, v) for v in value]
-    return str(text.path.parent / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
-
-
-def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """The fields whose lists go together, value by value."""
-    at = text.at("experiment", i, "paired")
-    if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
-        told = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
-        raise ExperimentError(f"{at}: paired lists are as long as each other, got {told}")
-    if both := set(part.paired) & set(part.fields):
-        raise ExperimentError(f"{at}: {min(both)} is among fields as well; a field is set once")
-    try:
-        columns = {name: [spelled(spec, name, v)[0] for v in values] for name, values in part.paired.items()}
-    except SpecError as e:
-        raise ExperimentError(f"{at}: {e}") from None
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _arms(side: Side, first: Side) -> dict[str, Arm]:
-    """The arms of one side under the study's names."""
-    joints: dict[int, Joint] = {}
-    found: dict[str, Arm] = {}
-    for name in side.arms:
-        arm = side.of.arms[name]
-        changes: dict[str, Any] = {}
-        if arm.derive is not None:
-            changes["derive"] = _seen_as(arm.derive, side)
-        else:
-            changes["measure"] = arm.measure or side.of.measure
-        if isinstance(arm.train, Joint):  # arms of one pass stay together, but never with those of another side
-            changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
-        if arm.after is not None:
-            changes["after"] = side.named(arm.after)
-        elif arm.train is not None and side is not first:
-            changes["specs"] = _specs_of(side, name, first)
-        found[side.named(name)] = dataclasses.replace(arm, **changes)
-    return found
-
-
-def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """The specs of an arm of another side, given those of the first one: the same preset, and the same seeds."""
-
-    def specs(given: tuple[Any, ...]) -> tuple[Any, ...]:
-        preset = "smoke" if given == first.specs("smoke", ()) else side.part.preset
-        mine = side.specs(preset, () if preset == "smoke" else sorted({s.seed for s in given}))
-        return side.of.specs_of(arm, mine)
-
-    return specs
-
-
-def _seen_as(derive: Derive, side: Side) -> Derive:
-    """A derived arm that reads arms by the names that its own experiment gives them."""
-
-    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        return derive({name: arms[side.named(name)] for name in side.arms if side.named(name) in arms})
-
-    return seen
-
-
 def _condition(text: Text, i: int) -> Condition:
     try:
         return condition(text.study.claim[i].holds)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
-
-
-def _stored(side: Side) -> dict[str, tuple[str, ...]]:
-    """What each arm measures, as far as the experiment's committed record tells: a wrong name is better told before training."""
-    record = records.read(side.of.name, side.of.origin) or {}
-    return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
-
-
-def _dims(side: Side) -> dict[str, tuple[str, ...]]:
-    """What each arm has units of, as far as the experiment's committed record tells: fields in which runs differ, and axes of measures."""
-    record = records.read(side.of.name, side.of.origin) or {}
-    fields = per_run_fields(type(side.of.default[0]))
-    found = {}
-    for arm, data in record.get("arms", {}).items():
-        axes = [d for v in data["measures"]["variables"].values() for d in v["dims"] if d != "run"]
-        found[arm] = tuple(dict.fromkeys([*fields, *axes]))
-    return found
 
 
 def _claim(
@@ -396,19 +204,6 @@ def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part])
     return "\n".join([*lines, "", text.page]).strip()
 
 
-def _expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none where other fields are larger."""
-    recorded = records.cost_per_run(side.of, side.part.preset)
-    found = {}
-    for arm in side.arms:
-        if side.of.arms[arm].train is None or arm not in recorded:
-            continue
-        then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
-        if then and now and (scaled := over(now[0], json.loads(then[0].to_json()))) is not None:
-            found[side.named(arm)] = recorded[arm] * scaled[0]
-    return found
-
-
 def _inputs(text: Text, by_class: Mapping[type, Side], settled: Settled) -> Callable[[Any], Mapping[str, str]] | None:
     """What runs read from outside; a model or a text that an experiment cannot have is told with its place in the study."""
     if not settled.found and not any(side.of.inputs for side in by_class.values()):
@@ -440,5 +235,5 @@ def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
 
 def _times(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int], together: int) -> dict[str, float]:
     """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model, tell."""
-    times = {arm: seconds for side in found for arm, seconds in _expected(side, seeds).items()}
+    times = {arm: seconds for side in found for arm, seconds in sides.expected(side, seeds).items()}
     return times | {part.label: seconds for part in owned if (seconds := part.seconds(together)) is not None}
