@@ -17,7 +17,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab import edits, journal, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
-from assay.lab.origin import code
+from assay.lab.origin import STUDIES, code
 from assay.lab.preset import Preset
 from assay.lab.speed import beside
 from assay.lab.store import Damaged, Job, Store, Stored, size
@@ -188,7 +188,7 @@ class _Shelf:
         other = [r.stored for r in rows if r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != self.code]
         edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
         unsure = [s for s in other if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts]
-        if self.code and unsure:
+        if self.code and unsure and not self.experiment.origin.endswith(STUDIES):  # what a study says of training stands in specs
             names = sorted({found[1] for s in unsure if (found := edited[s.key]) is not None})
             told.append(
                 f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s file{': ' if names else ''}{'; '.join(names)}; "

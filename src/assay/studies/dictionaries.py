@@ -57,6 +57,8 @@ class Part:
     """Files or stored runs as they were written; those of the dictionary that it is like."""
     trains: Trains | None
     setting: Setting
+    located: str
+    """Where its model lies."""
 
     def spec(self, seed: int = 0, parent: Spec | None = None, *, smoke: bool = False) -> MeasuredSpec:
         """The spec of one run: a seed of its paths, or the one that measures a trained run."""
@@ -81,7 +83,7 @@ class Part:
         from assay.subjects.folder import find
 
         try:
-            size = sizes.of(find(self.model).config)
+            size = sizes.of(find(self.located).config)
         except AssayError:
             return None
         weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size["m"]) + size["d"] * size["v"]
@@ -146,7 +148,7 @@ def _part(text: Text, i: int, label: str, said: Measured, before: Sequence[Part]
         raise _no(text, i, "fields", "site and site_out stand beside fields, not in it") from None
     paths = like.paths if like else (said.path,) if isinstance(said.path, str) and said.path else tuple(said.path)
     trained = like.trains if like else trains.get(said.trained)
-    return Part(i, label, said, _beside(text, model), _beside(text, words), paths, trained, setting)
+    return Part(i, label, said, model, words, paths, trained, setting, _beside(text, model))
 
 
 def specs(part: Part, preset: str) -> tuple[MeasuredSpec, ...]:
@@ -227,9 +229,9 @@ class Settled:
         from assay.subjects.folder import find
 
         with _told(self.text, part.i, "model"):
-            folder = find(part.model)
+            folder = find(part.located)
         with _told(self.text, part.i, "text"):
-            corpus = corpora.load(part.text)
+            corpus = corpora.load(_beside(self.text, part.text))
         return Where(folder, corpus, part.setting)
 
     def _windows(self, part: Part, place: Where, root: Path) -> Windows:
