@@ -1,5 +1,6 @@
 """Dictionaries as parts of a study: their numbers are those of `assay evaluate`, and what does not fit is one line with its place."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,10 +61,15 @@ def plain(seed, noise, f=48):
     return Dictionary(0.6 * W.mT, torch.full((1, f), -0.2), W + off, torch.zeros(1, 24), ReLU(), sites=(SITE,))
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("studied") / "model", "llama", bos_token_id=3, max_position_embeddings=256)
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tiny, tmp_path, monkeypatch):
     """A folder with a model, a text and three dictionaries."""
-    tiny_models.make(tmp_path / "model", "llama", bos_token_id=3, max_position_embeddings=256)
+    shutil.copytree(tiny, tmp_path / "model")
     (tmp_path / "texts").mkdir()
     for i in range(24):
         (tmp_path / "texts" / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3)))

@@ -86,7 +86,7 @@ class Part:
             size = sizes.of(find(self.located).config)
         except AssayError:
             return None
-        weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size["m"]) + size["d"] * size["v"]
+        weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"])) + size["d"] * size["v"]
         shared = LOADING + PASS * weights * (self.setting.tokens + 3 * self.setting.ablation_tokens)
         return shared / together + PASS * weights * self.setting.tokens
 
