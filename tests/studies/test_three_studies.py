@@ -45,6 +45,15 @@ def test_its_page_shows_its_text_and_the_verdict_of_each_claim(path):
         assert re.search(rf"\| [●✕◐○] \| {re.escape(claim['text'])}", shown)
 
 
+def test_every_study_of_the_docs_is_one(tmp_path):
+    """What docs/studies.md shows is read as it stands, and says all that has to be said."""
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "studies.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        (tmp_path / "shown.toml").write_text(block)
+        assert missing.essential(read(tmp_path / "shown.toml")) == []
+
+
 @pytest.mark.parametrize("name", ["steep-importance", "twice-the-size"])
 def test_it_runs(name, tmp_path):
     """The smallest preset, which shows that all of it can be trained, measured and judged."""
