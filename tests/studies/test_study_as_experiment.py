@@ -153,6 +153,43 @@ def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
     assert main(["new", "my-question", "--study"]) == 2  # what is there stays
 
 
+def test_a_text_that_an_experiment_cannot_read_is_told_with_its_place(own, capsys):
+    part = '[[experiment]]\nname = "gated-sae"\narms = ["main", "relu", "topk"]\nfields = { corpus = "./nothing", penalty = 0.2 }\n'
+    claim = '[[claim]]\ntext = "Gated wins"\nholds = "main.fvu - relu.fvu < -0.01"\ncontrol = ["topk"]\n'
+    path = write(own, HEAD + part + claim)
+    assert main(["plan", path.name]) == 2
+    told = capsys.readouterr().err
+    assert "asks.toml line 7 column 10: gated-sae cannot read what it needs: " in told
+    assert str(own / "nothing") in told.replace("\n", "") or "SmolLM2" in told
+
+
+def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
+    path = write(own, HEAD + PART + CLAIM)
+    assert main(["run", path.name, "--executor", "inline"]) == 0
+    path.write_text(path.read_text().replace("Narrow ones", "The narrow ones"))
+    capsys.readouterr()
+    assert main(["plan", path.name, "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["missing"], planned["notes"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ('seeds = "0:6"', "seeds = 0:6", 'a range is a text, "0:6"'),
+        ("[[experiment]]", "[experiment]", "line 5 column 1: write [[experiment]] in place of [experiment]"),
+        ('threshold = "plan: a degree"', 'budget = "5m"', "line 14 column 10: claim[1].budget belongs to the study: write budget above"),
+        ('control = ["flat"]', 'control = ["width=3/main"]', "line 12 column 11: width=3/main stands in the condition"),
+    ],
+)
+def test_mistakes_that_toml_invites_are_told_with_what_would_be_right(own, right, wrong, told):
+    path = write(own, (HEAD + PART + CLAIM).replace(right, wrong))
+    with pytest.raises(ExperimentError) as caught:
+        catalogue.find(str(path))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_what_exceeds_its_budget_is_not_begun(own, capsys):
     from assay.verbs.new import write_study
 

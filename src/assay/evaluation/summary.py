@@ -38,10 +38,15 @@ def about_the_mean(sums: Arrays) -> dict[str, np.ndarray]:
     return {**{name: value for name, value in sums.items() if name not in ("sum", "sum_hat")}, **moved}
 
 
+def terms(sums: Arrays) -> dict[str, np.ndarray]:
+    """Give the sums that measures are made of, [document]; NaN where a document has nothing of their kind, as it then counts in none."""
+    moved = about_the_mean(sums)
+    return {name: np.where(_counts(name, moved) > 0, value, np.nan) for name, value in moved.items()}
+
+
 def measures(sums: Arrays) -> dict[str, dict[str, Any]]:
     """Every measure that these sums allow, by name: estimate, interval (None without), n, and `why` there is no interval."""
-    moved = about_the_mean(sums)
-    there = {name: np.where(_counts(name, moved) > 0, value, np.nan) for name, value in moved.items()}
+    there = terms(sums)
     return {m.name: _one(m, {t: there[t] for t in m.terms}) for m in known.TABLE if all(t in there for t in m.terms)}
 
 

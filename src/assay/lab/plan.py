@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.compute import Range
@@ -15,7 +17,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab import edits, journal, owners, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
-from assay.lab.origin import code
+from assay.lab.origin import STUDIES, code
 from assay.lab.preset import Preset, kept
 from assay.lab.speed import beside
 from assay.lab.store import Damaged, Job, Store, Stored, size
@@ -91,6 +93,9 @@ class Plan:
             )
 
 
+ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
+"""The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it names."""
+
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
 
 
@@ -101,6 +106,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     """
     owners.check(store, experiment.name, experiment.origin)
     experiment = kept(experiment, preset)
+    ROOT.set(store.root)
     shelf = _Shelf(store, experiment)
     rows = _rows(
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
@@ -183,7 +189,7 @@ class _Shelf:
         other = [r.stored for r in rows if r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != self.code]
         edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
         unsure = [s for s in other if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts]
-        if self.code and unsure:
+        if self.code and unsure and not self.experiment.origin.endswith(STUDIES):  # what a study says of training stands in specs
             names = sorted({found[1] for s in unsure if (found := edited[s.key]) is not None})
             told.append(
                 f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s file{': ' if names else ''}{'; '.join(names)}; "
@@ -251,7 +257,7 @@ def _cost_per_run(
     known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
     if expected := {n: (seconds, False) for n, seconds in experiment.expected.items() if n in arms and n not in known}:
         known |= expected
-        return {n: cost for n, (cost, _) in known.items()}, "records of the experiments it is about, scaled by steps", frozenset()
+        return {n: cost for n, (cost, _) in known.items()}, "records of its experiments scaled by steps, passes of models by size", frozenset()
     source = "runs of this store, scaled by steps" if known else "unknown"
     return {n: cost for n, (cost, _) in known.items()}, source, frozenset(n for n, (_, less) in known.items() if less)
 

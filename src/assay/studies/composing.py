@@ -3,69 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from assay.core.claims import Claim
-from assay.core.errors import AssayError, ClaimError, ExperimentError, SpecError, nearest
-from assay.core.experiment import Arm, Cost, Derive, Experiment, Header, Joint
+from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
+from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header
 from assay.core.spec import Spec, per_run_fields
-from assay.lab import catalogue, records
-from assay.lab.origin import STUDIES, in_file
-from assay.lab.preset import spelled
-from assay.studies import missing, packing
-from assay.studies.text import Part, Plain, Text, read
-from assay.studies.wording import Condition, claim, condition, made_of
+from assay.studies import dictionaries, missing, packing, sides
+from assay.studies.dictionaries import Settled, Trains
+from assay.studies.measured import DENSITY, TERMS, MeasuredSpec
+from assay.studies.sides import Side
+from assay.studies.text import Plain, Text, read
+from assay.studies.wording import Condition, claim, condition, made_of, renamed
 
 if TYPE_CHECKING:
-    import xarray as xr
 
     from assay.core.runs import Runs
-
-
-@dataclass(frozen=True)
-class Side:
-    """One experiment with one choice of fields: all of its arms stand side by side with those of others."""
-
-    label: str
-    """Before the names of its arms; "" for the first side."""
-    of: Experiment
-    part: Part
-    fields: Mapping[str, Plain | tuple[Plain, ...]]
-    """Fields that all of its runs share."""
-    varied: Mapping[str, tuple[Plain, ...]]
-    """Fields in which its runs differ."""
-    arms: tuple[str, ...]
-    _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(default_factory=dict, compare=False, repr=False)
-
-    def named(self, arm: str) -> str:
-        """What one of its arms is called in the study."""
-        return f"{self.label}/{arm}" if self.label else arm
-
-    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
-        """Its specs at a preset with these seeds; none given: the preset's own. Raises: SpecError."""
-        asked = preset, tuple(seeds)
-        if asked not in self._made:  # every arm of every side asks again, of hundreds of specs
-            self._made[asked] = self._specs(*asked)
-        return self._made[asked]
-
-    def _specs(self, preset: str, seeds: tuple[int, ...]) -> tuple[Spec, ...]:
-        specs: tuple[Any, ...] = tuple(dict.fromkeys(s.replace(**self.fields) for s in self.of.preset(preset)))
-        varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
-        for name, values in varied.items():
-            alike = tuple(dict.fromkeys(s.replace(**{name: values[0]}) for s in specs))  # those that differed in this field alone
-            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in alike for v in values))
-        return specs
-
-    @property
-    def told(self) -> str:
-        """Its fields in words, such as "gated-sae, width 256"."""
-        fields = {**self.fields, **self.varied}
-        said = (f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in fields.items())
-        return ", ".join([self.of.name, *said])
 
 
 def experiment(path: Path) -> Experiment:
@@ -78,21 +35,31 @@ def experiment(path: Path) -> Experiment:
 
 def composed(text: Text) -> Experiment:
     """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
-    path, found = text.path, sides(text)
-    first, seeds = found[0], missing.seeds(text)
-    arms = packing.together({name: arm for side in found for name, arm in _arms(side, first).items()}, first.specs(first.part.preset, seeds))
+    path, found = text.path, sides.sides(text)
+    seeds = missing.seeds(text) if found else ()
+    owned = dictionaries.parts(text, _trains(found, seeds))
+    first = _first(found, owned, seeds)
+    settled = Settled(text, owned)
+    borrowed = {name: arm for side in found for name, arm in sides.arms_of(side, found[0]).items()}
+    arms = packing.together(borrowed, first["default"]) | settled.arms(lambda given: given == first["smoke"])
+    text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
-    stored = {side.named(arm): names for side in found for arm, names in _stored(side).items()}
-    claims = tuple(_claim(text, i, read, arms, stored) for i, read in enumerate(conditions))
-    by_class = {type(side.of.default[0]): side.of for side in reversed(found)}
+    stored = {side.named(arm): names for side in found for arm, names in sides.stored(side).items()}
+    stored |= {part.label: (*TERMS, *DENSITY) for part in owned}
+    dims = {side.named(arm): names for side in found for arm, names in sides.units(side).items()} | {p.label: ("seed", "document") for p in owned}
+    claims = tuple(_claim(text, i, read, arms, stored, owned, lambda arm: dims.get(arm, ())) for i, read in enumerate(conditions))
+    by_class = {type(side.of.default[0]): side for side in reversed(found)}
+    scopes = [f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found]
+    packed = (packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds)) for s in found)
+    together = text.study.together or min(packed, default=_most(owned))
     try:
         made = Experiment(
-            arms=arms, measure=first.of.measure, claims=claims, page=_page(text, found),
-            seeds_per_group=min(packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds)) for s in found),
-            smoke=first.specs("smoke", ()), default=first.specs(first.part.preset, seeds), full=first.specs("full", seeds),
-            inputs=_inputs(by_class), cost=_cost(by_class), expected={arm: s for side in found for arm, s in _expected(side, seeds).items()},
-            version=sum(s.of.version for s in found), measured=sum(s.of.measured for s in found),
-            scope="; ".join(dict.fromkeys(f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found)),
+            arms=arms, measure=found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure, claims=claims,
+            page=_page(text, found, owned), seeds_per_group=together,
+            smoke=first["smoke"], default=first["default"], full=first["full"],
+            inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds, together),
+            version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
+            scope="; ".join(dict.fromkeys([*scopes, *(f"{p.model}, {p.text}" for p in owned if not p.trains)])),
         )  # fmt: skip
     except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
@@ -101,140 +68,58 @@ def composed(text: Text) -> Experiment:
     return made
 
 
+def _most(owned: Sequence[dictionaries.Part]) -> int:
+    """All trainings of a dictionary together, so that they share the passes of the model that are the same for all."""
+    return max((len(p.paths) for p in owned), default=1)
+
+
+def _first(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> dict[str, tuple[Spec, ...]]:
+    """The specs of the arm main at each preset: of the first experiment, else of the first dictionary."""
+    if not found:
+        return {preset: dictionaries.specs(owned[0], preset) if owned else () for preset in PRESETS}
+    side = found[0]
+    return {p: side.specs(*{"smoke": ("smoke", ()), "default": (side.part.preset, seeds)}.get(p, (p, seeds))) for p in PRESETS}
+
+
+def _trains(found: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trains]:
+    """The arms that train something, which may be dictionaries."""
+    made = {}
+    for side in found:
+        for arm in (a for a in side.arms if side.of.arms[a].train is not None):
+
+            def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
+                chosen = side.specs("smoke", ()) if preset == "smoke" else side.specs(side.part.preset, seeds)
+                return side.of.specs_of(arm, chosen)
+
+            made[side.named(arm)] = Trains(side.named(arm), side.of, specs)
+    return made
+
+
+def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
+    """The study with the first dictionary called main where its claims call it by its label."""
+    if text.study.experiment or not owned or owned[0].said.label in ("", "main"):
+        return text
+    label = owned[0].said.label
+
+    def named(name: str) -> str:
+        return "main" if name == label else name
+
+    claims = tuple(
+        msgspec.structs.replace(
+            c, holds=renamed(c.holds, label, "main"), control=tuple(map(named, c.control)), planted=tuple(map(named, c.planted)),
+            near={named(k): v for k, v in c.near.items()}, also={named(k): v for k, v in c.also.items()},
+        ) for c in text.study.claim
+    )  # fmt: skip
+    return dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=claims))
+
+
 def header(path: Path) -> Header:
     """What a list says of a study. Raises: ExperimentError."""
     study = read(path).study
     claims = "; ".join(c.text for c in study.claim)
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
-    names = ", ".join(dict.fromkeys(p.name for p in study.experiment))
+    names = ", ".join(dict.fromkeys([*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]))
     return Header(study.question.rstrip("."), f"a study of {names}", claims or "none yet", controls or "none yet", "as planned")
-
-
-def sides(text: Text) -> list[Side]:
-    """The experiments of a study, each field that all runs of an arm share taken apart. Raises: ExperimentError."""
-    found: list[Side] = []
-    for i, part in enumerate(text.study.experiment):
-        try:
-            base = catalogue.find(part.name if not _is_path(part.name) else str(text.path.parent / part.name))
-        except AssayError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
-        if base.origin.endswith(STUDIES):
-            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the experiments it is about")
-        try:
-            specs = base.preset(part.preset)
-        except AssayError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
-        arms = _chosen(text, i, base, part)
-        choices = _choices(text, i, part, specs[0])
-        for names in choices:
-            fields = {k: v for k, v in names.items() if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)}
-            varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
-            apart = [f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)]
-            label = ",".join([*([part.label] if part.label else []), *apart])
-            if not found:
-                label = ""
-            if label in {s.label for s in found}:
-                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, to tell its arms apart")
-            found.append(Side(label, base, part, fields, varied, arms))
-    for side in found:
-        try:
-            side.specs(side.part.preset, ())
-        except SpecError as e:
-            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
-            raise ExperimentError(f"{at}: {e}") from None
-    return found
-
-
-def _is_path(name: str) -> bool:
-    return in_file(name) or "/" in name
-
-
-def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
-    """The arms that run, with those that they build on; a derived arm may read any, so with one all trained arms run."""
-    for name in part.arms:
-        if name not in base.arms:
-            raise ExperimentError(f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; {nearest(name, base.arms)}")
-    wanted = set(part.arms or base.arms) | {"main"}
-    if any(base.arms[name].derive is not None for name in wanted):
-        wanted |= {name for name, arm in base.arms.items() if arm.train is not None}
-    while more := {a for name in wanted if (a := base.arms[name].after) is not None} - wanted:
-        wanted |= more
-    return tuple(name for name in base.arms if name in wanted)
-
-
-def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """Every combination of values of the fields that all runs of an arm share; other fields keep their lists as tuples."""
-    shared: list[list[dict[str, Any]]] = []
-    rest: dict[str, Any] = {}
-    per_run = per_run_fields(type(spec))
-    for name, value in part.fields.items():
-        try:
-            values = spelled(spec, name, value)
-        except SpecError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
-        if len(values) > 1 and name not in per_run:
-            shared.append([{name: v} for v in values])
-        else:
-            rest[name] = tuple(values) if len(values) > 1 else values[0]
-    if part.paired:
-        shared.append(_together(text, i, part, spec))
-    return [{**rest, **{k: v for one in chosen for k, v in one.items()}} for chosen in itertools.product(*shared)]
-
-
-def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """The fields whose lists go together, value by value."""
-    at = text.at("experiment", i, "paired")
-    if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
-        told = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
-        raise ExperimentError(f"{at}: paired lists are as long as each other, got {told}")
-    if both := set(part.paired) & set(part.fields):
-        raise ExperimentError(f"{at}: {min(both)} is among fields as well; a field is set once")
-    try:
-        columns = {name: [spelled(spec, name, v)[0] for v in values] for name, values in part.paired.items()}
-    except SpecError as e:
-        raise ExperimentError(f"{at}: {e}") from None
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _arms(side: Side, first: Side) -> dict[str, Arm]:
-    """The arms of one side under the study's names."""
-    joints: dict[int, Joint] = {}
-    found: dict[str, Arm] = {}
-    for name in side.arms:
-        arm = side.of.arms[name]
-        changes: dict[str, Any] = {}
-        if arm.derive is not None:
-            changes["derive"] = _seen_as(arm.derive, side)
-        else:
-            changes["measure"] = arm.measure or side.of.measure
-        if isinstance(arm.train, Joint):  # arms of one pass stay together, but never with those of another side
-            changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
-        if arm.after is not None:
-            changes["after"] = side.named(arm.after)
-        elif arm.train is not None and side is not first:
-            changes["specs"] = _specs_of(side, name, first)
-        found[side.named(name)] = dataclasses.replace(arm, **changes)
-    return found
-
-
-def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """The specs of an arm of another side, given those of the first one: the same preset, and the same seeds."""
-
-    def specs(given: tuple[Any, ...]) -> tuple[Any, ...]:
-        preset = "smoke" if given == first.specs("smoke", ()) else side.part.preset
-        mine = side.specs(preset, () if preset == "smoke" else sorted({s.seed for s in given}))
-        return side.of.specs_of(arm, mine)
-
-    return specs
-
-
-def _seen_as(derive: Derive, side: Side) -> Derive:
-    """A derived arm that reads arms by the names that its own experiment gives them."""
-
-    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        return derive({name: arms[side.named(name)] for name in side.arms if side.named(name) in arms})
-
-    return seen
 
 
 def _condition(text: Text, i: int) -> Condition:
@@ -244,27 +129,36 @@ def _condition(text: Text, i: int) -> Condition:
         raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
 
 
-def _stored(side: Side) -> dict[str, tuple[str, ...]]:
-    """What each arm measures, as far as the experiment's committed record tells: a wrong name is better told before training."""
-    record = records.read(side.of.name, side.of.origin) or {}
-    return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
-
-
-def _claim(text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]]) -> Claim:
+def _claim(
+    text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]], owned: Sequence[dictionaries.Part],
+    units_of: Callable[[str], Sequence[str]],
+) -> Claim:  # fmt: skip
     """A claim of the study, with every arm that it names held to those there are, and every measure to those known."""
     said = text.study.claim[i]
     named = {"holds": read.parsed.arms, "control": said.control, "near": said.near, "also": said.also, "planted": said.planted}
     for key, names in named.items():
         for name in names:
             if name not in arms:
-                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {nearest(name, arms)}")
+                own = {p.label: p.said.label for p in owned}
+                there = nearest(name, (own.get(a) or a for a in arms))
+                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {there}")
     of = next((name for name in read.parsed.arms if name not in said.control), "main")
+    labels = {p.label: p.said.label or p.label for p in owned}
+    for key in ("control", "planted"):
+        for name in (n for n in named[key] if n != of and n in read.parsed.arms):
+            told = f"{labels.get(name, name)} stands in the condition, where it would be compared with itself"
+            how = f"a control takes the place of {labels.get(of, of)}: name another arm, such as a baseline or one trained once more"
+            raise ExperimentError(f"{text.at('claim', i, key)}: {told}; {how}")
     for arm, name in [*read.parsed.columns, *((arm, read.equal) for arm in read.parsed.arms if read.equal)]:
         have = stored.get(arm or of, (name,))
         if name not in (there := (*have, *made_of(have))):
             raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, there)}")
+    units = said.units or missing.units(owned, (of, *read.parsed.arms))
+    for unit in units:
+        if (there := units_of(of)) and unit not in there:
+            raise ExperimentError(f"{text.at('claim', i, 'units')}: what arm {of} measures has no unit {unit!r}; {nearest(unit, there)}")
     try:
-        return claim(said, of, read)
+        return claim(msgspec.structs.replace(said, units=units), of, read)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
 
@@ -273,6 +167,7 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
     """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better before training than after."""
     said = text.study.claim[i]
     of = next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim))
+    units = next(c.units for c in made.claims[i : i + 1] if isinstance(c, Claim))
     for arm in dict.fromkeys((of, *read.parsed.arms, *said.control, *said.planted)):
         if made.arms[arm].train is None:
             continue
@@ -280,7 +175,7 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
         kept = [s for s in specs if all(getattr(s, k, None) == v for k, v in said.where.items())]
         if not kept:
             raise ExperimentError(f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, said.where)}")
-        apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in said.units and len({getattr(s, n) for s in kept}) > 1]
+        apart = [n for n in per_run_fields(type(kept[0])) if n != "seed" and n not in units and len({getattr(s, n) for s in kept}) > 1]
         if read.equal and len(apart) != 1:
             told = f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ in {', '.join(apart) or 'nothing but the seed'}"
             raise ExperimentError(f"{text.at('claim', i, 'holds')}: {told}")
@@ -300,36 +195,47 @@ def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> 
     return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
 
 
-def _page(text: Text, found: Sequence[Side]) -> str:
+def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:
     """What a reader of the report must know: the question, what stands beside what, and what was left out."""
     lines = [f"**The question.** {text.study.question}", ""]
     lines += [f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}." for s in found]
-    for side in found:
-        if left := [name for name in side.of.arms if name not in side.arms]:
-            lines += ["", f"Of {side.of.name} these arms did not run, and no claim was asked of them: {', '.join(left)}."]
+    lines += [f"- `{p.label}`{f' ({p.said.label})' if p.said.label not in ('', p.label) else ''}: {p.told}." for p in owned]
+    left = {s.of.name: [name for name in s.of.arms if name not in s.arms] for s in found}
+    for name, arms in left.items():
+        lines += ["", f"Of {name} these arms did not run, and no claim was asked of them: {', '.join(arms)}."] if arms else []
     return "\n".join([*lines, "", text.page]).strip()
 
 
-def _expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none where other fields are larger."""
-    recorded = records.cost_per_run(side.of, side.part.preset)
-    found = {}
-    for arm in side.arms:
-        if side.of.arms[arm].train is None or arm not in recorded:
-            continue
-        then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
-        if then and now and (times := packing.times(side.of, now, then)) is not None:
-            found[side.named(arm)] = recorded[arm] * times
-    return found
-
-
-def _inputs(by_class: Mapping[type, Experiment]) -> Callable[[Any], Mapping[str, str]] | None:
-    if not any(of.inputs for of in by_class.values()):
+def _inputs(text: Text, by_class: Mapping[type, Side], settled: Settled) -> Callable[[Any], Mapping[str, str]] | None:
+    """What runs read from outside; a model or a text that an experiment cannot have is told with its place in the study."""
+    if not settled.found and not any(side.of.inputs for side in by_class.values()):
         return None
-    return lambda spec: of.inputs(spec) if (of := by_class[type(spec)]).inputs else {}
+
+    def inputs(spec: Any) -> Mapping[str, str]:
+        if isinstance(spec, MeasuredSpec):
+            return settled.inputs(spec)
+        side = by_class[type(spec)]
+        try:
+            return side.of.inputs(spec) if side.of.inputs else {}
+        except AssayError as e:
+            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
+            raise ExperimentError(f"{at}: {side.of.name} cannot read what it needs: {e}") from e
+
+    return inputs
 
 
-def _cost(by_class: Mapping[type, Experiment]) -> Callable[[Runs[Any]], Cost] | None:
-    if not all(of.cost for of in by_class.values()):
+def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
+    if not all(side.of.cost for side in by_class.values()) or not by_class:
         return None
-    return lambda runs: by_class[type(runs.specs[0])].cost(runs)  # type: ignore[misc]  # all have one
+
+    def cost(runs: Runs[Any]) -> Cost:
+        side = by_class.get(type(runs.specs[0]))
+        return side.of.cost(runs) if side is not None and side.of.cost else Cost()
+
+    return cost
+
+
+def _times(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int], together: int) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model, tell."""
+    times = {arm: seconds for side in found for arm, seconds in sides.expected(side, seeds).items()}
+    return times | {part.label: seconds for part in owned if (seconds := part.seconds(together)) is not None}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.core.errors import AssayError, ExperimentError, SpecError
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
+from assay.evaluation.setting import Setting
 from assay.lab import catalogue
 from assay.lab.preset import spelled
-from assay.studies.text import Text
+from assay.studies.dictionaries import Part
+from assay.studies.text import Measured, Text
 
 FRESH = 1_000_000
 """The first of the seeds that a study gets which names none: no entry of the catalogue is judged on these."""
+UNITS = "documents where a claim is about dictionaries, and seeds as well where each side has several; else seeds"
 SEVERAL = 6
 """Fewer units of a kind decide nothing."""
 
@@ -36,8 +40,9 @@ def essential(text: Text) -> list[Missing]:
     study, found = text.study, list[Missing]()
     if not study.question.strip():
         found.append(_lack(text, "question", 'write question = "…", in one sentence', "question"))
-    if not study.experiment:
-        found.append(_lack(text, "experiment", 'write [[experiment]] and name = "…"; assay list has the names', "experiment"))
+    if not study.experiment and not study.dictionary:
+        how = 'write [[experiment]] and name = "…", of which assay list has the names, or [[dictionary]] and path = "…"'
+        found.append(_lack(text, "experiment", how, "experiment"))
     if not study.claim:
         found.append(_lack(text, "claim", 'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98"', "claim"))
     for i, said in enumerate(study.claim):
@@ -53,20 +58,45 @@ def essential(text: Text) -> list[Missing]:
 def assumed(text: Text) -> list[Missing]:
     """What may be left out, and what is taken in its place."""
     study, found = text.study, list[Missing]()
-    if not study.seeds and any("seed" not in {*p.fields, *p.paired} for p in study.experiment):
+    if not study.seeds and study.experiment and any("seed" not in {*p.fields, *p.paired} for p in study.experiment):
         told = f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         found.append(Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True))
     if not study.budget:
         found.append(Missing("budget", 'write budget = "10m" to refuse what takes longer', "none: it takes what it takes"))
+    found += _of_dictionaries(study.dictionary)
     of_claims = (
         ("threshold", 'write threshold = "plan: …", or "paper: …", "pilot: …"', f"{GIVEN}, so it is confirming"),
         ("near", 'write near = { ARM = "what it would explain" } for the strongest control', "no control is called near"),
         ("published", 'write published = { number = …, source = "…" }', "new: nobody prints this number"),
     )
     for i, said in enumerate(study.claim):
+        if not said.units and study.dictionary:
+            found.append(Missing(f"claim {i + 1}: units", 'write units = ["document"] or ["seed", "document"]', UNITS))
         silent = {"threshold": not said.threshold, "near": not said.near, "published": said.published == "new" and not said.source}
         found += [Missing(f"claim {i + 1}: {name}", how, default) for name, how, default in of_claims if silent[name]]
     return found
+
+
+def _of_dictionaries(said: Sequence[Measured]) -> list[Missing]:
+    """What the dictionaries leave open: the first one speaks for all that say nothing."""
+    if not said:
+        return []
+    usual = Setting()
+    named = {name for one in said for name in one.fields}
+    open_ = (
+        ("tokens", "write fields = { tokens = 20000 }, say", f"{usual.tokens:,}, as of assay evaluate"),
+        ("context", "write fields = { context = 128 }", "what each dictionary's file says, else 128"),
+        ("bos", "write fields = { bos = false }", "what each dictionary's file says, else none"),
+    )
+    return [Missing(f"dictionary: {name}", how, default) for name, how, default in open_ if name not in named]
+
+
+def units(owned: Sequence[Part], arms: Sequence[str]) -> tuple[str, ...]:
+    """Over what a claim generalises that does not say so: over documents where it is about dictionaries, over seeds where there are several."""
+    about = [p for p in owned if p.label in arms]
+    if not about:
+        return ("seed",)
+    return ("seed", "document") if all(p.trains or len(p.paths) > 1 for p in about) else ("document",)
 
 
 def seeds(text: Text) -> tuple[int, ...]:
@@ -91,8 +121,9 @@ def _lack(text: Text, where: str, how: str, *at: str | int) -> Missing:
 
 
 def _arms(text: Text) -> tuple[str, ...]:
-    """The arms of the first experiment but main, where it can be found."""
+    """The arms of the first experiment but main, where it can be found, and the dictionaries."""
+    own = tuple(d.label for d in text.study.dictionary if d.label)
     try:
-        return tuple(name for name in catalogue.find(text.study.experiment[0].name).arms if name != "main")
+        return (*(name for name in catalogue.find(text.study.experiment[0].name).arms if name != "main"), *own)
     except (AssayError, IndexError):
-        return ()
+        return own[1:]

@@ -22,6 +22,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -53,6 +54,27 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The arms that run, with those that they build on; none named: all."""
 
 
+class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dictionary that takes part: one that somebody has, one that an arm of the study trains, or a baseline made for another one."""
+
+    label: str = ""
+    """What its arm is called; of a study without experiments the first one's may be left out, and is main."""
+    path: str | tuple[str, ...] = ""
+    """A file, a folder or a stored run; several trainings of one kind as a list, which are its seeds 0, 1, …"""
+    trained: str = ""
+    """In place of a path: an arm of this study that trains dictionaries, whose runs are measured."""
+    baseline: str = ""
+    """In place of a path: what is made of the one called `like`: pca, random or rescaled."""
+    like: str = ""
+    model: str = ""
+    """What it is measured on, as `assay evaluate` takes it; what the first dictionary says holds for those that say nothing."""
+    text: str = ""
+    site: str = ""
+    site_out: str = ""
+    fields: Mapping[str, Plain] = {}
+    """Other options of `assay evaluate`, such as tokens = 20000."""
+
+
 class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published number of the same quantity."""
 
@@ -77,7 +99,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Other arms that may satisfy it as well, and why."""
     planted: tuple[str, ...] = ()
     """Arms with a planted effect, for which it must hold."""
-    units: tuple[str, ...] = ("seed",)
+    units: tuple[str, ...] = ()
+    """What is generalised over; where none is named, those that `units` finds."""
     where: Mapping[str, Plain] = {}
     bounds: tuple[float, float] | None = None
     threshold: str = ""
@@ -87,14 +110,17 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, the experiments that are to answer it, and the claims to judge."""
+    """A question, the experiments and dictionaries that are to answer it, and the claims to judge."""
 
     question: str = ""
     seeds: str | tuple[int, ...] = ""
     """Whole numbers as "1000000:1000006" or a list, for every experiment that does not set its own."""
     budget: str = ""
     """The longest that it may take on this machine, such as "10m"."""
+    together: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    """How many seeds are trained and measured in one group, where that is not what the experiments say; no number depends on it."""
     experiment: tuple[Part, ...] = ()
+    dictionary: tuple[Measured, ...] = ()
     claim: tuple[Said, ...] = ()
 
 
@@ -127,7 +153,7 @@ def read(path: Path) -> Text:
     try:
         table = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as e:
-        raise ExperimentError(_syntax(path, first, str(e) or "it nests too deep")) from None
+        raise ExperimentError(_syntax(path, toml, first, str(e) or "it nests too deep")) from None
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
@@ -150,6 +176,8 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
     for number, line in enumerate(toml.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
             here = [part.strip() for part in header[1].split(".")]
+            if here == [name] and count is None:
+                return number, line.index("[") + 1
             seen += here == table
             if here == table and count is not None and seen == count:
                 best = (number, line.index("[") + 1)
@@ -173,11 +201,16 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
     return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
 
 
-def _syntax(path: Path, first: int, said: str) -> str:
+def _syntax(path: Path, toml: str, first: int, said: str) -> str:
     """What Python says of TOML that is none, with the place in the file first."""
-    if found := re.search(r"\(at line (\d+), column (\d+)\)", said):
-        return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}"
-    return f"{path}: {said}"
+    found = re.search(r"\(at line (\d+), column (\d+)\)", said)
+    if not found:
+        return f"{path}: {said}"
+    lines = [*toml.splitlines(), ""]
+    line = lines[min(int(found[1]), len(lines)) - 1]
+    bare = re.search(r"=\s*(\d+:\d+)", line)
+    hint = f'; a range is a text, "{bare[1]}"' if bare else ""
+    return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}{hint}"
 
 
 def _keys(said: str) -> tuple[str | int, ...]:
@@ -194,13 +227,17 @@ def _keys(said: str) -> tuple[str | int, ...]:
 def _advice(said: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     named = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    kinds: dict[str, type[msgspec.Struct]] = {"experiment": Part, "claim": Said}
+    kinds: dict[str, type[msgspec.Struct]] = {"experiment": Part, "dictionary": Measured, "claim": Said}
     if unknown := re.search(r"unknown field `([^`]+)`", said):
         of = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         of = Literature if "published" in keys[:-1] else of
+        if of is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
+            return f"{named} belongs to the study: write {unknown[1]} above the first [[…]], as in TOML a table takes all that follows it"
         return f"{named} is no field of a study; {nearest(unknown[1], (f.name for f in msgspec.structs.fields(of)))}"
     if missing := re.search(r"missing required field `([^`]+)`", said):
         return f"{named or 'the study'} lacks {missing[1]}"
+    if keys and keys[-1] in kinds and "array" in said and "object" in said:
+        return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
     told = re.sub(r"\s*- at `[^`]*`", "", said)
     words = {"`str`": "a text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false", "`array`": "a list",
              "`object`": "a table", "`null`": "nothing"}  # fmt: skip

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from assay.core.claims import Claim, Published
@@ -61,6 +62,12 @@ def condition(text: str) -> Condition:
     return Condition(parsed, found[1])
 
 
+def renamed(text: str, name: str, to: str) -> str:
+    """The text of a condition in which an arm has another name."""
+    plain = rf"(?<![\w.\"])\b{re.escape(name)}(?=\s*[.\[])" if name.isidentifier() else r"(?!)"
+    return re.sub(rf"{plain}|\"{re.escape(name)}\"(?=\s*\.)|'{re.escape(name)}'(?=\s*\.)", to, text)
+
+
 def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, float]) -> float:
     given = dict(zip(arms, values, strict=True))
     return float(parsed.terms["value"](lambda arm, _: given[arm or ""]))
@@ -68,6 +75,7 @@ def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, floa
 
 def claim(said: Said, of: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
+    said = msgspec.structs.replace(said, units=said.units or ("seed",))
     value, statistic = (_matched if read.equal else _plain)(read, of, said)
     published = said.published
     return Claim(
@@ -109,8 +117,12 @@ def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
 
 
 def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
-    """Whether any column is a quantity that has to be made of sums, and none that is stored as it is."""
-    return any(n in QUANTITIES and n not in data(a) for a, n in parsed.columns)
+    """Whether any column is a quantity whose sums are stored: it is then a ratio of these, even where a measure has its name."""
+    return any(_made_of_sums(data(a), n) for a, n in parsed.columns)
+
+
+def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
+    return name in QUANTITIES and all(t in arm for t in QUANTITIES[name].terms)
 
 
 def _matched(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
@@ -131,7 +143,7 @@ def _matched(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
 
 def _terms(arm: xr.Dataset, name: str, of: str, said: Said, *, sweep: bool = False) -> dict[str, xr.DataArray]:
     """The sums that a quantity is made of, or the stored measure itself, over the units and, where asked for, a sweep."""
-    if name in arm:
+    if name in arm and not _made_of_sums(arm, name):
         return {"": _measure(arm, name, of, said, sweep=sweep)}
     if name not in QUANTITIES:
         raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")

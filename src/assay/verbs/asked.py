@@ -47,7 +47,7 @@ def asked(path: Path, lab: Lab) -> Asked:
     """Tell what a study does not say, what is taken in its place, and what that costs. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
-    assumed = missing.assumed(text) if text.study.experiment else []
+    assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
     each = _each_seed(text, lab) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
     rows += [Unsaid(m.where, m.text, m.default, each if m.each else "nothing") for m in assumed]

@@ -1,0 +1,368 @@
+"""Dictionaries: those that a study names become arms, each known by the content of its files, all measured on the same windows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import AssayError, DataError, ExperimentError, SpecError, nearest
+from assay.core.experiment import Arm, Experiment
+from assay.core.fit import Trained
+from assay.core.spec import Spec
+from assay.evaluation.setting import Setting
+from assay.lab.plan import ROOT
+from assay.studies import measured
+from assay.studies.measured import BASELINES, MeasuredSpec, Where
+from assay.studies.text import Measured, Text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.bench import Bench
+    from assay.core.runs import Runs
+    from assay.evaluation.sources import Source
+
+SMOKE = {"tokens": 2048, "ablation_tokens": 512}
+"""At most so many tokens in the preset that only shows that everything runs."""
+USUAL = Setting()
+PASS, LOADING = 2 / 50e9, 5.0
+"""CPU-seconds for each weight and token of one pass, and to load a model."""
+
+
+@dataclass(frozen=True)
+class Trains:
+    """An arm of a study that trains dictionaries, and where its specs come from."""
+
+    arm: str
+    of: Experiment
+    specs: Callable[[str], tuple[Spec, ...]]
+    """Those of a preset."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One dictionary of a study, with what it takes from the first one and from the one that it is like."""
+
+    i: int
+    """Its place in the text."""
+    label: str
+    said: Measured
+    model: str
+    text: str
+    paths: tuple[str, ...]
+    """Files or stored runs as they were written; those of the dictionary that it is like."""
+    trains: Trains | None
+    setting: Setting
+    located: str
+    """Where its model lies."""
+
+    def spec(self, seed: int = 0, parent: Spec | None = None, *, smoke: bool = False) -> MeasuredSpec:
+        """The spec of one run: a seed of its paths, or the one that measures a trained run."""
+        setting = self.setting.replace(**{k: min(v, getattr(self.setting, k)) for k, v in SMOKE.items()}) if smoke else self.setting
+        shared: dict[str, Any] = {
+            "label": self.label, "baseline": self.said.baseline, "model": self.model, "text": self.text, "setting": setting.to_json(),
+        }  # fmt: skip
+        if parent is None:
+            return MeasuredSpec(seed=seed, of=self.paths, **shared)
+        cls = measured.beside(type(parent))
+        own = {name: getattr(parent, name) for name in cls.__dataclass_fields__ if name not in MeasuredSpec.__dataclass_fields__}
+        assert self.trains is not None
+        return cls(seed=parent.seed, trained=f"{self.trains.arm} {measured.parent_fields(parent)}", **shared, **own)
+
+    def seconds(self, together: int) -> float | None:
+        """CPU-seconds that one of its dictionaries takes, guessed from the size of the model; None where the model is not here.
+
+        Loading, a clean pass and the ablations are shared by `together` dictionaries; each has a pass with its reconstruction in place, at the
+        rate at which the dictionary of docs/evaluate.md was measured on one thread.
+        """
+        from assay.subjects import sizes
+        from assay.subjects.folder import find
+
+        try:
+            size = sizes.of(find(self.located).config)
+        except AssayError:
+            return None
+        weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"])) + size["d"] * size["v"]
+        shared = LOADING + PASS * weights * (self.setting.tokens + 3 * self.setting.ablation_tokens)
+        return shared / together + PASS * weights * self.setting.tokens
+
+    @property
+    def told(self) -> str:
+        """What it is, in a line."""
+        what = f"of the runs of {self.trains.arm}" if self.trains else ", ".join(self.paths)
+        made = f"{BASELINES[self.said.baseline]}, " if self.said.baseline else ""
+        return f"{made}{what}, on {self.text} with {self.model}"
+
+
+def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
+    """The dictionaries of a study. Raises: ExperimentError with line and column, for what the text alone shows to be wrong."""
+    found: list[Part] = []
+    for i, said in enumerate(text.study.dictionary):
+        label = said.label or ("main" if not found and not trains else "")
+        if not label:
+            raise _no(text, i, "label", 'a dictionary needs a label: what its arm is called in claims, such as label = "mine"')
+        if not found and not text.study.experiment:
+            label = "main"
+        if said.label in {name for p in found for name in (p.label, p.said.label) if name} or label in trains:
+            raise _no(text, i, "label", f"there is an arm {said.label or label} already; give this dictionary another label")
+        ways = [name for name in ("path", "trained", "baseline") if getattr(said, name)]
+        if len(ways) != 1:
+            told = f"got {' and '.join(ways)}" if ways else "got none of them"
+            raise _no(text, i, ways[-1] if ways else "label", f"say one of path, trained and baseline, {told}")
+        found.append(_part(text, i, label, said, found, trains))
+    return found
+
+
+def _part(text: Text, i: int, label: str, said: Measured, before: Sequence[Part], trains: Mapping[str, Trains]) -> Part:
+    first = before[0] if before else None
+    like = next((p for p in before if said.like in (p.label, p.said.label)), None) if said.like else None
+    if said.baseline:
+        if said.baseline not in BASELINES:
+            raise _no(text, i, "baseline", f"no baseline is called {said.baseline!r}; {nearest(said.baseline, BASELINES)}")
+        if like is None or like.said.baseline:
+            known = [p.label for p in before if not p.said.baseline]
+            raise _no(text, i, "like", f"a baseline is like a dictionary above it; {nearest(said.like, known) if known else 'there is none'}")
+    elif said.like:
+        raise _no(text, i, "like", "like belongs to a baseline; leave it out, or write baseline in place of path")
+    if said.trained and said.trained not in trains:
+        known = list(trains)
+        told = nearest(said.trained, known) if known else "the study has no experiment that trains any"
+        raise _no(text, i, "trained", f"no arm {said.trained!r} trains dictionaries that can be measured; {told}")
+    base = like or first
+    of = first.said.fields if first else {}
+    model, words = (getattr(said, n) or (getattr(base, n) if base else "") for n in ("model", "text"))
+    for name, value, such in (("model", model, "smollm2"), ("text", words, "stdlib")):
+        if not value:
+            raise _no(text, i, name, f'{name} is not said; write {name} = "{such}", say, as for assay evaluate --{name}')
+    given = {**of, **(like.said.fields if like else {}), **said.fields}
+    sites = {n: getattr(said, n) or (getattr(like.said, n) if like else "") for n in ("site", "site_out")}
+    try:
+        setting = USUAL.replace(**given, **{n: v for n, v in sites.items() if v})
+    except SpecError as e:
+        raise _no(text, i, "fields", str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1)) from None
+    except TypeError:
+        raise _no(text, i, "fields", "site and site_out stand beside fields, not in it") from None
+    paths = like.paths if like else (said.path,) if isinstance(said.path, str) and said.path else tuple(said.path)
+    trained = like.trains if like else trains.get(said.trained)
+    return Part(i, label, said, model, words, paths, trained, setting, _beside(text, model))
+
+
+def specs(part: Part, preset: str) -> tuple[MeasuredSpec, ...]:
+    """The specs of a dictionary that somebody has, at a preset."""
+    return tuple(part.spec(i, smoke=preset == "smoke") for i in range(len(part.paths)))
+
+
+class Settled:
+    """What the dictionaries of a study are and what they are measured on: what files decide, worked out once for a store."""
+
+    def __init__(self, text: Text, found: Sequence[Part]) -> None:
+        self.text, self.found = text, found
+        self._known: dict[Path, dict[str, Where]] = {}
+        self._sources: dict[tuple[Path, str], tuple[Source, ...]] = {}
+
+    def arms(self, smoke: Callable[[tuple[Any, ...]], bool]) -> dict[str, Arm]:
+        """The arms of the dictionaries; `smoke` tells whether the specs that an arm is given are those of that preset."""
+        made = {}
+        for part in self.found:
+            after = part.trains.arm if part.trains else None
+            train = _passed_on if after else _nothing
+            made[part.label] = Arm(train, after=after, specs=_specs(part, smoke), measure=self._measure(part), note=part.told)
+        return made
+
+    def inputs(self, spec: MeasuredSpec) -> Mapping[str, str]:
+        """What a run reads: the content of dictionary, model and text, and which windows. Raises: ExperimentError with line and column."""
+        part = self._part(spec.label)
+        place = self.where(part, ROOT.get())
+        setting = place.setting
+        windows = f"{setting.part}, {setting.context} tokens{', BOS' if setting.bos else ''}"
+        read = [source.sha256 for source in self.sources(part, ROOT.get())] if not part.trains else []
+        both = hashlib.sha256(" ".join(read).encode()).hexdigest()  # runs of an arm read the same; what is measured is kept by each one's own
+        content = {"dictionary": both if len(read) > 1 else read[0]} if read else {}
+        return {**content, "model": place.folder.fingerprint, "corpus": place.corpus.fingerprint, "windows": windows}
+
+    def sources(self, part: Part, root: Path) -> tuple[Source, ...]:
+        """The dictionaries of a part, in the order of its seeds. Raises: ExperimentError with line and column."""
+        if (root, part.label) not in self._sources:
+            from assay.evaluation import sources
+            from assay.lab.store import Store
+
+            with _told(self.text, part.i, "path" if part.said.path else "like"):
+                found = sources.find([_located(self.text, p) for p in part.paths], Store(root))
+            self._sources[root, part.label] = tuple(found)
+        return self._sources[root, part.label]
+
+    def where(self, part: Part, root: Path) -> Where:
+        """What a part is measured on. Raises: ExperimentError with line and column, for files that do not fit together."""
+        if root not in self._known:
+            self._known[root] = self._all(root)
+        return self._known[root][part.label]
+
+    def _part(self, label: str) -> Part:
+        return next(p for p in self.found if p.label == label)
+
+    def _all(self, root: Path) -> dict[str, Where]:
+        """Each part's place: the same part of a text for all, and the same windows, as units are what all of them were measured on."""
+        places = {part.label: self._place(part) for part in self.found}
+        windows = {part.label: self._windows(part, places[part.label], root) for part in self.found}
+        narrow = {(p.model, p.text) for p in self.found if windows[p.label].part == "test"}
+        for part in self.found:
+            if windows[part.label].part == "all" and part.setting.part == "auto" and (part.model, part.text) in narrow:
+                place = places[part.label]  # another one was trained on the rest of this text
+                places[part.label] = replace(place, setting=place.setting.replace(part="test"))
+                windows[part.label] = self._windows(part, places[part.label], root)
+        for part in self.found:
+            first = next(p for p in self.found if (p.text, p.model) == (part.text, part.model))
+            own, other = windows[part.label], windows[first.label]
+            if own != other:
+                told = f"{part.label} would be measured on {own}, {first.label} on {other}"
+                raise _no(self.text, part.i, "fields", f"{told}; say context, bos and part in fields, so that both read the same documents")
+            place = places[part.label]
+            places[part.label] = replace(place, setting=place.setting.replace(part=own.part, context=own.context, bos=own.bos))
+        return places
+
+    def _place(self, part: Part) -> Where:
+        from assay.data import corpus as corpora
+        from assay.subjects.folder import find
+
+        with _told(self.text, part.i, "model"):
+            folder = find(part.located)
+        with _told(self.text, part.i, "text"):
+            corpus = corpora.load(_beside(self.text, part.text))
+        return Where(folder, corpus, part.setting)
+
+    def _windows(self, part: Part, place: Where, root: Path) -> Windows:
+        """The windows that the dictionaries of a part are made for."""
+        if part.trains:
+            with _told(self.text, part.i, "trained"):
+                return _of_trained(part, place)
+        found: list[Windows] = []
+        for source in self.sources(part, root):
+            with _told(self.text, part.i, "site" if part.said.site else "path" if part.said.path else "like"):
+                words = place.plan(source).text
+                source.forget()
+            found.append(Windows(words.part, words.context, words.bos))
+        if other := next((w for w in found if w != found[0]), None):
+            told = f"its dictionaries are made for {found[0]} and for {other}"
+            raise _no(self.text, part.i, "path", f"{told}; say context, bos and part in fields, so that all read the same documents")
+        return found[0]
+
+    def _measure(self, part: Part) -> Callable[[Runs[MeasuredSpec], Trained, Bench], xr.Dataset]:
+        def measure(runs: Runs[MeasuredSpec], trained: Trained, bench: Bench) -> xr.Dataset:
+            from assay.lab.store import Store
+
+            place, asked = self.where(part, bench.root), runs.specs[0].asked
+            place = replace(place, setting=place.setting.replace(tokens=asked.tokens, ablation_tokens=asked.ablation_tokens))
+            if part.trains:
+                found = _of_runs(part, trained)
+            else:
+                found = [self.sources(part, bench.root)[int(seed)] for seed in runs.seeds]
+            with _told(self.text, part.i, "label"):
+                return measured.measured(runs, found, place, Store(bench.root), bench.device, _ticks(bench))
+
+        return measure
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which windows of a text are read."""
+
+    part: str
+    context: int
+    bos: bool
+
+    def __str__(self) -> str:
+        part = "the whole text" if self.part == "all" else f"its {self.part} part"
+        return f"windows of {self.context} tokens{' with a BOS' if self.bos else ''} of {part}"
+
+
+def _of_trained(part: Part, place: Where) -> Windows:
+    """The windows of dictionaries that an arm of the study will have trained: as said, else the usual ones. Raises: DataError."""
+    from assay.evaluation import leakage
+    from assay.evaluation.plans import CONTEXT
+    from assay.evaluation.text import most_tokens
+
+    setting = place.setting
+    chosen, _ = leakage.choose(part.label, _trained_on(part), place.corpus, setting.part)
+    return Windows(chosen, setting.context or min(CONTEXT, most_tokens(place.folder)), bool(setting.bos))
+
+
+def _trained_on(part: Part) -> Mapping[str, Any] | None:
+    """What is known of the text that the runs of an arm were trained on: experiments train on the train part."""
+    assert part.trains is not None
+    of = part.trains.of
+    read = of.inputs(part.trains.specs("default")[0]) if of.inputs else {}
+    return {**read, "part": "train", "prepend_bos": False} if read.get("corpus") else None
+
+
+def _of_runs(part: Part, trained: Trained) -> list[Source]:
+    """The dictionaries that an arm has trained, one for each run. Raises: DataError where it trained something else."""
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.evaluation import sources
+
+    assert part.trains is not None
+    if trained.header.get("kind") != "dictionary":
+        raise DataError(f"arm {part.trains.arm} of {part.trains.of.name} trains no dictionaries that could be measured")
+    known, found = _trained_on(part), []
+    for i, one in enumerate(Dictionary.of(trained)):
+        origin = {**({"trained_on": known} if known else {}), **one.origin}
+        [source] = sources.find([replace(one, origin=origin)], _NOWHERE)
+        found.append(replace(source, name=f"run {i + 1} of {part.trains.arm}"))
+    return found
+
+
+_NOWHERE: Any = None
+"""No store: a Dictionary as a value is looked up nowhere."""
+
+
+def _nothing(runs: Runs[Any], bench: Bench) -> Trained:
+    return Trained.nothing(runs)
+
+
+def _passed_on(runs: Runs[Any], bench: Bench, before: Trained) -> Trained:
+    return before
+
+
+def _ticks(bench: Bench) -> Callable[[int, int], None]:
+    return lambda done, total: bench.report(done, total, "tokens")
+
+
+def _specs(part: Part, smoke: Callable[[tuple[Any, ...]], bool]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    def of_files(given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return specs(part, "smoke" if smoke(given) else "default")
+
+    def of_runs(given: tuple[Any, ...]) -> tuple[Any, ...]:
+        assert part.trains is not None
+        small = part.trains.specs("smoke")
+        return tuple(part.spec(parent=s, smoke=s in small) for s in given)
+
+    return of_runs if part.trains else of_files
+
+
+def _located(text: Text, value: str) -> str:
+    """A file or folder beside the study; a stored run as it is."""
+    beside = text.path.parent / Path(value).expanduser()
+    return str(beside) if beside.exists() or value.startswith((".", "/", "~")) else value
+
+
+def _beside(text: Text, value: str) -> str:
+    """A folder beside the study, where a name says that it is one."""
+    return str(text.path.parent / value) if value.startswith(("./", "../")) else value
+
+
+def _no(text: Text, i: int, key: str, told: str) -> ExperimentError:
+    return ExperimentError(f"{text.at('dictionary', i, key)}: {told}")
+
+
+@contextlib.contextmanager
+def _told(text: Text, i: int, key: str) -> Iterator[None]:
+    """Tell where in the study the name stands that leads to a refusal."""
+    try:
+        yield
+    except ExperimentError:
+        raise
+    except AssayError as e:
+        raise _no(text, i, key, str(e)) from e

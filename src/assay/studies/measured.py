@@ -1,0 +1,224 @@
+"""Measured: what a dictionary gives as an arm of a study: the sums of `assay evaluate` over each document, from the same shards."""
+
+from __future__ import annotations
+
+import functools
+import json
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.errors import DataError
+from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.core.spec import Spec, per_run_fields
+from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
+from assay.evaluation.setting import Setting
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+
+    from assay.data.corpus import Corpus
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.evaluation.plans import Plan
+    from assay.evaluation.sources import Source
+    from assay.lab.store import Store
+    from assay.subjects.folder import ModelFolder
+
+TERMS = tuple(dict.fromkeys(t for m in TABLE for t in m.terms if t != "firings"))
+"""The sums over a document's tokens that measures are made of."""
+DENSITY = tuple(m.name for m in TABLE if m.terms == FIRINGS)
+"""Measures of a whole dictionary, which no document has for itself."""
+BASELINES: Mapping[str, str] = {
+    "pca": "as many principal components as features are on",
+    "random": "as many random directions, each on as often, with the decoder that fits them best",
+    "rescaled": "the same dictionary after rescale & shift",
+}
+"""What can be made of a dictionary to stand beside it, each fitted to windows of the text that are not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredSpec(Spec):
+    """The measurement of a dictionary: which one by name, on what, and how. Contents are among what the run reads."""
+
+    label: str
+    of: tuple[str, ...] = ()
+    """Files, folders or stored runs, one for each seed from 0; empty where an arm trains them."""
+    trained: str = ""
+    """The arm that trains them, and what all of its runs share."""
+    baseline: str = ""
+    model: str = ""
+    text: str = ""
+    setting: str = ""
+    """The setting of `assay evaluate`, as JSON."""
+    reading: int = 1
+    """Raised when the same files come to mean other numbers."""
+
+    @property
+    def asked(self) -> Setting:
+        """The setting as a value."""
+        return Setting.from_json(self.setting)
+
+
+@functools.cache
+def beside(parent: type[Spec]) -> type[MeasuredSpec]:
+    """Make the kind of spec that measures runs of another: it has its fields that may differ between runs, so that `where` finds them."""
+    hints = typing.get_type_hints(parent, include_extras=True)
+    taken = {*typing.get_type_hints(MeasuredSpec), "seed"}
+    fields = {f.name: f for f in parent.__dataclass_fields__.values()}
+    own: list[Any] = [(n, hints[n], field(default=fields[n].default, kw_only=True)) for n in per_run_fields(parent) if n not in taken]
+    named = {"__module__": __name__, "__doc__": f"The measurement of a run of {parent.__name__}."}
+    return make_dataclass(f"Measured{parent.__name__}", own, bases=(MeasuredSpec,), frozen=True, kw_only=True, namespace=named)
+
+
+@dataclass(frozen=True)
+class Where:
+    """What dictionaries are measured on."""
+
+    folder: ModelFolder
+    corpus: Corpus
+    setting: Setting
+
+    def plan(self, source: Source) -> Plan:
+        """What evaluating this dictionary does. Raises: DataError, ModelError."""
+        from assay.evaluation.plans import plan
+
+        return plan(source, self.setting, self.folder, self.corpus)
+
+    def at(self, plan: Plan) -> Where:
+        """The same place and windows for another dictionary, which does not say for itself where it belongs."""
+        words, site = plan.text, plan.site
+        setting = self.setting.replace(part=words.part, context=words.context, bos=words.bos, site=site.site, site_out=site.site_out)
+        return replace(self, setting=setting)
+
+
+def measured(
+    runs: Runs[MeasuredSpec], sources: Sequence[Source], where: Where, store: Store, device: torch.device, tick: Callable[[int, int], None]
+) -> xr.Dataset:
+    """The sums of each run's dictionary over each document, and its shares of rare features.
+
+    Raises: DataError, ModelError; DataError where the runs of an arm read other windows.
+    """
+    from assay.evaluation import texts
+    from assay.evaluation.watching import Begun, SoFar, Warned
+
+    baseline = runs.shared.baseline
+    plans = [where.plan(s) for s in sources]
+    if baseline:
+        plans = [where.at(p).plan(made(baseline, p, where, store, device)) for p in plans]
+    known: dict[int, tuple[tuple[str, ...], dict[str, np.ndarray]]] = {}
+
+    def watch(event: Warned | SoFar | Begun) -> None:
+        """Numbers so far are not shown: what runs tell is their progress."""
+
+    for plan, words, sums in texts.run(plans, store, where.folder, where.corpus, str(device), None, tick, watch):
+        known[id(plan)] = words.names, sums
+    names = known[id(plans[0])][0]
+    found = [known[id(p)] for p in plans]
+    if any(other != names for other, _ in found):
+        raise DataError(f"the dictionaries of {runs.shared.label} read other documents; say context and bos in fields")
+    each = [_documents(sums) for _, sums in found]
+    shares = [_shares(sums) for _, sums in found]
+    named = {t: ("run document", np.stack([one[t] for one in each]), _unit(t)) for t in TERMS if all(t in one for one in each)}
+    named |= {m: ("run", np.array([one[m] for one in shares]), "1") for m in DENSITY}
+    return measures(runs, coords={"document": names}, **named)
+
+
+def made(baseline: str, plan: Plan, where: Where, store: Store, device: torch.device) -> Source:
+    """The baseline of the dictionary of a plan, fitted to the windows that are set aside for constants. Raises: DataError."""
+    import torch
+
+    from assay.dictionaries.baselines.linear import pca
+    from assay.dictionaries.baselines.repair import rescale_and_shift
+    from assay.evaluation import sources
+
+    if plan.site.site != plan.site.site_out:
+        raise DataError(f"{plan.source.name} reads {plan.site.site} and writes {plan.site.site_out}; a baseline is of one place")
+    x = _spare(plan, where, store, device)
+    given = plan.source.dictionary.to(device)
+    with torch.no_grad():
+        if baseline == "pca":
+            on = given.active(x)
+            one = pca(x, min(x.shape[1], max(1, round(len(on.row) / len(x)))))[0]
+        elif baseline == "random":
+            one = _random(given, x, plan.site.seed)
+        else:
+            one = replace(rescale_and_shift(given.normalised, given.normalise(x)[0], pull=PULL), mean=given.mean, scale=given.scale)
+    one = replace(one, sites=(plan.site.site,), sites_out=(), origin={"made": baseline, "of": plan.source.sha256}).to("cpu")
+    found = sources.find([one], store)[0]
+    return replace(found, name=f"{baseline} of {plan.source.name}")
+
+
+PULL = 5.0
+"""Firings' worth of pull of each feature towards no change, as in gated-sae: a rare feature does not determine its own repair."""
+
+
+def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
+    """Random directions that are on as often as the features of a dictionary, and the decoder with which they reconstruct best."""
+    import torch
+
+    from assay.core import rng
+    from assay.dictionaries.baselines.repair import refit_decoder
+    from assay.dictionaries.dictionary import Dictionary
+    from assay.dictionaries.jump import JumpReLU
+
+    often = torch.bincount(given.active(x).feature, minlength=given.width)
+    draw = rng.generator(seed, "studies/directions").standard_normal((given.width, x.shape[1]))
+    directions = torch.from_numpy((draw / np.linalg.norm(draw, axis=1, keepdims=True)).astype(np.float32)).to(x.device)
+    mean = x.mean(0)
+    projected = ((x - mean) @ directions.T).sort(0, descending=True).values
+    place = often.clamp(max=len(x) - 1)
+    between = (projected.gather(0, (place - 1).clamp(min=0)[None]) + projected.gather(0, place[None]))[0] / 2
+    threshold = torch.where(often > 0, between, 2 * projected[0]).clamp(min=0)
+    one = Dictionary(
+        W_enc=directions.T[None].contiguous(), b_enc=-(directions @ mean)[None], W_dec=directions[None], b_dec=mean[None],
+        b_pre=torch.zeros_like(mean)[None], nonlinearity=JumpReLU(), own={"threshold": threshold[None]},
+    )  # fmt: skip
+    return refit_decoder(one, x, pull=PULL)
+
+
+def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torch.Tensor:
+    """The activations that count in the windows that are not measured."""
+    import torch
+
+    from assay.evaluation import measure, texts
+    from assay.subjects.pretrained import load
+    from assay.subjects.site import Site
+
+    words = texts.windows(plan, store, where.folder, where.corpus)
+    site, s = Site.parse(plan.site.site), plan.site
+
+    def build(path: Any) -> None:
+        subject = load(where.folder.name, str(device), typing.cast(Any, s.dtype))
+        measure.constants(subject, site, site, words.spare, s.skip_first, s.outlier, path)
+
+    path = store.artefact(plan.site, build)
+    return torch.from_numpy(np.load(path / "rows.npy")).float().to(device)
+
+
+def _documents(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The terms of one dictionary, [document]; NaN where a document has nothing of their kind."""
+    from assay.evaluation import summary
+
+    return summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
+
+
+def _shares(sums: Mapping[str, np.ndarray]) -> dict[str, float]:
+    tokens, firings = float(sums["tokens"].sum()), sums["firings"].sum(0)
+    return {m.name: float(m.of(firings, tokens)) for m in TABLE if m.terms == FIRINGS}
+
+
+def _unit(term: str) -> str:
+    if term in SUMS:
+        return SUMS[term]
+    return "tokens" if term.endswith("predictions") else "nats"
+
+
+def parent_fields(spec: Spec) -> str:
+    """What all runs of a trained arm share, so that a dictionary of other fields is another one: canonical JSON."""
+    apart = {*per_run_fields(type(spec))}
+    return json.dumps({k: v for k, v in json.loads(spec.to_json()).items() if k not in apart}, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,227 @@
+"""Sides: the experiments of a study, each with one choice of fields: which arms run, their specs, and what records tell of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
+from assay.core.experiment import Arm, Derive, Experiment, Joint
+from assay.core.spec import Spec, per_run_fields
+from assay.lab import catalogue, records
+from assay.lab.origin import STUDIES, in_file
+from assay.lab.preset import spelled
+from assay.studies import packing
+from assay.studies.text import Part, Plain, Text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Side:
+    """One experiment with one choice of fields: all of its arms stand side by side with those of others."""
+
+    label: str
+    """Before the names of its arms; "" for the first side."""
+    of: Experiment
+    part: Part
+    fields: Mapping[str, Plain | tuple[Plain, ...]]
+    """Fields that all of its runs share."""
+    varied: Mapping[str, tuple[Plain, ...]]
+    """Fields in which its runs differ."""
+    arms: tuple[str, ...]
+    _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    def named(self, arm: str) -> str:
+        """What one of its arms is called in the study."""
+        return f"{self.label}/{arm}" if self.label else arm
+
+    def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
+        """Its specs at a preset with these seeds; none given: the preset's own. Raises: SpecError."""
+        asked = preset, tuple(seeds)
+        if asked not in self._made:  # every arm of every side asks again, of hundreds of specs
+            self._made[asked] = self._specs(*asked)
+        return self._made[asked]
+
+    def _specs(self, preset: str, seeds: tuple[int, ...]) -> tuple[Spec, ...]:
+        specs: tuple[Any, ...] = tuple(dict.fromkeys(s.replace(**self.fields) for s in self.of.preset(preset)))
+        varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
+        for name, values in varied.items():
+            alike = tuple(dict.fromkeys(s.replace(**{name: values[0]}) for s in specs))  # those that differed in this field alone
+            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in alike for v in values))
+        return specs
+
+    @property
+    def told(self) -> str:
+        """Its fields in words, such as "gated-sae, width 256"."""
+        fields = {**self.fields, **self.varied}
+        said = (f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in fields.items())
+        return ", ".join([self.of.name, *said])
+
+
+def sides(text: Text) -> list[Side]:
+    """The experiments of a study, each field that all runs of an arm share taken apart. Raises: ExperimentError."""
+    found: list[Side] = []
+    for i, part in enumerate(text.study.experiment):
+        try:
+            base = catalogue.find(part.name if not _is_path(part.name) else str(text.path.parent / part.name))
+        except AssayError as e:
+            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
+        if base.origin.endswith(STUDIES):
+            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the experiments it is about")
+        try:
+            specs = base.preset(part.preset)
+        except AssayError as e:
+            raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
+        arms = _chosen(text, i, base, part)
+        choices = _choices(text, i, part, specs[0])
+        for names in choices:
+            fields = {k: v for k, v in names.items() if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)}
+            varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
+            apart = [f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)]
+            label = ",".join([*([part.label] if part.label else []), *apart])
+            if not found:
+                label = ""
+            if label in {s.label for s in found}:
+                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, to tell its arms apart")
+            found.append(Side(label, base, part, fields, varied, arms))
+    for side in found:
+        try:
+            side.specs(side.part.preset, ())
+        except SpecError as e:
+            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
+            raise ExperimentError(f"{at}: {e}") from None
+    return found
+
+
+def _is_path(name: str) -> bool:
+    return in_file(name) or "/" in name
+
+
+def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
+    """The arms that run, with those that they build on; a derived arm may read any, so with one all trained arms run."""
+    for name in part.arms:
+        if name not in base.arms:
+            raise ExperimentError(f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; {nearest(name, base.arms)}")
+    wanted = set(part.arms or base.arms) | {"main"}
+    if any(base.arms[name].derive is not None for name in wanted):
+        wanted |= {name for name, arm in base.arms.items() if arm.train is not None}
+    while more := {a for name in wanted if (a := base.arms[name].after) is not None} - wanted:
+        wanted |= more
+    return tuple(name for name in base.arms if name in wanted)
+
+
+def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+    """Every combination of values of the fields that all runs of an arm share; other fields keep their lists as tuples."""
+    shared: list[list[dict[str, Any]]] = []
+    rest: dict[str, Any] = {}
+    per_run = per_run_fields(type(spec))
+    for name, value in part.fields.items():
+        try:
+            values = spelled(spec, name, _beside(text, value))
+        except SpecError as e:
+            raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
+        if len(values) > 1 and name not in per_run:
+            shared.append([{name: v} for v in values])
+        else:
+            rest[name] = tuple(values) if len(values) > 1 else values[0]
+    if part.paired:
+        shared.append(_together(text, i, part, spec))
+    return [{**rest, **{k: v for one in chosen for k, v in one.items()}} for chosen in itertools.product(*shared)]
+
+
+def _beside(text: Text, value: Any) -> Any:
+    """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
+    if isinstance(value, list):
+        return [_beside(text, v) for v in value]
+    return str(text.path.parent / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
+
+
+def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+    """The fields whose lists go together, value by value."""
+    at = text.at("experiment", i, "paired")
+    if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
+        told = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
+        raise ExperimentError(f"{at}: paired lists are as long as each other, got {told}")
+    if both := set(part.paired) & set(part.fields):
+        raise ExperimentError(f"{at}: {min(both)} is among fields as well; a field is set once")
+    try:
+        columns = {name: [spelled(spec, name, v)[0] for v in values] for name, values in part.paired.items()}
+    except SpecError as e:
+        raise ExperimentError(f"{at}: {e}") from None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def arms_of(side: Side, first: Side) -> dict[str, Arm]:
+    """The arms of one side under the study's names."""
+    joints: dict[int, Joint] = {}
+    found: dict[str, Arm] = {}
+    for name in side.arms:
+        arm = side.of.arms[name]
+        changes: dict[str, Any] = {}
+        if arm.derive is not None:
+            changes["derive"] = _seen_as(arm.derive, side)
+        else:
+            changes["measure"] = arm.measure or side.of.measure
+        if isinstance(arm.train, Joint):  # arms of one pass stay together, but never with those of another side
+            changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
+        if arm.after is not None:
+            changes["after"] = side.named(arm.after)
+        elif arm.train is not None and side is not first:
+            changes["specs"] = _specs_of(side, name, first)
+        found[side.named(name)] = dataclasses.replace(arm, **changes)
+    return found
+
+
+def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """The specs of an arm of another side, given those of the first one: the same preset, and the same seeds."""
+
+    def specs(given: tuple[Any, ...]) -> tuple[Any, ...]:
+        preset = "smoke" if given == first.specs("smoke", ()) else side.part.preset
+        mine = side.specs(preset, () if preset == "smoke" else sorted({s.seed for s in given}))
+        return side.of.specs_of(arm, mine)
+
+    return specs
+
+
+def _seen_as(derive: Derive, side: Side) -> Derive:
+    """A derived arm that reads arms by the names that its own experiment gives them."""
+
+    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        return derive({name: arms[side.named(name)] for name in side.arms if side.named(name) in arms})
+
+    return seen
+
+
+def stored(side: Side) -> dict[str, tuple[str, ...]]:
+    """What each arm measures, as far as the experiment's committed record tells: a wrong name is better told before training."""
+    record = records.read(side.of.name, side.of.origin) or {}
+    return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
+
+
+def units(side: Side) -> dict[str, tuple[str, ...]]:
+    """What each arm has units of, as far as the experiment's committed record tells: fields in which runs differ, and axes of measures."""
+    record = records.read(side.of.name, side.of.origin) or {}
+    fields = per_run_fields(type(side.of.default[0]))
+    found = {}
+    for arm, data in record.get("arms", {}).items():
+        axes = [d for v in data["measures"]["variables"].values() for d in v["dims"] if d != "run"]
+        found[arm] = tuple(dict.fromkeys([*fields, *axes]))
+    return found
+
+
+def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
+    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none where other fields are larger."""
+    recorded = records.cost_per_run(side.of, side.part.preset)
+    found = {}
+    for arm in side.arms:
+        if side.of.arms[arm].train is None or arm not in recorded:
+            continue
+        then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
+        if then and now and (times := packing.times(side.of, now, then)) is not None:
+            found[side.named(arm)] = recorded[arm] * times
+    return found
