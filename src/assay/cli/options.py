@@ -75,6 +75,29 @@ class Trust:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class Api:
+    """Whether and how programs submit work over HTTP."""
+
+    api: Annotated[bool, Bare] = False
+    """Instead, and alone: answer programs that submit studies and experiments; a runner takes their jobs (docs/api.md)."""
+    token_file: Path | None = None
+    """With --api: TOML that says who may ask, and how much; beyond this machine it is needed."""
+    new_token: str | None = None
+    """With --api: print a new token for this name, and the lines for the file, and end."""
+    workspace: Path | None = None
+    """With --api: the one folder whose files a submission may name; none without it."""
+    allow_code: Annotated[bool, Bare] = False
+    """With --api: experiment files of the workspace may run; they are programs."""
+    job_seconds: float = 3600.0
+    """With --api: the longest that a job may run, by the clock."""
+    job_memory: float = 16.0
+    """With --api: GiB of address space that each process of a job may have."""
+    jobs: int = 1
+    """With --api: how many jobs run at the same time."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Which runs are meant."""
 
@@ -132,5 +155,5 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN = Place(), Output(), Choice(), Machine(), Trust()
+HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API = Place(), Output(), Choice(), Machine(), Trust(), Api()
 """What verbs go by where nothing was typed."""

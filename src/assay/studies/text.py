@@ -203,10 +203,13 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
 
 def _syntax(path: Path, toml: str, first: int, said: str) -> str:
     """What Python says of TOML that is none, with the place in the file first."""
+    lines = [*toml.splitlines(), ""]
+    if said.endswith(end := "(at end of document)"):
+        last = lines[-2] if len(lines) > 1 else ""
+        return f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}: {said.removesuffix(end).strip()}"
     found = re.search(r"\(at line (\d+), column (\d+)\)", said)
     if not found:
         return f"{path}: {said}"
-    lines = [*toml.splitlines(), ""]
     line = lines[min(int(found[1]), len(lines)) - 1]
     bare = re.search(r"=\s*(\d+:\d+)", line)
     hint = f'; a range is a text, "{bare[1]}"' if bare else ""

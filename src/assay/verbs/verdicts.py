@@ -27,7 +27,7 @@ def run(lab: Lab, experiment: Experiment, preset: Preset, watching: AbstractCont
     if (known := lab.known(experiment, preset, run=True)) is not None:
         return cast(ToldResult, known)
     if experiment.origin.endswith(STUDIES):
-        from assay.verbs.asked import affordable
+        from assay.studies.budget import affordable
 
         affordable(Path(experiment.origin), lab, experiment, preset)
     with watching if watching is not None else nullcontext() as on_event:
