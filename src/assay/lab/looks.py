@@ -80,6 +80,13 @@ def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
     journal.append(path, journal.line({"time": provenance.now(), "commit": provenance.commit(), **now}))
 
 
+def taken(paths: Iterable[Path], seeds: Iterable[int]) -> int:
+    """Count the looks at any of these judged seeds, as files note them; one that several files note is one look."""
+    judged = {s for s in seeds if s >= JUDGED}
+    kept = (look for path in paths for look in journal.read(path) if judged & _seeds(look["seeds"]))
+    return len({canonical_json({k: look[k] for k in journal.FROZEN}) for look in kept})
+
+
 def spans(seeds: Iterable[int]) -> str:
     """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
     told: list[list[int]] = []

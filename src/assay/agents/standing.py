@@ -1,0 +1,128 @@
+"""Standing: what an answer rests on, told with every one: looks at the seeds, exploratory or confirmatory, and where the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.core.experiment import Experiment
+from assay.lab import journal, looks, provenance
+
+if TYPE_CHECKING:
+    from assay.lab.plan import Plan
+    from assay.lab.store import Store
+
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often somebody judged claims on these seeds, as the store and the records note it."""
+
+    taken: int
+    """Looks with different claims, arms or settings; the same judged again is one look."""
+    seeds: str
+    """The seeds, as ranges whose end is left out."""
+    told: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether claims were frozen before anything was looked at."""
+
+    kind: Literal["exploratory", "confirmatory"]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the numbers of an answer come from."""
+
+    kind: Literal["store", "committed record", "your table", "nothing yet"]
+    told: str
+    runs: int
+    cached: int | None
+    """Runs that were stored before this was asked; null where that is not known."""
+    new: int | None
+    """Runs that were made for it."""
+    keys: str
+    """SHA-256 of the keys of all runs, or of the table."""
+    commit: str
+    """The commit of Assay that made the newest run; empty where it was no checkout."""
+    finished: str
+    """When the newest run was made."""
+
+
+def looked(seeds: Iterable[int], experiment: Experiment | None, store: Store | None, *, own: bool) -> Looks:
+    """Count the looks at an experiment's seeds. With `own` the judging that is told is one of them."""
+    given = sorted(set(seeds))
+    files = [looks.committed(experiment)] if experiment is not None else []
+    files += [journal.stored(store, experiment.name)] if experiment is not None and store is not None else []
+    taken = looks.taken(files, given)
+    spans = looks.spans(given)
+    if given and all(s < looks.JUDGED for s in given):
+        return Looks(taken, spans, f"seeds {spans} are for pilots, anybody may look at them; a verdict on them settles nothing")
+    if not taken:
+        return Looks(0, spans, f"nobody has looked at seeds {spans} yet: the first look burns them")
+    told = f"{taken} {'look was' if taken == 1 else 'looks were'} taken at seeds {spans}" + (", this one included" if own else "")
+    more = "; claims that were chosen after an earlier look at the same seeds are not confirmed by them" if taken > own else ""
+    return Looks(taken, spans, told + more)
+
+
+def standing(data: JSON) -> Standing:
+    """Tell whether a result is confirmatory: frozen before anything was looked at, and followed."""
+    changed = data.get("changed", ())
+    if changed:
+        return Standing("exploratory", f"after a look at these seeds this changed: {'; '.join(changed)}")
+    return Standing("exploratory", "no claim was frozen before the first look; a threshold's source says whether a pilot gave it")
+
+
+def planned(told: str = "") -> Standing:
+    """Tell the standing of what has not run."""
+    return Standing("exploratory", told or "as it would run now, nothing is frozen: a verdict will be exploratory")
+
+
+def of_record(record: JSON) -> Source:
+    """Tell where a committed record comes from."""
+    p = record["provenance"]
+    commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
+    told = f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on this machine for you"
+    return Source(
+        kind="committed record", told=told, runs=int(p["runs"]), cached=None, new=None, keys=str(p["keys"]), commit=commit,
+        finished=str(p.get("finished", "")),
+    )  # fmt: skip
+
+
+def of_store(data: JSON, plan: Plan | None = None, since: str = "") -> Source:
+    """Tell where a stored result comes from; with a plan and a time, how many of its runs were there before that time."""
+    p = data["provenance"]
+    commit = str(p.get("software", {}).get("commit", ""))
+    new = cached = None
+    if plan is not None and since:
+        new = sum(str(r.stored.provenance.get("finished", "")) >= since for r in plan.rows if r.stored is not None)
+        cached = sum(r.stored is not None for r in plan.rows) - new
+    split = "" if new is None else f": {cached} were stored before this was asked, {new} were made for it"
+    told = f"this store: {p['runs']} runs{split}; made at commit {commit or 'unknown'}"
+    return Source(
+        kind="store", told=told, runs=int(p["runs"]), cached=cached, new=new, keys=str(p["keys"]), commit=commit,
+        finished=str(p.get("finished", "")),
+    )  # fmt: skip
+
+
+def of_plan(plan: Plan) -> Source:
+    """Tell what there is before anything runs."""
+    cached, missing = len(plan.cached), len(plan.missing)
+    keys = provenance.digest("\n".join(sorted(r.job.key for r in plan.rows)))
+    told = f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, {missing} would be made"
+    return Source(
+        kind="nothing yet", told=told, runs=cached + missing, cached=cached, new=0, keys=keys, commit=provenance.commit(), finished="",
+    )  # fmt: skip
+
+
+def of_table(rows: int, text: str) -> Source:
+    """Tell of somebody's own numbers what is known of them."""
+    told = f"{rows} rows that you gave; Assay does not know how they were measured, or how often they were looked at"
+    return Source(
+        kind="your table", told=told, runs=rows, cached=None, new=None, keys=provenance.digest(text), commit=provenance.commit(), finished="",
+    )  # fmt: skip
