@@ -62,9 +62,9 @@ def looked(seeds: Iterable[int], experiment: Experiment | None, store: Store | N
     taken = looks.taken(files, given)
     spans = looks.spans(given)
     if given and all(s < looks.JUDGED for s in given):
-        return Looks(taken, spans, f"seeds {spans} are for pilots, anybody may look at them; a verdict on them settles nothing")
+        return Looks(taken, spans, f"Seeds {spans} are for pilots: anybody may look at them; a verdict on them settles nothing")
     if not taken:
-        return Looks(0, spans, f"nobody has looked at seeds {spans} yet: the first look burns them")
+        return Looks(0, spans, f"Nobody has looked at seeds {spans} yet: the first look burns them")
     told = f"{taken} {'look was' if taken == 1 else 'looks were'} taken at seeds {spans}" + (", this one included" if own else "")
     more = "; claims that were chosen after an earlier look at the same seeds are not confirmed by them" if taken > own else ""
     return Looks(taken, spans, told + more)
@@ -94,18 +94,14 @@ def of_record(record: JSON) -> Source:
     )  # fmt: skip
 
 
-def of_store(data: JSON, plan: Plan | None = None, since: str = "") -> Source:
-    """Tell where a stored result comes from; with a plan and a time, how many of its runs were there before that time."""
+def of_store(data: JSON, cached: int | None) -> Source:
+    """Tell where a stored result comes from, and how many of its runs were stored before it was asked for, where that is known."""
     p = data["provenance"]
-    commit = str(p.get("software", {}).get("commit", ""))
-    new = cached = None
-    if plan is not None and since:
-        new = sum(str(r.stored.provenance.get("finished", "")) >= since for r in plan.rows if r.stored is not None)
-        cached = sum(r.stored is not None for r in plan.rows) - new
-    split = "" if new is None else f": {cached} were stored before this was asked, {new} were made for it"
-    told = f"this store: {p['runs']} runs{split}; made at commit {commit or 'unknown'}"
+    commit, runs = str(p.get("software", {}).get("commit", "")), int(p["runs"])
+    split = "" if cached is None else f", {cached} of them stored before this was asked, {runs - cached} made for it"
+    told = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
     return Source(
-        kind="store", told=told, runs=int(p["runs"]), cached=cached, new=new, keys=str(p["keys"]), commit=commit,
+        kind="store", told=told, runs=runs, cached=cached, new=None if cached is None else runs - cached, keys=str(p["keys"]), commit=commit,
         finished=str(p.get("finished", "")),
     )  # fmt: skip
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from assay.jobs import state as jobs
 
 JSON = Mapping[str, Any]
 AS_IT_MUST = {True: "as it must", False: "AND MUST NOT", None: "so nothing is settled"}
@@ -65,8 +68,6 @@ class Early:
     estimate: float
     low: float
     high: float
-    unit: str
-    n: Mapping[str, int]
     controls: tuple[Beside, ...]
 
 
@@ -87,14 +88,19 @@ def verdict(entry: JSON) -> Verdict:
     )  # fmt: skip
 
 
-def early(entry: JSON, seeds: str) -> Early:
-    """Read a verdict on fewer seeds than were asked for as what it is: none."""
-    return Early(
-        claim=entry["text"],
-        not_a_verdict=f"not a verdict: on {seeds} of those asked for it would be called {entry['outcome']}; it may change until all runs are in",
-        estimate=_number(entry, "estimate"), low=_number(entry, "low"), high=_number(entry, "high"), unit=entry["unit"], n=entry["n"],
-        controls=_beside(entry),
-    )  # fmt: skip
+def early(state: jobs.Early) -> tuple[Early, ...]:
+    """Tell claims on the seeds that are stored so far as what they are: no verdicts."""
+    seeds = f"{state.seeds} seed{'' if state.seeds == 1 else 's'}"
+    found = []
+    for c in state.claims:
+        words = f"not a verdict: on {seeds} so far it would be called {c.outcome}; all seeds are still to be judged, and it may change"
+        controls = tuple(
+            _one(arm, "control", i.outcome, None if i.outcome == "undecided" else i.outcome == "fails", vars(i), "")
+            for arm, i in c.controls.items()
+        )
+        numbers = {name: _number(vars(c), name) for name in ("estimate", "low", "high")}
+        found.append(Early(claim=c.claim, not_a_verdict=words, controls=controls, **numbers))
+    return tuple(found)
 
 
 def counted(outcomes: Sequence[str]) -> str:

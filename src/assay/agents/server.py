@@ -1,0 +1,189 @@
+"""Server: the tools and resources of a store as a server of the Model Context Protocol, by stdio or by HTTP on this machine."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import wraps
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_metadata
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import ConfigDict, ValidationError
+
+from assay.agents.tools import READS, SHORT, Tools
+from assay.core import extras
+from assay.core.errors import AssayError, nearest
+from assay.core.plain import as_json, plain, plain_all
+from assay.core.schema import schema, to_json
+from assay.explorer.security import LOOPBACK
+from assay.verbs.serve import NOTHING, READERS, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+    from starlette.types import ASGIApp
+
+LONGEST = 600
+"""Characters of a refusal."""
+HINTS = 60
+"""Characters of a name in a refusal."""
+BODY = 4 * 1024 * 1024
+"""Bytes of a request by HTTP."""
+KINDS = {"str", "int", "float", "bool"}
+PATH = "/mcp"
+"""Where the server answers by HTTP."""
+INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into a measured verdict: holds, fails, unspecific or undecided.
+1. experiments() lists what can be asked; experiments(name=…) gives fields, arms and measures of one.
+2. write_study(question, experiment, claims, fields) writes a question of your own; every claim needs a threshold, and a control that must fail.
+3. plan(study) says what it takes; run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
+Numbers of your own: judge(rows, claim, control).
+An estimate is told with its interval, control and scope, and is to be reported with them. Before a job is done there is no verdict. A claim
+that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""
+
+
+class Server(MCPServer[Any]):
+    """An MCP server whose refusals are one line each, and say what would be right."""
+
+    def __init__(self, tools: Tools):
+        self._offered = {name: _offered(getattr(tools, name), name) for name in READS}
+        super().__init__(
+            name="assay", title="Assay", instructions=INSTRUCTIONS, version=metadata.version("interp-assay"), tools=list(self._offered.values()),
+            log_level="ERROR",
+        )  # fmt: skip
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool. Raises: ToolError, one line, for what cannot be answered."""
+        if name not in self._offered:
+            raise ToolError(f"no tool is called {plain(name[:HINTS])!r}; {nearest(name[:HINTS], self._offered)}")
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            raise UnexpectedToolError(f"{name} came upon a mistake of Assay, and its log has it; nothing was decided") from error
+        except ToolError as error:
+            cause = error.__cause__
+            told = _wrong(cause, self._offered[name]) if isinstance(cause, ValidationError) else str(cause or error)
+            raise ToolError(line(f"{name}: {told}")) from cause
+
+
+def line(text: str) -> str:
+    """Make a refusal one line of bounded length, without what a terminal would obey."""
+    one = plain(" ".join(text.split()))
+    return one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…"
+
+
+def _offered(method: Callable[..., Any], name: str) -> Tool:
+    """A tool of a method: its arguments as they are annotated and no others, its answer as plain values with the schema of its type."""
+    read = func_metadata(method, structured_output=False).arg_model
+    strict: Any = type(read.__name__, (read,), {"model_config": ConfigDict(extra="forbid"), "__module__": __name__})
+    told = FuncMetadata(arg_model=strict, output_schema=schema(get_type_hints(method)["return"]))
+
+    @wraps(method)
+    def answer(**given: Any) -> CallToolResult:
+        try:
+            values = plain_all(to_json(method(**given)))
+        except AssayError as error:
+            raise ToolError(str(error)) from None
+        except ModuleNotFoundError as error:
+            if lacks := extras.need(error):
+                raise ToolError(lacks) from None
+            raise
+        return CallToolResult(content=[TextContent(type="text", text=as_json(values, allow_nan=False))], structured_content=values)
+
+    return Tool(
+        fn=answer, name=name, description=inspect.getdoc(method) or "", parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
+        is_async=False, annotations=ToolAnnotations(read_only_hint=READS[name], destructive_hint=False, idempotent_hint=True, open_world_hint=False),
+    )  # fmt: skip
+
+
+def _wrong(error: ValidationError, tool: Tool) -> str:
+    """What the first wrong argument should be, and how many are wrong besides; what was given is not repeated."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    first = found[0]
+    told = _place(first) + _advice(first, tool.parameters["properties"])
+    return told + (f" ({len(found) - 1} more things are wrong)" if len(found) > 1 else "")
+
+
+def _place(error: ErrorDetails) -> str:
+    """Where an argument is wrong; which of several types it was held to is left out."""
+    return plain(".".join(str(part)[:HINTS] for part in error["loc"] if "[" not in str(part) and str(part) not in KINDS))
+
+
+def _advice(error: ErrorDetails, known: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        return f" is no argument of it; {nearest(str(error['loc'][0])[:HINTS], known)}"
+    if error["type"] == "missing":
+        about = known.get(str(error["loc"][-1]), {}).get("description", "")
+        return " is missing" + (f": {about}" if about else "")
+    return f": {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def made(tools: Tools) -> Server:
+    """Make the server of a store: tools, and experiments and jobs as resources."""
+    server = Server(tools)
+
+    def read(answer: Callable[[], Any]) -> str:
+        try:
+            return as_json(plain_all(to_json(answer())), indent=1, allow_nan=False)
+        except AssayError as error:
+            raise ResourceNotFoundError(line(str(error))) from None
+        except Exception as error:
+            raise ResourceError(f"a mistake of Assay: {type(error).__name__}") from error
+
+    @server.resource("assay://experiments", mime_type="application/json", description="Every experiment of the catalogue, as the tool lists it.")
+    def experiments() -> str:
+        return read(tools.experiments)
+
+    @server.resource("assay://experiments/{name}", mime_type="application/json", description="One experiment in full: fields, arms, measures, verdicts.")
+    def experiment(name: str) -> str:
+        return read(lambda: tools.experiments(name=name[: SHORT + 1]))
+
+    @server.resource("assay://jobs/{key}", mime_type="application/json", description="How far a job is; its verdicts, once it is done.")
+    def job(key: str) -> str:
+        return read(lambda: tools.status(key))
+
+    return server
+
+
+def application(server: Server, hosts: Sequence[str]) -> ASGIApp:
+    """Give the application that answers by HTTP under these names, for any port: a page of another site cannot use it."""
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    allowed = [name for host in hosts for name in (host, f"{host}:*")]
+    rules = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True, allowed_hosts=allowed, allowed_origins=[f"http://{name}" for name in allowed]
+    )
+    return server.streamable_http_app(
+        streamable_http_path=PATH, json_response=True, stateless_http=True, max_request_body_size=BODY, transport_security=rules
+    )
+
+
+def serve_stdio(tools: Tools, meanwhile: AbstractContextManager[Any] = NOTHING) -> None:
+    """Answer on standard input and output until they end."""
+    with meanwhile:
+        made(tools).run("stdio")
+
+
+def serve_http(tools: Tools, port: int, ready: Callable[[str], None], meanwhile: AbstractContextManager[Any] = NOTHING) -> None:
+    """Answer at a port of this machine alone until interrupted; `ready` is told the address. Raises: AssayError where it cannot be had."""
+    import uvicorn
+
+    listening = listen("127.0.0.1", port)
+    config = uvicorn.Config(
+        application(made(tools), LOOPBACK), log_level="error", access_log=False, server_header=False, date_header=False, ws="none",
+        limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    try:
+        with meanwhile:
+            ready(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
+            uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # how a person ends it
+        pass
+    finally:
+        listening.close()
