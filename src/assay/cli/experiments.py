@@ -102,7 +102,7 @@ def _watched(lab: Lab, experiment: Experiment, preset: Preset) -> Result:
     from assay.lab.origin import STUDIES
 
     if experiment.origin.endswith(STUDIES):
-        from assay.verbs.asked import affordable
+        from assay.studies.budget import affordable
 
         affordable(Path(experiment.origin), lab, experiment, preset)
     with Display(experiment.name) as display:

@@ -7,6 +7,7 @@
     <root>/artefacts/<kind>/<16hex>[.partial]/        harvests, indexes, with hashes.json; may be deleted at any time
     <root>/owners/<experiment>.json                   which file the runs under this name belong to (owners.py)
     <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl (append-only)
+    <root>/jobs/<32hex>/                              what somebody submitted, and how far it is (jobs/folder.py)
     <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
     <root>/tmp/                                       folders being written
 

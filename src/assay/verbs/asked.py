@@ -7,13 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from assay.core.compute import budget
-from assay.core.errors import AssayError, ExperimentError
-from assay.core.experiment import Experiment
+from assay.core.errors import AssayError
 from assay.core.schema import BESIDE
-from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset, override
+from assay.lab.preset import override
 from assay.studies import missing
 from assay.studies.composing import composed
 from assay.studies.text import Text, read
@@ -52,31 +49,6 @@ def asked(path: Path, lab: Lab) -> Asked:
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
     rows += [Unsaid(m.where, m.text, m.default, each if m.each else "nothing") for m in assumed]
     return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
-
-
-def affordable(path: Path, lab: Lab, experiment: Experiment, preset: Preset) -> None:
-    """Refuse a study that is expected to take longer than its budget; where nothing is known of its times it may run.
-
-    Raises: ExperimentError, with what would fit.
-    """
-    text = read(path)
-    if not text.study.budget:
-        return
-    try:
-        most = budget(text.study.budget)
-    except AssayError as e:
-        raise ExperimentError(f"{text.at('budget')}: {e}") from None
-    if most.seconds is None:
-        raise ExperimentError(f"{text.at('budget')}: a study's budget is a time on this machine, such as 10m, got {most.text!r}")
-    plan = lab.plan(experiment, preset)
-    found = forecast(plan, experiment, lab.executor_for([experiment]).width, claims=False) if plan.missing else None
-    if found is None or found.command is None or found.command[0].low <= most.seconds:
-        return
-    least = found.command[0].low
-    raise ExperimentError(
-        f"{text.at('budget')}: what is missing takes {least:,.0f} s or more, and the budget is {most.text}; "
-        "raise it, or name fewer seeds, arms or values; nothing was run"
-    )
 
 
 def _each_seed(text: Text, lab: Lab) -> str:

@@ -1,0 +1,244 @@
+"""Asked: what somebody submits, read and held to its bounds; the experiment it is, and the key of what is asked.
+
+A key is a hash of what is asked and of the version that is to answer, so that submitting twice is one job. Nothing that a submission
+names is opened before it is known to lie in the workspace, and no file of code is imported unless that was allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.core.claims import claims_key
+from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.experiment import Experiment
+from assay.core.spec import canonical_json
+from assay.jobs.bounds import LINE, SHORT, Bounds, most
+from assay.lab import catalogue
+from assay.lab.origin import OPENS, STUDIES, code
+from assay.lab.preset import MOST, Preset, override
+from assay.studies import missing
+from assay.studies.missing import Missing
+from assay.studies.text import FENCE, Text, read
+
+DIGITS = 32
+"""Hex digits of a job's key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A study's text, or the name of an experiment; with a preset and fields that are set, as `assay run` takes them."""
+
+    study: str = ""
+    """TOML, or Markdown that begins with TOML; empty where an experiment is named."""
+    experiment: str = ""
+    """A name of the catalogue; where code is allowed, also the path of a Python file in the workspace."""
+    preset: str = "default"
+    sets: tuple[str, ...] = ()
+    """Fields as field=value."""
+    name: str = ""
+    """What to call a study; its runs are stored under this name and the first digits of its key."""
+
+
+class Lacking(ExperimentError):
+    """A study does not say all that it has to; `lacks` lists what."""
+
+    def __init__(self, lacks: Sequence[Missing], shown: Sequence[str]):
+        super().__init__(f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: " + "; ".join(shown))
+        self.lacks, self.shown = tuple(lacks), tuple(shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What can run: the experiment, its preset, the key, and what has to lie beside it."""
+
+    asked: Asked
+    key: str
+    name: str
+    """Under which its runs are stored."""
+    experiment: Experiment
+    preset: Preset
+    runs: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """The study, by the file's name."""
+    links: Mapping[str, Path] = field(default_factory=dict)
+    """Names beside the study that lead to files of the workspace."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Path of each file of code that it runs, and the digest of its text."""
+    question: str = ""
+    typed: str = ""
+    """How the experiment is found: its name or path; of a study the file's name."""
+
+
+def ready(asked: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008 — frozen
+    """Read what is asked, and hold it to its bounds; nothing is written into a store.
+
+    Raises: Lacking for a study that does not say enough; ExperimentError, SpecError with line and column where a study has them.
+    """
+    _sized(asked, bounds)
+    if bool(asked.study.strip()) == bool(asked.experiment):
+        raise ExperimentError("submit either a study's text or an experiment's name")
+    return _study(asked, bounds) if asked.study.strip() else _experiment(asked, bounds)
+
+
+def _sized(asked: Asked, bounds: Bounds) -> None:
+    most(len(asked.study.encode(errors="replace")), bounds.text, "bytes of the study")
+    most(len(asked.sets), bounds.sets, "fields that are set")
+    for what, text, longest in (("experiment", asked.experiment, LINE), ("preset", asked.preset, SHORT), ("name", asked.name, SHORT)):
+        most(len(text), longest, f"characters of {what}")
+    for one in asked.sets:
+        most(len(one), LINE, "characters of one field that is set")
+    if any("\0" in text or "\ud800" <= max(text, default="") <= "\udfff" for text in (asked.study, asked.experiment, *asked.sets)):
+        raise ExperimentError("what is submitted is text without null characters and halves of characters")
+
+
+def _experiment(asked: Asked, bounds: Bounds) -> Ready:
+    typed, runs_code = asked.experiment, {}
+    if asked.name:
+        raise ExperimentError("only a study is given a name; an experiment has its own")
+    if typed not in (known := {e.name for e in catalogue.entries()}):
+        if not _is_code(typed):
+            hint = "send a study's text as study" if typed.endswith(STUDIES) else nearest(typed, known)
+            raise ExperimentError(f"no experiment is called {typed!r}; {hint}")
+        path = _code(typed, "experiment", bounds)
+        typed, runs_code = str(path), {str(path): code(str(path))}
+    _places(((f"set {text}", text.partition("=")[2].strip()) for text in asked.sets), bounds)
+    experiment = catalogue.find(typed)
+    preset, runs = _chosen(experiment, asked, bounds)
+    what = {"experiment": asked.experiment, "code": sorted(runs_code.values())}
+    question = _title(typed)
+    return Ready(asked=asked, key=_key(what, experiment, preset), question=question, name=experiment.name, experiment=experiment, preset=preset,
+                 runs=runs, code=runs_code, typed=typed)  # fmt: skip
+
+
+def _title(typed: str) -> str:
+    """What the header of an experiment's file calls it; a user's own may have none."""
+    try:
+        return catalogue.entry(typed).header().title
+    except ExperimentError:
+        return ""
+
+
+def _study(asked: Asked, bounds: Bounds) -> Ready:
+    ending = ".md" if asked.study.lstrip("\ufeff").startswith(FENCE) else ".toml"
+    _places(((f"set {text}", text.partition("=")[2].strip()) for text in asked.sets), bounds)
+    said = catalogue.lossy(asked.name) if asked.name else "study"
+    if not said:
+        raise ExperimentError(f"a study's name has letters a–z or digits, got {asked.name!r}")
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        path = Path(folder) / f"{said}{ending}"
+        try:
+            path.write_text(asked.study, encoding="utf-8")
+            text = read(path)
+            links, runs_code = _parts(text, bounds)
+            for name, target in links.items():
+                (path.parent / name).symlink_to(target)
+            if lacks := missing.essential(text):
+                raise Lacking(lacks, [_shown(m.text, path) for m in lacks])
+            experiment = catalogue.find(str(path))
+            preset, runs = _chosen(experiment, asked, bounds)
+        except Lacking:
+            raise
+        except AssayError as e:
+            raise type(e)(_shown(str(e), path)) from None
+    key = _key({"study": asked.study, "name": said, "code": sorted(runs_code.values())}, experiment, preset)
+    name = f"{said}-{key[:8]}"
+    file = f"{name}{ending}"
+    return Ready(asked=asked, key=key, name=name, experiment=experiment, preset=preset, runs=runs, files={file: asked.study.encode()},
+                 links=links, code=runs_code, question=text.study.question, typed=file)  # fmt: skip
+
+
+def _shown(text: str, path: Path) -> str:
+    """A refusal without the place where the study was read."""
+    return text.replace(str(path.resolve()), "the study").replace(str(path), "the study").replace(str(path.parent), "…")
+
+
+def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]:
+    """Hold a study to its bounds before anything that it names is opened: links to lay beside it, and the code that it runs."""
+    study, known = text.study, {e.name for e in catalogue.entries()}
+    links, runs_code = dict[str, Path](), dict[str, str]()
+    most(len(study.claim), bounds.sets, "claims")
+    seeds, runs = _count(study.seeds), 0
+    for i, part in enumerate(study.experiment):
+        if part.name not in known:
+            at = text.at("experiment", i, "name")
+            if not _is_code(part.name):
+                raise ExperimentError(f"{at}: no experiment is called {part.name[:LINE]!r}; {nearest(part.name[:LINE], known)}")
+            path = _code(part.name, at, bounds)
+            runs_code[str(path)] = code(str(path))
+            first = Path(part.name).parts[0] if not Path(part.name).is_absolute() else ""
+            if first and bounds.workspace is not None:
+                links[first] = bounds.workspace.resolve() / first
+        choices = max((len(v) for v in part.paired.values()), default=1)
+        for value in part.fields.values():
+            choices = min(choices * _count(value), MOST**2)
+        own = "seed" in {*part.fields, *part.paired}
+        runs += choices * (1 if own else seeds)
+    most(runs, bounds.runs, "runs of one arm of all experiments")
+    given = msgspec.to_builtins(study)
+    prose = {"question", "seeds", "budget", "claim"}
+    _places(((k, s) for k, v in given.items() if k not in prose for k, s in _texts(v, k) if s not in known), bounds)
+    _places((found for claim in given["claim"] for found in _texts(claim["where"], "claim.where")), bounds)
+    return links, runs_code
+
+
+def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
+    """Every text in nested tables and lists, and where it stands."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(part, f"{at}.{key}")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part, at)
+
+
+def _places(texts: Iterator[tuple[str, str]], bounds: Bounds) -> None:
+    """Refuse a text that, read as a path, leads out of the workspace: any field may be the path of a corpus or a model."""
+    for at, text in texts:
+        for one in text.split(","):
+            bounds.place(one.strip(), at)
+
+
+def _count(value: Any) -> int:
+    """How many values a field is given: of a list or of a range such as 0:6; 1 for anything else."""
+    if isinstance(value, list | tuple):
+        return sum(map(_count, value)) or 1
+    found = re.fullmatch(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*", value) if isinstance(value, str) else None
+    return max(1, int(found[2]) - int(found[1])) if found else 1
+
+
+def _is_code(name: str) -> bool:
+    return name.endswith(".py") or "/" in name
+
+
+def _code(name: str, at: str, bounds: Bounds) -> Path:
+    """The file of code that is named, where it may run. Raises: ExperimentError."""
+    if not bounds.code or bounds.workspace is None:
+        raise ExperimentError(f"{at}: {name[:LINE]!r} is a file of code; it runs only from a workspace, where code was allowed (--allow-code)")
+    path = bounds.place(name, at)
+    path = path / OPENS if (path / OPENS).is_file() else path
+    if path.suffix != ".py" or not path.is_file():
+        raise ExperimentError(f"{at}: {name[:LINE]!r} is no Python file in the workspace")
+    return path
+
+
+def _chosen(experiment: Experiment, asked: Asked, bounds: Bounds) -> tuple[Preset, int]:
+    preset = override(experiment, asked.preset, asked.sets)
+    runs = sum(len(experiment.specs_of(name, preset.specs)) for name, arm in experiment.arms.items() if arm.train is not None)
+    most(runs, bounds.runs, "runs of all arms")
+    return preset, runs
+
+
+def _key(what: Mapping[str, Any], experiment: Experiment, preset: Preset) -> str:
+    version = {"version": experiment.version, "measured": experiment.measured, "claims": claims_key(experiment.claims)}
+    text = canonical_json({**what, **version, "preset": preset.name, "sets": list(preset.sets)})
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGITS]

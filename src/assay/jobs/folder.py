@@ -1,0 +1,247 @@
+"""Folder: one job in the store: what was asked, sealed; how far it is; what happened; and the lock of whoever works on it.
+
+    <root>/jobs/<key>/asked.json       what was asked, by whom, when; sealed
+                      text/            a study's file, and links to files of the workspace that it names; the job runs in this folder
+                      owners/          a file for each person who asked for it and did not cancel
+                      state.json       state.py; written by whoever holds the lock
+                      events.jsonl     what happened, a line each; the oldest are dropped
+                      cancel           there once somebody wants it stopped while another process works on it
+                      result.json      what `assay show --json` prints of it, sealed
+    <root>/locks/job-<key>.lock        held by the process that works on it; the kernel releases it at any death
+
+A job that says it is running, and whose lock nobody holds, was interrupted: it is queued, and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.core.errors import StoreError
+from assay.core.spec import canonical_json
+from assay.jobs.asked import DIGITS, Ready
+from assay.jobs.state import State
+from assay.lab.atomic import explained, sync, write
+from assay.lab.sealed import seal, unseal
+from assay.lab.store import Store, discard
+
+KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+EVENTS = 512 * 1024
+"""Bytes of a job's events; when there are more, the older half is dropped."""
+ATTEMPTS, PAUSE = 25, 0.02
+"""How often, and after how many seconds each, a lock is asked for that a reader may hold for a moment."""
+
+
+class NoJob(StoreError):
+    """A store has no job of this key."""
+
+
+class Folder:
+    """One job of a store, which may not be there."""
+
+    def __init__(self, root: Path, key: str):
+        if not KEY.fullmatch(key):
+            raise NoJob(f"a job's key has {DIGITS} hex digits, got {key[:80]!r}")
+        self.root, self.key = root, key
+        self.path = root / "jobs" / key
+
+    @property
+    def there(self) -> bool:
+        """Whether it was submitted."""
+        return (self.path / "asked.json").is_file()
+
+    @cached_property
+    def asked(self) -> Mapping[str, Any]:
+        """What was asked. Raises: StoreError for no such job, or one that was changed."""
+        if not self.there:
+            raise NoJob(f"no job {self.key} in this store")
+        return unseal(self.path / "asked.json")
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Who asked for it and did not cancel, the first first."""
+        found = []
+        for path in (self.path / "owners").glob("*.json"):
+            with suppress(StoreError):
+                said = unseal(path)
+                found.append((said["asked"], said["owner"]))
+        return tuple(owner for _, owner in sorted(found))
+
+    # -- its lock -----------------------------------------------------------------------------------------------------
+
+    def take(self, attempts: int = 1) -> int | None:
+        """Take the lock, and give its handle; None where another process has it. It is released when the handle is closed."""
+        with explained(self.root):
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for attempt in range(attempts):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                if attempt + 1 < attempts:
+                    time.sleep(PAUSE)
+        os.close(handle)
+        return None
+
+    @contextmanager
+    def mine(self) -> Iterator[bool]:
+        """Hold the lock while the body runs, where nobody works on the job; tell whether that is so."""
+        handle = self.take(ATTEMPTS)
+        try:
+            yield handle is not None
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    @property
+    def held(self) -> bool:
+        """Whether a process works on it."""
+        try:
+            handle = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / "locks" / f"job-{self.key}.lock"
+
+    # -- its state ----------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """How far it is, as it was written last. Raises: StoreError for no such job."""
+        try:
+            return msgspec.json.decode((self.path / "state.json").read_bytes(), type=State, strict=False)
+        except FileNotFoundError:
+            raise NoJob(f"no job {self.key} in this store") from None
+        except msgspec.DecodeError:  # somebody else's hand: it is asked for all the same
+            return State(status="queued", order=0, owner="")
+
+    @property
+    def now(self) -> State:
+        """How far it is, interrupted ones as queued, and those that nobody will begin as cancelled."""
+        state = self.state
+        if state.status == "running" and not self.held:
+            state = self.state  # it may have ended in between
+        if state.status == "running" and not self.held:
+            state = replace(state, status="queued", seconds_left=None)
+        if state.status == "queued" and self.cancelled and not self.held:
+            return replace(state, status="cancelled")
+        return state
+
+    def write(self, state: State) -> None:
+        """Write how far it is; only whoever holds the lock does."""
+        with explained(self.root):
+            write(self.path / "state.json", msgspec.json.encode(state))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants it stopped."""
+        return (self.path / "cancel").exists()
+
+    # -- what happened ------------------------------------------------------------------------------------------------
+
+    def tell(self, kind: str, **what: Any) -> None:
+        """Write down what happened; only whoever holds the lock does."""
+        path = self.path / "events.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        if lines and not lines[-1].endswith(b"\n"):
+            lines = lines[:-1]  # a kill while it was written
+            write(path, b"".join(lines))
+        number = json.loads(lines[-1])["n"] + 1 if lines else 1
+        line = canonical_json({"n": number, "time": round(time.time(), 3), "kind": kind, **what}).encode(errors="replace") + b"\n"
+        if sum(map(len, lines)) + len(line) > EVENTS:
+            kept, left = [], EVENTS // 2
+            for old in reversed(lines):
+                left -= len(old)
+                if left < 0:
+                    break
+                kept.append(old)
+            with explained(self.root):
+                write(path, b"".join([*reversed(kept), line]))
+            return
+        with explained(self.root), path.open("ab") as file:
+            file.write(line)
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """What happened after this number, each with a number of its own; a gap says that older ones were dropped."""
+        if not self.there:
+            raise NoJob(f"no job {self.key} in this store")
+        try:
+            lines = (self.path / "events.jsonl").read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            if line.endswith(b"\n"):
+                one = json.loads(line)
+                if one["n"] > since:
+                    found.append(one)
+        return found
+
+    # -- making it ----------------------------------------------------------------------------------------------------
+
+    def make(self, ready: Ready, owner: str, workspace: Path | None) -> None:
+        """Write the whole folder by one rename, so that it is there with all its files or not at all; the lock is held meanwhile."""
+        store, now = Store(self.root), time.time()
+        asked = {"key": self.key, **asdict(ready.asked), "sets": list(ready.asked.sets), "title": ready.preset.title, "called": ready.name,
+                 "question": ready.question, "typed": ready.typed, "runs": ready.runs, "code": dict(ready.code), "owner": owner, "asked": now,
+                 "workspace": str(workspace.resolve()) if workspace else ""}  # fmt: skip
+        made = self.root / "tmp" / f"job-{self.key}-{uuid.uuid4().hex[:12]}"
+        with explained(self.root):
+            store.prepare()
+            (made / "text").mkdir(parents=True)
+            (made / "owners").mkdir()
+            files = {"asked.json": seal(asked), "state.json": msgspec.json.encode(State(status="queued", order=time.time_ns(), owner=owner))}
+            for name, data in {**files, **{f"text/{name}": data for name, data in ready.files.items()}}.items():
+                (made / name).write_bytes(data)
+                sync(made / name)
+            for name, target in ready.links.items():
+                (made / "text" / name).symlink_to(target)
+            self._sign(made, owner, now)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                self.path.rename(self.root / "tmp" / f"old-{self.key}-{uuid.uuid4().hex[:12]}")
+            made.rename(self.path)
+            sync(self.path.parent)
+
+    def sign(self, owner: str) -> None:
+        """Note that this person asks for it as well."""
+        with explained(self.root):
+            self._sign(self.path, owner, time.time())
+
+    def leave(self, owner: str) -> None:
+        """Note that this person does not ask for it any more."""
+        with explained(self.root):
+            discard(self.path / "owners" / _named(owner))
+
+    @staticmethod
+    def _sign(path: Path, owner: str, now: float) -> None:
+        note = path / "owners" / _named(owner)
+        if not note.exists():
+            write(note, seal({"owner": owner, "asked": now}))
+
+
+def _named(owner: str) -> str:
+    return f"{hashlib.sha256(owner.encode(errors='surrogatepass')).hexdigest()[:16]}.json"

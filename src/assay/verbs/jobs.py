@@ -1,0 +1,193 @@
+"""Jobs: work that somebody submits, asks after, reads the result of, and cancels; a runner of the store does it.
+
+`submit` comes back at once: what is asked is read and held to its bounds, and lies in the store. A runner (`assay.jobs.runner.running`) takes
+jobs in order. All that is known of a job is in the store, so that any process can ask.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assay.core.compute import Range
+from assay.jobs import queue
+from assay.jobs.asked import Asked
+from assay.jobs.bounds import Bounds
+from assay.jobs.folder import Folder
+from assay.jobs.state import OVER, Early, State, Status
+from assay.lab.sealed import unseal
+from assay.lab.store import Store
+
+LONGEST = 30.0
+"""Seconds that `status` waits at most."""
+LOOKS = 0.1
+"""Seconds between looks while it waits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job, and how far it is."""
+
+    key: str
+    """32 hex digits of what is asked: asked again, it is the same job."""
+    status: Status
+    words: str
+    """How far it is and what comes next, in a sentence."""
+    experiment: str
+    """The name under which its runs and verdicts are stored."""
+    preset: str
+    """The preset's title, with digits of the fields that were set."""
+    sets: tuple[str, ...]
+    question: str
+    study: bool
+    """Whether it is a study's text, and no experiment of the catalogue."""
+    owner: str
+    """Who asked for it first."""
+    asked: str
+    """When, in ISO 8601."""
+    started: str | None
+    """When it was begun last."""
+    ended: str | None
+    runs: int
+    """Runs that it has, of all arms."""
+    runs_done: int
+    """Runs that are stored."""
+    runs_cached: int | None
+    """Runs that were stored before it began; null before that is known."""
+    seconds_left: Range | None
+    """How long it still takes once it runs; null where that cannot be told."""
+    ahead: int
+    """Jobs that are taken before it, while it waits."""
+    cpu_seconds: float
+    early: Early | None
+    """What is there before the end, which is no verdict."""
+    error: str
+    """Why it failed, in a line."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a store, in the order in which they were submitted."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Something that happened to a job."""
+
+    number: int
+    """Counted from 1; a gap says that older ones were dropped."""
+    time: str
+    kind: str
+    """queued, begun, continued, planned, started, progress, saved, partial, group failed; at its end done, failed or cancelled."""
+    what: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Events:
+    """What happened to a job after a number."""
+
+    key: str
+    events: tuple[Happened, ...]
+    over: bool
+    """Whether nothing more will happen."""
+
+
+def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Job:  # noqa: B008 — frozen
+    """Put an experiment or a study into the queue; what was submitted before is the same job, failed and cancelled ones run again.
+
+    Raises: AssayError, one line, for what cannot run: a study with line and column, or with the list of what it lacks; for a bound; a full queue.
+    """
+    return _told(queue.put(root, asked, owner, bounds))
+
+
+def status(root: Path, key: str, wait_s: float = 0.0) -> Job:
+    """Tell how far a job is; with `wait_s` as soon as it is over, or after so many seconds, 30 at most. Raises: AssayError for no such job."""
+    until = time.monotonic() + min(max(wait_s, 0.0), LONGEST)
+    folder = _folder(root, key)
+    while folder.now.status not in OVER and time.monotonic() < until:
+        time.sleep(min(LOOKS, max(0.0, until - time.monotonic())))
+    return _told(folder)
+
+
+def result(root: Path, key: str) -> dict[str, Any]:
+    """Give the plain values that `assay show --json` printed when the job was done. Raises: NotOver; AssayError for no such job."""
+    folder = _folder(root, key)
+    if folder.now.status != "done":
+        raise queue.NotOver(f"job {key} has no result: {_told(folder).words}")
+    return unseal(folder.path / "result.json")
+
+
+def events(root: Path, key: str, since: int = 0) -> Events:
+    """Tell what happened to a job after the event of this number. Raises: AssayError for no such job."""
+    folder = _folder(root, key)
+    over = folder.now.status in OVER  # read first: what happens after it is asked for again
+    found = (Happened(e.pop("n"), _when(e.pop("time")) or "", e.pop("kind"), e) for e in folder.events(since))
+    return Events(key, tuple(found), over)
+
+
+def cancel(root: Path, key: str, owner: str | None = None) -> Job:
+    """Stop a job, and keep what it stored; with an `owner`, unless others ask for it as well. It may take some seconds until it stops.
+
+    Raises: AssayError for no such job, or one that this owner did not ask for.
+    """
+    return _told(queue.cancel(Store(root).root, key, owner))
+
+
+def jobs(root: Path, owner: str | None = None) -> Jobs:
+    """List the jobs of a store, or those that an owner asked for."""
+    every = queue.every(Store(root).root)
+    places = _places(root)
+    return Jobs(tuple(_told(folder, places) for folder, _ in every if owner is None or owner in folder.owners))
+
+
+def _folder(root: Path, key: str) -> Folder:
+    folder = Folder(Store(root).root, key)
+    folder.asked  # noqa: B018 — raises where there is no such job
+    return folder
+
+
+def _places(root: Path) -> dict[str, int]:
+    """How many jobs are taken before each that waits."""
+    return {folder.key: i for i, folder in enumerate(queue.Watched(root).waiting())}
+
+
+def _told(folder: Folder, places: Mapping[str, int] | None = None) -> Job:
+    asked, state = folder.asked, folder.now
+    ahead = 0
+    if state.status == "queued":
+        ahead = (places if places is not None else _places(folder.root)).get(folder.key, 0)
+    stopping = state.status == "running" and folder.cancelled
+    return Job(
+        key=folder.key, status=state.status, words=_words(state, ahead, stopping), experiment=asked["called"], preset=asked["title"],
+        sets=tuple(asked["sets"]), question=asked["question"], study=bool(asked["study"]), owner=asked["owner"], asked=_when(asked["asked"]) or "",
+        started=_when(state.started), ended=_when(state.ended), runs=state.total or asked["runs"], runs_done=state.done, runs_cached=state.cached,
+        seconds_left=Range(*state.seconds_left) if state.seconds_left else None, ahead=ahead, cpu_seconds=state.cpu_seconds, early=state.early,
+        error=state.error,
+    )  # fmt: skip
+
+
+def _words(state: State, ahead: int, stopping: bool) -> str:
+    runs = f"{state.done:,} of {state.total:,} runs are stored" if state.total else "nothing is stored yet"
+    if state.status == "queued":
+        turn = f"{ahead} job{'s are' if ahead > 1 else ' is'} before it" if ahead else "it is next"
+        return f"it was interrupted and goes on where it was; {turn}" if state.starts and not state.ended else f"it waits; {turn}"
+    if stopping:
+        return f"it is being cancelled; {runs}, and kept"
+    if state.status == "running":
+        left = f", and {state.seconds_left[0]:,.0f} to {state.seconds_left[1]:,.0f} s are left" if state.seconds_left else ""
+        return f"it runs: {runs}{left}"
+    if state.status == "done":
+        return f"it is done, all of it was stored: {runs}" if state.cached == state.total else f"it is done: {runs}"
+    if state.status == "cancelled":
+        return f"it was cancelled; {runs}, and kept; submitted again it goes on"
+    return f"it failed: {state.error}"
+
+
+def _when(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
