@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from functools import wraps
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -21,8 +20,6 @@ from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
-from assay.explorer.security import LOOPBACK
-from assay.verbs.serve import NOTHING, READERS, listen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,28 +159,3 @@ def application(server: Server, hosts: Sequence[str]) -> ASGIApp:
     return server.streamable_http_app(
         streamable_http_path=PATH, json_response=True, stateless_http=True, max_request_body_size=BODY, transport_security=rules
     )
-
-
-def serve_stdio(tools: Tools, meanwhile: AbstractContextManager[Any] = NOTHING) -> None:
-    """Answer on standard input and output until they end."""
-    with meanwhile:
-        made(tools).run("stdio")
-
-
-def serve_http(tools: Tools, port: int, ready: Callable[[str], None], meanwhile: AbstractContextManager[Any] = NOTHING) -> None:
-    """Answer at a port of this machine alone until interrupted; `ready` is told the address. Raises: AssayError where it cannot be had."""
-    import uvicorn
-
-    listening = listen("127.0.0.1", port)
-    config = uvicorn.Config(
-        application(made(tools), LOOPBACK), log_level="error", access_log=False, server_header=False, date_header=False, ws="none",
-        limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    try:
-        with meanwhile:
-            ready(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
-            uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # how a person ends it
-        pass
-    finally:
-        listening.close()

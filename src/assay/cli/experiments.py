@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
 from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place
+from assay.core import extras
 from assay.core.experiment import ALL
 
 if TYPE_CHECKING:
@@ -255,3 +256,30 @@ def new(
 
     made = (write_study if study else write_experiment)(name, Path())
     printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")
+
+
+@app.command(sort_key=10, group=EXPERIMENTS)
+def mcp(
+    *, http: int | None = None, workspace: Path | None = None, allow_code: Annotated[bool, Bare] = False, width: int = 1, place: Place = HERE
+) -> None:
+    """Answer agents by the Model Context Protocol, on standard input and output, and run what they submit.
+
+    Parameters
+    ----------
+    http
+        Answer at this port of this machine instead; 0: any that is free.
+    workspace
+        The one folder whose files an agent may name.
+    allow_code
+        Run experiment files of the workspace, which are programs, where an agent names one.
+    width
+        How many submitted jobs run side by side.
+
+    Examples
+    --------
+    assay mcp --http 0 & sleep 15; kill $!
+    """
+    extras.require("mcp")
+    from assay.agents.serving import serve
+
+    serve(place.root, http, workspace, allow_code, width, ready=lambda address: printing.tell(f"agents are answered at {address}"))
