@@ -8,7 +8,8 @@ from typing import Any
 
 from assay.agents import standing
 from assay.agents.describing import exact
-from assay.agents.standing import Looks, Source, Standing
+from assay.agents.looking import Looks
+from assay.agents.standing import Source, Standing
 from assay.agents.verdicts import Early, Verdict, counted, early, verdicts
 from assay.core.compute import Range
 from assay.core.reading import plural
@@ -201,13 +202,13 @@ def submitted(job: Job, result: Result | None) -> Submitted:
     """Tell how far a job is."""
     so_far = early(job.early) if job.early is not None and result is None else ()
     cached = job.runs_cached
-    data = f"{job.runs} runs, {cached} of them stored before it was asked" if cached is not None else f"{job.runs} runs; not yet known which are stored"
+    data = f"{job.runs} runs, " + (f"{cached} of them stored before it was asked" if cached is not None else "not yet known which are stored")
     steps = {
         "queued": f"status(key={job.key!r}, wait_s=30) waits for it", "running": f"status(key={job.key!r}, wait_s=30) waits for it",
         "done": f"result(key={job.key!r}) has the verdicts", "failed": "mend what the error says, and run it again",
         "cancelled": "run with the same arguments goes on where it was",
     }  # fmt: skip
-    told = f"Job {job.key}: {job.words}." + (f" {NOT_VERDICTS}." if so_far else "") + (f" {result.told}" if result else "")
+    told = f"Job {job.key}: {job.words}." + (f" {NOT_VERDICTS}." if so_far else "") + (" Its verdicts stand in result." if result else "")
     return Submitted(
         told=told, key=job.key, status=job.status, experiment=job.experiment, preset=job.preset, runs=job.runs, done=job.runs_done, cached=cached,
         seconds_left=job.seconds_left, early=so_far, early_note=NOT_VERDICTS if so_far else "", error=job.error, result=result,

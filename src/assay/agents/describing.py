@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.agents import standing
-from assay.agents.standing import Looks, Source, Standing
+from assay.agents import looking, standing
+from assay.agents.looking import Looks
+from assay.agents.standing import Source, Standing
 from assay.agents.verdicts import Verdict, counted, verdicts
 from assay.core import syntax
 from assay.core.errors import ExperimentError, nearest
@@ -134,7 +136,7 @@ def one(root: Path, name: str) -> Experiments:
         name=entry.name, question=header.title, paper=header.paper, cost=header.cost, scope=experiment.scope_of("default"),
         presets=(*PRESETS, *records.elsewhere(entry.name, entry.origin)), seeds=looks.spans(seeds), fields=_fields(experiment.default[0]),
         arms=_arms(experiment, data), verdicts=verdicts(data), exact=exact(data),
-        looks=standing.looked(seeds, experiment, Store(root), own=record is not None), standing=standing.standing(data),
+        looks=looking.of(experiment, seeds, Store(root), own=record is not None), standing=standing.standing(data),
         source=standing.of_record(data) if record else None,
     )  # fmt: skip
     told = f"{header.title}. " + (f"Recorded: {counted([v.outcome for v in detail.verdicts])}. " if record else "Nothing is recorded. ")
@@ -170,7 +172,8 @@ def page(root: Path, name: str, part: int) -> Page:
     if not 1 <= part <= len(parts):
         raise ExperimentError(f"{name} has parts 1 to {len(parts)}, got {part}")
     more = f"page(name, part={part + 1}) goes on" if part < len(parts) else "this is its end"
-    return Page(told=f"part {part} of {len(parts)} of {source}", name=name, part=part, parts=len(parts), text=parts[part - 1], source=source, next=more)
+    told = f"part {part} of {len(parts)} of {source}"
+    return Page(told=told, name=name, part=part, parts=len(parts), text=parts[part - 1], source=source, next=more)
 
 
 def _recorded(root: Path, name: str) -> str:
@@ -208,7 +211,7 @@ def _meanings(cls: type) -> dict[str, str]:
         except (OSError, TypeError, SyntaxError, ValueError):
             continue
         parts: list[Any] = getattr(body, "body", [])
-        for field, after in zip(parts, parts[1:], strict=False):
+        for field, after in itertools.pairwise(parts):
             if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
     return found

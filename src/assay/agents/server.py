@@ -33,7 +33,9 @@ HINTS = 60
 """Characters of a name in a refusal."""
 BODY = 4 * 1024 * 1024
 """Bytes of a request by HTTP."""
+JSON = "application/json"
 KINDS = {"str", "int", "float", "bool"}
+"""What pydantic puts into the place of a wrong argument that may be of several types."""
 PATH = "/mcp"
 """Where the server answers by HTTP."""
 INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into a measured verdict: holds, fails, unspecific or undecided.
@@ -94,7 +96,7 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
         return CallToolResult(content=[TextContent(type="text", text=as_json(values, allow_nan=False))], structured_content=values)
 
     return Tool(
-        fn=answer, name=name, description=inspect.getdoc(method) or "", parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
+        fn=answer, name=name, title=None, context_kwarg=None, description=inspect.getdoc(method) or "", parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
         is_async=False, annotations=ToolAnnotations(read_only_hint=READS[name], destructive_hint=False, idempotent_hint=True, open_world_hint=False),
     )  # fmt: skip
 
@@ -133,15 +135,15 @@ def made(tools: Tools) -> Server:
         except Exception as error:
             raise ResourceError(f"a mistake of Assay: {type(error).__name__}") from error
 
-    @server.resource("assay://experiments", mime_type="application/json", description="Every experiment of the catalogue, as the tool lists it.")
+    @server.resource("assay://experiments", mime_type=JSON, description="Every experiment of the catalogue, as the tool lists it.")
     def experiments() -> str:
         return read(tools.experiments)
 
-    @server.resource("assay://experiments/{name}", mime_type="application/json", description="One experiment in full: fields, arms, measures, verdicts.")
+    @server.resource("assay://experiments/{name}", mime_type=JSON, description="One experiment in full: fields, arms, measures, verdicts.")
     def experiment(name: str) -> str:
         return read(lambda: tools.experiments(name=name[: SHORT + 1]))
 
-    @server.resource("assay://jobs/{key}", mime_type="application/json", description="How far a job is; its verdicts, once it is done.")
+    @server.resource("assay://jobs/{key}", mime_type=JSON, description="How far a job is; its verdicts, once it is done.")
     def job(key: str) -> str:
         return read(lambda: tools.status(key))
 

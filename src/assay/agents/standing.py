@@ -1,30 +1,17 @@
-"""Standing: what an answer rests on, told with every one: looks at the seeds, exploratory or confirmatory, and where the numbers come from."""
+"""Standing: what an answer rests on, told with every one: exploratory or confirmatory, and where the numbers come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.core.experiment import Experiment
-from assay.lab import journal, looks, provenance
+from assay.lab import provenance
 
 if TYPE_CHECKING:
     from assay.lab.plan import Plan
-    from assay.lab.store import Store
 
 JSON = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Looks:
-    """How often somebody judged claims on these seeds, as the store and the records note it."""
-
-    taken: int
-    """Looks with different claims, arms or settings; the same judged again is one look."""
-    seeds: str
-    """The seeds, as ranges whose end is left out."""
-    told: str
 
 
 @dataclass(frozen=True)
@@ -52,22 +39,6 @@ class Source:
     """The commit of Assay that made the newest run; empty where it was no checkout."""
     finished: str
     """When the newest run was made."""
-
-
-def looked(seeds: Iterable[int], experiment: Experiment | None, store: Store | None, *, own: bool) -> Looks:
-    """Count the looks at an experiment's seeds. With `own` the judging that is told is one of them."""
-    given = sorted(set(seeds))
-    files = [looks.committed(experiment)] if experiment is not None else []
-    files += [journal.stored(store, experiment.name)] if experiment is not None and store is not None else []
-    taken = looks.taken(files, given)
-    spans = looks.spans(given)
-    if given and all(s < looks.JUDGED for s in given):
-        return Looks(taken, spans, f"Seeds {spans} are for pilots: anybody may look at them; a verdict on them settles nothing")
-    if not taken:
-        return Looks(0, spans, f"Nobody has looked at seeds {spans} yet: the first look burns them")
-    told = f"{taken} {'look was' if taken == 1 else 'looks were'} taken at seeds {spans}" + (", this one included" if own else "")
-    more = "; claims that were chosen after an earlier look at the same seeds are not confirmed by them" if taken > own else ""
-    return Looks(taken, spans, told + more)
 
 
 def standing(data: JSON) -> Standing:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from assay.agents import answers, describing, standing, writing
+from assay.agents import answers, describing, looking, standing, writing
 from assay.agents.answers import Plan, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
 from assay.core.errors import AssayError, DataError
@@ -149,7 +149,8 @@ class Tools:
         lab, experiment = self._lab(), self._placed(wanted)
         found = planning.plan(lab, experiment, wanted.preset, budget or None)
         runs = lab.plan(experiment, wanted.preset)
-        looks = standing.looked([s.seed for s in wanted.preset.specs], experiment, lab.store, own=False)
+        bases = looking.about_text(study) if study else looking.about(experiment.origin)
+        looks = looking.looked([s.seed for s in wanted.preset.specs], experiment.name, (experiment.name, *bases), lab.store, own=False)
         unsaid = writing.lacks(study, lab) if study and not wanted.links else ()
         return answers.planned(found, wanted.key, unsaid, looks, standing.of_plan(runs))
 
@@ -194,8 +195,8 @@ class Tools:
 
     def _told(self, data: Mapping[str, Any], job: jobs.Job, experiment: Experiment | None, preset: Preset | None) -> Result:
         lab = self._lab()
-        seeds = [s.seed for s in preset.specs] if preset else []
-        looks = standing.looked(seeds, experiment, lab.store, own=True)
+        known = experiment is not None and preset is not None
+        looks = looking.of(experiment, [s.seed for s in preset.specs], lab.store, own=True) if known else looking.unknown()
         source = standing.of_store(data, job.runs_cached)
         return answers.judged(data, job.key, job.question, looks, source)
 
@@ -220,7 +221,7 @@ class Tools:
         self,
         rows: Annotated[
             list[dict[Name, Plain | None]] | str,
-            Field(description="The table: a list of rows, each an object; or CSV text with a line of names. A column `arm`, a column for each unit, numbers."),
+            Field(description="A list of rows, each an object; or CSV text with a line of names. A column `arm`, one for each unit, numbers."),
         ],
         claim: Annotated[Line, Field(description="The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a threshold.")],
         control: Annotated[Names, Field(description="Arms of the table for which it must come out false, and could come out true.")],
@@ -290,6 +291,7 @@ def _number(text: str) -> float | int | str | None:
 
 
 READS: Mapping[str, bool] = {
-    "experiments": True, "page": True, "write_study": True, "plan": True, "run": False, "status": True, "result": True, "cancel": False, "judge": True,
+    "experiments": True, "page": True, "write_study": True, "plan": True, "run": False, "status": True, "result": True, "cancel": False,
+    "judge": True,
 }  # fmt: skip
 """Every tool, in the order in which they are listed, and whether it only reads."""

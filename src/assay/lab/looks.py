@@ -80,11 +80,11 @@ def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
     journal.append(path, journal.line({"time": provenance.now(), "commit": provenance.commit(), **now}))
 
 
-def taken(paths: Iterable[Path], seeds: Iterable[int]) -> int:
-    """Count the looks at any of these judged seeds, as files note them; one that several files note is one look."""
+def shared(path: Path, seeds: Iterable[int]) -> set[str]:
+    """The looks that a file notes at any of these judged seeds, each as a text that says what was judged; told twice, it is one look."""
     judged = {s for s in seeds if s >= JUDGED}
-    kept = (look for path in paths for look in journal.read(path) if judged & _seeds(look["seeds"]))
-    return len({canonical_json({k: look[k] for k in journal.FROZEN}) for look in kept})
+    kept = (look for look in journal.read(path) if judged & _seeds(look["seeds"]))
+    return {canonical_json({k: look[k] for k in journal.FROZEN}) for look in kept}
 
 
 def spans(seeds: Iterable[int]) -> str:
