@@ -6,18 +6,18 @@ the committed looks at those: whoever rewords a claim on seeds that they have se
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.agents.writing import laid
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.lab import catalogue, journal, looks, owners, records
 from assay.lab.origin import STUDIES
 from assay.lab.store import Store
-from assay.studies.text import FENCE, read
+from assay.studies.text import read
 
 NAMED = 5
 """So many other names are told at most."""
@@ -63,9 +63,7 @@ def about(origin: str) -> tuple[str, ...]:
 
 def about_text(study: str) -> tuple[str, ...]:
     """Tell which experiments a study's text is about. Raises: ExperimentError."""
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = Path(folder) / ("study.md" if study.startswith(FENCE) else "study.toml")
-        path.write_text(study, encoding="utf-8")
+    with laid(study) as path:
         return about(str(path))
 
 

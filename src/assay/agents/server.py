@@ -96,7 +96,8 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
         return CallToolResult(content=[TextContent(type="text", text=as_json(values, allow_nan=False))], structured_content=values)
 
     return Tool(
-        fn=answer, name=name, title=None, context_kwarg=None, description=inspect.getdoc(method) or "", parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
+        fn=answer, name=name, title=None, context_kwarg=None, description=inspect.getdoc(method) or "",
+        parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
         is_async=False, annotations=ToolAnnotations(read_only_hint=READS[name], destructive_hint=False, idempotent_hint=True, open_world_hint=False),
     )  # fmt: skip
 

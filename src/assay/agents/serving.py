@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from assay.agents.server import PATH, Server, application, made
@@ -15,7 +15,6 @@ from assay.jobs.runner import running
 from assay.lab.store import Store
 from assay.verbs.serve import READERS, listen
 
-Meanwhile = Callable[[], AbstractContextManager[None]]
 OWNER = "mcp"
 """Whose jobs those of agents on this machine are."""
 
@@ -31,16 +30,17 @@ def serve(root: Path, http: int | None, workspace: Path | None, code: bool, widt
         raise AssayError("--allow-code runs files of a workspace; name it with --workspace FOLDER")
     if width < 1:
         raise AssayError(f"--width is a number of jobs from 1 up, got {width}")
-    store = Store(root).prepare()
-    server = made(Tools(store.root.absolute(), Bounds(workspace=workspace, code=code), OWNER))
-    if http is None:
-        with running(store.root, width):
-            server.run("stdio")
-    else:
-        answer(server, http, ready, lambda: running(store.root, width))
+    store = Store(root.absolute()).prepare()
+    place = workspace.resolve() if workspace is not None else None
+    server = made(Tools(store.root, Bounds(workspace=place, code=code), OWNER))
+    with running(store.root, width):
+        aside = place or store.root / "jobs" / "nowhere"
+        aside.mkdir(parents=True, exist_ok=True)
+        os.chdir(aside)  # what an agent submits names nothing beside the place where the server was started
+        server.run("stdio") if http is None else answer(server, http, ready)
 
 
-def answer(server: Server, port: int, ready: Callable[[str], None], meanwhile: Meanwhile) -> None:
+def answer(server: Server, port: int, ready: Callable[[str], None]) -> None:
     """Answer at a port of this machine alone until interrupted. Raises: AssayError where the port cannot be had."""
     import uvicorn
 
@@ -50,9 +50,8 @@ def answer(server: Server, port: int, ready: Callable[[str], None], meanwhile: M
         limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
     try:
-        with meanwhile():
-            ready(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
-            uvicorn.Server(config).run(sockets=[listening])
+        ready(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
+        uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass
     finally:

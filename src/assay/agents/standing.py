@@ -42,10 +42,15 @@ class Source:
 
 
 def standing(data: JSON) -> Standing:
-    """Tell whether a result is confirmatory: frozen before anything was looked at, and followed."""
-    changed = data.get("changed", ())
+    """Tell whether a result is confirmatory: frozen before any result, and followed."""
+    frozen = data.get("registration")
+    changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
+    if frozen and data.get("inference") == "confirmatory":
+        return Standing("confirmatory", f"frozen on {frozen['time']} before any result ({frozen['hash'][:12]}), and followed since")
+    if frozen:
+        return Standing("exploratory", f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}")
     if changed:
-        return Standing("exploratory", f"after a look at these seeds this changed: {'; '.join(changed)}")
+        return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
     return Standing("exploratory", "no claim was frozen before the first look; a threshold's source says whether a pilot gave it")
 
 

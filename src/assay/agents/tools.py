@@ -195,8 +195,9 @@ class Tools:
 
     def _told(self, data: Mapping[str, Any], job: jobs.Job, experiment: Experiment | None, preset: Preset | None) -> Result:
         lab = self._lab()
-        known = experiment is not None and preset is not None
-        looks = looking.of(experiment, [s.seed for s in preset.specs], lab.store, own=True) if known else looking.unknown()
+        looks = looking.unknown()
+        if experiment is not None and preset is not None:
+            looks = looking.of(experiment, [s.seed for s in preset.specs], lab.store, own=True)
         source = standing.of_store(data, job.runs_cached)
         return answers.judged(data, job.key, job.question, looks, source)
 

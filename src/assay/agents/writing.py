@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,7 @@ def lacks(text: str, lab: Lab) -> tuple[Unsaid, ...]:
 
     Raises: ExperimentError with line and column.
     """
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = _placed(text, Path(folder))
+    with laid(text) as path:
         try:
             return _without(asked(path, lab).unsaid, path)
         except AssayError as e:
@@ -42,8 +42,7 @@ def lacks(text: str, lab: Lab) -> tuple[Unsaid, ...]:
 
 def unsaid(text: str) -> tuple[Unsaid, ...]:
     """Tell the same of a study that cannot be planned yet, without what it costs. Raises: ExperimentError with line and column."""
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = _placed(text, Path(folder))
+    with laid(text) as path:
         try:
             parsed = read(path)
             found = [*missing.essential(parsed), *(missing.assumed(parsed) if parsed.study.experiment else ())]
@@ -52,10 +51,13 @@ def unsaid(text: str) -> tuple[Unsaid, ...]:
             raise type(e)(bare(str(e), path)) from None
 
 
-def _placed(text: str, folder: Path) -> Path:
-    path = folder / ("study.md" if text.startswith(FENCE) else "study.toml")
-    path.write_text(text, encoding="utf-8")
-    return path
+@contextmanager
+def laid(text: str) -> Iterator[Path]:
+    """Give a file that has a study's text while the body runs."""
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        path = Path(folder) / ("study.md" if text.startswith(FENCE) else "study.toml")
+        path.write_text(text, encoding="utf-8")
+        yield path
 
 
 def bare(text: str, path: Path) -> str:

@@ -46,7 +46,7 @@ def changes(looks: Sequence[Frozen], now: Frozen) -> list[str]:
     first: list[Frozen] = []
     known: set[int] = set()
     for look in looks:
-        shared = {s for s in _seeds(look["seeds"]) & _seeds(now["seeds"]) if s >= JUDGED}
+        shared = {s for s in seeds_of(look["seeds"]) & seeds_of(now["seeds"]) if s >= JUDGED}
         seen += [look] if shared else []
         first += [look] if shared - known else []
         known |= shared
@@ -83,7 +83,7 @@ def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:
     """The looks that a file notes at any of these judged seeds, each as a text that says what was judged; told twice, it is one look."""
     judged = {s for s in seeds if s >= JUDGED}
-    kept = (look for look in journal.read(path) if judged & _seeds(look["seeds"]))
+    kept = (look for look in journal.read(path) if judged & seeds_of(look["seeds"]))
     return {canonical_json({k: look[k] for k in journal.FROZEN}) for look in kept}
 
 
@@ -98,6 +98,7 @@ def spans(seeds: Iterable[int]) -> str:
     return ",".join(f"{a}:{b}" for a, b in told)
 
 
-def _seeds(text: str) -> set[int]:
+def seeds_of(text: str) -> set[int]:
+    """The seeds that ranges such as "3000:3008,3010:3011" name."""
     parts = [part.split(":") for part in text.split(",") if part]
     return {s for a, b in parts for s in range(int(a), int(b))}
