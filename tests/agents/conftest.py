@@ -53,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(root: Path) -> Any:
     """A server of it in this process, without a runner of its own."""
-    return made(Tools(root, Bounds(), "mcp"))
+    return made(Tools(root, Bounds()))
 
 
 @pytest.fixture(scope="session")

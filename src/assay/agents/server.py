@@ -1,4 +1,4 @@
-"""Server: the tools and resources of a store as a server of the Model Context Protocol, by stdio or by HTTP on this machine."""
+"""Server: the tools and resources of a store as a server of the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -15,29 +15,24 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_meta
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ConfigDict, ValidationError
 
-from assay.agents.tools import READS, SHORT, Tools
+from assay.agents.tools import NEEDS, SHORT, TOOLS, Tools, asking
+from assay.api.guard import CALLER
+from assay.api.tokens import EVERYBODY, Holder
 from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pydantic_core import ErrorDetails
-    from starlette.types import ASGIApp
 
 LONGEST = 600
 """Characters of a refusal."""
 HINTS = 60
 """Characters of a name in a refusal."""
-BODY = 4 * 1024 * 1024
-"""Bytes of a request by HTTP."""
 JSON = "application/json"
 KINDS = {"str", "int", "float", "bool"}
 """What pydantic puts into the place of a wrong argument that may be of several types."""
-PATH = "/mcp"
-"""Where the server answers by HTTP."""
 INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into a measured verdict: holds, fails, unspecific or undecided.
 1. experiments() lists what can be asked; experiments(name=…) gives fields, arms and measures of one.
 2. write_study(question, experiment, claims, fields) writes a question of your own; every claim needs a threshold, and a control that must fail.
@@ -51,7 +46,7 @@ class Server(MCPServer[Any]):
     """An MCP server whose refusals are one line each, and say what would be right."""
 
     def __init__(self, tools: Tools):
-        self._offered = {name: _offered(getattr(tools, name), name) for name in READS}
+        self._offered = {name: _offered(getattr(tools, name), name) for name in TOOLS}
         super().__init__(
             name="assay", title="Assay", instructions=INSTRUCTIONS, version=metadata.version("interp-assay"), tools=list(self._offered.values()),
             log_level="ERROR",
@@ -61,14 +56,33 @@ class Server(MCPServer[Any]):
         """Call a tool. Raises: ToolError, one line, for what cannot be answered."""
         if name not in self._offered:
             raise ToolError(f"no tool is called {plain(name[:HINTS])!r}; {nearest(name[:HINTS], self._offered)}")
+        caller = _caller(context)
+        if (right := NEEDS.get(name, "read")) not in caller.rights:
+            raise ToolError(f"{name}: this token has no right to {right}; its rights are {', '.join(caller.rights) or 'none'}")
         try:
-            return await super().call_tool(name, arguments, context)
+            with asking(caller):
+                return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
             raise UnexpectedToolError(f"{name} came upon a mistake of Assay, and its log has it; nothing was decided") from error
         except ToolError as error:
             cause = error.__cause__
             told = _wrong(cause, self._offered[name]) if isinstance(cause, ValidationError) else str(cause or error)
             raise ToolError(line(f"{name}: {told}")) from cause
+
+
+    async def read_resource(self, uri: Any, context: Any = None) -> Any:
+        """Read a resource. Raises: ResourceError."""
+        caller = _caller(context)
+        if "read" not in caller.rights:
+            raise ResourceError(f"this token has no right to read; its rights are {', '.join(caller.rights) or 'none'}")
+        with asking(caller):
+            return await super().read_resource(uri, context)
+
+
+def _caller(context: Any) -> Holder:
+    """Who asks, as the guard of HTTP found; without one a program of this machine."""
+    request = context.request_context.request if context is not None else None
+    return EVERYBODY if request is None else request.scope.get(CALLER, EVERYBODY)
 
 
 def line(text: str) -> str:
@@ -98,7 +112,7 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
     return Tool(
         fn=answer, name=name, title=None, context_kwarg=None, description=inspect.getdoc(method) or "",
         parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
-        is_async=False, annotations=ToolAnnotations(read_only_hint=READS[name], destructive_hint=False, idempotent_hint=True, open_world_hint=False),
+        is_async=False, annotations=ToolAnnotations(read_only_hint=name not in NEEDS, destructive_hint=False, idempotent_hint=True, open_world_hint=False),
     )  # fmt: skip
 
 
@@ -149,16 +163,3 @@ def made(tools: Tools) -> Server:
         return read(lambda: tools.status(key))
 
     return server
-
-
-def application(server: Server, hosts: Sequence[str]) -> ASGIApp:
-    """Give the application that answers by HTTP under these names, for any port: a page of another site cannot use it."""
-    from mcp.server.transport_security import TransportSecuritySettings
-
-    allowed = [name for host in hosts for name in (host, f"{host}:*")]
-    rules = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True, allowed_hosts=allowed, allowed_origins=[f"http://{name}" for name in allowed]
-    )
-    return server.streamable_http_app(
-        streamable_http_path=PATH, json_response=True, stateless_http=True, max_request_body_size=BODY, transport_security=rules
-    )

@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from assay.agents import answers, describing, looking, standing, writing
 from assay.agents.answers import Plan, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
+from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
 from assay.jobs.asked import Asked, Lacking, Ready, ready
 from assay.jobs.bounds import Bounds
-from assay.jobs.folder import Folder
+from assay.jobs.folder import Folder, NoJob
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
@@ -45,6 +48,22 @@ Sets = Annotated[
 ]
 
 
+CALLER = ContextVar("caller", default=EVERYBODY)
+"""Who asks, while a tool answers."""
+NOBODY = "mcp"
+"""Whose jobs those of programs of this machine are."""
+
+
+@contextmanager
+def asking(caller: Holder) -> Iterator[None]:
+    """Answer somebody while the body runs: a thread that is begun in it knows who."""
+    before = CALLER.set(caller)
+    try:
+        yield
+    finally:
+        CALLER.reset(before)
+
+
 class Claim(BaseModel):
     """A sentence, when it is true, and an arm for which it must fail."""
 
@@ -64,9 +83,27 @@ class Claim(BaseModel):
 class Tools:
     """What can be asked of one store. Its state is the store's alone, so any number of servers may answer for it."""
 
-    def __init__(self, root: Path, bounds: Bounds, owner: str):
-        self.root, self.bounds, self.owner = root, bounds, owner
+    def __init__(self, root: Path, bounds: Bounds):
+        self.root, self._bounds = root, bounds
         self._one = threading.Lock()  # importing experiments, and judging, is one at a time
+
+    @property
+    def bounds(self) -> Bounds:
+        """What whoever asks may submit."""
+        caller = CALLER.get()
+        return dataclasses.replace(self._bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day)
+
+    @property
+    def owner(self) -> str:
+        """Whose jobs those are that whoever asks submits."""
+        return CALLER.get().name or NOBODY
+
+    def _mine(self, key: str) -> str:
+        """The key of a job, which whoever has a token must have asked for. Raises: NoJob."""
+        owner = CALLER.get().name
+        if owner and not jobs.concerns(self.root, key, owner):
+            raise NoJob(f"no job {key[:SHORT]} of yours in this store")
+        return key
 
     def experiments(
         self,
@@ -177,7 +214,7 @@ class Tools:
         self, key: Key, wait_s: Annotated[float, Field(description="Seconds to wait for its end, 30 at most.", ge=0, le=30)] = 0,
     ) -> Submitted:  # fmt: skip
         """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over. Numbers before its end are no verdicts."""
-        job = jobs.status(self.root, key, wait_s)
+        job = jobs.status(self.root, self._mine(key), wait_s)
         if job.status != "done":
             return answers.submitted(job, None)
         with self._one:
@@ -186,7 +223,7 @@ class Tools:
     def result(self, key: Key) -> Result:
         """Give the verdicts of a job that is done, each with its interval, its controls and its scope, and what they rest on."""
         with self._one:
-            return self._result(key)
+            return self._result(self._mine(key))
 
     def _result(self, key: str) -> Result:
         data, job = jobs.result(self.root, key), jobs.status(self.root, key)
@@ -216,7 +253,7 @@ class Tools:
 
     def cancel(self, key: Key) -> Submitted:
         """Stop a job. What it stored is kept, and run with the same arguments goes on from there."""
-        return answers.submitted(jobs.cancel(self.root, key, self.owner), None)
+        return answers.submitted(jobs.cancel(self.root, self._mine(key), self.owner), None)
 
     def judge(
         self,
@@ -291,8 +328,7 @@ def _number(text: str) -> float | int | str | None:
     return text or None
 
 
-READS: Mapping[str, bool] = {
-    "experiments": True, "page": True, "write_study": True, "plan": True, "run": False, "status": True, "result": True, "cancel": False,
-    "judge": True,
-}  # fmt: skip
-"""Every tool, in the order in which they are listed, and whether it only reads."""
+TOOLS = ("experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge")
+"""Every tool, in the order in which they are listed."""
+NEEDS: Mapping[str, Right] = {"run": "submit", "cancel": "cancel"}
+"""The right that a token must have for a tool; all others only read."""

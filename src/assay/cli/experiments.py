@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
-from assay.cli.options import CPU, DEFAULT, HERE, PLAIN, Arm, Bare, Choice, Expected, Machine, Name, NameOrAll, Output, Place
+from assay.cli.options import BY_STDIO, CPU, DEFAULT, HERE, PLAIN, Agents, Arm, Bare, Choice, Expected, Flat, Machine, Name, NameOrAll, Output, Place
 from assay.core import extras
 from assay.core.experiment import ALL
 
@@ -259,27 +259,17 @@ def new(
 
 
 @app.command(sort_key=10, group=EXPERIMENTS)
-def mcp(
-    *, http: int | None = None, workspace: Path | None = None, allow_code: Annotated[bool, Bare] = False, width: int = 1, place: Place = HERE
-) -> None:
-    """Answer agents by the Model Context Protocol, on standard input and output, and run what they submit.
-
-    Parameters
-    ----------
-    http
-        Answer at this port of this machine instead; 0: any that is free.
-    workspace
-        The one folder whose files an agent may name.
-    allow_code
-        Run experiment files of the workspace, which are programs, where an agent names one.
-    width
-        How many submitted jobs run side by side.
+def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> None:
+    """Answer agents by the Model Context Protocol, on standard input and output, and run what they submit (docs/agents.md).
 
     Examples
     --------
-    assay mcp --http 0 & sleep 15; kill $!
+    assay mcp < /dev/null
     """
     extras.require("mcp")
-    from assay.agents.serving import serve
+    from assay.agents.serving import Door, serve
+    from assay.jobs.bounds import Bounds
 
-    serve(place.root, http, workspace, allow_code, width, ready=lambda address: printing.tell(f"agents are answered at {address}"))
+    bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
+    at = Door(port=door.http, host=door.host, tokens=door.token_file)
+    serve(place.root, at, bounds, door.jobs, lambda address: printing.tell(address))

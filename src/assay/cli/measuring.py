@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import MEASURE, app
-from assay.cli.options import AS_WRITTEN, HERE, PLAIN, Bare, Expected, Flat, Output, Place, Trust
+from assay.cli.options import AS_WRITTEN, HERE, NO_API, PLAIN, Api, Bare, Expected, Flat, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.index import AS_FILED as AS_READ
@@ -226,6 +226,7 @@ def serve(
     explanations: Path | None = None,
     rate: Path | None = None,
     rater: str = "me",
+    programs: Api = NO_API,
     place: Place = HERE,
 ) -> None:
     """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts; and small models. Ends with Ctrl-C.
@@ -259,6 +260,10 @@ def serve(
     --------
     assay serve gated-sae/showcase --open
     """
+    if programs.api or programs != NO_API:
+        from assay.cli import answering
+
+        return answering.serve(programs, host, port, place)
     from assay.cli.indexing import shown
     from assay.verbs.background import wanted
     from assay.verbs.serve import serve as answer
@@ -271,6 +276,7 @@ def serve(
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:
         serve_rating(place.root, rate, rater, host, port, token, ready=shown(place.json, open))
+    return None
 
 
 @app.command(sort_key=16, group=MEASURE)

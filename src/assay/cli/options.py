@@ -74,6 +74,48 @@ class Trust:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class Api:
+    """Whether and how programs submit work over HTTP."""
+
+    api: Annotated[bool, Bare] = False
+    """Instead, and alone: answer programs that submit studies and experiments; a runner takes their jobs (docs/api.md)."""
+    token_file: Path | None = None
+    """With --api: TOML that says who may ask, and how much; beyond this machine it is needed."""
+    new_token: str | None = None
+    """With --api: print a new token for this name, and the lines for the file, and end."""
+    workspace: Path | None = None
+    """With --api: the one folder whose files a submission may name; none without it."""
+    allow_code: Annotated[bool, Bare] = False
+    """With --api: experiment files of the workspace may run; they are programs."""
+    job_seconds: float = 3600.0
+    """With --api: the longest that a job may run, by the clock."""
+    job_memory: float = 16.0
+    """With --api: GiB of address space that each process of a job may have."""
+    jobs: int = 1
+    """With --api: how many jobs run at the same time."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Agents:
+    """Where agents come in, and what they may name."""
+
+    http: int | None = None
+    """Answer at this port instead; 0: any that is free."""
+    host: str = "127.0.0.1"
+    """With --http: the address; beyond this machine tokens are needed."""
+    token_file: Path | None = None
+    """With --http: TOML that says who may ask, and how much, as for `assay serve --api`."""
+    workspace: Path | None = None
+    """The one folder whose files an agent may name; none without it."""
+    allow_code: Annotated[bool, Bare] = False
+    """Experiment files of the workspace may run; they are programs."""
+    jobs: int = 1
+    """How many submitted jobs run at the same time."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Which runs are meant."""
 
@@ -131,5 +173,5 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN = Place(), Output(), Choice(), Machine(), Trust()
+HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = Place(), Output(), Choice(), Machine(), Trust(), Api(), Agents()
 """What verbs go by where nothing was typed."""

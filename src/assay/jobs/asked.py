@@ -10,6 +10,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,20 @@ def _experiment(asked: Asked, bounds: Bounds) -> Ready:
                  runs=runs, code=runs_code, typed=typed)  # fmt: skip
 
 
+@contextmanager
+def laid_out(wanted: Ready) -> Iterator[str]:
+    """Lay a study out in a folder of its own, as its job would have it, and give its path; of an experiment what is typed for it."""
+    if not wanted.files:
+        yield wanted.typed
+        return
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        for name, data in wanted.files.items():
+            (Path(folder) / name).write_bytes(data)
+        for name, target in wanted.links.items():
+            (Path(folder) / name).symlink_to(target)
+        yield str(Path(folder) / wanted.typed)
+
+
 def _title(typed: str) -> str:
     """What the header of an experiment's file calls it; a user's own may have none."""
     try:
@@ -141,13 +156,13 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
             for name, target in links.items():
                 (path.parent / name).symlink_to(target)
             if lacks := missing.essential(text):
-                raise Lacking(lacks, [_shown(m.text, path) for m in lacks])
+                raise Lacking(lacks, [told(m.text, path) for m in lacks])
             experiment = catalogue.find(str(path))
             preset, runs = _chosen(experiment, asked, bounds)
         except Lacking:
             raise
         except AssayError as e:
-            raise type(e)(_shown(str(e), path)) from None
+            raise type(e)(told(str(e), path)) from None
     key = _key({"study": asked.study, "name": said, "code": sorted(runs_code.values())}, experiment, preset)
     name = f"{said}-{key[:8]}"
     file = f"{name}{ending}"
@@ -155,8 +170,8 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
                  links=links, code=runs_code, question=text.study.question, typed=file)  # fmt: skip
 
 
-def _shown(text: str, path: Path) -> str:
-    """A refusal without the place where the study was read."""
+def told(text: str, path: Path) -> str:
+    """Give a sentence without the place where the study was read."""
     return text.replace(str(path.resolve()), "the study").replace(str(path), "the study").replace(str(path.parent), "…")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from assay.core.errors import StoreError
 from assay.core.experiment import PRESETS
+from assay.core.spec import ranges
 from assay.lab import catalogue, records
 from assay.lab.origin import code
 from assay.report import tables
@@ -49,6 +50,24 @@ class Catalogue:
     """Every experiment that can be found by its name."""
 
     experiments: tuple[Listed, ...]
+
+
+@dataclass(frozen=True)
+class Described(Listed):
+    """One experiment, with what can be asked of it: its arms, its fields, and its claims."""
+
+    arms: tuple[str, ...]
+    fields: Mapping[str, str]
+    """What may be set, and between which bounds."""
+    claims: tuple[str, ...]
+
+
+def described(root: Path, name: str) -> Described:
+    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an unknown name."""
+    experiment = catalogue.find(name)
+    one = next(e for e in listed(root).experiments if e.name == name)
+    claims = tuple(claim.text for claim in experiment.claims)
+    return Described(**vars(one), arms=tuple(experiment.arms), fields=ranges(type(experiment.default[0])), claims=claims)
 
 
 def listed(root: Path) -> Catalogue:

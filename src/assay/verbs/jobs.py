@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from assay.core.compute import Range
 from assay.jobs import queue
-from assay.jobs.asked import Asked
+from assay.jobs.asked import Asked, Lacking, laid_out, ready, told
 from assay.jobs.bounds import Bounds
-from assay.jobs.folder import Folder
+from assay.jobs.folder import KEY, Folder
 from assay.jobs.state import OVER, Early, State, Status
+from assay.lab import catalogue
+from assay.lab.executors import Workers
+from assay.lab.lab import Lab
+from assay.lab.preset import override
 from assay.lab.sealed import unseal
 from assay.lab.store import Store
+from assay.verbs.asked import Unsaid
+from assay.verbs.asked import asked as unsaid
+from assay.verbs.plan import Planned
+from assay.verbs.plan import plan as planned
 
 LONGEST = 30.0
 """Seconds that `status` waits at most."""
@@ -98,6 +106,34 @@ class Events:
     """Whether nothing more will happen."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """What would run if it were submitted, and what a study does not say; nothing is written."""
+
+    key: str | None
+    """The key that its job would have; null for a study that cannot run yet."""
+    runs: int
+    unsaid: tuple[Unsaid, ...]
+    """What a study does not say; where `default` is null it has to be said."""
+    plan: Planned | None
+    """Runs, times, and what is to be expected of each claim."""
+
+
+def plan(root: Path, asked: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # noqa: B008 — frozen
+    """Tell what a submission would run and take, and what a study does not say, with defaults and costs. Raises: AssayError."""
+    lab = Lab(root, Workers())
+    try:
+        wanted = ready(asked, bounds)
+    except Lacking as error:
+        rows = tuple(Unsaid(m.where, shown, m.default, "") for m, shown in zip(error.lacks, error.shown, strict=True))
+        return Foreseen(key=None, runs=0, unsaid=rows, plan=None)
+    with laid_out(wanted) as place:
+        experiment = catalogue.find(place)
+        found = planned(lab, experiment, override(experiment, asked.preset, asked.sets))
+        rows = tuple(replace(row, text=told(row.text, Path(place))) for row in unsaid(Path(place), lab).unsaid) if wanted.files else ()
+    return Foreseen(key=wanted.key, runs=wanted.runs, unsaid=rows, plan=found)
+
+
 def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Job:  # noqa: B008 — frozen
     """Put an experiment or a study into the queue; what was submitted before is the same job, failed and cancelled ones run again.
 
@@ -144,6 +180,12 @@ def jobs(root: Path, owner: str | None = None) -> Jobs:
     every = queue.every(Store(root).root)
     places = _places(root)
     return Jobs(tuple(_told(folder, places) for folder, _ in every if owner is None or owner in folder.owners))
+
+
+def concerns(root: Path, key: str, owner: str | None) -> bool:
+    """Whether there is such a job, and this owner, where one is given, asked for it."""
+    folder = Folder(Store(root).root, key) if KEY.fullmatch(key) else None
+    return folder is not None and folder.there and (owner is None or owner in folder.owners)
 
 
 def _folder(root: Path, key: str) -> Folder:

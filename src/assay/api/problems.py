@@ -1,0 +1,72 @@
+"""Problems: every refusal as `application/problem+json` (RFC 9457), in one line that says what would be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from assay.core.errors import AssayError, RunError, StoreError
+from assay.core.plain import as_json, plain
+from assay.core.schema import OPTIONAL, to_json
+from assay.jobs.asked import Lacking
+from assay.jobs.folder import NoJob
+from assay.jobs.queue import Full, NotOver, NotYours
+
+KIND = "application/problem+json"
+LONGEST = 1_000
+"""Characters of a refusal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """Something that a study has to say."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A refusal."""
+
+    type: str = "about:blank"
+    title: str
+    """What the status means, in words."""
+    status: int
+    detail: str
+    """What is wrong and what would be right, in one line."""
+    lacks: tuple[Lack, ...] | None = field(default=None, metadata=OPTIONAL)
+    """Of a study that says too little: all that it has to say."""
+
+
+class Refused(AssayError):
+    """A request that is not answered, and with which status."""
+
+    def __init__(self, status: int, text: str, **headers: str):
+        super().__init__(text)
+        self.status, self.headers = status, {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def of(error: AssayError) -> tuple[Problem, dict[str, str]]:
+    """Tell which problem an error is, and which headers it is sent with."""
+    headers = error.headers if isinstance(error, Refused) else {}
+    lacks = tuple(Lack(where=m.where, text=shown) for m, shown in zip(error.lacks, error.shown, strict=True)) if isinstance(error, Lacking) else None
+    kinds: tuple[tuple[type[AssayError], int], ...] = ((NoJob, 404), (NotOver, 409), (NotYours, 403), (Full, 429), (StoreError, 503), (RunError, 500))
+    status = error.status if isinstance(error, Refused) else next((s for kind, s in kinds if isinstance(error, kind)), 422)
+    detail = plain(" ".join(str(error).split()))
+    detail = detail if len(detail) <= LONGEST else f"{detail[: LONGEST - 2]} …"
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, lacks=lacks), headers
+
+
+def answer(error: AssayError) -> Response:
+    """Answer with the problem that an error is."""
+    problem, headers = of(error)
+    return Response(as_json(to_json(problem)), problem.status, headers, KIND)
+
+
+def plain_values(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Answer with a result as plain values."""
+    return Response(as_json(to_json(value), allow_nan=False), status, headers, "application/json")
