@@ -4,44 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 pytest.importorskip("mcp")
+
+from tiny_study import TINY, Call, answered
 
 from assay.agents.server import made
 from assay.agents.tools import Tools
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
 from assay.jobs.work import Limits
-from mcp import Client
-
-TINY: dict[str, Any] = {
-    "question": "Does a bottleneck of two keep half of six features after twenty steps?",
-    "experiment": "superposition",
-    "fields": {"density": 0.05, "steps": 20, "features": 6, "width": 2},
-    "seeds": "1000000:1000006",
-    "claims": [
-        {
-            "text": "Held-out loss is below that of predicting nothing at all by a tenth",
-            "holds": "main.held_out < 0.01",
-            "control": ["linear"],
-            "near": {"linear": "the width alone"},
-            "threshold": "plan: written before anything was looked at",
-        }
-    ],
-}
-Call = Callable[..., dict[str, Any]]
-
-
-def answered(server: Any, *asked: tuple[str, dict[str, Any]], **how: Any) -> list[Any]:
-    """What a server answers to calls of tools, one after the other in one session."""
-
-    async def ask() -> list[Any]:
-        async with Client(server, **how) as client:
-            return [await client.call_tool(name, given) for name, given in asked]
-
-    return anyio.run(ask)
 
 
 @pytest.fixture(scope="session")

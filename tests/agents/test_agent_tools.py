@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import TINY, Call
-from json_schema import problems
-
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from tiny_study import TINY, Call
+
+from json_schema import problems
 
 TOOLS = ["experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge"]
 ROWS = [{"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100} for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31)) for s in range(8)]
@@ -193,7 +193,8 @@ def test_resources_are_what_the_tools_say(server: Any, ask: Call, done: dict[str
             found = {}
             for uri in ("assay://experiments/superposition", f"assay://jobs/{done['key']}", "assay://experiments"):
                 found[uri] = json.loads((await client.read_resource(uri)).contents[0].text)
-            for uri in ("assay://jobs/0", "assay://jobs/..%2F..%2Fetc", "assay://experiments/nothing", "file:///etc/passwd", "assay://jobs/" + "f" * 32):
+            odd = ("assay://jobs/0", "assay://jobs/..%2F..%2Fetc", "assay://experiments/nothing", "file:///etc/passwd", "assay://jobs/" + "f" * 32)
+            for uri in odd:
                 with pytest.raises(MCPError) as refused:
                     await client.read_resource(uri)
                 assert "\n" not in str(refused.value) and "Traceback" not in str(refused.value)

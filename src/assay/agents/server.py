@@ -109,10 +109,11 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
             raise
         return CallToolResult(content=[TextContent(type="text", text=as_json(values, allow_nan=False))], structured_content=values)
 
+    hints = ToolAnnotations(read_only_hint=name not in NEEDS, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     return Tool(
         fn=answer, name=name, title=None, context_kwarg=None, description=inspect.getdoc(method) or "",
         parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
-        is_async=False, annotations=ToolAnnotations(read_only_hint=name not in NEEDS, destructive_hint=False, idempotent_hint=True, open_world_hint=False),
+        is_async=False, annotations=hints,
     )  # fmt: skip
 
 

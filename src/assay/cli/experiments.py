@@ -9,7 +9,24 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
-from assay.cli.options import BY_STDIO, CPU, DEFAULT, HERE, PLAIN, Agents, Arm, Bare, Choice, Expected, Flat, Machine, Name, NameOrAll, Output, Place
+from assay.cli.options import (
+    BY_STDIO,
+    CPU,
+    DEFAULT,
+    HERE,
+    PLAIN,
+    Agents,
+    Arm,
+    Bare,
+    Choice,
+    Expected,
+    Flat,
+    Machine,
+    Name,
+    NameOrAll,
+    Output,
+    Place,
+)
 from assay.core import extras
 from assay.core.experiment import ALL
 
