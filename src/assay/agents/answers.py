@@ -11,8 +11,12 @@ from assay.agents.describing import exact
 from assay.agents.looking import Looks
 from assay.agents.standing import Source, Standing
 from assay.agents.verdicts import Early, Verdict, counted, early, verdicts
+from assay.core.claims import Claim
 from assay.core.compute import Range
+from assay.core.experiment import Experiment
 from assay.core.reading import plural
+from assay.lab.preset import Preset
+from assay.lab.preset import scope as speaks_for
 from assay.verbs.asked import Unsaid
 from assay.verbs.jobs import Job
 from assay.verbs.plan import Bought, Planned
@@ -119,7 +123,10 @@ class Submitted:
     error: str
     result: Result | None
     """The verdicts; null until all runs are judged."""
-    looks: str
+    claims: tuple[str, ...]
+    """What is judged, each claim with the arms for which it must fail."""
+    scope: str
+    looks: Looks
     standing: Standing
     source: str
     next: str
@@ -198,8 +205,8 @@ def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: S
     )  # fmt: skip
 
 
-def submitted(job: Job, result: Result | None) -> Submitted:
-    """Tell how far a job is."""
+def submitted(job: Job, result: Result | None, experiment: Experiment | None, preset: Preset | None, looks: Looks) -> Submitted:
+    """Tell how far a job is, and of what."""
     so_far = early(job.early) if job.early is not None and result is None else ()
     cached = job.runs_cached
     data = f"{job.runs} runs, " + (f"{cached} of them stored before it was asked" if cached is not None else "not yet known which are stored")
@@ -208,11 +215,14 @@ def submitted(job: Job, result: Result | None) -> Submitted:
         "done": f"result(key={job.key!r}) has the verdicts", "failed": "mend what the error says, and run it again",
         "cancelled": "run with the same arguments goes on where it was",
     }  # fmt: skip
-    told = f"Job {job.key}: {job.words}." + (f" {NOT_VERDICTS}." if so_far else "") + (" Its verdicts stand in result." if result else "")
+    claims = tuple(f"{c.text} (must fail for {', '.join(c.must_fail)})" for c in experiment.claims if isinstance(c, Claim)) if experiment else ()
+    speaks = speaks_for(experiment, preset) if experiment and preset else "not known: the experiment is not here, or may not run here"
+    more = f" {NOT_VERDICTS}." if so_far else " Its verdicts stand in result." if result else ""
     return Submitted(
-        told=told, key=job.key, status=job.status, experiment=job.experiment, preset=job.preset, runs=job.runs, done=job.runs_done, cached=cached,
+        told=f"Job {job.key}: {job.words}. {looks.told}.{more}", key=job.key, status=job.status,
+        experiment=job.experiment, preset=job.preset, runs=job.runs, done=job.runs_done, cached=cached,
         seconds_left=job.seconds_left, early=so_far, early_note=NOT_VERDICTS if so_far else "", error=job.error, result=result,
-        looks=result.looks.told if result else "no look is noted before it is done", source=result.source.told if result else data,
+        claims=claims, scope=result.scope if result else speaks, looks=looks, source=result.source.told if result else data,
         standing=result.standing if result else standing.planned(), next=steps[job.status],
     )  # fmt: skip
 

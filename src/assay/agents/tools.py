@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assay.agents import answers, describing, looking, standing, writing
 from assay.agents.answers import Plan, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
+from assay.agents.looking import Looks
 from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
@@ -199,7 +200,19 @@ class Tools:
         asked = self._asked(study, experiment, preset, sets)
         with self._one:
             job = jobs.submit(self.root, asked, self.owner, self.bounds)
-            return answers.submitted(job, self._result(job.key) if job.status == "done" else self._known(job, asked))
+            return self._far(job, None if job.status == "done" else self._known(job, asked))
+
+    def _far(self, job: jobs.Job, known: Result | None = None) -> Submitted:
+        """How far a job is, with what it rests on."""
+        result = self._result(job.key) if job.status == "done" else known
+        experiment, chosen = self._asked_for(job.key)
+        looks = result.looks if result is not None else self._looks(experiment, chosen, own=False)
+        return answers.submitted(job, result, experiment, chosen, looks)
+
+    def _looks(self, experiment: Experiment | None, preset: Preset | None, *, own: bool) -> Looks:
+        if experiment is None or preset is None:
+            return looking.unknown()
+        return looking.of(experiment, [s.seed for s in preset.specs], self._lab().store, own=own)
 
     def _known(self, job: jobs.Job, asked: Asked) -> Result | None:
         """What is stored of an experiment that nobody submitted before, but somebody ran."""
@@ -215,10 +228,8 @@ class Tools:
     ) -> Submitted:  # fmt: skip
         """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over. Numbers before its end are no verdicts."""
         job = jobs.status(self.root, self._mine(key), wait_s)
-        if job.status != "done":
-            return answers.submitted(job, None)
         with self._one:
-            return answers.submitted(job, self._result(key))
+            return self._far(job)
 
     def result(self, key: Key) -> Result:
         """Give the verdicts of a job that is done, each with its interval, its controls and its scope, and what they rest on."""
@@ -231,10 +242,7 @@ class Tools:
         return self._told(data, job, experiment, preset)
 
     def _told(self, data: Mapping[str, Any], job: jobs.Job, experiment: Experiment | None, preset: Preset | None) -> Result:
-        lab = self._lab()
-        looks = looking.unknown()
-        if experiment is not None and preset is not None:
-            looks = looking.of(experiment, [s.seed for s in preset.specs], lab.store, own=True)
+        looks = self._looks(experiment, preset, own=True)
         source = standing.of_store(data, job.runs_cached)
         return answers.judged(data, job.key, job.question, looks, source)
 
@@ -253,7 +261,9 @@ class Tools:
 
     def cancel(self, key: Key) -> Submitted:
         """Stop a job. What it stored is kept, and run with the same arguments goes on from there."""
-        return answers.submitted(jobs.cancel(self.root, self._mine(key), self.owner), None)
+        job = jobs.cancel(self.root, self._mine(key), self.owner)
+        with self._one:
+            return self._far(job)
 
     def judge(
         self,
