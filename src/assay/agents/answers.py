@@ -199,7 +199,7 @@ def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: S
     head = f"{counted([v.outcome for v in found])}. " if found else ""
     rest = [*(v.told for v in found), *exact(data), f"Scope: {scope}", f"{rests.kind.capitalize()}: {rests.why}", looks.told, f"Data: {source.told}"]
     return Result(
-        told=head + " | ".join(rest), key=key, experiment=data["experiment"], preset=data["preset"], question=question, verdicts=found,
+        told=head + "\n".join(rest), key=key, experiment=data["experiment"], preset=data["preset"], question=question, verdicts=found,
         exact=exact(data), left_out=tuple(left), scope=scope, looks=looks, standing=rests, source=source, notes=tuple(data.get("notes", ())),
         next="a verdict speaks for its scope alone; an undecided one says in would_decide what it would take, on fresh seeds",
     )  # fmt: skip
