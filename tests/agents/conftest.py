@@ -33,7 +33,7 @@ def server(root: Path) -> Any:
 def ask(server: Any) -> Call:
     """Call a tool, which must answer; its structured answer."""
 
-    def call(name: str, **given: Any) -> dict[str, Any]:
+    def call(name: str, /, **given: Any) -> dict[str, Any]:
         (found,) = answered(server, (name, given))
         assert not found.is_error, found.content
         return found.structured_content
@@ -45,7 +45,7 @@ def ask(server: Any) -> Call:
 def refusal(server: Any) -> Callable[..., str]:
     """Call a tool, which must refuse; what it says."""
 
-    def call(name: str, **given: Any) -> str:
+    def call(name: str, /, **given: Any) -> str:
         (found,) = answered(server, (name, given))
         assert found.is_error, found.structured_content
         (said,) = found.content

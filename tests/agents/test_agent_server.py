@@ -36,7 +36,7 @@ class Agent:
     def __init__(self, client: Client):
         self.client = client
 
-    async def call(self, name: str, **given: Any) -> dict[str, Any]:
+    async def call(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Call a tool that must answer; what it read is the text, as most agents do."""
         found = await self.client.call_tool(name, given)
         assert not found.is_error, found.content
@@ -215,7 +215,7 @@ def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> Non
         def through(token: str) -> httpx.AsyncClient:
             return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost", headers={**ACCEPT, "authorization": token})
 
-        async def call(who: str, name: str, **arguments: Any) -> Any:
+        async def call(who: str, name: str, /, **arguments: Any) -> Any:
             async with through(f"Bearer {given[who].token}") as http:
                 body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
                 return (await http.post("/mcp", json=body)).json()["result"]

@@ -121,8 +121,11 @@ def _wrong(error: ValidationError, tool: Tool) -> str:
     """What the first wrong argument should be, and how many are wrong besides; what was given is not repeated."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     first = found[0]
+    same = [error for error in found if _place(error) == _place(first)]  # one for each type that it may have
     told = _place(first) + _advice(first, tool.parameters["properties"])
-    return told + (f" ({len(found) - 1} more things are wrong)" if len(found) > 1 else "")
+    if kinds := [error["msg"].removeprefix("Input should be ") for error in same[1:]]:
+        told += "".join(f", or {kind}" for kind in dict.fromkeys(kinds))
+    return told + (f" ({more} more wrong)" if (more := len(found) - len(same)) else "")
 
 
 def _place(error: ErrorDetails) -> str:
