@@ -251,7 +251,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("write_study", {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "holds": 5}]}, "claims.0.holds"),
     ("write_study", {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "hold": "a"}]}, "claims.0.hold"),
     ("write_study", {"question": "q\0", "experiment": "superposition", "claims": []}, "null characters"),
-    ("write_study", {"question": "q", "experiment": "superposition", "claims": [], "fields": {"steps": float("inf")}}, "fields.steps: input should be"),
+    ("write_study", {"question": "q", "experiment": "superposition", "claims": [], "fields": {"steps": float("inf")}}, "fields.steps: input"),
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
 ]  # fmt: skip
