@@ -145,7 +145,7 @@ class Work:
                     self._now(cached=cached, done=cached, total=total)
                     self.folder.tell("planned", runs=total, stored=cached, groups=event.groups)
                 case Started():
-                    self.folder.tell("started", arms=list(event.arms), runs=event.runs)
+                    self.folder.tell("started", arms=list(event.arms), runs=event.runs, seeds=event.seeds)
                 case Progress():
                     self._now(seconds_left=_left(event.eta))
                     if time.monotonic() - self._told > TELLS:
@@ -160,7 +160,7 @@ class Work:
                     self._now(early=early)
                     self.folder.tell("partial", **to_json(early))
                 case Failed():
-                    self.folder.tell("group failed", arms=list(event.arms), error=_line(event.text))
+                    self.folder.tell("group-failed", arms=list(event.arms), error=_line(event.text))
 
     def _now(self, **changes: Any) -> None:
         """Note how far it is, and write that now and then; whatever ends it is written by `_end`."""

@@ -127,7 +127,7 @@ def read(path: Path) -> Text:
     try:
         table = tomllib.loads(toml)
     except (tomllib.TOMLDecodeError, RecursionError) as e:
-        raise ExperimentError(_syntax(path, first, str(e) or "it nests too deep")) from None
+        raise ExperimentError(_syntax(path, first, toml, str(e) or "it nests too deep")) from None
     try:
         study = msgspec.convert(table, Study)
     except msgspec.ValidationError as e:
@@ -173,10 +173,13 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
     return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
 
 
-def _syntax(path: Path, first: int, said: str) -> str:
+def _syntax(path: Path, first: int, toml: str, said: str) -> str:
     """What Python says of TOML that is none, with the place in the file first."""
     if found := re.search(r"\(at line (\d+), column (\d+)\)", said):
         return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}"
+    if said.endswith(end := "(at end of document)"):
+        lines = toml.splitlines() or [""]
+        return f"{path} line {len(lines) + first - 1} column {len(lines[-1]) + 1}: {said.removesuffix(end).strip()}"
     return f"{path}: {said}"
 
 

@@ -92,7 +92,7 @@ class Happened:
     """Counted from 1; a gap says that older ones were dropped."""
     time: str
     kind: str
-    """queued, begun, continued, planned, started, progress, saved, partial, group failed; at its end done, failed or cancelled."""
+    """queued, begun, continued, planned, started, progress, saved, partial, group-failed; at its end done, failed or cancelled."""
     what: Mapping[str, Any]
 
 

@@ -1,0 +1,217 @@
+"""Requests to the application: submitted, asked after, cancelled; every refusal is one line."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from interface import SMOKE, client
+from json_schema import problems
+
+from assay.api import tokens
+from assay.api.guard import BODY
+from assay.api.openapi import STUDY
+from assay.api.problems import Problem
+from assay.core.errors import AssayError
+from assay.core.schema import schema
+from assay.jobs.folder import Folder
+from assay.lab.sealed import seal
+from assay.verbs.jobs import Happened, Job
+
+TOML = {"content-type": "application/toml"}
+
+
+@pytest.fixture
+def asks(tmp_path):
+    return client(tmp_path / "store")
+
+
+def refused(answer, status):
+    """The one line of a refusal."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert not list(problems(told, schema(Problem))) and told["status"] == status
+    assert told["detail"] and "\n" not in told["detail"] and "Traceback" not in told["detail"]
+    return told["detail"]
+
+
+def finish(root, key):
+    """End a job as its process does, with a result."""
+    folder = Folder(root, key)
+    (folder.path / "result.json").write_bytes(seal({"verdicts": [], "provenance": {}}))
+    folder.write(replace(folder.state, status="done", done=3, total=3, cached=0, ended=1.0))
+    folder.tell("done", runs=3)
+
+
+def test_a_study_is_submitted_and_followed_by_its_links(asks, tmp_path):
+    sent = asks.post("/studies", content=STUDY, headers=TOML, params={"name": "mine", "preset": "smoke"})
+    assert sent.status_code == 202 and not list(problems(sent.json(), schema(Job)))
+    where = sent.headers["location"]
+    assert where == f"/jobs/{sent.json()['key']}" and asks.get(where).json() == sent.json()
+    assert asks.post("/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}).json()["key"] == sent.json()["key"]
+    assert "it waits" in refused(asks.get(f"{where}/result"), 409)
+    assert asks.get("/jobs").json() == {"jobs": [sent.json()]}
+    finish(tmp_path / "store", sent.json()["key"])
+    assert asks.get(where, params={"wait": 30}).json()["status"] == "done"
+    assert asks.get(f"{where}/result").json() == {"verdicts": [], "provenance": {}}
+    assert asks.post("/studies", content=STUDY, headers=TOML, params={"name": "mine", "preset": "smoke"}).status_code == 200
+    assert asks.delete(where).json()["status"] == "done"
+
+
+def test_events_go_on_after_the_last_one_that_was_had(asks, tmp_path):
+    key = asks.post("/studies", json=SMOKE).json()["key"]
+    assert asks.get(f"/jobs/{key}/events").text.count("\n\n") == 1, "the stream ends when waiting is over"
+    finish(tmp_path / "store", key)
+    events = asks.get(f"/jobs/{key}/events").text.strip().split("\n\n")
+    assert [e.splitlines()[0] for e in events] == ["id: 1", "id: 2"]
+    assert not list(problems(json.loads(events[1].splitlines()[2].removeprefix("data: ")), schema(Happened)))
+    rest = asks.get(f"/jobs/{key}/events", headers={"last-event-id": "1"})
+    assert rest.headers["content-type"].startswith("text/event-stream") and rest.text.startswith("id: 2\nevent: done\n")
+    assert "number of an event" in refused(asks.get(f"/jobs/{key}/events", headers={"last-event-id": "x"}), 400)
+
+
+def test_a_cancelled_job_is_asked_for_again(asks):
+    key = asks.post("/studies", json=SMOKE).json()["key"]
+    assert asks.delete(f"/jobs/{key}").json()["status"] == "cancelled"
+    assert asks.post("/studies", json=SMOKE).json()["status"] == "queued"
+
+
+def test_a_plan_tells_what_is_lacking_and_what_would_run(asks, tmp_path):
+    lacking = asks.post("/plan", content='question = "Why?"', headers=TOML).json()
+    assert lacking["plan"] is None and [u["where"] for u in lacking["unsaid"] if u["default"] is None] == ["experiment", "claim"]
+    found = asks.post("/plan", content=STUDY, headers=TOML).json()
+    assert found["runs"] == found["plan"]["missing"] > 0 and "budget" in {u["where"] for u in found["unsaid"]}
+    assert not (tmp_path / "store").exists(), "planning writes nothing"
+    assert asks.post("/studies", content=STUDY, headers=TOML).json()["key"] == found["key"]
+
+
+def test_the_catalogue_is_told(asks):
+    names = [e["name"] for e in asks.get("/experiments").json()["experiments"]]
+    assert "superposition" in names
+    one = asks.get("/experiments/superposition").json()
+    assert "main" in one["arms"] and "density" in one["fields"] and one["claims"]
+    assert "GET /experiments lists them" in refused(asks.get("/experiments/superpositoin"), 404)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "sent"),
+    [
+        (400, "no submission", {"content": "{", "headers": {"content-type": "application/json"}}),
+        (400, "no submission", {"json": {"experiment": 3}}),
+        (400, "no submission", {"json": {"experimnt": "superposition"}}),
+        (400, "no submission", {"json": [1]}),
+        (400, "no submission", {"content": "[" * 100_000, "headers": {"content-type": "application/json"}}),
+        (400, "the body is empty", {"content": "", "headers": TOML}),
+        (400, "UTF-8", {"content": b"\xff", "headers": TOML}),
+        (400, "means nothing here", {"content": STUDY, "headers": TOML, "params": {"presets": "smoke"}}),
+        (400, "said twice", {"content": STUDY, "headers": TOML, "params": [("name", "a"), ("name", "b")]}),
+        (413, "at most", {"content": "x" * (BODY + 1), "headers": TOML}),
+        (413, "at most", {"content": [b"x" * 1000] * 1000, "headers": TOML}),
+        (415, "application/toml", {"content": STUDY}),
+        (415, "application/toml", {"data": {"experiment": "superposition"}}),
+        (415, "application/toml", {"content": STUDY, "headers": {"content-type": "text/plain"}}),
+        (422, "line 1 column 5", {"content": "x = ", "headers": TOML}),
+        (422, "either", {"json": {}}),
+        (422, "lies outside", {"json": {"experiment": "lm-importance", "sets": ["corpus=/etc/passwd"]}}),
+        (422, "runs only from a workspace", {"json": {"experiment": "../../x.py"}}),
+        (422, "at most 65,536", {"json": {"study": "x" * 70_000}}),
+    ],
+)
+@pytest.mark.parametrize("address", ["/studies", "/plan"])
+def test_what_cannot_be_submitted_is_one_line(asks, tmp_path, address, status, words, sent):
+    assert words in refused(asks.post(address, **sent), status)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_a_study_lacks_is_a_list(asks):
+    answer = asks.post("/studies", content='question = "Why?"', headers=TOML)
+    refused(answer, 422)
+    assert [lack["where"] for lack in answer.json()["lacks"]] == ["experiment", "claim"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404), ("GET", "/jobs/" + "0" * 32, 404), ("GET", "/jobs/..%2F..%2Fetc/result", 404), ("GET", "/jobs/%00/events", 404),
+        ("DELETE", "/jobs/" + "f" * 32, 404), ("PUT", "/jobs", 405), ("TRACE", "/jobs", 405), ("GET", "/studies", 405), ("GET", "/jobs?limit=0", 400),
+        ("GET", "/jobs?limit=1.5", 400), ("GET", "/jobs?wait=1", 400), ("GET", "/jobs/" + "0" * 32 + "?wait=31", 400), ("GET", "/jobs?limit=nan", 400),
+        ("GET", "/jobs?" + "x" * 9000, 414),
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_there(asks, method, path, status):
+    answer = asks.request(method, path)
+    refused(answer, status)
+    assert status != 405 or answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "https://127.0.0.1"}, {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"}, {"host": "evil.example"}, {"host": "127.0.0.1.evil.example"}, {"host": ""}, {"host": "[::1"},
+    ],
+)  # fmt: skip
+def test_a_page_of_another_site_submits_and_reads_nothing(asks, headers):
+    for answer in (asks.post("/studies", json=SMOKE, headers=headers), asks.get("/jobs", headers=headers), asks.get("/openapi.json", headers=headers)):
+        refused(answer, 400 if "host" in headers else 403)
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert asks.get("/jobs").json() == {"jobs": []}
+
+
+def test_every_answer_binds_a_browser(asks):
+    for path in ("/jobs", "/nothing", "/openapi.json"):
+        headers = asks.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"
+
+
+def holder(name, *rights, **quotas):
+    made = tokens.new(name)
+    text = hashlib.sha256(made.token.encode()).hexdigest()
+    assert text in made.lines and made.token not in made.lines
+    return tokens.Holder(name=name, sha256=text, rights=rights, **quotas), {"authorization": f"Bearer {made.token}"}
+
+
+def test_tokens_say_who_may_what_and_whose_jobs_are_whose(tmp_path):
+    ann, ann_says = holder("ann", "read", "submit", "cancel", queued=1)
+    bob, bob_says = holder("bob", "read")
+    eve, eve_says = holder("eve", "submit")
+    asks = client(tmp_path / "store", holders=(ann, bob, eve))
+    for wrong in ({}, {"authorization": "Bearer assay_x"}, {"authorization": f"Basic {ann_says['authorization'][7:]}"}, {"authorization": "Bearer"}):
+        answer = asks.get("/jobs", headers=wrong)
+        refused(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+    key = asks.post("/studies", json=SMOKE, headers=ann_says).json()["key"]
+    assert "1 jobs of yours" in refused(asks.post("/studies", json={**SMOKE, "sets": ["seed=9"]}, headers=ann_says), 429)
+    assert "no right to submit" in refused(asks.post("/studies", json=SMOKE, headers=bob_says), 403)
+    assert asks.get("/jobs", headers=bob_says).json() == {"jobs": []}
+    refused(asks.get(f"/jobs/{key}", headers=bob_says), 404)
+    assert asks.post("/studies", json=SMOKE, headers=eve_says).json()["key"] == key
+    refused(asks.get(f"/jobs/{key}", headers=eve_says), 403)
+    refused(asks.delete(f"/jobs/{key}", headers=eve_says), 403)
+    assert asks.delete(f"/jobs/{key}", headers=ann_says).json()["status"] == "queued", "eve still asks for it"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("token = 3", "each"), ("[[token]]\nname='a'", "sha256"), ("x", "no TOML"), ("token = []", "names nobody"),
+        ("[[token]]\nname='a'\nsha256='ab'\nrights=['read']", "64 hex digits"),
+        (f"[[token]]\nname='a'\nsha256='{'0' * 64}'\nrights=['all']", "each"),
+        (f"[[token]]\nname='../a'\nsha256='{'0' * 64}'\nrights=['read']", "letters"),
+        (f"[[token]]\nname='a'\nsha256='{'0' * 64}'\nrights=[]\n" * 2, "same name"),
+    ],
+)  # fmt: skip
+def test_a_file_of_tokens_that_is_none_is_one_line(tmp_path, text, words):
+    path = tmp_path / "tokens.toml"
+    path.write_text(text)
+    with pytest.raises(AssayError, match=words) as wrong:
+        tokens.read(path)
+    assert "\n" not in str(wrong.value)
+
+
+def test_a_new_token_opens_with_the_lines_that_come_with_it(tmp_path):
+    made = tokens.new("ann")
+    (tmp_path / "tokens.toml").write_text(made.lines)
+    (read,) = tokens.read(tmp_path / "tokens.toml")
+    assert tokens.holder(made.token, [read]) == read and tokens.holder(made.token + "x", [read]) is None

@@ -1,0 +1,132 @@
+"""A server that is killed at any moment loses no submission, and what it answers is what the command line prints."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import psutil
+import pytest
+from interface import served
+
+from assay.jobs import queue
+from assay.jobs.folder import Folder
+from assay.jobs.runner import Runner
+from assay.jobs.work import Limits
+from assay.verbs import jobs
+from assay.verbs.new import write_experiment
+
+
+@pytest.fixture
+def space(tmp_path):
+    """A workspace with an experiment of two arms, and the words that let a server run it."""
+    write_experiment("own", tmp_path)
+    return "--root", str(tmp_path / "store"), "--workspace", str(tmp_path), "--allow-code"
+
+
+def one(seed):
+    return {"experiment": "own.py", "preset": "smoke", "sets": [f"seed={seed}", "steps=30", "inputs=6"]}
+
+
+def killed(root, space, times, different, chance):
+    """Kill the server or its runner at random moments while somebody submits; give the keys of all answers that arrived."""
+    accepted: dict[int, str] = {}
+
+    def submit(address, number):
+        with contextlib.suppress(httpx.HTTPError):
+            accepted[number] = httpx.post(f"{address}studies", json=one(number), timeout=60).json()["key"]
+
+    for round_ in range(times):
+        with served(*space) as (process, address):
+            sender = threading.Thread(target=submit, args=(address, round_ % different))
+            sender.start()
+            time.sleep(chance.random() * 2.0)
+            if chance.random() < 0.3:
+                for child in psutil.Process(process.pid).children():
+                    child.kill()
+                time.sleep(chance.random() * 0.2)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            sender.join()
+        for key in accepted.values():
+            folder = Folder(root, key)
+            assert folder.asked["key"] == key and folder.now.status in ("queued", "running", "done"), "it is there, whole"
+    return accepted
+
+
+def finished(root, accepted):
+    """Let a runner do what is left: all of it, and nothing that was asked for once is there twice."""
+    Runner(root, limits=Limits(workers=0)).run(until_idle=True)
+    states = {folder.key: state for folder, state in queue.every(root)}
+    assert set(accepted.values()) <= set(states)
+    assert {key: state.error for key, state in states.items() if state.status != "done"} == {}
+    for key in accepted.values():
+        numbers = [event.number for event in jobs.events(root, key).events]
+        assert numbers == list(range(1, len(numbers) + 1)) and jobs.result(root, key)["experiment"] == "own"
+
+
+def test_five_kills_lose_no_submission(tmp_path, space):
+    accepted = killed(tmp_path / "store", space, 5, 3, random.Random(7))
+    finished(tmp_path / "store", accepted)
+
+
+@pytest.mark.slow
+def test_fifty_kills_lose_no_submission(tmp_path, space):
+    accepted = killed(tmp_path / "store", space, 50, 8, random.Random(11))
+    assert len(accepted) >= 4, "most submissions were answered before the kill"
+    finished(tmp_path / "store", accepted)
+
+
+STUDY = """question = "Does width matter?"
+seeds = "0:6"
+
+[[experiment]]
+name = "./own.py"
+fields = { inputs = 6, steps = 30, width = [2, 3] }
+
+[[claim]]
+text = "Narrow ones find their subspace better"
+holds = 'main.angle - "width=3/main".angle < -1'
+control = ["flat"]
+also = { "width=3/flat" = "nothing to find" }
+threshold = "plan: a degree"
+"""
+
+
+def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space):
+    with served(*space) as (process, address), httpx.Client(base_url=address, timeout=60) as asks:
+        key = asks.post("/studies", content=STUDY, headers={"content-type": "application/toml"}, params={"name": "width"}).json()["key"]
+        events = [line for line in asks.get(f"/jobs/{key}/events", timeout=300).text.splitlines() if line.startswith("event: ")]
+        assert events[0] == "event: queued" and events[-1] == "event: done"
+        job = asks.get(f"/jobs/{key}", params={"wait": 30}).json()
+        assert (job["status"], job["runs_done"], job["error"]) == ("done", 24, "")
+        told = asks.get(f"/jobs/{key}/result").json()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    file = tmp_path / "store/jobs" / key / "text" / f"{job['experiment']}.toml"
+    command = [sys.executable, "-m", "assay", "show", str(file), "--json", "--root", str(tmp_path / "store")]
+    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) == told
+    own = tmp_path / "width.toml"  # the same text, run by the command line in a store of its own
+    own.write_text(STUDY)
+    command = [sys.executable, "-m", "assay", "run", str(own), "--json", "--root", str(tmp_path / "other")]
+    alone = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert alone["verdicts"] == told["verdicts"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--host", "0.0.0.0"), "--token-file"), (("--allow-code",), "--workspace"), (("--workspace", "nowhere"), "is no folder"),
+        (("--token-file", "nowhere.toml"), "nowhere.toml"), (("--jobs", "0"), "above 0"),
+    ],
+)  # fmt: skip
+def test_a_server_that_would_let_in_too_much_does_not_start(tmp_path, words, told):
+    command = [sys.executable, "-m", "assay", "serve", "--api", "--root", str(tmp_path / "store"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1 and told in done.stderr

@@ -1,0 +1,184 @@
+"""Jobs that really run: their result is the store's, they stop when they are told to, and no kill loses one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from asking import one, study, workspace
+
+from assay.jobs.asked import Asked
+from assay.jobs.folder import Folder
+from assay.jobs.runner import Runner, forget, running
+from assay.jobs.work import Limits, group_cpu_seconds
+from assay.verbs import jobs
+
+HERE = Limits(workers=0)
+"""Jobs train in their own process: one fewer to start."""
+LONG = 1_000_000
+"""Steps that nobody waits for."""
+
+
+@pytest.fixture
+def bounds(tmp_path):
+    return workspace(tmp_path / "space")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "store"
+
+
+def until(true, seconds=90.0):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.05)
+
+
+def kinds(root, key):
+    return [event.kind for event in jobs.events(root, key).events]
+
+
+@contextmanager
+def working(root, limits=HERE):
+    """A runner in a thread of this process."""
+    runner, over = Runner(root, limits=limits), threading.Event()
+
+    def work():
+        while not over.is_set():
+            runner.step()
+            time.sleep(0.05)
+        runner.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield runner
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bounds, tmp_path):
+    key = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds).key
+    Runner(root, limits=HERE).run(until_idle=True)
+    job = jobs.status(root, key)
+    assert (job.status, job.runs, job.runs_done, job.runs_cached, job.error) == ("done", 24, 24, 0, "")
+    assert job.experiment == f"my-question-{key[:8]}" and job.cpu_seconds > 0
+    assert kinds(root, key)[:3] == ["queued", "begun", "planned"] and kinds(root, key)[-1] == "done"
+    file = root / "jobs" / key / "text" / f"{job.experiment}.toml"
+    shown = subprocess.run([sys.executable, "-m", "assay", "show", str(file), "--json", "--root", str(root)], capture_output=True, text=True, check=True)
+    assert json.loads(shown.stdout) == jobs.result(root, key)
+    assert jobs.result(root, key)["verdicts"][0]["controls"]["flat"]["n"] == {"seed": 6}
+
+    forget(root, key)
+    again = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds)
+    assert (again.key, again.status) == (key, "queued")
+    Runner(root, limits=HERE).run(until_idle=True)
+    assert jobs.status(root, key).runs_cached == 24 and "all of it was stored" in jobs.status(root, key).words
+
+
+def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bounds):
+    key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
+    with working(root) as runner:
+        until(lambda: "started" in kinds(root, key))
+        (child,) = runner._children
+        assert os.getpgid(child.process.pid) == child.process.pid != os.getpgid(0), "a process group of its own"
+        assert psutil.Process(child.process.pid).nice() > psutil.Process().nice() or psutil.Process().nice() >= 15
+        jobs.cancel(root, key)
+        until(lambda: jobs.status(root, key).status == "cancelled")
+        until(lambda: not runner._children)
+        assert kinds(root, key)[-1] == "cancelled" and not Folder(root, key).held
+        assert child.process.returncode == 0, "it ended by itself"
+        assert jobs.submit(root, one(steps=LONG), bounds=bounds).status == "queued"
+        until(lambda: kinds(root, key).count("begun") == 2)
+
+
+def test_a_runner_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
+    asked = one(steps=LONG)
+    key, short = jobs.submit(root, asked, bounds=bounds).key, jobs.submit(root, one(seed=1), bounds=bounds).key
+    with running(root, limits=HERE):
+        until(lambda: "started" in kinds(root, key))
+        (runner,) = (p for p in psutil.Process().children() if "assay.jobs.runner" in " ".join(p.cmdline()))
+        (worker,) = runner.children()
+        runner.kill()
+        psutil.wait_procs([worker], timeout=30)
+        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "what it started ends with it"
+    until(lambda: jobs.status(root, key).status == "queued")
+    assert jobs.status(root, short).status == "queued"
+    with working(root):
+        until(lambda: kinds(root, key)[-1] in ("started", "progress") and "continued" in kinds(root, key))
+        jobs.cancel(root, key)
+        until(lambda: jobs.status(root, short).status == "done")
+    assert jobs.status(root, key).status == "cancelled"
+
+
+def test_several_runners_take_each_job_once(root, bounds):
+    keys = [jobs.submit(root, one(seed=n), bounds=bounds).key for n in range(4)]
+    with working(root), working(root):
+        until(lambda: all(jobs.status(root, key).status == "done" for key in keys), 180)
+    assert all(kinds(root, key).count("begun") == 1 and "continued" not in kinds(root, key) for key in keys)
+
+
+def test_a_second_runner_waits_while_the_first_lives(root, bounds):
+    with running(root, limits=HERE), running(root, limits=HERE):
+        key = jobs.submit(root, one(), bounds=bounds).key
+        until(lambda: "begun" in kinds(root, key))
+        first = next(p for p in psutil.Process().children() if p.children())
+        first.kill()  # the other one follows, and takes the job up
+        until(lambda: jobs.status(root, key).status == "done")
+    assert kinds(root, key).count("begun") + kinds(root, key).count("continued") >= 2 or jobs.status(root, key).status == "done"
+
+
+BREAKS = {
+    "raise ZeroDivisionError('it fell')": "ZeroDivisionError: it fell",
+    "import sys; sys.exit(3)": "SystemExit: 3",
+    "import os; os._exit(7)": "its process ended with exit code 7",
+    "import os; os.kill(os.getpid(), 9)": "its process ended with signal 9 (often: out of memory)",
+}
+
+
+@pytest.mark.parametrize("breaks", BREAKS)
+def test_what_breaks_in_training_is_one_line_and_the_queue_goes_on(root, bounds, breaks):
+    path = bounds.workspace / "own.py"
+    text = path.read_text()
+    at = text.index("    ", text.index("def train("))
+    (bounds.workspace / "bad.py").write_text(text[:at] + f"    {breaks}\n" + text[at:])
+    bad = jobs.submit(root, Asked(experiment="bad.py", preset="smoke"), bounds=bounds).key
+    good = jobs.submit(root, one(), bounds=bounds).key
+    Runner(root, limits=HERE).run(until_idle=True)
+    assert jobs.status(root, bad).status == "failed" and jobs.status(root, good).status == "done"
+    assert BREAKS[breaks] in jobs.status(root, bad).error and "\n" not in jobs.status(root, bad).error
+
+
+def test_code_that_changed_after_it_was_submitted_does_not_run(root, bounds):
+    key = jobs.submit(root, one(), bounds=bounds).key
+    path = bounds.workspace / "own.py"
+    path.write_text(path.read_text() + "\nopen('ran', 'w')\n")
+    Runner(root, limits=HERE).run(until_idle=True)
+    assert "own.py is not as it was when this was submitted" in jobs.status(root, key).error
+    assert not list(bounds.workspace.glob("ran"))
+
+
+def test_a_job_ends_at_its_time_and_keeps_what_it_has(root, bounds):
+    key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
+    Runner(root, limits=Limits(workers=0, seconds=1.0)).run(until_idle=True)
+    assert jobs.status(root, key).status == "failed" and "it took longer than 1 s" in jobs.status(root, key).error
+
+
+def test_cpu_time_of_a_group_is_that_of_its_processes():
+    """Beside what the system tells of one process that has ended."""
+    code = "import time\nwhile time.process_time() < 1: pass\nprint('spun', flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, start_new_session=True) as process:
+        assert process.stdout.readline() == b"spun\n"
+        told = psutil.Process(process.pid).cpu_times()
+        assert group_cpu_seconds(process.pid) == pytest.approx(told.user + told.system, abs=0.1)
+        process.send_signal(signal.SIGKILL)
