@@ -179,7 +179,6 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
-        ({"content-length": "99999999"}, 413),
     ],
 )
 def test_a_page_of_another_site_gets_nothing(served: str, headers: dict[str, str], status: int) -> None:
@@ -187,9 +186,10 @@ def test_a_page_of_another_site_gets_nothing(served: str, headers: dict[str, str
     assert found.status_code == status and "tools" not in found.text and len(found.text.strip().splitlines()) == 1
 
 
-def test_a_body_that_does_not_say_its_length_is_bounded_too(served: str) -> None:
-    found = httpx.post(served, content=(b" " * 65_536 for _ in range(6)), headers={**ACCEPT, "content-type": "application/json"})
-    assert found.status_code == 413 and "at most" in found.text
+def test_a_body_is_bounded_whether_it_says_its_length_or_not(served: str) -> None:
+    for content in (b" " * 300_000, (b" " * 65_536 for _ in range(6))):
+        found = httpx.post(served, content=content, headers={**ACCEPT, "content-type": "application/json"})
+        assert found.status_code == 413 and "at most" in found.text
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"jsonrpc": "2.0", "id": 1, "method": 5}', b"\xff\xfe", b"[" * 20_000])
