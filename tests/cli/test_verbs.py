@@ -65,7 +65,7 @@ def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     first = {"list", "plan", "preregister", "run", "show", "check", "reproduce", "judge", "report", "fetch", "new", "remove", "doctor"}
     own = {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
-    assert verbs == first | own | {"import", "export", "conformance", "train-lm"}
+    assert verbs == first | own | {"import", "export", "conformance", "train-lm", "mcp"}
     for node in (node for module in (experiments, explaining, measuring, upkeep) for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             body = node.body[1:]  # the docstring is the help

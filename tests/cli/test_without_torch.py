@@ -9,7 +9,7 @@ import pytest
 from assay.verbs.new import write_experiment
 from forks import Ended, Forks
 
-HIDDEN = ["torch", "transformers", "tokenizers", "sklearn", "gguf", "duckdb", "pyarrow", "uvicorn"]
+HIDDEN = ["torch", "transformers", "tokenizers", "sklearn", "gguf", "duckdb", "pyarrow", "uvicorn", "mcp"]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
         (("evaluate", "mine.safetensors", "--acts", "acts.safetensors"), "models"),
         (("index", "mine.safetensors"), "explore"),
         (("serve",), "explore"),
+        (("mcp",), "agents"),
     ],
 )
 def test_a_verb_says_what_it_needs_before_it_writes(tmp_path: Path, assay: Callable[..., Ended], words: tuple[str, ...], extra: str) -> None:

@@ -10,14 +10,17 @@ from cyclopts import Parameter
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
 from assay.cli.options import (
+    BY_STDIO,
     CPU,
     DEFAULT,
     HERE,
     PLAIN,
+    Agents,
     Arm,
     Bare,
     Choice,
     Expected,
+    Flat,
     Machine,
     Name,
     NameOrAll,
@@ -25,6 +28,7 @@ from assay.cli.options import (
     Place,
     Within,
 )
+from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 
@@ -284,3 +288,20 @@ def new(
 
     made = (write_study if study else write_experiment)(name, Path())
     printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")
+
+
+@app.command(sort_key=10, group=EXPERIMENTS)
+def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> None:
+    """Answer agents by the Model Context Protocol, on standard input and output, and run what they submit (docs/agents.md).
+
+    Examples
+    --------
+    assay mcp < /dev/null
+    """
+    extras.require("mcp")
+    from assay.agents.serving import Door, serve
+    from assay.jobs.bounds import Bounds
+
+    bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
+    at = Door(port=door.http, host=door.host, tokens=door.token_file)
+    serve(place.root, at, bounds, door.jobs, lambda address: printing.tell(address))

@@ -98,6 +98,25 @@ class Api:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class Agents:
+    """Where agents come in, and what they may name."""
+
+    http: int | None = None
+    """Answer at this port instead; 0: any that is free."""
+    host: str = "127.0.0.1"
+    """With --http: the address; beyond this machine tokens are needed."""
+    token_file: Path | None = None
+    """With --http: TOML that says who may ask, and how much, as for `assay serve --api`."""
+    workspace: Path | None = None
+    """The one folder whose files an agent may name; none without it."""
+    allow_code: Annotated[bool, Bare] = False
+    """Experiment files of the workspace may run; they are programs."""
+    jobs: int = 1
+    """How many submitted jobs run at the same time."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Which runs are meant."""
 
@@ -155,5 +174,5 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API = Place(), Output(), Choice(), Machine(), Trust(), Api()
+HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = Place(), Output(), Choice(), Machine(), Trust(), Api(), Agents()
 """What verbs go by where nothing was typed."""

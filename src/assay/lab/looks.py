@@ -80,6 +80,13 @@ def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
     journal.append(path, journal.line({"time": provenance.now(), "commit": provenance.commit(), **now}))
 
 
+def shared(path: Path, seeds: Iterable[int]) -> set[str]:
+    """The looks that a file notes at any of these judged seeds, each as a text that says what was judged; told twice, it is one look."""
+    judged = {s for s in seeds if s >= JUDGED}
+    kept = (look for look in journal.read(path) if judged & seeds_of(look["seeds"]))
+    return {canonical_json({k: look[k] for k in journal.FROZEN}) for look in kept}
+
+
 def spans(seeds: Iterable[int]) -> str:
     """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
     told: list[list[int]] = []

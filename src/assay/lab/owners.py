@@ -54,6 +54,11 @@ def claim(store: Store, experiment: Experiment) -> None:
         write(path, canonical_json({"origin": os.path.relpath(experiment.origin, store.root.resolve())}).encode())
 
 
+def origin(store: Store, experiment: str) -> str:
+    """The path of the file whose runs are stored under a name; empty where none is noted."""
+    return _owner(store, experiment)
+
+
 def earlier(store: Store, experiment: str, origin: str) -> str:
     """The name under which an older version may have stored this file's runs: the same without digits, if nobody else owns those."""
     name = catalogue.lossy(called(Path(origin))) if origin.endswith(".py") else ""

@@ -1,0 +1,237 @@
+"""Answers: what each tool gives about work: a plan, a job, a result, a table judged, a study written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.agents import standing
+from assay.agents.describing import exact
+from assay.agents.looking import Looks
+from assay.agents.standing import Source, Standing
+from assay.agents.verdicts import Early, Verdict, counted, early, verdicts
+from assay.core.claims import Claim
+from assay.core.compute import Range
+from assay.core.experiment import Experiment
+from assay.core.reading import plural
+from assay.lab.preset import Preset
+from assay.lab.preset import scope as speaks_for
+from assay.verbs.asked import Unsaid
+from assay.verbs.jobs import Job
+from assay.verbs.plan import Bought, Planned
+
+NOT_VERDICTS = "These are not verdicts. They may still come out otherwise; stopping or changing the study because of them makes it exploratory"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm's runs, and why some are not stored."""
+
+    name: str
+    runs: int
+    missing: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a run may bring for one claim."""
+
+    claim: str
+    judged: dict[str, str]
+    """Units of the arm that is judged."""
+    controls: dict[str, str]
+    """And of every arm for which it must fail."""
+    half_width: float | None
+    """Of the interval, where earlier runs tell its spread; null where nothing is known."""
+    fewest: int | None
+    """The fewest units that are expected to decide."""
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What would run, and what it takes; nothing was run for it, and it has no estimate."""
+
+    told: str
+    experiment: str
+    preset: str
+    key: str
+    """The key that `run` gives it."""
+    runs: int
+    cached: int
+    missing: int
+    seconds: Range | None
+    """By the clock of this machine; null where nothing is known."""
+    cpu_seconds: Range | None
+    disk_bytes: int
+    arms: tuple[Arm, ...]
+    claims: tuple[Expected, ...]
+    unsaid: tuple[Unsaid, ...]
+    """Of a study: what it does not say, what is taken in its place, and what that costs."""
+    budget: str
+    """What the budget buys, where one was named."""
+    scope: str
+    looks: Looks
+    standing: Standing
+    source: Source
+    notes: tuple[str, ...]
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The verdicts of a job that is done."""
+
+    told: str
+    key: str
+    experiment: str
+    preset: str
+    question: str
+    verdicts: tuple[Verdict, ...]
+    exact: tuple[str, ...]
+    """Exact statements, in a line each."""
+    left_out: tuple[str, ...]
+    """What has no verdict, and why: statements that could not be computed, numbers without a control."""
+    scope: str
+    looks: Looks
+    standing: Standing
+    source: Source
+    notes: tuple[str, ...]
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A job, and how far it is; with its result where it is done."""
+
+    told: str
+    key: str
+    status: str
+    """queued, running, done, failed or cancelled."""
+    experiment: str
+    preset: str
+    runs: int
+    done: int
+    cached: int | None
+    seconds_left: Range | None
+    """From how many seconds to how many it still takes; null where that cannot be told."""
+    early: tuple[Early, ...]
+    early_note: str
+    """What must be known of `early`, which is no verdict; empty where there is none."""
+    error: str
+    result: Result | None
+    """The verdicts; null until all runs are judged."""
+    claims: tuple[str, ...]
+    """What is judged, each claim with the arms for which it must fail."""
+    scope: str
+    looks: Looks
+    standing: Standing
+    source: str
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A claim judged on somebody's own table."""
+
+    told: str
+    verdict: Verdict
+    scope: str
+    looks: str
+    standing: Standing
+    source: Source
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A study's text, and whether it can run."""
+
+    told: str
+    study: str
+    """The TOML; give it as it is to plan and to run."""
+    ready: bool
+    wrong: str
+    """Why it cannot run, with line and column of the text; empty where it can, or where it only lacks something."""
+    missing: tuple[Unsaid, ...]
+    """What has to be said before it can run."""
+    assumed: tuple[Unsaid, ...]
+    """What was not said, what is taken in its place, and what that costs."""
+    plan: Plan | None
+    """What running it takes; null while it is not ready."""
+    next: str
+
+
+def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, source: Source) -> Plan:
+    """Tell a plan without the list of its runs."""
+    bought = ""
+    if found.budget is not None:
+        buys = found.budget
+        bought = f"{buys.text}: what a seed costs is unknown"
+        if isinstance(buys, Bought) and buys.seeds is not None:
+            bought = f"{buys.text} buys {buys.seeds.low:.0f} to {buys.seeds.high:.0f} seeds; to spend it set {buys.set}"
+    time = found.command_seconds
+    takes = f"about {time.low:,.0f} to {time.high:,.0f} s here" if time else "how long is unknown"
+    told = f"{found.missing} of {found.cached + found.missing} runs are missing, {takes}. " if found.missing else "Everything is stored already. "
+    return Plan(
+        told=told + looks.told, experiment=found.experiment, preset=found.preset, key=key, runs=found.cached + found.missing,
+        cached=found.cached, missing=found.missing, seconds=time, cpu_seconds=found.command_cpu_seconds, disk_bytes=found.disk_bytes,
+        arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms), unsaid=tuple(unsaid), budget=bought, scope=found.scope,
+        claims=tuple(
+            Expected(claim=c.text, judged=dict(c.judged), controls=dict(c.controls), half_width=c.half_width, fewest=c.fewest, why=c.why)
+            for c in found.claims
+        ),
+        looks=looks, standing=standing.planned(), source=source, notes=found.notes,
+        next="run with the same arguments submits it; its verdicts come by status and result",
+    )  # fmt: skip
+
+
+def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: Source) -> Result:
+    """Tell a result from its plain values, those that `assay show --json` prints."""
+    found = verdicts(data)
+    left = [f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))]
+    if n := len(data.get("findings", ())):
+        left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here; assay show {data['experiment']} --findings has them")
+    scope = "; ".join(dict.fromkeys(v.scope for v in found)) or "exact statements have no wider scope than what they name"
+    rests = standing.standing(data)
+    head = f"{counted([v.outcome for v in found])}. " if found else ""
+    rest = [*(v.told for v in found), *exact(data), f"Scope: {scope}", f"{rests.kind.capitalize()}: {rests.why}", looks.told, f"Data: {source.told}"]
+    return Result(
+        told=head + "\n".join(rest), key=key, experiment=data["experiment"], preset=data["preset"], question=question, verdicts=found,
+        exact=exact(data), left_out=tuple(left), scope=scope, looks=looks, standing=rests, source=source, notes=tuple(data.get("notes", ())),
+        next="a verdict speaks for its scope alone; an undecided one says in would_decide what it would take, on fresh seeds",
+    )  # fmt: skip
+
+
+def submitted(job: Job, result: Result | None, experiment: Experiment | None, preset: Preset | None, looks: Looks) -> Submitted:
+    """Tell how far a job is, and of what."""
+    so_far = early(job.early) if job.early is not None and result is None else ()
+    cached = job.runs_cached
+    data = f"{job.runs} runs, " + (f"{cached} of them stored before it was asked" if cached is not None else "not yet known which are stored")
+    steps = {
+        "queued": f"status(key={job.key!r}, wait_s=30) waits for it", "running": f"status(key={job.key!r}, wait_s=30) waits for it",
+        "done": f"result(key={job.key!r}) has the verdicts", "failed": "mend what the error says, and run it again",
+        "cancelled": "run with the same arguments goes on where it was",
+    }  # fmt: skip
+    claims = tuple(f"{c.text} (must fail for {', '.join(c.must_fail)})" for c in experiment.claims if isinstance(c, Claim)) if experiment else ()
+    speaks = speaks_for(experiment, preset) if experiment and preset else "not known: the experiment is not here, or may not run here"
+    more = f" {NOT_VERDICTS}." if so_far else " Its verdicts stand in result." if result else ""
+    return Submitted(
+        told=f"Job {job.key}: {job.words}. {looks.told}.{more}", key=job.key, status=job.status,
+        experiment=job.experiment, preset=job.preset, runs=job.runs, done=job.runs_done, cached=cached,
+        seconds_left=job.seconds_left, early=so_far, early_note=NOT_VERDICTS if so_far else "", error=job.error, result=result,
+        claims=claims, scope=result.scope if result else speaks, looks=looks, source=result.source.told if result else data,
+        standing=result.standing if result else standing.planned(), next=steps[job.status],
+    )  # fmt: skip
+
+
+def table(entry: Any, source: Source) -> Table:
+    """Tell a claim judged on a table, from its plain values."""
+    (found,) = verdicts({"verdicts": [entry]})
+    rests = Standing("exploratory", "the claim was given together with the numbers; nothing shows that it was fixed before they were seen")
+    looks = "looks at your table are not noted: whoever judged several claims on it, and tells one, has chosen it"
+    told = f"{found.told} Scope: {found.scope}. Exploratory: {rests.why}. {looks}. Data: {source.told}"
+    step = "to confirm it, measure again on units that nobody has looked at, with this claim as it stands"
+    return Table(told=told, verdict=found, scope=found.scope, looks=looks, standing=rests, source=source, next=step)

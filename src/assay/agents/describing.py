@@ -1,0 +1,222 @@
+"""Describing: what can be asked: the catalogue in lines, one experiment in full, and pages as text."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.agents import looking, standing
+from assay.agents.looking import Looks
+from assay.agents.standing import Source, Standing
+from assay.agents.verdicts import Verdict, counted, verdicts
+from assay.core import syntax
+from assay.core.errors import ExperimentError, nearest
+from assay.core.experiment import PRESETS, Experiment
+from assay.core.plain import plain
+from assay.core.spec import Spec, per_run_fields, ranges
+from assay.lab import catalogue, looks, provenance, records
+from assay.lab.store import Store
+from assay.studies.wording import made_of
+from assay.verbs.catalogue import listed
+
+PART = 16_000
+"""Characters of a page that one answer holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One experiment of the catalogue."""
+
+    name: str
+    question: str
+    claim: str
+    controls: str
+    recorded: str
+    """How many of its claims came out how, in its committed record."""
+    cost: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A field of an experiment's runs, which a study may set."""
+
+    name: str
+    default: str
+    may_be: str
+    meaning: str
+    several: bool
+    """Whether runs of one arm may differ in it; several values of another field make further arms."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm: a variant that is trained, or derived from others; main is the method."""
+
+    name: str
+    note: str
+    measures: tuple[str, ...]
+    """What a claim can say about it, as ARM.MEASURE; empty where no record tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """One experiment in full."""
+
+    name: str
+    question: str
+    paper: str
+    cost: str
+    scope: str
+    presets: tuple[str, ...]
+    seeds: str
+    """Those that its claims are judged on by default."""
+    fields: tuple[Field, ...]
+    arms: tuple[Arm, ...]
+    verdicts: tuple[Verdict, ...]
+    exact: tuple[str, ...]
+    looks: Looks
+    standing: Standing
+    source: Source | None
+    """Where the verdicts come from; null where nothing is recorded."""
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The catalogue, or one experiment of it."""
+
+    told: str
+    experiments: tuple[Line, ...]
+    detail: Detail | None
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of the documentation, or a record, as text."""
+
+    told: str
+    name: str
+    part: int
+    parts: int
+    text: str
+    source: str
+    next: str
+
+
+def every(root: Path, find: str) -> Experiments:
+    """List the experiments whose texts have all of these words; none given: all."""
+    words = find.lower().split()
+    found = []
+    for e in listed(root).experiments:
+        line = Line(
+            name=e.name, question=e.title, claim=e.claim, controls=e.baselines, cost=e.cost,
+            recorded=counted([o for o, n in e.recorded.items() for _ in range(n)]) if e.recorded else "not recorded, or exact statements only",
+        )  # fmt: skip
+        if all(w in " ".join(map(str, dataclasses.astuple(line))).lower() for w in words):
+            found.append(line)
+    none = f"no experiment has all of these words: {find}; leave find out for all of them" if not found else ""
+    told = none or f"{len(found)} of the catalogue. Verdicts are those of committed records; ask for one by name for intervals, controls and scope"
+    return Experiments(told, tuple(found), None, "experiments(name=…) gives one in full: fields, arms, measures, verdicts")
+
+
+def one(root: Path, name: str) -> Experiments:
+    """Describe one experiment in full. Raises: ExperimentError."""
+    entry = named(name)
+    experiment, header, record = catalogue.find(entry.name), entry.header(), records.read(entry.name, entry.origin)
+    data = record or {"verdicts": (), "provenance": {}}
+    seeds = [s.seed for s in experiment.default]
+    detail = Detail(
+        name=entry.name, question=header.title, paper=header.paper, cost=header.cost, scope=experiment.scope_of("default"),
+        presets=(*PRESETS, *records.elsewhere(entry.name, entry.origin)), seeds=looks.spans(seeds), fields=_fields(experiment.default[0]),
+        arms=_arms(experiment, data), verdicts=verdicts(data), exact=exact(data),
+        looks=looking.of(experiment, seeds, Store(root), own=record is not None), standing=standing.standing(data),
+        source=standing.of_record(data) if record else None,
+    )  # fmt: skip
+    told = f"{header.title}. " + (f"Recorded: {counted([v.outcome for v in detail.verdicts])}. " if record else "Nothing is recorded. ")
+    what = "write_study(question=…, experiment, fields, claims) asks a question of your own on fresh seeds; page(name) has its documentation"
+    return Experiments(told + detail.looks.told, (), detail, what)
+
+
+def named(name: str) -> catalogue.Entry:
+    """Find an experiment of the catalogue by its name, never a file. Raises: ExperimentError."""
+    known = {e.name: e for e in catalogue.entries()}
+    if name not in known:
+        raise ExperimentError(f"no experiment is called {plain(name[:80])!r}; {nearest(name[:80], known)}")
+    return known[name]
+
+
+def exact(data: standing.JSON) -> tuple[str, ...]:
+    """Tell exact statements of a result, each in a line."""
+    return tuple(f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})" for e in data.get("exact", ()))
+
+
+def page(root: Path, name: str, part: int) -> Page:
+    """Give one part of a page: the documentation of an experiment or of how Assay works, else what is recorded. Raises: ExperimentError."""
+    folder = Path(__file__).resolve().parents[3] / "docs"
+    there = {path.stem: path for path in folder.glob("*.md")} if folder.with_name("pyproject.toml").exists() else {}
+    if name in there:
+        text, source = _bare(there[name].read_text(encoding="utf-8")), f"docs/{name}.md at commit {provenance.commit() or 'unknown'}"
+    else:
+        known = sorted({*there, *(e.name for e in catalogue.entries())})
+        if name not in known:
+            raise ExperimentError(f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}")
+        text, source = _recorded(root, name), "the header of its file and its committed record; its documentation is not installed"
+    parts = textwrap.wrap(text, PART, break_long_words=True, replace_whitespace=False, drop_whitespace=False) if len(text) > PART else [text]
+    if not 1 <= part <= len(parts):
+        raise ExperimentError(f"{name} has parts 1 to {len(parts)}, got {part}")
+    more = f"page(name, part={part + 1}) goes on" if part < len(parts) else "this is its end"
+    told = f"part {part} of {len(parts)} of {source}"
+    return Page(told=told, name=name, part=part, parts=len(parts), text=parts[part - 1], source=source, next=more)
+
+
+def _recorded(root: Path, name: str) -> str:
+    entry = named(name)
+    header, record = entry.header(), records.read(name, entry.origin, measures=False)
+    lines = [header.title, f"Paper: {header.paper}", f"Claim: {header.claim}", f"Controls: {header.baselines}", f"Cost: {header.cost}", ""]
+    if record is None:
+        return "\n".join([*lines, "Nothing is recorded."])
+    return "\n".join([*lines, standing.of_record(record).told, *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)), *exact(record)])
+
+
+def _bare(text: str) -> str:
+    """Markdown without pictures and the marks of tables that are made."""
+    text = re.sub(r"<picture>.*?</picture>|<!--.*?-->|!\[[^\]]*\]\([^)]*\)", "", text, flags=re.DOTALL)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _fields(spec: Spec) -> tuple[Field, ...]:
+    cls, told = type(spec), _meanings(type(spec))
+    several = per_run_fields(cls)
+    found = []
+    for name, bounds in ranges(cls).items():
+        found.append(Field(
+            name=name, default=str(getattr(spec, name)), may_be=bounds, meaning=told.get(name, ""), several=name in several,
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """What stands under each field of a class and of those it is made of."""
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        try:
+            (body,) = syntax.module(textwrap.dedent(inspect.getsource(each))).body
+        except (OSError, TypeError, SyntaxError, ValueError):
+            continue
+        parts: list[Any] = getattr(body, "body", [])
+        for field, after in itertools.pairwise(parts):
+            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
+    return found
+
+
+def _arms(experiment: Experiment, record: standing.JSON) -> tuple[Arm, ...]:
+    measured = {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
+    return tuple(Arm(name, arm.note, (*measured.get(name, ()), *made_of(measured.get(name, ())))) for name, arm in experiment.arms.items())

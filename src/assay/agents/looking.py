@@ -1,0 +1,95 @@
+"""Looking: how often somebody judged claims on the seeds of an answer: under its own name, or under another about the same experiments.
+
+Every wording of a study has a name of its own. So looks are counted over all results of a store that are about one of its experiments, and over
+the committed looks at those: whoever rewords a claim on seeds that they have seen is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.agents.writing import laid
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.reading import plural
+from assay.lab import catalogue, journal, looks, owners, records
+from assay.lab.origin import STUDIES
+from assay.lab.store import Store
+from assay.studies.text import read
+
+NAMED = 5
+"""So many other names are told at most."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often somebody judged claims on these seeds, as the store and the records note it."""
+
+    taken: int
+    """Looks with different claims, arms or settings; the same judged again is one look."""
+    seeds: str
+    """The seeds, as ranges whose end is left out."""
+    by_others: tuple[str, ...]
+    """Other results, about the same experiments, that have looks at them."""
+    told: str
+
+
+def looked(seeds: Iterable[int], name: str, about: Iterable[str], store: Store, *, own: bool) -> Looks:
+    """Count the looks at these seeds by `name` and by whatever else is `about` the same experiments. With `own` the one that is told is one."""
+    given, known = sorted(set(seeds)), frozenset(about)
+    spans = looks.spans(given)
+    if given and all(s < looks.JUDGED for s in given):
+        return Looks(0, spans, (), f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them settles nothing")
+    found = {name: looks.shared(journal.stored(store, name), given)}
+    for base in known:  # of a file of somebody's own, its name
+        found[base] = found.get(base, set()) | looks.shared(records.path(base).with_suffix(".looks.jsonl"), given)
+    for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
+        other = path.parent.name
+        if other != name and (there := looks.shared(path, given)) and _related(store, other, known):
+            found[other] = found.get(other, set()) | there
+    taken = len(set().union(*found.values()))
+    others = tuple(sorted(other for other, there in found.items() if there - found[name] and other != name))
+    return Looks(taken, spans, others, _told(taken, spans, others, own))
+
+
+def about(origin: str) -> tuple[str, ...]:
+    """Tell which experiments one is about that lives at `origin`: those of a study, else itself."""
+    if not origin.endswith(STUDIES):
+        return ()
+    return tuple(Path(part.name).stem.replace("_", "-") for part in read(Path(origin)).study.experiment)
+
+
+def about_text(study: str) -> tuple[str, ...]:
+    """Tell which experiments a study's text is about. Raises: ExperimentError."""
+    with laid(study) as path:
+        return about(str(path))
+
+
+def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool) -> Looks:
+    """Count the looks at an experiment's seeds."""
+    return looked(seeds, experiment.name, (experiment.name, *about(experiment.origin)), store, own=own)
+
+
+def unknown() -> Looks:
+    """Say that looks cannot be counted."""
+    return Looks(0, "", (), "How many looks were taken is not known: the experiment is not here any more, or its code may not run here")
+
+
+def _related(store: Store, other: str, known: frozenset[str]) -> bool:
+    """Whether a stored result is about one of these experiments; one of which nothing can be told counts."""
+    if other in {e.name for e in catalogue.entries()}:
+        return other in known
+    try:
+        return bool({other, *about(owners.origin(store, other))} & known)
+    except AssayError:
+        return True
+
+
+def _told(taken: int, spans: str, others: tuple[str, ...], own: bool) -> str:
+    if not taken:
+        return f"Nobody has looked at seeds {spans} yet: the first look burns them"
+    by = f", by {', '.join(others[:NAMED])}{' and more' if others[NAMED:] else ''} too" if others else ""
+    told = f"{taken} {plural('look', taken)} {'was' if taken == 1 else 'were'} taken at seeds {spans}{', this one included' if own else ''}{by}"
+    return told + ("; a claim that was chosen after an earlier one is not confirmed by these seeds" if taken > own else "")

@@ -1,0 +1,100 @@
+"""Standing: what an answer rests on, told with every one: exploratory or confirmatory, and where the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from assay.lab import provenance
+
+if TYPE_CHECKING:
+    from assay.lab.plan import Plan
+
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether claims were frozen before anything was looked at."""
+
+    kind: Literal["exploratory", "confirmatory"]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the numbers of an answer come from."""
+
+    kind: Literal["store", "committed record", "your table", "nothing yet"]
+    told: str
+    runs: int
+    cached: int | None
+    """Runs that were stored before this was asked; null where that is not known."""
+    new: int | None
+    """Runs that were made for it."""
+    keys: str
+    """SHA-256 of the keys of all runs, or of the table."""
+    commit: str
+    """The commit of Assay that made the newest run; empty where it was no checkout."""
+    finished: str
+    """When the newest run was made."""
+
+
+def standing(data: JSON) -> Standing:
+    """Tell whether a result is confirmatory: frozen before any result, and followed."""
+    frozen = data.get("registration")
+    changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
+    if frozen and data.get("inference") == "confirmatory":
+        return Standing("confirmatory", f"frozen on {frozen['time']} before any result ({frozen['hash'][:12]}), and followed since")
+    if frozen:
+        return Standing("exploratory", f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}")
+    if changed:
+        return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
+    return Standing("exploratory", "no claim was frozen before the first look; a threshold's source says whether a pilot gave it")
+
+
+def planned(told: str = "") -> Standing:
+    """Tell the standing of what has not run."""
+    return Standing("exploratory", told or "as it would run now, nothing is frozen: a verdict will be exploratory")
+
+
+def of_record(record: JSON) -> Source:
+    """Tell where a committed record comes from."""
+    p = record["provenance"]
+    commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
+    told = f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on this machine for you"
+    return Source(
+        kind="committed record", told=told, runs=int(p["runs"]), cached=None, new=None, keys=str(p["keys"]), commit=commit,
+        finished=str(p.get("finished", "")),
+    )  # fmt: skip
+
+
+def of_store(data: JSON, cached: int | None) -> Source:
+    """Tell where a stored result comes from, and how many of its runs were stored before it was asked for, where that is known."""
+    p = data["provenance"]
+    commit, runs = str(p.get("software", {}).get("commit", "")), int(p["runs"])
+    split = "" if cached is None else f", {cached} of them stored before this was asked, {runs - cached} made for it"
+    told = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
+    return Source(
+        kind="store", told=told, runs=runs, cached=cached, new=None if cached is None else runs - cached, keys=str(p["keys"]), commit=commit,
+        finished=str(p.get("finished", "")),
+    )  # fmt: skip
+
+
+def of_plan(plan: Plan) -> Source:
+    """Tell what there is before anything runs."""
+    cached, missing = len(plan.cached), len(plan.missing)
+    keys = provenance.digest("\n".join(sorted(r.job.key for r in plan.rows)))
+    told = f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, {missing} would be made"
+    return Source(
+        kind="nothing yet", told=told, runs=cached + missing, cached=cached, new=0, keys=keys, commit=provenance.commit(), finished="",
+    )  # fmt: skip
+
+
+def of_table(rows: int, text: str) -> Source:
+    """Tell of somebody's own numbers what is known of them."""
+    told = f"{rows} rows that you gave; Assay does not know how they were measured, or how often they were looked at"
+    return Source(
+        kind="your table", told=told, runs=rows, cached=None, new=None, keys=provenance.digest(text), commit=provenance.commit(), finished="",
+    )  # fmt: skip

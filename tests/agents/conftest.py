@@ -1,0 +1,63 @@
+"""A store in which a tiny study has run, and a client of the official kind to a server of it in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mcp")
+
+from tiny_study import TINY, Call, answered
+
+from assay.agents.server import made
+from assay.agents.tools import Tools
+from assay.jobs.bounds import Bounds
+from assay.jobs.runner import Runner
+from assay.jobs.work import Limits
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a store that holds what the session's tests ran."""
+    return tmp_path_factory.mktemp("agents") / "store"
+
+
+@pytest.fixture(scope="session")
+def server(root: Path) -> Any:
+    """A server of it in this process, without a runner of its own."""
+    return made(Tools(root, Bounds()))
+
+
+@pytest.fixture(scope="session")
+def ask(server: Any) -> Call:
+    """Call a tool, which must answer; its structured answer."""
+
+    def call(name: str, /, **given: Any) -> dict[str, Any]:
+        (found,) = answered(server, (name, given))
+        assert not found.is_error, found.content
+        return found.structured_content
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def refusal(server: Any) -> Callable[..., str]:
+    """Call a tool, which must refuse; what it says."""
+
+    def call(name: str, /, **given: Any) -> str:
+        (found,) = answered(server, (name, given))
+        assert found.is_error, found.structured_content
+        (said,) = found.content
+        return said.text
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def done(root: Path, ask: Call) -> dict[str, Any]:
+    """The answers on the way of a tiny study: as it was written, and as it was submitted; it has run."""
+    written = ask("write_study", **TINY)
+    submitted = ask("run", study=written["study"])
+    Runner(root, limits=Limits(workers=0)).run(until_idle=True)
+    return {"written": written, "submitted": submitted, "key": submitted["key"]}

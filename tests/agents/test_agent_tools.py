@@ -1,0 +1,269 @@
+"""Tools by themselves: what each says that it takes and gives is what it takes and gives, and no answer has an estimate alone."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from tiny_study import TINY, Call
+
+from json_schema import problems
+
+TOOLS = ["experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge"]
+ROWS = [{"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100} for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31)) for s in range(8)]
+
+
+def listed(server: Any) -> list[Any]:
+    async def ask() -> list[Any]:
+        async with Client(server) as client:
+            return (await client.list_tools()).tools
+
+    return anyio.run(ask)
+
+
+def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
+    found = {tool.name: tool for tool in listed(server)}
+    assert list(found) == TOOLS
+    for tool in found.values():
+        assert 60 < len(tool.description) < 500, tool.name
+        assert tool.input_schema["type"] == tool.output_schema["type"] == "object" and tool.input_schema["additionalProperties"] is False
+        for name, given in tool.input_schema["properties"].items():
+            assert given.get("description"), f"{tool.name}: {name} is not described"
+        assert tool.annotations.read_only_hint == (tool.name not in ("run", "cancel"))
+    assert set(found["write_study"].input_schema["required"]) == {"question", "experiment", "claims"}
+
+
+def estimates(value: Any, at: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object that has an estimate, and where it stands."""
+    if isinstance(value, dict):
+        if "estimate" in value:
+            yield at, value
+        for key, part in value.items():
+            yield from estimates(part, f"{at}.{key}")
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from estimates(part, f"{at}[{i}]")
+
+
+def test_no_answer_has_an_estimate_without_its_interval_and_its_control(server: Any, ask: Call, done: dict[str, Any]) -> None:
+    schemas = {tool.name: tool.output_schema for tool in listed(server)}
+    key, study = done["key"], done["written"]["study"]
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("experiments", {"find": "superposition"}), ("experiments", {"name": "superposition"}), ("page", {"name": "verdicts"}),
+        ("write_study", TINY), ("plan", {"study": study}), ("plan", {"experiment": "superposition", "budget": "5m"}), ("run", {"study": study}),
+        ("status", {"key": key}), ("result", {"key": key}), ("cancel", {"key": key}),
+        ("judge", {"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"], "unit": ["seed"]}),
+    ]  # fmt: skip
+    assert {name for name, _ in asked} == set(TOOLS)
+    seen = 0
+    for name, given in asked:
+        answer = ask(name, **given)
+        assert not list(problems(answer, schemas[name])), name
+        assert answer["told"] and answer["next"], name
+        for at, found in estimates(answer):
+            seen += 1
+            assert {"low", "high"} <= set(found), f"{name} {at}"
+            if ".controls[" not in at:
+                assert found["controls"], f"{name} {at} has no control"
+                assert all({"estimate", "low", "high", "outcome", "as_it_must"} <= set(c) for c in found["controls"])
+    assert seen > 10
+
+
+def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(ask: Call, done: dict[str, Any]) -> None:
+    found = ask("result", key=done["key"])
+    (verdict,) = found["verdicts"]
+    assert "6 seeds" in found["scope"] and "density 0.05" in found["scope"] and verdict["scope"] == found["scope"]
+    assert found["standing"]["kind"] == "exploratory" and found["looks"]["taken"] == 1
+    source = found["source"]
+    assert (source["runs"], source["cached"], source["new"]) == (24, 0, 24) and len(source["keys"]) == 64 and source["kind"] == "store"
+    for part in (verdict["told"], found["scope"], "Exploratory", "1 look", source["told"]):
+        assert part in found["told"]
+    (control,) = verdict["controls"]
+    assert control["arm"] == "linear" and control["near"] == "the width alone" and f"{control['estimate']:.4g} [" in verdict["told"]
+
+
+def test_text_and_structure_of_an_answer_are_one(server: Any, done: dict[str, Any]) -> None:
+    async def ask() -> Any:
+        async with Client(server) as client:
+            return await client.call_tool("result", {"key": done["key"]})
+
+    found = anyio.run(ask)
+    assert json.loads(found.content[0].text) == found.structured_content
+
+
+def test_asked_again_it_is_the_same_job_with_its_verdict(ask: Call, done: dict[str, Any]) -> None:
+    again = ask("run", study=done["written"]["study"])
+    assert done["submitted"]["status"] == "queued" and done["submitted"]["result"] is None
+    assert (again["key"], again["status"]) == (done["key"], "done")
+    assert again["result"] == ask("result", key=done["key"]) == ask("status", key=done["key"])["result"]
+    planned = ask("plan", study=done["written"]["study"])
+    assert (planned["key"], planned["cached"], planned["missing"]) == (done["key"], 24, 0)
+
+
+def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask: Call, done: dict[str, Any]) -> None:
+    before = ask("write_study", **TINY)["plan"]["looks"]
+    assert before["taken"] == 1 and before["by_others"] == []
+    reworded = {**TINY, "claims": [{**TINY["claims"][0], "holds": "main.held_out < 0.02"}]}
+    found = ask("write_study", **reworded)["plan"]
+    assert found["looks"]["taken"] == 1 and found["looks"]["by_others"] == [ask("result", key=done["key"])["experiment"]]
+    assert "not confirmed by these seeds" in found["looks"]["told"] and found["standing"]["kind"] == "exploratory"
+    fresh = ask("write_study", **{**reworded, "seeds": "2000000:2000006"})["plan"]
+    assert fresh["looks"]["taken"] == 0 and "Nobody has looked" in fresh["looks"]["told"]
+    burnt = ask("write_study", **{**reworded, "seeds": "3000:3006"})["plan"]["looks"]
+    assert burnt["by_others"] == ["superposition"], "the catalogue judged on these"
+    pilot = ask("write_study", **{**reworded, "seeds": "0:6"})["plan"]["looks"]
+    assert "settles nothing" in pilot["told"]
+
+
+def test_numbers_before_the_end_are_called_no_verdicts() -> None:
+    from assay.agents import verdicts
+    from assay.jobs.state import Early, EarlyClaim, Interval
+
+    state = Early(3, (EarlyClaim("holds", 0.7, 0.6, 0.8, claim="half", controls={"linear": Interval("fails", 0.1, None, 0.2)}),))
+    (found,) = verdicts.early(state)
+    assert found.not_a_verdict.startswith("not a verdict: on 3 seeds so far")
+    assert not hasattr(found, "outcome") and [c.as_it_must for c in found.controls] == [True]
+
+
+def test_a_control_that_passes_cannot_be_overread() -> None:
+    from assay.agents.verdicts import verdicts
+
+    entry: dict[str, Any] = {"text": "it is small", "outcome": "unspecific", "reason": "control old satisfies it too", "estimate": 0.1, "low": 0.05,
+                             "high": 0.2, "unit": "1", "method": "95%", "threshold": "<= 0.3", "threshold_from": "plan", "n": {"seed": 8},
+                             "scope": "toys", "near": {}, "price": None, "notes": []}  # fmt: skip
+    passing = {"outcome": "holds", "estimate": 0.2, "low": 0.1, "high": 0.25}
+    open_ = {"outcome": "undecided", "estimate": 0.2, "low": 0.1, "high": 0.5}
+    also = {"new": {"reason": None, **passing}, "named": {"reason": "it may", **passing}}
+    (found,) = verdicts({"verdicts": [{**entry, "controls": {"old": passing, "wide": open_}, "planted": {"drawn": open_}, "also": also}]})
+    assert {c.arm: c.as_it_must for c in found.controls} == {"old": False, "wide": None, "drawn": None, "new": False, "named": True}
+    assert "Control old holds, AND MUST NOT: 0.2 [0.1, 0.25]" in found.told and "Control wide is undecided" in found.told
+    assert "Arm new holds, of which nobody said that it may" in found.told
+
+
+def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask: Call) -> None:
+    bare = {**TINY, "claims": [{"text": "more than half"}], "seeds": ""}
+    found = ask("write_study", **bare)
+    assert not found["ready"] and found["plan"] is None and not found["wrong"]
+    assert [row["where"] for row in found["missing"]] == ["claim 1: holds", "claim 1: control"]
+    assert "linear" in found["missing"][1]["text"], "arms that could stand for a control are named"
+    assert "1000000:" in next(row["default"] for row in found["assumed"] if row["where"] == "seeds")
+    wrong = ask("write_study", **{**TINY, "claims": [{**TINY["claims"][0], "holds": "main.hold_out < 1"}]})
+    assert not wrong["ready"] and "line " in wrong["wrong"] and "did you mean held_out?" in wrong["wrong"] and "tmp" not in wrong["wrong"]
+    assert len(ask("write_study", **TINY)["assumed"]) >= 1
+
+
+@pytest.mark.parametrize("value", ['"', "\\", "\n]]\n[[claim]]\ntext = 'mine'", "\x7f\x01", "é∀", "'''", "# no"])
+def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
+    import tomllib
+
+    from assay.agents import writing
+
+    claim = {"text": value, "near": {value: value}, "where": {"a.b": 1.5, "c": True}, "control": [value], "bounds": (0, 1)}
+    found = tomllib.loads(writing.study({"question": value, "seeds": ""}, {"name": "x", "fields": {value: [1, 2.5, value]}}, [claim]))
+    assert found == {"question": value, "experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}], "claim": [{**claim, "bounds": [0, 1]}]}
+
+
+def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
+    from assay.core.table import judge
+
+    claim = "mine.loss - old.loss < -0.05"
+    found = ask("judge", rows=ROWS, claim=claim, control=["again"], bounds=[-1, 1])
+    names = list(ROWS[0])
+    right = judge({n: [row[n] for row in ROWS] for n in names}, claim=claim, unit="seed", control="again", bounds=(-1, 1)).to_json()
+    verdict = found["verdict"]
+    assert {k: verdict[k] for k in ("outcome", "estimate", "low", "high", "n")} == {k: right[k] for k in ("outcome", "estimate", "low", "high", "n")}
+    text = "\n".join([",".join(names), *(",".join(str(row[n]) for n in names) for row in ROWS)])
+    assert ask("judge", rows=text, claim=claim, control=["again"], bounds=[-1, 1])["verdict"] == verdict
+    assert found["standing"]["kind"] == "exploratory" and found["source"]["kind"] == "your table"
+
+
+def test_pages_come_in_parts_that_make_the_whole(ask: Call) -> None:
+    first = ask("page", name="verdicts")
+    whole = [first["text"], *(ask("page", name="how-it-is-built", part=i)["text"] for i in (1, 2))]
+    assert all(0 < len(text) <= 16_000 for text in whole) and "<!--" not in first["text"]
+
+
+def test_resources_are_what_the_tools_say(server: Any, ask: Call, done: dict[str, Any]) -> None:
+    async def read() -> tuple[list[str], dict[str, Any]]:
+        async with Client(server) as client:
+            templates = [t.uri_template for t in (await client.list_resource_templates()).resource_templates]
+            found = {}
+            for uri in ("assay://experiments/superposition", f"assay://jobs/{done['key']}", "assay://experiments"):
+                found[uri] = json.loads((await client.read_resource(uri)).contents[0].text)
+            odd = ("assay://jobs/0", "assay://jobs/..%2F..%2Fetc", "assay://experiments/nothing", "file:///etc/passwd", "assay://jobs/" + "f" * 32)
+            for uri in odd:
+                with pytest.raises(MCPError) as refused:
+                    await client.read_resource(uri)
+                assert "\n" not in str(refused.value) and "Traceback" not in str(refused.value)
+            return templates, found
+
+    templates, found = anyio.run(read)
+    assert templates == ["assay://experiments/{name}", "assay://jobs/{key}"]
+    assert found[f"assay://jobs/{done['key']}"] == ask("status", key=done["key"])
+    assert found["assay://experiments/superposition"] == ask("experiments", name="superposition")
+    assert len(found["assay://experiments"]["experiments"]) > 40
+
+
+LONG = "x" * 100_000
+HOSTILE: list[tuple[str, dict[str, Any], str]] = [
+    ("experiments", {"name": LONG}, "at most 200 characters"),
+    ("experiments", {"name": 7}, "string"),
+    ("experiments", {"name": "../superposition"}, "did you mean superposition?"),
+    ("experiments", {"nmae": "superposition"}, "did you mean name?"),
+    ("page", {}, "name is missing"),
+    ("page", {"name": "../README"}, "no page is called"),
+    ("page", {"name": "/etc/passwd"}, "no page is called"),
+    ("page", {"name": "verdicts", "part": 0}, "greater than or equal to 1"),
+    ("page", {"name": "verdicts", "part": 900}, "parts 1 to"),
+    ("plan", {}, "either a study's text or an experiment's name"),
+    ("plan", {"study": LONG}, "at most 65536 characters"),
+    ("plan", {"study": "question = = 1"}, "line 1 column 12"),
+    ("plan", {"study": "[" * 5000}, "the study"),
+    ("plan", {"study": 'question = "a"\0'}, "null characters"),
+    ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "./evil.py"\n'}, "--allow-code"),
+    ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "/etc" }\n'}, "lies outside"),
+    ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "../.." }\n'}, "lies outside"),
+    ("plan", {"experiment": "superposition", "budget": "soon"}, "budget"),
+    ("run", {"experiment": "superposition", "study": "x = 1"}, "either"),
+    ("run", {"experiment": "superposition", "preset": "huge"}, "preset"),
+    ("run", {"experiment": "superposition", "sets": ["steps"]}, "field=value"),
+    ("run", {"experiment": "superposition", "sets": ["seed=0:100000"]}, "up to 100,000"),
+    ("run", {"experiment": "superposition", "sets": ["steps=1"] * 65}, "at most 64 items"),
+    ("run", {"experiment": "superposition", "sets": "steps=1"}, "list"),
+    ("run", {"experiment": "/tmp/../etc/x.py"}, "--allow-code"),
+    ("status", {"key": "../../etc/passwd"}, "32 hex digits"),
+    ("status", {"key": "0" * 32}, "no job"),
+    ("status", {"key": "0" * 32, "wait_s": 31}, "less than or equal to 30"),
+    ("status", {"key": "0" * 32, "wait_s": "soon"}, "number"),
+    ("result", {"key": "0" * 32}, "no job"),
+    ("cancel", {"key": LONG}, "at most 200 characters"),
+    ("judge", {"rows": [], "claim": "a.x < 1", "control": ["b"]}, "no rows"),
+    ("judge", {"rows": [{"arm": "a", "x": 1}, {"arm": "b"}], "claim": "a.x < 1", "control": ["b"]}, "row 2 has other columns"),
+    ("judge", {"rows": ROWS, "claim": "__import__('os').x < 1", "control": ["old"]}, "cannot read the claim"),
+    ("judge", {"rows": ROWS, "claim": "mine.loss < 0.2", "control": []}, "needs a control"),
+    ("judge", {"rows": ROWS, "claim": "(" * 900 + "mine.loss < 0.2", "control": ["old"]}, "claim"),
+    ("judge", {"rows": "arm,x\n" + "a,1\n" * 300_000, "claim": "a.x < 1", "control": ["b"]}, "at most 1,048,576"),
+    ("judge", {"rows": 5, "claim": "a.x < 1", "control": ["b"]}, "rows"),
+    ("write_study", {"question": "q", "experiment": "superposition"}, "claims is missing"),
+    ("write_study", {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "holds": 5}]}, "claims.0.holds"),
+    ("write_study", {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "hold": "a"}]}, "claims.0.hold"),
+    ("write_study", {"question": "q\0", "experiment": "superposition", "claims": []}, "null characters"),
+    ("write_study", {"question": "q", "experiment": "superposition", "claims": [], "fields": {"steps": float("inf")}}, "fields.steps: input"),
+    ("nothing", {}, "no tool is called 'nothing'"),
+    ("x" * 5000, {}, "no tool is called"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_answered_is_refused_in_one_line(refusal: Callable[..., str], name: str, given: dict[str, Any], told: str) -> None:
+    said = refusal(name, **given)
+    assert told in said and "\n" not in said and len(said) <= 600 and "Traceback" not in said
+    assert "mistake of Assay" not in said and "/tmp/assay-" not in said
+
+
+def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
+    found = ask("write_study", **{**TINY, "experiment": "gated-sae", "fields": {"corpus": "/etc"}})
+    assert not found["ready"] and "lies outside" in found["wrong"]
