@@ -33,11 +33,12 @@ Told = dict[str, Any]
 
 @dataclass(frozen=True)
 class Carried:
-    """A claim as data: what it says, its numbers by key, and the verdict of Assay's own judge on the same measures."""
+    """A claim as data: what it says, and its numbers by key."""
 
     said: Told
     numbers: Mapping[str, np.ndarray]
-    judged: Judged
+    judged: Judged | None = None
+    """The verdict of Assay's own judge on the same measures; None for a study's claim, which was judged before."""
 
     @property
     def why_not(self) -> str:
@@ -58,6 +59,11 @@ def carry_all(claims: Iterable[Claim], arms: Arms, scope: str = "", level: float
     """Judge claims on the measures of all arms, and write down what was judged. Raises: ClaimError as `judge`."""
     with remembering(arms):
         return [carry(c, arms, scope, level) for c in claims]
+
+
+def worded(claim: Claim, level: float = 0.95) -> Carried:
+    """Write down a claim of a study, whose condition says what is computed of the measures: it needs no numbers of its own."""
+    return Carried(_said(claim) | {"level": level, "carried": True}, {})
 
 
 def carry(claim: Claim, arms: Arms, scope: str = "", level: float = 0.95) -> Carried:

@@ -362,9 +362,9 @@ def half_agrees(claim, i, outcome, level):
 # ---- the verdict on a claim ---------------------------------------------------------------------------------------------------------
 
 
-def judge_claim(claim, level=0.95):
+def judge_claim(claim):
     """The verdict on a claim: what its own arm says, unless a control, a planted effect or another arm speaks against it."""
-    arms = claim["arms"]
+    arms, level = claim["arms"], claim["level"]
     own = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
     controls = {name: judge_arm(claim, name, arms[name], level, gated=False) for name in claim["must_fail"]}
     planted = {name: judge_arm(claim, name, arms[name], level, gated=True) for name in claim["must_hold"]}
@@ -400,7 +400,7 @@ remainder sign sin sqrt square subtract tanh float_power hypot
 mean sum min max amin amax argsort argmin argmax sort reshape transpose clip prod any all cumsum swapaxes std var where take_along_axis concatenate
 stack broadcast_to nanmean nansum nanmin nanmax nanmedian median moveaxis expand_dims squeeze diff take einsum quantile percentile average
 nan_to_num ptp flip cumprod tensordot dot outer full_like zeros_like ones_like trapezoid ravel repeat tile abs""".split()
-OPERATIONS = {name: getattr(np, name) for name in _PLAIN}
+OPERATIONS = {name: getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 OPERATIONS |= {f"{name}.reduce": getattr(np, name).reduce for name in ("add", "maximum", "minimum", "multiply", "logical_and", "logical_or")}
 OPERATIONS |= {"getitem": lambda x, index: x[index], "astype": lambda x: x.astype(np.float64)}
 """All that a step may do; each is the operation of NumPy of that name."""
@@ -567,7 +567,7 @@ class Study:
         keep = {a: k & np.array([v not in bad for v in self.index[a]["runs"][unit]]) for a, k in keep.items()}
         if not keep[under].any():
             return {"terms": {"value": np.empty((0,) * len(claim["units"]))}, "levels": dict.fromkeys(claim["units"], 0), "dropped": len(bad),
-                    "run_unit": unit, "before": before, "fewest": 6, "gates": {}}  # fmt: skip
+                    "run_unit": unit, "before": before, "fewest": 6, "gates": {}, "histories": {}}  # fmt: skip
         levels = {}
 
         def stored(arm, name, swept=False):
@@ -606,7 +606,7 @@ class Study:
             claim["statistic"] = {"name": "mean"}
         alone = all(u in self.index[under]["dims"] for u in claim["units"])
         count = {u: len(of) for u, of in levels.items()}
-        return {"terms": terms, "levels": count, "dropped": len(bad), "run_unit": unit, "before": before, "fewest": 20 if alone else 6, "gates": {}}
+        return {"terms": terms, "levels": count, "dropped": len(bad), "run_unit": unit, "before": before, "fewest": 20 if alone else 6, "gates": {}, "histories": {}}
 
 
 def columns_of(node):
@@ -655,23 +655,24 @@ def changed_files(folder=HERE):
 
 
 def read_claims(folder=HERE):
-    """The claims of the bundle, each with its numbers, or with the reason why they are not here."""
+    """What the bundle says of its claims, and the measures of its arms; the numbers of a claim come with `with_numbers`."""
     told = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
-    study = Study(told["measures"], told["quantities"], folder)
-    for claim in told["claims"]:
-        if not claim["carried"]:
-            continue
-        if claim.get("condition"):
-            _of_study(claim, study)
-            continue
-        with np.load(folder / claim["file"], allow_pickle=False) as file:
-            numbers = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
-        for arm in claim["arms"].values():
-            arm["terms"] = {name: numbers[key] for name, key in arm["terms"].items()}
-            arm["gates"] = {**arm["gates"], **{gate: settled(numbers, arm["histories"][gate]) for gate in arm["histories"]}}
-        claim["half_terms"] = [{name: numbers[key] for name, key in terms.items()} for terms in claim["half"]]
-        claim["function"] = mean if claim["statistic"] == {"name": "mean"} else (lambda m, steps=claim["statistic"]["steps"]: follow(steps, m))
-    return told
+    index = json.loads((folder / "measures" / "index.json").read_text(encoding="utf-8"))
+    return told, Study(index, told["quantities"], folder)
+
+
+def with_numbers(claim, study):
+    """Give a claim the numbers of its arms, its statistic as a function, and its gates as far as they can be asked again."""
+    if claim["condition"]:
+        return _of_study(claim, study)
+    with np.load(study.folder / claim["file"], allow_pickle=False) as file:
+        numbers = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
+    for arm in claim["arms"].values():
+        arm["terms"] = {name: numbers[key] for name, key in arm["terms"].items()}
+        arm["gates"] = {**arm["gates"], **{gate: settled(numbers, arm["histories"][gate]) for gate in arm["histories"]}}
+    claim["half_terms"] = [{name: numbers[key] for name, key in terms.items()} for terms in claim["half"]]
+    claim["function"] = mean if claim["statistic"] == {"name": "mean"} else (lambda m: follow(claim["statistic"]["steps"], m))
+    return claim
 
 
 def _of_study(claim, study):
@@ -685,6 +686,7 @@ def _of_study(claim, study):
         except (LookupError, KeyError):
             if arm in needed:
                 raise
+    return claim
 
 
 def settled(numbers, told):
@@ -726,13 +728,30 @@ def compared(stated, found):
     return told
 
 
+def each(folder=HERE):
+    """For each claim the ways in which its verdict differs from what is stated; what cannot be judged is told as one of them."""
+    stated, found = _stated(folder), []
+    told, study = read_claims(folder)
+    for claim in told["claims"]:
+        try:
+            off = compared(stated[claim["text"]], judge_claim(with_numbers(claim, study))) if claim["carried"] else []
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            off = [f"{type(error).__name__}: {error}"]
+        found.append(off)
+    return found
+
+
+def _stated(folder=HERE):
+    return {v["text"]: v for v in json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]}
+
+
 def main(words):
-    for name in changed_files():
+    """Judge all claims, or the one that was asked for, print what comes of it, and give the exit code."""
+    changed = changed_files()
+    for name in changed:
         print(f"CHANGED  {name} is not as SHA256SUMS says")
-    wrong = len(changed_files())
-    told, stated = read_claims(), {v["text"]: v for v in json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]}
+    wrong, judged, (told, study), stated = len(changed), 0, read_claims(), _stated()
     only = int(words[words.index("--claim") + 1]) if "--claim" in words else None
-    judged = 0
     for number, claim in enumerate(told["claims"], 1):
         if only not in (None, number):
             continue
@@ -740,32 +759,34 @@ def main(words):
         if not claim["carried"]:
             print(f"   not judged here: {claim['why_not']}")
             continue
-        found, judged = judge_claim(claim, claim["level"]), judged + 1
+        found, judged = judge_claim(with_numbers(claim, study)), judged + 1
+        print(f"   {_line(found, claim['unit'])}")
+        for role in ("controls", "planted", "also") if only else ():
+            for arm, v in found[role].items():
+                print(f"   {role}: {arm} {_line(v, claim['unit'])}")
         off = compared(stated[claim["text"]], found)
-        unit = "" if claim["unit"] == "1" else f" {claim['unit']}"
-        n = " x ".join(f"{k} {u}" for u, k in found["n"].items())
-        why = f" ({found['reason']})" if found["reason"] else ""
-        print(f"   {found['outcome']}{why}: {found['estimate']:.6g} [{found['low']:.6g}, {found['high']:.6g}]{unit}, n = {n}")
-        if only:
-            for role in ("controls", "planted", "also"):
-                for arm, v in found[role].items():
-                    print(f"   {role}: {arm} {v['outcome']}, {v['estimate']:.6g} [{v['low']:.6g}, {v['high']:.6g}]")
         for line in off:
             print(f"   DIFFERS  {line}")
         wrong += len(off)
-        trusted = [g for g in claim["arms"][claim["of"]]["gates"] if g not in claim["arms"][claim["of"]].get("histories", {})]
-        if trusted:
+        own = claim["arms"][claim["of"]]
+        if trusted := [gate for gate in own["gates"] if gate not in own["histories"]]:
             print(f"   taken as stated: whether {', '.join(trusted)}")
     if only is None:
-        wrong += other_statements(told, json.loads((HERE / "verdicts.json").read_text(encoding="utf-8")))
-        print(f"\n{judged} of {len(told['claims'])} claims judged again; " + (f"{wrong} things differ" if wrong else "all as stated"))
+        wrong += other_statements(json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))["exact"])
+    print(f"\n{judged} of {len(told['claims'])} claims judged again; " + (f"{wrong} things are not as stated" if wrong else "all as stated"))
     return 1 if wrong else 0
 
 
-def other_statements(told, stated):
-    """Theorems, whose numbers have to come out, and how many of them do not."""
+def _line(v, unit):
+    n, why = " x ".join(f"{k} {u}" for u, k in v["n"].items()), f" ({v['reason']})" if v["reason"] else ""
+    numbers = f"{v['estimate']:.6g} [{v['low']:.6g}, {v['high']:.6g}]"
+    return f"{v['outcome']}{why}: {numbers}{'' if unit == '1' else f' {unit}'}, n = {n}"
+
+
+def other_statements(exact):
+    """Tell of each theorem whether its number comes out, and count those that are not as stated."""
     wrong = 0
-    for e in stated["exact"]:
+    for e in exact:
         value, expected = (np.array([nan if x is None else x for x in np.ravel(e[k])], dtype=float) for k in ("value", "expected"))
         outcome = "exact" if np.abs(value - expected).max(initial=0.0) <= e["tolerance"] and len(value) else "violated"
         print(f"\nexact. {e['text']}\n   {outcome}")
