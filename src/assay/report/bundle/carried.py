@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.claims import Claim, Judged
-from assay.core.errors import AssayError
 from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, judge
 from assay.core.once import remembering
@@ -87,11 +86,12 @@ def carry(claim: Claim, arms: Arms, scope: str = "", level: float = 0.95) -> Car
         _gates(claim, said["arms"][name], [c for c in own if c.others.under == name], numbers)
     if halves := [c for c in calls if c.others.arms is not arms]:
         whole, half = (next(c for c in halves if bool(c.others.swap) is swapped) for swapped in (False, True))
-        said["half"] = [numbers.keys(_table(claim, c).terms) for c in (whole, half)]
+        said["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
     try:
-        said["statistic"] = _statistic(claim, said["arms"][claim.of]["terms"], numbers.kept)
+        said["statistics"] = _statistics(claim, [*said["arms"].values(), *said["half"]], numbers.kept)
     except steps.Untold as e:
-        return Carried(said | {"carried": False, "why_not": f"its statistic is Python that cannot be written as steps of NumPy: {e}"}, {}, judged)
+        why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
+        return Carried(said | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged)
     return Carried(said | {"carried": True}, numbers.kept, judged)
 
 
@@ -166,29 +166,43 @@ def _gates(claim: Claim, told: Told, calls: Sequence[_Call], numbers: _Numbers) 
             }  # fmt: skip
 
 
-def _statistic(claim: Claim, terms: Mapping[str, str], numbers: Mapping[str, np.ndarray]) -> Told:
-    """A claim's statistic by its name or as steps. Raises: Untold."""
+def _statistics(claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.ndarray]) -> list[Told]:
+    """A claim's statistic by its name, or as steps for each set of terms that its tables have; each table is told which. Raises: Untold."""
     if claim.statistic is mean:
-        return {"name": "mean"}
-    return {"steps": steps.of(claim.statistic, drawn(claim, {name: numbers[key] for name, key in terms.items()}))}
+        for table in tables:
+            table["statistic"] = 0
+        return [{"name": "mean"}]
+    found: list[Told] = []
+    known: dict[tuple[Any, ...], int] = {}
+    for table in tables:
+        terms = {name: numbers[key] for name, key in table["terms"].items()}
+        signature = tuple((name, x.shape[len(claim.units) :]) for name, x in terms.items())
+        if signature not in known:
+            means = drawn(claim, terms)
+            told = {"steps": steps.of(claim.statistic, means)} if means else None
+            if told is None:  # nothing was measured of it, so that there is no mean to make anything of
+                table["statistic"] = None
+                continue
+            known[signature] = found.index(told) if told in found else len(found)
+            found += [] if told in found else [told]
+        table["statistic"] = known[signature]
+    return found
 
 
 def drawn(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Some means of a claim's terms [draw, ...] as an interval draws them: those on which steps are tried. Raises: Untold."""
+    """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are tried; empty where there are no units."""
     found: dict[str, np.ndarray] = {}
 
     def watching(m: Mapping[str, np.ndarray]) -> np.ndarray:
-        if len(next(iter(m.values()))) == TRIES:
+        if len(next(iter(m.values()))) == TRIES or not found:
             found.update({name: x.copy() for name, x in m.items()})
         return np.zeros(len(next(iter(m.values()))))
 
     scaled = Table({name: rescale(claim.scale, x) for name, x in terms.items()}, {})
-    try:
-        interval(scaled.or_empty(len(claim.units)), watching, factors=len(claim.units), draws=TRIES)
-    except AssayError as e:
-        raise steps.Untold(str(e)) from e
-    if not found:
-        raise steps.Untold("there are too few units to try it on")
+    interval(scaled.or_empty(len(claim.units)), watching, factors=len(claim.units), draws=TRIES)
+    if found and len(next(iter(found.values()))) < TRIES:  # one unit has one mean: others lie near it
+        near = 1 + 0.01 * np.random.default_rng(0).standard_normal(TRIES)
+        return {name: x[:1] * near.reshape(-1, *[1] * (x.ndim - 1)) for name, x in found.items()}
     return found
 
 

@@ -274,10 +274,10 @@ def scaled(claim, terms):
     return terms if np.logical_and.reduce(there).any() else {name: x[:0] for name, x in terms.items()}
 
 
-def interval_of(claim, terms, level, draws=True):
-    """The interval that decides; `terms` are on the scale of judging."""
+def interval_of(claim, terms, function, level, draws=True):
+    """The interval that decides; `terms` are on the scale of judging, `function` is the statistic."""
     factors = len(claim["units"])
-    i = interval(terms, claim["function"], factors, level, draws and not claim["bounds"])
+    i = interval(terms, function, factors, level, draws and not claim["bounds"])
     if claim["bounds"] and min(i["n"]) >= 2:
         (x,) = terms.values()
         with warnings.catch_warnings():
@@ -291,11 +291,11 @@ def interval_of(claim, terms, level, draws=True):
 def judge_arm(claim, name, data, level, gated):
     """The verdict that one arm's numbers give by themselves: outcome, reason, estimate, interval and units.
 
-    `data`: terms; levels (how many of each unit); dropped units that diverged and the unit they left with; how many there were before;
-    the fewest units that are enough; gates as measured.
+    `data`: terms, and the statistic as a function; levels (how many of each unit); how many units diverged and which they are; how many
+    there were before; the fewest units that are enough; gates as measured.
     """
     terms, units = scaled(claim, data["terms"]), claim["units"]
-    i = interval_of(claim, terms, level)
+    i = interval_of(claim, terms, data["function"], level)
     outcome, n, bad = outcome_of(claim, i), dict(zip(units, i["n"])), data["dropped"]
     survived = not bad or bad <= data["before"] / 4
     if bad and survived:
@@ -303,7 +303,7 @@ def judge_arm(claim, name, data, level, gated):
     gates = dict(data["gates"]) if gated and i["n"][0] else {}
     if i["n"][0] and not i["undefined"] <= 0.01:
         gates["overlap"] = False
-    if gated and name == claim["of"] and claim.get("half_terms") and outcome != "undecided":
+    if gated and name == claim["of"] and claim["half"] and outcome != "undecided":
         gates["converged"] = gates.get("converged", True) and half_agrees(claim, i, outcome, level)
     asked = {u: k + bad if u == data["run_unit"] else k for u, k in n.items()}
     fewest = data["fewest"]
@@ -318,19 +318,19 @@ def judge_arm(claim, name, data, level, gated):
         reason = f"gate {unmet[0]}"
     else:
         reason = "interval straddles" if outcome == "undecided" else ""
-    if not reason and name == claim["of"] and alike(claim, i):
+    if not reason and name == claim["of"] and alike(claim, data["function"], i):
         reason = "units agree"
     back = SCALES[claim["scale"]][1]
     told = {k: float(back(i[k])) for k in ("estimate", "low", "high")}
     return {"arm": name, "outcome": "undecided" if reason else outcome, "reason": reason, **told, "n": n}
 
 
-def alike(claim, i):
+def alike(claim, function, i):
     """Whether half of the units or more have one and the same number, so that how far others may lie cannot be told."""
     if claim["bounds"] or min(i["n"]) < 2:
         return False
     points = i["points"][np.isfinite(i["points"])]
-    if i["variance"] == 0 or len(claim["units"]) == 2 or claim["statistic"] != {"name": "mean"} or not len(points):
+    if i["variance"] == 0 or len(claim["units"]) == 2 or function is not mean or not len(points):
         return i["variance"] == 0
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
     return bool(times.max() >= 0.5 * len(points))
@@ -342,20 +342,20 @@ def worst_cases_agree(claim, terms, data, i, outcome, level):
         return False
     axis, factors = claim["units"].index(data["run_unit"]), len(claim["units"])
     turned = {name: x.swapaxes(0, axis) for name, x in terms.items()}
-    each = interval(turned, claim["function"], factors, level, draws=False)["points"] if axis else i["points"]
+    each = interval(turned, data["function"], factors, level, draws=False)["points"] if axis else i["points"]
     finite = np.flatnonzero(np.isfinite(each))
     if len(each) != data["levels"][data["run_unit"]] or not len(finite):
         return False
     for worst in (finite[np.argmin(each[finite])], finite[np.argmax(each[finite])]):
         filled = {n: np.concatenate([x, np.repeat(x.take([worst], axis), data["dropped"], axis)], axis) for n, x in terms.items()}
-        if outcome_of(claim, interval_of(claim, filled, level)) != outcome:
+        if outcome_of(claim, interval_of(claim, filled, data["function"], level)) != outcome:
             return False
     return True
 
 
 def half_agrees(claim, i, outcome, level):
     """Whether the outcome stays where the interval is moved by what the second half of training changed, up and down."""
-    whole, half = (interval_of(claim, scaled(claim, terms), level, draws=False)["estimate"] for terms in claim["half_terms"])
+    whole, half = (interval_of(claim, scaled(claim, t["terms"]), t["function"], level, draws=False)["estimate"] for t in claim["half"])
     return all(outcome_of(claim, i, shift) == outcome for shift in (-abs(whole - half), abs(whole - half)))
 
 
@@ -371,7 +371,7 @@ def judge_claim(claim):
     also = {}
     for name in arms:
         if name not in (claim["of"], *claim["must_fail"], *claim["must_hold"]):
-            i = interval_of(claim, scaled(claim, arms[name]["terms"]), level, draws=False)
+            i = interval_of(claim, scaled(claim, arms[name]["terms"]), arms[name]["function"], level, draws=False)
             if place(claim, i["low"], i["high"]) == "holds":  # else the hull, which is wider, cannot
                 verdict = judge_arm(claim, name, arms[name], level, gated=False)
                 also |= {name: verdict} if verdict["outcome"] == "holds" else {}
@@ -566,7 +566,7 @@ class Study:
         before = len({v for v, k in zip(self.index[under]["runs"][unit], keep[under]) if k})
         keep = {a: k & np.array([v not in bad for v in self.index[a]["runs"][unit]]) for a, k in keep.items()}
         if not keep[under].any():
-            return {"terms": {"value": np.empty((0,) * len(claim["units"]))}, "levels": dict.fromkeys(claim["units"], 0), "dropped": len(bad),
+            return {"terms": {"value": np.empty((0,) * len(claim["units"]))}, "function": mean, "levels": dict.fromkeys(claim["units"], 0), "dropped": len(bad),
                     "run_unit": unit, "before": before, "fewest": 6, "gates": {}, "histories": {}}  # fmt: skip
         levels = {}
 
@@ -592,21 +592,19 @@ class Study:
             if equal:
                 (a, y), (b, _) = columns
                 terms = {f"{s}.{q}.{t}": x for s, arm in (("a", a), ("b", b)) for q in (equal, y) for t, x in parts(arm, q, True).items()}
-                claim["function"] = lambda m: at_equal(*(quantity(m, f"{s}.{q}", q) for s in "ab" for q in (equal, y)))
+                function = lambda m: at_equal(*(quantity(m, f"{s}.{q}", q) for s in "ab" for q in (equal, y)))
             elif means:
                 terms = {ast.unparse(n.args[0]): compute(n.args[0], lambda c: stored(*column(c))) for n in means}
-                claim["function"] = lambda m: compute(body, lambda n: m[ast.unparse(n.args[0])])
+                function = lambda m: compute(body, lambda n: m[ast.unparse(n.args[0])])
             elif made:
                 terms = {f"{a or ''}.{n}.{t}": x for a, n in columns for t, x in parts(a, n).items()}
-                claim["function"] = lambda m: np.asarray(compute(body, lambda c: (lambda a, n: quantity(m, f"{a or ''}.{n}", n))(*column(c))))
+                function = lambda m: np.asarray(compute(body, lambda c: (lambda a, n: quantity(m, f"{a or ''}.{n}", n))(*column(c))))
             else:
                 terms = {"value": compute(body, lambda c: stored(*column(c)))}
-                claim["function"] = mean
-        if claim["function"] is mean:
-            claim["statistic"] = {"name": "mean"}
+                function = mean
         alone = all(u in self.index[under]["dims"] for u in claim["units"])
         count = {u: len(of) for u, of in levels.items()}
-        return {"terms": terms, "levels": count, "dropped": len(bad), "run_unit": unit, "before": before, "fewest": 20 if alone else 6, "gates": {}, "histories": {}}
+        return {"terms": terms, "function": function, "levels": count, "dropped": len(bad), "run_unit": unit, "before": before, "fewest": 20 if alone else 6, "gates": {}, "histories": {}}
 
 
 def columns_of(node):
@@ -667,11 +665,12 @@ def with_numbers(claim, study):
         return _of_study(claim, study)
     with np.load(study.folder / claim["file"], allow_pickle=False) as file:
         numbers = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
+    functions = [mean if told == {"name": "mean"} else (lambda m, told=told: follow(told["steps"], m)) for told in claim["statistics"]]
+    for table in (*claim["arms"].values(), *claim["half"]):
+        table["terms"] = {name: numbers[key] for name, key in table["terms"].items()}
+        table["function"] = None if table["statistic"] is None else functions[table["statistic"]]
     for arm in claim["arms"].values():
-        arm["terms"] = {name: numbers[key] for name, key in arm["terms"].items()}
         arm["gates"] = {**arm["gates"], **{gate: settled(numbers, arm["histories"][gate]) for gate in arm["histories"]}}
-    claim["half_terms"] = [{name: numbers[key] for name, key in terms.items()} for terms in claim["half"]]
-    claim["function"] = mean if claim["statistic"] == {"name": "mean"} else (lambda m: follow(claim["statistic"]["steps"], m))
     return claim
 
 
