@@ -402,6 +402,7 @@ stack broadcast_to nanmean nansum nanmin nanmax nanmedian median moveaxis expand
 nan_to_num ptp flip cumprod tensordot dot outer full_like zeros_like ones_like trapezoid ravel repeat tile abs""".split()
 OPERATIONS = {name: getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 OPERATIONS |= {f"{name}.reduce": getattr(np, name).reduce for name in ("add", "maximum", "minimum", "multiply", "logical_and", "logical_or")}
+OPERATIONS |= {f"{name}.accumulate": getattr(np, name).accumulate for name in ("add", "maximum", "minimum", "multiply")}
 OPERATIONS |= {"getitem": lambda x, index: x[index], "astype": lambda x: x.astype(np.float64)}
 """All that a step may do; each is the operation of NumPy of that name."""
 

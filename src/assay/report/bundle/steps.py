@@ -32,9 +32,9 @@ class Noted(np.ndarray):
     at: Any
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
-        if method not in ("__call__", "reduce") or "out" in more:
-            raise Untold(f"it calls {ufunc.__name__}.{method}")
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.reduce"
+        if "out" in more:
+            raise Untold("it changes an array in place")
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         return _done(name, getattr(ufunc, method), inputs, more)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
