@@ -84,8 +84,8 @@ def carry(claim: Claim, arms: Arms, scope: str = "", level: float = 0.95) -> Car
         said["arms"][name] = _arm(claim, [c for c in own if c.others.under == name], numbers)
     for name in (claim.of, *claim.must_hold):
         _gates(claim, said["arms"][name], [c for c in own if c.others.under == name], numbers)
-    if halves := [c for c in calls if c.others.arms is not arms]:
-        whole, half = (next(c for c in halves if bool(c.others.swap) is swapped) for swapped in (False, True))
+    if half := next((c for c in calls if c.others.swap), None):
+        whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
         said["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
     try:
         said["statistics"] = _statistics(claim, [*said["arms"].values(), *said["half"]], numbers.kept)
@@ -177,14 +177,15 @@ def _statistics(claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.n
     for table in tables:
         terms = {name: numbers[key] for name, key in table["terms"].items()}
         signature = tuple((name, x.shape[len(claim.units) :]) for name, x in terms.items())
+        means = drawn(claim, terms)
+        if not means:  # nothing was measured of it, so that there is no mean to make anything of
+            table["statistic"] = None
+            continue
         if signature not in known:
-            means = drawn(claim, terms)
-            told = {"steps": steps.of(claim.statistic, means)} if means else None
-            if told is None:  # nothing was measured of it, so that there is no mean to make anything of
-                table["statistic"] = None
-                continue
+            told = {"steps": steps.of(claim.statistic, means)}
             known[signature] = found.index(told) if told in found else len(found)
             found += [] if told in found else [told]
+        steps.check(found[known[signature]]["steps"], claim.statistic, means)  # noted of another arm: what is right there may be wrong here
         table["statistic"] = known[signature]
     return found
 

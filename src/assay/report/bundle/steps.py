@@ -117,6 +117,12 @@ def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
     if not isinstance(found, Noted) or not hasattr(found, "at"):
         raise Untold("it leaves NumPy on its way")
     steps = _needed(tape, found.at)
+    check(steps, statistic, means)
+    return steps
+
+
+def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means) -> None:
+    """Hold steps to the function that they were noted of, on means [draw, ...], all at once, alone, and a few. Raises: Untold."""
     for some in (slice(None), slice(0, 1), slice(TRIED, TRIED + 5)):
         part = {name: np.asarray(x[some], dtype=np.float64) for name, x in means.items()}
         with np.errstate(all="ignore"):
@@ -127,7 +133,6 @@ def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
                 raise Untold("its steps depend on how many draws there are") from e
         if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-12, atol=1e-300, equal_nan=True):
             raise Untold("its steps depend on how many draws there are, or on the numbers")
-    return steps
 
 
 def _done(name: str, function: Callable[..., Any], args: Sequence[Any], more: Mapping[str, Any]) -> Any:
