@@ -24,8 +24,8 @@ from assay.explorer.shelf import Shelf
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.verbs import serve
 from assay.verbs.explained import subject
-from assay.verbs.serve import trained
 from assay.worlds.algorithms.solved import right
 
 FIRST = monthly_first_unique.FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=30, batch=16, tested=100)
@@ -139,11 +139,11 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
     assert "monthly-maximum" in capsys.readouterr().out
     assert main(["explain", "show", f"monthly-maximum/{seeds[1].seed}", "--rival"]) == 0
     assert f'of = "monthly-maximum/{seeds[1].seed}"' in capsys.readouterr().out
-    listed = trained(tmp_path / "assay-store")
+    listed = serve.trained(tmp_path / "assay-store")
     assert [s.name for s in listed()] == [f"monthly-maximum-{spec.seed}" for spec in seeds] and all(s.ours for s in listed())
     picture = Shelf(listed).picture(f"monthly-maximum-{seeds[1].seed}")
     assert {n.name for n in picture.graph.nodes} >= {"token", "largest"}
-    assert trained(tmp_path / "nothing")() == ()
+    assert serve.trained(tmp_path / "nothing")() == ()
 
 
 @pytest.mark.parametrize(

@@ -382,7 +382,7 @@ def test_packing_is_in_order() -> None:
 
 def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
     text = Path(judge.__file__).read_text()
-    tree = ast.parse(text, feature_version=(3, 9))
+    tree = ast.parse(text, feature_version=(3, 10))
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     names |= {n.module.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
     assert names - sys.stdlib_module_names == {"numpy"}
@@ -400,7 +400,9 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
         (["dictionary.safetensors", "--out", "x", "--preset", "smoke"], "--preset"),
     ],
 )
-def test_what_is_asked_wrongly(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_asked_wrongly(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     assert main(["export", *words, "--root", str(tmp_path / "store")]) == 2
     error = capsys.readouterr().err

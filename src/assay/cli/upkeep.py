@@ -166,7 +166,7 @@ def import_(
 
 @app.command(sort_key=21, group=FILES)
 def export(
-    name: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an experiment or a study.")],
+    name: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an experiment.")],
     /,
     *,
     out: Path | None = None,

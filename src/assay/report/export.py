@@ -158,7 +158,8 @@ def references(data: Mapping[str, Any], header: Any = None) -> str:
     entries = [bibtex(data, header)]
     for i, (source, told) in enumerate(numbers.items(), 1):
         years = re.findall(r"\b(?:19|20)\d\d\b", source)
-        entries.append(_entry(f"{data.get('experiment', 'result')}-source-{i}", {"title": source, "year": years[-1] if years else "", "note": "; ".join(told)}))
+        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(told)}
+        entries.append(_entry(f"{data.get('experiment', 'result')}-source-{i}", fields))
     return "\n".join(entries)
 
 

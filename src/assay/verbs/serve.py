@@ -196,7 +196,9 @@ def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
         if state not in told:  # which fields a model has to have is known to its experiment alone
             names = explained.stored(root).items()
             told.clear()
-            told[state] = tuple(Subject(of.replace("/", "-"), f"trained: {of.replace('/', ', seed ')}", partial(made, of), key, True) for of, key in names)
+            told[state] = tuple(
+                Subject(of.replace("/", "-"), f"trained: {of.replace('/', ', seed ')}", partial(made, of), key, ours=True) for of, key in names
+            )
         return told[state]
 
     return listed

@@ -203,7 +203,7 @@ def _citation(whole: Whole) -> str:
     day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
     lines = [
         "cff-version: 1.2.0",
-        "message: To cite this result, cite its numbers, the paper whose claims it judges (references.bib), and Assay.",
+        "message: \"To cite this result, cite its numbers, the paper whose claims it judges (references.bib), and Assay.\"",
         "type: dataset",
         f"title: {json.dumps(f'{title} (verdicts measured with Assay)', ensure_ascii=False)}",
         "authors:",
@@ -224,21 +224,22 @@ def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
         for i, (v, c) in enumerate(zip(whole.data["verdicts"], told["claims"], strict=True), 1)
     ]
     gates = sorted({g for c in carried for a in c["arms"].values() for g in a["gates"] if g not in a["histories"]})
-    paper = getattr(whole.header, "paper", "")
+    length, paper = len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()), getattr(whole.header, "paper", "")
     lines = [
         f"# {title}", "",
         f"This folder holds what was claimed, what was measured, and what came of it: {whole.data['experiment']}, preset {whole.data['preset']}. "
-        f"You need not believe the one who sent it, and you need not install what made it. {f'What is judged: {plain(paper)}' if paper else ''}".rstrip(), "",
+        "You need not believe the one who sent it, and you need not install what made it."
+        + (f" What is judged: {plain(paper)}" if paper else ""), "",
         *(["| | verdict | claim | estimate [95 % interval] | judged by `judge.py` |", "|---|---|---|---|---|", *rows, ""] if rows else []),
         "A claim *holds* where the whole interval lies in its range, *fails* where it lies outside, and is *undecided* where it spans the threshold. "
         "Each claim names controls, for which it has to fail; where one satisfies it too, it is *unspecific*. `report.html` shows all of it, "
         "without a network.", "",
         "## Judge it again", "",
-        "You need Python 3.9 or later and NumPy 1.22 or later, and nothing else:", "",
+        "You need Python, 3.10 or later, and NumPy, and nothing else:", "",
         "```console", "$ python judge.py", "$ python judge.py --claim 1", "$ sha256sum -c SHA256SUMS", "```", "",
         f"`judge.py` reads the numbers of {len(carried)} of {len(told['claims'])} claims, computes estimates and intervals, judges the claim, "
         "its controls and every other arm, and compares. It exits with 1 where anything is not as stated. It shares no code with what made the "
-        "verdicts, and was written to be read: about seven hundred lines, of which the intervals take a hundred. Change a number in "
+        f"verdicts, and was written to be read: {length} lines, of which the intervals take a hundred. Change a number in "
         f"`{'measures' if whole.conditions else 'numbers'}/`: its hash is wrong, and so is the estimate that rests on it.", "",
         "## What it does not show", "",
         *_limits(whole, told, gates), "",
@@ -266,7 +267,8 @@ def _limits(whole: Whole, told: Mapping[str, Any], gates: Sequence[str]) -> list
         if not claim["carried"]:
             lines.append(f"- **Not judged here:** {plain(claim['text'])} ({plain(claim['why_not'])}).")
     if findings := whole.data.get("findings"):
-        lines.append(f"- **{len(findings)} findings**, numbers without a verdict, are in `verdicts.json` and are not computed again.")
+        several = "1 finding, a number" if len(findings) == 1 else f"{len(findings)} findings, numbers"
+        lines.append(f"- **{several} without a verdict**, in `verdicts.json`: not computed again.")
     if whole.data.get("exact"):
         lines.append("- **Theorems** are compared with the number that has to come out; that number's way from `measures/` is code in `source/`.")
     for change in whole.data.get("changed", ()):
@@ -279,12 +281,14 @@ def _contents(whole: Whole, names: Sequence[str]) -> list[str]:
     meant = {
         "claims.json": "the claims as data: ranges, units, controls, where each threshold comes from, and each statistic as its name, as steps "
         "of NumPy, or as a condition in text",
-        "verdicts.json": "what is stated of each claim, its controls and all other arms; theorems and findings", "verdicts.csv": "the same as a table",
+        "verdicts.json": "what is stated of each claim, its controls and all other arms; theorems and findings",
+        "verdicts.csv": "the same as a table",
         "numbers": "what each claim compares, for each unit of each arm", "measures": "what was measured of each run of each arm; `index.json` names it",
         "judge.py": "the code that judges", "report.html": "the report, in one file that opens without a network",
         "pictures": "the figures, and the numbers in them", "source": "the study or experiment as it was written",
-        "looks": "who looked when at which seeds, what the claims were then, and what was frozen before", "environment.json": "versions, commit, machine",
-        "CITATION.cff": "how to cite this", "references.bib": "what the verdicts rest on, published numbers among it", "README.md": "this page",
+        "looks": "who looked when at which seeds, what the claims were then, and what was frozen before",
+        "environment.json": "versions, commit, machine", "CITATION.cff": "how to cite this",
+        "references.bib": "what the verdicts rest on, published numbers among it", "README.md": "this page",
     }  # fmt: skip
     there = dict.fromkeys(name.partition("/")[0] for name in names)
     return [f"`{name}{'/' if '.' not in name else ''}`: {meant[name]}." for name in meant if name in there] + [f"`{SUMS}`: the hash of every file."]

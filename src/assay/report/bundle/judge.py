@@ -133,7 +133,7 @@ class Cells:
 def _counts(position, n):
     """How often each of n units is picked in each draw: a stream of its own for each factor and each number of units."""
     bits = np.random.Philox(key=(position << 64) + n)
-    for start in range(0, DRAWS, 500):
+    for _ in range(0, DRAWS, 500):
         if n == 1:
             yield np.ones((500, 1), dtype=np.int64)
             continue
@@ -247,7 +247,7 @@ def edges(claim):
     """(least, greatest) to hold and (least, greatest) not to fail, on the scale of judging."""
     scale = SCALES[claim["scale"]][0]
     low, high, fail_low, fail_high = (
-        sign * math.inf if e is None else float(scale(e)) for e, sign in zip((*claim["range"], *claim["fail_range"]), (-1, 1, -1, 1))
+        sign * math.inf if e is None else float(scale(e)) for e, sign in zip((*claim["range"], *claim["fail_range"]), (-1, 1, -1, 1), strict=True)
     )
     return (low, high), (fail_low, fail_high)
 
@@ -296,7 +296,7 @@ def judge_arm(claim, name, data, level, gated):
     """
     terms, units = scaled(claim, data["terms"]), claim["units"]
     i = interval_of(claim, terms, data["function"], level)
-    outcome, n, bad = outcome_of(claim, i), dict(zip(units, i["n"])), data["dropped"]
+    outcome, n, bad = outcome_of(claim, i), dict(zip(units, i["n"], strict=True)), data["dropped"]
     survived = not bad or bad <= data["before"] / 4
     if bad and survived:
         survived = worst_cases_agree(claim, terms, data, i, outcome, level)
@@ -394,13 +394,16 @@ def judge_claim(claim):
 
 # ---- statistics as steps ------------------------------------------------------------------------------------------------------------
 
-_PLAIN = """absolute add bitwise_and bitwise_or bitwise_xor invert arctan2 cbrt ceil cos divide equal exp exp2 expm1 floor fmax fmin greater greater_equal isfinite isinf isnan less
+_PLAIN = """
+absolute add bitwise_and bitwise_or bitwise_xor invert arctan2 cbrt ceil cos divide equal exp exp2 expm1 floor fmax fmin greater
+greater_equal isfinite isinf isnan less
 less_equal log log10 log1p log2 logical_and logical_not logical_or matmul maximum minimum multiply negative not_equal positive power reciprocal
 remainder sign sin sqrt square subtract tanh float_power hypot
 mean sum min max amin amax argsort argmin argmax sort reshape transpose clip prod any all cumsum swapaxes std var where take_along_axis concatenate
 stack broadcast_to nanmean nansum nanmin nanmax nanmedian median moveaxis expand_dims squeeze diff take einsum quantile percentile average
-nan_to_num ptp flip cumprod tensordot dot outer full_like zeros_like ones_like trapezoid ravel repeat tile abs""".split()
-OPERATIONS = {name: getattr(np, name) for name in _PLAIN if hasattr(np, name)}
+nan_to_num ptp flip cumprod tensordot dot outer full_like zeros_like ones_like trapezoid ravel repeat tile abs
+"""
+OPERATIONS = {name: getattr(np, name) for name in _PLAIN.split() if hasattr(np, name)}
 OPERATIONS |= {f"{name}.reduce": getattr(np, name).reduce for name in ("add", "maximum", "minimum", "multiply", "logical_and", "logical_or")}
 OPERATIONS |= {f"{name}.accumulate": getattr(np, name).accumulate for name in ("add", "maximum", "minimum", "multiply")}
 OPERATIONS |= {"getitem": lambda x, index: x[index], "astype": lambda x: x.astype(np.float64)}
@@ -522,7 +525,7 @@ class Study:
 
     def table(self, claim, arm, name, keep, swept=False):
         """A stored measure over the units [unit, unit, (sweep)], whatever is no unit averaged; and the levels of each unit."""
-        fields = {f: [v for v, k in zip(values, keep) if k] for f, values in self.index[arm]["runs"].items()}
+        fields = {f: [v for v, k in zip(values, keep, strict=True) if k] for f, values in self.index[arm]["runs"].items()}
         values, dims = self.measure(arm, name)
         values = np.asarray(values[keep], dtype=np.float64)
         apart = [f for f, of in fields.items() if f != "seed" and len(set(map(str, of))) > 1]
@@ -532,8 +535,8 @@ class Study:
         order = ["seed", *apart]
         levels = {f: sorted(set(fields[f])) for f in order}
         spread = np.full([len(levels[f]) for f in order] + list(values.shape[1:]), nan)
-        for row, at in enumerate(zip(*(fields[f] for f in order))):
-            spread[tuple(levels[f].index(v) for f, v in zip(order, at))] = values[row]
+        for row, at in enumerate(zip(*(fields[f] for f in order), strict=True)):
+            spread[tuple(levels[f].index(v) for f, v in zip(order, at, strict=True))] = values[row]
         axes = [*order, *dims[1:]]
         levels |= {d: self.index[arm]["levels"].get(d, list(range(values.shape[i]))) for i, d in enumerate(dims) if i}
         wanted = [*claim["units"], *sweep]
@@ -562,13 +565,14 @@ class Study:
         unit = next((u for u in claim["units"] if any(u in self.index[a]["runs"] for a in reads)), "seed")
         bad = {
             v for a in reads if "diverged" in self.index[a]["variables"]
-            for v, k, gone in zip(self.index[a]["runs"][unit], keep[a], self.measure(a, "diverged")[0]) if k and gone
+            for v, k, gone in zip(self.index[a]["runs"][unit], keep[a], self.measure(a, "diverged")[0], strict=True) if k and gone
         }  # fmt: skip
-        before = len({v for v, k in zip(self.index[under]["runs"][unit], keep[under]) if k})
+        before = len({v for v, k in zip(self.index[under]["runs"][unit], keep[under], strict=True) if k})
         keep = {a: k & np.array([v not in bad for v in self.index[a]["runs"][unit]]) for a, k in keep.items()}
+        told = {"dropped": len(bad), "run_unit": unit, "before": before, "gates": {}, "histories": {}}
         if not keep[under].any():
-            return {"terms": {"value": np.empty((0,) * len(claim["units"]))}, "function": mean, "levels": dict.fromkeys(claim["units"], 0), "dropped": len(bad),
-                    "run_unit": unit, "before": before, "fewest": 6, "gates": {}, "histories": {}}  # fmt: skip
+            nothing = {"value": np.empty((0,) * len(claim["units"]))}
+            return {**told, "terms": nothing, "function": mean, "levels": dict.fromkeys(claim["units"], 0), "fewest": 6}
         levels = {}
 
         def stored(arm, name, swept=False):
@@ -583,29 +587,43 @@ class Study:
             there = self.index[under if arm is None or arm == claim["of"] else arm]["variables"]
             return {"": stored(arm, name, swept)} if name in there else {t: stored(arm, t, swept) for t in self.quantities[name]["terms"]}
 
-        def quantity(m, side, name):
-            own = {t.removeprefix(f"{side}."): x for t, x in m.items() if t.startswith(f"{side}.")}
+        def quantity(m, of, name):
+            own = {t.removeprefix(f"{of}."): x for t, x in m.items() if t.startswith(f"{of}.")}
             return own[""] if set(own) == {""} else follow(self.quantities[name]["steps"], own)
 
         means = [n for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "mean"]
         made = [n for a, n in columns if n not in self.index[under if a is None or a == claim["of"] else a]["variables"]]
+
+        def matched(m):
+            return at_equal(*(quantity(m, f"{s}.{name}", name) for s in "ab" for name in (equal, columns[0][1])))
+
+        def of_means(m):
+            return compute(body, lambda node: m[ast.unparse(node.args[0])])
+
+        def of_quantities(m):
+            return np.asarray(compute(body, lambda node: quantity(m, side(*column(node)), column(node)[1])))
+
         with np.errstate(all="ignore"):
             if equal:
                 (a, y), (b, _) = columns
                 terms = {f"{s}.{q}.{t}": x for s, arm in (("a", a), ("b", b)) for q in (equal, y) for t, x in parts(arm, q, True).items()}
-                function = lambda m: at_equal(*(quantity(m, f"{s}.{q}", q) for s in "ab" for q in (equal, y)))
+                function = matched
             elif means:
                 terms = {ast.unparse(n.args[0]): compute(n.args[0], lambda c: stored(*column(c))) for n in means}
-                function = lambda m: compute(body, lambda n: m[ast.unparse(n.args[0])])
+                function = of_means
             elif made:
-                terms = {f"{a or ''}.{n}.{t}": x for a, n in columns for t, x in parts(a, n).items()}
-                function = lambda m: np.asarray(compute(body, lambda c: (lambda a, n: quantity(m, f"{a or ''}.{n}", n))(*column(c))))
+                terms = {f"{side(a, n)}.{t}": x for a, n in columns for t, x in parts(a, n).items()}
+                function = of_quantities
             else:
                 terms = {"value": compute(body, lambda c: stored(*column(c)))}
                 function = mean
         alone = all(u in self.index[under]["dims"] for u in claim["units"])
-        count = {u: len(of) for u, of in levels.items()}
-        return {"terms": terms, "function": function, "levels": count, "dropped": len(bad), "run_unit": unit, "before": before, "fewest": 20 if alone else 6, "gates": {}, "histories": {}}
+        return {**told, "terms": terms, "function": function, "levels": {u: len(of) for u, of in levels.items()}, "fewest": 20 if alone else 6}
+
+
+def side(arm, name):
+    """What the terms of a quantity are called: by its arm, which has no name where it is the one under judgement, and its own name."""
+    return f"{arm or ''}.{name}"
 
 
 def columns_of(node):
@@ -707,7 +725,7 @@ def differences(stated, found):
         told.append(f"{found['arm']}: {found['n']} units, stated are {stated['n']}")
     numbers = [nan if stated[k] is None else stated[k] for k in ("estimate", "low", "high")]
     width = numbers[2] - numbers[1] if math.isfinite(numbers[2] - numbers[1]) else 0.0
-    for k, a in zip(("estimate", "low", "high"), numbers):
+    for k, a in zip(("estimate", "low", "high"), numbers, strict=True):
         b = found[k]
         if math.isnan(a) and not math.isfinite(b):
             continue
