@@ -13,7 +13,7 @@ import torch
 from assay.circuits import known
 from assay.circuits.find.patterns import NAMES, looks
 from assay.circuits.picture import bounds
-from assay.circuits.picture.graph import graph
+from assay.circuits.picture.graph import depths, graph
 from assay.circuits.picture.taken import Picture, take
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
@@ -240,3 +240,9 @@ def test_a_model_is_not_changed_and_the_same_seed_gives_the_same_picture(redunda
     assert to_json(again) == to_json(redundant)
     assert all(torch.equal(before[name], x) for name, x in problem.params.items())
     assert apart(problem.params, torch.zeros(1, 8, dtype=torch.long)).logits.shape[-1] == problem.classes
+
+
+def test_depth_follows_what_is_said_to_be_read_whatever_the_order():
+    reads = {"sum": ("letters.q", "place"), "letters": ("token", "place"), "answer": ("sum",)}
+    assert depths(reads) == {"token": 0, "place": 0, "letters": 1, "sum": 2, "answer": 3}
+    assert depths({"a": ("b",), "b": ("a",)})["a"] == 2  # a circle of what is said ends

@@ -20,9 +20,11 @@ from assay.core import Runs, grid
 from assay.core.bench import Unkept
 from assay.core.errors import DataError, SpecError
 from assay.experiments import monthly_caesar, monthly_first_unique, monthly_maximum
+from assay.explorer.shelf import Shelf
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.verbs import serve
 from assay.verbs.explained import subject
 from assay.worlds.algorithms.solved import right
 
@@ -137,6 +139,11 @@ def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, mon
     assert "monthly-maximum" in capsys.readouterr().out
     assert main(["explain", "show", f"monthly-maximum/{seeds[1].seed}", "--rival"]) == 0
     assert f'of = "monthly-maximum/{seeds[1].seed}"' in capsys.readouterr().out
+    listed = serve.trained(tmp_path / "assay-store")
+    assert [s.name for s in listed()] == [f"monthly-maximum-{spec.seed}" for spec in seeds] and all(s.ours for s in listed())
+    picture = Shelf(listed).picture(f"monthly-maximum-{seeds[1].seed}")
+    assert {n.name for n in picture.graph.nodes} >= {"token", "largest"}
+    assert serve.trained(tmp_path / "nothing")() == ()
 
 
 @pytest.mark.parametrize(

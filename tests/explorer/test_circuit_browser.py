@@ -108,9 +108,12 @@ def test_a_node_shows_what_it_reads_and_leads_to_its_row(page):
     assert "before" in page.locator("tr:target").inner_text()
 
 
-def test_scores_come_by_themselves(page):
+def test_scores_come_by_themselves_once_the_spoiler_is_opened(page):
     page.goto("/circuits/two_hops")
+    playwright.expect(page.locator("#explained .causal")).not_to_be_visible()
+    page.wait_for_timeout(500)
     playwright.expect(page.locator("#explained .scores")).to_have_count(0)
+    page.locator(".spoiler > summary").click()
     playwright.expect(page.locator("#explained .scores")).to_be_visible(timeout=240_000)
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
 

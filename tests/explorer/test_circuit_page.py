@@ -86,6 +86,17 @@ def test_a_page_comes_before_its_scores_and_asks_for_them(client):
     assert 'hx-get="/circuits/two_hops?score=1"' in html and "It is being scored" in html and 'class="causal"' in html
 
 
+def test_our_explanation_is_a_spoiler_until_it_is_opened(client, served):
+    """It is scored when somebody opens it; explanations of one's own are seen at once, and scored by themselves."""
+    ours, own = client.get("/circuits/two_hops").text, client.get("/circuits/file-mine").text
+    fold = '<details class="spoiler"><summary>Our explanation of it (a spoiler)</summary>'
+    assert fold in ours and 'hx-trigger="toggle from:find .spoiler"' in ours
+    section = ours[ours.index('id="explained"') : ours.index('id="attention"')]
+    assert section.index(fold) < section.index("<h2>The explanation</h2>") < section.rindex("</details>")
+    assert "spoiler" not in own and 'hx-trigger="load delay:50ms"' in own
+    assert '<details class="spoiler" open>' in served and "hx-get" not in served[served.index('id="explained"') :]
+
+
 def test_its_numbers_are_json(client, library):
     found = client.get("/circuits/modular_sum.json?score=1").json()["picture"]
     assert found["table"]["own"]["quality"]["estimate"] == library.circuits.picture("modular_sum", score=True).table.own.quality.estimate

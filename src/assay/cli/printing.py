@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from assay.cli.options import Place
     from assay.core.claims import Judged
+    from assay.verbs.bundle import Bundled
     from assay.verbs.catalogue import Catalogue, Here, Listed
     from assay.verbs.dashboards import Shown
     from assay.verbs.exchange import Exchanged
@@ -306,6 +307,19 @@ def shown(done: Shown, as_json: bool) -> None:
     say(f"{len(done.features)} features of {done.address}, {done.chosen}; {megabytes(done.bytes)}")
     for path in done.written:
         print(path)
+    return None
+
+
+def bundled(done: Bundled, as_json: bool) -> None:
+    """Print which bundle was written, its hash, and which claims it cannot judge."""
+    if as_json:
+        return emit(done)
+    claims = len(done.judged) + len(done.not_judged)
+    say(f"{len(done.judged)} of {claims} claims can be judged again by `python judge.py` in it; measures: {done.origin}")
+    for text, why in done.not_judged:
+        say(f"not judged there: {text} ({why})")
+    say(f"{megabytes(done.bytes)}, SHA-256 {done.sha256}")
+    print(done.written)
     return None
 
 

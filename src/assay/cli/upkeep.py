@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import FILES, UPKEEP, app
-from assay.cli.options import AS_WRITTEN, HERE, PLAIN, Bare, Flat, Name, Output, Place, Trust
+from assay.cli.options import AS_WRITTEN, DEFAULT, HERE, PLAIN, Bare, Choice, Flat, Name, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.verbs.dashboards import FIRST, NOBODY, Which
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
@@ -166,27 +166,29 @@ def import_(
 
 @app.command(sort_key=21, group=FILES)
 def export(
-    dictionary: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run.")],
+    name: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an experiment.")],
     /,
     *,
-    out: Path,
-    format: Literal["saelens", "assay", "html", "saedashboard", "neuronpedia"] = "saelens",
+    out: Path | None = None,
+    format: Literal["saelens", "assay", "html", "saedashboard", "neuronpedia", "bundle"] = "saelens",
     run: int | None = None,
     model: str | None = None,
     which: Annotated[Which, Flat] = FIRST,
     creator: str = NOBODY,
+    choice: Choice = DEFAULT,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Write a dictionary for another library, means and scales folded into its weights; or pages of its features, once it has an index.
+    """Write a dictionary for another library, means and scales folded into its weights; or pages of its features, once it has an index;
+    or the bundle of a result, which anybody judges again with NumPy alone.
 
     Parameters
     ----------
     out
-        The folder to write; for format assay and html, the file.
+        The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where none is named.
     format
         saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html: pages of features in one file
-        that opens offline; saedashboard, neuronpedia: the files of those.
+        that opens offline; saedashboard, neuronpedia: the files of those; bundle: claims, measures, verdicts and code that judges.
     run
         Which run, from 0; without it, all.
     model
@@ -197,21 +199,32 @@ def export(
     Examples
     --------
     assay export gated-sae/showcase --out sae
+    assay export superposition --format bundle
     """
+    if format == "bundle":
+        from assay.verbs.bundle import export_bundle
+
+        if (run, model, which, creator) != (None, None, FIRST, NOBODY):
+            raise AssayError("--run, --model, --features, --top, --by and --creator are for dictionaries; a bundle is of a whole result")
+        return printing.bundled(export_bundle(place.lab(), *choice.of(name), out), place.json)
+    if choice != DEFAULT:
+        raise AssayError(f"--preset and --set choose a result for --format bundle; format {format} writes a dictionary")
+    if out is None:
+        raise AssayError(f"--out is missing: where format {format} is to be written")
     if format in ("html", "saedashboard", "neuronpedia"):
         from assay.verbs.dashboards import export_features
 
         if run is not None or model is not None:
             raise AssayError(f"--run and --model are for dictionaries; format {format} writes features of an index")
         with trust.raised():
-            done = export_features(dictionary, out, format, which, root=place.root, creator=creator)
+            done = export_features(name, out, format, which, root=place.root, creator=creator)
         return printing.shown(done, place.json)
     if which != FIRST:
         raise AssayError(f"--features, --top and --by choose features; format {format} writes the whole dictionary")
     from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
-        found = find_dictionary(dictionary, place.root)
+        found = find_dictionary(name, place.root)
     return printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
 
 

@@ -29,14 +29,15 @@ LOOKS = {
 """Where a head looks, in words of a column's head."""
 
 
-def shown(picture: Picture, *, scoring: str = "", tried: str = "", spoiler: bool = False) -> Shown:
+def shown(picture: Picture, *, scoring: str = "", tried: str = "", spoiler: bool = False, opened: bool = False) -> Shown:
     """Give the page; `scoring` is the address at which its scores can be asked for, `tried` says on how much it was scored.
 
-    A spoiler is an explanation that nobody asked for: it is folded up.
+    A spoiler is an explanation that nobody asked for: it is folded up, unless it was `opened`.
     """
     patching = max((m.largest for m in picture.patching), default=0.0)
     drawn = {
-        "scoring": scoring, "tried": tried, "spoiler": spoiler, "where": LOOKS, "graph": causal(picture.graph) if picture.graph else "",
+        "scoring": scoring, "tried": tried, "spoiler": spoiler, "opened": opened, "where": LOOKS,
+        "graph": causal(picture.graph) if picture.graph else "",
         "patterns": [(p.head, [heatmap(m, 1.0) for m in (p.mean, *p.examples)]) for p in picture.attention],
         "patching": [(m, heatmap(m, patching)) for m in picture.patching], "tables": [(m, heatmap(m)) for m in picture.tables],
         "attention_key": key(1.0, signed=False), "patching_key": key(patching, signed=_signed(picture.patching)),

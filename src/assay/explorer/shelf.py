@@ -36,13 +36,15 @@ class Subject:
     """Gives the model, its explanation, and one that sounds as good."""
     state: Hashable = None
     """What changes when it does."""
+    ours: bool = False
+    """Whether the explanation is ours, which whoever practises does not want to see unasked."""
 
 
 def built() -> tuple[Subject, ...]:
     """List the circuits whose weights were written by hand."""
     from assay.circuits import known
 
-    return tuple(Subject(name, "weights written by hand", partial(_built, name)) for name in known.names())
+    return tuple(Subject(name, "weights written by hand", partial(_built, name), ours=True) for name in known.names())
 
 
 def explained(folder: Path) -> tuple[Subject, ...]:

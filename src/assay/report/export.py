@@ -145,6 +145,24 @@ def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
     return "\n".join(entries)
 
 
+def references(data: Mapping[str, Any], header: Any = None) -> str:
+    """BibTeX of what verdicts rest on: this result, the paper, and each source that a statement names, with the numbers taken from it."""
+    numbers: dict[str, list[str]] = {}
+    for statement in (*data.get("verdicts", ()), *data.get("exact", ()), *data.get("findings", ())):
+        if source := statement.get("source"):
+            numbers.setdefault(source, [])
+        published = statement.get("published")
+        if isinstance(published, Mapping):
+            told = f"{published['number']:g} ({published['at']}, {published['set_up']}) for: {statement['text']}"
+            numbers.setdefault(published["source"], []).append(told)
+    entries = [bibtex(data, header)]
+    for i, (source, told) in enumerate(numbers.items(), 1):
+        years = re.findall(r"\b(?:19|20)\d\d\b", source)
+        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(told)}
+        entries.append(_entry(f"{data.get('experiment', 'result')}-source-{i}", fields))
+    return "\n".join(entries)
+
+
 def _entry(key: str, fields: Mapping[str, str]) -> str:
     body = ",\n".join(f"  {name} = {{{tex(value)}}}" for name, value in fields.items() if value)
     return f"@misc{{{re.sub('[^A-Za-z0-9-]+', '-', key)},\n{body}\n}}\n"

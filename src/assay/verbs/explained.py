@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
     from assay.circuits.solving.solver import Monthly
+    from assay.lab.store import Job
 
 FAMILY = "monthly-"
+_MAIN = re.compile(r"[0-9a-f]+-main-s(\d+)")
+"""How a store calls the folder of a run of the method."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,44 @@ def trained() -> tuple[str, ...]:
     return tuple(entry.name for entry in catalogue.entries() if entry.name.startswith(FAMILY))
 
 
+def stored(root: Path) -> dict[str, str]:
+    """Name the trained models that a store holds, such as `monthly-palindromes/22003`, each with the key of its run; in order."""
+    from assay.lab.store import Store
+
+    store, found = Store(root), {}
+    for path in sorted((root / "runs").glob(f"{FAMILY}*")):
+        seeds = {int(m[1]) for p in path.iterdir() if (m := _MAIN.fullmatch(p.name))}
+        if not seeds or path.name not in trained():
+            continue
+        for seed in sorted(seeds):
+            run = store.get(_job(path.name, seed).key, path.name)
+            if run is not None and run.has_params:
+                found[f"{path.name}/{seed}"] = run.key
+    return found
+
+
+def _job(name: str, seed: int | None) -> Job:
+    """The run of a seed; of the first that is judged where none is named."""
+    from assay.lab import catalogue
+    from assay.lab.store import Job
+
+    experiment = catalogue.find(name)
+    spec = experiment.default[0]
+    return Job(name, experiment.version, "main", spec if seed is None else spec.replace(seed=seed))
+
+
 def _trained(name: str, seed: str, root: Path) -> Subject:
     """The stored model of a seed; of the first that is judged where none is named."""
     from assay.lab import catalogue
-    from assay.lab.store import Job, Store
+    from assay.lab.store import Store
 
     if seed and not seed.isdecimal():
         raise ModelError(f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22003")
     experiment = catalogue.find(name)
     monthly: Monthly = importlib.import_module(experiment.origin).monthly
-    spec = experiment.default[0].replace(seed=int(seed)) if seed else experiment.default[0]
-    judged = spec in experiment.default
-    stored = Store(root).get(Job(name, experiment.version, "main", spec).key, name)
+    job = _job(name, int(seed) if seed else None)
+    spec, judged = job.spec, job.spec in experiment.default
+    stored = Store(root).get(job.key, name)
     if stored is None or not stored.has_params:
         raise ModelError(f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
                          f"train it with: assay run {name}{'' if judged else f' --set seed={seed}'}")  # fmt: skip

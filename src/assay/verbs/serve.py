@@ -8,14 +8,18 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import AssayError
 
 if TYPE_CHECKING:
+    from assay.circuits.explanation import Explanation
+    from assay.circuits.problem import Problem
     from assay.explorer.library import Experiments
     from assay.explorer.security import Rules
+    from assay.explorer.shelf import Subject
     from assay.verbs.background import Wanted
 
 PORT = 8377
@@ -42,7 +46,7 @@ def serve(
     """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page of the dictionary `wanted`.
 
     Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token, which is made up where none is given.
-    Explanations in a folder are listed beside the small models whose weights were written by hand.
+    Explanations in a folder are listed beside the small models whose weights were written by hand, and those that monthly problems trained.
 
     Raises: AssayError for a store or a folder that is not there, and where the address cannot be had.
     """
@@ -54,7 +58,8 @@ def serve(
 
     if explanations is not None and not explanations.is_dir():
         raise AssayError(f"{explanations} is no folder; --explanations names the folder of TOML files")
-    circuits = shelf.Shelf(lambda: (*shelf.built(), *(shelf.explained(explanations) if explanations else ())))
+    models = trained(root)
+    circuits = shelf.Shelf(lambda: (*shelf.built(), *models(), *(shelf.explained(explanations) if explanations else ())))
 
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
@@ -173,6 +178,30 @@ def experiments(root: Path) -> Experiments:
         return made[key]
 
     return Experiments(listed=listed, page=page)
+
+
+def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
+    """Tell the explorer of the models of monthly problems that a store holds, which explanations name as `monthly-palindromes/22003`."""
+    from assay.explorer.shelf import Subject
+    from assay.verbs import explained
+
+    told: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
+
+    def made(of: str) -> tuple[Problem, Explanation | None, Explanation | None]:
+        found = explained.subject(of, root)
+        return found.problem, found.own() if found.own else None, found.rival()
+
+    def listed() -> tuple[Subject, ...]:
+        state = tuple((str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{explained.FAMILY}*")))
+        if state not in told:  # which fields a model has to have is known to its experiment alone
+            names = explained.stored(root).items()
+            told.clear()
+            told[state] = tuple(
+                Subject(of.replace("/", "-"), f"trained: {of.replace('/', ', seed ')}", partial(made, of), key, ours=True) for of, key in names
+            )
+        return told[state]
+
+    return listed
 
 
 def _changed(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,10 +77,7 @@ def graph(
 ) -> Graph:
     """Make the graph of an explanation, scored on these inputs; `question` says what its edges are worth, if it can be asked."""
     e, reads = program.explanation, program.reads
-    depth = dict.fromkeys(GIVEN, 0)
-    for name in program.order:
-        if name not in GIVEN:
-            depth[name] = 1 + max((depth[_name(r)] for r in reads[name]), default=0)
+    depth = depths(reads)
     shown = sorted(e.variables, key=lambda v: depth[v.name])[:NODES]
     names = {v.name for v in shown} | {program.head}
     read = {name: rs for name, rs in reads.items() if name in names}
@@ -102,6 +99,21 @@ def graph(
         if a in there
     )
     return Graph(tuple(replace(n, name=short(n.name, TEXT)) for n in nodes), tuple(links), len(e.variables) - len(shown))
+
+
+def depths(reads: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Count the steps from what is given to each name, along what it is said to read; a circle of what is said counts once around."""
+    found = dict.fromkeys(GIVEN, 0)
+
+    def deep(name: str, above: frozenset[str]) -> int:
+        if name not in found:
+            below = [_name(r) for r in reads.get(name, ())]
+            found[name] = 1 + max((deep(r, above | {name}) for r in below if r not in above and r != name), default=0)
+        return found[name]
+
+    for name in reads:
+        deep(name, frozenset())
+    return found
 
 
 def said(rule: Rule) -> str:

@@ -146,5 +146,5 @@ def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, "d
     at = (share < 0.5).sum(1)
     below = np.where(at > 0, np.take_along_axis(share, np.maximum(at - 1, 0)[:, None], 1)[:, 0], 0.0)
     inside = (0.5 - below) / (np.take_along_axis(share, at[:, None], 1)[:, 0] - below)
-    low, high = np.log(EPS[at]), np.log(EPS[at + 1])
+    low, high = (np.log(np.take_along_axis(EPS, i, 0)) for i in (at, at + 1))
     return np.exp(low + inside * (high - low))

@@ -75,7 +75,7 @@ def against(other: str) -> Value:
 
 def smallest_lead(m: Means) -> np.ndarray:
     """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the three."""
-    return np.min([-at_matched(L0, FVU, at=(at,))(m) for at in (3, 5, 8)], axis=0)
+    return np.stack([-at_matched(L0, FVU, at=(at,))(m) for at in (3, 5, 8)]).min(0)
 
 
 def excess(m: Means) -> np.ndarray:
@@ -92,7 +92,7 @@ def against_parts(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 def dearest(m: Means) -> np.ndarray:
     """By how much this arm's excess exceeds that of every other part, and 0."""
     others = [-lead_at_own(L0, FVU, a=name)(m) for name in PARTS if f"{name}.error" in m]
-    return excess(m) - np.max([0 * excess(m), *others], axis=0)
+    return excess(m) - np.stack([0 * excess(m), *others]).max(0)
 
 
 def gap_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:

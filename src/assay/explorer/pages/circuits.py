@@ -20,7 +20,13 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
 
 
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """Show one small model; with score=1 its explanation is scored, which takes a while. Raises: Problem where there is none."""
-    picture = library.circuits.picture(at["name"], score=query.get("score") == "1")
-    waits = picture.graph is not None and picture.table is None
-    return circuit.shown(picture, scoring=f"/circuits/{at['name']}?score=1" if waits else "", tried=TRIED)
+    """Show one small model; with score=1 its explanation is scored, which takes a while. Raises: Problem where there is none.
+
+    An explanation of ours is folded up, and neither seen nor scored until somebody opens it.
+    """
+    asked = query.get("score") == "1"
+    picture = library.circuits.picture(at["name"], score=asked)
+    ours = any(s.ours for s in library.circuits.subjects() if s.name == at["name"])
+    waits = picture.graph is not None and picture.table is None and not asked
+    scoring = f"/circuits/{at['name']}?score=1" if waits else ""
+    return circuit.shown(picture, scoring=scoring, tried=TRIED, spoiler=ours, opened=asked)

@@ -1,0 +1,234 @@
+"""Steps: a claim's statistic, a Python function of means, written down as the NumPy operations that it does.
+
+The function is called once on means that note what is done to them. What was noted is data: a list of named operations, each of earlier
+steps, of terms and of numbers. A program that knows forty operations of NumPy can then do the same without the function.
+A function that looks at the numbers to choose its way, or that leaves NumPy, cannot be written down so; then nothing is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from assay.core.errors import ClaimError
+from assay.core.intervals import Means, Statistic
+from assay.report.bundle import judge
+
+TRIED = 13
+"""Draws on which the function is called: a number that is hardly the size of anything else, so that it is known for what it is."""
+METHODS = ("mean", "sum", "min", "max", "argsort", "argmin", "argmax", "clip", "prod", "any", "all", "cumsum", "swapaxes", "std", "var")
+
+
+class Untold(ClaimError):
+    """A statistic does something that steps cannot say."""
+
+
+class Noted(np.ndarray):
+    """An array that notes what is done to it."""
+
+    tape: list[dict[str, Any]]
+    at: Any
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
+        if "out" in more:
+            raise Untold("it changes an array in place")
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        return _done(name, getattr(ufunc, method), inputs, more)
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return _done(func.__name__, func, args, kwargs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _done("getitem", judge.OPERATIONS["getitem"], (self, index), {})
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        raise Untold("it chooses its way by what the numbers are")
+
+    def __float__(self) -> float:
+        raise Untold("it takes a number out of NumPy")
+
+    @property
+    def T(self) -> Any:
+        """Reverse the axes, noted."""
+        return np.transpose(self)
+
+    def reshape(self, *shape: Any, **more: Any) -> Any:
+        """Give another shape, noted."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **more)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Put axes in another order, noted."""
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, kind: Any, **more: Any) -> Any:
+        """Convert truth values and whole numbers to numbers, noted."""
+        if np.dtype(kind) != np.float64:
+            raise Untold(f"it converts to {np.dtype(kind)}")
+        return _done("astype", judge.OPERATIONS["astype"], (self,), {})
+
+    def copy(self, *args: Any, **more: Any) -> Any:
+        """Give itself: nothing here is changed in place."""
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise Untold("it changes an array in place")
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def called(self: Noted, *args: Any, **more: Any) -> Any:
+        return getattr(np, name)(self, *args, **more)
+
+    return called
+
+
+for _name in METHODS:
+    setattr(Noted, _name, _method(_name))
+
+
+def noted(values: np.ndarray, tape: list[dict[str, Any]], at: Any) -> Noted:
+    """Give an array the tape on which to note what is done to it, and its own place there."""
+    found = np.asarray(values).view(Noted)
+    found.tape, found.at = tape, at
+    return found
+
+
+def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
+    """Write a statistic down as steps, the last of which is its value; `means` [draw, ...] are some on which they are tried.
+
+    What is given gives the same numbers as the function on all of them. Raises: Untold, a ClaimError that says why there are no steps.
+    """
+    draws = len(next(iter(means.values())))
+    if draws <= TRIED:
+        raise Untold(f"at least {TRIED + 1} draws tell whether steps are the same, got {draws}")
+    tape: list[dict[str, Any]] = []
+    given = {name: noted(x[:TRIED], tape, {"term": name}) for name, x in means.items()}
+    try:
+        with np.errstate(all="ignore"):
+            found = statistic(given)
+    except Untold:
+        raise
+    except Exception as e:
+        raise Untold(f"it cannot be followed ({type(e).__name__}: {e})") from e
+    if not isinstance(found, Noted) or not hasattr(found, "at"):
+        raise Untold("it leaves NumPy on its way")
+    steps = _needed(tape, found.at)
+    check(steps, statistic, means)
+    return steps
+
+
+def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means) -> None:
+    """Hold steps to the function that they were noted of, on means [draw, ...], all at once, alone, and a few. Raises: Untold."""
+    for some in (slice(None), slice(0, 1), slice(TRIED, TRIED + 5)):
+        part = {name: np.asarray(x[some], dtype=np.float64) for name, x in means.items()}
+        with np.errstate(all="ignore"):
+            theirs = np.asarray(statistic(part), dtype=np.float64)
+            try:
+                ours = judge.follow(steps, part)
+            except (ValueError, IndexError, TypeError) as e:
+                raise Untold("its steps depend on how many draws there are") from e
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-12, atol=1e-300, equal_nan=True):
+            raise Untold("its steps depend on how many draws there are, or on the numbers")
+
+
+def _done(name: str, function: Callable[..., Any], args: Sequence[Any], more: Mapping[str, Any]) -> Any:
+    """Do an operation, and note it."""
+    if name not in judge.OPERATIONS:
+        raise Untold(f"it calls {name}")
+    tape = _tape((*args, *more.values()))
+    plain = function(*map(_bare, args), **{k: _bare(v) for k, v in more.items() if v is not None})
+    if not isinstance(plain, np.ndarray | np.generic):
+        raise Untold(f"{name} gives no array")
+    step: dict[str, Any] = {"do": name, "with": [_told(a) for a in args]}
+    if named := {k: _told(v) for k, v in more.items() if v is not None}:
+        step["and"] = named
+    tape.append(step)
+    return noted(plain, tape, {"step": len(tape) - 1})
+
+
+def _tape(values: Sequence[Any]) -> list[dict[str, Any]]:
+    for value in values:
+        if isinstance(value, Noted):
+            return value.tape
+        if isinstance(value, list | tuple):
+            found = _tape(value)
+            if found is not None:
+                return found
+    return None  # type: ignore[return-value]  # an operation is only noted where one of what it is given is
+
+
+def _bare(value: Any) -> Any:
+    """The value itself, without what is noted."""
+    if isinstance(value, Noted):
+        return value.view(np.ndarray)
+    if isinstance(value, tuple | list):
+        return type(value)(map(_bare, value))
+    return value
+
+
+def _told(value: Any) -> Any:
+    """A thing that an operation was given, as data."""
+    if isinstance(value, Noted):
+        if not hasattr(value, "at"):
+            raise Untold("it leaves NumPy on its way")
+        return value.at
+    if isinstance(value, slice):
+        return {"slice": [_whole(value.start), _whole(value.stop), _whole(value.step)]}
+    if value is None:
+        return {"new": "axis"}
+    if value is Ellipsis:
+        return {"all": "axes"}
+    if isinstance(value, bool | int | float | str):
+        return {"draws": 1} if value == TRIED and isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, np.ndarray | np.generic):
+        return _numbers(np.asarray(value))
+    if isinstance(value, tuple):
+        return {"tuple": [_told(v) for v in value]}
+    if isinstance(value, list):
+        return {"list": [_told(v) for v in value]}
+    raise Untold(f"it uses a {type(value).__name__}")
+
+
+def _numbers(value: np.ndarray) -> Any:
+    """Constant numbers; where they are the same for each draw, of one."""
+    if value.dtype.kind not in "biuf":
+        raise Untold(f"it uses numbers of kind {value.dtype}")
+    if value.ndim and len(value) == TRIED and bool((value == value[:1]).all() or (np.isnan(value).all() if value.dtype.kind == "f" else False)):
+        value = value[:1]
+    return {"numbers": judge.listed(value), "kind": value.dtype.kind, "shape": list(value.shape)}
+
+
+def _whole(value: Any) -> Any:
+    if value is None or isinstance(value, int | np.integer):
+        return None if value is None else int(value)
+    raise Untold("it slices by something else than whole numbers")
+
+
+def _needed(tape: Sequence[Mapping[str, Any]], last: Any) -> list[dict[str, Any]]:
+    """The steps on which the last one rests, numbered anew; a bare term is one step."""
+    if "step" not in last:
+        return [{"do": "positive", "with": [last]}]
+    wanted, order = {last["step"]}, []
+    for i in reversed(range(len(tape))):
+        if i in wanted:
+            order.append(i)
+            wanted |= set(_steps(tape[i]))
+    new = {old: i for i, old in enumerate(reversed(order))}
+    return [_renumbered(tape[i], new) for i in reversed(order)]
+
+
+def _steps(value: Any) -> list[int]:
+    if isinstance(value, Mapping):
+        own = [value["step"]] if set(value) == {"step"} else []
+        return own + [s for v in value.values() for s in _steps(v)]
+    return [s for v in value for s in _steps(v)] if isinstance(value, list) else []
+
+
+def _renumbered(value: Any, new: Mapping[int, int]) -> Any:
+    if isinstance(value, Mapping):
+        return {"step": new[value["step"]]} if set(value) == {"step"} else {k: _renumbered(v, new) for k, v in value.items()}
+    return [_renumbered(v, new) for v in value] if isinstance(value, list) else value

@@ -1,0 +1,167 @@
+"""Bundle: a stored result, or a committed record, as one zip that a sceptic can judge again with NumPy alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.claims import Claim
+from assay.core.errors import AssayError, ClaimError, StoreError
+from assay.lab.origin import STUDIES, beside, called, files, in_file
+from assay.verbs.destination import writable_file
+from assay.verbs.pages import slug
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from assay.core.experiment import Experiment
+    from assay.core.figures import Figure
+    from assay.lab.lab import Lab
+    from assay.lab.preset import Preset
+    from assay.report.bundle.files import Whole
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A bundle that was written: where, how large, its hash, and which claims its own code judges."""
+
+    written: Path
+    bytes: int
+    sha256: str
+    origin: str
+    """Where its measures come from, in words."""
+    judged: tuple[str, ...]
+    """Claims that `judge.py` in it judges as stated."""
+    not_judged: tuple[tuple[str, str], ...]
+    """Claims that it does not, and why."""
+
+
+def export_bundle(lab: Lab, experiment: Experiment, preset: Preset, out: Path | None = None) -> Bundled:
+    """Write the bundle of a result: of what is stored, or where no result is stored, of the committed record.
+
+    Raises: StoreError where there is neither; ClaimError where no statement could be computed; AssayError where nothing can be written.
+    """
+    from assay.report.bundle import files as bundle
+
+    name = slug(experiment.name, preset.title)
+    out = out or Path(f"{name}.zip")
+    if out.suffix != ".zip":
+        raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
+    writable_file(out, "--out")
+    whole = _of_store(lab, experiment, preset) if _stored(lab, experiment, preset) else _of_record(lab, experiment, preset)
+    found = bundle.write(whole)
+    content = bundle.packed(found, name)
+    out.write_bytes(content)
+    claims = json.loads(found["claims.json"])["claims"]
+    return Bundled(
+        written=out,
+        bytes=len(content),
+        sha256=sha256(content).hexdigest(),
+        origin=whole.origin,
+        judged=tuple(c["text"] for c in claims if c["carried"]),
+        not_judged=tuple((c["text"], c["why_not"]) for c in claims if not c["carried"]),
+    )
+
+
+def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> bool:
+    return (lab.store.root / "results" / experiment.name / f"{preset.title}.json").exists()
+
+
+def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
+    """What a bundle of a stored result is made of."""
+    result = lab.judge(experiment, preset)
+    return _whole(
+        lab, experiment, preset, result.to_json(), result.arms, "a store of Assay, whose runs this result was judged from",
+        figures=result.figures, cards=result.cards, specs=result.specs,
+    )  # fmt: skip
+
+
+def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
+    """What a bundle of the committed record is made of: its measures, judged by today's statements."""
+    from assay.lab import recording, records
+    from assay.lab.result import with_derived
+
+    record = records.of(experiment, preset.name)
+    if record is None or record["preset"] != preset.title:
+        raise StoreError(
+            f"no result of {experiment.name} ({preset.title}) is stored in {lab.store.root.absolute()}, and there is no record of it; "
+            f"run: assay run {experiment.typed}{preset.options}"
+        )
+    arms = with_derived(experiment, recording.arms(experiment, record))
+    judged, exact, findings = recording.rejudge(experiment, record)
+    head = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
+    data = {
+        **head, "verdicts": [j.to_json() for j in judged], "exact": [e.to_json() for e in exact], "findings": [f.to_json() for f in findings],
+    }  # fmt: skip
+    told = [f"of the record, {text}: {how}" for _, text, a, b in recording.paired(data, record) if (how := recording.departs(b, a))]
+    figures: tuple[Figure, ...] = ()
+    try:
+        figures = tuple(experiment.figures(arms))
+    except Exception as e:  # a record has no large measures, which figures may show
+        told.append(f"the figures: the record has not all that they show ({type(e).__name__})")
+    origin = "the committed record of the experiment, whose numbers are rounded to single precision"
+    return _whole(lab, experiment, preset, data, arms, origin, figures=figures, left_out=told)
+
+
+def _whole(
+    lab: Lab, experiment: Experiment, preset: Preset, data: Mapping[str, Any], arms: Mapping[str, xr.Dataset], origin: str, **more: Any
+) -> Whole:
+    from assay.lab import catalogue
+    from assay.lab.journal import judgings
+    from assay.lab.preset import scope
+    from assay.report.bundle.carried import carry_all, worded
+    from assay.report.bundle.files import Whole
+
+    texts = {v["text"] for v in data["verdicts"]}
+    claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
+    if not claims and not data["exact"] and not data["findings"]:
+        raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
+    conditions = _conditions(experiment)
+    carried = [worded(c) for c in claims] if conditions else carry_all(claims, arms, scope(experiment, preset))
+    return Whole(
+        data=data, origin=origin, arms=arms, claims=carried, conditions=conditions, header=_header(catalogue, experiment), text=experiment.page,
+        notes={name: arm.note for name, arm in experiment.arms.items()}, looks=judgings(lab.store, experiment.name),
+        source=_source(experiment), kept=_kept(lab, experiment), **more,
+    )  # fmt: skip
+
+
+def _header(catalogue: Any, experiment: Experiment) -> Any:
+    return catalogue.entry(experiment.origin if in_file(experiment.origin) else experiment.name).header()
+
+
+def _conditions(experiment: Experiment) -> dict[str, str]:
+    """The condition of each claim of a study, by its text; empty for an experiment, whose claims are code."""
+    if not experiment.origin.endswith(STUDIES):
+        return {}
+    from assay.studies.text import read
+
+    return {c.text: c.holds for c in read(Path(experiment.origin)).study.claim}
+
+
+def _source(experiment: Experiment) -> dict[str, bytes]:
+    """The files of an experiment or study by their names, or by their places in its folder."""
+    found = files(experiment.origin) or ([Path(experiment.origin)] if Path(experiment.origin).is_file() else [])
+    if not found:
+        return {}
+    top = min((p.parent for p in found), key=lambda p: len(p.parts))
+    folder = f"{top.name}/" if len(found) > 1 else ""
+    return {f"{folder}{p.relative_to(top).as_posix()}": p.read_bytes() for p in found}
+
+
+def _kept(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
+    """What was noted at each look, and what was frozen before any: of the store, beside the record, and beside a study."""
+    from assay.lab import journal, looks
+
+    committed = looks.committed(experiment)
+    there = {p.name: p for p in journal.files(lab.store, experiment.name)}
+    there |= {f"registered-{p.name}": p for p in sorted((lab.store.root / "registered" / experiment.name).glob("*")) if p.is_file()}
+    if committed.exists():
+        there[f"committed-{committed.name}"] = committed
+    if in_file(experiment.origin):
+        path = Path(experiment.origin)
+        there |= {p.name: p for p in sorted(beside(path).glob(f"{called(path)}*.prereg.*")) if p.is_file()}
+    return {name: p.read_bytes() for name, p in there.items()}
