@@ -55,6 +55,21 @@ def rival(problem: Problem) -> Explanation:
     )  # fmt: skip
 
 
+def half_right(problem: Problem) -> Explanation:
+    """Say that numbers lie on a line: right about the head and what it attends to, wrong about how that is named.
+
+    The logit of each number is said to fall with its distance from the largest, by one slope that fits the model's best. So the right number is
+    named on every list; only that numbers stand apart, each by itself, is missed.
+    """
+    values = len(problem.task.answers)
+    return Explanation(
+        of="monthly-maximum", name="a head attends to the largest number, and numbers near it are named nearly as much",
+        variables=(Variable("largest", f"most(token, there(token) < {values})", watching(problem), ("token.k", "token.v")),),
+        logits=tuple(f"{-slope(problem):.2f} * abs(largest - {v})" for v in range(values)),
+        leaves_out="That each number has a direction of its own.",
+    )  # fmt: skip
+
+
 def watching(problem: Problem) -> tuple[Place, ...]:
     """Find the heads that attend from ANS to the largest number; the one that does so most where none reaches LEAST."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
@@ -75,6 +90,15 @@ def margin(problem: Problem) -> float:
     named = np.eye(logits.shape[1])[_largest(problem, tokens)]
     named -= named.mean(1, keepdims=True)
     return float((logits * named).sum() / (named**2).sum())
+
+
+def slope(problem: Problem) -> float:
+    """Fit by how much logits fall for each number that lies between theirs and the largest, by least squares over lists and answers."""
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    logits = problem.logits(tokens)[:, -1]
+    away = -np.abs(_largest(problem, tokens)[:, None] - np.arange(logits.shape[1])).astype(np.float64)
+    away -= away.mean(1, keepdims=True)
+    return float((logits * away).sum() / (away**2).sum())
 
 
 def unnamed(problem: Problem) -> Float[np.ndarray, " value"]:
