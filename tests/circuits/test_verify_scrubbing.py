@@ -11,7 +11,7 @@ from assay.circuits import known
 from assay.circuits.places import Place
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
-from assay.circuits.verify.scrubbing import agreeing, floor, recovered, scrubbed, unread
+from assay.circuits.verify.scrubbing import alike, floor, recovered, scrubbed, unread
 from assay.subjects.parts import Part
 
 
@@ -26,7 +26,7 @@ def scrub(explanation, problem, n=200, resamples=200):
 def test_donors_agree_and_each_is_as_likely():
     ids = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [2, 2]])
     of = np.random.default_rng(0)
-    drawn = np.stack([agreeing(ids, of) for _ in range(3000)])
+    drawn = np.stack([alike(ids).drawn(of) for _ in range(3000)])
     for n in range(6):
         for i in range(2):
             alike = [m for m in range(6) if ids[m, i] == ids[n, i]]
