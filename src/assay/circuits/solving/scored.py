@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,11 +115,13 @@ def _explained(
     from assay.circuits.verify.score import Effort
 
     scores, exchanged, as_good = [], [], []
+    others: dict[int, Explanation] = {}
     for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
         effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
-        scores.append(_scores(monthly, spec, problem, which, effort, bench))
+        ours = cache(partial(monthly.explains().explanation, problem))
+        scores.append(_scores(monthly, spec, problem, which, effort, ours, partial(_of_other, monthly, spec, bench, others)))
         if CONTROLS[0] in which:
-            swapped, counted = _beside(monthly.explains().explanation(problem), problem, spec.seed, effort)
+            swapped, counted = _beside(ours(), problem, spec.seed, effort)
             exchanged.append(swapped)
             as_good.append(counted)
         bench.report(i + 1, len(problems), "models explained")
@@ -134,20 +137,16 @@ def _explained(
     return found
 
 
-def _scores(monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, ...], effort: Effort, bench: Bench) -> list[Score]:
+def _scores(
+    monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, ...], effort: Effort, ours: Callable[[], Explanation],
+    of_other: Callable[[], Explanation],
+) -> list[Score]:  # fmt: skip
     from assay.circuits.verify import controls
     from assay.circuits.verify.score import attempted, score
 
     file = monthly.explains()
-    kept: dict[str, Explanation] = {}
-
-    def ours() -> Explanation:
-        if not kept:
-            kept[OURS] = file.explanation(problem)
-        return kept[OURS]
-
     ways: Mapping[str, Callable[[], Explanation]] = {
-        OURS: ours, RIVAL: lambda: file.rival(problem), HALF_RIGHT: lambda: half_right(monthly, problem), "another": lambda: file.explanation(other(monthly, spec, bench)),
+        OURS: ours, RIVAL: lambda: file.rival(problem), HALF_RIGHT: lambda: half_right(monthly, problem), "another": of_other,
         "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed), "empty": lambda: controls.empty(ours()),
         "whole": lambda: controls.whole(ours(), problem),
     }  # fmt: skip
@@ -190,6 +189,14 @@ def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:
         save_file({name: trained.tensors[name].contiguous() for name in monthly.shape(its).parameters()}, folder / "model.safetensors")
 
     return monthly.problem(its, load_file(bench.artefact(its, build) / "model.safetensors"))
+
+
+def _of_other(monthly: Monthly, spec: Solver, bench: Bench, found: dict[int, Explanation]) -> Explanation:
+    """Explain the other model; runs of a group share it."""
+    hundred = spec.seed // 100
+    if hundred not in found:
+        found[hundred] = monthly.explains().explanation(other(monthly, spec, bench))
+    return found[hundred]
 
 
 def _errors(score: Score) -> list[float]:
