@@ -88,7 +88,9 @@ def cases(experiment: Any) -> dict:
         "Models ": solved,
         "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
         "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
-        "Our explanation of models that .* beats": lambda: (plant(good={OURS: 0.3}), {k: passing[k] for k in (RIVAL, "another", "shuffled", "empty")}),
+        "Our explanation of models that .* beats": lambda: (
+            plant(good={OURS: 0.3}), {k: passing[k] for k in (RIVAL, "another", "shuffled", "empty")}
+        ),
         "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
     }
     found = {text: case() for text in controls for start, case in of_kind.items() if re.match(start, text)}

@@ -88,7 +88,8 @@ def entry(
     """Make the entry of a problem; judged are six seeds from this one on; `measured` counts what measuring has meant so far."""
     seeds = range(seed, seed + SEEDS)
     return Experiment(
-        page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, explanations(monthly)), claims=(*claims, *statements.findings(rivals(monthly))),
+        page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, explanations(monthly)),
+        claims=(*claims, *statements.findings(rivals(monthly))),
         figures=figures.drawn, scope=scope, seeds_per_group=3, smoke=grid(smoke, seed=range(1000, 1002)), default=grid(default, seed=seeds),
         full=grid(full, seed=seeds), measured=measured,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """What is measured of a model that was trained on a problem: how often it is right, and what explanations of it reach.
 
-Beside our explanation of each model stand a plausible rival, of some problems one that is half right, and four controls: our explanation of another model of the same problem, ours
-shuffled, an empty one, and the whole model over again. The other model is trained alike on a seed of its own.
+Beside our explanation of each model stand a plausible rival, of some problems one that is half right, and four controls: our explanation of
+another model of the same problem, ours shuffled, an empty one, and the whole model over again. The other model is trained alike on a seed of
+its own.
 """
 
 from __future__ import annotations

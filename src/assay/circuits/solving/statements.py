@@ -58,8 +58,8 @@ def close(text: str, value: Value, high: float, scale: Scale, source: str, *, th
 def explained(models: str, rival: str, *, half_right: str = "", same: str = "") -> tuple[Claim, ...]:
     """Claim of our explanation of these models that it is good, has no weak part, and is better than a rival that says this.
 
-    `half_right` is what another one says that is right in part; that is then the one to beat, and the rival a control. `same` says why explanations of all models of a problem name the same parts, where they cannot but do so; that of another model is then no
-    control.
+    `half_right` is what another one says that is right in part; that is then the one to beat, and the rival a control. `same` says why
+    explanations of all models of a problem name the same parts, where they cannot but do so; that of another model is then no control.
     """
     kinds = tuple(kind for kind in (RIVAL, *((HALF_RIGHT,) if half_right else ()), *CONTROLS) if not (same and kind == "another"))
     near = {kind: why for kind, why in {**IN_PART, **ELSEWHERE, **TEMPLATE}.items() if kind in (*kinds, "unlearned")}
@@ -158,8 +158,8 @@ def findings(rivals: Sequence[str] = (RIVAL,)) -> tuple[Finding, ...]:
         return lambda main: main.reached.sel(part=part, **own)
 
     beside = {RIVAL: "the rival", HALF_RIGHT: "the rival that is half right"}
-    told = {OURS: "our explanation", **{kind: beside[kind] for kind in rivals}, "another": "our explanation of another model", "shuffled": "ours, shuffled",
-            "empty": "the empty explanation", "whole": "the whole model over again"}  # fmt: skip
+    told = {OURS: "our explanation", **{kind: beside[kind] for kind in rivals}, "another": "our explanation of another model",
+            "shuffled": "ours, shuffled", "empty": "the empty explanation", "whole": "the whole model over again"}  # fmt: skip
     own = {"explanation": OURS, "drop": True}
     return (
         of("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),

@@ -154,7 +154,8 @@ class Sweep:
             out, hidden = (whole,), neurons[0]
         else:
             out = (self.inputs[one],)
-        return {i: own for part, o in zip(stage, out, strict=True) for i, own in zip(self.cut.of(part), self.cut.shares(part, o[0], hidden), strict=True)}
+        shares = [(part, self.cut.shares(part, o[0], hidden)) for part, o in zip(stage, out, strict=True)]
+        return {i: own for part, of_part in shares for i, own in zip(self.cut.of(part), of_part, strict=True)}
 
 
 def _stages(problem: Problem) -> list[tuple[Part, ...]]:
