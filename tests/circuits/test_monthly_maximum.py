@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.maximum import explanation, margin, rival, unnamed
+from assay.circuits.monthly.maximum import explanation, half_right, margin, rival, slope, unnamed
 from assay.circuits.problem import Problem
-from assay.circuits.verify.score import Effort, table
+from assay.circuits.program import Program
+from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -70,3 +71,25 @@ def test_of_a_trained_model_its_head_attends_to_the_largest_number_and_the_contr
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.7
     assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+
+
+def test_who_is_half_right_names_the_right_number_by_another_rule_and_scores_between(trained):
+    problem, half = trained, half_right(trained)
+    tokens = problem.task.draw(9, 0, 100, held_out=True)
+    said = Program(half, problem).logits(tokens)[:, -1]
+    assert not problem.wrong(np.repeat(said[:, None], tokens.shape[1], 1), tokens).any()
+    steps = np.diff(said, axis=1)
+    assert np.isclose(np.abs(steps), slope(problem), atol=0.006).sum(1).min() >= 3  # along a line, up to half of six numbers away
+    ours, found = score(explanation(problem), problem, 7, SMALL), score(half, problem, 7, SMALL)
+    assert [r.estimate for r in found.parts[:2]] == pytest.approx([r.estimate for r in ours.parts[:2]], abs=0.01)  # its head and what it holds
+    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1
+
+
+def test_the_slope_is_that_of_a_naive_fit(trained):
+    tokens = trained.task.draw(2000, 0, 1000, held_out=True)
+    rows, logits = [], trained.logits(tokens)[:, -1]
+    for row in tokens:
+        largest = max(v for v in row if v < 6)
+        rows.append([-min(abs(v - largest), 4) for v in range(6)])
+    x, y = np.array(rows, float), logits - logits.mean(1, keepdims=True)
+    assert slope(trained) == pytest.approx(np.polyfit((x - x.mean(1, keepdims=True)).ravel(), y.ravel(), 1)[0])

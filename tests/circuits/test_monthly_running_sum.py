@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.running_sum import explanation, rival, sides
+from assay.circuits.monthly.running_sum import explanation, half_right, margin, rival, sides
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, table
+from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -70,3 +70,15 @@ def test_of_a_trained_model_every_neuron_named_is_on_one_side_only_and_the_contr
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.6
     assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+
+
+def test_who_is_half_right_names_the_right_sign_by_one_margin_and_scores_between(trained):
+    tokens = trained.task.draw(2000, 0, 1000, held_out=True)
+    logits, answers = trained.logits(tokens), trained.task.answer(tokens)
+    apart = [row[a] - max(x for k, x in enumerate(row) if k != a) for row, a in zip(logits.reshape(-1, 3), answers.ravel(), strict=True)]
+    assert margin(trained) == pytest.approx(np.median(apart))
+    half, tokens = half_right(trained), trained.task.draw(9, 0, 100, held_out=True)
+    said = Program(half, trained).logits(tokens)
+    assert not trained.wrong(said, tokens).any() and set(np.unique(said)) == {0.0, round(margin(trained), 1)}
+    ours, found = score(explanation(trained), trained, 7, SMALL), score(half, trained, 7, SMALL)
+    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1

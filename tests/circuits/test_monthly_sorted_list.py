@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.sorted_list import explanation, finders, margin, rival
+from assay.circuits.monthly.sorted_list import explanation, finders, half_right, margin, rival
 from assay.circuits.problem import Problem
-from assay.circuits.verify.score import Effort, table
+from assay.circuits.program import Program
+from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -67,3 +68,19 @@ def test_of_a_trained_model_those_heads_are_named_that_attend_to_the_next_value(
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.5
     assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+
+
+def test_who_is_half_right_looks_no_further_than_a_quarter_of_the_values():
+    """Of nine values it looks two above; a step that is longer it takes for one of three."""
+    built = sorting(4, 9)
+    problem, items = Problem(built.task, built.params), 4
+    tokens = built.task.draw(3, 0, 100, held_out=True)
+    said = Program(half_right(problem), problem).logits(tokens).argmax(-1)
+    for row, answers in zip(tokens, said, strict=True):
+        for place in range(items, 2 * items):
+            floor = -1 if place == items else row[place]
+            near = [v for v in row[:items] if floor < v <= floor + 2]
+            assert answers[place] == (min(near) if near else min(floor + 3, 8))
+    ours, found = score(explanation(problem), problem, 7, SMALL), score(half_right(problem), problem, 7, SMALL)
+    assert found.parts[0].estimate == pytest.approx(ours.parts[0].estimate, abs=0.01)  # its heads are the right ones
+    assert found.quality.estimate < ours.quality.estimate - 0.1

@@ -14,7 +14,7 @@ from assay.circuits.places import Place
 from assay.circuits.program import Program
 from assay.circuits.verify import ablation
 from assay.circuits.verify.ablation import ablated
-from assay.circuits.verify.pieces import Cut
+from assay.circuits.verify.pieces import Cut, Sweep
 from assay.subjects.parts import Part, apart
 
 
@@ -54,6 +54,18 @@ def test_replacing_is_what_one_input_at_a_time_gives():
         gone = {Part.parse(name): other[Part.parse(name)] for name, k in zip(names, kept[n], strict=True) if not k}
         alone = apart(problem.params, torch.from_numpy(tokens[[n]]), written={p: lambda _, x=x: x for p, x in gone.items()}).logits[0, 0]
         assert torch.allclose(found[n], alone)
+
+
+@pytest.mark.parametrize("name", known.names())
+def test_a_sweep_over_masks_gives_what_each_alone_gives_bit_for_bit(name):
+    problem = known.problem(name)
+    tokens = problem.task.draw(1, 0, 12)
+    cut = Cut(problem, [u.place for u in Program(known.explained(name), problem).units])
+    instead = [x.roll(1, 0) for x in cut.clean(tokens)]
+    masks = list(np.random.default_rng(0).random((12, len(cut.pieces))) < 0.6)
+    found = Sweep(cut, tokens, instead).each([*masks, masks[0]], lambda logits: logits.numpy())
+    for mask, logits in zip([*masks, masks[0]], found, strict=True):
+        assert np.array_equal(logits, cut.replaced(tokens, np.broadcast_to(mask, (12, len(mask))), instead).numpy())
 
 
 @pytest.mark.parametrize("name", known.names())

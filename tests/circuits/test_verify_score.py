@@ -82,3 +82,14 @@ def test_a_shuffled_explanation_says_other_things_at_the_same_length():
     assert false.size == true.size
     a, b = (p.values(tokens)["before"] for p in (true, false))
     assert not np.array_equal(a, b) and np.array_equal(np.sort(a, 0), np.sort(b, 0))
+
+
+def test_a_score_does_not_depend_on_what_was_scored_before_of_the_same_model():
+    """What explanations of one model share is computed once, and must be the same for each."""
+    of = known.problem("induction")
+    own, rival = known.explained("induction"), known.rival("induction")
+    effort = Effort(inputs=100, resamples=100, candidates=5000)
+    table(own, rival, of, 5, effort)
+    for one in (own, rival):
+        late, fresh = score(one, of, 5, effort), score(one, dataclasses.replace(of), 5, effort)
+        assert repr((late.quality, late.parts, late.details)) == repr((fresh.quality, fresh.parts, fresh.details))

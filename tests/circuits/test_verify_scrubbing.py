@@ -6,13 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from assay.circuits import known
 from assay.circuits.places import Place
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
-from assay.circuits.verify.scrubbing import agreeing, floor, recovered, scrubbed, unread
-from assay.subjects.parts import Part
+from assay.circuits.verify.pieces import Cut
+from assay.circuits.verify.scrubbing import alike, floor, identities, once, recovered, scrubbed, unread
+from assay.subjects.parts import Part, Reader, apart, earlier
 
 
 def share(statistic, found) -> float:
@@ -26,12 +28,49 @@ def scrub(explanation, problem, n=200, resamples=200):
 def test_donors_agree_and_each_is_as_likely():
     ids = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [2, 2]])
     of = np.random.default_rng(0)
-    drawn = np.stack([agreeing(ids, of) for _ in range(3000)])
+    drawn = np.stack([alike(ids).drawn(of) for _ in range(3000)])
     for n in range(6):
         for i in range(2):
-            alike = [m for m in range(6) if ids[m, i] == ids[n, i]]
+            equal = [m for m in range(6) if ids[m, i] == ids[n, i]]
             share_of = np.bincount(drawn[:, n, i], minlength=6) / 3000
-            assert np.allclose(share_of[alike], 1 / len(alike), atol=0.04) and share_of.sum() == pytest.approx(share_of[alike].sum())
+            assert np.allclose(share_of[equal], 1 / len(equal), atol=0.04) and share_of.sum() == pytest.approx(share_of[equal].sum())
+
+
+def naive(program, tokens, seed):
+    """The same exchange with a pass of the whole model for every unit, and again for the logits."""
+    problem, of = program.problem, np.random.default_rng(seed)
+    cut = Cut(problem, [u.place for u in program.units])
+    clean, ids, pool = cut.clean(tokens), identities(program, tokens), {}
+    home = {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place}
+
+    def run(*readers):
+        read = {}
+        for reader in readers:
+            for part in earlier(problem.params, reader):
+                total = torch.zeros_like(clean[0])
+                for i in cut.of(part):
+                    said = [j for j, u in enumerate(program.units) if home[u.place] == i and (u, reader) in program.edges]
+                    rows = alike(ids[said[0]]).drawn(of) if said else of.integers(len(tokens), size=tokens.shape)
+                    total = total + (pool if said else clean)[i][torch.from_numpy(rows), torch.arange(tokens.shape[1])]
+                read[part, reader] = total[None]
+        return apart(problem.params, torch.from_numpy(tokens), problem.activation, read=read)
+
+    for unit in program.units:
+        part, i = unit.place.part, home[unit.place]
+        if part.kind in ("embed", "pos"):
+            pool[i] = clean[i]
+        elif unit.variable:
+            slots = ("q", "k", "v") if part.kind == "head" else (None,)
+            pool[i] = cut.divided(run(*(Reader(part.kind, part.layer, part.head, slot) for slot in slots)))[i]
+    return run(Reader("logits")).logits[0]
+
+
+@pytest.mark.parametrize("name", known.names())
+def test_one_block_at_a_time_gives_what_whole_passes_give_bit_for_bit(name):
+    problem = known.problem(name)
+    program, tokens = Program(known.explained(name), problem), problem.task.draw(4, 0, 40)
+    found = once(program, tokens, [alike(x) for x in identities(program, tokens)], np.random.default_rng(3))
+    assert torch.equal(found, naive(program, tokens, 3))
 
 
 @pytest.mark.parametrize("name", known.names())

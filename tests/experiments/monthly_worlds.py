@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from assay.circuits.solving.scored import ERRORS, EXPLANATIONS, KINDS, OURS, PARTS, RIVAL, WAYS
+from assay.circuits.solving.scored import CONTROLS, ERRORS, HALF_RIGHT, KINDS, OURS, PARTS, RIVAL, WAYS
 from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
-GOOD = {OURS: 0.8, RIVAL: 0.3, "another": 0.2, "shuffled": 0.1, "empty": 0.0, "whole": 0.48}
+GOOD = {OURS: 0.8, RIVAL: 0.3, HALF_RIGHT: 0.35, "another": 0.2, "shuffled": 0.1, "empty": 0.0, "whole": 0.48}
 WRONG = {"main": 0.002, "half": 0.002, "shuffled-answers": 0.6, "untrained": 0.9, "unlearned": 0.9}
 """How far from 1 the probability of the right answer is, and how far a cross-entropy lies above the least."""
 
@@ -52,10 +52,11 @@ class World:
             "wrong": ("run", near(lacks), "share of inputs"), "nats": ("run", 1 + near(lacks), "nats"), "least": ("run", np.ones(n), "nats"),
         }  # fmt: skip
         coords: dict = {"position": tuple(range(12))}
-        which = {"main": EXPLANATIONS, "half": (OURS, RIVAL), "unlearned": (OURS,)}.get(arm, ())
+        rivals = (RIVAL, HALF_RIGHT) if HALF_RIGHT in self.experiment.arms else (RIVAL,)
+        which = {"main": (OURS, *rivals, *CONTROLS), "half": (OURS, rivals[-1]), "unlearned": (OURS,)}.get(arm, ())
         if which:
             levels = np.array([(GOOD | self.good)[kind] for kind in which]) if arm != "unlearned" else np.array([self.unlearned])
-            foretold = dict.fromkeys((*EXPLANATIONS, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
+            foretold = dict.fromkeys((*which, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
             coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS}
             named |= {
                 "quality": ("run explanation", near(levels, len(which)), "share"),
@@ -64,7 +65,7 @@ class World:
                                                           len(which), len(ERRORS)), "share of inputs"),
                 "written": ("run explanation", near(50.0, len(which)), "names and numbers"),
             }
-        if which == EXPLANATIONS:
+        if arm == "main":
             coords |= {"way": WAYS, "kind": KINDS}
             named |= {"exchanged": ("run way", near(0.9, len(WAYS)), "share of answers"), "as_good": ("run kind", near(0.1, len(KINDS)), "share")}
         return measures(runs, coords=coords, **named)
@@ -79,7 +80,7 @@ def cases(experiment: Any) -> dict:
     def solved() -> tuple[World, dict[str, World]]:
         return plant(wrong={"main": 0.6, "half": 0.6}), {arm: plant(wrong={arm: 0.001}) for arm in ("shuffled-answers", "untrained")}
 
-    passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, "another", "shuffled", "empty", "whole")}
+    passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, HALF_RIGHT, "another", "shuffled", "empty", "whole")}
     unlearned = {"unlearned": plant(unlearned=0.8)}
     told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
     controls = {c.text: c.must_fail for c in experiment.claims if isinstance(c, Claim)}
@@ -87,7 +88,9 @@ def cases(experiment: Any) -> dict:
         "Models ": solved,
         "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
         "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
-        "Our explanation of models that .* beats": lambda: (plant(good={OURS: 0.3}), {k: passing[k] for k in ("another", "shuffled", "empty")}),
+        "Our explanation of models that .* beats": lambda: (
+            plant(good={OURS: 0.3}), {k: passing[k] for k in (RIVAL, "another", "shuffled", "empty")}
+        ),
         "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
     }
     found = {text: case() for text in controls for start, case in of_kind.items() if re.match(start, text)}

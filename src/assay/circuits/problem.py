@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +18,10 @@ from assay.subjects.decoder import Activation, Params
 from assay.subjects.parts import Apart, apart
 from assay.worlds.algorithms.task import UNASKED, Task, asked
 
+T = TypeVar("T")
+KEPT = 20_000
+"""Most tokens of which right answers are kept; the newest of FEW such inputs are, since explanations of one model are held to the same ones."""
+FEW = 6
 SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
@@ -56,9 +63,29 @@ class Problem:
         """Give the logits, as `run` does all."""
         return self.run(tokens, params, **changed).logits[0].double().numpy()
 
+    def standing(self, tokens: Int[np.ndarray, "n s"]) -> Apart:
+        """Run the model as it is; what came out of the last such run is kept."""
+        return _newest(self._runs, tokens, lambda: self.run(tokens), 1)
+
+    def noted(self, what: Hashable, tokens: Int[np.ndarray, "n s"]) -> dict[Hashable, np.ndarray]:
+        """Give the notes on these inputs under that name: a few numbers that explanations of one model share, so that they are made once."""
+        return self._notes.setdefault((what, _named(tokens)), {})
+
+    @cached_property
+    def _runs(self) -> dict[bytes, Apart]:
+        return {}
+
+    @cached_property
+    def _notes(self) -> dict[tuple[Hashable, bytes], dict[Hashable, np.ndarray]]:
+        return {}
+
+    @cached_property
+    def _right(self) -> dict[bytes, tuple[Tensor, Tensor | None]]:
+        return {}
+
     def goodness(self, logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Measure how good logits are on each input: the mean log-probability of the right answer where one is asked for, in nats."""
-        where = asked(self.task.answer(tokens))
+        where = asked(self._answers(tokens)[0].numpy())
         return self.told(torch.as_tensor(logits), tokens).numpy().sum(1) / where.sum(1)
 
     def told(self, logits: Float[Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[Tensor, "n s"]:
@@ -66,14 +93,22 @@ class Problem:
 
         Where answers are drawn it is the mean over all of them, by their chances: no draw can make a model look better than it is.
         """
-        answers = self.task.answer(tokens)
+        answers, chances = self._answers(tokens)
         said = logits.double().log_softmax(-1)
-        if self.task.chances is None:
-            each = said.gather(-1, torch.from_numpy(answers.clip(min=0))[..., None])[..., 0]
+        if chances is None:
+            each = said.gather(-1, answers.clip(min=0)[..., None])[..., 0]
         else:
-            chances = torch.from_numpy(self.task.chances(tokens))
             each = torch.where(chances > 0, chances * said, 0).sum(-1)
-        return torch.where(torch.from_numpy(asked(answers)), each, 0)
+        return torch.where(answers != UNASKED, each, 0)
+
+    def _answers(self, tokens: Int[np.ndarray, "n s"]) -> tuple[Int[Tensor, "n s"], Float[Tensor, "n s v"] | None]:
+        """The right answer at each position, and where answers are drawn their chances."""
+
+        def make() -> tuple[Tensor, Tensor | None]:
+            chances = None if self.task.chances is None else torch.from_numpy(self.task.chances(tokens))
+            return torch.from_numpy(self.task.answer(tokens)), chances
+
+        return make() if tokens.size > KEPT else _newest(self._right, tokens, make, FEW)
 
     def named(self, logits: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
         """Tell which answer logits name: the likeliest; where answers are drawn, UNASKED if even that one is less likely than SURE."""
@@ -90,6 +125,21 @@ class Problem:
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""
         return np.asarray(self.missed(logits, tokens).any(1), np.float64)
+
+
+def _newest(kept: dict[bytes, T], tokens: Int[np.ndarray, "n s"], make: Callable[[], T], most: int) -> T:
+    """Give what is kept of these inputs, or make it and keep it; the oldest goes where there are too many."""
+    if (name := _named(tokens)) not in kept:
+        made = make()
+        while len(kept) >= most:
+            del kept[next(iter(kept))]
+        kept[name] = made
+    return kept[name]
+
+
+def _named(tokens: Int[np.ndarray, "n s"]) -> bytes:
+    """A short name of these inputs."""
+    return hashlib.blake2b(np.ascontiguousarray(tokens).tobytes(), digest_size=16, key=str(tokens.shape).encode()).digest()
 
 
 def _sure(chances: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:

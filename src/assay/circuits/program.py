@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -45,6 +46,14 @@ class Program:
         self.units = self._located()
         self.edges: frozenset[tuple[Unit, Reader]] = frozenset(self._wired())
         self._weights_fit()
+
+    def moved(self, at: Mapping[str, tuple[Place, ...]]) -> Program:
+        """Give the same explanation with its variables at other places. Raises: SpecError or ModelError, as for one that is new."""
+        e = self.explanation  # rules go as they were read: reading them again takes longer than all else
+        variables = tuple(dataclasses.replace(v, at=at[v.name], rule=self._rules[v.name]) for v in e.variables)
+        answer = None if e.answer is None else self._head[0]
+        logits = self._head if isinstance(e.logits, tuple) else e.logits
+        return Program(dataclasses.replace(e, variables=variables, answer=answer, logits=logits, fails=self._fails), self.problem)
 
     @property
     def size(self) -> int:

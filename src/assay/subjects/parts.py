@@ -7,7 +7,7 @@ part wrote: an edge can be cut while both its ends go on. Runs come first in eve
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,7 @@ Written = Callable[[Float[Tensor, "run b s d"]], Float[Tensor, "run b s d"]]
 Neurons = Callable[[Float[Tensor, "run b s m"]], Float[Tensor, "run b s m"]]
 """The neurons of one MLP after their non-linearity, in place of what they would have been."""
 Slot = Literal["q", "k", "v"]
-_SLOTS: tuple[Slot, ...] = ("q", "k", "v")
+SLOTS: tuple[Slot, ...] = ("q", "k", "v")
 
 
 @dataclass(frozen=True, order=True)
@@ -67,7 +67,7 @@ class Reader:
         if text == "logits":
             return cls("logits")
         if found := re.fullmatch(r"a(\d+)\.(\d+)\.([qkv])", text):
-            return cls("head", int(found[1]), int(found[2]), _SLOTS["qkv".index(found[3])])
+            return cls("head", int(found[1]), int(found[2]), SLOTS["qkv".index(found[3])])
         if found := re.fullmatch(r"m(\d+)", text):
             return cls("mlp", int(found[1]))
         raise ModelError(f"no reader {text!r}; readers are a0.1.q, a0.1.k and a0.1.v of a head, an MLP such as m0, and logits")
@@ -92,6 +92,8 @@ class Apart:
     """Of each block, how each position (last but one) spreads its attention over positions (last)."""
     neurons: list[Float[Tensor, "run b s m"]]
     """Of each block that has an MLP, its neurons after their non-linearity."""
+    stream: dict[tuple[str, int], Float[Tensor, "run b s d"]]
+    """The stream as it stood before the heads of a block, ("head", layer), before its MLP, ("mlp", layer), and at the end, ("logits", -1)."""
 
 
 def parts(params: Params) -> tuple[Part, ...]:
@@ -109,7 +111,7 @@ def readers(params: Params) -> tuple[Reader, ...]:
     found: list[Reader] = []
     for part in parts(params):
         if part.kind == "head":
-            found += [Reader("head", part.layer, part.head, slot) for slot in _SLOTS]
+            found += [Reader("head", part.layer, part.head, slot) for slot in SLOTS]
         elif part.kind == "mlp":
             found.append(Reader("mlp", part.layer))
     return (*found, Reader("logits"))
@@ -148,7 +150,6 @@ def apart(
     runs = len(params["W_E"])
     tokens = tokens.expand(runs, *tokens.shape[-2:])
     check_context(params, tokens.shape[-1])
-    run = torch.arange(runs, device=tokens.device)[:, None, None]
     wrote: dict[Part, Tensor] = {}
     x = torch.zeros(())
 
@@ -159,48 +160,87 @@ def apart(
 
     def shown(reader: Reader) -> Tensor:
         """The stream as one reader sees it."""
-        others = [(new(wrote[part]) if callable(new) else new) - wrote[part] for (part, who), new in read.items() if who == reader]
-        return x + torch.stack(others).sum(0) if others else x
+        return seen(x, reader, read, wrote)
 
-    write(Part("embed"), params["W_E"][run, tokens])
-    if "W_pos" in params:
-        write(Part("pos"), params["W_pos"][:, None, : tokens.shape[-1]].expand(*tokens.shape, -1))
-    patterns, fired, act = [], [], ACTIVATIONS[activation]
+    for part, out in entered(params, tokens).items():
+        write(part, out)
+    patterns, fired = [], []
+    stream: dict[tuple[str, int], Tensor] = {}
     for layer in range(params["W_QKV"].shape[1]):
-        p = {name: params[name][:, layer] for name in BLOCK if name in params}
-        z, pattern = _attention(p, layer, x, shown, {who for _, who in read}, turned="W_pos" not in params)
+        stream["head", layer] = x
+        out, pattern = heads(params, layer, x, shown, {who for _, who in read})
         patterns.append(pattern)
-        out = torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2)
-        if "b_O" in p:
-            x = x + p["b_O"][:, None, None]
+        if "b_O" in params:
+            x = x + params["b_O"][:, layer, None, None]
         for head, one in enumerate(out):
             write(Part("head", layer, head), one)
-        if "W_in" not in p:
+        if "W_in" not in params:
             continue
-        seen = _norm(shown(Reader("mlp", layer)), p.get("gain_2"), p.get("bias_2"))
-        hidden = torch.einsum("rbsd,rdm->rbsm", seen, p["W_in"])
-        hidden = hidden + p["b_in"][:, None, None] if "b_in" in p else hidden
-        hidden = act(torch.einsum("rbsd,rdm->rbsm", seen, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
-        hidden = neurons[layer](hidden) if layer in neurons else hidden
+        stream["mlp", layer] = x
+        hidden, out_mlp = mlp(params, layer, shown(Reader("mlp", layer)), activation, neurons.get(layer))
         fired.append(hidden)
-        out_mlp = torch.einsum("rbsm,rmd->rbsd", hidden, p["W_out"])
-        write(Part("mlp", layer), out_mlp + p["b_out"][:, None, None] if "b_out" in p else out_mlp)
-    final = _norm(shown(Reader("logits")), params.get("gain"), params.get("bias"))
-    unembed = params["W_U"] if "W_U" in params else params["W_E"].mT
-    return Apart(torch.einsum("rbsd,rdv->rbsv", final, unembed), wrote, patterns, fired)
+        write(Part("mlp", layer), out_mlp)
+    stream["logits", -1] = x
+    return Apart(logits(params, shown(Reader("logits"))), wrote, patterns, fired, stream)
+
+
+def entered(params: Params, tokens: Int[Tensor, "run b s"]) -> dict[Part, Float[Tensor, "run b s d"]]:
+    """Give what tokens write to the stream, and positions where they are learned."""
+    run = torch.arange(len(tokens), device=tokens.device)[:, None, None]
+    found = {Part("embed"): params["W_E"][run, tokens]}
+    if "W_pos" in params:
+        found[Part("pos")] = params["W_pos"][:, None, : tokens.shape[-1]].expand(*tokens.shape, -1)
+    return found
+
+
+def seen(
+    x: Float[Tensor, "run b s d"], reader: Reader, read: Mapping[Edge, Float[Tensor, "run b s d"] | Written],
+    wrote: Mapping[Part, Float[Tensor, "run b s d"]],
+) -> Float[Tensor, "run b s d"]:  # fmt: skip
+    """Give the stream x as one reader sees it: with what it reads in place of what some parts wrote."""
+    others = [(new(wrote[part]) if callable(new) else new) - wrote[part] for (part, who), new in read.items() if who == reader]
+    return x + torch.stack(others).sum(0) if others else x
+
+
+def heads(
+    params: Params, layer: int, x: Float[Tensor, "run b s d"], shown: Callable[[Reader], Tensor], asked: Set[Reader]
+) -> tuple[tuple[Float[Tensor, "run b s d"], ...], Float[Tensor, "run b h s s"]]:
+    """Give what each head of a block writes from the stream x, and its pattern; slots in `asked` read what `shown` gives them."""
+    p = {name: params[name][:, layer] for name in BLOCK if name in params}
+    z, pattern = _attention(p, layer, x, shown, asked, turned="W_pos" not in params)
+    return torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2), pattern
+
+
+def mlp(
+    params: Params, layer: int, x: Float[Tensor, "run b s d"], activation: Activation = "relu", changed: Neurons | None = None
+) -> tuple[Float[Tensor, "run b s m"], Float[Tensor, "run b s d"]]:
+    """Give the neurons of a block's MLP that reads the stream x, and what it writes."""
+    p, act = {name: params[name][:, layer] for name in BLOCK if name in params}, ACTIVATIONS[activation]
+    read = _norm(x, p.get("gain_2"), p.get("bias_2"))
+    hidden = torch.einsum("rbsd,rdm->rbsm", read, p["W_in"])
+    hidden = hidden + p["b_in"][:, None, None] if "b_in" in p else hidden
+    hidden = act(torch.einsum("rbsd,rdm->rbsm", read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
+    hidden = changed(hidden) if changed else hidden
+    out = torch.einsum("rbsm,rmd->rbsd", hidden, p["W_out"])
+    return hidden, out + p["b_out"][:, None, None] if "b_out" in p else out
+
+
+def logits(params: Params, x: Float[Tensor, "run b s d"]) -> Float[Tensor, "run b s v"]:
+    """Give the logits of the stream x."""
+    final = _norm(x, params.get("gain"), params.get("bias"))
+    return torch.einsum("rbsd,rdv->rbsv", final, params["W_U"] if "W_U" in params else params["W_E"].mT)
 
 
 def _attention(
-    p: Mapping[str, Tensor], layer: int, x: Tensor, shown: Callable[[Reader], Tensor], asked: set[Reader], *, turned: bool
+    p: Mapping[str, Tensor], layer: int, x: Tensor, shown: Callable[[Reader], Tensor], asked: Set[Reader], *, turned: bool
 ) -> tuple[Float[Tensor, "run b s h e"], Float[Tensor, "run b h s s"]]:
     """What each head of a block read of its values, and its pattern; slots that are shown something else are projected by themselves."""
     own = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
-    heads = own.shape[-2]
-    for i, slot in enumerate(_SLOTS):
-        for head in range(heads):
+    for i, slot in enumerate(SLOTS):
+        for head in range(own.shape[-2]):
             if (reader := Reader("head", layer, head, slot)) in asked:
-                seen = _norm(shown(reader), p.get("gain_1"), p.get("bias_1"))
-                own[:, :, :, i, head] = torch.einsum("rbsd,rde->rbse", seen, p["W_QKV"][:, :, i, head])
+                read = _norm(shown(reader), p.get("gain_1"), p.get("bias_1"))
+                own[:, :, :, i, head] = torch.einsum("rbsd,rde->rbse", read, p["W_QKV"][:, :, i, head])
     if "b_QKV" in p:
         own = own + p["b_QKV"][:, None, None]
     q, k, v = (one.transpose(2, 3) for one in own.unbind(3))  # [run, b, h, s, e]

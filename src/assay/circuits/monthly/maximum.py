@@ -55,6 +55,22 @@ def rival(problem: Problem) -> Explanation:
     )  # fmt: skip
 
 
+def half_right(problem: Problem) -> Explanation:
+    """Say that numbers lie on a line: right about the head and what it attends to, wrong about how that is named.
+
+    The logit of each number is said to fall with its distance from the largest, up to half of all numbers away, by one slope that fits the
+    model's best. So the right number is named on every list; only that numbers stand apart, each by itself, is missed.
+    """
+    values = len(problem.task.answers)
+    steep, far = slope(problem), _far(problem)
+    return Explanation(
+        of="monthly-maximum", name="a head attends to the largest number, and numbers near it are named nearly as much",
+        variables=(Variable("largest", f"most(token, there(token) < {values})", watching(problem), ("token.k", "token.v")),),
+        logits=tuple(f"{-steep:.2f} * min(abs(largest - {v}), {far})" for v in range(values)),
+        leaves_out="That each number has a direction of its own.",
+    )  # fmt: skip
+
+
 def watching(problem: Problem) -> tuple[Place, ...]:
     """Find the heads that attend from ANS to the largest number; the one that does so most where none reaches LEAST."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
@@ -77,10 +93,24 @@ def margin(problem: Problem) -> float:
     return float((logits * named).sum() / (named**2).sum())
 
 
+def slope(problem: Problem) -> float:
+    """Fit by how much logits fall with each number that theirs is further from the largest, by least squares over lists and answers."""
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    logits = problem.logits(tokens)[:, -1]
+    away = -np.minimum(abs(_largest(problem, tokens)[:, None] - np.arange(logits.shape[1])), _far(problem)).astype(np.float64)
+    away -= away.mean(1, keepdims=True)
+    return float((logits * away).sum() / (away**2).sum())
+
+
 def unnamed(problem: Problem) -> Float[np.ndarray, " value"]:
     """Measure for each number how often it is not named though it is the largest, on lists drawn evenly among those."""
     values = len(problem.task.answers)
     return np.array([problem.wrong(problem.logits(lists), lists).mean() for lists in (_below(problem, v) for v in range(values))])
+
+
+def _far(problem: Problem) -> int:
+    """The distance from which on numbers are said to be alike: more than half of them away."""
+    return len(problem.task.answers) // 2 + 1
 
 
 def _below(problem: Problem, most: int) -> Int[np.ndarray, "n s"]:

@@ -70,6 +70,34 @@ def rival(problem: Problem) -> Explanation:
     )  # fmt: skip
 
 
+def half_right(problem: Problem) -> Explanation:
+    """Say that neurons tell the two signs apart, and that is all: right about the head, its mean and the neurons, wrong about what they make of it.
+
+    Each side is said to fire from zero on, where both sides in fact fire, and the sign to be named by the same margin however far from zero the
+    sum lies: the typical one, a median. So the right sign is named on every sequence.
+    """
+    above, below = sides(problem)
+    return Explanation(
+        of="monthly-running-sum", name="one head takes the mean, and neurons on either side of zero name its sign",
+        variables=(
+            Variable("average", _average(problem), (Place(HEAD),), ("token.k", "token.v")),
+            Variable("above", "max(average, 0)", (Place(MLP, above.neurons),), ("average",)),
+            Variable("below", "max(-average, 0)", (Place(MLP, below.neurons),), ("average",)),
+        ),
+        answer="0 if average < 0 else 2 if average > 0 else 1", margin=round(margin(problem), 1), reads=("average", "above", "below"),
+        leaves_out="How sure the model is of a sum far from zero.",
+    )  # fmt: skip
+
+
+def margin(problem: Problem) -> float:
+    """Measure how far the right logit lies above the next one: the median over sequences and positions."""
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    logits, answers = problem.logits(tokens), problem.task.answer(tokens)
+    own = np.take_along_axis(logits, answers[..., None], 2)
+    others = np.where(np.arange(logits.shape[2]) == answers[..., None], -np.inf, logits)
+    return float(np.median(own[..., 0] - others.max(2)))
+
+
 def sides(problem: Problem) -> tuple[Side, Side]:
     """Find the neurons that fire above and below a mean near zero, by their correlation with it wherever they fire.
 

@@ -21,6 +21,8 @@ SEED, INPUTS = 2000, 600
 """Of the lists on which roles are looked for, and how many; no score is taken on them."""
 LEAST = 0.1
 """A head looks for the next value where that draws this much of its attention, on average."""
+REACH = 4
+"""The half-right rival says that heads look no further than the values divided by this."""
 
 
 def explanation(problem: Problem) -> Explanation:
@@ -46,6 +48,24 @@ def rival(problem: Problem) -> Explanation:
         of="monthly-sorted-list", name="heads copy the next value in the order of the list",
         variables=(Variable("next", f"last(token, there(place) == place - {items})", _places(problem, finders(problem)), ("place", "token.v")),),
         answer="next", margin=margin(problem),
+    )  # fmt: skip
+
+
+def half_right(problem: Problem) -> Explanation:
+    """Say that heads look no further than a quarter of the values: right about heads and about most steps, wrong about the long ones.
+
+    Where no value lies so near, the first one beyond is said to be named.
+    """
+    items, values = _items(problem), len(problem.task.tokens) - 1
+    reach = values // REACH
+    return Explanation(
+        of="monthly-sorted-list", name=f"heads copy the smallest value above the present one, if it lies no more than {reach} above",
+        variables=(
+            Variable("floor", "-1 if token == 'SEP' else token"),
+            Variable("next", f"least(token, there(place) < {items} and there(token) > floor and there(token) <= floor + {reach})",
+                     _places(problem, finders(problem)), ("floor.q", "place", "token.k", "token.v")),
+        ),
+        answer=f"next if next >= 0 else min(floor + {reach + 1}, {values - 1})", margin=margin(problem), leaves_out="Steps longer than that.",
     )  # fmt: skip
 
 

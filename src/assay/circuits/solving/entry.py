@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from assay.circuits.solving import figures, scored, statements
-from assay.circuits.solving.scored import CONTROLS, EXPLANATIONS, OURS, RIVAL
+from assay.circuits.solving.scored import CONTROLS, HALF_RIGHT, OURS, RIVAL, explanations, rivals
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Arm, Arms, Derive, Experiment
@@ -24,7 +24,8 @@ SEEDS = 6
 OF_EXPLANATIONS = ("quality", "reached", "errors", "written")
 """Measures of explanations: all that an arm has in which another one stands, since claims about the models are not about those."""
 NOTES = {
-    "rival": "main's models, with the plausible rival in the place of our explanation",
+    RIVAL: "main's models, with the plausible rival in the place of our explanation",
+    HALF_RIGHT: "main's models, with an explanation that is right about a part of the mechanism alone",
     "another": "main's models, with our explanation of another model of the same problem in the place of their own",
     "shuffled": "main's models; ours, with other parts in its roles and what it says said of other inputs",
     "empty": "main's models, with nothing said of them: 0 by construction, the floor",
@@ -59,7 +60,8 @@ def _gradient(arms: Arms) -> xr.Dataset:
 
 def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     """Give the arms: models, the same half as long and without anything to learn, and every other explanation in the place of ours."""
-    whole, short, none = (scored.measuring(monthly, which) for which in (EXPLANATIONS, (OURS, RIVAL), ()))
+    beside = rivals(monthly)
+    whole, short, none = (scored.measuring(monthly, which) for which in (explanations(monthly), (OURS, beside[-1]), ()))
     own = scored.measuring(monthly, (OURS,))
     made: dict[str, Arm[Solver]] = {
         "main": Arm(monthly.train, specs=reserved("answers"), measure=whole, keep=True, note="decoders that are trained on the problem"),
@@ -69,7 +71,7 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
         "untrained": Arm(monthly.train, specs=variant(steps=0), measure=none, note="the same models before training"),
         "unlearned": Arm(_kept, after="untrained", measure=own, note="our rule for an explanation, on models that were never trained"),
     }  # fmt: skip
-    return made | {kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in (RIVAL, *CONTROLS)} | {
+    return made | {kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in (*beside, *CONTROLS)} | {
         "gradient": Arm(derive=_gradient, note="main's models; inputs that a gradient points to, in place of those that are said to fail"),
     }
 
@@ -80,12 +82,14 @@ def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
 
 
 def entry(
-    monthly: Monthly, *, smoke: Solver, default: Solver, full: Solver, seed: int, claims: Iterable[Claim | Exact | Finding], scope: str, page: str
+    monthly: Monthly, *, smoke: Solver, default: Solver, full: Solver, seed: int, claims: Iterable[Claim | Exact | Finding], scope: str, page: str,
+    measured: int = 1,
 ) -> Experiment[Solver]:
-    """Make the entry of a problem; judged are six seeds from this one on."""
+    """Make the entry of a problem; judged are six seeds from this one on; `measured` counts what measuring has meant so far."""
     seeds = range(seed, seed + SEEDS)
     return Experiment(
-        page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, EXPLANATIONS), claims=(*claims, *statements.findings()),
+        page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, explanations(monthly)),
+        claims=(*claims, *statements.findings(rivals(monthly))),
         figures=figures.drawn, scope=scope, seeds_per_group=3, smoke=grid(smoke, seed=range(1000, 1002)), default=grid(default, seed=seeds),
-        full=grid(full, seed=seeds),
+        full=grid(full, seed=seeds), measured=measured,
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.circuits.solving.scored import EXPLANATIONS
 from assay.circuits.solving.statements import GOOD
 from assay.core.experiment import Arms
 from assay.core.figures import Figure, columns, summary
@@ -15,7 +14,7 @@ TRAINED = {"main": "trained", "half": "half as long", "shuffled-answers": "answe
 def drawn(arms: Arms) -> list[Figure]:
     """Draw both, with t intervals over models."""
     main = arms["main"]
-    rows = [(kind, name, *summary(values.sel(explanation=kind).values)) for kind in EXPLANATIONS
+    rows = [(kind, name, *summary(values.sel(explanation=kind).values)) for kind in map(str, main.explanation.values)
             for name, values in (("quality", main.quality), ("least of E1 to E4", main.reached.isel(part=slice(4)).min("part")))]  # fmt: skip
     where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
     right = [(told, int(p), *summary(arms[name].right.sel(position=p).values)) for name, told in TRAINED.items() for p in where]

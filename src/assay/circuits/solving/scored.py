@@ -1,13 +1,15 @@
 """What is measured of a model that was trained on a problem: how often it is right, and what explanations of it reach.
 
-Beside our explanation of each model stand a plausible rival and four controls: our explanation of another model of the same problem, ours
-shuffled, an empty one, and the whole model over again. The other model is trained alike on a seed of its own.
+Beside our explanation of each model stand a plausible rival, of some problems one that is half right, and four controls: our explanation of
+another model of the same problem, ours shuffled, an empty one, and the whole model over again. The other model is trained alike on a seed of
+its own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.core.bench import Unkept
+from assay.core.errors import DataError
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
@@ -29,9 +32,10 @@ if TYPE_CHECKING:
     from assay.core.fit import Trained
 
 PARTS = ("E1", "E2", "E3", "E4", "short")
-OURS, RIVAL = "ours", "rival"
+OURS, RIVAL, HALF_RIGHT = "ours", "rival", "half-right"
 CONTROLS = ("another", "shuffled", "empty", "whole")
 EXPLANATIONS = (OURS, RIVAL, *CONTROLS)
+"""Of a problem without one that is half right."""
 ERRORS = ("failing", "working", "random", "gradient")
 """Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient points to."""
 WAYS = ("places", "most", "learned", "unfounded")
@@ -43,8 +47,21 @@ OTHER = 99
 """The other model has the seed that ends in this among a hundred."""
 
 
+def explanations(monthly: Monthly) -> tuple[str, ...]:
+    """Name all explanations of a problem's models that are scored."""
+    return (OURS, *rivals(monthly), *CONTROLS)
+
+
+def rivals(monthly: Monthly) -> tuple[str, ...]:
+    """Name the rivals among them; the last is the one that ours is to beat."""
+    return (RIVAL, HALF_RIGHT) if monthly.in_part else (RIVAL,)
+
+
 def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver], Trained, Bench], xr.Dataset]:
-    """Make the measure of an arm: how often its models are right, and what these explanations of them reach."""
+    """Make the measure of an arm: how often its models are right, and what these explanations of them reach.
+
+    Of an arm with all of them it is also measured what exchanging variables shows, and how many others do as well.
+    """
 
     def measure(runs: Runs[Solver], trained: Trained, bench: Bench) -> xr.Dataset:
         s = runs.shared
@@ -53,7 +70,7 @@ def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
         named = _solved(runs, problems)
         if which:
-            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if which == EXPLANATIONS else {})}
+            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if CONTROLS[0] in which else {})}
             named |= _explained(monthly, runs, problems, which, bench)
         return measures(runs, coords=coords, **named)
 
@@ -99,11 +116,13 @@ def _explained(
     from assay.circuits.verify.score import Effort
 
     scores, exchanged, as_good = [], [], []
+    others: dict[int, Explanation] = {}
     for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
         effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
-        scores.append(_scores(monthly, spec, problem, which, effort, bench))
-        if which == EXPLANATIONS:
-            swapped, counted = _beside(monthly.explains().explanation(problem), problem, spec.seed, effort)
+        ours = cache(partial(monthly.explains().explanation, problem))
+        scores.append(_scores(monthly, spec, problem, which, effort, ours, partial(_of_other, monthly, spec, bench, others)))
+        if CONTROLS[0] in which:
+            swapped, counted = _beside(ours(), problem, spec.seed, effort)
             exchanged.append(swapped)
             as_good.append(counted)
         bench.report(i + 1, len(problems), "models explained")
@@ -119,20 +138,16 @@ def _explained(
     return found
 
 
-def _scores(monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, ...], effort: Effort, bench: Bench) -> list[Score]:
+def _scores(
+    monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, ...], effort: Effort, ours: Callable[[], Explanation],
+    of_other: Callable[[], Explanation],
+) -> list[Score]:  # fmt: skip
     from assay.circuits.verify import controls
     from assay.circuits.verify.score import attempted, score
 
     file = monthly.explains()
-    kept: dict[str, Explanation] = {}
-
-    def ours() -> Explanation:
-        if not kept:
-            kept[OURS] = file.explanation(problem)
-        return kept[OURS]
-
     ways: Mapping[str, Callable[[], Explanation]] = {
-        OURS: ours, RIVAL: lambda: file.rival(problem), "another": lambda: file.explanation(other(monthly, spec, bench)),
+        OURS: ours, RIVAL: lambda: file.rival(problem), HALF_RIGHT: lambda: half_right(monthly, problem), "another": of_other,
         "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed), "empty": lambda: controls.empty(ours()),
         "whole": lambda: controls.whole(ours(), problem),
     }  # fmt: skip
@@ -143,7 +158,7 @@ def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> t
     """Exchange variables, and that of most pairs along learned directions too; count other sets of pieces and other homes that do as well."""
     from assay.circuits.program import Program
     from assay.circuits.verify.interchange import interchanged
-    from assay.circuits.verify.rivals import rivals
+    from assay.circuits.verify.rivals import rivals as as_good
 
     program = Program(ours, problem)
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
@@ -153,8 +168,15 @@ def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> t
         most = max(swapped, key=lambda x: x.pairs)  # learning takes most of the time
         learned = interchanged(program, most.variable, tokens, seed)
         ways = [float(np.mean([x.right for x in swapped if x.pairs])), most.right, learned.learned, learned.unfounded]
-    counted = rivals(program, tokens, seed)
+    counted = as_good(program, tokens, seed)
     return tuple(ways), (counted.sets / max(counted.sets_tried, 1), counted.homes / max(counted.homes_tried, 1))
+
+
+def half_right(monthly: Monthly, problem: Problem) -> Explanation:
+    """Give the explanation that is half right. Raises: DataError where the problem has none."""
+    if monthly.in_part is None:
+        raise DataError(f"{monthly.name} has no explanation that is half right")
+    return monthly.in_part().half_right(problem)
 
 
 def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:
@@ -168,6 +190,14 @@ def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:
         save_file({name: trained.tensors[name].contiguous() for name in monthly.shape(its).parameters()}, folder / "model.safetensors")
 
     return monthly.problem(its, load_file(bench.artefact(its, build) / "model.safetensors"))
+
+
+def _of_other(monthly: Monthly, spec: Solver, bench: Bench, found: dict[int, Explanation]) -> Explanation:
+    """Explain the other model; runs of a group share it."""
+    hundred = spec.seed // 100
+    if hundred not in found:
+        found[hundred] = monthly.explains().explanation(other(monthly, spec, bench))
+    return found[hundred]
 
 
 def _errors(score: Score) -> list[float]:

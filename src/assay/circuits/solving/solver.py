@@ -61,6 +61,14 @@ class Explains(Protocol):
         ...
 
 
+class ExplainsInPart(Explains, Protocol):
+    """What a file of explanations offers that has a third one, right about a part of the mechanism and wrong about the rest."""
+
+    def half_right(self, problem: Problem) -> Explanation:
+        """Give one that is half right."""
+        ...
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Monthly:
     """One of the monthly problems: its task by its spec, and who explains its models."""
@@ -71,6 +79,9 @@ class Monthly:
     """A spec → the task."""
     explains: Callable[[], Explains]
     """Loads the file that explains its models."""
+    in_part: Callable[[], ExplainsInPart] | None = None
+    """Loads the same file, where it has an explanation that is half right."""
+
     def shape(self, s: Solver) -> Shape:
         """Give the sizes of the model that a spec asks for."""
         from assay.subjects.decoder import Shape

@@ -6,12 +6,13 @@ Each claim is a value over arms: an arm in which another explanation stands in t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.circuits.solving.scored import CONTROLS, OURS, RIVAL
+from assay.circuits.solving.scored import CONTROLS, HALF_RIGHT, OURS, RIVAL
 from assay.core.claims import Claim, Finding, Published, Value
 from assay.core.experiment import Arms
 from assay.core.scales import Scale
@@ -28,6 +29,8 @@ YOUNGER = {"half": "models that are younger may have learned it, too"}
 """Why there is no gate of half the training: that models still get better takes nothing from what they can do."""
 ELSEWHERE = {"another": "any model of this problem has these parts in these roles", "rival": "what sounds right scores as well"}
 """Near controls of an explanation."""
+IN_PART = {HALF_RIGHT: "to be right about a part of the mechanism is enough"}
+"""Near control of an explanation, where there is one that is half right: what sounds right may be so wrong that it reaches nothing in any model."""
 TEMPLATE = {"unlearned": "the same rule finds as good an explanation in a model that has not learned the problem"}
 HALF = {"main": "half"}
 WEAK = 0.4
@@ -52,17 +55,20 @@ def close(text: str, value: Value, high: float, scale: Scale, source: str, *, th
     )  # fmt: skip
 
 
-def explained(models: str, rival: str, *, same: str = "") -> tuple[Claim, ...]:
+def explained(models: str, rival: str, *, half_right: str = "", same: str = "") -> tuple[Claim, ...]:
     """Claim of our explanation of these models that it is good, has no weak part, and is better than a rival that says this.
 
-    `same` says why explanations of all models of a problem name the same parts, where they cannot but do so; that of another model is then no
-    control.
+    `half_right` is what another one says that is right in part; that is then the one to beat, and the rival a control. `same` says why
+    explanations of all models of a problem name the same parts, where they cannot but do so; that of another model is then no control.
     """
-    kinds = tuple(kind for kind in ("rival", *CONTROLS) if not (same and kind == "another"))
-    near = {kind: why for kind, why in {**ELSEWHERE, **TEMPLATE}.items() if kind in (*kinds, "unlearned")}
+    kinds = tuple(kind for kind in (RIVAL, *((HALF_RIGHT,) if half_right else ()), *CONTROLS) if not (same and kind == "another"))
+    near = {kind: why for kind, why in {**IN_PART, **ELSEWHERE, **TEMPLATE}.items() if kind in (*kinds, "unlearned")}
     also = {"another": same} if same else {}
     whole = {"whole": "as faithful as can be; what it lacks is shortness"}
+    beaten = f"a rival that is half right, {half_right}," if half_right else f"a plausible rival, {rival},"
+    against = HALF_RIGHT if half_right else RIVAL
     first = {"shuffled": "any parts do in place of those that are named"} if same else {"another": "whatever speaks of such parts beats that rival"}
+    first |= {RIVAL: f"what sounds right, {rival}, beats it too"} if half_right else {}
     return (
         Claim(
             text=f"Our explanation of {models} is faithful and short: its quality is at least .55, more than the whole model could reach as its own",
@@ -75,8 +81,8 @@ def explained(models: str, rival: str, *, same: str = "") -> tuple[Claim, ...]:
             near=near, also=whole | also, half=HALF, threshold_from=PLAN, published="new", source=OWN,
         ),
         Claim(
-            text=f"Our explanation of {models} beats a plausible rival, {rival}, by at least .1 of quality",
-            value=lead, low=BETTER, unit="quality", must_fail=tuple(k for k in ("another", "shuffled", "empty") if k in kinds), near=first,
+            text=f"Our explanation of {models} beats {beaten} by at least .1 of quality", value=partial(lead, over=against), low=BETTER,
+            unit="quality", must_fail=tuple(k for k in (RIVAL, "another", "shuffled", "empty") if k in kinds and k != against), near=first,
             also={"whole": "half, by its length alone; a rival may lie below that"} | also, half=HALF, threshold_from=PLAN, published="new",
             source=OWN,
         ),
@@ -124,9 +130,9 @@ def least(arm: xr.Dataset) -> xr.DataArray:
     return arm.reached.sel(explanation=OURS, part=["E1", "E2", "E3", "E4"]).min("part")
 
 
-def lead(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: by how much the quality of what stands in the place of ours exceeds the rival's, of one and the same model."""
-    return arm.quality.sel(explanation=OURS, drop=True) - arm.quality.sel(explanation=RIVAL, drop=True)
+def lead(arm: xr.Dataset, arms: Arms, over: str = RIVAL) -> xr.DataArray:
+    """[run]: by how much the quality of what stands in the place of ours exceeds a rival's, of one and the same model."""
+    return arm.quality.sel(explanation=OURS, drop=True) - arm.quality.sel(explanation=over, drop=True)
 
 
 def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -139,7 +145,7 @@ def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     return ratio.fillna(0.0).where(arm.wrong > 1 / arm.attrs["tested"])
 
 
-def findings() -> tuple[Finding, ...]:
+def findings(rivals: Sequence[str] = (RIVAL,)) -> tuple[Finding, ...]:
     """What is told beside the claims: every explanation's quality, what exchanging variables shows, and how many others do as well."""
 
     def of(text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share") -> Finding:
@@ -151,8 +157,9 @@ def findings() -> tuple[Finding, ...]:
     def reached(part: str) -> Callable[[xr.Dataset], xr.DataArray]:
         return lambda main: main.reached.sel(part=part, **own)
 
-    told = {OURS: "our explanation", RIVAL: "the rival", "another": "our explanation of another model", "shuffled": "ours, shuffled",
-            "empty": "the empty explanation", "whole": "the whole model over again"}  # fmt: skip
+    beside = {RIVAL: "the rival", HALF_RIGHT: "the rival that is half right"}
+    told = {OURS: "our explanation", **{kind: beside[kind] for kind in rivals}, "another": "our explanation of another model",
+            "shuffled": "ours, shuffled", "empty": "the empty explanation", "whole": "the whole model over again"}  # fmt: skip
     own = {"explanation": OURS, "drop": True}
     return (
         of("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),

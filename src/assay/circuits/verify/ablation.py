@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.circuits.program import Program
-from assay.circuits.verify.pieces import Cut
+from assay.circuits.verify.pieces import Cut, Sweep
 from assay.core import rng
 from assay.core.intervals import Means
 
@@ -46,19 +46,27 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     problem = program.problem
     cut = Cut(problem, [u.place for u in program.units])
     clean = cut.clean(tokens)
-    mean = [x.mean(0, keepdim=True) for x in clean]
-    other = resampled(clean, seed, "other")
+    other = ("another input", resampled(clean, seed, "other"))
+    mean = ("mean", [x.mean(0, keepdim=True) for x in clean])
     named, none = cut.named, np.zeros(len(cut.pieces), bool)
 
-    def good(kept: Bool[np.ndarray, "piece"], instead: list[Tensor], few: int | None = None) -> Float[np.ndarray, " n"]:
-        t = tokens[:few]
-        logits = cut.replaced(t, np.broadcast_to(kept, (len(t), len(kept))), [x if len(x) == 1 else x[:few] for x in instead])
-        return problem.goodness(logits, t)
+    def each(masks: list[Bool[np.ndarray, "piece"]], instead: tuple[str, list[Tensor]], few: int | None = None) -> list[Float[np.ndarray, " n"]]:
+        t, (what, gone) = tokens[:few], instead
+        notes = problem.noted(("ablated", what, seed, few, cut.named_alike), tokens)  # explanations of a model cut it alike, most of them
+        new = [m for m in masks if m.tobytes() not in notes]
+        if new:
+            sweep = Sweep(cut, t, [x if len(x) == 1 else x[:few] for x in gone])
+            notes |= zip((m.tobytes() for m in new), sweep.each(new, lambda logits: problem.goodness(logits, t)), strict=True)
+        return [notes[m.tobytes()] for m in masks]
+
+    def good(kept: Bool[np.ndarray, "piece"], instead: tuple[str, list[Tensor]], few: int | None = None) -> Float[np.ndarray, " n"]:
+        return each([kept], instead, few)[0]
 
     idle = [~m for m in subsets(~named, seed, "idle")]
-    worst = idle[int(np.argmin([good(kept, other, FEW).mean() for kept in idle]))]
+    worst = idle[int(np.argmin([x.mean() for x in each(idle, other, FEW)]))]
     taken = subsets(named, seed, "named", empty=True)
-    gaps = [abs(float((good(named & ~m, mean, FEW) - good(~m, mean, FEW)).mean())) for m in taken]
+    less = each([*(named & ~m for m in taken), *(~m for m in taken)], mean, FEW)
+    gaps = [abs(float((kept - whole).mean())) for kept, whole in zip(less[: len(taken)], less[len(taken) :], strict=True)]
     unlike = taken[int(np.argmax(gaps))]
     full, nothing = good(~none, mean), good(none, mean)
     terms = {

@@ -58,7 +58,7 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
         working.append(tokens[~bad][:most])
         seen += len(tokens)
         if asked_of < TRIED:
-            errors += int(problem.wrong(problem.logits(tokens), tokens).sum())
+            errors += int(_wrong(problem, tokens).sum())
             asked_of += len(tokens)
     foretold = sum(map(len, failing))
     bad, fine = np.concatenate(failing)[:most], np.concatenate(working)
@@ -71,13 +71,23 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
             return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen, told)
         return Tried({}, seen, told)
     other = task.draw(seed, 900, k, held_out=True)
-    pointed = by_gradient(problem, task.draw(seed, 901, 4 * k, held_out=True), k)
+    pool = task.draw(seed, 901, 4 * k, held_out=True)
+    notes = problem.noted("by gradient", pool)
+    pointed = notes[k] = notes[k] if k in notes else by_gradient(problem, pool, k)
     kinds = {"failing": bad[:k], "working": fine[:k], "random": other, "gradient": pointed}
-    terms = {name: problem.wrong(problem.logits(tokens), tokens) for name, tokens in kinds.items()}
+    terms = {name: _wrong(problem, tokens) for name, tokens in kinds.items()}
     silent = not any(x.any() for x in terms.values())
     if silent and sound and program.explanation.fails is None:
         return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail")
     return Tried(terms, seen, told if silent else "")
+
+
+def _wrong(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
+    """On which inputs the model errs; explanations of one model are tried on the same ones."""
+    notes = problem.noted("wrong", tokens)
+    if "wrong" not in notes:
+        notes["wrong"] = problem.wrong(problem.logits(tokens), tokens)
+    return notes["wrong"]
 
 
 def predicted(m: Means) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.optim.adam import adam
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
@@ -99,7 +100,7 @@ def _aligned(
     there = problem.run(source).wrote[part]
     start = rng.normal(np.array([seed]), f"circuits.alignment.{part}", 0, (d, min(d, WIDTH)))[0]
     free = torch.tensor(start, dtype=there.dtype, requires_grad=True)
-    optimiser = torch.optim.Adam([free], RATE)
+    first, second, count = torch.zeros_like(free), torch.zeros_like(free), torch.zeros(())
     of = rng.generator(seed, "circuits.alignment.batches")
     target, counts = torch.from_numpy(foretold), torch.from_numpy(changed)
 
@@ -112,9 +113,10 @@ def _aligned(
     for _ in range(STEPS):
         rows = of.choice(useful, BATCH)
         said = exchanged(rows).log_softmax(-1).gather(-1, target[rows][..., None])[..., 0]
-        optimiser.zero_grad()
-        (-(said * counts[rows]).sum() / counts[rows].sum()).backward()
-        optimiser.step()
+        (slope,) = torch.autograd.grad(-(said * counts[rows]).sum() / counts[rows].sum(), free)
+        with torch.no_grad():  # the function of torch: its optimiser imports the compiler, which takes longer than all of this
+            adam([free], [slope], [first], [second], [], [count], foreach=False, fused=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=RATE,
+                 weight_decay=0.0, eps=1e-8, maximize=False)  # fmt: skip
     rows = np.arange(half, len(base))
     with torch.no_grad():
         return float(np.nanmean(_right(exchanged(rows), foretold[rows], changed[rows])))

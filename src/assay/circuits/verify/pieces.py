@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
-from assay.subjects.parts import Apart, Part, parts
+from assay.subjects.parts import Apart, Part, Reader, entered, heads, logits, mlp, parts
 
 PASS = 40_000
 """Most tokens of one pass."""
@@ -57,9 +57,14 @@ class Cut:
             found.append(out - sum(found) if place is None else _share(place, self.problem, out, hidden))
         return found
 
+    @property
+    def named_alike(self) -> Hashable:
+        """A name that two ways to cut a model share where their pieces are the same, whether they are named or left over."""
+        return tuple((p.part, p.place if p.place and (p.place.neurons or p.place.positions or p.place.along) else None) for p in self.pieces)
+
     def clean(self, tokens: Int[np.ndarray, "n s"]) -> list[Float[Tensor, "n s d"]]:
         """What each piece writes in the whole model."""
-        return self.divided(self.problem.run(tokens))
+        return self.divided(self.problem.standing(tokens))
 
     def divided(self, one: Apart) -> list[Float[Tensor, "n s d"]]:
         """What each piece wrote in one pass."""
@@ -96,6 +101,72 @@ class Cut:
             neurons={p.layer: lambda x, p=p: seen(p.layer, x) for p in there if p.kind == "mlp"},
         )
         return one.logits[0]
+
+
+class Sweep:
+    """Runs of the same inputs under many masks, one mask for all rows: what masks have in common up to some block is computed once.
+
+    The numbers are those of `Cut.replaced`, bit for bit: the same operations on the same arrays, only not again.
+    """
+
+    def __init__(self, cut: Cut, tokens: Int[np.ndarray, "n s"], instead: Sequence[Float[Tensor, "n|1 s d"]]) -> None:
+        self.cut, self.tokens, self.instead = cut, tokens, instead
+        self.inputs = entered(cut.problem.params, torch.from_numpy(np.ascontiguousarray(tokens))[None])
+        self.stages = _stages(cut.problem)
+        self.before = [cut.of(stage[0])[0] for stage in self.stages]
+        """How many pieces come before each stage."""
+        self._kept: dict[int, tuple[bytes, Tensor, dict[int, Tensor]]] = {}
+        """By stage: the mask of all that comes before, the stream there, and what the stage's pieces write if they are kept."""
+
+    def each(self, masks: Sequence[Bool[np.ndarray, "piece"]], of: Callable[[Float[Tensor, "n s v"]], np.ndarray]) -> list[np.ndarray]:
+        """Give what is made of the logits under each mask."""
+        found: dict[bytes, np.ndarray] = {}
+        for mask in sorted({np.asarray(m, bool).tobytes() for m in masks}):  # so that neighbours have much in common
+            found[mask] = of(self._logits(np.frombuffer(mask, bool)))
+        return [found[np.asarray(m, bool).tobytes()] for m in masks]
+
+    def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[Tensor, "n s v"]:
+        if self.tokens.size > PASS:
+            return self.cut.replaced(self.tokens, np.broadcast_to(mask, (len(self.tokens), len(mask))), self.instead)
+        params, names = self.cut.problem.params, [mask[:n].tobytes() for n in self.before]
+        first = max((i for i, name in enumerate(names) if i in self._kept and self._kept[i][0] == name), default=0)
+        x = torch.zeros(())
+        with torch.no_grad():
+            for i, stage in list(enumerate(self.stages))[first:]:
+                if i not in self._kept or self._kept[i][0] != names[i]:
+                    self._kept[i] = (names[i], x, self._written(stage, x))
+                _, x, own = self._kept[i]
+                if stage[0].kind == "head" and "b_O" in params:
+                    x = x + params["b_O"][:, stage[0].layer, None, None]
+                for part in stage:
+                    kept = [self.instead[j] + float(mask[j]) * (own[j] - self.instead[j]) for j in self.cut.of(part)]
+                    x = x + torch.stack(kept).sum(0)[None]
+            return logits(params, x)[0]
+
+    def _written(self, stage: tuple[Part, ...], x: Tensor) -> dict[int, Tensor]:
+        """What the pieces of parts that read the same stream write."""
+        problem, hidden = self.cut.problem, None
+        params, one = problem.params, stage[0]
+        if one.kind == "head":
+            out, _ = heads(params, one.layer, x, lambda reader: x, frozenset[Reader]())
+        elif one.kind == "mlp":
+            neurons, whole = mlp(params, one.layer, x, problem.activation)
+            out, hidden = (whole,), neurons[0]
+        else:
+            out = (self.inputs[one],)
+        shares = [(part, self.cut.shares(part, o[0], hidden)) for part, o in zip(stage, out, strict=True)]
+        return {i: own for part, of_part in shares for i, own in zip(self.cut.of(part), of_part, strict=True)}
+
+
+def _stages(problem: Problem) -> list[tuple[Part, ...]]:
+    """All parts, in the order of a pass, those together that read one and the same stream."""
+    found: list[tuple[Part, ...]] = []
+    for part in parts(problem.params):
+        if found and part.kind == found[-1][0].kind == "head" and part.layer == found[-1][0].layer:
+            found[-1] = (*found[-1], part)
+        else:
+            found.append((part,))
+    return found
 
 
 def _by_layer(problem: Problem, neurons: Sequence[Tensor]) -> dict[int, Tensor]:

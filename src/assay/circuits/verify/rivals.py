@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
 from assay.circuits.program import Program
-from assay.circuits.verify.pieces import Cut
-from assay.circuits.verify.scrubbing import identities, once, recovered, unread
+from assay.circuits.verify.pieces import Cut, Sweep
+from assay.circuits.verify.scrubbing import Alike, alike, classes, once, recovered, unread
 from assay.core import rng
 from assay.core.errors import AssayError
 from assay.subjects.parts import parts
@@ -45,8 +43,10 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
     """Count rivals on a few of these inputs."""
     few = tokens[:FEW]
     own, others = _sets(program, few, seed)
-    scrub = _scrub(program, few, seed)
-    homes = [_scrub(rival, few, seed) for rival in _moved(program, seed)]
+    same = {name: alike(x) for name, x in classes(program, few).items()}  # a rival's variables have the same values elsewhere
+    terms = {"full": program.problem.goodness(program.problem.logits(few), few), "unread": unread(program.problem, few)}
+    scrub = _scrub(program, few, seed, same, terms)
+    homes = [_scrub(rival, few, seed, same, terms) for rival in _moved(program, seed)]
     return Rivals(sum(x >= own - NEAR for x in others), len(others), sum(x >= scrub - NEAR for x in homes), len(homes))
 
 
@@ -56,24 +56,17 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
     cut = Cut(problem, [u.place for u in program.units])
     mean = [x.mean(0, keepdim=True) for x in cut.clean(tokens)]
     named = cut.named
-
-    def good(kept: Bool[np.ndarray, "piece"]) -> float:
-        return float(problem.goodness(_run(cut, tokens, kept, mean), tokens).mean())
-
-    full, none = good(np.ones(len(named), bool)), good(np.zeros(len(named), bool))
-
-    def score(kept: Bool[np.ndarray, "piece"]) -> float:
-        span = full - none
-        return float(np.clip((good(kept) - none) / span, 0, 1) + np.clip((full - good(~kept)) / span, 0, 1)) / 2 if span else 0.0
-
     k, at = int(named.sum()), np.arange(len(named))
-    sets = [np.isin(at, c) for c in _chosen(len(at), k, seed)]
-    return score(named), [score(x) for x in sets if not np.array_equal(x, named)]
+    sets = [x for x in (np.isin(at, c) for c in _chosen(len(at), k, seed)) if not np.array_equal(x, named)]
+    masks = [np.ones(len(named), bool), np.zeros(len(named), bool), *(m for x in (named, *sets) for m in (x, ~x))]
+    full, none, *good = (float(x.mean()) for x in Sweep(cut, tokens, mean).each(masks, lambda logits: problem.goodness(logits, tokens)))
 
+    def score(kept: float, gone: float) -> float:
+        span = full - none
+        return float(np.clip((kept - none) / span, 0, 1) + np.clip((full - gone) / span, 0, 1)) / 2 if span else 0.0
 
-def _run(cut: Cut, tokens: np.ndarray, kept: np.ndarray, instead: list[Tensor]) -> Float[Tensor, "n s v"]:
-    with torch.no_grad():
-        return cut.replaced(tokens, np.broadcast_to(kept, (len(tokens), len(kept))), instead)
+    own, *others = map(score, good[::2], good[1::2])
+    return own, others
 
 
 def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
@@ -86,12 +79,11 @@ def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
     yield from (tuple(of.choice(n, k, replace=False)) for _ in range(MOST))
 
 
-def _scrub(program: Program, tokens: np.ndarray, seed: int) -> float:
+def _scrub(program: Program, tokens: np.ndarray, seed: int, same: Mapping[str, Alike], terms: Mapping[str, np.ndarray]) -> float:
     """E2 of one round."""
-    problem, of = program.problem, rng.generator(seed, "circuits.rivals.scrub")
-    kept = problem.goodness(once(program, tokens, identities(program, tokens), of), tokens)
-    terms = {"full": problem.goodness(problem.logits(tokens), tokens), "unread": unread(problem, tokens), "scrubbed": kept}
-    return float(recovered({name: x.mean(keepdims=True) for name, x in terms.items()})[0])
+    of = rng.generator(seed, "circuits.rivals.scrub")
+    kept = program.problem.goodness(once(program, tokens, [same[u.variable] for u in program.units], of), tokens)
+    return float(recovered({name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": kept}.items()})[0])
 
 
 def _moved(program: Program, seed: int) -> Iterator[Program]:
@@ -109,9 +101,8 @@ def _moved(program: Program, seed: int) -> Iterator[Program]:
             continue
         new = dict(zip(homes, ways[i], strict=True))
         at = {v.name: tuple(dataclasses.replace(p, part=new.get(p.part, p.part)) for p in v.at) for v in e.variables}
-        variables = tuple(dataclasses.replace(v, at=at[v.name]) for v in e.variables)
         try:
-            rival = Program(dataclasses.replace(e, variables=variables), program.problem)
+            rival = program.moved(at)
         except AssayError:  # a part that reads nothing of what it would have to
             continue
         made += 1

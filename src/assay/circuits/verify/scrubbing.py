@@ -12,7 +12,7 @@ Source: Chan et al. 2022, Causal Scrubbing (there from outputs that are shuffled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut, Piece
 from assay.core import rng
 from assay.core.intervals import Means
-from assay.subjects.parts import Apart, Part, Reader, apart, earlier
+from assay.subjects.parts import SLOTS, Edge, Part, Reader, earlier, heads, logits, mlp, seen
 
 RESAMPLES = 10_000
 """Inputs that are scrubbed, unless told otherwise."""
@@ -51,8 +51,8 @@ def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamp
     of = rng.generator(seed, "circuits.scrub")
     terms = {"full": problem.goodness(problem.logits(tokens), tokens), "unread": unread(problem, tokens)}
     ids = identities(program, tokens)
-    mixed = [_mixed(x, of) for x in ids]
-    terms["scrubbed"] = np.mean([problem.goodness(once(program, tokens, ids, of), tokens) for _ in range(rounds)], 0)
+    same, mixed = ([alike(x) for x in rows] for rows in (ids, [_mixed(x, of) for x in ids]))
+    terms["scrubbed"] = np.mean([problem.goodness(once(program, tokens, same, of), tokens) for _ in range(rounds)], 0)
     terms["floor"] = np.mean([problem.goodness(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0)
     return Scrubbed(terms, rounds * n, float(np.mean([_others(x) for x in ids])) if ids else 1.0)
 
@@ -69,19 +69,28 @@ def floor(m: Means) -> np.ndarray:
 
 def identities(program: Program, tokens: Int[np.ndarray, "n s"]) -> list[Ids]:
     """Of each unit, on which inputs its variable is the same at each position."""
-    values = program.values(tokens)
-    found = []
-    for unit in program.units:
-        x = np.round(values[unit.variable], 9) if unit.variable else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
-        found.append(np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], 1))
+    found = classes(program, tokens)
+    return [found[unit.variable] for unit in program.units]
+
+
+def classes(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Ids]:
+    """Of each variable that lives somewhere, on which inputs it is the same; under no name, where nothing is said: on none."""
+    values, found = program.values(tokens), {}
+    for name in dict.fromkeys(unit.variable for unit in program.units):
+        x = np.round(values[name], 9) if name else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
+        found[name] = np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], 1)
     return found
 
 
-def once(program: Program, tokens: Int[np.ndarray, "n s"], ids: list[Ids], of: np.random.Generator) -> Float[Tensor, "n s v"]:
-    """Scrub one round: the logits of every input, computed from other inputs' activations."""
+def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike], of: np.random.Generator) -> Float[Tensor, "n s v"]:
+    """Scrub one round: the logits of every input, computed from other inputs' activations; `same` says of each unit where it is the same.
+
+    Every reader stands on the stream of the whole model as it is, so that only its own block is run again; heads of a block together.
+    """
     problem, params = program.problem, program.problem.params
     cut = Cut(problem, [u.place for u in program.units])
-    clean = cut.clean(tokens)
+    whole = problem.standing(tokens)
+    clean = cut.divided(whole)
     at = {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
     pool: dict[int, Tensor] = {}  # what each unit writes after its own inputs were exchanged
     row, n = torch.arange(tokens.shape[1]), len(tokens)
@@ -91,27 +100,47 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], ids: list[Ids], of: n
         for piece in cut.of(part):
             u = next((j for j, unit in enumerate(program.units) if at[unit.place] == piece), None)
             if u is not None and (program.units[u], reader) in program.edges:
-                total = total + pool[piece][torch.from_numpy(agreeing(ids[u], of)), row]
+                total = total + pool[piece][torch.from_numpy(same[u].drawn(of)), row]
             else:
                 total = total + clean[piece][torch.from_numpy(of.integers(n, size=tokens.shape)), row]
         return total
 
-    def run(readers: list[Reader]) -> Apart:
-        read = {(part, r): shown(r, part)[None] for r in readers for part in earlier(params, r)}
-        with torch.no_grad():
-            return apart(params, torch.from_numpy(tokens), problem.activation, read=read)
+    def read(*readers: Reader) -> dict[Edge, Tensor]:
+        return {(part, r): shown(r, part)[None] for r in readers for part in earlier(params, r)}
 
-    for unit in program.units:
-        part, piece = unit.place.part, at[unit.place]
-        if not unit.variable:  # nobody is said to read it
-            continue
-        if part.kind in ("embed", "pos"):
-            pool[piece] = clean[piece]
-            continue
-        slots = ("q", "k", "v") if part.kind == "head" else (None,)
-        one = run([Reader(part.kind, part.layer, part.head, slot) for slot in slots])  # type: ignore[arg-type]
-        pool[piece] = cut.divided(one)[piece]
-    return run([Reader("logits")]).logits[0]
+    def put(part: Part, piece: int, out: Tensor, hidden: Tensor | None = None) -> None:
+        pool[piece] = cut.shares(part, out[0], hidden)[cut.of(part).index(piece)]
+
+    waiting: dict[Part, tuple[int, dict[Edge, Tensor]]] = {}  # heads of one block, each once, with what they read
+
+    def attend() -> None:
+        if waiting:
+            layer, edges = next(iter(waiting)).layer, {edge: x for _, own in waiting.values() for edge, x in own.items()}
+            x = whole.stream["head", layer]
+            out, _ = heads(params, layer, x, lambda r: seen(x, r, edges, whole.wrote), {r for _, r in edges})
+            for part, (piece, _) in waiting.items():
+                put(part, piece, out[part.head])
+            waiting.clear()
+
+    with torch.no_grad():
+        for unit in program.units:
+            part, piece = unit.place.part, at[unit.place]
+            if not unit.variable:  # nobody is said to read it
+                continue
+            if part.kind in ("embed", "pos"):
+                pool[piece] = clean[piece]
+                continue
+            if part in waiting or (waiting and (part.kind, part.layer) != ("head", next(iter(waiting)).layer)):
+                attend()
+            if part.kind == "head":
+                waiting[part] = piece, read(*(Reader("head", part.layer, part.head, slot) for slot in SLOTS))
+                continue
+            reader = Reader("mlp", part.layer)
+            hidden, out = mlp(params, part.layer, seen(whole.stream["mlp", part.layer], reader, read(reader), whole.wrote), problem.activation)
+            put(part, piece, out, hidden[0])
+        attend()
+        end = Reader("logits")
+        return logits(params, seen(whole.stream["logits", -1], end, read(end), whole.wrote))[0]
 
 
 def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed: int) -> tuple[float, float]:
@@ -123,13 +152,13 @@ def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed
     ids = dict(zip(program.units, identities(program, tokens), strict=True))
     cut = Cut(problem, [u.place for u in program.units])
     clean, row = dict(zip(cut.pieces, cut.clean(tokens), strict=True)), torch.arange(tokens.shape[1])
-    whole = problem.run(tokens).wrote
+    whole = problem.standing(tokens).wrote
     read: dict[tuple[Part, Reader], Tensor] = {}
     for unit, reader in sorted(program.edges, key=str):
         if unit.variable == variable:
             part, own = unit.place.part, clean[Piece(unit.place.part, unit.place)]
             shown = read.get((part, reader), whole[part])
-            read[part, reader] = shown + (own[torch.from_numpy(agreeing(ids[unit], of)), row] - own)[None]
+            read[part, reader] = shown + (own[torch.from_numpy(alike(ids[unit]).drawn(of)), row] - own)[None]
     if not read:
         return np.nan, np.nan
     terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
@@ -138,15 +167,26 @@ def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed
     return float(recovered(means)[0]), float(np.mean([_others(x) for u, x in ids.items() if u.variable == variable]))
 
 
-def agreeing(ids: Ids, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
-    """Draw for each input and position an input, itself included, with the same identity there, each as likely."""
-    found = np.empty_like(ids)
-    for i, column in enumerate(ids.T):
-        order = column.argsort(kind="stable")
-        count = np.bincount(column)
-        first = np.cumsum(count) - count
-        found[:, i] = order[first[column] + (of.random(len(column)) * count[column]).astype(int)]
-    return found
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Inputs in order of their identity, position by position; where in that order each one's class begins, and how many it has."""
+
+    order: Int[np.ndarray, "n s"]
+    first: Int[np.ndarray, "n s"]
+    count: Int[np.ndarray, "n s"]
+
+    def drawn(self, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
+        """Draw for each input and position an input, itself included, with the same identity there, each as likely."""
+        at = self.first + (of.random(self.order.T.shape).T * self.count).astype(int)
+        return np.take_along_axis(self.order, at, 0)
+
+
+def alike(ids: Ids) -> Alike:
+    """Put inputs in order of their identity, so that it is done once for all draws."""
+    often = [np.bincount(column) for column in ids.T]
+    first = [(np.cumsum(n) - n)[column] for n, column in zip(often, ids.T, strict=True)]
+    count = [n[column] for n, column in zip(often, ids.T, strict=True)]
+    return Alike(ids.argsort(0, kind="stable"), np.stack(first, 1), np.stack(count, 1))
 
 
 def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
