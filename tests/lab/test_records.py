@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue, recording, records
@@ -44,6 +45,18 @@ def test_measures_come_back_in_single_precision(recorded):
         assert data.diverged.dtype == bool
         assert data.attrs == result.arms[arm].attrs
         assert data.seed.values.tolist() == result.arms[arm].seed.values.tolist()
+
+
+def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
+    """A claim on the scale of -log(1 - x) is judged again to single precision, which x alone in single precision would not give."""
+    given = np.array([1 - 2.1e-5 / 3, 1 - 1.2345678901e-9, 1 - 1e-12 / 7, 1 - 2.0**-7, 0.987654321987, 0.3, 1.0, 1.000001, np.nan])
+    data = xr.Dataset({"chance": ("run", given), "short": ("run", given.astype(np.float32))})
+    held = json.loads(json.dumps(recording.dumped(data)))["variables"]
+    back = np.array(held["chance"]["values"], dtype=np.float64)
+    assert np.array_equal(back.astype(np.float32), given.astype(np.float32), equal_nan=True)
+    assert np.allclose(-np.log1p(-back[:5]), -np.log1p(-given[:5]), rtol=1e-7, atol=0)
+    assert abs(given[0].astype(np.float32).astype(float) - given[0]) > 1e-5 * (1 - given[0])
+    assert held["short"]["values"][:2] == [float(str(x)) for x in given.astype(np.float32)[:2]]  # what was single stays short
 
 
 def test_a_record_names_keys_costs_and_no_path(recorded):
