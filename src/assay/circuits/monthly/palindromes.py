@@ -42,8 +42,8 @@ BLOCK = 5000
 """Lists of one pass."""
 MOST = 60
 """Most such cases that are named."""
-ERRS, FEWEST = 0.002, 10
-"""Of a model that errs on this share of lists or more, the surest so many cases are named at least, however rarely it takes them for equal."""
+ERRS, FEWEST, SOMETIMES = 0.002, 10, 0.2
+"""Of a model that errs on this share of lists or more, so many cases are named at least, if it takes tokens for equal in so many palindromes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     """Find which tokens at which pair the model takes for equal: pair, first and second token.
 
     Of palindromes in which one pair is spoilt, those are listed that are often called palindromes all the same, the surest first. Where the
-    model errs on ERRS of held-out lists, FEWEST are listed even if other tokens of a list decide whether they are taken for equal.
+    model errs on ERRS of held-out lists, FEWEST are listed even if it takes more than two tokens, and other ones of the list decide: in SOMETIMES of palindromes or more.
     """
     half, values, task = _half(problem), _values(problem), problem.task
     pool = task.draw(SEED, 1, 4 * OFTEN * values, held_out=True)
@@ -142,7 +142,7 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     order = np.argsort(-wrong, kind="stable")
     tokens = task.draw(SEED, 2, BLOCK, held_out=True)
     errs = problem.wrong(problem.logits(tokens), tokens).mean() >= ERRS
-    named = (wrong[order] > TAKEN) | ((np.arange(len(order)) < FEWEST) & (wrong[order] > 0) & errs)
+    named = (wrong[order] > TAKEN) | ((np.arange(len(order)) < FEWEST) & (wrong[order] > SOMETIMES) & errs)
     return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[named]])
 
 
