@@ -127,7 +127,7 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     """Find which tokens at which pair the model takes for equal: pair, first and second token.
 
     Of palindromes in which one pair is spoilt, those are listed that are often called palindromes all the same, the surest first. Where the
-    model errs on ERRS of held-out lists, FEWEST are listed even if it takes more than two tokens, and other ones of the list decide: in SOMETIMES of palindromes or more.
+    model errs on ERRS of held-out lists, FEWEST are listed even if other tokens of a list decide, too: those that are called so in SOMETIMES.
     """
     half, values, task = _half(problem), _values(problem), problem.task
     pool = task.draw(SEED, 1, 4 * OFTEN * values, held_out=True)
