@@ -35,6 +35,21 @@ def test_its_steps_give_the_task_s_answers_on_every_sequence(trained):
     assert np.array_equal(values["often_b"], np.cumsum(tokens == 1, 1))
 
 
+def test_a_head_of_the_second_block_tells_the_answer_only_where_it_is_a_letter_of_its_own(trained):
+    """Told apart place by place: equal numbers are equal states of the head's letters and, where it is one of them, the same answer."""
+    tokens = trained.task.draw(9, 1, 150, held_out=True)
+    answers, values = trained.task.answer(tokens), Program(explanation(trained), trained).values(tokens)
+    for head, own in enumerate(shared(trained)):
+        if own:
+            seen: dict[tuple, float] = {}
+            for row, answer, said in zip(tokens, answers, values[f"said{head}"], strict=True):
+                for at in range(1, len(row)):
+                    often = tuple(min(list(row[: at + 1]).count(k), 2) for k in own)
+                    seen.setdefault((int(answer[at]) if answer[at] in own else None, often), said[at])
+                    assert said[at] == seen[(int(answer[at]) if answer[at] in own else None, often)]
+            assert len({*seen.values()}) == len(seen)
+
+
 def test_a_head_reads_the_letters_that_draw_its_attention(trained):
     """Loops over sequences, places and letters, where the code has sums."""
     tokens = trained.task.draw(2000, 0, 2000, held_out=True)[:400]

@@ -81,6 +81,22 @@ def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal()
     assert np.array_equal(program.fails(tokens)[:, -1] != 0, mismatches(tokens) > 0)
 
 
+def test_what_heads_write_goes_with_the_token_they_look_at_and_which_pairs_differ():
+    """Told apart list by list, in a model that was written: which place pulls most, what stands there, and which pairs are no pairs."""
+    problem = by_hand()
+    tokens = problem.task.draw(9, 0, 200, held_out=True)
+    values = Program(explanation(problem), problem).values(tokens)
+    for row, list_ in enumerate(tokens):
+        for head, place, pair in ((0, 5, (1, 4)), (1, 3, (2, 3))):
+            weights = [WEIGHTS[list_[at]] for at in pair]
+            if weights[0] != weights[1]:
+                look = pair[int(np.argmax(weights))]
+                assert values[f"look{head}_{place}"][row, place] == look and values[f"seen{head}_{place}"][row, place] == list_[look]
+        assert values["differ"][row, -1] == (list_[1] != list_[4]) + 2 * (list_[2] != list_[3])
+        of_no_other = [r for r in range(len(tokens)) if values["balance0"][r, -1] == values["balance0"][row, -1]]
+        assert all(tokens[r][int(values["look0_5"][r, -1])] == list_[int(values["look0_5"][row, -1])] for r in of_no_other)
+
+
 def test_tokens_tell_where_a_trained_model_looks_and_places_alone_tell_less(trained):
     """The pulls leave out what the token of the own place does, so they miss some; a guess that knows no tokens misses more."""
     tokens = trained.task.draw(9, 0, 400, held_out=True)

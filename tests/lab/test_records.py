@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.reproduction import reproduction
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,29 @@ def test_measures_come_back_in_single_precision(recorded):
         assert data.diverged.dtype == bool
         assert data.attrs == result.arms[arm].attrs
         assert data.seed.values.tolist() == result.arms[arm].seed.values.tolist()
+
+
+def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
+    """A claim on the scale of -log(1 - x) is judged again to single precision, which x alone in single precision would not give."""
+    given = np.array([1 - 2.1e-5 / 3, 1 - 1.2345678901e-9, 1 - 1e-12 / 7, 1 - 2.0**-7, 0.987654321987, 0.3, 1.0, 1.000001, np.nan])
+    data = xr.Dataset({"chance": ("run", given), "short": ("run", given.astype(np.float32))})
+    held = json.loads(json.dumps(recording.dumped(data)))["variables"]
+    back = np.array(held["chance"]["values"], dtype=np.float64)
+    assert np.array_equal(back.astype(np.float32), given.astype(np.float32), equal_nan=True)
+    assert np.allclose(-np.log1p(-back[:5]), -np.log1p(-given[:5]), rtol=1e-7, atol=0)
+    assert abs(given[0].astype(np.float32).astype(float) - given[0]) > 1e-5 * (1 - given[0])
+    assert held["short"]["values"][:2] == [float(str(x)) for x in given.astype(np.float32)[:2]]  # what was single stays short
+
+
+def test_a_record_in_single_precision_is_still_reproduced(recorded):
+    """Records from before a number close to 1 kept its distance from 1: what comes out today is equal to the last digit that they have."""
+    _, _, result, record = recorded
+    close = {arm: data.assign(chance=("run", 1 - 1.7e-5 / (np.arange(data.sizes["run"]) + 3))) for arm, data in result.arms.items()}
+    before = json.loads(json.dumps(record))
+    for arm in before["arms"]:
+        before["arms"][arm]["measures"] = recording.dumped(close[arm].map(lambda v: v.astype(np.float32) if v.dtype.kind == "f" else v))
+    numbers = reproduction(dataclasses.replace(result, arms=close), before).numbers
+    assert numbers.total > 0 and numbers.equal == numbers.total and numbers.unequal == ()
 
 
 def test_a_record_names_keys_costs_and_no_path(recorded):

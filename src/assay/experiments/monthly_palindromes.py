@@ -50,7 +50,7 @@ PAGE = """
 in the second half can look at its mirror image; what it finds has to reach the end, where one place that differs is enough for a no.
 """
 experiment = entry(
-    monthly, seed=22000,
+    monthly, seed=22006,
     claims=(
         learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
         *explained("models that tell palindromes", "that the end compares all pairs by itself"),

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST = 8192
 """Numbers per run above which a measure is left out."""
+NEAR = 2.0**-6
+"""Nearer to 1 than this, a number's distance from 1 is what is rounded: claims about shares close to one are judged on its logarithm."""
 
 
 def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
@@ -179,7 +182,7 @@ def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def dumped(data: xr.Dataset) -> dict[str, Any]:
-    """The small measures of an arm as a record holds them: plain values, rounded to single precision."""
+    """The small measures of an arm as a record holds them: plain values, in single precision, close to 1 that of their distance from 1."""
     small = {str(k): v for k, v in data.data_vars.items() if v.size <= MOST * data.sizes["run"]}
     dims = {d for v in small.values() for d in v.dims if d != "run"}
     coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1 and c.dims[0] in dims}
@@ -214,12 +217,22 @@ def _numbers(values: np.ndarray) -> Any:
 
     if values.dtype.kind in "biu":
         return values.tolist()
-    return _rounded(np.asarray(values, dtype=np.float32).tolist(), np.float32)
+    rounded = np.asarray(values, dtype=np.float32)
+    written = np.array([_written(x, np.float32) for x in rounded.ravel().tolist()], dtype=object)
+    if values.dtype.itemsize > rounded.dtype.itemsize:  # else single precision is all there is
+        flat = values.ravel()
+        for i in np.flatnonzero((flat > 1 - NEAR) & (flat < 1)):
+            written[i] = _from_one(float(flat[i]), np.float32)
+    return written.reshape(values.shape).tolist()
 
 
-def _rounded(x: Any, kind: Any) -> Any:
-    if isinstance(x, list):
-        return [_rounded(v, kind) for v in x]
+def _written(x: float, kind: Any) -> Any:
     if math.isinf(x):
         return "inf" if x > 0 else "-inf"  # NumPy reads these words
     return None if math.isnan(x) else float(str(kind(x)))
+
+
+def _from_one(x: float, kind: Any) -> float:
+    """Round x, a little below 1, so that 1 - x has single precision; in single precision it stays the number that it was."""
+    found = float(1 - Decimal(str(kind(1 - x))))
+    return found if kind(found) == kind(x) else x

@@ -1,8 +1,8 @@
 """Records: a JSON file per experiment, and one per preset that lies elsewhere, from which verdicts are judged again without training.
 
-A record holds the commit, spec keys, claims key, the small measures (at most 8192 numbers a run, rounded to single
-precision), the verdicts, and what it cost on which machine. It lies in the checkout's `records/`, in the installed package,
-or beside a user's own file.
+A record holds the commit, spec keys, claims key, the small measures (at most 8192 numbers a run, in single precision, a little
+below 1 in that of their distance from 1), the verdicts, and what it cost on which machine. It lies in the checkout's `records/`,
+in the installed package, or beside a user's own file.
 """
 
 from __future__ import annotations

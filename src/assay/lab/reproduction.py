@@ -115,11 +115,18 @@ def _numbers(result: Result, record: JSON) -> tuple[int, int, tuple[str, ...]]:
         now = dumped(result.arms[arm])["variables"] if arm in result.arms else {}
         for name, was in recorded["measures"]["variables"].items():
             old, new = list(_flat(was["values"])), list(_flat(now.get(name, {}).get("values", [])))
-            same = sum(a == b for a, b in zip(old, new, strict=True)) if len(old) == len(new) else 0
+            same = sum(_single(a) == _single(b) for a, b in zip(old, new, strict=True)) if len(old) == len(new) else 0
             equal, total = equal + same, total + len(old)
             if same < len(old):
                 unequal.append(f"{arm}.{name}")
     return equal, total, tuple(unequal)
+
+
+def _single(x: Any) -> Any:
+    """A number in single precision: records hold those that lie close to 1 in more."""
+    import numpy as np
+
+    return float(np.float32(x)) if isinstance(x, float) else x
 
 
 def _flat(values: Any) -> Iterator[Any]:

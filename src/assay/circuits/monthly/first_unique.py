@@ -2,7 +2,8 @@
 
 Heads of the first block attend by letter: some take stock of all letters, others look for one letter and, where that is missing, for the
 next. What they write tells how often letters came so far. In the second block each letter is the business of one head or two: a head attends
-to its own letters, raises the first one that came once, and lowers those that came again.
+to its own letters, raises the one that is the answer, and lowers those that came again. Where the answer is another head's letter, it says so
+of none: which one is not for it to tell.
 
 Which letters are whose differs from model to model. What is hard is many letters that came again: the heads that are to lower them are
 overloaded.
@@ -28,7 +29,7 @@ TRIED = 5000
 """Sequences on which it is seen where the model errs."""
 DRAWN = 0.1
 """A head of the first block reads a letter that draws this much of its attention, where it came before a place of some other letter."""
-SHARE = 0.1
+SHARE = 0.15
 """A letter is the business of a head of the second block that adds so much of what all of them add to its logit, where it is the answer."""
 
 
@@ -46,7 +47,7 @@ def explanation(problem: Problem) -> Explanation:
     ]  # fmt: skip
     names = tuple(v.name for v in seen)
     said = [
-        Variable(f"said{h}", f"unique + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
+        Variable(f"said{h}", f"({_mine(own)} else {len(letters)}) + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
                  ("token", "place", "unique", *_counts(letters, own), *names))
         for h, own in enumerate(shared(problem)) if own
     ]  # fmt: skip
@@ -180,6 +181,11 @@ def _counts(letters: Sequence[str], own: Sequence[int]) -> tuple[str, ...]:
 def _state(letters: Sequence[str], own: Sequence[int]) -> str:
     """A number for how often each of these letters came: never, once, or again."""
     return " + ".join(f"{3**i} * min(often_{letters[k]}, 2)" for i, k in enumerate(own))
+
+
+def _mine(own: Sequence[int]) -> str:
+    """The answer where it is one of these letters, as the beginning of a rule that says what else."""
+    return f"unique if {' or '.join(f'unique == {k}' for k in own)}"
 
 
 def _letters(problem: Problem) -> tuple[str, ...]:

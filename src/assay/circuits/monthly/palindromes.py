@@ -4,7 +4,8 @@ From a place of the second half, or from END, a head attends where token and pla
 attention to two mirrored places is divided as it is in any palindrome; where tokens differ it goes to one side. What is written says which
 place was attended to. A palindrome may well tip a head, too: where an outer token pulls more than the pair that is compared, the head looks
 there, and what it writes is made up for by what is written at the mirrored place, which has the same token. So what a head writes
-goes with the place that it looks at, the token of its own place, and which pairs differ so far. Heads of the second block gather this at END.
+goes with the place that it looks at, the token there, the token of its own place, and which pairs differ so far. Heads of the second block
+gather this at END, each for pairs of its own, so that what one of them says goes with which pairs differ and not only with whether any does.
 
 Tokens that pull about alike wherever their places are compared are taken for equal: the weak spot.
 
@@ -33,7 +34,7 @@ FAINT = 1e-4
 """Attention below this counts as this much."""
 NOTHING = -99
 """The pull of a place that draws no attention."""
-OFTEN = 16
+OFTEN = 32
 """Palindromes in which each pair is spoilt by each two tokens, to see which are taken for equal."""
 TAKEN = 0.4
 """Two tokens at a pair are named where the model takes them for equal in so many of these."""
@@ -41,6 +42,8 @@ BLOCK = 5000
 """Lists of one pass."""
 MOST = 60
 """Most such cases that are named."""
+ERRS, FEWEST, SOMETIMES = 0.002, 10, 0.2
+"""Of a model that errs on this share of lists or more, so many cases are named at least, if it takes tokens for equal in so many palindromes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +69,27 @@ def explanation(problem: Problem) -> Explanation:
     steps, balances = _mirrored(problem), []
     pairs = " + ".join(f"{2**k} * some(there(place) == {2 * half - k} and there(token) != there(mirrored))" for k in range(half))
     wide, tall = 2**half, 2**half * (values + 2)
+    deep = tall * problem.task.length
     for h in sorted({one.head for one in found}):
         own = [one for one in found if one.head == h]
-        look = "".join(f"{_look(one)} if place == {one.place} else " for one in own) + "0"
-        reads = ("place", "token", "pairs", *map(_look, own))
-        balances.append(Variable(f"balance{h}", f"pairs + {wide} * token + {tall} * ({look})", (Place(Part("head", 0, h)),), reads))
+        look, seen = ("".join(f"{name(one)} if place == {one.place} else " for one in own) + "0" for name in (_look, _seen))
+        reads = ("place", "token", "pairs", *map(_look, own), *map(_seen, own))
+        balances.append(
+            Variable(f"balance{h}", f"pairs + {wide} * token + {tall} * ({look}) + {deep} * ({seen})", (Place(Part("head", 0, h)),), reads)
+        )
     tops = [Variable(_top(one), f"most({_pull(one)}, there(place) >= 0)") for one in found]
     looks = [Variable(_look(one), f"last(place, there({_pull(one)}) == {_top(one)})") for one in found]
+    sights = [Variable(_seen(one), f"last(token, there(place) == {_look(one)})") for one in found]
     names = tuple(v.name for v in balances)
     weak, fails = _weak(problem, alike(problem)[:MOST])
-    tips = Variable("tips", f"some({' or '.join(f'there({name}) % {wide} != 0' for name in names)})", _readers(problem), ("place", "token", *names))
+    which = f"{names[-1]} % {wide}"
+    for name in names[-2::-1]:
+        which = f"max({name} % {wide}, {which})"
+    differ = Variable("differ", which, _readers(problem), ("place", "token", *names))
     return Explanation(
         of="monthly-palindromes", name="heads look where tokens pull most, and END looks whether mirrored tokens pull alike",
-        variables=(*steps, Variable("pairs", pairs), *drawn, *tops, *looks, *balances, tips, *weak),
-        logits=_logits(problem, "tips"), reads=("place", "tips", *names), fails=fails,
+        variables=(*steps, Variable("pairs", pairs), *drawn, *tops, *looks, *sights, *balances, differ, *weak),
+        logits=_logits(problem, "differ"), reads=("place", "differ", *names), fails=fails,
         leaves_out="How far attention is divided; how a token changes what its own place attends to; which differences a head does not see; how one "
         "place makes up for what another writes; what heads write in the first half, beyond that it goes with the token there; which head "
         "of the second block notices what.",
@@ -116,7 +126,8 @@ def pulls(problem: Problem) -> tuple[Pulls, ...]:
 def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     """Find which tokens at which pair the model takes for equal: pair, first and second token.
 
-    Of palindromes in which one pair is spoilt, those are listed that are often called palindromes all the same, the surest first.
+    Of palindromes in which one pair is spoilt, those are listed that are often called palindromes all the same, the surest first. Where the
+    model errs on ERRS of held-out lists, FEWEST are listed even if other tokens of a list decide, too: those that are called so in SOMETIMES.
     """
     half, values, task = _half(problem), _values(problem), problem.task
     pool = task.draw(SEED, 1, 4 * OFTEN * values, held_out=True)
@@ -129,7 +140,10 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     blocks = [lists[at : at + BLOCK] for at in range(0, len(lists), BLOCK)]
     wrong = np.concatenate([problem.wrong(problem.logits(x), x) for x in blocks]).reshape(len(cases), OFTEN).mean(1)
     order = np.argsort(-wrong, kind="stable")
-    return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[wrong[order] > TAKEN]])
+    tokens = task.draw(SEED, 2, BLOCK, held_out=True)
+    errs = problem.wrong(problem.logits(tokens), tokens).mean() >= ERRS
+    named = (wrong[order] > TAKEN) | ((np.arange(len(order)) < FEWEST) & (wrong[order] > SOMETIMES) & errs)
+    return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[named]])
 
 
 def _pulls(pattern: Float[np.ndarray, "n s s"], tokens: Int[np.ndarray, "n s"], head: int, place: int, values: int) -> Pulls:
@@ -206,6 +220,11 @@ def _top(one: Pulls) -> str:
 def _look(one: Pulls) -> str:
     """What the place is called that a head looks at."""
     return f"look{one.head}_{one.place}"
+
+
+def _seen(one: Pulls) -> str:
+    """What the token is called that a head looks at."""
+    return f"seen{one.head}_{one.place}"
 
 
 def _drawn(one: Pulls) -> str:
