@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -29,8 +29,12 @@ from assay.cli.options import (
     Within,
 )
 from assay.core import extras
-from assay.core.errors import AssayError
 from assay.core.experiment import ALL
+
+if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
+    from assay.core.told import ToldResult
+    from assay.lab.preset import Preset
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
@@ -123,24 +127,26 @@ def run(
     if name == ALL:
         from assay.cli import study
 
-        if within is not None:
-            raise AssayError("--within chooses for one experiment; name it in place of catalogue")
-        return study.run(choice, machine, place, page)
-    if page is not None:
-        from assay.verbs.study import refuse_page
-
-        refuse_page(page)
+        return study.run(choice, machine, place, page, within)
     from assay.cli import verdicts
+    from assay.verbs.study import refuse_page
+
+    refuse_page(page)
+    with printing.aside():
+        experiment, preset, found = _ran(name, choice, machine, place, within)
+    return verdicts.show(found, name, experiment, preset, place, expect)
+
+
+def _ran(name: str, choice: Choice, machine: Machine, place: Place, within: str | None) -> tuple[Experiment, Preset, ToldResult]:
+    """Run with progress on the terminal, held against the time that it was chosen to fit; what ran, and its result."""
     from assay.cli import within as words
     from assay.cli.progress import Display
     from assay.verbs.verdicts import run as ran
 
-    with printing.aside():
-        experiment, preset = choice.of(name)
-        lab = machine.lab(place.root)
-        preset, seconds = words.chosen(lab, experiment, preset, within)
-        found = ran(lab, experiment, preset, Display(experiment.name, within=seconds))
-    return verdicts.show(found, name, experiment, preset, place, expect)
+    experiment, preset = choice.of(name)
+    lab = machine.lab(place.root)
+    preset, seconds = words.chosen(lab, experiment, preset, within)
+    return experiment, preset, ran(lab, experiment, preset, Display(experiment.name, within=seconds))
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)

@@ -86,8 +86,6 @@ class Display:
 
     def late(self) -> str:
         """The line that says that it will take longer than it was to, empty where none is due: told once, and when it got a quarter worse."""
-        from assay.cli.within import beyond
-
         if self.within is None or self.eta is None or self.stored == self.total:
             return ""
         spent, left = time.monotonic() - self.started, self.eta.middle
@@ -148,6 +146,15 @@ class Display:
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
+
+
+def beyond(spent: float, left: float, within: float) -> str:
+    """Say that a command takes longer than it was to take, and how long it now will; nothing is stopped."""
+    end = spent + left
+    return (
+        f"slower than planned: {duration(end)} in all, {duration(end - within)} beyond {duration(within)}; it goes on; "
+        "Ctrl-C keeps what is stored, and the same command then goes on where it was"
+    )
 
 
 def recorded(event: Planned) -> float | None:

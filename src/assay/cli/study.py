@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from assay.cli import printing
 from assay.cli.progress import bar, duration, lasting, stage
 from assay.core.compute import Range
+from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
 from assay.core.schema import to_json
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from assay.cli.options import Choice, Machine, Place
     from assay.verbs.study import Study
 
-def run(choice: Choice, machine: Machine, place: Place, page: Path | None) -> int:
-    """Run every experiment of the catalogue and print what came of it; the exit code: 0, or that of the worst error."""
+def run(choice: Choice, machine: Machine, place: Place, page: Path | None, within: str | None = None) -> int:
+    """Run every experiment of the catalogue and print what came of it; the exit code: 0, or that of the worst error.
+
+    Raises: AssayError for a time to fit, since what fits is chosen for one experiment.
+    """
+    if within is not None:
+        raise AssayError("--within chooses for one experiment; name it in place of catalogue")
     from assay.verbs.study import study
 
     with Display(ALL) as display:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from assay.cli.printing import tell
-from assay.cli.progress import duration, lasting
+from assay.cli.progress import lasting
 from assay.core.reading import plural
 
 if TYPE_CHECKING:
@@ -47,12 +47,3 @@ def lines(found: Fitted) -> list[str]:
         each = "".join(f"; claim {i}: ±{c.chosen:.3g}, not ±{c.whole:.3g}: {c.expected}" for i, c in known[:4])
         told.append(f"that costs: intervals over seeds about {found.wider:.2g} times as wide{each}{' …' if known[4:] else ''}")
     return told
-
-
-def beyond(spent: float, left: float, within: float) -> str:
-    """Say that a command takes longer than it was to take, and how long it now will; nothing is stopped."""
-    end = spent + left
-    return (
-        f"slower than planned: {duration(end)} in all, {duration(end - within)} beyond {duration(within)}; it goes on; "
-        "Ctrl-C keeps what is stored, and the same command then goes on where it was"
-    )
