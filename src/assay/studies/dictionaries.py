@@ -93,8 +93,8 @@ class Part:
     @property
     def told(self) -> str:
         """What it is, in a line."""
-        what = f"of the runs of {self.trains.arm}" if self.trains else ", ".join(self.paths)
-        made = f"{BASELINES[self.said.baseline]}, " if self.said.baseline else ""
+        what = f"the dictionaries that {self.trains.arm} trained" if self.trains else ", ".join(self.paths)
+        made = f"{BASELINES[self.said.baseline]}, made for " if self.said.baseline else ""
         return f"{made}{what}, on {self.text} with {self.model}"
 
 
