@@ -281,7 +281,7 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
 
     Examples
     --------
-    assay mcp < /dev/null
+    assay mcp --http 8378
     """
     extras.require("mcp")
     from assay.agents.serving import Door, serve
