@@ -157,9 +157,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(30)
 
 
-def test_the_same_tools_answer_by_http(served: str) -> None:
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_the_same_tools_answer_by_http_to_clients_new_and_old(served: str, mode: Any) -> None:
     async def ask() -> tuple[list[str], Any, Any]:
-        async with Client(served) as client:
+        async with Client(served, mode=mode) as client:
             found = await client.call_tool("experiments", {"find": "superposition"})
             refused = await client.call_tool("status", {"key": "x"})
             return [tool.name for tool in (await client.list_tools()).tools], found, refused

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,6 +12,9 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from tiny_study import TINY, Call
 
+from assay.agents.verdicts import early as early_verdicts
+from assay.jobs.folder import Folder
+from assay.jobs.state import Early, EarlyClaim, Interval
 from json_schema import problems
 
 TOOLS = ["experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge"]
@@ -118,12 +123,25 @@ def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask: Call, done: dict[
     assert "settles nothing" in pilot["told"]
 
 
-def test_numbers_before_the_end_are_called_no_verdicts() -> None:
-    from assay.agents import verdicts
-    from assay.jobs.state import Early, EarlyClaim, Interval
+def test_a_job_that_was_stopped_after_a_glance_is_told(root: Path, ask: Call) -> None:
+    """Otherwise an agent could watch estimates, stop, and word another claim on seeds that nobody has looked at."""
+    seeds = {**TINY, "seeds": "3000000:3000006"}
+    job = ask("run", study=ask("write_study", **seeds)["study"])
+    folder = Folder(root, job["key"])
+    other = {**seeds, "claims": [{**TINY["claims"][0], "holds": "main.held_out < 0.03"}]}
+    assert ask("write_study", **other)["plan"]["looks"]["stopped"] == []
+    early = Early(2, (EarlyClaim("holds", 0.1, 0.0, 0.2, claim="small", controls={}),))
+    folder.write(replace(folder.state, early=early))
+    assert ask("cancel", key=job["key"])["status"] == "cancelled"
+    found = ask("write_study", **other)["plan"]["looks"]
+    assert found["stopped"] == [job["experiment"]] and "which did not end" in found["told"] and "Nobody has looked" not in found["told"]
+    assert ask("write_study", **{**other, "seeds": "3000005:3000011"})["plan"]["looks"]["stopped"] == [job["experiment"]], "one seed is shared"
+    assert ask("write_study", **{**other, "seeds": "3000006:3000012"})["plan"]["looks"]["stopped"] == []
 
+
+def test_numbers_before_the_end_are_called_no_verdicts() -> None:
     state = Early(3, (EarlyClaim("holds", 0.7, 0.6, 0.8, claim="half", controls={"linear": Interval("fails", 0.1, None, 0.2)}),))
-    (found,) = verdicts.early(state)
+    (found,) = early_verdicts(state)
     assert found.not_a_verdict.startswith("not a verdict: on 3 seeds so far")
     assert not hasattr(found, "outcome") and [c.as_it_must for c in found.controls] == [True]
 
@@ -258,10 +276,13 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_answered_is_refused_in_one_line(refusal: Callable[..., str], name: str, given: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_answered_is_refused_in_one_line(
+    refusal: Callable[..., str], caplog: pytest.LogCaptureFixture, name: str, given: dict[str, Any], told: str
+) -> None:
     said = refusal(name, **given)
     assert told in said and "\n" not in said and len(said) <= 600 and "Traceback" not in said
-    assert "mistake of Assay" not in said and "/tmp/assay-" not in said
+    assert "mistake of Assay" not in said and "/assay-" not in said, "no place of this machine"
+    assert not [r for r in caplog.records if r.levelname == "ERROR"], "nothing came upon a mistake"
 
 
 def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:

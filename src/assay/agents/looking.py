@@ -6,7 +6,7 @@ the committed looks at those: whoever rewords a claim on seeds that they have se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from assay.agents.writing import laid
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
+from assay.jobs import queue
 from assay.lab import catalogue, journal, looks, owners, records
 from assay.lab.origin import STUDIES
+from assay.lab.preset import override
 from assay.lab.store import Store
 from assay.studies.text import read
 
@@ -33,6 +35,8 @@ class Looks:
     """The seeds, as ranges whose end is left out."""
     by_others: tuple[str, ...]
     """Other results, about the same experiments, that have looks at them."""
+    stopped: tuple[str, ...]
+    """Other jobs about the same experiments that did not end, though estimates on some of these seeds were told: that is a look, too."""
     told: str
 
 
@@ -41,7 +45,7 @@ def looked(seeds: Iterable[int], name: str, about: Iterable[str], store: Store, 
     given, known = sorted(set(seeds)), frozenset(about)
     spans = looks.spans(given)
     if given and all(s < looks.JUDGED for s in given):
-        return Looks(0, spans, (), f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them settles nothing")
+        return Looks(0, spans, (), (), f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them settles nothing")
     found = {name: looks.shared(journal.stored(store, name), given)}
     for base in known:  # of a file of somebody's own, its name
         found[base] = found.get(base, set()) | looks.shared(records.path(base).with_suffix(".looks.jsonl"), given)
@@ -51,7 +55,8 @@ def looked(seeds: Iterable[int], name: str, about: Iterable[str], store: Store, 
             found[other] = found.get(other, set()) | there
     taken = len(set().union(*found.values()))
     others = tuple(sorted(other for other, there in found.items() if there - found[name] and other != name))
-    return Looks(taken, spans, others, _told(taken, spans, others, own))
+    stopped = tuple(sorted(_stopped(store, name, known, set(given))))
+    return Looks(taken, spans, others, stopped, _told(taken, spans, others, stopped, own))
 
 
 def about(origin: str) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool)
 
 def unknown() -> Looks:
     """Say that looks cannot be counted."""
-    return Looks(0, "", (), "How many looks were taken is not known: the experiment is not here any more, or its code may not run here")
+    return Looks(0, "", (), (), "How many looks were taken is not known: the experiment is not here any more, or its code may not run here")
 
 
 def _related(store: Store, other: str, known: frozenset[str]) -> bool:
@@ -87,9 +92,34 @@ def _related(store: Store, other: str, known: frozenset[str]) -> bool:
         return True
 
 
-def _told(taken: int, spans: str, others: tuple[str, ...], own: bool) -> str:
+def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) -> Iterator[str]:
+    """The names of other jobs that told estimates on these seeds and then did not end, or not yet; what cannot be told apart counts."""
+    for folder, state in queue.every(store.root):
+        if state.early is None or state.status == "done" or (asked := folder.asked)["called"] == name:
+            continue
+        try:
+            study = asked["typed"].endswith(STUDIES)
+            typed = str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"]
+            if not {asked["called"], *about(typed)} & known:
+                continue
+            if not asked["code"]:
+                preset = override(catalogue.find(typed), asked["preset"], asked["sets"])
+                if not seeds & {s.seed for s in preset.specs}:
+                    continue
+        except AssayError:  # its experiment is gone, or was changed
+            pass
+        yield asked["called"]
+
+
+def _told(taken: int, spans: str, others: tuple[str, ...], stopped: tuple[str, ...], own: bool) -> str:
+    left = f"; estimates on them were told by {_names(stopped)}, which did not end" if stopped else ""
     if not taken:
-        return f"Nobody has looked at seeds {spans} yet: the first look burns them"
-    by = f", by {', '.join(others[:NAMED])}{' and more' if others[NAMED:] else ''} too" if others else ""
-    told = f"{taken} {plural('look', taken)} {'was' if taken == 1 else 'were'} taken at seeds {spans}{', this one included' if own else ''}{by}"
-    return told + ("; a claim that was chosen after an earlier one is not confirmed by these seeds" if taken > own else "")
+        fresh = f"Nobody has looked at seeds {spans} yet: the first look burns them"
+        return f"Nobody has judged anything on seeds {spans} yet{left}" if left else fresh
+    by = f", by {_names(others)} too" if others else ""
+    told = f"{taken} {plural('look', taken)} {'was' if taken == 1 else 'were'} taken at seeds {spans}{', this one included' if own else ''}{by}{left}"
+    return told + ("; a claim that was chosen after an earlier one is not confirmed by these seeds" if taken > own or stopped else "")
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:NAMED]) + (" and more" if names[NAMED:] else "")

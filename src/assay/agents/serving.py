@@ -6,6 +6,7 @@ By HTTP the guard of the other interface for programs stands before it: names, p
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,21 @@ class Door:
     tokens: Path | None = None
 
 
-def serve(root: Path, door: Door, bounds: Bounds, width: int, ready: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Served:
+    """Where agents are answered by HTTP."""
+
+    address: str
+    root: str
+    """The folder of the store."""
+    tokens: int
+    """How many tokens are let in; 0: whoever runs programs on this machine."""
+
+
+def serve(root: Path, door: Door, bounds: Bounds, width: int, ready: Callable[[Served], None]) -> None:
     """Answer agents about a store until they leave, or by HTTP until interrupted, and run what they submit.
 
-    `ready` is told the address by HTTP. Raises: AssayError for a folder or a file that cannot be used, for an address beyond this machine
+    `ready` is told where, by HTTP. Raises: AssayError for a folder or a file that cannot be used, for an address beyond this machine
     without tokens, and where the port cannot be had.
     """
     place = bounds.workspace
@@ -70,7 +82,7 @@ def serve(root: Path, door: Door, bounds: Bounds, width: int, ready: Callable[[s
         aside = place or store.root / "jobs" / "nowhere"
         aside.mkdir(parents=True, exist_ok=True)
         os.chdir(aside)  # what an agent submits names nothing beside the place where the server was started
-        server.run("stdio") if door.port is None else _answer(server, door, door.port, rules, ready)
+        server.run("stdio") if door.port is None else _answer(server, store.root, door.host, door.port, rules, ready)
 
 
 def application(server: Server, rules: Rules) -> ASGIApp:
@@ -90,17 +102,18 @@ def application(server: Server, rules: Rules) -> ASGIApp:
     return Guard(told, rules)
 
 
-def _answer(server: Server, door: Door, port: int, rules: Rules, ready: Callable[[str], None]) -> None:
+def _answer(server: Server, root: Path, host: str, port: int, rules: Rules, ready: Callable[[Served], None]) -> None:
     import uvicorn
 
-    listening = listen(door.host, port)
+    listening = listen(host, port)
     config = uvicorn.Config(
         application(server, rules), log_level="error", access_log=False, server_header=False, date_header=False, ws="none",
         limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
-    name = f"[{door.host}]" if ":" in door.host else door.host
+    name = f"[{host}]" if ":" in host else host
     try:
-        ready(f"http://{name}:{listening.getsockname()[1]}{PATH}")
+        ready(Served(f"http://{name}:{listening.getsockname()[1]}{PATH}", str(root), len(rules.holders)))
+        sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass

@@ -302,7 +302,7 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
 
     Examples
     --------
-    assay mcp < /dev/null
+    assay mcp --http 8378
     """
     extras.require("mcp")
     from assay.agents.serving import Door, serve
@@ -310,4 +310,4 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
 
     bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
     at = Door(port=door.http, host=door.host, tokens=door.token_file)
-    serve(place.root, at, bounds, door.jobs, lambda address: printing.tell(address))
+    serve(place.root, at, bounds, door.jobs, lambda served: printing.emit(served) if place.json else printing.tell(served.address))
