@@ -109,7 +109,7 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(arrays):
             body = io.BytesIO()
-            np.lib.format.write_array(body, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            np.lib.format.write_array(body, np.ascontiguousarray(arrays[name]))
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", FIRST_DAY), body.getvalue())
     return out.getvalue()
 
@@ -283,7 +283,8 @@ def _contents(whole: Whole, names: Sequence[str]) -> list[str]:
         "of NumPy, or as a condition in text",
         "verdicts.json": "what is stated of each claim, its controls and all other arms; theorems and findings",
         "verdicts.csv": "the same as a table",
-        "numbers": "what each claim compares, for each unit of each arm", "measures": "what was measured of each run of each arm; `index.json` names it",
+        "numbers": "what each claim compares, for each unit of each arm",
+        "measures": "what was measured of each run of each arm; `index.json` names it",
         "judge.py": "the code that judges", "report.html": "the report, in one file that opens without a network",
         "pictures": "the figures, and the numbers in them", "source": "the study or experiment as it was written",
         "looks": "who looked when at which seeds, what the claims were then, and what was frozen before",

@@ -78,6 +78,7 @@ def _halve(chance, q, low, high):
 
 
 def normal_cdf(z):
+    """The chance that a standard normal number is below z."""
     return math.erfc(-z / math.sqrt(2)) / 2
 
 
@@ -253,6 +254,7 @@ def edges(claim):
 
 
 def place(claim, low, high):
+    """What an interval with these limits says: it holds within the one range, fails outside of the other."""
     (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     if hold_low <= low and high <= hold_high:
         return "holds"
@@ -260,6 +262,7 @@ def place(claim, low, high):
 
 
 def outcome_of(claim, i, shift=0.0):
+    """What an interval says when it is moved by `shift`, between bounds not beyond them."""
     low, high = i["low"] + shift, i["high"] + shift
     if claim["bounds"]:
         low, high = (min(max(x, claim["bounds"][0]), claim["bounds"][1]) for x in (low, high))
@@ -267,6 +270,7 @@ def outcome_of(claim, i, shift=0.0):
 
 
 def scaled(claim, terms):
+    """The terms on the scale of judging; without a unit where none has a number in all of them."""
     to, factors = SCALES[claim["scale"]][0], len(claim["units"])
     with np.errstate(all="ignore"):
         terms = {name: to(x) for name, x in terms.items()}
@@ -439,6 +443,7 @@ def listed(x):
 
 
 def mean(m):
+    """The mean of the only term."""
     (only,) = m.values()
     return only
 
@@ -505,8 +510,9 @@ class Study:
         self.index, self.quantities, self.folder, self.loaded = index, quantities, folder, {}
 
     def measure(self, arm, name):
+        """A stored measure of an arm, and its dims, of which the first is the run."""
         if arm not in self.loaded:
-            with np.load(self.folder / self.index[arm]["file"], allow_pickle=False) as file:
+            with np.load(self.folder / self.index[arm]["file"]) as file:
                 self.loaded[arm] = {v: file[told["key"]] for v, told in self.index[arm]["variables"].items()}
         return self.loaded[arm][name], self.index[arm]["variables"][name]["dims"]
 
@@ -682,7 +688,7 @@ def with_numbers(claim, study):
     """Give a claim the numbers of its arms, its statistic as a function, and its gates as far as they can be asked again."""
     if claim["condition"]:
         return _of_study(claim, study)
-    with np.load(study.folder / claim["file"], allow_pickle=False) as file:
+    with np.load(study.folder / claim["file"]) as file:
         numbers = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
     functions = [mean if told == {"name": "mean"} else (lambda m, told=told: follow(told["steps"], m)) for told in claim["statistics"]]
     for table in (*claim["arms"].values(), *claim["half"]):
@@ -735,7 +741,7 @@ def differences(stated, found):
 
 
 def compared(stated, found):
-    """The same with the verdicts on controls, planted effects and the other arms that hold."""
+    """Every way in which a claim comes out otherwise, its controls, planted effects and the other arms that hold among it."""
     told = differences(stated, found)
     for role in ("controls", "planted"):
         for arm in {**stated[role], **found[role]}:
