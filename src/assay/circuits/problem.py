@@ -20,7 +20,7 @@ from assay.worlds.algorithms.task import UNASKED, Task, asked
 
 T = TypeVar("T")
 KEPT = 20_000
-"""Most tokens of which right answers are kept; the newest of FEW such inputs are, since explanations of one model are held to the same ones."""
+"""Inputs of so many tokens or fewer are small: of those the newest FEW are kept with their right answers, of larger ones the last."""
 FEW = 6
 SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
@@ -80,12 +80,12 @@ class Problem:
         return {}
 
     @cached_property
-    def _right(self) -> dict[bytes, tuple[Tensor, Tensor | None]]:
-        return {}
+    def _right(self) -> tuple[dict[bytes, tuple[Tensor, Tensor | None]], dict[bytes, tuple[Tensor, Tensor | None]]]:
+        return {}, {}
 
     def goodness(self, logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Measure how good logits are on each input: the mean log-probability of the right answer where one is asked for, in nats."""
-        where = asked(self._answers(tokens)[0].numpy())
+        where = asked(self.answers(tokens)[0].numpy())
         return self.told(torch.as_tensor(logits), tokens).numpy().sum(1) / where.sum(1)
 
     def told(self, logits: Float[Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[Tensor, "n s"]:
@@ -93,7 +93,7 @@ class Problem:
 
         Where answers are drawn it is the mean over all of them, by their chances: no draw can make a model look better than it is.
         """
-        answers, chances = self._answers(tokens)
+        answers, chances = self.answers(tokens)
         said = logits.double().log_softmax(-1)
         if chances is None:
             each = said.gather(-1, answers.clip(min=0)[..., None])[..., 0]
@@ -101,14 +101,15 @@ class Problem:
             each = torch.where(chances > 0, chances * said, 0).sum(-1)
         return torch.where(answers != UNASKED, each, 0)
 
-    def _answers(self, tokens: Int[np.ndarray, "n s"]) -> tuple[Int[Tensor, "n s"], Float[Tensor, "n s v"] | None]:
-        """The right answer at each position, and where answers are drawn their chances."""
+    def answers(self, tokens: Int[np.ndarray, "n s"]) -> tuple[Int[Tensor, "n s"], Float[Tensor, "n s v"] | None]:
+        """Give the right answer at each position, and where answers are drawn their chances; those of the newest inputs are kept."""
 
         def make() -> tuple[Tensor, Tensor | None]:
             chances = None if self.task.chances is None else torch.from_numpy(self.task.chances(tokens))
             return torch.from_numpy(self.task.answer(tokens)), chances
 
-        return make() if tokens.size > KEPT else _newest(self._right, tokens, make, FEW)
+        large = tokens.size > KEPT
+        return _newest(self._right[large], tokens, make, 1 if large else FEW)
 
     def named(self, logits: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
         """Tell which answer logits name: the likeliest; where answers are drawn, UNASKED if even that one is less likely than SURE."""
@@ -118,9 +119,9 @@ class Problem:
 
     def missed(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
         """Tell at which positions an answer that is asked for is wrong; where answers are drawn, not the one that their chances name, or none."""
-        answers, chances = self.task.answer(tokens), self.task.chances
-        right = answers if chances is None else _sure(chances(tokens))
-        return (self.named(logits) != right) & asked(answers)
+        answers, chances = self.answers(tokens)
+        right = answers.numpy() if chances is None else _sure(chances.numpy())
+        return (self.named(logits) != right) & asked(answers.numpy())
 
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""

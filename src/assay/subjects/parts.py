@@ -162,8 +162,8 @@ def apart(
         """The stream as one reader sees it."""
         return seen(x, reader, read, wrote)
 
-    for part, out in entered(params, tokens).items():
-        write(part, out)
+    for part, given in entered(params, tokens).items():
+        write(part, given)
     patterns, fired = [], []
     stream: dict[tuple[str, int], Tensor] = {}
     for layer in range(params["W_QKV"].shape[1]):

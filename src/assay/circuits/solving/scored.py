@@ -88,9 +88,10 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
     for spec, problem in zip(runs.specs, problems, strict=True):
         tokens = problem.task.draw(spec.seed, 0, spec.tested, held_out=True)
         logits = problem.logits(tokens)
-        where = asked(problem.task.answer(tokens))
+        answers, chances = problem.answers(tokens)
+        where = asked(answers.numpy())
         told = problem.told(_tensor(logits), tokens).numpy()
-        best = logits if problem.task.chances is None else _log(problem.task.chances(tokens))
+        best = logits if chances is None else _log(chances.numpy())
         sure = where & (problem.named(best) >= 0)
         missed = problem.missed(logits, tokens)
         n = where.sum(0)
