@@ -34,7 +34,7 @@ class Subject:
 
 
 def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
-    """Find what an explanation is of: `induction`, `monthly-palindromes`, `monthly-palindromes/22003`, or a folder beside its file.
+    """Find what an explanation is of: `induction`, `monthly-palindromes`, `monthly-palindromes/22008`, or a folder beside its file.
 
     Raises: ModelError where there is no such model, with what trains it; DataError for a folder that cannot be opened.
     """
