@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,11 @@ def test_what_verbs_give_is_what_the_files_say(tmp_path: Path, monkeypatch: pyte
     valid("show", verdicts.show(lab, experiment, smoke, "main", "1"))
     other = next(name for name in experiment.arms if name != "main")
     valid("show", verdicts.show(lab, experiment, smoke, other))
+    shutil.copy(ROOT / "tests/lab/walk.py", tmp_path / "stroll.py")  # with exact statements and findings as well
+    walk = catalogue.find(str(tmp_path / "stroll.py"))
+    strolled = verdicts.run(lab, walk, override(walk, "default"))
+    assert strolled["exact"] and strolled["findings"] and strolled["verdicts"]
+    valid("run", strolled)
     found = judge(tmp_path / "my.csv", claim="mine.x - old.x < -0.5", unit=("seed",), control=("again",))
     assert found.verdict.outcome == "holds"
     valid("judge", found)

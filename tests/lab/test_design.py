@@ -39,7 +39,7 @@ def train(runs, bench):
 
 
 def measure(runs, trained, bench):
-    return measures(runs, x=("run", trained.tensors["x"], "1"))
+    return measures(runs, x=("run", trained.tensors["x"], "heads"))
 
 
 def claim(**more):
@@ -69,7 +69,7 @@ def _no_bench(monkeypatch):
 
 @pytest.fixture
 def lab(tmp_path):
-    return Lab(tmp_path / "s", Inline())
+    return Lab(tmp_path / "of-designs", Inline())
 
 
 def middle(lab, experiment, *sets):
