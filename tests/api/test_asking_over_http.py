@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 from interface import SMOKE, client
-from json_schema import problems
 
 from assay.api import tokens
 from assay.api.guard import BODY
@@ -17,6 +16,7 @@ from assay.core.schema import schema
 from assay.jobs.folder import Folder
 from assay.lab.sealed import seal
 from assay.verbs.jobs import Happened, Job
+from json_schema import problems
 
 TOML = {"content-type": "application/toml"}
 
@@ -135,7 +135,8 @@ def test_what_a_study_lacks_is_a_list(asks):
     [
         ("GET", "/nothing", 404), ("GET", "/jobs/" + "0" * 32, 404), ("GET", "/jobs/..%2F..%2Fetc/result", 404), ("GET", "/jobs/%00/events", 404),
         ("DELETE", "/jobs/" + "f" * 32, 404), ("PUT", "/jobs", 405), ("TRACE", "/jobs", 405), ("GET", "/studies", 405), ("GET", "/jobs?limit=0", 400),
-        ("GET", "/jobs?limit=1.5", 400), ("GET", "/jobs?wait=1", 400), ("GET", "/jobs/" + "0" * 32 + "?wait=31", 400), ("GET", "/jobs?limit=nan", 400),
+        ("GET", "/jobs?limit=1.5", 400), ("GET", "/jobs?wait=1", 400), ("GET", "/jobs/" + "0" * 32 + "?wait=31", 400),
+        ("GET", "/jobs?limit=nan", 400),
         ("GET", "/jobs?" + "x" * 9000, 414),
     ],
 )  # fmt: skip
@@ -153,7 +154,8 @@ def test_addresses_that_are_not_there(asks, method, path, status):
     ],
 )  # fmt: skip
 def test_a_page_of_another_site_submits_and_reads_nothing(asks, headers):
-    for answer in (asks.post("/studies", json=SMOKE, headers=headers), asks.get("/jobs", headers=headers), asks.get("/openapi.json", headers=headers)):
+    answers = [asks.get(path, headers=headers) for path in ("/jobs", "/openapi.json")]
+    for answer in (asks.post("/studies", json=SMOKE, headers=headers), *answers):
         refused(answer, 400 if "host" in headers else 403)
         assert not [name for name in answer.headers if name.startswith("access-control")]
     assert asks.get("/jobs").json() == {"jobs": []}

@@ -75,7 +75,8 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
     assert job.experiment == f"my-question-{key[:8]}" and job.cpu_seconds > 0
     assert kinds(root, key)[:3] == ["queued", "begun", "planned"] and kinds(root, key)[-1] == "done"
     file = root / "jobs" / key / "text" / f"{job.experiment}.toml"
-    shown = subprocess.run([sys.executable, "-m", "assay", "show", str(file), "--json", "--root", str(root)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "assay", "show", str(file), "--json", "--root", str(root)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(shown.stdout) == jobs.result(root, key)
     assert jobs.result(root, key)["verdicts"][0]["controls"]["flat"]["n"] == {"seed": 6}
 

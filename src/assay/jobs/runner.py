@@ -30,6 +30,8 @@ from assay.lab.store import Store, discard
 
 POLL = 0.2
 """Seconds between looks at the queue."""
+AGAIN = 2.0
+"""Seconds before what failed for want of something is tried again."""
 GRACE = 15.0
 """Seconds that a job has for ending by itself once it was told to."""
 
@@ -78,7 +80,15 @@ class Runner:
     def run(self, until_idle: bool = False) -> None:
         """Run jobs until interrupted, or until none is left."""
         try:
-            while self.step() or not until_idle:
+            while True:
+                try:
+                    if not self.step() and until_idle:
+                        return
+                except (OSError, StoreError) as e:  # a full disk, no memory for a process: what is queued stays, and may run later
+                    if until_idle:
+                        raise
+                    print(f"the queue waits: {e}", file=sys.stderr, flush=True)
+                    time.sleep(AGAIN)
                 time.sleep(POLL)
         finally:
             self.close()
@@ -94,8 +104,8 @@ class Runner:
         handle = folder.take()
         if handle is None:
             return
+        state = folder.state
         try:
-            state = folder.state
             if state.status in OVER:
                 return
             if folder.cancelled:
@@ -107,15 +117,17 @@ class Runner:
             self._children.append(self._spawn(folder, handle))
         except StoreError as e:  # what was asked is not as it was written
             self._fail(folder, str(e))
+        except OSError:
+            folder.write(state)
+            raise
         finally:
             os.close(handle)  # the process that works has it now
 
     def _spawn(self, folder: Folder, handle: int) -> _Child:
-        path = os.pathsep.join(os.path.abspath(p or ".") for p in sys.path)  # noqa: PTH100 — as typed, links and all
         place = folder.asked["workspace"] or str(folder.path / "text")
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from assay.jobs.work import main; main()", str(self.root), folder.key, self.limits.to_json()],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_surroundings(),
             cwd=place if Path(place).is_dir() else folder.path, pass_fds=(handle,), start_new_session=True,
         )  # fmt: skip
         child = _Child(folder, process, time.monotonic())
@@ -177,7 +189,8 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     os._exit(0)  # the processes that work see their pipes close
 
 
@@ -198,20 +211,42 @@ def served(root: Path) -> bool:
 
 @contextmanager
 def running(root: Path, width: int = 1, limits: Limits = Limits()) -> Iterator[None]:  # noqa: B008 — frozen
-    """Have a runner of this store in a process of its own while the body runs; it waits while another one is there, and follows it."""
-    path = os.pathsep.join(os.path.abspath(p or ".") for p in sys.path)  # noqa: PTH100 — as typed, links and all
+    """Have a runner of this store in a process of its own while the body runs; killed, it is started again.
+
+    It waits while another one is there, and follows it.
+    """
     given = json.dumps({"width": width, **vars(limits)})
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "from assay.jobs.runner import main; main()", str(root.absolute()), given],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    command = [sys.executable, "-P", "-c", "from assay.jobs.runner import main; main()", str(root.absolute()), given]
+    processes, over = list[subprocess.Popen[bytes]](), threading.Event()
+
+    def start() -> None:
+        processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_surroundings()))
+
+    def keep() -> None:
+        while True:
+            processes[-1].wait()
+            if over.wait(AGAIN):
+                return
+            start()
+
+    start()
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
     try:
         yield
     finally:
-        assert process.stdin is not None
-        with suppress(OSError):
-            process.stdin.close()
-        process.wait()
+        over.set()
+        while keeper.is_alive():  # it may just have started another one
+            with suppress(OSError):
+                stdin = processes[-1].stdin
+                assert stdin is not None
+                stdin.close()
+            keeper.join(POLL)
+
+
+def _surroundings() -> dict[str, str]:
+    """The variables of a process: it finds what this one imports, and nothing that merely lies in its folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 
 
 def forget(root: Path, key: str) -> None:

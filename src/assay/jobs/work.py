@@ -197,7 +197,8 @@ class Work:
 
 
 def _end_with_the_runner() -> None:
-    sys.stdin.buffer.read()  # ends when the runner does, however it ends
+    while os.read(0, 4096):  # ends when the runner does, however it ends; sys.stdin's own lock would be held when Python ends
+        pass
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
