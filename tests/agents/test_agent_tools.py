@@ -251,7 +251,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"experiment": "superposition", "sets": ["seed=0:100000"]}, "up to 100,000"),
     ("run", {"experiment": "superposition", "sets": ["steps=1"] * 65}, "at most 64 items"),
     ("run", {"experiment": "superposition", "sets": "steps=1"}, "list"),
-    ("run", {"experiment": "/tmp/../etc/x.py"}, "--allow-code"),
+    ("run", {"experiment": "/etc/../etc/x.py"}, "--allow-code"),
     ("status", {"key": "../../etc/passwd"}, "32 hex digits"),
     ("status", {"key": "0" * 32}, "no job"),
     ("status", {"key": "0" * 32, "wait_s": 31}, "less than or equal to 30"),
