@@ -164,6 +164,35 @@ def import_(
         printing.exchanged(import_dictionary(path, out, hints, real), output.json)
 
 
+def _bundle(name: str, out: Path | None, choice: Choice, dictionaries_only: bool, place: Place) -> None:
+    """Write a bundle, and print what it holds. Raises: AssayError for options that are for dictionaries."""
+    from assay.verbs.bundle import export_bundle
+
+    if dictionaries_only:
+        raise AssayError("--run, --model, --features, --top, --by and --creator are for dictionaries; a bundle is of a whole result")
+    printing.bundled(export_bundle(place.lab(), *choice.of(name), out), place.json)
+
+
+def _features(
+    name: str, out: Path, format: Literal["html", "saedashboard", "neuronpedia"], which: Which, creator: str, trust: Trust, place: Place
+) -> None:
+    """Write features of an index, and print which."""
+    from assay.verbs.dashboards import export_features
+
+    with trust.raised():
+        done = export_features(name, out, format, which, root=place.root, creator=creator)
+    printing.shown(done, place.json)
+
+
+def _destination(format: str, out: Path | None, choice: Choice) -> Path:
+    """Where a dictionary is to be written. Raises: AssayError where it is not said, and for options that are for bundles."""
+    if choice != DEFAULT:
+        raise AssayError(f"--preset and --set choose a result for --format bundle; format {format} writes a dictionary")
+    if out is None:
+        raise AssayError(f"--out is missing: where format {format} is to be written")
+    return out
+
+
 @app.command(sort_key=21, group=FILES)
 def export(
     name: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an experiment.")],
@@ -202,23 +231,12 @@ def export(
     assay export superposition --format bundle
     """
     if format == "bundle":
-        from assay.verbs.bundle import export_bundle
-
-        if (run, model, which, creator) != (None, None, FIRST, NOBODY):
-            raise AssayError("--run, --model, --features, --top, --by and --creator are for dictionaries; a bundle is of a whole result")
-        return printing.bundled(export_bundle(place.lab(), *choice.of(name), out), place.json)
-    if choice != DEFAULT:
-        raise AssayError(f"--preset and --set choose a result for --format bundle; format {format} writes a dictionary")
-    if out is None:
-        raise AssayError(f"--out is missing: where format {format} is to be written")
+        return _bundle(name, out, choice, (run, model, which, creator) != (None, None, FIRST, NOBODY), place)
+    out = _destination(format, out, choice)
     if format in ("html", "saedashboard", "neuronpedia"):
-        from assay.verbs.dashboards import export_features
-
         if run is not None or model is not None:
             raise AssayError(f"--run and --model are for dictionaries; format {format} writes features of an index")
-        with trust.raised():
-            done = export_features(name, out, format, which, root=place.root, creator=creator)
-        return printing.shown(done, place.json)
+        return _features(name, out, format, which, creator, trust, place)
     if which != FIRST:
         raise AssayError(f"--features, --top and --by choose features; format {format} writes the whole dictionary")
     from assay.verbs.exchange import export_dictionary, find_dictionary

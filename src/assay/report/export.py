@@ -156,9 +156,9 @@ def references(data: Mapping[str, Any], header: Any = None) -> str:
             told = f"{published['number']:g} ({published['at']}, {published['set_up']}) for: {statement['text']}"
             numbers.setdefault(published["source"], []).append(told)
     entries = [bibtex(data, header)]
-    for i, (source, told) in enumerate(numbers.items(), 1):
+    for i, (source, found) in enumerate(numbers.items(), 1):
         years = re.findall(r"\b(?:19|20)\d\d\b", source)
-        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(told)}
+        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(found)}
         entries.append(_entry(f"{data.get('experiment', 'result')}-source-{i}", fields))
     return "\n".join(entries)
 

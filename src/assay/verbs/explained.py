@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import DataError, ModelError, nearest
 
@@ -101,7 +101,8 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
     experiment = catalogue.find(name)
     monthly: Monthly = importlib.import_module(experiment.origin).monthly
     job = _job(name, int(seed) if seed else None)
-    spec, judged = job.spec, job.spec in experiment.default
+    spec: Any = job.spec
+    judged = spec in experiment.default
     stored = Store(root).get(job.key, name)
     if stored is None or not stored.has_params:
         raise ModelError(f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "

@@ -65,7 +65,7 @@ class Noted(np.ndarray):
         """Put axes in another order, noted."""
         return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
-    def astype(self, kind: Any, **more: Any) -> Any:
+    def astype(self, kind: Any, **more: Any) -> Any:  # type: ignore[override]
         """Convert truth values and whole numbers to numbers, noted."""
         if np.dtype(kind) != np.float64:
             raise Untold(f"it converts to {np.dtype(kind)}")
@@ -90,7 +90,7 @@ for _name in METHODS:
     setattr(Noted, _name, _method(_name))
 
 
-def noted(values: np.ndarray, tape: list[dict[str, Any]], at: Any) -> Noted:
+def noted(values: Any, tape: list[dict[str, Any]], at: Any) -> Noted:
     """Give an array the tape on which to note what is done to it, and its own place there."""
     found = np.asarray(values).view(Noted)
     found.tape, found.at = tape, at
