@@ -90,7 +90,7 @@ class Where:
         return plan(source, self.setting, self.folder, self.corpus)
 
     def at(self, plan: Plan) -> Where:
-        """The same place and windows for another dictionary, which does not say for itself where it belongs."""
+        """Keep place and windows for another dictionary, which does not say for itself where it belongs."""
         words, site = plan.text, plan.site
         setting = self.setting.replace(part=words.part, context=words.context, bos=words.bos, site=site.site, site_out=site.site_out)
         return replace(self, setting=setting)
