@@ -113,7 +113,7 @@ def measured(
     known: dict[int, tuple[tuple[str, ...], dict[str, np.ndarray]]] = {}
 
     def watch(event: Warned | SoFar | Begun) -> None:
-        """Numbers so far are not shown: what runs tell is their progress."""
+        """Keep silent about numbers so far: what runs tell is their progress."""
 
     for plan, words, sums in texts.run(plans, store, where.folder, where.corpus, str(device), None, tick, watch):
         known[id(plan)] = words.names, sums
