@@ -90,7 +90,7 @@ class Where:
         return plan(source, self.setting, self.folder, self.corpus)
 
     def at(self, plan: Plan) -> Where:
-        """The same place and windows for another dictionary, which does not say for itself where it belongs."""
+        """Keep place and windows for another dictionary, which does not say for itself where it belongs."""
         words, site = plan.text, plan.site
         setting = self.setting.replace(part=words.part, context=words.context, bos=words.bos, site=site.site, site_out=site.site_out)
         return replace(self, setting=setting)
@@ -113,7 +113,7 @@ def measured(
     known: dict[int, tuple[tuple[str, ...], dict[str, np.ndarray]]] = {}
 
     def watch(event: Warned | SoFar | Begun) -> None:
-        """Numbers so far are not shown: what runs tell is their progress."""
+        """Keep silent about numbers so far: what runs tell is their progress."""
 
     for plan, words, sums in texts.run(plans, store, where.folder, where.corpus, str(device), None, tick, watch):
         known[id(plan)] = words.names, sums
