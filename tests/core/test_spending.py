@@ -1,8 +1,10 @@
 """Boundaries of declared looks are those that are published, and what they spend is what simulated normal studies err."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from look_worlds import LAWS, simulate
+from look_worlds import DESIGNS, LAWS, simulate
 from scipy.stats import multivariate_normal
 
 from assay.core.errors import ClaimError
@@ -61,3 +63,8 @@ def test_simulated_studies_of_normal_units_err_no_more_often_than_alpha() -> Non
     assert w.below + w.above <= 0.05 + 4 * 0.0126  # four standard errors of 300 studies
     assert w.covers >= 0.95 - 4 * 0.0126
     assert simulate(LAWS[0], (8, 10, 12, 14), 300, draws=2_000).peeking > 0.05
+
+
+def test_the_page_has_a_row_for_every_law_and_design() -> None:
+    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    assert not [(law.name, units) for law in LAWS for units in DESIGNS if f"| {law.name} | {', '.join(map(str, units))} | " not in page]
