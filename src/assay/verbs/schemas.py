@@ -52,8 +52,9 @@ VERBS: Mapping[str, Described] = MappingProxyType({
         ("explain.Explained", "explain.Ours", "small_model.Model"),
     ),
     "export": Described(
-        "files for other libraries; features as dashboards", ("exchange.export_dictionary", "dashboards.export_features"),
-        ("exchange.Exchanged", "dashboards.Shown"),
+        "files for other libraries; features as dashboards; the bundle of a result",
+        ("exchange.export_dictionary", "dashboards.export_features", "bundle.export_bundle"),
+        ("exchange.Exchanged", "dashboards.Shown", "bundle.Bundled"),
     ),
     "fetch": Described("where a downloaded model lies", ("fetch.fetch",), ("fetch.Fetched",)),
     "import": Described("a dictionary of another library, tried and rewritten", ("exchange.import_dictionary",), ("exchange.Exchanged",)),
@@ -61,11 +62,13 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "judge": Described("the verdict on a table of your own numbers", ("assay.core.table.judge",), ("assay.core.claims.Judged",)),
     "list": Described("every experiment, its recorded verdicts, and what is stored", ("catalogue.listed",), ("catalogue.Catalogue",)),
     "look": Described("one text through one dictionary", ("look.look",), ("look.Looked",)),
+    "mcp": Described("where agents are answered", ("assay.agents.serving.serve",), ("assay.agents.serving.Served",)),
     "new": Described("the file of a new experiment or study", ("new.write_experiment", "new.write_study"), ("new.New",)),
     "plan": Described(
         "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
         ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"),
     ),
+    "preregister": Described("what was frozen, its hash, and the looks", ("preregister.preregister",), ("preregister.Registered",)),
     "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
     "remove": Described("what of an experiment was deleted", ("remove.remove",), ("remove.Removed",)),
     "report": Described("where the pages are", ("pages.report",), ("pages.Pages",)),
@@ -74,7 +77,10 @@ VERBS: Mapping[str, Described] = MappingProxyType({
         "verdicts, with their controls, after what is missing is trained", ("verdicts.run", "study.study"),
         ("assay.core.told.ToldResult", "study.Study"),
     ),
-    "serve": Described("where the explorer answers", ("serve.serve",), ("serve.Served",)),
+    "serve": Described(
+        "where the explorer answers, or programs are; a new token", ("serve.serve", "assay.api.serving.serve", "assay.api.tokens.new"),
+        ("serve.Served", "assay.api.serving.Served", "assay.api.tokens.Made"),
+    ),
     "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",)),
     "train-lm": Described("small language models that were trained", ("train_lm.train_lm",), ("train_lm.TrainedLms",)),
 })  # fmt: skip
