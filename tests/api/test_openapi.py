@@ -20,6 +20,8 @@ CHECKS = [
 def walk(root, seconds, examples, steps):
     """Send requests that were made from the description, each following from the answers before it."""
     api = schemathesis.openapi.from_asgi("/openapi.json", app.application(app.Served(root, patience=0.05), Rules(hosts=())))
+    refusals = api.config.checks.negative_data_rejection
+    refusals.expected_statuses = [*refusals.expected_statuses, "413", "414"]  # too large is refused as well, which the usual list leaves out
     machine = api.as_state_machine()
 
     class Asks(machine):

@@ -51,7 +51,7 @@ def test_the_key_of_code_follows_its_text(root, bounds):
 
 
 WRONG = {
-    "question = ": "the study: ",
+    "question = ": "the study line 1 column 12: ",
     study(claim=False).replace("question", "qestion"): "did you mean question",
     study().replace("steps", "stesp"): "line 7 column 10: ",
     study().replace('"flat"]', '"falt"]'): "line 12 column 11: the study has no arm 'falt'; did you mean flat?",
