@@ -88,7 +88,7 @@ def test_a_score_does_not_depend_on_what_was_scored_before_of_the_same_model():
     """What explanations of one model share is computed once, and must be the same for each."""
     of = known.problem("induction")
     own, rival = known.explained("induction"), known.rival("induction")
-    effort = Effort(inputs=100, resamples=100, candidates=5000)
+    effort = Effort(inputs=100, resamples=100, candidates=1000)
     for one in (rival, controls.empty(own), own, controls.shuffled(own, of, 5), rival):
         late, fresh = score(one, of, 5, effort), score(one, dataclasses.replace(of), 5, effort)
         assert repr((late.quality, late.parts, late.details)) == repr((fresh.quality, fresh.parts, fresh.details))

@@ -22,6 +22,8 @@ T = TypeVar("T")
 KEPT = 20_000
 """Inputs of so many tokens or fewer are small: of those the newest FEW are kept with their right answers, of larger ones the last."""
 FEW = 6
+NOTES = 100
+"""Inputs, under a name each, of which notes are kept."""
 SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
@@ -69,7 +71,10 @@ class Problem:
 
     def noted(self, what: Hashable, tokens: Int[np.ndarray, "n s"]) -> dict[Hashable, np.ndarray]:
         """Give the notes on these inputs under that name: a few numbers that explanations of one model share, so that they are made once."""
-        return self._notes.setdefault((what, _named(tokens)), {})
+        key = (what, _named(tokens))
+        if key not in self._notes:
+            _makes_room(self._notes, NOTES)
+        return self._notes.setdefault(key, {})
 
     @cached_property
     def _runs(self) -> dict[bytes, Apart]:
@@ -130,12 +135,19 @@ class Problem:
 
 def _newest(kept: dict[bytes, T], tokens: Int[np.ndarray, "n s"], make: Callable[[], T], most: int) -> T:
     """Give what is kept of these inputs, or make it and keep it; the oldest goes where there are too many."""
-    if (name := _named(tokens)) not in kept:
-        made = make()
-        while len(kept) >= most:
-            del kept[next(iter(kept))]
-        kept[name] = made
-    return kept[name]
+    name = _named(tokens)
+    found = kept.get(name)
+    if found is None:
+        found = make()
+        _makes_room(kept, most)
+        kept[name] = found
+    return found
+
+
+def _makes_room(kept: dict[Any, Any], most: int) -> None:
+    """Let the oldest go where there are as many as there may be."""
+    while len(kept) >= most:
+        kept.pop(next(iter(kept)), None)
 
 
 def _named(tokens: Int[np.ndarray, "n s"]) -> bytes:
