@@ -52,9 +52,11 @@ def composed(text: Text) -> Experiment:
     scopes = [f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found]
     packed = (packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds)) for s in found)
     together = text.study.together or min(packed, default=_most(owned))
+    measure = found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure
+    assert measure is not None  # every dictionary's arm measures
     try:
         made = Experiment(
-            arms=arms, measure=found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure, claims=claims,
+            arms=arms, measure=measure, claims=claims,
             page=_page(text, found, owned), seeds_per_group=together,
             smoke=first["smoke"], default=first["default"], full=first["full"],
             inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds, together),
@@ -140,8 +142,8 @@ def _claim(
         for name in names:
             if name not in arms:
                 own = {p.label: p.said.label for p in owned}
-                there = nearest(name, (own.get(a) or a for a in arms))
-                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {there}")
+                known = nearest(name, (own.get(a) or a for a in arms))
+                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {known}")
     of = next((name for name in read.parsed.arms if name not in said.control), "main")
     labels = {p.label: p.said.label or p.label for p in owned}
     for key in ("control", "planted"):
@@ -151,8 +153,8 @@ def _claim(
             raise ExperimentError(f"{text.at('claim', i, key)}: {told}; {how}")
     for arm, name in [*read.parsed.columns, *((arm, read.equal) for arm in read.parsed.arms if read.equal)]:
         have = stored.get(arm or of, (name,))
-        if name not in (there := (*have, *made_of(have))):
-            raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, there)}")
+        if name not in (offered := (*have, *made_of(have))):
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, offered)}")
     units = said.units or missing.units(owned, (of, *read.parsed.arms))
     for unit in units:
         if (there := units_of(of)) and unit not in there:

@@ -68,7 +68,7 @@ class Part:
         }  # fmt: skip
         if parent is None:
             return MeasuredSpec(seed=seed, of=self.paths, **shared)
-        cls = measured.beside(type(parent))
+        cls = measured.beside(type(parent))  # type: ignore[arg-type]  # the class is hashed, not one of its specs
         own = {name: getattr(parent, name) for name in cls.__dataclass_fields__ if name not in MeasuredSpec.__dataclass_fields__}
         assert self.trains is not None
         return cls(seed=parent.seed, trained=f"{self.trains.arm} {measured.parent_fields(parent)}", **shared, **own)

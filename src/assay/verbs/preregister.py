@@ -87,7 +87,7 @@ def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
     """The experiments that a study borrows from: whoever looked at their seeds may know what the study will find."""
     if not experiment.origin.endswith(STUDIES):
         return ()
-    from assay.studies.composing import sides
+    from assay.studies.sides import sides
     from assay.studies.text import read
 
     return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())
