@@ -16,10 +16,8 @@ PENDING: dict[str, str] = {
     "mamba-induction": "three of its six claims are undecided after two looks: one block of eight takes a slower way, the value three tokens late",
     "streetlight": "five of its thirteen claims are undecided after three looks: one seed of eight lies far from the others, and 24 concepts are few",
     "path-split": "the only control of one claim, that the norm hardly matters to ratios, is undecided in its record: seven models differ too much",
-    "monthly-first-unique": "no record: its judged look has not been taken",
-    "monthly-palindromes": "no record: its rule was mended after a look, and fresh seeds have not been judged",
-    **dict.fromkeys(("monthly-maximum", "monthly-running-sum", "monthly-sorted-list"),
-                    "its near controls reach exactly 0 in every model, so that none had a chance; a rival that is half right is wanted"),
+    "monthly-first-unique": "two of its four claims are undecided, since models trained half as long are explained worse; its near controls reach exactly 0",
+    "monthly-palindromes": "all five claims are undecided: one model of six errs too often, and one is explained by another one's explanation as well",
     "monthly-distinct": "two of its four claims are undecided: one model of six counts worse than the others",
     "monthly-trigrams": "two of its six claims are undecided: models err too rarely for errors to be foretold",
 }
