@@ -16,8 +16,8 @@ PENDING: dict[str, str] = {
     "mamba-induction": "three of its six claims are undecided after two looks: one block of eight takes a slower way, the value three tokens late",
     "streetlight": "five of its thirteen claims are undecided after three looks: one seed of eight lies far from the others, and 24 concepts are few",
     "path-split": "the only control of one claim, that the norm hardly matters to ratios, is undecided in its record: seven models differ too much",
-    "monthly-first-unique": "two of its four claims are undecided, since models trained half as long are explained worse; its near controls reach exactly 0",
-    "monthly-palindromes": "all five claims are undecided: one model of six errs too often, and one is explained by another one's explanation as well",
+    "monthly-first-unique": "two of its four claims are undecided: models trained half as long are explained worse",
+    "monthly-palindromes": "all five claims are undecided: one model of six errs too often, one fits another one's explanation",
     "monthly-distinct": "two of its four claims are undecided: one model of six counts worse than the others",
     "monthly-trigrams": "two of its six claims are undecided: models err too rarely for errors to be foretold",
 }
