@@ -114,7 +114,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp
     sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
     import sample
 
-    data = {**sample.result(), "failed": [], "changed": [], "notes": []}
+    data = {**sample.result(), "failed": [], "changed": [], "notes": [], "inference": "exploratory", "registration": None}
     experiment = catalogue.find("gated-sae")
     asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
     show(data, *asked)

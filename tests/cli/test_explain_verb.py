@@ -165,7 +165,7 @@ def test_our_explanation_is_a_folded_spoiler_and_ones_own_is_not(capsys):
     Path("small.toml").write_text(known.text("two_hops"))
     assert main(["explain", "look", "small.toml", "--page", "own.html"]) == 0
     ours, own = Path("ours.html").read_text(), Path("own.html").read_text()
-    fold = ours.index("<details><summary>Our explanation of it (a spoiler)</summary>")
+    fold = ours.index('<details class="spoiler"><summary>Our explanation of it (a spoiler)</summary>')
     assert fold < ours.index("<h2>The explanation</h2>") and ours.count("<details") == ours.count("</details>") == own.count("<details") + 1
     assert "spoiler" not in own and "<h2>The explanation</h2>" in own
     assert "<dt>classes</dt>" in own and "<dt>asked at</dt><dd>position 0, counted from 0</dd>" in own

@@ -16,7 +16,7 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import Made, Store
 from assay.studies import packing
-from assay.studies.composing import sides
+from assay.studies.sides import sides
 from assay.studies.text import read
 
 HEAD = 'question = "Is it so?"\nseeds = "{seeds}"\n[[experiment]]\nname = "superposition"\narms = ["linear"]\n{fields}\n'

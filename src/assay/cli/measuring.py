@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -15,6 +15,9 @@ from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.index import AS_FILED as AS_READ
 from assay.verbs.index import Reading
 from assay.verbs.rate import Choice
+
+if TYPE_CHECKING:
+    from assay.verbs.background import Wanted
 
 ON = Where()
 AS_USUAL = Choice()
@@ -265,18 +268,23 @@ def serve(
 
         return answering.serve(programs, host, port, place)
     from assay.cli.indexing import shown
-    from assay.verbs.background import wanted
-    from assay.verbs.serve import serve as answer
-    from assay.verbs.serve import serve_rating
+    from assay.verbs import serve as explorer
 
     if rate is None:
-        asked = None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
-        answer(place.root, host, port, token, asked, explanations, ready=shown(place.json, open, asked))
+        asked = _wanted(dictionary, model, text, tokens, ablate, place)
+        explorer.serve(place.root, host, port, token, asked, explanations, ready=shown(place.json, open, asked))
     elif dictionary is not None:
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:
-        serve_rating(place.root, rate, rater, host, port, token, ready=shown(place.json, open))
+        explorer.serve_rating(place.root, rate, rater, host, port, token, ready=shown(place.json, open))
     return None
+
+
+def _wanted(dictionary: str | None, model: str, text: str, tokens: int | None, ablate: int | None, place: Place) -> Wanted | None:
+    """The index that is made meanwhile, where a dictionary is named."""
+    from assay.verbs.background import wanted
+
+    return None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
 
 
 @app.command(sort_key=16, group=MEASURE)
