@@ -22,14 +22,17 @@ def walk(root, seconds, examples, steps):
     api = schemathesis.openapi.from_asgi("/openapi.json", app.application(app.Served(root, patience=0.05), Rules(hosts=())))
     refusals = api.config.checks.negative_data_rejection
     refusals.expected_statuses = [*refusals.expected_statuses, "413", "414"]  # too large is refused as well, which the usual list leaves out
-    machine = api.as_state_machine()
+    machine, answered = api.as_state_machine(), []
 
     class Asks(machine):
         def validate_response(self, response, case, **more):
+            answered.append((case.method, response.status_code))
             case.validate_response(response, checks=CHECKS)
 
     Asks.run(settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None, database=None, derandomize=True,
                                suppress_health_check=list(HealthCheck)))  # fmt: skip
+    assert {method for method, _ in answered} >= {"GET", "POST"}
+    assert {code // 100 for _, code in answered} >= {2, 4}, "some were heard, some refused"
 
 
 def test_what_the_description_promises_is_kept(tmp_path):

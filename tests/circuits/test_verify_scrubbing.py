@@ -37,7 +37,7 @@ def test_donors_agree_and_each_is_as_likely():
 
 
 def naive(program, tokens, seed):
-    """The same exchange with a pass of the whole model for every unit, and again for the logits."""
+    """Exchange the same with a pass of the whole model for every unit, and again for the logits."""
     problem, of = program.problem, np.random.default_rng(seed)
     cut = Cut(problem, [u.place for u in program.units])
     clean, ids, pool = cut.clean(tokens), identities(program, tokens), {}

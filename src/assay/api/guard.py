@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 
 from assay.api import problems
 from assay.api.problems import Refused
 from assay.api.tokens import EVERYBODY, Holder, holder
-from assay.explorer.security import LOOPBACK
+from assay.explorer.security import LOOPBACK, bound, limited
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 BODY, ADDRESS = 256 * 1024, 8 * 1024
 """Bytes that a request's body, and its address, may have."""
@@ -60,9 +61,9 @@ class Guard:
             self._check(scope, headers)
             scope[CALLER] = self._caller(headers)
         except Refused as error:
-            await problems.answer(error)(scope, receive, _bound(send))
+            await problems.answer(error)(scope, receive, bound(send, HEADERS))
             return
-        await self.app(scope, _limited(receive), _bound(send))
+        await self.app(scope, limited(receive, BODY, partial(Refused, 413)), bound(send, HEADERS))
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Refuse a name that is not ours, another site's page, or too much."""
@@ -96,31 +97,3 @@ def _name(host: str) -> str:
     """A Host header without its port, in lower case."""
     head, colon, port = host.rpartition(":")
     return (head if colon and port.isdecimal() else host).lower()
-
-
-def _limited(receive: Receive) -> Receive:
-    """Count what a body has, whatever its header said."""
-    had = 0
-
-    async def counted() -> Message:
-        nonlocal had
-        message = await receive()
-        had += len(message.get("body", b""))
-        if had > BODY:
-            raise Refused(413, f"a request has at most {BODY:,} bytes")
-        return message
-
-    return counted
-
-
-def _bound(send: Send) -> Send:
-    """Add the headers that bind a browser to an answer."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-        await send(message)
-
-    return sent

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
@@ -32,6 +34,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-cache",
 }
+SENT = {"content-security-policy": POLICY, **HEADERS}
+"""What every answer carries; one that has a policy of its own keeps it."""
 BODY, ADDRESS = 64 * 1024, 8 * 1024
 """Bytes that a request's body, and its address, may have."""
 COOKIE = "assay_token"
@@ -62,13 +66,13 @@ class Guard:
         headers = Headers(scope=scope)
         refused = self._refused(scope, headers)
         if refused is not None:
-            await PlainTextResponse(refused[1] + "\n", refused[0])(scope, receive, _bound(send))
+            await PlainTextResponse(refused[1] + "\n", refused[0])(scope, receive, bound(send, SENT))
             return
         let_in = self._token(scope, headers)
         if let_in is not None:
-            await let_in(scope, receive, _bound(send))
+            await let_in(scope, receive, bound(send, SENT))
             return
-        await self.app(scope, _limited(receive), _bound(send))
+        await self.app(scope, limited(receive, BODY, partial(Problem, 413)), bound(send, SENT))
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Why this request is not answered: a name that is not ours, another site behind it, or too much of it."""
@@ -106,28 +110,28 @@ class Guard:
         return answer
 
 
-def _limited(receive: Receive) -> Receive:
-    """Count what a body has, whatever its header said."""
+def limited(receive: Receive, most: int, refused: Callable[[str], Exception]) -> Receive:
+    """Count what a body has, whatever its header said, and raise what a line of refusal makes once it is more than so many bytes."""
     had = 0
 
     async def counted() -> Message:
         nonlocal had
         message = await receive()
         had += len(message.get("body", b""))
-        if had > BODY:
-            raise Problem(413, f"a request has at most {BODY:,} bytes")
+        if had > most:
+            raise refused(f"a request has at most {most:,} bytes")
         return message
 
     return counted
 
 
-def _bound(send: Send) -> Send:
-    """Add the headers to an answer; one that has a policy of its own keeps it."""
+def bound(send: Send, added: Mapping[str, str]) -> Send:
+    """Add headers to an answer, but those that it has itself."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in ({"content-security-policy": POLICY} | HEADERS).items():
+            for name, value in added.items():
                 headers.setdefault(name, value)
         await send(message)
 
