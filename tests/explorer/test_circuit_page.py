@@ -89,10 +89,10 @@ def test_a_page_comes_before_its_scores_and_asks_for_them(client):
 def test_our_explanation_is_a_spoiler_until_it_is_opened(client, served):
     """It is scored when somebody opens it; explanations of one's own are seen at once, and scored by themselves."""
     ours, own = client.get("/circuits/two_hops").text, client.get("/circuits/file-mine").text
-    fold = '<details class="spoiler"><summary>Our explanation of it (a spoiler)</summary>'
-    assert fold in ours and 'hx-trigger="toggle from:find .spoiler"' in ours
     section = ours[ours.index('id="explained"') : ours.index('id="attention"')]
-    assert section.index(fold) < section.index("<h2>The explanation</h2>") < section.rindex("</details>")
+    fold = re.search(r'<details class="spoiler"([^>]*)><summary>Our explanation of it \(a spoiler\)</summary>', section)
+    assert 'hx-trigger="toggle once"' in fold[1] and 'hx-get="/circuits/two_hops?score=1"' in fold[1] and " open" not in fold[1]
+    assert fold.start() < section.index("<h2>The explanation</h2>") < section.rindex("</details>")
     assert "spoiler" not in own and 'hx-trigger="load delay:50ms"' in own
     assert '<details class="spoiler" open>' in served and "hx-get" not in served[served.index('id="explained"') :]
 
