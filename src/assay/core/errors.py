@@ -8,6 +8,7 @@
     ├── ModelError             a model that is missing, broken, or lacks the site asked for
     ├── StoreError             a store that is newer, damaged, read-only or full
     │   └── DamageError        bytes of the store that are not as they were written
+    ├── FleetError             workers elsewhere that cannot be started or followed
     └── RunError               training crashed or diverged beyond the limit; exit code 3
 """
 
@@ -52,6 +53,10 @@ class DamageError(StoreError):
     def __init__(self, folder: Path, why: str):
         super().__init__(f"{why}; `assay doctor --clean` removes what is damaged, and the same command builds it again")
         self.folder, self.why = folder, why
+
+
+class FleetError(AssayError):
+    """An engine that starts workers elsewhere is missing, refuses, or does not answer."""
 
 
 class RunError(AssayError):
