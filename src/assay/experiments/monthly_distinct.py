@@ -3,7 +3,7 @@
 Paper: the monthly puzzle of May 2026 (puzzles.baulab.info), in the style of C. McDougall's series
 Claim: models count symbols; our explanation of them is good and beats its rival, as four controls do not
 Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
-Cost: 330 s on 2 cores, 490 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 200 s on 2 cores, 330 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
