@@ -37,8 +37,9 @@ demo: env model
 	@$(BIN)/assay report gated-sae
 	@echo "Its dictionary in the browser: $(BIN)/assay serve gated-sae/showcase --open"
 
+# Three for two cores: a core would idle while a test waits for a process that it started, or for a clock.
 test: env model
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-slow: env model
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=0 --durations-min=1

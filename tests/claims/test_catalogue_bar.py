@@ -52,6 +52,9 @@ def reads_a_model(name):
 
 LIGHT = [name for name in ENTRIES if not reads_a_model(name)]
 HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in ENTRIES if reads_a_model(name)]
+FAMILY = [name for name in LIGHT if name.startswith("monthly-") and name not in ("monthly-maximum", "monthly-caesar")]
+"""Entries that share with two others all that a smoke preset goes through, but for the task."""
+QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in FAMILY else []) for name in LIGHT]
 
 
 def measured_coverage():
@@ -364,7 +367,7 @@ def shared(tmp_path_factory):
     return tmp_path_factory.mktemp("bar")
 
 
-@pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
+@pytest.mark.parametrize("name", [*QUICK, *HEAVY])
 def test_smoke_runs_and_judges_every_claim(name, shared):
     result = Lab(shared / "store", executor=Inline()).run(catalogue.find(name), "smoke")
     assert len(result.judged) == len(claims(name)) and result.figures

@@ -232,6 +232,7 @@ PAGE = (ROOT / "docs" / "corpora.md").read_text()
 ROWS = re.findall(r"^\| ([a-z0-9-]+) \| ([^|]+) \| ([^|]+) \| ([\d,]+) \| ([\d,]+) \|$", PAGE, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_packages_that_are_installed_here_hold_english_prose():
     """Written by people for people: the commonest word of it is "the", as in any English; of source code it is not."""
     found = corpus.load("docs")
@@ -245,6 +246,7 @@ def test_the_packages_that_are_installed_here_hold_english_prose():
     assert all(found.part(part) for part in ("train", "validation", "test"))
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_pinned_packages_hold():
     assert tuple(name for name, *_ in ROWS) == docstrings.PACKAGES
     here = [(p.name, p.version, p.licence, f"{p.documents:,}", f"{p.words:,}") for p in docstrings.packages()]
