@@ -65,7 +65,7 @@ class Slurm:
         self._over: dict[str, State] = {}
         self._last: dict[str, State] = {}
         self._seen: dict[str, float] = {}
-        self._answered = time.monotonic()
+        self._silent: float | None = None
 
     @property
     def width(self) -> int:
@@ -104,10 +104,11 @@ class Slurm:
         now = time.monotonic()
         try:
             listed = _listed(open_)
-            self._answered = now
+            self._silent = None
         except FleetError as e:
-            if now - self._answered > self.patience:
-                raise FleetError(f"SLURM has not answered for {now - self._answered:.0f} s: {e}") from e
+            self._silent = now if self._silent is None else self._silent
+            if now - self._silent > self.patience:
+                raise FleetError(f"SLURM has not answered for {now - self._silent:.0f} s: {e}") from e
             return {m.id: self._over.get(m.id) or self._last.get(m.id, "waiting") for m in members}
         ended = _accounted([id_ for id_ in open_ if id_ not in listed])
         for id_ in open_:
