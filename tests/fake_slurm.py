@@ -11,6 +11,7 @@ One node with some slots. It does what https://slurm.schedmd.com says of these p
 - tasks of an array that were never begun are told together, as 7_[2-3], unless squeue is asked for `--array`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -60,6 +61,7 @@ class Job:
     env: dict[str, str]
     cwd: str
     state: str = "PENDING"
+    reason: str = "None"
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     starts: int = 0
@@ -90,6 +92,8 @@ class FakeSlurm:
     partitions: tuple[str, ...] = ("main", "gpu")
     minute: float = 60.0
     """Seconds by the clock that a minute of limits and warnings takes."""
+    longest: float = 0.0
+    """Minutes that the partitions allow, 0 for any: a job that asks for more waits, possibly indefinitely."""
     kill_wait: float = 5.0
     min_job_age: float = 300.0
     accounting: bool = True
@@ -174,9 +178,13 @@ class FakeSlurm:
                 for job in self.jobs:
                     if job.process is not None:
                         self._supervise(job, now)
-                free = self.slots - len(self.running())
-                for job in [job for job in self.jobs if job.state == "PENDING"][: max(0, free)]:
-                    self._begin(job, now)
+                free, waiting = self.slots - len(self.running()), [job for job in self.jobs if job.state == "PENDING"]
+                for job in waiting:
+                    too_long = self.longest and self._limit(job) > self.longest * self.minute
+                    job.reason = "PartitionTimeLimit" if too_long else "Resources" if free <= 0 else "None"
+                    if job.reason == "None":
+                        free -= 1
+                        self._begin(job, now)
 
     def _supervise(self, job: Job, now: float) -> None:
         assert job.process is not None
@@ -203,7 +211,7 @@ class FakeSlurm:
         env = {k: v for k, v in job.env.items() if not k.startswith("SLURM_")}
         env |= {"SLURM_JOB_ID": str(job.number), "SLURM_ARRAY_JOB_ID": str(job.array), "SLURM_ARRAY_TASK_ID": str(job.index)}
         env |= {"SLURM_RESTART_COUNT": str(job.restarts)} if job.restarts else {}
-        with open(Path(job.cwd, path), mode) as log:
+        with Path(job.cwd, path).open(mode) as log:
             words = [str(job.script)]
             job.process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=job.cwd, start_new_session=True)
         job.state, job.began, job.starts, job.warned, job.grace, job.stopping, job.then = "RUNNING", now, job.starts + 1, False, None, None, ""
@@ -224,10 +232,8 @@ class FakeSlurm:
 
     def _signal(self, job: Job, number: int) -> None:
         assert job.process is not None
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(job.process.pid, number)
-        except ProcessLookupError:
-            pass
 
     def _limit(self, job: Job) -> float:
         parts = [float(part) for part in job.options.get("time", "0").split(":")]
@@ -245,7 +251,8 @@ class FakeSlurm:
             self.asked.append([program, *words])
             faults = self._faults.get(program, [])
             text, after = faults.pop(0) if faults else ("", True)
-            prefix = {"sbatch": "sbatch: error: Batch job submission failed: ", "squeue": "slurm_load_jobs error: "}.get(program, f"{program}: error: ")
+            prefixes = {"sbatch": "sbatch: error: Batch job submission failed: ", "squeue": "slurm_load_jobs error: "}
+            prefix = prefixes.get(program, f"{program}: error: ")
             try:
                 out = getattr(self, f"_{program}")(words, env, cwd) if after else ""
             except Refused as e:
@@ -287,7 +294,7 @@ class FakeSlurm:
         lines = [] if "noheader" in asked else [asked["format"]]
         for id_, job in rows:
             line = asked["format"]
-            for symbol, value in {"%i": id_, "%T": job.state, "%F": str(job.array), "%A": str(job.number)}.items():
+            for symbol, value in {"%i": id_, "%T": job.state, "%r": job.reason, "%F": str(job.array), "%A": str(job.number)}.items():
                 line = line.replace(symbol, value)
             lines.append(line)
         return "".join(f"{line}\n" for line in lines)

@@ -35,7 +35,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlurm]:
 
 
 def fleet(root: Path, **asked: object) -> Slurm:
-    return Slurm(root, Request(**asked), pause=0.01)
+    return Slurm(root, Request(**asked), pause=0.01, every=0.0)
 
 
 def until(slurm: Slurm, members: Sequence[Member], *states: str) -> list[str]:
@@ -63,9 +63,8 @@ def came(text: str, member: Member, times: int = 1) -> None:
 
 def test_a_script_asks_for_what_was_typed_and_bash_reads_it(tmp_path: Path) -> None:
     root = tmp_path / "a store, 100% #1's"
-    asked = Request(
-        workers=4, partition="gpu", time="1-12", gpus="a100:2", cpus=3, memory="16G", account="lab", setup="module load cuda\n", extra="--qos=low -C 'a|b'"
-    )
+    given = {"partition": "gpu", "time": "1-12", "gpus": "a100:2", "memory": "16G", "account": "lab"}
+    asked = Request(workers=4, cpus=3, setup="module load cuda\n", extra="--qos=low -C 'a|b'", **given)
     command = [sys.executable, "-m", "assay", "worker", "--root", str(root), "--idle", "60"]
     text = Slurm(root, asked).script(command)
     found = directives(text)
@@ -208,6 +207,24 @@ def test_squeue_may_fail_for_a_while(cluster: FakeSlurm, tmp_path: Path) -> None
     slurm.look(members)
     with pytest.raises(FleetError, match=rf"^SLURM has not answered for \d+ s: squeue: slurm_load_jobs error: {BUSY}$"):
         slurm.look(members)
+
+
+def test_a_controller_is_not_asked_more_often_than_need_be(cluster: FakeSlurm, tmp_path: Path) -> None:
+    slurm = fleet(tmp_path)
+    members = slurm.submit(2, WAITS)
+    until(slurm, members, "running", "running")
+    slurm.every, asked = 600.0, len(cluster.asked)
+    assert [set(slurm.look(members).values()) for _ in range(20)] == [{"running"}] * 20 and len(cluster.asked) == asked
+
+
+def test_workers_that_slurm_will_never_begin_are_told(cluster: FakeSlurm, tmp_path: Path) -> None:
+    cluster.longest = 60.0
+    slurm = fleet(tmp_path, time="2:00:00")
+    members = slurm.submit(2, WAITS)
+    told = "SLURM will not begin what was submitted: PartitionTimeLimit (squeue --jobs=101); ask for something else, and run the same command again"
+    with pytest.raises(FleetError) as found:
+        until(slurm, members, "never", "never")
+    assert str(found.value) == told
 
 
 @pytest.mark.parametrize(

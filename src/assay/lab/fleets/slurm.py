@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import re
 import shlex
@@ -38,6 +39,12 @@ STATES: Mapping[str, State] = {
 }  # fmt: skip
 """SLURM's word for a job → where its worker is. PREEMPTED is what SLURM will not requeue; what it requeues is PENDING again."""
 
+STUCK = {
+    "AccountNotAllowed", "BadConstraints", "DependencyNeverSatisfied", "InvalidAccount", "InvalidQOS", "JobHeldAdmin", "JobHoldMaxRequeue",
+    "PartitionTimeLimit", "QOSNotAllowed", "ReservationDeleted",
+}  # fmt: skip
+"""Why a job waits that will not begin unless somebody changes something."""
+
 PASSING = re.compile(
     "timed out|unable to contact|temporarily|not responding|connection refused|connection reset|zero bytes|standby mode|"
     "connection failure|not connected",
@@ -56,6 +63,8 @@ class Slurm:
     """Seconds for which SLURM may fail to say how jobs are before that is an error."""
     gone: float = 60.0
     """Seconds after which a job that squeue does not list, and of whose end sacct knows nothing, is lost."""
+    every: float = 10.0
+    """Seconds between two questions to squeue; a busy controller is everybody's."""
     pause: float = 2.0
     """Seconds until a program that got no answer is run again; doubled each time."""
 
@@ -65,6 +74,7 @@ class Slurm:
         self._over: dict[str, State] = {}
         self._last: dict[str, State] = {}
         self._seen: dict[str, float] = {}
+        self._asked = -math.inf
         self._silent: float | None = None
 
     @property
@@ -99,20 +109,29 @@ class Slurm:
         return members
 
     def look(self, members: Sequence[Member]) -> Mapping[str, State]:
-        """The state of each, by id; as it was last, while SLURM does not answer. Raises: FleetError when it has not for long."""
+        """The state of each, by id; as it was last, while SLURM does not answer.
+
+        Raises: FleetError when it has not for long, and when none of them will ever begin.
+        """
         open_ = [m.id for m in members if m.id not in self._over]
         now = time.monotonic()
-        try:
-            listed = _listed(open_)
-            self._silent = None
-        except FleetError as e:
-            self._silent = now if self._silent is None else self._silent
-            if now - self._silent > self.patience:
-                raise FleetError(f"SLURM has not answered for {now - self._silent:.0f} s: {e}") from e
-            return {m.id: self._over.get(m.id) or self._last.get(m.id, "waiting") for m in members}
-        ended = _accounted([id_ for id_ in open_ if id_ not in listed])
-        for id_ in open_:
-            state = listed.get(id_) or ended.get(id_)
+        if open_ and now - self._asked >= self.every:
+            self._asked = now
+            try:
+                self._heard(open_, _listed(open_), now)
+                self._silent = None
+            except _Silent as e:
+                self._silent = now if self._silent is None else self._silent
+                if now - self._silent > self.patience:
+                    raise FleetError(f"SLURM has not answered for {now - self._silent:.0f} s: {e}") from e
+        return {m.id: self._last.get(m.id, "waiting") for m in members}
+
+    def _heard(self, ids: Sequence[str], listed: Mapping[str, Sequence[str]], now: float) -> None:
+        """Believe what squeue listed, `[state, reason]` by id, and find out about those that it did not."""
+        ended = _accounted([id_ for id_ in ids if id_ not in listed])
+        for id_ in ids:
+            # a word that is not known says at least that the job is there
+            state = STATES.get(listed[id_][0], "running") if id_ in listed else ended.get(id_)
             if state is not None:
                 self._seen[id_] = now
             elif now - self._seen.setdefault(id_, now) > self.gone:
@@ -122,7 +141,9 @@ class Slurm:
             self._last[id_] = state
             if state not in ("waiting", "running"):
                 self._over[id_] = state
-        return {m.id: self._last[m.id] for m in members}
+        if all(listed.get(id_, ("", ""))[1] in STUCK for id_ in ids):
+            why = f"{listed[ids[0]][1]} (squeue --jobs={_jobs(ids)})"
+            raise FleetError(f"SLURM will not begin what was submitted: {why}; ask for something else, and run the same command again")
 
     def cancel(self, members: Sequence[Member]) -> None:
         """Stop them, and whatever was taken for lost. Raises: FleetError with what to type when SLURM does not answer."""
@@ -152,6 +173,10 @@ class Slurm:
         raise AssertionError  # the last try returns or raises
 
 
+class _Silent(Exception):
+    """squeue did not say how jobs are."""
+
+
 def _run(words: Sequence[str]) -> str:
     """What one of SLURM's programs prints. Raises: FleetError with its own words, on one line."""
     quiet = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_", "SCANCEL_"))}  # these change what is printed
@@ -178,37 +203,40 @@ def _submitted(name: str) -> str:
     return ""
 
 
-def _listed(ids: Sequence[str]) -> dict[str, State]:
-    """What squeue says of these; some minutes after its end it forgets a job (MinJobAge)."""
-    found: dict[str, State] = {}
+def _listed(ids: Sequence[str]) -> dict[str, list[str]]:
+    """What squeue says of these, `[state, reason]` by id; some minutes after its end it forgets a job (MinJobAge)."""
+    found: dict[str, list[str]] = {}
     for cluster, some in _by_cluster(ids):
         try:
-            found |= _states(["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T"], cluster, some)
+            found |= _rows(["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r"], cluster, some)
         except FleetError as e:
             if "invalid job id" not in str(e).lower():  # which it says of a single job that it forgot
-                raise
+                raise _Silent(str(e)) from e
     return found
 
 
 def _accounted(ids: Sequence[str]) -> dict[str, State]:
     """How these ended, as far as the cluster keeps accounts and has written them."""
-    found: dict[str, State] = {}
+    found: dict[str, list[str]] = {}
     if ids and shutil.which("sacct"):
         for cluster, some in _by_cluster(ids):
             with contextlib.suppress(FleetError):
-                found |= _states(["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State"], cluster, some)
+                found |= _rows(["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State"], cluster, some)
+    states = {id_: STATES.get(word) for id_, (word, *_) in found.items() if id_ in ids}
     # a job that squeue does not list neither waits nor runs, whatever accounts that come late still say
-    return {id_: state for id_, state in found.items() if id_ in ids and state not in ("waiting", "running")}
+    return {id_: state for id_, state in states.items() if state not in (None, "waiting", "running")}
 
 
-def _states(words: Sequence[str], cluster: Sequence[str], ids: Sequence[str]) -> dict[str, State]:
-    """Lines `JOB|STATE` as states by id; a word that is not known counts as running, since nothing says that the job ended."""
-    jobs = ",".join(dict.fromkeys(id_.partition("_")[0] for id_ in ids))
-    out = _run([*words, *cluster, f"--jobs={jobs}"])
+def _rows(words: Sequence[str], cluster: Sequence[str], ids: Sequence[str]) -> dict[str, list[str]]:
+    """Lines `JOB|STATE|…` as `[state, …]` by id; `CANCELLED by 1000` is CANCELLED, and a plus ends what sacct cut off."""
+    out = _run([*words, *cluster, f"--jobs={_jobs(ids)}"])
     where = f";{cluster[0].partition('=')[2]}" if cluster else ""
-    rows = [line.strip().partition("|") for line in out.splitlines() if "|" in line]
-    told = [(id_, state.split()[0].rstrip("+")) for some, _, state in rows if state.strip() for id_ in _each(some)]  # "CANCELLED by 1000"
-    return {id_ + where: STATES.get(word, "running") for id_, word in told}
+    rows = [[cell.strip() for cell in line.split("|")] for line in out.splitlines()]
+    return {id_ + where: [row[1].split()[0].rstrip("+"), *row[2:]] for row in rows if len(row) > 1 and row[1] for id_ in _each(row[0])}
+
+
+def _jobs(ids: Sequence[str]) -> str:
+    return ",".join(dict.fromkeys(id_.partition("_")[0] for id_ in ids))
 
 
 def _each(ids: str) -> Iterator[str]:
