@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from assay.cli import printing
 from assay.cli.options import Bare, Machine
 from assay.core import foreign
 from assay.core.errors import AssayError
+from assay.core.experiment import ALL
+from assay.core.plain import plain
 
 if TYPE_CHECKING:
+    from assay.cli.options import Choice, Place
     from assay.lab.fleets.slurm import Slurm
     from assay.lab.lab import Lab
 
@@ -59,9 +63,11 @@ class Elsewhere(Machine):
 
         if self.executor != Machine.executor:
             raise AssayError(f"--on {self.on} and --executor {self.executor} are two answers to one question; leave one out")
+        if self.threads < 1:
+            raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise AssayError(f"--device is cpu, cuda or cuda:1, got {self.device!r}")
-        return Lab(root, Away(self.fleet(root)), self.device)
+        return Lab(root, Away(self.fleet(root), self.threads), self.device)
 
     def fleet(self, root: Path) -> Slurm:
         """What starts the workers. Raises: AssayError; FleetError."""
@@ -82,3 +88,18 @@ class Elsewhere(Machine):
             **{name: value or "" for name, value in given.items()},
         )  # fmt: skip
         return Slurm(root, asked)
+
+
+ANYWHERE = Elsewhere()
+"""Here, where nothing was typed."""
+
+
+def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:
+    """Print the batch script that would be submitted; exit code 0. Raises: AssayError where nothing would be."""
+    from assay.verbs.dry_run import dry_run as written
+
+    if name != ALL:
+        choice.of(name)
+    found = written(machine.lab(place.root))
+    printing.emit(found) if place.json else print(plain(found.script), end="")
+    return 0
