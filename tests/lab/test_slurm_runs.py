@@ -155,7 +155,7 @@ class _Waiting:
 def test_whatever_a_cluster_does_changes_no_byte(cluster: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, rng = tmp_path / "store", random.Random(3)
     whole = alone(root, "full", monkeypatch)
-    cluster.slots, cluster.min_job_age, cluster.kill_wait, cluster.minute = 3, 1.0, 1.0, 0.2  # a time limit of 24 s
+    cluster.slots, cluster.min_job_age, cluster.kill_wait, cluster.minute = 3, 1.0, 1.0, 0.5  # a time limit of a minute
     did: Counter[str] = Counter()
     blows: dict[str, Callable[[Any], None]] = {
         "requeued": cluster.preempt,
@@ -168,7 +168,7 @@ def test_whatever_a_cluster_does_changes_no_byte(cluster: FakeSlurm, tmp_path: P
 
     def heard(event: Any) -> None:
         running = cluster.running()
-        if isinstance(event, Progress) and running and rng.random() < 0.3:
+        if isinstance(event, Progress) and running and sum(did.values()) < 2 * len(blows):
             name = sorted(blows, key=lambda name: (did[name], rng.random()))[0]
             did[name] += 1
             blows[name](rng.choice(running))
