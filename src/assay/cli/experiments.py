@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from assay.cli import printing
+from assay.cli import elsewhere, printing
 from assay.cli.app import EXPERIMENTS, app
+from assay.cli.elsewhere import ANYWHERE, Elsewhere
 from assay.cli.options import (
     BY_STDIO,
     CPU,
@@ -110,7 +111,7 @@ def preregister(
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
     name: NameOrAll, /, *, choice: Choice = DEFAULT, within: Within = None, expect: Expected = None, page: Path | None = None,
-    machine: Machine = CPU, place: Place = HERE,
+    machine: Elsewhere = ANYWHERE, place: Place = HERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
@@ -123,7 +124,10 @@ def run(
     --------
     assay run superposition --preset smoke
     assay run superposition --within 10m
+    assay run superposition --on slurm --partition main --dry-run
     """
+    if machine.dry_run:
+        return elsewhere.dry_run(name, choice, machine, place)
     if name == ALL:
         from assay.cli import study
 

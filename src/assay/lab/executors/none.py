@@ -33,6 +33,8 @@ BARREN = 3
 """How often in a row a fleet's worker may end and be replaced while nothing in the store moves."""
 ASKS = 3.0
 """Seconds between two questions to the engine of a fleet."""
+LATER = 60.0
+"""Seconds until more workers are asked for again, where an engine refused them while others were at it."""
 _END = object()
 
 
@@ -87,8 +89,14 @@ class Away:
             if crew is not None:
                 crew.dismiss()
 
+    def command(self, root: Path, device: str) -> list[str]:
+        """What a fleet is asked to start for this store."""
+        words = [sys.executable, "-m", "assay", "worker", "--root", str(root.absolute()), "--idle", f"{IDLE:g}"]
+        return [*words, "--threads", str(self.threads), "--device", device]
+
     def _crew(self, task: Task) -> _Crew:
-        return _Crew(Path(task.root)) if self.fleet is None else _Engaged(Path(task.root), self.fleet, self.threads, task.device)
+        root = Path(task.root)
+        return _Crew(root) if self.fleet is None else _Engaged(root, self.fleet, self.command(root, task.device))
 
 
 class _Left:
@@ -201,18 +209,17 @@ class _Crew:
 class _Engaged(_Crew):
     """The same with an engine that starts workers: as many as there is work for, again where they were lost."""
 
-    def __init__(self, root: Path, fleet: Fleet, threads: int, device: str):
+    def __init__(self, root: Path, fleet: Fleet, command: Sequence[str]):
         super().__init__(root)
-        self._fleet = fleet
-        self._command = [
-            sys.executable, "-m", "assay", "worker", "--root", str(root), "--idle", f"{IDLE:g}", "--threads", str(threads), "--device", device,
-        ]  # fmt: skip
+        self._fleet, self._command = fleet, command
         self._members: dict[str, Member] = {}
         self._tries: dict[str, int] = {}
         """Of each member, how many before it in a row came to nothing, itself included."""
         self._barren = 0
         self._moved = 0
         self._asked = -ASKS
+        self._later = 0.0
+        """When more may be asked for again, after they were refused."""
 
     def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
         """See to it that there are as many as can be used. Raises: FleetError when they end one after the other to no effect."""
@@ -241,10 +248,21 @@ class _Engaged(_Crew):
             if self._barren >= BARREN:
                 raise FleetError(f"{self._barren} workers in a row ended, and nothing came of it; what the last one said is in {member.log}")
         idle = max(0, len(self._members) - (len(left) - free))
-        if (more := min(self._fleet.width - len(self._members), free - idle)) > 0:
-            for member in self._fleet.submit(more, self._command):
-                self._members[member.id] = member
-                self._tries[member.id] = self._barren + 1
+        if (more := min(self._fleet.width - len(self._members), free - idle)) > 0 and time.monotonic() >= self._later:
+            self._submit(more, report)
+
+    def _submit(self, n: int, report: Report) -> None:
+        try:
+            submitted = self._fleet.submit(n, self._command)
+        except FleetError as e:
+            if not self._members:
+                raise
+            self._later = time.monotonic() + LATER  # a limit on what one may submit, perhaps: those that are at it go on
+            report(Said(f"no more workers for now, {e}"))
+            return
+        for member in submitted:
+            self._members[member.id] = member
+            self._tries[member.id] = self._barren + 1
 
     def words(self, there: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""

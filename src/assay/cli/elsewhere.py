@@ -1,0 +1,105 @@
+"""`assay run --on`: workers on other machines, and what is asked of the engine that starts them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from assay.cli import printing
+from assay.cli.options import Bare, Machine
+from assay.core import foreign
+from assay.core.errors import AssayError
+from assay.core.experiment import ALL
+from assay.core.plain import plain
+
+if TYPE_CHECKING:
+    from assay.cli.options import Choice, Place
+    from assay.lab.fleets.slurm import Slurm
+    from assay.lab.lab import Lab
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere(Machine):
+    """On what it runs, here or elsewhere; none of these changes a number's meaning."""
+
+    on: str | None = None
+    """slurm: workers in job arrays; they share the folder of the store (docs/scale.md)."""
+    workers: int = 8
+    """With --on: how many at most."""
+    cpus: int | None = None
+    """With --on: of each worker; without it as many as --threads."""
+    gpus: str | None = None
+    """With --on: of each worker, such as 1 or a100:1; goes with --device cuda."""
+    memory: str | None = None
+    """With --on: of each worker, such as 16G."""
+    partition: str | None = None
+    """With --on slurm: where workers queue."""
+    time: str | None = None
+    """With --on slurm: until each is stopped, such as 4:00:00 or 2-12; the next goes on where it was."""
+    account: str | None = None
+    """With --on slurm: who is charged."""
+    prolog: Path | None = None
+    """With --on slurm: a file with lines of bash that come before each worker, such as `module load cuda`."""
+    sbatch: str | None = None
+    """With --on slurm: further options of sbatch in one text, such as "--qos=low -C a100"."""
+    dry_run: Annotated[bool, Bare] = False
+    """With --on slurm: print the batch script; nothing is submitted."""
+
+    def lab(self, root: Path) -> Lab:
+        """Make a lab that trains here, or elsewhere. Raises: AssayError; FleetError."""
+        if self.on is None:
+            here = {f.name for f in fields(Machine)}
+            for f in fields(self):
+                if f.name not in here and getattr(self, f.name) != f.default:
+                    raise AssayError(f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes with --on slurm")
+            return super().lab(root)
+        from assay.lab.executors.none import Away
+        from assay.lab.lab import Lab
+
+        if self.executor != Machine.executor:
+            raise AssayError(f"--on {self.on} and --executor {self.executor} are two answers to one question; leave one out")
+        if self.threads < 1:
+            raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise AssayError(f"--device is cpu, cuda or cuda:1, got {self.device!r}")
+        return Lab(root, Away(self.fleet(root), self.threads), self.device)
+
+    def fleet(self, root: Path) -> Slurm:
+        """What starts the workers. Raises: AssayError; FleetError."""
+        if self.on != "slurm":
+            raise AssayError(f"--on is slurm, got {self.on!r}")
+        from assay.lab.fleets.sbatch import Request
+        from assay.lab.fleets.slurm import Slurm
+
+        if self.gpus and self.device == "cpu":
+            raise AssayError(f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda")
+        try:
+            setup = foreign.read(self.prolog, "a file of bash", 2**20).decode() if self.prolog else ""
+        except UnicodeDecodeError as e:
+            raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
+        given = {"partition": self.partition, "time": self.time, "gpus": self.gpus, "memory": self.memory, "account": self.account}
+        asked = Request(
+            workers=self.workers, cpus=self.threads if self.cpus is None else self.cpus, setup=setup, extra=self.sbatch or "",
+            **{name: value or "" for name, value in given.items()},
+        )  # fmt: skip
+        return Slurm(root, asked)
+
+
+ANYWHERE = Elsewhere()
+"""Here, where nothing was typed."""
+
+
+def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:
+    """Print the batch script that would be submitted; exit code 0. Raises: AssayError where nothing would be."""
+    from assay.verbs.dry_run import dry_run as written
+
+    if name != ALL:
+        choice.of(name)
+    found = written(machine.lab(place.root))
+    printing.emit(found) if place.json else print(plain(found.script), end="")
+    return 0
