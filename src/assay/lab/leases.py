@@ -157,7 +157,14 @@ class Leases:
         """Whether somebody seems to have it: there is a beat, and it has not stopped for too long."""
         now = self._unchanged.clock()
         _, claim, beat = _read(self._root / "leases" / name)
-        return claim is not None and beat is not None and self._unchanged.seconds(name, (claim, beat), now) < claim.lapse
+        if claim is None or beat is None or self._unchanged.seconds(name, (claim, beat), now) >= claim.lapse:
+            return False
+        if not claim.locked or claim.kernel != KERNEL:
+            return True
+        lock = _locked(self._root / "locks" / f"{name}.lock")
+        if lock.handle is not None:  # its owner would have it, were it alive
+            os.close(lock.handle)
+        return lock.handle is None
 
     def _take(self, name: str, mark: str, lock: _Lock) -> Lease | None:
         folder, deaths = self._root / "leases" / name, 0
@@ -170,7 +177,7 @@ class Leases:
             dead = claim.locked and claim.kernel == KERNEL and lock.handle is not None
             if self._unchanged.seconds(name, (claim, beat), now) < claim.lapse and not dead:
                 return None
-            deaths = 1 + (claim.deaths if claim.mark == mark else 0)
+            deaths = claim.deaths + 1 if claim.mark == mark else 0
         mine = Claim(owner(), KERNEL, lock.handle is not None, lapse(), mark, deaths)
         folder.mkdir(parents=True, exist_ok=True)
         lease = Lease(folder, number + 1, mine, lock.handle)
