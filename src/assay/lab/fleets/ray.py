@@ -91,7 +91,10 @@ class Ray:
         """Stop them: each saves a checkpoint and gives its lease back. Without any left, the connection ends too, and a cluster begun here."""
         if self._driver is None:
             return
-        over = self._driver.ask("cancel", ids=[m.id for m in members])
+        try:
+            over = self._driver.ask("cancel", ids=[m.id for m in members])
+        except FleetError:  # the connection is lost, and with it Ray lost its reason to keep them
+            over = True
         if over:
             self.close()
 
@@ -114,7 +117,7 @@ class _Driver:
 
     def __init__(self, address: str, workers: int, resources: Resources):
         where = f"the Ray cluster at {address}" if address not in ("auto", "local") else "Ray on this machine"
-        self._where, self._asking = where, threading.Lock()
+        self._where, self._asking, self._let_in = where, threading.Lock(), False
         _reachable(address)
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         env = {**_QUIET, **os.environ, "PYTHONPATH": path}
@@ -136,6 +139,7 @@ class _Driver:
         try:
             asked = {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory}
             self.room: int = self.ask("connect", address=address, workers=workers, asked=asked)
+            self._let_in = True
         except BaseException:
             self.close()
             raise
@@ -160,15 +164,19 @@ class _Driver:
         for line in self._process.stdout:
             said = json.loads(line)
             self._answers.put(lambda said=said: said["answer"] if "answer" in said else self._refuse(said["error"]))
-        last = next((line for line in reversed(self._printed) if line), "without a word")
-        self._answers.put(lambda: self._refuse(f"{self._where} was lost: {last}"))
+        self._answers.put(self._lost)
 
     def _overhear(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._printed.append(line.strip())
-            if _REFUSED.search(line):
+            if not self._let_in and _REFUSED.search(line):
                 self._answers.put(lambda: self._refuse(_WRONG.format(where=self._where)))
+
+    def _lost(self) -> Any:
+        self._answers.put(self._lost)  # whoever asks again hears it again
+        last = next((line for line in reversed(self._printed) if line), "without a word")
+        return self._refuse(f"{self._where} was lost: {last}")
 
     def _refuse(self, why: str) -> Any:
         text = plain(" ".join(why.split()))
