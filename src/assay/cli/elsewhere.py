@@ -108,7 +108,8 @@ class Elsewhere(Machine):
             raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
         given = {"partition": self.partition, "time": self.time, "gpus": self.gpus, "memory": self.memory, "account": self.account}
         asked = Request(
-            workers=8 if self.workers is None else self.workers, cpus=self.threads if self.cpus is None else self.cpus, setup=setup, extra=self.sbatch or "",
+            workers=8 if self.workers is None else self.workers, cpus=self.threads if self.cpus is None else self.cpus,
+            setup=setup, extra=self.sbatch or "",
             **{name: value or "" for name, value in given.items()},
         )  # fmt: skip
         return Slurm(root, asked)

@@ -39,7 +39,9 @@ FORMS = "ray://HOST:PORT (Ray Client, from any machine), ray:auto or ray:HOST:PO
 PATIENCE = 90.0
 """Seconds that Ray has for an answer; nodes that come and go make it slow."""
 _REFUSED = re.compile(r"InvalidAuthToken|(invalid|incorrect|missing)[\w ]* authentication token", re.IGNORECASE)
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # calls nobody; leaves CUDA_VISIBLE_DEVICES alone
+# Calls nobody; leaves CUDA_VISIBLE_DEVICES alone; and, where it begins a cluster, its workers stand back for nobody: by default they
+# are niced by 15, and on a machine with other work that is next to no time.
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0"}
 
 
 class Ray:
@@ -120,7 +122,7 @@ class _Driver:
         self._where, self._asking, self._let_in = where, threading.Lock(), False
         _reachable(address)
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-        env = {**_QUIET, **os.environ, "PYTHONPATH": path}
+        env = {**_SETTINGS, **os.environ, "PYTHONPATH": path}
         if address == "local" and "RAY_AUTH_MODE" not in env:  # a token that nobody else has, and that is written nowhere
             env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         _token_there(env)
