@@ -6,6 +6,8 @@ tasks to run at a time, and gives a function that makes the executor anew.
 
 import contextlib
 import multiprocessing
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,13 @@ import pytest
 from assay.core.errors import RunError
 from assay.lab import catalogue
 from assay.lab.executors import Away, Inline, Workers
+from assay.lab.fleets.sbatch import Request
+from assay.lab.fleets.slurm import Slurm
 from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
+from fake_slurm import FakeSlurm
 from local_fleet import Local
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
@@ -45,8 +50,18 @@ def none(root, logs, n):
     assert [one.exitcode for one in joined] == [0] * n, "told to leave, a worker leaves"
 
 
-EXECUTORS = {"inline": inline, "workers": workers, "none": none, "fleet": fleet}
-asked = pytest.mark.parametrize("name", EXECUTORS)
+@contextlib.contextmanager
+def slurm(root, logs, n):
+    """Job arrays of processes that start from nothing, which takes them seconds each."""
+    with FakeSlurm(slots=n) as cluster, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{cluster.bin}:{os.environ['PATH']}")
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        yield lambda: Away(Slurm(root, Request(workers=n), every=0.0))
+
+
+EXECUTORS = {"inline": inline, "workers": workers, "none": none, "fleet": fleet, "slurm": slurm}
+SLOW = {"slurm"}
+asked = pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXECUTORS])
 
 
 def of(*fields):

@@ -48,7 +48,7 @@ class Elsewhere(Machine):
     """With --on slurm: who is charged."""
     prolog: Path | None = None
     """With --on slurm: a file with lines of bash that come before each worker, such as `module load cuda`."""
-    sbatch: str | None = None
+    sbatch: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     """With --on slurm: further options of sbatch in one text, such as "--qos=low -C a100"."""
     dry_run: Annotated[bool, Bare] = False
     """With --on slurm: print the batch script; nothing is submitted."""
