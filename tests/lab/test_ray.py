@@ -133,9 +133,7 @@ def refused(fleet):
 
 
 @installed
-@pytest.mark.parametrize(
-    "on", "ray;ray:;ray://;ray://host;ray://host:0;ray://host:70000;ray:host;ray://a b:1;local;local:0;local:x;local:-1".split(";")
-)
+@pytest.mark.parametrize("on", ["ray", "ray:", "ray:h", *(f"ray://{s}" for s in ("", "h", "h:0", "h:70000", "a b:1")), "local", "local:0", "local:x"])
 def test_an_address_that_is_none_is_one_line(on, tmp_path):
     with pytest.raises(FleetError, match=r"ray://HOST:PORT|local:N takes a number") as caught:
         Ray(tmp_path, on)
