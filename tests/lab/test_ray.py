@@ -78,7 +78,8 @@ class Nodes:
         asks = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
         # a node that is gone is known to be so in seconds, in place of half a minute
         quick = {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
-        env = {**os.environ, **asks, **quick, "ASSAY_LEASE_SECONDS": "4", "ASSAY_CHECKPOINT_SECONDS": "0"}
+        slow = {"WALK_MARKS": os.devnull, "WALK_PAUSE": "0.02", "ASSAY_LEASE_SECONDS": "4", "ASSAY_CHECKPOINT_SECONDS": "0"}
+        env = {**os.environ, **asks, **quick, **slow}
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         self.log = Path(folder, "cluster.log")
         self.process = subprocess.Popen(
@@ -279,23 +280,25 @@ def test_a_worker_that_is_stopped_is_told_first_and_one_past_its_time_was_preemp
 
 @installed
 @pytest.mark.slow
-def test_a_node_killed_midway_costs_nothing(nodes, let_in, tmp_path, monkeypatch):
+def test_a_node_killed_midway_costs_nothing(nodes, let_in, tmp_path):
     nodes.do("add second 1")
-    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
-    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "4")
-    root, fields, heard = tmp_path / "s", ("steps=60000", "seed=1000:1004"), []
+    root, fields, heard = tmp_path / "s", ("steps=1200", "seed=1000:1004"), []
     want = here(tmp_path / "here", *fields)
     fleet = Ray(root, nodes.direct)
     assert fleet.width == 2
 
     def kill_one(event):
         heard.append(event)
-        if type(event).__name__ == "Progress" and "killed" not in heard and 0.1 < event.done / event.total < 0.9:
-            heard.append("killed")
+        if killed(event) and not gone:  # each node is at a group of its own
             nodes.do("kill second")
+            gone.append(event)
 
+    def killed(event):
+        return type(event).__name__ == "Progress" and len({e.group for e in heard if type(e) is type(event)}) == 2
+
+    gone = []
     Lab(root, Away(fleet)).run(*walk(*fields), kill_one)
-    assert "killed" in heard
+    assert gone
     said = [event.text for event in heard if type(event).__name__ == "Said"]
     assert any("was lost; another one takes its place" in text for text in said), said
     assert measured(root) == want

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import importlib.metadata
 import itertools
 import json
@@ -164,8 +165,7 @@ class _Driver:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            said = json.loads(line)
-            self._answers.put(lambda said=said: said["answer"] if "answer" in said else self._refuse(said["error"]))
+            self._answers.put(functools.partial(self._said, json.loads(line)))
         self._answers.put(self._lost)
 
     def _overhear(self) -> None:
@@ -174,6 +174,9 @@ class _Driver:
             self._printed.append(line.strip())
             if not self._let_in and _REFUSED.search(line):
                 self._answers.put(lambda: self._refuse(_WRONG.format(where=self._where)))
+
+    def _said(self, said: Mapping[str, Any]) -> Any:
+        return said["answer"] if "answer" in said else self._refuse(said["error"])
 
     def _lost(self) -> Any:
         self._answers.put(self._lost)  # whoever asks again hears it again
