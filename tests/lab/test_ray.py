@@ -16,14 +16,14 @@ import pytest
 
 from assay.cli.main import main
 from assay.core import extras
-from assay.core.errors import AssayError, FleetError
+from assay.core.errors import AssayError, FleetError, RunError
 from assay.lab import catalogue
 from assay.lab.executors import Away, Inline
 from assay.lab.fleets import Resources, ray_driver
 from assay.lab.fleets.ray import Ray
 from assay.lab.lab import Lab
 from assay.lab.preset import override
-from assay.testing.executor_contract import check_executor, measured
+from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
 
 WALK = Path(__file__).with_name("walk.py")
 CLUSTER = Path(__file__).parents[1] / "ray_cluster.py"
@@ -303,3 +303,38 @@ def test_a_node_killed_midway_costs_nothing(nodes, let_in, tmp_path):
     assert any("was lost; another one takes its place" in text for text in said), said
     assert measured(root) == want
     assert not list(root.glob("groups/*"))
+
+
+@installed
+@pytest.mark.slow
+def test_crashes_and_interrupts_end_as_with_every_executor(temp, tmp_path, monkeypatch):
+    def made(root):
+        return lambda: Away(Ray(tmp_path / root, "local:1"))
+
+    some = "trouble=crash-1001", "steps=5", "seed=1000:1004"
+    found, error = check_failing(made("s"), *walk(*some), tmp_path / "s")
+    assert "ZeroDivisionError: the walk fell" in error and "walk.py line" in error
+    with pytest.raises(RunError):
+        here(tmp_path / "here", *some)
+    assert found == measured(tmp_path / "here")
+    monkeypatch.setenv("WALK_MARKS", os.devnull)
+    monkeypatch.setenv("WALK_PAUSE", "0.05")
+    check_closing(made("t"), *walk("steps=120"), tmp_path / "t")
+    monkeypatch.delenv("WALK_MARKS")
+    assert here(tmp_path / "t", "steps=120") == here(tmp_path / "there", "steps=120")
+    until(lambda: not running(temp) and not running(str(tmp_path)))
+
+
+@installed
+@pytest.mark.slow
+def test_nothing_outlives_a_command_that_is_killed(temp, tmp_path, monkeypatch):
+    monkeypatch.setenv("WALK_MARKS", os.devnull)
+    monkeypatch.setenv("WALK_PAUSE", "0.05")
+    root = str(tmp_path / "s")
+    command = [sys.executable, "-m", "assay", "run", str(WALK), "--set", "steps=5000", "--root", root, "--on", "local:1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: list(Path(root).glob("groups/*/progress.json")))
+    process.kill()
+    process.wait()
+    until(lambda: not running(temp) and not running(root))
+    assert list(Path(root).glob("groups/*/fit-*.safetensors"))  # told by the end of what held it, it saved
