@@ -95,6 +95,8 @@ class FakeSlurm:
     longest: float = 0.0
     """Minutes that the partitions allow, 0 for any: a job that asks for more waits, possibly indefinitely."""
     kill_wait: float = 5.0
+    user_signal: bool = False
+    """PreemptParameters=send_user_signal: what `--signal` asks for is sent before a preemption as well."""
     min_job_age: float = 300.0
     accounting: bool = True
     cluster: str = ""
@@ -196,10 +198,17 @@ class FakeSlurm:
             if now >= job.stopping:
                 self._signal(job, signal.SIGKILL)
         elif job.grace is not None and now >= job.grace:
+            self._warn(job)
             self._stop(job, job.then, now)
         elif limit and now >= job.began + limit:
             self._stop(job, "TIMEOUT", now)
         elif limit and warning is not None and not job.warned and now >= job.began + limit - warning[1]:
+            self._warn(job, limited=True)
+
+    def _warn(self, job: Job, limited: bool = False) -> None:
+        warning = self._warning(job)
+        if warning is not None and not job.warned and (limited or self.user_signal):
+            assert job.process is not None
             job.warned = True
             os.kill(job.process.pid, warning[0])  # B: the batch shell alone
 

@@ -80,6 +80,8 @@ def logs(root: Path) -> str:
 def test_a_worker_preempted_midway_changes_no_byte(cluster: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "store"
     whole = alone(root, "smoke", monkeypatch)
+    monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "600")  # none but that which SIGTERM asks for
+    cluster.user_signal = True
     preempted: list[Job] = []
 
     def heard(event: Any) -> None:
@@ -93,6 +95,8 @@ def test_a_worker_preempted_midway_changes_no_byte(cluster: FakeSlurm, tmp_path:
     still(cluster)
     assert [job.starts for job in cluster.jobs] == [2], "SLURM began it again, and nobody had to ask for another"
     assert "left at its checkpoint" in logs(root) and not list((root / "groups").iterdir())
+    steps = (tmp_path / "marks").read_text().splitlines().count("train")
+    assert steps == 2 * 40, "of each arm, and none was done twice: it saved where it was told to end, though it was told so twice"
 
 
 @pytest.mark.slow

@@ -194,14 +194,14 @@ class Joined:
 
     @contextlib.contextmanager
     def _leaving(self) -> Iterator[None]:
-        """Take SIGTERM and Ctrl-C as a wish to leave; a second one, or GRACE seconds, as an order."""
+        """Take SIGTERM and Ctrl-C as a wish to leave; a second Ctrl-C, or GRACE seconds, as an order."""
 
         def leave(number: int, frame: FrameType | None) -> None:
-            if self._asked or not self._working:
-                self._asked = True
+            asked, self._asked = self._asked, True
+            if not self._working or (asked and number != signal.SIGTERM):  # which engines say twice, and then kill
                 raise Stopped
-            self._asked = True
-            signal.setitimer(signal.ITIMER_REAL, GRACE)
+            if not asked:
+                signal.setitimer(signal.ITIMER_REAL, GRACE)
 
         if threading.current_thread() is not threading.main_thread():  # a notebook's or a test's: nobody sends it signals
             yield
