@@ -18,6 +18,8 @@ from assay.core.plain import plain
 
 if TYPE_CHECKING:
     from assay.cli.options import Choice, Place
+    from assay.lab.fleets import Fleet
+    from assay.lab.fleets.ray import Ray
     from assay.lab.fleets.slurm import Slurm
     from assay.lab.lab import Lab
 
@@ -28,9 +30,10 @@ class Elsewhere(Machine):
     """On what it runs, here or elsewhere; none of these changes a number's meaning."""
 
     on: str | None = None
-    """slurm: workers in job arrays; they share the folder of the store (docs/scale.md)."""
-    workers: int = 8
-    """With --on: how many at most."""
+    """Workers that share the folder of the store (docs/scale.md). slurm: in job arrays. ray://HOST:PORT, ray:auto or ray:HOST:PORT: in a
+    Ray cluster. local:N: N of them, by Ray on this machine."""
+    workers: int | None = None
+    """With --on: how many at most; without it 8 of slurm, and of Ray as many as its nodes have room for."""
     cpus: int | None = None
     """With --on: of each worker; without it as many as --threads."""
     gpus: str | None = None
@@ -56,7 +59,7 @@ class Elsewhere(Machine):
             here = {f.name for f in fields(Machine)}
             for f in fields(self):
                 if f.name not in here and getattr(self, f.name) != f.default:
-                    raise AssayError(f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes with --on slurm")
+                    raise AssayError(f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes with --on slurm or ray")
             return super().lab(root)
         from assay.lab.executors.none import Away
         from assay.lab.lab import Lab
@@ -69,22 +72,44 @@ class Elsewhere(Machine):
             raise AssayError(f"--device is cpu, cuda or cuda:1, got {self.device!r}")
         return Lab(root, Away(self.fleet(root), self.threads), self.device)
 
-    def fleet(self, root: Path) -> Slurm:
+    def fleet(self, root: Path) -> Fleet:
         """What starts the workers. Raises: AssayError; FleetError."""
-        if self.on != "slurm":
-            raise AssayError(f"--on is slurm, got {self.on!r}")
+        if self.gpus and self.device == "cpu":
+            raise AssayError(f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda")
+        return self._slurm(root) if self.on == "slurm" else self._ray(root)
+
+    def _ray(self, root: Path) -> Ray:
+        from assay.lab.fleets import Resources
+        from assay.lab.fleets.ray import Ray
+
+        if not re.match("ray:|local:", self.on or ""):
+            raise AssayError(f"--on is slurm, ray://HOST:PORT, ray:auto, ray:HOST:PORT or local:N, got {plain(str(self.on))!r}")
+        for name in ("partition", "time", "account", "prolog", "sbatch", "dry_run"):
+            if getattr(self, name):
+                raise AssayError(f"--{name.replace('_', '-')} goes with --on slurm, not with --on {plain(str(self.on))}")
+        if not re.fullmatch(r"\d{1,4}", self.gpus or "0"):
+            raise AssayError(f"--gpus is a number of GPUs for each worker in a Ray cluster, got {self.gpus!r}")
+        size = re.fullmatch(r"(\d{1,9})([KMGT])", self.memory or "0K")
+        if size is None:
+            raise AssayError(f"--memory is 16G or 900M in a Ray cluster, got {self.memory!r}")
+        workers, cpus = 0 if self.workers is None else self.workers, self.threads if self.cpus is None else self.cpus
+        if cpus < 1 or self.workers == 0:
+            raise AssayError(f"--cpus and --workers are numbers from 1 up, got {cpus} and {workers}")
+        memory = int(size[1]) * 1024 ** (1 + "KMGT".index(size[2]))
+        return Ray(root, str(self.on), workers, Resources(cpus=cpus, gpus=int(self.gpus or 0), memory=memory))
+
+    def _slurm(self, root: Path) -> Slurm:
         from assay.lab.fleets.sbatch import Request
         from assay.lab.fleets.slurm import Slurm
 
-        if self.gpus and self.device == "cpu":
-            raise AssayError(f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda")
         try:
             setup = foreign.read(self.prolog, "a file of bash", 2**20).decode() if self.prolog else ""
         except UnicodeDecodeError as e:
             raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
         given = {"partition": self.partition, "time": self.time, "gpus": self.gpus, "memory": self.memory, "account": self.account}
         asked = Request(
-            workers=self.workers, cpus=self.threads if self.cpus is None else self.cpus, setup=setup, extra=self.sbatch or "",
+            workers=8 if self.workers is None else self.workers, cpus=self.threads if self.cpus is None else self.cpus,
+            setup=setup, extra=self.sbatch or "",
             **{name: value or "" for name, value in given.items()},
         )  # fmt: skip
         return Slurm(root, asked)

@@ -6,13 +6,14 @@ from importlib.util import find_spec
 
 from assay.core.errors import AssayError
 
-EXTRAS = ("train", "models", "explore", "agents")
-"""Each brings what those before it bring."""
+EXTRAS = ("train", "models", "explore", "agents", "ray")
+"""Each brings what those before it bring, but for the last, which stands alone."""
 EXTRA = {
     "torch": "train",
     "transformers": "models", "tokenizers": "models", "gguf": "models", "sklearn": "models", "yaml": "models",
     "duckdb": "explore", "pyarrow": "explore", "starlette": "explore", "uvicorn": "explore",
     "mcp": "agents",
+    "ray": "ray", "grpc": "ray",
 }  # fmt: skip
 """Module of an optional package → the smallest extra that brings it."""
 
