@@ -25,6 +25,8 @@ from assay.core.errors import StoreError
 from assay.dictionaries.sharded.part import Part
 
 MANIFEST, SHARED = "manifest.json", "shared.safetensors"
+PREFIX = "0.state."
+"""What `fit` puts before the names of its one group's tensors."""
 ALIKE = ("b_dec", "b_pre")
 """Parameters without a row for each latent."""
 
@@ -37,6 +39,10 @@ class Checkpoints:
     part: Part
     identity: Mapping[str, Any]
     """What must be alike for a training to go on, as plain JSON."""
+    header: Mapping[str, Any] = field(default_factory=dict)
+    """What a reader of the dictionary needs beside its tensors."""
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
+    """Tensors of the dictionary that training does not change: mean and scale."""
     every: int = 0
     """Steps from one checkpoint to the next; 0: only at the end."""
     _asked: int = field(default=0, init=False)
@@ -49,7 +55,7 @@ class Checkpoints:
         found = newest(self.folder)
         if found is None:
             return None
-        manifest = _manifest(found)
+        manifest = manifest_of(found)
         if wrong := sorted(name for name, value in self.identity.items() if manifest["identity"].get(name) != value):
             told = ", ".join(f"{name} {manifest['identity'].get(name)!r} there, {self.identity[name]!r} here" for name in wrong)
             raise StoreError(f"{self.folder} has the checkpoint of another training ({told}); name another folder, or remove it")
@@ -75,7 +81,8 @@ class Checkpoints:
                 place.mkdir(parents=True, exist_ok=True)
                 _write(shard, {name: value for name, value in tensors.items() if by_latent(name, value)})
                 if ranks.rank == 0:
-                    _write(place / SHARED, {name: value for name, value in tensors.items() if not by_latent(name, value)})
+                    alike = {name: value for name, value in tensors.items() if not by_latent(name, value)}
+                    _write(place / SHARED, alike | {f"{PREFIX}{name}": value for name, value in self.beside.items()})
         except OSError as error:
             failed = error
         size = shard.stat().st_size if ranks.writes and failed is None else -1
@@ -86,7 +93,8 @@ class Checkpoints:
             raise StoreError(f"the checkpoint after step {step} could not be written to {place}: {failed or 'another rank failed'}") from failed
         if ranks.rank == 0:
             shards = [{"file": _name(i), "first": first, "end": end, "bytes": size} for i, (first, end, size) in enumerate(parts)]
-            _publish(place / MANIFEST, {"step": step, "width": self.part.width, "shards": shards, "identity": dict(self.identity)})
+            about = {"width": self.part.width, "header": dict(self.header), "identity": dict(self.identity)}
+            _publish(place / MANIFEST, {"step": step, "shards": shards, **about})
             for old in _steps(self.folder):
                 if old != place:
                     shutil.rmtree(old, ignore_errors=True)
@@ -95,7 +103,7 @@ class Checkpoints:
 
 def by_latent(name: str, value: Tensor) -> bool:
     """Whether a tensor of a training's state has a row for each latent, [run, f, …], by its name."""
-    return ".state." in name and value.ndim >= 2 and name.rpartition(".")[2] not in ALIKE
+    return name.startswith(PREFIX) and value.ndim >= 2 and name.rpartition(".")[2] not in ALIKE
 
 
 def newest(folder: Path) -> Path | None:
@@ -119,7 +127,7 @@ def within(place: Path, rows: slice) -> Iterator[tuple[Any, slice]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    manifest = _manifest(place)
+    manifest = manifest_of(place)
     if not 0 <= rows.start < rows.stop <= manifest["width"]:
         raise StoreError(f"{place} has {manifest['width']} latents, and latents {rows.start} to {rows.stop} were asked for")
     for shard in manifest["shards"]:
@@ -156,12 +164,13 @@ def _steps(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
 
 
-def _manifest(place: Path) -> dict[str, Any]:
+def manifest_of(place: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself. Raises: StoreError."""
     try:
         found = json.loads((place / MANIFEST).read_text())
         spans = [(shard["first"], shard["end"]) for shard in found["shards"]]
         edges = [0, *(end for _, end in spans)]
-        if [first for first, _ in spans] != edges[:-1] or edges[-1] != found["width"] or not isinstance(found["identity"], dict):
+        if [first for first, _ in spans] != edges[:-1] or edges[-1] != found["width"] or not isinstance(found["identity"], dict) or not isinstance(found["header"], dict):
             raise ValueError("its shards do not make a dictionary")
         if any(Path(shard["file"]).name != shard["file"] for shard in found["shards"]) or not isinstance(found["step"], int):
             raise ValueError("its shards are not files beside it")
