@@ -24,8 +24,8 @@ def main(words: list[str]) -> int:
                 loss=TopKAux(dead_after=asked.aux) if asked.aux else None, batch=asked.batch, seed=asked.seed, every=asked.every, report=_tell,
             )  # fmt: skip
             if ranks.rank == 0:
-                print(f"{asked.folder / 'dictionary.safetensors'}: FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} latents dead, "
-                      f"on {found.rows} rows; {ranks.size} ranks, {ranks.latents.size} shards")  # fmt: skip
+                worth = f"FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} latents dead on {found.rows} rows"
+                print(f"{asked.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, {ranks.latents.size} shards")
     except AssayError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
@@ -61,7 +61,8 @@ def _kind(asked: argparse.Namespace) -> Nonlinearity:
 
 
 def _tell(done: int, total: int, loss: float) -> None:
-    print(f"step {done} of {total}: loss {loss:.4g}", file=sys.stderr, flush=True)
+    if done * 20 // total > (done - max(1, total // 200)) * 20 // total:  # twenty lines in all
+        print(f"step {done} of {total}: loss {loss:.4g}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -170,10 +170,12 @@ def manifest_of(place: Path) -> dict[str, Any]:
         found = json.loads((place / MANIFEST).read_text())
         spans = [(shard["first"], shard["end"]) for shard in found["shards"]]
         edges = [0, *(end for _, end in spans)]
-        if [first for first, _ in spans] != edges[:-1] or edges[-1] != found["width"] or not isinstance(found["identity"], dict) or not isinstance(found["header"], dict):
+        if [first for first, _ in spans] != edges[:-1] or edges[-1] != found["width"]:
             raise ValueError("its shards do not make a dictionary")
-        if any(Path(shard["file"]).name != shard["file"] for shard in found["shards"]) or not isinstance(found["step"], int):
+        if any(Path(shard["file"]).name != shard["file"] for shard in found["shards"]):
             raise ValueError("its shards are not files beside it")
+        if not (isinstance(found["step"], int) and isinstance(found["identity"], dict) and isinstance(found["header"], dict)):
+            raise ValueError("it does not say whose training it is")
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{place / MANIFEST} is not the manifest of a checkpoint ({error}); remove {place} and train again") from error

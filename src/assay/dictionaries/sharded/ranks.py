@@ -166,8 +166,9 @@ def _device(group: Any) -> str:
 
 
 def _lost(what: str, timeout: float, error: BaseException) -> str:
-    why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    why = first.partition("] ")[2].partition(". ")[0] if first.startswith("[") else first  # without the place in torch's source
     return (
-        f"rank {os.environ.get('RANK', '0')}: no answer in {what}: another rank has ended, or did not come within {timeout:g} s ({why[:200]}); "
+        f"rank {os.environ.get('RANK', '0')}: no answer in {what}: another rank has ended, or did not come within {timeout:g} s ({why[:120]}); "
         "start again with the same folder, and training goes on from its last checkpoint"
     )

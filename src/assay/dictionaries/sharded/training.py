@@ -178,7 +178,8 @@ def matrix(path: Path) -> Float[np.ndarray, "n d"]:
 def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, "d"], float]:
     """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises: DataError."""
     pieces = range(0, len(rows), CHUNK)
-    mean = torch.from_numpy(sum((_numbers(rows[i : i + CHUNK]).sum(0, dtype=np.float64) for i in pieces), np.zeros(rows.shape[1])) / len(rows)).float()
+    total = sum((_numbers(rows[i : i + CHUNK]).sum(0, dtype=np.float64) for i in pieces), np.zeros(rows.shape[1]))
+    mean = torch.from_numpy(total / len(rows)).float()
     if not bool(mean.isfinite().all()):
         raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
     squares = sum(float(np.square(_numbers(rows[i : i + CHUNK]) - mean.numpy()).sum(dtype=np.float64)) for i in pieces)

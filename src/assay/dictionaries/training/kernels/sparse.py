@@ -127,7 +127,8 @@ class _Batch:
         """The code, and loss, mse and L0. A number that is none shows in them, wherever in the parameters it is."""
         nothing = self.whole.sum_all(sum((0 * value.sum() for value in self.params.values()), torch.zeros_like(error[:0].sum())))
         mse = self.whole.mean_square(error) + nothing
-        return Codes(active, values, self.whole), {"loss": mse, "mse": mse, "l0": self.whole.sum_all((values != 0).sum()) / self.rows}
+        on = self.whole.sum_all((values != 0).sum())
+        return Codes(active, values, self.whole), {"loss": mse, "mse": mse, "l0": on.to(mse.dtype) / self.rows}
 
 
 def _topk(
