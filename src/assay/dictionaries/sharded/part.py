@@ -118,6 +118,8 @@ class Part(Whole):
 
     def _rows(self, mine: int) -> list[int]:
         """Rows of the batch on each replica."""
+        if self.ranks.rows.size == 1:
+            return [mine]
         return [int(part) for part in self.ranks.rows.gather(torch.tensor([mine], device=self.ranks.device))]
 
 
