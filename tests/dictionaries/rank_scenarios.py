@@ -53,7 +53,7 @@ PARTS = {"even": (5, 4), "none": (9, 0)}
 TRAINED = {"topk": (TopK(3), None, losses.TopKAux(dead_after=300)), "batch": (BatchTopK(3), None, None), "jump": (JumpReLU(), 0.01, None),
            "relu": (ReLU(), 0.1, None), "gated": (Gated(), 0.1, None)}  # fmt: skip
 TRAINING = {"width": 37, "steps": 30, "batch": 101}
-CUT = {**TRAINING, "every": 10}
+CUT = {**TRAINING, "loss": losses.TopKAux(dead_after=300)}
 
 
 def world(kind: str) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
@@ -132,7 +132,7 @@ def cut_short(shards: int) -> dict[str, torch.Tensor]:
             if done == 25:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        train_sharded(ranks, BatchTopK(3), Path("acts.npy"), Path("cut"), report=die, **CUT)
+        train_sharded(ranks, BatchTopK(3), Path("acts.npy"), Path("cut"), report=die, every=10, **CUT)
     return {}
 
 
@@ -144,7 +144,7 @@ def gone_on(shards: int) -> dict[str, torch.Tensor]:
         if ranks.rank == 0:
             shutil.copytree("cut", folder)
         ranks.every.barrier()
-        train_sharded(ranks, BatchTopK(3), Path("acts.npy"), folder, report=lambda done, total, loss: taken.append(done), **CUT)
+        train_sharded(ranks, BatchTopK(3), Path("acts.npy"), folder, report=lambda done, total, loss: taken.append(done), every=10, **CUT)
     return {"taken": torch.tensor(taken)}
 
 

@@ -133,7 +133,7 @@ def test_a_training_over_ranks_is_that_of_one_process(done, name):
 def test_a_training_cut_short_goes_on_with_other_ranks(done):
     """Saved by 2 ranks after step 20 of 30: 1 rank and 4 go on from there, and end where one process does."""
     assert ends(done, "cut") == [-9, 3]
-    single = train_dictionary(given.BatchTopK(3), np.load(done / "acts.npy"), **given.TRAINING)
+    single = train_dictionary(given.BatchTopK(3), np.load(done / "acts.npy"), **given.CUT)
     for scenario, folder in (("gone-on-1", "cut-1-1"), ("gone-on-4", "cut-4-4")):
         assert found(done, scenario)[0]["taken"].tolist() == list(range(21, 31))
         file = Dictionary.load(done / folder / "dictionary.safetensors")
@@ -145,7 +145,7 @@ def test_what_was_saved_is_read_bit_for_bit_in_any_division(done):
     place = newest(done / "cut")
     assert place is not None and place.name == "step-00000020"
     everything = read(place, slice(0, 37))
-    assert {"0.state.W_enc", "0.state.adam.v.W_dec", "0.state.threshold"} <= everything.keys()
+    assert {"0.state.W_enc", "0.state.adam.v.W_dec", "0.state.threshold", "0.state.idle.rows"} <= everything.keys()
     for shards in (1, 3, 5):
         parts = [read(place, bounds(37, shards, part)) for part in range(shards)]
         assert all(torch.equal(torch.cat([part[name] for part in parts], 1), value) for name, value in everything.items())
