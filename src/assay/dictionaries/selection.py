@@ -153,8 +153,7 @@ class BatchTopK:
 
     def note_codes(self, codes: Codes) -> dict[str, Tensor]:
         """The smallest kept value of a sparse code."""
-        kept = codes.values[codes.values > 0]
-        return {"least": kept.amin() if len(kept) >= self.k * codes.active.rows else kept.new_zeros(())}
+        return {"least": codes.least(self.k)}
 
     def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
         """Move the threshold on by one batch.

@@ -47,6 +47,11 @@ class Seen:
     """Everything without a dot in its name, in the shapes of Dictionary; views into the state."""
     nonlinearity: Nonlinearity
 
+    @property
+    def rows(self) -> Tensor | int:
+        """Rows of the batch [run]; more than in x where other ranks have others of it."""
+        return self.noted.get("rows", self.x.shape[-2])
+
     def features(self) -> Float[Tensor, "run b f"]:
         """Features of the batch under the parameters after the step."""
         return self.nonlinearity(project(self.params, self.x, self.nonlinearity), self.params["b_enc"], self.params)
@@ -96,7 +101,7 @@ class Idle:
 
     def learn(self, state: State, seen: Seen) -> None:
         """Count one batch more, or go back to 0."""
-        state["idle.rows"].add_(seen.x.shape[-2]).mul_(~seen.noted["fired"])
+        state["idle.rows"].add_(seen.rows if isinstance(seen.rows, int) else seen.rows[:, None]).mul_(~seen.noted["fired"])
 
 
 @dataclass(frozen=True, eq=False)

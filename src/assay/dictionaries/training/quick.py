@@ -9,7 +9,7 @@ from operator import index
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core.arrays import Array
@@ -57,16 +57,17 @@ def train_dictionary(
     Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError for settings that cannot be;
     RunError where the loss did not stay finite.
     """
-    chosen, strength = _objective(nonlinearity, loss, penalty)
-    for name, value in (("width", width), ("steps", steps), ("batch", batch)):
-        _whole(name, value, 1)
-    if not (_finite(lr) and lr > 0):
-        raise SpecError(f"lr must be a number above 0, got {lr!r}")
-    rows, seed = _matrix(acts), _whole("seed", seed, 0)
+    chosen, strength = objective(nonlinearity, loss, penalty)
+    check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch)
+    rows, seed = _matrix(acts), index(seed)
     mean, scale = _moments(rows)
     method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
     method = freeze(method, frozen)
-    batches = _shuffled(rows, mean, scale, batch, seed)
+    chosen_rows = shuffled(len(rows), batch, seed)
+
+    def batches(step: int) -> Float[Tensor, "b d"]:
+        return (rows[chosen_rows(step)] - mean) * scale
+
     runs = Runs([Spec(seed=seed)])
     trained = fit_dictionaries([(runs, method)], batches, d=rows.shape[1], steps=steps, mean=mean, scale=scale)[0]
     if trained.diverged.any():
@@ -74,7 +75,7 @@ def train_dictionary(
     return Dictionary.of(trained, inference(nonlinearity))
 
 
-def _objective(nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | None) -> tuple[Loss, float]:
+def objective(nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | None) -> tuple[Loss, float]:
     """The loss to train by and its λ."""
     if isinstance(nonlinearity, type) or not isinstance(nonlinearity, Nonlinearity):
         got = f"the class {nonlinearity.__name__}" if isinstance(nonlinearity, type) else f"a {type(nonlinearity).__name__}"
@@ -96,18 +97,26 @@ def _objective(nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | N
     return usual, penalty or 0.0
 
 
+def check_settings(*, lr: float, seed: int, **sizes: int) -> None:
+    """Check a rate, a seed and sizes from 1 up. Raises: SpecError."""
+    for name, value in sizes.items():
+        _whole(name, value, 1)
+    if not (_finite(lr) and lr > 0):
+        raise SpecError(f"lr must be a number above 0, got {lr!r}")
+    _whole("seed", seed, 0)
+
+
 def _finite(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(name: str, value: int, least: int) -> int:
+def _whole(name: str, value: int, least: int) -> None:
     try:
         whole = index(value)
     except TypeError:
         whole = least - 1
     if whole < least or isinstance(value, bool):
         raise SpecError(f"{name} must be a whole number from {least} up, got {value!r}")
-    return whole
 
 
 def _matrix(acts: Array) -> Float[Tensor, "n d"]:
@@ -137,17 +146,17 @@ def _moments(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], float]:
     return mean.float(), (rows.shape[1] / variance) ** 0.5
 
 
-def _shuffled(rows: Tensor, mean: Tensor, scale: float, batch: int, seed: int) -> Callable[[int], Float[Tensor, "b d"]]:
-    """Normalised batches by step: a new order each time the rows are through, less the few that fill no batch."""
-    size = min(batch, len(rows))
-    each = len(rows) // size
+def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[Tensor, "b"]]:
+    """Which of n rows make the batch of a step: a new order each time they are through, less the few that fill no batch."""
+    size = min(batch, n)
+    each = n // size
     order: dict[int, Tensor] = {}
 
-    def draw(step: int) -> Tensor:
+    def draw(step: int) -> Int[Tensor, "b"]:
         epoch, place = divmod(step, each)
         if epoch not in order:
             order.clear()
-            order[epoch] = torch.from_numpy(permutation(np.array([seed]), "train_dictionary.rows", epoch, len(rows))[0])
-        return (rows[order[epoch][place * size : (place + 1) * size]] - mean) * scale
+            order[epoch] = torch.from_numpy(permutation(np.array([seed]), "train_dictionary.rows", epoch, n)[0])
+        return order[epoch][place * size : (place + 1) * size]
 
     return draw

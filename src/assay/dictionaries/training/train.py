@@ -15,7 +15,7 @@ from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Group, State, Trained, fit
-from assay.core.rng import normal
+from assay.core.rng import normal_rows
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
 from assay.dictionaries.kinds import to_json
@@ -135,8 +135,9 @@ def group(
     d_out: int | None = None,
     watch: Sequence[Watch] = (),
     kernel: Kernel | None = None,
+    rows: slice | None = None,
 ) -> Group:
-    """The Group of one method: its start by seed, and its step.
+    """The Group of one method: its start by seed, and its step; with `rows` that of these latents alone, for a `kernel` that knows the others.
 
     Raises: SpecError where the method's rates and penalties are not one per run, or its loss cannot have what it needs.
     """
@@ -147,7 +148,8 @@ def group(
         )
     asked = wants(method.loss)
     _check(method, asked, d_out)
-    state = start(runs.seeds, method, d, d_out)
+    state = start(runs.seeds, method, d, d_out, rows)
+    method = method if rows is None else replace(method, width=rows.stop - rows.start)
     names = tuple(name for name in state if name not in FIXED)
     if unknown := sorted(set(method.frozen) - set(names)):
         raise SpecError(f"frozen names {', '.join(unknown)}, which this method does not train; it trains {', '.join(names)}")
@@ -226,21 +228,28 @@ def group(
     return Group(runs, state, step_fn, header)
 
 
-def start(seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int | None = None) -> dict[str, Tensor]:
-    """Parameters before training, big matrices row per latent: random unit decoder rows by seed, the encoder along them or not."""
+def start(
+    seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int | None = None, rows: slice | None = None
+) -> dict[str, Tensor]:
+    """Parameters before training, big matrices row per latent: random unit decoder rows by seed, the encoder along them or not.
+
+    `rows` are the latents that are wanted; None: all.
+    """
     seeds = np.asarray(seeds)
     target = d if d_out is None else d_out
-    drawn = torch.from_numpy(normal(seeds, "dictionary", 0, (method.width, target)))
+    its = rows or slice(0, method.width)
+    width = its.stop - its.start
+    drawn = torch.from_numpy(normal_rows(seeds, "dictionary", 0, target, its))
     W_dec = unit_rows(drawn if method.covariance is None else spread(drawn, method.covariance))
     along = W_dec
     if not method.tied_start or d_out is not None:
-        along = unit_rows(torch.from_numpy(normal(seeds, "dictionary.encoder", 0, (method.width, d))))
+        along = unit_rows(torch.from_numpy(normal_rows(seeds, "dictionary.encoder", 0, d, its)))
     W_enc = method.encoder_scale * along
-    own = method.nonlinearity.init(len(seeds), method.width)
+    own = method.nonlinearity.init(len(seeds), width)
     own |= {name: W_enc.clone() for name in getattr(method.nonlinearity, "encoders", ())}
     own |= {"W_skip": torch.zeros(len(seeds), d, target)} if method.skip else {}
     own |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
-    biases = {"b_enc": torch.zeros(len(seeds), method.width), "b_dec": torch.zeros(len(seeds), target)}
+    biases = {"b_enc": torch.zeros(len(seeds), width), "b_dec": torch.zeros(len(seeds), target)}
     return {"W_enc": W_enc, "W_dec": W_dec, **biases, **own}
 
 

@@ -18,6 +18,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from assay.dictionaries.training.kernels.whole import ALONE, Whole
+
 _BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 """Integers of the same size; those above 0 are in the order of the numbers whose bits they are."""
 
@@ -54,8 +56,9 @@ class Active:
         return _starts(self.latent, self.width)
 
     def of(self, batch: Float[Tensor, "rows width"]) -> Float[Tensor, "n"]:
-        """What stands at the places, in float32."""
-        return batch.flatten().index_select(0, self.places).float()
+        """What stands at the places, in float32 at least."""
+        found = batch.flatten().index_select(0, self.places)
+        return found.to(torch.promote_types(found.dtype, torch.float32))
 
     def decode(self, values: Float[Tensor, "n"], W: Float[Tensor, "width d"]) -> Float[Tensor, "rows d"]:
         """The sum of each row's latents, each times its value: values · W."""
@@ -68,6 +71,8 @@ class Active:
 
     def products(self, batch: Float[Tensor, "rows d"], W: Float[Tensor, "width d"]) -> Float[Tensor, "n"]:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
+        if not len(self.row):
+            return batch.new_zeros(0)
         _hush()
         zeros = torch.zeros(len(self.row), dtype=W.dtype, device=W.device)
         where = torch.sparse_csr_tensor(self._by_latent, self.row, zeros, (self.width, self.rows), check_invariants=False)
@@ -89,16 +94,25 @@ class Codes:
 
     active: Active
     values: Float[Tensor, "n"]
+    whole: Whole = ALONE
+    """Where the rest of the code is, if there is more."""
 
     def fired(self) -> Bool[Tensor, "width"]:
         """Latents with a value that is not 0 in some row."""
         none = torch.zeros(self.active.width, dtype=torch.bool, device=self.values.device)
-        return none.index_fill_(0, self.active.latent[self.values != 0], True)
+        return self.whole.any_rows(none.index_fill_(0, self.active.latent[self.values != 0], True))
+
+    def least(self, k: int) -> Float[Tensor, ""]:
+        """The smallest value above 0; 0 where there are fewer than k a row, since then all are there."""
+        kept = self.values[self.values > 0]
+        smallest = self.whole.min_all(torch.cat([kept, kept.new_full((1,), torch.inf)]).amin())
+        full = self.whole.sum_all(torch.tensor(len(kept), device=kept.device)) >= k * self.whole.rows(self.active.rows)
+        return smallest.where(full, 0)
 
 
 def above(batch: Float[Tensor, "rows width"], bound: Float[Tensor, "width"] | None = None) -> Int[Tensor, "n"]:
     """Places of the flattened batch that are above 0, or at or above the bound of their latent; perhaps some just below it as well."""
-    if batch.device.type != "cpu":
+    if batch.device.type != "cpu" or batch.dtype not in _BITS:
         return (batch > 0 if bound is None else batch >= bound).flatten().nonzero()[:, 0]
     numbers = batch.view(_BITS[batch.dtype]).numpy()
     if bound is None:
@@ -118,8 +132,10 @@ def largest(batch: Float[Tensor, "rows width"], count: int) -> Int[Tensor, "n"]:
     have the numbers that are wanted. What reaches that bound, a few more than are wanted, is sorted.
     """
     rows, width = batch.shape
+    if not batch.numel():
+        return torch.zeros(0, dtype=torch.int64, device=batch.device)
     low, high = int(width - 1).bit_length(), int(rows - 1).bit_length()  # of a place within its row, and of the row
-    if batch.device.type != "cpu" or low + high > 32:
+    if batch.device.type != "cpu" or low + high > 32 or batch.dtype not in _BITS:
         values, index = batch.topk(count, dim=-1, sorted=False)
         return (index + width * torch.arange(rows, device=batch.device)[:, None])[values > 0]
     bits = batch.view(_BITS[batch.dtype])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.kernels.reference import Note
+from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import Loss, Params
 
 where_positive = torch.ops.aten.threshold_backward
@@ -92,22 +93,21 @@ class Revival:
 
 
 def revival(
-    loss: Loss, error: Float[Tensor, "b d"], pre: Float[Tensor, "b f"], W_dec: Float[Tensor, "f d"], idle: Int[Tensor, "f"] | None
-) -> Revival | None:
+    loss: Loss, error: Float[Tensor, "b d"], pre: Float[Tensor, "b f"], W_dec: Float[Tensor, "f d"], idle: Int[Tensor, "f"] | None,
+    whole: Whole = ALONE,
+) -> Revival | None:  # fmt: skip
     """AuxK where the loss has it, some latents are dead and rows left over more than the same; products are in the precision of `pre`."""
     if idle is None or not isinstance(loss, TopKAux | Matryoshka):
         return None
     columns = (idle >= loss.dead_after).nonzero()[:, 0]
-    variance = (error - error.mean(0)).square().mean()
-    if not len(columns) or not variance > 0:
+    size = whole.rows(len(error)) * error.shape[1]
+    from_mean = error - whole.sum_rows(error.sum(0)) / whole.rows(len(error))
+    variance = whole.sum_rows(from_mean.square().sum()) / size
+    if not whole.sum_latents(torch.tensor(len(columns), device=error.device)) or not variance > 0:
         return None
-    codes = pre.index_select(-1, columns).relu_()
-    most = max(1, error.shape[-1] // 2)
-    if len(columns) > most and codes.sign().sum(-1, dtype=torch.float32).max() > most:
-        values, index = codes.topk(most, dim=-1, sorted=False)
-        codes = torch.zeros_like(codes).scatter_(-1, index, values)
+    codes = whole.strongest(pre.index_select(-1, columns).relu_(), max(1, error.shape[-1] // 2))
     rows = W_dec.index_select(0, columns).to(codes.dtype)
-    missed = error + codes @ rows  # what is left over is −error, so this is its reconstruction less itself
-    grad = (missed * (2 * loss.alpha / (variance * missed.numel()))).to(codes.dtype)
-    value = loss.alpha * missed.square().mean() / variance
+    missed = error + whole.sum_latents(codes @ rows)  # what is left over is −error, so this is its reconstruction less itself
+    grad = (missed * (2 * loss.alpha / (variance * size))).to(codes.dtype)
+    value = loss.alpha * (whole.sum_rows(missed.square().sum()) / size) / variance
     return Revival(value, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad)

@@ -22,8 +22,9 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.parts import mean_square, revival
+from assay.dictionaries.training.kernels.parts import revival
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
+from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 
@@ -40,7 +41,9 @@ One = tuple[Codes, Step]
 class Single:
     """A kernel that computes the step of one run after the other."""
 
-    one: Callable[[Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype, Mapping[str, Any]], One]
+    one: Callable[[Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype, Mapping[str, Any], Whole], One]
+    whole: Whole = ALONE
+    """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
 
     @torch.no_grad()
     def __call__(
@@ -52,7 +55,10 @@ class Single:
         for r in range(len(penalty)):
             mine = {name: value[r] for name, value in params.items()}
             its = {name: value[r] if isinstance(value, Tensor) and (name != "y" or value.ndim == 3) else value for name, value in more.items()}
-            codes, (series, grads) = self.one(loss, mine, x if x.ndim == 2 else x[r], nonlinearity, penalty[r], dtype, its)
+            codes, (series, grads) = self.one(loss, mine, x if x.ndim == 2 else x[r], nonlinearity, penalty[r], dtype, its, self.whole)
+            grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
+            if self.whole is not ALONE:
+                series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
             steps.append((series | dict(note(codes) if note else {}), grads))
         found, gradients = ({name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1))
         return found, gradients
@@ -72,14 +78,25 @@ class _Batch:
     pre: Float[Tensor, "b f"]
     elsewhere: bool
     """Whether the target is not the input."""
+    whole: Whole
+    rows: int
+    """Of the whole batch, of which these may be a part."""
 
     @classmethod
-    def of(cls, params: Params, x: Float[Tensor, "b e"], dtype: torch.dtype, more: Mapping[str, Any]) -> _Batch:
+    def of(cls, params: Params, x: Float[Tensor, "b e"], dtype: torch.dtype, more: Mapping[str, Any], whole: Whole) -> _Batch:
         """The batch, centred and projected."""
         elsewhere = more.get("y") is not None
         centred = x - params["b_pre" if elsewhere else "b_dec"]
         pre = torch.addmm(params["b_enc"].to(dtype), centred.to(dtype), params["W_enc"].to(dtype).T)
-        return cls(params, more["y"] if elsewhere else x, centred, pre, elsewhere)
+        return cls(params, more["y"] if elsewhere else x, centred, pre, elsewhere, whole, whole.rows(len(x)))
+
+    def largest(self, nonlinearity: TopK | BatchTopK) -> Int[Tensor, "n"]:
+        """The places that a nonlinearity chooses, of the whole row or batch, as far as they are here."""
+        b, f = self.pre.shape
+        if isinstance(nonlinearity, BatchTopK):
+            count = nonlinearity.k * self.rows
+            return self.whole.kept_together(largest(self.pre.view(1, b * f), min(count, b * f)), self.pre, count)
+        return self.whole.kept(largest(self.pre, min(nonlinearity.k, f)), self.pre, nonlinearity.k)
 
     def active(self, places: Int[Tensor, "n"]) -> Active:
         """What is on at these places."""
@@ -87,15 +104,15 @@ class _Batch:
 
     def error(self, active: Active, values: Float[Tensor, "n"]) -> Float[Tensor, "b d"]:
         """Reconstruction less target."""
-        return active.decode(values, self.params["W_dec"]).add_(self.params["b_dec"]).sub_(self.target)
+        return self.whole.sum_latents(active.decode(values, self.params["W_dec"])).add_(self.params["b_dec"]).sub_(self.target)
 
     def gradient(self, error: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """The gradient of the mean squared error in the reconstruction."""
-        return error * (2 / self.target.numel())
+        return error * (2 / (self.rows * self.target.shape[1]))
 
     def share(self, penalty: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """The penalty's gradient at a feature of one row."""
-        return penalty / (self.target.shape[0] * self.target.shape[1] ** 0.5)
+        return penalty / (self.rows * self.target.shape[1] ** 0.5)
 
     def gradients(self, active: Active, values: Float[Tensor, "n"], grad: Float[Tensor, "b d"], pull: Float[Tensor, "n"]) -> dict[str, Tensor]:
         """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
@@ -103,23 +120,23 @@ class _Batch:
         return {
             "W_enc": active.gather(pull, self.centred), "b_enc": b_enc, "W_dec": active.gather(values, grad),
             # the encoder takes away from x what the decoder adds
-            "b_dec": b_dec if self.elsewhere else b_dec - b_enc @ self.params["W_enc"],
+            "b_dec": b_dec if self.elsewhere else b_dec - self.whole.sum_latents(b_enc @ self.params["W_enc"]),
         }  # fmt: skip
 
     def curves(self, active: Active, values: Float[Tensor, "n"], error: Float[Tensor, "b d"]) -> tuple[Codes, dict[str, Tensor]]:
         """The code, and loss, mse and L0. A number that is none shows in them, wherever in the parameters it is."""
-        mse = mean_square(error[None])[0] + sum(0 * value.sum() for value in self.params.values())
-        return Codes(active, values), {"loss": mse, "mse": mse, "l0": (values != 0).sum() / len(error)}
+        nothing = self.whole.sum_all(sum((0 * value.sum() for value in self.params.values()), torch.zeros_like(error[:0].sum())))
+        mse = self.whole.mean_square(error) + nothing
+        on = self.whole.sum_all((values != 0).sum())
+        return Codes(active, values, self.whole), {"loss": mse, "mse": mse, "l0": on.to(mse.dtype) / self.rows}
 
 
 def _topk(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
 ) -> One:
     assert isinstance(nonlinearity, TopK | BatchTopK)
-    batch = _Batch.of(params, x, dtype, more)
-    b, d = batch.target.shape
-    together = b if isinstance(nonlinearity, BatchTopK) else 1
-    active = batch.active(largest(batch.pre.view(b // together, -1), together * nonlinearity.k))
+    batch = _Batch.of(params, x, dtype, more, whole)
+    active = batch.active(batch.largest(nonlinearity))
     values = active.of(batch.pre)
     ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
     if len(ends) < 2:
@@ -128,8 +145,8 @@ def _topk(
         grads = batch.gradients(active, values, grad, active.products(grad, params["W_dec"]))
         codes, series = batch.curves(active, values, error)
     else:  # one reconstruction after another, each with one more stretch of latents, which feels its error and all that follow
-        nested = active.nested(ends)
-        errors = nested.decode(values, params["W_dec"]).view(-1, b, d)
+        nested = active.nested([end - whole.first for end in ends])
+        errors = whole.sum_latents(nested.decode(values, params["W_dec"])).view(len(ends), *batch.target.shape)
         errors[0].add_(params["b_dec"]).sub_(batch.target)
         for shorter, longer in pairwise(errors.unbind()):
             longer.add_(shorter)
@@ -141,22 +158,22 @@ def _topk(
         grads["W_dec"] = nested.gather(values, every)
         error = errors[-1]
         codes, series = batch.curves(active, values, error)
-        series["loss"] = series["mse"] + mean_square(errors[:-1]).sum()
-    if (found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"))) is not None:
-        its = found.pull.sum(0).float()
-        grads["W_enc"].index_add_(0, found.columns, (found.pull.T @ batch.centred.to(dtype)).float())
-        grads["W_dec"].index_add_(0, found.columns, found.decoder.float())
+        series["loss"] = series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
+    if (found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"), whole)) is not None:
+        its = found.pull.sum(0).to(grads["b_enc"].dtype)
+        grads["W_enc"].index_add_(0, found.columns, (found.pull.T @ batch.centred.to(dtype)).to(its.dtype))
+        grads["W_dec"].index_add_(0, found.columns, found.decoder.to(its.dtype))
         grads["b_enc"].index_add_(0, found.columns, its)
         if not batch.elsewhere:
-            grads["b_dec"] -= its @ params["W_enc"][found.columns]
+            grads["b_dec"] -= whole.sum_latents(its @ params["W_enc"][found.columns])
         series["loss"] = series["loss"] + found.loss
     return codes, (series, grads)
 
 
 def _relu(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
 ) -> One:
-    batch = _Batch.of(params, x, dtype, more)
+    batch = _Batch.of(params, x, dtype, more, whole)
     active = batch.active(above(batch.pre))
     values = active.of(batch.pre)
     error, share = batch.error(active, values), batch.share(penalty)
@@ -167,17 +184,17 @@ def _relu(
     if isinstance(loss, PAnneal):
         p = loss.p(more.get("progress", 0.0))
         steep = values ** (p - 1)
-        series["loss"] = series["mse"] + share * (steep * values).sum()
+        series["loss"] = series["mse"] + share * whole.sum_all((steep * values).sum())
         pull += p * share * steep
     elif isinstance(loss, L1Weighted):
         parts = params["W_dec"].split(list(loss.parts) or params["W_dec"].shape[-1], -1)
         lengths = [torch.linalg.vector_norm(part, dim=-1, keepdim=True) for part in parts]
-        whole, total = torch.cat(lengths, -1).sum(-1), active.sums(values)
-        series["loss"] = series["mse"] + share * (total * whole).sum()
-        pull += share * whole[active.latent]
-        steeper = (share * total)[:, None] * torch.cat([part / length for part, length in zip(parts, lengths, strict=True)], -1)
+        length, total = torch.cat(lengths, -1).sum(-1), active.sums(values)
+        series["loss"] = series["mse"] + share * whole.sum_all((total * length).sum())
+        pull += share * length[active.latent]
+        steeper = (share * total)[:, None] * torch.cat([part / its for part, its in zip(parts, lengths, strict=True)], -1)
     else:
-        series["loss"] = series["mse"] + share * values.sum()
+        series["loss"] = series["mse"] + share * whole.sum_all(values.sum())
         pull += share
     grads = batch.gradients(active, values, grad, pull)
     if steeper is not None:
@@ -186,28 +203,28 @@ def _relu(
 
 
 def _jump(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
 ) -> One:
     assert isinstance(nonlinearity, JumpReLU)
-    batch, width, threshold = _Batch.of(params, x, dtype, more), nonlinearity.bandwidth, params["threshold"]
+    batch, width, threshold = _Batch.of(params, x, dtype, more, whole), nonlinearity.bandwidth, params["threshold"]
     active = batch.active(above(batch.pre, threshold - width / 2))  # on, or off but within the window
     pre, its = active.of(batch.pre), threshold[active.latent]
     values = pre * (pre > its)
     error = batch.error(active, values)
     grad = batch.gradient(error)
     felt = active.products(grad, params["W_dec"])
-    near = ((pre - its).abs() <= width / 2).float()
+    near = ((pre - its).abs() <= width / 2).to(pre.dtype)
     grads = batch.gradients(active, values, grad, felt * (values > 0))
-    grads["threshold"] = -(threshold * active.sums(felt * near) + penalty / len(x) * active.sums(near)) / width
+    grads["threshold"] = -(threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)) / width
     codes, series = batch.curves(active, values, error)
     series["loss"] = series["mse"] + penalty * series["l0"]
     return codes, (series, grads)
 
 
 def _gated(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any]
+    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
 ) -> One:
-    batch = _Batch.of(params, x, dtype, more)
+    batch = _Batch.of(params, x, dtype, more, whole)
     active = batch.active(above(batch.pre))  # gates that are open
     gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
     z = gate - params["b_enc"][active.latent]
@@ -215,13 +232,13 @@ def _gated(
     error = batch.error(active, values)
     grad = batch.gradient(error)
     codes, series = batch.curves(active, values, error)
-    series["loss"] = series["mse"] + batch.share(penalty) * gate.sum()
+    series["loss"] = series["mse"] + batch.share(penalty) * whole.sum_all(gate.sum())
     pull = active.products(grad, params["W_dec"]) * (values > 0)
     pull_gate = batch.share(penalty).expand_as(pull)
     if loss is losses.gated:  # the gate's own reconstruction, through a decoder that does not feel it
         missed = batch.error(active, gate)
         pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])
-        series["loss"] = series["loss"] + mean_square(missed[None])[0]
+        series["loss"] = series["loss"] + whole.mean_square(missed)
     grads = batch.gradients(active, values, grad, pull * stretch + pull_gate)
     grads |= {"b_enc": active.sums(pull_gate), "b_mag": active.sums(pull), "r_mag": active.sums(pull * z * stretch)}
     return codes, (series, grads)

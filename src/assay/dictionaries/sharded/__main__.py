@@ -1,0 +1,69 @@
+"""Train one dictionary over the ranks that torchrun starts: `torchrun --nproc-per-node 2 -m assay.dictionaries.sharded ACTS.npy FOLDER …`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from assay.core.errors import AssayError, SpecError, nearest
+from assay.dictionaries.kinds import known
+from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.sharded.ranks import TIMEOUT, joined
+from assay.dictionaries.sharded.training import train_sharded
+from assay.dictionaries.training.losses import TopKAux
+
+
+def main(words: list[str]) -> int:
+    """Train, print one line of what came out on the first rank, and give the exit code."""
+    asked = _parser().parse_args(words)
+    try:
+        with joined(asked.shards, device=asked.device, timeout=asked.timeout) as ranks:
+            found = train_sharded(
+                ranks, _kind(asked), asked.acts, asked.folder, width=asked.width, penalty=asked.penalty, steps=asked.steps, lr=asked.lr,
+                loss=TopKAux(dead_after=asked.aux) if asked.aux else None, batch=asked.batch, seed=asked.seed, every=asked.every, report=_tell,
+            )  # fmt: skip
+            if ranks.rank == 0:
+                worth = f"FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} latents dead on {found.rows} rows"
+                print(f"{asked.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, {ranks.latents.size} shards")
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="torchrun --nproc-per-node N -m assay.dictionaries.sharded", description=__doc__)
+    parser.add_argument("acts", type=Path, help="activations [n, d], a .npy file that every rank can read")
+    parser.add_argument("folder", type=Path, help="where checkpoints and the dictionary go; every rank must see the same")
+    parser.add_argument("--kind", default="TopK", help="ReLU, Gated, JumpReLU, TopK or BatchTopK")
+    parser.add_argument("--k", type=int, help="features on in a row, for TopK and BatchTopK")
+    parser.add_argument("--aux", type=int, default=0, metavar="ROWS", help="AuxK: a latent is dead after so many rows without a firing")
+    parser.add_argument("--penalty", type=float, help="λ, for the other kinds")
+    parser.add_argument("--width", type=int, required=True, help="latents of the dictionary")
+    parser.add_argument("--shards", type=int, default=0, help="stretches of latents; the ranks over them are replicas (default: one a rank)")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=512, help="rows of a step, over all replicas")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=500, help="steps from one checkpoint to the next")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds to wait for the other ranks")
+    return parser
+
+
+def _kind(asked: argparse.Namespace) -> Nonlinearity:
+    if asked.kind not in known():
+        raise SpecError(f"there is no kind {asked.kind!r}; {nearest(asked.kind, known())}")
+    if ("k" in known()[asked.kind].__annotations__) != (asked.k is not None):
+        raise SpecError("TopK and BatchTopK need --k, the number of features on in a row; other kinds take --penalty")
+    return known()[asked.kind](**({} if asked.k is None else {"k": asked.k}))
+
+
+def _tell(done: int, total: int, loss: float) -> None:
+    if done * 20 // total > (done - max(1, total // 200)) * 20 // total:  # twenty lines in all
+        print(f"step {done} of {total}: loss {loss:.4g}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

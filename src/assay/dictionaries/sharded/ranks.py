@@ -1,0 +1,174 @@
+"""Ranks: the processes that train one dictionary together, as a grid of shards and replicas, and every collective among them.
+
+Rank r has shard r mod S and replica r div S, S the number of shards: a shard is a stretch of latents, a replica a part of each batch. The
+ranks of one replica have the same rows and sum over latents; those of one shard have the same latents and sum over rows. A collective
+that gets no answer within the time-out, or whose partner is gone, ends in one RunError on every rank that waited.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from assay.core.errors import RunError, SpecError
+
+TIMEOUT = 300.0
+"""Seconds that a rank waits for the others."""
+
+
+@dataclass(eq=False)
+class Circle:
+    """Ranks that reduce and gather among themselves; a circle of one has nothing to do. Reductions are made in place where memory allows."""
+
+    name: str
+    size: int = 1
+    place: int = 0
+    """Of this rank in the circle."""
+    group: Any = None
+    timeout: float = TIMEOUT
+    sent: Counter[str] = field(default_factory=Counter)
+    """Bytes that this rank has sent, by kind of collective, as a ring sends them: 2 (n − 1)/n of a sum, (n − 1) of what is gathered."""
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over the ranks, the same bits on each."""
+        return self._reduced(value, dist.ReduceOp.SUM)
+
+    def min(self, value: Tensor) -> Tensor:
+        """The smallest among the ranks."""
+        return self._reduced(value, dist.ReduceOp.MIN)
+
+    def max(self, value: Tensor) -> Tensor:
+        """The largest among the ranks."""
+        return self._reduced(value, dist.ReduceOp.MAX)
+
+    def gather(self, value: Tensor) -> list[Tensor]:
+        """What each rank has, in the order of ranks; shapes must be equal."""
+        if self.size == 1:
+            return [value]
+        value = value.contiguous()
+        parts = [torch.empty_like(value) for _ in range(self.size)]
+        self._asked("gather", lambda: dist.all_gather(parts, value, group=self.group))
+        self.sent["gather"] += (self.size - 1) * value.numel() * value.element_size()
+        return parts
+
+    def barrier(self) -> None:
+        """Wait until every rank has come so far."""
+        self.sum(torch.zeros(1, device=_device(self.group)))
+
+    def _reduced(self, value: Tensor, op: Any) -> Tensor:
+        if self.size == 1 or not value.numel():
+            return value
+        value = value.contiguous()
+        self._asked("reduce", lambda: dist.all_reduce(value, op, group=self.group))
+        self.sent["reduce"] += 2 * (self.size - 1) * value.numel() * value.element_size() // self.size
+        return value
+
+    def _asked(self, what: str, ask: Callable[[], Any]) -> None:
+        try:
+            ask()
+            if dist.get_backend(self.group) != "gloo":
+                torch.cuda.current_stream().synchronize()  # so that a failure shows here, and not in what is computed with the answer
+        except RuntimeError as error:
+            raise RunError(_lost(f"{what} over the {self.size} ranks of its {self.name}", self.timeout, error)) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Where this process stands among all, and the circles that it is in."""
+
+    rank: int
+    size: int
+    device: torch.device
+    latents: Circle
+    """Ranks with the same rows and other latents."""
+    rows: Circle
+    """Ranks with the same latents and other rows."""
+    every: Circle
+
+    @classmethod
+    def alone(cls, device: torch.device | str = "cpu") -> Ranks:
+        """One process, with every latent and row."""
+        return cls(0, 1, torch.device(device), Circle("shards"), Circle("replicas"), Circle("training"))
+
+    @property
+    def writes(self) -> bool:
+        """Whether it stores its shard: of the replicas of a shard, which are the same, one does."""
+        return self.rows.place == 0
+
+    def sent(self) -> dict[str, int]:
+        """Bytes that this rank has sent since the start, by circle and kind of collective."""
+        circles = {circle.name: circle for circle in (self.latents, self.rows, self.every)}
+        return {f"{name} {kind}": count for name, circle in circles.items() for kind, count in circle.sent.items()}
+
+
+def bounds(n: int, parts: int, part: int) -> slice:
+    """The stretch of n things that a part has; the first parts have one more where they do not come out even."""
+    each, more = divmod(n, parts)
+    first = part * each + min(part, more)
+    return slice(first, first + each + (part < more))
+
+
+@contextmanager
+def joined(shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT) -> Iterator[Ranks]:
+    """Join the ranks that torchrun started, by its environment variables; without them this process is alone.
+
+    `shards` divides the number of ranks, and each shard has ranks / shards replicas; 0: every rank is a shard. On the CPU collectives
+    are gloo's, on "cuda" nccl's, each rank on the device of its LOCAL_RANK.
+
+    Raises: SpecError for a grid that does not come out even; RunError where a rank does not come within the time-out.
+    """
+    rank, size = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    shards = shards or size
+    if shards < 1 or size % shards:
+        raise SpecError(f"{size} ranks do not make {shards} shards; the number of ranks must be a multiple of the number of shards")
+    place = torch.device(device if device != "cuda" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    if size == 1:
+        yield Ranks.alone(place)
+        return
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    wait = timedelta(seconds=timeout)
+    try:
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=wait, rank=rank, world_size=size)
+        if place.type == "cpu":
+            dist.monitored_barrier(timeout=wait, wait_all_ranks=True)  # names the rank that is missing
+        every = _circles("training", [range(size)], rank, timeout)
+        replicas = [range(first, first + shards) for first in range(0, size, shards)]
+        latents = _circles("shards", replicas, rank, timeout)
+        rows = _circles("replicas", [range(shard, size, shards) for shard in range(shards)], rank, timeout)
+    except (RuntimeError, ValueError) as error:
+        raise RunError(_lost(f"the meeting of {size} ranks", timeout, error)) from error
+    yield Ranks(rank, size, place, latents, rows, every)
+    dist.destroy_process_group()  # not after an error: it would wait for ranks that may be gone
+
+
+def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> Circle:
+    """Make the process groups of one kind, each rank all of them in the same order, and give the one that the rank is in."""
+    mine = Circle(name)
+    for ranks in members:
+        group = dist.new_group(list(ranks), timeout=timedelta(seconds=timeout)) if len(ranks) > 1 else None
+        if rank in ranks:
+            mine = Circle(name, len(ranks), ranks.index(rank), group, timeout)
+    return mine
+
+
+def _device(group: Any) -> str:
+    return "cpu" if group is None or dist.get_backend(group) == "gloo" else "cuda"
+
+
+def _lost(what: str, timeout: float, error: BaseException) -> str:
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    why = first.partition("] ")[2].partition(". ")[0] if first.startswith("[") else first  # without the place in torch's source
+    return (
+        f"rank {os.environ.get('RANK', '0')}: no answer in {what}: another rank has ended, or did not come within {timeout:g} s ({why[:120]}); "
+        "start again with the same folder, and training goes on from its last checkpoint"
+    )

@@ -1,0 +1,224 @@
+"""train_sharded: one dictionary over many ranks, by the steps, the losses and the loop that train a dictionary on one.
+
+A sparse step says where its sums and choices need the rest of the latents and rows (`kernels/whole.py`); here they are on other ranks.
+So selections are those of one process, and sums differ from its own by the order of addition alone. Every rank runs the same loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from assay.core.bench import Unkept
+from assay.core.errors import DataError, RunError, SpecError
+from assay.core.fit import Trained, fit
+from assay.core.runs import Runs
+from assay.core.spec import Spec
+from assay.dictionaries.kinds import to_json
+from assay.dictionaries.nonlinearity import Nonlinearity, inference
+from assay.dictionaries.sharded.assembling import assemble
+from assay.dictionaries.sharded.checkpoints import Checkpoints
+from assay.dictionaries.sharded.part import Part
+from assay.dictionaries.sharded.ranks import Ranks, bounds
+from assay.dictionaries.training.dead import Resample
+from assay.dictionaries.training.kernels.cpu import sparse_for
+from assay.dictionaries.training.kernels.sparse import Single
+from assay.dictionaries.training.losses import Loss
+from assay.dictionaries.training.quick import USUAL, check_settings, objective, shuffled
+from assay.dictionaries.training.train import Method, group
+
+CHUNK = 2**13
+"""Rows that are read at a time where all are read."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a sharded dictionary is worth on some rows, the same on every rank."""
+
+    fvu: float
+    """Share of the variance that is not reconstructed, 0 to ∞."""
+    l0: float
+    """Features on in a row, on average."""
+    dead: int
+    """Latents that were on in no row."""
+    rows: int
+
+
+def train_sharded(
+    ranks: Ranks,
+    nonlinearity: Nonlinearity,
+    acts: Path,
+    folder: Path,
+    *,
+    width: int,
+    penalty: float | None = None,
+    loss: Loss | None = None,
+    steps: int = 2000,
+    lr: float = 2e-3,
+    batch: int = 512,
+    seed: int = 0,
+    every: int = 500,
+    report: Callable[[int, int, float], None] | None = None,
+) -> Measured:
+    """Train one dictionary on the rows of a .npy file, on all ranks, as `train_dictionary` trains it on one.
+
+    `folder` keeps a checkpoint after every `every` steps, from which any number of ranks goes on, and at last `dictionary.safetensors`,
+    an ordinary file of Assay's. The array stays on disk: all ranks need it under the same path. What is measured in the end is measured
+    on all of its rows.
+
+    Raises: DataError for a file that is no matrix of finite numbers; SpecError for settings that cannot be; StoreError for a folder with
+    another training's checkpoint; RunError where the loss did not stay finite, or a rank is lost.
+    """
+    chosen, strength = objective(nonlinearity, loss, penalty)
+    check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch, every=every)
+    rows = matrix(acts)
+    mean, scale = moments(rows)
+    method = Method(nonlinearity, chosen, width, lr=np.array([lr]), penalty=np.array([strength]))
+    part = Part(ranks, width)
+    draw = shuffled(len(rows), batch, seed)
+    batches = normalised(rows, mean, scale, part, draw)
+    identity = {
+        "nonlinearity": to_json(nonlinearity), "loss": repr(chosen) if not hasattr(chosen, "__name__") else chosen.__name__, "width": width,
+        "penalty": strength, "steps": steps, "lr": lr, "batch": batch, "seed": index(seed), "rows": list(rows.shape), "scale": scale,
+    }  # fmt: skip
+    beside = {"mean": mean[None], "scale": torch.tensor([scale])}
+    trained = fit_sharded(
+        part, method, batches, d=rows.shape[1], steps=steps, seed=seed, report=report,
+        slot=lambda header: Checkpoints(folder, part, identity, {**header, "sites": []}, beside, every),
+    )  # fmt: skip
+    if trained.diverged.any():
+        raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
+    pieces = [torch.arange(first, min(first + CHUNK, len(rows))) for first in range(0, len(rows), CHUNK)]
+    found = measure(part, inference(nonlinearity), trained, normalised(rows, mean, scale, part, pieces.__getitem__), len(pieces))
+    if ranks.rank == 0:
+        assemble(folder, folder / "dictionary.safetensors")
+    return found
+
+
+def fit_sharded(
+    part: Part,
+    method: Method,
+    batches: Callable[[int], Float[Tensor, "b d"]],
+    *,
+    d: int,
+    steps: int,
+    seed: int = 0,
+    slot: Callable[[Mapping[str, Any]], Checkpoints] | None = None,
+    report: Callable[[int, int, float], None] | None = None,
+) -> Trained:
+    """One dictionary after `steps` steps: this rank's latents, each encoder a row as in training [1, f, d], and curves that all ranks share.
+
+    `batches(step)` gives this replica's rows, normalised, the same on all its shards; replicas may have different numbers of rows, or none.
+
+    Raises: SpecError for a method that has no sparse step, or resamples.
+    """
+    made = group(Runs([Spec(seed=seed)]), method, d=d, steps=steps, kernel=replace(step_of(part, method), whole=part), rows=part.mine)
+    bench = _Bench(part.ranks.device, slot and slot(made.header), report if part.ranks.rank == 0 else None)
+    return fit([made], batches, steps=steps, bench=bench)[0]
+
+
+def step_of(part: Part, method: Method) -> Single:
+    """The sparse step of a method, before it knows of other ranks. Raises: SpecError where it has none, or needs what ranks do not have."""
+    found = sparse_for(method.loss, method.nonlinearity)
+    name = type(method.nonlinearity).__name__
+    if found is None or method.skip:
+        raise SpecError(f"{name} with this loss has no step that can be sharded; ReLU, Gated, JumpReLU, TopK and BatchTopK have one with theirs")
+    if isinstance(method.dead, Resample):
+        raise SpecError("a sharded dictionary does not resample dead latents; AuxK (losses.TopKAux) brings them back")
+    least = part.width // part.ranks.latents.size
+    if getattr(method.nonlinearity, "k", 0) > least:
+        raise SpecError(f"every shard must have at least k = {method.nonlinearity.k} latents, and the smallest has {least}; use fewer shards")  # type: ignore
+    return found
+
+
+@torch.no_grad()
+def measure(part: Part, read: Nonlinearity, trained: Trained, batches: Callable[[int], Float[Tensor, "b d"]], count: int) -> Measured:
+    """FVU, L0 and dead latents of a sharded dictionary on `count` batches, each rank's own rows of them, summed over ranks."""
+    ranks, loss = part.ranks, USUAL[type(read)]
+    found = sparse_for(loss, read)
+    assert found is not None
+    params = {name: value[0] for name, value in trained.tensors.items()}
+    d = params["b_dec"].shape[-1]
+    sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)  # rows, squared error, features on
+    total, squares = torch.zeros(d, dtype=torch.float64, device=ranks.device), torch.zeros(1, dtype=torch.float64, device=ranks.device)
+    fired = torch.zeros(len(params["b_enc"]), dtype=torch.bool, device=ranks.device)
+    for i in range(count):
+        x = batches(i).to(ranks.device)
+        codes, (series, _) = found.one(loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part)
+        rows = part.rows(len(x))
+        sums += rows * torch.stack([torch.ones_like(series["mse"]), series["mse"] * d, series["l0"]]).double()
+        total, squares = total + x.double().sum(0), squares + x.double().square().sum()
+        fired |= codes.fired()
+    total, squares = ranks.rows.sum(total), ranks.rows.sum(squares)
+    dead = ranks.latents.sum((~fired).sum()[None])
+    rows, error, on = sums.tolist()
+    return Measured(error / float(squares - total.square().sum() / rows), on / rows, int(dead), int(rows))
+
+
+def matrix(path: Path) -> Float[np.ndarray, "n d"]:
+    """A matrix in a .npy file, mapped and not read. Raises: DataError."""
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable .npy file ({error}); save the activations [n, d] with np.save") from error
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f" or len(rows) < 2 or not rows.shape[1]:
+        got = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else "an archive"
+        raise DataError(f"{path} must hold real numbers [n, d] with at least two rows, got {got}")
+    return rows
+
+
+def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, "d"], float]:
+    """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises: DataError."""
+    pieces = range(0, len(rows), CHUNK)
+    total = sum((_numbers(rows[i : i + CHUNK]).sum(0, dtype=np.float64) for i in pieces), np.zeros(rows.shape[1]))
+    mean = torch.from_numpy(total / len(rows)).float()
+    if not bool(mean.isfinite().all()):
+        raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
+    squares = sum(float(np.square(_numbers(rows[i : i + CHUNK]) - mean.numpy()).sum(dtype=np.float64)) for i in pieces)
+    if not 0 < squares < np.inf:
+        raise DataError("the activations are all the same row, so there is nothing to learn from them, or too large for float32")
+    return mean, float((rows.shape[1] * len(rows) / squares) ** 0.5)
+
+
+def normalised(
+    rows: Float[np.ndarray, "n d"], mean: Float[Tensor, "d"], scale: float, part: Part, draw: Callable[[int], Tensor]
+) -> Callable[[int], Float[Tensor, "b d"]]:
+    """This replica's rows of each step's batch, as training sees them."""
+
+    def batches(step: int) -> Float[Tensor, "b d"]:
+        chosen = draw(step)
+        mine = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
+        return (torch.from_numpy(_numbers(rows[mine.numpy()])) - mean) * scale
+
+    return batches
+
+
+def _numbers(rows: np.ndarray) -> Float[np.ndarray, "n d"]:
+    with np.errstate(over="ignore"):
+        return np.array(rows, np.float32)
+
+
+class _Bench(Unkept):
+    """One rank's bench: its device, its checkpoints, and a place to report to."""
+
+    def __init__(self, device: torch.device, slot: Checkpoints | None, report: Callable[[int, int, float], None] | None):
+        self._device, self._slot, self._report = device, slot, report
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    def slot(self) -> Any:
+        return self._slot or self
+
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
+        if self._report is not None:
+            self._report(done, total, numbers["loss"])

@@ -1,0 +1,66 @@
+"""Whole: how what one process has of a step becomes what the step is about.
+
+A step adds up over latents (a reconstruction), over rows (a gradient) and over both (a loss), and chooses the largest of all. One process
+has all of them, so here nothing is left to do. Where latents or rows lie on several ranks, `dictionaries/sharded/part.py` puts collectives
+in these places, and the arithmetic of the step stays the same.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class Whole:
+    """One process that has every latent and every row. Sums may be made in the memory of what is given."""
+
+    first: int = 0
+    """Number of the first latent that this process has."""
+
+    def rows(self, mine: int) -> int:
+        """Rows of the whole batch, of which this process has so many."""
+        return mine
+
+    def sum_latents(self, value: Tensor) -> Tensor:
+        """The sum over all latents, from that over those of this process; rows stay its own."""
+        return value
+
+    def sum_rows(self, value: Tensor) -> Tensor:
+        """The sum over all rows, from that over those of this process; latents stay its own."""
+        return value
+
+    def sum_all(self, value: Tensor) -> Tensor:
+        """The sum over all latents and rows."""
+        return value
+
+    def min_all(self, value: Tensor) -> Tensor:
+        """The smallest over all latents and rows."""
+        return value
+
+    def any_rows(self, value: Bool[Tensor, "f"]) -> Bool[Tensor, "f"]:
+        """Whether it is so in any row, for the latents of this process."""
+        return value
+
+    def kept(self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int) -> Int[Tensor, "m"]:
+        """Of this process's largest of each row those that are among the `count` largest of the whole row; of equal ones the first."""
+        return places
+
+    def kept_together(self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int) -> Int[Tensor, "m"]:
+        """Of this process's largest those that are among the `count` largest of the whole batch; of equal ones the first."""
+        return places
+
+    def strongest(self, codes: Float[Tensor, "b n"], most: int) -> Float[Tensor, "b n"]:
+        """Keep of each row the `most` largest and make the others 0; the numbers are at least 0."""
+        if codes.shape[-1] <= most or codes.sign().sum(-1, dtype=torch.float32).max() <= most:
+            return codes
+        values, index = codes.topk(most, dim=-1, sorted=False)
+        return torch.zeros_like(codes).scatter_(-1, index, values)
+
+    def mean_square(self, error: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+        """Mean squared error per dimension."""
+        total = self.sum_rows(torch.linalg.vector_norm(error[None], dim=(1, 2)).square())[0]
+        return total / (self.rows(len(error)) * error.shape[1])
+
+
+ALONE = Whole()
