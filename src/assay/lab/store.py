@@ -149,6 +149,8 @@ class Store:
     """
 
     def __init__(self, root: Path | str):
+        if is_url(root):
+            raise StoreError(f"a store is a folder, got {root}; a depot is for run, plan, show, list, worker and doctor")
         self.root = Path(root)
         self._hashed = False
         if not self.root.exists():
@@ -254,7 +256,8 @@ class Store:
         held = 0
         for i, run in enumerate(runs):
             files = run.files(measured)
-            folder = self._free_folder(run.job, taken[run.job.experiment])
+            job = run.job
+            folder = self._free_folder(job.experiment, job.key, job.arm, job.spec.seed, taken[job.experiment])
             taken[run.job.experiment].append(folder.name)
             folders[folder] = files
             held += sum(map(len, files.values()))
@@ -265,6 +268,22 @@ class Store:
                 folders, held = {}, 0
         assert all(isinstance(one, Stored) for one in found), found
         return [one for one in found if isinstance(one, Stored)]
+
+    def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:
+        """Store runs as another store has them, file for file, each by one rename; one of the same key is replaced. Raises: StoreError."""
+        self.prepare()
+        folders = dict[Path, Mapping[str, bytes]]()
+        taken = dict[str, list[str]]()
+        for files in runs:
+            head = json.loads(files["spec.json"])
+            name = head["experiment"]
+            taken.setdefault(name, _names(self.root / "runs" / name))
+            folder = self._free_folder(name, head["key"], head["arm"], int(head["spec"].get("seed", 0)), taken[name])
+            taken[name].append(folder.name)
+            folders[folder] = files
+        if folders:
+            with explained(self.root):
+                write_folders(folders, self.root / "tmp")
 
     def at(self, folder: Path) -> Stored | Damaged:
         """The run in this folder, of this store or any other."""
@@ -279,18 +298,18 @@ class Store:
                 found = [f for f in found if key.startswith(f.split("-", 1)[0])]
             yield from (base / name / folder for folder in sorted(found))
 
-    def _free_folder(self, job: Job, names: Sequence[str]) -> Path:
+    def _free_folder(self, experiment: str, key: str, arm: str, seed: int, names: Sequence[str]) -> Path:
         """Where the run belongs among folders of these names: its own damaged or outdated one, else a prefix that no other key has taken."""
-        base, slug = self.root / "runs" / job.experiment, re.sub(r"[^a-z0-9-]+", "-", job.arm.lower())
-        taken = {name.split("-")[0]: base / name for name in names if job.key.startswith(name.split("-", 1)[0])}
+        base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
+        taken = {name.split("-")[0]: base / name for name in names if key.startswith(name.split("-", 1)[0])}
         for digits in range(8, 65, 8):
-            there = taken.get(job.key[:digits])
+            there = taken.get(key[:digits])
             if there is None:
-                return base / f"{job.key[:digits]}-{slug}-s{job.spec.seed}"
+                return base / f"{key[:digits]}-{slug}-s{seed}"
             found = _open(there)
-            if there.exists() and (isinstance(found, Damaged) or found.key == job.key):  # else another run of the same call is to lie there
+            if there.exists() and (isinstance(found, Damaged) or found.key == key):  # else another run of the same call is to lie there
                 return there
-        raise AssertionError(job.key)
+        raise AssertionError(key)
 
     # -- artefacts and locks ------------------------------------------------------------------------------------------
 
@@ -383,6 +402,11 @@ class Store:
             aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
             path.rename(aside)
             discard(aside)
+
+
+def is_url(root: Path | str) -> bool:
+    """Whether this names a depot, as s3://bucket/prefix does, and not a folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)) is not None
 
 
 def mend_header(root: Path) -> bool:
