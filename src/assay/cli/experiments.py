@@ -10,12 +10,14 @@ from cyclopts import Parameter
 from assay.cli import printing
 from assay.cli.app import EXPERIMENTS, app
 from assay.cli.options import (
+    ANYWHERE,
     BY_STDIO,
     CPU,
     DEFAULT,
     HERE,
     PLAIN,
     Agents,
+    Anywhere,
     Arm,
     Bare,
     Choice,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
-def list_(*, long: Annotated[bool, Bare] = False, place: Place = HERE) -> None:
+def list_(*, long: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> None:
     """The catalogue: what each experiment asks, its recorded verdicts, and what is stored here.
 
     Parameters
@@ -63,7 +65,7 @@ def plan(
     budget: str | None = None,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
-    place: Place = HERE,
+    place: Anywhere = ANYWHERE,
 ) -> int:
     """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys; of a study, what it lacks.
 
@@ -110,7 +112,7 @@ def preregister(
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
     name: NameOrAll, /, *, choice: Choice = DEFAULT, within: Within = None, expect: Expected = None, page: Path | None = None,
-    machine: Machine = CPU, place: Place = HERE,
+    machine: Machine = CPU, place: Anywhere = ANYWHERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
@@ -159,7 +161,7 @@ def show(
     findings: Annotated[bool, Bare] = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
-    place: Place = HERE,
+    place: Anywhere = ANYWHERE,
 ) -> int:
     """Verdicts, controls and intervals of what is stored; trains nothing.
 

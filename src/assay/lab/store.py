@@ -37,6 +37,7 @@ from assay.core import intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab.atomic import explained, sync, write, write_folders
+from assay.lab.urls import is_url
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -402,11 +403,6 @@ class Store:
             aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
             path.rename(aside)
             discard(aside)
-
-
-def is_url(root: Path | str) -> bool:
-    """Whether this names a depot, as s3://bucket/prefix does, and not a folder."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)) is not None
 
 
 def mend_header(root: Path) -> bool:

@@ -18,6 +18,6 @@ stored is sent.
 
 from assay.lab.depot.bucket import Bucket
 from assay.lab.depot.depot import Depot, of
-from assay.lab.depot.mirror import is_url, mirror
+from assay.lab.depot.mirror import mirror
 
-__all__ = ["Bucket", "Depot", "is_url", "mirror", "of"]
+__all__ = ["Bucket", "Depot", "mirror", "of"]

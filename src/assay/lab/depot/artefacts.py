@@ -53,7 +53,7 @@ def send(bucket: Bucket, folder: Path) -> int:
         return 0
     listed, sent = bucket.names(name), 0
     for part in parts:
-        if listed.get(f"{name}/{part.name}") != part.size:
+        if part.size and listed.get(f"{name}/{part.name}") != part.size:
             with (folder / part.file).open("rb") as file:
                 file.seek(part.start)
                 bucket.write(f"{name}/{part.name}", file.read(part.size))

@@ -9,7 +9,8 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -73,11 +74,9 @@ class Bucket:
 
     def delete(self, *names: str) -> None:
         """Remove these objects, as far as they are there."""
-        for name in names:
-            try:
-                self._tried(lambda path=self._at(name): self._fs.rm_file(path))  # type: ignore[misc]
-            except FileNotFoundError:
-                continue
+        for path in map(self._at, names):
+            with suppress(FileNotFoundError):
+                self._tried(partial(self._fs.rm_file, path))
 
     def names(self, under: str = "") -> dict[str, int]:
         """Every object whose name begins with this folder, by name: its bytes."""

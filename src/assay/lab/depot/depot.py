@@ -12,11 +12,12 @@ from assay.core import intact
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 from assay.lab.atomic import write
-from assay.lab.depot import artefacts, groups, mirror, notes, runs
+from assay.lab.depot import artefacts, groups, notes, runs
 from assay.lab.depot.bucket import Bucket
 from assay.lab.depot.leases import Lease, Leases
 from assay.lab.groups import RunGroup
 from assay.lab.store import FORMAT, Store, Stored
+from assay.lab.urls import url_of
 
 HEADER = "store.json"
 PARTS = frozenset({HEADER, "runs", "groups", "leases", "artefacts", "notes", "wanted"})
@@ -135,7 +136,7 @@ _of: dict[Path, Depot] = {}
 
 def of(store: Store) -> Depot | None:
     """The depot that a store mirrors, the same for the life of this process; None for a store of its own."""
-    url = mirror.url_of(store.root)
+    url = url_of(store.root)
     if not url:
         return None
     known = _of.get(store.root.absolute())

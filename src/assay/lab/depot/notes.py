@@ -88,8 +88,6 @@ def send(bucket: Bucket, store: Store, experiment: str, listed: dict[str, list[N
             number += 1
             bucket.write(Note(number, digest, path).name, data)
             sent += 1
-            if path.startswith("results/") and not lines(path):
-                bucket.delete(*(note.name for note in notes))  # what it was made from is stored
     return sent
 
 
