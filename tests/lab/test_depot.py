@@ -185,7 +185,9 @@ def texts(one: Depot) -> list[str]:
 
 
 @pytest.mark.parametrize("how", [{}, {"fails": 0.2}, {"lag": 0.25}])
-def test_no_look_is_lost_and_what_was_known_comes_first_whatever_clocks_say(how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_look_is_lost_and_what_was_known_comes_first_whatever_clocks_say(
+    how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settle(tmp_path / "storage", **how)
     a, b, c = (machine(name, tmp_path, monkeypatch) for name in "abc")
     look(a.store, "first", "2031-01-01T00:00:00+00:00")  # a's clock is years ahead
@@ -310,7 +312,7 @@ def test_a_network_that_stays_away_is_one_line_and_the_next_command_goes_on(tmp_
     for seed in range(3):
         put(a.store, seed)
     Adversary.fails = 1.0
-    with pytest.raises(StoreError, match="does not answer.*run the same command again"):
+    with pytest.raises(StoreError, match=r"does not answer.*run the same command again"):
         a.exchange("sample")
     Adversary.fails = 0.0
     a.exchange("sample")
@@ -320,7 +322,7 @@ def test_a_network_that_stays_away_is_one_line_and_the_next_command_goes_on(tmp_
 
 def test_a_place_that_holds_something_else_is_no_depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.Bucket(URL).write("thesis.tex", b"")
-    with pytest.raises(StoreError, match="no store.json but holds thesis.tex"):
+    with pytest.raises(StoreError, match=r"no store\.json but holds thesis.tex"):
         machine("a", tmp_path, monkeypatch).prepare()
 
 

@@ -331,7 +331,7 @@ class Store:
         The first pass builds whatever no other process is building, the second waits for the rest.
         """
         self.prepare()
-        paths = [self._artefact_path(s) for s in specs]
+        paths = [self.artefact_path(s) for s in specs]
         for wait in (False, True):
             for spec, path in zip(specs, paths, strict=True):
                 while not path.exists() or self._wrong(spec, path):
@@ -372,7 +372,7 @@ class Store:
 
     def built(self, spec: Spec) -> Path | None:
         """The finished folder of this artefact, or None where there is none, or none that is as it was written; builds nothing."""
-        path = self._artefact_path(spec)
+        path = self.artefact_path(spec)
         return path if path.exists() and not self._wrong(spec, path) else None
 
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
@@ -386,7 +386,8 @@ class Store:
         """What is not as it was written; nothing is known of an older store's, until something is written into that store."""
         return intact.wrong(path, spec.MAPPED) if self._hashed or intact.noted(path) else ""
 
-    def _artefact_path(self, spec: Spec) -> Path:
+    def artefact_path(self, spec: Spec) -> Path:
+        """Where this artefact lies, once it is finished."""
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()
         return self.root / "artefacts" / kind / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from assay.core import intact
 from assay.core.errors import StoreError
-from assay.core.spec import canonical_json
-from assay.lab.atomic import write
+from assay.core.spec import Spec, canonical_json
+from assay.lab.atomic import explained, write
 from assay.lab.depot import artefacts, groups, notes, runs
 from assay.lab.depot.bucket import Bucket
 from assay.lab.depot.leases import Lease, Leases
@@ -20,10 +24,11 @@ from assay.lab.store import FORMAT, Store, Stored
 from assay.lab.urls import url_of
 
 HEADER = "store.json"
-PARTS = frozenset({HEADER, "runs", "groups", "leases", "artefacts", "notes", "wanted"})
+PARTS = frozenset({HEADER, "runs", "groups", "leases", "artefacts", "notes", "checkpoints", "wanted", "failed"})
 """What lies in a depot, at the top."""
 AGAIN = 5.0
-"""Seconds until an artefact that another machine builds is looked for again."""
+"""Seconds until a machine asks again for what another one has."""
+CHECKPOINT = re.compile(r"fit-\d+\.safetensors|clock\.json")
 
 
 class Depot:
@@ -31,6 +36,7 @@ class Depot:
 
     def __init__(self, store: Store, url: str):
         self.store, self.url = store, url
+        self._asked: dict[str, float] = {}
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -75,30 +81,64 @@ class Depot:
         """Fetch, of these runs, what other machines stored and what fits; gives how many. Raises: StoreError."""
         return runs.fitting(self.bucket, self.store, experiment, keys, fits)
 
+    def resume(self, group: RunGroup) -> None:
+        """Fetch what a machine that was stopped in the middle of this group left for others, unless there is something here. Raises: StoreError."""
+        if not any(group.folder.glob("fit-*.safetensors")):
+            for name in self.bucket.names(f"checkpoints/{group.name}"):
+                file = name.rpartition("/")[2]
+                if CHECKPOINT.fullmatch(file) and (data := self.bucket.read(name)) is not None:
+                    with explained(self.store.root):
+                        write(group.folder / file, data)
+
+    def leave(self, group: RunGroup) -> None:
+        """Leave the checkpoints of this group for other machines; a depot that does not answer gets none."""
+        with suppress(StoreError):
+            for path in sorted(group.folder.iterdir()):
+                if CHECKPOINT.fullmatch(path.name):
+                    self.bucket.write(f"checkpoints/{group.name}/{path.name}", path)
+
     def stored(self, group: RunGroup) -> None:
         """Send the runs of a group that is stored here; then it is no group any more. Raises: StoreError."""
         found = self.store.get_all(group.keys, group.experiment)
-        runs.send(self.bucket, found.values(), {p: n for p, n in runs.there(self.bucket, group.experiment).items() if p.key in found})
-        self.bucket.delete(groups.name_of(group))
+        listed = runs.there(self.bucket, group.experiment)
+        runs.send(self.bucket, found.values(), listed)
+        self.bucket.delete(groups.name_of(group), *self.bucket.names(f"checkpoints/{group.name}"))
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease among machines; None while another one has it. Raises: StoreError."""
-        return self.leases.take(name)
+        """Take a lease among machines; None while another one has it, which is asked every few seconds. Raises: StoreError."""
+        now = time.monotonic()
+        if now - self._asked.get(name, -math.inf) < AGAIN:
+            return None
+        lease = self.leases.take(name)
+        if lease is None:
+            self._asked[name] = now
+        return lease
 
-    def artefact(self, partial: Path, build: Callable[[], None]) -> None:
-        """Fill the folder of an artefact: with what another machine has sent, or sends soon, else by building it. Raises: StoreError."""
-        name = artefacts.name_of(partial)
+    def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
+        """The finished folders of these artefacts, in order; machines that ask for the same ones share the building. Raises: StoreError."""
+
+        def fill(spec: Spec, partial: Path) -> None:
+            self._filled(spec, partial, build)
+
+        for spec in specs:
+            folder = self.store.artefact_path(spec)
+            if not folder.exists() and not self.leases.busy(_lease(folder)):
+                self.store.artefacts([spec], fill)
+        return self.store.artefacts(specs, fill)
+
+    def _filled(self, spec: Spec, partial: Path, build: Callable[[Any, Path], None]) -> None:
+        """Fill the folder of an artefact: with what another machine has sent, or sends soon, else by building it."""
         while not artefacts.fetch(self.bucket, partial):
-            lease = self.take(name.replace("/", "-"))
+            lease = self.leases.take(_lease(partial))
             if lease is None:
                 time.sleep(AGAIN)
                 continue
             with lease:
-                if artefacts.fetch(self.bucket, partial):  # sent while we asked
-                    return
-                build()
-                write(partial / intact.NOTE, intact.described(partial))
-                artefacts.send(self.bucket, partial)
+                if not artefacts.fetch(self.bucket, partial):  # sent while we asked
+                    build(spec, partial)
+                    write(partial / "spec.json", spec.to_json().encode())
+                    write(partial / intact.NOTE, intact.described(partial))
+                    artefacts.send(self.bucket, partial)
             return
 
     def survey(self) -> dict[str, int]:
@@ -129,6 +169,10 @@ class Depot:
         if number > FORMAT:
             raise StoreError(f"the depot {self.url} has format {number}, this version reads up to {FORMAT}; upgrade Assay")
         return True
+
+
+def _lease(folder: Path) -> str:
+    return artefacts.name_of(folder).replace("/", "-")
 
 
 _of: dict[Path, Depot] = {}

@@ -21,6 +21,7 @@ from typing import Self
 
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
+from assay.lab import leases
 from assay.lab.depot.bucket import Bucket
 from assay.lab.leases import BEATS, LONGEST, Unchanged, lapse, owner
 
@@ -45,13 +46,22 @@ class Leases:
         """Take the lease of this name; None while another machine has it. Raises: StoreError."""
         now = self._unchanged.clock()
         top = highest(self._bucket, name)
-        if top is not None:
-            said = self._bucket.read(_object(name, top))
-            if said is not None and self._unchanged.seconds(name, (top, said), now) < _lapse(said):
-                return None
+        if top is not None and self._beating(name, top, now):
+            return None
         self._unchanged.forget(name)
         lease = Lease(self._bucket, name, top[0] + 1 if top else 1)
         return lease if lease.claim() else None
+
+
+    def busy(self, name: str) -> bool:
+        """Whether another machine seems to have it. Raises: StoreError."""
+        now = self._unchanged.clock()
+        top = highest(self._bucket, name)
+        return top is not None and self._beating(name, top, now)
+
+    def _beating(self, name: str, top: Place, now: float) -> bool:
+        said = self._bucket.read(_object(name, top))
+        return said is not None and self._unchanged.seconds(name, (top, said), now) < _lapse(said)
 
 
 class Lease:
@@ -119,6 +129,26 @@ class Lease:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.give_back()
+
+
+class Among:
+    """A lease among the processes of this machine and one among machines, as one."""
+
+    def __init__(self, here: leases.Lease, machines: Lease):
+        self._here, self._machines = here, machines
+
+    @property
+    def lost(self) -> bool:
+        """Whether one of the two was found to be another's."""
+        return self._here.lost or self._machines.lost
+
+    def held(self) -> bool:
+        """Look whether both are still ours."""
+        return self._here.held() and self._machines.held()
+
+    def done(self) -> None:
+        """Give the one of this machine back for good; whoever entered the other one leaves it."""
+        self._here.done()
 
 
 def highest(bucket: Bucket, name: str) -> Place | None:
