@@ -154,7 +154,7 @@ def _ran(name: str, choice: Choice, machine: Machine, place: Place, within: str 
 @app.command(sort_key=4, group=EXPERIMENTS)
 def worker(
     *, experiment: Annotated[tuple[str, ...], Bare] = (), study: Path | None = None, idle: float | None = None, threads: int = 1,
-    device: str | None = None, place: Place = HERE,
+    device: str | None = None, place: Anywhere = ANYWHERE,
 ) -> int:  # fmt: skip
     """Join a store from this or any machine that sees its folder, and work at what somebody waits for with --executor none.
 

@@ -38,7 +38,7 @@ class Lab:
 
     def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):
         self.store = Store(depot.mirror(str(root)) if is_url(root) else root)
-        self._away, self._fetched = depot.of(self.store), set[str]()
+        self._away, self._fetched = depot.of(self.store.root), set[str]()
         self.executor = executor if executor is not None else Workers()
         self.device = device
 

@@ -113,7 +113,7 @@ class Work:
     def _form(self) -> None:
         self.first.require_disk()
         self._store.prepare()
-        away = depot.of(self._store)
+        away = depot.of(self._store.root)
         if away is not None:
             away.groups(self.experiment.name)
         with self._store.lock("groups"):

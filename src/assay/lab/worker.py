@@ -94,7 +94,7 @@ def run_group(
                 return Outcome(task.group, "done")
             if lease.deaths >= deadly:
                 raise RunError(f"{lease.deaths} processes died of it, one after the other, at the same step; often: out of memory")
-            if (away := depot.of(store)) is not None:
+            if (away := depot.of(store.root)) is not None:
                 if (turn := away.take(f"group-{task.group}")) is None:  # another machine has it
                     return Outcome(task.group, "busy")
                 lease = Among(lease, also.enter_context(turn))
@@ -232,7 +232,7 @@ class Workbench:
 
         self.device = torch.device(device)
         self.root = store.root
-        self.away = depot.of(store)
+        self.away = depot.of(store.root)
         self._lease, self._stop = lease, stop
         self._store, self._group, self._report, self._code = store, group, report, code
         self._slots = 0

@@ -98,9 +98,8 @@ def listed(root: Path) -> Catalogue:
 def _surveyed(root: Path) -> Mapping[str, int]:
     """Fetch the results of a depot, and count its runs."""
     from assay.lab import depot
-    from assay.lab.store import Store
 
-    away = depot.of(Store(root))
+    away = depot.of(root)
     return away.survey() if away is not None else {}
 
 

@@ -120,10 +120,9 @@ def disk(root: Path) -> Check:
 def depot(root: Path) -> Iterator[Check]:
     """Look whether the depot that a store mirrors can be reached, what it lists, and whether leases are decided in one step there."""
     from assay.lab import depot
-    from assay.lab.store import Store
 
     try:
-        away = depot.of(Store(root))
+        away = depot.of(root)
         if away is None:
             return
         runs = sum(away.survey().values())

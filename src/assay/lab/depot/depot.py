@@ -15,11 +15,13 @@ from typing import Any
 from assay.core import intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json
+from assay.lab import owners
 from assay.lab.atomic import explained, write
 from assay.lab.depot import artefacts, groups, notes, runs
 from assay.lab.depot.bucket import Bucket
 from assay.lab.depot.leases import Lease, Leases
 from assay.lab.groups import RunGroup
+from assay.lab.groups import read as read_group
 from assay.lab.store import FORMAT, Store, Stored
 from assay.lab.urls import url_of
 
@@ -28,6 +30,7 @@ PARTS = frozenset({HEADER, "runs", "groups", "leases", "artefacts", "notes", "ch
 """What lies in a depot, at the top."""
 AGAIN = 5.0
 """Seconds until a machine asks again for what another one has."""
+WANTED = re.compile(r"wanted/([0-9a-f]{16})\.json")
 CHECKPOINT = re.compile(r"fit-\d+\.safetensors|clock\.json")
 
 
@@ -37,6 +40,7 @@ class Depot:
     def __init__(self, store: Store, url: str):
         self.store, self.url = store, url
         self._asked: dict[str, float] = {}
+        self._held: set[str] = set()
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -106,12 +110,11 @@ class Depot:
 
     def take(self, name: str) -> Lease | None:
         """Take a lease among machines; None while another one has it, which is asked every few seconds. Raises: StoreError."""
-        now = time.monotonic()
-        if now - self._asked.get(name, -math.inf) < AGAIN:
+        if not self._due(name):
             return None
         lease = self.leases.take(name)
-        if lease is None:
-            self._asked[name] = now
+        if lease is not None:
+            del self._asked[name]
         return lease
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
@@ -140,6 +143,83 @@ class Depot:
                     write(partial / intact.NOTE, intact.described(partial))
                     artefacts.send(self.bucket, partial)
             return
+
+    def want(self, group: str, said: bytes) -> None:
+        """Ask for a group, whichever machine may work at it. Raises: StoreError."""
+        self.bucket.delete(f"failed/{group}.json")
+        self.bucket.write(f"wanted/{group}.json", said)
+
+    def drop(self, group: str) -> None:
+        """Ask for it no more; where the depot does not answer, whoever takes it up finds nothing to do."""
+        with suppress(StoreError):
+            self.bucket.delete(f"wanted/{group}.json")
+
+    def failed(self, group: str, said: bytes) -> None:
+        """Say what a group died of. Raises: StoreError."""
+        self.bucket.write(f"failed/{group}.json", said)
+
+    def asked(self) -> None:
+        """Make the store want what other machines want, and have the groups for it; asked every few seconds. Raises: StoreError."""
+        if not self._due("wanted"):
+            return
+        folder, listed = self.store.root / "wanted", self._wanted()
+        with explained(self.store.root):
+            folder.mkdir(exist_ok=True)
+            for path in folder.glob("[!.]*.json"):
+                if path.stem not in listed:
+                    path.unlink(missing_ok=True)
+            wanted = dict[str, str]()
+            for name in listed:
+                path = folder / f"{name}.json"
+                said = path.read_bytes() if path.exists() else self.bucket.read(f"wanted/{name}.json")
+                if said is not None and (experiment := _experiment(said)):
+                    wanted[name] = experiment
+                    write(path, said)
+        there = {name: read_group(self.store.root / "groups" / name) for name in wanted}
+        for experiment in {wanted[name] for name, group in there.items() if group is None}:
+            self.groups(experiment)
+        lacks = {p: g.experiment for g in there.values() if g for p in g.parents if self.store.get(p, g.experiment) is None}
+        for experiment in set(lacks.values()):  # what a group builds on, stored by another machine since
+            runs.fetch(self.bucket, self.store, experiment, [p for p in runs.there(self.bucket, experiment) if p.key in lacks])
+
+    def follow(self, waited: Sequence[RunGroup]) -> None:
+        """Take note of groups that other machines finished, or failed at; asked every few seconds. Raises: StoreError."""
+        if not self._due("followed"):
+            return
+        held = self.bucket.names("leases")
+        self._held = {name.split("/")[1] for name in held if name.count("/") == 2}
+        wanted = self._wanted()
+        for experiment in {group.experiment for group in waited}:
+            listed = self.bucket.names(f"groups/{experiment}")
+            for group in (g for g in waited if g.experiment == experiment):
+                name = groups.name_of(group)
+                if name not in listed and self.bucket.read(name) is None:  # the list may be late, what is read is not
+                    runs.fetch(self.bucket, self.store, experiment, runs.there(self.bucket, experiment))
+                    if group.keys <= self.store.get_all(group.keys, experiment).keys() and group.folder.exists():
+                        self.store.remove(group.folder)
+                elif group.name not in wanted and (said := self.bucket.read(f"failed/{group.name}.json")) is not None:
+                    with explained(self.store.root):
+                        write(group.folder / "failed.json", said)
+                        (self.store.root / "wanted" / f"{group.name}.json").unlink(missing_ok=True)
+
+    def held(self, name: str) -> bool:
+        """Whether a machine had this lease when groups were last followed."""
+        return name in self._held
+
+    @property
+    def at_work(self) -> int:
+        """How many groups machines were at when they were last followed."""
+        return sum(name.startswith("group-") for name in self._held)
+
+    def _wanted(self) -> set[str]:
+        return {m[1] for name in self.bucket.names("wanted") if (m := WANTED.fullmatch(name))}
+
+    def _due(self, what: str) -> bool:
+        now = time.monotonic()
+        if now - self._asked.get(what, -math.inf) < AGAIN:
+            return False
+        self._asked[what] = now
+        return True
 
     def survey(self) -> dict[str, int]:
         """Fetch every result and look, and count the runs of each experiment. Raises: StoreError."""
@@ -171,6 +251,14 @@ class Depot:
         return True
 
 
+def _experiment(said: bytes) -> str:
+    """Whose group is wanted; "" where that cannot be read."""
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        name = str(json.loads(said)["name"])
+        return name if owners.NAME.fullmatch(name) else ""
+    return ""
+
+
 def _lease(folder: Path) -> str:
     return artefacts.name_of(folder).replace("/", "-")
 
@@ -178,12 +266,12 @@ def _lease(folder: Path) -> str:
 _of: dict[Path, Depot] = {}
 
 
-def of(store: Store) -> Depot | None:
-    """The depot that a store mirrors, the same for the life of this process; None for a store of its own."""
-    url = url_of(store.root)
+def of(root: Path) -> Depot | None:
+    """The depot that the store in this folder mirrors, the same for the life of this process; None for a store of its own."""
+    url = url_of(root)
     if not url:
         return None
-    known = _of.get(store.root.absolute())
+    known = _of.get(root.absolute())
     if known is None or known.url != url:
-        known = _of[store.root.absolute()] = Depot(store, url)
+        known = _of[root.absolute()] = Depot(Store(root), url)
     return known
