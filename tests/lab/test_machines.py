@@ -22,6 +22,8 @@ from assay.lab.depot import bucket, notes
 from assay.lab.depot import depot as sharing
 from assay.lab.depot import leases as turns
 from assay.lab.executors import Inline
+from assay.lab.executors.none import Away
+from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.store import Store
 
@@ -60,6 +62,18 @@ def machine(home: Path, apart: float) -> None:
             Lab(URL, Inline()).run(catalogue.find(WALK))
             return
     raise SystemExit(3)
+
+
+def waiter(home: Path) -> None:
+    """Wait on one machine for what others do."""
+    os.environ |= {"ASSAY_CACHE": str(home), "WALK_MARKS": str(home) + ".marks"}
+    Lab(URL, Away()).run(catalogue.find(WALK))
+
+
+def worker(home: Path, idle: float) -> None:
+    """Join from another machine."""
+    os.environ |= {"ASSAY_CACHE": str(home), "WALK_MARKS": str(home) + ".marks"}
+    Joined(depot.mirror(URL)).run(idle)
 
 
 def marks(home: Path) -> Counter[str]:
@@ -119,3 +133,18 @@ def test_machines_that_die_for_good_leave_nothing_that_looks_whole(whole: dict[s
     root = mirror(last, monkeypatch)
     assert measures_of(root) == whole
     assert not list(Store(root).damaged())
+
+
+def test_a_run_waits_on_one_machine_for_workers_on_others(whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(tmp_path / "storage")
+    waits, works = tmp_path / "waits", [tmp_path / "w0", tmp_path / "w1"]
+    all_ = [FORK.Process(target=waiter, args=(waits,)), *(FORK.Process(target=worker, args=(home, 4.0)) for home in works)]
+    for one in all_:
+        one.start()
+    for one in all_:
+        one.join()
+    assert [one.exitcode for one in all_] == [0, 0, 0]
+    assert not marks(waits)  # it trained nothing
+    assert sum(marks(home)["trained"] for home in works) == 2 * 3
+    assert measures_of(mirror(waits, monkeypatch)) == whole
+    assert not [name for name in bucket.Bucket(URL).names() if name.startswith(("groups/", "wanted/", "leases/group-"))]

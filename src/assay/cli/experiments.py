@@ -214,7 +214,7 @@ def show(
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)
-def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Place = HERE) -> int:
+def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE) -> int:
     """Compare what is stored with the committed record; exit 1 on a difference.
 
     Parameters
@@ -274,7 +274,7 @@ def report(
     export: Path | None = None,
     open: Annotated[bool, Bare] = False,
     choice: Choice = DEFAULT,
-    place: Place = HERE,
+    place: Anywhere = ANYWHERE,
 ) -> None:
     """Write static pages of what is stored, and print where they are.
 

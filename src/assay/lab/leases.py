@@ -31,6 +31,8 @@ from typing import Self
 
 LONGEST = 3600.0
 """Seconds after which any lease lapses, whatever its claim says."""
+AGAIN = 0.1
+"""Seconds until a lease that another has is asked for again."""
 BEATS = 6
 """Beats in the time in which a lease lapses: some may be late."""
 
@@ -153,11 +155,24 @@ class Leases:
                 os.close(lock.handle)
         return lease
 
+    def wait(self, name: str) -> Lease:
+        """Take the lease of this name as soon as nobody has it. Raises: OSError where the folder cannot be written."""
+        while (lease := self.take(name)) is None:
+            time.sleep(AGAIN)
+        return lease
+
     def held(self, name: str) -> bool:
         """Whether somebody seems to have it: there is a beat, and it has not stopped for too long."""
         now = self._unchanged.clock()
         _, claim, beat = _read(self._root / "leases" / name)
-        return claim is not None and beat is not None and self._unchanged.seconds(name, (claim, beat), now) < claim.lapse
+        if claim is None or beat is None or self._unchanged.seconds(name, (claim, beat), now) >= claim.lapse:
+            return False
+        if not claim.locked or claim.kernel != KERNEL:
+            return True
+        lock = _locked(self._root / "locks" / f"{name}.lock")
+        if lock.handle is not None:  # its owner would have it, were it alive
+            os.close(lock.handle)
+        return lock.handle is None
 
     def _take(self, name: str, mark: str, lock: _Lock) -> Lease | None:
         folder, deaths = self._root / "leases" / name, 0
@@ -170,7 +185,7 @@ class Leases:
             dead = claim.locked and claim.kernel == KERNEL and lock.handle is not None
             if self._unchanged.seconds(name, (claim, beat), now) < claim.lapse and not dead:
                 return None
-            deaths = 1 + (claim.deaths if claim.mark == mark else 0)
+            deaths = claim.deaths + 1 if claim.mark == mark else 0
         mine = Claim(owner(), KERNEL, lock.handle is not None, lapse(), mark, deaths)
         folder.mkdir(parents=True, exist_ok=True)
         lease = Lease(folder, number + 1, mine, lock.handle)

@@ -53,8 +53,6 @@ FORMAT = 1
 Paths = list[Path]
 Status = Literal["absent", "running", "done", "failed", "diverged"]
 PARAMS = "params.safetensors"
-AGAIN = 0.1
-"""Seconds until an artefact that another process builds is looked for again."""
 AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
 
@@ -158,7 +156,7 @@ class Store:
 
     def __init__(self, root: Path | str):
         if is_url(root):
-            raise StoreError(f"a store is a folder, got {root}; a depot is for run, plan, show, list, worker and doctor")
+            raise StoreError(f"a store is a folder, got {root}; run, worker, plan, show, check, report, list and doctor take a URL")
         self.root = Path(root)
         self._hashed = False
         if not self.root.exists():
@@ -337,7 +335,7 @@ class Store:
                 while not path.exists() or self._wrong(spec, path):
                     if self._built(spec, path, build) or not wait:
                         break
-                    time.sleep(AGAIN)
+                    time.sleep(leases.AGAIN)
         return paths
 
     def _built(self, spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> bool:
@@ -475,6 +473,8 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     if lease.held():
         partial.rename(path)
         sync(path.parent)
+        for left in path.parent.glob(f"{path.name}.*.partial"):  # of owners that were taken for dead
+            discard(left)
 
 
 def _names(folder: Path) -> list[str]:
