@@ -14,8 +14,8 @@
     <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
     <root>/tmp/                                       folders being written
 
-There is no lock on the store: folders appear by one rename, and each group and artefact has a lease of its own, which a kill
-releases. Reading never writes, so a read-only store can be read.
+There is no lock on the store: folders appear by one rename, and each group and artefact has a lease of its own, which others take
+over once its owner is dead. Reading never writes, so a read-only store can be read.
 """
 
 from __future__ import annotations
