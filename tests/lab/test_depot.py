@@ -296,6 +296,7 @@ def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sftp://me:secret@host/x", "holds a password"),
         ("s3://bucket/x?token=secret", "holds a password"),
         ("gs://bucket/x", "pip install gcsfs"),
+        ("s3://", "names no bucket"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_one_line_without_its_secret(url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ class Lab:
     """
 
     def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):
-        self.store = Store(depot.mirror(str(root)) if is_url(root) else root)
+        self.store = Store(depot.mirror(root) if isinstance(root, str) and is_url(root) else root)
         self._away, self._fetched = depot.of(self.store.root), set[str]()
         self.executor = executor if executor is not None else Workers()
         self.device = device

@@ -31,6 +31,8 @@ def sound(url: str) -> str:
     protocol, local = protocol.lower(), protocol.lower() in ("file", "local")
     rest = "/" * local + rest.lstrip("/")
     host = rest.partition("/")[0]
+    if not rest.strip("/"):
+        raise StoreError(f"the URL {protocol}:// names no bucket or folder; such as {protocol}://bucket/prefix")
     if ":" in host.rpartition("@")[0] or "?" in rest or "#" in rest:
         shown = f"{protocol}://{host.rpartition('@')[2]}".partition("?")[0].partition("#")[0]
         raise StoreError(

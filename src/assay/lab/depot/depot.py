@@ -20,7 +20,7 @@ from assay.lab.atomic import explained, write
 from assay.lab.depot import artefacts, groups, notes, runs
 from assay.lab.depot.bucket import Bucket
 from assay.lab.depot.leases import Lease, Leases
-from assay.lab.groups import RunGroup
+from assay.lab.groups import RunGroup, unfinished
 from assay.lab.groups import read as read_group
 from assay.lab.store import FORMAT, Store, Stored
 from assay.lab.urls import url_of
@@ -41,6 +41,7 @@ class Depot:
         self.store, self.url = store, url
         self._asked: dict[str, float] = {}
         self._held: set[str] = set()
+        self._seen = False
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -74,8 +75,12 @@ class Depot:
         notes.send(self.bucket, self.store, experiment, listed)
 
     def groups(self, experiment: str) -> None:
-        """Take up the groups that other machines have formed. Raises: StoreError."""
-        groups.fetch(self.bucket, self.store, experiment)
+        """Take up the groups that other machines have formed, and drop those that they have finished. Raises: StoreError."""
+        listed = groups.fetch(self.bucket, self.store, experiment)
+        for group in unfinished(self.store, experiment):
+            name = groups.name_of(group)
+            if name not in listed and group.keys <= self.store.get_all(group.keys, experiment).keys() and self.bucket.read(name) is None:
+                self.store.remove(group.folder)
 
     def formed(self, new: Iterable[RunGroup]) -> None:
         """Tell of groups that were formed here. Raises: StoreError."""
@@ -238,6 +243,8 @@ class Depot:
 
     def _known(self) -> bool:
         """Whether the place is a depot, and not an empty one. Raises: StoreError where it cannot be reached, or is newer."""
+        if self._seen:
+            return True
         header = self.bucket.read(HEADER)
         if header is None:
             self.bucket.reach()
@@ -248,6 +255,7 @@ class Depot:
             return False  # cut off: written again
         if number > FORMAT:
             raise StoreError(f"the depot {self.url} has format {number}, this version reads up to {FORMAT}; upgrade Assay")
+        self._seen = True
         return True
 
 

@@ -14,9 +14,10 @@ from assay.lab.store import Store
 NAME = re.compile(r"groups/[a-z0-9][a-z0-9-]*/([0-9a-f]{16})\.json")
 
 
-def fetch(bucket: Bucket, store: Store, experiment: str) -> None:
-    """Make the groups that the depot lists the store's own, without their checkpoints."""
-    for name in bucket.names(f"groups/{experiment}"):
+def fetch(bucket: Bucket, store: Store, experiment: str) -> set[str]:
+    """Make the groups that the depot lists the store's own, without their checkpoints; gives the names of their objects."""
+    listed = set(bucket.names(f"groups/{experiment}"))
+    for name in listed:
         found = NAME.fullmatch(name)
         folder = store.root / "groups" / found[1] if found else None
         if folder is None or groups.read(folder) is not None or (text := bucket.read(name)) is None or not groups.named(text, folder.name):
@@ -24,6 +25,7 @@ def fetch(bucket: Bucket, store: Store, experiment: str) -> None:
         with explained(store.root):
             folder.mkdir(parents=True, exist_ok=True)
             write(folder / "keys.json", text)
+    return listed
 
 
 def send(bucket: Bucket, formed: Iterable[RunGroup]) -> None:

@@ -86,7 +86,7 @@ class Lease:
             if highest(self._bucket, self._name) != self._place:
                 self._bucket.delete(mine)
                 return False
-        for name in self._bucket.names(f"leases/{self._name}"):
+        for name in self._bucket.names(f"leases/{self._name}") if self._place[0] > 1 else ():
             if (found := _place(name)) is not None and found[0] < self._place[0]:
                 self._bucket.delete(name)
         self._thread.start()

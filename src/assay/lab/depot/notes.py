@@ -21,7 +21,7 @@ from assay.lab.atomic import explained, write
 from assay.lab.depot.bucket import Bucket
 from assay.lab.store import Store
 
-NAME = re.compile(r"notes/((?:results|registered)/[a-z0-9][a-z0-9-]*/(?:[\w@=.,+-]+/)?[\w@=.,+-][^/\\]*)/(\d{8})-([0-9a-f]{16})")
+NAME = re.compile(r"notes/((?:results|registered)/[a-z0-9][a-z0-9-]*/(?:[\w@=,+-][^/\\]*/)?[\w@=,+-][^/\\]*)/(\d{8})-([0-9a-f]{16})")
 LAGS = (0.5, 1.0, 2.0)
 """Seconds until a list that lacks a number is asked for again."""
 
