@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 S = TypeVar("S")
 
-WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
-"""Seconds before something that failed is tried again."""
+WAITS = (0.5, 2.0)
+"""Seconds before something that failed is tried again; backends try several times themselves."""
 AT_ONCE = 8
 """Requests that are under way at the same time: each takes tens of milliseconds, most of them waiting."""
 ONLY_ABSENT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
