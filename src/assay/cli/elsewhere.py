@@ -115,7 +115,7 @@ class Elsewhere(Machine):
         return Slurm(root, asked)
 
 
-ANYWHERE = Elsewhere()
+NOT_ELSEWHERE = Elsewhere()
 """Here, where nothing was typed."""
 
 

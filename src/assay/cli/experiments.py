@@ -9,14 +9,16 @@ from cyclopts import Parameter
 
 from assay.cli import elsewhere, printing
 from assay.cli.app import EXPERIMENTS, app
-from assay.cli.elsewhere import ANYWHERE, Elsewhere
+from assay.cli.elsewhere import NOT_ELSEWHERE, Elsewhere
 from assay.cli.options import (
+    ANYWHERE,
     BY_STDIO,
     CPU,
     DEFAULT,
     HERE,
     PLAIN,
     Agents,
+    Anywhere,
     Arm,
     Bare,
     Choice,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
-def list_(*, long: Annotated[bool, Bare] = False, place: Place = HERE) -> None:
+def list_(*, long: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> None:
     """The catalogue: what each experiment asks, its recorded verdicts, and what is stored here.
 
     Parameters
@@ -64,7 +66,7 @@ def plan(
     budget: str | None = None,
     choice: Choice = DEFAULT,
     machine: Machine = CPU,
-    place: Place = HERE,
+    place: Anywhere = ANYWHERE,
 ) -> int:
     """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys; of a study, what it lacks.
 
@@ -111,7 +113,7 @@ def preregister(
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
     name: NameOrAll, /, *, choice: Choice = DEFAULT, within: Within = None, expect: Expected = None, page: Path | None = None,
-    machine: Elsewhere = ANYWHERE, place: Place = HERE,
+    machine: Elsewhere = NOT_ELSEWHERE, place: Anywhere = ANYWHERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
@@ -156,7 +158,7 @@ def _ran(name: str, choice: Choice, machine: Machine, place: Place, within: str 
 @app.command(sort_key=4, group=EXPERIMENTS)
 def worker(
     *, experiment: Annotated[tuple[str, ...], Bare] = (), study: Path | None = None, idle: float | None = None, threads: int = 1,
-    device: str | None = None, place: Place = HERE,
+    device: str | None = None, place: Anywhere = ANYWHERE,
 ) -> int:  # fmt: skip
     """Join a store from this or any machine that sees its folder, and work at what somebody waits for with --executor none.
 
@@ -192,7 +194,7 @@ def show(
     findings: Annotated[bool, Bare] = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
-    place: Place = HERE,
+    place: Anywhere = ANYWHERE,
 ) -> int:
     """Verdicts, controls and intervals of what is stored; trains nothing.
 
@@ -216,7 +218,7 @@ def show(
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)
-def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Place = HERE) -> int:
+def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE) -> int:
     """Compare what is stored with the committed record; exit 1 on a difference.
 
     Parameters
@@ -276,7 +278,7 @@ def report(
     export: Path | None = None,
     open: Annotated[bool, Bare] = False,
     choice: Choice = DEFAULT,
-    place: Place = HERE,
+    place: Anywhere = ANYWHERE,
 ) -> None:
     """Write static pages of what is stored, and print where they are.
 

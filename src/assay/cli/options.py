@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from assay.core import foreign
 from assay.core.errors import AssayError, nearest
+from assay.lab.urls import is_url, url_of
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
@@ -49,8 +51,8 @@ class Place(Output):
     @property
     def options(self) -> str:
         """What to type after a verb to use the same store, with a space before it; "" where it is the usual one."""
-        usual = Path(os.environ.get("ASSAY_ROOT") or "assay-store")
-        return "" if self.root == usual else f" --root {shlex.quote(str(self.root))}"
+        usual, named = os.environ.get("ASSAY_ROOT") or "assay-store", url_of(self.root) or str(self.root)
+        return "" if named == usual or self.root == Path(usual) else f" --root {shlex.quote(named)}"
 
     def lab(self) -> Lab:
         """Make a lab on the store, for reading."""
@@ -58,6 +60,25 @@ class Place(Output):
         from assay.lab.lab import Lab
 
         return Lab(self.root, Inline())
+
+
+def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
+    """Give the folder that was named, or that which mirrors the depot at this URL."""
+    named = tokens[0].value
+    if not is_url(named):
+        return Path(named)
+    from assay.lab.depot import mirror
+
+    return mirror(named)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Anywhere(Place):
+    """Where results are kept, also on object storage, and how they are printed."""
+
+    root: Annotated[Path, Parameter(env_var="ASSAY_ROOT", converter=_anywhere)] = Path("assay-store")
+    """Folder of the store: runs, results, artefacts; or the URL of a depot that machines share, such as s3://bucket/prefix."""
 
 
 @Parameter(name="*")
@@ -175,5 +196,5 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = Place(), Output(), Choice(), Machine(), Trust(), Api(), Agents()
+HERE, ANYWHERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = Place(), Anywhere(), Output(), Choice(), Machine(), Trust(), Api(), Agents()
 """What verbs go by where nothing was typed."""

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import FILES, UPKEEP, app
-from assay.cli.options import AS_WRITTEN, DEFAULT, HERE, PLAIN, Bare, Choice, Flat, Name, Output, Place, Trust
+from assay.cli.options import ANYWHERE, AS_WRITTEN, DEFAULT, HERE, PLAIN, Anywhere, Bare, Choice, Flat, Name, Output, Place, Trust
 from assay.core.errors import AssayError
 from assay.verbs.dashboards import FIRST, NOBODY, Which
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
@@ -56,7 +56,7 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
 
 
 @app.command(sort_key=11, group=UPKEEP)
-def doctor(*, clean: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
+def doctor(*, clean: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> int:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
 
     Parameters

@@ -94,7 +94,7 @@ def read(folder: Path) -> RunGroup | None:
     """The group in this folder; None when it is finished or was never whole."""
     try:
         text = (folder / "keys.json").read_bytes()
-        if _named(text) != folder.name:
+        if not named(text, folder.name):
             return None  # other runs than those the group was formed for
         data = json.loads(text)
         arms = {arm: tuple(Member(*m) for m in members) for arm, members in data["arms"]}
@@ -246,6 +246,11 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
 def damaged(store: Store) -> Iterator[Path]:
     """The folders of groups that nobody can go on with, since what they are of was changed or lost."""
     return (folder for folder in sorted((store.root / "groups").glob("*")) if folder.is_dir() and read(folder) is None)
+
+
+def named(text: bytes, name: str) -> bool:
+    """Whether the keys.json of the group of this name says so."""
+    return _named(text) == name
 
 
 def _named(text: bytes) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from assay.core import extras
 from assay.core.errors import AssayError, StoreError
 from assay.core.spec import canonical_json
-from assay.lab import groups, leases, memory, provenance, wanted
+from assay.lab import depot, groups, leases, memory, provenance, wanted
 from assay.lab.atomic import write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started, to_line
@@ -66,6 +66,7 @@ class Joined:
         extras.require("torch")
         self._store = Store(root.absolute()).prepare()
         self._only, self._device, self._tell = frozenset(only), device, tell
+        self._away = depot.of(self._store.root)
         self._asked = False
         self._working = False
         self._known: dict[str, Wanted] = {}
@@ -103,6 +104,8 @@ class Joined:
     def _next(self) -> Did | None:
         """Work at the first group that is wanted and free; None where there is none."""
         root = self._store.root
+        if self._away is not None:
+            self._away.asked()
         names = wanted.names(root)
         self._known = {name: one for name in names if (one := self._known.get(name) or wanted.read(root, name))}
         for one in sorted(self._known.values(), key=lambda w: (w.since, w.group)):
@@ -188,6 +191,8 @@ class Joined:
                 raise StoreError(outcome.text)
             with contextlib.suppress(OSError):
                 write(folder / "failed.json", canonical_json({"error": outcome.text, "kind": outcome.error}).encode())
+            if self._away is not None:
+                self._away.failed(task.group, (folder / "failed.json").read_bytes())
         if outcome.status != "busy":
             wanted.drop(root, task.group)
         return outcome

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.core.shown import follower
-from assay.lab import following, journal, leases, looks, owners, wanted
+from assay.lab import depot, following, journal, leases, looks, owners, wanted
 from assay.lab import groups as grouping
 from assay.lab.atomic import explained
 from assay.lab.events import Finished, OnEvent, one_at_a_time
@@ -21,6 +21,7 @@ from assay.lab.preset import Preset, override
 from assay.lab.stamp import stored_result
 from assay.lab.store import Store
 from assay.lab.times import measured_here
+from assay.lab.urls import is_url
 from assay.lab.work import Work, work
 
 if TYPE_CHECKING:
@@ -30,18 +31,20 @@ Asked = str | Preset
 
 
 class Lab:
-    """A store, and something that runs tasks.
+    """A store, or a depot by its URL, and something that runs tasks.
 
     Raises: StoreError when the folder `root` is no store this version can read.
     """
 
     def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):
-        self.store = Store(root)
+        self.store = Store(depot.mirror(root) if isinstance(root, str) and is_url(root) else root)
+        self._away, self._fetched = depot.of(self.store.root), set[str]()
         self.executor = executor if executor is not None else Workers()
         self.device = device
 
     def plan(self, experiment: Experiment, preset: Asked = "default") -> Plan:
         """What `run` would do, per run; nothing is written."""
+        self._fetch(experiment)
         return plan(self.store, experiment, _preset(experiment, preset), self.executor_for([experiment]).width)
 
     def run(self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None) -> Result:
@@ -51,6 +54,8 @@ class Lab:
         when the disk is too small; KeyboardInterrupt at once, resumable.
         """
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
+        if self._away is not None:
+            self._away.exchange(experiment.name)
         frozen = following.following(self.store, experiment, _preset(experiment, preset))
         for look in frozen.looks:
             first = self.plan(experiment, look)
@@ -80,6 +85,8 @@ class Lab:
         result.write(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now)
+        if self._away is not None:  # before anybody sees a verdict, its look is where it cannot be lost
+            self._away.note(experiment.name)
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -88,6 +95,7 @@ class Lab:
         Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
         """
         chosen = _preset(experiment, preset)
+        self._fetch(experiment)
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
         return _judged(self.store, experiment, self._stored(experiment, chosen), arm, following.following(self.store, experiment, chosen))
@@ -100,6 +108,7 @@ class Lab:
         With `run` also None where `run` would train anything: what a run read from outside may have changed since.
         """
         chosen = _preset(experiment, preset)
+        self._fetch(experiment)
         if following.following(self.store, experiment, chosen).frozen is not None:
             return None  # what was frozen is compared with what is, every time
         now = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
@@ -151,6 +160,12 @@ class Lab:
             owners.forget(self.store, experiment)
             forget(self.store, experiment)
         return freed
+
+    def _fetch(self, experiment: Experiment) -> None:
+        """Fetch what others stored of an experiment in a depot, once."""
+        if self._away is not None and experiment.name not in self._fetched:
+            self._away.fetch(experiment.name)
+            self._fetched.add(experiment.name)
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the experiment says they should."""

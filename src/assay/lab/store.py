@@ -41,6 +41,7 @@ from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab import leases
 from assay.lab.atomic import explained, sync, write, write_folders
+from assay.lab.urls import is_url
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -154,6 +155,8 @@ class Store:
     """
 
     def __init__(self, root: Path | str):
+        if is_url(root):
+            raise StoreError(f"a store is a folder, got {root}; run, worker, plan, show, check, report, list and doctor take a URL")
         self.root = Path(root)
         self._hashed = False
         if not self.root.exists():
@@ -259,7 +262,8 @@ class Store:
         held = 0
         for i, run in enumerate(runs):
             files = run.files(measured)
-            folder = self._free_folder(run.job, taken[run.job.experiment])
+            job = run.job
+            folder = self._free_folder(job.experiment, job.key, job.arm, job.spec.seed, taken[job.experiment])
             taken[run.job.experiment].append(folder.name)
             folders[folder] = files
             held += sum(map(len, files.values()))
@@ -270,6 +274,22 @@ class Store:
                 folders, held = {}, 0
         assert all(isinstance(one, Stored) for one in found), found
         return [one for one in found if isinstance(one, Stored)]
+
+    def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:
+        """Store runs as another store has them, file for file, each by one rename; one of the same key is replaced. Raises: StoreError."""
+        self.prepare()
+        folders = dict[Path, Mapping[str, bytes]]()
+        taken = dict[str, list[str]]()
+        for files in runs:
+            head = json.loads(files["spec.json"])
+            name = head["experiment"]
+            taken.setdefault(name, _names(self.root / "runs" / name))
+            folder = self._free_folder(name, head["key"], head["arm"], int(head["spec"].get("seed", 0)), taken[name])
+            taken[name].append(folder.name)
+            folders[folder] = files
+        if folders:
+            with explained(self.root):
+                write_folders(folders, self.root / "tmp")
 
     def at(self, folder: Path) -> Stored | Damaged:
         """The run in this folder, of this store or any other."""
@@ -284,18 +304,18 @@ class Store:
                 found = [f for f in found if key.startswith(f.split("-", 1)[0])]
             yield from (base / name / folder for folder in sorted(found))
 
-    def _free_folder(self, job: Job, names: Sequence[str]) -> Path:
+    def _free_folder(self, experiment: str, key: str, arm: str, seed: int, names: Sequence[str]) -> Path:
         """Where the run belongs among folders of these names: its own damaged or outdated one, else a prefix that no other key has taken."""
-        base, slug = self.root / "runs" / job.experiment, re.sub(r"[^a-z0-9-]+", "-", job.arm.lower())
-        taken = {name.split("-")[0]: base / name for name in names if job.key.startswith(name.split("-", 1)[0])}
+        base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
+        taken = {name.split("-")[0]: base / name for name in names if key.startswith(name.split("-", 1)[0])}
         for digits in range(8, 65, 8):
-            there = taken.get(job.key[:digits])
+            there = taken.get(key[:digits])
             if there is None:
-                return base / f"{job.key[:digits]}-{slug}-s{job.spec.seed}"
+                return base / f"{key[:digits]}-{slug}-s{seed}"
             found = _open(there)
-            if there.exists() and (isinstance(found, Damaged) or found.key == job.key):  # else another run of the same call is to lie there
+            if there.exists() and (isinstance(found, Damaged) or found.key == key):  # else another run of the same call is to lie there
                 return there
-        raise AssertionError(job.key)
+        raise AssertionError(key)
 
     # -- artefacts and locks ------------------------------------------------------------------------------------------
 
@@ -309,7 +329,7 @@ class Store:
         The first pass builds whatever no other process is building, the second waits for the rest.
         """
         self.prepare()
-        paths = [self._artefact_path(s) for s in specs]
+        paths = [self.artefact_path(s) for s in specs]
         for wait in (False, True):
             for spec, path in zip(specs, paths, strict=True):
                 while not path.exists() or self._wrong(spec, path):
@@ -350,7 +370,7 @@ class Store:
 
     def built(self, spec: Spec) -> Path | None:
         """The finished folder of this artefact, or None where there is none, or none that is as it was written; builds nothing."""
-        path = self._artefact_path(spec)
+        path = self.artefact_path(spec)
         return path if path.exists() and not self._wrong(spec, path) else None
 
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
@@ -364,7 +384,8 @@ class Store:
         """What is not as it was written; nothing is known of an older store's, until something is written into that store."""
         return intact.wrong(path, spec.MAPPED) if self._hashed or intact.noted(path) else ""
 
-    def _artefact_path(self, spec: Spec) -> Path:
+    def artefact_path(self, spec: Spec) -> Path:
+        """Where this artefact lies, once it is finished."""
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()
         return self.root / "artefacts" / kind / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.spec import canonical_json
-from assay.lab import owners
+from assay.lab import depot, owners
 from assay.lab.atomic import explained, write
 from assay.lab.origin import code, in_file
 from assay.lab.store import Store
@@ -52,11 +52,15 @@ def leave(task: Task) -> None:
     with explained(root):
         _folder(root).mkdir(parents=True, exist_ok=True)
         write(_path(root, task.group), canonical_json(said).encode())
+    if (away := depot.of(root)) is not None:
+        away.want(task.group, canonical_json(said).encode())
 
 
 def drop(root: Path, group: str) -> None:
     """Ask for it no more."""
     _path(root, group).unlink(missing_ok=True)
+    if (away := depot.of(root)) is not None:
+        away.drop(group)
 
 
 def there(root: Path, group: str) -> bool:

@@ -15,8 +15,8 @@ from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
+from assay.lab import depot, owners, times
 from assay.lab import groups as grouping
-from assay.lab import owners, times
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
 from assay.lab.pace import BENCHED, PLAN, Pace, Pending
@@ -113,12 +113,17 @@ class Work:
     def _form(self) -> None:
         self.first.require_disk()
         self._store.prepare()
+        away = depot.of(self._store.root)
+        if away is not None:
+            away.groups(self.experiment.name)
         with self._store.lock("groups"):
             owners.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
             now = plan(self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first))
             formed = grouping.form(self._store, self.experiment, [r.wanted for r in now.missing], begun)
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
+        if away is not None:
+            away.formed(formed)
         schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
         self._schedule, self._watch = schedule, Watch(self._store, self.experiment, now, schedule, self._tell, self.pace, self.eta, self.early)

@@ -24,9 +24,10 @@ from assay.core.errors import AssayError, DamageError, RunError
 from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
-from assay.lab import edits, groups, leases, memory, provenance
+from assay.lab import depot, edits, groups, leases, memory, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
+from assay.lab.depot.leases import Among
 from assay.lab.events import Outcome, Progress, Started
 from assay.lab.origin import code
 from assay.lab.store import Job, Made, Store, Stored
@@ -86,13 +87,18 @@ def run_group(
             lease = leases.of(store.root).take(f"group-{task.group}", _mark(folder))
         if lease is None:
             return Outcome(task.group, "busy")
-        with lease:
+        with lease, contextlib.ExitStack() as also:
             group = groups.read(folder)
             if group is None:  # another process finished it
                 lease.done()
                 return Outcome(task.group, "done")
             if lease.deaths >= deadly:
                 raise RunError(f"{lease.deaths} processes died of it, one after the other, at the same step; often: out of memory")
+            if (away := depot.of(store.root)) is not None:
+                if (turn := away.take(f"group-{task.group}")) is None:  # another machine has it
+                    return Outcome(task.group, "busy")
+                lease = Among(lease, also.enter_context(turn))
+                away.resume(group)
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
@@ -103,12 +109,16 @@ def run_group(
                     store.set_aside(e.folder, e.why)
                     stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text, lease, stop))
             except KeyboardInterrupt:
+                if away is not None:
+                    away.leave(group)
                 raise
             except BaseException as e:
                 if not lease.held():  # whatever it was, another process is at it, perhaps in the same folder
                     return Outcome(task.group, "busy")
                 _note_failure(group.folder, e)
                 raise
+            if away is not None:
+                away.stored(group)
             store.remove(group.folder)
             lease.done()
             return Outcome(task.group, "done", stored=stored)
@@ -140,27 +150,31 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
 
     there = store.get_all(group.keys, experiment.name)
 
-    def missing(arm: str, m: groups.Member) -> bool:
-        stored = there.get(m.key)
+    def missing(arm: str, m: groups.Member, stored: Stored | None) -> bool:
         if stored is None or dict(stored.inputs) != dict(group.inputs[m.key]) or stored.measured != experiment.measured:
             return True
         if edits.binding(experiment) and edits.edited(stored, texts.get(arm)) is not None:
             return True
         return keeps(experiment, arm) and not stored.has_params
 
-    todo = {(arm, m.key) for arm, members in group.arms.items() for m in members if missing(arm, m)}
+    members = {m.key: (arm, m) for arm, ms in group.arms.items() for m in ms}
+    todo = {(arm, key) for key, (arm, m) in members.items() if missing(arm, m, there.get(key))}
+    if todo and bench.away is not None:  # another machine may have stored them since they were planned
+        bench.away.fitting(experiment.name, {key for _, key in todo}, lambda s: not missing(*members[s.key], s))
+        there = store.get_all(group.keys, experiment.name)
+        todo = {(arm, key) for key, (arm, m) in members.items() if missing(arm, m, there.get(key))}
     if not todo:
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
     trained = _train(store, experiment, group, runs, bench, texts, there)
     ready = []
-    for arm, members in group.arms.items():
+    for arm, ms in group.arms.items():
         data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
         diverged = np.asarray(trained[arm].diverged, dtype=bool)
         if "diverged" in data:  # measuring may find more
             diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
         data = data.assign(diverged=("run", diverged, {"units": "bool"}))
-        for i, (m, spec) in enumerate(zip(members, runs[arm].specs, strict=True)):
+        for i, (m, spec) in enumerate(zip(ms, runs[arm].specs, strict=True)):
             if (arm, m.key) in todo:
                 job = Job(experiment.name, experiment.version, arm, spec)
                 params = rows(trained[arm], [i]) if keeps(experiment, arm) else None
@@ -211,13 +225,14 @@ class Workbench:
     """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to report to."""
 
     def __init__(
-        self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str, lease: Lease,
+        self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str, lease: Lease | Among,
         stop: Callable[[], bool],
     ):  # fmt: skip
         import torch
 
         self.device = torch.device(device)
         self.root = store.root
+        self.away = depot.of(store.root)
         self._lease, self._stop = lease, stop
         self._store, self._group, self._report, self._code = store, group, report, code
         self._slots = 0
@@ -226,11 +241,11 @@ class Workbench:
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
         """The folder of this artefact, built once and shared by everyone who asks for the same."""
-        return self._store.artefact(spec, build)
+        return self.artefacts([spec], lambda _, partial: build(partial))[0]
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
         """The folders of these artefacts; processes that ask for the same ones share the building."""
-        return self._store.artefacts(specs, build)
+        return self._store.artefacts(specs, build) if self.away is None else self.away.artefacts(specs, build)
 
     def slot(self) -> FileSlot:
         """The checkpoint of the next call of `fit`, in order of the calls."""

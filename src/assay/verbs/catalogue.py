@@ -12,6 +12,7 @@ from assay.core.experiment import PRESETS
 from assay.core.spec import ranges
 from assay.lab import catalogue, records
 from assay.lab.origin import code
+from assay.lab.urls import url_of
 from assay.report import tables
 
 
@@ -72,7 +73,7 @@ def described(root: Path, name: str) -> Described:
 
 def listed(root: Path) -> Catalogue:
     """List every experiment from its header, its record and a store; no experiment is imported."""
-    found = []
+    found, stored = [], _surveyed(root) if url_of(root) else None
     for entry in catalogue.entries():
         header, record = entry.header(), records.read(entry.name, entry.origin, measures=False)
         others = records.elsewhere(entry.name, entry.origin)
@@ -88,17 +89,26 @@ def listed(root: Path) -> Catalogue:
                 recorded=tables.outcomes(record),
                 board=tables.board(record),
                 elsewhere={p: tables.outcomes(records.read(f"{entry.name}.{p}", entry.origin, measures=False)) for p in others},
-                local=here(root, entry.name, entry.origin),
+                local=here(root, entry.name, entry.origin, None if stored is None else stored.get(entry.name, 0)),
             )
         )
     return Catalogue(tuple(found))
 
 
-def here(root: Path, name: str, origin: str = "") -> Here:
-    """Look up what a store holds of an experiment, which lives at `origin`."""
+def _surveyed(root: Path) -> Mapping[str, int]:
+    """Fetch the results of a depot, and count its runs."""
+    from assay.lab import depot
+
+    away = depot.of(root)
+    return away.survey() if away is not None else {}
+
+
+def here(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
+    """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a depot holds, where the store mirrors one."""
     from assay.lab.sealed import unseal
 
-    runs = [folder for folder in (root / "runs" / name).glob("*") if folder.is_dir()]
+    if runs is None:
+        runs = sum(folder.is_dir() for folder in (root / "runs" / name).glob("*"))
     results: dict[str, Mapping[str, int]] = {}
     older = []
     found = sorted((root / "results" / name).glob("*.json"))
@@ -110,4 +120,4 @@ def here(root: Path, name: str, origin: str = "") -> Here:
             results[path.stem] = tables.outcomes(data)
             if text and set(data["provenance"].get("code", [text])) != {text}:
                 older.append(path.stem)
-    return Here(len(runs), results, tuple(older))
+    return Here(runs, results, tuple(older))

@@ -42,7 +42,7 @@ class Health:
 def doctor(root: Path, clean: bool = False) -> Health:
     """Look at what Assay stands on and at a store; with `clean` remove from it first what is damaged or left behind."""
     done = tuple(cleaned(root)) if clean else ()
-    checks = (python(), *packages(), *hardware(), model(), disk(root), *store(root))
+    checks = (python(), *packages(), *hardware(), model(), disk(root), *depot(root), *store(root))
     return Health(not any(check.state == "broken" for check in checks), done, checks)
 
 
@@ -115,6 +115,22 @@ def disk(root: Path) -> Check:
             "disk", "missing", f"{size(free)} free", f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root"
         )
     return Check("disk", "well", f"{size(free)} free")
+
+
+def depot(root: Path) -> Iterator[Check]:
+    """Look whether the depot that a store mirrors can be reached, what it lists, and whether leases are decided in one step there."""
+    from assay.lab import depot
+
+    try:
+        away = depot.of(root)
+        if away is None:
+            return
+        runs = sum(away.survey().values())
+        once = "a lease is had by one machine" if away.bucket.exclusive else "it cannot create only what is absent: two may do the same work at times"
+    except AssayError as error:
+        yield Check("depot", "broken", str(error))
+        return
+    yield Check("depot", "well", f"{away.url}: {runs} runs; {once}")
 
 
 def store(root: Path) -> Iterator[Check]:

@@ -88,8 +88,10 @@ def _origin(experiment: Experiment) -> str:
 
 def stored(root: Path) -> list[str]:
     """Name the catalogue experiments with a stored default result. Raises: StoreError when there is none."""
-    from assay.lab import catalogue
+    from assay.lab import catalogue, depot
 
+    if (away := depot.of(root)) is not None:
+        away.survey()
     names = [entry.name for entry in catalogue.entries() if (root / "results" / entry.name / "default.json").exists()]
     if not names:
         others = ", ".join(sorted({path.parent.name for path in (root / "results").glob("*/*.json")}))

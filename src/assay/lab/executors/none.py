@@ -16,11 +16,12 @@ from pathlib import Path
 
 from assay.core import errors
 from assay.core.errors import FleetError
-from assay.lab import groups, leases, wanted
+from assay.lab import depot, groups, leases, wanted
 from assay.lab.events import Outcome, Progress, Said, Started, from_line
 from assay.lab.fleets import Fleet, Member
 from assay.lab.groups import RunGroup
 from assay.lab.store import Store
+from assay.lab.urls import url_of
 from assay.lab.worker import Report, Task
 
 POLL = 0.5
@@ -72,6 +73,8 @@ class Away:
                     return
                 ended = []
                 if crew is not None:
+                    if crew.away is not None:
+                        crew.away.follow([one.runs for one in left.values() if one.runs is not None])
                     asked, there = wanted.names(crew.root), groups.names(crew.root)
                     for one in list(left.values()):
                         outcome = one.outcome(one.group in asked, one.group in there, report)
@@ -91,7 +94,7 @@ class Away:
 
     def command(self, root: Path, device: str) -> list[str]:
         """What a fleet is asked to start for this store."""
-        words = [sys.executable, "-m", "assay", "worker", "--root", str(root.absolute()), "--idle", f"{IDLE:g}"]
+        words = [sys.executable, "-m", "assay", "worker", "--root", url_of(root) or str(root.absolute()), "--idle", f"{IDLE:g}"]
         return [*words, "--threads", str(self.threads), "--device", device]
 
     def _crew(self, task: Task) -> _Crew:
@@ -172,7 +175,7 @@ class _Crew:
     """Whoever has joined a store."""
 
     def __init__(self, root: Path):
-        self.root = root
+        self.root, self.away = root, depot.of(root)
         self._unchanged = leases.Unchanged()
         self._told = -1
         self._said: set[str] = set()
@@ -180,7 +183,7 @@ class _Crew:
 
     def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
         """How many there are; tells whoever waits when the first comes or the last one goes, and what one could not do."""
-        there = 0
+        there = self.away.at_work if self.away is not None else 0
         for path in sorted((self.root / "workers").glob("[!.]*")):
             now = time.monotonic()
             with contextlib.suppress(OSError):
@@ -201,8 +204,9 @@ class _Crew:
         """Say in a line how many are at it, and what to type where none is."""
         if there:
             return f"{there} worker{'s are' if there > 1 else ' is'} at it"
-        root = shlex.quote(str(self.root))
-        return f"no worker is at it yet; type, here or on any machine that sees this folder: assay worker --root {root}"
+        what = "folder" if self.away is None else "depot"
+        root = shlex.quote(_named(self.root))
+        return f"no worker is at it yet; type, here or on any machine that sees this {what}: assay worker --root {root}"
 
     def dismiss(self) -> None:
         """Let them be."""
@@ -235,7 +239,7 @@ class _Engaged(_Crew):
         return super().look(left, ended, report)
 
     def _replace(self, left: Sequence[_Left], report: Report) -> None:
-        known = leases.of(self.root)
+        known = self.away or leases.of(self.root)
         free = len(left) - sum(known.held(f"group-{one.group}") for one in left)
         states = self._fleet.look(list(self._members.values())) if self._members else {}
         for name, member in list(self._members.items()):
@@ -276,6 +280,11 @@ class _Engaged(_Crew):
         if self._members:
             self._fleet.cancel(list(self._members.values()))
             self._members = {}
+
+
+def _named(root: Path) -> str:
+    """What to type for this store: its folder, or the URL of the depot that it mirrors."""
+    return url_of(root) or str(root)
 
 
 EXECUTOR = Away

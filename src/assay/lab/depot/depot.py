@@ -1,0 +1,285 @@
+"""Depot: what a store and the depot that it mirrors have to tell each other, before and after work."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from assay.core import intact
+from assay.core.errors import StoreError
+from assay.core.spec import Spec, canonical_json
+from assay.lab import owners
+from assay.lab.atomic import explained, write
+from assay.lab.depot import artefacts, groups, notes, runs
+from assay.lab.depot.bucket import Bucket
+from assay.lab.depot.leases import Lease, Leases
+from assay.lab.groups import RunGroup, unfinished
+from assay.lab.groups import read as read_group
+from assay.lab.store import FORMAT, Store, Stored
+from assay.lab.urls import url_of
+
+HEADER = "store.json"
+PARTS = frozenset({HEADER, "runs", "groups", "leases", "artefacts", "notes", "checkpoints", "wanted", "failed"})
+"""What lies in a depot, at the top."""
+AGAIN = 5.0
+"""Seconds until a machine asks again for what another one has."""
+WANTED = re.compile(r"wanted/([0-9a-f]{16})\.json")
+CHECKPOINT = re.compile(r"fit-\d+\.safetensors|clock\.json")
+
+
+class Depot:
+    """A depot, and the store on this machine that mirrors it."""
+
+    def __init__(self, store: Store, url: str):
+        self.store, self.url = store, url
+        self._asked: dict[str, float] = {}
+        self._held: set[str] = set()
+        self._seen = False
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        """What lies there. Raises: StoreError."""
+        return Bucket(self.url)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Who works at what, as this process sees it."""
+        return Leases(self.bucket)
+
+    def fetch(self, experiment: str) -> None:
+        """Fetch what the store lacks of an experiment: runs, results, looks. Raises: StoreError."""
+        if self._known():
+            runs.fetch(self.bucket, self.store, experiment, runs.there(self.bucket, experiment))
+            notes.fetch(self.bucket, self.store, notes.there(self.bucket, experiment))
+
+    def exchange(self, experiment: str) -> None:
+        """Fetch what the store lacks of an experiment, and send what only the store has, as after a network that failed. Raises: StoreError."""
+        self.prepare()
+        listed = runs.there(self.bucket, experiment)
+        runs.fetch(self.bucket, self.store, experiment, listed)
+        runs.send(self.bucket, self.store.list(experiment), listed)
+        self.note(experiment)
+
+    def note(self, experiment: str) -> None:
+        """Exchange results and looks. Raises: StoreError."""
+        self.prepare()
+        listed = notes.there(self.bucket, experiment)
+        notes.fetch(self.bucket, self.store, listed)
+        notes.send(self.bucket, self.store, experiment, listed)
+
+    def groups(self, experiment: str) -> None:
+        """Take up the groups that other machines have formed, and drop those that they have finished. Raises: StoreError."""
+        listed = groups.fetch(self.bucket, self.store, experiment)
+        for group in unfinished(self.store, experiment):
+            name = groups.name_of(group)
+            if name not in listed and group.keys <= self.store.get_all(group.keys, experiment).keys() and self.bucket.read(name) is None:
+                self.store.remove(group.folder)
+
+    def formed(self, new: Iterable[RunGroup]) -> None:
+        """Tell of groups that were formed here. Raises: StoreError."""
+        groups.send(self.bucket, new)
+
+    def fitting(self, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]) -> int:
+        """Fetch, of these runs, what other machines stored and what fits; gives how many. Raises: StoreError."""
+        return runs.fitting(self.bucket, self.store, experiment, keys, fits)
+
+    def resume(self, group: RunGroup) -> None:
+        """Fetch what a machine that was stopped in the middle of this group left for others, unless there is something here. Raises: StoreError."""
+        if not any(group.folder.glob("fit-*.safetensors")):
+            for name in self.bucket.names(f"checkpoints/{group.name}"):
+                file = name.rpartition("/")[2]
+                if CHECKPOINT.fullmatch(file) and (data := self.bucket.read(name)) is not None:
+                    with explained(self.store.root):
+                        write(group.folder / file, data)
+
+    def leave(self, group: RunGroup) -> None:
+        """Leave the checkpoints of this group for other machines; a depot that does not answer gets none."""
+        with suppress(StoreError):
+            for path in sorted(group.folder.iterdir()):
+                if CHECKPOINT.fullmatch(path.name):
+                    self.bucket.write(f"checkpoints/{group.name}/{path.name}", path)
+
+    def stored(self, group: RunGroup) -> None:
+        """Send the runs of a group that is stored here; then it is no group any more. Raises: StoreError."""
+        found = self.store.get_all(group.keys, group.experiment)
+        listed = runs.there(self.bucket, group.experiment)
+        runs.send(self.bucket, found.values(), listed)
+        self.bucket.delete(groups.name_of(group), *self.bucket.names(f"checkpoints/{group.name}"))
+
+    def take(self, name: str) -> Lease | None:
+        """Take a lease among machines; None while another one has it, which is asked every few seconds. Raises: StoreError."""
+        if not self._due(name):
+            return None
+        lease = self.leases.take(name)
+        if lease is not None:
+            del self._asked[name]
+        return lease
+
+    def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
+        """The finished folders of these artefacts, in order; machines that ask for the same ones share the building. Raises: StoreError."""
+
+        def fill(spec: Spec, partial: Path) -> None:
+            self._filled(spec, partial, build)
+
+        for spec in specs:
+            folder = self.store.artefact_path(spec)
+            if not folder.exists() and not self.leases.busy(_lease(folder)):
+                self.store.artefacts([spec], fill)
+        return self.store.artefacts(specs, fill)
+
+    def _filled(self, spec: Spec, partial: Path, build: Callable[[Any, Path], None]) -> None:
+        """Fill the folder of an artefact: with what another machine has sent, or sends soon, else by building it."""
+        while not artefacts.fetch(self.bucket, partial):
+            lease = self.leases.take(_lease(partial))
+            if lease is None:
+                time.sleep(AGAIN)
+                continue
+            with lease:
+                if not artefacts.fetch(self.bucket, partial):  # sent while we asked
+                    build(spec, partial)
+                    write(partial / "spec.json", spec.to_json().encode())
+                    write(partial / intact.NOTE, intact.described(partial))
+                    artefacts.send(self.bucket, partial)
+            return
+
+    def want(self, group: str, said: bytes) -> None:
+        """Ask for a group, whichever machine may work at it. Raises: StoreError."""
+        self.bucket.delete(f"failed/{group}.json")
+        self.bucket.write(f"wanted/{group}.json", said)
+
+    def drop(self, group: str) -> None:
+        """Ask for it no more; where the depot does not answer, whoever takes it up finds nothing to do."""
+        with suppress(StoreError):
+            self.bucket.delete(f"wanted/{group}.json")
+
+    def failed(self, group: str, said: bytes) -> None:
+        """Say what a group died of. Raises: StoreError."""
+        self.bucket.write(f"failed/{group}.json", said)
+
+    def asked(self) -> None:
+        """Make the store want what other machines want, and have the groups for it; asked every few seconds. Raises: StoreError."""
+        if not self._due("wanted"):
+            return
+        folder, listed = self.store.root / "wanted", self._wanted()
+        with explained(self.store.root):
+            folder.mkdir(exist_ok=True)
+            for path in folder.glob("[!.]*.json"):
+                if path.stem not in listed:
+                    path.unlink(missing_ok=True)
+            wanted = dict[str, str]()
+            for name in listed:
+                path = folder / f"{name}.json"
+                said = path.read_bytes() if path.exists() else self.bucket.read(f"wanted/{name}.json")
+                if said is not None and (experiment := _experiment(said)):
+                    wanted[name] = experiment
+                    write(path, said)
+        there = {name: read_group(self.store.root / "groups" / name) for name in wanted}
+        for experiment in {wanted[name] for name, group in there.items() if group is None}:
+            self.groups(experiment)
+        lacks = {p: g.experiment for g in there.values() if g for p in g.parents if self.store.get(p, g.experiment) is None}
+        for experiment in set(lacks.values()):  # what a group builds on, stored by another machine since
+            runs.fetch(self.bucket, self.store, experiment, [p for p in runs.there(self.bucket, experiment) if p.key in lacks])
+
+    def follow(self, waited: Sequence[RunGroup]) -> None:
+        """Take note of groups that other machines finished, or failed at; asked every few seconds. Raises: StoreError."""
+        if not self._due("followed"):
+            return
+        held = self.bucket.names("leases")
+        self._held = {name.split("/")[1] for name in held if name.count("/") == 2}
+        wanted = self._wanted()
+        for experiment in {group.experiment for group in waited}:
+            listed = self.bucket.names(f"groups/{experiment}")
+            for group in (g for g in waited if g.experiment == experiment):
+                name = groups.name_of(group)
+                if name not in listed and self.bucket.read(name) is None:  # the list may be late, what is read is not
+                    runs.fetch(self.bucket, self.store, experiment, runs.there(self.bucket, experiment))
+                    if group.keys <= self.store.get_all(group.keys, experiment).keys() and group.folder.exists():
+                        self.store.remove(group.folder)
+                elif group.name not in wanted and (said := self.bucket.read(f"failed/{group.name}.json")) is not None:
+                    with explained(self.store.root):
+                        write(group.folder / "failed.json", said)
+                        (self.store.root / "wanted" / f"{group.name}.json").unlink(missing_ok=True)
+
+    def held(self, name: str) -> bool:
+        """Whether a machine had this lease when groups were last followed."""
+        return name in self._held
+
+    @property
+    def at_work(self) -> int:
+        """How many groups machines were at when they were last followed."""
+        return sum(name.startswith("group-") for name in self._held)
+
+    def _wanted(self) -> set[str]:
+        return {m[1] for name in self.bucket.names("wanted") if (m := WANTED.fullmatch(name))}
+
+    def _due(self, what: str) -> bool:
+        now = time.monotonic()
+        if now - self._asked.get(what, -math.inf) < AGAIN:
+            return False
+        self._asked[what] = now
+        return True
+
+    def survey(self) -> dict[str, int]:
+        """Fetch every result and look, and count the runs of each experiment. Raises: StoreError."""
+        if not self._known():
+            return {}
+        notes.fetch(self.bucket, self.store, notes.there(self.bucket))
+        return runs.count(self.bucket)
+
+    def prepare(self) -> None:
+        """Make the place a depot, where it is empty. Raises: StoreError where it holds something else, or cannot be written."""
+        if not self._known():
+            strange = sorted(name for name in self.bucket.top() if name not in PARTS)
+            if strange:
+                raise StoreError(f"{self.url} has no store.json but holds {strange[0]}; name an empty bucket or a new prefix with --root")
+            self.bucket.write(HEADER, canonical_json({"format": FORMAT}).encode())
+
+    def _known(self) -> bool:
+        """Whether the place is a depot, and not an empty one. Raises: StoreError where it cannot be reached, or is newer."""
+        if self._seen:
+            return True
+        header = self.bucket.read(HEADER)
+        if header is None:
+            self.bucket.reach()
+            return False
+        try:
+            number = int(json.loads(header)["format"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False  # cut off: written again
+        if number > FORMAT:
+            raise StoreError(f"the depot {self.url} has format {number}, this version reads up to {FORMAT}; upgrade Assay")
+        self._seen = True
+        return True
+
+
+def _experiment(said: bytes) -> str:
+    """Whose group is wanted; "" where that cannot be read."""
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        name = str(json.loads(said)["name"])
+        return name if owners.NAME.fullmatch(name) else ""
+    return ""
+
+
+def _lease(folder: Path) -> str:
+    return artefacts.name_of(folder).replace("/", "-")
+
+
+_of: dict[Path, Depot] = {}
+
+
+def of(root: Path) -> Depot | None:
+    """The depot that the store in this folder mirrors, the same for the life of this process; None for a store of its own."""
+    url = url_of(root)
+    if not url:
+        return None
+    known = _of.get(root.absolute())
+    if known is None or known.url != url:
+        known = _of[root.absolute()] = Depot(Store(root), url)
+    return known

@@ -1,0 +1,165 @@
+"""Runs of a depot: each one object, a zip of the run's folder, whose name says which run it is and what is in it.
+
+The name is `<key>.<measured>.<like>.<id>.zip`. `id` is the hash of status.json, which has the hashes of all other files; `like` is
+that of what may make a run of this key useless: what it read, and the text that made it. So a machine knows from names alone what
+it lacks, and of two machines that trained the same run both keep the same one: the lower id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from assay.core.spec import canonical_json
+from assay.lab.depot.bucket import Bucket
+from assay.lab.store import PARAMS, Store, Stored
+
+FILES = ("spec.json", "inputs.json", "provenance.json", "measures.safetensors", PARAMS, "status.json")
+"""What the folder of a run may hold."""
+NAME = re.compile(r"runs/([a-z0-9][a-z0-9-]*)/([0-9a-f]{64})\.(\d+)\.([0-9a-f]{12})\.([0-9a-f]{16})\.zip")
+BATCH = 64
+"""So many are fetched before they are written together."""
+
+
+@dataclass(frozen=True, order=True)
+class Parcel:
+    """One run as it lies in a depot; the first in order is taken where a machine has none."""
+
+    newest: int
+    """How it was measured, negative: the latest meaning of measuring first."""
+    like: str
+    id: str
+    key: str
+    experiment: str
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return f"runs/{self.experiment}/{self.key}.{-self.newest}.{self.like}.{self.id}.zip"
+
+
+def parcel(stored: Stored) -> Parcel:
+    """The name under which a run of a store lies in a depot."""
+    like = canonical_json({"inputs": dict(stored.inputs), "texts": stored.provenance.get("texts")})
+    status = (stored.folder / "status.json").read_bytes()
+    return Parcel(-stored.measured, _hash(like.encode())[:12], _hash(status)[:16], stored.key, stored.experiment)
+
+
+def there(bucket: Bucket, experiment: str) -> dict[Parcel, int]:
+    """Every run of an experiment that the depot lists, with its bytes."""
+    found = bucket.names(f"runs/{experiment}")
+    return {one: size for name, size in found.items() if (one := _parcel(name)) is not None}
+
+
+def count(bucket: Bucket) -> dict[str, int]:
+    """How many runs of each experiment the depot lists; several of one key count once."""
+    found: dict[str, set[str]] = {}
+    for one in map(_parcel, bucket.names("runs")):
+        if one is not None:
+            found.setdefault(one.experiment, set()).add(one.key)
+    return {name: len(keys) for name, keys in found.items()}
+
+
+def fetch(bucket: Bucket, store: Store, experiment: str, listed: Collection[Parcel]) -> int:
+    """Fetch what the store lacks, and what another machine made of the same run where that one is to be kept; gives how many."""
+    by_key: dict[str, list[Parcel]] = {}
+    for one in sorted(listed):
+        by_key.setdefault(one.key, []).append(one)
+    mine = store.get_all(by_key, experiment)
+    asked: list[Sequence[Parcel]] = []
+    for key, found in by_key.items():
+        if key not in mine:
+            asked.append(found)
+            continue
+        own = parcel(mine[key])
+        if better := [one for one in found if (one.newest, one.like) == (own.newest, own.like) and one.id < own.id]:
+            asked.append(better)
+    return _take(bucket, store, asked)
+
+
+def fitting(bucket: Bucket, store: Store, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]) -> int:
+    """Fetch, of these runs, what fits in place of what the store has; gives for how many there was something."""
+    listed = [one for one in sorted(there(bucket, experiment)) if one.key in keys]
+    mine = {key: parcel(stored).id for key, stored in store.get_all(keys, experiment).items()}
+    found = 0
+    for key in keys:
+        for one in (p for p in listed if p.key == key and p.id != mine.get(key)):
+            if _take(bucket, store, [[one]]) and (stored := store.get(key, experiment)) is not None and fits(stored):
+                found += 1
+                break
+    return found
+
+
+def send(bucket: Bucket, runs: Iterable[Stored], listed: Mapping[Parcel, int] | None = None) -> int:
+    """Send these runs, those left out that the depot lists whole; gives how many were sent."""
+    listed = listed or {}
+
+    def one(stored: Stored) -> bool:
+        to = parcel(stored)
+        data = packed({name: (stored.folder / name).read_bytes() for name in (*stored.files, "status.json")})
+        if listed.get(to) == len(data):
+            return False
+        bucket.write(to.name, data)
+        return True
+
+    return sum(bucket.each(one, runs))
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """The zip of these files: the same bytes whoever makes it, and whenever."""
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_STORED) as archive:
+        for name in FILES:
+            if name in files:
+                archive.writestr(zipfile.ZipInfo(name), files[name])
+    return into.getvalue()
+
+
+def unpacked(data: bytes, wanted: Parcel) -> dict[str, bytes] | None:
+    """The files of a run; None where anything is not as the object's name and status.json say, as in one that was cut off."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            inside = archive.infolist()
+            sound = all(i.compress_type == zipfile.ZIP_STORED and i.filename in FILES and i.file_size <= len(data) for i in inside)
+            if not sound or len({i.filename for i in inside}) < len(inside):
+                return None
+            files = {i.filename: archive.read(i) for i in inside}
+        listed = json.loads(files["status.json"])["files"]
+        head = json.loads(files["spec.json"])
+        whole = set(listed) | {"status.json"} == set(files) and all(_hash(files[name]) == digest for name, (_, digest) in listed.items())
+        named = (head["key"], head["experiment"]) == (wanted.key, wanted.experiment) and isinstance(head["arm"], str)
+        return files if whole and named and _hash(files["status.json"])[:16] == wanted.id else None
+    except Exception:  # of what somebody else's bytes may raise in zipfile there is no list
+        return None
+
+
+def _take(bucket: Bucket, store: Store, asked: Sequence[Sequence[Parcel]]) -> int:
+    """Fetch the first whole one of each of these."""
+
+    def first(ways: Sequence[Parcel]) -> dict[str, bytes] | None:
+        for one in ways:
+            data = bucket.read(one.name)
+            if data is not None and (files := unpacked(data, one)) is not None:
+                return files
+        return None
+
+    taken = 0
+    for start in range(0, len(asked), BATCH):
+        found = [files for files in bucket.each(first, asked[start : start + BATCH]) if files is not None]
+        taken += len(found)
+        store.take(found)
+    return taken
+
+
+def _parcel(name: str) -> Parcel | None:
+    found = NAME.fullmatch(name)
+    return Parcel(-int(found[3]), found[4], found[5], found[2], found[1]) if found else None
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,337 @@
+"""A depot shared by machines: what is there is whole, nothing is lost, and nobody's clock matters, however the storage behaves."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from adversary import Adversary, settle
+
+from assay.core import intact
+from assay.core.errors import StoreError
+from assay.lab import depot, journal, leases
+from assay.lab.depot import Depot, artefacts, bucket, notes, runs
+from assay.lab.depot import leases as turns
+from assay.lab.store import Store, Stored
+from assay.testing.store_contract import sample
+
+URL = "adversary://bucket/shared"
+
+
+@pytest.fixture(autouse=True)
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Adversary]:
+    monkeypatch.setattr(bucket, "WAITS", (0.001,) * 8)
+    monkeypatch.setattr(notes, "LAGS", (0.05, 0.1, 0.2, 0.4))
+    monkeypatch.setattr(turns, "PAUSE", 0.05)
+    for name in ("FLAT", "ONLY_ABSENT"):
+        monkeypatch.setattr(bucket, name, getattr(bucket, name))
+    return settle(tmp_path / "storage")
+
+
+def machine(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str = URL) -> Depot:
+    """A machine of its own: its cache, its mirror, nothing remembered of another."""
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / name))
+    return Depot(Store(depot.mirror(url)), url)
+
+
+def put(store: Store, seed: int, who: str = "a", inputs: str = "abc") -> Stored:
+    job, data, trained = sample(seed)
+    return store.put(job, data, trained, {"model": inputs}, {"machine": who})
+
+
+def content(store: Store) -> dict[str, dict[str, bytes]]:
+    """Every file of every whole run, by key."""
+    return {s.key: {name: (s.folder / name).read_bytes() for name in s.files} for s in store.list()}
+
+
+@pytest.mark.parametrize("how", [{}, {"fails": 0.2}, {"lag": 0.3, "fails": 0.1}, {"honest": False}])
+def test_what_one_machine_stored_another_has_file_for_file(how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(tmp_path / "storage", **how)
+    a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
+    for seed in range(6):
+        put((a if seed % 2 else b).store, seed)
+    for one in (a, b, a, b):
+        one.exchange("sample")
+    if how.get("lag"):
+        threading.Event().wait(how["lag"])
+        for one in (a, b):
+            one.fetch("sample")
+    assert len(content(a.store)) == 6
+    assert content(a.store) == content(b.store)
+    assert not [*a.store.damaged(), *b.store.damaged()]
+
+
+def test_of_a_run_that_two_machines_made_both_keep_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for first in (0, 1):
+        settle(tmp_path / f"storage{first}")
+        two = [machine(f"{name}{first}", tmp_path, monkeypatch) for name in "ab"]
+        made = [runs.parcel(put(one.store, 3, who)) for one, who in zip(two, "ab", strict=True)]
+        for i in (first, 1 - first, first):
+            two[i].exchange("sample")
+        kept = [content(one.store) for one in two]
+        assert kept[0] == kept[1]
+        assert [runs.parcel(s) for one in two for s in one.store.list()] == [min(made)] * 2
+
+
+def test_a_run_that_read_something_else_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
+    put(a.store, 3, inputs="one model")
+    put(b.store, 3, inputs="another")
+    for one in (a, b, a):
+        one.exchange("sample")
+    assert [dict(s.inputs)["model"] for one in (a, b) for s in one.store.list()] == ["one model", "another"]
+    found = b.fitting("sample", [s.key for s in b.store.list()], lambda s: dict(s.inputs)["model"] == "one model")
+    assert found == 1
+    assert content(a.store) == content(b.store)
+
+
+def test_bytes_that_were_cut_or_changed_are_no_run(tmp_path: Path) -> None:
+    stored = put(Store(tmp_path / "store"), 3)
+    name, chance = runs.parcel(stored), random.Random(0)
+    files = {n: (stored.folder / n).read_bytes() for n in (*stored.files, "status.json")}
+    data = runs.packed(files)
+    assert runs.unpacked(data, name) == files
+    for _ in range(300):
+        cut = data[: chance.randrange(len(data))]
+        at = chance.randrange(len(data))
+        changed = data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
+        assert runs.unpacked(cut, name) is None
+        assert runs.unpacked(changed, name) in (None, files)  # what a zip says of dates is nobody's number
+
+
+def test_a_machine_killed_while_sending_leaves_nothing_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for after in range(5):
+        settle(tmp_path / f"storage{after}", cut=after)
+        a, b = (machine(f"{name}{after}", tmp_path, monkeypatch) for name in "ab")
+        monkeypatch.setattr(bucket, "AT_ONCE", 1)
+        for seed in range(4):
+            put(a.store, seed)
+        with pytest.raises(KeyboardInterrupt):
+            a.exchange("sample")
+        Adversary.cut = None
+        b.fetch("sample")
+        whole = content(a.store)
+        assert content(b.store).items() <= whole.items()
+        assert not list(b.store.damaged())
+        a.exchange("sample")
+        b.fetch("sample")
+        assert content(b.store) == whole
+
+
+def artefact(folder: Path, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    (folder / "acts.bin").write_bytes(rng.bytes(5 * 2**20 + 12345))
+    (folder / "empty").write_bytes(b"")
+    (folder / "inner").mkdir()
+    (folder / "inner" / "note.txt").write_bytes(b"12")
+    (folder / intact.NOTE).write_bytes(intact.described(folder))
+    return folder
+
+
+def test_an_artefact_goes_and_comes_in_parts_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artefacts, "PART", 2)  # so three parts, and one of the small file
+    there = bucket.Bucket(URL)
+    folder = artefact(tmp_path / "acts" / "0123456789abcdef")
+    Adversary.cut = 2
+    with pytest.raises(KeyboardInterrupt):
+        artefacts.send(there, folder)
+    into = tmp_path / "other" / "acts" / "0123456789abcdef.partial"
+    into.mkdir(parents=True)
+    assert not artefacts.fetch(there, into)  # no hashes.json yet
+    Adversary.cut, Adversary.requests = None, {}
+    assert artefacts.send(there, folder) == 2  # two of four parts were there
+    assert Adversary.requests["put"] == 2 + 1
+    assert artefacts.send(there, folder) == 0
+    (into / "acts.bin").write_bytes((folder / "acts.bin").read_bytes()[: 2 * 2**20])  # what an earlier attempt had fetched
+    (into / "left.over").write_bytes(b"x")
+    Adversary.requests = {}
+    assert artefacts.fetch(there, into)
+    assert Adversary.requests["get"] == 1 + 3  # hashes.json, and all parts but the first
+    for path in (p for p in folder.rglob("*") if p.is_file() and p.name != intact.NOTE):
+        assert (into / path.relative_to(folder)).read_bytes() == path.read_bytes()
+    assert not (into / "left.over").exists()
+
+
+def test_a_part_that_was_changed_is_not_taken_and_no_name_leads_outside(tmp_path: Path) -> None:
+    there = bucket.Bucket(URL)
+    folder = artefact(tmp_path / "acts" / "0123456789abcdef")
+    artefacts.send(there, folder)
+    note = json.loads((folder / intact.NOTE).read_bytes())
+    place = next(p for p in Adversary.home.iterdir() if p.stat().st_size > 2**20)
+    whole = place.read_bytes()
+    place.write_bytes(whole[:100] + b"\x00\x01" + whole[102:])
+    into = tmp_path / "x" / "acts" / "0123456789abcdef.partial"
+    into.mkdir(parents=True)
+    assert not artefacts.fetch(there, into)
+    for name in ("../out", "/etc/out", "a/../../out"):
+        there.write(f"{artefacts.name_of(folder)}/{intact.NOTE}", json.dumps({**note, name: [0, []]}).encode())
+        assert not artefacts.fetch(there, into)
+
+
+def look(store: Store, text: str, time: str) -> None:
+    path = store.root / "results" / "sample" / journal.JUDGINGS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal.append(path, journal.line({"time": time, "preset": "default", "text": text, "n": {}, "outcome": "holds"}))
+
+
+def texts(one: Depot) -> list[str]:
+    return [line["text"] for line in journal.judgings(one.store, "sample")]
+
+
+@pytest.mark.parametrize("how", [{}, {"fails": 0.2}, {"lag": 0.25}])
+def test_no_look_is_lost_and_what_was_known_comes_first_whatever_clocks_say(
+    how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(tmp_path / "storage", **how)
+    a, b, c = (machine(name, tmp_path, monkeypatch) for name in "abc")
+    look(a.store, "first", "2031-01-01T00:00:00+00:00")  # a's clock is years ahead
+    a.note("sample")
+    if how.get("lag"):
+        threading.Event().wait(how["lag"])
+    b.note("sample")
+    look(b.store, "second, by who had seen the first", "2026-01-01T00:00:00+00:00")
+    look(c.store, "of a machine that had seen nothing", "2020-01-01T00:00:00+00:00")
+    b.note("sample")
+    c.note("sample")
+    if how.get("lag"):
+        threading.Event().wait(how["lag"])
+    for one in (a, b, c, a, b, c):
+        one.note("sample")
+    assert [sorted(texts(one)) for one in (a, b)] == [sorted(texts(c))] * 2
+    assert all(len(texts(one)) == 3 for one in (a, b, c))
+    assert all(texts(one).index("first") < texts(one).index("second, by who had seen the first") for one in (a, b, c))
+
+
+def test_a_line_that_is_not_as_it_was_written_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
+    look(a.store, "sound", "2026-01-01")
+    path = a.store.root / "results" / "sample" / journal.JUDGINGS
+    path.write_bytes(path.read_bytes() + path.read_bytes().replace(b"sound", b"faked"))
+    a.note("sample")
+    b.note("sample")
+    assert texts(b) == ["sound"]
+
+
+def test_of_a_result_the_last_stands_and_of_what_was_frozen_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
+    for one, text in ((a, b"older"), (b, b"newer")):
+        for part in ("results/sample/default.json", "registered/sample/default.json"):
+            path = one.store.root / part
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
+        one.note("sample")
+    a.note("sample")
+    fresh = machine("c", tmp_path, monkeypatch)
+    fresh.note("sample")
+    assert (a.store.root / "results/sample/default.json").read_bytes() == b"newer"
+    assert (fresh.store.root / "results/sample/default.json").read_bytes() == b"newer"
+    assert (fresh.store.root / "registered/sample/default.json").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_one_of_many_has_a_lease(honest: bool, tmp_path: Path) -> None:
+    settle(tmp_path / "storage", honest=honest)
+    many = [turns.Leases(bucket.Bucket(URL)) for _ in range(6)]
+    assert all(m._bucket.exclusive is honest for m in many)
+    had: list[turns.Lease | None] = []
+    threads = [threading.Thread(target=lambda m=m: had.append(m.take("group-x"))) for m in many]  # type: ignore[misc]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    winners = [one for one in had if one is not None]
+    assert len(winners) == 1
+    winners[0].give_back()
+    after = many[0].take("group-x")
+    assert after is not None
+    after.give_back()
+
+
+def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    there = bucket.Bucket(URL)
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1000")  # its owner never beats while this test runs: it is asleep
+    sleeper = turns.Leases(there).take("group-x")
+    assert sleeper is not None
+    other = turns.Leases(there, clock=lambda: now[0])
+    assert other.take("group-x") is None
+    now[0] = 3999.0
+    assert other.take("group-x") is None
+    assert sleeper.held()
+    now[0] = 4001.0
+    theirs = other.take("group-x")
+    assert theirs is not None
+    assert not sleeper.held()
+    sleeper.give_back()
+    assert theirs.held()
+    theirs.give_back()
+    assert not there.names("leases/group-x")
+
+
+def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    there = bucket.Bucket(URL)
+    monkeypatch.setattr(leases, "BEATS", 6)
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.05")
+    alive = turns.Leases(there).take("group-x")
+    other = turns.Leases(there, clock=lambda: now[0])
+    for _ in range(3):
+        assert alive is not None
+        assert other.take("group-x") is None
+        now[0] += 1000.0
+        threading.Event().wait(0.2)  # it beats meanwhile
+    alive.give_back()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nope://bucket/x", "cannot be opened"),
+        ("sftp://me:secret@host/x", "holds a password"),
+        ("s3://bucket/x?token=secret", "holds a password"),
+        ("gs://bucket/x", "pip install gcsfs"),
+        ("s3://", "names no bucket"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_one_line_without_its_secret(url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "gcsfs" in said and __import__("importlib.util").util.find_spec("gcsfs"):
+        pytest.skip("gcsfs is installed here")
+    with pytest.raises(StoreError, match=said) as refused:
+        machine("a", tmp_path, monkeypatch, url).prepare()
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_network_that_stays_away_is_one_line_and_the_next_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
+    for seed in range(3):
+        put(a.store, seed)
+    Adversary.fails = 1.0
+    with pytest.raises(StoreError, match=r"does not answer.*run the same command again"):
+        a.exchange("sample")
+    Adversary.fails = 0.0
+    a.exchange("sample")
+    b.exchange("sample")
+    assert content(a.store) == content(b.store)
+
+
+def test_a_place_that_holds_something_else_is_no_depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.Bucket(URL).write("thesis.tex", b"")
+    with pytest.raises(StoreError, match=r"no store\.json but holds thesis.tex"):
+        machine("a", tmp_path, monkeypatch).prepare()
+
+
+def test_a_folder_of_another_machine_serves_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"file://{tmp_path}/share/x"
+    a, b = (machine(name, tmp_path, monkeypatch, url) for name in "ab")
+    put(a.store, 3)
+    a.exchange("sample")
+    b.fetch("sample")
+    assert content(a.store) == content(b.store)
+    assert b.survey() == {"sample": 1}
