@@ -34,7 +34,8 @@ RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
 FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.gettempdir()) / f"assay-big-store-{RUNS}"
 READERS = int(sys.argv[3]) if len(sys.argv) > 3 else 100
 READING, PAGES = 5.0, 6
-"""Mean seconds that a reader looks at a page, and pages that each opens."""
+OPENED = 5
+"""Mean seconds that a reader looks at a page, pages that each opens, experiments that they open."""
 NAMES = (
     "superposition", "selection-noise", "capacity", "lock-step", "sgd-noise", "superposition-phase", "superposition-collapse", "superposition-llc",
     "superposition-sae", "s-curves", "deep-linear", "clt-faithful", "memorisation", "grokking-efficiency", "llc", "myopia",
@@ -93,7 +94,7 @@ async def reader(client: httpx.AsyncClient, draw: random.Random, pause: float, a
 
 async def pages(origin: str) -> None:
     """Each page once by one reader, then all by all readers at once: with pauses, and without."""
-    names = sorted(path.name for path in (FOLDER / "results").iterdir())
+    names = [name for name in NAMES if (FOLDER / "results" / name).is_dir()][:OPENED]
     addresses = ["/", "/experiments", "/experiments.json", *(f"/experiments/{name}{end}" for name in names for end in ("", ".json"))]
     async with httpx.AsyncClient(base_url=origin, limits=httpx.Limits(max_connections=READERS)) as client:
         for kind, where in (("start", addresses[:3]), ("experiment", addresses[3:])):
