@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
 import statistics
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 from assay.core.measures import one_run
 from assay.lab import catalogue, recording, records
@@ -70,11 +72,11 @@ def make(root: Path) -> None:
         say(experiment=name, runs=stored, written=round(written, 1), judged=round(time.perf_counter() - start - written, 1))
 
 
-def command(*words: str) -> float:
-    """Seconds that a command of Assay takes, start of Python included."""
-    start = time.perf_counter()
+def command(*words: str) -> tuple[float, float]:
+    """Seconds that a command of Assay takes, start of Python included, and those of the processor."""
+    start, before = time.perf_counter(), sum(os.times()[2:4])
     subprocess.run([sys.executable, "-m", "assay", *words, "--root", str(FOLDER)], check=True, capture_output=True)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, sum(os.times()[2:4]) - before
 
 
 async def asked(client: httpx.AsyncClient, address: str) -> float:
@@ -92,21 +94,28 @@ async def reader(client: httpx.AsyncClient, draw: random.Random, pause: float, a
             await asyncio.sleep(draw.expovariate(1 / pause))
 
 
-async def pages(origin: str) -> None:
+def spent(server: psutil.Process) -> float:
+    """Milliseconds of processor time of the server so far, which a busy machine does not lengthen."""
+    told = server.cpu_times()
+    return 1000 * (told.user + told.system)
+
+
+async def pages(origin: str, server: psutil.Process) -> None:
     """Each page once by one reader, then all by all readers at once: with pauses, and without."""
     names = [name for name in NAMES if (FOLDER / "results" / name).is_dir()][:OPENED]
     addresses = ["/", "/experiments", "/experiments.json", *(f"/experiments/{name}{end}" for name in names for end in ("", ".json"))]
-    async with httpx.AsyncClient(base_url=origin, limits=httpx.Limits(max_connections=READERS)) as client:
+    async with httpx.AsyncClient(base_url=origin, limits=httpx.Limits(max_connections=READERS, keepalive_expiry=2)) as client:
         for kind, where in (("start", addresses[:3]), ("experiment", addresses[3:])):
             first = [await asked(client, address) for address in where]
             again = [await asked(client, address) for address in where for _ in range(5)]
             say(page=kind, first_ms=told(first), again_ms=told(again))
         for pause in (READING, 0.0):
             found: list[float] = []
-            start = time.perf_counter()
+            start, before = time.perf_counter(), spent(server)
             await asyncio.gather(*(reader(client, random.Random(i), pause, addresses, found) for i in range(READERS)))
             rate = len(found) / (time.perf_counter() - start)
-            say(readers=READERS, pause_s=pause, pages=len(found), pages_per_s=round(rate, 1), ms=told(found))
+            cpu = round((spent(server) - before) / len(found), 1)
+            say(readers=READERS, pause_s=pause, pages=len(found), pages_per_s=round(rate, 1), cpu_ms_a_page=cpu, ms=told(found))
 
 
 def told(times: Sequence[float]) -> dict[str, float]:
@@ -116,9 +125,9 @@ def told(times: Sequence[float]) -> dict[str, float]:
 def main() -> None:
     if not (FOLDER / "results").exists():
         make(FOLDER)
-    first, *again = [command("list") for _ in range(6)]
     held = sum(1 for _ in (FOLDER / "runs").glob("*/*"))
-    say(command="assay list", runs=held, first_s=round(first, 2), median_s=round(statistics.median(again), 2))
+    wall, cpu = zip(*(command("list") for _ in range(6)), strict=True)
+    say(command="assay list", runs=held, first_s=round(wall[0], 2), median_s=round(statistics.median(wall), 2), cpu_s=round(statistics.median(cpu), 2))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -131,7 +140,7 @@ def main() -> None:
                 break
             except httpx.ConnectError:
                 time.sleep(0.1)
-        asyncio.run(pages(origin))
+        asyncio.run(pages(origin, psutil.Process(server.pid)))
     finally:
         assert server.poll() is None, f"the server ended with {server.returncode}"
         server.terminate()

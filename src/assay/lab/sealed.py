@@ -36,7 +36,8 @@ def seal(data: dict[str, Any]) -> bytes:
 def unseal(path: Path) -> dict[str, Any]:
     """The values in this file, without the hash.
 
-    Raises: NewerError where a later version wrote it; StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
+    Raises: NewerError where a later version wrote it;
+    StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
     """
     try:
         data = json.loads(path.read_bytes())
