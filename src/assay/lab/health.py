@@ -42,7 +42,7 @@ def harms(store: Store) -> Iterator[Harm]:
         then = "nothing goes on from it; `assay run` starts those runs again"
         yield Harm("group", folder, "its keys.json is not as it was written", then, partial(_unformed, store, folder))
     for group in groups.unfinished(store):
-        for path in sorted(group.folder.glob("fit-*.safetensors")):
+        for path in sorted(group.folder.rglob("fit-*.safetensors")):
             if path not in older and groups.whole(path) is None:
                 then = "nothing goes on from it; `assay run` starts that group again"
                 yield Harm("checkpoint", path, "it differs from its hash, or is older than hashes", then, partial(store.remove, path))
