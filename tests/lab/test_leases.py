@@ -102,7 +102,7 @@ def test_a_sleeper_that_wakes_beats_for_nobody_and_finds_out(tmp_path, elsewhere
 
 
 def test_numbers_grow_and_a_slow_taker_of_an_old_one_has_nothing(tmp_path, elsewhere):
-    here, there = elsewhere
+    here, _ = elsewhere
     first = Leases(tmp_path, here).take("group")
     folder = tmp_path / "leases" / "group"
     second = leases.Lease(folder, 2, leases.Claim("slow", "k", False, 30.0), None)  # it read that 1 had lapsed, and fell asleep

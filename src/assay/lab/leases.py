@@ -31,6 +31,8 @@ from typing import Self
 
 LONGEST = 3600.0
 """Seconds after which any lease lapses, whatever its claim says."""
+AGAIN = 0.1
+"""Seconds until a lease that another has is asked for again."""
 BEATS = 6
 """Beats in the time in which a lease lapses: some may be late."""
 
@@ -151,6 +153,12 @@ class Leases:
         finally:
             if lease is None and lock.handle is not None:
                 os.close(lock.handle)
+        return lease
+
+    def wait(self, name: str) -> Lease:
+        """Take the lease of this name as soon as nobody has it. Raises: OSError where the folder cannot be written."""
+        while (lease := self.take(name)) is None:
+            time.sleep(AGAIN)
         return lease
 
     def held(self, name: str) -> bool:

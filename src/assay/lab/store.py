@@ -14,8 +14,8 @@
     <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
     <root>/tmp/                                       folders being written
 
-There is no lock on the store: folders appear by one rename, and each group and artefact has a lease of its own, which a kill
-releases. Reading never writes, so a read-only store can be read.
+There is no lock on the store: folders appear by one rename, and each group and artefact has a lease of its own, which others take
+over once its owner is dead. Reading never writes, so a read-only store can be read.
 """
 
 from __future__ import annotations
@@ -52,8 +52,6 @@ FORMAT = 1
 Paths = list[Path]
 Status = Literal["absent", "running", "done", "failed", "diverged"]
 PARAMS = "params.safetensors"
-AGAIN = 0.1
-"""Seconds until an artefact that another process builds is looked for again."""
 AT_ONCE = 2**26
 """Bytes of runs that are held in memory as files before they are written."""
 
@@ -327,7 +325,7 @@ class Store:
                 while not path.exists() or self._wrong(spec, path):
                     if self._built(spec, path, build) or not wait:
                         break
-                    time.sleep(AGAIN)
+                    time.sleep(leases.AGAIN)
         return paths
 
     def _built(self, spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> bool:
@@ -468,6 +466,8 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     if lease.held():
         partial.rename(path)
         sync(path.parent)
+        for left in path.parent.glob(f"{path.name}.*.partial"):  # of owners that were taken for dead
+            discard(left)
 
 
 def _names(folder: Path) -> list[str]:

@@ -32,5 +32,9 @@ def worker(
     joined = Joined(root, only, device, tell)
     import torch
 
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    return Worked(tuple(joined.run(idle)))
+    try:
+        return Worked(tuple(joined.run(idle)))
+    finally:
+        torch.set_num_threads(before)

@@ -30,7 +30,7 @@ APPEARS = 60.0
 IDLE = 30.0
 """Seconds after which a fleet's worker that finds nothing to do ends."""
 BARREN = 3
-"""How often in a row a fleet's worker may end and be replaced while nothing in the store moves."""
+"""How often in a row a fleet's worker may end and be replaced while nobody takes up a group, or gets on with one."""
 ASKS = 3.0
 """Seconds between two questions to the engine of a fleet."""
 _END = object()
@@ -99,7 +99,8 @@ class _Left:
         self.folder = self.root / "groups" / task.group
         self.runs: RunGroup | None = groups.read(self.folder)
         self.moved = 0
-        """How often its progress was seen to change."""
+        """How often it was seen to get on, or to be taken up again."""
+        self._seen = 0
         self._heard = ""
         self._gone: float | None = None
         self._begun = False
@@ -141,13 +142,14 @@ class _Left:
 
     def _follow(self, runs: RunGroup, report: Report) -> None:
         try:
-            line = (self.folder / "progress.json").read_text()
+            path = self.folder / "progress.json"
+            written, line = path.stat().st_mtime_ns, path.read_text()
+            self.moved, self._seen = self.moved + (written != self._seen), written
             if line == self._heard:
                 return
-            event = from_line(line)
+            self._heard, event = line, from_line(line)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
-        self._heard, self.moved = line, self.moved + 1
         self._begin(runs, report)
         if isinstance(event, Progress) and event.group == self.group:
             report(event)
