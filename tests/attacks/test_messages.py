@@ -182,9 +182,12 @@ PATHS = (
     "/" + "a" * 9_000, "//", "/jobs/{key}/text/asks.toml", "/store/store.json", "/jobs/" + "é" * 20,
 )  # fmt: skip
 HEADERS = (
-    "content-type", "content-length", "host", "origin", "sec-fetch-site", "authorization", "last-event-id", "accept", "transfer-encoding", "x", "cookie",
+    "content-type", "content-length", "host", "origin", "sec-fetch-site", "authorization", "last-event-id", "accept", "transfer-encoding", "x",
+    "cookie",
 )  # fmt: skip
-KINDS_OF_BODY = ("application/json", "application/toml", "text/markdown", "text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-7", "")
+KINDS_OF_BODY = (
+    "application/json", "application/toml", "text/markdown", "text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-7", "",
+)  # fmt: skip
 
 
 def value(rng, deep=0):
