@@ -9,6 +9,7 @@ import io
 import json
 import runpy
 import shutil
+import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -278,9 +279,10 @@ def bundled(here, rng, world):
     how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
     changed = not victim.is_file() or victim.read_bytes() != before
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = runpy.run_path(str(root / "judge.py"))["main"](["--claim", "1"])
-    text = out.getvalue()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["judge.py", "--claim", "1"])
+        runpy.run_path(str(root / "judge.py"), run_name="__main__")
+    code, text = ended.value.code, out.getvalue()
     if changed and (code == 0 or f"CHANGED  {victim.relative_to(root).as_posix()}" not in text):
         return f"{victim.name}: {how}", f"the change is not told: {code} {text[-200:]}"
     return f"{victim.name}: {how}", "a traceback" if "Traceback" in text + err.getvalue() else ""
