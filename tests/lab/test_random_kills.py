@@ -64,8 +64,8 @@ def works(root):
     Joined(root).run()
 
 
-def started(role, root):
-    process = FORK.Process(target=role, args=(root,))
+def started(role, *given):
+    process = FORK.Process(target=role, args=given)
     process.start()
     return process
 
@@ -118,37 +118,48 @@ def test_sixty_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole, wo
     assert set(hit) >= {"artefact", "train", "measure", "store"}
 
 
-def builds(root):
+def builds(root, made):
     import simulated
 
-    def build(folder):
-        built = simulated.made(folder / "made", width=24, windows=16).folder
-        for path in sorted(built.iterdir()):
-            path.rename(folder / path.name)
+    from assay.features.index import build
 
-    Store(root).artefact(MadeUp(), build)
+    def tables(folder):
+        shards, documents = sorted(made.folder.parent.glob("shard*")), [f"text {i}.py" for i in range(8)]
+        build.build(
+            folder, shards, made.directions, simulated.about(24), words=lambda ids: [f"word{i}" for i in ids], vocabulary=simulated.VOCABULARY,
+            documents=documents,
+        )  # fmt: skip
+
+    Store(root).artefact(MadeUp(), tables)
+
+
+def index_of(root):
+    """The bytes of each table; when an index was made is in its about.json."""
+    (found,) = [path for path in (root / "artefacts").glob("*/*") if path.suffix != ".partial"]
+    assert not list(health.harms(Store(root)))
+    return {path.name: path.read_bytes() for path in sorted(found.iterdir()) if path.name not in ("about.json", "hashes.json")}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_twenty_kills_while_an_index_is_built(tmp_path):
-    builds(tmp_path / "whole")
-    (expected,) = (tmp_path / "whole/artefacts").glob("*/*")
+    import simulated
+
+    made = simulated.made(tmp_path / "firings", width=24, windows=16)
+    builds(tmp_path / "whole", made)
     began = time.monotonic()
-    process = started(builds, tmp_path / "timed")
-    process.join()
+    started(builds, tmp_path / "timed", made).join()
     takes, rng, kills, stores = time.monotonic() - began, random.Random(7), 0, 0
     while kills < 20:
         root, stores = tmp_path / f"i{stores}", stores + 1
         while True:
-            process = started(builds, root)
+            process = started(builds, root, made)
             process.join(rng.uniform(0.0, 1.1 * takes))
+            process.kill()
+            process.join()
             if process.exitcode == 0:
                 break
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
+            assert process.exitcode == -signal.SIGKILL, "it ended by itself"
             kills += 1
-        (found,) = [path for path in (root / "artefacts").glob("*/*") if path.suffix != ".partial"]
-        assert (found / "hashes.json").read_bytes() == (expected / "hashes.json").read_bytes()
-        assert not list(health.harms(Store(root)))
+        assert index_of(root) == index_of(tmp_path / "whole") == index_of(tmp_path / "timed")
     print(f"index: {kills} kills in {stores} stores")
