@@ -1,5 +1,7 @@
 """Intact: an artefact in which anything was changed is named, set aside and built again; it is never computed on."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import pytest
 
 from assay.cli.main import main
 from assay.core import intact
-from assay.core.errors import DamageError
+from assay.core.errors import DamageError, StoreError
 from assay.core.spec import Spec
+from assay.lab.migration import migrate
 from assay.lab.store import Store
 
 
@@ -78,17 +81,35 @@ def test_a_changed_note_is_damage_too(tmp_path):
         assert store.built(TableSpec()) is None, text
 
 
-def test_an_older_stores_artefacts_are_used_and_looked_after_from_then_on(tmp_path):
+def test_an_older_stores_artefacts_are_used_and_looked_after_once_it_was_migrated(tmp_path):
     store, built = Store(tmp_path / "s"), []
     path = store.artefact(TableSpec(), build)
     (path / intact.NOTE).unlink()
     (store.root / "store.json").write_text('{"format": 1}')  # as stores were before there were hashes
     older = Store(store.root)
     assert older.built(TableSpec()) == path and not list(older.broken_artefacts()), "nothing is known of it"
+    with pytest.raises(StoreError, match="assay doctor --migrate"):
+        older.artefact(TableSpec(), lambda p: built.append(p))
+    migrate(older)
     assert older.artefact(TableSpec(), lambda p: built.append(p)) == path and not built and intact.noted(path)
     changed(path / "acts.npy", "zeros", None)
     intact._seen.clear()
     assert Store(store.root).built(TableSpec()) is None
+
+
+@pytest.mark.parametrize("mapped", [frozenset(), frozenset({"acts.npy"})])
+def test_hashes_of_whole_files_are_compared_as_those_of_blocks_are(tmp_path, mapped):
+    np.save(tmp_path / "acts.npy", np.arange(20.0))
+    whole = hashlib.sha256((tmp_path / "acts.npy").read_bytes()).hexdigest()
+    note = {"acts.npy": [(tmp_path / "acts.npy").stat().st_size, whole]}
+    (tmp_path / intact.NOTE).write_text(json.dumps(note))
+    assert intact.wrong(tmp_path, mapped) == "" and intact.earlier(tmp_path)
+    assert intact.Mapped(tmp_path / "acts.npy").rows(np.array([3]), 1).item() == 3.0
+    (tmp_path / intact.NOTE).write_text(json.dumps({"acts.npy": [note["acts.npy"][0], whole[::-1]]}))
+    intact._seen.clear()
+    assert mapped or intact.wrong(tmp_path) == "acts.npy differs from its hash"
+    with pytest.raises(DamageError, match="differs from its hash"):
+        intact.Mapped(tmp_path / "acts.npy")
 
 
 def test_lost_hashes_are_damage_and_not_made_anew(tmp_path, capsys):

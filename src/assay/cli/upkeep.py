@@ -56,21 +56,24 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
 
 
 @app.command(sort_key=11, group=UPKEEP)
-def doctor(*, clean: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> int:
+def doctor(*, clean: Annotated[bool, Bare] = False, migrate: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> int:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
 
     Parameters
     ----------
     clean
         Delete damaged runs, and what kills left behind.
+    migrate
+        Bring a store of an older version to how this one stores; whole or not at all, and nothing is lost.
 
     Examples
     --------
     assay doctor
+    assay doctor --migrate
     """
     from assay.verbs import health
 
-    return printing.health(health.doctor(place.root, clean), place.json)
+    return printing.health(health.doctor(place.root, clean, migrate), place.json)
 
 
 @app.command(sort_key=12, group=UPKEEP)

@@ -38,6 +38,14 @@ def noted(folder: Path) -> bool:
     return (folder / NOTE).exists()
 
 
+def earlier(folder: Path) -> bool:
+    """Whether a folder's hashes are of whole files, as they were for a while before files were hashed in blocks."""
+    try:
+        return any(isinstance(hashes, str) for _, hashes in json.loads((folder / NOTE).read_bytes()).values())
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
     """What is not as it was noted, in a few words; empty where all is. Of files that are `mapped` only the size is compared."""
     asked = (folder, frozenset(mapped))
@@ -52,7 +60,7 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
             path = folder / name
             if path.stat().st_size != size:
                 return f"{name} has {path.stat().st_size:,} bytes instead of {size:,}"
-            if name not in mapped and _hashes(path) != hashes:
+            if name not in mapped and not _matches(path, hashes):
                 return f"{name} differs from its hash"
     except OSError as e:
         return f"{Path(e.filename or folder).name} cannot be read ({e.strerror})"
@@ -75,6 +83,8 @@ class Mapped:
         try:
             self._array = np.load(path, mmap_mode="r")
             self._hashes = json.loads((path.parent / NOTE).read_bytes())[path.name][1] if noted(path.parent) else []
+            if isinstance(self._hashes, str):  # of the whole file, which an older version wrote
+                self._hashes = _hashes(path) if _matches(path, self._hashes) else [""]
         except (OSError, ValueError, EOFError, KeyError, TypeError) as e:
             raise DamageError(path.parent, f"{path} is missing or damaged") from e
         self.shape: tuple[int, ...] = self._array.shape
@@ -117,6 +127,14 @@ def _state(folder: Path) -> _State:
 def _hashes(path: Path) -> list[str]:
     with path.open("rb") as file:
         return [_hash(block) for block in iter(lambda: file.read(BLOCK), b"")]
+
+
+def _matches(path: Path, hashes: list[str] | str) -> bool:
+    """Whether a file has the hashes of its blocks, or, of an older version's, the one of the whole file."""
+    if isinstance(hashes, str):
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == hashes
+    return _hashes(path) == hashes
 
 
 def _hash(block: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -55,11 +55,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """An address and the page function that answers it; `live`: it takes long and waits its turn; `sent`: it takes POST as well."""
+    """An address and the page function that answers it; `live`: it takes long and waits its turn, unless `made`; `sent`: it takes POST as well."""
 
     path: str
     page: render.Page
     live: bool = False
+    made: Callable[..., bool] | None = None
     sent: bool = False
     change: render.Page | None = None
     """Answers POST in the page's place, and may keep what was sent."""
@@ -68,7 +69,7 @@ class Address:
 ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
-    Address("/experiments/{name}", experiments.one, live=True),
+    Address("/experiments/{name}", experiments.one, live=True, made=experiments.made),
     Address("/circuits", circuits.page),
     Address("/circuits/{name}", circuits.one, live=True),
     Address("/making", making.page),
@@ -148,7 +149,7 @@ def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = Fal
             query = await _asked(request)
             page = address.change if address.change is not None and request.method == "POST" else address.page
             work = partial(page, of, request.path_params, query)
-            if address.live:
+            if address.live and not (address.made and await run_in_threadpool(address.made, of, request.path_params, query)):
                 async with turn:
                     shown = await run_in_threadpool(work)
             else:

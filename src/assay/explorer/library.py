@@ -49,6 +49,8 @@ class Experiments:
     """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay list` prints them."""
     page: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
     """The report page of an experiment and a preset as HTML, and its result; None where nothing of it is stored or recorded."""
+    held: Callable[[str, str], bool] = lambda name, preset: False
+    """Whether that page is made already, and nothing has changed since."""
 
 
 class Library:

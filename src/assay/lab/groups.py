@@ -5,6 +5,7 @@
                           clock.json               the sessions it was worked on: start, end, CPU-seconds
                           progress.json            how far it is, where it is left to workers that joined (joined.py)
                           failed.json              the last crash, if any
+                          half-0/ half-1/          where the memory did not suffice for all runs at once: the same of each half
 
 A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a short lock, and taken up
 again by whoever misses one of its runs, so that neither a kill nor the number of workers changes who is trained with whom.
@@ -16,7 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ from assay.lab.store import Job, Status, Store
 
 if TYPE_CHECKING:
     import torch
+
+
+HALVES = ("half-0", "half-1")
+"""The folders of a group's halves."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,33 @@ class RunGroup:
     inputs: Mapping[str, Mapping[str, str]]
     """What each run reads from outside, by key."""
     arms: Mapping[str, tuple[Member, ...]]
+    part_of: str = ""
+    """Of a half the name of the whole group."""
 
     @property
     def name(self) -> str:
         """16 hex digits that name the group."""
-        return self.folder.name
+        return self.part_of or self.folder.name
+
+    @property
+    def halved(self) -> bool:
+        """Whether its halves are worked on one after the other."""
+        return (self.folder / HALVES[0]).is_dir()
+
+    def halves(self) -> tuple[RunGroup, RunGroup]:
+        """The group in two, by seeds where it has several: what its runs give does not depend on who is trained with whom."""
+        seeds = sorted({m.spec.get("seed", 0) for m in self.members})
+        order = [m.key for m in self.members]
+        if len(seeds) > 1:
+            first = {m.key for m in self.members if m.spec.get("seed", 0) in seeds[: len(seeds) // 2]}
+        else:
+            first = set(order[: len(order) // 2])
+
+        def half(name: str, mine: bool) -> RunGroup:
+            arms = {arm: tuple(m for m in members if (m.key in first) is mine) for arm, members in self.arms.items()}
+            return replace(self, folder=self.folder / name, part_of=self.name, arms={arm: members for arm, members in arms.items() if members})
+
+        return half(HALVES[0], True), half(HALVES[1], False)
 
     @property
     def seeds(self) -> str:
@@ -78,7 +105,7 @@ class RunGroup:
     @property
     def step(self) -> int:
         """The step of the last checkpoint; 0 without one."""
-        saved = sorted(self.folder.glob("fit-*.safetensors"))
+        saved = sorted(self.folder.rglob("fit-*.safetensors"))
         return int(checkpoint(saved[-1]).get("step", 0)) if saved else 0
 
     @property

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from assay.core.errors import StoreError
-from assay.lab import groups, journal
-from assay.lab.sealed import unseal
+from assay.lab import groups, journal, migration
+from assay.lab.sealed import NewerError, unseal
 from assay.lab.store import PARAMS, Store
 
 AGAIN = "it is never used; `assay run` trains it again"
@@ -31,7 +31,8 @@ class Harm:
 
 
 def harms(store: Store) -> Iterator[Harm]:
-    """Everything in a store that is not as it was written, runs first."""
+    """Everything in a store that is not as it was written, runs first; what an older version wrote without hashes is no harm."""
+    older = {step.path for step in migration.steps(store)} if store.older else set()
     for bad in store.damaged():
         yield Harm("run", bad.folder, bad.reason, AGAIN, partial(store.remove, bad.folder))
     for run in store.list():
@@ -41,15 +42,17 @@ def harms(store: Store) -> Iterator[Harm]:
         then = "nothing goes on from it; `assay run` starts those runs again"
         yield Harm("group", folder, "its keys.json is not as it was written", then, partial(_unformed, store, folder))
     for group in groups.unfinished(store):
-        for path in sorted(group.folder.glob("fit-*.safetensors")):
-            if groups.whole(path) is None:
+        for path in sorted(group.folder.rglob("fit-*.safetensors")):
+            if path not in older and groups.whole(path) is None:
                 then = "nothing goes on from it; `assay run` starts that group again"
                 yield Harm("checkpoint", path, "it differs from its hash, or is older than hashes", then, partial(store.remove, path))
     for folder, why in store.broken_artefacts():
         yield Harm("artefact", folder, why, "it is never used; the next command that needs it builds it again", partial(store.remove, folder))
     for path in sorted((store.root / "results").glob("*/*.json")):
         try:
-            unseal(path)
+            _ = path in older or unseal(path)
+        except NewerError:
+            continue  # whole, and of use to whoever upgrades
         except StoreError as e:
             yield Harm("result", path, str(e).removeprefix(f"{path} "), "it is never shown; `assay run` writes it again", partial(store.remove, path))
     for folder in sorted((store.root / "results").glob("*")):

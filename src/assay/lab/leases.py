@@ -328,8 +328,8 @@ def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
         return 0, None, None
     claim = _claim(folder / str(max(numbers)))
     try:
-        return max(numbers), claim, (folder / f"{claim.owner}.beat").read_text()
-    except FileNotFoundError:
+        return max(numbers), claim, (folder / f"{claim.owner}.beat").read_text(errors="replace")
+    except (FileNotFoundError, IsADirectoryError):
         return max(numbers), claim, None
 
 
@@ -338,5 +338,5 @@ def _claim(path: Path) -> Claim:
     try:
         said = Claim(**json.loads(path.read_text()))
         return said if 0 < said.lapse <= LONGEST and re.fullmatch(r"[\w-]+", said.owner) else Claim("nobody", "", False, 0.0)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError, IsADirectoryError):
         return Claim("nobody", "", False, 0.0)

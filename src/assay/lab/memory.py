@@ -1,4 +1,4 @@
-"""Memory: what a process that worked on one experiment hands back before it works on another."""
+"""Memory: what a process that worked on one experiment hands back before it works on another, and which errors say that it was too little."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ import functools
 import gc
 import math
 import os
+import sys
 from pathlib import Path
 
 MUCH = 2**30
 """Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read again when experiments take turns."""
+_TORCH = ("not enough memory", "can't allocate memory", "CUDA out of memory", "HIP out of memory", "MPS backend out of memory")
+"""What torch's allocators say; that of the processor raises a RuntimeError like any other."""
 _CACHE = type(functools.cache(lambda: None))
+
+
+def lacked(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left: Python's and NumPy's, and torch's of a processor or a device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH)
 
 
 def resident() -> float:
@@ -32,5 +42,7 @@ def hand_back() -> None:
         if str(getattr(cached, "__module__", "")).startswith("assay."):
             cached.cache_clear()
     gc.collect()
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
+        sys.modules["torch"].cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):  # where the C library is not glibc
         ctypes.CDLL(None).malloc_trim(0)  # what is free between blocks in use as well

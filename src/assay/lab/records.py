@@ -15,6 +15,7 @@ from typing import Any
 from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
+from assay.lab import sealed
 from assay.lab.origin import beside, in_file
 
 LARGEST = 64 * 2**20
@@ -37,7 +38,7 @@ def path(name: str, origin: str = "") -> Path:
 def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
     """The committed record of an experiment, or None; without its `measures`, the arms, in a tenth of the time.
 
-    Raises: ExperimentError when the file is not a record.
+    Raises: NewerError for one of a later version; ExperimentError when the file is not a record.
     """
     there = path(name, origin)
     try:
@@ -47,6 +48,7 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
         return None
     except (OSError, ValueError, RecursionError, DataError) as e:
         raise ExperimentError(f"{there} is not a record ({type(e).__name__}); write it with: {_written_by(name)}") from e
+    sealed.known(there, record)
     if not isinstance(record, dict) or "verdicts" not in record:
         raise ExperimentError(f"{there} is not a record: it has no verdicts; write it with: {_written_by(name)}")
     return record

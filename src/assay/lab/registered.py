@@ -21,10 +21,9 @@ from assay.core.spec import canonical_json
 from assay.lab import edits, journal, looks, origin, provenance, sources
 from assay.lab.atomic import explained, write
 from assay.lab.preset import Preset
-from assay.lab.sealed import seal, unseal
+from assay.lab.sealed import SCHEMA, NewerError, seal, unseal
 from assay.lab.store import Store, Stored
 
-SCHEMA = 1
 LARGEST = 2**20
 """Bytes of a signature."""
 TAKEN: Mapping[str, type] = {"look": int, "registration": str, "seeds": str, "verdicts": dict}
@@ -131,9 +130,11 @@ def read(path: Path) -> Registration:
     try:
         data = unseal(path)
         content = {k: v for k, v in data.items() if k not in ("schema", "hash", "time", "commit", "software")}
-        if data["hash"] != _hash(content) or data["schema"] > SCHEMA:
+        if data["hash"] != _hash(content):
             raise KeyError
         return Registration(path, content, data["hash"], data["time"], data["commit"], data["software"])
+    except NewerError:
+        raise
     except (StoreError, KeyError, TypeError) as e:
         raise StoreError(f"{path} is not as it was frozen, so nothing can be judged by it; put back the file as it was written") from e
 

@@ -28,7 +28,7 @@ from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
 from assay.lab.preset import kept
 from assay.lab.preset import scope as scope_of
-from assay.lab.sealed import seal
+from assay.lab.sealed import SCHEMA, seal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from assay.lab.plan import Plan
     from assay.lab.store import Store
 
-SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,19 @@ from assay.core.spec import canonical_json
 
 SEAL = "sha256"
 """The field that holds the hash of all others."""
+SCHEMA = 1
+"""The largest `schema` of a result, a record or a registration that this version reads."""
+
+
+class NewerError(StoreError):
+    """A file was written by a later version than this one."""
+
+
+def known(path: Path, data: Any) -> None:
+    """Refuse a file whose `schema` says that a later version wrote it. Raises: NewerError."""
+    schema = data.get("schema", SCHEMA) if isinstance(data, dict) else SCHEMA
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerError(f"{path} has schema {schema}, this version reads up to {SCHEMA}; upgrade Assay")
 
 
 def seal(data: dict[str, Any]) -> bytes:
@@ -23,7 +36,8 @@ def seal(data: dict[str, Any]) -> bytes:
 def unseal(path: Path) -> dict[str, Any]:
     """The values in this file, without the hash.
 
-    Raises: StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
+    Raises: NewerError where a later version wrote it;
+    StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
     """
     try:
         data = json.loads(path.read_bytes())
@@ -32,6 +46,7 @@ def unseal(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise StoreError(f"{path} is damaged, or older than hashes of results; what it was made from is stored, so ask again") from e
+    known(path, data)
     if held != found:
         raise StoreError(f"{path} was changed after it was written; what it was made from is stored, so ask again")
     return dict(data)

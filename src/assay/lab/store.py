@@ -158,7 +158,7 @@ class Store:
         if is_url(root):
             raise StoreError(f"a store is a folder, got {root}; run, worker, plan, show, check, report, list and doctor take a URL")
         self.root = Path(root)
-        self._hashed = False
+        self._hashed = self.older = False
         if not self.root.exists():
             return
         if not self.root.is_dir():
@@ -174,6 +174,7 @@ class Store:
             number = said["format"]
             assert isinstance(number, int)
             self._hashed = said.get("hashes") is True
+            self.older = not self._hashed and number <= FORMAT
         except OSError as e:
             raise StoreError(f"{header} cannot be read ({e.strerror}); `assay doctor --clean` writes it again") from e
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
@@ -183,16 +184,25 @@ class Store:
             raise StoreError(f"the store {self.root} has format {number}, this version reads up to {FORMAT}; {advice}")
 
     def prepare(self) -> Store:
-        """This store, with its header written; the first thing that writing commands call. Raises: StoreError."""
+        """This store, with its header written; the first thing that writing commands call.
+
+        Raises: StoreError for a store of an older version, which is migrated by a command of its own, and for a disk that cannot be written.
+        """
+        if self.older:
+            raise StoreError(
+                f"the store {self.root} is of an older version of Assay, and is only read as it is; "
+                f"`assay doctor --migrate --root {self.root}` brings it up to date, then run the same command again"
+            )
+        if not self._hashed or not (self.root / "store.json").exists():
+            self.modernise()
+        return self
+
+    def modernise(self) -> None:
+        """Write the header of a store whose files are as this version writes them."""
         with explained(self.root):
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-            if not self._hashed or not (self.root / "store.json").exists():
-                for path in self._artefacts():  # of an older store: from now on they are looked after
-                    if not intact.noted(path):
-                        write(path / intact.NOTE, intact.described(path))
-                _write_header(self.root)
-                self._hashed = True
-        return self
+            _write_header(self.root)
+        self._hashed, self.older = True, False
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -376,6 +386,10 @@ class Store:
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
         """Every artefact that is not as it was written, and why; all its bytes are read."""
         return ((p, why) for p in self._artefacts() if (intact.noted(p) or self._hashed) and (why := intact.wrong(p)))
+
+    def unnoted(self) -> Paths:
+        """The artefacts of an older version: without hashes, or with others than this version writes, which they match."""
+        return [p for p in self._artefacts() if not intact.noted(p) or (intact.earlier(p) and not intact.wrong(p))]
 
     def _artefacts(self) -> Paths:
         return sorted(p for p in (self.root / "artefacts").glob("*/*") if p.is_dir() and p.suffix != ".partial")

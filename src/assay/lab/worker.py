@@ -103,11 +103,15 @@ def run_group(
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
                 text = code(experiment.origin) if experiment.origin else ""
+
+                def bench(part: groups.RunGroup, begun: tuple[float, float]) -> Workbench:
+                    return Workbench(store, part, task.device, report, begun, text, lease, stop)
+
                 try:
-                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text, lease, stop))
+                    stored = _fitting(store, experiment, group, bench, clock)
                 except DamageError as e:  # found at first touch, so nothing was computed on it: it is built again, training goes on
                     store.set_aside(e.folder, e.why)
-                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text, lease, stop))
+                    stored = _fitting(store, experiment, group, bench, clock)
             except KeyboardInterrupt:
                 if away is not None:
                     away.leave(group)
@@ -132,13 +136,43 @@ def run_group(
 
 def _mark(folder: Path) -> str:
     """How far a group is, for whoever counts the processes that died of it."""
-    saved = {path.name: groups.checkpoint(path).get("step", 0) for path in sorted(folder.glob("fit-*.safetensors"))}
+    saved = {str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0) for path in sorted(folder.rglob("fit-*.safetensors"))}
     return canonical_json(saved)
 
 
 def keeps(experiment: Experiment, arm: str) -> bool:
     """True when the parameters of this arm are stored: it says so, or another arm builds on it."""
     return experiment.arms[arm].keep or any(a.after == arm for a in experiment.arms.values())
+
+
+def _fitting(
+    store: Store, experiment: Experiment, group: groups.RunGroup, bench: Callable[[groups.RunGroup, tuple[float, float]], Workbench],
+    clock: tuple[float, float],
+) -> int:  # fmt: skip
+    """Work on a group; where the memory does not suffice, on one half after the other, which gives the same numbers. How many were stored.
+
+    Halves stay halves after a kill. Raises: RunError where a single run lacks memory.
+    """
+    if not group.halved:
+        try:
+            return _work(store, experiment, group, bench(group, clock))
+        except Exception as e:
+            if not memory.lacked(e):
+                raise
+            said = plain((str(e).splitlines() or [""])[0][:200]) or type(e).__name__
+        memory.hand_back()  # the error is gone by here, and with it what its frames held
+        if len(group.members) == 1:
+            (arm,) = group.arms
+            raise RunError(f"one run of arm {arm}, {group.seeds}, needs more memory than there is ({said}); "
+                           "make it smaller by --set, or run it where there is more")  # fmt: skip
+        print(f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need more memory than there is ({said}); "
+              "they go on in two halves, with the same results", file=sys.stderr)  # fmt: skip
+    stored = 0
+    for half in group.halves():
+        half.folder.mkdir(exist_ok=True)
+        stored += _fitting(store, experiment, half, bench, clock)
+        clock = (time.time(), provenance.cpu_seconds())
+    return stored
 
 
 def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: Workbench) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,9 @@ def here(root: Path, name: str, origin: str = "", runs: int | None = None) -> He
     from assay.lab.sealed import unseal
 
     if runs is None:
-        runs = sum(folder.is_dir() for folder in (root / "runs" / name).glob("*"))
+        runs = 0
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(root / "runs" / name) as there:
+            runs = sum(each.is_dir() for each in there)  # what the listing says already: thousands of runs are not asked one by one
     results: dict[str, Mapping[str, int]] = {}
     older = []
     found = sorted((root / "results" / name).glob("*.json"))

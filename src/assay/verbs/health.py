@@ -39,9 +39,12 @@ class Health:
     checks: tuple[Check, ...]
 
 
-def doctor(root: Path, clean: bool = False) -> Health:
-    """Look at what Assay stands on and at a store; with `clean` remove from it first what is damaged or left behind."""
-    done = tuple(cleaned(root)) if clean else ()
+def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
+    """Look at what Assay stands on and at a store; with `clean` remove from it first what is damaged or left behind.
+
+    With `migrate` a store of an older version is brought up to date before that.
+    """
+    done = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
     checks = (python(), *packages(), *hardware(), model(), disk(root), *depot(root), *store(root))
     return Health(not any(check.state == "broken" for check in checks), done, checks)
 
@@ -135,7 +138,7 @@ def depot(root: Path) -> Iterator[Check]:
 
 def store(root: Path) -> Iterator[Check]:
     """Look through the store: whole runs, damaged folders, what kills left behind."""
-    from assay.lab import groups, health
+    from assay.lab import groups, health, migration
     from assay.lab.store import Store
 
     try:
@@ -148,6 +151,10 @@ def store(root: Path) -> Iterator[Check]:
         return
     whole = sum(1 for _ in found.list())
     yield Check("store", "well", f"{root}: {whole} runs, {size(found.size())}")
+    if found.older:
+        left = sum(1 for _ in migration.steps(found))
+        lacks = f"{left} files to bring up to date; until then it is only read"
+        yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
     for group in groups.unfinished(found):
         state = f"stopped at step {group.step}" + (f" ({group.error.splitlines()[0]})" if group.error else "")
         yield Check(
@@ -163,6 +170,14 @@ def store(root: Path) -> Iterator[Check]:
             f"{len(left)} half-written files or folders in {root / 'tmp'}",
             "assay doctor --clean deletes old ones",
         )
+
+
+def migrated(root: Path) -> list[str]:
+    """Bring a store of an older version up to date; a line for each file, none where nothing is older."""
+    from assay.lab import migration
+    from assay.lab.store import Store
+
+    return migration.migrate(Store(root))
 
 
 def cleaned(root: Path) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import AssayError
@@ -26,6 +27,7 @@ PORT = 8377
 """The port that is tried first where none was asked for."""
 READERS = 256
 """Connections at the same time."""
+State = tuple[Any, ...]
 NOTHING: AbstractContextManager[Any] = nullcontext()
 
 
@@ -152,32 +154,39 @@ def experiments(root: Path) -> Experiments:
     from assay.lab import catalogue as known
     from assay.verbs import catalogue
 
-    made: dict[tuple[str, str, int], tuple[str, Mapping[str, Any]]] = {}
-    told: dict[tuple[Any, ...], tuple[Mapping[str, Any], ...]] = {}
+    made: dict[tuple[str, str], tuple[State, tuple[str, Mapping[str, Any]]]] = {}
+    told: dict[State, tuple[Mapping[str, Any], ...]] = {}
+    one_lists = Lock()
 
     def listed() -> tuple[Mapping[str, Any], ...]:
         state = tuple((str(p), _changed(p)) for kind in ("results/*/*.json", "runs/*") for p in sorted(root.glob(kind)))
-        if state not in told:  # records, which are many bytes, are read once
-            found = tuple(to_json(each) for each in catalogue.listed(root).experiments)
-            told.clear()
-            told[state] = found
-        return told[state]
+        with one_lists:  # of a hundred readers, one lists what has changed
+            if state not in told:  # records, which are many bytes, are read once
+                found = tuple(to_json(each) for each in catalogue.listed(root).experiments)
+                told.clear()
+                told[state] = found
+            return told[state]
+
+    def stored(name: str, preset: str) -> Path | None:
+        return {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
+
+    def held(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
+        state, page = made.get((name, preset), (None, None))
+        return page if state is not None and state == _state(name, stored(name, preset)) else None
 
     def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
-        if name not in {entry.name for entry in known.entries()}:
+        there = held(name, preset)
+        if there is not None or name not in {entry.name for entry in known.entries()}:
+            return there
+        path = stored(name, preset)
+        if path is None and preset != "default":
             return None
-        stored = {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
-        if stored is None and preset != "default":
-            return None
-        key = name, preset, _changed(stored) if stored else 0
-        if key not in made:
-            found = _page(root, name, stored)
-            if found is None:
-                return None
-            made[key] = found
-        return made[key]
+        state, found = _state(name, path), _page(root, name, path)
+        if found is not None:
+            made[name, preset] = state, found
+        return found
 
-    return Experiments(listed=listed, page=page)
+    return Experiments(listed=listed, page=page, held=lambda name, preset: held(name, preset) is not None)
 
 
 def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
@@ -202,6 +211,13 @@ def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
         return told[state]
 
     return listed
+
+
+def _state(name: str, stored: Path | None) -> State:
+    """What the page of a result changes with: the result, or the record where nothing is stored."""
+    from assay.lab import records
+
+    return str(stored), _changed(stored or records.path(name))
 
 
 def _changed(path: Path) -> int:

@@ -11,6 +11,8 @@ from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Raw, Shown
 from assay.explorer.security import REPORT
 
+DEFAULT = "default"
+
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     """List every experiment with its recorded and stored verdicts, and those of its dictionaries that are indexed."""
@@ -22,9 +24,14 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     return Shown("experiments.html", {"experiments": [{**each, "indexed": indexed.get(each["name"], [])} for each in library.experiments.listed()]})
 
 
+def made(library: Library, at: Mapping[str, str], query: QueryParams) -> bool:
+    """Tell whether the report page of an experiment is there without judging anything."""
+    return library.experiments.held(at["name"], query.get("preset", DEFAULT))
+
+
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
     """Show the report page of one experiment. Raises: Problem where there is no such experiment, or nothing of it."""
-    found = library.experiments.page(at["name"], query.get("preset", "default"))
+    found = library.experiments.page(at["name"], query.get("preset", DEFAULT))
     if found is None:
         raise Problem(UNKNOWN, f"no result of an experiment {at['name'][:60]!r} is stored or recorded", "assay list")
     html, result = found

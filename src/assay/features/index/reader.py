@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
 from assay.features.index.lookup import Lookup
-from assay.features.index.schema import FEATURES, TABLES
+from assay.features.index.schema import FEATURES, TABLES, selecting
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,10 +116,10 @@ class Index:
         made.execute("SET parquet_metadata_cache = true")
         made.execute("SET enable_progress_bar = false")
         for name in TABLES:
-            path = str((self.folder / f"{name}.parquet").absolute()).replace("'", "''")
+            path = str((self.folder / f"{name}.parquet").absolute())
             held = name in HELD and self.about.d_sae <= MOST_HELD
             with self._undamaged(f"FROM {name}"):
-                made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS SELECT * FROM read_parquet('{path}')")
+                made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS {selecting(made, name, path)}")
         return made
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
 
 TOP, EVEN = 20, 40
 """Contexts kept of a feature: the strongest, one a window, and some evenly spaced through its firings by rank."""
@@ -140,3 +144,11 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "tokens": TOKENS, "documents": DOCUMENTS,
 }  # fmt: skip
 """Each a Parquet file of the folder and a table of its SQL."""
+
+
+def selecting(connection: duckdb.DuckDBPyConnection, name: str, path: str) -> str:
+    """Give the query that reads a table's file, with NULL in each column that is younger than the file. Raises: duckdb.Error."""
+    file = "read_parquet('" + path.replace("'", "''") + "')"
+    there = {column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()}
+    lacking = [f', NULL::{column.type} AS "{column.name}"' for column in TABLES[name] if column.name not in there]
+    return f"SELECT *{''.join(lacking)} FROM {file}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import DataError
 from assay.features.index.about import Damaged
-from assay.features.index.schema import TABLES
+from assay.features.index.schema import TABLES, selecting
 
 if TYPE_CHECKING:
     import duckdb
@@ -106,7 +106,7 @@ def _locked(folder: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in files.values())}]")
         for name, path in files.items():
             try:
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(path)})")
+                connection.execute(f"CREATE VIEW {name} AS {selecting(connection, name, path)}")
             except duckdb.Error as error:
                 raise Damaged(folder, f"{name}.parquet", error) from error
         connection.execute("SET enable_progress_bar = false")

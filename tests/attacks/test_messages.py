@@ -1,0 +1,347 @@
+"""Studies, registrations, jobs, requests, messages of agents, bundles and what workers leave each other, each harmed or never meant.
+
+An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store, nothing that hangs.
+A short form runs always; `pytest -m slow tests/attacks/test_messages.py` tries 3,000.
+"""
+
+import contextlib
+import io
+import json
+import runpy
+import shutil
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from damage import harm
+from test_hostile import SETTINGS, limited, said, settings_changed, wrong
+
+from assay.api import app
+from assay.api.guard import Rules as Doors
+from assay.api.openapi import STUDY
+from assay.core import intact
+from assay.core.errors import AssayError
+from assay.jobs.bounds import Bounds
+from assay.jobs.folder import Folder
+from assay.lab import catalogue, leases, wanted
+from assay.lab.executors import Inline
+from assay.lab.joined import Joined
+from assay.lab.lab import Lab
+from assay.lab.sealed import seal
+
+WALK = Path(__file__).parents[1] / "lab" / "walk.py"
+HOST = "http://127.0.0.1"
+ODD = (
+    "", "0", "-1", "1e400", "nan", "[]", "{}", '"x"', "'''", "[[", "true", "1979-05-27", '"\\u0000"', '"' + "x" * 3_000 + '"', "[" * 400,
+    "0x7fffffffffffffffffff", '"../../etc/passwd"', '"main.nothing > 0.5"', '"main.represented > "', '"((((main"', "[0, 1", "{ density = nan }",
+    '["linear", "linear"]', '"0:1000000000"',
+)  # fmt: skip
+"""What stands where a study has a value."""
+
+
+class Leaves:
+    """An executor that asks for every group, and works at none."""
+
+    width = 1
+
+    def map(self, tasks, report):
+        for task in tasks:
+            if task is None:
+                return
+            wanted.leave(task)
+            yield from ()
+
+
+def measures(root):
+    return {p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A frozen study, a store with a job that is done, a bundle, and a store in which a worker was at work."""
+    home = tmp_path_factory.mktemp("messages")
+    (home / "frozen").mkdir()
+    with contextlib.chdir(home / "frozen"):
+        Path("asks.toml").write_text(STUDY)
+        assert said("preregister", "asks.toml", "--root", "s")[0] == 0
+    (home / "api").mkdir()
+    with asking(home / "api/store") as asks:
+        key = asks.post("/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}).json()["key"]
+    folder = Folder(home / "api/store", key)
+    (folder.path / "result.json").write_bytes(seal({"verdicts": [], "provenance": {}}))
+    folder.write(replace(folder.state, status="done", done=3, total=3, cached=0, ended=1.0))
+    folder.tell("done", runs=3)
+    code, _, err = said("export", "sgd-noise", "--format", "bundle", "--out", str(home / "b.zip"), "--root", str(home / "none"))
+    assert code == 0, err
+    shutil.unpack_archive(home / "b.zip", home / "bundle")
+    (home / "work").mkdir()
+    shutil.copy(WALK, home / "work/walk.py")
+    Lab(home / "whole", Inline()).run(catalogue.find(str(WALK)), "smoke")
+    with pytest.raises(AssayError):
+        Lab(home / "work/s", Leaves()).run(catalogue.find(str(home / "work/walk.py")), "smoke")
+    (group,) = (home / "work/s/wanted").iterdir()
+    lease = leases.Leases(home / "work/s").take(f"group-{group.stem}", "{}")
+    for name, text in (("progress.json", '{"type": "Progress"}'), ("failed.json", '{"error": "it fell", "kind": "RunError"}')):
+        (home / "work/s/groups" / group.stem / name).write_text(text)
+    shutil.copytree(home / "work", home / "left")  # as a kill would leave it: nobody beats, nobody has the lock
+    lease.__exit__(None, None, None)
+    return home, key, measures(home / "whole")
+
+
+@contextlib.contextmanager
+def asking(root):
+    from starlette.testclient import TestClient
+
+    with TestClient(app.application(app.Served(root, Bounds(), 0.0), Doors()), base_url=HOST) as client:
+        yield client
+
+
+def line_changed(path, rng):
+    """One value of a TOML file by one that it never has; else another harm."""
+    lines = path.read_text().splitlines()
+    at = [i for i, text in enumerate(lines) if " = " in text]
+    if rng.random() < 0.3:
+        return harm(path, rng)
+    i = at[int(rng.integers(len(at)))]
+    odd = ODD[int(rng.integers(len(ODD)))]
+    lines[i] = f"{lines[i].split(' = ')[0]} = {odd}"
+    path.write_text("\n".join(lines))
+    return f"{lines[i]}"[:60]
+
+
+def studied(here, rng, world):
+    """A study that nobody meant."""
+    path = here / "asks.toml"
+    path.write_text(STUDY)
+    how = line_changed(path, rng)
+    with contextlib.chdir(here):
+        code, _, err = said("plan", "asks.toml", "--preset", "smoke", "--root", "s")
+    return how, wrong(code, err) or ("written" if (here / "s").exists() else "")
+
+
+def frozen(here, rng, world):
+    """A registration that was changed after it was frozen."""
+    shutil.copytree(world[0] / "frozen", here / "f")
+    files = sorted(p for p in (here / "f").rglob("*.json") if "registered" in str(p) or "frozen" in p.name or "registered" in p.name)
+    victim = files[int(rng.integers(len(files)))]
+    before = victim.read_bytes()
+    how = settings_changed(victim, rng) if rng.random() < 0.5 else harm(victim, rng)
+    changed = not victim.is_file() or not same(before, victim.read_bytes())
+    found = ""
+    with contextlib.chdir(here / "f"):
+        for words in (("plan", "asks.toml"), ("show", "asks.toml"), ("preregister", "asks.toml"), ("doctor",)):
+            code, out, err = said(*words, "--root", "s")
+            found = found or wrong(code, err, codes=(0, 1, 2, 3))
+            if changed and words[0] == "show" and code == 0 and "confirmatory" in out:
+                found = found or "a changed registration counts"
+    return f"{victim.name}: {how}", found
+
+
+def same(a, b):
+    """Whether two files say the same values."""
+    try:
+        return json.loads(a) == json.loads(b)
+    except (ValueError, RecursionError):
+        return False
+
+
+def job(here, rng, world):
+    """A file of a job that was harmed; who asks gets an answer or one line."""
+    home, key, _ = world
+    shutil.copytree(home / "api/store", here / "store")
+    files = sorted(p for p in (here / "store/jobs").rglob("*") if p.is_file())
+    victim = files[int(rng.integers(len(files)))]
+    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
+    found = ""
+    with asking(here / "store") as asks:
+        for path in ("/jobs", f"/jobs/{key}", f"/jobs/{key}/result", f"/jobs/{key}/events"):
+            found = found or refusal(asks.get(path))
+            if path.endswith("result") and not found and (answer := asks.get(path)).status_code == 200:
+                found = "" if answer.json() == {"verdicts": [], "provenance": {}} else "other numbers"
+        found = found or refusal(asks.delete(f"/jobs/{key}"))
+    return f"{victim.name}: {how}", found
+
+
+def refusal(answer):
+    """What no answer may look like; empty where all is well."""
+    if answer.status_code >= 500 and answer.status_code != 503:
+        return f"{answer.status_code}: {answer.text[:200]}"
+    if "Traceback" in answer.text or 'File "' in answer.text:
+        return f"a traceback: {answer.text[:200]}"
+    if answer.status_code >= 400 and answer.content and answer.headers.get("content-type", "").startswith("application/problem+json"):
+        detail = answer.json()["detail"]
+        return "more than a line" if "\n" in detail else ""
+    return ""
+
+
+PATHS = (
+    "/", "/studies", "/plan", "/jobs", "/jobs/{key}", "/jobs/{key}/result", "/jobs/{key}/events", "/experiments", "/experiments/superposition",
+    "/openapi.json", "/jobs/" + "0" * 32, "/jobs/../../etc/passwd", "/jobs/%2e%2e%2fstore.json", "/jobs/%00", "/experiments/..%2f..%2fx",
+    "/" + "a" * 9_000, "//", "/jobs/{key}/text/asks.toml", "/store/store.json", "/jobs/" + "é" * 20,
+)  # fmt: skip
+HEADERS = (
+    "content-type", "content-length", "host", "origin", "sec-fetch-site", "authorization", "last-event-id", "accept", "transfer-encoding", "x",
+    "cookie",
+)  # fmt: skip
+KINDS_OF_BODY = (
+    "application/json", "application/toml", "text/markdown", "text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-7", "",
+)  # fmt: skip
+
+
+def value(rng, deep=0):
+    """A value of JSON that nobody expects."""
+    kind = int(rng.integers(6 if deep < 3 else 4))
+    if kind < 3:
+        return SETTINGS[int(rng.integers(len(SETTINGS)))]
+    if kind == 3:
+        return ODD[int(rng.integers(len(ODD)))]
+    if kind == 4:
+        return [value(rng, deep + 1) for _ in range(int(rng.integers(4)))]
+    return {str(value(rng, 3))[:50]: value(rng, deep + 1) for _ in range(int(rng.integers(4)))}
+
+
+def requested(here, rng, world):
+    """A request that no program sends."""
+    home, key, _ = world
+    shutil.copytree(home / "api/store", here / "store")
+    method = ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS")[int(rng.choice(6, p=(0.3, 0.45, 0.1, 0.05, 0.05, 0.05)))]
+    path = PATHS[int(rng.integers(len(PATHS)))].replace("{key}", key)
+    if method == "POST" and rng.random() < 0.7:
+        path = ("/studies", "/plan")[int(rng.integers(2))]
+    chance = rng.random()
+    if chance < 0.4:
+        fields = ("study", "experiment", "name", "preset", "set", "sets", "seeds", "x")
+        usual = {"study": STUDY, "experiment": "superposition", "preset": "smoke"}
+        sent = {name: usual.get(name) if rng.random() < 0.4 else value(rng) for name in fields if rng.random() < 0.5}
+        body = json.dumps(sent).encode(errors="surrogatepass")
+    elif chance < 0.7:
+        aside = here / "asks.toml"
+        aside.write_text(STUDY)
+        line_changed(aside, rng)
+        body = aside.read_bytes() if aside.is_file() else b""
+    else:
+        body = bytes(rng.integers(0, 256, int(rng.integers(2_000)), dtype=np.uint8))
+    headers = {"content-type": KINDS_OF_BODY[int(rng.integers(len(KINDS_OF_BODY)))]}
+    if rng.random() < 0.5:
+        odd = ("", "x", "-1", "0", "99999999999999999999", "null", "evil.example", "a" * 5_000)
+        headers[HEADERS[int(rng.integers(len(HEADERS)))]] = odd[int(rng.integers(len(odd)))]
+    query = {("preset", "set", "name", "wait", "since")[int(rng.integers(5))]: str(value(rng, 3))[:3_000]} if rng.random() < 0.5 else None
+    with asking(here / "store") as asks:
+        try:
+            answer = asks.request(method, path, content=body, headers=headers, params=query)
+        except (ValueError, UnicodeError) as error:  # what not even the client sends
+            return "not sent", "" if type(error).__module__.startswith(("httpx", "builtins")) else repr(error)
+        found = refusal(answer)
+    outside = [p.name for p in here.iterdir() if p.name not in ("store", "asks.toml")]
+    return f"{method} {path[:60]} {headers}"[:160], found or (f"written outside: {outside}" if outside else "")
+
+
+TOOLS = ("experiments", "write_study", "plan", "run", "status", "verdicts", "measures", "judge", "explain", "nothing")
+FIELDS = ("key", "name", "study", "experiment", "claims", "seeds", "fields", "question", "find", "preset", "table", "claim", "unit", "control", "x")
+
+
+def messaged(here, rng, world):
+    """A message of an agent that no client sends."""
+    from starlette.testclient import TestClient
+
+    from assay.agents.server import made
+    from assay.agents.serving import PATH, application
+    from assay.agents.tools import Tools
+
+    chance = rng.random()
+    given = {f: value(rng) for f in FIELDS if rng.random() < 0.25}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": TOOLS[int(rng.integers(len(TOOLS)))], "arguments": given}}
+    if chance < 0.25:
+        message[("jsonrpc", "id", "method", "params")[int(rng.integers(4))]] = value(rng)
+    body = json.dumps(message).encode(errors="surrogatepass")
+    if chance > 0.8:
+        aside = here / "m.json"
+        aside.write_bytes(body)
+        harm(aside, rng)
+        body = aside.read_bytes() if aside.is_file() else b""
+        shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+    with TestClient(application(made(Tools(here / "store", Bounds())), Doors()), base_url=HOST) as client:
+        answer = client.post(PATH, content=body, headers={"accept": "application/json, text/event-stream", "content-type": "application/json"})
+    outside = [p.name for p in here.iterdir() if p.name != "store"]
+    return body[:160].decode(errors="replace"), refusal(answer) or (f"written outside: {outside}" if outside else "")
+
+
+def bundled(here, rng, world):
+    """A bundle in which a file was changed: told by name, and never a traceback."""
+    shutil.copytree(world[0] / "bundle", here / "b")
+    root = next(p.parent for p in (here / "b").rglob("judge.py"))
+    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name not in ("judge.py", "SHA256SUMS"))
+    victim = files[int(rng.integers(len(files)))]
+    before = victim.read_bytes()
+    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
+    changed = not victim.is_file() or victim.read_bytes() != before
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["judge.py", "--claim", "1"])
+        runpy.run_path(str(root / "judge.py"), run_name="__main__")
+    code, text = ended.value.code, out.getvalue()
+    if changed and (code == 0 or f"CHANGED  {victim.relative_to(root).as_posix()}" not in text):
+        return f"{victim.name}: {how}", f"the change is not told: {code} {text[-200:]}"
+    return f"{victim.name}: {how}", "a traceback" if "Traceback" in text + err.getvalue() else ""
+
+
+def joined(here, rng, world):
+    """A file that workers leave each other, harmed: the next one does the work, or says in one line why not."""
+    home, _, expected = world
+    shutil.copytree(home / "left", here / "left")
+    root = here / "left/s"
+    for path in root.glob("owners/*"):
+        path.write_text(json.dumps({"origin": "../walk.py"}))
+    for path in root.glob("wanted/*"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "origin": str(here / "left/walk.py")}))
+    files = sorted(p for part in ("wanted", "leases", "groups") for p in (root / part).rglob("*") if p.is_file())
+    victim = files[int(rng.integers(len(files)))]
+    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
+    intact._seen.clear()
+    told = []
+    try:
+        with contextlib.chdir(here):
+            did = Joined(root, tell=told.append).run(idle=0.0)
+    except AssayError as error:
+        did, told = [], [str(error)]
+    found = "" if all("\n" not in line for line in told if isinstance(line, str)) else "more than a line"
+    found = found or ("a failure of its own" if any(one.status == "failed" for one in did) else "")
+    there = measures(root)
+    found = found or ("other numbers" if any(expected[name] != data for name, data in there.items()) else "")
+    code, _, err = said("doctor", "--clean", "--root", str(root))
+    return f"{victim.relative_to(root)}: {how}", found or wrong(code, err, codes=(0, 1, 2))
+
+
+KINDS = (requested, messaged, studied, requested, bundled, job, messaged, joined, requested, frozen)
+
+
+def told(world, tmp_path, seeds):
+    """What went wrong, a line each."""
+    lines = []
+    for seed in seeds:
+        kind, here = KINDS[seed % len(KINDS)], tmp_path / str(seed)
+        here.mkdir()
+        with limited(60):
+            try:
+                how, why = kind(here, np.random.default_rng([31, seed]), world)
+            except Exception as error:
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                how, why = "", f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[:400]
+        if why:
+            lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
+        shutil.rmtree(here, ignore_errors=True)
+    return "\n".join(lines)
+
+
+def test_messages_that_nobody_meant(world, tmp_path):
+    assert not (wrong := told(world, tmp_path, range(40))), wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("block", range(12))
+def test_three_thousand_messages_that_nobody_meant(world, tmp_path, block):
+    assert not (wrong := told(world, tmp_path, range(250 * block + 1000, 250 * block + 1250))), wrong

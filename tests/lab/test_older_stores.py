@@ -1,0 +1,208 @@
+"""Stores that older versions of Assay wrote are read as they are, and migrated by one command: whole or not at all, with nothing lost.
+
+Each archive in tests/fixtures/stores was written by a commit of this repository (README.md there): its walk.py run whole, its
+stopped.py stopped at step 2.
+"""
+
+import hashlib
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assay.cli.main import main
+from assay.core import intact
+from assay.core.errors import StoreError
+from assay.dictionaries.formats import load
+from assay.lab import groups, migration
+from assay.lab.migration import migrate, steps
+from assay.lab.sealed import seal, unseal
+from assay.lab.store import Store
+
+STORES = Path(__file__).parents[1] / "fixtures" / "stores"
+OLDER = ("without-hashes", "looks-frozen", "hashes-of-files")
+"""Before every file of a store was hashed."""
+PRESENT = ("hashes-of-blocks", "registrations")
+WHERE = ("--preset", "smoke", "--root", "store")
+
+
+def unpacked(tmp_path, name):
+    with tarfile.open(STORES / f"{name}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    intact._seen.clear()
+    return tmp_path
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch, request):
+    monkeypatch.chdir(unpacked(tmp_path, request.param))
+    return tmp_path / "store"
+
+
+def contents(root, *but):
+    files = [p for p in sorted(root.rglob("*")) if p.is_file() and not {*but} & set(p.relative_to(root).parts)]
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+
+
+def told(capsys, *words, code=0):
+    assert main([*words]) == code, capsys.readouterr()
+    return capsys.readouterr()
+
+
+@pytest.mark.parametrize("old", [*OLDER, *PRESENT], indirect=True)
+def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
+    before = contents(old)
+    assert len(list(Store(old).list())) == 6 and not list(Store(old).damaged())
+    ends = {s.arm + str(json.loads(s.spec_json)["seed"]): float(s.measures()["end"]) for s in Store(old).list()}
+    assert ends["far0"] == pytest.approx(ends["main0"] + 10) and ends["far1"] == pytest.approx(ends["main1"] + 10)  # what walk.py does
+    plan = json.loads(told(capsys, "plan", "walk.py", *WHERE, "--json").out)
+    assert (plan["cached"], plan["missing"]) == (6, 0)
+    shown = json.loads(told(capsys, "show", "walk.py", *WHERE, "--json").out)
+    found = {f["text"]: f["estimate"] for f in shown["findings"]}
+    assert found["Where it ends"] == pytest.approx(np.mean([ends["main0"], ends["main1"]]))
+    assert "damaged" not in told(capsys, "doctor", "--root", "store").out
+    assert contents(old) == before
+
+
+@pytest.mark.parametrize("old", PRESENT, indirect=True)
+def test_a_store_of_this_kind_is_gone_on_with(old, capsys):
+    assert not Store(old).older and not migrate(Store(old))
+    assert json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"] == []
+    told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
+    told(capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130)  # stops itself at step 2
+    assert not [harm for harm in json.loads(told(capsys, "doctor", "--root", "store", "--json").out)["checks"] if "damaged" in harm["about"]]
+
+
+@pytest.mark.parametrize("old", OLDER, indirect=True)
+def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old, capsys):
+    before = contents(old)
+    said = told(capsys, "run", "walk.py", *WHERE, "--executor", "inline", code=2).err
+    assert "assay doctor --migrate --root store" in said and said.count("\n") == 1
+    assert "older store" in told(capsys, "doctor", "--root", "store").out
+    assert contents(old, "locks") == before
+    result = json.loads(before["results/walk/smoke.json"])
+    done = json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"]
+    assert done[-1] == "store is as this version writes it" and not Store(old).older
+    assert unseal(old / "results/walk/smoke.json") == {k: v for k, v in result.items() if k != "sha256"}
+    kept = contents(old, "locks")
+    assert {k: v for k, v in kept.items() if k.startswith("runs/")} == {k: v for k, v in before.items() if k.startswith("runs/")}
+    assert not [name for name in before if name not in kept and f"older/{name}" not in kept], "nothing is lost"
+    intact._seen.clear()
+    assert "damaged" not in told(capsys, "doctor", "--root", "store").out
+    again = contents(old, "locks")
+    assert told(capsys, "doctor", "--migrate", "--root", "store") and contents(old, "locks") == again, "a second time does nothing"
+    (path,) = (path for path in before if path.endswith("fit-00.safetensors"))
+    named = b'"code' in before[path]  # the first version's checkpoints do not say which text of the experiment made them
+    assert groups.whole(old / path) if named else kept[f"older/{path}"] == before[path]
+    told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
+    assert {k: v for k, v in contents(old).items() if k.startswith("runs/walk")} == {k: v for k, v in before.items() if k.startswith("runs/walk")}
+
+
+@pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
+def test_a_migration_that_is_stopped_anywhere_leaves_the_older_store_and_goes_on(old, monkeypatch):
+    write, whole = migration.write, shutil.copytree(old, old.parent / "whole")
+    migrate(Store(whole))
+    count = 0
+    while Store(old).older:
+        left = 0 if count > 20 else count
+
+        def stops(path, data):
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            write(path, data)
+
+        monkeypatch.setattr(migration, "write", stops if count < 4 else write)
+        try:
+            migrate(Store(old))
+        except KeyboardInterrupt:
+            assert Store(old).older and len(list(Store(old).list())) == 6
+        count += 1
+    assert contents(old, "locks") == contents(whole, "locks") and count > 1
+
+
+@pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
+def test_what_a_migration_cannot_read_is_kept(old):
+    (old / "results/walk/smoke.json").write_bytes(b'{"verdicts": ')
+    checkpoint = next(old.glob("groups/*/fit-00.safetensors"))
+    checkpoint.write_bytes(checkpoint.read_bytes()[:40])
+    migrate(Store(old))
+    assert (old / "older/results/walk/smoke.json").read_bytes() == b'{"verdicts": ' and not list(old.glob("results/*/*.json"))
+    assert len((old / "older" / checkpoint.relative_to(old)).read_bytes()) == 40 and not checkpoint.exists()
+
+
+@pytest.mark.parametrize("old", ["hashes-of-files"], indirect=True)
+def test_an_artefact_that_differs_from_its_older_hash_is_not_taken_for_whole(old):
+    (table,) = old.glob("artefacts/noise/*/2")
+    table.write_text("3")
+    migrate(Store(old))
+    assert [path for path, _ in Store(old).broken_artefacts()] == [table.parent]
+
+
+def test_the_migrated_result_is_listed_and_its_page_opens(tmp_path, monkeypatch):
+    home = unpacked(tmp_path, "without-hashes")
+    monkeypatch.chdir(home)
+    migrate(Store(home / "store"))
+    assert main(["report", "walk.py", *WHERE, "--out", "pages"]) == 0 and "The walk ends above" in (home / "pages/walk-smoke.html").read_text()
+
+
+def test_a_dictionary_of_the_first_version_reconstructs_as_it_did(tmp_path):
+    from safetensors.torch import load_file
+
+    home = unpacked(tmp_path, "dictionary") / "d"
+    found, expected = load(home / "dictionary.safetensors"), load_file(home / "expected.safetensors")
+    assert torch.equal(found.decode(found.encode(expected["x"])), expected["y"])
+
+
+def test_an_index_with_fewer_columns_is_read_and_lacks_only_those(tmp_path):
+    from assay.features.index.reader import Index
+    from assay.features.index.schema import TABLES
+
+    (folder,) = (unpacked(tmp_path, "index-of-fewer-columns") / "store/artefacts/index").iterdir()
+    rows = Index(folder).query("SELECT * FROM features ORDER BY feature")
+    assert len(rows) == 20 and set(rows[0]) == {column.name for column in TABLES["features"]}
+    assert {row["gradient_low"] for row in rows} == {None} and sum(row["firings"] for row in rows) > 0
+    assert Index(folder).feature(3).numbers["firings"] == rows[3]["firings"]
+
+
+NEWER = "this version reads up to 1"
+
+
+@pytest.mark.parametrize("name", ["store.json", "results/walk/smoke.json"])
+def test_what_a_newer_version_wrote_is_one_line_that_says_upgrade(tmp_path, monkeypatch, capsys, name):
+    home = unpacked(tmp_path, "registrations")
+    monkeypatch.chdir(home)
+    path = home / "store" / name
+    data = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    newer = {**data, "format": 2} if name == "store.json" else {**data, "schema": 2}
+    path.write_bytes(json.dumps(newer).encode() if name == "store.json" else seal(newer))
+    before = hashlib.sha256(path.read_bytes())
+    if name == "store.json":
+        said = told(capsys, "show", "walk.py", *WHERE, code=2).err
+        assert NEWER in said and "upgrade" in said and said.count("\n") == 1
+    else:
+        with pytest.raises(StoreError, match=f"schema 2, {NEWER}; upgrade Assay"):
+            unseal(path)
+    main(["doctor", "--clean", "--root", "store"])
+    assert hashlib.sha256(path.read_bytes()).digest() == before.digest(), "and it is left as it is"
+
+
+def test_a_record_of_a_newer_version_is_one_line(tmp_path, monkeypatch, capsys):
+    home = unpacked(tmp_path, "registrations")
+    monkeypatch.chdir(home)
+    (home / "records").mkdir()
+    (home / "records/walk.json").write_text('{"schema": 2, "verdicts": []}')
+    said = told(capsys, "plan", "walk.py", *WHERE, code=2).err
+    assert "schema 2" in said and "upgrade Assay" in said and said.count("\n") == 1
+
+
+def test_nothing_is_left_to_do_in_a_migrated_store(tmp_path):
+    home = unpacked(tmp_path, "looks-frozen")
+    assert list(steps(Store(home / "store")))
+    migrate(Store(home / "store"))
+    assert not list(steps(Store(home / "store")))

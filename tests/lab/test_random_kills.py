@@ -1,0 +1,165 @@
+"""kill -9 at random moments, of workers and of whoever waits for them: the end is bitwise that of one process, and nothing is left behind.
+
+A short form runs always; `pytest -m slow tests/lab/test_random_kills.py` kills 200 times: 60 times each with 1, 2 and 4 workers over harvest,
+training, measuring and store writes, and 20 times while an index is built.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from assay.core.spec import Spec
+from assay.lab import catalogue, health, joined
+from assay.lab.executors import Away, Inline, none
+from assay.lab.joined import Joined
+from assay.lab.lab import Lab
+from assay.lab.store import Store
+
+WALK = str(Path(__file__).with_name("walk.py"))
+FORK = multiprocessing.get_context("fork")
+sys.path.append(str(Path(__file__).parents[1] / "features" / "index"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeUp(Spec):
+    width: int = 24
+
+
+def measures(root):
+    return {p.parent.name: p.read_bytes() for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    root = tmp_path_factory.mktemp("whole") / "s"
+    Lab(root, Inline()).run(catalogue.find(WALK), "full")
+    return measures(root)
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Looks at the store often, saves often, and lets phases last long enough to be hit."""
+    for module in (none, joined):
+        monkeypatch.setattr(module, "POLL", 0.02)
+    settings = {"WALK_MARKS": str(tmp_path / "marks"), "WALK_PAUSE": "0.004", "ASSAY_CHECKPOINT_SECONDS": "0.02"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "marks"
+
+
+def waits(root):
+    Lab(root, Away()).run(catalogue.find(WALK), "full")
+
+
+def works(root):
+    Joined(root).run()
+
+
+def started(role, *given):
+    process = FORK.Process(target=role, args=given)
+    process.start()
+    return process
+
+
+def killed(tmp_path, marks, whole, n, kills, seed):
+    """Kill so often while n workers work, on as many stores as that takes; which phases were hit."""
+    rng, hit, stores = random.Random(seed), Counter(), 0
+    while hit.total() < kills:
+        root, stores = tmp_path / f"s{stores}", stores + 1
+        Store(root).prepare()
+        marks.write_text("")
+        crew = [(waits, started(waits, root)), *((works, started(works, root)) for _ in range(n))]
+        while True:
+            time.sleep(rng.uniform(0.0, 0.3))
+            if crew[0][1].exitcode == 0:
+                break
+            if hit.total() < kills:
+                i = rng.randrange(len(crew))
+                role, process = crew[i]
+                lines = marks.read_text().splitlines()
+                os.kill(process.pid, signal.SIGKILL)
+                process.join()
+                if process.exitcode != 0:  # it had not ended by itself in between
+                    hit[lines[-1].split()[0] if lines else "start"] += 1
+                    crew[i] = (role, started(role, root))
+            assert not list(Store(root).damaged())
+            assert not {name for name, data in measures(root).items() if whole[name] != data}
+        for _, process in crew[1:]:
+            process.terminate()
+        for _, process in crew:
+            process.join(60)
+        assert [process.exitcode for _, process in crew] == [0] * len(crew), "all ended by themselves or when they were told to"
+        assert measures(root) == whole
+        assert not list(health.harms(Store(root))) and not list((root / "groups").iterdir()) and not list((root / "wanted").iterdir())
+    left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE and "tracker" not in " ".join(p.cmdline())]
+    assert not left, left
+    return hit
+
+
+def test_three_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole):
+    assert killed(tmp_path, quick, whole, 2, 3, seed=1).total() == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_sixty_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole, workers):
+    hit = killed(tmp_path, quick, whole, workers, 60, seed=workers)
+    print(f"{workers} workers: {dict(hit)}")
+    assert set(hit) >= {"artefact", "train", "measure", "store"}
+
+
+def builds(root, made):
+    import simulated
+
+    from assay.features.index import build
+
+    def tables(folder):
+        shards, documents = sorted(made.folder.parent.glob("shard*")), [f"text {i}.py" for i in range(8)]
+        build.build(
+            folder, shards, made.directions, simulated.about(24), words=lambda ids: [f"word{i}" for i in ids], vocabulary=simulated.VOCABULARY,
+            documents=documents,
+        )  # fmt: skip
+
+    Store(root).artefact(MadeUp(), tables)
+
+
+def index_of(root):
+    """The bytes of each table; when an index was made is in its about.json."""
+    (found,) = [path for path in (root / "artefacts").glob("*/*") if path.suffix != ".partial"]
+    assert not list(health.harms(Store(root)))
+    return {path.name: path.read_bytes() for path in sorted(found.iterdir()) if path.name not in ("about.json", "hashes.json")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_while_an_index_is_built(tmp_path):
+    import simulated
+
+    made = simulated.made(tmp_path / "firings", width=24, windows=16)
+    builds(tmp_path / "whole", made)
+    began = time.monotonic()
+    started(builds, tmp_path / "timed", made).join()
+    takes, rng, kills, stores = time.monotonic() - began, random.Random(7), 0, 0
+    while kills < 20:
+        root, stores = tmp_path / f"i{stores}", stores + 1
+        while True:
+            process = started(builds, root, made)
+            process.join(rng.uniform(0.0, 1.1 * takes))
+            process.kill()
+            process.join()
+            if process.exitcode == 0:
+                break
+            assert process.exitcode == -signal.SIGKILL, "it ended by itself"
+            kills += 1
+        assert index_of(root) == index_of(tmp_path / "whole") == index_of(tmp_path / "timed")
+    print(f"index: {kills} kills in {stores} stores")
