@@ -1,0 +1,123 @@
+"""A pretend accelerator: real numbers on the CPU, held to the rules of a device that is not the CPU.
+
+`install()` gives torch a device "pretend". A tensor there wraps one on the CPU, so values can be read, branches depend on them, and whole
+experiments run. What CUDA refuses is refused: an operation whose tensors are on different devices, `.numpy()` without `.cpu()`, a factory
+that forgot its device and meets a tensor that did not. What CUDA allows is allowed: copies, CPU indices into a tensor on the device, and a
+CPU number without dimensions in a pointwise operation.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import return_and_correct_aliasing
+from torch.utils._pytree import tree_iter, tree_map_only
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+NAME = "pretend"
+
+aten = torch.ops.aten
+
+COPIES = {aten.copy_.default, aten._to_copy.default, aten._copy_from.default, aten._copy_from_and_resize.default}
+"""Operations that carry numbers from one device to another, and are how it is done."""
+
+INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._unsafe_index.Tensor, aten._index_put_impl_.default}
+"""Operations whose indices may lie on the CPU while what they index does not."""
+
+SCALARS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor, aten.fill.Tensor, aten.fill_.Tensor, *INDEXING}
+"""Operations beside the pointwise ones that take a number without dimensions from the CPU."""
+
+
+class Mixed(RuntimeError):
+    """Say that an operation was given tensors on different devices; CUDA's own message begins alike."""
+
+
+class Pretend(Tensor):
+    """A tensor on the pretend device: `inner`, on the CPU, is what it holds."""
+
+    inner: Tensor
+
+    @staticmethod
+    def __new__(cls, inner: Tensor) -> "Pretend":
+        made = Tensor._make_wrapper_subclass(
+            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype, device=f"{NAME}:0"
+        )
+        made.inner = inner
+        return made
+
+    def __repr__(self, **_: Any) -> str:
+        return f"Pretend({self.inner!r})"
+
+    def tolist(self) -> Any:
+        return self.inner.tolist()
+
+    def numpy(self, **_: Any) -> Any:
+        raise TypeError(f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return self.numpy()
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _run(func, args, kwargs or {})
+
+
+def _inner(value: Any) -> Any:
+    return tree_map_only(Pretend, lambda t: t.inner, value)
+
+
+def _wrapped(value: Any) -> Any:
+    return tree_map_only(Tensor, lambda t: t if isinstance(t, Pretend) else Pretend(t), value)
+
+
+def _run(func: Any, args: Any, kwargs: Any) -> Any:
+    kwargs = dict(kwargs)
+    _refuse_mixtures(func, args, kwargs)
+    asked = kwargs.get("device")
+    here = torch.device(asked).type == NAME if asked is not None else True
+    if asked is not None:
+        kwargs["device"] = torch.device("cpu")
+    if func is aten._fused_sdp_choice.default:
+        return 0  # attention by products and a softmax, of which every part is seen here
+    if func is aten.copy_.default or func is aten._copy_from.default:
+        to, source = (args[0], args[1]) if func is aten.copy_.default else (args[1], args[0])
+        _inner(to).copy_(_inner(source))
+        return to
+    out = func(*_inner(args), **_inner(kwargs))
+    if not here:
+        return out
+    out = _wrapped(out)
+    return return_and_correct_aliasing(func, args, kwargs, out) if any(isinstance(t, Pretend) for t in tree_iter((args, kwargs))) else out
+
+
+def _refuse_mixtures(func: Any, args: Any, kwargs: Any) -> None:
+    if func in COPIES:
+        return
+    given = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
+    left = [t for t in given if not isinstance(t, Pretend)]
+    if not left or len(left) == len(given):
+        return
+    if func in INDEXING and isinstance(args[0], Pretend):  # its indices may lie on the CPU; what is put there may not
+        left = [t for t in tree_iter((args[2:], kwargs)) if isinstance(t, Tensor) and not isinstance(t, Pretend)]
+    written = func._schema.arguments[0].alias_info is not None and func._schema.arguments[0].alias_info.is_write
+    numbers = all(t.dim() == 0 for t in left) and not (written and not isinstance(args[0], Pretend))
+    if left and not (numbers and (torch.Tag.pointwise in func.tags or func in SCALARS)):
+        shapes = ", ".join(str(tuple(t.shape)) for t in left)
+        raise Mixed(f"Expected all tensors to be on the same device, but {func} got tensors of shape {shapes} on cpu beside others on {NAME}:0")
+
+
+def _made(op: Any, *args: Any, **kwargs: Any) -> Any:
+    """A factory on the device, or an operation that reached the backend without a tensor that stops it before."""
+    return _run(op, args, kwargs)
+
+
+@functools.cache
+def install() -> torch.device:
+    """Give torch the device, once a process."""
+    _setup_privateuseone_for_python_backend(NAME)
+    lib = torch.library.Library("_", "IMPL")
+    lib.fallback(_made, "PrivateUse1")
+    torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`
+    install.library = lib  # type: ignore[attr-defined]
+    return torch.device(f"{NAME}:0")
