@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pretend
 import pytest
 import torch
 from torch.utils._pytree import tree_map
-
-import pretend
 
 
 @pytest.fixture(params=["pretend", *(["cuda"] if torch.cuda.is_available() else [])])

@@ -7,12 +7,12 @@ CPU number without dimensions in a pointwise operation.
 """
 
 import functools
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import return_and_correct_aliasing
-from torch.utils._pytree import tree_iter, tree_map_only
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "pretend"
@@ -64,18 +64,54 @@ class Pretend(Tensor):
 
 
 def _inner(value: Any) -> Any:
-    return tree_map_only(Pretend, lambda t: t.inner, value)
+    if isinstance(value, Pretend):
+        return value.inner
+    return [_inner(x) for x in value] if isinstance(value, list | tuple) else value
 
 
 def _wrapped(value: Any) -> Any:
-    return tree_map_only(Tensor, lambda t: t if isinstance(t, Pretend) else Pretend(t), value)
+    if isinstance(value, Tensor):
+        return value if isinstance(value, Pretend) else Pretend(value)
+    return type(value)(_wrapped(x) for x in value) if isinstance(value, list | tuple) else value
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for x in values:
+        if isinstance(x, Tensor):
+            yield x
+        elif isinstance(x, list | tuple):
+            yield from _tensors(x)
+
+
+class _Rule(NamedTuple):
+    """What is to be known of an operation, looked up once."""
+
+    copies: bool
+    indexes: bool
+    numbers: bool
+    """Whether it takes numbers without dimensions from the CPU."""
+    writes: bool
+    """Whether its first argument is written to."""
+    aliases: bool
+    """Whether what it returns shares memory with what it was given."""
+
+
+@functools.cache
+def _rule(func: Any) -> _Rule:
+    schema = func._schema
+    first = schema.arguments[0].alias_info if schema.arguments else None
+    return _Rule(
+        func in COPIES, func in INDEXING, torch.Tag.pointwise in func.tags or func in SCALARS, first is not None and first.is_write,
+        any(r.alias_info is not None for r in schema.returns),
+    )  # fmt: skip
 
 
 def _run(func: Any, args: Any, kwargs: Any) -> Any:
-    kwargs = dict(kwargs)
-    _refuse_mixtures(func, args, kwargs)
+    rule, kwargs = _rule(func), dict(kwargs)
+    given = list(_tensors((*args, *kwargs.values())))
+    if not rule.copies:
+        _refuse_mixtures(func, rule, given, args, kwargs)
     asked = kwargs.get("device")
-    here = torch.device(asked).type == NAME if asked is not None else True
     if asked is not None:
         kwargs["device"] = torch.device("cpu")
     if func is aten._fused_sdp_choice.default:
@@ -84,25 +120,21 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
         to, source = (args[0], args[1]) if func is aten.copy_.default else (args[1], args[0])
         _inner(to).copy_(_inner(source))
         return to
-    out = func(*_inner(args), **_inner(kwargs))
-    if not here:
+    out = func(*_inner(args), **{name: _inner(x) for name, x in kwargs.items()})
+    if asked is not None and torch.device(asked).type != NAME:
         return out
     out = _wrapped(out)
-    return return_and_correct_aliasing(func, args, kwargs, out) if any(isinstance(t, Pretend) for t in tree_iter((args, kwargs))) else out
+    return return_and_correct_aliasing(func, args, kwargs, out) if rule.aliases and any(isinstance(t, Pretend) for t in given) else out
 
 
-def _refuse_mixtures(func: Any, args: Any, kwargs: Any) -> None:
-    if func in COPIES:
-        return
-    given = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
+def _refuse_mixtures(func: Any, rule: _Rule, given: list[Tensor], args: Any, kwargs: Any) -> None:
     left = [t for t in given if not isinstance(t, Pretend)]
     if not left or len(left) == len(given):
         return
-    if func in INDEXING and isinstance(args[0], Pretend):  # its indices may lie on the CPU; what is put there may not
-        left = [t for t in tree_iter((args[2:], kwargs)) if isinstance(t, Tensor) and not isinstance(t, Pretend)]
-    written = func._schema.arguments[0].alias_info is not None and func._schema.arguments[0].alias_info.is_write
-    numbers = all(t.dim() == 0 for t in left) and not (written and not isinstance(args[0], Pretend))
-    if left and not (numbers and (torch.Tag.pointwise in func.tags or func in SCALARS)):
+    if rule.indexes and isinstance(args[0], Pretend):  # its indices may lie on the CPU; what is put there may not
+        left = [t for t in _tensors((*args[2:], *kwargs.values())) if not isinstance(t, Pretend)]
+    numbers = all(t.dim() == 0 for t in left) and not (rule.writes and not isinstance(args[0], Pretend))
+    if left and not (numbers and rule.numbers):
         shapes = ", ".join(str(tuple(t.shape)) for t in left)
         raise Mixed(f"Expected all tensors to be on the same device, but {func} got tensors of shape {shapes} on cpu beside others on {NAME}:0")
 

@@ -4,11 +4,10 @@ import copy
 import operator
 
 import numpy as np
+import pretend
 import pytest
 import torch
 from torch.nn import functional
-
-import pretend
 
 HERE = torch.arange(12.0).view(3, 4)
 INDEX = torch.tensor([2, 0])
