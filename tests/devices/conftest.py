@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 import numpy as np
 import pretend
 import pytest
 import torch
-from torch.utils._pytree import tree_map
 
 
 @pytest.fixture(params=["pretend", *(["cuda"] if torch.cuda.is_available() else [])])
@@ -32,20 +34,30 @@ def near():
     """Assert that two results are alike: every tensor, array and number in them within a share of the largest beside it."""
 
     def alike(found, wanted, rtol=1e-4):
-        found, wanted = plain(found), plain(wanted)
-        assert torch.utils._pytree.tree_structure(found) == torch.utils._pytree.tree_structure(wanted)
-        for a, b in zip(torch.utils._pytree.tree_leaves(found), torch.utils._pytree.tree_leaves(wanted), strict=True):
-            if isinstance(b, np.ndarray) and b.dtype.kind == "f":
-                np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.nanmax(np.abs(b), initial=1e-30))
-            elif isinstance(b, np.ndarray):
-                np.testing.assert_array_equal(a, b)
+        found, wanted = dict(numbers(found)), dict(numbers(wanted))
+        assert found.keys() == wanted.keys()
+        for where, b in wanted.items():
+            b = np.asarray(b)
+            if b.dtype.kind == "f":
+                np.testing.assert_allclose(found[where], b, rtol=rtol, atol=rtol * np.nanmax(np.abs(b), initial=1e-30), err_msg=where)
             else:
-                assert a == pytest.approx(b, rel=rtol, nan_ok=True) if isinstance(b, float) else a == b
+                np.testing.assert_array_equal(found[where], b, where)
 
     return alike
 
 
-def plain(value):
-    """Tensors, wherever they are, as arrays."""
-    return tree_map(lambda x: x.detach().float().cpu().numpy() if isinstance(x, torch.Tensor) and x.dtype == torch.bfloat16 else
-                    x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x, value)  # fmt: skip
+def numbers(value, where=""):
+    """(place, array or number) of everything in a result, tensors as arrays wherever they lie."""
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    if dataclasses.is_dataclass(value):
+        value = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    if isinstance(value, list | tuple):
+        named = all(isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str) for x in value)
+        for name, x in value if named else enumerate(value):
+            yield from numbers(x, f"{where}/{name}")
+    elif isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        yield where, (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    elif isinstance(value, np.ndarray | np.generic | int | float):
+        yield where, value

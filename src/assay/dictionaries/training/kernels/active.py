@@ -68,6 +68,8 @@ class Active:
 
     def products(self, batch: Float[Tensor, "rows d"], W: Float[Tensor, "width d"]) -> Float[Tensor, "n"]:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
+        if W.device.type != "cpu":
+            return torch.linalg.vecdot(W[self.latent], batch[self.row])
         _hush()
         zeros = torch.zeros(len(self.row), dtype=W.dtype, device=W.device)
         where = torch.sparse_csr_tensor(self._by_latent, self.row, zeros, (self.width, self.rows), check_invariants=False)
