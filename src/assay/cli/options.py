@@ -145,8 +145,9 @@ class Machine:
     executor: str = "workers"
     """workers: one-thread processes, as many as free cores; inline: this process, one group after the other; or another file
     of assay.lab.executors."""
-    threads: int = 1
-    """Threads of each worker, or of this process when inline; more than one only helps a single large dictionary."""
+    threads: int | None = None
+    """Threads of each worker, or of this process when inline: 1, as more only help a single large dictionary; on a GPU all there are,
+    so that one worker has it."""
     device: str = "cpu"
     """Where tensors live: cpu, cuda, cuda:1."""
 
@@ -154,12 +155,13 @@ class Machine:
         """Make a lab that trains on this machine."""
         from assay.lab import executors
         from assay.lab.lab import Lab
+        from assay.lab.provenance import cores
 
-        if self.threads < 1:
+        if self.threads is not None and self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if self.executor not in executors.known():
             raise AssayError(f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}")
-        return Lab(root, executors.known()[self.executor](threads=self.threads), device_here(self.device))
+        return Lab(root, executors.known()[self.executor](threads=self.threads or (1 if self.device == "cpu" else cores())), device_here(self.device))
 
 
 def device_here(name: str) -> str:

@@ -124,8 +124,8 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     if not todo:
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
-    made = _train(store, experiment, group, runs, bench, texts, there)
-    trained = {arm: one.to(bench.device) for arm, one in made.items()}  # an arm may have loaded or made its tensors elsewhere
+    trained = _train(store, experiment, group, runs, bench, texts, there)
+    trained = {arm: one.to(bench.device) for arm, one in trained.items()}  # an arm may have loaded or made its tensors elsewhere
     ready = []
     for arm, members in group.arms.items():
         data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
@@ -140,8 +140,8 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
                 ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
     about = bench.about()
     noted = {arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms}
-    stored = [Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done") for job, data, params, inputs, bad in ready]
-    store.put_all(stored, measured=experiment.measured)
+    made = [Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done") for job, data, params, inputs, bad in ready]
+    store.put_all(made, measured=experiment.measured)
     return len(ready)
 
 
