@@ -29,6 +29,13 @@ SCALARS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor, aten.fill.Tensor, 
 """Operations beside the pointwise ones that take a number without dimensions from the CPU."""
 
 
+SIZED = (
+    aten.arange.default, aten.arange.start, aten.arange.start_step, aten.linspace.default, aten.eye.default, aten.eye.m,
+    aten.randperm.default, aten.randperm.generator, aten.tril_indices.default, aten.triu_indices.default,
+)  # fmt: skip
+"""Factories that torch makes of an empty tensor and a resize, and a wrapper cannot be resized."""
+
+
 class Mixed(RuntimeError):
     """Say that an operation was given tensors on different devices; CUDA's own message begins alike."""
 
@@ -124,6 +131,7 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     if asked is not None and torch.device(asked).type != NAME:
         return out
     out = _wrapped(out)
+    assert not rule.aliases or all(t.shape == t.inner.shape for t in given if isinstance(t, Pretend)), f"{func} resizes, a wrapper cannot"
     return return_and_correct_aliasing(func, args, kwargs, out) if rule.aliases and any(isinstance(t, Pretend) for t in given) else out
 
 
@@ -151,5 +159,8 @@ def install() -> torch.device:
     lib = torch.library.Library("_", "IMPL")
     lib.fallback(_made, "PrivateUse1")
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`
-    install.library = lib  # type: ignore[attr-defined]
+    own = torch.library.Library("aten", "IMPL")
+    for op in SIZED:
+        own.impl(op, functools.partial(_made, op), "PrivateUse1")
+    install.library = lib, own  # type: ignore[attr-defined]
     return torch.device(f"{NAME}:0")

@@ -48,6 +48,8 @@ ALLOWED = {
     "fill": lambda d: HERE.to(d).masked_fill(HERE.to(d) > 2, torch.tensor(7.0)),
     "views": lambda d: (x := HERE.to(d), x[1].mul_(3), x.mT.add_(1))[0],
     "made there": lambda d: torch.cat([torch.tensor([1.0, 2.0], device=d), torch.arange(3, device=d), torch.full((2,), 4.0, device=d)]),
+    "made by a rule": lambda d: [torch.arange(1, 9, 3, device=d), torch.linspace(0, 1, 4, device=d), torch.eye(2, 3, device=d),
+                                 torch.tril_indices(3, 3, device=d), torch.repeat_interleave(torch.arange(3, device=d), INDEX.new_tensor([2, 0, 1]).to(d))],
     "made alike": lambda d: [f(HERE.to(d)) for f in (torch.zeros_like, torch.ones_like)] + [HERE.to(d).new_tensor([1.0]), HERE.to(d).new_zeros(2)],
     "from an array": lambda d: torch.as_tensor(np.arange(3.0), device=d) + torch.from_numpy(np.ones(3)).to(d),
     "values": lambda d: [HERE.to(d).sum().item(), bool((HERE.to(d) > 3).any()), HERE.to(d).tolist(), len(HERE.to(d).nonzero())],
