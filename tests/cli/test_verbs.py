@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from assay.cli import experiments, explaining, measuring, upkeep
 from assay.cli.main import app, main
+from assay.lab.provenance import THREADS
 from assay.verbs.new import write_experiment
 from assay.verbs.schemas import document
 
@@ -65,7 +66,7 @@ def test_every_verb_is_there_and_short() -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     first = {"list", "plan", "preregister", "run", "show", "check", "reproduce", "judge", "report", "fetch", "new", "remove", "doctor"}
     own = {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
-    assert verbs == first | own | {"import", "export", "conformance", "train-lm", "mcp"}
+    assert verbs == first | own | {"import", "export", "conformance", "train-lm", "mcp", "worker"}
     for node in (node for module in (experiments, explaining, measuring, upkeep) for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             body = node.body[1:]  # the docstring is the help
@@ -137,6 +138,14 @@ def test_run_prints_one_object_and_its_progress_elsewhere(capsys: pytest.Capture
 def test_a_second_run_trains_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *SMOKE, "--json"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_worker_leaves_when_nobody_wants_anything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREADS:  # which it sets, and this process goes on
+        monkeypatch.setenv(name, "1")
+    assert told(capsys, "worker", "--idle", "0", "--experiment", "own.py")["groups"] == []
+    assert main(["worker", "--idle", "-1"]) == main(["worker", "--threads", "0"]) == main(["worker", "--experiment", "nobody"]) == 2
+    assert not list(Path("assay-store/workers").iterdir())
 
 
 def test_the_table_fits_and_says_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:

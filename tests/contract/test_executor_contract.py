@@ -1,19 +1,87 @@
-"""The executor contract, run on ours; both give the same bytes."""
+"""The executor contract, run on each of ours; all give the same bytes, also after a crash of some groups and after an interrupt.
 
+Another executor joins by one entry in EXECUTORS: a context manager that is given the folder of the store, one for logs, and how many
+tasks to run at a time, and gives a function that makes the executor anew.
+"""
+
+import contextlib
+import multiprocessing
 from pathlib import Path
 
+import pytest
+
+from assay.core.errors import RunError
 from assay.lab import catalogue
-from assay.lab.executors import Inline, Workers
+from assay.lab.executors import Away, Inline, Workers
+from assay.lab.joined import Joined
+from assay.lab.lab import Lab
 from assay.lab.preset import override
-from assay.testing.executor_contract import check_executor
+from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
+from local_fleet import Local
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 
 
-def test_inline_and_workers_agree(tmp_path):
+def inline(root, logs, n):
+    return contextlib.nullcontext(Inline)
+
+
+def workers(root, logs, n):
+    return contextlib.nullcontext(lambda: Workers(n))
+
+
+def fleet(root, logs, n):
+    return contextlib.nullcontext(lambda: Away(Local(logs, n)))
+
+
+@contextlib.contextmanager
+def none(root, logs, n):
+    """Nobody's fleet: workers that somebody started by hand."""
+    joined = [multiprocessing.get_context("fork").Process(target=lambda: Joined(root).run()) for _ in range(n)]
+    [one.start() for one in joined]
+    yield Away
+    [one.terminate() for one in joined]
+    [one.join(30) for one in joined]
+    assert [one.exitcode for one in joined] == [0] * n, "told to leave, a worker leaves"
+
+
+EXECUTORS = {"inline": inline, "workers": workers, "none": none, "fleet": fleet}
+asked = pytest.mark.parametrize("name", EXECUTORS)
+
+
+def of(*fields):
     experiment = catalogue.find(str(WALK))
-    preset = override(experiment, "default", ["steps=5"])
-    one = check_executor(Inline, experiment, preset, tmp_path / "inline")
-    two = check_executor(lambda: Workers(2), experiment, preset, tmp_path / "workers")
-    assert one == two
-    assert len(one) == 18  # 3 trained arms of 6 seeds
+    return experiment, override(experiment, "default", fields)
+
+
+@asked
+def test_it_keeps_the_contract_and_stores_the_bytes_that_this_process_stores(name, tmp_path):
+    with EXECUTORS[name](tmp_path / "s", tmp_path, 2) as make:
+        found = check_executor(make, *of("steps=5"), tmp_path / "s")
+    Lab(tmp_path / "here", Inline()).run(*of("steps=5"))
+    assert found == measured(tmp_path / "here")
+    assert len(found) == 18  # 3 trained arms of 6 seeds
+
+
+@asked
+def test_a_group_that_crashes_fails_alone(name, tmp_path):
+    some = "trouble=crash-1001", "steps=5", "seed=1000:1004"
+    with EXECUTORS[name](tmp_path / "s", tmp_path, 1) as make:
+        found, error = check_failing(make, *of(*some), tmp_path / "s")
+    assert "ZeroDivisionError: the walk fell" in error and "walk.py line" in error
+    with pytest.raises(RunError):
+        Lab(tmp_path / "here", Inline()).run(*of(*some))
+    assert found == measured(tmp_path / "here")
+    assert {path[-4:] for path in found} == {"1002", "1003"}  # what the crash took with it is the other two seeds, in every arm
+
+
+@asked
+def test_what_is_interrupted_stops_and_goes_on_elsewhere_to_the_same_bytes(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("WALK_MARKS", str(tmp_path / "marks"))
+    monkeypatch.setenv("WALK_PAUSE", "0.05")
+    with EXECUTORS[name](tmp_path / "s", tmp_path, 1) as make:
+        check_closing(make, *of("steps=120"), tmp_path / "s")
+    monkeypatch.delenv("WALK_MARKS")
+    for root in ("s", "here"):
+        Lab(tmp_path / root, Inline()).run(*of("steps=120"))
+    assert measured(tmp_path / "s") == measured(tmp_path / "here")

@@ -26,6 +26,7 @@ With `--json` a verb prints one JSON object on standard output and everything el
 | `ASSAY_CACHE` | the folder in which models are kept; `~/.cache/assay` without it |
 | `ASSAY_SMOLLM2_GGUF` | a SmolLM2-135M-Instruct.Q4_1.gguf that is already here: nothing is downloaded |
 | `ASSAY_CHECKPOINT_SECONDS` | the least time between two checkpoints of a training, 20 without it |
+| `ASSAY_LEASE_SECONDS` | the time without a beat after which another worker takes over a group, 30 without it |
 | `ASSAY_LIMITS` | what `--limits` says, for the verbs that have no such option and for Python as well |
 """
 

@@ -150,6 +150,35 @@ def _ran(name: str, choice: Choice, machine: Machine, place: Place, within: str 
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)
+def worker(
+    *, experiment: Annotated[tuple[str, ...], Bare] = (), study: Path | None = None, idle: float | None = None, threads: int = 1,
+    device: str | None = None, place: Place = HERE,
+) -> int:  # fmt: skip
+    """Join a store from this or any machine that sees its folder, and work at what somebody waits for with --executor none.
+
+    Parameters
+    ----------
+    experiment
+        Only work for this experiment, by its name or file. Repeatable.
+    study
+        The file of a study: only work for that.
+    idle
+        Leave after so many seconds with nothing to do; without it, wait for more. Ctrl-C or SIGTERM: leave at the next checkpoint.
+    threads
+        Threads of this process; start more workers before you give one more threads.
+    device
+        Where tensors live on this machine: cpu, cuda, cuda:1; without it, where whoever waits wants them.
+
+    Examples
+    --------
+    assay worker --idle 5
+    """
+    from assay.cli import joining
+
+    return joining.run(place, experiment, study, idle, threads, device)
+
+
+@app.command(sort_key=4, group=EXPERIMENTS)
 def show(
     name: Name,
     claim: Annotated[str | None, Parameter(help="One claim: its number, or words of its text.")] = None,

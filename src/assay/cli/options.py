@@ -143,8 +143,8 @@ class Machine:
     """On what it runs; none of these changes a number's meaning."""
 
     executor: str = "workers"
-    """workers: one-thread processes, as many as free cores; inline: this process, one group after the other; or another file
-    of assay.lab.executors."""
+    """workers: one-thread processes, as many as free cores; inline: this process, one group after the other; none: whoever joins
+    the store by `assay worker`, on any machine (docs/scale.md); or another file of assay.lab.executors."""
     threads: int | None = None
     """Threads of each worker, or of this process when inline: 1, as more only help a single large dictionary; on a GPU all there are,
     so that one worker has it."""
@@ -161,7 +161,8 @@ class Machine:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if self.executor not in executors.known():
             raise AssayError(f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}")
-        return Lab(root, executors.known()[self.executor](threads=self.threads or (1 if self.device == "cpu" else cores())), device_here(self.device))
+        device = self.device if self.executor == "none" else device_here(self.device)  # it is for the workers to have it
+        return Lab(root, executors.known()[self.executor](threads=self.threads or (1 if device == "cpu" else cores())), device)
 
 
 def device_here(name: str) -> str:

@@ -82,9 +82,7 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
         _sync_all([part for path, files in folders.items() for part in (*(temporary[path] / name for name in files), temporary[path])])
         for path in folders:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():  # a damaged folder, or one with other inputs: a rename cannot replace a folder that is not empty
-                path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
-            temporary[path].rename(path)
+            _take_place(temporary[path], path, scratch)
     except BaseException:
         for made in temporary.values():
             for left in made.glob("*"):
@@ -94,6 +92,19 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
         raise
     for parent in dict.fromkeys(path.parent for path in folders):
         sync(parent)
+
+
+def _take_place(folder: Path, path: Path, scratch: Path, attempts: int = 8) -> None:
+    """Give a folder its name; a rename cannot replace a folder that is not empty, and another process may be storing the same."""
+    for attempt in range(attempts):
+        with contextlib.suppress(FileNotFoundError):  # a damaged one, or one with other inputs; or somebody else just moved it
+            path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
+        try:
+            folder.rename(path)
+            return
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == attempts - 1:
+                raise
 
 
 TOGETHER = 16

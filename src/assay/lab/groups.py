@@ -3,6 +3,7 @@
     <root>/groups/<16hex>/keys.json                which runs: arms in order, and for each run its key, spec and parent's key
                           fit-00.safetensors …     the checkpoint of each call of `fit`
                           clock.json               the sessions it was worked on: start, end, CPU-seconds
+                          progress.json            how far it is, where it is left to workers that joined (joined.py)
                           failed.json              the last crash, if any
 
 A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a short lock, and taken up
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,14 @@ def read(folder: Path) -> RunGroup | None:
         return RunGroup(folder, data["experiment"], data["version"], data["inputs"], arms)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def names(root: Path) -> set[str]:
+    """The names of all folders of groups, whole or not; nothing is read."""
+    try:
+        return set(os.listdir(root / "groups"))  # noqa: PTH208 — thousands of names
+    except FileNotFoundError:
+        return set()
 
 
 def unfinished(store: Store, experiment: str | None = None) -> Iterator[RunGroup]:

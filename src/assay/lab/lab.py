@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.core.shown import follower
-from assay.lab import following, journal, looks, owners
+from assay.lab import following, journal, leases, looks, owners, wanted
 from assay.lab import groups as grouping
 from assay.lab.atomic import explained
 from assay.lab.events import Finished, OnEvent, one_at_a_time
@@ -139,8 +139,11 @@ class Lab:
         freed = 0
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
-                with self.store.lock(f"group-{path.name}"):
-                    self.store.remove(path)
+                wanted.drop(self.store.root, path.name)  # a worker that joined leaves it at its next step
+                with explained(self.store.root), leases.of(self.store.root).wait(f"group-{path.name}") as lease:
+                    if path.exists():
+                        self.store.remove(path)
+                    lease.done()
             else:
                 self.store.remove(path)
             freed += n

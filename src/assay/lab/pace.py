@@ -77,7 +77,9 @@ class Pace:
     def __init__(self, width: int, clock: Callable[[], float] = time.monotonic, plan: float = PLAN):
         self.closing = 0.0
         """Seconds that judging what is stored took when it was last tried: the command ends with that."""
-        self._width, self._clock, self._plan = width, clock, plan
+        self.width = width
+        """How many groups are worked on at the same time."""
+        self._clock, self._plan = clock, plan
         self._began: dict[str, float] = {}
         self._marks: dict[str, Marks] = {}
         self._first: set[str] = set()
@@ -132,7 +134,7 @@ class Pace:
         shared = sum(math.sqrt(each[name].variance) * seconds for name, seconds in rest.items()) / whole
         alone = noise * sum(seconds**2 for seconds in rest.values()) / whole**2
         factor = math.exp(BOUNDS * math.sqrt(shared**2 + alone + STAYS * noise))
-        seconds = _shared_out(pending, rest, self._began, self._width)
+        seconds = _shared_out(pending, rest, self._began, self.width)
         return Range(seconds / factor + self.closing, seconds * factor + 2 * self.closing)
 
     def _told(self, group: Pending, seconds: float, counts: float) -> _Seen:

@@ -46,6 +46,9 @@ def machine() -> dict[str, Any]:
     sizes = {"cores": os.cpu_count() or 1, "free_cores": cores(), "memory_gib": round(_memory() / 2**30, 1)}
     return {"cpu": _cpu(), **sizes, "system": platform.system()}
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""The variables that say, before a library is loaded, on how many threads it computes."""
+
 
 def cores() -> int:
     """The number of cores this process may use."""

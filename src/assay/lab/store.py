@@ -4,15 +4,18 @@
     <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
                                                       [params.safetensors], and status.json: status, sizes and hashes of these
     <root>/groups/<16hex>/                            an unfinished group (groups.py)
-    <root>/artefacts/<kind>/<16hex>[.partial]/        harvests, indexes, with hashes.json; may be deleted at any time
+    <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may work at it (wanted.py)
+    <root>/leases/<name>/                             who works at a group or an artefact (leases.py)
+    <root>/workers/<name>                             the beat of each worker that has joined (joined.py)
+    <root>/artefacts/<kind>/<16hex>[.….partial]/      harvests, indexes, with hashes.json; may be deleted at any time
     <root>/owners/<experiment>.json                   which file the runs under this name belong to (owners.py)
     <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl (append-only)
     <root>/jobs/<32hex>/                              what somebody submitted, and how far it is (jobs/folder.py)
     <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
     <root>/tmp/                                       folders being written
 
-There is no lock on the store: folders appear by one rename, and each group and artefact has a lock of its own, which the
-kernel releases at a kill. Reading never writes, so a read-only store can be read.
+There is no lock on the store: folders appear by one rename, and each group and artefact has a lease of its own, which others take
+over once its owner is dead. Reading never writes, so a read-only store can be read.
 """
 
 from __future__ import annotations
@@ -31,17 +34,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from assay.core import intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
+from assay.lab import leases
 from assay.lab.atomic import explained, sync, write, write_folders
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from assay.core.fit import Trained
+    from assay.lab.leases import Lease
 
 FORMAT = 1
 Paths = list[Path]
@@ -307,17 +312,30 @@ class Store:
         paths = [self._artefact_path(s) for s in specs]
         for wait in (False, True):
             for spec, path in zip(specs, paths, strict=True):
-                lock = self.lock(f"artefact-{path.parent.name}-{path.name}")
-                try:
-                    if not path.exists() or self._wrong(spec, path):
-                        with lock.acquire(blocking=wait), explained(self.root):
-                            if path.exists() and (why := self._wrong(spec, path)):
-                                self.set_aside(path, why)
-                            if not path.exists():  # built by another process while this one waited
-                                _build(spec, path, build)
-                except Timeout:
-                    continue
+                while not path.exists() or self._wrong(spec, path):
+                    if self._built(spec, path, build) or not wait:
+                        break
+                    time.sleep(leases.AGAIN)
         return paths
+
+    def _built(self, spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> bool:
+        """Build an artefact, unless another process is at it, or took it over from us; True where it is there."""
+        with explained(self.root):
+            lease = leases.of(self.root).take(f"artefact-{path.parent.name}-{path.name}")
+            if lease is None:
+                return False
+            with lease:  # once it is ours: another process may have built it meanwhile
+                if path.exists() and (why := self._wrong(spec, path)):
+                    self.set_aside(path, why)
+                try:
+                    if not path.exists():
+                        _build(spec, path, build, lease)
+                except Exception:
+                    if lease.held():
+                        raise
+                if there := path.exists():
+                    lease.done()
+                return there
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move an artefact that is not as it was written to `tmp`, and say so; whoever needs it builds it again."""
@@ -419,16 +437,23 @@ def size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
-def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> None:
-    partial = path.with_name(path.name + ".partial")
+def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Lease) -> None:
+    # Under a name of this owner: one that was taken for dead and still writes by the name that it knows harms nobody.
+    partial = path.with_name(f"{path.name}.{lease.owner[-8:]}.partial")
+    for begun in path.parent.glob(f"{path.name}*.partial"):
+        if not partial.exists():
+            begun.rename(partial)
     partial.mkdir(parents=True, exist_ok=True)
     build(spec, partial)
     write(partial / "spec.json", spec.to_json().encode())
     write(partial / intact.NOTE, intact.described(partial))
     for file in partial.rglob("*"):
         sync(file)
-    partial.rename(path)
-    sync(path.parent)
+    if lease.held():
+        partial.rename(path)
+        sync(path.parent)
+        for left in path.parent.glob(f"{path.name}.*.partial"):  # of owners that were taken for dead
+            discard(left)
 
 
 def _names(folder: Path) -> list[str]:

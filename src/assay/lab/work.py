@@ -135,8 +135,13 @@ def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callabl
     fresh, left = not store.root.exists(), list(works)
     benched = all(one.first.speed is not None and one.first.cost_from == "the record" for one in works)
     pace = Pace(executor.width, plan=BENCHED if benched else PLAN)
+
+    def eta() -> Range | None:
+        pace.width = executor.width  # workers may join and go
+        return pace.left([p for w in works for p in w.pending()])
+
     for one in works:
-        one.pace, one.eta = pace, lambda: pace.left([p for w in works for p in w.pending()])
+        one.pace, one.eta = pace, eta
 
     def tell() -> None:
         for one in [w for w in left if w.over]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -18,13 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import Timeout
 
-from assay.core.errors import AssayError, DamageError
+from assay.core.errors import AssayError, DamageError, RunError
 from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
-from assay.lab import edits, groups, memory, provenance
+from assay.lab import edits, groups, leases, memory, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started
@@ -35,8 +35,16 @@ if TYPE_CHECKING:
     import torch
 
     from assay.core.fit import Trained
+    from assay.lab.leases import Lease
 
 Report = Callable[[Any], None]
+
+class Stopped(KeyboardInterrupt):
+    """The work was asked to stop, and did so where it can go on: nobody's `except Exception` stands in its way."""
+
+
+class Lost(BaseException):
+    """The lease of the group lapsed, and another process has it now."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,15 @@ class Task:
         return canonical_json({k: getattr(self, k) for k in ("root", "group", "name", "origin", "device", "since")})
 
 
-def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Outcome:
+def run_group(
+    task: Task, report: Report, cpu_before: float | None = None, stop: Callable[[], bool] = lambda: False, deadly: float = math.inf,
+) -> Outcome:  # fmt: skip
     """How the group ended; everything a user can cause, and every crash of the experiment, comes back as a failed Outcome.
 
-    `cpu_before` is the process's CPU time from which this group pays; by default the present one.
+    `cpu_before` is the process's CPU time from which this group pays; by default the present one. Once `stop` says True, training
+    saves its next step and ends there. A group of which as many processes died as is `deadly`, one after the other and at the same
+    step, has failed.
+    Raises: Stopped; KeyboardInterrupt.
     """
     clock = (task.since, provenance.cpu_seconds() if cpu_before is None else cpu_before)
     try:
@@ -68,34 +81,49 @@ def run_group(task: Task, report: Report, cpu_before: float | None = None) -> Ou
         experiment = task.experiment
         if experiment is None:
             experiment = load(task.name, task.origin)
-        with store.lock(f"group-{task.group}").acquire(blocking=False):
-            group = groups.read(store.root / "groups" / task.group)
+        folder = store.root / "groups" / task.group
+        with explained(store.root):
+            lease = leases.of(store.root).take(f"group-{task.group}", _mark(folder))
+        if lease is None:
+            return Outcome(task.group, "busy")
+        with lease:
+            group = groups.read(folder)
             if group is None:  # another process finished it
+                lease.done()
                 return Outcome(task.group, "done")
+            if lease.deaths >= deadly:
+                raise RunError(f"{lease.deaths} processes died of it, one after the other, at the same step; often: out of memory")
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             (group.folder / "failed.json").unlink(missing_ok=True)
             try:
                 text = code(experiment.origin) if experiment.origin else ""
                 try:
-                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
+                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text, lease, stop))
                 except DamageError as e:  # found at first touch, so nothing was computed on it: it is built again, training goes on
                     store.set_aside(e.folder, e.why)
-                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text))
+                    stored = _work(store, experiment, group, Workbench(store, group, task.device, report, clock, text, lease, stop))
             except KeyboardInterrupt:
                 raise
             except BaseException as e:
+                if not lease.held():  # whatever it was, another process is at it, perhaps in the same folder
+                    return Outcome(task.group, "busy")
                 _note_failure(group.folder, e)
                 raise
             store.remove(group.folder)
+            lease.done()
             return Outcome(task.group, "done", stored=stored)
-    except Timeout:
-        return Outcome(task.group, "busy")
     except AssayError as e:
         return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # sys.exit too: what an experiment raises ends no worker and no command
         return Outcome(task.group, "failed", error="RunError", text=_short(e))
+
+
+def _mark(folder: Path) -> str:
+    """How far a group is, for whoever counts the processes that died of it."""
+    saved = {path.name: groups.checkpoint(path).get("step", 0) for path in sorted(folder.glob("fit-*.safetensors"))}
+    return canonical_json(saved)
 
 
 def keeps(experiment: Experiment, arm: str) -> bool:
@@ -141,6 +169,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     about = bench.about()
     noted = {arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms}
     made = [Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done") for job, data, params, inputs, bad in ready]
+    bench.mine()
     store.put_all(made, measured=experiment.measured)
     return len(ready)
 
@@ -182,11 +211,15 @@ def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Memb
 class Workbench:
     """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to report to."""
 
-    def __init__(self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str):
+    def __init__(
+        self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str, lease: Lease,
+        stop: Callable[[], bool],
+    ):  # fmt: skip
         import torch
 
         self.device = torch.device(device)
         self.root = store.root
+        self._lease, self._stop = lease, stop
         self._store, self._group, self._report, self._code = store, group, report, code
         self._slots = 0
         self._reported = 0.0
@@ -204,7 +237,18 @@ class Workbench:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
         path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
-        return FileSlot(path, self.root, self._clock.note, self._code)
+        return FileSlot(path, self.root, self._clock.note, self._code, self._asked)
+
+    def mine(self) -> None:
+        """Look whether this group is still ours. Raises: Lost."""
+        if not self._lease.held():
+            raise Lost
+
+    def _asked(self) -> bool:
+        """Whether training should save its next step and end there. Raises: Lost where it should end at once."""
+        if self._lease.lost:
+            raise Lost
+        return self._stop()
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far this group is, at most four times a second."""
@@ -239,8 +283,8 @@ class FileSlot:
     nothing stored would show it.
     """
 
-    def __init__(self, path: Path, root: Path, note: Callable[[], Any], code: str):
-        self._path, self._root, self._note, self._code = path, root, note, code
+    def __init__(self, path: Path, root: Path, note: Callable[[], Any], code: str, asked: Callable[[], bool]):
+        self._path, self._root, self._note, self._code, self._asked = path, root, note, code, asked
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
@@ -256,11 +300,11 @@ class FileSlot:
         return (said["step"], tensors) if said.get("code") == self._code else None
 
     def due(self) -> bool:
-        """True when the last save is long enough ago; saving never takes more than a twentieth of the time."""
-        return time.monotonic() - self._last >= self._every
+        """True when the last save is long enough ago, or the work should stop; saving never takes more than a twentieth of the time."""
+        return self._asked() or time.monotonic() - self._last >= self._every
 
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Replace the checkpoint by this one, whole."""
+        """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for; Lost."""
         import torch
         from safetensors.torch import save_file
 
@@ -275,6 +319,8 @@ class FileSlot:
         self._note()
         self._last = time.monotonic()
         self._every = max(self._every, 20 * (self._last - started))
+        if self._asked():
+            raise Stopped
 
 
 class _Clock:
@@ -298,7 +344,11 @@ class _Clock:
 def _note_failure(folder: Path, error: BaseException) -> None:
     text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
     with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
-        write(folder / "failed.json", canonical_json({"error": text}).encode())
+        write(folder / "failed.json", canonical_json({"error": text, "kind": _kind(error)}).encode())
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__ if isinstance(error, AssayError) else "RunError"
 
 
 def _short(error: BaseException) -> str:

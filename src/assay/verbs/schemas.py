@@ -83,6 +83,7 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     ),
     "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",)),
     "train-lm": Described("small language models that were trained", ("train_lm.train_lm",), ("train_lm.TrainedLms",)),
+    "worker": Described("which groups a worker took up, and how each ended there", ("worker.worker",), ("worker.Worked",)),
 })  # fmt: skip
 
 

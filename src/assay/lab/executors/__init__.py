@@ -15,10 +15,11 @@ from typing import Protocol
 
 from assay.lab.events import Outcome
 from assay.lab.executors.inline import Inline
+from assay.lab.executors.none import Away
 from assay.lab.executors.workers import Workers
 from assay.lab.worker import Report, Task
 
-__all__ = ["Executor", "Inline", "Workers", "known"]
+__all__ = ["Away", "Executor", "Inline", "Workers", "known"]
 
 
 class Executor(Protocol):

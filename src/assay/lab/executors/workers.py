@@ -15,10 +15,9 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from assay.lab.events import Outcome, Said, from_line
-from assay.lab.provenance import cores
+from assay.lab.provenance import THREADS, cores
 from assay.lab.worker import Report, Task
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 % of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.2  # seconds until asking again for a task when none was ready
@@ -84,7 +83,7 @@ class _Worker:
     def __init__(self, threads: int, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report):
         self.task: Task | None = None
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-        env = {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(_THREADS, str(threads))
+        env = {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from assay.lab.worker import serve; serve()"],
             stdin=subprocess.PIPE,

@@ -1,0 +1,263 @@
+"""None: runs nothing here. Leaves tasks in the store for whoever joins it by `assay worker`, and follows the store until they are done.
+
+All that passes between this process and a worker lies in the store, so either may die, and come back, on any machine. With a fleet
+it also has an engine start workers, as many as there is work for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+
+from assay.core import errors
+from assay.core.errors import FleetError
+from assay.lab import groups, leases, wanted
+from assay.lab.events import Outcome, Progress, Said, Started, from_line
+from assay.lab.fleets import Fleet, Member
+from assay.lab.groups import RunGroup
+from assay.lab.store import Store
+from assay.lab.worker import Report, Task
+
+POLL = 0.5
+"""Seconds between looks at the store."""
+APPEARS = 60.0
+"""Seconds until a folder that machines share shows what another one stored, at the latest."""
+IDLE = 30.0
+"""Seconds after which a fleet's worker that finds nothing to do ends."""
+BARREN = 3
+"""How often in a row a fleet's worker may end and be replaced while nobody takes up a group, or gets on with one."""
+ASKS = 3.0
+"""Seconds between two questions to the engine of a fleet."""
+_END = object()
+
+
+class Away:
+    """Leaves tasks in the store, and waits until they are done, failed or given up; with a fleet, it has workers started.
+
+    `threads` is what each worker of a fleet gets.
+    """
+
+    def __init__(self, fleet: Fleet | None = None, threads: int = 1):
+        self.fleet, self.threads = fleet, threads
+        self._present = 0
+
+    @property
+    def width(self) -> int:
+        """How many workers there may be, as far as is known: a fleet's, or those that were seen last."""
+        return self.fleet.width if self.fleet is not None else max(1, self._present)
+
+    def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
+        """The outcome of each task as the store tells it. Raises: FleetError when a fleet's workers end one after the other to no effect."""
+        source, open_ = iter(tasks), True
+        left: dict[str, _Left] = {}
+        crew: _Crew | None = None
+        try:
+            while True:
+                while open_:
+                    task = next(source, _END)
+                    if task is _END:
+                        open_ = False
+                    if not isinstance(task, Task):
+                        break
+                    crew = crew or self._crew(task)
+                    left[task.group] = _Left(task)
+                if not open_ and not left:
+                    return
+                ended = []
+                if crew is not None:
+                    asked, there = wanted.names(crew.root), groups.names(crew.root)
+                    for one in list(left.values()):
+                        outcome = one.outcome(one.group in asked, one.group in there, report)
+                        if outcome is not None:
+                            del left[one.group]
+                            ended.append(outcome)
+                    self._present = crew.look(list(left.values()), bool(ended), report)
+                yield from ended
+                if not ended:
+                    time.sleep(POLL)
+        finally:
+            for one in left.values():
+                with contextlib.suppress(OSError):
+                    wanted.drop(one.root, one.group)
+            if crew is not None:
+                crew.dismiss()
+
+    def _crew(self, task: Task) -> _Crew:
+        return _Crew(Path(task.root)) if self.fleet is None else _Engaged(Path(task.root), self.fleet, self.threads, task.device)
+
+
+class _Left:
+    """A task in the store, and what was seen of it."""
+
+    def __init__(self, task: Task):
+        self.task, self.root, self.group = task, Path(task.root), task.group
+        self.folder = self.root / "groups" / task.group
+        self.runs: RunGroup | None = groups.read(self.folder)
+        self.moved = 0
+        """How often it was seen to get on, or to be taken up again."""
+        self._seen = 0
+        self._heard = ""
+        self._gone: float | None = None
+        self._begun = False
+        (self.folder / "failed.json").unlink(missing_ok=True)
+        if self.runs is not None:
+            wanted.leave(task)
+
+    def outcome(self, asked: bool, there: bool, report: Report) -> Outcome | None:
+        """How it ended; None while it has not."""
+        if self.runs is None:
+            return Outcome(self.group, "done")
+        if not there:
+            return self._done(self.runs, report)
+        if not asked:
+            if (failed := self._failed()) is not None:
+                return failed
+            if groups.read(self.folder) is not None:  # somebody else waited for it, and went
+                wanted.leave(self.task)
+            return None
+        self._follow(self.runs, report)
+        return None
+
+    def _done(self, runs: RunGroup, report: Report) -> Outcome | None:
+        self._gone = self._gone or time.monotonic()
+        stored = len(Store(self.root).get_all(runs.keys, runs.experiment))
+        if stored < len(runs.keys) and time.monotonic() - self._gone < APPEARS:
+            return None
+        wanted.drop(self.root, self.group)
+        self._begin(runs, report)
+        return Outcome(self.group, "done", stored=stored)
+
+    def _failed(self) -> Outcome | None:
+        try:
+            said = json.loads((self.folder / "failed.json").read_text())
+            kind = said["kind"] if hasattr(errors, said["kind"]) else "RunError"
+            return Outcome(self.group, "failed", error=kind, text=str(said["error"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def _follow(self, runs: RunGroup, report: Report) -> None:
+        try:
+            path = self.folder / "progress.json"
+            written, line = path.stat().st_mtime_ns, path.read_text()
+            self.moved, self._seen = self.moved + (written != self._seen), written
+            if line == self._heard:
+                return
+            self._heard, event = line, from_line(line)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return
+        self._begin(runs, report)
+        if isinstance(event, Progress) and event.group == self.group:
+            report(event)
+
+    def _begin(self, runs: RunGroup, report: Report) -> None:
+        if not self._begun:
+            self._begun = True
+            report(Started(runs.name, tuple(runs.arms), len(runs.members), runs.seeds))
+
+
+class _Crew:
+    """Whoever has joined a store."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._unchanged = leases.Unchanged()
+        self._told = -1
+        self._said: set[str] = set()
+        self._since = time.monotonic()
+
+    def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
+        """How many there are; tells whoever waits when the first comes or the last one goes, and what one could not do."""
+        there = 0
+        for path in sorted((self.root / "workers").glob("[!.]*")):
+            now = time.monotonic()
+            with contextlib.suppress(OSError):
+                look = path.read_text()
+                if self._unchanged.seconds(path.name, look, now) >= leases.lapse():
+                    path.unlink(missing_ok=True)
+                    continue
+                there += 1
+                if (words := look.partition(" ")[2]) and words not in self._said:
+                    self._said.add(words)
+                    report(Said(f"a worker says: {words}"))
+        if self._told < 0 or (left and (there > 0) != (self._told > 0)):
+            self._told = there
+            report(Said(self.words(there)))
+        return there
+
+    def words(self, there: int) -> str:
+        """Say in a line how many are at it, and what to type where none is."""
+        if there:
+            return f"{there} worker{'s are' if there > 1 else ' is'} at it"
+        root = shlex.quote(str(self.root))
+        return f"no worker is at it yet; type, here or on any machine that sees this folder: assay worker --root {root}"
+
+    def dismiss(self) -> None:
+        """Let them be."""
+
+
+class _Engaged(_Crew):
+    """The same with an engine that starts workers: as many as there is work for, again where they were lost."""
+
+    def __init__(self, root: Path, fleet: Fleet, threads: int, device: str):
+        super().__init__(root)
+        self._fleet = fleet
+        self._command = [
+            sys.executable, "-m", "assay", "worker", "--root", str(root), "--idle", f"{IDLE:g}", "--threads", str(threads), "--device", device,
+        ]  # fmt: skip
+        self._members: dict[str, Member] = {}
+        self._tries: dict[str, int] = {}
+        """Of each member, how many before it in a row came to nothing, itself included."""
+        self._barren = 0
+        self._moved = 0
+        self._asked = -ASKS
+
+    def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
+        """See to it that there are as many as can be used. Raises: FleetError when they end one after the other to no effect."""
+        moved = sum(one.moved for one in left)
+        if ended or moved != self._moved:
+            self._barren, self._tries = 0, dict.fromkeys(self._members, 1)
+        self._moved = moved
+        if time.monotonic() - self._asked >= ASKS:
+            self._asked = time.monotonic()
+            self._replace(left, report)
+        return super().look(left, ended, report)
+
+    def _replace(self, left: Sequence[_Left], report: Report) -> None:
+        known = leases.of(self.root)
+        free = len(left) - sum(known.held(f"group-{one.group}") for one in left)
+        states = self._fleet.look(list(self._members.values())) if self._members else {}
+        for name, member in list(self._members.items()):
+            state = states.get(name, "lost")
+            if state in ("waiting", "running"):
+                continue
+            del self._members[name]
+            if state != "ended":
+                report(Said(f"worker {name} was {state}; another one takes its place"))
+            if free:  # else it ended for want of work
+                self._barren = max(self._barren, self._tries[name])
+            if self._barren >= BARREN:
+                raise FleetError(f"{self._barren} workers in a row ended, and nothing came of it; what the last one said is in {member.log}")
+        idle = max(0, len(self._members) - (len(left) - free))
+        if (more := min(self._fleet.width - len(self._members), free - idle)) > 0:
+            for member in self._fleet.submit(more, self._command):
+                self._members[member.id] = member
+                self._tries[member.id] = self._barren + 1
+
+    def words(self, there: int) -> str:
+        """Say in a line how many are at it, and how many were asked for."""
+        asked = len(self._members)
+        return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for; none is at it yet"
+
+    def dismiss(self) -> None:
+        """Stop all of them."""
+        if self._members:
+            self._fleet.cancel(list(self._members.values()))
+            self._members = {}
+
+
+EXECUTOR = Away

@@ -1,0 +1,168 @@
+"""Leases: one owner at a time, told by files alone; what clocks say, a sleeping owner, and two that are first at once."""
+
+import json
+import multiprocessing
+import threading
+
+import pytest
+
+from assay.lab import leases
+from assay.lab.leases import Leases
+
+
+class Clock:
+    """A clock that shows what it is told."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Two machines, which see no locks of each other: what each sees of a store, by a clock of its own, far apart."""
+    monkeypatch.setattr(leases, "_locked", lambda path: leases._Lock())
+    here, there = Clock(), Clock()
+    there.now = 1e6
+    return here, there
+
+
+def silent(lease):
+    """A process that sleeps, or died on another machine: no beat comes any more, and the file of the last one stays."""
+    lease._beat._over.set()
+    lease._beat._thread.join()
+
+
+def test_one_has_it_until_it_is_given_back(tmp_path):
+    one, two = Leases(tmp_path), Leases(tmp_path)
+    lease = one.take("group")
+    assert lease is not None and two.take("group") is None and one.take("group") is None
+    assert one.held("group") and two.held("group") and not one.held("other")
+    lease.give_back()
+    assert not two.held("group")
+    again = two.take("group")
+    assert again is not None and again.held() and not lease.held()
+    again.done()
+    assert list((tmp_path / "leases").iterdir()) == []
+
+
+def test_it_is_taken_over_when_the_beat_stood_still_by_the_clock_of_whoever_looks(tmp_path, elsewhere):
+    here, there = elsewhere
+    lease = Leases(tmp_path, here).take("group")
+    other = Leases(tmp_path, there)
+    assert other.take("group") is None
+    here.now = 1e9  # the owner's clock says nothing
+    there.now += 29
+    assert other.take("group") is None
+    lease._beat.beat()
+    there.now += 29  # 58 s after the first look, 29 after the beat was seen to change
+    assert other.take("group") is None
+    silent(lease)
+    there.now += 29.9
+    assert other.take("group") is None and other.held("group")
+    there.now += 0.2
+    assert not other.held("group")
+    taken = other.take("group")
+    assert taken is not None and taken.held()
+    assert not lease.held() and lease.lost
+    lease.give_back()
+    assert taken.held(), "who lost it takes nothing along"
+    taken.give_back()
+
+
+def test_a_first_look_is_never_enough_whatever_the_files_times_say(tmp_path, elsewhere):
+    here, there = elsewhere
+    silent(Leases(tmp_path, here).take("group"))
+    for path in (tmp_path / "leases" / "group").iterdir():
+        leases.os.utime(path, (0, 0))  # written in 1970, by a clock that was wrong or jumped
+    fresh = Leases(tmp_path, there)
+    assert fresh.take("group") is None
+    there.now -= 500  # no clock that is asked goes back, and if it did, it would only take longer
+    assert fresh.take("group") is None
+    there.now += 530
+    assert fresh.take("group") is not None
+
+
+def test_a_sleeper_that_wakes_beats_for_nobody_and_finds_out(tmp_path, elsewhere, monkeypatch):
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.3")
+    here, there = elsewhere
+    lease = Leases(tmp_path, here).take("group")
+    monkeypatch.setattr(lease._beat, "beat", lambda: None)  # asleep: its next beat comes too late
+    other = Leases(tmp_path, there)
+    other.take("group")
+    there.now += 1
+    taken = other.take("group")
+    monkeypatch.undo()  # awake
+    assert lease._beat is not None
+    lease._beat._thread.join(10)
+    assert lease.lost, "at its next beat, without being asked"
+    assert taken.held()
+    assert not list((tmp_path / "leases" / "group").glob(f"{lease.owner}*"))
+
+
+def test_numbers_grow_and_a_slow_taker_of_an_old_one_has_nothing(tmp_path, elsewhere):
+    here, _ = elsewhere
+    first = Leases(tmp_path, here).take("group")
+    folder = tmp_path / "leases" / "group"
+    second = leases.Lease(folder, 2, leases.Claim("slow", "k", False, 30.0), None)  # it read that 1 had lapsed, and fell asleep
+    for number in (2, 3):
+        first.give_back()
+        first = Leases(tmp_path, here).take("group")
+        assert [p.name for p in folder.iterdir() if p.name.isdigit()] == [str(number)]
+    assert not second.claim()
+    assert first.held()
+
+
+def test_of_many_that_are_first_at_once_one_has_it(tmp_path, elsewhere):
+    for round_ in range(5):
+        start, found = threading.Barrier(16), []
+
+        def take(round_=round_, start=start, found=found):
+            start.wait()
+            found.append(Leases(tmp_path).take(f"group-{round_}"))
+
+        threads = [threading.Thread(target=take) for _ in range(16)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        taken = [lease for lease in found if lease is not None]
+        assert sum(lease.held() for lease in taken) == 1
+        [lease.give_back() for lease in taken]
+
+
+def test_on_one_machine_a_kill_is_known_at_once_and_deaths_without_progress_count(tmp_path):
+    def die(mark):
+        Leases(tmp_path).take("group", mark)
+        leases.os._exit(9)
+
+    known = Leases(tmp_path)
+    for mark in ("", "", "100"):
+        child = multiprocessing.get_context("fork").Process(target=die, args=(mark,))
+        child.start()
+        child.join()
+        assert not known.held("group")
+    lease = known.take("group", "100")
+    assert lease.deaths == 1, "two died at the start, one at step 100"
+    lease.give_back()
+    assert known.take("group", "100").deaths == 0, "who gives it back did not die"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"owner": "../../x"}', json.dumps({"owner": "../x", "kernel": "", "locked": True, "lapse": 1.0})])
+def test_a_claim_that_nobody_can_read_is_nobodys(tmp_path, text):
+    folder = tmp_path / "leases" / "group"
+    folder.mkdir(parents=True)
+    (folder / "7").write_text(text)
+    lease = Leases(tmp_path).take("group")
+    assert lease is not None and lease.held()
+    assert [p.name for p in folder.iterdir() if p.name.isdigit()] == ["8"]
+    lease.done()
+
+
+def test_a_folder_without_links_has_leases_too(tmp_path, monkeypatch):
+    def refuse(*names):
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(leases.os, "link", refuse)
+    one = Leases(tmp_path).take("group")
+    assert one is not None and Leases(tmp_path).take("group") is None
+    one.done()
