@@ -131,8 +131,12 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     if asked is not None and torch.device(asked).type != NAME:
         return out
     out = _wrapped(out)
-    assert not rule.aliases or all(t.shape == t.inner.shape for t in given if isinstance(t, Pretend)), f"{func} resizes, a wrapper cannot"
-    return return_and_correct_aliasing(func, args, kwargs, out) if rule.aliases and any(isinstance(t, Pretend) for t in given) else out
+    if not rule.aliases:
+        return out
+    if any(isinstance(t, Pretend) for t in given):
+        out = return_and_correct_aliasing(func, args, kwargs, out)
+    assert all(t.shape == t.inner.shape for t in given if isinstance(t, Pretend)), f"{func} resizes, which a wrapper cannot"
+    return out
 
 
 def _refuse_mixtures(func: Any, rule: _Rule, given: list[Tensor], args: Any, kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every experiment of the catalogue runs its smoke preset on a device, from training to verdicts; cheap ones in every run of the tests."""
+"""Every experiment of the catalogue runs its smoke preset on a device, from training to verdicts; a cheap one in every run of the tests."""
 
 import re
 
@@ -11,14 +11,15 @@ from assay.lab.lab import Lab
 from assay.subjects.fetch import ABSENT, present
 
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
-CHEAP = ("superposition", "sgd-noise")
+CHEAP = "superposition"
 MODEL = (pytest.mark.model, pytest.mark.slow, pytest.mark.skipif(present() is None, reason=ABSENT))
 
 
-def marks(name):
-    if re.search(r"\binputs=", catalogue.entry(name).path.read_text()):
-        return MODEL
-    return () if name in CHEAP else (pytest.mark.slow,)
+def reads_a_model(name):
+    return re.search(r"\binputs=", catalogue.entry(name).path.read_text()) is not None
+
+
+EACH = [pytest.param(name, marks=MODEL if reads_a_model(name) else () if name == CHEAP else pytest.mark.slow) for name in ENTRIES]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def shared(tmp_path_factory):
     return tmp_path_factory.mktemp("devices")
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in ENTRIES])
+@pytest.mark.parametrize("name", EACH)
 def test_smoke_runs_on_a_device(name, device, shared):
     experiment = catalogue.find(name)
     lab = Lab(shared / device.type, Inline(), str(device))

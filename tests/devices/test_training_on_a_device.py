@@ -48,8 +48,8 @@ def told(trained):
 def test_every_architecture_trains_alike(device, bench_on, near):
     def trained(where):
         groups = [(TWO, architectures.method(name, TWO)) for name in ALL]
-        watch = {"length": ((0, 13), lambda params: params["W_enc"].norm(dim=1))}
-        return fit_dictionaries(groups, rows, d=D, steps=14, bench=bench_on(where), watch=watch)
+        watch = {"length": ((0, 12), lambda params: params["W_enc"].norm(dim=1))}
+        return fit_dictionaries(groups, rows, d=D, steps=13, bench=bench_on(where), watch=watch)
 
     found = trained(device)
     assert there(found, device)
