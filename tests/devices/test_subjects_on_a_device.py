@@ -104,10 +104,11 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
         at = int(reading.firings.position[reading.firings.value.argmax()])
         return [
             reading.firings.value, live_attribution.attribute(reader, reading).value, changed.after, changed.kl,
-            edits.change(reader, reading, changes, mode="direct").after, edits.outlook(reader, reading, changed, 4).kl, live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta,
-            live_ablation.matters(reader, reading, 5).attributed, live_ablation.reconstructed_loss(reader, reading),
-            paths.split_paths(reader, reading, reading.firings), promoted.promoted(reader, strongest, [(reading, reading.firings)]),
-            firing.firing_effect(reader, reading, strongest, at), [s.kl for s in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
+            edits.change(reader, reading, changes, mode="direct").after, edits.outlook(reader, reading, changed, 4).kl,
+            live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta, live_ablation.matters(reader, reading, 5).attributed,
+            live_ablation.reconstructed_loss(reader, reading), paths.split_paths(reader, reading, reading.firings),
+            promoted.promoted(reader, strongest, [(reading, reading.firings)]), firing.firing_effect(reader, reading, strongest, at),
+            [step.kl for step in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
         ]  # fmt: skip
 
     near(told(device), told("cpu"), 2e-3)
@@ -148,7 +149,8 @@ def test_small_language_models_train(device, bench_on, near):
     shape = lm.shape_of(runs.shared, 250)
 
     def trained(where):
-        one = lm.train_lms(runs, shape, lambda step: (TOKENS[:, :8] + step) % 250, bench_on(where), evaluate_at=[2, 4], held_out=TOKENS.numpy()[:, :8])
+        text = TOKENS[:, :8]
+        one = lm.train_lms(runs, shape, lambda step: (text + step) % 250, bench_on(where), evaluate_at=[2, 4], held_out=text.numpy())
         return one.tensors, one.history
 
     near(trained(device), trained("cpu"), 1e-3)
