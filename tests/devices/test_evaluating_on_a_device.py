@@ -46,7 +46,7 @@ def estimates(found):
 
 def test_an_evaluation_on_text(dictionary, model, texts, device, near, tmp_path):
     def told(where):
-        asked = {"tokens": 240, "ablation_tokens": 120, "context": 12}
+        asked = {"tokens": 120, "ablation_tokens": 60, "context": 12}
         return estimates(evaluate(dictionary, model=model, text=texts, root=tmp_path / str(where), device=str(where), **asked))
 
     near(told(device), told("cpu"), 1e-3)
@@ -63,7 +63,7 @@ def test_an_evaluation_on_activations(dictionary, device, near, tmp_path):
 
 def test_an_index_with_gradients_and_ablations(dictionary, model, texts, device, near, tmp_path):
     def told(where):
-        small = {"tokens": 240, "context": 12, "ablate": 4, "ablate_windows": 8}
+        small = {"tokens": 120, "context": 12, "ablate": 3, "ablate_windows": 4}
         made = index(dictionary, model=model, text=texts, root=tmp_path / str(where), device=str(where), **small)
         return made.columns(["density", "maximum", "importance"])
 

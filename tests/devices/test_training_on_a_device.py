@@ -18,6 +18,7 @@ from assay.dictionaries import steps
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.cross_layer import CrossLayer
+from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.kernels import cpu, reference
@@ -47,9 +48,10 @@ def told(trained):
 
 def test_every_architecture_trains_alike(device, bench_on, near):
     def trained(where):
-        groups = [(TWO, architectures.method(name, TWO)) for name in ALL]
-        watch = {"length": ((0, 12), lambda params: params["W_enc"].norm(dim=1))}
-        return fit_dictionaries(groups, rows, d=D, steps=13, bench=bench_on(where), watch=watch)
+        methods = {name: architectures.method(name, TWO) for name in ALL}
+        methods["resample"] = replace(methods["resample"], dead=Resample(at=(2,), exempt=0.5, warm_up=1))
+        watch = {"length": ((0, 3), lambda params: params["W_enc"].norm(dim=1))}
+        return fit_dictionaries([(TWO, m) for m in methods.values()], rows, d=D, steps=4, bench=bench_on(where), watch=watch)
 
     found = trained(device)
     assert there(found, device)
