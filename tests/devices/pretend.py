@@ -1,8 +1,8 @@
 """A pretend accelerator: real numbers on the CPU, held to the rules of a device that is not the CPU.
 
 `install()` gives torch a device "pretend". A tensor there wraps one on the CPU, so values can be read, branches depend on them, and whole
-experiments run. What CUDA refuses is refused: an operation whose tensors are on different devices, `.numpy()` without `.cpu()`, a factory
-that forgot its device and meets a tensor that did not. What CUDA allows is allowed: copies, CPU indices into a tensor on the device, and a
+experiments run. What CUDA refuses is refused: an operation whose tensors are on different devices, a factory that forgot its device and
+meets a tensor that did not, `.numpy()` without `.cpu()`, products of whole numbers. What CUDA allows is allowed: copies, CPU indices into a tensor on the device, and a
 CPU number without dimensions in a pointwise operation.
 """
 
@@ -34,6 +34,13 @@ SIZED = (
     aten.randperm.default, aten.randperm.generator, aten.tril_indices.default, aten.triu_indices.default,
 )  # fmt: skip
 """Factories that torch makes of an empty tensor and a resize, and a wrapper cannot be resized."""
+
+
+PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default, aten.mv.default, aten.addmv.default, aten.dot.default}
+"""Operations that CUDA has for floating-point numbers alone."""
+
+ELSEWHERE = {aten.histogram.bin_ct, aten.histogram.bins_tensor, aten._histogramdd_bin_edges.default}
+"""Operations that CUDA has not."""
 
 
 class Mixed(RuntimeError):
@@ -118,6 +125,9 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     given = list(_tensors((*args, *kwargs.values())))
     if not rule.copies:
         _refuse_mixtures(func, rule, given, args, kwargs)
+    whole = func in PRODUCTS and any(isinstance(t, Pretend) and not (t.is_floating_point() or t.is_complex()) for t in given)
+    if whole or (func in ELSEWHERE and given):
+        raise NotImplementedError(f"{func} is not implemented on CUDA for {[str(t.dtype) for t in given]}")
     asked = kwargs.get("device")
     if asked is not None:
         kwargs["device"] = torch.device("cpu")
