@@ -9,6 +9,7 @@ from assay.dictionaries import decoding, equivalence
 from assay.dictionaries.baselines import clusters, linear, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.dynamics import pulls
+from assay.dictionaries.formats.opening import load
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.kinds import known
@@ -149,9 +150,11 @@ def test_a_measure_is_the_same(name, device, near):
 
 
 @pytest.mark.parametrize("kind", NONLINEARITIES)
-def test_every_kind_reads_and_writes(kind, device, near):
+def test_every_kind_reads_and_writes(kind, device, near, tmp_path):
     def told(where):
         one = dictionary(NONLINEARITIES[kind], where)
         return one.encode(X.to(where)), one.reconstruct(X.to(where)), one[0].normalised.encode(X.to(where)), one.to_trained().tensors
 
     near(told(device), told("cpu"))
+    dictionary(NONLINEARITIES[kind], device).save(tmp_path / "saved.safetensors")
+    near(load(tmp_path / "saved.safetensors").tensors(), dictionary(NONLINEARITIES[kind]).tensors(), 0)
