@@ -166,8 +166,9 @@ class Machine:
     executor: str = "workers"
     """workers: one-thread processes, as many as free cores; inline: this process, one group after the other; none: whoever joins
     the store by `assay worker`, on any machine (docs/scale.md); or another file of assay.lab.executors."""
-    threads: int = 1
-    """Threads of each worker, or of this process when inline; more than one only helps a single large dictionary."""
+    threads: int | None = None
+    """Threads of each worker, or of this process when inline: 1, as more only help a single large dictionary; on a GPU all there are,
+    so that one worker has it."""
     device: str = "cpu"
     """Where tensors live: cpu, cuda, cuda:1."""
 
@@ -175,13 +176,14 @@ class Machine:
         """Make a lab that trains on this machine."""
         from assay.lab import executors
         from assay.lab.lab import Lab
+        from assay.lab.provenance import cores
 
-        if self.threads < 1:
+        if self.threads is not None and self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if self.executor not in executors.known():
             raise AssayError(f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}")
         device = self.device if self.executor == "none" else device_here(self.device)  # it is for the workers to have it
-        return Lab(root, executors.known()[self.executor](threads=self.threads), device)
+        return Lab(root, executors.known()[self.executor](threads=self.threads or (1 if device == "cpu" else cores())), device)
 
 
 def device_here(name: str) -> str:

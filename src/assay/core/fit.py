@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,10 @@ class Trained:
     def nothing(cls, runs: Runs) -> Trained:
         """What an arm gives that trains nothing: no tensors, no history."""
         return cls({}, {"kind": "nothing"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
+
+    def to(self, device: torch.device | str) -> Trained:
+        """The same with its tensors on a device."""
+        return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:
         """What an arm gives that changes these runs' weights and trains no further: other tensors, no history."""

@@ -260,7 +260,7 @@ class Dictionary(Shown):
                 "own; keep tensors() and header() and read them with Dictionary.from_tensors(tensors, header, nonlinearity)"
             )
         # copied: tensors that lie in one memory, as tied weights may, are refused by safetensors
-        tensors = {name: value.clone(memory_format=torch.contiguous_format) for name, value in self.tensors().items()}
+        tensors = {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in self.tensors().items()}
         save_file(tensors, path, {"assay": json.dumps(self.header())})
 
     @classmethod

@@ -73,12 +73,15 @@ def architectures(size: Size) -> Mapping[str, tuple[Nonlinearity, losses.Loss]]:
     }
 
 
-def step(size: Size, architecture: str, products: Products = "float32", runs: int = 1) -> Callable[[Float[Tensor, "b d"]], None]:
-    """Make a function that takes one step on a batch: forward, loss, backward, decoder constraint, Adam."""
+def step(
+    size: Size, architecture: str, products: Products = "float32", runs: int = 1, device: torch.device | str = "cpu"
+) -> Callable[[Float[Tensor, "b d"]], None]:
+    """Make a function that takes one step on a batch that lies on the device: forward, loss, backward, decoder constraint, Adam."""
     nonlinearity, loss = architectures(size)[architecture]
     each = np.ones(runs)
     method = Method(nonlinearity, loss, size.width, lr=1e-6 * each, penalty=0.01 * each, betas=(0.9, 0.999), encoder_scale=START, products=products)
     made = group(Runs([Spec(seed=seed) for seed in range(runs)]), method, d=size.d, steps=10**6)
+    made.state = {name: tensor.to(device) for name, tensor in made.state.items()}
     if architecture in ("ReLU", "Gated"):
         made.state["b_enc"].fill_(-size.quantile)
     if architecture == "Gated":
@@ -96,10 +99,10 @@ def step(size: Size, architecture: str, products: Products = "float32", runs: in
     return take
 
 
-def product(size: Size, products: Products = "float32") -> Callable[[Float[Tensor, "b d"]], None]:
+def product(size: Size, products: Products = "float32", device: torch.device | str = "cpu") -> Callable[[Float[Tensor, "b d"]], None]:
     """Make a function that multiplies a batch with the encoder and does nothing else: what a step is compared with."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[products]
-    W = torch.randn(size.d, size.width, generator=torch.Generator().manual_seed(1)).to(dtype)
+    W = torch.randn(size.d, size.width, generator=torch.Generator().manual_seed(1)).to(device, dtype)
 
     def multiply(x: Float[Tensor, "b d"]) -> None:
         x.to(dtype) @ W

@@ -147,7 +147,7 @@ def small_answer_logprobs(
         tokens = torch.tensor([[pad] * (context - len(s.tokens) + 1) + s.tokens[:-1] for s in part])
         deepest = max(len(s.tokens) - s.start for s in part)
         with torch.no_grad():
-            logs = forward(params, tokens)[0][:, :, -deepest:].log_softmax(-1).double()
+            logs = forward(params, tokens)[0][:, :, -deepest:].log_softmax(-1).double().cpu()
         for i, s in enumerate(part):
             for k, target in enumerate(reversed(s.tokens[s.start :]), 1):
                 total[:, a + i] += logs[:, i, -k, target].numpy()

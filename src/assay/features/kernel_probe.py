@@ -95,7 +95,7 @@ def _solved(
     kernel: Float[Tensor, "p n n"], t: Float[Tensor, "p n"], c: float, a: Float[Tensor, "p n"], steps: int
 ) -> Float[Tensor, "p n"]:
     """The weights at one strength, from a start."""
-    eye, shorter = torch.eye(t.shape[1], dtype=torch.float64), (0.5, 0.2, 0.05)
+    eye, shorter = torch.eye(t.shape[1], dtype=torch.float64, device=t.device), (0.5, 0.2, 0.05)
     f = (kernel @ a[..., None])[..., 0]
 
     def objective(a: Tensor, f: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def _solved(
         if bool((gain <= best).any()):
             tried = torch.stack([gain, *(objective(a + by * step_a, f + by * step_f) for by in shorter)])
             gain, which = tried.max(0)
-            size = torch.where(gain > best, torch.tensor([1.0, *shorter], dtype=torch.float64)[which], 0.0)
+            size = torch.where(gain > best, torch.tensor([1.0, *shorter], dtype=torch.float64, device=t.device)[which], 0.0)
         a, f = a + size[:, None] * step_a, f + size[:, None] * step_f
         moved = (gain - best).clamp_min(0)
         best = torch.maximum(best, gain)
@@ -137,7 +137,7 @@ def best(scores: Float[Tensor, "setting q row"], q: Questions) -> Tuned:
     at = auc(_at(scores, q.validation), _at(q.told, q.validation).expand(len(scores), -1, -1))
     value, which = at.max(0)
     which = (at == value).double().argmax(0)
-    own = scores[which, torch.arange(scores.shape[1])]
+    own = scores[which, torch.arange(scores.shape[1], device=scores.device)]
     return Tuned(value, torch.stack([auc(_at(own, rows), _at(q.label, rows)) for rows in q.tests]))
 
 

@@ -60,8 +60,8 @@ def out_of_fold(
     error on `INNER` folds of the training rows
     """
     x, y = x.double() - x.double().mean(1, keepdim=True), y.double()  # no fit changes, and sums of squares lose no digits
-    grid = torch.tensor(strengths, dtype=y.dtype)
-    shares = torch.tensor((0.0,) if beside is None else SHARES, dtype=y.dtype)
+    grid = y.new_tensor(strengths)
+    shares = y.new_tensor((0.0,) if beside is None else SHARES)
     outer = folds(group, k, seed)
     out = y.new_zeros(len(x), *y.shape)
     for fold in range(k):
@@ -70,7 +70,7 @@ def out_of_fold(
         other, other_held = (0 * y_train, 0 * y[held]) if beside is None else (beside[1][fold, train], beside[0][held])
         both = torch.cat([y_train, other], -1)  # a fit is linear in what it is fitted to, so one serves all shares
         inner = folds(np.asarray(group)[train], INNER, seed)
-        error = torch.zeros(len(x), len(grid), len(shares), dtype=y.dtype)
+        error = y.new_zeros(len(x), len(grid), len(shares))
         for one in range(INNER):
             rest, judged = (torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one))
             found = _ridge(x_train[:, rest], both[rest], grid.expand(len(x), -1))
@@ -98,10 +98,10 @@ def error_sums(
     Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖²; R² = 1 − Σ_g SSE_g / Σ_g SST_g
     """
     names, index = np.unique(group, return_inverse=True)
-    place = torch.from_numpy(np.eye(len(names))[index.ravel()])
+    place = torch.from_numpy(np.eye(len(names))[index.ravel()]).to(y.device)
     off = (predicted.double() - y.double()).square().sum(-1)
     spread = (y.double() - y.double().mean(0)).square().sum(-1)
-    return (off @ place).numpy(), (spread @ place).numpy()
+    return (off @ place).cpu().numpy(), (spread @ place).cpu().numpy()
 
 
 def distance_r2(a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "*b"]:
@@ -121,8 +121,8 @@ def distance_r2(a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]) -> 
 def centroids(x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]) -> Float[np.ndarray, "run group y"]:
     """The mean row of each group."""
     names, index = np.unique(group, return_inverse=True)
-    place = torch.from_numpy(np.eye(len(names))[index.ravel()])
-    return (place.T / place.sum(0)[:, None] @ x.double()).numpy()
+    place = torch.from_numpy(np.eye(len(names))[index.ravel()]).to(x.device)
+    return (place.T / place.sum(0)[:, None] @ x.double()).cpu().numpy()
 
 
 Fit = tuple[Tensor, Tensor]

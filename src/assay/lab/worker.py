@@ -201,6 +201,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
     trained = _train(store, experiment, group, runs, bench, texts, there)
+    trained = {arm: one.to(bench.device) for arm, one in trained.items()}  # an arm may have loaded or made its tensors elsewhere
     ready = []
     for arm, ms in group.arms.items():
         data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
@@ -239,7 +240,7 @@ def _train(
     arm = names[0]
     if experiment.arms[arm].after is None:
         return {arm: train(runs[arm], bench)}
-    before = joined([s.trained() for s in _parents(store, experiment, group.arms[arm])])
+    before = joined([s.trained() for s in _parents(store, experiment, group.arms[arm])]).to(bench.device)
     return {arm: train(runs[arm], bench, before)}
 
 

@@ -100,7 +100,7 @@ def forward(
     Raises: SpecError when the sequences are longer than learned positions reach.
     """
     runs = len(params["W_E"])
-    tokens = tokens.expand(runs, *tokens.shape[-2:])
+    tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
     _, b, s = tokens.shape
     check_context(params, s)
     turned = "W_pos" not in params
@@ -123,7 +123,7 @@ def next_token_loss(
 ) -> Float[Tensor, "run b s-1"]:
     """The cross-entropy of each next token, in nats."""
     logits, _ = forward(params, tokens, activation, edit)
-    target = tokens.expand(*logits.shape[:-1])[..., 1:]
+    target = tokens.to(logits.device).expand(*logits.shape[:-1])[..., 1:]
     return functional.cross_entropy(logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
 
 

@@ -100,7 +100,7 @@ def forward(
             acts[site] = x
         return x
 
-    tokens = tokens.expand(runs, *tokens.shape[-2:])
+    tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
     offset = torch.arange(runs, device=tokens.device)[:, None, None] * params["W_E"].shape[1]
     x = functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}

@@ -148,7 +148,7 @@ def apart(
     written, neurons, read = written or {}, neurons or {}, read or {}
     _check(params, written, neurons, read)
     runs = len(params["W_E"])
-    tokens = tokens.expand(runs, *tokens.shape[-2:])
+    tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
     check_context(params, tokens.shape[-1])
     wrote: dict[Part, Tensor] = {}
     x = torch.zeros(())

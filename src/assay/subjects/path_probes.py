@@ -54,16 +54,16 @@ def probe(
     d, last = len(readout.gain), Site("resid_post", model.layers - 1)
     for block in blocks:
         model.folder.check(Site("resid_post", block))
-    nothing = [torch.zeros(*tokens.shape, d, requires_grad=True) for _ in blocks]
+    nothing = [torch.zeros(*tokens.shape, d, device=model.device, requires_grad=True) for _ in blocks]
     edits = {Site("resid_post", block): _adding(more) for block, more in zip(blocks, nothing, strict=True)}
-    x = model.run(tokens, edits=edits, capture=[last], logits=False, gradients=True).acts[last].float()
+    x = model.run(tokens, edits=edits, capture=[last], logits=False, gradients=True).acts[last].float().to(readout.gain.device)
     pull = torch.from_numpy(normal(np.array([seed]), "path-probes", index, tuple(x.shape))[0])
     direct, total = {}, {}
     for kind in norms:
         sigma = readout.sigma(x)
         normed = readout.project(x) / (sigma.detach() if kind == "frozen" else sigma)
         found = torch.autograd.grad((pull * (normed @ readout.L)).sum(), nothing, retain_graph=True, allow_unused=True)
-        total[kind] = torch.stack([torch.zeros_like(more) if g is None else g for g, more in zip(found, nothing, strict=True)])
+        total[kind] = torch.stack([torch.zeros_like(more) if g is None else g for g, more in zip(found, nothing, strict=True)]).to(x.device)
         direct[kind] = pulled_back(pull @ readout.L.T, x.detach(), readout.norm, kind)
     return Probes(direct, total, x.detach())
 
@@ -148,7 +148,7 @@ def ablated(
     def ended(resid: Tensor) -> Tensor:
         if block == model.layers - 1:
             return resid
-        return model.run(tokens, start=(block + 1, resid), capture=[last], logits=False).acts[last].float()
+        return model.run(tokens, start=(block + 1, resid), capture=[last], logits=False).acts[last].float().to(stream.device)
 
     x = ended(stream)
     change = x - ended(changed)

@@ -39,7 +39,7 @@ def gram(W_U: Float[Tensor, "v d"], centred: bool = True) -> Float[Tensor, "d d"
 
 def factor(gram: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     """Lower triangular L with L Lᵀ = gram, after `JITTER` on its diagonal, so that ‖Lᵀe‖² = eᵀ gram e."""
-    return torch.linalg.cholesky(gram + JITTER * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype))
+    return torch.linalg.cholesky(gram + JITTER * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
 
 
 def null_projector(W_out: Float[Tensor, "m d"]) -> Float[Tensor, "m m"]:
@@ -48,7 +48,7 @@ def null_projector(W_out: Float[Tensor, "m d"]) -> Float[Tensor, "m m"]:
     Formula: N = I − W_out W_out⁺
     """
     W = W_out.double()
-    return torch.eye(len(W), dtype=torch.float64) - W @ torch.linalg.pinv(W)
+    return torch.eye(len(W), dtype=torch.float64, device=W.device) - W @ torch.linalg.pinv(W)
 
 
 def null_share(W_out: Float[Tensor, "m d"], covariance: Float[Tensor, "m m"]) -> float:

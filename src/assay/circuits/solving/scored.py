@@ -65,7 +65,8 @@ def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver
 
     def measure(runs: Runs[Solver], trained: Trained, bench: Bench) -> xr.Dataset:
         s = runs.shared
-        params = {name: trained.tensors[name] for name in monthly.shape(s).parameters()}
+        here = trained.to("cpu").tensors  # explanations are held against small models, and in NumPy
+        params = {name: here[name] for name in monthly.shape(s).parameters()}
         problems = [monthly.problem(s, params, i) for i in range(len(runs))]
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
         named = _solved(runs, problems)

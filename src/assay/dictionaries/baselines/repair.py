@@ -132,7 +132,7 @@ def _equations(n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor
 def _encoded(one: Dictionary, x: Tensor, chunk: int) -> Iterator[tuple[Float[Tensor, "b f"], Float[Tensor, "b d"]]]:
     """Codes and normalised rows, a chunk at a time."""
     for part in x.split(chunk):
-        rows = one.normalise(part.float())[0]
+        rows = one.normalise(part.to(one.W_enc.device).float())[0]
         yield one.normalised.encode(rows)[0], rows
 
 

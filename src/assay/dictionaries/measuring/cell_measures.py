@@ -66,7 +66,7 @@ def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tenso
     """Draw as many random unit rows, spread as b's are: Gaussian with their second moments, then normalised."""
     f, d = b.shape
     values, axes = torch.linalg.eigh((b.T @ b / f).double())  # rows may lie in a subspace: a LayerNorm's mean is never there
-    drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0])
+    drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0]).to(b.device)
     return torch.nn.functional.normalize(drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1)
 
 
@@ -77,7 +77,8 @@ def by_document(
     values: Float[Tensor, "b *rest"], document: Int[Tensor, "b"], documents: int
 ) -> Float[np.ndarray, "document *rest"]:
     """Sums over the rows of each document, float64."""
-    return torch.zeros(documents, *values.shape[1:], dtype=torch.float64).index_add_(0, document, values.double()).numpy()
+    sums = torch.zeros(documents, *values.shape[1:], dtype=torch.float64, device=values.device)
+    return sums.index_add_(0, document.to(values.device), values.double()).cpu().numpy()
 
 
 def variances(raw: Batch, data: Targets, document: Int[Tensor, "b"], documents: int) -> dict[str, Float[np.ndarray, "document"]]:
@@ -133,6 +134,7 @@ def linear_errors(
 
 def binned(values: Float[Tensor, "n"], document: Int[Tensor, "n"], documents: int) -> Float[np.ndarray, "document bin"]:
     """How many values of each document lie in each bin of `EPS`; what lies beyond counts in the outermost, NaN nowhere."""
+    values, document = values.cpu(), document.cpu()
     known = ~values.isnan()
     at = np.clip(np.searchsorted(EPS, values[known].numpy()) - 1, 0, len(EPS) - 2)
     out = np.zeros((documents, len(EPS) - 1))

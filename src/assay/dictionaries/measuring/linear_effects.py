@@ -72,7 +72,7 @@ def effect_errors(
     """
     out: dict[str, tuple[str, Float[np.ndarray, "run ..."], str]] = {}
     some, among = parts[::4], row[::4]
-    draws = torch.from_numpy(normal(np.array([seed]), "targets.parts", 0, tuple(some.shape))[0])
+    draws = torch.from_numpy(normal(np.array([seed]), "targets.parts", 0, tuple(some.shape))[0]).to(x.device)
     asked = {"": (parts, row)} | {f"{name}_": (change(some, x[among], draws), among) for name, change in CHANGES.items()}
     for name, (pieces, rows) in asked.items():
         found = [linear_errors(p, x[r], readout) for p, r in zip(pieces.split(CHUNK), rows.split(CHUNK), strict=True)]
@@ -81,8 +81,8 @@ def effect_errors(
             name + kind: ("run document bin", binned(e, document[rows], documents)[None], "pairs") for kind, e in errors.items()
         }
         if not name:
-            size = np.digitize(parts.norm(dim=1) / x.norm(dim=1)[row], SIZES)
-            out |= {f"{kind}_by_size": ("run size", _medians(e.numpy(), size)[None], "1") for kind, e in errors.items()}
+            size = np.digitize((parts.norm(dim=1) / x.norm(dim=1)[row]).cpu(), SIZES)
+            out |= {f"{kind}_by_size": ("run size", _medians(e.cpu().numpy(), size)[None], "1") for kind, e in errors.items()}
     return out
 
 

@@ -22,7 +22,7 @@ def halves(share: Float[Tensor, "f"], seed: int) -> dict[str, Int[Tensor, "f"]]:
     """
     f = len(share)
     by_lot = torch.from_numpy(permutation(np.array([seed]), "path-shares.halves", 0, f)[0])
-    order = {"trained": torch.arange(f), "sorted": share.nan_to_num(0.5).argsort(descending=True), "random": by_lot}
+    order = {"trained": torch.arange(f), "sorted": share.nan_to_num(0.5).argsort(descending=True).cpu(), "random": by_lot}
     return {name: torch.zeros(f, dtype=torch.long).index_fill_(0, o[f // 2 :], 1) for name, o in order.items()}
 
 
@@ -39,7 +39,7 @@ def effect_sums(
     `rows` are what a unit of each feature writes; `pulls` holds for each draw g by path; sums are for every way in which features are
     parted, in the order of `parted`. Also `active`: features that are on.
     """
-    member = torch.cat([torch.nn.functional.one_hot(half, 2) for half in parted.values()], 1).to(features.dtype)
+    member = torch.cat([torch.nn.functional.one_hot(half, 2) for half in parted.values()], 1).to(features)
     square, out = features.square(), {}
     for path in PATHS:
         effect = torch.stack([(draw[path] @ rows.T).square() for draw in pulls]).mean(0)
@@ -49,5 +49,6 @@ def effect_sums(
 
 
 def _by_document(values: Float[Tensor, "b column"], document: Int[Tensor, "b"], documents: int) -> Float[np.ndarray, "way document half"]:
-    sums = torch.zeros(documents, values.shape[1], dtype=torch.float64).index_add_(0, document, values.double())
-    return sums.unflatten(1, (-1, 2)).movedim(1, 0).numpy()
+    sums = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
+    sums.index_add_(0, document.to(values.device), values.double())
+    return sums.unflatten(1, (-1, 2)).movedim(1, 0).cpu().numpy()

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core import rng
-from assay.core.arrays import Array
+from assay.core.arrays import Array, as_numpy
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
@@ -32,7 +32,8 @@ def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -
         )
     true, learned = float64(true), float64(learned)
     if isinstance(true, Tensor) != isinstance(learned, Tensor):
-        true, learned = torch.as_tensor(true), torch.as_tensor(learned)
+        device = (true if isinstance(true, Tensor) else learned).device
+        true, learned = torch.as_tensor(true, device=device), torch.as_tensor(learned, device=device)
     length = _length(learned)
     return ratio_or_nan(true, _length(true)) @ (learned / (length + (length == 0))).swapaxes(-1, -2)
 
@@ -69,7 +70,7 @@ def mcc_matched(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"
 
 def matching(true: Float[Array, "n d"], learned: Float[Array, "f d"], one_to_one: bool = False) -> Int[np.ndarray, "n"]:
     """For each true feature the learned one of largest absolute cosine; one-to-one: −1 for those left without."""
-    similarity = np.asarray(abs(cosines(true, learned)))
+    similarity = as_numpy(abs(cosines(true, learned)))
     if not one_to_one:
         return similarity.argmax(-1)
     found = np.full(len(similarity), -1)

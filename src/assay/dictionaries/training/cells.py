@@ -112,11 +112,11 @@ def prediction(x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], ridge: f
 def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
     """In the shapes of Dictionary, with the normalisation of what it reads and makes beside it."""
     tensors = {**trained.tensors, "W_enc": trained.tensors["W_enc"].mT.contiguous()}
-    runs = len(tensors["W_enc"])
+    runs, device = len(tensors["W_enc"]), tensors["W_enc"].device
 
     def moments(name: Target, suffix: str = "") -> dict[str, Tensor]:
-        mean = torch.from_numpy(data.mean(name)).expand(runs, -1).contiguous()
-        return {f"mean{suffix}": mean, f"scale{suffix}": torch.full((runs,), data.scale(name))}
+        mean = torch.from_numpy(data.mean(name)).expand(runs, -1).to(device).contiguous()
+        return {f"mean{suffix}": mean, f"scale{suffix}": torch.full((runs,), data.scale(name), device=device)}
 
     if not cell.changed:
         tensors |= moments(cell.reads) | (moments(cell.makes, "_out") if cell.reads != cell.makes else {})

@@ -76,7 +76,7 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
 
     (s,) = runs.specs
     data, test = activations(s, bench)
-    features = Features.of(Dictionary.of(trained), reading(data, test))
+    features = Features.of(Dictionary.of(trained.to("cpu")), reading(data, test))
     named: dict[str, tuple[str, Any, str]] = {"loss": ("run step", trained.history["loss"], "1")}
     named |= drawn_measures(s, features) | open_measures(s, features, likely(tiny(s.model(later=1), bench), test))
     if s.further:

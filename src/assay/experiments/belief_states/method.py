@@ -182,8 +182,8 @@ def residual_streams(s: BeliefStates, params: Mapping[str, Tensor], tree: Prefix
 
     with torch.no_grad():
         logits, residuals = forward_prefixes(params, all_prefixes(tree))
-    named = {f"layer {i + 1}": x for i, x in enumerate(residuals)}
-    return {"concat": torch.cat(residuals, -1), **named}, logits.double().softmax(-1)
+    named = {f"layer {i + 1}": x.cpu() for i, x in enumerate(residuals)}
+    return {"concat": torch.cat(residuals, -1).cpu(), **named}, logits.double().softmax(-1).cpu()
 
 
 def probed_features(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:

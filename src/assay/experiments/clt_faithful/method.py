@@ -95,7 +95,7 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
     from assay.experiments.clt_faithful.world import flipped, world
 
     s = runs.shared
-    params, made = bounded(trained.tensors, s.reach), world(runs.seeds, s.hops)
+    params, made = bounded(trained.to("cpu").tensors, s.reach), world(runs.seeds, s.hops)  # as small as the circuit
     with torch.no_grad():
         features = encode(params, made.streams)
         wrote = written(params, features)

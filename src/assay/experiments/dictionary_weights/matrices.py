@@ -31,7 +31,7 @@ def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> 
     """Main's dictionary with other decoder rows in the place of its own, the encoder as it is: features are used as much as they were."""
     import torch
 
-    (s,) = runs.specs
+    (s,), before = runs.specs, before.to("cpu")
     W, seeds = before.tensors["W_dec"], np.array([s.seed])
     f, m = W.shape[1:]
     name = f"dictionary-weights.{s.matrix}"

@@ -115,6 +115,7 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     from assay.dictionaries.dictionary import Dictionary
 
     _, test = activations(s, bench)
+    trained = trained.to("cpu")  # where rows are read
     x, one = mixed(s)(test.rows(test.kept)), Dictionary.of(trained)
     firings, use = torch.zeros(2, one.width, dtype=torch.float64)
     for part in x.split(2048):
@@ -132,7 +133,7 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
     from assay.dictionaries.measuring import frontier
     from assay.experiments.dictionary_weights.rules import readable
 
-    (s,) = runs.specs
+    (s,), trained = runs.specs, trained.to("cpu")
     named, coords = matrix_measures(trained, s.seed), {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
     if s.matrix in ("learned", "start"):
         one, (train, test) = Dictionary.of(trained), activations(s, bench)

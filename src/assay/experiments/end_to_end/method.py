@@ -95,7 +95,7 @@ def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
     one = Dictionary.of(trained)
     sums = spliced_sums(s, test, one, bench)
     named = {name: (f"run {dims}", x[None], unit) for name, (dims, x, unit) in sums.items()}
-    firings = (one.normalised.encode(test.rows(test.kept))[0] > 0).sum(0).numpy()
+    firings = (one.normalised.encode(test.rows(test.kept).to(bench.device))[0] > 0).sum(0).cpu().numpy()
     named["live"] = ("run", np.array([(firings > 0).sum()], float), "features")
     named["nearest"] = ("run", np.array([nearest(one.W_dec[0][firings > 0])]), "cosine")
     named["loss"] = ("run step", trained.history["loss"], "1")

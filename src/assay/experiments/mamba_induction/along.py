@@ -37,7 +37,7 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
     from assay.core.sampler import n_beta_of
 
     s = runs.shared
-    at = {name.removesuffix("/at"): kept for name, kept in before.tensors.items() if name.endswith("/at")}  # [run, moment, …]
+    at = {name.removesuffix("/at"): kept.cpu() for name, kept in before.tensors.items() if name.endswith("/at")}  # [run, moment, …]
     count, n_beta = len(moments(s.steps)) * s.chains, n_beta_of(s.samples)
     centre = {name: kept.flatten(0, 1).repeat_interleave(s.chains, 0).contiguous() for name, kept in at.items()}
     seeds = runs.seeds[:, None] * 1_000 + np.tile(np.arange(s.chains), len(moments(s.steps)))

@@ -131,7 +131,7 @@ def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Da
     """Errors on fresh sequences, one set to choose the rate by and one to judge; what patches restore; how exact hidden attention is."""
     import torch
 
-    params, coords = trained.tensors, {}
+    params, coords = trained.to("cpu").tensors, {}  # a block or two on some hundred sequences
     with torch.no_grad():
         named = {"error": ("run", errors(runs, params, "test"), "share"), "held_out": ("run", errors(runs, params, "choice"), "share")}
         restored = exchanged(runs, params)

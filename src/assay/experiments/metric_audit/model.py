@@ -109,6 +109,7 @@ def _joined(parts: list[Any]) -> Any:
 
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Every measure of every dictionary; NaN where there is no second copy, or where a measure means nothing."""
+    trained = trained.to("cpu")  # where rows are read
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
     first = runs.specs[0]
     trained_text = read(first, *activations(first, bench))
@@ -118,7 +119,7 @@ def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Datas
         for kind, dictionaries in opened(trained, r).items():
             text = texts[kind == DRAWN]
             for c, one in enumerate(dictionaries):
-                named = core(s, one, text.test, bench, spliced=kind != DRAWN) | looked(s, one, text)
+                named = core(s, one.to(bench.device), text.test, bench, spliced=kind != DRAWN) | looked(s, one, text)
                 scores[r, KINDS.index(kind), c] = [named.get(name, np.nan) for name in SCORES]
     coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
     return measures(runs, coords=coords, scores=("run kind copy measure", scores, "1"))

@@ -144,6 +144,7 @@ def held_out(s: MetricAudit, seed: int, draw: int = 0) -> Held:
 
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Every measure of every dictionary, the truth beside them, and once more for TopK with other held-out inputs."""
+    trained = trained.to("cpu")  # where the truth is
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
     truth, again = np.full(scores.shape[:-1], np.nan), np.full((len(runs), len(SCORES)), np.nan)
     for r, s in enumerate(runs):

@@ -156,7 +156,7 @@ def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset
 
     s = runs.specs[0]
     made, found = material(s, bench), []
-    for alpha, one in zip(runs.each("alpha"), Dictionary.of(trained), strict=True):
+    for alpha, one in zip(runs.each("alpha"), Dictionary.of(trained.to("cpu")), strict=True):
         found.append(_of_dictionary(s, made, one, ordinary=not alpha))
     named: dict[str, Any] = {name: (f"run {dims}", np.stack([row[name][1] for row in found]), unit) for name, (dims, _, unit) in found[0].items()}
     named["loss"] = ("run step", trained.history["loss"], "1")

@@ -137,7 +137,7 @@ def measure(runs: Runs[Streetlight], trained: Trained, bench: Bench) -> xr.Datas
     """What every method reaches on every question in every regime, what is found by looking, and how good the dictionary is."""
     from assay.dictionaries.dictionary import Dictionary
 
-    found = [measured_one(s, one, bench) for s, one in zip(runs, Dictionary.of(trained), strict=True)]
+    found = [measured_one(s, one, bench) for s, one in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)]
     names, coords = found[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS)}
     named = {name: (dims, np.stack([one[name] for one, _ in found]), unit) for name, (dims, unit) in MEASURED.items() if name in found[0][0]}
     return measures(runs, coords={**coords, "task": list(names)}, **named)

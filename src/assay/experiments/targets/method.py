@@ -143,7 +143,7 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     if not s.cells or "post" in s.cells:  # the model itself, once for each
         named |= model_measures(s, data, raw, at)
     if s.cells:
-        found = dictionaries(trained)
+        found = dictionaries(trained.to("cpu"))  # where the readout is
         named |= dictionary_measures(s, found, raw, test, at)
         named["loss"] = ("run cell step", np.stack([trained.history[f"{name}:loss"] for name in found], 1), "1")
         coords |= {"cell": list(found), "other": [*(n for n in OTHER if n in found), "random"], "step": trained.steps.tolist()}

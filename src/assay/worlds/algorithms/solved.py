@@ -84,7 +84,7 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
             tokens, answers = batch.unbind(1)
             params = {name: p * 0 if name in without else p for name, p in params.items()}  # so that their gradient is zero too
             if "b_QKV" in params:  # biases of keys change no attention: their gradient is rounding, of which Adam would make whole steps
-                params["b_QKV"] = params["b_QKV"] * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1)
+                params["b_QKV"] = params["b_QKV"] * params["b_QKV"].new_tensor([1.0, 0.0, 1.0]).view(3, 1, 1)
             logits = forward(params, tokens, shape.activation)[0]
             lost = cross_entropy(logits.flatten(0, 2), answers.flatten(), ignore_index=-1, reduction="none").view(len(tokens), -1)
             mean = lost.sum(1) / (answers >= 0).flatten(1).sum(1)
@@ -109,7 +109,7 @@ def right(params: Params, task: Task, seed: int, n: int, activation: str = "relu
     tokens = task.draw(seed, 0, n, held_out=True)
     answers = task.answer(tokens)
     with torch.no_grad():
-        said = forward(params, torch.from_numpy(tokens), activation)[0].argmax(-1).numpy()  # type: ignore[arg-type]
+        said = forward(params, torch.from_numpy(tokens), activation)[0].argmax(-1).cpu().numpy()  # type: ignore[arg-type]
     where = asked(answers)
     hits = (said == answers) & where
     return hits.sum((1, 2)) / where.sum(), (hits | ~where).all(2).mean(1)

@@ -65,7 +65,7 @@ def network(seeds: Int[np.ndarray, "model"], embedding: int, hidden: int) -> dic
 
 def contexts(tokens: Int[Tensor, "doc token"]) -> Int[Tensor, "doc place symbols"]:
     """The four symbols before every token but the first of each document."""
-    padded = torch.cat([torch.full((len(tokens), CONTEXT - 1), START), tokens], 1)
+    padded = torch.cat([torch.full((len(tokens), CONTEXT - 1), START, device=tokens.device), tokens], 1)
     return padded.unfold(1, CONTEXT, 1)[:, : tokens.shape[1] - 1]
 
 
@@ -136,16 +136,16 @@ def scores(predict: Predict, params: Params, tokens: Int[np.ndarray, "doc token"
     """Loss in nats per token and share of tokens predicted, both [model, doc], of every model on every document."""
     losses, right = [], []
     with torch.no_grad():
-        for some in torch.from_numpy(tokens).split(rows):
+        for some in _beside(params, tokens).split(rows):
             logp, target = predict(params, some), some[:, 1:]
             losses.append(-logp.gather(-1, target.expand(len(logp), -1, -1)[..., None])[..., 0].mean(-1))
             right.append((logp.argmax(-1) == target).float().mean(-1))
-    return torch.cat(losses, 1).double().numpy(), torch.cat(right, 1).double().numpy()
+    return torch.cat(losses, 1).double().cpu().numpy(), torch.cat(right, 1).double().cpu().numpy()
 
 
 def extracted(predict: Predict, params: Params, tokens: Int[np.ndarray, "doc token"], prompt: int, length: int) -> Float[np.ndarray, "model doc"]:
     """Share of the next `length` tokens that each model writes as they stand, after the first `prompt` of a document, likeliest first."""
-    wanted = torch.from_numpy(tokens)
+    wanted = _beside(params, tokens)
     out = []
     for i in range(len(next(iter(params.values())))):
         own, text = {name: p[i : i + 1] for name, p in params.items()}, wanted.clone()
@@ -153,4 +153,9 @@ def extracted(predict: Predict, params: Params, tokens: Int[np.ndarray, "doc tok
             for t in range(prompt, prompt + length):
                 text[:, t] = predict(own, text[:, : t + 1])[0, :, t - 1].argmax(-1)
         out.append((text == wanted)[:, prompt : prompt + length].double().mean(1))
-    return torch.stack(out).numpy()
+    return torch.stack(out).cpu().numpy()
+
+
+def _beside(params: Params, tokens: Int[np.ndarray, "doc token"]) -> Int[Tensor, "doc token"]:
+    """Documents where the models are."""
+    return torch.from_numpy(tokens).to(next(iter(params.values())).device)

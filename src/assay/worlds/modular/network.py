@@ -57,6 +57,10 @@ class Lesson:
         at = torch.from_numpy(rows)
         return replace(self, labels=self.labels[at], order=self.order[at], size=self.size[rows])
 
+    def to(self, device: torch.device) -> Lesson:
+        """The same with its tensors on a device."""
+        return replace(self, pairs=self.pairs.to(device), labels=self.labels.to(device), order=self.order.to(device))
+
 
 def start(seeds: Int[np.ndarray, "run"], p: int, embed: int = 64, hidden: int = 64) -> dict[str, Tensor]:
     """Starting parameters of every run: E [run p embed], W1 [run embed hidden], W2 [run hidden p], all N(0, 1/64)."""
@@ -78,6 +82,7 @@ def norm(params: Mapping[str, Tensor]) -> Float[Tensor, "run"]:
 def evaluate(params: Mapping[str, Tensor], lesson: Lesson) -> dict[str, Float[Tensor, "run"]]:
     """`train` and `test`: shares of pairs inside and outside the training set answered right (NaN where there is none);
     `loss`: mean cross-entropy inside, in nats."""
+    lesson = lesson.to(params["E"].device)
     out = logits(params, lesson.pairs)
     inside = _inside(lesson)
     right = (out.argmax(-1) == lesson.labels).double()
@@ -147,7 +152,7 @@ def descent(
     def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, "run"]:
         device = state["E"].device
         if not ready:  # built here, after any move to a device or restore
-            here = replace(lesson, pairs=lesson.pairs.to(device), labels=lesson.labels.to(device), order=lesson.order.to(device))
+            here = lesson.to(device)
             w = torch.as_tensor(decay, dtype=torch.float32, device=device).view(-1, 1, 1)
             ready.append((Adam(state, NAMES, lr, betas), _Kernel(here, device), here, w))
         adam, kernel, here, w = ready[0]

@@ -56,7 +56,7 @@ def forward_prefixes(params: Params, prefixes: Prefixes) -> tuple[Float[Tensor, 
     """
     runs, s = len(params["W_E"]), prefixes.ancestors.shape[-1]
     check_context(params, s)
-    token, position, ancestors = (x.expand(runs, *x.shape[1:]) for x in prefixes)
+    token, position, ancestors = (x.to(params["W_E"].device).expand(runs, *x.shape[1:]) for x in prefixes)
     rows = token.shape[1]
     offset = torch.arange(runs, device=token.device)[:, None, None] * rows
     read = (ancestors + offset).flatten()

@@ -73,6 +73,8 @@ class Active:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         if not len(self.row):
             return batch.new_zeros(0)
+        if W.device.type != "cpu":
+            return torch.linalg.vecdot(W[self.latent], batch[self.row])
         _hush()
         zeros = torch.zeros(len(self.row), dtype=W.dtype, device=W.device)
         where = torch.sparse_csr_tensor(self._by_latent, self.row, zeros, (self.width, self.rows), check_invariants=False)

@@ -1,0 +1,63 @@
+"""Where these tests compute: on a pretend accelerator, and on a GPU as well where there is one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import pretend
+import pytest
+import torch
+
+
+@pytest.fixture(params=["pretend", *(["cuda"] if torch.cuda.is_available() else [])])
+def device(request):
+    """A device that is not the CPU."""
+    return pretend.install() if request.param == "pretend" else torch.device("cuda:0")
+
+
+@pytest.fixture
+def bench_on(plain_bench, tmp_path):
+    """A bench on a device."""
+
+    def made(device, slots=(), root=tmp_path):
+        bench = plain_bench(root, slots)
+        bench.device = torch.device(device)
+        return bench
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def near():
+    """Assert that two results are alike: every tensor, array and number in them within a share of the largest beside it."""
+
+    def alike(found, wanted, rtol=1e-4):
+        found, wanted = dict(numbers(found)), dict(numbers(wanted))
+        assert found.keys() == wanted.keys()
+        for where, b in wanted.items():
+            b = np.asarray(b)
+            if b.dtype.kind == "f":
+                np.testing.assert_allclose(found[where], b, rtol=rtol, atol=rtol * np.max(np.abs(b), initial=1e-30, where=np.isfinite(b)), err_msg=where)
+            else:
+                np.testing.assert_array_equal(found[where], b, where)
+
+    return alike
+
+
+def numbers(value, where=""):
+    """(place, array or number) of everything in a result, tensors as arrays wherever they lie."""
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    if dataclasses.is_dataclass(value):
+        value = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    if isinstance(value, list | tuple):
+        named = all(isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str) for x in value)
+        for name, x in value if named else enumerate(value):
+            yield from numbers(x, f"{where}/{name}")
+    elif isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        yield where, (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    elif isinstance(value, np.ndarray | np.generic | int | float):
+        yield where, value

@@ -1,0 +1,173 @@
+"""Language models on a device: sites read and edited, losses spliced, activations harvested, all as on the CPU."""
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_models
+from assay.core import rng
+from assay.core.runs import Runs
+from assay.data import lm
+from assay.data.harvest import HarvestSpec, harvest
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.hook import spliced
+from assay.dictionaries.measuring import ablation, splice
+from assay.dictionaries.nonlinearity import ReLU
+from assay.features import circuits, importance
+from assay.features.index.passes import Place, limits, read
+from assay.features.live import ablation as live_ablation
+from assay.features.live import attribution as live_attribution
+from assay.features.live import edits, firing, paths, promoted, steering
+from assay.features.live.reader import Reader
+from assay.subjects import decoder, mamba, path_probes, readout, unread
+from assay.subjects.asking import yes_or_no
+from assay.subjects.parts import apart, parts
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+
+D, F = 24, 16
+SITE = Site("resid_pre", 1)
+TOKENS = torch.from_numpy(rng.integers(np.array([2]), "tokens", 0, (4, 9), 250)[0])
+DOCUMENT = np.array([0, 0, 1, 1])
+KEEP = torch.ones(4, 9, dtype=torch.bool).index_fill(1, torch.tensor([0]), False)
+
+
+def drawn(name, *shape):
+    return torch.from_numpy(rng.normal(np.array([9]), name, 0, shape)[0])
+
+
+def dictionary(where, d=D, runs=1, site=SITE):
+    parts = [drawn("W_enc", runs, d, F), 0.1 * drawn("b_enc", runs, F), drawn("W_dec", runs, F, d), 0.1 * drawn("b_dec", runs, d)]
+    return Dictionary(*parts, ReLU(), sites=(str(site),)).to(where)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("models") / "llama", "llama", bos_token_id=3)
+
+
+def taken(trace):
+    return {str(site): x for site, x in trace.acts.items()}
+
+
+READ = {
+    "every site": lambda m, d: taken(m.run(TOKENS, capture=m.sites)),
+    "the loss": lambda m, d: [m.losses(TOKENS), m.losses(TOKENS, edits={SITE: lambda x: x * 1.1})],
+    "a late start": lambda m, d: m.losses(TOKENS, start=(1, drawn("resid", 4, 9, D))),
+    "gradients": lambda m, d: torch.autograd.grad(
+        m.run(TOKENS, edits={SITE: (x := drawn("resid", 4, 9, D).to(d).requires_grad_()).add}, gradients=True).final.square().sum(), x
+    ),
+    "splicing": lambda m, d: ablation.splice_sums(
+        m, SITE, dictionary(d), TOKENS, DOCUMENT, 2, ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1), keep=KEEP
+    ),
+    "recovered loss": lambda m, d: splice.reconstruction_losses(m, SITE, passage(m), dictionary(d, runs=2)),
+    "reference losses": lambda m, d: splice.reference_losses(m, SITE, passage(m), drawn("mean", D).to(d)),
+    "importance": lambda m, d: importance.importance_sums(m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP),
+    "a readout": lambda m, d: readout.readout(m, 1).gram,
+    "what is not read": lambda m, d: unread.unread(m, TOKENS.numpy(), DOCUMENT),
+    "pulls by paths": lambda m, d: path_probes.probe(m, TOKENS, [0, 1], readout.readout(m, 1), 0, 0),
+    "parts taken out": lambda m, d: path_probes.ablated(
+        m, 1, TOKENS, drawn("resid", 4, 9, D), drawn("part", 4, D), torch.arange(4), readout.readout(m, 1)
+    ),
+    "questions": lambda m, d: yes_or_no(m, "Is it?", ["one", "two, three"]) if all(len(m.encode(w)) == 1 for w in ("Yes", "No")) else 0,
+    "one pass of an index": lambda m, d: read(
+        Place(m, dictionary(d), SITE, SITE, limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0), 1, Site("mlp_post", 1)), TOKENS.numpy(), gradients=True
+    ),
+    "a hook": lambda m, d: hooked(m, d),
+}
+
+
+def passage(model):
+    return ablation.capture(model, SITE, TOKENS, KEEP)[0]
+
+
+def hooked(model, d):
+    block = model.blocks[1].mlp
+    with spliced(dictionary(d), block, positions=KEEP) as seen:
+        loss = model.losses(TOKENS)
+    return loss, seen.features
+
+
+@pytest.mark.parametrize("what", READ)
+def test_a_model_is_read_alike(what, folder, device, near):
+    near(READ[what](load(str(folder), device), device), READ[what](load(str(folder)), "cpu"), 1e-3)
+
+
+def test_a_text_is_read_and_changed_alike(folder, device, near):
+    changes = (edits.Change(1, factor=0.0), edits.Change(3, factor=2.5), edits.Change(5, value=4.0))
+
+    def told(where):
+        reader = Reader(load(str(folder), where), dictionary(where)[0], SITE)
+        reading = reader.read("def add(a, b):  # one, two")
+        changed = edits.change(reader, reading, changes)
+        strongest = int(reading.firings.feature[reading.firings.value.argmax()])
+        at = int(reading.firings.position[reading.firings.value.argmax()])
+        return [
+            reading.firings.value, live_attribution.attribute(reader, reading).value, changed.after, changed.kl,
+            edits.change(reader, reading, changes, mode="direct").after, edits.outlook(reader, reading, changed, 4).kl,
+            live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta, live_ablation.matters(reader, reading, 5).attributed,
+            live_ablation.reconstructed_loss(reader, reading), paths.split_paths(reader, reading, reading.firings),
+            promoted.promoted(reader, strongest, [(reading, reading.firings)]), firing.firing_effect(reader, reading, strongest, at),
+            [step.kl for step in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
+        ]  # fmt: skip
+
+    near(told(device), told("cpu"), 2e-3)
+
+
+def test_small_decoders_and_their_parts(device, near):
+    shape = decoder.Shape(layers=2, d=8, heads=2, m=12, context=9, vocab=250)
+    params = {name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0) for name, size in shape.parameters().items()}
+
+    def told(where):
+        here = {name: x.to(where) for name, x in params.items()}
+        text = circuits.read(here, TOKENS, "relu")
+        mask = (drawn("mask", 2, len(circuits.kinds(here))) > 0).float().to(where)
+        changed = apart(here, TOKENS, written={parts(here)[1]: lambda x: 0 * x})
+        return [
+            decoder.forward(here, TOKENS), decoder.next_token_loss(here, TOKENS, "relu"), changed.logits, changed.patterns,
+            circuits.loss(here, text, mask, "relu"), circuits.pruned(here, text, [4, 9], "relu"), lm.loss_on(here, TOKENS.numpy(), shape),
+        ]  # fmt: skip
+
+    near(told(device), told("cpu"), 1e-4)
+
+
+def test_small_mambas_at_every_site(device, near):
+    shape = mamba.Shape(layers=2, d=8, channels=12, state=3, rank=2, vocab=250)
+    params = {name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0) for name, size in shape.parameters().items()}
+
+    def told(where):
+        here = {name: x.to(where).requires_grad_() for name, x in params.items()}
+        sites = [Site(kind, 1) for kind in ("resid_pre", "in_proj", "conv", "delta", "B", "C", "write", "state", "ssm_out", "gated")]
+        logits, acts = mamba.forward(here, TOKENS, capture=sites, edits={Site("conv", 0): lambda x: 1.1 * x})
+        return logits, list(acts.values()), torch.autograd.grad(logits.square().mean(), list(here.values()))
+
+    near(told(device), told("cpu"), 1e-3)
+
+
+def test_small_language_models_train(device, bench_on, near):
+    runs = Runs([lm.LmSpec(seed=seed, corpus="", layers=1, d=8, heads=2, m=16, context=8, steps=4, batch=4, warm=1) for seed in (1, 2)])
+    shape = lm.shape_of(runs.shared, 250)
+
+    def trained(where):
+        text = TOKENS[:, :8]
+        one = lm.train_lms(runs, shape, lambda step: (text + step) % 250, bench_on(where), evaluate_at=[2, 4], held_out=text.numpy())
+        return one.tensors, one.history
+
+    near(trained(device), trained("cpu"), 1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "auto"])
+def test_activations_are_harvested_and_spliced_alike(dtype, folder, device, bench_on, near, tmp_path):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for i in range(12):
+        (texts / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {j * i}\n" for j in range(12)))
+
+    def told(where):
+        spec = HarvestSpec(subject=str(folder), site=str(SITE), corpus=str(texts), windows=10, context=16, shard=4, dtype=dtype)
+        bench = bench_on(where, root=tmp_path / str(where))
+        data = harvest(spec, bench)
+        losses = splice.cross_entropy(dictionary(where, runs=2), data, 3, bench, np.array([True, False]))[1]
+        return data.rows(np.arange(20)), losses
+
+    near(told(device), told("cpu"), 1e-3 if dtype == "float32" else 0.1)
