@@ -70,7 +70,8 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     text: Line = Field(description="Your sentence, with the threshold in it.")
-    holds: Line = Field("", description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02.")
+    holds: Line = Field("", description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02; "
+                        'names with other signs are quoted: "lr=0.03/main".loss.')
     control: Names = Field([], description="Arms for which it must come out false, and could come out true; no verdict is given without one.")
     near: dict[Name, Line] = Field({}, description="Which controls stand for the strongest other explanation, and what they would explain.")
     also: dict[Name, Line] = Field({}, description="Other arms that may satisfy it too, and why; any other that does makes it unspecific.")
@@ -134,10 +135,12 @@ class Tools:
         claims: Annotated[list[Claim], Field(description="What you claim, each with its control.", max_length=MANY)],
         fields: Annotated[
             dict[Name, Plain | list[Plain]],
-            Field(description="Fields to set; a list tries each value: arms are then called FIELD=VALUE/ARM, but for the first.", max_length=MANY),
+            Field(description="Fields to set. A list tries each value: of a field that is not `several`, arms of the later ones are called "
+                  "FIELD=VALUE/ARM; of one that is, the runs of one arm differ (use claims.where). Arms are compared by paired.", max_length=MANY),
         ] = {},  # noqa: B006 — read alone
         paired: Annotated[
-            dict[Name, list[Plain]], Field(description="Fields whose lists go together, first with first and so on.", max_length=MANY)
+            dict[Name, list[Plain]], Field(description="Fields whose lists go together, first with first; one field is enough. Each value makes arms: the first keeps their "
+                                     "names, later ones are called FIELD=VALUE/ARM.", max_length=MANY)
         ] = {},  # noqa: B006
         seeds: Annotated[
             str, Field(description="Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below 1000: pilots.", max_length=SHORT)
