@@ -17,7 +17,7 @@ from assay.jobs.folder import Folder
 from assay.jobs.state import Early, EarlyClaim, Interval
 from json_schema import problems
 
-TOOLS = ["experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge"]
+TOOLS = ["experiments", "page", "write_study", "plan", "preregister", "run", "status", "result", "cancel", "judge"]
 ROWS = [{"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100} for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31)) for s in range(8)]
 
 
@@ -37,7 +37,7 @@ def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
         assert tool.input_schema["type"] == tool.output_schema["type"] == "object" and tool.input_schema["additionalProperties"] is False
         for name, given in tool.input_schema["properties"].items():
             assert given.get("description"), f"{tool.name}: {name} is not described"
-        assert tool.annotations.read_only_hint == (tool.name not in ("run", "cancel"))
+        assert tool.annotations.read_only_hint == (tool.name not in ("preregister", "run", "cancel"))
     assert set(found["write_study"].input_schema["required"]) == {"question", "experiment", "claims"}
 
 
