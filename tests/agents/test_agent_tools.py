@@ -288,3 +288,28 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
 def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
     found = ask("write_study", **{**TINY, "experiment": "gated-sae", "fields": {"corpus": "/etc"}})
     assert not found["ready"] and "lies outside" in found["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"control": []}, 'such as control: ["NAME"]; arms: again'),
+        ({"unit": []}, 'such as unit: ["seed"]'),
+        ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
+        ({"rows": [{k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]} for row in ROWS]}, "call it arm"),
+    ],
+)
+def test_a_refusal_names_arguments_and_no_options(refusal: Callable[..., str], given: dict[str, Any], said: str) -> None:
+    text = refusal("judge", **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given)
+    assert said in text and "--" not in text
+
+
+def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal: Callable[..., str]) -> None:
+    text = refusal("plan", experiment="superposition", sets=["steps"])
+    assert "sets needs field=value" in text and "--" not in text
+
+
+def test_what_would_decide_a_tie_names_arguments(ask: Call) -> None:
+    rows = [row | {"loss": 0.12 if row["arm"] == "mine" and row["seed"] else row["loss"]} for row in ROWS]
+    told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"]["would_decide"]
+    assert "--" not in told and "bounds: [LOW, HIGH]" in told

@@ -236,7 +236,7 @@ def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: S
     found = verdicts(data)
     left = [f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))]
     if n := len(data.get("findings", ())):
-        left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here; assay show {data['experiment']} --findings has them")
+        left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here")
     scope = "; ".join(dict.fromkeys(v.scope for v in found)) or "exact statements have no wider scope than what they name"
     rests = standing.standing(data, unlike)
     head = f"{counted([v.outcome for v in found])}. " if found else ""

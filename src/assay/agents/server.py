@@ -22,6 +22,7 @@ from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
+from assay.jobs.words import for_programs
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -88,7 +89,7 @@ def _caller(context: Any) -> Holder:
 
 def line(text: str) -> str:
     """Make a refusal one line of bounded length, without what a terminal would obey."""
-    one = plain(" ".join(text.split()))
+    one = plain(for_programs(" ".join(text.split())))
     return one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…"
 
 
