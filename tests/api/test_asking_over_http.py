@@ -91,7 +91,7 @@ def test_what_is_frozen_over_http_stays_and_the_plan_says_which_look_comes_next(
     kind = {"content-type": "application/toml"}
     frozen = asks.post("/registrations?looks=6,12", content=body, headers=kind)
     assert frozen.status_code == 201 and [one["units"] for one in frozen.json()["looks"]] == [6, 12]
-    assert all(not file.startswith("/") and (tmp_path / file).is_file() for file in frozen.json()["files"])
+    assert all((tmp_path / "store" / file).is_file() and not file.startswith("/") for file in frozen.json()["files"])
     assert asks.post("/registrations", content=body, headers=kind).status_code == 200  # it was frozen so already
     planned = asks.post("/plan", content=body, headers=kind).json()["plan"]["frozen"]
     assert planned["hash"] == frozen.json()["hash"] and planned["taken"] == 0 and planned["next"] == 1
