@@ -204,14 +204,15 @@ def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, so
     takes = f"about {time.low:,.0f} to {time.high:,.0f} s here" if time else "how long is unknown"
     told = f"{found.missing} of {found.cached + found.missing} runs are missing, {takes}. " if found.missing else "Everything is stored already. "
     return Plan(
-        told=f"{told}{looks.told}. {rests.kind.capitalize()}: {rests.why}", experiment=found.experiment, preset=found.preset, key=key, runs=found.cached + found.missing,
+        told=f"{told}{looks.told}. {rests.kind.capitalize()}: {rests.why}", frozen=found.frozen, experiment=found.experiment,
+        preset=found.preset, key=key, runs=found.cached + found.missing,
         cached=found.cached, missing=found.missing, seconds=time, cpu_seconds=found.command_cpu_seconds, disk_bytes=found.disk_bytes,
         arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms), unsaid=tuple(unsaid), budget=bought, scope=found.scope,
         claims=tuple(
             Expected(claim=c.text, judged=dict(c.judged), controls=dict(c.controls), half_width=c.half_width, fewest=c.fewest, why=c.why)
             for c in found.claims
         ),
-        looks=looks, frozen=found.frozen, standing=rests, source=source, notes=found.notes,
+        looks=looks, standing=rests, source=source, notes=found.notes,
         next="run with the same arguments submits it; its verdicts come by status and result",
     )  # fmt: skip
 

@@ -140,8 +140,9 @@ class Tools:
                   "FIELD=VALUE/ARM; of one that is, the runs of one arm differ (use claims.where). Arms are compared by paired.", max_length=MANY),
         ] = {},  # noqa: B006 — read alone
         paired: Annotated[
-            dict[Name, list[Plain]], Field(description="Fields whose lists go together, first with first; one field is enough. Each value makes arms: the first keeps their "
-                                     "names, later ones are called FIELD=VALUE/ARM.", max_length=MANY)
+            dict[Name, list[Plain]],
+            Field(description="Fields whose lists go together, first with first; one field is enough. Each value makes arms: the first keeps "
+                  "their names, later ones are called FIELD=VALUE/ARM.", max_length=MANY),
         ] = {},  # noqa: B006
         seeds: Annotated[
             str, Field(description="Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below 1000: pilots.", max_length=SHORT)

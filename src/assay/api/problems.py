@@ -56,7 +56,9 @@ def of(error: AssayError) -> tuple[Problem, dict[str, str]]:
     """Tell which problem an error is, and which headers it is sent with."""
     headers = error.headers if isinstance(error, Refused) else {}
     lacks = tuple(Lack(where=m.where, text=shown) for m, shown in zip(error.lacks, error.shown, strict=True)) if isinstance(error, Lacking) else None
-    kinds: tuple[tuple[type[AssayError], int], ...] = ((NoJob, 404), (NotOver, 409), (NotYours, 403), (Full, 429), (TooLate, 409), (StoreError, 503), (RunError, 500))
+    kinds: tuple[tuple[type[AssayError], int], ...] = (
+        (NoJob, 404), (NotOver, 409), (NotYours, 403), (Full, 429), (TooLate, 409), (StoreError, 503), (RunError, 500),
+    )  # fmt: skip
     status = error.status if isinstance(error, Refused) else next((s for kind, s in kinds if isinstance(error, kind)), 422)
     detail = plain(for_programs(" ".join(str(error).split())))
     detail = detail if len(detail) <= LONGEST else f"{detail[: LONGEST - 2]} …"

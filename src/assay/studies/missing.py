@@ -75,7 +75,8 @@ def assumed(text: Text) -> list[Missing]:
     for i, said in enumerate(study.claim):
         if not said.units and study.dictionary:
             found.append(Missing(f"claim {i + 1}: units", 'write units = ["document"] or ["seed", "document"]', UNITS))
-        silent = {"threshold": not said.threshold, "bounds": said.bounds is None, "near": not said.near, "published": said.published == "new" and not said.source}
+        new = said.published == "new" and not said.source
+        silent = {"threshold": not said.threshold, "bounds": said.bounds is None, "near": not said.near, "published": new}
         found += [Missing(f"claim {i + 1}: {name}", how, default) for name, how, default in of_claims if silent[name]]
     return found
 

@@ -30,9 +30,9 @@ from assay.lab.store import Store
 from assay.verbs.asked import Unsaid
 from assay.verbs.asked import asked as unsaid
 from assay.verbs.plan import Planned
+from assay.verbs.plan import plan as planned
 from assay.verbs.preregister import Registered
 from assay.verbs.preregister import preregister as freeze
-from assay.verbs.plan import plan as planned
 
 LONGEST = 30.0
 """Seconds that `status` waits at most."""
