@@ -36,6 +36,11 @@ threshold = "plan: written before anything was looked at"
 KEY = {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
        "description": "A job's key, as POST /studies answered it"}  # fmt: skip
 NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}}
+STREAMED = {  # as OpenAPI 3.2 has it under itemSchema, and programs that read 3.1 take it
+    "type": "object", "required": ["id", "event", "data"], "additionalProperties": False,
+    "properties": {"id": {"type": "string", "pattern": "^[0-9]+$"}, "event": {"type": "string"},
+                   "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Event"}}},
+}  # fmt: skip
 LOOKS = {"name": "looks", "in": "query", "schema": {"type": "string", "maxLength": 64, "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){0,3}$"},
          "description": "After how many seeds it may be judged, such as 8,16; without it once, after all"}  # fmt: skip
 WORDS = {
@@ -93,7 +98,7 @@ def _document() -> dict[str, Any]:
             },
             "/jobs/{key}/events": {"parameters": [KEY], "get": _operation(
                 "events", "What happens to a job, as server-sent events; with Last-Event-ID from that event on", {
-                    200: {"description": "Each event's data is an Event", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+                    200: {"description": "Events; the schema is that of one", "content": {"text/event-stream": {"schema": STREAMED}}}},
                 _query("wait", "Seconds after which the stream ends", 0, EVENTS),
                 {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}}, refusals=(404,))},
             "/jobs/{key}/result": {"parameters": [KEY], "get": _operation(
